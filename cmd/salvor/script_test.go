@@ -1,0 +1,168 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"salvor": main})
+}
+
+// TestScripts is the specification of the command line: each archive under
+// testdata/script types commands and says what comes of them.
+func TestScripts(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("SALVOR_LAB") == "require" {
+			t.Fatal(err)
+		}
+		t.Skip("git is not installed")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/script",
+		Setup: setup,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":   exits,
+			"errs":    errs,
+			"commit":  commit,
+			"refused": refused,
+		},
+	})
+}
+
+func setup(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home")
+	env.Setenv("HOME", home)
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+	env.Setenv("SSH_AUTH_SOCK", "")
+	config := "[user]\n\tname = Ann\n\temail = ann@example.net\n[init]\n\tdefaultBranch = main\n"
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o600)
+}
+
+// exits CODE PROGRAM ARG… runs a program that must end with the code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := run(ts, args[1:]); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func run(ts *testscript.TestScript, args []string) int {
+	err := ts.Exec(args[0], args[1:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	ts.Check(err)
+	return 0
+}
+
+// errs PATTERN: standard error is one line `salvor: PATTERN`, and a hint.
+func errs(ts *testscript.TestScript, _ bool, args []string) {
+	if err := oneLine(ts.ReadFile("stderr"), args[0]); err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+func oneLine(text, pattern string) error {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "hint: ") {
+		return fmt.Errorf("want one line and a hint:\n%s", text)
+	}
+	if !regexp.MustCompile("^salvor: " + pattern).MatchString(lines[0]) {
+		return fmt.Errorf("%q does not match %q", lines[0], pattern)
+	}
+	return nil
+}
+
+// commit DIR commits everything in DIR, a Git repository or not yet one.
+func commit(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("git", "-C", args[0], "init", "--quiet"))
+	ts.Check(ts.Exec("git", "-C", args[0], "add", "--all"))
+	ts.Check(ts.Exec("git", "-C", args[0], "commit", "--quiet", "--no-verify", "--message", "test"))
+}
+
+// refused CASE CODE PATTERN lays cases/CASE over base and has check and apply
+// refuse the result, with the code and one line, and change nothing.
+func refused(ts *testscript.TestScript, _ bool, args []string) {
+	name, pattern := args[0], args[2]
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	dir := ts.MkAbs(name)
+	ts.Check(os.CopyFS(dir, os.DirFS(ts.MkAbs("base"))))
+	overlay(ts, ts.MkAbs(filepath.Join("cases", name)), dir)
+	commit(ts, false, []string{dir})
+	before := state(ts, dir)
+	for _, command := range [][]string{{"check"}, {"apply", "--yes"}} {
+		code := run(ts, append([]string{"salvor", "--quiet", "-C", dir}, command...))
+		if code != want {
+			ts.Fatalf("%s: %s ends with %d, want %d", name, command[0], code, want)
+		}
+		if err := oneLine(ts.ReadFile("stderr"), pattern); err != nil {
+			ts.Fatalf("%s: %s: %v", name, command[0], err)
+		}
+	}
+	if state(ts, dir) != before {
+		ts.Fatalf("%s: something changed", name)
+	}
+}
+
+// overlay copies files over those that are there.
+func overlay(ts *testscript.TestScript, from, to string) {
+	ts.Check(filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(target, content, 0o644)
+	}))
+}
+
+// state is a digest of a repository: every file of the work tree, HEAD and the
+// branches.
+func state(ts *testscript.TestScript, dir string) string {
+	sum := sha256.New()
+	ts.Check(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		inGit := strings.HasPrefix(rel, ".git"+string(filepath.Separator))
+		if inGit && rel != ".git/HEAD" && !strings.HasPrefix(rel, ".git/refs/") {
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		fmt.Fprintf(sum, "%s %d\n%s", rel, len(content), content)
+		return err
+	}))
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}

@@ -1,0 +1,56 @@
+// Command salvorlab is the developers' runner for the lab: real Debian hosts on
+// this machine, scenarios and benches over them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// errUsage ends the program with exit code 2.
+var errUsage = errors.New("usage")
+
+const usage = `salvorlab runs real Debian hosts on this machine.
+
+  salvorlab doctor                      say whether a lab can run here
+  salvorlab up [--release 13] [NAME…]   start hosts (default: alpha beta gamma) and leave them running
+  salvorlab shell NAME [ARGV…]          a root shell on a host that is up, or one program
+  salvorlab demo                        three hosts, six stacks, one host killed and recovered
+  salvorlab run [--seed N] [--for D] NAME   run a scenario; without NAME, list them
+  salvorlab bench [--json] [NAME]       run the benches; exit 1 when a figure misses its goal
+  salvorlab down                        remove every lab whose process is gone, and those of up
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := dispatch(ctx, os.Args[1:])
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	case ctx.Err() != nil:
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "salvorlab:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errUsage
+	}
+	verbs := map[string]func(context.Context, []string) error{
+		"demo": tellStory, "doctor": doctor, "up": up, "shell": shell, "run": run, "bench": bench, "down": down,
+	}
+	verb, ok := verbs[args[0]]
+	if !ok {
+		return errUsage
+	}
+	return verb(ctx, args[1:])
+}

@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/record"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+	"salvor/internal/storage"
+)
+
+// access is what a stack's sealed file opens: its secrets, remotes and
+// repositories. It lives in memory for one operation.
+type access struct {
+	file    agentapi.SealedFile
+	remotes storage.Remotes
+}
+
+// open opens a stack's sealed file with the host's identity.
+func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
+	if len(st.Sealed) == 0 {
+		return nil, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", st.Name, host, st.Epoch), "salvor apply writes it")
+	}
+	key, err := agekey.OpenHost(h.Paths.identity())
+	if err != nil {
+		return nil, err
+	}
+	file, err := seal.Open(st.Sealed, key, seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch})
+	if err != nil {
+		return nil, err
+	}
+	a := &access{file: file, remotes: storage.Remotes{}}
+	for name, r := range file.Remotes {
+		remote := storage.Remote{Type: r.Type, Options: map[string]secret.Value{}}
+		for option, value := range r.Options {
+			remote.Options[option] = secret.New(value)
+		}
+		a.remotes[name] = remote
+	}
+	return a, nil
+}
+
+// logins returns the stack's registry logins.
+func (a *access) logins() map[string]stack.Login {
+	logins := map[string]stack.Login{}
+	for registry, l := range a.file.Registries {
+		logins[registry] = stack.Login{Username: secret.New(l.Username), Password: secret.New(l.Password)}
+	}
+	return logins
+}
+
+// opened is a stack's repository on one target, open until close.
+type opened struct {
+	snapshot.Repository
+	folder *storage.Folder
+}
+
+func (r *opened) close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
+
+// repository opens the folder of a stack's repository. Nothing is created.
+func (a *access) repository(ctx context.Context, stack string, t agentapi.Target) (*opened, error) {
+	password, ok := a.file.Repositories[t.Repository]
+	if !ok {
+		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
+	}
+	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
+	folder, err := storage.Open(ctx, a.remotes, where)
+	if err != nil {
+		return nil, err
+	}
+	return &opened{Repository: snapshot.Repository{ID: t.Repository, Store: folder, Password: secret.New(password)}, folder: folder}, nil
+}
+
+// sight is the record remote as one stack's access reaches it.
+type sight struct {
+	*record.Record
+	folder *storage.Folder
+}
+
+func (s *sight) close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
+
+func (a *access) record(ctx context.Context, where fleet.Location) (*sight, error) {
+	if where.Remote == "" {
+		return nil, errors.New("the fleet has no record remote")
+	}
+	folder, err := storage.Open(ctx, a.remotes, where)
+	if err != nil {
+		return nil, err
+	}
+	return &sight{Record: record.New(folder), folder: folder}, nil
+}
+
+// sealedDigest tells one sealed file from another.
+func sealedDigest(st agentapi.Stack) string {
+	sum := sha256.Sum256(st.Sealed)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,265 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/converge"
+	"salvor/internal/delivery"
+	"salvor/internal/fault"
+	"salvor/internal/gitread"
+	"salvor/internal/hostprep"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/secret/agekey"
+)
+
+// ErrMoved means that the host is no longer as it was when the plan was made.
+var ErrMoved = errors.New("the host changed since the plan was made")
+
+// downloads is how many stacks fetch their data at once: enough to fill a line,
+// few enough that the first is done early.
+const downloads = 2
+
+// Apply makes the host what the request says. What can overlap does: while
+// packages are installed, data comes down; while it does, images are pulled. A
+// stack that fails is part of the receipt and keeps no other from starting.
+func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink) (agentapi.HostReceipt, error) {
+	// looked at before the lock's own folder is made, which is part of the plan
+	moved := h.moved(ctx, req, sink)
+	lock, err := h.lock(ctx, req.Owner, req.Message, sink)
+	if err != nil {
+		return agentapi.HostReceipt{}, err
+	}
+	defer lock.Release()
+	if moved != nil {
+		return agentapi.HostReceipt{}, moved
+	}
+	if err := h.saveSpec(req.Host); err != nil {
+		return agentapi.HostReceipt{}, err
+	}
+	r := newRun(h, req.Host, sink)
+	receipt, err := r.do(ctx)
+	err = errors.Join(err, h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)}))
+	return receipt, err
+}
+
+// moved returns ErrMoved when the host is not as the plan saw it.
+func (h *Host) moved(ctx context.Context, req agentapi.Apply, sink progress.Sink) error {
+	if req.Fingerprint == "" {
+		return nil
+	}
+	now, err := h.Observe(ctx, agentapi.Observe{Host: req.Host}, sink)
+	if err == nil && now.Fingerprint != req.Fingerprint {
+		err = fault.WithHint(ErrMoved, "salvor plan shows how it is now")
+	}
+	return err
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// run is one apply under way.
+type run struct {
+	*Host
+	spec agentapi.Host
+	sink progress.Sink
+
+	restic  chan struct{} // closed when data can be fetched
+	engine  chan struct{} // closed when Docker answers and the networks are there
+	slots   *semaphore.Weighted
+	settled map[string]chan struct{} // by stack, closed when it runs or has failed
+
+	mu      sync.Mutex // guards everything that follows
+	receipt agentapi.HostReceipt
+	failed  map[string]bool
+	broken  error // why the host could not be prepared
+}
+
+func newRun(h *Host, spec agentapi.Host, sink progress.Sink) *run {
+	r := &run{
+		Host: h, spec: spec, sink: sink, restic: make(chan struct{}), engine: make(chan struct{}),
+		slots: semaphore.NewWeighted(downloads), settled: map[string]chan struct{}{}, failed: map[string]bool{},
+		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
+	}
+	for _, st := range spec.Stacks {
+		r.settled[st.Name] = make(chan struct{})
+	}
+	return r
+}
+
+func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
+	if err := r.dropOthers(ctx); err != nil {
+		return r.receipt, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	verdicts, err := r.verdicts(ctx, r.spec)
+	if err != nil {
+		return r.receipt, err
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := r.prepare(ctx); err != nil {
+			r.mu.Lock()
+			r.broken = err
+			r.mu.Unlock()
+			cancel()
+		}
+	})
+	for _, st := range r.spec.Stacks {
+		all.Go(func() {
+			defer close(r.settled[st.Name])
+			r.add(r.stack(ctx, st, verdicts[st.Name]))
+		})
+	}
+	all.Wait()
+	slices.SortFunc(r.receipt.Stacks, func(a, b agentapi.StackReceipt) int {
+		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
+	})
+	return r.receipt, r.broken
+}
+
+func (r *run) order() []string {
+	var names []string
+	for _, st := range r.spec.Stacks {
+		names = append(names, st.Name)
+	}
+	return names
+}
+
+func (r *run) add(s agentapi.StackReceipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.receipt.Stacks = append(r.receipt.Stacks, s)
+	r.failed[s.Name] = s.Error != nil
+}
+
+// phase times one part of the work.
+func (r *run) phase(name, stack string, work func() error) error {
+	began := time.Now().UTC()
+	err := work()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.receipt.Phases = append(r.receipt.Phases, agentapi.Phase{Name: name, Stack: stack, Began: began, Ended: time.Now().UTC()})
+	return err
+}
+
+// prepare converges the host. restic comes before everything else that takes
+// long, so that data is on its way while Docker is installed.
+func (r *run) prepare(ctx context.Context) error {
+	facts, err := hostprep.Look(ctx, r.Machine)
+	if err != nil {
+		return err
+	}
+	early, err := hostprep.Early(facts)
+	if err != nil {
+		return err
+	}
+	if err := r.converge(ctx, "prepare for data", early); err != nil {
+		return err
+	}
+	close(r.restic)
+	all, err := hostprep.Resources(facts, hostprep.Spec{Docker: r.spec.Docker})
+	if err != nil {
+		return err
+	}
+	if err := r.converge(ctx, "prepare the host", all); err != nil {
+		return err
+	}
+	if _, err := delivery.Mount(r.Paths.secrets()); err != nil {
+		return err
+	}
+	if err := r.Stacks.EnsureNetworks(ctx, r.spec.Networks); err != nil {
+		return err
+	}
+	close(r.engine)
+	return nil
+}
+
+func (r *run) converge(ctx context.Context, name string, resources []converge.Resource) error {
+	return r.phase(name, "", func() error {
+		plan, err := converge.NewPlan(ctx, r.Machine, resources)
+		if err != nil || plan.Empty() {
+			return err
+		}
+		outcomes, err := plan.Apply(ctx, progress.Scope{Sink: r.sink})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, o := range outcomes {
+			if o.State == progress.Done {
+				r.receipt.Changed = append(r.receipt.Changed, agentapi.Change{ID: o.Change.ID, Action: string(o.Change.Action), Cause: o.Change.Cause})
+			}
+		}
+		return err
+	})
+}
+
+// dropOthers stops stacks that are no longer placed here. Their data stays.
+func (r *run) dropOthers(ctx context.Context) error {
+	known, err := r.known()
+	if err != nil {
+		return err
+	}
+	for _, name := range known {
+		if _, wanted := r.settled[name]; wanted {
+			continue
+		}
+		if err := r.lose(ctx, name, "no longer placed here"); err != nil {
+			return err
+		}
+		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})
+	}
+	return nil
+}
+
+// lose stops a stack that is not this host's any more: gate shut, containers
+// stopped, secrets gone, data kept.
+func (h *Host) lose(ctx context.Context, name, reason string) error {
+	lock, err := h.lockStack(ctx, name, "salvord", reason)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	local, err := h.local(name)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(h.Stacks.CloseGate(ctx, name), h.Stacks.Stop(ctx, name), delivery.Remove(h.Paths.secrets(), name))
+	if err != nil {
+		return fmt.Errorf("stop stack %s: %w", name, err)
+	}
+	local.Lost, local.Sealed = true, ""
+	return errors.Join(h.saveLocal(name, local), h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason}))
+}
+
+// Enrol makes the host's identity and its key for Git, once, and returns their
+// public halves.
+func (h *Host) Enrol(ctx context.Context, _ agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
+	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	recipient, err := agekey.EnsureHost(h.Paths.identity())
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	key, err := gitread.EnsureKey(h.Paths.gitKey())
+	return agentapi.Enrolment{Recipient: recipient, GitKey: key}, err
+}
+
+func factOf(spec agentapi.Host, st agentapi.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
+	return record.Fact{Epoch: st.Epoch, Host: spec.Name, Commit: spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
+}

@@ -1,0 +1,100 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// besideDatabase starts a stack's database next to where it lives, on a folder
+// of its own, to make its files of a dump.
+type besideDatabase struct {
+	host   *Host
+	stack  agentapi.Stack
+	images map[string]string // what the data ran with
+	sink   progress.Sink
+}
+
+// Start implements snapshot.Database.
+func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string) (snapshot.Running, error) {
+	mountAt := ""
+	for _, declared := range b.stack.Volumes {
+		if declared.Name == v.Name {
+			mountAt = declared.MountAt
+		}
+	}
+	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
+		Mounts: map[string]string{mountAt: dir}, Run: snapshot.DirName(v.Name)}
+	folder := filepath.Join(b.host.Paths.State, "beside", beside.Name())
+	running := &besideRunning{host: b.host, beside: beside, dir: folder}
+	if err := b.host.Stacks.StartBeside(ctx, beside, folder, b.sink); err != nil {
+		return running, err
+	}
+	return running, nil
+}
+
+type besideRunning struct {
+	host   *Host
+	beside stack.Beside
+	dir    string
+}
+
+// Exec implements snapshot.Runner.
+func (r *besideRunning) Exec(ctx context.Context, c snapshot.Command) error {
+	return r.host.exec(ctx, r.beside.Name(), c)
+}
+
+// Stop implements snapshot.Running.
+func (r *besideRunning) Stop(ctx context.Context) error {
+	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
+}
+
+func (h *Host) exec(ctx context.Context, project string, c snapshot.Command) error {
+	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
+}
+
+// quiet holds a stack still for a snapshot and runs programs in it.
+type quiet struct {
+	host  *Host
+	stack string
+}
+
+// pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
+// up on a container whose processes wait for the disk all the time.
+const pauseTries = 4
+
+// Pause implements snapshot.Quiescer. Where it fails, everything goes on as it
+// was.
+func (q quiet) Pause(ctx context.Context) error {
+	var errs []error
+	for range pauseTries {
+		err := q.host.Stacks.Pause(ctx, q.stack)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+		if err := q.host.Stacks.Unpause(context.WithoutCancel(ctx), q.stack); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errs[len(errs)-1]
+}
+
+// Unpause implements snapshot.Quiescer.
+func (q quiet) Unpause(ctx context.Context) error { return q.host.Stacks.Unpause(ctx, q.stack) }
+
+// Exec implements snapshot.Runner.
+func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
+	return q.host.exec(ctx, q.stack, c)
+}
+
+// Quiescer returns what pauses and resumes one stack.
+func (h *Host) Quiescer(stack string) snapshot.Quiescer { return quiet{host: h, stack: stack} }

@@ -1,0 +1,278 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/delivery"
+	"salvor/internal/fleet"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/runlock"
+	"salvor/internal/snapshot"
+)
+
+// How often the daemon asks whether its stacks are still its own: rarely while
+// somebody answers, often while nobody does, since a host that was cut off must
+// stop what it lost within a minute of the network's return.
+const (
+	watchEvery    = 30 * time.Second
+	watchCutOff   = 10 * time.Second
+	scheduleEvery = 15 * time.Second
+)
+
+// Run is the daemon: what was paused goes on, the host's stacks are started
+// after the ownership check, then the watch and the snapshot schedule run until
+// ctx ends.
+func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
+	if err := h.Resume(ctx); err != nil {
+		return err
+	}
+	verdicts, err := h.boot(ctx, sink)
+	if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	all.Go(func() { h.watch(ctx, verdicts) })
+	all.Go(func() { h.schedule(ctx, sink) })
+	all.Wait()
+	return nil
+}
+
+// Resume unpauses every stack that a snapshot left paused when its process
+// died.
+func (h *Host) Resume(ctx context.Context) error {
+	return snapshot.ResumeAll(ctx, h.Snapshots.Dirs, func(stack string) (snapshot.Quiescer, error) {
+		return quiet{host: h, stack: stack}, nil
+	})
+}
+
+// boot starts the stacks that may run here. An apply under way starts them
+// itself; boot waits for its end.
+func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.Verdict, error) {
+	lock, err := h.await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	spec, err := h.Spec()
+	if err != nil || len(spec.Stacks) == 0 {
+		return nil, err
+	}
+	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
+		return nil, err
+	}
+	verdicts, err := h.verdicts(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	r := newRun(h, spec, sink)
+	close(r.restic)
+	close(r.engine)
+	var all sync.WaitGroup
+	for _, st := range spec.Stacks {
+		all.Go(func() {
+			defer close(r.settled[st.Name])
+			r.add(r.wake(ctx, st, verdicts[st.Name]))
+		})
+	}
+	all.Wait()
+	return verdicts, nil
+}
+
+// wake starts one stack after a boot: as it was deployed where its data is
+// ready, else with everything that an apply would do.
+func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
+	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Outcome: "stopped"}
+	entry := journal.Entry{Kind: "boot", Stack: st.Name, Commit: r.spec.Commit, Text: string(v.State) + ": " + v.Reason}
+	local, err := r.local(st.Name)
+	switch {
+	case err != nil:
+	case v.State == record.Lost:
+		err = r.lose(ctx, st.Name, v.Reason)
+	case local.released(st.Epoch):
+		entry.Text = "released for a move that may have gone on without this host: not started"
+	case v.MayStart && !st.Stopped:
+		if v.Unfenced {
+			entry.Kind = "unfenced-start"
+		}
+		receipt = r.rouse(ctx, st, v)
+	}
+	entry.Error = text(err)
+	if err := r.record(entry); err != nil && receipt.Error == nil {
+		receipt.Error = r.explain(err)
+	}
+	return receipt
+}
+
+func (r *run) rouse(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
+	deployed, known, err := r.Stacks.Deployed(ctx, st.Name)
+	if err != nil || !known || deployed.Hash != st.Project.Hash || r.allReady(r.spec, st) != nil {
+		return r.stack(ctx, st, v)
+	}
+	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Outcome: "started"}
+	lock, err := r.lockStack(ctx, st.Name, "salvord", "start after a boot")
+	if err == nil {
+		defer lock.Release()
+		err = r.needs(ctx, st)
+	}
+	if err == nil {
+		err = r.restart(ctx, st)
+	}
+	if err != nil {
+		receipt.Outcome, receipt.Error = "failed", r.explain(err)
+	}
+	return receipt
+}
+
+func (r *run) restart(ctx context.Context, st agentapi.Stack) error {
+	a, err := r.open(r.spec.Name, st)
+	if err != nil {
+		return err
+	}
+	if err := r.deliver(st, a); err != nil {
+		return err
+	}
+	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
+		return err
+	}
+	return r.Stacks.Start(ctx, st.Name, r.sink)
+}
+
+// watch stops what this host has lost, as soon as it can know.
+func (h *Host) watch(ctx context.Context, verdicts map[string]record.Verdict) {
+	for {
+		pause := watchEvery
+		for _, v := range verdicts {
+			if v.State == record.Unknown {
+				pause = watchCutOff
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		now, err := h.enforce(ctx)
+		if err != nil {
+			note(h, "watch", err)
+			continue
+		}
+		verdicts = now
+	}
+}
+
+// enforce asks once and stops every stack that is lost.
+func (h *Host) enforce(ctx context.Context) (map[string]record.Verdict, error) {
+	spec, err := h.Spec()
+	if err != nil {
+		return nil, err
+	}
+	verdicts, err := h.verdicts(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, st := range spec.Stacks {
+		v := verdicts[st.Name]
+		local, err := h.local(st.Name)
+		if err == nil && v.State == record.Lost && local.Epoch > 0 && !local.Lost {
+			err = h.lose(ctx, st.Name, v.Reason)
+		}
+		errs = append(errs, err)
+	}
+	return verdicts, errors.Join(errs...)
+}
+
+// schedule takes the snapshots that are due.
+func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(scheduleEvery):
+		}
+		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now())); err != nil {
+			note(h, "schedule", err)
+		}
+	}
+}
+
+func (h *Host) takeDue(ctx context.Context, sink progress.Sink) error {
+	spec, err := h.Spec()
+	if err != nil {
+		return err
+	}
+	due, err := h.due(spec, time.Now())
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	ask := spec
+	ask.Stacks = due
+	verdicts, err := h.verdicts(ctx, ask)
+	if err != nil {
+		return err
+	}
+	defer debug.FreeOSMemory() // what the packs took: nothing is taken for a while now
+	var errs []error
+	for _, st := range due {
+		if v := verdicts[st.Name]; !v.MayChange {
+			continue
+		}
+		_, err := h.take(ctx, spec, st, taking{sink: sink})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// due returns the running stacks whose shortest interval has passed. Methods
+// that pause are used at most every PauseEvery.
+func (h *Host) due(spec agentapi.Host, now time.Time) ([]agentapi.Stack, error) {
+	var due []agentapi.Stack
+	for _, st := range spec.Stacks {
+		local, err := h.local(st.Name)
+		if err != nil {
+			return nil, err
+		}
+		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(h.protected(st)) == 0 {
+			continue
+		}
+		last, err := h.kept(st.Name)
+		if err != nil {
+			return nil, err
+		}
+		if every := interval(st); every > 0 && now.Sub(last.Tried) >= every {
+			due = append(due, st)
+		}
+	}
+	return due, nil
+}
+
+// interval is how often a stack's snapshots are taken, 0 for never.
+func interval(st agentapi.Stack) time.Duration {
+	var every time.Duration
+	for _, t := range st.Targets {
+		if every == 0 || t.Every < every {
+			every = t.Every
+		}
+	}
+	for _, v := range st.Volumes {
+		if v.Protect == fleet.Snapshot && v.Method == fleet.Pause {
+			every = max(every, st.PauseEvery)
+		}
+	}
+	return every
+}
+
+// note writes what the daemon could not do into the journal; where that fails
+// too, systemd's journal has standard error.
+func note(h *Host, kind string, err error) {
+	if recordErr := h.record(journal.Entry{Kind: kind, Error: err.Error()}); recordErr != nil {
+		println("salvord:", kind+":", err.Error(), "and", recordErr.Error())
+	}
+}

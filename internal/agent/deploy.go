@@ -1,0 +1,323 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/delivery"
+	"salvor/internal/fault"
+	"salvor/internal/journal"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// stack brings one stack up, or says in its receipt why not.
+func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
+	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch}
+	lock, err := r.lockStack(ctx, st.Name, "salvord", "deploy")
+	if err == nil {
+		defer lock.Release()
+		err = r.bring(ctx, st, v, &receipt)
+	}
+	if err != nil {
+		receipt.Outcome, receipt.Error = "failed", r.explain(err)
+	}
+	entry := journal.Entry{Kind: "deploy", Stack: st.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
+	if err := r.record(entry); err != nil && receipt.Error == nil {
+		receipt.Error = r.explain(err)
+	}
+	return receipt
+}
+
+// explain prefers why the host could not be prepared over the cancellation that
+// followed from it.
+func (r *run) explain(err error) *agentapi.Error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil && errors.Is(err, context.Canceled) {
+		err = r.broken
+	}
+	told := &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
+	var failed *stack.FailedError
+	if errors.As(err, &failed) {
+		for _, line := range failed.Logs {
+			told.Text += "\n  | " + line
+		}
+	}
+	return told
+}
+
+func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
+	if !v.MayStart {
+		return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
+	}
+	if st.Stopped {
+		receipt.Outcome = "stopped"
+		return r.halt(ctx, st)
+	}
+	a, err := r.open(r.spec.Name, st)
+	if err != nil {
+		return err
+	}
+	local, err := r.local(st.Name)
+	if err != nil {
+		return err
+	}
+	d := deployment(r.spec, st, a)
+	wish := st.Restore != nil && !local.fulfilled(st.Restore)
+	if wish {
+		err = r.putBack(ctx, st, a, &d, receipt)
+	} else {
+		err = r.supply(ctx, st, a, &d, receipt)
+	}
+	if err == nil {
+		err = r.start(ctx, st, a, d, receipt)
+	}
+	if err == nil && wish {
+		r.secure(ctx, st)
+	}
+	return err
+}
+
+// supply has every volume ready for the start: as it is, empty or restored.
+func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	decided, err := r.decisions(ctx, r.spec, st, a)
+	if err == nil {
+		err = refusal(st, decided)
+	}
+	if err == nil {
+		err = r.needs(ctx, st)
+	}
+	if err == nil {
+		err = r.quieten(ctx, st, decided)
+	}
+	if err == nil {
+		err = r.startEmpty(r.spec, st, decided)
+	}
+	if err == nil {
+		err = r.safeguard(ctx, st, *d)
+	}
+	if err == nil {
+		err = r.fill(ctx, st, a, decided, d, receipt)
+	}
+	return err
+}
+
+// quieten stops a stack that still runs here while the data under it is about to
+// be replaced: its name was forgotten and is used again, or it starts fresh.
+func (r *run) quieten(ctx context.Context, st agentapi.Stack, decided map[string]snapshot.Decision) error {
+	replaced := len(r.hydrated(st, decided)) > 0
+	for _, d := range decided {
+		replaced = replaced || d.Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh
+	}
+	local, err := r.local(st.Name)
+	if err != nil || !replaced || local.Epoch == 0 {
+		return err
+	}
+	return r.halt(ctx, st)
+}
+
+// halt keeps a stack that is declared stopped from running.
+func (r *run) halt(ctx context.Context, st agentapi.Stack) error {
+	if err := wait(ctx, r.engine); err != nil {
+		return err
+	}
+	return errors.Join(r.Stacks.CloseGate(ctx, st.Name), r.Stacks.Stop(ctx, st.Name))
+}
+
+// needs waits for the stacks that this one names.
+func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
+	for _, name := range st.Needs {
+		settled, here := r.settled[name]
+		if !here {
+			continue
+		}
+		if err := wait(ctx, settled); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		failed := r.failed[name]
+		r.mu.Unlock()
+		if failed {
+			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", st.Name, name), "salvor logs "+name)
+		}
+	}
+	return nil
+}
+
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fill has the volumes' data in place: it comes down while Docker is installed
+// and images are pulled.
+func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	volumes := r.hydrated(st, decided)
+	if len(volumes) == 0 {
+		return r.ready(ctx, st, a)
+	}
+	from, info, err := r.newest(ctx, st, a)
+	if err != nil {
+		return err
+	}
+	repo, err := a.repository(ctx, st.Name, from)
+	if err != nil {
+		return err
+	}
+	defer repo.close(ctx) //nolint:errcheck // only read from
+	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
+	job := r.restoreJob(st, repo, info.ID, volumes, database)
+	var fetched *snapshot.Fetched
+	both, within := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		var err error
+		fetched, err = r.download(within, st, job)
+		return err
+	})
+	both.Go(func() error { return r.create(within, st, a, *d) })
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	d.Images = pinned(d.Images, fetched.Meta.Images)
+	database.images = d.Images
+	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
+		return err
+	}
+	receipt.Restored = restored(fetched)
+	return nil
+}
+
+func (r *run) restoreJob(st agentapi.Stack, repo *opened, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
+	return snapshot.RestoreJob{Fleet: r.spec.Fleet, Stack: st.Name, Epoch: st.Epoch, Repository: repo.Repository, Snapshot: id, Volumes: volumes, Database: database}
+}
+
+// pinned is what the snapshot ran with, which is what its data fits.
+func pinned(lock, then map[string]string) map[string]string {
+	images := maps.Clone(lock)
+	if images == nil {
+		images = map[string]string{}
+	}
+	maps.Copy(images, then)
+	return images
+}
+
+func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
+	info := infoOf(f.Info, f.Meta)
+	return &info
+}
+
+func (r *run) download(ctx context.Context, st agentapi.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
+	if err := wait(ctx, r.restic); err != nil {
+		return nil, err
+	}
+	if err := r.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer r.slots.Release(1)
+	engine := r.Snapshots
+	engine.Progress = r.sink
+	var fetched *snapshot.Fetched
+	err := r.phase("restore data", st.Name, func() error {
+		var err error
+		fetched, err = engine.Fetch(ctx, job)
+		return err
+	})
+	return fetched, err
+}
+
+// ready is for a stack that restores nothing.
+func (r *run) ready(ctx context.Context, st agentapi.Stack, a *access) error {
+	if err := wait(ctx, r.engine); err != nil {
+		return err
+	}
+	return r.deliver(st, a)
+}
+
+// create makes volumes and containers, not started, and pulls what they need.
+func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment) error {
+	if err := r.ready(ctx, st, a); err != nil {
+		return err
+	}
+	return r.phase("pull images", st.Name, func() error { return r.Stacks.Create(ctx, d, r.sink) })
+}
+
+func (r *run) deliver(st agentapi.Stack, a *access) error {
+	_, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
+	return err
+}
+
+// start opens the gate and deploys. The epoch is remembered before anything
+// runs, so that a host which dies now knows at its boot what it ran.
+func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+	before, err := r.local(st.Name)
+	if err != nil {
+		return err
+	}
+	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st), Restored: before.Restored}
+	if err := r.saveLocal(st.Name, local); err != nil {
+		return err
+	}
+	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
+		return err
+	}
+	var result stack.Result
+	err = r.phase("start", st.Name, func() error {
+		var err error
+		result, err = r.Stacks.Deploy(ctx, d, r.sink)
+		return err
+	})
+	if err != nil {
+		local.Failed = r.spec.Commit
+		return errors.Join(err, r.saveLocal(st.Name, local))
+	}
+	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
+	receipt.Outcome = outcome(result, receipt)
+	born, err := r.births(st)
+	if err != nil {
+		return err
+	}
+	receipt.Born = born
+	if st.Restore != nil {
+		receipt.Wish = st.Restore.ID
+	}
+	return r.tell(ctx, st, a, result, born, receipt.Wish)
+}
+
+func outcome(result stack.Result, receipt *agentapi.StackReceipt) string {
+	switch {
+	case receipt.Restored != nil:
+		return "restored"
+	case result.Untouched:
+		return "untouched"
+	}
+	return "deployed"
+}
+
+// tell writes down on the record remote what the host learned, for the case
+// that the operator never hears of it. With the remote away the receipt has it.
+func (r *run) tell(ctx context.Context, st agentapi.Stack, a *access, result stack.Result, born map[string]time.Time, wish string) error {
+	if len(born) == 0 && wish == "" && maps.Equal(result.Images, st.Images) {
+		return nil
+	}
+	rec, err := a.record(ctx, r.spec.Record)
+	if err == nil {
+		_, err = rec.AppendFact(ctx, st.Name, factOf(r.spec, st, result.Images, born, wish))
+		err = errors.Join(err, rec.close(ctx))
+	}
+	if err != nil {
+		return r.record(journal.Entry{Kind: "facts", Stack: st.Name, Error: err.Error()})
+	}
+	return nil
+}

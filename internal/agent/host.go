@@ -1,0 +1,221 @@
+// Package agent is what a host does: become what a commit says, restore before
+// it starts, check that its stacks are still its own, take snapshots. Every verb
+// of salvord and its daemon are methods of Host.
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/atomicfile"
+	"salvor/internal/fleet"
+	"salvor/internal/journal"
+	"salvor/internal/machine"
+	"salvor/internal/progress"
+	"salvor/internal/runlock"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// Paths are where a host keeps Salvor's things.
+type Paths struct {
+	Config  string // "/etc/salvor"
+	State   string // "/var/lib/salvor"
+	Run     string // "/run/salvor", gone after a boot
+	Volumes string // "/var/lib/docker/volumes"
+}
+
+// DefaultPaths are a real host's.
+func DefaultPaths() Paths {
+	return Paths{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Volumes: "/var/lib/docker/volumes"}
+}
+
+func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
+func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
+func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
+func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
+func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
+func (p Paths) local(stack string) string {
+	return filepath.Join(p.State, "placements", stack+".json")
+}
+
+// Host is this host. Its methods may be called from several processes: runs
+// that change something hold a lock.
+type Host struct {
+	Machine   machine.Machine
+	Stacks    *stack.Host
+	Snapshots snapshot.Engine
+	Journal   journal.Journal
+	Paths     Paths
+}
+
+// Spec returns what the host was last asked to be; an unprepared host was asked
+// for nothing.
+func (h *Host) Spec() (agentapi.Host, error) {
+	var spec agentapi.Host
+	err := readJSON(h.Paths.spec(), &spec)
+	if spec.Schema > agentapi.Schema {
+		return spec, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", h.Paths.spec(), spec.Schema, agentapi.Schema)
+	}
+	return spec, err
+}
+
+func (h *Host) saveSpec(spec agentapi.Host) error { return writeJSON(h.Paths.spec(), spec) }
+
+// Local is what a host remembers of a stack that it ran or runs.
+type Local struct {
+	Schema   int    `json:"schema"`
+	Epoch    int    `json:"epoch"`              // at which it last started here
+	Lost     bool   `json:"lost,omitempty"`     // another host has taken it over
+	Released int    `json:"released,omitempty"` // epoch whose final snapshot was handed over; only an apply starts it here again
+	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
+	Failed   string `json:"failed,omitempty"`   // commit that did not come up; retried only by an apply
+	Restored string `json:"restored,omitempty"` // id of the last fleet.Restore that was fulfilled here
+}
+
+// fulfilled reports whether what the operator wished was done here.
+func (l Local) fulfilled(wish *fleet.Restore) bool { return l.Restored == wish.ID }
+
+// released reports whether the stack was let go of at that epoch. The host that
+// takes it over may have started it from the final snapshot, so a start here,
+// even by a host that still owns it, could lose what is written from then on.
+func (l Local) released(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
+
+func (h *Host) local(stack string) (Local, error) {
+	l := Local{Schema: agentapi.Schema}
+	return l, readJSON(h.Paths.local(stack), &l)
+}
+
+func (h *Host) saveLocal(stack string, l Local) error {
+	l.Schema = agentapi.Schema
+	return writeJSON(h.Paths.local(stack), l)
+}
+
+// known returns the stacks that ran here and were not lost, sorted.
+func (h *Host) known() ([]string, error) {
+	files, err := filepath.Glob(h.Paths.local("*"))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".json")
+		l, err := h.local(name)
+		if err != nil {
+			return nil, err
+		}
+		if l.Epoch > 0 && !l.Lost {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// readJSON leaves v alone when there is no such file.
+func readJSON(path string, v any) error {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(content, v)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	content, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
+}
+
+// daemon owns the locks of what a host does by itself.
+const daemon = "salvord"
+
+// ownWait is how long an operator's own earlier run gets to end: one whose salvor
+// is gone ends by itself, see hostapp.
+const ownWait = 20 * time.Second
+
+// lock takes the host's lock, or says who holds it. It waits for what ends by
+// itself: the daemon starting stacks, and shortly the same operator's run before
+// this one, which may have lost its salvor.
+func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
+	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
+	began, end := time.Now(), func(error, string) {}
+	for told := false; ; told = true {
+		if err := os.MkdirAll(h.Paths.Run, 0o711); err != nil {
+			return nil, err
+		}
+		l, err := runlock.Acquire(h.Paths.Run, "host", holder)
+		var held *runlock.HeldError
+		ends := errors.As(err, &held) && (held.Holder.Owner == daemon || held.Holder.Owner == owner && time.Since(began) < ownWait)
+		if !ends {
+			end(err, "")
+			return l, err
+		}
+		if !told {
+			end = progress.Scope{Sink: sink}.Step("wait for another run", held.Error())
+		}
+		if err := pause(ctx, lockPause); err != nil {
+			return nil, errors.Join(held, err)
+		}
+	}
+}
+
+// lockPause is how often a busy stack is asked again.
+const lockPause = 200 * time.Millisecond
+
+// lockStack takes a stack's lock, waiting for a snapshot or a start under way.
+func (h *Host) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
+	return h.await(ctx, "stack-"+stack, runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
+}
+
+func (h *Host) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
+	if err := os.MkdirAll(h.Paths.Run, 0o711); err != nil {
+		return nil, err
+	}
+	for {
+		l, err := runlock.Acquire(h.Paths.Run, name, holder)
+		var held *runlock.HeldError
+		if !errors.As(err, &held) {
+			return l, err
+		}
+		if err := pause(ctx, lockPause); err != nil {
+			return nil, errors.Join(held, err)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// record adds to the journal. A journal that can't be written must not keep a
+// stack from starting, so the failure is reported beside the result.
+func (h *Host) record(e journal.Entry) error {
+	if err := os.MkdirAll(h.Journal.Dir, 0o700); err != nil {
+		return err
+	}
+	return h.Journal.Append(e)
+}

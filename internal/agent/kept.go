@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+)
+
+// kept is how well a stack's data is kept, as far as this host knows: what its
+// last snapshot and its last reading back came to. Losing it costs a report until
+// the next of each.
+type kept struct {
+	Tried    time.Time         `json:"tried,omitzero"`     // when the last snapshot ended, well or not
+	Good     time.Time         `json:"good,omitzero"`      // when the data was last known to be on every target
+	Findings []finding.Finding `json:"findings,omitempty"` // of the last snapshot
+	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
+}
+
+func (h *Host) keptPath(stack string) string { return h.Paths.local(stack) + ".snapshot" }
+
+func (h *Host) kept(stack string) (kept, error) {
+	var k kept
+	return k, readJSON(h.keptPath(stack), &k)
+}
+
+func (h *Host) changeKept(stack string, change func(*kept)) error {
+	k, err := h.kept(stack)
+	if err != nil {
+		return err
+	}
+	change(&k)
+	return writeJSON(h.keptPath(stack), k)
+}
+
+// noteTaken remembers how a snapshot went.
+func (h *Host) noteTaken(host, stack string, began time.Time, found []finding.Finding, err error) error {
+	return h.changeKept(stack, func(k *kept) {
+		k.Tried, k.Findings = time.Now().UTC(), found
+		switch {
+		case err == nil:
+			k.Good = began
+		case len(found) == 0:
+			k.Findings = []finding.Finding{{
+				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
+				Text: "the last snapshot failed: " + err.Error(), Fix: "salvor snapshot take " + stack,
+			}}
+		}
+	})
+}
+
+// noteReread remembers how reading back a share of the data went.
+func (h *Host) noteReread(stack string, err error) error {
+	return h.changeKept(stack, func(k *kept) { k.Unread = text(err) })
+}
+
+// keeping says what is wrong with how a stack's data is kept, and how late it is
+// against its goal; without a goal, against the second try in a row.
+func (k kept) keeping(host string, st agentapi.Stack, now time.Time) []finding.Finding {
+	subject := host + "/" + st.Name
+	found := append([]finding.Finding{}, k.Findings...)
+	if k.Unread != "" {
+		found = append(found, finding.Finding{
+			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,
+			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " makes a new one of what is on the host",
+		})
+	}
+	goal := st.RPO
+	if goal == 0 {
+		goal = 2 * interval(st)
+	}
+	if age := now.Sub(k.Good); goal > 0 && !k.Good.IsZero() && age > goal+lateBy {
+		found = append(found, finding.Finding{
+			Code: finding.SnapshotLate, Severity: finding.Warning, Subject: subject,
+			Text: fmt.Sprintf("what could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
+		})
+	}
+	return found
+}
+
+// lateBy is what a snapshot that is due may take before it counts as late.
+const lateBy = 5 * time.Minute

@@ -1,0 +1,269 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/converge"
+	"salvor/internal/delivery"
+	"salvor/internal/finding"
+	"salvor/internal/hostprep"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+	"salvor/internal/version"
+)
+
+// Observe says what the host is like and what an apply of spec would change.
+// Nothing is written.
+func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
+	facts, err := hostprep.Look(ctx, h.Machine)
+	if err != nil {
+		return agentapi.HostState{}, err
+	}
+	applied, err := h.Spec()
+	if err != nil {
+		return agentapi.HostState{}, err
+	}
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit}
+	plan, err := h.preparation(ctx, facts, req.Host)
+	if err != nil {
+		return state, err
+	}
+	for _, c := range plan.Changes {
+		state.Changes = append(state.Changes, agentapi.Change{ID: c.ID, Action: string(c.Action), Cause: c.Cause, Destroys: c.Destroys})
+	}
+	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
+		return state, err
+	}
+	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
+	return state, err
+}
+
+// preparation plans what the host itself lacks.
+func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
+	resources, err := hostprep.Resources(facts, hostprep.Spec{Docker: spec.Docker})
+	if err != nil {
+		return nil, err
+	}
+	return converge.NewPlan(ctx, h.Machine, resources)
+}
+
+func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *agentapi.HostState) error {
+	known, err := h.known()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, st := range spec.Stacks {
+		names = append(names, st.Name)
+	}
+	for _, name := range known {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	seen, err := h.Stacks.Observe(ctx, names...)
+	engine := err == nil
+	if noEngine(err) {
+		seen, err = make([]stack.State, len(names)), nil
+		for i, name := range names {
+			seen[i].Stack = name
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for i, st := range spec.Stacks {
+		if err := h.observeStack(ctx, spec, st, seen[i], engine, state); err != nil {
+			return err
+		}
+	}
+	for _, s := range seen {
+		i := slices.IndexFunc(spec.Stacks, func(st agentapi.Stack) bool { return st.Name == s.Stack })
+		if i < 0 {
+			state.Changes = append(state.Changes, agentapi.Change{Stack: s.Stack, ID: "stack", Action: "-", Cause: "not placed here: stopped, its data is kept"})
+		}
+		state.Stacks = append(state.Stacks, agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted})
+	}
+	return nil
+}
+
+func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
+	changes, err := h.stackChanges(ctx, spec, st, seen)
+	if err != nil {
+		return err
+	}
+	state.Changes = append(state.Changes, changes...)
+	if !engine || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
+		return nil
+	}
+	refused, err := h.validate(ctx, spec.Name, st)
+	state.Findings = append(state.Findings, refused...)
+	return err
+}
+
+// validate has the host's own Compose look at a project that is to be deployed.
+func (h *Host) validate(ctx context.Context, host string, st agentapi.Stack) ([]finding.Finding, error) {
+	err := h.Stacks.Validate(ctx, st.Name, st.Project)
+	if !errors.Is(err, stack.ErrRefused) {
+		return nil, err
+	}
+	return []finding.Finding{{
+		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: host + "/" + st.Name, Text: err.Error(),
+		Fix: "change the Compose file to what the Compose on " + host + " knows, or install a newer one there",
+	}}, nil
+}
+
+// noEngine reports whether an error means that no Docker engine answers, as on
+// a host that is not prepared yet.
+func noEngine(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// stackChanges says what bringing one stack up would do.
+func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State) ([]agentapi.Change, error) {
+	if st.Stopped {
+		if seen.Running() {
+			return []agentapi.Change{{Stack: st.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil
+		}
+		return nil, nil
+	}
+	var changes []agentapi.Change
+	var a *access
+	if len(st.Sealed) > 0 {
+		// a seal of another epoch belongs to the placement before; the history
+		// then counts as unknown, which the plan shows
+		a, _ = h.open(spec.Name, st)
+	}
+	local, err := h.local(st.Name)
+	if err != nil {
+		return nil, err
+	}
+	decided, err := h.decisions(ctx, spec, st, a)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range h.protected(st) {
+		if st.Restore != nil && !local.fulfilled(st.Restore) {
+			changes = append(changes, restoreChange(st, v.Name))
+		} else if c, shown := volumeChange(st, v.Name, decided[v.Name], a != nil); shown {
+			changes = append(changes, c)
+		}
+	}
+	if cause := secretsCause(h.Paths, st, local); cause != "" {
+		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "secrets", Action: "~", Cause: cause})
+	}
+	if cause := servicesCause(seen, deployment(spec, st, nil), local); cause != "" {
+		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
+	}
+	return changes, nil
+}
+
+// restoreChange is a volume that goes back to what the operator asked for.
+func restoreChange(st agentapi.Stack, volume string) agentapi.Change {
+	return agentapi.Change{
+		Stack: st.Name, ID: "volume " + volume, Action: "~", Cause: fmt.Sprintf("goes back to snapshot %.8s", st.Restore.Snapshot),
+		Destroys: fmt.Sprintf("what was written to %s/%s since", st.Name, volume),
+	}
+}
+
+func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed bool) (agentapi.Change, bool) {
+	c := agentapi.Change{Stack: st.Name, ID: "volume " + volume, Action: "+", Cause: d.Reason}
+	switch {
+	case d.Action == snapshot.Ready:
+		return c, false
+	case d.Action == snapshot.Refuse && !sealed && !born(st, volume):
+		c.Cause = "new: starts empty"
+	case d.Action == snapshot.Refuse && !sealed:
+		c.Cause = "restored from its newest snapshot"
+	}
+	return c, true
+}
+
+func secretsCause(p Paths, st agentapi.Stack, local Local) string {
+	if len(st.Project.Secrets) == 0 && len(st.Project.Env) == 0 || len(st.Sealed) == 0 {
+		return ""
+	}
+	if _, err := os.Stat(delivery.EnvFile(p.secrets(), st.Name)); err != nil && len(st.Project.Env) > 0 {
+		return "not delivered since the boot"
+	}
+	if local.Sealed != sealedDigest(st) {
+		return "another sealed file"
+	}
+	return ""
+}
+
+func servicesCause(seen stack.State, d stack.Deployment, local Local) string {
+	switch {
+	case !seen.Deployed:
+		return "not deployed here yet"
+	case local.Epoch != d.Epoch:
+		return fmt.Sprintf("epoch is %d, want %d", local.Epoch, d.Epoch)
+	case len(seen.Missing) > 0:
+		return "not running: " + strings.Join(seen.Missing, ", ")
+	case len(seen.Drifted) > 0:
+		return "changed by somebody else: " + strings.Join(seen.Drifted, ", ")
+	case !seen.Untouched(d):
+		return "the project differs from what is deployed"
+	}
+	return ""
+}
+
+func deployment(spec agentapi.Host, st agentapi.Stack, a *access) stack.Deployment {
+	d := stack.Deployment{Stack: st.Name, Epoch: st.Epoch, Commit: spec.Commit, Project: st.Project, Images: st.Images}
+	if a != nil {
+		d.Logins = a.logins()
+	}
+	return d
+}
+
+// world is what a plan was made from, as far as this host knows: not what was
+// decided, which depends on seals and commits that apply itself makes, and not
+// stacks that move away, which apply stops on purpose.
+type world struct {
+	Host   string
+	Stacks []agentapi.StackState
+	Local  []Local
+	Marked []snapshot.Marker
+}
+
+func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []agentapi.StackState) (string, error) {
+	w := world{Host: plan.Fingerprint()}
+	for _, s := range stacks {
+		if s.Wanted {
+			w.Stacks = append(w.Stacks, s)
+		}
+	}
+	for _, st := range spec.Stacks {
+		local, err := h.local(st.Name)
+		if err != nil {
+			return "", err
+		}
+		w.Local = append(w.Local, local)
+		for _, v := range h.protected(st) {
+			m, err := h.Snapshots.Marker(st.Name, v.Name)
+			if err != nil {
+				return "", err
+			}
+			w.Marked = append(w.Marked, m)
+		}
+	}
+	content, err := json.Marshal(w)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:8]), nil
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// putBack brings back the snapshot that the operator asked for. The data comes
+// down beside while the stack runs on; what it has now is taken first, where that
+// can be, and lies beside afterwards in any case. Cut short, the next run ends
+// with the same snapshot in place.
+func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	from, err := r.holding(ctx, st, a, st.Restore.Snapshot)
+	if err != nil {
+		return err
+	}
+	repo, err := a.repository(ctx, st.Name, from)
+	if err != nil {
+		return err
+	}
+	defer repo.close(ctx) //nolint:errcheck // only read from
+	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
+	fetched, err := r.download(ctx, st, r.restoreJob(st, repo, st.Restore.Snapshot, r.protected(st), database))
+	if err != nil {
+		return err
+	}
+	d.Images = pinned(d.Images, fetched.Meta.Images)
+	database.images = d.Images
+	if err := r.ready(ctx, st, a); err != nil {
+		return err
+	}
+	if err := r.phase("load data", st.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
+		return err
+	}
+	r.takePresent(ctx, st)
+	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("stop", "")
+	err = r.halt(ctx, st)
+	end(err, "")
+	if err != nil {
+		return err
+	}
+	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
+		return err
+	}
+	receipt.Restored = restored(fetched)
+	local, err := r.local(st.Name)
+	if err != nil {
+		return err
+	}
+	local.Restored = st.Restore.ID
+	return r.saveLocal(st.Name, local)
+}
+
+// holding returns the first target that has a snapshot.
+func (h *Host) holding(ctx context.Context, st agentapi.Stack, a *access, id string) (agentapi.Target, error) {
+	var errs []error
+	for _, t := range st.Targets {
+		infos, err := h.list(ctx, st, a, t)
+		errs = append(errs, err)
+		for _, info := range infos {
+			if info.ID == id {
+				return t, nil
+			}
+		}
+	}
+	return agentapi.Target{}, errors.Join(append(errs, fmt.Errorf("snapshot %.8s of %s: %w", id, st.Name, snapshot.ErrNoSnapshot))...)
+}
+
+// takePresent takes a snapshot of what is about to be replaced. Whoever restores
+// because the data is broken must not be held up by its being broken.
+func (r *run) takePresent(ctx context.Context, st agentapi.Stack) {
+	seen, err := r.Stacks.Observe(ctx, st.Name)
+	if err == nil {
+		_, err = r.takeLocked(ctx, r.spec, st, taking{stopped: !seen[0].Running(), sink: r.sink})
+	}
+	if err != nil {
+		r.warn(st.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
+			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside until the next good one", err),
+			Fix:  "look for *.salvor-old-* beside the volumes",
+		})
+	}
+}
+
+// secure makes the restored data the newest snapshot, which a recovery would
+// take. What it replaced stays beside for now.
+func (r *run) secure(ctx context.Context, st agentapi.Stack) {
+	if _, err := r.takeLocked(ctx, r.spec, st, taking{force: true, keep: true, sink: r.sink}); err != nil {
+		r.warn(st.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
+			Text: fmt.Sprintf("the restored data is not the newest snapshot yet, which a recovery would take: %v", err),
+			Fix:  "salvor snapshot take " + st.Name,
+		})
+	}
+}
+
+func (r *run) warn(stack string, f finding.Finding) {
+	progress.Scope{Sink: r.sink, Stack: stack}.Note(f.Text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.receipt.Findings = append(r.receipt.Findings, f)
+}

@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/repository"
+)
+
+// ListSnapshots lists a placed stack's snapshots as they lie on its targets.
+func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
+	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: req.Stack}
+	spec, st, err := h.placed(req.Stack)
+	if err != nil {
+		return all, err
+	}
+	if len(st.Targets) == 0 {
+		return all, fault.WithHint(errors.New("the fleet has no snapshot target"), "declare data.snapshots in fleet.yaml")
+	}
+	a, err := h.open(spec.Name, st)
+	if err != nil {
+		return all, err
+	}
+	for _, t := range st.Targets {
+		rows, err := h.rows(ctx, st, a, t)
+		if err != nil {
+			return all, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		}
+		all.Snapshots = append(all.Snapshots, rows...)
+	}
+	return all, nil
+}
+
+func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+	r, err := a.repository(ctx, st.Name, t)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close(ctx) //nolint:errcheck // nothing was written
+	exists, err := repository.Exists(ctx, r.Store)
+	if err != nil || !exists {
+		return nil, err
+	}
+	described, err := snapshot.Describe(ctx, r.Repository, st.Name)
+	if err != nil {
+		return nil, err
+	}
+	var rows []agentapi.SnapshotRow
+	for _, d := range described {
+		rows = append(rows, agentapi.SnapshotRow{
+			SnapshotInfo: infoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
+			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged,
+		})
+	}
+	return rows, nil
+}
+
+// infoOf is a snapshot as reports show it.
+func infoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
+	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
+	for _, v := range m.Volumes {
+		info.Bytes += v.Stats.Bytes
+		info.Files += v.Stats.Files
+	}
+	return info
+}

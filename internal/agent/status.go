@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+)
+
+// Status says how the host's stacks are: what runs, whether their data is
+// ready, which snapshot is newest on the remote.
+func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
+	spec, err := h.Spec()
+	if err != nil {
+		return agentapi.HostState{}, err
+	}
+	state := agentapi.HostState{Schema: agentapi.Schema, Commit: spec.Commit}
+	if err := h.observeStacks(ctx, spec, &state); err != nil {
+		return state, err
+	}
+	verdicts, err := h.verdicts(ctx, spec)
+	if err != nil {
+		return state, err
+	}
+	all, within := errgroup.WithContext(ctx)
+	for i := range state.Stacks {
+		s := &state.Stacks[i]
+		at := slices.IndexFunc(spec.Stacks, func(st agentapi.Stack) bool { return st.Name == s.Name })
+		if at < 0 {
+			continue
+		}
+		st := spec.Stacks[at]
+		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
+		local, err := h.local(st.Name)
+		if err != nil {
+			return state, err
+		}
+		data, err := h.kept(st.Name)
+		if err != nil {
+			return state, err
+		}
+		state.Findings = append(state.Findings, ownership(spec.Name, st, local, verdicts[st.Name])...)
+		if !st.Stopped && !local.Lost && len(h.protected(st)) > 0 {
+			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
+		}
+		all.Go(func() error { return h.describe(within, spec, st, s) })
+	}
+	err = all.Wait()
+	for _, s := range state.Stacks {
+		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
+	}
+	return state, err
+}
+
+// ungated says which services Docker itself may start after a boot.
+func ungated(host string, s agentapi.StackState) []finding.Finding {
+	var open []string
+	for _, row := range s.Services {
+		if row.State == "running" && !row.Gated {
+			open = append(open, row.Name)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.Ungated, Severity: finding.Warning, Subject: host + "/" + s.Name,
+		Text: "Docker itself may start " + strings.Join(open, ", ") + " after a boot", Fix: "salvor apply recreates them at their next change",
+	}}
+}
+
+func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Stack, s *agentapi.StackState) error {
+	seen, err := h.Stacks.Observe(ctx, st.Name)
+	if err != nil {
+		return err
+	}
+	if s.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
+		return err
+	}
+	for _, v := range h.protected(st) {
+		m, err := h.Snapshots.Marker(st.Name, v.Name)
+		if err != nil {
+			return err
+		}
+		s.Volumes = append(s.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: m.State == snapshot.MarkedReady && m.Epoch == st.Epoch, State: string(m.State)})
+	}
+	a, err := h.open(spec.Name, st)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	_, info, err := h.newest(ctx, st, a)
+	if err == nil {
+		s.Snapshot = &agentapi.SnapshotInfo{ID: info.ID, Epoch: info.Epoch, Seq: info.Seq, Began: info.Time}
+	}
+	return nil // without a snapshot, or with the remote away, the row says so by having none
+}
+
+// ownership says what is worth knowing about whose a stack is.
+func ownership(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+	f := finding.Finding{Severity: finding.Warning, Subject: host + "/" + st.Name, Text: v.Reason}
+	switch {
+	case v.State == record.Lost:
+		f.Code, f.Severity = finding.Fenced, finding.Info
+		f.Fix = "nothing to do: it is stopped here and its data is kept"
+	case local.released(st.Epoch):
+		f.Code, f.Text = finding.Released, "handed over for a move that did not finish"
+		f.Fix = "run the move again, or salvor apply to start it where it was"
+	case v.Unfenced && !st.Stopped:
+		f.Code, f.Fix = finding.UnfencedStart, "bring Git or the remote back; the check is repeated"
+	default:
+		return nil
+	}
+	return []finding.Finding{f}
+}

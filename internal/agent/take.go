@@ -1,0 +1,252 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/repository"
+)
+
+// TakeSnapshot takes a snapshot of a stack on every target, now.
+func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	spec, st, err := h.placed(req.Stack)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	verdicts, err := h.verdicts(ctx, agentapi.Host{Name: spec.Name, Git: spec.Git, Record: spec.Record, Stacks: []agentapi.Stack{st}})
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if v := verdicts[st.Name]; !v.MayChange {
+		return agentapi.SnapshotReceipt{}, fmt.Errorf("no snapshot of %s is taken: %s", st.Name, v.Reason)
+	}
+	return h.take(ctx, spec, st, taking{accept: req.AcceptShrunk, force: true, sink: sink})
+}
+
+// placed returns a stack of the host's spec.
+func (h *Host) placed(name string) (agentapi.Host, agentapi.Stack, error) {
+	spec, err := h.Spec()
+	if err != nil {
+		return spec, agentapi.Stack{}, err
+	}
+	for _, st := range spec.Stacks {
+		if st.Name == name {
+			return spec, st, nil
+		}
+	}
+	return spec, agentapi.Stack{}, fault.WithHint(fmt.Errorf("stack %s is not placed on %s", name, spec.Name), "salvor status")
+}
+
+// taking says how a snapshot is taken.
+type taking struct {
+	accept  bool // empty and shrunken volumes are meant
+	force   bool // also when nothing has changed
+	stopped bool // the stack does not run
+	keep    bool // what a restore moved aside stays there
+	sink    progress.Sink
+}
+
+// take takes one snapshot for each target, under the stack's lock, and returns
+// the receipt of the first. The caller has checked the claim.
+func (h *Host) take(ctx context.Context, spec agentapi.Host, st agentapi.Stack, t taking) (agentapi.SnapshotReceipt, error) {
+	lock, err := h.lockStack(ctx, st.Name, "salvord", "snapshot")
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	defer lock.Release()
+	return h.takeLocked(ctx, spec, st, t)
+}
+
+func (h *Host) takeLocked(ctx context.Context, spec agentapi.Host, st agentapi.Stack, t taking) (agentapi.SnapshotReceipt, error) {
+	if len(h.protected(st)) == 0 {
+		return agentapi.SnapshotReceipt{Stack: st.Name, Skipped: true, Verified: "nothing to protect"}, nil
+	}
+	began := time.Now().UTC()
+	first, found, err := h.takeEach(ctx, spec, st, t)
+	return first, errors.Join(err, h.noteTaken(spec.Name, st.Name, began, found, err))
+}
+
+// takeEach takes a snapshot on every target and returns the first one's receipt
+// and all findings.
+func (h *Host) takeEach(ctx context.Context, spec agentapi.Host, st agentapi.Stack, t taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
+	if len(st.Targets) == 0 {
+		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", st.Name), "declare data.snapshots in fleet.yaml")
+	}
+	if err := h.allReady(spec, st); err != nil {
+		return first, nil, err
+	}
+	a, err := h.open(spec.Name, st)
+	if err != nil {
+		return first, nil, err
+	}
+	var errs []error
+	for i, target := range st.Targets {
+		receipt, err := h.takeOn(ctx, spec, st, a, target, t)
+		if i == 0 {
+			first = receipt
+		}
+		found = append(found, receipt.Findings...)
+		errs = append(errs, err, h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: text(err)}))
+	}
+	return first, found, errors.Join(errs...)
+}
+
+// allReady refuses a snapshot of data that is not the stack's: it would become
+// the newest.
+func (h *Host) allReady(spec agentapi.Host, st agentapi.Stack) error {
+	for _, v := range h.protected(st) {
+		m, err := h.Snapshots.Marker(st.Name, v.Name)
+		if err != nil {
+			return err
+		}
+		if m.State != snapshot.MarkedReady || m.Epoch != st.Epoch || m.Identity != h.identity(spec, st, v.Name) {
+			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here, so there is nothing to take", st.Name, v.Name), "salvor apply")
+		}
+	}
+	return nil
+}
+
+func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
+	repo, err := a.repository(ctx, st.Name, target)
+	if err != nil {
+		return receipt, err
+	}
+	defer func() { err = errors.Join(err, repo.close(ctx)) }()
+	exists, err := repository.Exists(ctx, repo.Store)
+	if err != nil {
+		return receipt, err
+	}
+	engine := h.Snapshots
+	engine.Progress = t.sink
+	if !exists {
+		if err := engine.Create(ctx, repo.Repository); err != nil {
+			return receipt, err
+		}
+	}
+	job, err := h.job(ctx, spec, st, repo.Repository, t)
+	if err != nil {
+		return receipt, err
+	}
+	result, err := engine.Take(ctx, job)
+	receipt = receiptOf(st, result)
+	if err == nil && finding.AnyFatal(result.Findings) {
+		worst := result.Findings[0]
+		err = fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", st.Name, worst.Subject, worst.Text), worst.Fix)
+	}
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, h.thin(ctx, engine, repo, st, target, t)
+}
+
+func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
+	q := quiet{host: h, stack: st.Name}
+	was, err := h.ran(ctx, spec, st)
+	return snapshot.Job{
+		Fleet: spec.Fleet, Stack: st.Name, Host: spec.Name, Epoch: st.Epoch, Commit: was.commit, Repository: repo, Volumes: h.protected(st),
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, PauseLimit: st.PauseLimit,
+		Stopped: t.stopped, Force: t.force, AcceptShrunk: t.accept || st.AcceptShrunk,
+	}, err
+}
+
+// ran is what a snapshot's data belongs to.
+type ran struct {
+	commit  string
+	compose []byte
+	images  map[string]string
+}
+
+// ran is what was deployed last and became healthy: a snapshot taken just before
+// a deploy belongs to that, and the lock learns of images later. Without a record
+// it is what the spec says.
+func (h *Host) ran(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (ran, error) {
+	deployed, known, err := h.Stacks.Deployed(ctx, st.Name)
+	if err != nil || !known {
+		return ran{spec.Commit, st.Project.Compose, st.Images}, err
+	}
+	compose, err := h.Stacks.DeployedCompose(ctx, st.Name)
+	return ran{deployed.Commit, compose, deployed.Images}, err
+}
+
+func (h *Host) thin(ctx context.Context, engine snapshot.Engine, repo *opened, st agentapi.Stack, target agentapi.Target, t taking) error {
+	if _, err := engine.Thin(ctx, repo.Repository, st.Name, st.Epoch, target.Keep); err != nil {
+		// what was taken is good; too many snapshots are no reason to call it failed
+		return h.record(journal.Entry{Kind: "retention", Stack: st.Name, Error: err.Error()})
+	}
+	if t.keep {
+		return nil
+	}
+	for _, v := range h.protected(st) {
+		if err := snapshot.RemoveKept(v); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func receiptOf(st agentapi.Stack, r snapshot.Result) agentapi.SnapshotReceipt {
+	return agentapi.SnapshotReceipt{
+		Stack: st.Name, Skipped: r.Skipped, Paused: r.Paused, Verified: r.Verified, Findings: r.Findings,
+		Snapshot: agentapi.SnapshotInfo{ID: r.Snapshot.ID, Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Began: r.Began, Bytes: r.Bytes, Files: r.Files},
+	}
+}
+
+// Release stops a stack that moves away and takes its final snapshot. The data
+// stays. Without a good snapshot the stack runs on here. It may be called again,
+// and does nothing for a stack that never started here at that epoch: what the
+// repository has is then the newest there is.
+func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	lock, err := h.lockStack(ctx, req.Stack, req.Owner, req.Message)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	defer lock.Release()
+	local, err := h.local(req.Stack)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if local.Epoch < req.Epoch {
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
+	}
+	spec, st, err := h.placed(req.Stack)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if st.Epoch != req.Epoch {
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", st.Name, st.Epoch, req.Epoch), "salvor plan")
+	}
+	receipt, err := h.letGo(ctx, spec, st, sink)
+	if err != nil {
+		return receipt, err
+	}
+	local.Released = st.Epoch
+	return receipt, errors.Join(h.saveLocal(st.Name, local), h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message}))
+}
+
+// letGo stops a stack and takes its final snapshot; when there is none, the
+// stack runs on.
+func (h *Host) letGo(ctx context.Context, spec agentapi.Host, st agentapi.Stack, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	end := progress.Scope{Sink: sink, Stack: st.Name}.Step("stop", "")
+	err := errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
+	end(err, "")
+	stopped := time.Now().UTC()
+	var receipt agentapi.SnapshotReceipt
+	if err == nil {
+		receipt, err = h.takeLocked(ctx, spec, st, taking{stopped: true, sink: sink})
+	}
+	receipt.Stopped = stopped
+	if err != nil {
+		back := context.WithoutCancel(ctx)
+		err = errors.Join(fmt.Errorf("%s stays on %s: %w", st.Name, spec.Name, err), h.Stacks.OpenGate(back, st.Name), h.Stacks.Start(back, st.Name, sink))
+	}
+	return receipt, err
+}

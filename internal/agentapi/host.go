@@ -1,0 +1,135 @@
+// Package agentapi holds what salvor and salvord say to each other: JSON on the
+// standard input and output of `salvord VERB`, reached through a machine. It is
+// versioned; a salvord understands its own schema and the one before.
+package agentapi
+
+import (
+	"time"
+
+	"salvor/internal/fleet"
+)
+
+// Schema is the version of these types.
+const Schema = 1
+
+// Host is a host's part of the fleet at one commit: what `salvord apply` makes
+// true and what salvord keeps in /etc/salvor/fleet.json to boot from. It holds
+// no secret in clear.
+type Host struct {
+	Schema   int             `json:"schema"`
+	Fleet    string          `json:"fleet"`
+	Name     string          `json:"name"`
+	Commit   string          `json:"commit"`
+	Docker   fleet.Docker    `json:"docker"`
+	Networks []fleet.Network `json:"networks,omitempty"`
+	Git      Git             `json:"git"`
+	Record   fleet.Location  `json:"record"`
+	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
+}
+
+// Git is how this host reads the control repository: with its own key, made on
+// the host at `host add`, read-only.
+type Git struct {
+	URL        string   `json:"url,omitempty"` // "" when the repository has no remote
+	Branch     string   `json:"branch,omitempty"`
+	KnownHosts []string `json:"known_hosts,omitempty"` // lines for the Git host
+}
+
+// Stack is one placed stack as a host needs it.
+type Stack struct {
+	Name         string            `json:"name"`
+	Epoch        int               `json:"epoch"`
+	Stopped      bool              `json:"stopped,omitempty"`
+	Project      Project           `json:"project"`
+	Volumes      []Volume          `json:"volumes,omitempty"`
+	Targets      []Target          `json:"targets,omitempty"`
+	Images       map[string]string `json:"images,omitempty"` // service to pinned reference, from the lock
+	Sealed       []byte            `json:"sealed,omitempty"` // sealed/<host>/<stack>.age
+	Consent      Consent           `json:"consent,omitempty"`
+	Restore      *fleet.Restore    `json:"restore,omitempty"` // of this epoch; done when the host says so
+	RPO          time.Duration     `json:"rpo,omitempty"`
+	PauseLimit   time.Duration     `json:"pause_limit"`
+	PauseEvery   time.Duration     `json:"pause_every"`
+	Needs        []string          `json:"needs,omitempty"`
+	AcceptShrunk bool              `json:"accept_shrunk,omitempty"`
+}
+
+// Consent is what the operator said about a volume whose history contradicts
+// the lock: nothing, restore what the repository has, or start fresh.
+type Consent string
+
+// The consents.
+const (
+	ConsentRestore Consent = "restore"
+	ConsentFresh   Consent = "fresh"
+)
+
+// Project is a rendered Compose project: it runs by hand from its directory.
+type Project struct {
+	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>" or x-salvor.dir
+	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret stands
+	Files    []File        `json:"files,omitempty"`
+	Services []Service     `json:"services"`
+	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
+	Secrets  []SecretMount `json:"secrets,omitempty"`
+	Networks []string      `json:"networks,omitempty"` // external networks that must exist
+	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
+}
+
+// File is a file of the project that comes from Git.
+type File struct {
+	Path string `json:"path"` // relative to the project's directory, slashes, no ".."
+	Mode uint32 `json:"mode"` // 0644 or 0755, as Git keeps it
+	Data []byte `json:"data"`
+}
+
+// Service is one service of a project.
+type Service struct {
+	Name  string `json:"name"`
+	Image string `json:"image,omitempty"` // as written, without the pinned digest
+	Build bool   `json:"build,omitempty"`
+	Ports []Port `json:"ports,omitempty"`
+
+	Mounts []string `json:"mounts,omitempty"` // targets where something declared is mounted, sorted
+	Idle   bool     `json:"idle,omitempty"`   // its profile is not active: rendered, not started
+}
+
+// Port is a published port.
+type Port struct {
+	Published string `json:"published"`
+	Target    uint32 `json:"target"`
+	Protocol  string `json:"protocol"`
+}
+
+// SecretMount is one secret that one service lists, delivered as a file.
+type SecretMount struct {
+	Service string `json:"service"` // or ".build" for secrets that only image builds read
+	Secret  string `json:"secret"`  // key in the sealed file: a key of secrets/<stack>.env, or "secrets/…", the file's path in Git
+	Target  string `json:"target"`  // file name under /run/secrets, or an absolute path
+	UID     int    `json:"uid"`
+	GID     int    `json:"gid"`
+	Mode    uint32 `json:"mode"`
+}
+
+// Volume is one classified mount of a stack.
+type Volume struct {
+	Name     string           `json:"name"`             // identity, safe as a file name: the Compose volume's name, or "@" and the bind's source ("@data", "@config@db", "@@srv@media")
+	Source   string           `json:"source,omitempty"` // as written in the Compose file, for people: "db", "./data", "/srv/media"
+	Docker   string           `json:"docker,omitempty"` // Docker's volume name, "" for a bind
+	Path     string           `json:"path,omitempty"`   // host path of a bind, "" for a Docker volume
+	Protect  fleet.Protection `json:"protect"`
+	Method   fleet.Method     `json:"method,omitempty"`
+	Services []string         `json:"services"`           // that mount it, sorted
+	Service  string           `json:"service,omitempty"`  // the database's service, for native methods
+	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
+	Born     time.Time        `json:"born,omitzero"`      // from the lock
+}
+
+// Target is one snapshot target with the stack's repository on it.
+type Target struct {
+	Name       string         `json:"name"`
+	Where      fleet.Location `json:"where"` // the target's folder; the repository is <path>/<stack>/<repository>
+	Repository string         `json:"repository"`
+	Every      time.Duration  `json:"every"`
+	Keep       fleet.Keep     `json:"keep"`
+}

@@ -1,0 +1,39 @@
+package agentapi
+
+import (
+	"encoding/json"
+
+	"salvor/internal/progress"
+)
+
+// A Message is one line of a salvord verb's standard output. Events come first;
+// the last line has Result or Error.
+type Message struct {
+	Event  *progress.Event `json:"event,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  *Error          `json:"error,omitempty"`
+}
+
+// An Error is a failure told by salvord. Code is the exit code that salvor
+// should end with (see docs/reference/exit-codes.md).
+type Error struct {
+	Code int    `json:"code"`
+	Text string `json:"text"`
+	Hint string `json:"hint,omitempty"`
+}
+
+// Error returns the text.
+func (e *Error) Error() string { return e.Text }
+
+// A Request is what a verb reads from standard input. Salvord is the version
+// that salvor carries: another one answers with CodeOtherVersion before it does
+// anything, and salvor replaces it.
+type Request struct {
+	Schema  int             `json:"schema"`
+	Salvord string          `json:"salvord"`
+	Body    json.RawMessage `json:"body"`
+}
+
+// CodeOtherVersion is the Error.Code of a salvord that is not the one asked
+// for; Text is its version.
+const CodeOtherVersion = 64

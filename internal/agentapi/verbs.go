@@ -1,0 +1,201 @@
+package agentapi
+
+import (
+	"time"
+
+	"salvor/internal/finding"
+)
+
+// The verbs of salvord that take one of these requests on standard input.
+const (
+	VerbObserve   = "observe"
+	VerbApply     = "apply"
+	VerbSnapshot  = "snapshot"
+	VerbSnapshots = "snapshots"
+	VerbRelease   = "release"
+	VerbStatus    = "status"
+	VerbEnrol     = "enrol"
+)
+
+// Observe asks what a host is like and what apply would change there. Nothing
+// is written.
+type Observe struct {
+	Host Host `json:"host"`
+}
+
+// HostState is the answer to Observe, and the world a plan is made from.
+type HostState struct {
+	Schema      int               `json:"schema"`
+	Salvord     string            `json:"salvord"` // version
+	OS          string            `json:"os"`      // "debian 13"
+	Arch        string            `json:"arch"`    // as Go names it
+	Commit      string            `json:"commit"`  // last applied, "" for none
+	Changes     []Change          `json:"changes,omitempty"`
+	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
+	Findings    []finding.Finding `json:"findings,omitempty"`
+	Fingerprint string            `json:"fingerprint"` // over what was seen, so that apply notices when the world moved
+}
+
+// A Change is one thing apply would do on a host, and why.
+type Change struct {
+	Stack    string `json:"stack,omitempty"`    // "" for the host itself
+	ID       string `json:"id"`                 // "package docker.io", "volume db", "service web"
+	Action   string `json:"action"`             // "+" makes, "~" changes, "-" takes away
+	Cause    string `json:"cause"`              // "mode is 0644, want 0600"
+	Destroys string `json:"destroys,omitempty"` // the data it may lose
+}
+
+// StackState is what a host knows of one stack.
+type StackState struct {
+	Name     string        `json:"name"`
+	Epoch    int           `json:"epoch"`             // of what is deployed here, 0 for nothing
+	Commit   string        `json:"commit"`            // deployed from
+	Hash     string        `json:"hash,omitempty"`    // of the deployed project
+	Missing  []string      `json:"missing,omitempty"` // services that ought to run and don't
+	Drifted  []string      `json:"drifted,omitempty"` // services somebody else made differently
+	Wanted   bool          `json:"wanted"`            // part of the request
+	Verdict  Verdict       `json:"verdict,omitempty"`
+	Services []ServiceRow  `json:"services,omitempty"`
+	Volumes  []VolumeRow   `json:"volumes,omitempty"`
+	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
+}
+
+// Verdict is what the fencing check said.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictOwn     Verdict = "own"
+	VerdictLost    Verdict = "lost"
+	VerdictUnknown Verdict = "unknown" // neither Git nor the record remote answered
+)
+
+// ServiceRow is one service's containers.
+type ServiceRow struct {
+	Name   string    `json:"name"`
+	Image  string    `json:"image"`
+	State  string    `json:"state"`  // running, exited, paused, missing …
+	Health string    `json:"health"` // healthy, unhealthy, starting, "" where there is no check
+	Since  time.Time `json:"since,omitzero"`
+	Gated  bool      `json:"gated"`
+}
+
+// VolumeRow is one protected volume.
+type VolumeRow struct {
+	Name  string `json:"name"`
+	Ready bool   `json:"ready"`
+	State string `json:"state"` // "ready", "starts empty", "restores a1b2c3d4 (4m old)", "refused: …"
+}
+
+// SnapshotInfo is a snapshot as reports show it.
+type SnapshotInfo struct {
+	ID    string    `json:"id"`
+	Epoch int       `json:"epoch"`
+	Seq   int       `json:"seq"`
+	Began time.Time `json:"began"`
+	Bytes int64     `json:"bytes"`
+	Files int       `json:"files"`
+}
+
+// Apply asks a host to become what Host says. Fingerprint is the one of the
+// plan; "" applies without comparing, which only recover does.
+type Apply struct {
+	Host        Host   `json:"host"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Owner       string `json:"owner"`   // "alice@laptop", for whoever comes second
+	Message     string `json:"message"` // what the run is, "apply 1a2b3c4"
+}
+
+// HostReceipt is what an apply did on one host.
+type HostReceipt struct {
+	Schema   int               `json:"schema"`
+	Host     string            `json:"host"`
+	Commit   string            `json:"commit"`
+	Changed  []Change          `json:"changed,omitempty"`
+	Phases   []Phase           `json:"phases,omitempty"`
+	Stacks   []StackReceipt    `json:"stacks,omitempty"`
+	Findings []finding.Finding `json:"findings,omitempty"`
+}
+
+// Phase is a part of the work with its times; phases overlap.
+type Phase struct {
+	Name  string    `json:"name"`
+	Stack string    `json:"stack,omitempty"`
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+}
+
+// StackReceipt is what happened to one stack.
+type StackReceipt struct {
+	Name     string               `json:"name"`
+	Epoch    int                  `json:"epoch"`
+	Outcome  string               `json:"outcome"` // "untouched", "deployed", "restored", "stopped", "failed"
+	Error    *Error               `json:"error,omitempty"`
+	Images   map[string]string    `json:"images,omitempty"` // service to reference with digest
+	Born     map[string]time.Time `json:"born,omitempty"`   // volumes that became ready
+	Restored *SnapshotInfo        `json:"restored,omitempty"`
+	Wish     string               `json:"wish,omitempty"` // id of the fleet.Restore that is fulfilled
+	Healthy  time.Time            `json:"healthy,omitzero"`
+}
+
+// TakeSnapshot asks for a snapshot of a placed stack now.
+type TakeSnapshot struct {
+	Stack        string `json:"stack"`
+	AcceptShrunk bool   `json:"accept_shrunk,omitempty"`
+}
+
+// Snapshots asks for a placed stack's snapshots on every target.
+type Snapshots struct {
+	Stack string `json:"stack"`
+}
+
+// SnapshotList is the answer to Snapshots: oldest first, one entry a snapshot
+// and target.
+type SnapshotList struct {
+	Schema    int           `json:"schema"`
+	Stack     string        `json:"stack"`
+	Snapshots []SnapshotRow `json:"snapshots"`
+}
+
+// SnapshotRow is one snapshot on one target.
+type SnapshotRow struct {
+	SnapshotInfo
+	Target   string            `json:"target"`
+	Commit   string            `json:"commit"`           // that was applied when it was taken
+	Images   map[string]string `json:"images,omitempty"` // service to reference with digest
+	Volumes  []string          `json:"volumes"`
+	Diverged bool              `json:"diverged,omitempty"` // taken by a host that had lost the stack
+}
+
+// Release asks a host to let go of a stack that moves away: stop, final
+// snapshot, read back. The data stays.
+type Release struct {
+	Stack   string `json:"stack"`
+	Epoch   int    `json:"epoch"` // the one being left
+	Owner   string `json:"owner"`
+	Message string `json:"message"`
+}
+
+// SnapshotReceipt is the answer to TakeSnapshot and Release.
+type SnapshotReceipt struct {
+	Stack    string            `json:"stack"`
+	Skipped  bool              `json:"skipped,omitempty"` // nothing had changed; Snapshot is the one that has it all
+	Snapshot SnapshotInfo      `json:"snapshot"`
+	Paused   time.Duration     `json:"paused,omitempty"`
+	Stopped  time.Time         `json:"stopped,omitzero"` // Release: when the last writer ended
+	Verified string            `json:"verified"`         // how: "12 packs by md5, index and snapshot read back"
+	Findings []finding.Finding `json:"findings,omitempty"`
+}
+
+// Enrol asks a host for its identity and its key for Git; both are made there
+// at the first call and never change.
+type Enrol struct {
+	Fleet string `json:"fleet"`
+	Host  string `json:"host"`
+}
+
+// Enrolment is the answer to Enrol.
+type Enrolment struct {
+	Recipient string `json:"recipient"` // age recipient of the host's identity
+	GitKey    string `json:"git_key"`   // SSH public key, authorized_keys format
+}

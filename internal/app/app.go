@@ -1,0 +1,253 @@
+// Package app is the composition root of salvor: the only place where
+// implementations are chosen and domains are joined for the operator's
+// workflows.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/machine"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secretstore"
+	"salvor/internal/stack/compose"
+	"salvor/internal/version"
+)
+
+// Options say which fleet, who the operator is and where progress goes.
+type Options struct {
+	Dir        string // the control repository or a folder in it
+	Identity   string // the operator's identity file, "" for the usual place
+	SSHKey     string // private key for hosts, "" for the agent and the usual files
+	Passphrase func(prompt string) (secret.Value, error)
+	Sink       progress.Sink
+	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
+	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them
+}
+
+// App is one fleet at one commit, opened for one command.
+type App struct {
+	opts   Options
+	root   string
+	export string // the commit's files, private and temporary; the root for a work tree
+	git    *controlrepo.Git
+	repo   *controlrepo.Repository
+	commit controlrepo.Commit
+	ring   agekey.Keyring
+	store  *secretstore.Store
+	hosts  *dialer
+
+	stacks   map[string]deploy.Rendered
+	findings []finding.Finding
+}
+
+// Open loads the newest commit of the control repository. Uncommitted changes
+// are not looked at.
+func Open(ctx context.Context, o Options) (_ *App, err error) {
+	root, err := controlrepo.Find(o.Dir)
+	if err != nil {
+		return nil, fault.WithHint(err, "salvor init DIR")
+	}
+	a := &App{opts: o, root: root}
+	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
+		return nil, err
+	}
+	if o.WorkTree {
+		a.export = root
+	} else if a.export, err = os.MkdirTemp("", "salvor-commit-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	return a, a.load(ctx)
+}
+
+func (a *App) load(ctx context.Context) error {
+	var err error
+	if a.commit, err = a.git.Head(ctx); err != nil && (!a.opts.WorkTree || !errors.Is(err, controlrepo.ErrUnborn)) {
+		return err
+	}
+	if !a.opts.WorkTree {
+		if err := a.git.Export(ctx, a.commit, a.export); err != nil {
+			return err
+		}
+	}
+	if a.repo, err = controlrepo.Load(a.export, version.String()); err != nil {
+		return err
+	}
+	a.hosts = newDialer(a)
+	a.ring = a.keyring()
+	a.store = secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All()})
+	return a.render(ctx)
+}
+
+// render resolves every stack at once.
+func (a *App) render(ctx context.Context) error {
+	a.stacks = map[string]deploy.Rendered{}
+	a.findings = append(a.findings, a.repo.Findings...)
+	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
+	for _, st := range a.repo.Fleet.Stacks {
+		all.Go(func() error {
+			keys, err := a.store.EnvNames(st.Name)
+			if err != nil {
+				return err
+			}
+			loaded, found, err := compose.Load(ctx, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys})
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			a.stacks[st.Name] = deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}
+			a.findings = append(a.findings, found...)
+			return nil
+		})
+	}
+	err := all.Wait()
+	finding.Sort(a.findings)
+	return err
+}
+
+// Close ends connections and removes the exported commit. It may be called
+// twice.
+func (a *App) Close() error {
+	var err error
+	if a.hosts != nil {
+		err = a.hosts.close()
+	}
+	if !a.opts.WorkTree {
+		err = errors.Join(err, os.RemoveAll(a.export))
+	}
+	return err
+}
+
+// Fleet returns what the commit declares.
+func (a *App) Fleet() *fleet.Fleet { return &a.repo.Fleet }
+
+// Lock returns the placements.
+func (a *App) Lock() fleet.Lock { return a.repo.Lock }
+
+// Commit returns the commit that was loaded.
+func (a *App) Commit() string { return string(a.commit) }
+
+// Findings returns what is worth knowing without asking a host, worst first.
+func (a *App) Findings() []finding.Finding { return a.findings }
+
+// Session returns the workflow on this commit.
+func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
+	git, err := a.gitSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &deploy.Session{
+		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, Owner: owner(),
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
+	}
+	return s, nil
+}
+
+// gitSource is how hosts read the repository: from fleet.yaml, else from the
+// operator's own remote.
+func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
+	declared := a.repo.Fleet.Git
+	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
+	if src.URL == "" {
+		up, err := a.git.Upstream(ctx)
+		if errors.Is(err, controlrepo.ErrNoRemote) {
+			return agentapi.Git{}, nil
+		}
+		if err != nil {
+			return src, err
+		}
+		src.URL, src.Branch = up.URL, up.Branch
+	}
+	src.KnownHosts = a.knownHosts()
+	return src, nil
+}
+
+func (a *App) knownHosts() []string {
+	content, err := os.ReadFile(filepath.Join(a.export, controlrepo.KnownHostsFile))
+	if err != nil {
+		return nil // none is pinned yet; reading Git over SSH then fails closed
+	}
+	var lines []string
+	for _, l := range splitLines(string(content)) {
+		if l != "" && l[0] != '#' {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// owner names whoever runs this, for locks: "alice@laptop".
+func owner() string {
+	name := "operator"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
+
+func (a *App) keys() agekey.Keyring { return a.ring }
+
+// keyring opens the operator's identity when the first secret is needed.
+func (a *App) keyring() agekey.Keyring {
+	return &lazyKeyring{open: func() (*agekey.File, error) {
+		path := a.opts.Identity
+		if path == "" {
+			dir, err := os.UserConfigDir()
+			if err != nil {
+				return nil, err
+			}
+			path = agekey.Path(dir, a.repo.Fleet.Name)
+		}
+		f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) {
+			return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path))
+		}})
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.WithHint(fmt.Errorf("%w: no identity at %s", secret.ErrLocked, path), "--identity FILE names yours; without one, the recovery key opens everything: --identity CARD")
+		}
+		return f, err
+	}}
+}
+
+// SetSink sends the progress of what follows somewhere else.
+func (a *App) SetSink(sink progress.Sink) { a.opts.Sink = sink }
+
+// Machine reaches a declared host.
+func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {
+	h, declared := a.repo.Fleet.Host(host)
+	if !declared {
+		return nil, fmt.Errorf("no host %s is declared", host)
+	}
+	link, err := a.hosts.Dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return link.Machine, nil
+}

@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/recovery"
+)
+
+// ScanHost returns the key that a host shows, for the operator to compare.
+func ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
+	return ssh.Scan(ctx, ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User})
+}
+
+// An Addition is a host made part of the fleet, not committed yet.
+type Addition struct {
+	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts
+	GitKey string            // what the Git host must let in, read-only
+}
+
+// AddHost pins the host's key, installs salvord there, has it make its identity
+// and returns the files that declare it. A declared host is enrolled again: it
+// keeps its identity.
+func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey) (Addition, error) {
+	if err := fleet.ValidName(h.Name); err != nil {
+		return Addition{}, err
+	}
+	if err := a.pin(h, key); err != nil {
+		return Addition{}, err
+	}
+	link, err := a.hosts.Dial(ctx, h)
+	if err != nil {
+		return Addition{}, err
+	}
+	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
+	if err != nil {
+		return Addition{}, err
+	}
+	return a.declare(h, key, enrolment)
+}
+
+// Enrol makes sure that a declared host has its identity and that the
+// repository knows it; the files are nil when it did already.
+func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
+	keys := pinned(a.repo.HostKeys, h.Address, h.Port)
+	if len(keys) == 0 {
+		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
+	}
+	link, err := a.hosts.Dial(ctx, h)
+	if err != nil {
+		return Addition{}, err
+	}
+	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
+	if err != nil {
+		return Addition{}, err
+	}
+	return a.declare(h, "", enrolment)
+}
+
+// pin trusts a key for the rest of this command.
+func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
+	kind, encoded, found := strings.Cut(string(key), " ")
+	wire, err := base64.StdEncoding.DecodeString(encoded)
+	if !found || err != nil {
+		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
+	}
+	name := knownHostsName(h.Address, h.Port)
+	for _, k := range a.repo.HostKeys {
+		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
+		}
+	}
+	a.repo.HostKeys = append(a.repo.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
+	return nil
+}
+
+// declare returns the files that make the host part of the fleet, and knows it
+// from here on.
+func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment) (Addition, error) {
+	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
+	content, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return add, err
+	}
+	edited, err := controlrepo.AddHost(content, h)
+	if err != nil {
+		return add, err
+	}
+	add.Files[controlrepo.FleetFile] = edited
+	add.Files[controlrepo.HostDir+"/"+h.Name+".pub"] = []byte(e.Recipient + "\n")
+	if key != "" {
+		known, err := a.file(controlrepo.KnownHostsFile)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return add, err
+		}
+		if line := knownHostsName(h.Address, h.Port) + " " + string(key); !strings.Contains(string(known), line) {
+			add.Files[controlrepo.KnownHostsFile] = append(known, []byte(line+"\n")...)
+		}
+	}
+	for name, content := range add.Files {
+		if have, err := a.file(name); err == nil && string(have) == string(content) {
+			delete(add.Files, name)
+		}
+	}
+	if _, known := a.repo.Fleet.Host(h.Name); !known {
+		a.repo.Fleet.Hosts = append(a.repo.Fleet.Hosts, h)
+	}
+	if a.repo.Recipients == nil {
+		a.repo.Recipients = map[string]string{}
+	}
+	a.repo.Recipients[h.Name] = e.Recipient
+	return add, nil
+}
+
+// file reads a file of the commit.
+func (a *App) file(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(a.export, filepath.FromSlash(name)))
+}
+
+// CommitFiles commits files on top of the commit that was loaded and pushes.
+func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	c := committer{app: a}
+	if _, err := c.Commit(ctx, files, message); err != nil {
+		return err
+	}
+	return c.Push(ctx)
+}
+
+// Rehost returns the Compose files of stacks with another host: in x-salvor.
+func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range stacks {
+		st, declared := a.repo.Fleet.Stack(name)
+		if !declared {
+			continue
+		}
+		path := st.Dir + "/" + st.File
+		content, err := a.file(path)
+		if err != nil {
+			return nil, err
+		}
+		edited, err := controlrepo.SetStackHost(content, host)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if string(edited) != string(content) {
+			files[path] = edited
+		}
+		for i := range a.repo.Fleet.Stacks {
+			if a.repo.Fleet.Stacks[i].Name == name {
+				a.repo.Fleet.Stacks[i].Host = host
+			}
+		}
+	}
+	return files, nil
+}

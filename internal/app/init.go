@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/sops"
+)
+
+// NewFleet says what `salvor init` makes.
+type NewFleet struct {
+	Dir        string
+	Name       string
+	Operator   string // name among the recipients
+	Identity   string // where the operator's key goes, "" for the usual place
+	Passphrase secret.Value
+}
+
+// Init makes a control repository and the keys that open it: the operator's
+// identity on this machine, and a recovery key that is returned once, to be
+// printed or written down. Nothing is overwritten.
+func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string, err error) {
+	operator, err := agekey.Generate()
+	if err != nil {
+		return recovery, "", err
+	}
+	if recovery, err = agekey.Generate(); err != nil {
+		return recovery, "", err
+	}
+	if identity = n.Identity; identity == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return recovery, "", err
+		}
+		identity = agekey.Path(dir, n.Name)
+	}
+	if err := free(n.Dir, identity); err != nil {
+		return recovery, identity, err
+	}
+	if err := agekey.Create(identity, operator, n.Passphrase); err != nil {
+		return recovery, identity, err
+	}
+	defer func() {
+		if err != nil { // nothing was encrypted to it, and it would stand in the way of the next try
+			err = errors.Join(err, os.Remove(identity))
+		}
+	}()
+	sealed, err := agekey.SealRecovery(recovery, operator.Recipient)
+	if err != nil {
+		return recovery, identity, err
+	}
+	recipients := fleet.Recipients{Operators: map[string]string{n.Operator: operator.Recipient}, Recovery: recovery.Recipient}
+	config, err := sops.Config(recipients.All())
+	if err != nil {
+		return recovery, identity, err
+	}
+	_, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
+		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
+		Files: map[string][]byte{agekey.RecoveryPath: sealed, sops.ConfigPath: config},
+	})
+	return recovery, identity, err
+}
+
+// free returns what stands in the way of a new fleet before anything is made.
+func free(dir, identity string) error {
+	declared := filepath.Join(dir, controlrepo.FleetFile)
+	if _, err := os.Lstat(declared); err == nil {
+		return fault.WithHint(fmt.Errorf("%s: %w", declared, controlrepo.ErrExists), "choose an empty folder; this one is a control repository")
+	}
+	if _, err := os.Lstat(identity); err == nil {
+		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, controlrepo.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
+	}
+	return nil
+}
+
+// Recovery opens the recovery key that the repository keeps for the operators.
+func (a *App) Recovery() (agekey.Key, error) {
+	sealed, err := a.file(agekey.RecoveryPath)
+	if err != nil {
+		return agekey.Key{}, err
+	}
+	return agekey.OpenRecovery(sealed, a.ring)
+}

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"strings"
+	"sync"
+
+	"filippo.io/age"
+
+	"salvor/internal/secret/agekey"
+)
+
+// lazyKeyring opens the identity file at the first use and keeps it.
+type lazyKeyring struct {
+	open func() (*agekey.File, error)
+
+	mu   sync.Mutex // guards file
+	file *agekey.File
+}
+
+// Identities implements agekey.Keyring.
+func (k *lazyKeyring) Identities() ([]age.Identity, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.file == nil {
+		f, err := k.open()
+		if err != nil {
+			return nil, err
+		}
+		k.file = f
+	}
+	return k.file.Identities()
+}
+
+func splitLines(text string) []string {
+	return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
+}

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/record"
+	"salvor/internal/secret"
+	"salvor/internal/storage"
+)
+
+// recorder reaches the record remote and the snapshot targets from the
+// operator's machine.
+type recorder struct{ app *App }
+
+var _ deploy.Record = (*recorder)(nil)
+
+// open resolves the secrets of a location's remotes and opens it.
+func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
+	remotes := storage.Remotes{}
+	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
+		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
+		for option, setting := range declared.Options {
+			value, err := setting.Resolve(ctx, r.app.store)
+			if err != nil {
+				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
+			}
+			remote.Options[option] = value
+		}
+		remotes[declared.Name] = remote
+	}
+	return storage.Open(ctx, remotes, where)
+}
+
+// with opens the record remote for one piece of work.
+func (r *recorder) with(ctx context.Context, work func(*record.Record) error) error {
+	where := r.app.repo.Fleet.Record
+	if where.Remote == "" {
+		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
+	}
+	folder, err := r.open(ctx, where)
+	if err != nil {
+		return fmt.Errorf("record remote: %w", err)
+	}
+	return errors.Join(work(record.New(folder)), folder.Close(context.WithoutCancel(ctx)))
+}
+
+// Claim implements deploy.Record.
+func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
+	return r.with(ctx, func(rec *record.Record) error {
+		ruling, err := rec.Claim(ctx, stack, record.Claim{Epoch: epoch, Host: host, Commit: commit, At: time.Now().UTC()}, r.onBranch(ctx))
+		if err != nil {
+			return err
+		}
+		if ruling.Owner != host || ruling.Epoch != epoch {
+			return fault.WithHint(fmt.Errorf("%s was taken over by %s at epoch %d while this ran", stack, ruling.Owner, ruling.Epoch), "git pull --rebase, then salvor plan")
+		}
+		return nil
+	})
+}
+
+func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
+	return func(id string) (on, known bool) {
+		commit, err := controlrepo.ParseCommit(id)
+		if err != nil {
+			return false, false
+		}
+		on, err = r.app.git.IsAncestor(ctx, commit, r.app.commit)
+		return on, err == nil
+	}
+}
+
+// Epoch implements deploy.Record. Without a record nothing was ever claimed.
+func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
+	if r.app.repo.Fleet.Record.Remote == "" {
+		return 0, nil
+	}
+	err = r.with(ctx, func(rec *record.Record) error {
+		claims, err := rec.Claims(ctx, stack)
+		if len(claims) > 0 {
+			epoch = claims[0].Epoch
+		}
+		return err
+	})
+	return epoch, err
+}
+
+// Used implements deploy.Record.
+func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
+	var used []string
+	for _, t := range r.app.repo.Fleet.Snapshots {
+		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
+		if err != nil {
+			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		}
+		objects, err := folder.List(ctx, "")
+		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
+		if err != nil {
+			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		}
+		for _, o := range objects {
+			if id, rest, _ := strings.Cut(o.Path, "/"); strings.HasPrefix(rest, "snapshots/") {
+				used = append(used, t.Name+" "+id)
+			}
+		}
+	}
+	return used, nil
+}
+
+// Fold implements deploy.Record.
+func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error) {
+	err := r.with(ctx, func(rec *record.Record) error {
+		for name := range lock.Stacks {
+			facts, err := rec.Facts(ctx, name)
+			if err != nil {
+				return err
+			}
+			lock = record.Fold(lock, name, facts)
+		}
+		return nil
+	})
+	return lock, err
+}

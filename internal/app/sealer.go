@@ -1,0 +1,369 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+)
+
+// sealer keeps sealed/ in step with placements. What it made in this run comes
+// before what the commit has.
+type sealer struct {
+	app  *App
+	made map[string][]byte
+}
+
+var _ deploy.Sealer = (*sealer)(nil)
+
+// file reads a file of the repository, made ones first; nil when there is none.
+func (s *sealer) file(name string) ([]byte, error) {
+	if content, ok := s.made[name]; ok {
+		return content, nil
+	}
+	content, err := os.ReadFile(filepath.Join(s.app.export, filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return content, err
+}
+
+// Current implements deploy.Sealer.
+func (s *sealer) Current(host, stack string) ([]byte, error) {
+	return s.file(seal.Placement{Host: host, Stack: stack}.Path())
+}
+
+// Stale implements deploy.Sealer.
+func (s *sealer) Stale(lock fleet.Lock) (map[string]string, error) {
+	stale := map[string]string{}
+	for name, p := range lock.Stacks {
+		sealed, err := s.Current(p.Host, name)
+		if err != nil {
+			return nil, err
+		}
+		in, err := s.inputs(name, p)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case sealed == nil:
+			stale[name] = "no seal yet"
+		case !seal.Current(sealed, in):
+			stale[name] = "its secrets, remotes or recipients changed"
+		}
+	}
+	return stale, nil
+}
+
+// needs is what a stack needs of the fleet's secrets.
+type needs struct {
+	remotes    []fleet.Remote // targets', the record's and those they wrap
+	registries []fleet.Registry
+	files      []string // encrypted files that services mount
+	env        []string // keys of secrets/<stack>.env
+}
+
+func (s *sealer) needs(stack string) needs {
+	f := &s.app.repo.Fleet
+	rendered := s.app.stacks[stack]
+	var n needs
+	names := []string{f.Record.Remote}
+	for _, t := range f.Snapshots {
+		names = append(names, t.Where.Remote)
+	}
+	n.remotes = withInner(f, names)
+	for _, r := range f.Registries {
+		if slices.ContainsFunc(rendered.Project.Services, func(svc agentapi.Service) bool { return registryOf(svc.Image) == r.Name }) {
+			n.registries = append(n.registries, r)
+		}
+	}
+	n.env = slices.Clone(rendered.Project.Env)
+	for _, m := range rendered.Project.Secrets {
+		if strings.HasPrefix(m.Secret, "secrets/") {
+			n.files = append(n.files, m.Secret)
+		} else {
+			n.env = append(n.env, m.Secret)
+		}
+	}
+	slices.Sort(n.files)
+	slices.Sort(n.env)
+	n.files, n.env = slices.Compact(n.files), slices.Compact(n.env)
+	return n
+}
+
+// withInner adds the remotes that crypt remotes wrap.
+func withInner(f *fleet.Fleet, names []string) []fleet.Remote {
+	var found []fleet.Remote
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		r, ok := f.Remote(name)
+		if !ok || slices.ContainsFunc(found, func(x fleet.Remote) bool { return x.Name == name }) {
+			continue
+		}
+		found = append(found, r)
+		if inner, wraps := r.Options["remote"]; wraps && r.Type == "crypt" {
+			wrapped, _, _ := strings.Cut(inner.String(), ":")
+			names = append(names, wrapped)
+		}
+	}
+	return found
+}
+
+// registryOf returns the host of an image's registry.
+func registryOf(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil {
+		return ""
+	}
+	return reference.Domain(named)
+}
+
+// inputs are what a stack's seal is made from, without opening anything.
+func (s *sealer) inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
+	recipient, enrolled := s.app.repo.Recipients[p.Host]
+	if !enrolled {
+		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
+	}
+	n, parts := s.needs(stack), map[string][]byte{}
+	for _, r := range n.remotes {
+		parts["remote "+r.Name] = []byte(r.Type)
+		for option, setting := range r.Options {
+			if err := s.setting(parts, "remote "+r.Name+" "+option, setting); err != nil {
+				return seal.Inputs{}, err
+			}
+		}
+	}
+	for _, r := range n.registries {
+		if err := errors.Join(s.setting(parts, "registry user "+r.Name, r.Username), s.setting(parts, "registry password "+r.Name, r.Password)); err != nil {
+			return seal.Inputs{}, err
+		}
+	}
+	for target, id := range p.Repositories {
+		parts["repository "+target] = []byte(id)
+	}
+	files := append(slices.Clone(n.files), seal.RecoveryPath(stack))
+	if len(n.env) > 0 {
+		files = append(files, "secrets/"+stack+".env")
+		parts["env"] = []byte(strings.Join(n.env, "\n"))
+	}
+	for _, name := range files {
+		content, err := s.file(name)
+		if err != nil {
+			return seal.Inputs{}, err
+		}
+		parts[name] = content
+	}
+	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
+}
+
+func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting) error {
+	parts[name] = []byte(v.String())
+	ref, isSecret := v.Secret()
+	if !isSecret {
+		return nil
+	}
+	content, err := s.file("secrets/" + ref)
+	parts[name+" sealed"] = content
+	return err
+}
+
+// Seal implements deploy.Sealer.
+func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
+	next := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks)}
+	files := map[string][]byte{}
+	if s.made == nil {
+		s.made = map[string][]byte{}
+	}
+	for _, name := range stacks {
+		p, changed, err := s.repositories(name, next.Stacks[name], consent[name])
+		if err != nil {
+			return nil, next, err
+		}
+		maps.Copy(s.made, changed)
+		maps.Copy(files, changed)
+		next.Stacks[name] = p
+		sealed, err := s.sealStack(ctx, name, p)
+		if err != nil {
+			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)
+		}
+		where := seal.Placement{Host: p.Host, Stack: name}.Path()
+		files[where], s.made[where] = sealed, sealed
+		s.dropOthers(name, p.Host, files)
+	}
+	return files, next, nil
+}
+
+// dropOthers removes the seals of hosts that have the stack no longer.
+func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
+	old, err := filepath.Glob(filepath.Join(s.app.export, "sealed", "*", stack+".age"))
+	if err != nil {
+		return // the pattern is ours and valid
+	}
+	for _, f := range old {
+		if dir := filepath.Base(filepath.Dir(f)); dir != host && dir != "recovery" {
+			files[path.Join("sealed", dir, stack+".age")] = nil
+		}
+	}
+}
+
+// repositories gives a placement a repository on every target, with its
+// password in the recovery file.
+func (s *sealer) repositories(stack string, p fleet.Placement, consent agentapi.Consent) (fleet.Placement, map[string][]byte, error) {
+	recovery, err := s.recovery(stack)
+	if err != nil {
+		return p, nil, err
+	}
+	known := map[string]string{}
+	if consent != agentapi.ConsentFresh {
+		maps.Copy(known, p.Repositories)
+	}
+	changed := false
+	for _, t := range s.app.repo.Fleet.Snapshots {
+		if known[t.Name] == "" && consent == agentapi.ConsentRestore {
+			known[t.Name] = newestOn(recovery, t.Name)
+		}
+		if known[t.Name] != "" {
+			continue
+		}
+		id := newID()
+		known[t.Name], changed = id, true
+		recovery, err = recovery.Add(seal.Repository{ID: id, Target: t.Name, Location: t.Where.Remote + ":" + path.Join(t.Where.Path, stack, id), Password: seal.NewPassword()})
+		if err != nil {
+			return p, nil, err
+		}
+	}
+	p.Repositories = known
+	if !changed {
+		return p, nil, nil
+	}
+	sealed, err := recovery.Seal(s.app.repo.Fleet.Recipients.All())
+	return p, map[string][]byte{seal.RecoveryPath(stack): sealed}, err
+}
+
+func newestOn(r seal.Recovery, target string) string {
+	id := ""
+	for _, repo := range r.Repositories {
+		if repo.Target == target {
+			id = repo.ID
+		}
+	}
+	return id
+}
+
+func newID() string {
+	b := make([]byte, 4)
+	rand.Read(b) // never fails: it ends the program instead
+	return hex.EncodeToString(b)
+}
+
+// recovery opens a stack's recovery file; a stack without one has an empty one.
+func (s *sealer) recovery(stack string) (seal.Recovery, error) {
+	sealed, err := s.file(seal.RecoveryPath(stack))
+	if err != nil || sealed == nil {
+		return seal.Recovery{Stack: stack}, err
+	}
+	return seal.OpenRecovery(sealed, s.app.keys(), stack)
+}
+
+func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement) ([]byte, error) {
+	in, err := s.inputs(stack, p)
+	if err != nil {
+		return nil, err
+	}
+	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{}, Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{}, Secrets: map[string][]byte{}, Env: map[string][]byte{}}
+	n := s.needs(stack)
+	for _, r := range n.remotes {
+		if file.Remotes[r.Name], err = s.sealRemote(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range n.registries {
+		login, err := s.sealLogin(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		file.Registries[r.Name] = login
+	}
+	recovery, err := s.recovery(stack)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range p.Repositories {
+		repo, ok := recovery.Find(id)
+		if !ok {
+			return nil, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), id)
+		}
+		file.Repositories[id] = repo.Password.Reveal()
+	}
+	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
+		return nil, err
+	}
+	return seal.Seal(file, in)
+}
+
+func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
+	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
+	for option, setting := range r.Options {
+		value, err := setting.Resolve(ctx, s.app.store)
+		if err != nil {
+			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
+		}
+		sealed.Options[option] = value.Reveal()
+	}
+	return sealed, nil
+}
+
+func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
+	username, err := r.Username.Resolve(ctx, s.app.store)
+	if err != nil {
+		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
+	}
+	password, err := r.Password.Resolve(ctx, s.app.store)
+	if err != nil {
+		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
+	}
+	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
+}
+
+func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *agentapi.SealedFile) error {
+	for _, name := range n.files {
+		value, err := s.app.store.File(ctx, name)
+		if err != nil {
+			return err
+		}
+		file.Secrets[name] = value.Reveal()
+	}
+	if len(n.env) == 0 {
+		return nil
+	}
+	env, err := s.app.store.Env(ctx, stack)
+	if err != nil {
+		return err
+	}
+	for _, key := range n.env {
+		value, ok := env[key]
+		if !ok {
+			return fault.WithHint(fmt.Errorf("secrets/%s.env has no %s: %w", stack, key, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, key))
+		}
+		file.Env[key], file.Secrets[key] = value.Reveal(), value.Reveal()
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers lists the top-level packages of internal/, lowest first. Imports point
+// down only; docs/architecture.md says what each layer is for.
+var layers = []struct {
+	name     string
+	packages []string
+}{
+	{"vocabulary", []string{"fault", "fleet", "finding", "progress", "secret", "blob", "agentapi"}},
+	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
+	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot"}},
+	{"workflows", []string{"deploy", "recovery", "agent"}},
+	{"surfaces", []string{"app", "hostapp", "cli"}},
+	{"lab", []string{"lab"}},
+	{"checks", []string{"archtest"}},
+}
+
+// sideways lists the imports allowed within a layer, each with its reason.
+var sideways = map[[2]string]string{
+	{"secret/agekey", "atomicfile"}:  "identity files are written atomically",
+	{"secret/sops", "secret/agekey"}: "SOPS files are opened with our own age identities",
+	{"agentapi", "fleet"}:            "the wire carries the vocabulary",
+	{"agentapi", "finding"}:          "the wire carries the vocabulary",
+	{"agentapi", "progress"}:         "the wire carries the vocabulary",
+	{"fleet", "secret"}:              "a remote's options may be references to secrets",
+	{"resource", "converge"}:         "a kind is a resource of the engine",
+	{"resource", "machine"}:          "kinds look at and change a machine",
+	{"converge", "machine"}:          "the engine hands its machine to the kinds",
+	{"machine", "atomicfile"}:        "machine/local writes files atomically",
+	{"recovery", "deploy"}:           "a recovery is a placement change, applied",
+	{"cli", "app"}:                   "commands ask the composition root for their fleet",
+	{"embedded", "atomicfile"}:       "the packed program is written atomically",
+}
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "salvor/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// top returns the package that counts for the layers: the top-level one, or a
+// nested one that a layer lists by itself.
+func top(path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, "salvor/internal/")
+	if layerOf(rest) >= 0 {
+		return rest, ok
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	return name, ok
+}
+
+func layerOf(name string) int {
+	return slices.IndexFunc(layers, func(l struct {
+		name     string
+		packages []string
+	}) bool {
+		return slices.Contains(l.packages, name)
+	})
+}
+
+func TestImportsPointDown(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, p := range packages(t) {
+		from, ok := top(p.ImportPath)
+		if !ok || from == "archtest" {
+			continue
+		}
+		if layerOf(from) < 0 {
+			t.Errorf("internal/%s is in no layer; put it into one", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if to, ok := top(imported); ok && to != from {
+				checkEdge(t, from, to, used)
+			}
+		}
+	}
+	for edge, reason := range sideways {
+		if !used[edge] {
+			t.Errorf("%s -> %s (%s) is allowed but nothing uses it any more", edge[0], edge[1], reason)
+		}
+	}
+}
+
+func checkEdge(t *testing.T, from, to string, used map[[2]string]bool) {
+	t.Helper()
+	switch a, b := layerOf(from), layerOf(to); {
+	case b < 0: // reported where its own imports are looked at
+	case layers[b].name == "lab":
+		t.Errorf("internal/%s imports the lab; only tests and cmd/salvorlab may", from)
+	case b > a:
+		t.Errorf("internal/%s -> %s points up", from, to)
+	case a == b && sideways[[2]string{from, to}] == "":
+		t.Errorf("internal/%s -> %s is sideways; let the layer above join them, or list it with a reason", from, to)
+	case a == b:
+		used[[2]string{from, to}] = true
+	}
+}
+
+func TestOnlyOnePackageReaches(t *testing.T) {
+	owners := map[string][]string{
+		"os/exec":                    {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest"},
+		"golang.org/x/crypto/ssh":    {"salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
+		"github.com/spf13/cobra":     {"salvor/internal/cli"},
+		"go.yaml.in/yaml/v3":         {"salvor/internal/controlrepo", "salvor/internal/stack"},
+		"github.com/getsops/sops/v3": {"salvor/internal/secret/sops"},
+	}
+	for _, p := range packages(t) {
+		if strings.HasPrefix(p.ImportPath, "salvor/cmd/salvorlab") {
+			continue
+		}
+		for _, imported := range p.Imports {
+			allowed, guarded := owners[imported]
+			if guarded && !slices.ContainsFunc(allowed, func(a string) bool { return p.ImportPath == a || strings.HasPrefix(p.ImportPath, a+"/") }) {
+				t.Errorf("%s imports %s; only %s may", p.ImportPath, imported, strings.Join(allowed, ", "))
+			}
+		}
+	}
+}
+
+func TestHostProgramStaysSmall(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "salvor/cmd/salvord").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		for _, bad := range []string{"github.com/getsops/", "github.com/spf13/cobra", "github.com/compose-spec/compose-go", "salvor/internal/cli", "salvor/internal/controlrepo"} {
+			if strings.HasPrefix(dep, bad) {
+				t.Errorf("salvord links %s, which only the operator's program needs", dep)
+			}
+		}
+	}
+}

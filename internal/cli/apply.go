@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+)
+
+type applyOptions struct {
+	restore []string
+	fresh   []string
+	partial bool
+}
+
+func newApply(g *globals) *cobra.Command {
+	var o applyOptions
+	cmd := &cobra.Command{
+		Use:   "apply",
+		Short: "Make every host what the newest commit says",
+		Long:  "Apply shows the plan, asks, commits the placements, and has each host make its part true.\nIt may be run again at any time; a run that was cut short is finished that way.",
+		Args:  exactArgs(),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), g, o) },
+	}
+	cmd.Flags().StringSliceVar(&o.restore, "restore", nil, "`STACK` whose name was used before: take its newest snapshot")
+	cmd.Flags().StringSliceVar(&o.fresh, "fresh", nil, "`STACK` whose name was used before: start empty with a new repository; the old one is kept")
+	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply although some hosts can't be reached; ends with exit code 3")
+	return cmd
+}
+
+func runApply(ctx context.Context, g *globals, o applyOptions) error {
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := settleFirst(a.Findings()); err != nil {
+		return err
+	}
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	consent := consents(o.restore, o.fresh)
+	past, err := s.New(ctx, consent)
+	if err != nil {
+		return err
+	}
+	p, next, moves := planOf(ctx, s, past, a.Findings())
+	if err := g.acceptPlan(bar, &p, o.partial); err != nil {
+		return err
+	}
+	if p.Empty() && len(moves) == 0 {
+		if settled, err := s.Settled(ctx); err != nil || settled {
+			return err
+		}
+	}
+	bar = g.progress()
+	defer bar.Close()
+	s.Sink = bar
+	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Consent: consent})
+	bar.Close()
+	return g.finish(&receipt, err, p.Unreachable())
+}
+
+// acceptPlan shows the plan and asks.
+func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool) error {
+	bar.Close()
+	if !g.json || p.Empty() {
+		if err := g.printPlan(p); err != nil {
+			return err
+		}
+	}
+	if finding.AnyFatal(p.Findings) {
+		return settleFirst(p.Findings)
+	}
+	if err := p.Complete(); err != nil && !partial {
+		return fault.WithCode(fault.WithHint(err, "salvor apply --partial goes on without them"), fault.Unreachable)
+	}
+	if p.Empty() {
+		return nil
+	}
+	if lost := p.Destroys(); len(lost) > 0 {
+		return g.confirmName("This may lose data: "+strings.Join(lost, ", "), p.Fleet)
+	}
+	return g.confirm(fmt.Sprintf("Apply to %s?", p.Fleet))
+}
+
+func consents(restore, fresh []string) map[string]agentapi.Consent {
+	all := map[string]agentapi.Consent{}
+	for _, s := range restore {
+		all[s] = agentapi.ConsentRestore
+	}
+	for _, s := range fresh {
+		all[s] = agentapi.ConsentFresh
+	}
+	return all
+}
+
+// notUp is a line for each stack that did not come up, with its own hint.
+func notUp(r *deploy.Receipt) error {
+	var errs []error
+	for _, h := range r.Hosts {
+		for _, st := range h.Stacks {
+			if st.Error != nil {
+				err := fmt.Errorf("%s: %s: %s", h.Host, st.Name, st.Error.Text)
+				errs = append(errs, fault.WithCode(fault.WithHint(err, st.Error.Hint), fault.Partial))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// finish prints the receipt and turns what is missing into the exit code.
+func (g *globals) finish(r *deploy.Receipt, err error, unreachable []string) error {
+	if g.json {
+		if printErr := g.printJSON(r); printErr != nil {
+			return printErr
+		}
+	} else if printErr := printReceipt(g.Out, r); printErr != nil {
+		return printErr
+	}
+	switch failed := r.Failed(); {
+	case err != nil:
+		return err
+	case len(failed) > 0:
+		return notUp(r)
+	case len(unreachable) > 0:
+		return fault.WithCode(fmt.Errorf("not applied to %s", strings.Join(unreachable, ", ")), fault.Partial)
+	}
+	return nil
+}

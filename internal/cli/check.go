@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/finding"
+)
+
+func newCheck(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Read the files as they lie there and say what is wrong in which line; asks no host",
+		Args:  exactArgs(),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g) },
+	}
+}
+
+func runCheck(ctx context.Context, g *globals) error {
+	bar := g.progress()
+	defer bar.Close()
+	options := g.options(bar)
+	options.WorkTree = true
+	a, err := app.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	return printCheck(g, a)
+}
+
+func printCheck(g *globals, a *app.App) error {
+	found := a.Findings()
+	if g.json {
+		err := g.printJSON(struct {
+			Schema   int               `json:"schema"`
+			Findings []finding.Finding `json:"findings"`
+		}{1, found})
+		return errors.Join(err, settleFirst(found))
+	}
+	for _, f := range found {
+		fmt.Fprintf(g.Out, "%s: %s\n", f.Severity, f)
+		if f.Fix != "" {
+			fmt.Fprintf(g.Out, "  fix: %s\n", f.Fix)
+		}
+	}
+	if err := settleFirst(found); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
+	return err
+}

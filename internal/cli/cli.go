@@ -1,0 +1,240 @@
+// Package cli is salvor's command line: one file per command, each with its
+// options and the function that does the work; cobra ends at the first of them.
+//
+// The tool's voice: results go to standard output, everything else to standard
+// error. Errors are one line, `salvor: subject: what is wrong`, and where there
+// is a next step, a line `hint: the command`. No capitals at the start, no full
+// stop at the end.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/cli/render"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/machine"
+	"salvor/internal/runlock"
+	"salvor/internal/secret"
+	"salvor/internal/storage"
+	"salvor/internal/version"
+)
+
+// A Console is where a command reads and prints.
+type Console struct {
+	In       *os.File
+	Out, Err io.Writer
+	Term     *os.File // for prompts and live progress, nil when there is no terminal
+	NoColor  bool
+}
+
+// Main runs salvor with args and returns the exit code.
+func Main(ctx context.Context, args []string, c Console) int {
+	g := &globals{Console: c}
+	root := newRoot(g)
+	root.SetArgs(args)
+	root.SetOut(c.Out)
+	root.SetErr(c.Err)
+	root.SetIn(c.In)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return fault.OK
+	}
+	code := exitCode(ctx, err)
+	g.report(err, code)
+	return code
+}
+
+// globals are the flags that every command has.
+type globals struct {
+	Console
+	dir            string
+	json           bool
+	quiet          bool
+	yes            bool
+	identity       string
+	passphraseFile string
+	sshKey         string
+}
+
+func newRoot(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "salvor",
+		Short:         "A self-hosted Docker environment whose hosts don't matter",
+		Version:       version.String(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          subcommand,
+		RunE:          showHelp,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
+	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no progress")
+	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
+	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
+	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
+	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fault.WithCode(fault.WithHint(err, cmd.CommandPath()+" --help"), fault.Usage)
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(commands(g)...)
+	return root
+}
+
+// newGroup makes a command that only holds others: alone it shows its help.
+func newGroup(name, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{Use: name, Short: short, Args: subcommand, RunE: showHelp}
+	group.AddCommand(commands...)
+	return group
+}
+
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// subcommand refuses what is no command, with the nearest one as the hint.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = cmd.CommandPath() + " " + near[0]
+	}
+	return fault.WithCode(fault.WithHint(fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0]), hint), fault.Usage)
+}
+
+// usage makes a usage error with the help of the command as its hint.
+func usage(cmd *cobra.Command, format string, args ...any) error {
+	return fault.WithCode(fault.WithHint(fmt.Errorf(format, args...), cmd.CommandPath()+" --help"), fault.Usage)
+}
+
+// exactArgs is cobra's check with our exit code and hint.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		if len(names) == 0 {
+			return usage(cmd, "%s takes no arguments", cmd.CommandPath())
+		}
+		return usage(cmd, "%s needs %s", cmd.CommandPath(), strings.Join(names, " "))
+	}
+}
+
+// leastArgs asks for at least the named arguments.
+func leastArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= len(names) {
+			return nil
+		}
+		return usage(cmd, "%s needs %s", cmd.CommandPath(), strings.Join(names, " "))
+	}
+}
+
+// exitCode maps an error to the documented exit codes, in one place.
+func exitCode(ctx context.Context, err error) int {
+	var told *agentapi.Error
+	var held *runlock.HeldError
+	code, set := fault.Code(err)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fault.Interrupted
+	case set:
+		return code
+	case errors.As(err, &told) && told.Code > 0:
+		return told.Code
+	case errors.As(err, &held):
+		return fault.Locked
+	case errors.Is(err, controlrepo.ErrNotFound):
+		return fault.NoRepo
+	case errors.Is(err, secret.ErrLocked):
+		return fault.SecretsShut
+	case errors.Is(err, machine.ErrUnreachable), errors.Is(err, machine.ErrHostKey), errors.Is(err, machine.ErrDenied), errors.Is(err, storage.ErrUnreachable):
+		return fault.Unreachable
+	default:
+		return fault.General
+	}
+}
+
+// report prints the error: one line and a hint, or with --json an object.
+func (g *globals) report(err error, code int) {
+	if g.json {
+		hint := hintOf(err)
+		// standard error is the last resort; when it is gone nobody listens
+		_ = json.NewEncoder(g.Err).Encode(map[string]any{"schema": 1, "error": err.Error(), "hint": hint, "code": code})
+		return
+	}
+	for _, each := range apart(err) {
+		fmt.Fprintf(g.Err, "salvor: %v\n", each)
+		if hint := hintOf(each); hint != "" {
+			fmt.Fprintf(g.Err, "hint: %s\n", hint)
+		}
+	}
+}
+
+func hintOf(err error) string {
+	var told *agentapi.Error
+	if hint := fault.Hint(err); hint != "" || !errors.As(err, &told) {
+		return hint
+	}
+	return told.Hint
+}
+
+// apart takes joined errors apart, so that each is a line with its own hint.
+func apart(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error }) // only what is joined at the top
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	var texts []string
+	for _, e := range joined.Unwrap() {
+		all, texts = append(all, apart(e)...), append(texts, e.Error())
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err} // a sentence that wraps several
+	}
+	return all
+}
+
+// printJSON writes a result; every result carries its schema.
+func (g *globals) printJSON(v any) error {
+	enc := json.NewEncoder(g.Out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// progress returns the printer for this run's events.
+func (g *globals) progress() render.Progress {
+	mode := render.Plain
+	switch {
+	case g.quiet:
+		mode = render.Quiet
+	case g.json:
+		mode = render.JSON
+	case g.Term != nil:
+		mode = render.TTY
+	}
+	return render.NewProgress(g.Err, mode, g.size, !g.NoColor)
+}
+
+// size is the terminal's; a terminal that can't say counts as the usual one.
+func (g *globals) size() (columns, lines int) {
+	columns, lines, err := term.GetSize(int(g.Term.Fd()))
+	if err != nil || columns == 0 || lines == 0 {
+		return 80, 24
+	}
+	return columns, lines
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/ssh"
+)
+
+func newHost(g *globals) *cobra.Command {
+	return newGroup("host", "Hosts: declared servers", newHostAdd(g), newHostLs(g))
+}
+
+type hostAddOptions struct {
+	hostKey string
+	jump    string
+}
+
+func newHostAdd(g *globals) *cobra.Command {
+	var o hostAddOptions
+	cmd := &cobra.Command{
+		Use:   "add NAME [USER@]ADDRESS[:PORT]",
+		Short: "Pin a server's SSH key, install salvord and declare it",
+		Args:  exactArgs("NAME", "[USER@]ADDRESS[:PORT]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runHostAdd(cmd.Context(), g, args[0], args[1], o)
+		},
+	}
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of being asked")
+	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
+	return cmd
+}
+
+func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAddOptions) error {
+	h, err := parseHost(name, address)
+	if err != nil {
+		return err
+	}
+	h.Jump = o.jump
+	return g.with(ctx, func(a *app.App) error {
+		key, err := g.trust(ctx, h, o.hostKey)
+		if err != nil {
+			return err
+		}
+		add, err := a.AddHost(ctx, h, key.Key)
+		if err != nil {
+			return err
+		}
+		if err := a.CommitFiles(ctx, add.Files, "host "+h.Name+": added"); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
+		_, err = fmt.Fprintln(g.Out, add.GitKey)
+		return err
+	})
+}
+
+// parseHost reads [USER@]ADDRESS[:PORT].
+func parseHost(name, address string) (fleet.Host, error) {
+	h := fleet.Host{Name: name, Address: address, User: "root", Port: 22}
+	if user, rest, found := strings.Cut(address, "@"); found {
+		h.User, h.Address = user, rest
+	}
+	if host, port, err := net.SplitHostPort(h.Address); err == nil {
+		h.Address = host
+		if h.Port, err = strconv.Atoi(port); err != nil {
+			return h, fault.WithCode(fmt.Errorf("%q is no port", port), fault.Usage)
+		}
+	}
+	if h.Address == "" || h.User == "" {
+		return h, fault.WithCode(fmt.Errorf("%q is no [USER@]ADDRESS[:PORT]", address), fault.Usage)
+	}
+	return h, fleet.ValidName(name)
+}
+
+// trust shows the key that the host has and compares it with what the operator
+// expects, or asks.
+func (g *globals) trust(ctx context.Context, h fleet.Host, expected string) (ssh.HostKey, error) {
+	key, err := app.ScanHost(ctx, h)
+	if err != nil {
+		return key, err
+	}
+	if expected != "" {
+		if expected != key.Fingerprint {
+			return key, fault.WithCode(fmt.Errorf("%s shows %s, not %s; it is not trusted", h.Name, key.Fingerprint, expected), fault.Unreachable)
+		}
+		return key, nil
+	}
+	fmt.Fprintf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
+	if err := g.confirm("Is that its key?"); err != nil {
+		return key, errors.Join(err, fmt.Errorf("compare it with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on %s", h.Name))
+	}
+	return key, nil
+}
+
+func newHostLs(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls",
+		Short: "List the declared hosts and what is placed on them",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(cmd.Context(), func(a *app.App) error { return printHosts(g, a) })
+		},
+	}
+}
+
+func printHosts(g *globals, a *app.App) error {
+	lock := a.Lock()
+	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tab, "HOST\tADDRESS\tSTACKS")
+	for _, h := range a.Fleet().Hosts {
+		fmt.Fprintf(tab, "%s\t%s@%s:%d\t%s\n", h.Name, h.User, h.Address, h.Port, strings.Join(lock.On(h.Name), ", "))
+	}
+	return tab.Flush()
+}

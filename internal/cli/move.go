@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/cli/render"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+)
+
+type moveOptions struct{ to string }
+
+func newMove(g *globals) *cobra.Command {
+	var o moveOptions
+	cmd := &cobra.Command{
+		Use:   "move STACK --to HOST",
+		Short: "Move a stack to another host while both live, with its data",
+		Args:  exactArgs("STACK"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runMove(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().StringVar(&o.to, "to", "", "`HOST` that takes the stack")
+	return cmd
+}
+
+func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error {
+	if o.to == "" {
+		return fault.WithCode(fault.WithHint(errors.New("move needs the host that takes the stack"), "salvor move "+stack+" --to HOST"), fault.Usage)
+	}
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	lock := a.Lock()
+	was, placed := lock.Placement(stack)
+	target, declared := a.Fleet().Host(o.to)
+	switch {
+	case !placed:
+		return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere yet", stack), "salvor apply")
+	case !declared:
+		return fault.WithHint(fmt.Errorf("no host %s is declared", o.to), "salvor host add "+o.to+" USER@ADDRESS")
+	case was.Host == o.to:
+		return g.finishMove(ctx, a, bar, o.to)
+	}
+	bar.Close()
+	if err := g.confirm(fmt.Sprintf("Move %s from %s to %s? It is stopped while its data moves.", stack, was.Host, o.to)); err != nil {
+		return err
+	}
+	bar = g.progress()
+	defer bar.Close()
+	a.SetSink(bar)
+	files, err := a.Rehost([]string{stack}, o.to)
+	if err != nil {
+		return err
+	}
+	if add, err := a.Enrol(ctx, target); err != nil {
+		return err
+	} else if err := a.CommitFiles(ctx, add.Files, "host "+o.to+": enrolled"); err != nil {
+		return err
+	}
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	s.Sink = bar
+	next, move := moved(lock, stack, o.to)
+	seen := s.ObserveSome(ctx, next, was.Host, o.to)
+	plan := deploy.MakePlan(s.Fleet, s.Commit, []deploy.Move{move}, seen)
+	if err := plan.Complete(); err != nil {
+		return fault.WithCode(fault.WithHint(err, fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", was.Host, was.Host)), fault.Unreachable)
+	}
+	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []deploy.Move{move}, Extra: files, NoPrints: true})
+	bar.Close()
+	return g.finish(&receipt, err, nil)
+}
+
+// finishMove carries on after the placement: a move that was cut short between
+// its commit and the stack's start is claimed and started; one that is done
+// finds nothing to do. The old host stops the stack by itself.
+func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progress, to string) error {
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	s.Sink = bar
+	plan := deploy.MakePlan(s.Fleet, s.Commit, nil, s.ObserveSome(ctx, a.Lock(), to))
+	if err := plan.Complete(); err != nil {
+		return fault.WithCode(err, fault.Unreachable)
+	}
+	receipt, err := s.Apply(ctx, plan, a.Lock(), deploy.Options{Kind: "move", NoPrints: true})
+	bar.Close()
+	return g.finish(&receipt, err, nil)
+}
+
+func moved(lock fleet.Lock, stack, to string) (fleet.Lock, deploy.Move) {
+	next := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
+	for name, p := range lock.Stacks {
+		next.Stacks[name] = p
+	}
+	was := lock.Stacks[stack]
+	now := was
+	now.Host, now.Epoch = to, was.Epoch+1
+	next.Stacks[stack] = now
+	return next, deploy.Move{Stack: stack, From: was.Host, To: to, Epoch: now.Epoch}
+}

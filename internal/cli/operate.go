@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"salvor/internal/app"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/machine"
+	"salvor/internal/stack"
+)
+
+// onHost opens the stacks of the host that a stack is placed on.
+func (g *globals) onHost(ctx context.Context, name string, work func(*stack.Host) error) error {
+	return g.with(ctx, func(a *app.App) error {
+		lock := a.Lock()
+		p, placed := lock.Placement(name)
+		if !placed {
+			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", name), "salvor apply")
+		}
+		m, err := a.Machine(ctx, p.Host)
+		if err != nil {
+			return err
+		}
+		h := stack.New(m)
+		defer h.Close()
+		return work(h)
+	})
+}
+
+func newLogs(g *globals) *cobra.Command {
+	var o stack.LogOptions
+	cmd := &cobra.Command{
+		Use:   "logs STACK [SERVICE…]",
+		Short: "Print a stack's logs",
+		Args:  leastArgs("STACK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Services = args[1:]
+			return g.onHost(cmd.Context(), args[0], func(h *stack.Host) error { return h.Logs(cmd.Context(), args[0], g.Out, o) })
+		},
+	}
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
+	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
+	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
+	return cmd
+}
+
+func newExec(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exec STACK SERVICE COMMAND…",
+		Short: "Run a command in a service's container",
+		Args:  leastArgs("STACK", "SERVICE", "COMMAND"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.onHost(cmd.Context(), args[0], func(h *stack.Host) error { return g.exec(cmd.Context(), h, args) })
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
+	return cmd
+}
+
+func (g *globals) exec(ctx context.Context, h *stack.Host, args []string) error {
+	session := stack.Session{Service: args[1], Argv: args[2:], Stdin: g.In, Stdout: g.Out}
+	if fd := int(g.In.Fd()); term.IsTerminal(fd) && g.Term != nil {
+		width, height, err := term.GetSize(fd)
+		if err != nil {
+			return err
+		}
+		before, err := term.MakeRaw(fd)
+		if err != nil {
+			return err
+		}
+		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
+		session.TTY = &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height}
+	}
+	err := h.Exec(ctx, args[0], session)
+	var exit *machine.ExitError
+	if errors.As(err, &exit) && exit.Code > 0 {
+		return fault.WithCode(err, exit.Code)
+	}
+	return err
+}
+
+func newDown(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down STACK",
+		Short: "Stop a stack and keep it stopped; its volumes are kept",
+		Args:  exactArgs("STACK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stack := cmd.Context(), args[0]
+			return g.amend(ctx, fmt.Sprintf("Stop %s? Its volumes are kept.", stack), func(s *deploy.Session) (deploy.Receipt, error) { return s.Down(ctx, stack) })
+		},
+	}
+}
+
+func newUp(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up STACK",
+		Short: "Start a stack again that down stopped",
+		Args:  exactArgs("STACK"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stack := cmd.Context(), args[0]
+			return g.amend(ctx, fmt.Sprintf("Start %s?", stack), func(s *deploy.Session) (deploy.Receipt, error) { return s.Up(ctx, stack) })
+		},
+	}
+}
+
+// amend asks and runs one change of one stack.
+func (g *globals) amend(ctx context.Context, question string, work func(*deploy.Session) (deploy.Receipt, error)) error {
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	bar.Close()
+	if err := g.confirm(question); err != nil {
+		return err
+	}
+	return g.working(ctx, a, work)
+}
+
+// working runs one change with live progress and prints its receipt.
+func (g *globals) working(ctx context.Context, a *app.App, work func(*deploy.Session) (deploy.Receipt, error)) error {
+	bar := g.progress()
+	defer bar.Close()
+	a.SetSink(bar)
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	s.Sink = bar
+	receipt, err := work(s)
+	bar.Close()
+	if receipt.Kind == "" {
+		return err
+	}
+	return g.finish(&receipt, err, nil)
+}

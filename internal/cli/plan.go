@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+type planOptions struct {
+	check bool
+}
+
+func newPlan(g *globals) *cobra.Command {
+	var o planOptions
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what apply would change on every host, and why; nothing is written",
+		Args:  exactArgs(),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), g, o) },
+	}
+	cmd.Flags().BoolVar(&o.check, "check", false, "exit with 20 when changes are pending")
+	return cmd
+}
+
+func runPlan(ctx context.Context, g *globals, o planOptions) error {
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	p, _, _ := planOf(ctx, s, nil, a.Findings())
+	bar.Close()
+	if err := g.printPlan(&p); err != nil {
+		return err
+	}
+	switch {
+	case finding.AnyFatal(p.Findings):
+		return settleFirst(p.Findings)
+	case p.Complete() != nil:
+		return fault.WithCode(fmt.Errorf("%w: %d of %d", deploy.ErrUnreachableHosts, len(p.Unreachable()), len(p.Hosts)), fault.Unreachable)
+	case o.check && !p.Empty():
+		return fault.WithCode(errors.New("changes are pending"), fault.Pending)
+	}
+	return nil
+}
+
+// settleFirst is the error of a fleet whose findings stand in the way: the first
+// one, and how many there are.
+func settleFirst(all []finding.Finding) error {
+	fatal := slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return f.Severity != finding.Fatal })
+	if len(fatal) == 0 {
+		return nil
+	}
+	err := errors.New(fatal[0].String())
+	if len(fatal) > 1 {
+		err = fmt.Errorf("%w, and %d more stand in the way", err, len(fatal)-1)
+	}
+	return fault.WithHint(err, fatal[0].Fix)
+}
+
+// planOf observes every host once and plans.
+func planOf(ctx context.Context, s *deploy.Session, past map[string]int, known []finding.Finding) (deploy.Plan, fleet.Lock, []deploy.Move) {
+	next, moves := deploy.Next(s.Fleet, s.Lock, past)
+	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
+	p.Findings = append(p.Findings, known...)
+	finding.Sort(p.Findings)
+	return p, next, moves
+}
+
+func (g *globals) printPlan(p *deploy.Plan) error {
+	if g.json {
+		return g.printJSON(p)
+	}
+	if p.Empty() && len(p.Findings) == 0 && len(p.Unreachable()) == 0 {
+		_, err := fmt.Fprintf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit)
+		return err
+	}
+	return p.Render(g.Out)
+}

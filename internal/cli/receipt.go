@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/cli/render"
+	"salvor/internal/deploy"
+)
+
+// worthALine is what a phase takes at least to be printed; as JSON the receipt
+// has all of them.
+const worthALine = 500 * time.Millisecond
+
+// printReceipt writes what a run did: time per phase, what became of each
+// stack and how old the data is that came back, and what a human must still do.
+func printReceipt(w io.Writer, r *deploy.Receipt) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintf(tab, "\nReceipt: %s of %s at %.7s\n\n", r.Kind, r.Fleet, r.Commit)
+	for _, p := range phases(r) {
+		fmt.Fprintf(tab, "  %s\t%s\tfrom %s on\n", p.Name, render.Duration(p.Ended.Sub(p.Began)), render.Duration(p.Began.Sub(r.Began)))
+	}
+	fmt.Fprintf(tab, "  total\t%s\n", render.Duration(r.Ended.Sub(r.Began)))
+	printStacks(tab, r)
+	for _, h := range r.Hosts {
+		for _, f := range h.Findings {
+			fmt.Fprintf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		}
+	}
+	for i, pending := range r.Pending {
+		if i == 0 {
+			fmt.Fprint(tab, "\n  Still to do by hand:\n")
+		}
+		fmt.Fprintf(tab, "  - %s\n", pending)
+	}
+	return tab.Flush()
+}
+
+// printStacks writes a line for each stack; how old its data is only where some
+// came back.
+func printStacks(tab io.Writer, r *deploy.Receipt) {
+	stacks := r.Stacks()
+	if len(stacks) == 0 {
+		return
+	}
+	restored := slices.ContainsFunc(slices.Collect(maps.Values(stacks)), func(s agentapi.StackReceipt) bool { return s.Restored != nil })
+	head := "\n  STACK\tOUTCOME\tHEALTHY AFTER"
+	if restored {
+		head += "\tDATA BROUGHT BACK"
+	}
+	fmt.Fprintln(tab, head)
+	for _, name := range slices.Sorted(maps.Keys(stacks)) {
+		s := stacks[name]
+		line := fmt.Sprintf("  %s\t%s\t%s", name, s.Outcome, healthyAfter(r, s))
+		if restored {
+			line += "\t" + brought(s, r.Began)
+		}
+		fmt.Fprintln(tab, line)
+	}
+}
+
+// phases joins the operator's phases with those of the hosts, by start.
+func phases(r *deploy.Receipt) []agentapi.Phase {
+	all := slices.Clone(r.Phases)
+	for _, h := range r.Hosts {
+		for _, p := range h.Phases {
+			if p.Stack == "" {
+				p.Name = h.Host + ": " + p.Name
+				all = append(all, p)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b agentapi.Phase) int { return a.Began.Compare(b.Began) })
+	return slices.DeleteFunc(all, func(p agentapi.Phase) bool { return p.Ended.Sub(p.Began) < worthALine })
+}
+
+func healthyAfter(r *deploy.Receipt, s agentapi.StackReceipt) string {
+	if s.Healthy.IsZero() {
+		return "-"
+	}
+	return render.Duration(s.Healthy.Sub(r.Began))
+}
+
+func brought(s agentapi.StackReceipt, began time.Time) string {
+	if s.Restored == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s old, %s in %d files", render.Duration(began.Sub(s.Restored.Began)), render.Bytes(s.Restored.Bytes), s.Restored.Files)
+}

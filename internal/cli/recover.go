@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/recovery"
+)
+
+type recoverOptions struct {
+	to         string
+	hostKey    string
+	acceptLoss bool
+}
+
+func newRecover(g *globals) *cobra.Command {
+	var o recoverOptions
+	cmd := &cobra.Command{
+		Use:   "recover HOST --to NAME[=[USER@]ADDRESS[:PORT]]",
+		Short: "Bring the stacks of a lost host back on another one, with their data",
+		Long:  "Recover needs the repository, your key and the remote; the lost host is not needed.\nThe host named by --to may be declared already, or new: NAME=ADDRESS adds it.\nA recovery that was cut short is finished by running it again.",
+		Args:  exactArgs("HOST"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the host that takes over")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of being asked")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers: what it wrote since its newest snapshots is lost")
+	return cmd
+}
+
+func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) error {
+	if o.to == "" {
+		return fault.WithCode(fault.WithHint(errors.New("recover needs the host that takes over"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+	}
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if _, declared := a.Fleet().Host(lost); !declared {
+		return fault.WithHint(fmt.Errorf("no host %s is declared", lost), "salvor host ls")
+	}
+	bar.Close()
+	to, files, pending, err := g.target(ctx, a, o)
+	if err != nil {
+		return err
+	}
+	opts := recovery.Options{Lost: lost, To: to, Files: files, AcceptLoss: o.acceptLoss}
+	plan := recovery.Prepare(a.Lock(), opts)
+	if err := g.confirmRecovery(a.Lock(), plan, lost, to, o); err != nil {
+		return err
+	}
+	return g.recover(ctx, a, plan, opts, pending)
+}
+
+// target makes sure that the host taking over is declared and enrolled, and
+// returns the files that say so.
+func (g *globals) target(ctx context.Context, a *app.App, o recoverOptions) (name string, files map[string][]byte, pending []string, err error) {
+	name, address, isNew := strings.Cut(o.to, "=")
+	h, declared := a.Fleet().Host(name)
+	var add app.Addition
+	switch {
+	case isNew:
+		if h, err = parseHost(name, address); err != nil {
+			return name, nil, nil, err
+		}
+		key, trustErr := g.trust(ctx, h, o.hostKey)
+		if trustErr != nil {
+			return name, nil, nil, trustErr
+		}
+		add, err = a.AddHost(ctx, h, key.Key)
+	case !declared:
+		return name, nil, nil, fault.WithHint(fmt.Errorf("no host %s is declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
+	default:
+		add, err = a.Enrol(ctx, h)
+	}
+	if err == nil && len(add.Files) > 0 {
+		pending = append(pending, fmt.Sprintf("let %s read the repository: add its deploy key, read-only: %s", name, add.GitKey))
+	}
+	return name, add.Files, pending, err
+}
+
+func (g *globals) confirmRecovery(lock fleet.Lock, p recovery.Plan, lost, to string, o recoverOptions) error {
+	if len(p.Moves) == 0 {
+		if len(lock.On(to)) == 0 {
+			return fault.WithHint(fmt.Errorf("nothing is placed on %s", lost), "salvor host ls")
+		}
+		return nil // cut short after the placement: finish it
+	}
+	var names []string
+	for _, m := range p.Moves {
+		names = append(names, m.Stack)
+	}
+	question := fmt.Sprintf("Take %s from %s to %s (%s), from their newest snapshots?", count(len(names), "stack"), lost, to, strings.Join(names, ", "))
+	if o.acceptLoss {
+		return g.confirmName(question+"\nWhat "+lost+" wrote since is lost.", lost)
+	}
+	return g.confirm(question)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o recovery.Options, pending []string) error {
+	var stacks []string
+	for _, m := range plan.Moves {
+		stacks = append(stacks, m.Stack)
+	}
+	edits, err := a.Rehost(stacks, o.To)
+	if err != nil {
+		return err
+	}
+	if o.Files == nil {
+		o.Files = map[string][]byte{}
+	}
+	maps.Copy(o.Files, edits)
+	bar := g.progress()
+	defer bar.Close()
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	s.Sink = bar
+	a.SetSink(bar)
+	receipt, err := recovery.Recover(ctx, s, plan, o)
+	bar.Close()
+	if receipt.Kind == "" {
+		return err
+	}
+	receipt.Pending = append(pending, receipt.Pending...)
+	return g.finish(&receipt, err, nil)
+}

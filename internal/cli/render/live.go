@@ -1,0 +1,205 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"salvor/internal/progress"
+)
+
+const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+// live prints finished steps as lines that stay and redraws the running ones
+// below them.
+type live struct {
+	w     io.Writer
+	size  Size
+	color bool
+
+	mu      sync.Mutex // guards everything that follows
+	running []*step
+	drawn   int // lines of the running area on the screen
+	frame   int
+	closed  bool
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+type step struct {
+	key          key
+	began        time.Time
+	text         string
+	bytes, total int64
+}
+
+func newLive(w io.Writer, size Size, color bool) *live {
+	l := &live{w: w, size: size, color: color, stop: make(chan struct{}), stopped: make(chan struct{})}
+	go l.tick()
+	return l
+}
+
+func (l *live) tick() {
+	defer close(l.stopped)
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-t.C:
+			l.mu.Lock()
+			l.frame++
+			l.draw("")
+			l.mu.Unlock()
+		}
+	}
+}
+
+// Emit implements progress.Sink.
+func (l *live) Emit(e progress.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	switch e.State {
+	case progress.Started:
+		l.running = append(l.running, &step{key: keyOf(e), began: e.Time, text: e.Text})
+		l.draw("")
+	case progress.Running:
+		if s := l.find(keyOf(e)); s != nil {
+			s.bytes, s.total = e.Bytes, e.Total
+		}
+	default:
+		l.draw(l.finished(e))
+	}
+}
+
+func (l *live) find(k key) *step {
+	for _, s := range l.running {
+		if s.key == k {
+			return s
+		}
+	}
+	return nil
+}
+
+func (l *live) finished(e progress.Event) string {
+	var began time.Time
+	for i, s := range l.running {
+		if s.key == keyOf(e) {
+			began = s.began
+			l.running = append(l.running[:i], l.running[i+1:]...)
+			break
+		}
+	}
+	if silent(e, began) {
+		return ""
+	}
+	mark, tint := "✔", "32"
+	switch e.State {
+	case progress.Failed:
+		// what went wrong is never cut
+		return l.paint("31", "✘") + " " + strings.Join(nonEmpty(keyOf(e).subject(), e.Step, e.Text), ": ")
+	case progress.Note:
+		return "  " + strings.Join(nonEmpty(keyOf(e).subject(), e.Text), ": ")
+	}
+	took := ""
+	if !began.IsZero() {
+		took = Duration(e.Time.Sub(began))
+	}
+	width, _ := l.size()
+	return l.paint(tint, mark) + " " + columns(keyOf(e), e.Text, took, width-3)
+}
+
+// draw erases the running area, prints what stays, and draws the area again.
+func (l *live) draw(stays string) {
+	var b strings.Builder
+	if l.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", l.drawn)
+	}
+	if stays != "" {
+		b.WriteString(stays + "\n")
+	}
+	l.drawn = l.area(&b)
+	// a terminal that went away ends the program by its signal, not here
+	_, _ = io.WriteString(l.w, b.String())
+}
+
+// area writes the running steps and returns how many lines it used: never more
+// than the terminal has, as what scrolled away can't be erased.
+func (l *live) area(b *strings.Builder) int {
+	width, height := l.size()
+	spinner := []rune(frames)
+	mark := l.paint("36", string(spinner[l.frame%len(spinner)]))
+	shown := l.running
+	if room := max(height-2, 1); len(shown) > room {
+		shown = shown[:room-1]
+	}
+	for _, s := range shown {
+		b.WriteString(mark + " " + columns(s.key, s.state(), Duration(time.Since(s.began)), width-3) + "\n")
+	}
+	hidden := len(l.running) - len(shown)
+	if hidden == 0 {
+		return len(shown)
+	}
+	fmt.Fprintf(b, "%s %s\n", mark, pad(fmt.Sprintf("and %d more", hidden), width-3))
+	return len(shown) + 1
+}
+
+func (s *step) state() string {
+	switch {
+	case s.total > 0:
+		return fmt.Sprintf("%s of %s", Bytes(s.bytes), Bytes(s.total))
+	case s.bytes > 0:
+		return Bytes(s.bytes)
+	default:
+		return s.text
+	}
+}
+
+func (l *live) paint(code, text string) string {
+	if !l.color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// Close erases the running area and leaves the cursor below what stays.
+func (l *live) Close() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed, l.running = true, nil
+	l.draw("")
+	l.mu.Unlock()
+	close(l.stop)
+	<-l.stopped
+}
+
+// columns lays out one step in width characters: who, what, its text, the time.
+// Where there is little room the text goes first, then the end of the step; the
+// time stays.
+func columns(k key, text, took string, width int) string {
+	line := fmt.Sprintf("%-16s %-24s %s", k.subject(), k.step, text)
+	if width < 60 {
+		line = strings.Join(nonEmpty(k.subject(), k.step), " ")
+	}
+	return pad(line, max(width-len(took)-1, 0)) + " " + took
+}
+
+func pad(text string, room int) string {
+	runes := []rune(strings.ReplaceAll(text, "\n", " "))
+	if len(runes) > room {
+		if room < 2 {
+			return ""
+		}
+		return string(runes[:room-1]) + "…"
+	}
+	return string(runes) + strings.Repeat(" ", room-len(runes))
+}

@@ -1,0 +1,104 @@
+package render
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"salvor/internal/progress"
+)
+
+func event(at time.Duration, st progress.State, text string) progress.Event {
+	base := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	return progress.Event{Time: base.Add(at), Host: "alpha", Stack: "notes", Step: "restore volumes", State: st, Text: text}
+}
+
+func TestPlainPrintsOneLineForAStep(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress(&out, Plain, nil, false)
+	p.Emit(event(0, progress.Started, ""))
+	p.Emit(event(time.Second, progress.Running, ""))
+	p.Emit(event(3200*time.Millisecond, progress.Done, "12 MiB"))
+	p.Emit(event(4*time.Second, progress.Failed, "disk full"))
+	p.Close()
+	want := "alpha notes: restore volumes: 12 MiB (3.2s)\nfailed: alpha notes: restore volumes: disk full\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestLiveKeepsFinishedStepsAndErasesRunningOnes(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress(&out, TTY, func() (int, int) { return 80, 24 }, false)
+	p.Emit(event(0, progress.Started, ""))
+	p.Emit(event(3*time.Second, progress.Done, "12 MiB"))
+	p.Close()
+	p.Close()
+	screen := out.String()
+	if !strings.Contains(screen, "\x1b[1A\x1b[J") || !strings.Contains(screen, "✔ alpha notes") || !strings.Contains(screen, "3.0s") {
+		t.Errorf("screen is %q", screen)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(screen), "\n") {
+		if n := len([]rune(line)); n > 90 {
+			t.Errorf("line of %d characters on a terminal of 80: %q", n, line)
+		}
+	}
+}
+
+func TestLiveFitsTheTerminal(t *testing.T) {
+	for name, size := range map[string][2]int{"narrow": {30, 24}, "low": {80, 5}, "tiny": {10, 3}} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			p := NewProgress(&out, TTY, func() (int, int) { return size[0], size[1] }, false)
+			for i := range 40 {
+				e := event(0, progress.Started, "a text that goes on and on and on")
+				e.Stack = strings.Repeat("s", i)
+				p.Emit(e)
+			}
+			p.Close()
+			for frame := range strings.SplitSeq(out.String(), "\x1b[J") {
+				lines := strings.Split(frame, "\n")
+				for _, line := range lines {
+					if n := len([]rune(line)); n > size[0] {
+						t.Errorf("line of %d characters on a terminal of %d: %q", n, size[0], line)
+					}
+				}
+				if len(lines) > size[1] {
+					t.Errorf("%d lines on a terminal of %d", len(lines), size[1])
+				}
+			}
+		})
+	}
+}
+
+func TestTriflesAreNotPrinted(t *testing.T) {
+	var out bytes.Buffer
+	p := NewProgress(&out, Plain, nil, false)
+	p.Emit(event(0, progress.Started, ""))
+	p.Emit(event(20*time.Millisecond, progress.Done, ""))
+	p.Emit(event(0, progress.Skipped, "already so"))
+	if out.Len() > 0 {
+		t.Errorf("got %s", out.String())
+	}
+	p.Emit(event(0, progress.Started, ""))
+	p.Emit(event(20*time.Millisecond, progress.Failed, "disk full"))
+	if !strings.Contains(out.String(), "disk full") {
+		t.Errorf("a failure is not printed: %q", out.String())
+	}
+}
+
+func TestQuantities(t *testing.T) {
+	durations := map[time.Duration]string{400 * time.Millisecond: "0.4s", 12 * time.Second: "12s", 185 * time.Second: "3m 05s", 130 * time.Minute: "2h 10m", 76 * time.Hour: "3d 4h"}
+	for d, want := range durations {
+		if got := Duration(d); got != want {
+			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
+		}
+	}
+	sizes := map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 3 << 50: "3072.0 TiB"}
+	for n, want := range sizes {
+		if got := Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/cli/render"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+)
+
+type restoreOptions struct{ snapshot string }
+
+func newRestore(g *globals) *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore STACK",
+		Short: "Bring a stack's data back to a snapshot, in place",
+		Long: "Restore brings the data down beside, verifies it, takes a snapshot of what is there, and swaps the two.\n" +
+			"What was there lies beside until the next good snapshot.",
+		Args: exactArgs("STACK"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	return cmd
+}
+
+func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions) error {
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	s, err := a.Session(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := s.Snapshots(ctx, stack)
+	if err != nil {
+		return err
+	}
+	chosen, err := chooseSnapshot(list, o.snapshot)
+	if err != nil {
+		return err
+	}
+	bar.Close()
+	if err := g.confirmName(restoreQuestion(stack, chosen), stack); err != nil {
+		return err
+	}
+	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return s.Restore(ctx, stack, chosen.ID) })
+}
+
+func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
+	return fmt.Sprintf("Bring %s back to snapshot %.8s: %s old, %s in %s.\nWhat it has written since is gone from it; a snapshot of that is taken first.",
+		stack, s.ID, render.Duration(time.Since(s.Began)), render.Bytes(s.Bytes), count(s.Files, "file"))
+}
+
+// chooseSnapshot picks a snapshot by the beginning of its id, or the newest that
+// a restore may take. One that lies on several targets is one.
+func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
+	var found []agentapi.SnapshotRow
+	for _, s := range list.Snapshots {
+		fits := !s.Diverged && (len(found) == 0 || s.Epoch > found[0].Epoch || s.Epoch == found[0].Epoch && s.Seq >= found[0].Seq)
+		switch {
+		case id == "" && fits:
+			found = []agentapi.SnapshotRow{s}
+		case id != "" && strings.HasPrefix(s.ID, id):
+			found = append(found, s)
+		}
+	}
+	hint := "salvor snapshot ls " + list.Stack
+	switch {
+	case len(found) == 0 && id == "":
+		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot", list.Stack), "salvor snapshot take "+list.Stack)
+	case len(found) == 0:
+		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot %s", list.Stack, id), hint)
+	}
+	for _, s := range found[1:] {
+		if s.ID != found[0].ID {
+			return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("several snapshots of %s begin with %s", list.Stack, id), hint)
+		}
+	}
+	return found[0], nil
+}

@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"salvor/internal/app"
+	"salvor/internal/secret"
+)
+
+func newSecret(g *globals) *cobra.Command {
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretLs(g))
+}
+
+func newSecretSet(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "set NAME",
+		Short: "Set a secret from standard input; STACK/KEY sets a variable of a stack",
+		Args:  exactArgs("NAME"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runSecretSet(cmd.Context(), g, args[0]) },
+	}
+}
+
+// maxSecret is more than any key or certificate chain, and less than a mistake.
+const maxSecret = 1 << 20
+
+func runSecretSet(ctx context.Context, g *globals, name string) error {
+	value, err := g.readSecret(name)
+	if err != nil {
+		return err
+	}
+	return g.with(ctx, func(a *app.App) error {
+		if err := a.SetSecret(ctx, name, value); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.Err, "%s is set and committed; salvor apply delivers it\n", name)
+		return nil
+	})
+}
+
+// readSecret reads the value without echo from a terminal, else all of standard
+// input, less one line end.
+func (g *globals) readSecret(name string) (secret.Value, error) {
+	if term.IsTerminal(int(g.In.Fd())) {
+		fmt.Fprintf(g.Err, "Value of %s: ", name)
+		typed, err := term.ReadPassword(int(g.In.Fd()))
+		fmt.Fprintln(g.Err)
+		return secret.New(typed), err
+	}
+	content, err := io.ReadAll(io.LimitReader(g.In, maxSecret+1))
+	switch {
+	case err != nil:
+		return secret.Value{}, err
+	case len(content) > maxSecret:
+		return secret.Value{}, errors.New("a secret is at most 1 MiB")
+	}
+	return secret.New(bytes.TrimSuffix(content, []byte("\n"))), nil
+}
+
+func newSecretLs(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls",
+		Short: "List secrets, when they were set and who can open them; never their values",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(cmd.Context(), func(a *app.App) error { return printSecrets(g, a) })
+		},
+	}
+}
+
+func printSecrets(g *globals, a *app.App) error {
+	all, err := a.Secrets()
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return g.printJSON(all)
+	}
+	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tab, "SECRET\tSET\tRECIPIENTS\tFILE")
+	for _, s := range all {
+		fits := ""
+		if !s.Fits {
+			fits = " (not those of fleet.yaml)"
+		}
+		fmt.Fprintf(tab, "%s\t%s\t%d%s\t%s\n", s.Name, s.Encrypted.UTC().Format("2006-01-02 15:04"), len(s.Recipients), fits, s.File)
+	}
+	return tab.Flush()
+}

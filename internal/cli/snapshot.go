@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/app"
+	"salvor/internal/cli/render"
+	"salvor/internal/fault"
+)
+
+func newSnapshot(g *globals) *cobra.Command {
+	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g))
+}
+
+type takeOptions struct{ acceptShrunk bool }
+
+func newSnapshotTake(g *globals) *cobra.Command {
+	var o takeOptions
+	cmd := &cobra.Command{
+		Use:   "take STACK",
+		Short: "Take a snapshot now; it is good once it was read back from the remote",
+		Args:  exactArgs("STACK"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runTake(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "an empty or much smaller volume is meant")
+	return cmd
+}
+
+func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
+	return g.with(ctx, func(a *app.App) error {
+		lock := a.Lock()
+		p, placed := lock.Placement(stack)
+		if !placed {
+			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+		}
+		s, err := a.Session(ctx)
+		if err != nil {
+			return err
+		}
+		var r agentapi.SnapshotReceipt
+		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk}
+		if err := s.Call(ctx, p.Host, agentapi.VerbSnapshot, req, &r); err != nil {
+			return err
+		}
+		if g.json {
+			return g.printJSON(r)
+		}
+		return printTaken(g, r)
+	})
+}
+
+func newSnapshotLs(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "ls STACK",
+		Short: "List a stack's snapshots as they lie on the remote",
+		Args:  exactArgs("STACK"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runSnapshotLs(cmd.Context(), g, args[0]) },
+	}
+}
+
+func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
+	return g.with(ctx, func(a *app.App) error {
+		s, err := a.Session(ctx)
+		if err != nil {
+			return err
+		}
+		list, err := s.Snapshots(ctx, stack)
+		if err != nil {
+			return err
+		}
+		if g.json {
+			return g.printJSON(list)
+		}
+		return printSnapshots(g.Out, list)
+	})
+}
+
+func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
+	if len(list.Snapshots) == 0 {
+		_, err := fmt.Fprintf(w, "%s has no snapshot yet.\n", list.Stack)
+		return err
+	}
+	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tab, "SNAPSHOT\tTAKEN\tAGE\tSIZE\tFILES\tCOMMIT\tTARGET")
+	for _, s := range list.Snapshots {
+		target := s.Target
+		if s.Diverged {
+			target += " (diverged: restore it by its id)"
+		}
+		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
+			render.Bytes(s.Bytes), s.Files, s.Commit, target)
+	}
+	return tab.Flush()
+}
+
+func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
+	if r.Snapshot.ID == "" {
+		_, err := fmt.Fprintf(g.Out, "%s: %s\n", r.Stack, r.Verified)
+		return err
+	}
+	paused := "without a pause"
+	if r.Paused > 0 {
+		paused = "paused for " + render.Duration(r.Paused)
+	}
+	said := "snapshot"
+	if r.Skipped {
+		said, paused = "nothing changed since snapshot", "nothing paused"
+	}
+	_, err := fmt.Fprintf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
+	return err
+}

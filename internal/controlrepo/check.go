@@ -1,0 +1,125 @@
+package controlrepo
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	pathpkg "path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"filippo.io/age"
+)
+
+var (
+	addressPattern  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	userPattern     = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*\$?$`)
+	registryPattern = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
+	tagPattern      = regexp.MustCompile(`^tag:[a-zA-Z][a-zA-Z0-9-]*$`)
+	branchPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`)
+)
+
+// checkAddress accepts an IP address or a DNS name.
+func checkAddress(v string) error {
+	if _, err := netip.ParseAddr(v); err == nil || addressPattern.MatchString(v) {
+		return nil
+	}
+	if strings.ContainsAny(v, "@:") {
+		return fmt.Errorf("%q is no IP address or DNS name: user and port have their own keys", v)
+	}
+	return fmt.Errorf("%q is no IP address or DNS name", v)
+}
+
+// checkJump accepts user@host:port, with user and port optional.
+func checkJump(v string) error {
+	user, rest, found := strings.Cut(v, "@")
+	if !found {
+		user, rest = "root", v
+	}
+	host := rest
+	if h, port, err := net.SplitHostPort(rest); err == nil {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return fmt.Errorf("%q has no valid port", v)
+		}
+		host = h
+	}
+	if !userPattern.MatchString(user) || checkAddress(host) != nil {
+		return fmt.Errorf("%q is no SSH host: write user@host:port", v)
+	}
+	return nil
+}
+
+func checkURL(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return fmt.Errorf("%q is no web address: it starts with https:// or http://", v)
+	}
+	if u.User != nil {
+		return errors.New("the address holds a user or password; take them out")
+	}
+	return nil
+}
+
+// checkGitURL accepts what git clone does, but no password in plain text and
+// nothing that git would take for an option or a program to run.
+func checkGitURL(v string) error {
+	if v == "" || strings.HasPrefix(v, "-") || strings.Contains(v, "::") || strings.ContainsAny(v, "\n\r\t ") {
+		return fmt.Errorf("%q is no address of a Git repository", v)
+	}
+	if u, err := url.Parse(v); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return errors.New("the address holds a password; hosts read Git with a key of their own")
+		}
+	}
+	return nil
+}
+
+func checkBranch(v string) error {
+	if !branchPattern.MatchString(v) || strings.Contains(v, "..") || strings.Contains(v, "//") || strings.HasSuffix(v, "/") || strings.HasSuffix(v, ".lock") {
+		return fmt.Errorf("%q is no name for a branch", v)
+	}
+	return nil
+}
+
+// checkRemotePath accepts a clean relative path, so that nothing Salvor writes
+// leaves the folder it was given and two spellings never name one place.
+func checkRemotePath(v string) error {
+	if v == "" || v != pathpkg.Clean(v) || strings.HasPrefix(v, "/") || v == ".." || strings.HasPrefix(v, "../") {
+		return fmt.Errorf("%q is no path on a remote: write it like salvor/record", v)
+	}
+	return nil
+}
+
+func checkSubnet(v string) error {
+	p, err := netip.ParsePrefix(v)
+	if err != nil {
+		return fmt.Errorf("%q is no subnet: write it like 10.20.0.0/16", v)
+	}
+	if p != p.Masked() {
+		return fmt.Errorf("%q has bits beyond its mask, did you mean %q?", v, p.Masked())
+	}
+	return nil
+}
+
+func checkTag(v string) error {
+	if !tagPattern.MatchString(v) {
+		return fmt.Errorf("%q is no tag: write it like tag:salvor", v)
+	}
+	return nil
+}
+
+// checkRecipient accepts a native age recipient. An identity in its place would
+// publish it, so it is named and not shown.
+func checkRecipient(v string) error {
+	if strings.HasPrefix(strings.ToUpper(v), "AGE-SECRET-KEY") {
+		return errors.New("this is a secret key, not a recipient: take it out, and replace it if it was ever committed")
+	}
+	all, err := age.ParseRecipients(strings.NewReader(v))
+	if err != nil || len(all) != 1 || strings.TrimSpace(v) != v {
+		return fmt.Errorf("%q is no age recipient: it starts with age1", v)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package controlrepo
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/fleet"
+	salvor "salvor/internal/version"
+)
+
+// FleetFile is the file that makes a folder a control repository.
+const FleetFile = "fleet.yaml"
+
+// decodeFleet reads fleet.yaml, with defaults, without looking at what it
+// refers to. ok is false when there is nothing to refer to: a file that is no
+// YAML or was written for a newer Salvor, which is then the only problem
+// reported.
+func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok bool) {
+	root, err := parse(r.file, content)
+	if err != nil {
+		r.all = append(r.all, Problems(err)...)
+		return file, false
+	}
+	if root == nil {
+		root = &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
+	}
+	if tooNew(r, root, version) {
+		return file, false
+	}
+	file = fleetShape().read(r, root, nil)
+	setDefaults(&file.fleet)
+	return file, true
+}
+
+// tooNew looks at schema and min_version before anything else, because a newer
+// file may hold keys that would all be called unknown.
+func tooNew(r *reader, root *yaml.Node, version string) bool {
+	before := len(r.all)
+	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+		v := root.Content[i+1]
+		switch root.Content[i].Value {
+		case "schema":
+			var n int
+			if v.ShortTag() == "!!int" && v.Decode(&n) == nil && n > fleet.Schema {
+				r.advise(r.position(v), "install a newer salvor", "the file has schema %d, this salvor knows %d at most", n, fleet.Schema)
+			}
+		case "min_version":
+			if version != "" && versionPattern.MatchString(v.Value) && salvor.Older(version, v.Value) {
+				r.advise(r.position(v), "install salvor "+v.Value+" or newer", "this fleet needs salvor %s or newer, this is %s", v.Value, version)
+			}
+		}
+	}
+	return len(r.all) > before
+}
+
+func setDefaults(f *fleet.Fleet) {
+	for i := range f.Hosts {
+		h := &f.Hosts[i]
+		h.Port = cmp.Or(h.Port, 22)
+		h.User = cmp.Or(h.User, "root")
+	}
+	if f.Record == (fleet.Location{}) && len(f.Remotes) > 0 {
+		f.Record = fleet.Location{Remote: f.Remotes[0].Name, Path: "salvor/record"}
+	}
+	for i := range f.Snapshots {
+		t := &f.Snapshots[i]
+		t.Every = cmp.Or(t.Every, time.Hour)
+		t.Keep = cmp.Or(t.Keep, fleet.Keep{Last: 8, Daily: 14, Weekly: 8, Monthly: 12})
+	}
+	for i := range f.Networks {
+		f.Networks[i].Driver = cmp.Or(f.Networks[i].Driver, "bridge")
+	}
+	f.Git.Branch = cmp.Or(f.Git.Branch, "main")
+	slices.SortFunc(f.Hosts, func(a, b fleet.Host) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(f.Networks, func(a, b fleet.Network) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(f.Registries, func(a, b fleet.Registry) int { return cmp.Compare(a.Name, b.Name) })
+}

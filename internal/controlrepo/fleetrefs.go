@@ -1,0 +1,118 @@
+package controlrepo
+
+import (
+	"strconv"
+	"strings"
+
+	"salvor/internal/fleet"
+)
+
+// checkFleet reports what fleet.yaml says that does not fit together.
+func checkFleet(r *reader, f *fleet.Fleet) {
+	checkLocation(r, f, f.Record, "record")
+	checkLocation(r, f, f.Shared, "data", "shared")
+	checkTargets(r, f)
+	checkWrapped(r, f)
+	checkHosts(r, f)
+	checkDocker(r, f.Docker, "docker")
+}
+
+// checkLocation reports a location on a remote that is not declared. A zero
+// location is none.
+func checkLocation(r *reader, f *fleet.Fleet, l fleet.Location, at ...string) {
+	if l.Remote == "" {
+		return
+	}
+	if _, ok := f.Remote(l.Remote); !ok {
+		r.add(r.at.of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, didYouMean(l.Remote, remoteNames(f)))
+	}
+}
+
+func checkTargets(r *reader, f *fleet.Fleet) {
+	names, places := map[string]bool{}, map[fleet.Location]string{}
+	for i, t := range f.Snapshots {
+		at := []string{"data", "snapshots", strconv.Itoa(i)}
+		checkLocation(r, f, t.Where, at...)
+		if names[t.Name] {
+			r.add(r.at.of(append(at, "name")...), "two snapshot targets are named %q", t.Name)
+		}
+		if first, taken := places[t.Where]; taken {
+			r.add(r.at.of(append(at, "path")...), "the targets %q and %q are one place", first, t.Name)
+		}
+		names[t.Name], places[t.Where] = true, t.Name
+	}
+}
+
+// checkWrapped reports remotes of type crypt that wrap none, or, through
+// others, themselves.
+func checkWrapped(r *reader, f *fleet.Fleet) {
+	for _, remote := range f.Remotes {
+		seen := map[string]bool{}
+		for at := remote; at.Type == "crypt"; {
+			inner := wrapped(at)
+			next, ok := f.Remote(inner)
+			if !ok && at.Name == remote.Name {
+				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, didYouMean(inner, remoteNames(f)))
+			}
+			if !ok || seen[inner] {
+				break
+			}
+			if inner == remote.Name {
+				r.add(r.at.of("remotes", remote.Name, "remote"), "the remote %q wraps itself", inner)
+				break
+			}
+			seen[inner] = true
+			at = next
+		}
+	}
+}
+
+// wrapped returns the name of the remote in a crypt remote's option, which is
+// written `drive` or, as rclone has it, `drive:path`.
+func wrapped(crypt fleet.Remote) string {
+	name, _, _ := strings.Cut(crypt.Options["remote"].String(), ":")
+	return name
+}
+
+func checkHosts(r *reader, f *fleet.Fleet) {
+	former := map[string]string{}
+	for _, h := range f.Hosts {
+		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
+		if h.Formerly == "" {
+			continue
+		}
+		place := r.at.of("hosts", h.Name, "formerly")
+		if _, still := f.Host(h.Formerly); still {
+			r.add(place, "%q was formerly %q, but a host of that name is still declared", h.Name, h.Formerly)
+		}
+		if first, taken := former[h.Formerly]; taken {
+			r.add(place, "both %q and %q were formerly %q", first, h.Name, h.Formerly)
+		}
+		former[h.Formerly] = h.Name
+	}
+}
+
+func checkDocker(r *reader, d fleet.Docker, at ...string) {
+	switch {
+	case d.URL != "" && d.Key == "":
+		r.add(r.at.of(append(at, "url")...), "%s.url needs a key beside it: packages are never installed unsigned", strings.Join(at, "."))
+	case d.URL == "" && d.Key != "":
+		r.add(r.at.of(append(at, "key")...), "%s.key belongs to a url, and there is none", strings.Join(at, "."))
+	}
+}
+
+func remoteNames(f *fleet.Fleet) []string {
+	names := make([]string, len(f.Remotes))
+	for i, r := range f.Remotes {
+		names[i] = r.Name
+	}
+	return names
+}
+
+func hostNames(f *fleet.Fleet) []string {
+	names := make([]string, len(f.Hosts))
+	for i, h := range f.Hosts {
+		names[i] = h.Name
+	}
+	return names
+}

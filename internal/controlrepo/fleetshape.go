@@ -1,0 +1,172 @@
+package controlrepo
+
+import (
+	"time"
+
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+)
+
+// A fleetFile is fleet.yaml as it is read, before defaults and references.
+type fleetFile struct {
+	schema int
+	fleet  fleet.Fleet
+	unused []string // known keys that this version does not act on
+}
+
+// fleetShape is the one definition of fleet.yaml: it decodes, and
+// docs/reference/fleet.schema.json is made from it.
+func fleetShape() shape[fleetFile] {
+	return extensible(object(
+		key("schema", "Version of this format.", number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
+		key("min_version", "The oldest salvor that may apply this fleet.", matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
+		key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).must(),
+		key("hosts", "The declared servers by name.", named(names(), hostShape()), (*fleetFile).setHosts),
+		key("remotes", "The rclone remotes by name.", named(names(), remoteShape()), (*fleetFile).setRemotes),
+		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: salvor/record on the first remote.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
+		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
+		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
+		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
+		key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", named(keysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
+		key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
+		key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
+		key("recipients", "The age recipients every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
+		later("tailnet", "The private network between hosts.", tailnetShape()),
+		later("ingress", "How routes reach the internet.", ingressShape()),
+		later("monitoring", "What watches the hosts.", monitoringShape()),
+	))
+}
+
+func (f *fleetFile) setHosts(all []entry[fleet.Host]) {
+	for _, e := range all {
+		e.value.Name = e.name
+		f.fleet.Hosts = append(f.fleet.Hosts, e.value)
+	}
+}
+
+func (f *fleetFile) setRemotes(all []entry[fleet.Remote]) {
+	for _, e := range all {
+		e.value.Name = e.name
+		f.fleet.Remotes = append(f.fleet.Remotes, e.value)
+	}
+}
+
+func (f *fleetFile) setNetworks(all []entry[fleet.Network]) {
+	for _, e := range all {
+		e.value.Name = e.name
+		f.fleet.Networks = append(f.fleet.Networks, e.value)
+	}
+}
+
+func (f *fleetFile) setRegistries(all []entry[fleet.Registry]) {
+	for _, e := range all {
+		e.value.Name = e.name
+		f.fleet.Registries = append(f.fleet.Registries, e.value)
+	}
+}
+
+func (f *fleetFile) setVars(all []entry[string]) {
+	f.fleet.Vars = asMap(all)
+}
+
+func asMap[V any](all []entry[V]) map[string]V {
+	m := make(map[string]V, len(all))
+	for _, e := range all {
+		m[e.name] = e.value
+	}
+	return m
+}
+
+func hostShape() shape[fleet.Host] {
+	return object(
+		key("address", "IP address or DNS name.", text(checkAddress), func(h *fleet.Host, v string) { h.Address = v }).must(),
+		key("port", "SSH port, 22 by default.", number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
+		key("user", "Who to log in as, root by default. Another user needs sudo without a password.", matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
+		key("jump", "An SSH host to go through, as user@host:port.", text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
+		key("docker", "Where this host gets Docker from, in place of the fleet's.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		key("formerly", "The name this host had before.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
+	)
+}
+
+func dockerShape() shape[fleet.Docker] {
+	return object(
+		key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
+		key("url", "An apt repository in place of Docker's own.", text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
+		key("key", "That repository's signing key, armored.", text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
+	)
+}
+
+func locationShape() shape[fleet.Location] {
+	return object(locationFields(func(l *fleet.Location) *fleet.Location { return l })...)
+}
+
+// locationFields are the two keys of a location, for shapes that hold one.
+func locationFields[T any](in func(*T) *fleet.Location) []field[T] {
+	return []field[T]{
+		key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).must(),
+		key("path", "A path on it, without a leading slash.", text(checkRemotePath), func(v *T, s string) { in(v).Path = s }).must(),
+	}
+}
+
+// data is what stands under `data:`.
+type data struct {
+	shared    fleet.Location
+	snapshots []fleet.Target
+}
+
+func dataShape() shape[data] {
+	return object(
+		key("shared", "Where shared volumes live; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
+		key("snapshots", "Where snapshots go. Restore takes the nearest that has what is needed.", list(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
+	)
+}
+
+func targetShape() shape[fleet.Target] {
+	fields := append([]field[fleet.Target]{
+		key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).must(),
+		key("every", "How often, 1h by default.", duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
+	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)
+	return object(fields...)
+}
+
+func keepShape() shape[fleet.Keep] {
+	count := number(0, 100_000)
+	return object(
+		key("last", "The newest, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
+		key("hourly", "One for each of so many hours.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
+		key("daily", "One for each of so many days.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
+		key("weekly", "One for each of so many weeks.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
+		key("monthly", "One for each of so many months.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
+		key("yearly", "One for each of so many years.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
+	)
+}
+
+func networkShape() shape[fleet.Network] {
+	return object(
+		key("driver", "Docker's network driver, bridge by default.", matching(dockerNamePattern, "a network driver"), func(n *fleet.Network, v string) { n.Driver = v }),
+		key("subnet", "In CIDR form.", text(checkSubnet), func(n *fleet.Network, v string) { n.Subnet = v }),
+		key("internal", "Without a way out.", truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
+	)
+}
+
+func registryShape() shape[fleet.Registry] {
+	return object(
+		key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).must(),
+		key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).must(),
+	)
+}
+
+func gitShape() shape[fleet.Git] {
+	return object(
+		key("url", "As git clone takes it.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
+		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
+	)
+}
+
+func recipientsShape() shape[fleet.Recipients] {
+	return object(
+		key("operators", "Who may open every secret, by name.", named(names(), text(checkRecipient)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
+		key("recovery", "The recovery key's recipient.", text(checkRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
+	)
+}

@@ -1,0 +1,162 @@
+package controlrepo
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Logged commit is one line of a history.
+type Logged struct {
+	Commit  Commit
+	At      time.Time
+	Subject string
+}
+
+// Log returns at most limit commits that changed one of the paths, newest first,
+// following the branch's own line.
+func (g *Git) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
+	args := []string{"log", "--first-parent", "--format=%H %ct %s", "--max-count=" + strconv.Itoa(limit), "--"}
+	out, err := g.output(ctx, append(args, paths...)...)
+	if err != nil {
+		return nil, err
+	}
+	var all []Logged
+	for line := range strings.Lines(out) {
+		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		at, subject, _ := strings.Cut(rest, " ")
+		commit, err := ParseCommit(id)
+		if err != nil {
+			return nil, err
+		}
+		seconds, err := strconv.ParseInt(at, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("git log printed %q", line)
+		}
+		all = append(all, Logged{commit, time.Unix(seconds, 0).UTC(), subject})
+	}
+	return all, nil
+}
+
+// Resolve returns the full id of the commit that an operator named; it must be
+// one that the current branch descends from.
+func (g *Git) Resolve(ctx context.Context, name string) (Commit, error) {
+	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("%q names no commit here", name)
+	}
+	commit, err := ParseCommit(id)
+	if err != nil {
+		return "", err
+	}
+	if on, err := g.IsAncestor(ctx, commit, "HEAD"); err != nil || !on {
+		return "", errors.Join(err, fmt.Errorf("commit %s is not on this branch", commit.Short()))
+	}
+	return commit, nil
+}
+
+// An Object is a file or folder of a commit; ID is "" where there is none.
+type Object struct {
+	ID      string
+	Content []byte // of a file; of a folder Git's own listing
+}
+
+// Objects returns what lies at each "<commit>:<path>", by one git process.
+func (g *Git) Objects(ctx context.Context, names []string) ([]Object, error) {
+	cmd := g.command("cat-file", "--batch")
+	cmd.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if _, err := g.m.Run(ctx, cmd); err != nil {
+		return nil, err
+	}
+	all := make([]Object, len(names))
+	from := bufio.NewReader(&out)
+	for i, name := range names {
+		o, err := readObject(from)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all[i] = o
+	}
+	return all, nil
+}
+
+// readObject reads `<id> <type> <size>`, the bytes and a newline, or
+// `<name> missing`.
+func readObject(from *bufio.Reader) (Object, error) {
+	head, err := from.ReadString('\n')
+	if err != nil {
+		return Object{}, err
+	}
+	if strings.HasSuffix(head, " missing\n") {
+		return Object{}, nil
+	}
+	fields := strings.Fields(head)
+	if len(fields) != 3 {
+		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
+	}
+	size, err := strconv.Atoi(fields[2])
+	if err != nil {
+		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
+	}
+	content := make([]byte, size+1)
+	if _, err := io.ReadFull(from, content); err != nil {
+		return Object{}, err
+	}
+	return Object{ID: fields[0], Content: content[:size]}, nil
+}
+
+// Revert returns the files that make a folder what it was in an earlier commit:
+// nil content removes one. A file whose kind or mode differs between the two is
+// an error that wraps ErrByHand, since a commit by Salvor keeps modes.
+func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string][]byte, error) {
+	now, err := g.under(ctx, folder, "HEAD")
+	if err != nil {
+		return nil, err
+	}
+	then, err := g.under(ctx, folder, to)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for path := range now {
+		if _, kept := then[path]; !kept {
+			files[path] = nil
+		}
+	}
+	var names, paths []string
+	for path, was := range then {
+		is, there := now[path]
+		if there && is == was {
+			continue
+		}
+		if was.mode != "100644" && (is.mode != was.mode || was.mode != "100755") {
+			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrByHand)
+		}
+		names, paths = append(names, string(to)+":"+path), append(paths, path)
+	}
+	objects, err := g.Objects(ctx, names)
+	for i, o := range objects {
+		files[paths[i]] = o.Content
+	}
+	return files, err
+}
+
+// under lists a commit's files in a folder.
+func (g *Git) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
+	leaves, err := g.leaves(ctx, c)
+	found := map[string]blob{}
+	for _, l := range leaves {
+		if strings.HasPrefix(l.path, folder+"/") {
+			found[l.path] = l.blob
+		}
+	}
+	return found, err
+}

@@ -1,0 +1,176 @@
+package controlrepo
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	pathpkg "path"
+	"strings"
+
+	"salvor/internal/fleet"
+)
+
+// HostDir is the folder of hosts' public keys.
+const HostDir = "hosts"
+
+// KnownHostsFile holds the pinned SSH host keys, in the format of sshd(8).
+const KnownHostsFile = HostDir + "/known_hosts"
+
+// A HostKey is one line of known_hosts.
+type HostKey struct {
+	Marker   string   // "", "@revoked" or "@cert-authority"
+	Patterns []string // who shows it: "192.0.2.10", "[beta.example.net]:2222"
+	Type     string   // "ssh-ed25519"
+	Key      []byte   // in SSH's wire format
+	Position Position
+}
+
+// readRecipients reads hosts/<name>.pub, in the order of their names.
+func readRecipients(fsys fs.FS, problems *problemList) map[string]string {
+	files, err := fs.ReadDir(fsys, HostDir)
+	if err != nil {
+		problems.addRead(HostDir, err)
+	}
+	found := map[string]string{}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), ".pub")
+		if !ok || f.IsDir() {
+			continue
+		}
+		file := pathpkg.Join(HostDir, f.Name())
+		content, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			problems.addRead(file, err)
+			continue
+		}
+		if recipient := decodeRecipient(file, content, problems); recipient != "" {
+			found[name] = recipient
+		}
+	}
+	return found
+}
+
+// decodeRecipient reads a file with one age recipient; lines that start with #
+// are comments.
+func decodeRecipient(file string, content []byte, problems *problemList) string {
+	var recipient string
+	for i, line := range lines(content) {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		place := Position{file, i + 1, 1}
+		if err := checkRecipient(line); err != nil {
+			problems.add(place, "%v", err)
+			return ""
+		}
+		if recipient != "" {
+			problems.add(place, "a second recipient, want one")
+			return ""
+		}
+		recipient = line
+	}
+	if recipient == "" {
+		problems.add(Position{File: file}, "no recipient in it")
+	}
+	return recipient
+}
+
+// readKnownHosts reads the pinned host keys; a missing file pins none.
+func readKnownHosts(fsys fs.FS, problems *problemList) []HostKey {
+	content, err := fs.ReadFile(fsys, KnownHostsFile)
+	if err != nil {
+		problems.addRead(KnownHostsFile, err)
+		return nil
+	}
+	return decodeKnownHosts(KnownHostsFile, content, problems)
+}
+
+func decodeKnownHosts(file string, content []byte, problems *problemList) []HostKey {
+	var keys []HostKey
+	for i, line := range lines(content) {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		place := Position{file, i + 1, 1}
+		key, err := parseHostKey(line)
+		if err != nil {
+			problems.add(place, "%v", err)
+			continue
+		}
+		key.Position = place
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// parseHostKey reads `[marker] patterns type key [comment]`, as sshd(8) has it.
+func parseHostKey(line string) (HostKey, error) {
+	var k HostKey
+	fields := strings.Fields(line)
+	if strings.HasPrefix(fields[0], "@") {
+		k.Marker, fields = fields[0], fields[1:]
+		if k.Marker != "@revoked" && k.Marker != "@cert-authority" {
+			return k, errors.New("unknown marker " + k.Marker + didYouMean(k.Marker, []string{"@revoked", "@cert-authority"}))
+		}
+	}
+	if len(fields) < 3 {
+		return k, errors.New("want a host, a type of key and the key")
+	}
+	wire, err := base64.StdEncoding.DecodeString(fields[2])
+	if err != nil {
+		return k, errors.New("the key is not base64")
+	}
+	if wireType(wire) != fields[1] {
+		return k, errors.New("the key is not of the type " + fields[1])
+	}
+	k.Patterns, k.Type, k.Key = strings.Split(fields[0], ","), fields[1], wire
+	return k, nil
+}
+
+// wireType returns the type that a key in SSH's wire format (RFC 4253, 6.6)
+// begins with.
+func wireType(wire []byte) string {
+	if len(wire) < 4 {
+		return ""
+	}
+	size := binary.BigEndian.Uint32(wire)
+	if uint64(size) >= uint64(len(wire)-4) {
+		return ""
+	}
+	return string(wire[4 : 4+size])
+}
+
+// lines returns the lines of a file, trimmed.
+func lines(content []byte) []string {
+	var all []string
+	for line := range bytes.Lines(content) {
+		all = append(all, strings.TrimSpace(string(line)))
+	}
+	return all
+}
+
+// addRead reports a file that could not be read; one that is not there is no
+// problem.
+func (l *problemList) addRead(file string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	l.add(Position{File: file}, "%v", err)
+}
+
+// unknownHosts returns the names of recipients that belong to no declared host.
+func unknownHosts(recipients map[string]string, f *fleet.Fleet) []string {
+	var names []string
+	for _, name := range keysSorted(recipients) {
+		if _, ok := f.Host(name); !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}

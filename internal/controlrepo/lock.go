@@ -1,0 +1,203 @@
+package controlrepo
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"salvor/internal/fleet"
+)
+
+// LockFile holds the placements. It is JSON with sorted keys, one to a line, so
+// that changes to different stacks merge and two runs write the same bytes.
+const LockFile = "salvor.lock"
+
+// EncodeLock returns the bytes of salvor.lock for l: the same for equal locks.
+func EncodeLock(l fleet.Lock) ([]byte, error) {
+	l.Schema = fleet.Schema
+	if l.Stacks == nil {
+		l.Stacks = map[string]fleet.Placement{}
+	}
+	if _, err := checkLock(l); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(l); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// DecodeLock reads salvor.lock. No content is an empty lock. Unknown and
+// doubled keys and newer schemas are refused: whoever placed a stack with a
+// newer Salvor must not be overruled by an older one.
+func DecodeLock(content []byte) (fleet.Lock, error) {
+	empty := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
+	if len(content) == 0 {
+		return empty, nil
+	}
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(content, &head); err != nil {
+		return empty, lockProblem(content, err)
+	}
+	switch {
+	case head.Schema > fleet.Schema:
+		return empty, &Problem{keyPosition(content, "schema"), fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), "install a newer salvor"}
+	case head.Schema < 1:
+		return empty, &Problem{Position: Position{File: LockFile}, Text: "the file has no schema"}
+	}
+	if err := checkDoubled(content); err != nil {
+		return empty, err
+	}
+	lock := empty
+	dec := json.NewDecoder(bytes.NewReader(content))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&lock); err != nil {
+		return empty, lockProblem(content, err)
+	}
+	if lock.Stacks == nil {
+		lock.Stacks = map[string]fleet.Placement{}
+	}
+	if stack, err := checkLock(lock); err != nil {
+		return empty, &Problem{Position: keyPosition(content, stack), Text: err.Error()}
+	}
+	return lock, nil
+}
+
+// readLock reads salvor.lock of a repository; a missing one is empty.
+func readLock(fsys fs.FS, problems *problemList) fleet.Lock {
+	content, err := fs.ReadFile(fsys, LockFile)
+	if err != nil {
+		problems.addRead(LockFile, err)
+	}
+	lock, err := DecodeLock(content)
+	problems.all = append(problems.all, Problems(err)...)
+	return lock
+}
+
+// checkLock returns the first stack whose placement is wrong, and why.
+func checkLock(l fleet.Lock) (stack string, err error) {
+	for _, stack := range keysSorted(l.Stacks) {
+		if err := fleet.ValidName(stack); err != nil {
+			return stack, err
+		}
+		if err := checkPlaced(l.Stacks[stack]); err != nil {
+			return stack, fmt.Errorf("stack %s: %w", stack, err)
+		}
+	}
+	return "", nil
+}
+
+func checkPlaced(p fleet.Placement) error {
+	if err := fleet.ValidName(p.Host); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	if p.Epoch < 1 {
+		return fmt.Errorf("epoch is %d, want 1 or more", p.Epoch)
+	}
+	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
+		return errors.New("restore lacks its id, epoch or snapshot")
+	}
+	for _, target := range keysSorted(p.Repositories) {
+		if p.Repositories[target] == "" {
+			return fmt.Errorf("repository of target %q has no id", target)
+		}
+	}
+	for _, service := range keysSorted(p.Images) {
+		if !strings.Contains(p.Images[service], "@sha256:") {
+			return fmt.Errorf("image of service %q has no digest", service)
+		}
+	}
+	for _, volume := range keysSorted(p.Volumes) {
+		if p.Volumes[volume].Born.IsZero() {
+			return fmt.Errorf("volume %q has no time of birth", volume)
+		}
+	}
+	return nil
+}
+
+// checkDoubled reports a key that stands twice in one object, which
+// encoding/json lets pass: a merge gone wrong looks like that.
+func checkDoubled(content []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(content))
+	type level struct {
+		keys   map[string]bool // nil for an array
+		inside bool            // a key was read, its value comes next
+	}
+	var stack []level
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return lockProblem(content, err)
+		}
+		top := len(stack) - 1
+		if text, ok := token.(string); ok && top >= 0 && stack[top].keys != nil && !stack[top].inside {
+			if stack[top].keys[text] {
+				return &Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q stands here twice", text)}
+			}
+			stack[top].keys[text], stack[top].inside = true, true
+			continue
+		}
+		switch token {
+		case json.Delim('{'):
+			stack = append(stack, level{keys: map[string]bool{}})
+			continue
+		case json.Delim('['):
+			stack = append(stack, level{})
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			stack = stack[:top]
+		}
+		if top := len(stack) - 1; top >= 0 {
+			stack[top].inside = false
+		}
+	}
+}
+
+func lockProblem(content []byte, err error) *Problem {
+	place, text := Position{File: LockFile}, strings.TrimPrefix(err.Error(), "json: ")
+	var syntax *json.SyntaxError
+	var wrong *json.UnmarshalTypeError
+	switch key, unknown := strings.CutPrefix(text, "unknown field "); {
+	case unknown:
+		place, text = keyPosition(content, strings.Trim(key, `"`)), "unknown key "+key
+	case errors.As(err, &syntax):
+		place = lockPosition(content, syntax.Offset)
+	case errors.As(err, &wrong):
+		place = lockPosition(content, wrong.Offset)
+		text = fmt.Sprintf("%s is a %s, want %s", cmp.Or(wrong.Field, "the file"), wrong.Value, wrong.Type)
+	}
+	if bytes.Contains(content, []byte("<<<<<<< ")) {
+		return &Problem{place, "the file holds an unresolved merge", "take one side whole, then salvor plan"}
+	}
+	return &Problem{Position: place, Text: text}
+}
+
+// keyPosition returns where a key first stands.
+func keyPosition(content []byte, key string) Position {
+	at := regexp.MustCompile(regexp.QuoteMeta(strconv.Quote(key)) + `\s*:`).FindIndex(content)
+	if at == nil {
+		return Position{File: LockFile}
+	}
+	return lockPosition(content, int64(at[0]+1))
+}
+
+func lockPosition(content []byte, offset int64) Position {
+	before := content[:min(max(offset-1, 0), int64(len(content)))]
+	column := len(before) - (bytes.LastIndexByte(before, '\n') + 1) + 1
+	return Position{LockFile, bytes.Count(before, []byte("\n")) + 1, column}
+}

@@ -1,0 +1,157 @@
+// Package controlrepo is the control repository: the Git repository in which
+// the operator declares the fleet. It reads and checks the files, edits them so
+// that comments and order stay, and commits, pushes and exports what was
+// declared. It alone knows YAML, Git and places in files; what it returns is
+// validated.
+package controlrepo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// ErrNotFound means that a folder lies in no control repository. It maps to
+// exit code 10.
+var ErrNotFound = errors.New("no control repository")
+
+// A Repository is what the files of a control repository declare.
+type Repository struct {
+	Dir        string
+	Fleet      fleet.Fleet
+	Lock       fleet.Lock
+	Recipients map[string]string // host name to age recipient, from hosts/<name>.pub
+	HostKeys   []HostKey         // pinned, from hosts/known_hosts
+	Findings   []finding.Finding // what is worth knowing and stops nothing, worst first
+
+	places places
+}
+
+// Find returns the root of the control repository that dir lies in: the nearest
+// folder upwards with a fleet.yaml. An error wraps ErrNotFound when there is none.
+func Find(dir string) (string, error) {
+	start, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for at := start; ; at = filepath.Dir(at) {
+		switch info, err := os.Stat(filepath.Join(at, FleetFile)); {
+		case err == nil && info.Mode().IsRegular():
+			return at, nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return "", err
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("%w: neither %s nor a folder above it has a %s", ErrNotFound, start, FleetFile)
+		}
+	}
+}
+
+// Load reads the control repository at dir, a working tree or an exported
+// commit, for salvor of the given version ("" for any). Its error joins every
+// Problem found, not only the first; then nothing else is returned. Symbolic
+// links that lead out of dir are not followed.
+func Load(dir, version string) (*Repository, error) {
+	repo, err := open(dir, version)
+	if err != nil {
+		return nil, err
+	}
+	return repo, nil
+}
+
+// Check is Load for who wants the findings beside the problems: it returns
+// both, offline, and looks at no more than these files.
+func Check(dir, version string) ([]finding.Finding, error) {
+	repo, err := open(dir, version)
+	if repo == nil {
+		return nil, err
+	}
+	return repo.Findings, err
+}
+
+// open returns a Repository beside the problems, if it got that far.
+func open(dir, version string) (*Repository, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open control repository: %w", err)
+	}
+	defer root.Close() // only read from
+	repo, err := load(root.FS(), version)
+	if repo != nil {
+		repo.Dir = dir
+	}
+	return repo, err
+}
+
+func load(fsys fs.FS, version string) (*Repository, error) {
+	content, err := fs.ReadFile(fsys, FleetFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no %s", ErrNotFound, FleetFile)
+	} else if err != nil {
+		return nil, fmt.Errorf("read %s: %w", FleetFile, err)
+	}
+	problems := &problemList{}
+	r := newReader(FleetFile, problems)
+	file, understood := decodeFleet(r, content, version)
+	repo := &Repository{Fleet: file.fleet, places: r.at}
+	repo.Lock = readLock(fsys, problems)
+	repo.Recipients = readRecipients(fsys, problems)
+	repo.HostKeys = readKnownHosts(fsys, problems)
+	stacks := readStacks(fsys, problems)
+	for _, s := range stacks {
+		repo.Fleet.Stacks = append(repo.Fleet.Stacks, s.Stack)
+	}
+	if understood {
+		checkFleet(r, &repo.Fleet)
+		checkStacks(stacks, &repo.Fleet)
+		repo.notice(file.unused, stacks)
+		repo.noticeSeals(fsys)
+	}
+	return repo, problems.err()
+}
+
+// Place returns where fleet.yaml says something, for messages: the keys lead to
+// the value, or to the nearest one around it.
+func (repo *Repository) Place(keys ...string) Position { return repo.places.of(keys...) }
+
+// noticeSeals reports placements whose seal is not there.
+func (repo *Repository) noticeSeals(fsys fs.FS) {
+	content, err := fs.ReadFile(fsys, LockFile)
+	if err != nil {
+		return // a fleet without a lock has no placement
+	}
+	for _, stack := range keysSorted(repo.Lock.Stacks) {
+		p := repo.Lock.Stacks[stack]
+		file := "sealed/" + p.Host + "/" + stack + ".age"
+		if _, err := fs.Stat(fsys, file); err != nil {
+			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Subject: keyPosition(content, stack).String(),
+				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
+				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
+		}
+	}
+}
+
+// notice collects the findings of what was read.
+func (repo *Repository) notice(unused []string, stacks []stackFile) {
+	add := func(code finding.Code, severity finding.Severity, place Position, text, fix string) {
+		repo.Findings = append(repo.Findings, finding.Finding{Code: code, Severity: severity, Subject: place.String(), Text: text, Fix: fix})
+	}
+	for _, key := range unused {
+		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not act on "+key+" yet", "")
+	}
+	for _, s := range stacks {
+		if s.Host == "" {
+			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")
+		}
+	}
+	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
+		place := Position{File: HostDir + "/" + name + ".pub"}
+		add(finding.HostFileUnused, finding.Warning, place, FleetFile+" declares no host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+	}
+	finding.Sort(repo.Findings)
+}

@@ -1,0 +1,143 @@
+package controlrepo
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+func TestSchemasAreGenerated(t *testing.T) {
+	for name, want := range map[string][]byte{"fleet.schema.json": FleetSchema(), "x-salvor.schema.json": StackSchema()} {
+		file := filepath.Join("../../docs/reference", name)
+		if *update {
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("docs/reference/%s is stale: go generate ./internal/controlrepo", name)
+		}
+	}
+}
+
+// TestSchemaAgreesWithDecoder reads documents with an independent validator:
+// what the decoder's shapes accept or refuse, the schema does as well.
+func TestSchemaAgreesWithDecoder(t *testing.T) {
+	tests := map[string]struct {
+		in   string
+		want bool
+	}{
+		"the design's":       {designFleet, true},
+		"nothing under keys": {"fleet: home\nhosts:\nremotes:\nx-mine: [1]\n", true},
+		"no name":            {"hosts: {}\n", false},
+		"unknown key":        {"fleet: home\nhots: {}\n", false},
+		"unknown host key":   {"fleet: home\nhosts: {a: {address: b, prot: 1}}\n", false},
+		"bad host name":      {"fleet: home\nhosts: {A: {address: b}}\n", false},
+		"bad port":           {"fleet: home\nhosts: {a: {address: b, port: 0}}\n", false},
+		"bad duration":       {"fleet: home\nremotes: {r: {type: s3}}\ndata: {snapshots: [{name: a, remote: r, path: p, every: 15x}]}\n", false},
+		"newer":              {"fleet: home\nschema: 2\n", false},
+		"untyped remote":     {"fleet: home\nremotes: {r: {a: b}}\n", false},
+		"list as remote":     {"fleet: home\nremotes: {r: {type: s3, a: [b]}}\n", false},
+		"plain password":     {"fleet: home\nregistries: {r: {username: a, password: b}}\n", false},
+		"choice":             {"fleet: home\ndocker: {channel: mine}\n", false},
+	}
+	schema := compile(t, FleetSchema())
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			problems := &problemList{}
+			decodeFleet(newReader(FleetFile, problems), []byte(test.in), "")
+			if got := problems.err() == nil; got != test.want {
+				t.Errorf("decoder accepts: %v, want %v: %v", got, test.want, problems.err())
+			}
+			if err := schema.Validate(instance(t, test.in)); (err == nil) != test.want {
+				t.Errorf("schema accepts: %v, want %v: %v", err == nil, test.want, err)
+			}
+		})
+	}
+	compile(t, StackSchema())
+}
+
+func compile(t *testing.T, schema []byte) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func instance(t *testing.T, in string) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal([]byte(in), &v); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestLockIsDeterministic(t *testing.T) {
+	const in = `{
+  "schema": 1,
+  "stacks": {
+    "a": {
+      "host": "alpha",
+      "epoch": 2,
+      "stopped": true,
+      "repositories": {
+        "offsite": "0a1b"
+      },
+      "images": {
+        "db": "postgres:16@sha256:00",
+        "web": "nginx@sha256:11"
+      },
+      "volumes": {
+        "db": {
+          "born": "2026-01-02T03:04:05Z"
+        }
+      }
+    },
+    "b": {
+      "host": "beta",
+      "epoch": 1
+    }
+  }
+}
+`
+	lock, err := DecodeLock([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := EncodeLock(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(in, string(out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,218 @@
+package controlrepo
+
+import (
+	"cmp"
+	"io/fs"
+	pathpkg "path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/fleet"
+)
+
+// StackDir is the folder that holds one folder for each stack.
+const StackDir = "stacks"
+
+// composeFiles are the names Compose looks for, in its order.
+var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+
+// A stackFile is one stack as its Compose file declares it, with the places
+// that messages about it name.
+type stackFile struct {
+	fleet.Stack
+	named   Position // of project
+	project string   // Compose's top-level name, "" when it has none
+	where   Position
+	r       *reader
+}
+
+// readStacks reads every folder of stacks/. Files beside the folders and hidden
+// folders are nobody's stack.
+func readStacks(fsys fs.FS, problems *problemList) []stackFile {
+	dirs, err := fs.ReadDir(fsys, StackDir)
+	if err != nil {
+		problems.addRead(StackDir, err)
+		return nil
+	}
+	var stacks []stackFile
+	for _, d := range dirs {
+		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			continue
+		}
+		if s, ok := readStack(fsys, d.Name(), problems); ok {
+			stacks = append(stacks, s)
+		}
+	}
+	return stacks
+}
+
+func readStack(fsys fs.FS, name string, problems *problemList) (s stackFile, ok bool) {
+	dir := pathpkg.Join(StackDir, name)
+	file, ok := findComposeFile(fsys, dir, problems)
+	if !ok {
+		return s, false
+	}
+	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
+	if err != nil {
+		problems.addRead(pathpkg.Join(dir, file), err)
+		return s, false
+	}
+	s = decodeStack(newReader(pathpkg.Join(dir, file), problems), content)
+	s.Name, s.Dir, s.File = name, dir, file
+	if err := fleet.ValidName(name); err != nil {
+		problems.add(Position{File: dir}, "%v", err)
+	}
+	return s, true
+}
+
+// findComposeFile returns the name of the one Compose file in dir.
+func findComposeFile(fsys fs.FS, dir string, problems *problemList) (string, bool) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		problems.addRead(dir, err)
+		return "", false
+	}
+	var found, others []string
+	for _, e := range entries {
+		switch {
+		case e.IsDir():
+		case slices.Contains(composeFiles, e.Name()):
+			found = append(found, e.Name())
+		case strings.HasSuffix(e.Name(), ".yaml") || strings.HasSuffix(e.Name(), ".yml"):
+			others = append(others, e.Name())
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], true
+	case 0:
+		var near string
+		for _, o := range others {
+			near = cmp.Or(near, didYouMean(o, composeFiles))
+		}
+		problems.add(Position{File: dir}, "the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
+	default:
+		problems.add(Position{File: dir}, "the stack has %s: keep one", strings.Join(found, " and "))
+	}
+	return "", false
+}
+
+// decodeStack reads x-salvor and what of the Compose file it is checked
+// against. The Compose file as such is read elsewhere.
+func decodeStack(r *reader, content []byte) stackFile {
+	s := stackFile{r: r, where: Position{File: r.file, Line: 1, Column: 1}}
+	root, err := parse(r.file, content)
+	switch {
+	case err != nil:
+		r.all = append(r.all, Problems(err)...)
+		return s
+	case root == nil:
+		r.add(Position{File: r.file}, "the file is empty")
+		return s
+	case root.Kind != yaml.MappingNode:
+		r.fail(root, "the file is %s, want a mapping", kindOf(root))
+		return s
+	}
+	for _, p := range r.pairs(root) {
+		switch p.key.Value {
+		case "x-salvor":
+			s.Stack = stackShape().read(r, p.value, path{"x-salvor"})
+			s.where = r.position(p.key)
+		case "name":
+			s.project, s.named = p.value.Value, r.position(p.value)
+		default:
+			checkMisspelt(r, p.key)
+		}
+	}
+	s.finish(root)
+	return s
+}
+
+// checkMisspelt reports a key that was meant to be x-salvor: Compose ignores
+// every x- key, so nobody else would.
+func checkMisspelt(r *reader, key *yaml.Node) {
+	if strings.HasPrefix(key.Value, "x") && editDistance(key.Value, "x-salvor") <= 2 {
+		r.fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)
+	}
+}
+
+func (s *stackFile) finish(root *yaml.Node) {
+	s.PauseLimit = cmp.Or(s.PauseLimit, defaultPauseLimit)
+	s.PauseEvery = cmp.Or(s.PauseEvery, defaultPauseEvery)
+	for i := range s.Volumes {
+		v := &s.Volumes[i]
+		v.Protect = cmp.Or(v.Protect, fleet.Snapshot)
+		v.Position = s.place("volumes", v.Volume).String()
+		if v.Consistent != "" && v.Protect != fleet.Snapshot {
+			s.r.add(s.place("volumes", v.Volume, "consistent"), "consistent is for volumes with protect: snapshot, this one has %s", v.Protect)
+		}
+	}
+	checkTwice(s, root)
+}
+
+// place returns where a key of x-salvor stands.
+func (s *stackFile) place(keys ...string) Position {
+	if pos := s.r.at.of(append([]string{"x-salvor"}, keys...)...); pos.Line != 0 {
+		return pos
+	}
+	return s.where
+}
+
+// checkTwice reports data that is protected under two names: a bind mount under
+// two spellings of its path, or a named volume that is a bind mount as well or
+// shares its Docker name with another.
+func checkTwice(s *stackFile, root *yaml.Node) {
+	declared := topLevelVolumes(s.r, root)
+	first := map[string]string{}
+	for _, v := range s.Volumes {
+		id := v.Volume
+		if isBindPath(id) {
+			id = bindID(id)
+		} else if as, ok := declared[id]; ok {
+			id = as
+		}
+		if before, twice := first[id]; twice {
+			s.r.add(s.place("volumes", v.Volume), "the volume %q is protected twice, first as %q", v.Volume, before)
+			continue
+		}
+		first[id] = v.Volume
+	}
+}
+
+func bindID(source string) string { return "bind:" + pathpkg.Clean(source) }
+
+// topLevelVolumes returns what the named volumes of a Compose file are: the
+// path they bind, or the name they have in Docker.
+func topLevelVolumes(r *reader, root *yaml.Node) map[string]string {
+	found := map[string]string{}
+	for name, v := range lookup(r, child(r, root, "volumes")) {
+		device, options := child(r, child(r, v, "driver_opts"), "device"), child(r, child(r, v, "driver_opts"), "o")
+		switch own := child(r, v, "name"); {
+		case device != nil && options != nil && slices.Contains(strings.Split(options.Value, ","), "bind"):
+			found[name] = bindID(device.Value)
+		case own != nil && own.Value != "":
+			found[name] = "volume:" + own.Value
+		}
+	}
+	return found
+}
+
+// lookup returns the entries of a mapping, of anything else none.
+func lookup(r *reader, n *yaml.Node) map[string]*yaml.Node {
+	found := map[string]*yaml.Node{}
+	if n == nil {
+		return found
+	}
+	r.follow(n, func(n *yaml.Node) {
+		if n.Kind == yaml.MappingNode {
+			for _, p := range r.pairs(n) {
+				found[p.key.Value] = p.value
+			}
+		}
+	})
+	return found
+}
+
+func child(r *reader, n *yaml.Node, key string) *yaml.Node { return lookup(r, n)[key] }

@@ -1,0 +1,167 @@
+package controlrepo
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"salvor/internal/fleet"
+)
+
+// checkStacks reports what the stacks say that does not fit together, or not
+// with the fleet.
+func checkStacks(stacks []stackFile, f *fleet.Fleet) {
+	byName := map[string]*stackFile{}
+	for i := range stacks {
+		byName[stacks[i].Name] = &stacks[i]
+	}
+	for i := range stacks {
+		s := &stacks[i]
+		checkPlacement(s, f)
+		checkNeeds(s, byName)
+	}
+	checkOneName(stacks)
+	checkFormerly(stacks, byName)
+	checkProjectDirs(stacks)
+	checkCycles(stacks, byName)
+}
+
+func checkPlacement(s *stackFile, f *fleet.Fleet) {
+	if _, ok := f.Host(s.Host); s.Host != "" && !ok {
+		s.r.add(s.place("host"), "no host %q in %s%s", s.Host, FleetFile, didYouMean(s.Host, hostNames(f)))
+	}
+	for _, v := range s.Volumes {
+		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
+			s.r.add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared to put it", v.Volume, FleetFile)
+		}
+	}
+}
+
+func checkNeeds(s *stackFile, byName map[string]*stackFile) {
+	for i, need := range s.Needs {
+		place := s.place("needs", strconv.Itoa(i))
+		switch {
+		case byName[need] == nil:
+			s.r.add(place, "no stack %q%s", need, didYouMean(need, keysSorted(byName)))
+		case slices.Contains(s.Needs[:i], need):
+			s.r.add(place, "%q is needed twice", need)
+		}
+	}
+}
+
+// checkOneName reports two stacks that Docker would see as one project. A name
+// with a variable in it is known only when the file is resolved.
+func checkOneName(stacks []stackFile) {
+	owner := map[string]*stackFile{}
+	for i := range stacks {
+		owner[stacks[i].Name] = &stacks[i]
+	}
+	for i := range stacks {
+		s := &stacks[i]
+		if s.project == "" || s.project == s.Name || strings.Contains(s.project, "$") {
+			continue
+		}
+		if other := owner[s.project]; other != nil {
+			s.r.add(s.named, "two stacks with one name: %s has name: %s, as has %s", s.r.file, s.project, other.r.file)
+			continue
+		}
+		owner[s.project] = s
+	}
+}
+
+// checkFormerly reports stacks and volumes that claim one former name.
+func checkFormerly(stacks []stackFile, byName map[string]*stackFile) {
+	former := map[string]string{}
+	for i := range stacks {
+		s := &stacks[i]
+		checkFormerVolumes(s)
+		if s.Formerly == "" {
+			continue
+		}
+		if byName[s.Formerly] != nil {
+			s.r.add(s.place("formerly"), "two stacks with one name: %q was formerly %q, which is still there", s.Name, s.Formerly)
+		}
+		if first, taken := former[s.Formerly]; taken {
+			s.r.add(s.place("formerly"), "two stacks with one name: both %q and %q were formerly %q", first, s.Name, s.Formerly)
+		}
+		former[s.Formerly] = s.Name
+	}
+}
+
+func checkFormerVolumes(s *stackFile) {
+	names := map[string]bool{}
+	for _, v := range s.Volumes {
+		names[v.Volume] = true
+	}
+	former := map[string]string{}
+	for _, v := range s.Volumes {
+		if v.Formerly == "" {
+			continue
+		}
+		place := s.place("volumes", v.Volume, "formerly")
+		if names[v.Formerly] {
+			s.r.add(place, "%q was formerly %q, which is still there", v.Volume, v.Formerly)
+		}
+		if first, taken := former[v.Formerly]; taken {
+			s.r.add(place, "both %q and %q were formerly %q", first, v.Volume, v.Formerly)
+		}
+		former[v.Formerly] = v.Volume
+	}
+}
+
+// checkProjectDirs reports two stacks of one host in one folder.
+func checkProjectDirs(stacks []stackFile) {
+	type folder struct{ host, dir string }
+	owner := map[folder]string{}
+	for i := range stacks {
+		s := &stacks[i]
+		if s.ProjectDir == "" {
+			continue
+		}
+		at := folder{s.Host, s.ProjectDir}
+		if first, taken := owner[at]; taken {
+			s.r.add(s.place("dir"), "the stack %q has this project directory already", first)
+			continue
+		}
+		owner[at] = s.Name
+	}
+}
+
+// checkCycles reports each circle of needs once, at its first stack by name.
+func checkCycles(stacks []stackFile, byName map[string]*stackFile) {
+	done := map[string]bool{}
+	var walk func(name string, way []string)
+	walk = func(name string, way []string) {
+		if i := slices.Index(way, name); i >= 0 {
+			reportCycle(way[i:], byName)
+			return
+		}
+		s := byName[name]
+		if s == nil || done[name] {
+			return
+		}
+		for _, need := range s.Needs {
+			walk(need, append(way[:len(way):len(way)], name))
+		}
+		done[name] = true
+	}
+	for i := range stacks {
+		walk(stacks[i].Name, nil)
+	}
+}
+
+func reportCycle(circle []string, byName map[string]*stackFile) {
+	s := byName[circle[0]]
+	next := circle[1%len(circle)]
+	place := s.place("needs", strconv.Itoa(slices.Index(s.Needs, next)))
+	s.r.add(place, "needs go in a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
+}
+
+func keysSorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

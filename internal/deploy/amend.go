@@ -1,0 +1,67 @@
+package deploy
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+)
+
+// Down declares a stack stopped, in a commit, and has its host stop it.
+func (s *Session) Down(ctx context.Context, stack string) (Receipt, error) {
+	return s.amend(ctx, "down", stack, func(p *fleet.Placement) { p.Stopped = true })
+}
+
+// Up takes back a Down.
+func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
+	return s.amend(ctx, "up", stack, func(p *fleet.Placement) { p.Stopped = false })
+}
+
+// Restore has a stack's volumes go back to a snapshot, given by its full id. The
+// wish is part of the commit, so a run that is cut short is finished by this one
+// again, by the next apply, or by the host when it boots.
+func (s *Session) Restore(ctx context.Context, stack, snapshot string) (Receipt, error) {
+	return s.amend(ctx, "restore", stack, func(p *fleet.Placement) {
+		p.Stopped = false
+		if w := p.Wish(); w == nil || w.Snapshot != snapshot {
+			p.Restore = NewWish(*p, snapshot)
+		}
+	})
+}
+
+// NewWish asks for a snapshot at a placement's present epoch.
+func NewWish(p fleet.Placement, snapshot string) *fleet.Restore {
+	return &fleet.Restore{ID: strings.ToLower(rand.Text()[:10]), Epoch: p.Epoch, Snapshot: snapshot}
+}
+
+// amend changes one placement where it is and has its host apply the commit.
+func (s *Session) amend(ctx context.Context, kind, stack string, change func(*fleet.Placement)) (Receipt, error) {
+	p, placed := s.Lock.Placement(stack)
+	if !placed {
+		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	}
+	change(&p)
+	next := fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(s.Lock.Stacks)}
+	next.Stacks[stack] = p
+	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, NoPrints: true})
+}
+
+// OnHost is the plan of a run that works on one host, whatever it finds there.
+func (s *Session) OnHost(host string) Plan {
+	return Plan{Schema: fleet.Schema, Fleet: s.Fleet.Name, Commit: s.Commit, Hosts: []HostPlan{{Host: host}}}
+}
+
+// Snapshots lists a stack's snapshots, as its host sees them on their targets.
+func (s *Session) Snapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
+	var list agentapi.SnapshotList
+	p, placed := s.Lock.Placement(stack)
+	if !placed {
+		return list, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	}
+	return list, s.Call(ctx, p.Host, agentapi.VerbSnapshots, agentapi.Snapshots{Stack: stack}, &list)
+}

@@ -1,0 +1,130 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
+)
+
+// LockPath is where the lock lies in the repository.
+const LockPath = "salvor.lock"
+
+// fold commits what the hosts learned: digests of deployed images, volumes that
+// came to life, by this run's receipts and by what earlier runs, cut short, left
+// as facts on the record remote. What can't be folded now is folded by the next
+// command, so it is a pending item and no error.
+func (s *Session) fold(ctx context.Context, r *Receipt) error {
+	lock := learned(s.Lock, r.Hosts)
+	if owing := s.owing(lock); len(owing.Stacks) > 0 {
+		known, err := s.Record.Fold(ctx, owing)
+		if err != nil {
+			r.Pending = append(r.Pending, fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
+		}
+		for name, p := range known.Stacks {
+			lock.Stacks[name] = filled(lock.Stacks[name], p)
+		}
+	}
+	err := s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
+	if errors.Is(err, controlrepo.ErrDiverged) {
+		r.Pending = append(r.Pending, "somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
+		return nil
+	}
+	return err
+}
+
+// Settled reports whether a fleet with an empty plan has nothing left to record
+// either: no commit waits for its push, and the lock knows every volume and image.
+func (s *Session) Settled(ctx context.Context) (bool, error) {
+	published, err := s.Repo.Published(ctx)
+	return published && len(s.owing(s.Lock).Stacks) == 0, err
+}
+
+// filled adds to a placement what facts say and it lacks. Its own images stay: a
+// rollback puts older ones there than the facts know.
+func filled(p, known fleet.Placement) fleet.Placement {
+	images := maps.Clone(known.Images)
+	maps.Copy(images, p.Images)
+	known.Images = images
+	return known
+}
+
+// learned is the lock with what the receipts say.
+func learned(was fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
+	lock := fleet.Lock{Schema: was.Schema, Stacks: maps.Clone(was.Stacks)}
+	if lock.Stacks == nil {
+		lock.Stacks = map[string]fleet.Placement{}
+	}
+	for _, h := range receipts {
+		for _, st := range h.Stacks {
+			p, placed := lock.Stacks[st.Name]
+			if !placed || p.Host != h.Host || p.Epoch != st.Epoch {
+				continue
+			}
+			lock.Stacks[st.Name] = told(p, st)
+		}
+	}
+	return lock
+}
+
+// owing returns the placements of which the lock lacks a born volume or an
+// image, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
+func (s *Session) owing(lock fleet.Lock) fleet.Lock {
+	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
+	for name, p := range lock.Stacks {
+		st, declared := s.Stacks[name]
+		if !declared || p.Stopped {
+			continue
+		}
+		unborn := slices.ContainsFunc(st.Volumes, func(v agentapi.Volume) bool {
+			return v.Protect == fleet.Snapshot && p.Volumes[v.Name].Born.IsZero()
+		})
+		unpinned := slices.ContainsFunc(st.Project.Services, func(svc agentapi.Service) bool {
+			return svc.Image != "" && !svc.Build && !svc.Idle && p.Images[svc.Name] == ""
+		})
+		if unborn || unpinned || p.Restore != nil {
+			found.Stacks[name] = p
+		}
+	}
+	return found
+}
+
+// told is a placement with what its host said: the digests it runs, and the
+// volumes that came to life. A volume is born once.
+func told(p fleet.Placement, st agentapi.StackReceipt) fleet.Placement {
+	p = clone(p)
+	if len(st.Images) > 0 {
+		p.Images = st.Images
+	}
+	if p.Restore != nil && p.Restore.ID == st.Wish {
+		p.Restore = nil
+	}
+	for volume, born := range st.Born {
+		if p.Volumes == nil {
+			p.Volumes = map[string]fleet.VolumeState{}
+		}
+		if p.Volumes[volume].Born.IsZero() {
+			p.Volumes[volume] = fleet.VolumeState{Born: born}
+		}
+	}
+	return p
+}
+
+// lockFile returns the lock's file when next differs from was, else nothing.
+func lockFile(was, next fleet.Lock) (map[string][]byte, error) {
+	before, err := fleet.EncodeLock(was)
+	if err != nil {
+		return nil, err
+	}
+	after, err := fleet.EncodeLock(next)
+	if err != nil || bytes.Equal(before, after) {
+		return nil, err
+	}
+	return map[string][]byte{LockPath: after}, nil
+}

@@ -1,0 +1,79 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
+)
+
+// Observe asks every host at once what it is like and what would change there
+// if lock were in force. Nothing is written anywhere. A host that can't be
+// reached, or that has no salvord yet, is an observation that says so.
+func (s *Session) Observe(ctx context.Context, lock fleet.Lock) map[string]Observation {
+	var names []string
+	for _, h := range s.Fleet.Hosts {
+		names = append(names, h.Name)
+	}
+	return s.ObserveSome(ctx, lock, names...)
+}
+
+// ObserveSome is Observe for some hosts.
+func (s *Session) ObserveSome(ctx context.Context, lock fleet.Lock, names ...string) map[string]Observation {
+	seen := map[string]Observation{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, h := range s.Fleet.Hosts {
+		if !slices.Contains(names, h.Name) {
+			continue
+		}
+		all.Go(func() {
+			o := s.observeHost(ctx, h, lock)
+			mu.Lock()
+			defer mu.Unlock()
+			seen[h.Name] = o
+		})
+	}
+	all.Wait()
+	return seen
+}
+
+func (s *Session) observeHost(ctx context.Context, h fleet.Host, lock fleet.Lock) Observation {
+	spec, err := s.spec(h, lock, s.Commit)
+	if err != nil {
+		return Observation{Err: err}
+	}
+	link, err := s.Hosts.Dial(ctx, h)
+	if err != nil {
+		return Observation{Err: err}
+	}
+	var state agentapi.HostState
+	err = link.Call(ctx, agentapi.VerbObserve, agentapi.Observe{Host: spec}, &state)
+	if errors.Is(err, hostlink.ErrNoSalvord) {
+		return Observation{New: true}
+	}
+	return Observation{State: state, Err: err}
+}
+
+// ErrUnreachableHosts means that the plan could not see every host.
+var ErrUnreachableHosts = errors.New("not every host could be reached")
+
+// Complete returns an error that names the hosts which did not answer, or nil.
+func (p *Plan) Complete() error {
+	var missing []string
+	for _, h := range p.Hosts {
+		if h.Unreachable != "" {
+			missing = append(missing, h.Host+": "+h.Unreachable)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrUnreachableHosts, strings.Join(missing, "; "))
+}

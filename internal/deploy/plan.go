@@ -1,0 +1,136 @@
+// Package deploy makes the fleet what the repository says: load a commit, observe
+// every host once, plan purely, apply without deciding.
+package deploy
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+func cmpString(a, b string) int { return cmp.Compare(a, b) }
+
+// A Plan is what apply would do, and why: a value made from what was observed
+// once, without another look at the world.
+type Plan struct {
+	Schema      int               `json:"schema"`
+	Fleet       string            `json:"fleet"`
+	Commit      string            `json:"commit"`
+	Hosts       []HostPlan        `json:"hosts"`
+	Findings    []finding.Finding `json:"findings,omitempty"`
+	Fingerprint string            `json:"fingerprint"`
+}
+
+// HostPlan is one host's part of a plan.
+type HostPlan struct {
+	Host        string            `json:"host"`
+	Changes     []agentapi.Change `json:"changes,omitempty"`
+	Unreachable string            `json:"unreachable,omitempty"` // why; such a host is left alone
+	New         bool              `json:"new,omitempty"`         // salvord is not there yet: what it lacks is seen when it is
+	Fingerprint string            `json:"-"`                     // the host's own, which apply hands back to it
+}
+
+// Observation is what was seen of one host: its state, or why there is none.
+type Observation struct {
+	State agentapi.HostState
+	New   bool
+	Err   error
+}
+
+// MakePlan joins what every host answered with the moves between them. It is
+// pure: the same arguments give the same plan and the same fingerprint.
+func MakePlan(f *fleet.Fleet, commit string, moves []Move, seen map[string]Observation) Plan {
+	p := Plan{Schema: fleet.Schema, Fleet: f.Name, Commit: commit}
+	for _, h := range f.Hosts {
+		o, asked := seen[h.Name]
+		if !asked {
+			continue
+		}
+		p.Hosts = append(p.Hosts, hostPlan(h.Name, o, moves))
+		p.Findings = append(p.Findings, o.State.Findings...)
+	}
+	finding.Sort(p.Findings)
+	p.Fingerprint = fingerprint(p.Hosts)
+	return p
+}
+
+func hostPlan(host string, o Observation, moves []Move) HostPlan {
+	hp := HostPlan{Host: host, New: o.New, Fingerprint: o.State.Fingerprint}
+	if o.Err != nil {
+		hp.Unreachable = strings.TrimPrefix(o.Err.Error(), host+": ") // the plan names it already
+		return hp
+	}
+	for _, m := range moves {
+		hp.Changes = append(hp.Changes, placementChange(host, m)...)
+	}
+	hp.Changes = append(hp.Changes, o.State.Changes...)
+	slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+	return hp
+}
+
+func placementChange(host string, m Move) []agentapi.Change {
+	change := agentapi.Change{Stack: m.Stack, ID: "placement", Action: "~"}
+	switch {
+	case m.To == host && m.From == "":
+		change.Action, change.Cause = "+", fmt.Sprintf("placed here for the first time, epoch %d", m.Epoch)
+	case m.To == host:
+		change.Action, change.Cause = "+", fmt.Sprintf("moves here from %s, epoch %d", m.From, m.Epoch)
+	case m.From == host && m.To == "":
+		change.Action, change.Cause = "-", "no longer declared: final snapshot, stopped, data kept here"
+	case m.From == host:
+		change.Action, change.Cause = "-", fmt.Sprintf("moves to %s: stopped, final snapshot, data kept here", m.To)
+	default:
+		return nil
+	}
+	return []agentapi.Change{change}
+}
+
+func fingerprint(hosts []HostPlan) string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, hp := range hosts {
+		// encoding plain structs to a hash can't fail
+		_ = enc.Encode(hp)
+		_ = enc.Encode(hp.Fingerprint)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// Empty reports whether there is nothing to do. An unreachable host does not
+// count: nothing can be done there.
+func (p *Plan) Empty() bool {
+	return !slices.ContainsFunc(p.Hosts, func(h HostPlan) bool { return h.New || len(h.Changes) > 0 })
+}
+
+// Unreachable returns the hosts that did not answer.
+func (p *Plan) Unreachable() []string {
+	var names []string
+	for _, h := range p.Hosts {
+		if h.Unreachable != "" {
+			names = append(names, h.Host)
+		}
+	}
+	return names
+}
+
+// Destroys returns, by subject, the data the plan may lose.
+func (p *Plan) Destroys() []string {
+	lost := map[string]bool{}
+	for _, h := range p.Hosts {
+		for _, c := range h.Changes {
+			if c.Destroys != "" {
+				lost[c.Destroys] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(lost))
+}

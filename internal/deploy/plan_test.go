@@ -1,0 +1,156 @@
+package deploy
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func threeHosts() *fleet.Fleet {
+	return &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}, {Name: "delta"}, {Name: "gamma"}},
+		Stacks: []fleet.Stack{{Name: "blog", Host: "beta"}, {Name: "notes", Host: "alpha"}}}
+}
+
+func seen() map[string]Observation {
+	return map[string]Observation{
+		"alpha": {State: agentapi.HostState{Fingerprint: "f1", Findings: []finding.Finding{{Code: finding.SnapshotLate, Severity: finding.Warning, Subject: "notes", Text: "the newest snapshot is 2h old", Fix: "salvor snapshot take notes"}},
+			Changes: []agentapi.Change{
+				{ID: "file /etc/docker/daemon.json", Action: "~", Cause: "mode is 0600, want 0644"},
+				{Stack: "notes", ID: "volume data", Action: "+", Cause: "starts empty"},
+				{Stack: "notes", ID: "volume old", Action: "-", Cause: "no longer declared", Destroys: "volume old of notes"},
+			}}},
+		"beta":  {New: true},
+		"delta": {State: agentapi.HostState{Fingerprint: "f2"}},
+		"gamma": {Err: errors.New("gamma: host unreachable: no route")},
+	}
+}
+
+var twoMoves = []Move{{Stack: "blog", From: "alpha", To: "beta", Epoch: 4}, {Stack: "notes", To: "alpha", Epoch: 1}, {Stack: "gone", From: "delta", Epoch: 2}}
+
+func TestPlanIsGolden(t *testing.T) {
+	p := MakePlan(threeHosts(), "1a2b3c4d5e", twoMoves, seen())
+	var got bytes.Buffer
+	if err := p.Render(&got); err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/plan.golden"
+	if *update {
+		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"volume old of notes"}, p.Destroys()); diff != "" {
+		t.Error(diff)
+	}
+	if err := p.Complete(); !errors.Is(err, ErrUnreachableHosts) || err.Error() != "not every host could be reached: gamma: host unreachable: no route" {
+		t.Error(err)
+	}
+}
+
+// TestFingerprint: equal worlds give equal plans, any difference another one.
+func TestFingerprint(t *testing.T) {
+	first := MakePlan(threeHosts(), "1a2b3c4", twoMoves, seen())
+	if again := MakePlan(threeHosts(), "1a2b3c4", twoMoves, seen()); again.Fingerprint != first.Fingerprint {
+		t.Error("the same world has two fingerprints")
+	}
+	changes := map[string]func(map[string]Observation){
+		"a host's fingerprint": func(o map[string]Observation) {
+			o["delta"] = Observation{State: agentapi.HostState{Fingerprint: "f3"}}
+		},
+		"a host answers": func(o map[string]Observation) { o["gamma"] = Observation{} },
+		"a change less": func(o map[string]Observation) {
+			o["alpha"] = Observation{State: agentapi.HostState{Fingerprint: "f1", Changes: o["alpha"].State.Changes[:1]}}
+		},
+	}
+	for name, change := range changes {
+		world := seen()
+		change(world)
+		if other := MakePlan(threeHosts(), "1a2b3c4", twoMoves, world); other.Fingerprint == first.Fingerprint {
+			t.Errorf("%s: the fingerprint stays", name)
+		}
+	}
+}
+
+func TestEmptyPlan(t *testing.T) {
+	away := MakePlan(threeHosts(), "c", nil, map[string]Observation{"alpha": {}, "gamma": {Err: errors.New("away")}})
+	if !away.Empty() {
+		t.Error("an unreachable host counts as a change")
+	}
+	if fresh := MakePlan(threeHosts(), "c", nil, map[string]Observation{"alpha": {New: true}}); fresh.Empty() {
+		t.Error("a host without salvord needs nothing")
+	}
+}
+
+func TestNext(t *testing.T) {
+	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
+		"blog":  {Host: "alpha", Epoch: 3, Repositories: map[string]string{"offsite": "aa"}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
+		"gone":  {Host: "delta", Epoch: 1},
+		"notes": {Host: "alpha", Epoch: 7, Stopped: true},
+	}}
+	f := threeHosts()
+	f.Stacks = append(f.Stacks, fleet.Stack{Name: "wiki", Host: "beta"}, fleet.Stack{Name: "again", Host: "beta"})
+	next, moves := Next(f, was, map[string]int{"again": 5})
+	want := map[string]fleet.Placement{
+		"blog":  {Host: "beta", Epoch: 4, Repositories: map[string]string{"offsite": "aa"}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
+		"notes": {Host: "alpha", Epoch: 7, Stopped: true},
+		"wiki":  {Host: "beta", Epoch: 1},
+		"again": {Host: "beta", Epoch: 6},
+	}
+	if diff := cmp.Diff(want, next.Stacks); diff != "" {
+		t.Error(diff)
+	}
+	wantMoves := []Move{
+		{Stack: "again", To: "beta", Epoch: 6}, {Stack: "blog", From: "alpha", To: "beta", Epoch: 4},
+		{Stack: "gone", From: "delta", Epoch: 2}, {Stack: "wiki", To: "beta", Epoch: 1},
+	}
+	if diff := cmp.Diff(wantMoves, moves); diff != "" {
+		t.Error(diff)
+	}
+	next.Stacks["blog"].Repositories["offsite"] = "bb"
+	if was.Stacks["blog"].Repositories["offsite"] != "aa" {
+		t.Error("the lock given was changed")
+	}
+}
+
+func TestLearned(t *testing.T) {
+	first, second := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC)
+	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
+		"blog": {Host: "alpha", Epoch: 2, Images: map[string]string{"web": "old"}, Volumes: map[string]fleet.VolumeState{"db": {Born: first}}},
+	}}
+	receipt := func(host string, epoch int) []agentapi.HostReceipt {
+		return []agentapi.HostReceipt{{Host: host, Stacks: []agentapi.StackReceipt{{Name: "blog", Epoch: epoch, Images: map[string]string{"web": "new"}, Born: map[string]time.Time{"db": second, "media": second}}}}}
+	}
+	cases := map[string]struct {
+		receipts []agentapi.HostReceipt
+		want     fleet.Placement
+	}{
+		"the owner":       {receipt("alpha", 2), fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "new"}, Volumes: map[string]fleet.VolumeState{"db": {Born: first}, "media": {Born: second}}}},
+		"another host":    {receipt("beta", 2), was.Stacks["blog"]},
+		"an earlier time": {receipt("alpha", 1), was.Stacks["blog"]},
+	}
+	for name, c := range cases {
+		got := learned(was, c.receipts)
+		if diff := cmp.Diff(c.want, got.Stacks["blog"]); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

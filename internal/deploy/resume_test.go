@@ -1,0 +1,206 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
+	"salvor/internal/progress"
+)
+
+// surroundings fake everything around a session and note what was asked of them.
+type surroundings struct {
+	mu      sync.Mutex
+	log     []string
+	facts   map[string]fleet.Placement
+	pushErr []error // of the first pushes
+}
+
+var errNoHost = errors.New("no host here")
+
+func (f *surroundings) note(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = append(f.log, what)
+}
+
+func (f *surroundings) Commit(_ context.Context, files map[string][]byte, message string) (string, error) {
+	f.note("commit " + strings.SplitN(message, "\n", 2)[0])
+	return "c2", nil
+}
+
+func (f *surroundings) Push(context.Context) error {
+	f.note("push")
+	if len(f.pushErr) == 0 {
+		return nil
+	}
+	err := f.pushErr[0]
+	f.pushErr = f.pushErr[1:]
+	return err
+}
+
+func (f *surroundings) Published(context.Context) (bool, error)        { return true, nil }
+func (f *surroundings) Stale(fleet.Lock) (map[string]string, error)    { return map[string]string{}, nil }
+func (f *surroundings) Current(string, string) ([]byte, error)         { return nil, nil }
+func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
+func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
+func (f *surroundings) Dial(context.Context, fleet.Host) (*hostlink.Link, error) {
+	return nil, errNoHost
+}
+
+func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
+	return map[string][]byte{"sealed": []byte(strings.Join(stacks, " "))}, lock, nil
+}
+
+func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, commit string) error {
+	f.note("claim " + stack + " for " + host + " from " + commit)
+	return nil
+}
+
+func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, error) {
+	f.note("fold")
+	return fleet.Lock{Stacks: f.facts}, nil
+}
+
+// session has the stack notes placed on beta, and blog on alpha.
+func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
+	known := Rendered{Volumes: []agentapi.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	return &Session{
+		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
+		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
+			"notes": {Host: "beta", Epoch: 2, Volumes: volumes}, "blog": {Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}},
+		}},
+		Commit: "c1", Stacks: map[string]Rendered{"notes": known, "blog": known},
+		Repo: f, Sealer: f, Record: f, Hosts: f, Sink: progress.Discard(),
+	}
+}
+
+// TestResumedRunClaims: a run was killed after its commit. The next has nothing
+// to move; it publishes and claims for the host that it works on all the same.
+func TestResumedRunClaims(t *testing.T) {
+	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
+	for _, c := range []struct {
+		name string
+		plan HostPlan
+		o    Options
+	}{
+		{"recover", HostPlan{Host: "beta"}, Options{Kind: "recover", Lost: true, NoPrints: true}},
+		{"apply", HostPlan{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}, Options{Kind: "apply"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &surroundings{}
+			s := session(f, born)
+			_, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{c.plan}}, s.Lock, c.o)
+			if !errors.Is(err, errNoHost) {
+				t.Errorf("ended with %v", err)
+			}
+			if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBehindIsToldFirst: nothing is released or committed by whoever is behind.
+func TestBehindIsToldFirst(t *testing.T) {
+	f := &surroundings{pushErr: []error{controlrepo.ErrDiverged}}
+	s := session(f, nil)
+	next, moves := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, s.Lock, nil)
+	_, err := s.Apply(t.Context(), Plan{}, next, Options{Kind: "apply", Moves: moves})
+	if !errors.Is(err, controlrepo.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
+		t.Errorf("ended with %v after %v", err, f.log)
+	}
+}
+
+func TestFactsAreFolded(t *testing.T) {
+	f := &surroundings{facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(5, 0)}}}}}
+	s := session(f, nil)
+	if settled, err := s.Settled(t.Context()); settled || err != nil {
+		t.Errorf("a volume is not born in the lock, yet settled is %v, %v", settled, err)
+	}
+	if _, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"push", "fold", "commit apply: what the hosts learned", "push"}, f.log); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	if settled, err := s.Settled(t.Context()); !settled || err != nil {
+		t.Errorf("settled is %v, %v", settled, err)
+	}
+	if p := s.Lock.Stacks["blog"]; p.Volumes["db"].Born.IsZero() {
+		t.Errorf("folding one stack lost another: %+v", p)
+	}
+}
+
+func TestFoldThatLosesTheRaceIsPending(t *testing.T) {
+	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b"}}}}
+	s := session(f, nil)
+	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"})
+	if err != nil || len(r.Pending) != 1 || r.Commit != "c1" {
+		t.Errorf("ended with %v at %s, pending %v", err, r.Commit, r.Pending)
+	}
+}
+
+func TestUsedNamesAreCountedOn(t *testing.T) {
+	f := &surroundings{}
+	s := session(f, nil)
+	s.Fleet.Stacks = append(s.Fleet.Stacks, fleet.Stack{Name: "wiki", Host: "alpha"})
+	past, err := s.New(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, moves := Next(s.Fleet, s.Lock, past)
+	if next.Stacks["wiki"].Epoch != 5 || len(moves) != 1 {
+		t.Errorf("placed at %+v by %v, want epoch 5", next.Stacks["wiki"], moves)
+	}
+}
+
+// TestRestoreIsPartOfTheCommit: the wish is committed before the host hears of
+// it, said again it is the same wish, and a receipt or a fact takes it out.
+func TestRestoreIsPartOfTheCommit(t *testing.T) {
+	f := &surroundings{}
+	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
+	s := session(f, born)
+	if _, err := s.Restore(t.Context(), "notes", "5nap"); !errors.Is(err, errNoHost) {
+		t.Fatal(err)
+	}
+	wish := s.Lock.Stacks["notes"].Restore
+	if wish == nil || wish.Snapshot != "5nap" || wish.Epoch != 2 {
+		t.Fatalf("the lock wishes for %+v", wish)
+	}
+	if _, err := s.Restore(t.Context(), "notes", "5nap"); !errors.Is(err, errNoHost) || s.Lock.Stacks["notes"].Restore.ID != wish.ID {
+		t.Errorf("said again: %v, %+v", err, s.Lock.Stacks["notes"].Restore)
+	}
+	p := s.Lock.Stacks["notes"]
+	if told(p, agentapi.StackReceipt{Wish: "another"}).Restore == nil {
+		t.Error("another wish's receipt took it out")
+	}
+	if told(p, agentapi.StackReceipt{Wish: wish.ID}).Restore != nil {
+		t.Error("its receipt left it there")
+	}
+	p.Epoch++
+	if p.Wish() != nil {
+		t.Error("it holds at another epoch")
+	}
+}
+
+// TestFactsDoNotUndoARollback: facts know the newer image that a rollback left.
+func TestFactsDoNotUndoARollback(t *testing.T) {
+	p := filled(
+		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}},
+		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}},
+	)
+	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, p.Images); diff != "" {
+		t.Error(diff)
+	}
+}

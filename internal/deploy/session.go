@@ -1,0 +1,197 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
+	"salvor/internal/progress"
+)
+
+// A Session works on one commit of one control repository. Its methods are
+// called one after another: Observe, MakePlan, Apply.
+type Session struct {
+	Fleet  *fleet.Fleet
+	Lock   fleet.Lock
+	Commit string
+	Stacks map[string]Rendered // by name, every stack of the fleet
+	Git    agentapi.Git        // how hosts read the repository
+	Owner  string              // "alice@laptop"
+
+	Repo   Repo
+	Sealer Sealer
+	Record Record
+	Hosts  Dialer
+	Sink   progress.Sink
+}
+
+// Rendered is a stack as package stack made it from its Compose file.
+type Rendered struct {
+	Project agentapi.Project
+	Volumes []agentapi.Volume
+}
+
+// Repo commits and pushes; the fast-forward push is the compare-and-swap of
+// placements.
+type Repo interface {
+	// Commit commits exactly these files (nil content removes one) on top of
+	// the newest commit and returns its id.
+	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
+	// Push publishes the newest commit; without a Git remote it does nothing.
+	// controlrepo.ErrGitAway means that the Git host did not answer,
+	// controlrepo.ErrDiverged that somebody else was faster: then what Commit
+	// made since the last push is off the branch again.
+	Push(ctx context.Context) error
+	// Published reports whether the newest commit is known to be at the Git
+	// remote, without asking it.
+	Published(ctx context.Context) (bool, error)
+}
+
+// Sealer keeps sealed/ in step with placements.
+type Sealer interface {
+	// Stale returns the placed stacks whose seal is missing or was made from
+	// other inputs, with the reason, without opening a secret.
+	Stale(lock fleet.Lock) (map[string]string, error)
+	// Seal returns the files that make the seals of these stacks current, and
+	// the lock with the repositories they need. consent fresh gives a stack new
+	// repositories.
+	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error)
+	// Current returns sealed/<host>/<stack>.age, nil when there is none.
+	Current(host, stack string) ([]byte, error)
+}
+
+// Record is the record remote as placements need it.
+type Record interface {
+	// Claim appends a claim and returns when it is visible.
+	Claim(ctx context.Context, stack string, epoch int, host, commit string) error
+	// Epoch returns the highest epoch that was ever claimed for a stack's name.
+	Epoch(ctx context.Context, stack string) (int, error)
+	// Used returns the repositories with snapshots that lie under a stack's
+	// name on any target.
+	Used(ctx context.Context, stack string) ([]string, error)
+	// Fold adds what hosts recorded since to the lock.
+	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error)
+}
+
+// Dialer reaches hosts.
+type Dialer interface {
+	Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
+}
+
+// spec is what host is asked to be under lock.
+func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
+	spec := agentapi.Host{
+		Schema: agentapi.Schema, Fleet: s.Fleet.Name, Name: host.Name, Commit: commit,
+		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Record: s.Fleet.Record,
+	}
+	for _, name := range s.startOrder(lock.On(host.Name)) {
+		st, err := s.stackSpec(host.Name, name, lock.Stacks[name])
+		if err != nil {
+			return agentapi.Host{}, err
+		}
+		spec.Stacks = append(spec.Stacks, st)
+	}
+	return spec, nil
+}
+
+func (s *Session) docker(h fleet.Host) fleet.Docker {
+	if h.Docker != (fleet.Docker{}) {
+		return h.Docker
+	}
+	return s.Fleet.Docker
+}
+
+func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stack, error) {
+	declared, _ := s.Fleet.Stack(name)
+	rendered := s.Stacks[name]
+	sealed, err := s.Sealer.Current(host, name)
+	if err != nil {
+		return agentapi.Stack{}, err
+	}
+	st := agentapi.Stack{
+		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(),
+		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
+		Volumes: slices.Clone(rendered.Volumes),
+	}
+	for i, v := range st.Volumes {
+		st.Volumes[i].Born = p.Volumes[v.Name].Born
+	}
+	for _, t := range s.Fleet.Snapshots {
+		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Every: t.Every, Keep: t.Keep})
+	}
+	return st, nil
+}
+
+// startOrder puts needed stacks before those that need them, else by name. The
+// loader has refused cycles.
+func (s *Session) startOrder(names []string) []string {
+	var ordered []string
+	var visit func(name string)
+	visit = func(name string) {
+		if !slices.Contains(names, name) || slices.Contains(ordered, name) {
+			return
+		}
+		st, _ := s.Fleet.Stack(name)
+		for _, need := range st.Needs {
+			visit(need)
+		}
+		ordered = append(ordered, name)
+	}
+	for _, name := range names {
+		visit(name)
+	}
+	return ordered
+}
+
+// phase runs one part of the work, reports it and records its times.
+func (s *Session) phase(r *Receipt, name string, work func() error) error {
+	end := progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Step(name, "")
+	began := time.Now().UTC()
+	err := work()
+	r.Phases = append(r.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
+	end(err, "")
+	return err
+}
+
+// New looks at the names of stacks that are placed for the first time. One whose
+// repository has snapshots already is refused, unless the operator said what to
+// do. It returns the epochs that were claimed for such names in the past, from
+// which they are counted on.
+func (s *Session) New(ctx context.Context, consent map[string]agentapi.Consent) (map[string]int, error) {
+	past := map[string]int{}
+	for _, st := range s.Fleet.Stacks {
+		if _, placed := s.Lock.Placement(st.Name); placed {
+			continue
+		}
+		if err := s.refuseUsed(ctx, st.Name, consent[st.Name]); err != nil {
+			return nil, err
+		}
+		epoch, err := s.Record.Epoch(ctx, st.Name)
+		if err != nil {
+			return nil, err
+		}
+		past[st.Name] = epoch
+	}
+	return past, nil
+}
+
+func (s *Session) refuseUsed(ctx context.Context, stack string, said agentapi.Consent) error {
+	if said != "" || !protects(s.Stacks[stack]) {
+		return nil
+	}
+	used, err := s.Record.Used(ctx, stack)
+	if err != nil || len(used) == 0 {
+		return err
+	}
+	return fault.WithHint(fmt.Errorf("stack %s is new, but snapshots lie under its name: %s", stack, used[0]),
+		fmt.Sprintf("salvor apply --restore %s takes them; --fresh %s starts empty and keeps them aside", stack, stack))
+}
+
+func protects(r Rendered) bool {
+	return slices.ContainsFunc(r.Volumes, func(v agentapi.Volume) bool { return v.Protect == fleet.Snapshot })
+}

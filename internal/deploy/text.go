@@ -1,0 +1,103 @@
+package deploy
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"salvor/internal/agentapi"
+)
+
+// Render writes the plan as a person reads it; tests compare this text.
+func (p *Plan) Render(w io.Writer) error {
+	out := &textWriter{w: w}
+	out.linef("Plan for %s at %.7s", p.Fleet, p.Commit)
+	var right []string
+	for _, h := range p.Hosts {
+		switch {
+		case h.Unreachable != "":
+			out.linef("\n%s\n  unreachable: %s", h.Host, h.Unreachable)
+		case !h.New && len(h.Changes) == 0:
+			right = append(right, h.Host)
+		default:
+			out.host(h)
+		}
+	}
+	if len(right) > 0 {
+		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
+	}
+	for _, f := range p.Findings {
+		out.linef("\n%s: %s", f.Severity, f)
+		if f.Fix != "" {
+			out.linef("  fix: %s", f.Fix)
+		}
+	}
+	return out.err
+}
+
+type textWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (t *textWriter) linef(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.w, format+"\n", args...)
+	}
+}
+
+func (t *textWriter) host(h HostPlan) {
+	t.linef("\n%s", h.Host)
+	if h.New {
+		t.linef("  + prepare    no salvord yet: what else it lacks shows once it is there")
+	}
+	if t.err != nil {
+		return
+	}
+	tab := tabwriter.NewWriter(t.w, 0, 0, 3, ' ', 0)
+	stack := ""
+	for _, c := range gathered(h.Changes) {
+		if c.Stack != stack {
+			stack = c.Stack
+			fmt.Fprintf(tab, "  %s\n", stack)
+		}
+		writeChange(tab, c)
+	}
+	t.err = tab.Flush()
+}
+
+// gathered joins the folders that a host lacks into one change: a clean host
+// lacks a dozen. The plan as JSON has each.
+func gathered(all []agentapi.Change) []agentapi.Change {
+	var kept []agentapi.Change
+	first, more := -1, 0
+	for _, c := range all {
+		if c.Action != "+" || c.Destroys != "" || !strings.HasPrefix(c.ID, "directory ") {
+			kept = append(kept, c)
+			continue
+		}
+		if first < 0 {
+			first = len(kept)
+			kept = append(kept, c)
+			continue
+		}
+		more++
+	}
+	if more > 0 {
+		kept[first].ID += fmt.Sprintf(" and %d more", more)
+		kept[first].Cause = "are not there"
+	}
+	return kept
+}
+
+func writeChange(w io.Writer, c agentapi.Change) {
+	indent := "  "
+	if c.Stack != "" {
+		indent = "    "
+	}
+	fmt.Fprintf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
+	if c.Destroys != "" {
+		fmt.Fprintf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
+	}
+}

@@ -1,0 +1,92 @@
+// Package fault is how errors reach a person: one line, a hint with the next
+// command, and the exit code that scripts branch on.
+package fault
+
+import "errors"
+
+// Exit codes, documented in docs/reference/exit-codes.md.
+const (
+	OK          = 0
+	General     = 1
+	Usage       = 2
+	Partial     = 3
+	NoRepo      = 10
+	Locked      = 11
+	SecretsShut = 12
+	Unreachable = 13
+	Pending     = 20
+	Drill       = 30
+	Interrupted = 130
+)
+
+// Row documents one exit code.
+type Row struct {
+	Code    int
+	Meaning string
+}
+
+// Table returns every exit code with its meaning, by number.
+func Table() []Row {
+	return []Row{
+		{OK, "done; with `plan --check`: nothing to change"},
+		{General, "an error that has no code of its own; the message says which"},
+		{Usage, "the command line is wrong, or a confirmation is needed where there is no terminal"},
+		{Partial, "partly done: a host or a stack is missing; the receipt says which"},
+		{NoRepo, "no control repository here"},
+		{Locked, "somebody else is at work; the message says who, since when, doing what"},
+		{SecretsShut, "secrets can't be unlocked"},
+		{Unreachable, "a host or a remote can't be reached, or shows another key than the pinned one"},
+		{Pending, "changes are pending (`plan --check`)"},
+		{Drill, "a drill did not bring everything back"},
+		{Interrupted, "interrupted; running the command again finishes it"},
+	}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+// WithHint adds the next command to an error. The text of the error stays one
+// line; the hint is printed below it. A nil error stays nil.
+func WithHint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &hinted{error: err, hint: hint}
+}
+
+// Hint returns the outermost hint of err, or "".
+func Hint(err error) string {
+	var h *hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
+}
+
+type coded struct {
+	error
+	code int
+}
+
+func (c *coded) Unwrap() error { return c.error }
+
+// WithCode sets the exit code that err ends the program with.
+func WithCode(err error, code int) error {
+	if err == nil {
+		return nil
+	}
+	return &coded{error: err, code: code}
+}
+
+// Code returns the outermost exit code set on err, and whether there is one.
+func Code(err error) (int, bool) {
+	var c *coded
+	if errors.As(err, &c) {
+		return c.code, true
+	}
+	return 0, false
+}

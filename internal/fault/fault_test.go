@@ -1,0 +1,21 @@
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestHintAndCodeSurviveWrapping(t *testing.T) {
+	base := errors.New("alpha: no route")
+	err := fmt.Errorf("apply: %w", WithCode(WithHint(base, "salvor doctor"), Unreachable))
+	if Hint(err) != "salvor doctor" || err.Error() != "apply: alpha: no route" || !errors.Is(err, base) {
+		t.Errorf("hint %q, text %q", Hint(err), err)
+	}
+	if code, ok := Code(err); !ok || code != Unreachable {
+		t.Errorf("code %d, %v", code, ok)
+	}
+	if WithHint(nil, "x") != nil || WithCode(nil, 1) != nil || Hint(base) != "" {
+		t.Error("nil or plain errors got something added")
+	}
+}

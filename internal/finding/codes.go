@@ -1,0 +1,62 @@
+package finding
+
+// Code is the stable name of a kind of finding.
+type Code string
+
+// The codes. Each has a row in Table, from which docs/reference/findings.md is
+// generated; adding one means adding its row.
+const (
+	MountUnclassified  Code = "mount-unclassified"
+	DatabaseLiveCopy   Code = "database-live-copy"
+	ConfigWritable     Code = "config-writable"
+	UnfencedStart      Code = "unfenced-start"
+	Fenced             Code = "fenced"
+	Released           Code = "released"
+	VolumeEmpty        Code = "volume-empty"
+	VolumeMissing      Code = "volume-missing"
+	VolumeShrunk       Code = "volume-shrunk"
+	SnapshotLate       Code = "snapshot-late"
+	SnapshotUnverified Code = "snapshot-unverified"
+	SnapshotFailed     Code = "snapshot-failed"
+	Ungated            Code = "ungated"
+	PauseTooLong       Code = "pause-too-long"
+	SettingUnused      Code = "setting-unused"
+	StackUnplaced      Code = "stack-unplaced"
+	VariableUnset      Code = "variable-unset"
+	HostFileUnused     Code = "host-file-unused"
+	SealMissing        Code = "seal-missing"
+	ComposeRefused     Code = "compose-refused"
+)
+
+// Row documents one code.
+type Row struct {
+	Code    Code
+	Meaning string
+	Fix     string
+}
+
+// Table returns every code with its meaning, in the order of the documentation.
+func Table() []Row {
+	return []Row{
+		{MountUnclassified, "A mount is neither data, config from Git nor a known host path: nobody would notice if it were lost.", "name it under x-salvor.volumes"},
+		{DatabaseLiveCopy, "A database would be copied while it runs; such a copy starts and is wrong.", "set consistent: to the database's method, or pause"},
+		{ConfigWritable, "A service can write to a file that comes from Git; the next deploy would undo it.", "mount it read-only, or move the data to a volume"},
+		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so nobody knows whether another host owns it.", "bring Git or the remote back; the check is repeated"},
+		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
+		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
+		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
+		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
+		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},
+		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
+		{SnapshotUnverified, "What was uploaded does not read back as it was written.", "salvor snapshot take STACK makes a new one of what is on the host"},
+		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
+		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
+		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
+		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
+		{StackUnplaced, "The stack names no host, so it is not deployed.", "set host: under x-salvor"},
+		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},
+		{HostFileUnused, "A host's public key lies in hosts/, but fleet.yaml declares no such host.", "declare the host, or remove the file"},
+		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
+		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
+	}
+}

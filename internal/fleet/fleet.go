@@ -1,0 +1,143 @@
+// Package fleet is the vocabulary of what the operator declares: hosts, stacks,
+// volumes, remotes, placements. Values of this package are validated; only
+// package controlrepo makes them from files, and nobody validates them again.
+package fleet
+
+import (
+	"time"
+
+	"salvor/internal/secret"
+)
+
+// Schema is the version of every format Salvor writes: fleet.yaml, salvor.lock,
+// host state, journal, claims, receipts and --json.
+const Schema = 1
+
+// A Fleet is everything the control repository declares, at one commit.
+type Fleet struct {
+	Name       string
+	MinVersion string   // the oldest salvor that may apply this fleet, "" for any
+	Hosts      []Host   // sorted by name
+	Remotes    []Remote // in the order of the file
+	Record     Location // claims, facts, operators' journal; the first remote's salvor/record by default
+	Shared     Location // where volumes that live on a remote are; zero when none may
+	Snapshots  []Target // in the order of preference for taking; at least one when a volume is protected
+	Networks   []Network
+	Registries []Registry
+	Vars       map[string]string
+	Docker     Docker
+	Git        Git
+	Recipients Recipients
+	Stacks     []Stack // sorted by name
+}
+
+// A Host is a declared server. A host within reach is a machine.
+type Host struct {
+	Name    string
+	Address string // IP address or DNS name
+	Port    int    // SSH, 22 by default
+	User    string // root by default; another one needs sudo without a password
+	Jump    string // "user@host:port", "" for a direct connection; its key is pinned like any other
+	Docker  Docker // overrides the fleet's where set
+	// Formerly is the name the host had before, when it was renamed.
+	Formerly string
+}
+
+// Docker says where a host's engine comes from.
+type Docker struct {
+	Channel string // "distribution", "docker" (Docker's apt repository) or "" for: distribution where it has Compose v2, else docker
+	URL     string // apt repository instead of Docker's own, for mirrors
+	Key     string // its signing key, armored, when URL is set
+}
+
+// Git tells hosts where the control repository is read. The zero value means:
+// the URL of the operator's own remote.
+type Git struct {
+	URL    string
+	Branch string // "main" by default
+}
+
+// Recipients are the age recipients every secret is encrypted to.
+type Recipients struct {
+	Operators map[string]string // name to age recipient
+	Recovery  string            // age recipient of the recovery identity
+}
+
+// A Remote is an rclone remote: a backend type and its options, some of which
+// are secrets. Type "crypt" wraps the remote named by its option "remote".
+type Remote struct {
+	Name    string
+	Type    string
+	Options map[string]secret.Setting
+}
+
+// A Location is a path on a remote.
+type Location struct {
+	Remote string
+	Path   string
+}
+
+// A Target is one place where snapshots go.
+type Target struct {
+	Name  string
+	Where Location
+	Every time.Duration
+	Keep  Keep
+}
+
+// Keep is a retention policy: how many snapshots to keep by each measure. The
+// newest is always kept.
+type Keep struct {
+	Last    int `json:"last,omitempty"`
+	Hourly  int `json:"hourly,omitempty"`
+	Daily   int `json:"daily,omitempty"`
+	Weekly  int `json:"weekly,omitempty"`
+	Monthly int `json:"monthly,omitempty"`
+	Yearly  int `json:"yearly,omitempty"`
+}
+
+// A Network is a Docker network that stacks join as external. It is created
+// before any stack.
+type Network struct {
+	Name     string
+	Driver   string // "bridge" by default
+	Subnet   string
+	Internal bool
+}
+
+// A Registry holds images behind a login.
+type Registry struct {
+	Name     string // host[:port]
+	Username secret.Setting
+	Password secret.Setting
+}
+
+// Host returns the declared host of that name.
+func (f *Fleet) Host(name string) (Host, bool) {
+	for _, h := range f.Hosts {
+		if h.Name == name {
+			return h, true
+		}
+	}
+	return Host{}, false
+}
+
+// Stack returns the stack of that name.
+func (f *Fleet) Stack(name string) (Stack, bool) {
+	for _, s := range f.Stacks {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Stack{}, false
+}
+
+// Remote returns the remote of that name.
+func (f *Fleet) Remote(name string) (Remote, bool) {
+	for _, r := range f.Remotes {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Remote{}, false
+}

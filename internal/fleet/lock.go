@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// A Lock is salvor.lock: the placements that count. Only a salvor command
+// writes it, and the fast-forward push of the commit that carries it is the
+// compare-and-swap.
+type Lock struct {
+	Schema int                  `json:"schema"`
+	Stacks map[string]Placement `json:"stacks"`
+}
+
+// A Placement says where a stack lives, counted by epoch: every change of
+// placement raises it by one.
+type Placement struct {
+	Host         string                 `json:"host"`
+	Epoch        int                    `json:"epoch"`
+	Stopped      bool                   `json:"stopped,omitempty"`      // `salvor down`
+	Repositories map[string]string      `json:"repositories,omitempty"` // target name to repository id
+	Images       map[string]string      `json:"images,omitempty"`       // service to image reference with digest
+	Volumes      map[string]VolumeState `json:"volumes,omitempty"`
+	Restore      *Restore               `json:"restore,omitempty"` // asked for and not known to be done
+}
+
+// A Restore is the operator's wish that a stack's volumes go back to a snapshot,
+// once. It is part of the lock so that a run cut short between the commit and
+// the data is finished by the next apply, or by the host at its next boot.
+type Restore struct {
+	ID       string `json:"id"`       // tells this wish from every other; a host remembers the last that it fulfilled
+	Epoch    int    `json:"epoch"`    // of the placement that it was said for; at any other it is void
+	Snapshot string `json:"snapshot"` // full id
+}
+
+// Wish returns what is to be restored at the present epoch, or nil.
+func (p *Placement) Wish() *Restore {
+	if p.Restore == nil || p.Restore.Epoch != p.Epoch {
+		return nil
+	}
+	return p.Restore
+}
+
+// A VolumeState is what the lock knows of a protected volume.
+type VolumeState struct {
+	Born time.Time `json:"born"` // when it first started, empty or restored
+}
+
+// Placement returns the placement of a stack and whether there is one.
+func (l *Lock) Placement(stack string) (Placement, bool) {
+	p, ok := l.Stacks[stack]
+	return p, ok
+}
+
+// On returns the names of the stacks placed on a host, sorted.
+func (l *Lock) On(host string) []string {
+	var names []string
+	for name, p := range l.Stacks {
+		if p.Host == host {
+			names = append(names, name)
+		}
+	}
+	return sorted(names)
+}
+
+// EncodeLock returns the content of salvor.lock: JSON with sorted keys, one a
+// line, so that two operators' changes merge.
+func EncodeLock(l Lock) ([]byte, error) {
+	l.Schema = Schema
+	b, err := json.MarshalIndent(l, "", "  ")
+	return append(b, '\n'), err
+}

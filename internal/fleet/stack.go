@@ -1,0 +1,52 @@
+package fleet
+
+import "time"
+
+// A Stack is one Compose project and what Salvor needs to know beside it, from
+// x-salvor. Host is the wish; the placement itself is in the Lock.
+type Stack struct {
+	Name       string
+	Dir        string // folder in the repository, "stacks/<name>"
+	File       string // Compose file within Dir
+	Host       string
+	RPO        time.Duration // goal, 0 for none
+	ProjectDir string        // x-salvor.dir: an adopted stack's directory on the host, "" for Salvor's own
+	Needs      []string      // stacks that must run before this one
+	Volumes    []VolumePolicy
+	Formerly   string
+	PauseLimit time.Duration // how long a snapshot may pause the stack, 5 s by default
+	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
+}
+
+// Protection says how a volume's data survives its host.
+type Protection string
+
+// The protections. See design: every mount is one of these, or a finding.
+const (
+	Snapshot Protection = "snapshot" // into the stack's snapshot repository
+	Shared   Protection = "shared"   // lives on the mounted remote
+	External Protection = "external" // lives elsewhere (NFS, a disk) and must be there before start
+	HostPath Protection = "host"     // sockets, devices, /proc …: belongs to the host
+	Config   Protection = "config"   // comes from Git
+	None     Protection = "none"     // may be lost
+)
+
+// Method says how a snapshot gets a consistent copy of a volume.
+type Method string
+
+// The methods built so far.
+const (
+	Pause    Method = "pause"    // two passes, the second with the stack paused
+	Postgres Method = "postgres" // native dump
+	Live     Method = "live"     // copied while it runs: only for data that is never rewritten in place
+)
+
+// A VolumePolicy is what x-salvor says about one volume: a named volume by its
+// name in the Compose file, or a bind mount by its source path.
+type VolumePolicy struct {
+	Volume     string
+	Protect    Protection
+	Consistent Method // "" means detected
+	Formerly   string
+	Position   string // "stacks/notes/compose.yaml:12:5", for messages
+}

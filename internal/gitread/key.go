@@ -1,0 +1,46 @@
+package gitread
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"salvor/internal/atomicfile"
+)
+
+// EnsureKey returns the public half of the SSH key at path, in
+// authorized_keys format, and makes the key when there is none.
+func EnsureKey(path string) (string, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		content, err = newKey(path)
+	}
+	if err != nil {
+		return "", err
+	}
+	signer, err := ssh.ParsePrivateKey(content)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+}
+
+func newKey(path string) ([]byte, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := ssh.MarshalPrivateKey(key, "salvor")
+	if err != nil {
+		return nil, err
+	}
+	content := pem.EncodeToMemory(block)
+	return content, atomicfile.Write(path, bytes.NewReader(content), 0o600)
+}

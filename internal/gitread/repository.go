@@ -1,0 +1,160 @@
+// Package gitread reads the control repository from a host: the newest commit of
+// one branch, over SSH with the host's own key and pinned host keys, or over
+// HTTPS with a token. It needs no git program and never writes to the remote.
+package gitread
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"salvor/internal/secret"
+)
+
+// ErrUnreachable is wrapped by errors that mean: the newest commit could not be
+// read, whatever the reason.
+var ErrUnreachable = errors.New("control repository unreachable")
+
+const (
+	remoteName = "origin"
+	mainBranch = "main"
+	// tracked is where the branch is kept in the cache, whatever its name.
+	tracked = plumbing.ReferenceName("refs/salvor/newest")
+)
+
+// A Source says where the control repository is and how a host gets in.
+type Source struct {
+	URL        string       // ssh://, user@host:path or https://; no password in it
+	Branch     string       // "main" when empty
+	KeyFile    string       // the host's private SSH key, for SSH
+	KnownHosts []byte       // lines of known_hosts; any other host key is refused
+	Token      secret.Value // for HTTPS, may be empty
+}
+
+// A Repository is a local copy of one branch with its history, kept in a bare
+// repository so that each fetch brings only what is new. It is not safe for
+// concurrent use.
+type Repository struct {
+	branch string
+	git    *git.Repository
+	auth   transport.AuthMethod
+	newest plumbing.Hash // of the last Fetch that succeeded
+}
+
+// Open opens the local copy in dir, or makes it. It does not reach out.
+func Open(dir string, source Source) (*Repository, error) {
+	if u, err := url.Parse(source.URL); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return nil, errors.New("open control repository: its URL holds a password")
+		}
+	}
+	auth, err := source.auth()
+	if err != nil {
+		return nil, fmt.Errorf("open control repository: %w", err)
+	}
+	r, err := git.PlainOpen(dir)
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		r, err = git.PlainInit(dir, true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open control repository in %s: %w", dir, err)
+	}
+	branch := source.Branch
+	if branch == "" {
+		branch = mainBranch
+	}
+	spec := config.RefSpec(fmt.Sprintf("+%s:%s", plumbing.NewBranchReferenceName(branch), tracked))
+	remote := &config.RemoteConfig{Name: remoteName, URLs: []string{source.URL}, Fetch: []config.RefSpec{spec}}
+	if err := setRemote(r, remote); err != nil {
+		return nil, fmt.Errorf("open control repository in %s: %w", dir, err)
+	}
+	return &Repository{branch: branch, git: r, auth: auth}, nil
+}
+
+func setRemote(r *git.Repository, remote *config.RemoteConfig) error {
+	c, err := r.Config()
+	if err != nil {
+		return err
+	}
+	c.Remotes = map[string]*config.RemoteConfig{remoteName: remote}
+	return r.SetConfig(c)
+}
+
+// Fetch gets what is new and returns the branch's newest commit. It returns when
+// ctx ends, also while a server does not answer. Every error wraps
+// ErrUnreachable, and the context's own when that ended.
+func (r *Repository) Fetch(ctx context.Context) (commit string, err error) {
+	done := make(chan error, 1)
+	// go-git does not watch the context while it opens an SSH connection
+	go func() { done <- r.fetch(ctx) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	ref, err := r.git.Reference(tracked, true)
+	if err != nil {
+		return "", fmt.Errorf("%w: branch %s: %w", ErrUnreachable, r.branch, err)
+	}
+	if _, err := r.git.CommitObject(ref.Hash()); err != nil {
+		return "", fmt.Errorf("%w: commit %s: %w", ErrUnreachable, ref.Hash(), err)
+	}
+	r.newest = ref.Hash()
+	return r.newest.String(), nil
+}
+
+func (r *Repository) fetch(ctx context.Context) error {
+	err := r.git.FetchContext(ctx, &git.FetchOptions{RemoteName: remoteName, Auth: r.auth, Tags: git.NoTags, Force: true})
+	if errors.Is(err, git.NoErrAlreadyUpToDate) {
+		return nil
+	}
+	return err
+}
+
+// Contains reports whether a commit is on the branch. Known is false before the
+// first Fetch that succeeded.
+func (r *Repository) Contains(commit string) (on, known bool) {
+	if r.newest.IsZero() {
+		return false, false
+	}
+	on, err := r.Descends(r.newest.String(), commit)
+	return on, err == nil
+}
+
+// Descends reports whether newer is older or comes after it. A commit that the
+// branch never had is no ancestor of anything.
+func (r *Repository) Descends(newer, older string) (bool, error) {
+	if !plumbing.IsHash(older) {
+		return false, nil
+	}
+	ancestor, err := r.git.CommitObject(plumbing.NewHash(older))
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	commit, err := r.commit(newer)
+	if err != nil {
+		return false, err
+	}
+	return ancestor.IsAncestor(commit)
+}
+
+func (r *Repository) commit(hash string) (*object.Commit, error) {
+	c, err := r.git.CommitObject(plumbing.NewHash(hash))
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", hash, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,116 @@
+package hostapp
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"salvor/internal/agent"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/hostlink"
+	"salvor/internal/journal"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/stack"
+	"salvor/internal/version"
+)
+
+// Verbs that salvord starts itself with.
+const (
+	verbNamespace = "ns-exec"
+	verbGuard     = "guard"
+)
+
+// softMemory is the heap above which salvord collects garbage more eagerly: it
+// shares small servers with what it protects.
+const softMemory = 128 << 20
+
+// Main runs `salvord VERB` and returns the exit code.
+func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprintln(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs")
+		return fault.Usage
+	}
+	switch args[0] {
+	case "version":
+		fmt.Fprintln(out, version.String())
+		return fault.OK
+	case verbNamespace:
+		return end(errOut, nsexec.Main(in))
+	}
+	debug.SetMemoryLimit(softMemory)
+	h := newHost()
+	defer h.Stacks.Close()
+	switch args[0] {
+	case "agent":
+		return end(errOut, h.Run(ctx, logSink{errOut}))
+	case "resume":
+		return end(errOut, h.Resume(ctx))
+	case verbGuard:
+		return end(errOut, guard(ctx, h, args[1:], in, out))
+	}
+	run, known := verbs(h)[args[0]]
+	if !known {
+		fmt.Fprintf(errOut, "salvord: no verb %q\n", args[0])
+		return fault.Usage
+	}
+	return serve(ctx, run, in, out)
+}
+
+func end(errOut io.Writer, err error) int {
+	if err != nil {
+		fmt.Fprintln(errOut, "salvord:", err)
+		return fault.General
+	}
+	return fault.OK
+}
+
+// newHost picks the implementations for a real host.
+func newHost() *agent.Host {
+	m := local.Machine{}
+	paths := agent.DefaultPaths()
+	return &agent.Host{
+		Machine: m,
+		Stacks:  stack.New(m),
+		Snapshots: snapshot.Engine{
+			Host: m, Helper: []string{hostlink.Program, verbNamespace}, Guardian: []string{hostlink.Program, verbGuard},
+			Restic: "/usr/bin/restic", Dirs: snapshot.DefaultDirs(), Progress: progress.Discard(),
+		},
+		Journal: journal.Journal{Dir: paths.State + "/journal"},
+		Paths:   paths,
+	}
+}
+
+func verbs(h *agent.Host) map[string]verb {
+	return map[string]verb{
+		agentapi.VerbObserve:   decode(h.Observe),
+		agentapi.VerbApply:     decode(h.Apply),
+		agentapi.VerbSnapshot:  decode(h.TakeSnapshot),
+		agentapi.VerbSnapshots: decode(h.ListSnapshots),
+		agentapi.VerbRelease:   decode(h.Release),
+		agentapi.VerbStatus:    decode(h.Status),
+		agentapi.VerbEnrol:     decode(h.Enrol),
+	}
+}
+
+func guard(ctx context.Context, h *agent.Host, args []string, in io.Reader, out io.Writer) error {
+	if len(args) != 1 {
+		return fmt.Errorf("guard needs a stack")
+	}
+	return snapshot.Guard(ctx, h.Snapshots.Dirs, args[0], h.Quiescer(args[0]), in, out)
+}
+
+// logSink writes the daemon's steps where systemd's journal has them.
+type logSink struct{ w io.Writer }
+
+// Emit implements progress.Sink.
+func (l logSink) Emit(e progress.Event) {
+	if e.State == progress.Running || e.State == progress.Started {
+		return
+	}
+	fmt.Fprintf(l.w, "%s %s: %s %s\n", e.Stack, e.Step, e.State, e.Text)
+}

@@ -1,0 +1,113 @@
+// Package hostapp is the composition root of salvord: it picks the
+// implementations for a real host and serves the verbs.
+package hostapp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/machine"
+	"salvor/internal/progress"
+	"salvor/internal/runlock"
+	"salvor/internal/secret"
+	"salvor/internal/storage"
+	"salvor/internal/version"
+)
+
+// maxRequest bounds what is read from salvor: rendered projects of every stack
+// of a host, with their files.
+const maxRequest = 256 << 20
+
+// A verb answers one request.
+type verb func(ctx context.Context, body json.RawMessage, sink progress.Sink) (any, error)
+
+// serve reads one request, runs the verb and writes its messages. The exit code
+// is 0 whenever an answer was written: the answer itself says how it went.
+func serve(ctx context.Context, run verb, in io.Reader, out io.Writer) int {
+	w := &messages{enc: json.NewEncoder(out)}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if pipe, ok := out.(*os.File); ok {
+		go watchReader(pipe, func() { cancel(errReaderGone) })
+	}
+	result, err := answer(ctx, run, in, w)
+	if err != nil {
+		w.write(agentapi.Message{Error: wireError(err)})
+		return 0
+	}
+	encoded, err := json.Marshal(result)
+	if err != nil {
+		w.write(agentapi.Message{Error: wireError(err)})
+		return 0
+	}
+	w.write(agentapi.Message{Result: encoded})
+	return 0
+}
+
+func answer(ctx context.Context, run verb, in io.Reader, w *messages) (any, error) {
+	var req agentapi.Request
+	if err := json.NewDecoder(io.LimitReader(in, maxRequest)).Decode(&req); err != nil {
+		return nil, fmt.Errorf("read request: %w", err)
+	}
+	if req.Salvord != version.String() {
+		return nil, &agentapi.Error{Code: agentapi.CodeOtherVersion, Text: version.String()}
+	}
+	return run(ctx, req.Body, w)
+}
+
+// decode adapts a typed function to a verb.
+func decode[Req, Resp any](f func(context.Context, Req, progress.Sink) (Resp, error)) verb {
+	return func(ctx context.Context, body json.RawMessage, sink progress.Sink) (any, error) {
+		var req Req
+		if err := json.Unmarshal(body, &req); err != nil {
+			return nil, fmt.Errorf("read request: %w", err)
+		}
+		return f(ctx, req, sink)
+	}
+}
+
+// wireError turns an error into what crosses the wire, with the exit code that
+// salvor should end with.
+func wireError(err error) *agentapi.Error {
+	var told *agentapi.Error
+	if errors.As(err, &told) {
+		return told
+	}
+	e := &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
+	var held *runlock.HeldError
+	switch code, ok := fault.Code(err); {
+	case ok:
+		e.Code = code
+	case errors.As(err, &held):
+		e.Code = fault.Locked
+	case errors.Is(err, secret.ErrLocked):
+		e.Code = fault.SecretsShut
+	case errors.Is(err, machine.ErrUnreachable), errors.Is(err, storage.ErrUnreachable):
+		e.Code = fault.Unreachable
+	}
+	return e
+}
+
+// messages writes one message a line; it is the sink of the verb's events.
+type messages struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+// Emit implements progress.Sink.
+func (m *messages) Emit(e progress.Event) { m.write(agentapi.Message{Event: &e}) }
+
+// write sends one message. When salvor is gone there is nobody to tell; the verb
+// learns it by its context.
+func (m *messages) write(msg agentapi.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_ = m.enc.Encode(msg)
+}

@@ -1,0 +1,127 @@
+// Package hostlink is salvor's end of the conversation with salvord: it starts
+// `salvord VERB` on a machine, hands over the request, passes events on and
+// returns the result. It installs or replaces salvord where needed.
+package hostlink
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/machine"
+	"salvor/internal/progress"
+)
+
+// Program is where salvord lives on a host.
+const Program = "/usr/local/bin/salvord"
+
+// Carrier supplies the salvord program of one version.
+type Carrier interface {
+	Version() string
+	Open(arch string) (io.ReadCloser, error)
+}
+
+// ErrNoSalvord means that the host has no salvord of this version and the call
+// was not allowed to install one.
+var ErrNoSalvord = errors.New("host has no salvord of this version")
+
+// A Link talks to one host. It is safe for concurrent use once Ensure returned.
+type Link struct {
+	Host    string
+	Machine machine.Machine
+	Carrier Carrier
+	Sink    progress.Sink
+}
+
+// Call runs one verb with req as its body and decodes the result into resp. An
+// *agentapi.Error is what salvord says went wrong; ErrNoSalvord means that
+// Ensure must come first.
+func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
+	input, err := l.request(req)
+	if err != nil {
+		return err
+	}
+	answer := &reader{link: l}
+	_, err = l.Machine.Run(ctx, machine.Cmd{Argv: []string{Program, verb}, Stdin: bytes.NewReader(input), Stdout: answer})
+	if done, verdict := answer.outcome(resp); done {
+		return verdict
+	}
+	return l.explain(verb, err)
+}
+
+func (l *Link) request(req any) ([]byte, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(agentapi.Request{Schema: agentapi.Schema, Salvord: l.Carrier.Version(), Body: body})
+}
+
+// explain turns the end of a salvord that gave no answer into an error.
+func (l *Link) explain(verb string, err error) error {
+	var exit *machine.ExitError
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: salvord %s ended without an answer", l.Host, verb)
+	case errors.As(err, &exit) && (exit.Code == 127 || exit.Code == 126):
+		return fmt.Errorf("%s: %w", l.Host, ErrNoSalvord)
+	default:
+		return fmt.Errorf("%s: salvord %s: %w", l.Host, verb, err)
+	}
+}
+
+// reader decodes the lines of salvord's standard output as they come.
+type reader struct {
+	link    *Link
+	partial []byte
+	last    *agentapi.Message
+	err     error
+}
+
+// Write implements io.Writer.
+func (r *reader) Write(p []byte) (int, error) {
+	r.partial = append(r.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(r.partial, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		r.partial = rest
+		r.line(line)
+	}
+}
+
+func (r *reader) line(line []byte) {
+	var m agentapi.Message
+	if err := json.Unmarshal(line, &m); err != nil {
+		r.err = errors.Join(r.err, fmt.Errorf("%s: salvord said something that is no message: %.80q", r.link.Host, line))
+		return
+	}
+	if m.Event != nil {
+		m.Event.Host = r.link.Host
+		r.link.Sink.Emit(*m.Event)
+		return
+	}
+	r.last = &m
+}
+
+// outcome says whether salvord gave an answer, and which.
+func (r *reader) outcome(resp any) (answered bool, err error) {
+	switch {
+	case r.last == nil:
+		return false, nil
+	case r.last.Error != nil && r.last.Error.Code == agentapi.CodeOtherVersion:
+		return true, fmt.Errorf("%s runs salvord %s: %w", r.link.Host, strings.TrimSpace(r.last.Error.Text), ErrNoSalvord)
+	case r.last.Error != nil:
+		return true, r.last.Error
+	case r.err != nil:
+		return true, r.err
+	default:
+		return true, json.Unmarshal(r.last.Result, resp)
+	}
+}

@@ -1,0 +1,188 @@
+package hostprep
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"salvor/internal/converge"
+	"salvor/internal/fleet"
+	"salvor/internal/resource"
+)
+
+// ErrUnsupported is wrapped by errors that mean: this is no distribution or
+// processor that Salvor can prepare.
+var ErrUnsupported = errors.New("host is not supported")
+
+// Binary is where salvord lies on a host; it is put there before anything else.
+const Binary = "/usr/local/bin/salvord"
+
+const timesyncd = "systemd-timesyncd"
+
+// dockerKey signs Docker's apt repositories:
+// 9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88.
+//
+//go:embed docker.asc
+var dockerKey []byte
+
+//go:embed salvord.service
+var service []byte
+
+//go:embed tmpfiles.conf
+var tmpfiles []byte
+
+// A Spec is what the fleet says about a host's preparation.
+type Spec struct {
+	Docker             fleet.Docker
+	InsecureRegistries []string // host:port, reached without TLS; for labs
+}
+
+// A system is what a distribution has to offer.
+type system struct {
+	os      string
+	engine  []string // packages with Docker's engine and client
+	compose string   // package with Compose v2, "" where there is none
+	restic  string   // oldest version that its package brings, "" where that is too old
+}
+
+// systems are the supported distributions. Repositories of snapshots have
+// format 2, which restic knows since 0.14; Ubuntu 22.04 has 0.12.
+func systems() []system {
+	return []system{
+		{os: "debian 12", engine: []string{"docker.io"}, restic: "0.14"},
+		{os: "debian 13", engine: []string{"docker.io", "docker-cli"}, compose: "docker-compose", restic: "0.14"},
+		{os: "ubuntu 22.04", engine: []string{"docker.io"}, compose: "docker-compose-v2"},
+		{os: "ubuntu 24.04", engine: []string{"docker.io"}, compose: "docker-compose-v2", restic: "0.14"},
+	}
+}
+
+func supported(f Facts) (system, error) {
+	if f.Arch != "amd64" && f.Arch != "arm64" {
+		return system{}, fmt.Errorf("%w: processor %s; Salvor runs on amd64 and arm64", ErrUnsupported, f.Arch)
+	}
+	for _, s := range systems() {
+		if s.os == f.OS.String() {
+			return s, nil
+		}
+	}
+	return system{}, fmt.Errorf("%w: %s; Salvor prepares Debian 12 and 13, Ubuntu 22.04 and 24.04", ErrUnsupported, f.OS)
+}
+
+// Resources returns what a host with these facts needs. It is a pure function;
+// a wish that the host can't fulfil is an error.
+func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
+	s, err := supported(f)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := channel(f, s, spec.Docker)
+	if err != nil {
+		return nil, err
+	}
+	var all []converge.Resource
+	if ch == channelDocker {
+		if all, err = dockerRepository(f, spec.Docker); err != nil {
+			return nil, err
+		}
+	}
+	configured, err := daemon(spec.InsecureRegistries)
+	if err != nil {
+		return nil, err
+	}
+	var restartOn []string // a daemon.json that is the user's alone restarts nothing
+	if len(configured) > 0 {
+		restartOn = []string{daemonFile}
+	}
+	all = append(all, configured...)
+	install := resource.Packages{
+		Name: "host",
+		List: append(base(f, s), dockerPackages(f, s, ch, spec.Docker)...),
+		// Docker's configuration comes first, so that the engine starts with it.
+		After: []string{"repository " + repositoryName, "file " + daemonFile},
+	}
+	all = append(all, install, resource.Unit{
+		Name: "docker.service", Boot: resource.Enabled, Run: resource.Running,
+		RestartOn: restartOn, Needs: []string{install.ID()},
+	})
+	return append(append(all, clock(f, install.ID())...), salvord()...), nil
+}
+
+// Early returns what data can be restored with, a part of Resources: a recovery
+// makes it right first, so that data comes down while Docker is installed.
+func Early(f Facts) ([]converge.Resource, error) {
+	s, err := supported(f)
+	if err != nil {
+		return nil, err
+	}
+	return append(directories(), resource.Packages{Name: "data", List: dataPackages(s)}), nil
+}
+
+// dataPackages bring data back.
+func dataPackages(s system) []resource.Package {
+	list := packages("ca-certificates")
+	if s.restic != "" {
+		list = append(list, resource.Package{Name: "restic", Min: s.restic})
+	}
+	return list
+}
+
+// base are the packages that every host needs; one apt-get brings them all.
+func base(f Facts, s system) []resource.Package {
+	list := dataPackages(s)
+	if f.AppArmor {
+		list = append(list, packages("apparmor")...)
+	}
+	if ownClock(f) {
+		list = append(list, packages(timesyncd)...)
+	}
+	return list
+}
+
+func packages(names ...string) []resource.Package {
+	var list []resource.Package
+	for _, name := range names {
+		list = append(list, resource.Package{Name: name})
+	}
+	return list
+}
+
+// ownClock reports whether Salvor keeps the time: not in a container, whose
+// clock is its machine's, and not beside another time daemon.
+func ownClock(f Facts) bool {
+	return !f.Container && (f.TimeDaemon == "" || f.TimeDaemon == timesyncd)
+}
+
+func clock(f Facts, install string) []converge.Resource {
+	if !ownClock(f) {
+		return nil
+	}
+	return []converge.Resource{resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install}}}
+}
+
+// salvord are Salvor's own directories and its service. Volumes and stacks can
+// be passed through but not listed; what is below has its own modes.
+func salvord() []converge.Resource {
+	const unit = "salvord.service"
+	return append(directories(),
+		resource.File{Path: "/etc/systemd/system/" + unit, Content: service, Mode: 0o644},
+		resource.Unit{
+			Name: unit, Boot: resource.Enabled, Run: resource.Running, RestartOn: []string{Binary},
+			Needs: []string{"unit docker.service", "directory /var/lib/salvor/journal", "directory /run/salvor/secrets"},
+		},
+	)
+}
+
+func directories() []converge.Resource {
+	return []converge.Resource{
+		resource.Directory{Path: "/etc/salvor", Mode: 0o700},
+		resource.Directory{Path: "/var/lib/salvor", Mode: 0o711},
+		resource.Directory{Path: "/var/lib/salvor/stacks", Mode: 0o711},
+		resource.Directory{Path: "/var/lib/salvor/volumes", Mode: 0o711},
+		resource.Directory{Path: "/var/lib/salvor/journal", Mode: 0o700},
+		resource.Directory{Path: "/mnt/salvor", Mode: 0o755},
+		resource.File{Path: "/etc/tmpfiles.d/salvor.conf", Content: tmpfiles, Mode: 0o644},
+		resource.Directory{Path: "/run/salvor", Mode: 0o711},
+		resource.Directory{Path: "/run/salvor/gate", Mode: 0o755},
+		resource.Directory{Path: "/run/salvor/secrets", Mode: 0o700}, // see docs/adr/0003: host users can't read what containers may
+	}
+}

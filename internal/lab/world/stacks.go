@@ -1,0 +1,83 @@
+package world
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/lab"
+)
+
+// Images are references in the world's registry.
+type Images struct{ Writer, Postgres, Nginx string }
+
+// Images pushes the test images to the registry.
+func (w *World) Images(ctx context.Context) (Images, error) {
+	var i Images
+	all, within := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { i.Writer, err = w.Registry.Push(within, lab.Writer); return err })
+	all.Go(func() (err error) { i.Postgres, err = w.Registry.Push(within, lab.Postgres); return err })
+	all.Go(func() (err error) { i.Nginx, err = w.Registry.Push(within, lab.Nginx); return err })
+	return i, all.Wait()
+}
+
+// A Stack is one writing stack: a store and the port on which it tells what it
+// holds.
+type Stack struct {
+	Name  string
+	Store string // sqlite, files or postgres
+	Host  string
+	Port  int
+	Every string // pause between writes
+	Size  int    // bytes of payload a row
+	Limit int    // rows in all, 0 without end
+	Words bool   // payloads that a person can read
+}
+
+// Compose renders the stack's Compose file. collector is told of each
+// acknowledged write, "" for nobody.
+func (s Stack) Compose(i Images, collector string) string {
+	writer := fmt.Sprintf(`  app:
+    image: %s
+    restart: unless-stopped
+    environment: {STORE: %s, WRITER: %s, COLLECTOR: %q, EVERY: %s, SIZE: "%d", LIMIT: "%d", WORDS: "%t"}
+    ports: ["%d:8080"]
+    volumes: ["data:/data"]
+    healthcheck: {test: ["CMD", "/writer", "health"], interval: 1s, timeout: 5s, retries: 60}
+`, i.Writer, s.Store, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port)
+	if s.Store != "postgres" {
+		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, writer)
+	}
+	writer = fmt.Sprintf(`  app:
+    image: %s
+    restart: unless-stopped
+    depends_on: {db: {condition: service_healthy}}
+    environment: {STORE: postgres, WRITER: %s, COLLECTOR: %q, EVERY: %s, SIZE: "%d", LIMIT: "%d", WORDS: "%t", PGHOST: db, PGUSER: postgres, PGDATABASE: app, PGPASSWORD_FILE: /run/secrets/POSTGRES_PASSWORD}
+    secrets: [POSTGRES_PASSWORD]
+    ports: ["%d:8080"]
+    healthcheck: {test: ["CMD", "/writer", "health"], interval: 1s, timeout: 5s, retries: 60}
+  db:
+    image: %s
+    restart: unless-stopped
+    environment: {POSTGRES_DB: app, POSTGRES_PASSWORD_FILE: /run/secrets/POSTGRES_PASSWORD}
+    secrets: [POSTGRES_PASSWORD]
+    volumes: ["db:/var/lib/postgresql/data"]
+    healthcheck: {test: ["CMD", "pg_isready", "-U", "postgres", "-h", "127.0.0.1"], interval: 1s, timeout: 5s, retries: 60}
+`, i.Writer, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port, i.Postgres)
+	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n%ssecrets:\n  POSTGRES_PASSWORD: {environment: POSTGRES_PASSWORD}\nvolumes:\n  db: {}\n", s.Host, writer)
+}
+
+// Site is a stack without data of its own: a page from Git behind nginx.
+func Site(host string, port int, i Images) map[string]string {
+	compose := fmt.Sprintf(`x-salvor:
+  host: %s
+services:
+  web:
+    image: %s
+    restart: unless-stopped
+    ports: ["%d:80"]
+    volumes: ["./html:/usr/share/nginx/html:ro"]
+`, host, i.Nginx, port)
+	return map[string]string{"stacks/site/compose.yaml": compose, "stacks/site/html/index.html": "<h1>home</h1>\n"}
+}

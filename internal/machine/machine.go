@@ -1,0 +1,102 @@
+// Package machine reaches hosts: it runs programs, moves files and dials
+// sockets on them, over SSH (machine/ssh) or on this one (machine/local).
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strings"
+	"time"
+)
+
+// ErrUnreachable is wrapped by errors that mean: the host could not be reached
+// or the connection was lost. It maps to exit code 13.
+var ErrUnreachable = errors.New("host unreachable")
+
+// ErrHostKey is wrapped by errors that mean: the host showed another key than
+// the one pinned in the repository, or none is pinned.
+var ErrHostKey = errors.New("host key not trusted")
+
+// ErrDenied is wrapped by errors that mean: the host is there, but lets this
+// user not in, or not become root. It is never an ErrUnreachable, since a host
+// that answers must not be taken for a lost one.
+var ErrDenied = errors.New("access denied")
+
+// Grace is what a program gets between SIGTERM and SIGKILL.
+const Grace = 5 * time.Second
+
+// A Machine is a host within reach. Methods are safe for concurrent use, honour
+// ctx, and leave no process behind on the host when ctx ends. Commands run as
+// root: a machine whose user is another one uses sudo. After Close, a machine
+// that had a connection returns net.ErrClosed.
+type Machine interface {
+	// Run runs a program without a shell. A non-zero exit is an *ExitError, 127
+	// where there is no such program; any other error means that nobody knows
+	// how far it got. When ctx ends or the connection is lost, the program's
+	// process group gets SIGTERM, and SIGKILL once the program is gone or Grace
+	// is over. What a program leaves running in its process group ends with it.
+	Run(ctx context.Context, c Cmd) (Output, error)
+	// ReadFile returns a file's content; a missing one is fs.ErrNotExist.
+	ReadFile(ctx context.Context, path string) ([]byte, error)
+	// WriteFile puts content at path atomically: temporary file beside it,
+	// mode, fsync, rename. Missing parent folders are an error.
+	WriteFile(ctx context.Context, path string, content io.Reader, mode fs.FileMode) error
+	// Dial connects to a socket as seen from the host: "unix" or "tcp".
+	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+	// Close ends the connection. It may be called twice.
+	Close() error
+}
+
+// A Cmd is a program to run. Secrets travel by Stdin, never in Argv or Env.
+type Cmd struct {
+	Argv    []string
+	Env     []string // added to a small clean environment (PATH, HOME, LC_ALL=C)
+	Dir     string
+	Stdin   io.Reader // nil for none; an error that it returns ends the program
+	Stdout  io.Writer // nil: collected in Output.Stdout, at most 16 MiB
+	Stderr  io.Writer // nil: the last 8 KiB are kept in Output.Stderr
+	TTY     *TTY      // for interactive programs; Stdout gets both streams
+	Timeout time.Duration
+}
+
+// A TTY asks for a terminal on the far side. Resize may be nil.
+type TTY struct {
+	Term          string
+	Width, Height int
+	Resize        <-chan [2]int // width, height
+}
+
+// Output is what a program printed where Cmd gave no writer.
+type Output struct {
+	Stdout []byte
+	Stderr []byte
+}
+
+// An ExitError is a program that ended with another exit code than 0, or by a
+// signal (Code -1).
+type ExitError struct {
+	Argv   []string
+	Code   int
+	Signal string // without SIG, like "KILL"; "" where the program exited
+	Stderr []byte // its tail
+}
+
+// Error names the program and the last line it wrote to stderr.
+func (e *ExitError) Error() string {
+	msg := fmt.Sprintf("%s: exit %d", strings.Join(e.Argv[:min(len(e.Argv), 3)], " "), e.Code)
+	if e.Signal != "" {
+		msg = fmt.Sprintf("%s: killed by SIG%s", strings.Join(e.Argv[:min(len(e.Argv), 3)], " "), e.Signal)
+	}
+	lines := strings.Split(strings.TrimSpace(string(e.Stderr)), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		msg += ": " + last
+	}
+	return msg
+}
+
+// Command returns a Cmd for a program and its arguments.
+func Command(argv ...string) Cmd { return Cmd{Argv: argv} }

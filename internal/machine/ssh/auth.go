@@ -1,0 +1,184 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kevinburke/ssh_config"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"salvor/internal/secret"
+)
+
+// Auth is how the operator proves who they are: key files, then whatever else
+// an SSH agent holds. A key that is in both is taken from the agent.
+type Auth struct {
+	Agent      string                                  // socket, usually $SSH_AUTH_SOCK
+	Files      []string                                // private keys; those that do not exist are passed over
+	Passphrase func(file string) (secret.Value, error) // asked only for a key that the host takes
+}
+
+// UserAuth returns what OpenSSH would use for a host: $SSH_AUTH_SOCK, the
+// IdentityFile lines of ~/.ssh/config that apply, else the usual files. A
+// configuration that uses more than Host blocks is passed over.
+func UserAuth(host string) (Auth, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return Auth{}, err
+	}
+	auth := Auth{Agent: os.Getenv("SSH_AUTH_SOCK")}
+	config, err := os.Open(filepath.Join(home, ".ssh", "config"))
+	if err == nil {
+		defer config.Close()
+		auth.Files = identityFiles(config, home, host)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return Auth{}, err
+	}
+	if len(auth.Files) == 0 {
+		for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+			auth.Files = append(auth.Files, filepath.Join(home, ".ssh", name))
+		}
+	}
+	return auth, nil
+}
+
+func identityFiles(config io.Reader, home, host string) []string {
+	parsed, err := ssh_config.Decode(config)
+	if err != nil {
+		return nil
+	}
+	lines, err := parsed.GetAll(host, "IdentityFile")
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for _, line := range lines {
+		file := strings.Trim(line, `"`)
+		if rest, ok := strings.CutPrefix(file, "~/"); ok {
+			file = filepath.Join(home, rest)
+		}
+		files = append(files, strings.ReplaceAll(file, "%d", home))
+	}
+	return files
+}
+
+type ask func(file string) (secret.Value, error)
+
+// method returns one public-key method that tries every key, and what ends the
+// agent's connection.
+func (a Auth) method(ctx context.Context, ask ask) (ssh.AuthMethod, func()) {
+	var held agent.ExtendedAgent
+	done := func() {}
+	if a.Agent != "" {
+		var d net.Dialer
+		if conn, err := d.DialContext(ctx, "unix", a.Agent); err == nil {
+			held, done = agent.NewClient(conn), func() { conn.Close() }
+		}
+	}
+	if a.Passphrase == nil {
+		ask = nil
+	}
+	return ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask) }), done
+}
+
+func (a Auth) signers(held agent.ExtendedAgent, ask ask) ([]ssh.Signer, error) {
+	var all, inAgent []ssh.Signer
+	var errs []error
+	if held != nil {
+		signers, err := held.Signers()
+		inAgent, errs = signers, append(errs, err)
+	}
+	for _, file := range a.Files {
+		signer, err := load(file, ask)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if i := index(inAgent, signer.PublicKey()); i >= 0 {
+			signer = inAgent[i]
+		}
+		all = append(all, signer)
+	}
+	for _, s := range inAgent {
+		if index(all, s.PublicKey()) < 0 {
+			all = append(all, s)
+		}
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("no SSH key: start an agent, or name a key file")
+}
+
+func index(signers []ssh.Signer, key ssh.PublicKey) int {
+	for i, s := range signers {
+		if bytes.Equal(s.PublicKey().Marshal(), key.Marshal()) {
+			return i
+		}
+	}
+	return -1
+}
+
+func load(file string, ask ask) (ssh.Signer, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(content)
+	var locked *ssh.PassphraseMissingError
+	if errors.As(err, &locked) && locked.PublicKey != nil && ask != nil {
+		return &lockedKey{file: file, content: content, public: locked.PublicKey, ask: ask}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return signer, nil
+}
+
+// lockedKey is unlocked when the host has said that it takes this key.
+type lockedKey struct {
+	file    string
+	content []byte
+	public  ssh.PublicKey
+	ask     ask
+}
+
+// PublicKey implements ssh.Signer.
+func (k *lockedKey) PublicKey() ssh.PublicKey { return k.public }
+
+// Sign implements ssh.Signer.
+func (k *lockedKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return k.SignWithAlgorithm(rand, data, "")
+}
+
+// SignWithAlgorithm implements ssh.AlgorithmSigner.
+func (k *lockedKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	passphrase, err := k.ask(k.file)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKeyWithPassphrase(k.content, passphrase.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.file, err)
+	}
+	if as, ok := signer.(ssh.AlgorithmSigner); ok {
+		return as.SignWithAlgorithm(rand, data, algorithm)
+	}
+	return signer.Sign(rand, data)
+}

@@ -1,0 +1,124 @@
+package ssh
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"salvor/internal/machine"
+	"salvor/internal/machine/sshtest"
+	"salvor/internal/secret"
+)
+
+func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	o.Timeout = time.Second
+	asked := 0
+	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(file string) (secret.Value, error) {
+		asked++
+		<-time.After(1200 * time.Millisecond) // a person types longer than the network may take
+		return secret.NewString("open sesame"), nil
+	}}
+	dial(t, o)
+	o.Auth.Files = []string{server.UserKey, server.LockedKey}
+	dial(t, o)
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
+	}
+	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(string) (secret.Value, error) { return secret.NewString("wrong"), nil }}
+	if _, err := Dial(t.Context(), o); !errors.Is(err, machine.ErrDenied) || !strings.Contains(err.Error(), server.LockedKey) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+}
+
+func TestKeysOfAnAgent(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	o.Auth = Auth{Agent: startAgent(t, server.OtherKey, server.UserKey), Files: []string{filepath.Join(t.TempDir(), "none")}}
+	dial(t, o)
+}
+
+func TestAKeyInTheAgentNeedsNoPassphrase(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	o.Auth = Auth{Agent: startAgent(t, server.LockedKey), Files: []string{server.LockedKey}, Passphrase: func(string) (secret.Value, error) {
+		return secret.Value{}, errors.New("asked")
+	}}
+	dial(t, o)
+}
+
+// startAgent serves the keys on a socket, as ssh-agent does.
+func startAgent(t *testing.T, files ...string) string {
+	t.Helper()
+	ring := agent.NewKeyring()
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ssh.ParseRawPrivateKey(content)
+		if err != nil {
+			key, err = ssh.ParseRawPrivateKeyWithPassphrase(content, []byte("open sesame"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Add(agent.AddedKey{PrivateKey: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go agent.ServeAgent(ring, conn)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestUserAuthFollowsTheSSHConfiguration(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("SSH_AUTH_SOCK", "/agent")
+	if err := os.Mkdir(filepath.Join(home, ".ssh"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	standard := []string{home + "/.ssh/id_ed25519", home + "/.ssh/id_ecdsa", home + "/.ssh/id_rsa"}
+	for name, c := range map[string]struct {
+		config, host string
+		want         []string
+	}{
+		"none":             {"", "a.example", standard},
+		"for this host":    {"Host *.example\n  IdentityFile ~/.ssh/lab\nHost *\n  IdentityFile %d/other\n", "a.example", []string{home + "/.ssh/lab", home + "/other"}},
+		"for another host": {"Host b.example\n  IdentityFile ~/.ssh/lab\n", "a.example", standard},
+		"not understood":   {"Match exec \"true\"\n  IdentityFile ~/.ssh/lab\n", "a.example", standard},
+	} {
+		if err := os.WriteFile(filepath.Join(home, ".ssh", "config"), []byte(c.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		auth, err := UserAuth(c.host)
+		if err != nil || auth.Agent != "/agent" {
+			t.Errorf("%s: %+v, %v", name, auth, err)
+		}
+		if diff := cmp.Diff(c.want, auth.Files); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

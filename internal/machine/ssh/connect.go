@@ -1,0 +1,91 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"salvor/internal/fault"
+	"salvor/internal/machine"
+	"salvor/internal/secret"
+)
+
+// dialer opens TCP connections, from here or from a jump host.
+type dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// connectVia connects to o, through its jump host where it has one; that
+// connection is returned as well and has to be closed after the first.
+func connectVia(ctx context.Context, o Options) (client, jump *ssh.Client, err error) {
+	if o.Jump == nil {
+		client, err = connect(ctx, o, &net.Dialer{})
+		return client, nil, err
+	}
+	if o.Jump.Jump != nil {
+		return nil, nil, fmt.Errorf("%s: its jump host has a jump host itself", o.Name)
+	}
+	if jump, err = connect(ctx, *o.Jump, &net.Dialer{}); err != nil {
+		return nil, nil, fmt.Errorf("%s: jump host: %w", o.Name, err)
+	}
+	if client, err = connect(ctx, o, jump); err != nil {
+		return nil, nil, errors.Join(err, jump.Close())
+	}
+	return client, jump, nil
+}
+
+// connect does the handshake and proves both sides.
+func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(o.timeout(), func() { cancel(errors.New("no answer in " + o.timeout().String())) })
+	defer limit.Stop()
+	ask := func(file string) (secret.Value, error) {
+		limit.Stop() // a person types
+		defer limit.Reset(o.timeout())
+		return o.Auth.Passphrase(file)
+	}
+	conn, err := via.DialContext(ctx, "tcp", o.address())
+	if err != nil {
+		return nil, o.unreachable(ctx, err)
+	}
+	// the handshake knows no context: ending the connection ends it
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	check := &keyCheck{pinned: o.Keys, name: o.address()}
+	auth, closeAuth := o.Auth.method(ctx, ask)
+	defer closeAuth()
+	config := &ssh.ClientConfig{User: o.user(), Auth: []ssh.AuthMethod{auth}, HostKeyCallback: check.verify, HostKeyAlgorithms: check.algorithms()}
+	sshConn, channels, requests, err := ssh.NewClientConn(conn, o.address(), config)
+	if err != nil {
+		conn.Close()
+		return nil, o.explain(ctx, check, err)
+	}
+	return ssh.NewClient(sshConn, channels, requests), nil
+}
+
+// explain tells a host that does not answer from one that we do not trust and
+// one that does not let us in.
+func (o Options) explain(ctx context.Context, check *keyCheck, err error) error {
+	var network net.Error
+	switch refusal := check.refusal(err); {
+	case refusal != nil:
+		return refusal
+	case ctx.Err() != nil, !check.passed, errors.Is(err, io.EOF), errors.As(err, &network):
+		return o.unreachable(ctx, err)
+	default:
+		return fault.WithHint(fmt.Errorf("%w: %s@%s: %w", machine.ErrDenied, o.user(), o.address(), err),
+			fmt.Sprintf("ssh-copy-id -p %d %s@%s puts your key there", max(o.Port, 22), o.user(), o.Address))
+	}
+}
+
+func (o Options) unreachable(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return fmt.Errorf("%w: %s@%s: %w", machine.ErrUnreachable, o.user(), o.address(), err)
+}

@@ -1,0 +1,70 @@
+// Package record is what the fleet remembers on its record remote, beside Git:
+// who claimed a stack, what hosts found out, what operators did. All of it is
+// append-only, one small JSON file an entry.
+//
+//	claims/<stack>/<epoch>-<uuid>.json
+//	facts/<stack>/<epoch>-<seq>-<host>.json
+//	journal/operators/<UTC time>-<uuid>.json
+package record
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+)
+
+// ErrNewerSchema is wrapped by errors that mean: a newer salvor wrote this.
+var ErrNewerSchema = errors.New("written by a newer salvor")
+
+// maxEntry bounds what is read of one entry; a real one has a few hundred bytes.
+const maxEntry = 1 << 20
+
+// A Record is the fleet's record on a remote.
+type Record struct{ store blob.Store }
+
+// New returns the record kept in a folder.
+func New(store blob.Store) *Record { return &Record{store: store} }
+
+// decode reads one entry strictly: known schema, known fields, nothing after.
+func decode(data []byte, into any) error {
+	var head struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return err
+	}
+	switch {
+	case head.Schema > fleet.Schema:
+		return fmt.Errorf("schema %d: %w", head.Schema, ErrNewerSchema)
+	case head.Schema < 1:
+		return errors.New("no schema")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
+}
+
+func (r *Record) read(ctx context.Context, path string) (data []byte, err error) {
+	body, err := r.store.Get(ctx, path, 0, maxEntry)
+	if err != nil {
+		return nil, err
+	}
+	data, err = io.ReadAll(body)
+	return data, errors.Join(err, body.Close())
+}
+
+func (r *Record) write(ctx context.Context, path string, entry any) error {
+	data, err := json.Marshal(entry)
+	if err != nil {
+		return err
+	}
+	data = append(data, '\n')
+	_, err = r.store.Put(ctx, path, bytes.NewReader(data), int64(len(data)))
+	return err
+}

@@ -1,0 +1,290 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/blob"
+	"salvor/internal/blob/blobtest"
+	"salvor/internal/fleet"
+)
+
+func away(string) (on, known bool) { return false, false }
+
+func put(t *testing.T, s blob.Store, path, content string) {
+	t.Helper()
+	if _, err := s.Put(t.Context(), path, strings.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func claimed(t *testing.T, r *Record, c Claim) Ruling {
+	t.Helper()
+	got, err := r.Claim(t.Context(), "notes", c, away)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestClaim(t *testing.T) {
+	store := &blobtest.Memory{}
+	r := New(store)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
+	if got := claimed(t, r, Claim{Epoch: 9, Host: "alpha", Commit: "c1", At: now}); got.Owner != "alpha" || got.Epoch != 9 {
+		t.Errorf("ruling %+v", got)
+	}
+	if got := claimed(t, r, Claim{Epoch: 10, Host: "beta", Commit: "c2", At: now}); got.Owner != "beta" || got.Epoch != 10 {
+		t.Errorf("ruling %+v", got)
+	}
+	claimed(t, r, Claim{Epoch: 10, Host: "beta", Commit: "c2", At: now}) // resumed
+	if got := claimed(t, r, Claim{Epoch: 9, Host: "alpha", Commit: "c1", At: now}); got.Owner != "beta" {
+		t.Errorf("an old claim won: %+v", got)
+	}
+	if got := claimed(t, r, Claim{Epoch: 10, Host: "gamma", Commit: "c3", At: now}); got.Owner != "beta" {
+		t.Errorf("a later claim of the same epoch won: %+v", got)
+	}
+	files, err := store.List(t.Context(), "")
+	if err != nil || len(files) != 3 {
+		t.Errorf("%d claims written, %v; want 3: %v", len(files), err, files)
+	}
+	claims, err := r.Claims(t.Context(), "notes")
+	if err != nil || len(claims) != 2 || claims[0].Host != "beta" || claims[0].At != now.UTC() {
+		t.Errorf("claims %+v, %v", claims, err)
+	}
+}
+
+func TestClaimResumedFromALaterCommit(t *testing.T) {
+	store := &blobtest.Memory{}
+	r := New(store)
+	for _, commit := range []string{"on-1", "on-2", "on-3"} {
+		got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "beta", Commit: commit}, branchOf)
+		if err != nil || got.Owner != "beta" || got.Commit != "on-1" {
+			t.Errorf("ruling %+v, %v", got, err)
+		}
+	}
+	if _, err := r.Claim(t.Context(), "blog", Claim{Epoch: 2, Host: "beta", Commit: "off-1"}, branchOf); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Claim(t.Context(), "blog", Claim{Epoch: 2, Host: "beta", Commit: "on-1"}, branchOf); err != nil || got.Commit != "on-1" {
+		t.Errorf("a claim from a commit that was never published was taken for this one: %+v, %v", got, err)
+	}
+	for stack, want := range map[string]int{"notes": 1, "blog": 2} {
+		if claims, err := r.Claims(t.Context(), stack); err != nil || len(claims) != want {
+			t.Errorf("%s has %d claims, %v; want %d", stack, len(claims), err, want)
+		}
+	}
+}
+
+func TestClaimRefusesNonsense(t *testing.T) {
+	r := New(&blobtest.Memory{})
+	for _, c := range []Claim{{Epoch: 0, Host: "alpha"}, {Epoch: -1, Host: "alpha"}, {Epoch: 1}} {
+		if _, err := r.Claim(t.Context(), "notes", c, away); err == nil {
+			t.Errorf("%+v was claimed", c)
+		}
+	}
+}
+
+func TestUnreadableClaimStillCounts(t *testing.T) {
+	const id = "01890000-0000-7000-8000-000000000000"
+	for name, content := range map[string]string{
+		"garbage": "\x00\xff", "empty": "", "newer schema": `{"schema":2,"host":"x"}`, "unknown field": `{"schema":1,"host":"x","pope":true}`,
+		"no host": `{"schema":1}`, "cut": `{"schema":1,"host":"al`, "trailing": `{"schema":1,"host":"x"} {}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &blobtest.Memory{}
+			r := New(store)
+			claimed(t, r, Claim{Epoch: 9, Host: "alpha"})
+			path := "claims/notes/10-" + id + ".json"
+			put(t, store, path, content)
+			put(t, store, "claims/notes/desktop.ini", "not a claim")
+			claims, err := r.Claims(t.Context(), "notes")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := Rule(claims, away)
+			if got.Epoch != 10 || got.Owner != "" || !strings.Contains(got.Reason, path) {
+				t.Errorf("ruling %+v, want epoch 10, no owner, the file's name", got)
+			}
+		})
+	}
+}
+
+// lagging is a store whose listings show new objects only after a while.
+type lagging struct {
+	blobtest.Memory
+	lag time.Duration
+	mu  sync.Mutex
+	put time.Time
+}
+
+func (s *lagging) List(ctx context.Context, dir string) ([]blob.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.Memory.List(ctx, dir)
+	if s.put.IsZero() {
+		s.put = time.Now()
+	}
+	if time.Since(s.put) < s.lag {
+		return nil, err
+	}
+	return all, err
+}
+
+func TestClaimWaitsUntilVisible(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lag  time.Duration
+		want error
+	}{{"soon", 10 * time.Second, nil}, {"just in time", 50 * time.Second, nil}, {"never", time.Hour, ErrNotVisible}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := New(&lagging{lag: c.lag})
+				began := time.Now()
+				got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "alpha"}, away)
+				if !errors.Is(err, c.want) || err == nil && got.Owner != "alpha" {
+					t.Errorf("ruling %+v, %v; want %v", got, err, c.want)
+				}
+				if took := time.Since(began); took > visibleWithin || took < min(c.lag, visibleWithin) {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestClaimFailsWithTheRemote(t *testing.T) {
+	broken := errors.New("remote unreachable")
+	for _, op := range []string{"list", "put", "get"} {
+		store := &blobtest.Memory{}
+		put(t, store, "claims/notes/1-01890000-0000-7000-8000-000000000000.json", `{"schema":1,"host":"beta"}`)
+		store.Fail = func(failing, _ string) error {
+			if failing == op {
+				return broken
+			}
+			return nil
+		}
+		if _, err := New(store).Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "alpha"}, away); !errors.Is(err, broken) {
+			t.Errorf("%s fails, Claim says %v", op, err)
+		}
+	}
+}
+
+func TestFacts(t *testing.T) {
+	r := New(&blobtest.Memory{})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	want := []Fact{
+		{Epoch: 2, Seq: 1, Host: "alpha", Commit: "c", At: at, Born: map[string]time.Time{"db": at}},
+		{Epoch: 10, Seq: 1, Host: "beta", At: at, Images: map[string]string{"web": "nginx@sha256:1"}},
+		{Epoch: 10, Seq: 2, Host: "beta", At: at, Images: map[string]string{"web": "nginx@sha256:2"}},
+	}
+	for _, f := range want {
+		seq, err := r.AppendFact(t.Context(), "notes", f)
+		if err != nil || seq != f.Seq {
+			t.Fatalf("AppendFact is %d, %v; want %d", seq, err, f.Seq)
+		}
+	}
+	got, err := r.Facts(t.Context(), "notes")
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Facts: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestUnreadableFactIsNamed(t *testing.T) {
+	for _, content := range []string{"garbage", `{"schema":2,"host":"alpha"}`, `{"schema":1,"host":"beta"}`} {
+		store := &blobtest.Memory{}
+		put(t, store, "facts/notes/3-1-alpha.json", content)
+		if _, err := New(store).Facts(t.Context(), "notes"); err == nil || !strings.Contains(err.Error(), "facts/notes/3-1-alpha.json") {
+			t.Errorf("%s: %v, want an error that names the file", content, err)
+		}
+	}
+}
+
+func TestFold(t *testing.T) {
+	first, later := time.Unix(100, 0).UTC(), time.Unix(200, 0).UTC()
+	placement := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "old"}, Volumes: map[string]fleet.VolumeState{"known": {Born: first}}}
+	lock := fleet.Lock{Schema: 1, Stacks: map[string]fleet.Placement{"notes": placement, "other": {Host: "beta", Epoch: 1}}}
+	facts := []Fact{
+		{Epoch: 1, Host: "alpha", Images: map[string]string{"web": "of an older epoch"}, Born: map[string]time.Time{"stale": first}},
+		{Epoch: 2, Host: "beta", Images: map[string]string{"web": "of another host"}},
+		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "new", "db": "pg"}, Born: map[string]time.Time{"db": first, "known": later}},
+		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "newest"}, Born: map[string]time.Time{"db": later}},
+		{Epoch: 3, Host: "alpha", Images: map[string]string{"web": "of a newer epoch"}},
+	}
+	want := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "newest", "db": "pg"},
+		Volumes: map[string]fleet.VolumeState{"known": {Born: first}, "db": {Born: first}}}
+	got := Fold(lock, "notes", facts)
+	if diff := cmp.Diff(want, got.Stacks["notes"]); diff != "" {
+		t.Errorf("Fold (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(got, Fold(got, "notes", facts)); diff != "" {
+		t.Errorf("folding twice changes it:\n%s", diff)
+	}
+	if lock.Stacks["notes"].Images["web"] != "old" || len(lock.Stacks["notes"].Volumes) != 1 {
+		t.Error("Fold changed its argument")
+	}
+	if diff := cmp.Diff(lock, Fold(lock, "unknown", facts)); diff != "" {
+		t.Errorf("a stack without a placement was changed:\n%s", diff)
+	}
+}
+
+func TestJournal(t *testing.T) {
+	store := &blobtest.Memory{}
+	r := New(store)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", -7200))
+	for i, command := range []string{"apply", "recover alpha --to gamma", "move notes --to beta"} {
+		if err := r.AppendEntry(t.Context(), Entry{At: at.Add(time.Duration(i) * time.Hour), Operator: "ann", Command: command}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := r.Entries(t.Context(), at.Add(time.Hour))
+	if err != nil || len(got) != 2 || got[0].Command != "recover alpha --to gamma" || got[0].At.Location() != time.UTC {
+		t.Errorf("entries %+v, %v", got, err)
+	}
+	put(t, store, "journal/operators/20270101T000000.000000000Z-x.json", "garbage")
+	if _, err := r.Entries(t.Context(), at); err == nil || !strings.Contains(err.Error(), "20270101T") {
+		t.Errorf("%v, want an error that names the entry", err)
+	}
+}
+
+func FuzzParseClaim(f *testing.F) {
+	f.Add([]byte(`{"schema":1,"host":"alpha","commit":"c","at":"2026-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"schema":2}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := parseClaim(data); err == nil && (c.Host == "" || c.Schema != fleet.Schema) {
+			t.Errorf("%q was read as %+v", data, c)
+		}
+	})
+}
+
+func FuzzParseFact(f *testing.F) {
+	f.Add([]byte(`{"schema":1,"host":"alpha","images":{"a":"b"},"born":{"v":"2026-01-02T03:04:05Z"}}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if c, err := parseFact(data); err == nil && (c.Host == "" || c.Schema != fleet.Schema) {
+			t.Errorf("%q was read as %+v", data, c)
+		}
+	})
+}
+
+func FuzzParseNames(f *testing.F) {
+	f.Add("1-01890000-0000-7000-8000-000000000000.json")
+	f.Add("12-3-alpha-2.json")
+	f.Add("01--.json")
+	f.Fuzz(func(t *testing.T, name string) {
+		if epoch, id, ok := parseClaimName(name); ok && claimName(epoch, id) != name {
+			t.Errorf("%q is read as %d, %q", name, epoch, id)
+		}
+		if fact, ok := parseFactName(name); ok && factName(fact) != name {
+			t.Errorf("%q is read as %+v", name, fact)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+// Package recovery brings the stacks of a lost host back on another one. It is
+// a placement change without a release: the order of its steps, which is the
+// product, stands in Recover.
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
+	"salvor/internal/machine"
+)
+
+// Options say which host is lost and where its stacks go.
+type Options struct {
+	Lost string // declared host that is gone
+	To   string // declared host that takes over, also when it has just been added
+	// Files belong into the placement's commit: the new host in fleet.yaml and
+	// hosts/, the stacks' host: edited.
+	Files map[string][]byte
+	// AcceptLoss takes the newest snapshots although the lost host answers.
+	AcceptLoss bool
+}
+
+// aliveWithin is how long the lost host gets to answer.
+const aliveWithin = 5 * time.Second
+
+// ErrAlive means that the host to recover answers.
+var ErrAlive = errors.New("the host answers")
+
+// A Plan is what a recovery will do, to be shown before it is confirmed.
+type Plan struct {
+	Next  fleet.Lock
+	Moves []deploy.Move
+}
+
+// Prepare returns the placements after the recovery: every stack of the lost
+// host on the other one, counted on. A recovery that was cut short has moved
+// them already; then there is nothing to move, and Recover finishes it.
+func Prepare(lock fleet.Lock, o Options) Plan {
+	p := Plan{Next: fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(lock.Stacks)}}
+	for _, name := range lock.On(o.Lost) {
+		was := lock.Stacks[name]
+		now := was
+		now.Host, now.Epoch = o.To, was.Epoch+1
+		p.Next.Stacks[name] = now
+		p.Moves = append(p.Moves, deploy.Move{Stack: name, From: o.Lost, To: o.To, Epoch: now.Epoch})
+	}
+	return p
+}
+
+// Recover carries p out: make sure that the lost host is gone, commit the
+// placements with their seals, claim, and have the new host prepare itself,
+// restore and start. The new host has its salvord and is enrolled (Enrol). It
+// may be run again at any point.
+func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.Receipt, error) {
+	if err := gone(ctx, s, o); err != nil {
+		return deploy.Receipt{}, err
+	}
+	r, err := s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: true, NoPrints: true})
+	r.Pending = append(r.Pending, fmt.Sprintf("%s fences itself when it comes back; once it is gone for good, take it out of fleet.yaml", o.Lost))
+	return r, err
+}
+
+// Enrol installs salvord on a machine and asks for its identity and Git key.
+func Enrol(ctx context.Context, link *hostlink.Link, fleetName string) (agentapi.Enrolment, error) {
+	var e agentapi.Enrolment
+	req := agentapi.Enrol{Fleet: fleetName, Host: link.Host}
+	err := link.Call(ctx, agentapi.VerbEnrol, req, &e)
+	if errors.Is(err, hostlink.ErrNoSalvord) {
+		if err = link.Install(ctx); err == nil {
+			err = link.Call(ctx, agentapi.VerbEnrol, req, &e)
+		}
+	}
+	return e, err
+}
+
+// gone returns ErrAlive when the lost host answers and nobody accepted the loss
+// of what it wrote since its newest snapshots.
+func gone(ctx context.Context, s *deploy.Session, o Options) error {
+	host, declared := s.Fleet.Host(o.Lost)
+	if !declared || o.AcceptLoss {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	_, err := s.Hosts.Dial(ctx, host)
+	if errors.Is(err, machine.ErrUnreachable) {
+		return nil // which is what the operator says
+	}
+	return fault.WithHint(fmt.Errorf("%s: %w", o.Lost, ErrAlive),
+		fmt.Sprintf("salvor move STACK --to %s takes the data along; --accept-loss recovers from the newest snapshots all the same", o.To))
+}

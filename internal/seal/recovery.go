@@ -1,0 +1,145 @@
+package seal
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+)
+
+// A Recovery is what sealed/recovery/<stack>.age holds: how to reach every
+// snapshot repository the stack has or had. It is a text that a person reads
+// with `age -d` alone:
+//
+//	# Snapshot repositories of the stack notes. …
+//	schema: 1
+//	stack: notes
+//
+//	repository: 3f2a91c0
+//	target: offsite
+//	location: drive:salvor/snapshots/notes/3f2a91c0
+//	password: …
+type Recovery struct {
+	Stack        string
+	Repositories []Repository // in the order they were added
+}
+
+// A Repository is one restic repository.
+type Repository struct {
+	ID       string // as in salvor.lock
+	Target   string // snapshot target it belongs to
+	Location string // remote:path
+	Password secret.Value
+}
+
+const recoverySchema = "1"
+
+// RecoveryPath returns where a stack's recovery file is in the repository.
+func RecoveryPath(stack string) string { return path.Join("sealed", "recovery", stack+".age") }
+
+// NewPassword returns 256 random bits as base64url text.
+func NewPassword() secret.Value {
+	b := make([]byte, 32)
+	rand.Read(b) // never fails: it ends the program instead
+	return secret.NewString(base64.RawURLEncoding.EncodeToString(b))
+}
+
+// Find returns the repository of that id.
+func (r Recovery) Find(id string) (Repository, bool) {
+	i := slices.IndexFunc(r.Repositories, func(x Repository) bool { return x.ID == id })
+	if i < 0 {
+		return Repository{}, false
+	}
+	return r.Repositories[i], true
+}
+
+// Add returns the recovery with one more repository. An id that is there
+// already is an error: a password is never replaced, since the repository could
+// then not be opened.
+func (r Recovery) Add(repo Repository) (Recovery, error) {
+	if _, ok := r.Find(repo.ID); ok {
+		return r, fmt.Errorf("%s: repository %s is there already", RecoveryPath(r.Stack), repo.ID)
+	}
+	r.Repositories = append(slices.Clone(r.Repositories), repo)
+	return r, r.check()
+}
+
+// Seal returns the recovery encrypted to the fleet's recipients.
+func (r Recovery) Seal(recipients []string) ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	sealed, err := encrypt(r.text(), recoveryInputs(r.Stack, recipients))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", RecoveryPath(r.Stack), err)
+	}
+	return sealed, nil
+}
+
+// OpenRecovery opens a stack's recovery file with an operator's or the recovery
+// identity. A wrong identity wraps secret.ErrLocked, the file of another stack
+// ErrMismatch.
+func OpenRecovery(sealed []byte, ring agekey.Keyring, stack string) (Recovery, error) {
+	plain, err := agekey.Decrypt(RecoveryPath(stack), sealed, ring)
+	if err != nil {
+		return Recovery{}, err
+	}
+	r, err := ParseRecovery(RecoveryPath(stack), plain)
+	if err == nil && r.Stack != stack {
+		err = fmt.Errorf("%s: it is for stack %q: %w", RecoveryPath(stack), r.Stack, ErrMismatch)
+	}
+	return r, err
+}
+
+// RecoveryCurrent reports, without a key, whether a recovery file is encrypted
+// to exactly these recipients.
+func RecoveryCurrent(sealed []byte, stack string, recipients []string) bool {
+	return Current(sealed, recoveryInputs(stack, recipients))
+}
+
+func recoveryInputs(stack string, recipients []string) Inputs {
+	return Inputs{Placement: Placement{Host: "recovery", Stack: stack}, Recipients: recipients}
+}
+
+func (r Recovery) text() secret.Value {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Snapshot repositories of the stack %s. Read one without Salvor, with its remote set up in rclone:\n", r.Stack)
+	fmt.Fprintf(&b, "#   restic -r rclone:LOCATION snapshots        (it asks for the password)\n")
+	fmt.Fprintf(&b, "schema: %s\nstack: %s\n", recoverySchema, r.Stack)
+	for _, repo := range r.Repositories {
+		fmt.Fprintf(&b, "\nrepository: %s\ntarget: %s\nlocation: %s\npassword: %s\n", repo.ID, repo.Target, repo.Location, repo.Password.Reveal())
+	}
+	return secret.New(b.Bytes())
+}
+
+func (r Recovery) check() error {
+	if err := checkField("stack", r.Stack); err != nil {
+		return err
+	}
+	for _, repo := range r.Repositories {
+		err := errors.Join(
+			checkField("repository", repo.ID),
+			checkField("target", repo.Target),
+			checkField("location", repo.Location),
+			checkField("password", string(repo.Password.Reveal())))
+		if err != nil {
+			return fmt.Errorf("%s: %w", RecoveryPath(r.Stack), err)
+		}
+	}
+	return nil
+}
+
+// checkField keeps every value on its one line, as it is.
+func checkField(key, value string) error {
+	if value == "" || value != strings.TrimSpace(value) || strings.ContainsAny(value, "\r\n") {
+		return fmt.Errorf("%s is empty or more than one line", key)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package secretstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/secret"
+	"salvor/internal/secret/sops"
+)
+
+// Changes are new file contents by path in the repository, all encrypted.
+type Changes map[string][]byte
+
+// Set returns the change that gives a secret a value, new or not. No key is
+// needed: the store's recipients suffice.
+func (s *Store) Set(name string, value secret.Value) (Changes, error) {
+	path, err := Path(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.parse(path)
+	var data []byte
+	switch {
+	case err == nil:
+		data, err = f.Replace(value, s.opts.Recipients)
+	case errors.Is(err, secret.ErrNotFound):
+		data, err = sops.Encrypt(path, value, s.opts.Recipients)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Changes{path: data}, nil
+}
+
+// SetEnv returns the change that gives one of a stack's secret variables a
+// value. A file that is there is opened with the operator's key.
+func (s *Store) SetEnv(stack, name string, value secret.Value) (Changes, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.parse(path)
+	var data []byte
+	switch {
+	case err == nil && !f.Fits(s.opts.Recipients):
+		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", path)
+	case err == nil:
+		data, err = f.SetEnv(s.opts.Keys, name, value)
+	case errors.Is(err, secret.ErrNotFound):
+		data, err = sops.NewEnv(path, name, value, s.opts.Recipients)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Changes{path: data}, nil
+}
+
+// Reencrypt returns every file whose recipients differ from the store's,
+// encrypted to those under a new data key. Where all fit it returns nothing and
+// asks for no key.
+func (s *Store) Reencrypt() (Changes, error) {
+	paths, err := s.paths()
+	if err != nil {
+		return nil, err
+	}
+	changes := Changes{}
+	for _, path := range paths {
+		f, err := s.parse(path)
+		if err != nil {
+			return nil, err
+		}
+		if f.Fits(s.opts.Recipients) {
+			continue
+		}
+		if changes[path], err = f.Rekey(s.opts.Keys, s.opts.Recipients); err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
+}
+
+// Paths returns the changed files, sorted.
+func (c Changes) Paths() []string {
+	paths := make([]string, 0, len(c))
+	for p := range c {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// WriteTo writes the changes into a work tree, each file atomically.
+func (c Changes) WriteTo(root string) error {
+	for _, p := range c.Paths() {
+		target := filepath.Join(root, filepath.FromSlash(p))
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		if err := atomicfile.Write(target, bytes.NewReader(c[p]), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package secretstore
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"salvor/internal/fleet"
+	"salvor/internal/secret/sops"
+)
+
+// Info is what can be said of one secret without any key.
+type Info struct {
+	Name       string    // of the secret; STACK/VARIABLE for a stack's variable
+	File       string    // in the repository
+	Stack      string    // whose variable it is, "" for a secret of the fleet
+	Recipients []string  // age recipients, sorted
+	OtherKeys  []string  // PGP, KMS …
+	Encrypted  time.Time // when the file was last encrypted, by its own account
+	Fits       bool      // encrypted to exactly the store's recipients
+}
+
+// List returns every secret in the repository, by file and the order in it,
+// without decrypting any. A file below secrets/ that is not encrypted is an
+// error wrapping sops.ErrPlain; the error joins those of all such files and the
+// others are returned beside it.
+func (s *Store) List() ([]Info, error) {
+	paths, err := s.paths()
+	if err != nil {
+		return nil, err
+	}
+	var infos []Info
+	var errs []error
+	for _, p := range paths {
+		f, err := s.parse(p)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		more, err := s.infos(p, f)
+		infos, errs = append(infos, more...), append(errs, err)
+	}
+	return infos, errors.Join(errs...)
+}
+
+func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
+	info := Info{
+		Name:       strings.TrimPrefix(file, Dir+"/"),
+		File:       file,
+		Recipients: f.Recipients(),
+		OtherKeys:  f.OtherKeys(),
+		Encrypted:  f.Modified(),
+		Fits:       f.Fits(s.opts.Recipients),
+	}
+	stack, isEnv := stackOf(file)
+	if !isEnv {
+		return []Info{info}, nil
+	}
+	names, err := f.EnvNames()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, 0, len(names))
+	for _, name := range names {
+		info.Name, info.Stack = stack+"/"+name, stack
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// stackOf returns the stack whose variables a file holds.
+func stackOf(file string) (string, bool) {
+	stack, isEnv := strings.CutSuffix(path.Base(file), ".env")
+	return stack, isEnv && path.Dir(file) == Dir && fleet.ValidName(stack) == nil
+}
+
+// paths returns the files below secrets/, sorted. Files whose names start with
+// a dot (.gitkeep) are none of ours.
+func (s *Store) paths() ([]string, error) {
+	var paths []string
+	err := fs.WalkDir(s.opts.Files, Dir, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case p == Dir && errors.Is(err, fs.ErrNotExist):
+			return fs.SkipAll
+		case err != nil:
+			return err
+		case strings.HasPrefix(d.Name(), ".") && d.IsDir():
+			return fs.SkipDir
+		case d.IsDir() || strings.HasPrefix(d.Name(), "."):
+			return nil
+		}
+		paths = append(paths, p)
+		return nil
+	})
+	return paths, err
+}

@@ -1,0 +1,122 @@
+// Package secretstore finds secrets in the control repository, opens them and
+// makes their new content. It reads from a commit or a work tree and writes
+// nothing itself: changes are file contents for the caller to commit. The
+// layout is docs/adr/0002-secret-layout.md.
+package secretstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/sops"
+)
+
+// Options say where secrets are and who can read them.
+type Options struct {
+	Files      fs.FS          // the repository at one commit, or its work tree
+	Keys       agekey.Keyring // the operator's; asked for only when something is decrypted
+	Recipients []string       // fleet.Recipients.All: whom new content is encrypted to
+}
+
+// A Store is the secrets of a control repository. It implements
+// secret.Resolver and is safe for concurrent use.
+type Store struct{ opts Options }
+
+// New returns the store. It reads nothing yet.
+func New(opts Options) *Store { return &Store{opts: opts} }
+
+// Resolve opens the secret of that name: what `secret:NAME` and Compose's
+// `external: true` mean. An unknown name wraps secret.ErrNotFound.
+func (s *Store) Resolve(_ context.Context, name string) (secret.Value, error) {
+	path, err := Path(name)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	value, err := s.plain(path)
+	if errors.Is(err, secret.ErrNotFound) {
+		err = fault.WithHint(err, "salvor secret set "+name)
+	}
+	return value, err
+}
+
+// File opens an encrypted file below secrets/ by its path in the repository:
+// what Compose's `file:` means. The content is returned in its own format.
+func (s *Store) File(_ context.Context, path string) (secret.Value, error) {
+	path, err := filePath(path)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return s.plain(path)
+}
+
+// Env opens a stack's secret variables: what Compose's `environment: NAME` and
+// `${NAME}` mean. A stack without the file has none.
+func (s *Store) Env(_ context.Context, stack string) (map[string]secret.Value, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.parse(path)
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.Env(s.opts.Keys)
+}
+
+// EnvNames returns the names of a stack's secret variables without any key.
+func (s *Store) EnvNames(stack string) ([]string, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.parse(path)
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.EnvNames()
+}
+
+// Ciphertext returns a file below secrets/ as it stands in the repository: an
+// input of a seal, comparable without any key.
+func (s *Store) Ciphertext(path string) ([]byte, error) {
+	path, err := filePath(path)
+	if err != nil {
+		return nil, err
+	}
+	return s.read(path)
+}
+
+func (s *Store) plain(path string) (secret.Value, error) {
+	f, err := s.parse(path)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return f.Plain(s.opts.Keys)
+}
+
+func (s *Store) parse(path string) (*sops.File, error) {
+	data, err := s.read(path)
+	if err != nil {
+		return nil, err
+	}
+	return sops.Parse(path, data)
+}
+
+func (s *Store) read(path string) ([]byte, error) {
+	data, err := fs.ReadFile(s.opts.Files, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, secret.ErrNotFound)
+	}
+	return data, err
+}

@@ -1,0 +1,360 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/repository"
+	"salvor/internal/snapshot/restic"
+	"salvor/internal/snapshot/restserver"
+)
+
+// RestoreJob says what to bring back.
+type RestoreJob struct {
+	Fleet, Stack string
+	Epoch        int
+	Repository   Repository
+	Snapshot     string   // full id or the beginning of one, "" for the newest usable
+	Volumes      []Volume // those to restore
+	Database     Database // for volumes that hold a dump; may be nil where none does
+}
+
+// Fetched is a snapshot's data on this host, verified, beside where it will
+// live.
+type Fetched struct {
+	Info    Info
+	Meta    Meta
+	Compose []byte // the resolved Compose file of then
+	job     RestoreJob
+	Reused  bool // it lay here already, from a run that was cut short
+}
+
+// fetchState is State/staging/<stack>/fetch.json: how far a restore has come.
+// A volume is "placing" from just before the first rename until its marker is
+// ready, so that a run cut short there is told from one that never began.
+type fetchState struct {
+	Schema   int              `json:"schema"`
+	Snapshot string           `json:"snapshot"`
+	Volumes  map[string]stage `json:"volumes"`
+}
+
+type stage string
+
+const (
+	fetching stage = "fetching"
+	fetched  stage = "fetched"
+	loaded   stage = "loaded" // a dump has become a database's files
+	placing  stage = "placing"
+	placed   stage = "placed"
+)
+
+func (e Engine) fetchPath(stack string) string {
+	return filepath.Join(e.Dirs.State, "staging", stack, "fetch.json")
+}
+
+func (e Engine) loadFetch(stack string) (fetchState, error) {
+	s := fetchState{Schema: fleet.Schema, Volumes: map[string]stage{}}
+	content, err := os.ReadFile(e.fetchPath(stack))
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(content, &s); err != nil || s.Volumes == nil {
+		return fetchState{}, fmt.Errorf("%s is not to be read: %w", e.fetchPath(stack), err)
+	}
+	return s, nil
+}
+
+func (e Engine) saveFetch(stack string, s fetchState) error {
+	content, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(e.fetchPath(stack)), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(e.fetchPath(stack), bytes.NewReader(content), 0o600)
+}
+
+// staging is where a volume's data waits: on the file system of its path, so
+// that placing it is a rename. Docker takes every folder among its volumes for a
+// volume, so nothing is staged there before Docker has made the volume itself.
+func (e Engine) staging(stack string, v Volume) (string, error) {
+	dir, err := e.dir("staging", stack)
+	if err != nil {
+		return "", err
+	}
+	name := "volume-" + DirName(v.Name)
+	if deviceOf(dir) == deviceOf(v.Path) {
+		return filepath.Join(dir, name), nil
+	}
+	beside := filepath.Join(filepath.Dir(e.Dirs.Volumes), "salvor-staging", stack)
+	if strings.HasPrefix(v.Path, e.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
+		return filepath.Join(beside, name), os.MkdirAll(beside, 0o700)
+	}
+	return v.Path + ".salvor-new", nil
+}
+
+// deviceOf returns the file system on which path lies or would be made.
+func deviceOf(path string) uint64 {
+	for ; ; path = filepath.Dir(path) {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil || path == "/" {
+			return st.Dev
+		}
+	}
+}
+
+// Fetch downloads a snapshot's volumes beside their places and verifies them
+// against the repository. It needs no Docker and touches nothing that runs, so
+// it may overlap other work. Cut short, it goes on where it can; a volume that
+// Place has placed already is not fetched again.
+func (e Engine) Fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
+	f, err := e.fetch(ctx, j)
+	if err != nil {
+		return nil, fmt.Errorf("restore %s: %w", j.Stack, err)
+	}
+	return f, nil
+}
+
+func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
+	for _, v := range j.Volumes {
+		if err := ValidVolume(v); err != nil {
+			return nil, err
+		}
+	}
+	repo, err := openRepository(ctx, j.Repository)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := list(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	info, err := choose(infos, j.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := repo.Snapshot(ctx, info.ID)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fetched{Info: info, job: j}
+	if f.Meta, err = readMeta(ctx, repo, snapshot, j.Stack); err != nil {
+		return nil, err
+	}
+	if f.Compose, err = readFile(ctx, repo, snapshot, inside(j.Stack, metaDir, "compose.yaml")); err != nil {
+		return nil, err
+	}
+	state, err := e.begin(f)
+	if err != nil {
+		return nil, err
+	}
+	var missing []Volume
+	for _, v := range j.Volumes {
+		if state.Volumes[v.Name] == fetching {
+			missing = append(missing, v)
+		}
+	}
+	if f.Reused = len(missing) == 0; f.Reused {
+		return f, nil
+	}
+	return f, e.download(ctx, f, repo, snapshot, missing, state)
+}
+
+// choose picks the snapshot asked for, or the newest usable one.
+func choose(infos []Info, id string) (Info, error) {
+	if id == "" {
+		newest, ok := Newest(infos)
+		if !ok {
+			return Info{}, ErrNoSnapshot
+		}
+		return newest, nil
+	}
+	var found []Info
+	for _, i := range infos {
+		if strings.HasPrefix(i.ID, id) {
+			found = append(found, i)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Info{}, fmt.Errorf("snapshot %s: %w", id, ErrNoSnapshot)
+	case 1:
+		return found[0], nil
+	}
+	return Info{}, fmt.Errorf("%d snapshots begin with %s", len(found), id)
+}
+
+// begin compares what an earlier run has left with what is wanted now. Staged
+// data of another snapshot is thrown away; what was placed stays.
+func (e Engine) begin(f *Fetched) (fetchState, error) {
+	j := f.job
+	state, err := e.loadFetch(j.Stack)
+	if err != nil {
+		return state, err
+	}
+	if state.Snapshot != f.Info.ID {
+		state = fetchState{Schema: fleet.Schema, Snapshot: f.Info.ID, Volumes: map[string]stage{}}
+	}
+	for _, v := range j.Volumes {
+		if _, ok := f.Meta.Volume(v.Name); !ok {
+			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, short(f.Info.ID), ErrNoSnapshot)
+		}
+		if state.Volumes[v.Name] == "" {
+			state.Volumes[v.Name] = fetching
+			staging, err := e.staging(j.Stack, v)
+			if err != nil {
+				return state, err
+			}
+			if err := errors.Join(os.RemoveAll(staging), os.RemoveAll(staging+dumpSuffix)); err != nil {
+				return state, err
+			}
+		}
+	}
+	return state, e.saveFetch(j.Stack, state)
+}
+
+// download has restic write the missing volumes, all in one run, and compares
+// each with the repository.
+func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
+	j := f.job
+	ctx, s, err := e.open(ctx, j.Repository, restserver.ReadOnly, j.Epoch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	targets, err := e.targets(ctx, f, repo, snap, missing, s.program.Version)
+	if err != nil {
+		return err
+	}
+	var binds []nsexec.Bind
+	var include []string
+	for _, t := range targets {
+		include = append(include, t.inside)
+		binds = append(binds, nsexec.Bind{Source: t.path, Target: restoreRoot + t.inside, Writable: true})
+	}
+	end := e.scope(j.Stack).Step("download", short(f.Info.ID))
+	err = s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: f.Info.ID, Target: restoreRoot, Include: include, Binds: binds})
+	end(because(ctx, err), "")
+	if err != nil {
+		return err
+	}
+	end = e.scope(j.Stack).Step("verify", "")
+	group, within := errgroup.WithContext(ctx)
+	for _, t := range targets {
+		group.Go(func() error { return t.verify(within, repo, s.program.Version) })
+	}
+	if err = group.Wait(); err == nil {
+		err = durable(targets)
+	}
+	end(err, "")
+	if err != nil {
+		return err
+	}
+	for _, v := range missing {
+		state.Volumes[v.Name] = fetched
+	}
+	return e.saveFetch(j.Stack, state)
+}
+
+// restoreRoot is where restic restores to: the volumes' own staging folders
+// appear below it, so that nothing is copied afterwards.
+const restoreRoot = nsexec.Root + "/restore"
+
+// A target is one volume on its way: the node in the snapshot and the folder or
+// file that it is restored to.
+type target struct {
+	volume VolumeMeta
+	node   repository.Node
+	inside string // path in the snapshot
+	path   string // on this host
+}
+
+func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, volumes []Volume, version restic.Version) ([]target, error) {
+	var targets []target
+	need := map[uint64]int64{}
+	for _, v := range volumes {
+		m, _ := f.Meta.Volume(v.Name)
+		t := target{volume: m, inside: inside(f.job.Stack, DirName(v.Name))}
+		var err error
+		if t.node, err = repo.Lookup(ctx, snap, t.inside); err != nil {
+			return nil, err
+		}
+		if t.path, err = e.staging(f.job.Stack, v); err != nil {
+			return nil, err
+		}
+		if m.Form == PostgresDump {
+			t.path += dumpSuffix
+		}
+		if err := makeStaging(t.path, t.node.Type == "dir"); err != nil {
+			return nil, err
+		}
+		need[deviceOf(t.path)] += t.room(version)
+		if err := hasRoom(t.path, need[deviceOf(t.path)]); err != nil {
+			return nil, fmt.Errorf("volume %s: %w", v.Name, err)
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
+}
+
+func makeStaging(path string, dir bool) error {
+	if dir {
+		return os.MkdirAll(path, 0o700)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// room is the space that a volume takes while it is restored: dump and database
+// at the same time; holes are written out before they are dug again by a restic
+// that knows no --sparse.
+func (t target) room(v restic.Version) int64 {
+	switch {
+	case t.volume.Form == PostgresDump:
+		return 2 * t.volume.Stats.Disk
+	case !v.AtLeast(0, 15):
+		return max(t.volume.Stats.Disk, t.volume.Stats.Bytes)
+	}
+	return t.volume.Stats.Disk
+}
+
+// dumpSuffix is the staging folder of a dump, beside the one for the files that
+// a database makes of it.
+const dumpSuffix = ".dump"
+
+// ErrNoRoom is wrapped by errors that mean: the disk is too small.
+var ErrNoRoom = errors.New("not enough disk space")
+
+func hasRoom(path string, need int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return err
+	}
+	free := int64(st.Bavail) * st.Bsize
+	if need > free {
+		return fmt.Errorf("%w at %s: %d MiB are needed, %d MiB are free", ErrNoRoom, path, (need>>20)+1, free>>20)
+	}
+	return nil
+}

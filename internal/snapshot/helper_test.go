@@ -1,0 +1,221 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"salvor/internal/blob"
+	"salvor/internal/blob/blobtest"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/secret"
+	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/restic"
+)
+
+// TestMain makes this binary its own helper: the verbs that salvord has.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		if verb, ok := verbs()[os.Args[1]]; ok {
+			if err := verb(context.Background(), os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func verbs() map[string]func(context.Context, []string) error {
+	return map[string]func(context.Context, []string) error{
+		"ns-exec": func(context.Context, []string) error { return nsexec.Main(os.Stdin) },
+		"guardian": func(ctx context.Context, args []string) error {
+			q := &freezer{dir: args[0]}
+			return Guard(ctx, Dirs{Run: args[0]}, args[1], q, os.Stdin, os.Stdout)
+		},
+		"pause-and-hang": pauseAndHang,
+	}
+}
+
+// freezer is a Quiescer whose stack is a file "frozen" in a folder.
+type freezer struct {
+	dir   string
+	mu    sync.Mutex // guards the counts
+	count map[string]int
+	onRun func() // called while the stack is paused
+}
+
+func (f *freezer) tally(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count == nil {
+		f.count = map[string]int{}
+	}
+	f.count[what]++
+}
+
+func (f *freezer) Pause(context.Context) error {
+	f.tally("pause")
+	if f.onRun != nil {
+		f.onRun()
+	}
+	return os.WriteFile(filepath.Join(f.dir, "frozen"), nil, 0o600)
+}
+
+func (f *freezer) Unpause(context.Context) error {
+	f.tally("unpause")
+	err := os.Remove(filepath.Join(f.dir, "frozen"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// lab is one host and one stack with a repository in memory.
+type lab struct {
+	Engine
+	store *blobtest.Memory
+	repo  Repository
+	fz    *freezer
+	data  string // the volume's folder
+}
+
+// newLab skips where restic or root is missing, unless the lab is required.
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	program := os.Getenv("SALVOR_RESTIC") // another version than the machine's
+	if program == "" {
+		program, _ = exec.LookPath("restic")
+	}
+	switch required := os.Getenv("SALVOR_LAB") == "require"; {
+	case program == "" && required || os.Getuid() != 0 && required:
+		t.Fatal("restic and root are required")
+	case program == "":
+		t.Skip("restic is not installed")
+	case os.Getuid() != 0:
+		t.Skip("mount namespaces need root")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	l := &lab{store: &blobtest.Memory{}, fz: &freezer{dir: filepath.Join(dir, "run")}, data: filepath.Join(dir, "docker", "notes_data", "_data")}
+	l.Engine = Engine{
+		Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Guardian: []string{self, "guardian", filepath.Join(dir, "run")}, Restic: program,
+		Dirs: Dirs{Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Volumes: filepath.Join(dir, "docker")}, Progress: progress.Discard(),
+	}
+	l.repo = Repository{ID: "0123", Store: l.store, Password: secret.NewString(strings.Repeat("k", 43))}
+	for _, d := range []string{l.fz.dir, l.data} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.prepare(t)
+	return l
+}
+
+// emptyRepository is made once by Create; every lab begins with a copy.
+var emptyRepository struct {
+	sync.Mutex
+	store *blobtest.Memory
+}
+
+func (l *lab) prepare(t testing.TB) {
+	t.Helper()
+	emptyRepository.Lock()
+	defer emptyRepository.Unlock()
+	if emptyRepository.store == nil {
+		made := l.repo
+		made.Store = &blobtest.Memory{}
+		if err := l.Create(t.Context(), made); err != nil {
+			t.Fatal(err)
+		}
+		emptyRepository.store = made.Store.(*blobtest.Memory)
+	}
+	copyStore(t, emptyRepository.store, l.store)
+}
+
+func copyStore(t testing.TB, from, to blob.Store) {
+	t.Helper()
+	objects, err := from.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		content, err := from.Get(t.Context(), o.Path, 0, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.Put(t.Context(), o.Path, content, o.Size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (l *lab) job() Job {
+	return Job{
+		Fleet: "home", Stack: "notes", Host: "alpha", Epoch: 1, Commit: "c0ffee", Repository: l.repo, Quiescer: l.fz,
+		Volumes: []Volume{{Name: "data", Path: l.data, Method: fleet.Pause}}, Compose: []byte("services: {}\n"),
+		Images: map[string]string{"web": "nginx@sha256:1"},
+	}
+}
+
+func (l *lab) take(t *testing.T, change func(*Job)) Result {
+	t.Helper()
+	j := l.job()
+	if change != nil {
+		change(&j)
+	}
+	r, err := l.Take(t.Context(), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pauseAndHang(ctx context.Context, args []string) error {
+	dir := args[0]
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	e := Engine{Host: local.Machine{}, Guardian: []string{self, "guardian", dir}, Dirs: Dirs{Run: dir}}
+	if _, err := e.guard(ctx, "notes", time.Hour); err != nil {
+		return err
+	}
+	if err := (&freezer{dir: dir}).Pause(ctx); err != nil {
+		return err
+	}
+	fmt.Println("paused")
+	select {} // until it is killed
+}
+
+func (l *lab) version(t *testing.T) restic.Version {
+	t.Helper()
+	v, err := restic.Detect(t.Context(), l.Host, l.Restic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func sum(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }

@@ -1,0 +1,248 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/repository"
+)
+
+// Meta is .salvor/snapshot.json inside every snapshot: what is needed to run
+// the stack as it ran then. The resolved compose.yaml lies beside it.
+type Meta struct {
+	Schema  int               `json:"schema"`
+	Fleet   string            `json:"fleet"`
+	Stack   string            `json:"stack"`
+	Host    string            `json:"host"` // it was taken on
+	Epoch   int               `json:"epoch"`
+	Seq     int               `json:"seq"`
+	Commit  string            `json:"commit"`
+	Began   time.Time         `json:"began"`
+	Images  map[string]string `json:"images,omitempty"` // service to reference with digest
+	Volumes []VolumeMeta      `json:"volumes"`          // sorted by name
+}
+
+// VolumeMeta is one volume as it was when the snapshot began.
+type VolumeMeta struct {
+	Name   string       `json:"name"`
+	Method fleet.Method `json:"method"`
+	Form   Form         `json:"form"`
+	Stats  Stats        `json:"stats"`            // of the data on the host, whatever the form
+	Sparse []string     `json:"sparse,omitempty"` // files with holes
+}
+
+// Form says what a volume's folder in a snapshot holds.
+type Form string
+
+// The forms.
+const (
+	Files        Form = "files"         // the volume's own files
+	PostgresDump Form = "postgres-dump" // see PostgresManifest
+)
+
+// Volume returns what is said of one volume.
+func (m Meta) Volume(name string) (VolumeMeta, bool) {
+	for _, v := range m.Volumes {
+		if v.Name == name {
+			return v, true
+		}
+	}
+	return VolumeMeta{}, false
+}
+
+// Info is a snapshot in a listing, from its tags.
+type Info struct {
+	ID       string
+	Epoch    int
+	Seq      int
+	Commit   string
+	Time     time.Time // by the clock of the host that took it
+	Volumes  []string  // sorted
+	Diverged bool      // taken by a host that had lost its claim
+}
+
+const divergedTag = "diverged"
+
+// tags writes an Info as restic tags. Volumes are separated by "+", since restic
+// splits --tag at commas, and escaped, so that no name contains either.
+func (i Info) tags() []string {
+	names := make([]string, len(i.Volumes))
+	for n, v := range i.Volumes {
+		names[n] = strings.ReplaceAll(DirName(v), "+", "%2B")
+	}
+	tags := []string{
+		"volumes=" + strings.Join(names, "+"), "epoch=" + strconv.Itoa(i.Epoch),
+		"seq=" + strconv.Itoa(i.Seq), "commit=" + i.Commit,
+	}
+	if i.Diverged {
+		tags = append(tags, divergedTag)
+	}
+	return tags
+}
+
+// ParseTags reads what Take has written; ok is false for a snapshot that is not
+// Salvor's.
+func ParseTags(tags []string) (i Info, ok bool) {
+	found := map[string]bool{}
+	for _, tag := range tags {
+		key, value, _ := strings.Cut(tag, "=")
+		var err error
+		switch key {
+		case "volumes":
+			i.Volumes, err = parseVolumes(value)
+		case "epoch":
+			i.Epoch, err = parseCount(value)
+		case "seq":
+			i.Seq, err = parseCount(value)
+		case "commit":
+			i.Commit = value
+		case divergedTag:
+			i.Diverged = true
+		}
+		if err != nil {
+			return Info{}, false
+		}
+		found[key] = true
+	}
+	return i, found["volumes"] && found["epoch"] && found["seq"]
+}
+
+func parseCount(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err == nil && n < 0 {
+		err = strconv.ErrRange
+	}
+	return n, err
+}
+
+func parseVolumes(s string) ([]string, error) {
+	var names []string
+	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return r == '+' }) {
+		name, err := url.PathUnescape(part)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Compare orders snapshots by epoch, then sequence, then, for two that a fault
+// gave the same numbers, id.
+func Compare(a, b Info) int {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
+}
+
+// Newest returns the newest snapshot that restore may pick.
+func Newest(infos []Info) (Info, bool) {
+	var newest Info
+	found := false
+	for _, i := range infos {
+		if !i.Diverged && (!found || Compare(i, newest) > 0) {
+			newest, found = i, true
+		}
+	}
+	return newest, found
+}
+
+// List returns a repository's snapshots, oldest first. A repository that is not
+// there is ErrNoRepository, a password that does not fit secret.ErrLocked.
+func List(ctx context.Context, r Repository) ([]Info, error) {
+	repo, err := openRepository(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, repo)
+}
+
+// A Described snapshot says what it holds.
+type Described struct {
+	Info Info
+	Meta Meta
+}
+
+// Describe is List with what each snapshot says of itself, read from the remote.
+func Describe(ctx context.Context, r Repository, stack string) ([]Described, error) {
+	repo, err := openRepository(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	infos, err := list(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Described, len(infos))
+	for n, i := range infos {
+		s, err := repo.Snapshot(ctx, i.ID)
+		if err != nil {
+			return nil, err
+		}
+		meta, err := readMeta(ctx, repo, s, stack)
+		if err != nil {
+			return nil, err
+		}
+		all[n] = Described{Info: i, Meta: meta}
+	}
+	return all, nil
+}
+
+func openRepository(ctx context.Context, r Repository) (*repository.Repository, error) {
+	repo, err := repository.Open(ctx, r.Store, r.Password)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrNoRepository, err)
+	}
+	return repo, err
+}
+
+func list(ctx context.Context, repo *repository.Repository) ([]Info, error) {
+	snapshots, err := repo.Snapshots(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list snapshots: %w", err)
+	}
+	var infos []Info
+	for _, s := range snapshots {
+		if i, ok := ParseTags(s.Tags); ok {
+			i.ID, i.Time = s.ID, s.Time.UTC()
+			infos = append(infos, i)
+		}
+	}
+	slices.SortFunc(infos, Compare)
+	return infos, nil
+}
+
+// readMeta returns the metadata of a snapshot.
+func readMeta(ctx context.Context, repo *repository.Repository, s repository.Snapshot, stack string) (Meta, error) {
+	var m Meta
+	content, err := readFile(ctx, repo, s, inside(stack, metaDir, "snapshot.json"))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(content, &m); err != nil {
+		return m, fmt.Errorf("snapshot %s: read its metadata: %w", short(s.ID), err)
+	}
+	if m.Schema > fleet.Schema {
+		return m, fmt.Errorf("snapshot %s has schema %d, this salvord reads %d: use a newer one", short(s.ID), m.Schema, fleet.Schema)
+	}
+	return m, nil
+}
+
+func readFile(ctx context.Context, repo *repository.Repository, s repository.Snapshot, path string) ([]byte, error) {
+	node, err := repo.Lookup(ctx, s, path)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot %s: %w", short(s.ID), err)
+	}
+	return repo.File(ctx, node)
+}
+
+func short(id string) string { return id[:min(8, len(id))] }

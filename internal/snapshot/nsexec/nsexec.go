@@ -1,0 +1,194 @@
+// Package nsexec starts a program in a mount namespace of its own, in which
+// chosen folders of the host appear at fixed paths, and hands it secrets on
+// file descriptors. It is how the same volume has the same path in every
+// snapshot wherever it lies, and why restic's passwords are in no argument,
+// environment or file.
+//
+// The caller runs this same binary again (a hidden verb that calls Main) with a
+// Spec on standard input; Main becomes the program.
+package nsexec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"salvor/internal/machine"
+	"salvor/internal/secret"
+)
+
+// Root is where binds appear: an empty folder on the host, made when missing,
+// that gets a tmpfs in the namespace.
+const Root = "/salvor"
+
+// A Bind shows Source at Target, which lies below Root. Mounts below Source are
+// not carried along.
+type Bind struct {
+	Source   string `json:"source"`
+	Target   string `json:"target"`
+	Writable bool   `json:"writable,omitempty"`
+}
+
+// A Spec says what to start. In Argv, "{NAME}" standing alone is replaced by
+// the path of a file descriptor from which Secrets[NAME] can be read, more than
+// once.
+type Spec struct {
+	Argv     []string // Argv[0] is an absolute path
+	Env      []string
+	Binds    []Bind
+	Hostname string // for this program alone, "" for the host's
+	Secrets  map[string]secret.Value
+}
+
+// wire is a Spec on standard input; only here are the secrets in clear.
+type wire struct {
+	Argv     []string          `json:"argv"`
+	Env      []string          `json:"env,omitempty"`
+	Binds    []Bind            `json:"binds,omitempty"`
+	Hostname string            `json:"hostname,omitempty"`
+	Secrets  map[string][]byte `json:"secrets,omitempty"`
+}
+
+// Command returns the command that runs spec through helper, the argv that ends
+// in Main.
+func Command(helper []string, spec Spec) (machine.Cmd, error) {
+	secrets := make(map[string][]byte, len(spec.Secrets))
+	for name, v := range spec.Secrets {
+		secrets[name] = v.Reveal()
+	}
+	input, err := json.Marshal(wire{spec.Argv, spec.Env, spec.Binds, spec.Hostname, secrets})
+	if err != nil {
+		return machine.Cmd{}, err
+	}
+	return machine.Cmd{Argv: slices.Clone(helper), Stdin: bytes.NewReader(input)}, nil
+}
+
+// Main reads a Spec and becomes its program; it returns only errors. It needs
+// root.
+func Main(stdin io.Reader) error {
+	var w wire
+	if err := json.NewDecoder(stdin).Decode(&w); err != nil {
+		return fmt.Errorf("read what to start: %w", err)
+	}
+	if len(w.Argv) == 0 || !filepath.IsAbs(w.Argv[0]) {
+		return errors.New("no absolute program given")
+	}
+	runtime.LockOSThread() // namespaces belong to the thread that execs
+	if err := isolate(w); err != nil {
+		return err
+	}
+	argv, err := passSecrets(w)
+	if err != nil {
+		return err
+	}
+	if err := silenceStdin(); err != nil {
+		return err
+	}
+	env := append(os.Environ(), w.Env...)
+	return fmt.Errorf("start %s: %w", argv[0], unix.Exec(argv[0], argv, env))
+}
+
+func isolate(w wire) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
+		return fmt.Errorf("new namespace: %w", err)
+	}
+	if w.Hostname != "" {
+		if err := unix.Sethostname([]byte(w.Hostname)); err != nil {
+			return fmt.Errorf("set host name: %w", err)
+		}
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if len(w.Binds) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(Root, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("salvor", Root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size=1m"); err != nil {
+		return fmt.Errorf("mount %s: %w", Root, err)
+	}
+	for _, b := range w.Binds {
+		if err := bind(b); err != nil {
+			return fmt.Errorf("show %s at %s: %w", b.Source, b.Target, err)
+		}
+	}
+	return nil
+}
+
+func bind(b Bind) error {
+	if filepath.Clean(b.Target) != b.Target || !strings.HasPrefix(b.Target, Root+"/") {
+		return fmt.Errorf("target is not below %s", Root)
+	}
+	if err := makeTarget(b); err != nil {
+		return err
+	}
+	if err := unix.Mount(b.Source, b.Target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	if b.Writable {
+		return nil
+	}
+	return unix.Mount("", b.Target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
+}
+
+func makeTarget(b Bind) error {
+	info, err := os.Stat(b.Source)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return os.MkdirAll(b.Target, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(b.Target), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(b.Target, os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// passSecrets puts each secret into a memory file that the program inherits.
+func passSecrets(w wire) ([]string, error) {
+	argv := slices.Clone(w.Argv)
+	for name, value := range w.Secrets {
+		fd, err := unix.MemfdCreate("salvor-"+name, 0)
+		if err != nil {
+			return nil, fmt.Errorf("pass a secret: %w", err)
+		}
+		for rest := value; len(rest) > 0; {
+			n, err := unix.Write(fd, rest)
+			if err != nil {
+				return nil, fmt.Errorf("pass a secret: %w", err)
+			}
+			rest = rest[n:]
+		}
+		for i, arg := range argv {
+			if arg == "{"+name+"}" {
+				argv[i] = fmt.Sprintf("/proc/self/fd/%d", fd)
+			}
+		}
+	}
+	return argv, nil
+}
+
+// silenceStdin keeps the program from reading what is left of the Spec's pipe.
+func silenceStdin() error {
+	null, err := unix.Open("/dev/null", unix.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Dup3(null, 0, 0)
+}

@@ -1,0 +1,97 @@
+package nsexec
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"salvor/internal/machine"
+	"salvor/internal/machine/local"
+	"salvor/internal/secret"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "ns-exec" {
+		fmt.Fprintln(os.Stderr, Main(os.Stdin))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func run(t *testing.T, spec Spec) (string, error) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("mount namespaces need root")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := Command([]string{self, "ns-exec"}, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := local.Machine{}.Run(t.Context(), cmd)
+	return string(out.Stdout), err
+}
+
+func TestBindsAreSeenInsideOnly(t *testing.T) {
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "f"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(t, Spec{Argv: []string{"/bin/cat", Root + "/a/b/f", Root + "/single"}, Binds: []Bind{
+		{Source: source, Target: Root + "/a/b"}, {Source: filepath.Join(source, "f"), Target: Root + "/single"},
+	}})
+	if err != nil || out != "contentcontent" {
+		t.Errorf("inside: %q, %v", out, err)
+	}
+	if _, err := os.Stat(Root + "/a"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("outside: %v", err)
+	}
+}
+
+func TestBindsAreReadOnlyUnlessAsked(t *testing.T) {
+	for _, writable := range []bool{false, true} {
+		_, err := run(t, Spec{Argv: []string{"/bin/touch", Root + "/a/new"}, Binds: []Bind{{t.TempDir(), Root + "/a", writable}}})
+		var exit *machine.ExitError
+		if failed := errors.As(err, &exit); failed == writable {
+			t.Errorf("writable %v: %v", writable, err)
+		}
+	}
+}
+
+func TestSecretsAreReadTwiceAndNotSeen(t *testing.T) {
+	out, err := run(t, Spec{Argv: []string{"/bin/cat", "{token}", "{token}", "/proc/self/cmdline", "/proc/self/environ"},
+		Secrets: map[string]secret.Value{"token": secret.NewString("hunter2")}})
+	if err != nil || strings.Count(out, "hunter2") != 2 || !strings.HasPrefix(out, "hunter2hunter2") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestHostname(t *testing.T) {
+	out, err := run(t, Spec{Argv: []string{"/bin/cat", "/proc/sys/kernel/hostname"}, Hostname: "salvor-epoch-7"})
+	if err != nil || out != "salvor-epoch-7\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestBadSpecs(t *testing.T) {
+	for name, spec := range map[string]Spec{
+		"no program":          {},
+		"relative program":    {Argv: []string{"cat"}},
+		"no such program":     {Argv: []string{"/no/such"}},
+		"target outside":      {Argv: []string{"/bin/true"}, Binds: []Bind{{"/tmp", "/etc", false}}},
+		"target climbs":       {Argv: []string{"/bin/true"}, Binds: []Bind{{"/tmp", Root + "/../etc", false}}},
+		"source is not there": {Argv: []string{"/bin/true"}, Binds: []Bind{{"/no/such", Root + "/a", false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := run(t, spec); err == nil {
+				t.Error("started")
+			}
+		})
+	}
+}

@@ -1,0 +1,170 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A Database makes a server's files of a dump.
+type Database interface {
+	// Start runs the volume's database on dir, an empty folder, with the image
+	// that the stack is deployed with, reachable by nobody else, and returns
+	// when it answers. What it returns beside an error, if anything, is stopped
+	// too.
+	Start(ctx context.Context, v Volume, dir string) (Running, error)
+}
+
+// Running is a database started by a Database.
+type Running interface {
+	Runner
+	// Stop ends the server in an orderly way and waits for it. It may be
+	// called twice.
+	Stop(ctx context.Context) error
+}
+
+// Load has the databases among fetched volumes make their files of their dumps,
+// beside, while the stack may run: Place then only moves folders. It may be left
+// out, and called again.
+func (e Engine) Load(ctx context.Context, f *Fetched) error {
+	state, err := e.loadFetch(f.job.Stack)
+	if err != nil {
+		return err
+	}
+	for _, v := range f.job.Volumes {
+		if state.Snapshot != f.Info.ID || state.Volumes[v.Name] != fetched {
+			continue
+		}
+		if err := e.advance(ctx, f, v, state); err != nil {
+			return fmt.Errorf("restore %s: volume %s: %w", f.job.Stack, v.Name, err)
+		}
+	}
+	return nil
+}
+
+// Place puts fetched data into the places of the volumes. Their stack is not
+// running. What lies there is kept beside, see Kept. Cut short at any point and
+// run again (with Fetch before), it ends in the same state; a volume's marker
+// says ready only when its data is whole and in place.
+func (e Engine) Place(ctx context.Context, f *Fetched) error {
+	state, err := e.loadFetch(f.job.Stack)
+	if err != nil {
+		return err
+	}
+	if state.Snapshot != f.Info.ID {
+		return fmt.Errorf("restore %s: snapshot %s is not fetched", f.job.Stack, short(f.Info.ID))
+	}
+	for _, v := range f.job.Volumes {
+		for state.Volumes[v.Name] != placed {
+			if err := e.advance(ctx, f, v, state); err != nil {
+				return fmt.Errorf("restore %s: volume %s: %w", f.job.Stack, v.Name, err)
+			}
+		}
+	}
+	return os.RemoveAll(filepath.Dir(e.fetchPath(f.job.Stack)))
+}
+
+// advance takes a volume one stage further and writes that down.
+//
+//	fetched ─▶ loaded ─▶ placing ─▶ placed
+func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchState) error {
+	staging, err := e.staging(f.job.Stack, v)
+	if err != nil {
+		return err
+	}
+	m, _ := f.Meta.Volume(v.Name)
+	next := stage("")
+	switch state.Volumes[v.Name] {
+	case fetched:
+		next = loaded
+		if m.Form == PostgresDump {
+			err = e.load(ctx, f.job, v, staging)
+		}
+	case loaded:
+		next = placing
+		err = e.mark(f.job.Stack, v.Name, f.marker(v, MarkedHydrating))
+	case placing:
+		next = placed
+		err = e.swap(f, v, staging)
+	default:
+		err = errors.New("it is not fetched")
+	}
+	if err != nil {
+		return err
+	}
+	state.Volumes[v.Name] = next
+	return e.saveFetch(f.job.Stack, state)
+}
+
+func (f *Fetched) marker(v Volume, state Marking) Marker {
+	j := f.job
+	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, j.Repository.ID), Epoch: j.Epoch, State: state, Snapshot: f.Info.ID}
+}
+
+// swap moves what lies at the volume's path aside and the staged data there. A
+// staging folder that is gone was moved by a run that was cut short afterwards.
+func (e Engine) swap(f *Fetched, v Volume, staging string) error {
+	if _, err := os.Lstat(staging); err == nil {
+		if err := setAside(v.Path, time.Now()); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(v.Path), 0o755); err != nil {
+			return err
+		}
+		if err := os.Rename(staging, v.Path); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := syncDir(filepath.Dir(v.Path)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(staging + dumpSuffix); err != nil {
+		return err
+	}
+	return e.mark(f.job.Stack, v.Name, f.marker(v, MarkedReady))
+}
+
+// load has a database make its files of the dump. Cut short, it begins anew. The
+// database itself makes them durable when it stops.
+func (e Engine) load(ctx context.Context, j RestoreJob, v Volume, staging string) (err error) {
+	if j.Database == nil {
+		return errors.New("it holds a database dump, and nobody can start the database")
+	}
+	if err := os.RemoveAll(staging); err != nil {
+		return err
+	}
+	if err := os.Mkdir(staging, 0o700); err != nil {
+		return err
+	}
+	end := e.scope(j.Stack).Step("load "+v.Name, "")
+	defer func() { end(err, "") }()
+	running, err := j.Database.Start(ctx, v, staging)
+	if err != nil {
+		err = fmt.Errorf("start the database: %w", err)
+	} else {
+		err = loadPostgres(ctx, running, v, staging+dumpSuffix)
+	}
+	if running != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		err = errors.Join(err, running.Stop(stop))
+	}
+	return err
+}
+
+// syncDir makes a rename durable.
+func syncDir(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// stopWithin bounds the orderly end of a database.
+const stopWithin = 2 * time.Minute

@@ -1,0 +1,143 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/restserver"
+)
+
+// A Retention is what a policy makes of a listing; both parts are oldest first.
+type Retention struct {
+	Keep   []Info
+	Forget []Info
+}
+
+// Retain applies a policy. Snapshots of the same set of volumes form a group and
+// each group is judged by itself, so that removing a volume from a stack does
+// not push out what its data was. The newest of each group is kept whatever the
+// policy, and a policy that names nothing forgets nothing. Within a period
+// (hour, day … in UTC) the newest counts; newest means Compare, and a snapshot's
+// time only says into which period it falls. Diverged snapshots are kept: a
+// person decides about them.
+func Retain(infos []Info, k fleet.Keep) Retention {
+	groups := map[string][]Info{}
+	for _, i := range infos {
+		if !i.Diverged {
+			key := strings.Join(i.Volumes, "\x00")
+			groups[key] = append(groups[key], i)
+		}
+	}
+	kept := map[string]bool{}
+	for _, group := range groups {
+		slices.SortFunc(group, func(a, b Info) int { return Compare(b, a) })
+		for _, rule := range rules(k) {
+			rule.mark(group, kept)
+		}
+		kept[group[0].ID] = true
+	}
+	var r Retention
+	sorted := slices.SortedFunc(slices.Values(infos), Compare)
+	for _, i := range sorted {
+		if kept[i.ID] || i.Diverged || k == (fleet.Keep{}) {
+			r.Keep = append(r.Keep, i)
+		} else {
+			r.Forget = append(r.Forget, i)
+		}
+	}
+	return r
+}
+
+// A rule keeps the newest snapshot of each of the last count periods that have
+// one.
+type rule struct {
+	count  int
+	period func(time.Time) string // nil: every snapshot is a period of its own
+}
+
+func rules(k fleet.Keep) []rule {
+	layout := func(l string) func(time.Time) string {
+		return func(t time.Time) string { return t.UTC().Format(l) }
+	}
+	week := func(t time.Time) string {
+		year, week := t.UTC().ISOWeek()
+		return fmt.Sprintf("%d-%d", year, week)
+	}
+	return []rule{
+		{k.Last, nil}, {k.Hourly, layout("2006-01-02 15")}, {k.Daily, layout("2006-01-02")},
+		{k.Weekly, week}, {k.Monthly, layout("2006-01")}, {k.Yearly, layout("2006")},
+	}
+}
+
+// mark is given a group newest first.
+func (r rule) mark(group []Info, kept map[string]bool) {
+	seen := map[string]bool{}
+	for _, i := range group {
+		period := i.ID
+		if r.period != nil {
+			period = r.period(i.Time)
+		}
+		if seen[period] {
+			continue
+		}
+		if len(seen) == r.count {
+			return
+		}
+		seen[period] = true
+		kept[i.ID] = true
+	}
+}
+
+// Thin forgets what the policy does not keep and removes the data that nothing
+// needs any more. The caller holds the stack's claim at epoch and runs nothing
+// else on the repository. Before anything is forgotten, the newest usable
+// snapshot is read from the remote.
+func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep) (Retention, error) {
+	repo, err := openRepository(ctx, r)
+	if err != nil {
+		return Retention{}, err
+	}
+	infos, err := list(ctx, repo)
+	if err != nil {
+		return Retention{}, err
+	}
+	plan := Retain(infos, k)
+	if len(plan.Forget) == 0 {
+		return plan, nil
+	}
+	newest, ok := Newest(plan.Keep)
+	if !ok {
+		return plan, fmt.Errorf("forget snapshots of %s: %w to keep", stack, ErrNoSnapshot)
+	}
+	snapshot, err := repo.Snapshot(ctx, newest.ID)
+	if err == nil {
+		_, err = readMeta(ctx, repo, snapshot, stack)
+	}
+	if err != nil {
+		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", stack, err)
+	}
+	if err := unlock(ctx, r, repo, epoch); err != nil {
+		return plan, err
+	}
+	for _, i := range plan.Forget {
+		if err := r.Store.Delete(ctx, "snapshots/"+i.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
+		}
+	}
+	return plan, e.prune(ctx, r, epoch)
+}
+
+func (e Engine) prune(ctx context.Context, r Repository, epoch int) (err error) {
+	ctx, s, err := e.open(ctx, r, restserver.Full, epoch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	return s.program.Prune(ctx, s.repo)
+}

@@ -1,0 +1,207 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/restic"
+	"salvor/internal/snapshot/restserver"
+)
+
+// run makes the snapshot: dumps, then one pass over the live files, then, where
+// files must stand still, a second one over what has changed since, with the
+// stack paused. Nothing counts before commit.
+func (t *taking) run(ctx context.Context) (err error) {
+	ctx, s, err := t.open(ctx, t.job.Repository, restserver.AppendOnly, t.job.Epoch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	if err := unlock(ctx, t.job.Repository, t.repo, t.job.Epoch); err != nil {
+		return err
+	}
+	backup, err := t.arrange(ctx, s)
+	if err != nil {
+		return err
+	}
+	backup.Parent = t.last.ID
+	end := t.scope(t.job.Stack).Step("read files", "")
+	s.server.Begin(restserver.Pass{})
+	sum, err := s.program.Backup(ctx, s.repo, backup)
+	end(err, fmt.Sprintf("%d files", sum.Files))
+	if err != nil {
+		return err
+	}
+	t.result.Added = sum.BytesAdded
+	if t.pauses() {
+		backup.Parent = s.server.Snapshot()
+		if sum, err = t.paused(ctx, s, backup); err != nil {
+			return err
+		}
+	}
+	if err := t.complete(sum); err != nil {
+		return err
+	}
+	return t.commit(ctx, s, sum)
+}
+
+// arrange lays out what restic will see below nsexec.Root.
+func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error) {
+	b := restic.Backup{Host: t.job.Fleet + "/" + t.job.Stack, Path: inside(t.job.Stack), Tags: t.result.Snapshot.tags()}
+	meta, err := t.writeMeta(s.spool)
+	if err != nil {
+		return b, err
+	}
+	b.Binds = []nsexec.Bind{{Source: meta, Target: inside(t.job.Stack, metaDir)}}
+	for _, v := range t.job.Volumes {
+		source := v.Path
+		if t.dumps(v) {
+			source = filepath.Join(s.spool, "dump-"+DirName(v.Name))
+			end := t.scope(t.job.Stack).Step("dump "+v.Name, "")
+			err := dumpPostgres(ctx, t.job.Runner, v, source)
+			end(err, "")
+			if err != nil {
+				return b, fmt.Errorf("volume %s: %w", v.Name, err)
+			}
+		}
+		b.Binds = append(b.Binds, nsexec.Bind{Source: source, Target: inside(t.job.Stack, DirName(v.Name))})
+	}
+	return b, nil
+}
+
+func (t *taking) writeMeta(spool string) (string, error) {
+	dir := filepath.Join(spool, "meta")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	content, err := json.MarshalIndent(t.meta, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	if err := atomicfile.Write(filepath.Join(dir, "snapshot.json"), bytes.NewReader(content), 0o600); err != nil {
+		return "", err
+	}
+	return dir, atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
+}
+
+// paused is the second pass. restic holds its lock already when the stack is
+// paused, and the stack goes on as soon as restic has read the last file; what
+// it writes waits in the spool until then.
+func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
+	g, err := t.guard(ctx, t.job.Stack, t.limit)
+	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, g.dismiss()) }()
+	pass, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &pause{
+		limit: t.limit, giveUp: cancel,
+		resume: func() error { return resume(ctx, t.Dirs, t.job.Stack, t.job.Quiescer) },
+	}
+	end := t.scope(t.job.Stack).Step("pause", "")
+	s.server.Begin(restserver.Pass{
+		Spool: true, Read: p.end,
+		Ready: func(ctx context.Context) error { return p.start(ctx, t.job.Quiescer) },
+	})
+	sum, err = s.program.Backup(pass, s.repo, b)
+	took, resumed := p.result()
+	err = errors.Join(because(pass, err), resumed)
+	end(err, took.Round(time.Millisecond).String())
+	t.result.Paused, t.result.Added = took, t.result.Added+sum.BytesAdded
+	return sum, err
+}
+
+// complete judges what restic could not read: only a file of a volume that is
+// copied live may have vanished.
+func (t *taking) complete(sum restic.Summary) error {
+	for _, at := range sum.Unread {
+		if !t.vanishedLive(at) {
+			return fmt.Errorf("%s could not be read", at)
+		}
+	}
+	return nil
+}
+
+func (t *taking) vanishedLive(at string) bool {
+	for _, v := range t.job.Volumes {
+		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")
+		if ok && v.Method == fleet.Live {
+			_, err := os.Lstat(filepath.Join(v.Path, rel))
+			return errors.Is(err, os.ErrNotExist)
+		}
+	}
+	return false
+}
+
+// commit uploads what waits, the snapshot last, and reads snapshot, index and
+// metadata again from the remote, past every cache.
+func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) error {
+	end := t.scope(t.job.Stack).Step("upload", "")
+	id := s.server.Snapshot()
+	err := s.server.Commit(ctx, id)
+	if err == nil {
+		t.result.Written = s.server.Written()
+		err = t.readBack(ctx, id)
+	}
+	end(err, t.result.Verified)
+	if err != nil {
+		return err
+	}
+	t.result.Snapshot.ID, t.result.Files, t.result.Bytes = id, sum.Files, sum.Bytes
+	if t.job.Diverged {
+		return nil
+	}
+	return t.saveState()
+}
+
+func (t *taking) readBack(ctx context.Context, id string) error {
+	var indexes []string
+	ways := map[string]int{}
+	for _, w := range t.result.Written {
+		if path.Dir(w.Path) == "locks" {
+			continue
+		}
+		ways[w.Proof.By]++
+		if path.Dir(w.Path) == "index" {
+			indexes = append(indexes, path.Base(w.Path))
+		}
+	}
+	snapshot, err := t.repo.Snapshot(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	if err := t.repo.AddIndex(ctx, indexes...); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	m, err := readMeta(ctx, t.repo, snapshot, t.job.Stack)
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	if m.Epoch != t.meta.Epoch || m.Seq != t.meta.Seq || !m.Began.Equal(t.meta.Began) {
+		return fmt.Errorf("read back: snapshot %s holds other metadata than was written", short(id))
+	}
+	t.result.Verified = verified(ways)
+	return nil
+}
+
+func verified(ways map[string]int) string {
+	var parts []string
+	for _, by := range slices.Sorted(maps.Keys(ways)) {
+		parts = append(parts, fmt.Sprintf("%d objects by %s", ways[by], by))
+	}
+	return strings.Join(append(parts, "index and snapshot read back"), ", ")
+}

@@ -1,0 +1,83 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/fleet"
+)
+
+func cmpString(a, b string) int { return strings.Compare(a, b) }
+
+// localState is this host's note of the last snapshot it took into a repository:
+// State/snapshots/<stack>/<repository>.json. Losing it costs time, nothing else.
+type localState struct {
+	Schema   int              `json:"schema"`
+	Snapshot string           `json:"snapshot"`
+	Print    string           `json:"print"` // over the scans that came before it, "" when they prove nothing
+	Stats    map[string]Stats `json:"stats"`
+}
+
+func (e Engine) statePath(j Job) string {
+	return filepath.Join(e.Dirs.State, "snapshots", j.Stack, j.Repository.ID+".json")
+}
+
+func (e Engine) loadState(j Job) (localState, error) {
+	var s localState
+	content, err := os.ReadFile(e.statePath(j))
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(content, &s); err != nil || s.Schema != fleet.Schema {
+		return localState{}, nil // a note in another shape is as good as none
+	}
+	return s, nil
+}
+
+func (t *taking) saveState() error {
+	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}}
+	for name, scanned := range t.scans {
+		s.Stats[name] = scanned.stats
+	}
+	content, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	path := t.statePath(t.job)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
+}
+
+// print covers everything that would make the next snapshot differ: the data,
+// and what stands in the metadata. It is taken before the snapshot reads
+// anything: equal prints mean that nothing changed from then until now.
+func (t *taking) print() string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d %q %q %v\n", t.job.Epoch, t.job.Commit, t.job.Compose, t.job.Images)
+	for _, v := range t.meta.Volumes {
+		s, ok := t.scans[v.Name]
+		if !ok || s.hot {
+			return ""
+		}
+		fmt.Fprintf(sum, "%q %s %s %s\n", v.Name, v.Method, v.Form, s.print)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func (t *taking) unchanged() bool {
+	print := t.print()
+	return print != "" && t.last.ID != "" && t.state.Snapshot == t.last.ID && t.state.Print == print
+}

@@ -1,0 +1,232 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/repository"
+	"salvor/internal/snapshot/restserver"
+)
+
+// DefaultPauseLimit is how long a stack may be paused where nothing else is said.
+const DefaultPauseLimit = 5 * time.Second
+
+// Job says what to take a snapshot of. The caller has checked that this host
+// holds the stack's claim at Epoch, and runs one job per stack at a time.
+type Job struct {
+	Fleet, Stack, Host string
+	Epoch              int
+	Commit             string
+	Repository         Repository
+	Volumes            []Volume          // those protected by snapshot
+	Compose            []byte            // the resolved Compose file
+	Images             map[string]string // service to reference with digest
+	Quiescer           Quiescer
+	Runner             Runner
+	PauseLimit         time.Duration // 0 for DefaultPauseLimit
+	Stopped            bool          // no container of the stack runs: files are copied as they are, databases too
+	Force              bool          // also when nothing has changed
+	AcceptShrunk       bool          // empty or shrunken volumes are meant
+	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
+}
+
+// Result is what a Take did. Without a fatal finding, Snapshot is on the remote
+// and was read back from there.
+type Result struct {
+	Snapshot Info
+	Skipped  bool // nothing has changed; Snapshot is the one that has it all
+	Began    time.Time
+	Duration time.Duration
+	Paused   time.Duration
+	Files    int
+	Bytes    int64 // of the files
+	Added    int64 // new data before compression
+	Written  []restserver.Written
+	Verified string // "12 objects by md5; index and snapshot read back"
+	Findings []finding.Finding
+}
+
+// Take takes one snapshot of all the stack's volumes and returns when the remote
+// has it. A volume that is missing, empty or has lost nearly everything is a
+// finding and no snapshot is taken, so that the newest stays good.
+func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
+	t, err := e.prepare(ctx, j)
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
+	}
+	t.result.Findings = t.suspicious()
+	if finding.AnyFatal(t.result.Findings) {
+		return t.finish(), nil
+	}
+	if !j.Force && !j.Diverged && t.unchanged() {
+		t.result.Skipped, t.result.Snapshot = true, t.last
+		return t.finish(), nil
+	}
+	err = t.run(ctx)
+	if errors.Is(err, errPauseTooLong) {
+		t.result.Findings = append(t.result.Findings, finding.Finding{
+			Code: finding.PauseTooLong, Severity: finding.Fatal, Subject: j.Stack,
+			Text: fmt.Sprintf("the snapshot needed a pause of more than %s and was given up", t.limit),
+			Fix:  "raise pause_limit, or use a native method",
+		})
+		return t.finish(), nil
+	}
+	if err != nil {
+		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
+	}
+	return t.finish(), nil
+}
+
+// A taking is one Take under way.
+type taking struct {
+	Engine
+	job    Job
+	limit  time.Duration
+	repo   *repository.Repository
+	last   Info // newest usable in the repository, if any
+	before map[string]Stats
+	state  localState
+	scans  map[string]scan // by volume; a missing volume has none
+	meta   Meta
+	result Result
+}
+
+func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
+	t := &taking{Engine: e, job: j, limit: j.PauseLimit, result: Result{Began: time.Now().UTC()}}
+	if t.limit == 0 {
+		t.limit = DefaultPauseLimit
+	}
+	for _, v := range j.Volumes {
+		if err := ValidVolume(v); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.scan(); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
+		return nil, err
+	}
+	infos, err := list(ctx, t.repo)
+	if err != nil {
+		return nil, err
+	}
+	t.last, _ = Newest(infos)
+	if err := t.history(ctx); err != nil {
+		return nil, err
+	}
+	t.describe(infos)
+	return t, nil
+}
+
+func (t *taking) scan() error {
+	t.scans = map[string]scan{}
+	for _, v := range t.job.Volumes {
+		s, err := scanVolume(v.Path)
+		if ignoreVanished(err) != nil {
+			return err
+		}
+		if err == nil {
+			t.scans[v.Name] = s
+		}
+	}
+	return nil
+}
+
+// history learns what the volumes held in the newest snapshot: from the note
+// this host made of it, else from the snapshot.
+func (t *taking) history(ctx context.Context) error {
+	t.before = map[string]Stats{}
+	if t.last.ID == "" {
+		return nil
+	}
+	var err error
+	if t.state, err = t.loadState(t.job); err != nil {
+		return err
+	}
+	if t.state.Snapshot == t.last.ID {
+		t.before = t.state.Stats
+		return nil
+	}
+	s, err := t.repo.Snapshot(ctx, t.last.ID)
+	if err != nil {
+		return err
+	}
+	m, err := readMeta(ctx, t.repo, s, t.job.Stack)
+	if err != nil {
+		return err
+	}
+	for _, v := range m.Volumes {
+		t.before[v.Name] = v.Stats
+	}
+	return nil
+}
+
+// describe writes down what the snapshot will be.
+func (t *taking) describe(infos []Info) {
+	seq := 1
+	for _, i := range infos {
+		if i.Epoch == t.job.Epoch {
+			seq = max(seq, i.Seq+1)
+		}
+	}
+	t.meta = Meta{
+		Schema: fleet.Schema, Fleet: t.job.Fleet, Stack: t.job.Stack, Host: t.job.Host, Epoch: t.job.Epoch,
+		Seq: seq, Commit: t.job.Commit, Began: t.result.Began, Images: t.job.Images,
+	}
+	names := make([]string, 0, len(t.job.Volumes))
+	for _, v := range t.job.Volumes {
+		s := t.scans[v.Name]
+		form, sparse := Files, s.sparse
+		if t.dumps(v) {
+			form, sparse = PostgresDump, nil
+		}
+		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{v.Name, v.Method, form, s.stats, sparse})
+		names = append(names, v.Name)
+	}
+	slices.SortFunc(t.meta.Volumes, func(a, b VolumeMeta) int { return cmpString(a.Name, b.Name) })
+	slices.Sort(names)
+	t.result.Snapshot = Info{Epoch: t.job.Epoch, Seq: seq, Commit: t.job.Commit, Volumes: names, Diverged: t.job.Diverged, Time: t.result.Began}
+}
+
+// dumps reports whether a volume is taken by asking its database: a stopped one
+// can't be asked, and its files are consistent.
+func (t *taking) dumps(v Volume) bool { return v.Method == fleet.Postgres && !t.job.Stopped }
+
+// pauses reports whether the stack must be held still.
+func (t *taking) pauses() bool {
+	return !t.job.Stopped && slices.ContainsFunc(t.job.Volumes, func(v Volume) bool { return v.Method == fleet.Pause || v.Method == "" })
+}
+
+func (t *taking) suspicious() []finding.Finding {
+	var found []finding.Finding
+	add := func(code finding.Code, volume, text, fix string) {
+		found = append(found, finding.Finding{Code: code, Severity: finding.Fatal, Subject: t.job.Stack + "/" + volume, Text: text, Fix: fix})
+	}
+	restore, take := "salvor restore "+t.job.Stack+" brings the data back; ", "salvor snapshot take "+t.job.Stack
+	for _, v := range t.job.Volumes {
+		now, there := t.scans[v.Name]
+		before := t.before[v.Name]
+		switch {
+		case !there:
+			add(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
+		case t.job.AcceptShrunk:
+		case now.stats.Files == 0 && before.Files > 0:
+			add(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), restore+take+" --accept-shrunk if it is meant")
+		case shrunk(before, now.stats):
+			add(finding.VolumeShrunk, v.Name, fmt.Sprintf("%d files with %d bytes are left of %d with %d", now.stats.Files, now.stats.Bytes, before.Files, before.Bytes), restore+take+" --accept-shrunk if it is meant")
+		}
+	}
+	return found
+}
+
+func (t *taking) finish() Result {
+	t.result.Duration = time.Since(t.result.Began)
+	return t.result
+}

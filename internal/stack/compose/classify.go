@@ -1,0 +1,306 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/stack"
+)
+
+// A mount is one volume entry of one service and what was decided about it.
+type mount struct {
+	service string
+	index   int // in the service's volumes
+	entry   types.ServiceVolumeConfig
+	protect fleet.Protection
+	source  string             // of a bind in the rendered file
+	file    string             // protect is config: path in the repository
+	volume  *agentapi.Volume   // nil for what holds no data
+	policy  fleet.VolumePolicy // zero when nothing was said
+}
+
+// mounts is every mount of a project, by service and order.
+type mounts struct {
+	all  []*mount
+	data map[string]*agentapi.Volume
+}
+
+func (m *mounts) volumes() []agentapi.Volume {
+	var vs []agentapi.Volume
+	for _, v := range m.data {
+		vs = append(vs, *v)
+	}
+	slices.SortFunc(vs, func(a, b agentapi.Volume) int { return strings.Compare(a.Name, b.Name) })
+	return vs
+}
+
+func (m *mounts) at(service string, index int) *mount {
+	i := slices.IndexFunc(m.all, func(x *mount) bool { return x.service == service && x.index == index })
+	return m.all[i]
+}
+
+// classify decides every mount of the project: what x-salvor says, else what
+// the mount is. What stays undecided becomes a fatal finding.
+func (l *load) classify() (*mounts, error) {
+	ms := &mounts{data: map[string]*agentapi.Volume{}}
+	used := map[string]string{} // policy to the mount it decides
+	for _, name := range l.project.ServiceNames() {
+		for i, entry := range l.project.Services[name].Volumes {
+			m := &mount{service: name, index: i, entry: l.hosted(entry)}
+			if marked(entry.Source + entry.Target) {
+				return nil, l.fail(l.files.mount(name, entry.Target), "a secret can't decide where a mount comes from or goes to: %s:%s", entry.Source, entry.Target)
+			}
+			policy, err := l.policy(m, used)
+			if err != nil {
+				return nil, err
+			}
+			m.policy = policy
+			ms.all = append(ms.all, m)
+		}
+	}
+	if err := l.unusedPolicies(ms, used); err != nil {
+		return nil, err
+	}
+	roots := l.dataRoots(ms)
+	for _, m := range ms.all {
+		l.decide(ms, m, roots)
+	}
+	for _, v := range ms.data {
+		l.consistency(ms, v)
+	}
+	return ms, nil
+}
+
+// hosted rewrites what the host resolves differently from here: `~` is root's
+// home there, and a path below an adopted stack's own folder is relative to it.
+func (l *load) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
+	if e.Type != types.VolumeTypeBind {
+		return e
+	}
+	if e.Source == "~" || strings.HasPrefix(e.Source, "~/") {
+		e.Source = path.Join("/root", e.Source[1:])
+	}
+	e.Source = path.Clean(e.Source)
+	if dir := l.Stack.ProjectDir; dir != "" && (e.Source == dir || strings.HasPrefix(e.Source, dir+"/")) {
+		e.Source = path.Clean("." + strings.TrimPrefix(e.Source, dir))
+	}
+	return e
+}
+
+// policy finds what x-salvor.volumes says about a mount: under the volume's
+// name, the bind's source, or an anonymous volume's target.
+func (l *load) policy(m *mount, used map[string]string) (fleet.VolumePolicy, error) {
+	var hit fleet.VolumePolicy
+	for _, p := range l.Stack.Volumes {
+		if !l.names(p.Volume, m.entry) {
+			continue
+		}
+		if hit.Volume != "" {
+			return hit, l.fail(p.Position, "%s and %s are the same mount: it can be protected once", hit.Volume, p.Volume)
+		}
+		hit = p
+		used[p.Volume] = m.entry.Source
+	}
+	return hit, nil
+}
+
+func (l *load) names(key string, e types.ServiceVolumeConfig) bool {
+	switch {
+	case e.Type == types.VolumeTypeVolume && e.Source != "":
+		return key == e.Source
+	case e.Type == types.VolumeTypeVolume:
+		return path.Clean(key) == path.Clean(e.Target)
+	case e.Type == types.VolumeTypeBind:
+		_, isVolume := l.project.Volumes[key]
+		return !isVolume && path.Clean(key) == e.Source
+	}
+	return false
+}
+
+func (l *load) unusedPolicies(ms *mounts, used map[string]string) error {
+	for _, p := range l.Stack.Volumes {
+		if _, ok := used[p.Volume]; ok {
+			continue
+		}
+		var names []string
+		for _, m := range ms.all {
+			names = append(names, m.entry.Source)
+		}
+		hint := ""
+		if near := nearest(p.Volume, names); near != "" {
+			hint = fmt.Sprintf("; did you mean %q?", near)
+		}
+		return l.fail(p.Position, "no service mounts %q%s", p.Volume, hint)
+	}
+	return nil
+}
+
+// decide fills in one mount.
+func (l *load) decide(ms *mounts, m *mount, roots []string) {
+	switch m.entry.Type {
+	case types.VolumeTypeVolume:
+		l.decideVolume(ms, m)
+	case types.VolumeTypeBind:
+		if path.IsAbs(m.entry.Source) {
+			l.decideHostPath(ms, m)
+		} else {
+			l.decideRelative(ms, m, roots)
+		}
+	default: // tmpfs, image, npipe: nothing there outlives the container
+		m.protect = fleet.None
+	}
+}
+
+func (l *load) decideVolume(ms *mounts, m *mount) {
+	if m.entry.Source == "" {
+		if m.protect = m.policy.Protect; m.protect != fleet.None {
+			l.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
+				fmt.Sprintf("give it a name under volumes:, or say x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
+		}
+		return
+	}
+	decl := l.project.Volumes[m.entry.Source]
+	v := agentapi.Volume{Name: m.entry.Source, Source: m.entry.Source, Docker: decl.Name}
+	if v.Docker == "" {
+		v.Docker = l.Stack.Name + "_" + v.Name
+		if decl.External {
+			v.Docker = v.Name
+		}
+	}
+	if device := decl.DriverOpts["device"]; decl.DriverOpts["o"] == "bind" || strings.Contains(decl.DriverOpts["o"], "rbind") {
+		v.Docker, v.Path = "", device
+	}
+	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl, v.Path))
+	if v.Protect == "" {
+		l.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
+			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
+		return
+	}
+	l.keep(ms, m, v)
+}
+
+// defaultFor is what a named volume is when nothing is said: data of this stack
+// unless its driver or its declaration put it elsewhere. "" means: ask.
+func defaultFor(decl types.VolumeConfig, device string) fleet.Protection {
+	fs := decl.DriverOpts["type"]
+	switch {
+	case fs == "tmpfs":
+		return fleet.None
+	case slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3"}, fs):
+		return fleet.External
+	case decl.Driver != "" && decl.Driver != "local":
+		return fleet.External
+	case bool(decl.External) || device != "":
+		return ""
+	}
+	return fleet.Snapshot
+}
+
+func (l *load) decideHostPath(ms *mounts, m *mount) {
+	src := m.entry.Source
+	switch {
+	case m.policy.Protect != "":
+		l.keep(ms, m, agentapi.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect})
+	case belongsToHost(src, m.entry.ReadOnly):
+		m.protect, m.source = fleet.HostPath, src
+	default:
+		l.unclassified(m, fmt.Sprintf("%s is a folder of the host that nobody would bring back", src),
+			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
+	}
+}
+
+func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
+	src := m.entry.Source
+	if repoPath, ok := l.inRepo(src); ok && m.policy.Protect == "" && l.fromGit(repoPath) {
+		m.protect, m.file = fleet.Config, repoPath
+		if !m.entry.ReadOnly {
+			l.found(finding.Finding{Code: finding.ConfigWritable, Severity: finding.Warning, Subject: l.files.mount(m.service, m.entry.Target),
+				Text: fmt.Sprintf("%s can write to %s, which comes from Git", m.service, repoPath), Fix: fmt.Sprintf("mount it read-only: %s:%s:ro", written(src), m.entry.Target)})
+		}
+		return
+	}
+	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
+	if i < 0 {
+		l.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the stack's folder, or use an absolute path and say what it is")
+		return
+	}
+	root := roots[i]
+	name := bindName(root)
+	at := stack.VolumePath(l.Stack.Name, name)
+	if l.Stack.ProjectDir != "" {
+		at = path.Join(l.Stack.ProjectDir, root)
+	}
+	policy := l.policyOf(ms, root)
+	l.keep(ms, m, agentapi.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot)})
+	if m.volume != nil {
+		m.source = path.Join(m.volume.Path, strings.TrimPrefix(src, root))
+	}
+}
+
+// policyOf is what was said about a relative bind that others lie below.
+func (l *load) policyOf(ms *mounts, root string) fleet.VolumePolicy {
+	for _, m := range ms.all {
+		if m.entry.Type == types.VolumeTypeBind && m.entry.Source == root && m.policy.Volume != "" {
+			return m.policy
+		}
+	}
+	return fleet.VolumePolicy{}
+}
+
+// dataRoots returns the relative binds that are volumes of their own, deepest
+// first: those that something is said about, and of the others the outermost,
+// so that ./data and ./data/sub stay one tree.
+func (l *load) dataRoots(ms *mounts) []string {
+	var roots, plain []string
+	for _, m := range ms.all {
+		src := m.entry.Source
+		if m.entry.Type != types.VolumeTypeBind || path.IsAbs(src) || src == ".." || strings.HasPrefix(src, "../") {
+			continue
+		}
+		repoPath, _ := l.inRepo(src)
+		switch {
+		case m.policy.Protect != "":
+			roots = append(roots, src)
+		case !l.fromGit(repoPath):
+			plain = append(plain, src)
+		}
+	}
+	slices.SortFunc(plain, func(a, b string) int { return len(a) - len(b) })
+	for _, p := range plain {
+		if !slices.ContainsFunc(roots, func(r string) bool { return within(r, p) }) {
+			roots = append(roots, p)
+		}
+	}
+	slices.SortFunc(roots, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(roots)
+}
+
+// keep records that a mount uses a volume.
+func (l *load) keep(ms *mounts, m *mount, v agentapi.Volume) {
+	if v.Protect == fleet.Shared {
+		v.Docker, v.Path = "", stack.SharedPath(l.Stack.Name, v.Name)
+	}
+	if ms.data[v.Name] == nil {
+		ms.data[v.Name] = &v
+	}
+	m.volume = ms.data[v.Name]
+	m.protect, m.source = m.volume.Protect, m.volume.Path
+	if !slices.Contains(m.volume.Services, m.service) {
+		m.volume.Services = append(m.volume.Services, m.service)
+		slices.Sort(m.volume.Services)
+	}
+}
+
+func (l *load) unclassified(m *mount, text, fix string) {
+	m.protect = ""
+	l.found(finding.Finding{Code: finding.MountUnclassified, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target),
+		Text: m.service + ": " + text, Fix: fix})
+}

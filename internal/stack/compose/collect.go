@@ -1,0 +1,154 @@
+package compose
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/stack"
+)
+
+// elsewhere is the folder of a project for files of the repository that can't
+// lie where the Compose file names them: from outside of the stack's folder,
+// build contexts, and names that Salvor writes itself.
+const elsewhere = "_repo"
+
+// A collector gathers the files of the commit that a project needs on a host.
+type collector struct {
+	*load
+	files   map[string]agentapi.File // by path in the project
+	configs map[string]agentapi.File // Compose's configs that are files
+}
+
+func (c *collector) sorted() []agentapi.File {
+	var out []agentapi.File
+	for _, p := range slices.Sorted(maps.Keys(c.files)) {
+		out = append(out, c.files[p])
+	}
+	return out
+}
+
+// take adds a file or folder of the repository and returns where the project
+// has it, as a relative path for Compose.
+func (c *collector) take(repoPath string) (string, []agentapi.File, error) {
+	to := path.Join(elsewhere, repoPath)
+	if rel, ok := strings.CutPrefix(repoPath, c.Stack.Dir+"/"); ok && rel != stack.ComposeFile && rel != ".env" && !within(elsewhere, rel) {
+		to = rel
+	}
+	return c.takeAs(repoPath, to)
+}
+
+func (c *collector) takeAs(repoPath, to string) (string, []agentapi.File, error) {
+	var taken []agentapi.File
+	root := filepath.Join(c.RepoDir, filepath.FromSlash(repoPath))
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("%s is not in Git", repoPath)
+		}
+		if d.IsDir() {
+			if d.Name() == ".git" {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		f, err := c.read(p, path.Join(to, filepath.ToSlash(rel)))
+		if err != nil {
+			return err
+		}
+		taken = append(taken, f)
+		c.files[f.Path] = f
+		return nil
+	})
+	return "./" + to, taken, err
+}
+
+// read reads one file; a link is followed as long as it stays in the commit.
+func (c *collector) read(from, to string) (agentapi.File, error) {
+	target, err := filepath.EvalSymlinks(from)
+	if err != nil {
+		return agentapi.File{}, fmt.Errorf("%s: %w", to, pathless(err))
+	}
+	base, err := filepath.EvalSymlinks(c.RepoDir)
+	if err != nil {
+		return agentapi.File{}, err
+	}
+	if !within(base, target) {
+		return agentapi.File{}, fmt.Errorf("%s is a link that leads out of the repository", to)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return agentapi.File{}, pathless(err)
+	}
+	if !info.Mode().IsRegular() {
+		return agentapi.File{}, fmt.Errorf("%s is a link to a folder; link to its files", to)
+	}
+	data, err := os.ReadFile(target)
+	if err != nil {
+		return agentapi.File{}, pathless(err)
+	}
+	mode := uint32(0o644)
+	if info.Mode()&0o111 != 0 {
+		mode = 0o755
+	}
+	return agentapi.File{Path: to, Mode: mode, Data: data}, nil
+}
+
+// build takes what building a service's image reads. Contexts keep their place
+// in the repository, so that what is built is what Git has.
+func (c *collector) build(s *types.ServiceConfig) error {
+	b := *s.Build
+	var err error
+	if b.Context, err = c.context(b.Context, b.DockerfileInline != ""); err != nil {
+		return c.fail(c.load.files.of("services", s.Name, "build"), "build context: %v", err)
+	}
+	if out := strings.HasPrefix(b.Dockerfile, "../"); out {
+		if repoPath, ok := c.inRepo(path.Join(s.Build.Context, b.Dockerfile)); ok {
+			if _, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath)); err != nil {
+				return c.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "%v", err)
+			}
+		}
+	}
+	contexts := types.Mapping{}
+	for name, from := range b.AdditionalContexts {
+		if contexts[name], err = c.context(from, false); err != nil {
+			return c.fail(c.load.files.of("services", s.Name, "build", "additional_contexts"), "%v", err)
+		}
+	}
+	if len(contexts) > 0 {
+		b.AdditionalContexts = contexts
+	}
+	s.Build = &b
+	return nil
+}
+
+// context returns where a build context is on the host; what is not a folder of
+// the repository (a URL, another service) stays as it is.
+func (c *collector) context(from string, mayMiss bool) (string, error) {
+	if strings.Contains(from, ":") || strings.HasPrefix(from, "git@") || strings.HasPrefix(from, "github.com/") {
+		return from, nil
+	}
+	if path.IsAbs(from) {
+		return "", fmt.Errorf("%s is outside of the repository", from)
+	}
+	repoPath, ok := c.inRepo(from)
+	if !ok {
+		return "", fmt.Errorf("%s is outside of the repository", from)
+	}
+	if _, exists := c.stat(repoPath); !exists && !mayMiss {
+		return "", fmt.Errorf("%s is not in Git", repoPath)
+	}
+	to, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath))
+	return to, err
+}

@@ -1,0 +1,120 @@
+package compose
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// A database is a kind of server that a live copy of its files breaks.
+type database struct {
+	kind   string
+	images []string // last part of the image's name, or a piece of it
+	paths  []string // where images keep its data
+	method fleet.Method
+}
+
+// The native methods come one by one; until then a database is paused.
+var databases = []database{
+	{"postgres", []string{"postgres", "postgresql", "postgis", "timescaledb", "timescaledb-ha", "pgvector", "pgvecto-rs", "pgautoupgrade", "immich-postgres", "postgresql-repmgr"},
+		[]string{"/var/lib/postgresql", "/var/lib/pgsql", "/bitnami/postgresql", "/home/postgres/pgdata"}, fleet.Postgres},
+	{"mariadb", []string{"mariadb", "mysql", "percona", "percona-server", "mysql-server", "mariadb-galera"}, []string{"/var/lib/mysql", "/bitnami/mariadb", "/bitnami/mysql"}, fleet.Pause},
+	{"mongodb", []string{"mongo", "mongodb", "mongodb-community-server", "percona-server-mongodb", "ferretdb"}, []string{"/data/db", "/bitnami/mongodb"}, fleet.Pause},
+	{"redis", []string{"redis", "valkey", "keydb", "dragonfly", "redis-stack", "redis-stack-server"}, []string{"/bitnami/redis", "/bitnami/valkey"}, fleet.Pause},
+	{"clickhouse", []string{"clickhouse", "clickhouse-server"}, []string{"/var/lib/clickhouse"}, fleet.Pause},
+	{"influxdb", []string{"influxdb"}, []string{"/var/lib/influxdb", "/var/lib/influxdb2"}, fleet.Pause},
+	{"elasticsearch", []string{"elasticsearch", "opensearch"}, []string{"/usr/share/elasticsearch/data", "/usr/share/opensearch/data"}, fleet.Pause},
+	{"couchdb", []string{"couchdb"}, []string{"/opt/couchdb/data"}, fleet.Pause},
+	{"cassandra", []string{"cassandra", "scylla"}, []string{"/var/lib/cassandra", "/var/lib/scylla"}, fleet.Pause},
+	{"neo4j", []string{"neo4j"}, nil, fleet.Pause},
+	{"etcd", []string{"etcd"}, []string{"/etcd-data"}, fleet.Pause},
+	{"rabbitmq", []string{"rabbitmq"}, []string{"/var/lib/rabbitmq"}, fleet.Pause},
+}
+
+// consistency decides how a snapshot of a volume becomes consistent, and
+// refuses a live copy of a database.
+func (l *load) consistency(ms *mounts, v *agentapi.Volume) {
+	if v.Protect != fleet.Snapshot && v.Protect != fleet.Shared {
+		return
+	}
+	m, db := l.database(ms, v)
+	said := l.policyFor(ms, v)
+	switch {
+	case db != nil && v.Protect == fleet.Shared:
+		l.liveCopy(m, fmt.Sprintf("the %s of %s can't live on the shared mount: it would be corrupt after a cut", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {protect: snapshot}}", v.Source))
+		return
+	case v.Protect == fleet.Shared:
+		return
+	case db != nil && said.Consistent == fleet.Live:
+		l.liveCopy(m, fmt.Sprintf("the %s of %s would be copied while it runs; such a copy starts and is wrong", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {consistent: %s}}", v.Source, db.method))
+		return
+	}
+	v.Method = fleet.Pause
+	if db != nil {
+		v.Method = db.method
+	}
+	if said.Consistent != "" {
+		v.Method = said.Consistent
+	}
+	if v.Method == fleet.Postgres {
+		v.Service, v.MountAt = m.service, m.entry.Target
+	}
+}
+
+func (l *load) liveCopy(m *mount, text, fix string) {
+	l.found(finding.Finding{Code: finding.DatabaseLiveCopy, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target), Text: text, Fix: fix})
+}
+
+// database returns the database that a volume belongs to and the mount by which
+// its server has it. Without one it returns the first mount and nil.
+func (l *load) database(ms *mounts, v *agentapi.Volume) (*mount, *database) {
+	var first *mount
+	for _, byImage := range []bool{true, false} {
+		for _, m := range ms.all {
+			if m.volume != v {
+				continue
+			}
+			if first == nil {
+				first = m
+			}
+			for i := range databases {
+				if db := &databases[i]; byImage && db.hasImage(l.project.Services[m.service].Image) && db.holds(m.entry.Target) || !byImage && db.hasPath(m.entry.Target) {
+					return m, db
+				}
+			}
+		}
+	}
+	return first, nil
+}
+
+func (l *load) policyFor(ms *mounts, v *agentapi.Volume) fleet.VolumePolicy {
+	for _, m := range ms.all {
+		if m.volume == v && m.policy.Volume != "" {
+			return m.policy
+		}
+	}
+	return fleet.VolumePolicy{}
+}
+
+func (d *database) hasImage(image string) bool {
+	ref, err := reference.ParseNormalizedNamed(image)
+	return err == nil && slices.Contains(d.images, path.Base(reference.Path(ref)))
+}
+
+func (d *database) hasPath(target string) bool {
+	return slices.ContainsFunc(d.paths, func(p string) bool { return within(p, path.Clean(target)) })
+}
+
+// holds reports whether a mount of the database's own image is its data: not
+// configuration, scripts or sockets.
+func (d *database) holds(target string) bool {
+	t := path.Clean(target)
+	return d.hasPath(t) || !strings.HasPrefix(t, "/etc/") && !strings.HasPrefix(t, "/run/") && !strings.HasPrefix(t, "/var/run/") && !strings.HasPrefix(t, "/docker-entrypoint") && !strings.Contains(t, "backup") && !strings.Contains(t, "log")
+}

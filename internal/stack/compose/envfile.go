@@ -1,0 +1,84 @@
+package compose
+
+import (
+	"path"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// resolveFiles reads env_file and label_file of every service from the commit.
+// A `.env` that is not in Git means what the host generates: the values of
+// stack.env and of the stack's secrets.
+func (l *load) resolveFiles(p *types.Project) (*types.Project, error) {
+	generated := map[string]bool{}
+	for _, name := range p.ServiceNames() {
+		s := p.Services[name]
+		var err error
+		if generated[name], err = l.envFiles(name, &s); err != nil {
+			return nil, err
+		}
+		if err := l.labelFiles(name, s.LabelFiles); err != nil {
+			return nil, err
+		}
+		p.Services[name] = s
+	}
+	p, err := p.WithServicesEnvironmentResolved(true)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = p.WithServicesLabelsResolved(true); err != nil {
+		return nil, err
+	}
+	for name, wanted := range generated {
+		if wanted {
+			p.Services[name] = l.withStackEnv(p.Services[name])
+		}
+	}
+	return p, nil
+}
+
+// envFiles has a service's env_file entries point at the commit's files, and
+// says whether it lists the generated `.env`.
+func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, err error) {
+	pos := l.files.of("services", name, "env_file")
+	var files []types.EnvFile
+	for _, f := range s.EnvFiles {
+		repoPath, ok := l.inRepo(f.Path)
+		if filepath.IsAbs(f.Path) || !ok || f.Path[0] == '~' {
+			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
+		}
+		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
+			generated = true
+			continue
+		} else if !exists && bool(f.Required) {
+			return false, l.fail(pos, "env_file %s is not in Git", repoPath)
+		}
+		f.Path = filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
+		files = append(files, f)
+	}
+	s.EnvFiles = files
+	return generated, nil
+}
+
+// labelFiles has label_file entries point at the commit's files, in place.
+func (l *load) labelFiles(name string, files []string) error {
+	for i, f := range files {
+		repoPath, ok := l.inRepo(f)
+		if filepath.IsAbs(f) || !ok {
+			return l.fail(l.files.of("services", name, "label_file"), "label_file %s is outside of the repository", f)
+		}
+		files[i] = filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
+	}
+	return nil
+}
+
+// withStackEnv gives a service the stack's values that it does not set itself.
+func (l *load) withStackEnv(s types.ServiceConfig) types.ServiceConfig {
+	env := types.MappingWithEquals{}
+	for k, v := range l.stackEnv {
+		env[k] = &v
+	}
+	s.Environment = env.OverrideBy(s.Environment)
+	return s
+}

@@ -1,0 +1,196 @@
+package compose
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A source is one Compose file as nodes, for positions only.
+type source struct {
+	name string // in the repository
+	root *yaml.Node
+}
+
+// sources are the Compose files of a stack: its own first, then what it
+// includes or extends, as far as they can be read.
+type sources []source
+
+// readSources reads the main file, which must exist, and those it names.
+func readSources(repo, name string) (sources, error) {
+	content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, pathless(err))
+	}
+	s := sources{newSource(name, content)}
+	for i := 0; i < len(s) && len(s) < 100; i++ {
+		for _, ref := range s[i].references() {
+			next := path.Join(path.Dir(s[i].name), ref)
+			if path.IsAbs(ref) || slices.ContainsFunc(s, func(o source) bool { return o.name == next }) {
+				continue
+			}
+			// a missing one is compose-go's error to report
+			if content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(next))); err == nil {
+				s = append(s, newSource(next, content))
+			}
+		}
+	}
+	return s, nil
+}
+
+// pathless drops the absolute path that os puts into its errors.
+func pathless(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+func newSource(name string, content []byte) source {
+	var doc yaml.Node
+	// a file that does not parse has no positions; compose-go says why
+	if err := yaml.Unmarshal(content, &doc); err != nil || len(doc.Content) == 0 {
+		return source{name: name, root: &yaml.Node{}}
+	}
+	return source{name: name, root: doc.Content[0]}
+}
+
+// references returns the files that include and extends name.
+func (s source) references() []string {
+	var refs []string
+	for _, inc := range children(get(s.root, "include")) {
+		refs = append(refs, scalars(inc)...)
+		refs = append(refs, scalars(get(inc, "path"))...)
+	}
+	for _, service := range values(get(s.root, "services")) {
+		refs = append(refs, scalars(get(get(service, "extends"), "file"))...)
+	}
+	return refs
+}
+
+// of returns "file:line:column" of the deepest part of a path that a file has,
+// looking for a service in every file.
+func (s sources) of(keys ...string) string {
+	best, depth := s[0].name+":1:1", 0
+	for _, src := range s {
+		n := src.root
+		for i, key := range keys {
+			k, v := lookup(n, key)
+			if v == nil {
+				break
+			}
+			if n = v; i+1 > depth {
+				depth = i + 1
+				best = fmt.Sprintf("%s:%d:%d", src.name, k.Line, k.Column)
+			}
+		}
+	}
+	return best
+}
+
+// mount returns the place of the volume entry of a service that has a target.
+func (s sources) mount(service, target string) string {
+	for _, src := range s {
+		for _, item := range children(get(get(get(src.root, "services"), service), "volumes")) {
+			if item.Kind == yaml.ScalarNode && slices.Contains(strings.Split(item.Value, ":"), target) || scalarIs(get(item, "target"), target) {
+				return fmt.Sprintf("%s:%d:%d", src.name, item.Line, item.Column)
+			}
+		}
+	}
+	return s.of("services", service, "volumes")
+}
+
+var (
+	keyPathPattern = regexp.MustCompile(`\b(?:services|volumes|networks|secrets|configs|jobs)(?:\.[A-Za-z0-9_-]+)+`)
+	servicePattern = regexp.MustCompile(`service "?([A-Za-z0-9._-]+)"?`)
+	linePattern    = regexp.MustCompile(`\b(?:L(\d+)\.C(\d+)|line (\d+))`)
+)
+
+// guess finds the place that a message of compose-go speaks of: the line that
+// the YAML parser names, a path of keys, or a service.
+func (s sources) guess(text string) string {
+	name := s[0].name
+	for _, src := range s {
+		if strings.Contains(text, src.name) {
+			name = src.name
+		}
+	}
+	if m := linePattern.FindStringSubmatch(text); m != nil {
+		return name + ":" + cmp.Or(m[1], m[3]) + ":" + cmp.Or(m[2], "1")
+	}
+	if m := keyPathPattern.FindString(text); m != "" {
+		return s.of(strings.Split(m, ".")...)
+	}
+	if m := servicePattern.FindStringSubmatch(text); m != nil {
+		return s.of("services", m[1])
+	}
+	return name + ":1:1"
+}
+
+func resolved(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// lookup returns key and value nodes of a mapping's entry, through aliases and
+// merge keys.
+func lookup(n *yaml.Node, key string) (k, v *yaml.Node) {
+	n = resolved(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil, nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i], n.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+func get(n *yaml.Node, key string) *yaml.Node { _, v := lookup(n, key); return v }
+
+func children(n *yaml.Node) []*yaml.Node {
+	if n = resolved(n); n == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Content
+}
+
+func values(n *yaml.Node) []*yaml.Node {
+	var vs []*yaml.Node
+	if n = resolved(n); n != nil && n.Kind == yaml.MappingNode {
+		for i := 1; i < len(n.Content); i += 2 {
+			vs = append(vs, n.Content[i])
+		}
+	}
+	return vs
+}
+
+func scalars(n *yaml.Node) []string {
+	if n = resolved(n); n != nil && n.Kind == yaml.ScalarNode {
+		return []string{n.Value}
+	}
+	var out []string
+	for _, c := range children(n) {
+		if c.Kind == yaml.ScalarNode {
+			out = append(out, c.Value)
+		}
+	}
+	return out
+}
+
+func scalarIs(n *yaml.Node, value string) bool {
+	n = resolved(n)
+	return n != nil && n.Kind == yaml.ScalarNode && n.Value == value
+}

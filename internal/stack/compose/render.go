@@ -1,0 +1,243 @@
+package compose
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/stack"
+)
+
+// render makes the project that a host runs: everything resolved, data where
+// Salvor keeps it, secrets and gate mounted, `${…}` where a secret stands. The
+// top-level volumes stay as written: Compose offers to delete a volume whose
+// definition changed.
+func (l *load) render(ms *mounts) (agentapi.Project, error) {
+	out := agentapi.Project{Dir: stack.ProjectDir(l.Stack.Name)}
+	if l.Stack.ProjectDir != "" {
+		out.Dir = l.Stack.ProjectDir
+	}
+	c := &collector{load: l, files: map[string]agentapi.File{}}
+	delivered, err := l.deliver(c)
+	if err != nil {
+		return out, err
+	}
+	out.Secrets = delivered
+	for _, name := range l.project.ServiceNames() {
+		s := l.project.Services[name]
+		if err := l.renderService(c, ms, &s, delivered); err != nil {
+			return out, err
+		}
+		l.project.Services[name] = s
+		out.Services = append(out.Services, l.describe(s))
+	}
+	out.Networks = l.externalNetworks()
+	delete(l.project.Extensions, "x-salvor")
+	if out.Compose, out.Env, err = encode(l.project); err != nil {
+		return out, err
+	}
+	out.Files = c.sorted()
+	out.Hash = hash(out)
+	return out, nil
+}
+
+func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []agentapi.SecretMount) error {
+	if l.active[s.Name] {
+		s.Profiles = nil
+	}
+	var fromGit []agentapi.File
+	var volumes []types.ServiceVolumeConfig
+	for i := range s.Volumes {
+		m := ms.at(s.Name, i)
+		entry, files, err := c.place(m)
+		if err != nil {
+			return l.fail(l.files.mount(s.Name, m.entry.Target), "%v", err)
+		}
+		volumes, fromGit = append(volumes, entry), append(fromGit, files...)
+	}
+	for _, use := range s.Configs {
+		if p, ok := c.configs[use.Source]; ok {
+			fromGit = append(fromGit, p)
+		}
+	}
+	s.Volumes = append(volumes, l.additions(s.Name, secrets)...)
+	s.Secrets = nil
+	if len(fromGit) > 0 && l.Stack.ProjectDir == "" {
+		labels := maps.Clone(s.Labels)
+		if labels == nil {
+			labels = types.Labels{}
+		}
+		labels[stack.FilesLabel] = filesHash(fromGit)
+		s.Labels = labels
+	}
+	if s.Build != nil {
+		return c.build(s)
+	}
+	return nil
+}
+
+// additions are the mounts that Salvor adds to a service: its gate, and its
+// secrets when it has some.
+func (l *load) additions(service string, secrets []agentapi.SecretMount) []types.ServiceVolumeConfig {
+	adds := []types.ServiceVolumeConfig{existing(stack.GatePath(l.Stack.Name), stack.GateTarget)}
+	folder := stack.SecretsPath(l.Stack.Name, service)
+	whole := false
+	for _, s := range secrets {
+		switch {
+		case s.Service != service:
+		case path.IsAbs(s.Target):
+			adds = append(adds, existing(stack.SecretFile(l.Stack.Name, s.Service, s.Target), s.Target))
+		default:
+			whole = true
+		}
+	}
+	if whole {
+		adds = append(adds, existing(folder, stack.SecretsTarget))
+	}
+	return adds
+}
+
+// existing is a read-only bind that the engine refuses when its source is not
+// there, instead of making an empty folder.
+func existing(source, target string) types.ServiceVolumeConfig {
+	return types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: source, Target: target, ReadOnly: true, Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
+}
+
+func (l *load) describe(s types.ServiceConfig) agentapi.Service {
+	d := agentapi.Service{Name: s.Name, Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
+	for _, p := range s.Ports {
+		d.Ports = append(d.Ports, agentapi.Port{Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
+	}
+	for _, v := range s.Volumes {
+		d.Mounts = append(d.Mounts, v.Target)
+	}
+	for _, t := range s.Tmpfs {
+		target, _, _ := strings.Cut(t, ":")
+		d.Mounts = append(d.Mounts, target)
+	}
+	slices.Sort(d.Mounts)
+	return d
+}
+
+func (l *load) externalNetworks() []string {
+	var names []string
+	for key, n := range l.project.Networks {
+		if bool(n.External) {
+			if n.Name == "" {
+				n.Name = key
+			}
+			names = append(names, n.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// encode writes the project as YAML in which `$` is literal and marks are
+// `${…}` again, and returns the variables used, sorted.
+func encode(p *types.Project) ([]byte, []string, error) {
+	content, err := p.MarshalYAML()
+	if err != nil {
+		return nil, nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(content, &doc); err != nil {
+		return nil, nil, err
+	}
+	used := map[string]bool{}
+	literal(&doc, used)
+	spellOut(doc.Content[0])
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(&doc); err != nil {
+		return nil, nil, err
+	}
+	return out.Bytes(), slices.Sorted(maps.Keys(used)), nil
+}
+
+// spellOut writes create_host_path wherever compose-go leaves out its default:
+// the Compose of older distributions has the other one.
+func spellOut(project *yaml.Node) {
+	for _, service := range values(get(project, "services")) {
+		for _, v := range children(get(service, "volumes")) {
+			bind := get(v, "bind")
+			if scalarIs(get(v, "type"), types.VolumeTypeBind) && bind != nil && get(bind, "create_host_path") == nil {
+				bind.Style = 0
+				bind.Content = append(bind.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "create_host_path"}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+			}
+		}
+	}
+}
+
+func literal(n *yaml.Node, used map[string]bool) {
+	if n.Kind == yaml.ScalarNode {
+		for _, key := range marks(n.Value) {
+			used[key] = true
+		}
+		value := unmark(strings.ReplaceAll(n.Value, "$", "$$"))
+		if value != n.Value {
+			n.Value, n.Tag = value, "!!str"
+		}
+		return
+	}
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			continue // Compose interpolates no keys
+		}
+		literal(c, used)
+	}
+}
+
+func hash(p agentapi.Project) string {
+	p.Hash = ""
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(p); err != nil {
+		panic("salvor: internal error: a project does not encode: " + err.Error())
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil))
+}
+
+func filesHash(files []agentapi.File) string {
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%q %o %d\n", f.Path, f.Mode, len(f.Data))
+		h.Write(f.Data)
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil))
+}
+
+// place returns a mount as the rendered file has it, with the files from Git
+// that it shows.
+func (c *collector) place(m *mount) (types.ServiceVolumeConfig, []agentapi.File, error) {
+	e := m.entry
+	switch {
+	case m.protect == fleet.Config:
+		to, files, err := c.take(m.file)
+		e.Source = to
+		return e, files, err
+	case m.volume != nil && m.volume.Protect == fleet.Shared:
+		e = types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: m.source, Target: e.Target, ReadOnly: e.ReadOnly, Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
+	case m.volume != nil && e.Type == types.VolumeTypeBind:
+		e.Source = m.source
+		if m.volume.Protect == fleet.External {
+			bind := types.ServiceVolumeBind{}
+			if e.Bind != nil {
+				bind = *e.Bind
+			}
+			bind.CreateHostPath = false
+			e.Bind = &bind
+		}
+	}
+	return e, nil, nil
+}

@@ -1,0 +1,155 @@
+package compose
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/stack"
+)
+
+// deliver turns Compose's secrets into files that salvord delivers, and takes
+// the files of Compose's configs along. Secrets that image builds read stay in
+// the file, pointing at where they are delivered.
+func (l *load) deliver(c *collector) ([]agentapi.SecretMount, error) {
+	if err := l.takeConfigs(c); err != nil {
+		return nil, err
+	}
+	var out []agentapi.SecretMount
+	build := types.Secrets{}
+	for _, name := range l.project.ServiceNames() {
+		s := l.project.Services[name]
+		for _, use := range s.Secrets {
+			m, err := l.secretMount(name, types.FileReferenceConfig(use))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+		}
+		if s.Build == nil {
+			continue
+		}
+		for _, use := range s.Build.Secrets {
+			key, err := l.secretKey(use.Source)
+			if err != nil {
+				return nil, err
+			}
+			if _, done := build[use.Source]; !done {
+				out = append(out, agentapi.SecretMount{Service: stack.BuildSecrets, Secret: key, Target: use.Source, Mode: 0o400})
+			}
+			build[use.Source] = types.SecretConfig{File: path.Join(stack.SecretsPath(l.Stack.Name, stack.BuildSecrets), use.Source)}
+		}
+	}
+	l.project.Secrets = build
+	slices.SortStableFunc(out, func(a, b agentapi.SecretMount) int {
+		return strings.Compare(a.Service+"\x00"+a.Target, b.Service+"\x00"+b.Target)
+	})
+	return out, nil
+}
+
+// secretMount reads one use of a secret. Compose's default mode is 0444.
+func (l *load) secretMount(service string, use types.FileReferenceConfig) (agentapi.SecretMount, error) {
+	pos := l.files.of("services", service, "secrets")
+	m := agentapi.SecretMount{Service: service, Target: use.Target, Mode: 0o444}
+	if m.Target == "" {
+		m.Target = use.Source
+	}
+	if rest, ok := strings.CutPrefix(m.Target, stack.SecretsTarget+"/"); ok {
+		m.Target = rest
+	}
+	if !path.IsAbs(m.Target) && (path.Clean(m.Target) != m.Target || strings.HasPrefix(m.Target, "..")) {
+		return m, l.fail(pos, "secret target %q is no file name", use.Target)
+	}
+	if use.Mode != nil {
+		m.Mode = uint32(*use.Mode)
+	}
+	var err error
+	if m.UID, err = id(use.UID); err != nil {
+		return m, l.fail(pos, "secret %s: uid %q is no number", use.Source, use.UID)
+	}
+	if m.GID, err = id(use.GID); err != nil {
+		return m, l.fail(pos, "secret %s: gid %q is no number", use.Source, use.GID)
+	}
+	m.Secret, err = l.secretKey(use.Source)
+	return m, err
+}
+
+func id(s string) (int, error) {
+	if s == "" {
+		return 0, nil
+	}
+	return strconv.Atoi(s)
+}
+
+// secretKey returns the key under which a secret is sealed: the variable of
+// secrets/<stack>.env that `environment:` names, or the path of the encrypted
+// file that `file:` names, or of the fleet's secret that `external: true` does.
+func (l *load) secretKey(name string) (string, error) {
+	pos := l.files.of("secrets", name)
+	decl, ok := l.project.Secrets[name]
+	if !ok {
+		return "", l.fail(pos, "secret %s is not declared under secrets:", name)
+	}
+	if decl.File != "" {
+		repoPath, inside := l.inRepo(decl.File)
+		if path.IsAbs(decl.File) || !inside || !within("secrets", repoPath) {
+			return "", l.fail(pos, "secret %s: %s is not below secrets/, where files are encrypted", name, decl.File)
+		}
+		if _, exists := l.stat(repoPath); !exists {
+			return "", l.fail(pos, "secret %s: %s is not in Git", name, repoPath)
+		}
+		return repoPath, nil
+	}
+	key := decl.Environment
+	if key == "" {
+		return l.fleetSecret(name, decl)
+	}
+	if !slices.Contains(l.SecretKeys, key) {
+		hint := ""
+		if near := nearest(key, l.SecretKeys); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		return "", l.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, l.Stack.Name, key, hint)
+	}
+	return key, nil
+}
+
+// fleetSecret returns the file of the secret that `salvor secret set` keeps
+// under that name.
+func (l *load) fleetSecret(name string, decl types.SecretConfig) (string, error) {
+	file := path.Join("secrets", cmp.Or(decl.Name, name))
+	if _, exists := l.stat(file); !exists {
+		return "", l.fail(l.files.of("secrets", name), "secret %s: there is no secret of that name; salvor secret set %s", name, path.Base(file))
+	}
+	return file, nil
+}
+
+// takeConfigs takes the files that Compose's configs name.
+func (l *load) takeConfigs(c *collector) error {
+	c.configs = map[string]agentapi.File{}
+	for _, name := range slices.Sorted(maps.Keys(l.project.Configs)) {
+		decl := l.project.Configs[name]
+		if decl.File == "" {
+			continue
+		}
+		pos := l.files.of("configs", name)
+		repoPath, ok := l.inRepo(decl.File)
+		if path.IsAbs(decl.File) || !ok {
+			return l.fail(pos, "config %s: %s is outside of the repository", name, decl.File)
+		}
+		to, files, err := c.take(repoPath)
+		if err != nil || len(files) != 1 {
+			return l.fail(pos, "config %s: %s is no file in Git", name, repoPath)
+		}
+		decl.File = to
+		l.project.Configs[name] = decl
+		c.configs[name] = files[0]
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+)
+
+// A Deployment is what a stack shall be on this host.
+type Deployment struct {
+	Stack    string
+	Epoch    int
+	Commit   string
+	Project  agentapi.Project
+	Images   map[string]string // from the lock: service to reference with digest
+	Logins   map[string]Login  // by registry
+	Settle   time.Duration     // how long a container without a health check must run; 3 s by default
+	Patience time.Duration     // how long health may take; 10 min by default
+}
+
+// Result is what a deploy did.
+type Result struct {
+	Untouched  bool              // nothing differed, nothing was called
+	Images     map[string]string // service to reference with digest; none for built images
+	Containers map[string]string // of long-running services: name to id
+	Recreated  []string          // services whose containers are new, sorted
+}
+
+// A FailedError is a deploy that did not become healthy.
+type FailedError struct {
+	Stack    string
+	Service  string // "" when it is none in particular
+	Reason   string
+	Logs     []string // the service's last lines, at most 20
+	Restored bool     // the previous version runs again
+	Restore  error    // why it does not
+}
+
+// Error says it in one line; the log lines are for whoever prints it.
+func (e *FailedError) Error() string {
+	text := "deploy " + e.Stack + ": "
+	if e.Service != "" {
+		text += "service " + e.Service + ": "
+	}
+	text += e.Reason
+	switch {
+	case e.Restored:
+		text += "; the previous version runs again"
+	case e.Restore != nil:
+		text += "; the previous version could not be put back: " + e.Restore.Error()
+	}
+	return text
+}
+
+// Deploy makes a stack what d says and returns when it is healthy. When that
+// fails, the previous version is put back and a *FailedError tells why. A stack
+// that is as it should be is not touched. Gate, secrets and networks must be
+// there. Cut short at any point, the next Deploy goes on.
+func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Result, error) {
+	scope := progress.Scope{Sink: sink, Stack: d.Stack}
+	before, err := h.containers(ctx, d.Stack)
+	if err != nil {
+		return Result{}, err
+	}
+	record, known, err := h.Deployed(ctx, d.Stack)
+	if err != nil {
+		return Result{}, err
+	}
+	if known && record.covers(d) && record.runs(before) {
+		return h.untouched(ctx, d, record, before)
+	}
+	d.Images = record.pins(d)
+	images, cleanup, err := h.prepare(ctx, d, scope)
+	if err != nil {
+		return Result{}, errors.Join(err, cleanup(context.WithoutCancel(ctx)))
+	}
+	last, hasLast, err := h.lastGood(ctx, d.Stack)
+	if err == nil {
+		err = h.bringUp(ctx, d, images, scope)
+	}
+	if failed := (*FailedError)(nil); errors.As(err, &failed) && hasLast && ctx.Err() == nil {
+		h.putBack(ctx, d, last, before, failed, scope)
+	}
+	if err == nil {
+		err = h.finish(ctx, d, images, last.Project)
+	}
+	if err = errors.Join(err, cleanup(context.WithoutCancel(ctx))); err != nil {
+		return Result{}, err
+	}
+	after, err := h.containers(ctx, d.Stack)
+	return result(images, before, after), err
+}
+
+// prepare checks and fetches everything that can fail without touching what
+// runs: the rendered project is staged in a folder of its own.
+func (h *Host) prepare(ctx context.Context, d Deployment, scope progress.Scope) (map[string]string, func(context.Context) error, error) {
+	nothing := func(context.Context) error { return nil }
+	staged := d.Project
+	staged.Dir = path.Join(ProjectDir(d.Stack), "next")
+	logout, err := h.login(ctx, d.Stack, d.Logins)
+	if err != nil {
+		return nil, nothing, err
+	}
+	cleanup := func(ctx context.Context) error {
+		return errors.Join(logout(ctx), h.run(ctx, "rm", "-rf", "--", staged.Dir))
+	}
+	if err := h.write(ctx, d.Stack, staged, d.Images); err != nil {
+		return nil, cleanup, err
+	}
+	c := call{stack: d.Stack, dir: staged.Dir, login: len(d.Logins) > 0}
+	if err := h.validate(ctx, c); err != nil {
+		return nil, cleanup, fault.WithHint(err, "salvor check")
+	}
+	images, err := h.fetch(ctx, d, c, scope)
+	return images, cleanup, err
+}
+
+// bringUp replaces the project's files and has Compose make it so. Containers
+// of services that Git no longer has are removed: left alone they would keep
+// writing to volumes that nobody watches. Volumes are never removed.
+func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]string, scope progress.Scope) error {
+	if err := h.write(ctx, d.Stack, d.Project, images); err != nil {
+		return err
+	}
+	done := scope.Step("start services", "")
+	c := call{stack: d.Stack, dir: d.Project.Dir, login: len(d.Logins) > 0}
+	err := h.compose(ctx, c.with("up", "--detach", "--no-build", "--pull", "missing", "--remove-orphans", "--quiet-pull"))
+	if err != nil && ctx.Err() == nil {
+		err = h.failure(ctx, d.Stack, err.Error())
+	}
+	if err == nil {
+		err = h.waitHealthy(ctx, d)
+	}
+	done(err, "healthy")
+	return err
+}
+
+// putBack deploys the version that ran before and notes in failed how it went.
+func (h *Host) putBack(ctx context.Context, d Deployment, last kept, before []Container, failed *FailedError, scope progress.Scope) {
+	done := scope.Step("restore previous version", "")
+	previous := d
+	previous.Project = last.Project
+	err := h.retag(ctx, previous, before)
+	if err == nil {
+		err = h.bringUp(ctx, previous, last.Images, scope)
+	}
+	if err == nil {
+		err = h.sweep(ctx, d.Project, last.Project)
+	}
+	failed.Restored, failed.Restore = err == nil, err
+	done(err, "")
+}
+
+// retag gives images built for the previous version their names back.
+func (h *Host) retag(ctx context.Context, d Deployment, before []Container) error {
+	for _, s := range d.Project.Services {
+		i := slices.IndexFunc(before, func(c Container) bool { return c.Service == s.Name && !c.OneOff })
+		if !s.Build || i < 0 {
+			continue
+		}
+		if err := h.docker(ctx, "tag", before[i].ImageID, cmp.Or(s.Image, d.Stack+"-"+s.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before agentapi.Project) error {
+	containers, err := h.containers(ctx, d.Stack)
+	if err != nil {
+		return err
+	}
+	r := Record{Schema: fleet.Schema, Hash: d.Project.Hash, Epoch: d.Epoch, Commit: d.Commit, At: time.Now().UTC(), Dir: d.Project.Dir, Images: images, Services: expected(d.Project, containers)}
+	if err := h.remember(ctx, d.Stack, kept{Project: d.Project, Images: images}, r); err != nil {
+		return err
+	}
+	return h.sweep(ctx, before, d.Project)
+}
+
+// untouched notes a new commit or epoch beside what runs on as it was.
+func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []Container) (Result, error) {
+	if r.Epoch != d.Epoch || r.Commit != d.Commit {
+		r.Epoch, r.Commit = d.Epoch, d.Commit
+		if err := h.writeJSON(ctx, path.Join(ProjectDir(d.Stack), recordFile), r); err != nil {
+			return Result{}, err
+		}
+	}
+	res := result(r.Images, containers, containers)
+	res.Untouched = true
+	return res, nil
+}
+
+func result(images map[string]string, before, after []Container) Result {
+	res := Result{Images: maps.Clone(images), Containers: map[string]string{}}
+	fresh := map[string]bool{}
+	for _, c := range after {
+		if c.OneOff {
+			continue
+		}
+		res.Containers[c.Name] = c.ID
+		if !slices.ContainsFunc(before, func(b Container) bool { return b.ID == c.ID }) {
+			fresh[c.Service] = true
+		}
+	}
+	res.Recreated = slices.Sorted(maps.Keys(fresh))
+	return res
+}
+
+func (c call) with(args ...string) call { c.args = args; return c }
+
+// failure finds the service that is to blame and what it said last.
+func (h *Host) failure(ctx context.Context, stack, reason string) error {
+	failed := &FailedError{Stack: stack, Reason: reason}
+	containers, err := h.containers(ctx, stack)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	// one that was never started waits for another, unless it is the only one
+	waits := func(c Container) bool { return c.State == "created" }
+	containers = append(slices.DeleteFunc(slices.Clone(containers), waits), slices.DeleteFunc(containers, func(c Container) bool { return !waits(c) })...)
+	for _, c := range containers {
+		if why := c.trouble(); why != "" {
+			failed.Service, failed.Reason = c.Service, why+" ("+reason+")"
+			break
+		}
+	}
+	return h.blame(ctx, failed)
+}
+
+// blame adds a service's last log lines and the next command.
+func (h *Host) blame(ctx context.Context, failed *FailedError) error {
+	hint := "salvor logs " + failed.Stack
+	if failed.Service != "" {
+		hint += " " + failed.Service
+		if lines, err := h.tail(ctx, failed.Stack, failed.Service, 20); err == nil {
+			failed.Logs = lines
+		}
+	}
+	return fault.WithHint(failed, hint)
+}

@@ -1,0 +1,55 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salvor/internal/fleet"
+)
+
+// OpenGate lets a stack's containers start. The gate is in tmpfs, so after a
+// boot every stack is shut until somebody opened it. It may be called twice.
+func (h *Host) OpenGate(ctx context.Context, stack string) error {
+	if err := h.run(ctx, "mkdir", "-p", "--", GatePath(stack)); err != nil {
+		return fmt.Errorf("open the gate of %s: %w", stack, err)
+	}
+	return nil
+}
+
+// CloseGate keeps containers of a stack from being started, by anyone; those
+// that run go on. It may be called twice.
+func (h *Host) CloseGate(ctx context.Context, stack string) error {
+	if err := h.run(ctx, "rm", "-rf", "--", GatePath(stack)); err != nil {
+		return fmt.Errorf("close the gate of %s: %w", stack, err)
+	}
+	return nil
+}
+
+// EnsureNetworks creates the declared networks that do not exist. An existing
+// one is left as it is: containers hang on it.
+func (h *Host) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
+	for _, n := range networks {
+		_, err := h.get(ctx, "/networks/"+n.Name)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errNoSuch) {
+			return err
+		}
+		args := []string{"network", "create", "--label", "dev.salvor.fleet=true"}
+		if n.Driver != "" {
+			args = append(args, "--driver", n.Driver)
+		}
+		if n.Subnet != "" {
+			args = append(args, "--subnet", n.Subnet)
+		}
+		if n.Internal {
+			args = append(args, "--internal")
+		}
+		if err := h.docker(ctx, append(args, "--", n.Name)...); err != nil {
+			return fmt.Errorf("network %s: %w", n.Name, err)
+		}
+	}
+	return nil
+}

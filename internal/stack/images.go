@@ -1,0 +1,155 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/progress"
+)
+
+// fetch makes the images of a staged project available and returns the exact
+// references to run, by service. What is pinned and present is not pulled; what
+// is not pinned is pulled once and pinned to what came, so that this deploy and
+// every later one run the same.
+func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.Scope) (map[string]string, error) {
+	pins := map[string]string{}
+	var pull, build []string
+	for _, s := range d.Project.Services {
+		switch {
+		case s.Idle:
+		case s.Build:
+			build = append(build, s.Name)
+		case s.Image == "" || strings.Contains(s.Image, "${"): // Compose knows the value, and pulls at up
+		default:
+			ref := wanted(s, d.Images)
+			present, err := h.image(ctx, ref)
+			if err != nil {
+				return nil, err
+			}
+			if digested(ref) {
+				pins[s.Name] = ref
+			}
+			if !digested(ref) || present == nil {
+				pull = append(pull, s.Name)
+			}
+		}
+	}
+	if err := h.pull(ctx, d, c, pull, scope); err != nil {
+		return nil, err
+	}
+	if len(build) > 0 {
+		done := scope.Step("build images", strings.Join(build, ", "))
+		err := h.compose(ctx, c.with(append([]string{"build", "--quiet"}, build...)...))
+		done(err, "")
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pins, h.pinPulled(ctx, d, pins)
+}
+
+// wanted is the reference that a service shall run: the lock's when it speaks
+// of the same tag, else the one written.
+func wanted(s agentapi.Service, locked map[string]string) string {
+	if pinned := locked[s.Name]; pinned != "" && tagOf(pinned) == tagOf(s.Image) {
+		return pinned
+	}
+	return s.Image
+}
+
+// pull pulls the images of services. When the registry does not answer but
+// every image is here, the deploy goes on with those.
+func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string, scope progress.Scope) error {
+	if len(services) == 0 {
+		return nil
+	}
+	done := scope.Step("pull images", strings.Join(services, ", "))
+	err := h.compose(ctx, c.with(append([]string{"pull", "--quiet", "--policy", "always"}, services...)...))
+	if err != nil && ctx.Err() == nil {
+		for _, s := range d.Project.Services {
+			if !slices.Contains(services, s.Name) {
+				continue
+			}
+			if present, ierr := h.image(ctx, wanted(s, d.Images)); ierr != nil || present == nil {
+				err = fmt.Errorf("image of %s: %w", s.Name, err)
+				done(err, "")
+				return err
+			}
+		}
+		scope.Note(fmt.Sprintf("registry: %v; the images that are here are used", err))
+		err = nil
+	}
+	done(err, "")
+	return err
+}
+
+// pinPulled pins what has no digest yet to the one the registry gave. An image
+// that never was in a registry has none and stays unpinned.
+func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]string) error {
+	for _, s := range d.Project.Services {
+		if s.Idle || s.Build || s.Image == "" || pins[s.Name] != "" || strings.Contains(s.Image, "${") {
+			continue
+		}
+		digests, err := h.image(ctx, s.Image)
+		if err != nil {
+			return err
+		}
+		if digest := digestOf(s.Image, digests); digest != "" {
+			pins[s.Name] = tagOf(s.Image) + "@" + digest
+		}
+	}
+	return nil
+}
+
+// image returns the repository digests of a local image, which may be none, or
+// nil when the image is not here.
+func (h *Host) image(ctx context.Context, ref string) ([]string, error) {
+	if repo, digest, ok := strings.Cut(ref, "@"); ok {
+		ref = untagged(repo) + "@" + digest
+	}
+	answer, err := h.get(ctx, "/images/"+ref+"/json")
+	if errors.Is(err, errNoSuch) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseImage(answer)
+}
+
+func parseImage(answer []byte) ([]string, error) {
+	var in struct{ RepoDigests []string }
+	if err := json.Unmarshal(answer, &in); err != nil {
+		return nil, fmt.Errorf("read the Docker engine's image: %w", err)
+	}
+	return append([]string{}, in.RepoDigests...), nil
+}
+
+// digestOf returns the digest under which an image's own repository knows it.
+func digestOf(ref string, digests []string) string {
+	for _, d := range digests {
+		repo, digest, ok := strings.Cut(d, "@")
+		if ok && familiar(repo) == familiar(untagged(tagOf(ref))) {
+			return digest
+		}
+	}
+	return ""
+}
+
+// untagged is a reference without its tag; a port is no tag.
+func untagged(ref string) string {
+	dir, last := path.Split(ref)
+	name, _, _ := strings.Cut(last, ":")
+	return dir + name
+}
+
+// familiar is a repository's name as people write it: Docker Hub is implied.
+func familiar(repo string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(repo, "index."), "docker.io/"), "library/")
+}

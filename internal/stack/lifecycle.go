@@ -1,0 +1,174 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"salvor/internal/machine"
+	"salvor/internal/progress"
+)
+
+// named runs `docker compose` on a project's containers by their labels: it
+// works when the files are gone, which a stop must.
+func (h *Host) named(ctx context.Context, c call) error {
+	cmd := machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", c.stack}, c.args...), Dir: "/",
+		Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty, Env: []string{"COMPOSE_PROGRESS=plain", "COMPOSE_ANSI=never"}}
+	if c.stdout == nil && c.tty == nil {
+		cmd.Timeout = composeTimeout
+	}
+	if _, err := h.machine.Run(ctx, cmd); err != nil {
+		return fmt.Errorf("docker compose %s %s: %w", c.args[0], c.stack, told(err))
+	}
+	return nil
+}
+
+func (h *Host) verb(ctx context.Context, stack string, args ...string) error {
+	return h.named(ctx, call{stack: stack, args: args})
+}
+
+// Start starts what was deployed last, in order, and waits until it is healthy.
+// Nothing is pulled, built or recreated. The gate must be open.
+func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) error {
+	r, ok, err := h.Deployed(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("stack %s was never deployed here", stack)
+	}
+	done := progress.Scope{Sink: sink, Stack: stack}.Step("start services", "")
+	err = h.compose(ctx, call{stack: stack, dir: r.Dir, args: []string{"up", "--detach", "--no-build", "--pull", "never", "--no-recreate"}})
+	if err != nil && ctx.Err() == nil {
+		err = h.failure(ctx, stack, err.Error())
+	}
+	if err == nil {
+		err = h.waitHealthy(ctx, Deployment{Stack: stack})
+	}
+	done(err, "healthy")
+	return err
+}
+
+// Stop stops a stack's containers, each with its own grace period. Stopped ones
+// and an unknown stack are fine.
+func (h *Host) Stop(ctx context.Context, stack string) error { return h.verb(ctx, stack, "stop") }
+
+// Down removes a stack's containers and networks. Volumes, files and the record
+// stay.
+func (h *Host) Down(ctx context.Context, stack string) error {
+	return h.verb(ctx, stack, "down", "--remove-orphans")
+}
+
+// Pause freezes a stack's running containers, or those of some services.
+func (h *Host) Pause(ctx context.Context, stack string, services ...string) error {
+	return h.verb(ctx, stack, append([]string{"pause"}, services...)...)
+}
+
+// Unpause lets frozen containers go on. It may be called when none is frozen.
+func (h *Host) Unpause(ctx context.Context, stack string) error {
+	containers, err := h.containers(ctx, stack)
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		if c.State == "paused" {
+			perr := h.docker(ctx, "unpause", c.ID)
+			err = errors.Join(err, perr)
+		}
+	}
+	return err
+}
+
+// Create makes what a deployment needs before its data is there: images, files,
+// networks, volumes and containers, none of them started. What exists stays.
+// The engine wants every bind to exist, so the gate is open for the moment.
+func (h *Host) Create(ctx context.Context, d Deployment, sink progress.Sink) error {
+	images, cleanup, err := h.prepare(ctx, d, progress.Scope{Sink: sink, Stack: d.Stack})
+	if err == nil {
+		err = h.write(ctx, d.Stack, d.Project, images)
+	}
+	if err == nil {
+		err = h.create(ctx, d)
+	}
+	return errors.Join(err, cleanup(context.WithoutCancel(ctx)))
+}
+
+func (h *Host) create(ctx context.Context, d Deployment) error {
+	err := h.run(ctx, "test", "-d", GatePath(d.Stack))
+	wasOpen := err == nil
+	if err := h.OpenGate(ctx, d.Stack); err != nil {
+		return err
+	}
+	c := call{stack: d.Stack, dir: d.Project.Dir, login: len(d.Logins) > 0}
+	err = h.compose(ctx, c.with("create", "--no-build", "--no-recreate", "--pull", "missing"))
+	if !wasOpen {
+		err = errors.Join(err, h.CloseGate(context.WithoutCancel(ctx), d.Stack))
+	}
+	return err
+}
+
+// LogOptions choose what Logs shows.
+type LogOptions struct {
+	Services   []string // none for all
+	Follow     bool
+	Tail       int // lines, 0 for all
+	Timestamps bool
+}
+
+// Logs writes a stack's logs to w, until ctx ends when following.
+func (h *Host) Logs(ctx context.Context, stack string, w io.Writer, opts LogOptions) error {
+	args := []string{"logs", "--no-color"}
+	if opts.Follow {
+		args = append(args, "--follow")
+	}
+	if opts.Timestamps {
+		args = append(args, "--timestamps")
+	}
+	if opts.Tail > 0 {
+		args = append(args, "--tail", strconv.Itoa(opts.Tail))
+	}
+	err := h.named(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: w})
+	return err
+}
+
+func (h *Host) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {
+	var out bytes.Buffer
+	args := []string{"logs", "--no-color", "--no-log-prefix", "--tail", strconv.Itoa(lines), service}
+	if err := h.named(ctx, call{stack: stack, args: args, stdout: &out}); err != nil {
+		return nil, err
+	}
+	text := strings.TrimRight(out.String(), "\n")
+	if text == "" {
+		return nil, nil
+	}
+	return strings.Split(text, "\n"), nil
+}
+
+// Session is a command to run in a service's container.
+type Session struct {
+	Service string
+	User    string // "" for the image's
+	Argv    []string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	TTY     *machine.TTY // nil: no terminal
+}
+
+// Exec runs a command in a running service. The command's own exit code is in
+// the *machine.ExitError that the error wraps.
+func (h *Host) Exec(ctx context.Context, stack string, s Session) error {
+	argv := []string{"docker", "compose", "--project-name", stack, "exec"}
+	if s.TTY == nil {
+		argv = append(argv, "--no-TTY")
+	}
+	if s.User != "" {
+		argv = append(argv, "--user", s.User)
+	}
+	argv = append(append(argv, s.Service), s.Argv...)
+	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: s.Stdout, TTY: s.TTY})
+	return err
+}

@@ -1,0 +1,176 @@
+package stack
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agentapi"
+)
+
+func TestParseContainers(t *testing.T) {
+	answer := `[{"Id":"b","Names":["/app-web-1"],"Image":"example/web:1","ImageID":"sha256:1","State":"running","Status":"Up 2 minutes (healthy)",
+	"Labels":{"com.docker.compose.project":"app","com.docker.compose.service":"web","com.docker.compose.config-hash":"h","com.docker.compose.oneoff":"False"},
+	"Mounts":[{"Type":"bind","Source":"/run/salvor/gate/app","Destination":"/.salvor-gate"},
+	{"Type":"volume","Name":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Destination":"/anon"},{"Type":"volume","Name":"app_db","Destination":"/db"}]},
+	{"Id":"a","Names":["/app-job-1"],"State":"exited","Status":"Exited (127) 3 hours ago","Labels":{"com.docker.compose.project":"app","com.docker.compose.service":"job"}}]`
+	got, err := parseContainers([]byte(answer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Container{
+		{ID: "a", Name: "app-job-1", Project: "app", Service: "job", State: "exited", Exit: 127},
+		{ID: "b", Name: "app-web-1", Project: "app", Service: "web", Hash: "h", Image: "example/web:1", ImageID: "sha256:1", State: "running", Health: "healthy", Gated: true,
+			Volumes: map[string]string{"/anon": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestDigestOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ref     string
+		digests []string
+		want    string
+	}{
+		"hub image":         {"postgres:16", []string{"postgres@sha256:1"}, "sha256:1"},
+		"hub, spelt out":    {"docker.io/library/postgres:16", []string{"postgres@sha256:1"}, "sha256:1"},
+		"registry and port": {"registry.example:5000/a/b:1", []string{"other/b@sha256:2", "registry.example:5000/a/b@sha256:1"}, "sha256:1"},
+		"port without tag":  {"registry.example:5000/b", []string{"registry.example:5000/b@sha256:1"}, "sha256:1"},
+		"another's digest":  {"mine/b:1", []string{"other/b@sha256:2"}, ""},
+		"never in registry": {"mine/b:1", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := digestOf(tc.ref, tc.digests); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+const project = `name: app
+services:
+  db:
+    image: postgres:16
+    labels: {route: "yes"}
+    ports: [{target: 5432, published: "5432"}]
+    depends_on: {web: {condition: service_started}}
+    environment: {PASSWORD: "${PW}"}
+    volumes:
+      - {type: volume, source: db, target: /var/lib/postgresql/data}
+      - {type: volume, source: other, target: /other}
+      - {type: bind, source: ./postgresql.conf, target: /etc/p.conf, read_only: true}
+      - {type: bind, source: /run/salvor/gate/app, target: /.salvor-gate, read_only: true}
+  web:
+    image: example/web:1
+`
+
+func TestPin(t *testing.T) {
+	got, err := Pin([]byte(project), map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:0@sha256:2", "gone": "x@sha256:3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := parseProject(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for service, want := range map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:1"} {
+		if image := value(entry(entry(doc, "services"), service), "image"); image != want {
+			t.Errorf("%s runs %s, want %s", service, image, want)
+		}
+	}
+}
+
+func TestBeside(t *testing.T) {
+	b := Beside{Stack: "app", Service: "db", Compose: []byte(project), Images: map[string]string{"db": "postgres:16@sha256:1"}, Mounts: map[string]string{"/var/lib/postgresql/data": "/var/lib/salvor/restore/db"}}
+	got, err := b.Render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `name: salvor-restore-app
+services:
+  db:
+    image: postgres:16@sha256:1
+    environment: {PASSWORD: "${PW}"}
+    network_mode: none
+    volumes:
+      - type: bind
+        source: /var/lib/salvor/restore/db
+        target: /var/lib/postgresql/data
+        bind:
+          create_host_path: false
+      - {type: bind, source: ./postgresql.conf, target: /etc/p.conf, read_only: true}
+`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	b.Mounts["/nowhere"] = "/x"
+	if _, err := b.Render(); err == nil {
+		t.Error("a mount that the service has not was accepted")
+	}
+}
+
+func TestRecord(t *testing.T) {
+	r := Record{Hash: "h", Dir: "/d", Images: map[string]string{"web": "w:1@sha256:1"}, Services: map[string]Expected{"web": {Running: 1, Hash: "c"}, "once": {Hash: "o"}}}
+	p := agentapi.Project{Hash: "h", Dir: "/d", Services: []agentapi.Service{{Name: "web", Image: "w:1"}}}
+	for name, tc := range map[string]struct {
+		images     map[string]string
+		containers []Container
+		covers     bool
+		runs       bool
+	}{
+		"as it was":            {nil, []Container{{Service: "web", State: "running", Hash: "c"}, {Service: "once", State: "exited", Hash: "o"}}, true, true},
+		"the lock's pin":       {map[string]string{"web": "w:1@sha256:1"}, nil, true, false},
+		"another pin":          {map[string]string{"web": "w:1@sha256:2"}, nil, false, false},
+		"pin of another tag":   {map[string]string{"web": "w:0@sha256:2"}, nil, true, false},
+		"made by somebody":     {nil, []Container{{Service: "web", State: "running", Hash: "x"}}, true, false},
+		"stopped":              {nil, []Container{{Service: "web", State: "exited", Hash: "c"}}, true, false},
+		"a run beside is none": {nil, []Container{{Service: "web", State: "running", Hash: "c", OneOff: true}}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := r.covers(Deployment{Project: p, Images: tc.images}); got != tc.covers {
+				t.Errorf("covers: %v", got)
+			}
+			if got := r.runs(tc.containers); got != tc.runs {
+				t.Errorf("runs: %v", got)
+			}
+		})
+	}
+}
+
+func TestUncovered(t *testing.T) {
+	got := Uncovered(agentapi.Service{Mounts: []string{"/data"}}, []string{"/data", "/var/cache"})
+	if diff := cmp.Diff([]string{"/var/cache"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// FuzzEngine feeds the parsers of the engine's answers.
+func FuzzEngine(f *testing.F) {
+	f.Add([]byte(`[{"Id":"a","Names":["/x"],"Status":"Exited (1) now","Mounts":[{"Type":"volume"}]}]`))
+	f.Add([]byte(`{"RestartCount":1,"State":{"StartedAt":"2026-01-02T03:04:05Z","Health":{"Log":[{"Output":"x"}]}},"RepoDigests":["a@sha256:1"]}`))
+	f.Fuzz(func(_ *testing.T, answer []byte) {
+		// only panics matter: each says whether it could read the answer
+		_, _ = parseContainers(answer)
+		_, _ = parseDetail(answer)
+		if digests, err := parseImage(answer); err == nil {
+			digestOf("a:1", digests)
+		}
+	})
+}
+
+// FuzzRendered feeds what reads a rendered project back.
+func FuzzRendered(f *testing.F) {
+	f.Add([]byte(project))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		pinned, err := Pin(content, map[string]string{"db": "postgres:16@sha256:1"})
+		if err != nil {
+			return
+		}
+		if _, err := parseProject(pinned); err != nil {
+			t.Errorf("pinned project does not parse: %v", err)
+		}
+		_, _ = Beside{Stack: "a", Service: "db", Compose: content}.Render()
+	})
+}

@@ -1,0 +1,90 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	pollEvery   = 300 * time.Millisecond
+	maxRestarts = 8 // about 25 s of the engine's doubling delay: time for a database to come up
+)
+
+// trouble says what is wrong with a container that ought to run, or "".
+func (c Container) trouble() string {
+	switch {
+	case c.OneOff:
+		return ""
+	case c.Health == "unhealthy":
+		return "is unhealthy"
+	case c.State == "exited" && c.Exit != 0, c.State == "dead":
+		return fmt.Sprintf("exited with code %d", c.Exit)
+	case c.State == "restarting":
+		return "keeps restarting"
+	case c.State == "created":
+		return "was never started"
+	}
+	return ""
+}
+
+// waitHealthy waits until every container is healthy, or, where there is no
+// check, has run for a while without a restart, or has ended with 0.
+//
+//	starting ──healthy──▶ good        running ──settled──▶ good
+//	   └──unhealthy──▶ failed            ├──exit 0──▶ good
+//	                                     └──exit ≠ 0, ever again──▶ failed
+func (h *Host) waitHealthy(ctx context.Context, d Deployment) error {
+	settle, patience := cmp.Or(d.Settle, 3*time.Second), cmp.Or(d.Patience, 10*time.Minute)
+	limit := time.After(patience)
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		waiting, err := h.judge(ctx, d.Stack, settle)
+		if err != nil || waiting == "" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit:
+			return h.blame(ctx, &FailedError{Stack: d.Stack, Service: waiting, Reason: fmt.Sprintf("not healthy after %s", patience)})
+		case <-poll.C:
+		}
+	}
+}
+
+// judge returns the service that still needs time, or "" when all is well.
+func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (string, error) {
+	containers, err := h.containers(ctx, stack)
+	if err != nil {
+		return "", err
+	}
+	waiting := ""
+	for _, c := range containers {
+		if c.OneOff || c.Health == "healthy" || c.State == "exited" && c.Exit == 0 {
+			continue
+		}
+		about, err := h.inspect(ctx, c.ID)
+		if err != nil {
+			return "", err
+		}
+		ran := time.Since(about.Started)
+		switch why := c.trouble(); {
+		case why != "" && (c.State != "restarting" || about.Restarts >= maxRestarts):
+			return "", h.blame(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + said(about.Health)})
+		case c.State == "running" && c.Health == "" && ran >= settle:
+		default:
+			waiting = c.Service
+		}
+	}
+	return waiting, nil
+}
+
+func said(check string) string {
+	if check == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %.200q", check)
+}

@@ -1,0 +1,82 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+)
+
+// write makes the project's folder hold what p says, with images pinned. Files
+// are replaced one by one, atomically, and only where they differ; nothing else
+// in the folder is touched. `.env` leads to the generated one in tmpfs.
+func (h *Host) write(ctx context.Context, stack string, p agentapi.Project, images map[string]string) error {
+	if err := h.run(ctx, "mkdir", "-p", "--", ProjectDir(stack)); err != nil {
+		return err
+	}
+	if err := h.writeProject(ctx, stack, p, images); err != nil || len(p.Env) == 0 {
+		return err
+	}
+	return h.run(ctx, "ln", "-sfnT", EnvPath(stack), path.Join(p.Dir, ".env"))
+}
+
+func (h *Host) writeProject(ctx context.Context, stack string, p agentapi.Project, images map[string]string) error {
+	compose, err := Pin(p.Compose, images)
+	if err != nil {
+		return err
+	}
+	folders := map[string]bool{p.Dir: true}
+	for _, f := range p.Files {
+		if !fs.ValidPath(f.Path) {
+			return fmt.Errorf("project %s: %q is no path below its folder", stack, f.Path)
+		}
+		folders[path.Join(p.Dir, path.Dir(f.Path))] = true
+	}
+	if err := h.run(ctx, append([]string{"mkdir", "-p", "--"}, slices.Sorted(maps.Keys(folders))...)...); err != nil {
+		return err
+	}
+	for _, f := range p.Files {
+		if err := h.put(ctx, path.Join(p.Dir, f.Path), f.Data, fs.FileMode(f.Mode)); err != nil {
+			return err
+		}
+	}
+	return h.put(ctx, path.Join(p.Dir, ComposeFile), compose, 0o644)
+}
+
+// put writes a file unless it is there already; a running container keeps the
+// very file that it has mounted.
+func (h *Host) put(ctx context.Context, file string, content []byte, mode fs.FileMode) error {
+	before, err := h.machine.ReadFile(ctx, file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil && bytes.Equal(before, content) {
+		return h.run(ctx, "chmod", fmt.Sprintf("%04o", mode.Perm()), "--", file)
+	}
+	return h.machine.WriteFile(ctx, file, bytes.NewReader(content), mode)
+}
+
+// sweep removes files of the previous project that the new one has not; they
+// came from Git, so nothing is lost.
+func (h *Host) sweep(ctx context.Context, before, now agentapi.Project) error {
+	if before.Dir != now.Dir {
+		return nil
+	}
+	var gone []string
+	for _, f := range before.Files {
+		if fs.ValidPath(f.Path) && !slices.ContainsFunc(now.Files, func(n agentapi.File) bool { return n.Path == f.Path || strings.HasPrefix(n.Path, f.Path+"/") }) {
+			gone = append(gone, path.Join(now.Dir, f.Path))
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return h.run(ctx, append([]string{"rm", "-f", "--"}, gone...)...)
+}

@@ -1,0 +1,115 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/fserrors"
+
+	"salvor/internal/blob"
+	"salvor/internal/secret"
+)
+
+// ErrUnreachable is wrapped by errors that mean: the remote did not answer, so
+// nothing is known about what it holds.
+var ErrUnreachable = errors.New("remote unreachable")
+
+// ErrCorrupt is wrapped by errors that mean: what the remote holds after an
+// upload is not what was sent. It has been removed again.
+var ErrCorrupt = errors.New("what was stored is not what was sent")
+
+// leastWord is the length below which an option's value is too common a word to
+// be blotted out of messages.
+const leastWord = 4
+
+// failure is an error of this package. It answers errors.Is for its causes but
+// does not hand them out, because their text may hold option values.
+type failure struct {
+	text   string
+	causes []error
+}
+
+// Error says the operation, `remote:path` and what went wrong, without option
+// values.
+func (f *failure) Error() string { return f.text }
+
+// Is reports whether one of the causes is target.
+func (f *failure) Is(target error) bool {
+	for _, cause := range f.causes {
+		if errors.Is(cause, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Folder) fail(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	causes := []error{err}
+	reason := blot(err.Error(), f.words)
+	switch {
+	case missing(err):
+		causes, reason = append(causes, blob.ErrNotExist), blob.ErrNotExist.Error()
+	case unreachable(err) && !errors.Is(err, ErrUnreachable):
+		causes, reason = append(causes, ErrUnreachable), ErrUnreachable.Error()+": "+reason
+	}
+	return &failure{text: fmt.Sprintf("%s %s:%s: %s", op, f.remote, path, reason), causes: causes}
+}
+
+// missing reports whether an error says that there is nothing of that name.
+func missing(err error) bool {
+	for _, target := range []error{fs.ErrorObjectNotFound, fs.ErrorDirNotFound, fs.ErrorNotAFile, fs.ErrorIsDir, iofs.ErrNotExist} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func unreachable(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, ErrCorrupt) {
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || fserrors.ShouldRetry(err)
+}
+
+// blot replaces secret words in text, also as they stand in URLs and, for
+// values that are JSON (tokens, service accounts), the strings inside.
+func blot(text string, words []secret.Value) string {
+	for _, word := range words {
+		for _, plain := range parts(string(word.Reveal())) {
+			if len(plain) < leastWord {
+				continue
+			}
+			for _, form := range []string{plain, url.QueryEscape(plain), url.PathEscape(plain), url.UserPassword("", plain).String()[1:]} {
+				text = strings.ReplaceAll(text, form, secret.Value{}.String())
+			}
+		}
+	}
+	return text
+}
+
+func parts(value string) []string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal([]byte(value), &fields) != nil {
+		return []string{value}
+	}
+	var found []string
+	for _, raw := range fields {
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			found = append(found, s)
+		}
+	}
+	return found
+}

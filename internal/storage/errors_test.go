@@ -1,0 +1,44 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/rclone/rclone/fs"
+
+	"salvor/internal/blob"
+	"salvor/internal/secret"
+)
+
+func TestFailureShowsNoSecret(t *testing.T) {
+	const word, token = "hunter2-canary/+", "1//refresh-canary"
+	f := &Folder{remote: "drive", words: []secret.Value{
+		secret.NewString(word), secret.NewString(`{"access_token":"x","refresh_token":"` + token + `"}`), secret.NewString("u"),
+	}}
+	for _, text := range []string{
+		"login as u with " + word, "GET /?pass=" + url.QueryEscape(word), "GET /" + url.PathEscape(word),
+		(&url.URL{Scheme: "https", Host: "h", User: url.UserPassword("u", word)}).String(), "token " + token + " was revoked",
+	} {
+		err := f.fail("read", "a/b", fmt.Errorf("%s: %w", text, errors.New(word)))
+		shown := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
+		if strings.Contains(shown, "canary") {
+			t.Errorf("%s is shown as %s", text, shown)
+		}
+		if !strings.HasPrefix(err.Error(), "read drive:a/b: ") {
+			t.Errorf("%q names neither operation nor place", err)
+		}
+	}
+}
+
+func TestFailureKeepsItsCauses(t *testing.T) {
+	f := &Folder{remote: "drive"}
+	if err := f.fail("read", "x", fmt.Errorf("deep: %w", fs.ErrorObjectNotFound)); !errors.Is(err, blob.ErrNotExist) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("%v is no ErrNotExist", err)
+	}
+	if err := f.fail("read", "x", nil); err != nil {
+		t.Errorf("an error out of nothing: %v", err)
+	}
+}

@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/cache"
+	"github.com/rclone/rclone/fs/hash"
+
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+)
+
+const (
+	connectTimeout = 15 * time.Second
+	idleTimeout    = 60 * time.Second
+	backendRetries = 3
+)
+
+// settings returns ctx with rclone's global settings for this process.
+func settings(ctx context.Context) context.Context {
+	ctx, ci := fs.AddConfig(ctx)
+	ci.ConnectTimeout = fs.Duration(connectTimeout)
+	ci.Timeout = fs.Duration(idleTimeout)
+	ci.LowLevelRetries = backendRetries
+	return ctx
+}
+
+// Open returns the folder at a location. It checks the declarations first and
+// creates nothing; a folder that does not exist is empty and comes into being
+// with the first Put. Whether Open itself reaches the remote depends on the
+// backend: Test does so always. The caller closes the Folder.
+func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, error) {
+	silence()
+	if err := remotes.Check(); err != nil {
+		return nil, err
+	}
+	remote, ok := remotes[where.Remote]
+	if !ok {
+		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
+	}
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f := &Folder{
+		remote: where.Remote, close: cancel, pause: retryPause, staged: remotes.staged(where.Remote),
+		words: remotes.words(where.Remote),
+	}
+	// backends keep this context for their whole life, so the caller's may end
+	// the opening but nothing after it
+	stop := context.AfterFunc(ctx, cancel)
+	err := f.open(settings(base), remotes, where)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		cancel()
+		return nil, f.fail("open", where.Path, err)
+	}
+	if remote.Type == typeCrypt {
+		f.prefix = where.Path
+	}
+	return f, nil
+}
+
+func (f *Folder) open(ctx context.Context, remotes Remotes, where fleet.Location) error {
+	opened, err := newFs(ctx, remotes, where)
+	if errors.Is(err, fs.ErrorIsFile) {
+		return errors.New("is a file, not a folder")
+	}
+	f.fs = opened
+	f.hashes = sync.OnceValue(func() hash.Set { return comparable(opened) })
+	return err
+}
+
+// newFs makes rclone's file system for a location. A crypt remote is made at
+// its top, because only then rclone asks for the remote below by the very name
+// under which it was put into rclone's cache.
+func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, error) {
+	remote := remotes[where.Remote]
+	backend, err := backendOf(remote.Type)
+	if err != nil {
+		return nil, err
+	}
+	config, err := remote.config(backend)
+	if err != nil {
+		return nil, err
+	}
+	root, err := cleanRoot(remote.Type, where.Path)
+	if err != nil {
+		return nil, err
+	}
+	if remote.Type == typeCrypt {
+		name, dir, _ := remotes.wrapped(where.Remote)
+		below, err := newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})
+		if err != nil {
+			return nil, err
+		}
+		address := fs.ConfigString(below)
+		cache.Put(address, below)
+		config.Set("remote", address)
+		root = ""
+	}
+	// rclone's cache goes by name: two fleets' remotes of one name must differ
+	return backend.NewFs(ctx, where.Remote+"-"+rand.Text()[:8], root, config)
+}
+
+// staged reports whether uploads to a remote are visible before they are
+// complete, so that they have to go under another name first. rclone says so
+// itself for some backends; plain WebDAV servers keep what a cut upload left.
+func (r Remotes) staged(name string) bool {
+	for r[name].Type == typeCrypt {
+		name, _, _ = r.wrapped(name)
+	}
+	kind := r[name].Type
+	return kind == typeLocal || kind == typeSFTP || kind == typeWebDAV
+}
+
+// words returns the option values that no message may show, of a remote and
+// those it wraps.
+func (r Remotes) words(name string) []secret.Value {
+	var words []secret.Value
+	for {
+		backend, err := backendOf(r[name].Type)
+		if err != nil {
+			return words
+		}
+		for option, value := range r[name].Options {
+			if o := backend.Options.Get(option); o.IsPassword || o.Sensitive {
+				words = append(words, value)
+			}
+		}
+		if r[name].Type != typeCrypt {
+			return words
+		}
+		name, _, _ = r.wrapped(name)
+	}
+}

@@ -1,0 +1,161 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/fserrors"
+	"github.com/rclone/rclone/fs/hash"
+	"github.com/rclone/rclone/fs/object"
+
+	"salvor/internal/blob"
+)
+
+// cleanTimeout bounds the removal of what a failed upload left, which happens
+// also when the caller's context has ended.
+const cleanTimeout = 20 * time.Second
+
+// Put implements blob.Store. Where a half-written file would be visible the
+// upload goes under a name beside, is verified there and then moved; elsewhere
+// the remote itself shows an object only when it is complete. An upload is
+// tried again only when content is an io.Seeker.
+func (f *Folder) Put(ctx context.Context, p string, content io.Reader, size int64) (blob.Proof, error) {
+	proof, err := f.put(ctx, p, content, size)
+	return proof, f.fail("store", p, err)
+}
+
+func (f *Folder) put(ctx context.Context, p string, content io.Reader, size int64) (blob.Proof, error) {
+	final, err := f.name(p)
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	if size < 0 {
+		return blob.Proof{}, fmt.Errorf("size %d is negative", size)
+	}
+	name := final
+	if f.staged {
+		name = path.Join(path.Dir(final), ".salvor-"+rand.Text()+".part")
+	}
+	proof, err := f.upload(ctx, name, content, size)
+	if err == nil && f.staged {
+		err = f.moveTo(ctx, name, final, size)
+	}
+	if err != nil && (f.staged || errors.Is(err, ErrCorrupt)) {
+		err = errors.Join(err, f.clean(ctx, name))
+	}
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	return proof, nil
+}
+
+// upload stores and verifies one object under rclone's name for it.
+func (f *Folder) upload(ctx context.Context, name string, content io.Reader, size int64) (blob.Proof, error) {
+	var sums map[hash.Type]string
+	var stored fs.Object
+	try := func(ctx context.Context) error {
+		source, err := newExactReader(ctx, content, size, f.hashes())
+		if err != nil {
+			return err
+		}
+		// The remote is told no checksum: several would only keep what they
+		// are told and show it again later, which proves nothing.
+		info := object.NewStaticObjectInfo(name, time.Now(), size, true, nil, f.fs)
+		stored, err = f.fs.Put(ctx, source, info)
+		if source.err != nil {
+			return fserrors.NoLowLevelRetryError(source.err) // trying again would not mend it
+		}
+		sums = source.sums()
+		return err
+	}
+	seeker, again := content.(io.Seeker)
+	var err error
+	if again {
+		err = f.retry(ctx, rewinding(seeker, try))
+	} else {
+		ctx := settings(ctx)
+		err = ended(ctx, try(ctx))
+	}
+	if err != nil {
+		return blob.Proof{}, err
+	}
+	if err := f.dropDuplicates(ctx, name, stored); err != nil {
+		return blob.Proof{}, err
+	}
+	return f.verify(ctx, name, size, sums)
+}
+
+// rewinding seeks back to where content stood before each try.
+func rewinding(content io.Seeker, try func(context.Context) error) func(context.Context) error {
+	start, startErr := content.Seek(0, io.SeekCurrent)
+	return func(ctx context.Context) error {
+		if startErr != nil {
+			return startErr
+		}
+		if _, err := content.Seek(start, io.SeekStart); err != nil {
+			return err
+		}
+		return try(ctx)
+	}
+}
+
+func (f *Folder) moveTo(ctx context.Context, from, to string, size int64) error {
+	return f.retry(ctx, func(ctx context.Context) error {
+		source, err := f.fs.NewObject(ctx, from)
+		if err != nil {
+			return err
+		}
+		if _, err := f.fs.Features().Move(ctx, source, to); err != nil {
+			return err
+		}
+		moved, err := f.fs.NewObject(ctx, to)
+		if err == nil && moved.Size() != size {
+			return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, moved.Size(), size)
+		}
+		return err
+	})
+}
+
+// dropDuplicates removes other objects of the same name, which Drive allows: a
+// later look-up could find any of them.
+func (f *Folder) dropDuplicates(ctx context.Context, name string, stored fs.Object) error {
+	kept, ok := stored.(fs.IDer)
+	if !ok || !f.fs.Features().DuplicateFiles {
+		return nil
+	}
+	return f.retry(ctx, func(ctx context.Context) error {
+		for {
+			found, err := f.fs.NewObject(ctx, name)
+			if err != nil {
+				return err
+			}
+			other, ok := found.(fs.IDer)
+			if !ok || other.ID() == kept.ID() {
+				return nil
+			}
+			if err := found.Remove(ctx); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// clean removes what a failed upload left, if anything.
+func (f *Folder) clean(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(settings(context.WithoutCancel(ctx)), cleanTimeout)
+	defer cancel()
+	left, err := f.fs.NewObject(ctx, name)
+	if err == nil {
+		err = left.Remove(ctx)
+	}
+	if missing(err) {
+		return nil
+	}
+	return err
+}

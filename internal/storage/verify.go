@@ -1,0 +1,88 @@
+package storage
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/hash"
+
+	"salvor/internal/blob"
+)
+
+// comparable returns the checksums to compute while uploading: sha256, for a
+// remote that has to be read back, and those that the remote computes itself.
+// The local disk offers every checksum there is; with sha256 the rest is waste.
+func comparable(f fs.Fs) hash.Set {
+	set := hash.NewHashSet(hash.SHA256)
+	if offered := f.Hashes(); !offered.Contains(hash.SHA256) {
+		set.Add(offered.Array()...)
+	} else if offered.Contains(hash.MD5) {
+		set.Add(hash.MD5)
+	}
+	return set
+}
+
+// verify takes a fresh look at an object and compares it with what was sent: by
+// the remote's checksum, or by reading it back where the remote has none.
+func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[hash.Type]string) (blob.Proof, error) {
+	var by string
+	err := f.retry(ctx, func(ctx context.Context) error {
+		o, err := f.fs.NewObject(ctx, name)
+		switch {
+		case missing(err):
+			return fmt.Errorf("%w: nothing is there", ErrCorrupt)
+		case err != nil:
+			return err
+		}
+		if o.Size() != size {
+			return fmt.Errorf("%w: %d bytes instead of %d", ErrCorrupt, o.Size(), size)
+		}
+		by, err = compare(ctx, o, size, sums)
+		return err
+	})
+	return blob.Proof{Size: size, By: by}, err
+}
+
+func compare(ctx context.Context, o fs.Object, size int64, sums map[hash.Type]string) (string, error) {
+	for _, kind := range slices.Backward(slices.Sorted(maps.Keys(sums))) { // the stronger ones come later
+		if kind == hash.CRC32 || kind == hash.CRC32C { // too short to prove anything
+			continue
+		}
+		got, err := o.Hash(ctx, kind)
+		if err != nil && !errors.Is(err, hash.ErrUnsupported) {
+			return "", err
+		}
+		if got == "" || err != nil {
+			continue
+		}
+		if !strings.EqualFold(got, sums[kind]) {
+			return "", fmt.Errorf("%w: its %s differs", ErrCorrupt, kind)
+		}
+		return kind.String(), nil
+	}
+	return "read back", readBack(ctx, o, size, sums[hash.SHA256])
+}
+
+func readBack(ctx context.Context, o fs.Object, size int64, want string) error {
+	body, err := o.Open(ctx)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, body)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return err
+	}
+	if n != size || hex.EncodeToString(h.Sum(nil)) != want {
+		return fmt.Errorf("%w: it reads back differently", ErrCorrupt)
+	}
+	return nil
+}
