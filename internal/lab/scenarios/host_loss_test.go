@@ -148,12 +148,14 @@ func TestHostLoss(t *testing.T) {
 }
 
 // TestHostLossDebian12 recovers onto a Debian 12 host, whose distribution has no
-// Compose: engine and plugin come from Docker's repository, here a lab's own.
+// Compose: engine and plugin come from Docker's repository, here a lab's own. The
+// Git host is down all the while, too: the operator's clone and the claims on the
+// remote carry the recovery, and the push is left to do.
 func TestHostLossDebian12(t *testing.T) {
 	s := scenario.Begin(t, 5*time.Second)
 	repo, err := s.AptRepo(t.Context())
 	must(t, err)
-	loseHost(t, s, func(w *world.World) (*lab.Host, []string) {
+	w := loseHost(t, s, func(w *world.World) (*lab.Host, []string) {
 		ctx := t.Context()
 		gamma, err := w.Host(ctx, "gamma", lab.HostOptions{Release: 12})
 		must(t, err)
@@ -166,8 +168,16 @@ func TestHostLossDebian12(t *testing.T) {
 		docker := fmt.Sprintf("%s, docker: {channel: docker, url: %q, key: %q}", declared, repo.URL, key)
 		must(t, w.Write("fleet.yaml", strings.Replace(fleet, declared, docker, 1)))
 		must(t, w.Commit(ctx, "gamma: engine from Docker's repository"))
+		must(t, w.Push(ctx))
+		must(t, w.Git.Down(ctx))
 		return gamma, []string{"recover", "alpha", "--to", "gamma"}
 	})
+	if unpushed, err := w.Unfinished(t.Context()); err != nil || unpushed == "" {
+		t.Errorf("with the Git host down something was pushed: %v", err)
+	}
+	must(t, w.Git.Up(t.Context()))
+	must(t, w.Push(t.Context())) // what the receipt says is left to do
+	settled(t, w)
 }
 
 func fetch(ctx context.Context, url string) (string, error) {
@@ -185,8 +195,8 @@ func fetch(ctx context.Context, url string) (string, error) {
 }
 
 // loseHost runs the story; target starts the host that takes over and says how
-// the operator recovers onto it.
-func loseHost(t *testing.T, s *scenario.Scenario, target func(*world.World) (*lab.Host, []string)) {
+// the operator recovers onto it. It returns the world as it is afterwards.
+func loseHost(t *testing.T, s *scenario.Scenario, target func(*world.World) (*lab.Host, []string)) *world.World {
 	t.Helper()
 	ctx := t.Context()
 	var collector oracle.Collector
@@ -234,4 +244,5 @@ func loseHost(t *testing.T, s *scenario.Scenario, target func(*world.World) (*la
 	if err != nil || !strings.Contains(page, "<h1>home</h1>") {
 		t.Errorf("the page from Git: %q, %v", page, err)
 	}
+	return w
 }
