@@ -102,12 +102,15 @@ func readObject(from *bufio.Reader) (Object, error) {
 	if len(fields) != 3 {
 		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
 	}
-	size, err := strconv.Atoi(fields[2])
+	size, err := strconv.ParseUint(fields[2], 10, 31)
 	if err != nil {
 		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
 	}
-	content := make([]byte, size+1)
-	if _, err := io.ReadFull(from, content); err != nil {
+	content, err := io.ReadAll(io.LimitReader(from, int64(size)+1))
+	if err == nil && len(content) <= int(size) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return Object{}, err
 	}
 	return Object{ID: fields[0], Content: content[:size]}, nil

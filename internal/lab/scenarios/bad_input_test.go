@@ -51,6 +51,7 @@ func TestBadInput(t *testing.T) {
 	}
 	b := &badInput{t: t, s: s, w: w}
 	b.changedHostKey(ctx, alpha)
+	b.olderCompose(ctx, images.Nginx)
 	b.remoteAway(ctx)
 	must(t, alpha.Kill(ctx))
 	b.refused(ctx, fault.Unreachable, `^salvor: not every host could be reached: 1 of 1$`, "plan")
@@ -80,6 +81,19 @@ func (b *badInput) changedHostKey(ctx context.Context, h *lab.Host) {
 	b.refused(ctx, fault.Unreachable, `^salvor: alpha: host key not trusted: `, "snapshot", "take", "big")
 	must(b.t, b.w.Write("hosts/known_hosts", known))
 	must(b.t, b.w.Commit(ctx, "the host key again"))
+}
+
+// olderCompose declares a stack with a key that the specification has and the
+// Compose 2.26 of Debian 13 does not know.
+func (b *badInput) olderCompose(ctx context.Context, image string) {
+	const file = "stacks/newer/compose.yaml"
+	must(b.t, b.w.Write(file, "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    gpus: all\n"))
+	must(b.t, b.w.Commit(ctx, "a newer key"))
+	for _, command := range []string{"plan", "apply"} {
+		b.refused(ctx, fault.General, `^salvor: alpha/newer: the host's Docker Compose refuses the project: .*gpus.* \[compose-refused\]$`, command)
+	}
+	must(b.t, os.Remove(filepath.Join(b.w.Dir, file)))
+	must(b.t, b.w.Commit(ctx, "without it"))
 }
 
 func (b *badInput) remoteAway(ctx context.Context) {
