@@ -25,7 +25,8 @@ const recoverRounds = 3
 // recoverSix is `salvor recover` onto a clean host against a script that does what
 // can't be left out, one step after another, on another clean host from the same
 // snapshots, registry and package cache. The first stack is to be healthy in half
-// of the recovery's own time.
+// of the script's time; a goal over the recovery's own would be met by a slower
+// recovery.
 func recoverSix(ctx context.Context, log func(string, ...any), report func(Figure)) (err error) {
 	l, err := lab.Start(ctx, lab.Options{Name: "bench-recover", Log: log})
 	if err != nil {
@@ -53,7 +54,8 @@ func recoverSix(ctx context.Context, log func(string, ...any), report func(Figur
 	report(Figure{Name: "recover.salvor", Value: pair.Ours.Seconds(), Unit: "s", OK: true})
 	report(Figure{Name: "recover.script", Value: pair.Baseline.Seconds(), Unit: "s", OK: true})
 	report(AtMost("recover", pair.Ratio(), "ratio", 1))
-	report(AtMost("recover.first", r.first, "ratio", 0.5))
+	report(AtMost("recover.first", r.first.Seconds()/pair.Baseline.Seconds(), "ratio", 0.5))
+	report(Figure{Name: "recover.first.own", Value: r.first.Seconds() / r.best.Seconds(), Unit: "ratio", OK: true})
 	return nil
 }
 
@@ -64,7 +66,7 @@ type recovering struct {
 	lost         string // the host that has the stacks in the lock
 	round        int
 	best         time.Duration
-	first        float64 // of the best round: time to the first healthy stack, over the whole
+	first        time.Duration // of the best round: to the first healthy stack
 	log          func(string, ...any)
 }
 
@@ -115,7 +117,7 @@ func (r *recovering) tell(receipt *deploy.Receipt, began time.Time, took time.Du
 	}
 	r.log("salvor: first stack healthy after %s, all after %s", first.Sub(began), took)
 	if r.best == 0 || took < r.best {
-		r.best, r.first = took, first.Sub(began).Seconds()/took.Seconds()
+		r.best, r.first = took, first.Sub(began)
 	}
 }
 
