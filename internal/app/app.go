@@ -97,7 +97,7 @@ func (a *App) load(ctx context.Context) error {
 	}
 	a.hosts = newDialer(a)
 	a.ring = a.keyring()
-	a.store = secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All()})
+	a.store = secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults})
 	return a.render(ctx)
 }
 

@@ -17,7 +17,7 @@ var layers = []struct {
 	packages []string
 }{
 	{"vocabulary", []string{"fault", "fleet", "finding", "progress", "secret", "blob", "agentapi"}},
-	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
+	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,10 +15,11 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 func newSecret(g *globals) *cobra.Command {
-	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretLs(g))
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretLs(g))
 }
 
 func newSecretSet(g *globals) *cobra.Command {
@@ -64,6 +67,23 @@ func (g *globals) readSecret(name string) (secret.Value, error) {
 	return secret.New(bytes.TrimSuffix(content, []byte("\n"))), nil
 }
 
+func newSecretGet(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "get NAME",
+		Short: "Print a secret's value, as it is, on standard output",
+		Args:  exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return g.with(cmd.Context(), func(a *app.App) error {
+				value, err := a.Secret(cmd.Context(), args[0])
+				if err == nil {
+					_, err = g.Out.Write(value.Reveal())
+				}
+				return err
+			})
+		},
+	}
+}
+
 func newSecretLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
@@ -86,11 +106,28 @@ func printSecrets(g *globals, a *app.App) error {
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tab, "SECRET\tSET\tRECIPIENTS\tFILE")
 	for _, s := range all {
-		fits := ""
-		if !s.Fits {
-			fits = " (not those of fleet.yaml)"
-		}
-		fmt.Fprintf(tab, "%s\t%s\t%d%s\t%s\n", s.Name, s.Encrypted.UTC().Format("2006-01-02 15:04"), len(s.Recipients), fits, s.File)
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", s.Name, whenSet(s), openers(s), s.File)
 	}
 	return tab.Flush()
+}
+
+// whenSet is when a secret was encrypted; an Ansible Vault does not say.
+func whenSet(s secretstore.Info) string {
+	if s.Encrypted.IsZero() {
+		return "-"
+	}
+	return s.Encrypted.UTC().Format("2006-01-02 15:04")
+}
+
+// openers says who can open a secret: how many age keys, and what else.
+func openers(s secretstore.Info) string {
+	who := append([]string{}, s.OtherKeys...)
+	if len(s.Recipients) > 0 {
+		who = append([]string{strconv.Itoa(len(s.Recipients))}, who...)
+	}
+	text := strings.Join(who, ", ")
+	if !s.Fits {
+		text += " (not those of fleet.yaml)"
+	}
+	return text
 }

@@ -27,6 +27,7 @@ func fleetShape() shape[fleetFile] {
 		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
 		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
 		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
+		key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", named(keysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
 		key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", named(keysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
@@ -64,6 +65,8 @@ func (f *fleetFile) setRegistries(all []entry[fleet.Registry]) {
 		f.fleet.Registries = append(f.fleet.Registries, e.value)
 	}
 }
+
+func (f *fleetFile) setVaults(all []entry[secret.Setting]) { f.fleet.Vaults = asMap(all) }
 
 func (f *fleetFile) setVars(all []entry[string]) {
 	f.fleet.Vars = asMap(all)

@@ -91,6 +91,7 @@ data:
     - {name: weekly, remote: enc, path: s, every: 7d}
 networks: {proxy: {}}
 registries: {"ghcr.io": {username: me, password: secret:ghcr}}
+vaults: {default: "secret:vault_password"}
 vars: {TZ: Europe/Zurich, PORT: 8080}
 tailnet: {tags: [tag:salvor], auth: secret:tailscale_oauth}
 recipients: {operators: {ann: ` + testRecipient + `}, recovery: ` + testRecipient + `}
@@ -138,6 +139,7 @@ func TestLoad(t *testing.T) {
 		},
 		Networks:   []fleet.Network{{Name: "proxy", Driver: "bridge"}},
 		Registries: []fleet.Registry{{Name: "ghcr.io", Username: secret.ParseSetting("me"), Password: secret.ParseSetting("secret:ghcr")}},
+		Vaults:     map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password")},
 		Vars:       map[string]string{"TZ": "Europe/Zurich", "PORT": "8080"},
 		Git:        fleet.Git{Branch: "main"},
 		Recipients: fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient},

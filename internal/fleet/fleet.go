@@ -24,6 +24,7 @@ type Fleet struct {
 	Snapshots  []Target // in the order of preference for taking; at least one when a volume is protected
 	Networks   []Network
 	Registries []Registry
+	Vaults     map[string]secret.Setting // Ansible Vault id to its password
 	Vars       map[string]string
 	Docker     Docker
 	Git        Git

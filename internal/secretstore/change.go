@@ -2,6 +2,7 @@ package secretstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,14 +18,21 @@ import (
 type Changes map[string][]byte
 
 // Set returns the change that gives a secret a value, new or not. No key is
-// needed: the store's recipients suffice.
-func (s *Store) Set(name string, value secret.Value) (Changes, error) {
+// needed: the store's recipients suffice. A secret that is an Ansible Vault stays
+// one, under its id, which takes that vault's password.
+func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
 	path, err := Path(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.parse(path)
 	var data []byte
+	if e, isVault, err := s.vault(path); isVault {
+		if err == nil {
+			data, err = s.sealVault(ctx, e, value)
+		}
+		return Changes{path: data}, err
+	}
+	f, err := s.parse(path)
 	switch {
 	case err == nil:
 		data, err = f.Replace(value, s.opts.Recipients)
@@ -70,6 +78,9 @@ func (s *Store) Reencrypt() (Changes, error) {
 	}
 	changes := Changes{}
 	for _, path := range paths {
+		if _, isVault, err := s.vault(path); isVault && err == nil {
+			continue // it has a password and no recipients
+		}
 		f, err := s.parse(path)
 		if err != nil {
 			return nil, err

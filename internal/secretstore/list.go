@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secret/sops"
 )
 
@@ -34,6 +35,10 @@ func (s *Store) List() ([]Info, error) {
 	var infos []Info
 	var errs []error
 	for _, p := range paths {
+		if e, isVault, err := s.vault(p); isVault {
+			infos, errs = append(infos, vaultInfo(p, e)), append(errs, err)
+			continue
+		}
 		f, err := s.parse(p)
 		if err != nil {
 			errs = append(errs, err)
@@ -68,6 +73,12 @@ func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 		infos = append(infos, info)
 	}
 	return infos, nil
+}
+
+// vaultInfo is what an Ansible Vault tells: it has no time and no recipients, so
+// nothing that could fail to fit.
+func vaultInfo(file string, e ansiblevault.Envelope) Info {
+	return Info{Name: strings.TrimPrefix(file, Dir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}
 }
 
 // stackOf returns the stack whose variables a file holds.

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secret/sops"
 )
 
@@ -21,6 +22,8 @@ type Options struct {
 	Files      fs.FS          // the repository at one commit, or its work tree
 	Keys       agekey.Keyring // the operator's; asked for only when something is decrypted
 	Recipients []string       // fleet.Recipients.All: whom new content is encrypted to
+
+	Vaults map[string]secret.Setting // Ansible Vault id to the reference of its password
 }
 
 // A Store is the secrets of a control repository. It implements
@@ -32,12 +35,12 @@ func New(opts Options) *Store { return &Store{opts: opts} }
 
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's
 // `external: true` mean. An unknown name wraps secret.ErrNotFound.
-func (s *Store) Resolve(_ context.Context, name string) (secret.Value, error) {
+func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) {
 	path, err := Path(name)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	value, err := s.plain(path)
+	value, err := s.plain(ctx, path)
 	if errors.Is(err, secret.ErrNotFound) {
 		err = fault.WithHint(err, "salvor secret set "+name)
 	}
@@ -46,12 +49,12 @@ func (s *Store) Resolve(_ context.Context, name string) (secret.Value, error) {
 
 // File opens an encrypted file below secrets/ by its path in the repository:
 // what Compose's `file:` means. The content is returned in its own format.
-func (s *Store) File(_ context.Context, path string) (secret.Value, error) {
+func (s *Store) File(ctx context.Context, path string) (secret.Value, error) {
 	path, err := filePath(path)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	return s.plain(path)
+	return s.plain(ctx, path)
 }
 
 // Env opens a stack's secret variables: what Compose's `environment: NAME` and
@@ -97,7 +100,14 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 	return s.read(path)
 }
 
-func (s *Store) plain(path string) (secret.Value, error) {
+func (s *Store) plain(ctx context.Context, path string) (secret.Value, error) {
+	e, isVault, err := s.vault(path)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if isVault {
+		return s.openVault(ctx, path, e)
+	}
 	f, err := s.parse(path)
 	if err != nil {
 		return secret.Value{}, err
@@ -109,6 +119,9 @@ func (s *Store) parse(path string) (*sops.File, error) {
 	data, err := s.read(path)
 	if err != nil {
 		return nil, err
+	}
+	if ansiblevault.IsVault(data) {
+		return nil, fmt.Errorf("%s is an Ansible Vault; here it has to be a SOPS file, whose names can be read without a key", path)
 	}
 	return sops.Parse(path, data)
 }
