@@ -18,7 +18,7 @@ var layers = []struct {
 }{
 	{"vocabulary", []string{"fault", "fleet", "finding", "progress", "secret", "blob", "agentapi"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
-	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot"}},
+	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},
 	{"lab", []string{"lab"}},
@@ -129,11 +129,12 @@ func checkEdge(t *testing.T, from, to string, used map[[2]string]bool) {
 
 func TestOnlyOnePackageReaches(t *testing.T) {
 	owners := map[string][]string{
-		"os/exec":                    {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest"},
-		"golang.org/x/crypto/ssh":    {"salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
-		"github.com/spf13/cobra":     {"salvor/internal/cli"},
-		"go.yaml.in/yaml/v3":         {"salvor/internal/controlrepo", "salvor/internal/stack"},
-		"github.com/getsops/sops/v3": {"salvor/internal/secret/sops"},
+		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest"},
+		"golang.org/x/crypto/ssh":                   {"salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
+		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
+		"go.yaml.in/yaml/v3":                        {"salvor/internal/controlrepo", "salvor/internal/stack", "salvor/internal/scan"},
+		"github.com/getsops/sops/v3":                {"salvor/internal/secret/sops"},
+		"github.com/zricethezav/gitleaks/v8/detect": {"salvor/internal/scan"},
 	}
 	for _, p := range packages(t) {
 		if strings.HasPrefix(p.ImportPath, "salvor/cmd/salvorlab") {
@@ -154,7 +155,7 @@ func TestHostProgramStaysSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dep := range strings.Fields(string(out)) {
-		for _, bad := range []string{"github.com/getsops/", "github.com/spf13/cobra", "github.com/compose-spec/compose-go", "salvor/internal/cli", "salvor/internal/controlrepo"} {
+		for _, bad := range []string{"github.com/getsops/", "github.com/spf13/cobra", "github.com/compose-spec/compose-go", "github.com/zricethezav/gitleaks", "salvor/internal/cli", "salvor/internal/controlrepo"} {
 			if strings.HasPrefix(dep, bad) {
 				t.Errorf("salvord links %s, which only the operator's program needs", dep)
 			}

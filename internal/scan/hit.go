@@ -1,0 +1,45 @@
+package scan
+
+import (
+	"cmp"
+	"slices"
+)
+
+// rank says how much a rule knows about what it found; the highest speaks for
+// a value that several see.
+type rank int
+
+const (
+	vague    rank = iota // gitleaks' generic rule
+	byKey                // the key says that it is a secret
+	byShape              // gitleaks knows whose key it is
+	byFormat             // a private key, a URL
+)
+
+// A hit is a secret that one rule sees at bytes start to end of a text.
+type hit struct {
+	start, end int
+	rank       rank
+	rule       string
+	says       string
+}
+
+// strongest drops each hit that overlaps one of a higher rank. Ties go to the
+// earlier place, and then to the name: gitleaks runs its rules in random order.
+func strongest(hits []hit) []hit {
+	slices.SortFunc(hits, func(a, b hit) int {
+		return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(a.rule, b.rule), cmp.Compare(a.says, b.says))
+	})
+	var kept []hit
+	for _, h := range hits {
+		if !slices.ContainsFunc(kept, h.overlaps) {
+			kept = append(kept, h)
+		}
+	}
+	slices.SortFunc(kept, func(a, b hit) int { return cmp.Compare(a.start, b.start) })
+	return kept
+}
+
+func (h hit) overlaps(other hit) bool {
+	return h.start == other.start || h.start < other.end && other.start < h.end
+}

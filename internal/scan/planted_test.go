@@ -1,0 +1,137 @@
+package scan
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zricethezav/gitleaks/v8/detect"
+)
+
+// A corpus is a control repository with an INDEX of `file:line what` lines.
+// Every value in it is made up.
+type corpus struct {
+	files map[string][]byte
+	index map[string]string // what stands at file:line
+}
+
+func readCorpus(t testing.TB, name string) corpus {
+	t.Helper()
+	c := corpus{files: map[string][]byte{}, index: map[string]string{}}
+	tree := os.DirFS("testdata/" + name)
+	err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		c.files[path], err = fs.ReadFile(tree, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(c.files["INDEX"])) {
+		at, what, _ := strings.Cut(strings.TrimSpace(line), " ")
+		c.index[at] = what
+	}
+	delete(c.files, "INDEX")
+	return c
+}
+
+// scanned returns file:line of everything that a scan reports, with what it says.
+func (c corpus) scanned(scan func(path string, content []byte) map[string]string) map[string]string {
+	all := map[string]string{}
+	for path, content := range c.files {
+		for at, says := range scan(path, content) {
+			all[at] = says
+		}
+	}
+	return all
+}
+
+// TestPlanted measures what is found of planted secrets and what is taken for
+// one, for this package and for gitleaks by itself.
+func TestPlanted(t *testing.T) {
+	s := newScanner(t)
+	plain, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted, lookalikes := readCorpus(t, "planted"), readCorpus(t, "lookalikes")
+	if len(planted.index) < 60 || len(lookalikes.index) < 60 {
+		t.Fatalf("%d planted secrets and %d look-alikes, want 60 of each", len(planted.index), len(lookalikes.index))
+	}
+	measure := func(name string, scan func(path string, content []byte) map[string]string) (missed, falsely []string) {
+		found := planted.scanned(scan)
+		for at, what := range planted.index {
+			if _, ok := found[at]; !ok {
+				missed = append(missed, fmt.Sprintf("%s %s", at, what))
+			}
+		}
+		for at, says := range found {
+			if _, ok := planted.index[at]; !ok {
+				falsely = append(falsely, at+" "+says)
+			}
+		}
+		for at, says := range lookalikes.scanned(scan) {
+			falsely = append(falsely, fmt.Sprintf("%s (%s) %s", at, lookalikes.index[at], says))
+		}
+		t.Logf("%s: %d of %d found, %d false positives among %d look-alikes", name, len(planted.index)-len(missed), len(planted.index), len(falsely), len(lookalikes.index))
+		for _, m := range missed {
+			t.Logf("%s missed %s", name, m)
+		}
+		for _, f := range falsely {
+			t.Logf("%s took for a secret %s", name, f)
+		}
+		return missed, falsely
+	}
+	missed, falsely := measure("salvor", func(path string, content []byte) map[string]string {
+		found := map[string]string{}
+		for _, l := range s.Scan(path, content) {
+			found[fmt.Sprintf("%s:%d", l.Path, l.Line)] = l.String()
+		}
+		return found
+	})
+	if len(missed) > 2 || len(falsely) > 2 {
+		t.Errorf("%d missed and %d false positives, want at most 2 of each", len(missed), len(falsely))
+	}
+	measure("gitleaks", func(path string, content []byte) map[string]string {
+		found := map[string]string{}
+		for _, f := range plain.Detect(detect.Fragment{Raw: string(content), FilePath: path}) {
+			found[fmt.Sprintf("%s:%d", path, f.StartLine+1)] = f.RuleID
+		}
+		return found
+	})
+}
+
+// TestPlantedPlaces wants every leak inside of its file, and one for each place.
+func TestPlantedPlaces(t *testing.T) {
+	s := newScanner(t)
+	planted := readCorpus(t, "planted")
+	for path, content := range planted.files {
+		lines := strings.Split(string(content), "\n")
+		seen := map[string]int{}
+		for _, l := range s.Scan(path, content) {
+			if l.Line < 1 || l.Line > len(lines) || l.Column < 1 || l.Column > len([]rune(lines[l.Line-1]))+1 {
+				t.Errorf("%s is outside the file", l)
+			}
+			seen[fmt.Sprintf("%d:%d", l.Line, l.Column)]++
+		}
+		for at, n := range seen {
+			if diff := cmp.Diff(1, n); diff != "" {
+				t.Errorf("%s:%s is reported %d times", path, at, n)
+			}
+		}
+	}
+}
+
+func newScanner(t testing.TB) *Scanner {
+	t.Helper()
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

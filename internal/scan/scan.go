@@ -1,0 +1,106 @@
+// Package scan finds secrets in plain text in the files of a control
+// repository. It is handed names and bytes and reads nothing itself, so the same
+// scan runs over a working tree, the index or a commit. The known shapes of
+// providers' keys come from gitleaks; what gitleaks can't know stands here: what
+// a value in a Compose or dotenv file means, and what must be encrypted.
+package scan
+
+import (
+	"fmt"
+	"path"
+)
+
+// The rules of this package. Every other rule is gitleaks' own, by its id.
+const (
+	RulePlain       = "plain-secret"
+	RuleURL         = "url-password"
+	RulePrivateKey  = "private-key"
+	RuleUnencrypted = "unencrypted"
+)
+
+// maxSize is beyond any file that a person keeps in a control repository.
+const maxSize = 5 << 20
+
+// A Leak is a secret that anyone who reads the file can read. Line and Column
+// count from one, in characters. Text is one line for people and never holds
+// the value, not even in part.
+type Leak struct {
+	Path   string
+	Line   int
+	Column int
+	Rule   string
+	Text   string
+}
+
+// String renders the leak as `stacks/notes/compose.yaml:12:7: text [rule]`.
+func (l Leak) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s [%s]", l.Path, l.Line, l.Column, l.Text, l.Rule)
+}
+
+// A Scanner finds leaks. It is safe for concurrent use.
+type Scanner struct {
+	shapes   *shapes
+	keys     keys
+	values   values
+	formats  formats
+	anywhere anywhere
+	assigned assigned
+}
+
+// New returns a scanner. Making one takes some 40 ms, as gitleaks compiles its
+// rules: keep it. It silences gitleaks' logger for the whole process.
+func New() (*Scanner, error) {
+	shapes, err := newShapes()
+	if err != nil {
+		return nil, fmt.Errorf("rules of gitleaks: %w", err)
+	}
+	return &Scanner{
+		shapes:   shapes,
+		keys:     newKeys(),
+		values:   newValues(),
+		formats:  newFormats(),
+		anywhere: newAnywhere(),
+		assigned: newAssigned(),
+	}, nil
+}
+
+// Scan returns the leaks of one file, named by its path in the repository,
+// sorted by place. A value is reported once, by the rule that says most about
+// it, however many rules see it.
+//
+// Not looked into are files encrypted as a whole, binary files (a NUL in the
+// first 8000 bytes), files over 5 MiB, and what Salvor writes and everybody may
+// read: salvor.lock, sealed/, recovery.age and the hosts' public keys. A line
+// with `salvor:allow` or `gitleaks:allow` has no leaks. Below secrets/ a file is
+// encrypted or a leak as a whole.
+func (s *Scanner) Scan(name string, content []byte) []Leak {
+	name = path.Clean(name)
+	switch {
+	case public(name):
+		return nil
+	case mustBeEncrypted(name):
+		if s.formats.encrypted(content) {
+			return nil
+		}
+		return []Leak{{Path: name, Line: 1, Column: 1, Rule: RuleUnencrypted, Text: "a file below secrets/ that is not encrypted"}}
+	case len(content) > maxSize || binary(content) || s.formats.encrypted(content):
+		return nil
+	}
+	t := newText(name, s.formats.mask(content))
+	hits := s.anywhere.find(t, s.values)
+	hits = append(hits, s.named(t)...)
+	hits = append(hits, s.shapes.find(t)...)
+	return t.leaks(strongest(hits))
+}
+
+// named returns the literal values of keys that mean a secret, in the files
+// whose format says what is a key.
+func (s *Scanner) named(t *text) []hit {
+	switch {
+	case hasNamedYAML(t.path):
+		return s.yaml(t)
+	case isDotenv(t.path) || s.formats.allAssignments(t.content):
+		return s.lines(t)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package scan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// places returns what a scan of one file finds as line:column rule.
+func places(t *testing.T, s *Scanner, path, content string) []string {
+	t.Helper()
+	var all []string
+	for _, l := range s.Scan(path, []byte(content)) {
+		place := strings.TrimPrefix(l.String(), path+":")
+		at, _, _ := strings.Cut(place, ": ")
+		all = append(all, at+" "+l.Rule)
+	}
+	return all
+}
+
+func TestCompose(t *testing.T) {
+	s := newScanner(t)
+	for name, test := range map[string]struct {
+		content string
+		want    []string
+	}{
+		"map":                     {"services:\n  db:\n    environment:\n      POSTGRES_PASSWORD: hunter2\n", []string{"4:26 plain-secret"}},
+		"quoted":                  {"environment:\n  DB_PASS: \"a b\"\n", []string{"2:13 plain-secret"}},
+		"list":                    {"environment:\n  - DB_PASS=hunter2\n", []string{"2:13 plain-secret"}},
+		"quoted list":             {"environment:\n  - 'DB_PASS=hunter2'\n", []string{"2:14 plain-secret"}},
+		"flow":                    {"environment: {TZ: UTC, apiToken: x7}\n", []string{"1:34 plain-secret"}},
+		"number":                  {"environment: {PIN_PASSWORD: 123456}\n", []string{"1:29 plain-secret"}},
+		"after an umlaut":         {"environment: {TITLE: Übung, PASSWORD: hunter2}\n", []string{"1:39 plain-secret"}},
+		"camel case":              {"environment: {dbPassword: hunter2, DBPassword: hunter3}\n", []string{"1:27 plain-secret", "1:48 plain-secret"}},
+		"one word":                {"environment: {PGPASSWORD: hunter2}\n", []string{"1:27 plain-secret"}},
+		"numbered":                {"environment: {TOKEN_1: hunter2}\n", []string{"1:24 plain-secret"}},
+		"default":                 {"environment: {PASSWORD: \"${PW:-hunter2}\"}\n", []string{"1:32 plain-secret"}},
+		"default of a default":    {"environment: {PASSWORD: \"${PW:-${OLD-hunter2}}\"}\n", []string{"1:38 plain-secret"}},
+		"dollar in a password":    {"environment: {PASSWORD: pa$$word}\n", []string{"1:25 plain-secret"}},
+		"label":                   {"labels:\n  - com.example.db.password=hunter2\n", []string{"2:29 plain-secret"}},
+		"build argument":          {"build: {args: {API_KEY: hunter2}}\n", []string{"1:25 plain-secret"}},
+		"flag":                    {"command: serve --password=hunter2 --port=80\n", []string{"1:27 plain-secret"}},
+		"flag with a space":       {"command: serve --password 'hunter 2'\n", []string{"1:28 plain-secret"}},
+		"flag in a list":          {"command: [serve, --token, hunter2]\n", []string{"1:27 plain-secret"}},
+		"variable in a command":   {"command: sh -c \"PGPASSWORD=hunter2 psql\"\n", []string{"1:28 plain-secret"}},
+		"client":                  {"test: mysqladmin ping -phunter2\n", []string{"1:25 plain-secret"}},
+		"redis client":            {"test: redis-cli -a hunter2 ping\n", []string{"1:20 plain-secret"}},
+		"folded":                  {"command: >\n  serve\n  --password=hunter2\n", []string{"3:14 plain-secret"}},
+		"alias":                   {"x: &env\n  SECRET: hunter2\na: {environment: *env}\nb: {environment: {<<: *env}}\n", []string{"2:11 plain-secret"}},
+		"scalar behind an alias":  {"x: &pw hunter2\nenvironment: {PASSWORD: *pw}\n", []string{"1:8 plain-secret"}},
+		"two documents":           {"a: b\n---\nPASSWORD: hunter2\n", []string{"3:11 plain-secret"}},
+		"query":                   {"environment: {HOOK: 'https://h.example.net/x?token=hunter2&a=b'}\n", []string{"1:52 plain-secret"}},
+		"path where a value is":   {"environment: {PASSWORD_FILE: hunter2}\n", []string{"1:30 plain-secret"}},
+		"no YAML":                 {"environment:\n\t- PASSWORD=hunter2\n  TOKEN: 'hunter3' # old\n", []string{"2:13 plain-secret", "3:11 plain-secret"}},
+		"CRLF":                    {"environment:\r\n  PASSWORD: hunter2\r\n", []string{"2:13 plain-secret"}},
+		"breaks of YAML only":     {"a: b\rPASSWORD: hunter2\n", []string{"1:16 plain-secret"}},
+		"inline vault":            {"a_password: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  " + strings.Repeat("61", 40) + "\nb_password: hunter2\n", []string{"4:13 plain-secret"}},
+		"SOPS value":              {"a_password: ENC[AES256_GCM,data:aaaa,iv:bbbb,tag:cccc,type:str]\nb_password: hunter2\n", []string{"2:13 plain-secret"}},
+		"allowed":                 {"PASSWORD: hunter2 # salvor:allow\nTOKEN: hunter3 # gitleaks:allow\n", nil},
+		"variable":                {"environment: {PASSWORD: '${PW}', TOKEN: $TOKEN, SECRET: '${A}-${B:?say it}', PASS: '${C:-}'}\n", nil},
+		"Bearer variable":         {"environment: {AUTH_TOKEN: Bearer ${TOKEN}}\n", nil},
+		"reference":               {"password: secret:db\n", nil},
+		"nothing":                 {"environment:\n  PASSWORD:\n  TOKEN: ''\n  SECRET: null\n", nil},
+		"switch":                  {"environment: {SECRET: true, PASSWORD_LOGIN: 1, USE_TOKEN: 'yes'}\n", nil},
+		"settings":                {"environment: {PASSWORD_MIN_LENGTH: 8, TOKEN_TTL: 15m, SECRET_ENABLED: 'on', ACCESS_KEY_ID: abc, MAX_TOKEN: 4096}\n", nil},
+		"file":                    {"environment: {PASSWORD_FILE: ./pw, SECRET_DIR: /run/secrets, TOKEN_PATH: token.txt}\n", nil},
+		"file behind any key":     {"environment: {GOOGLE_APPLICATION_CREDENTIALS: /run/secrets/google}\n", nil},
+		"hash":                    {"environment: {ADMIN_PASSWORD: '$2y$10$abcdefghijklmnopqrstuv'}\n", nil},
+		"word within a word":      {"environment: {COMPASS: north, TOKENIZER: bpe, SECRETARY: ana, PASSENGER: bob}\n", nil},
+		"router":                  {"labels: {traefik.http.routers.token.rule: Host(`a.example.net`)}\n", nil},
+		"names of secrets":        {"secrets:\n  password: {external: true}\nservices: {a: {secrets: [password, {source: token, target: secret}]}}\n", nil},
+		"tag of another program":  {"password: !secret mqtt\n", nil},
+		"shell in a command":      {"command: sh -c 'serve --password=$$PW --token=$$(cat /run/secrets/token)'\n", nil},
+		"DSN without a password":  {"environment: {DB_DSN: 'sqlite:///data/app.db'}\n", nil},
+		"alias that holds itself": {"a: &a\n  b: *a\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, places(t, s, "stacks/notes/compose.yaml", test.content)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	s := newScanner(t)
+	const key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
+	for name, test := range map[string]struct {
+		path, content string
+		want          []string
+	}{
+		"dotenv":                   {"stacks/a/.env", "# x\nexport DB_PASSWORD='a b' # old\nTZ=UTC\n", []string{"2:21 plain-secret"}},
+		"any name":                 {"stacks/a/db.conf", "TZ=UTC\nDB_PASSWORD=hunter2\n", []string{"2:13 plain-secret"}},
+		"no dotenv":                {"stacks/a/notes.txt", "remember\nDB_PASSWORD=hunter2\n", nil},
+		"unclosed quote":           {"stacks/a/.env", "PASSWORD=\"hunter2\n", []string{"1:11 plain-secret"}},
+		"example":                  {".env.example", "PASSWORD=changeme\nTOKEN=hunter2\n", []string{"2:7 plain-secret"}},
+		"placeholder in use":       {"stacks/a/.env", "PASSWORD=changeme\n", []string{"1:10 plain-secret"}},
+		"URL":                      {"stacks/a/run.sh", "git clone https://u:hunter2@git.example.net/x\n", []string{"1:21 url-password"}},
+		"URL and key":              {"stacks/a/.env", "DB_SECRET=postgres://u:hunter2@db/x\n", []string{"1:24 url-password"}},
+		"URL with a variable":      {"stacks/a/.env", "A=postgres://u:${PW}@db/x\nB=redis://:***@r/0\nC=postgres://u:@db/x\nD=ssh://git@h:22/x\n", nil},
+		"URL with a default":       {"stacks/a/.env", "A=postgres://${U:-u}:${PW:-hunter2}@db/x\n", []string{"1:28 url-password"}},
+		"URL in a README":          {"README.md", "postgres://user:password@db and postgres://user:<password>@db\n", nil},
+		"URL in a comment":         {"stacks/a/compose.yaml", "# postgres://user:PASSWORD@db\n", nil},
+		"private key":              {"playbooks/files/key", "\n" + key, []string{"2:1 private-key"}},
+		"private key in YAML":      {"stacks/a/x.yaml", "key: |\n  " + strings.ReplaceAll(key, "\n", "\n  "), []string{"2:3 private-key"}},
+		"private key behind a key": {"stacks/a/x.yaml", "private_key: |\n  " + strings.ReplaceAll(key, "\n", "\n  "), []string{"2:3 private-key"}},
+		"private key in one line":  {"stacks/a/.env", "PRIVATE_KEY=\"" + strings.ReplaceAll(key, "\n", `\n`) + "\"\n", []string{"1:14 private-key"}},
+		"talk of keys":             {"README.md", "It begins with -----BEGIN PRIVATE KEY----- and so on.\n", nil},
+		"plain secret":             {"secrets/db", "hunter2", []string{"1:1 unencrypted"}},
+		"plain binary secret":      {"secrets/store.p12", "\x00\x01", []string{"1:1 unencrypted"}},
+		"talk of SOPS":             {"secrets/notes.txt", "sops: see sops_version", []string{"1:1 unencrypted"}},
+		"empty folder":             {"secrets/.gitkeep", "", nil},
+		"README of secrets":        {"secrets/README.md", "Ask Ana.\n", nil},
+		"age":                      {"secrets/db", "age-encryption.org/v1\n-> X25519 abc\n", nil},
+		"fleet":                    {"fleet.yaml", "remotes:\n  a: {type: b2, key: hunter2, key_file: /etc/x, token: secret:x, public_key: abc}\ntailnet: {auth: hunter3}\nhosts:\n  key: {address: a}\n", []string{"2:22 plain-secret", "3:17 plain-secret"}},
+		"binary":                   {"stacks/a/x.env", "PASSWORD=hunter2\n\x00", nil},
+		"too large":                {"stacks/a/x.env", "PASSWORD=hunter2\n" + strings.Repeat("#\n", maxSize/2), nil},
+		"lock":                     {"salvor.lock", "token: hunter2\n" + key, nil},
+		"pipeline":                 {".github/workflows/x.yaml", "password: hunter2\n", nil},
+		"path from the root":       {"./stacks/a/compose.yaml", "password: hunter2\n", []string{"1:11 plain-secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, places(t, s, strings.TrimPrefix(test.path, "./"), test.content)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTextNamesTheKeyOnly(t *testing.T) {
+	s := newScanner(t)
+	for name, test := range map[string]struct{ content, want string }{
+		"key":                     {"DB_PASSWORD: hunter2\n", "stacks/a/compose.yaml:1:14: DB_PASSWORD has its value in plain text [plain-secret]"},
+		"value within the key":    {"hunter_PASSWORD: hunter\n", "stacks/a/compose.yaml:1:18: a secret in plain text [plain-secret]"},
+		"key that may be a value": {"Zq7w9XpL2mKv4.password: x7\n", "stacks/a/compose.yaml:1:25: a secret in plain text [plain-secret]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaks := s.Scan("stacks/a/compose.yaml", []byte(test.content))
+			if len(leaks) != 1 {
+				t.Fatal(leaks)
+			}
+			if diff := cmp.Diff(test.want, leaks[0].String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package scan
+
+import (
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// A text is a file to be looked into: encrypted parts are blanked, so every
+// byte is where it was.
+type text struct {
+	path    string
+	content string
+	starts  []int // of the lines
+}
+
+func newText(path, content string) *text {
+	starts := []int{0}
+	for i := range len(content) {
+		if content[i] == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return &text{path: path, content: content, starts: starts}
+}
+
+// row returns the index of the line that holds a byte.
+func (t *text) row(at int) int { return sort.SearchInts(t.starts, at+1) - 1 }
+
+func (t *text) line(row int) string {
+	line := t.content[t.starts[row]:]
+	if row+1 < len(t.starts) {
+		line = t.content[t.starts[row] : t.starts[row+1]-1]
+	}
+	return line
+}
+
+// leaks returns the hits as leaks, without those on a line that allows them.
+func (t *text) leaks(hits []hit) []Leak {
+	var leaks []Leak
+	for _, h := range hits {
+		row := t.row(h.start)
+		if line := t.line(row); strings.Contains(line, "salvor:allow") || strings.Contains(line, "gitleaks:allow") {
+			continue
+		}
+		column := utf8.RuneCountInString(t.content[t.starts[row]:h.start]) + 1
+		leaks = append(leaks, Leak{Path: t.path, Line: row + 1, Column: column, Rule: h.rule, Text: h.says})
+	}
+	return leaks
+}
+
+// explains reports whether the text at a byte is for readers rather than for a
+// program: documentation, an example, a comment.
+func (t *text) explains(at int) bool {
+	return isExample(t.path) || strings.HasPrefix(strings.TrimLeft(t.line(t.row(at)), " \t"), "#")
+}
