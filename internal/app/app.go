@@ -82,6 +82,19 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.load(ctx)
 }
 
+// OpenFiles is Open for who only looks at the repository's files, which may be
+// wrong: nothing is loaded or checked, and only the Scan methods work.
+func OpenFiles(ctx context.Context, o Options) (*App, error) {
+	root, err := controlrepo.Find(o.Dir)
+	if err != nil {
+		return nil, fault.WithHint(err, "salvor init DIR")
+	}
+	o.WorkTree = true
+	a := &App{opts: o, root: root, export: root}
+	a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
+	return a, err
+}
+
 func (a *App) load(ctx context.Context) error {
 	var err error
 	if a.commit, err = a.git.Head(ctx); err != nil && (!a.opts.WorkTree || !errors.Is(err, controlrepo.ErrUnborn)) {

@@ -43,7 +43,11 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	defer a.Close()
-	if err := settleFirst(a.Findings()); err != nil {
+	known, err := knownFindings(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := settleFirst(known); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -55,7 +59,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	p, next, moves := planOf(ctx, s, past, a.Findings())
+	p, next, moves := planOf(ctx, s, past, known)
 	if err := g.acceptPlan(bar, &p, o.partial); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -30,11 +31,16 @@ func runCheck(ctx context.Context, g *globals) error {
 		return err
 	}
 	defer a.Close()
-	return printCheck(g, a)
+	leaks, err := a.LeakFindings(ctx)
+	if err != nil {
+		return err
+	}
+	found := append(slices.Clone(a.Findings()), leaks...)
+	finding.Sort(found)
+	return printCheck(g, a, found)
 }
 
-func printCheck(g *globals, a *app.App) error {
-	found := a.Findings()
+func printCheck(g *globals, a *app.App, found []finding.Finding) error {
 	if g.json {
 		err := g.printJSON(struct {
 			Schema   int               `json:"schema"`

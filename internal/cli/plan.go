@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -42,7 +43,11 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	p, _, _ := planOf(ctx, s, nil, a.Findings())
+	known, err := knownFindings(ctx, a)
+	if err != nil {
+		return err
+	}
+	p, _, _ := planOf(ctx, s, nil, known)
 	bar.Close()
 	if err := g.printPlan(&p); err != nil {
 		return err
@@ -70,6 +75,13 @@ func settleFirst(all []finding.Finding) error {
 		err = fmt.Errorf("%w, and %d more stand in the way", err, len(fatal)-1)
 	}
 	return fault.WithHint(err, fatal[0].Fix)
+}
+
+// knownFindings are those of the commit: what its files declare, and secrets that
+// stand in them.
+func knownFindings(ctx context.Context, a *app.App) ([]finding.Finding, error) {
+	leaks, err := a.LeakFindings(ctx)
+	return append(slices.Clone(a.Findings()), leaks...), err
 }
 
 // planOf observes every host once and plans.

@@ -25,17 +25,25 @@ func (c *commitment) unfinished() string { return filepath.Join(c.own, "unfinish
 
 // lockClone takes the clone's lock; the kernel drops it with this process.
 func (c *commitment) lockClone(ctx context.Context) error {
-	gitDir, err := c.g.line(ctx, "rev-parse", "--absolute-git-dir")
+	file, err := c.g.OwnFile(ctx, "")
 	if err != nil {
 		return err
 	}
-	c.own = filepath.Join(gitDir, ownFolder)
-	if err := os.MkdirAll(c.own, 0o755); err != nil {
-		return err
-	}
+	c.own = filepath.Clean(file)
 	holder := runlock.Holder{Owner: fmt.Sprintf("process %d", os.Getpid()), Message: "committing", Since: time.Now().UTC()}
 	c.lock, err = runlock.Acquire(c.own, "commit", holder)
 	return err
+}
+
+// OwnFile returns where a file of Salvor's own lies in Git's folder, which is made
+// when it is missing: notes about this clone that no commit holds.
+func (g *Git) OwnFile(ctx context.Context, name string) (string, error) {
+	gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
+	if err != nil {
+		return "", err
+	}
+	own := filepath.Join(gitDir, ownFolder)
+	return filepath.Join(own, name), os.MkdirAll(own, 0o755)
 }
 
 // takeBack undoes what a commit that never came onto the branch left in the

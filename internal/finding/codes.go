@@ -26,6 +26,7 @@ const (
 	HostFileUnused     Code = "host-file-unused"
 	SealMissing        Code = "seal-missing"
 	ComposeRefused     Code = "compose-refused"
+	SecretInClear      Code = "secret-in-clear"
 )
 
 // Row documents one code.
@@ -56,6 +57,7 @@ func Table() []Row {
 		{StackUnplaced, "The stack names no host, so it is not deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},
 		{HostFileUnused, "A host's public key lies in hosts/, but fleet.yaml declares no such host.", "declare the host, or remove the file"},
+		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
 	}

@@ -25,11 +25,11 @@ const maxSize = 5 << 20
 // count from one, in characters. Text is one line for people and never holds
 // the value, not even in part.
 type Leak struct {
-	Path   string
-	Line   int
-	Column int
-	Rule   string
-	Text   string
+	Path   string `json:"path"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Rule   string `json:"rule"`
+	Text   string `json:"text"`
 }
 
 // String renders the leak as `stacks/notes/compose.yaml:12:7: text [rule]`.

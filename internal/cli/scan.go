@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/scan"
+)
+
+type scanOptions struct {
+	staged  bool
+	history bool
+}
+
+func newScan(g *globals) *cobra.Command {
+	var o scanOptions
+	cmd := &cobra.Command{
+		Use:   "scan",
+		Short: "Look for plain secrets in the control repository's files",
+		Long:  "Scan looks where a commit of everything would reach: tracked files, and new ones that no ignore rule names.\nA line with the comment salvor:allow is passed over.",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.staged && o.history {
+				return usage(cmd, "--staged and --history are two different scans")
+			}
+			return runScan(cmd.Context(), g, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.staged, "staged", false, "only what the next commit adds or changes; the pre-commit hook does this")
+	cmd.Flags().BoolVar(&o.history, "history", false, "everything that any branch has ever held")
+	return cmd
+}
+
+func runScan(ctx context.Context, g *globals, o scanOptions) error {
+	a, err := app.OpenFiles(ctx, g.options(nil))
+	if err != nil {
+		return err
+	}
+	look := a.ScanWork
+	switch {
+	case o.staged:
+		look = a.ScanStaged
+	case o.history:
+		look = a.ScanHistory
+	}
+	leaks, err := look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := g.printLeaks(leaks); err != nil || len(leaks) == 0 {
+		return err
+	}
+	hint := "salvor secret set NAME keeps it encrypted"
+	if o.history {
+		hint = "change these values where they are used: Git keeps what it once held"
+	}
+	return fault.WithHint(fmt.Errorf("%s in clear", count(len(leaks), "secret")), hint)
+}
+
+func (g *globals) printLeaks(leaks []scan.Leak) error {
+	if g.json {
+		return g.printJSON(struct {
+			Schema int         `json:"schema"`
+			Leaks  []scan.Leak `json:"leaks"`
+		}{1, leaks})
+	}
+	var errs []error
+	for _, l := range leaks {
+		_, err := fmt.Fprintln(g.Out, l)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
