@@ -34,12 +34,7 @@ func (a anywhere) find(t *text, v values) []hit {
 		hits = a.urls(t, v)
 	}
 	for _, m := range a.pem.FindAllStringIndex(t.content, -1) {
-		end := m[1]
-		// What stands between header and footer is the key.
-		if footer := strings.Index(t.content[end:], "-----END "); footer >= 0 {
-			end += footer
-		}
-		hits = append(hits, hit{start: m[0], end: end, rank: byFormat, rule: RulePrivateKey, says: "a private key"})
+		hits = append(hits, hit{start: m[0], end: pemEnd(t.content, m[1]), rank: byFormat, rule: RulePrivateKey, says: "a private key"})
 	}
 	for _, m := range a.age.FindAllStringIndex(t.content, -1) {
 		hits = append(hits, hit{start: m[0], end: m[1], rank: byFormat, rule: RulePrivateKey, says: "an age identity"})
@@ -51,6 +46,18 @@ func (a anywhere) find(t *text, v values) []hit {
 		hits = append(hits, hit{start: m[2], end: m[3], rank: byFormat, rule: RuleURL, says: "the token of a Discord webhook"})
 	}
 	return hits
+}
+
+// pemEnd returns where the key ends that holds a byte: at its footer, unless the
+// next one belongs to another key.
+func pemEnd(content string, at int) int {
+	const longest = 16 << 10
+	rest := content[at:min(at+longest, len(content))]
+	footer := strings.Index(rest, "-----END ")
+	if footer < 0 || strings.Contains(rest[:footer], "-----BEGIN ") {
+		return at
+	}
+	return at + footer
 }
 
 func (a anywhere) urls(t *text, v values) []hit {

@@ -81,7 +81,7 @@ func newFormats() formats {
 		ciphertext: regexp.MustCompile(`ENC\[AES256_GCM,[^\]\n]*\]` +
 			`|\$ANSIBLE_VAULT;[^\n]*(?:\n[ \t]*[0-9a-f]{20,}[ \t]*\r?(?:$|\n)?)*` +
 			`|-----BEGIN AGE ENCRYPTED FILE-----[A-Za-z0-9+/=\s]*-----END AGE ENCRYPTED FILE-----`),
-		assignment: regexp.MustCompile(`^(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*=`),
+		assignment: regexp.MustCompile(`^(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.-]*=`),
 		yamlBreak:  regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`),
 	}
 }

@@ -30,16 +30,13 @@ func strongest(hits []hit) []hit {
 	slices.SortFunc(hits, func(a, b hit) int {
 		return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end), cmp.Compare(a.rule, b.rule), cmp.Compare(a.says, b.says))
 	})
-	var kept []hit
+	var kept []hit // by place; none overlaps another
 	for _, h := range hits {
-		if !slices.ContainsFunc(kept, h.overlaps) {
-			kept = append(kept, h)
+		at, same := slices.BinarySearchFunc(kept, h.start, func(k hit, start int) int { return cmp.Compare(k.start, start) })
+		if same || at > 0 && kept[at-1].end > h.start || at < len(kept) && kept[at].start < h.end {
+			continue
 		}
+		kept = slices.Insert(kept, at, h)
 	}
-	slices.SortFunc(kept, func(a, b hit) int { return cmp.Compare(a.start, b.start) })
 	return kept
-}
-
-func (h hit) overlaps(other hit) bool {
-	return h.start == other.start || h.start < other.end && other.start < h.end
 }

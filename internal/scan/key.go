@@ -38,13 +38,13 @@ func newKeys() keys {
 		remote: set("key pem oauth auth"),
 		paths:  set("file path dir directory folder filename"),
 		settings: set("min max length len size count limit rounds cost ttl age expiry expires expire expiration expired lifetime lifespan timeout " +
-			"interval duration days hours minutes seconds enabled enable disabled disable required require optional allowed policy strength complexity encryption " +
+			"interval duration days hours minutes seconds enabled enable disabled disable required require optional allowed policy strength complexity encryption realm " +
 			"algorithm alg type format mode method version scheme name names id ids url uri endpoint host port server issuer audience header headers " +
 			"field claim claims param parameter attribute attr prefix suffix scope scopes user username reset change changed rotation rotate history " +
 			"provider backend store storage engine driver agent auth login hash hashed md5 sha256 encoding lock locked command cmd label title " +
 			"hint prompt description env variable var check checks checksum fingerprint refresh manager through only"),
 		limits:  set("max min update num"),
-		sayable: regexp.MustCompile(`^(?:[A-Za-z]{1,20}|[A-Za-z0-9]{1,4})(?:[_.-](?:[A-Za-z]{1,20}|[A-Za-z0-9]{1,4}))*$`),
+		sayable: regexp.MustCompile(`^(?:[A-Za-z]{1,20}[0-9]{0,2}|[A-Za-z0-9]{1,4})(?:[_.-]+(?:[A-Za-z]{1,20}[0-9]{0,2}|[A-Za-z0-9]{1,4}))*$`),
 	}
 }
 
@@ -86,7 +86,7 @@ func (k keys) find(before, last []string, remote bool) meaning {
 		switch {
 		case word == "dsn" && found == harmless:
 			found = address
-		case k.words[word] && word != "dsn", strings.HasSuffix(word, "password"), strings.HasSuffix(word, "passwd"), k.pairs[[2]string{previous, word}], remote && k.remote[word] && previous != "public":
+		case k.words[word] && word != "dsn", strings.HasSuffix(word, "password"), k.pairs[[2]string{previous, word}], remote && k.remote[word] && previous != "public":
 			found = secret
 		}
 		previous = word

@@ -14,8 +14,11 @@ func (s *Scanner) lines(t *text) []hit {
 		}
 		from, to := unquoted(line, from)
 		value, explained := line[from:to], isExample(t.path)
-		if a, b, found := s.values.in(value, s.keys.meaning(key, isFleet(t.path)), explained); found {
+		m := s.keys.meaning(key, isFleet(t.path))
+		if a, b, found := s.values.in(value, m, explained); found {
 			hits = append(hits, s.plain(key, value[a:b], start+from+a))
+		}
+		if m != harmless {
 			continue
 		}
 		for _, h := range s.inside(value, explained) {

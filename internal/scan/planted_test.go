@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -40,66 +41,67 @@ func readCorpus(t testing.TB, name string) corpus {
 	return c
 }
 
-// scanned returns file:line of everything that a scan reports, with what it says.
-func (c corpus) scanned(scan func(path string, content []byte) map[string]string) map[string]string {
+// A scan returns what it finds in a file, by file:line.
+type scan func(path string, content []byte) map[string]string
+
+func (c corpus) scanned(find scan) map[string]string {
 	all := map[string]string{}
 	for path, content := range c.files {
-		for at, says := range scan(path, content) {
-			all[at] = says
-		}
+		maps.Copy(all, find(path, content))
 	}
 	return all
 }
 
-// TestPlanted measures what is found of planted secrets and what is taken for
-// one, for this package and for gitleaks by itself.
-func TestPlanted(t *testing.T) {
-	s := newScanner(t)
-	plain, err := detect.NewDetectorDefaultConfig()
-	if err != nil {
-		t.Fatal(err)
+// measure counts what a scan misses of the planted secrets, and what it takes
+// for one that is none: a look-alike, or a line beside a planted one.
+func measure(t *testing.T, name string, planted, lookalikes corpus, find scan) (missed, falsely int) {
+	t.Helper()
+	found := planted.scanned(find)
+	for at, what := range planted.index {
+		if _, ok := found[at]; !ok {
+			missed++
+			t.Logf("%s missed %s %s", name, at, what)
+		}
 	}
+	mistaken := lookalikes.scanned(find)
+	for at, says := range found {
+		if _, ok := planted.index[at]; !ok {
+			mistaken[at] = says
+		}
+	}
+	for at, says := range mistaken {
+		t.Logf("%s took %s for a secret: %s %s", name, at, lookalikes.index[at], says)
+	}
+	t.Logf("%s: %d of %d found, %d false positives among %d look-alikes", name,
+		len(planted.index)-missed, len(planted.index), len(mistaken), len(lookalikes.index))
+	return missed, len(mistaken)
+}
+
+// TestPlanted holds this package to its measure, and shows that of gitleaks
+// alone beside it.
+func TestPlanted(t *testing.T) {
 	planted, lookalikes := readCorpus(t, "planted"), readCorpus(t, "lookalikes")
 	if len(planted.index) < 60 || len(lookalikes.index) < 60 {
 		t.Fatalf("%d planted secrets and %d look-alikes, want 60 of each", len(planted.index), len(lookalikes.index))
 	}
-	measure := func(name string, scan func(path string, content []byte) map[string]string) (missed, falsely []string) {
-		found := planted.scanned(scan)
-		for at, what := range planted.index {
-			if _, ok := found[at]; !ok {
-				missed = append(missed, fmt.Sprintf("%s %s", at, what))
-			}
-		}
-		for at, says := range found {
-			if _, ok := planted.index[at]; !ok {
-				falsely = append(falsely, at+" "+says)
-			}
-		}
-		for at, says := range lookalikes.scanned(scan) {
-			falsely = append(falsely, fmt.Sprintf("%s (%s) %s", at, lookalikes.index[at], says))
-		}
-		t.Logf("%s: %d of %d found, %d false positives among %d look-alikes", name, len(planted.index)-len(missed), len(planted.index), len(falsely), len(lookalikes.index))
-		for _, m := range missed {
-			t.Logf("%s missed %s", name, m)
-		}
-		for _, f := range falsely {
-			t.Logf("%s took for a secret %s", name, f)
-		}
-		return missed, falsely
-	}
-	missed, falsely := measure("salvor", func(path string, content []byte) map[string]string {
+	s := newScanner(t)
+	missed, falsely := measure(t, "salvor", planted, lookalikes, func(path string, content []byte) map[string]string {
 		found := map[string]string{}
 		for _, l := range s.Scan(path, content) {
-			found[fmt.Sprintf("%s:%d", l.Path, l.Line)] = l.String()
+			found[fmt.Sprintf("%s:%d", l.Path, l.Line)] = l.Text
 		}
 		return found
 	})
-	if len(missed) > 2 || len(falsely) > 2 {
-		t.Errorf("%d missed and %d false positives, want at most 2 of each", len(missed), len(falsely))
+	if missed > 2 || falsely > 2 {
+		t.Errorf("%d missed and %d false positives, want at most 2 of each", missed, falsely)
 	}
-	measure("gitleaks", func(path string, content []byte) map[string]string {
+	alone, err := detect.NewDetectorDefaultConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	measure(t, "gitleaks", planted, lookalikes, func(path string, content []byte) map[string]string {
 		found := map[string]string{}
-		for _, f := range plain.Detect(detect.Fragment{Raw: string(content), FilePath: path}) {
+		for _, f := range alone.Detect(detect.Fragment{Raw: string(content), FilePath: path}) {
 			found[fmt.Sprintf("%s:%d", path, f.StartLine+1)] = f.RuleID
 		}
 		return found

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +30,8 @@ func TestCompose(t *testing.T) {
 		"quoted":                  {"environment:\n  DB_PASS: \"a b\"\n", []string{"2:13 plain-secret"}},
 		"list":                    {"environment:\n  - DB_PASS=hunter2\n", []string{"2:13 plain-secret"}},
 		"quoted list":             {"environment:\n  - 'DB_PASS=hunter2'\n", []string{"2:14 plain-secret"}},
+		"list with a space":       {"environment:\n  - DB_PASS=correct horse\n  - AUTH_TOKEN=Bearer ${TOKEN}\n", []string{"2:13 plain-secret"}},
+		"realm":                   {"environment:\n  - REGISTRY_AUTH_HTPASSWD_REALM=Registry Realm\n", nil},
 		"flow":                    {"environment: {TZ: UTC, apiToken: x7}\n", []string{"1:34 plain-secret"}},
 		"number":                  {"environment: {PIN_PASSWORD: 123456}\n", []string{"1:29 plain-secret"}},
 		"after an umlaut":         {"environment: {TITLE: Übung, PASSWORD: hunter2}\n", []string{"1:39 plain-secret"}},
@@ -112,6 +115,8 @@ func TestFiles(t *testing.T) {
 		"talk of SOPS":             {"secrets/notes.txt", "sops: see sops_version", []string{"1:1 unencrypted"}},
 		"empty folder":             {"secrets/.gitkeep", "", nil},
 		"README of secrets":        {"secrets/README.md", "Ask Ana.\n", nil},
+		"keys one after the other": {"keys.pem", key + "x\n" + key, []string{"1:1 private-key", "5:1 private-key"}},
+		"key that is cut off":      {"stacks/a/.env", strings.Split(key, "-----END")[0] + "PASSWORD=hunter2\n" + key, []string{"1:1 private-key", "3:10 plain-secret", "4:1 private-key"}},
 		"age":                      {"secrets/db", "age-encryption.org/v1\n-> X25519 abc\n", nil},
 		"fleet":                    {"fleet.yaml", "remotes:\n  a: {type: b2, key: hunter2, key_file: /etc/x, token: secret:x, public_key: abc}\ntailnet: {auth: hunter3}\nhosts:\n  key: {address: a}\n", []string{"2:22 plain-secret", "3:17 plain-secret"}},
 		"binary":                   {"stacks/a/x.env", "PASSWORD=hunter2\n\x00", nil},
@@ -145,4 +150,24 @@ func TestTextNamesTheKeyOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestScanIsSafeForConcurrentUse(t *testing.T) {
+	s := newScanner(t)
+	planted := readCorpus(t, "planted")
+	want := map[string][]Leak{}
+	for path, content := range planted.files {
+		want[path] = s.Scan(path, content)
+	}
+	var group sync.WaitGroup
+	for path, content := range planted.files {
+		for range 3 {
+			group.Go(func() {
+				if diff := cmp.Diff(want[path], s.Scan(path, content)); diff != "" {
+					t.Errorf("%s (-alone +together):\n%s", path, diff)
+				}
+			})
+		}
+	}
+	group.Wait()
 }

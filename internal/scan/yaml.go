@@ -99,12 +99,18 @@ func (w *walk) scalar(n *yaml.Node, at place) {
 	}
 	start := w.offset(n)
 	explained := isExample(w.text.path)
-	m := w.scanner.keys.meaning(at.key, at.remote)
-	if from, to, found := w.scanner.values.in(n.Value, m, explained); found {
-		begin, end := w.locate(start, n.Value, from, to)
-		h := w.scanner.plain(at.key, n.Value[from:to], begin)
+	key, skip := at.key, 0
+	if pair := w.scanner.formats.assignment.FindString(n.Value); key == "" && pair != "" {
+		key, skip = strings.TrimSuffix(pair, "="), len(pair)
+	}
+	m := w.scanner.keys.meaning(key, at.remote)
+	if from, to, found := w.scanner.values.in(n.Value[skip:], m, explained); found {
+		begin, end := w.locate(start, n.Value, skip+from, skip+to)
+		h := w.scanner.plain(key, n.Value[skip+from:skip+to], begin)
 		h.end = end
 		w.hits = append(w.hits, h)
+	}
+	if m != harmless {
 		return
 	}
 	for _, h := range w.scanner.inside(n.Value, explained) {
