@@ -49,6 +49,15 @@ func isDotenv(name string) bool {
 	return strings.HasSuffix(base, ".env") || strings.Contains(base, ".env.") || base == "env"
 }
 
+// isSettings reports whether a file has KEY = VALUE lines by what its name says.
+func isSettings(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".ini", ".cfg", ".conf", ".toml", ".properties":
+		return true
+	}
+	return isDotenv(name)
+}
+
 // isExample reports whether a file is for readers: placeholders in it are none
 // of a running service's passwords.
 func isExample(name string) bool {

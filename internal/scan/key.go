@@ -37,9 +37,9 @@ func newKeys() keys {
 		},
 		remote: set("key pem oauth auth"),
 		paths:  set("file path dir directory folder filename"),
-		settings: set("min max length len size count limit rounds cost ttl age expiry expires expire expiration expired lifetime lifespan timeout " +
+		settings: set("min max length len size count limit rounds iterations cost ttl age expiry expires expire expiration expired lifetime lifespan timeout " +
 			"interval duration days hours minutes seconds enabled enable disabled disable required require optional allowed policy strength complexity encryption realm " +
-			"algorithm alg type format mode method version scheme name names id ids url uri endpoint host port server issuer audience header headers " +
+			"algorithm algo alg type format mode method version scheme name names id ids url uri endpoint host port server issuer audience header headers " +
 			"field claim claims param parameter attribute attr prefix suffix scope scopes user username reset change changed rotation rotate history " +
 			"provider backend store storage engine driver agent auth login hash hashed md5 sha256 encoding lock locked command cmd label title " +
 			"hint prompt description env variable var check checks checksum fingerprint refresh manager through only"),

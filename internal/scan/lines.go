@@ -3,7 +3,7 @@ package scan
 import "strings"
 
 // lines returns the secrets of a file with a key and a value in each line: a
-// dotenv file, or YAML that does not parse.
+// dotenv or INI file, or YAML that does not parse.
 func (s *Scanner) lines(t *text) []hit {
 	var hits []hit
 	for row, start := range t.starts {

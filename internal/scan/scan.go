@@ -99,7 +99,7 @@ func (s *Scanner) named(t *text) []hit {
 	switch {
 	case hasNamedYAML(t.path):
 		return s.yaml(t)
-	case isDotenv(t.path) || s.formats.allAssignments(t.content):
+	case isSettings(t.path) || s.formats.allAssignments(t.content):
 		return s.lines(t)
 	}
 	return nil
