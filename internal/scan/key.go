@@ -68,7 +68,7 @@ func (k keys) meaning(key string, remote bool) meaning {
 	end := last[len(last)-1]
 	found := k.find(before, last, remote)
 	switch {
-	case found == harmless || k.limits[last[0]] && len(last) > 1 || k.settings[end] && len(last) > 1 && !(remote && k.remote[end]):
+	case found == harmless || k.limits[last[0]] && len(last) > 1 || k.settings[end] && len(last) > 1 && (!remote || !k.remote[end]):
 		return harmless
 	case k.paths[end]:
 		return secretPath

@@ -101,7 +101,7 @@ func TestPlanted(t *testing.T) {
 	}
 	measure(t, "gitleaks", planted, lookalikes, func(path string, content []byte) map[string]string {
 		found := map[string]string{}
-		for _, f := range alone.Detect(detect.Fragment{Raw: string(content), FilePath: path}) {
+		for _, f := range alone.Detect(detect.Fragment{Raw: string(content), FilePath: path}) { //nolint:staticcheck // v8 takes no other type
 			found[fmt.Sprintf("%s:%d", path, f.StartLine+1)] = f.RuleID
 		}
 		return found

@@ -50,7 +50,7 @@ func newShapes() (*shapes, error) {
 
 func (s *shapes) find(t *text) []hit {
 	var hits []hit
-	for _, f := range s.detector.Detect(detect.Fragment{Raw: t.content, FilePath: t.path}) {
+	for _, f := range s.detector.Detect(detect.Fragment{Raw: t.content, FilePath: t.path}) { //nolint:staticcheck // v8 takes no other type; v9 will
 		h := hit{rank: byShape, rule: f.RuleID, says: describe(f.Description)}
 		h.start, h.end = position(t, f)
 		if f.RuleID == genericRule {
