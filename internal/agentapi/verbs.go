@@ -183,7 +183,7 @@ type SnapshotReceipt struct {
 	Snapshot SnapshotInfo      `json:"snapshot"`
 	Paused   time.Duration     `json:"paused,omitempty"`
 	Stopped  time.Time         `json:"stopped,omitzero"` // Release: when the last writer ended
-	Verified string            `json:"verified"`         // how: "12 packs by md5, index and snapshot read back"
+	Verified string            `json:"verified"`         // how: "12 objects compared by md5, index and snapshot read with a cold cache"
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

@@ -198,10 +198,17 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 	return nil
 }
 
+// readBack is what a blob.Proof says of an object without a checksum.
+const readBack = "read back"
+
 func verified(ways map[string]int) string {
 	var parts []string
 	for _, by := range slices.Sorted(maps.Keys(ways)) {
-		parts = append(parts, fmt.Sprintf("%d objects by %s", ways[by], by))
+		if by == readBack {
+			parts = append(parts, fmt.Sprintf("%d objects read back", ways[by]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d objects compared by %s", ways[by], by))
+		}
 	}
-	return strings.Join(append(parts, "index and snapshot read back"), ", ")
+	return strings.Join(append(parts, "index and snapshot read with a cold cache"), ", ")
 }

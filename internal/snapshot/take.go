@@ -47,7 +47,7 @@ type Result struct {
 	Bytes    int64 // of the files
 	Added    int64 // new data before compression
 	Written  []restserver.Written
-	Verified string // "12 objects by md5; index and snapshot read back"
+	Verified string // "12 objects compared by md5, index and snapshot read with a cold cache"
 	Findings []finding.Finding
 }
 

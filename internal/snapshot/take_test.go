@@ -27,7 +27,7 @@ func TestTakeMakesAVerifiedSnapshot(t *testing.T) {
 	write(t, filepath.Join(l.data, "a"), "one")
 	l.fz.onRun = func() { write(t, filepath.Join(l.data, "b"), "written while pausing") }
 	r := l.take(t, nil)
-	if r.Snapshot.ID == "" || len(r.Findings) > 0 || !strings.Contains(r.Verified, "read back") {
+	if r.Snapshot.ID == "" || len(r.Findings) > 0 || !strings.Contains(r.Verified, "objects read back") {
 		t.Fatalf("got %+v", r)
 	}
 	if r.Paused <= 0 || l.fz.count["pause"] != 1 || l.fz.count["unpause"] < 1 {
