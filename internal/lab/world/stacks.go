@@ -47,7 +47,8 @@ func (s Stack) Compose(i Images, collector string) string {
     healthcheck: {test: ["CMD", "/writer", "health"], interval: 1s, timeout: 5s, retries: 60}
 `, i.Writer, s.Store, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port)
 	if s.Store != "postgres" {
-		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, writer)
+		// the limit is the default's fourfold: the hosts share one machine's processors
+		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: 20s, every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, writer)
 	}
 	writer = fmt.Sprintf(`  app:
     image: %s
