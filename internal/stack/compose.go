@@ -94,8 +94,10 @@ func (h *Host) Validate(ctx context.Context, stack string, p agentapi.Project) (
 }
 
 func (h *Host) validate(ctx context.Context, c call) error {
-	if err := h.compose(ctx, c.with("config", "--quiet")); err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+	err := h.compose(ctx, c.with("config", "--quiet"))
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return nil
+	// the folder is a temporary one, or one that nobody has looked into
+	return fmt.Errorf("%w: %s", ErrRefused, strings.ReplaceAll(err.Error(), c.dir+"/", ""))
 }

@@ -86,13 +86,13 @@ func (b *badInput) changedHostKey(ctx context.Context, h *lab.Host) {
 // olderCompose declares a stack with a key that the specification has and the
 // Compose 2.26 of Debian 13 does not know.
 func (b *badInput) olderCompose(ctx context.Context, image string) {
-	const file = "stacks/newer/compose.yaml"
-	must(b.t, b.w.Write(file, "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    use_api_socket: true\n"))
+	const folder = "stacks/newer"
+	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    use_api_socket: true\n"))
 	must(b.t, b.w.Commit(ctx, "a newer key"))
 	for _, command := range []string{"plan", "apply"} {
 		b.refused(ctx, fault.General, `^salvor: alpha/newer: the host's Docker Compose refuses the project: .*use_api_socket.* \[compose-refused\]$`, command)
 	}
-	must(b.t, os.Remove(filepath.Join(b.w.Dir, file)))
+	must(b.t, os.RemoveAll(filepath.Join(b.w.Dir, folder)))
 	must(b.t, b.w.Commit(ctx, "without it"))
 }
 
