@@ -26,7 +26,7 @@ $(EMBED)/salvord-linux-%.zst: FORCE
 
 # one package at a time: two labs at once would be in each other's way
 test: setup build ## every test, lab scenarios included
-	go test -p 1 -timeout 60m ./...
+	go test -p 1 -timeout 75m ./...
 
 demo: setup build ## three hosts, six stacks, one killed: watch it come back
 	@bin/salvorlab demo
