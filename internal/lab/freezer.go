@@ -14,17 +14,30 @@ import (
 // there (cgroup v2 can).
 const freezer = "/sys/fs/cgroup/freezer/docker"
 
-// remove ends containers and takes them away with their volumes.
+// remove ends containers and takes them away with their volumes. Where one is
+// stuck the others are gone by then, so each is looked at alone.
 func remove(ctx context.Context, containers ...string) error {
-	args := append([]string{"rm", "-f", "-v"}, containers...)
-	_, err := docker(ctx, args...)
+	_, err := docker(ctx, append([]string{"rm", "-f", "-v"}, containers...)...)
 	if !stuck(err) {
 		return err
 	}
-	if err := thawInside(ctx, containers...); err != nil {
-		return err
+	var errs []error
+	for _, c := range containers {
+		errs = append(errs, removeStuck(ctx, c))
 	}
-	_, err = docker(ctx, args...)
+	return errors.Join(errs...)
+}
+
+func removeStuck(ctx context.Context, container string) error {
+	_, err := docker(ctx, "rm", "-f", "-v", container)
+	if stuck(err) {
+		if err = thawInside(ctx, container); err == nil {
+			_, err = docker(ctx, "rm", "-f", "-v", container)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "No such container") {
+		return nil
+	}
 	return err
 }
 
@@ -35,21 +48,21 @@ func stuck(err error) bool {
 
 // thawInside lets the processes go on that an engine inside had paused when its
 // host was killed, so that they die with it, and waits for the hosts' end.
-func thawInside(ctx context.Context, containers ...string) error {
-	ids, err := docker(ctx, append([]string{"inspect", "--type", "container", "--format", "{{.Id}}"}, containers...)...)
-	for id := range strings.FieldsSeq(ids) {
-		err = errors.Join(err, filepath.WalkDir(filepath.Join(freezer, id), func(path string, d fs.DirEntry, err error) error {
+func thawInside(ctx context.Context, container string) error {
+	id, err := docker(ctx, "inspect", "--type", "container", "--format", "{{.Id}}", container)
+	if err == nil {
+		err = filepath.WalkDir(filepath.Join(freezer, strings.TrimSpace(id)), func(path string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) || err == nil && d.Name() != "freezer.state" {
 				return nil
 			} else if err != nil {
 				return err
 			}
 			return os.WriteFile(path, []byte("THAWED"), 0o644)
-		}))
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("thaw what was paused inside: %w", err)
 	}
-	_, err = docker(ctx, append([]string{"wait"}, containers...)...)
+	_, err = docker(ctx, "wait", container)
 	return err
 }

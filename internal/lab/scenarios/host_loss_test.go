@@ -177,6 +177,7 @@ func TestHostLossDebian12(t *testing.T) {
 	}
 	must(t, w.Git.Up(t.Context()))
 	must(t, w.Push(t.Context())) // what the receipt says is left to do
+	forget(t, w, s.Hosts()["alpha"])
 	settled(t, w)
 }
 
