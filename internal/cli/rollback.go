@@ -121,11 +121,14 @@ func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.
 	if err := a.CommitRollback(ctx, stack, r); err != nil {
 		return err
 	}
-	next, err := g.open(ctx, g.progress())
+	bar := g.progress()
+	defer bar.Close()
+	next, err := g.open(ctx, bar)
 	if err != nil {
 		return err
 	}
 	defer next.Close()
+	bar.Close() // working draws with one of its own
 	host := r.Lock.Stacks[stack].Host
 	return g.working(ctx, next, func(s *deploy.Session) (deploy.Receipt, error) {
 		return s.Apply(ctx, s.OnHost(host), s.Lock, deploy.Options{Kind: "rollback", NoPrints: true})
