@@ -61,3 +61,15 @@ func (r *Remote) HostKey(ctx context.Context) (string, error) {
 
 // Up starts the remote again after Down.
 func (r *Remote) Up(ctx context.Context) error { return r.start(ctx, webdavPort, sftpPort) }
+
+// Freeze stops the remote in its tracks: connections stay open and silent.
+func (r *Remote) Freeze(ctx context.Context) error {
+	_, err := docker(ctx, "pause", r.container)
+	return err
+}
+
+// Thaw lets a frozen remote go on.
+func (r *Remote) Thaw(ctx context.Context) error {
+	_, err := docker(ctx, "unpause", r.container)
+	return err
+}

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/scenario"
 	"salvor/internal/lab/world"
+	"salvor/internal/progress"
 )
 
 // TestRestoreOnCreate tries the rule that a marker decides, never emptiness: what
@@ -34,7 +35,7 @@ func TestRestoreOnCreate(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	// big enough that its restore takes longer than making its containers
+	// big enough that its restore lasts until the remote is frozen
 	_, err := alpha.Exec(ctx, "sh", "-c", "head -c 300M /dev/urandom >"+notesVolume+"/ballast")
 	must(t, err)
 	t.Run("killed before the restore", func(t *testing.T) {
@@ -220,7 +221,8 @@ func spare(t *testing.T, w *world.World, name string) *lab.Host {
 }
 
 // lose kills a host and recovers its stacks onto another, which has bad luck when
-// the containers of notes are made and its data is not there.
+// the containers of notes are made and its data is not there: the remote falls
+// silent when the restore begins, until then.
 func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Host, stacks []world.Stack, badLuck func(*lab.Host)) {
 	t.Helper()
 	ctx := t.Context()
@@ -228,7 +230,15 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 	must(t, lost.Kill(ctx))
 	command := []string{"recover", lost.Name, "--to", next.Name}
 	ended := make(chan bool)
-	go func() { ended <- killSalvor(t, w, 10*time.Minute, never, command...) }()
+	frozen := false
+	begins := func(e progress.Event) bool {
+		if e.Step == "download" && e.Stack == "notes" && e.State == progress.Started && !frozen {
+			frozen = true
+			must(t, w.Remote.Freeze(ctx))
+		}
+		return false
+	}
+	go func() { ended <- killSalvor(t, w, 10*time.Minute, begins, command...) }()
 	struck := false
 	for tick := time.NewTicker(50 * time.Millisecond); !struck; {
 		select {
@@ -240,6 +250,7 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 			}
 		}
 	}
+	must(t, w.Remote.Thaw(ctx))
 	<-ended
 	if state := marker(t, next); state == "ready" {
 		t.Error("the data was there already: the kill came too late to say anything")
