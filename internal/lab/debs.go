@@ -101,7 +101,7 @@ func (l *Lab) fillPool(ctx context.Context, pool string) error {
 }
 
 func (l *Lab) buildDockerCE(ctx context.Context, into string) error {
-	image, err := l.hostImage(ctx, 12)
+	image, err := l.hostImage(ctx, HostOptions{Release: 12})
 	if err != nil {
 		return err
 	}

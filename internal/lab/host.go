@@ -11,7 +11,8 @@ import (
 
 // HostOptions describe a host. The zero value is Debian 13.
 type HostOptions struct {
-	Release int // Debian 13 or 12
+	Release  int  // Debian 13 or 12
+	Prepared bool // Debian 13 that has restic, Docker and Compose already, for scenarios about what comes after
 }
 
 // A Host is a Debian machine of the lab.
@@ -52,7 +53,7 @@ func (l *Lab) Host(ctx context.Context, name string, o HostOptions) (*Host, erro
 }
 
 func (h *Host) create(ctx context.Context) error {
-	image, err := h.lab.hostImage(ctx, h.options.Release)
+	image, err := h.lab.hostImage(ctx, h.options)
 	if err != nil {
 		return err
 	}
@@ -167,9 +168,13 @@ func (h *Host) HostKey(ctx context.Context) (string, error) {
 	return strings.TrimSpace(key), err
 }
 
-// TrustRegistry lets the Docker that will be installed on the host pull from
+// TrustRegistry lets the Docker that is or will be installed on the host pull from
 // the lab's registries, which speak plain HTTP.
 func (h *Host) TrustRegistry(ctx context.Context, registries ...string) error {
 	quoted := `"` + strings.Join(registries, `", "`) + `"`
-	return h.WriteFile(ctx, "/etc/docker/daemon.json", `{"insecure-registries": [`+quoted+"]}\n")
+	if err := h.WriteFile(ctx, "/etc/docker/daemon.json", `{"insecure-registries": [`+quoted+"]}\n"); err != nil || !h.options.Prepared {
+		return err
+	}
+	_, err := h.Exec(ctx, "systemctl", "reload", "docker")
+	return err
 }

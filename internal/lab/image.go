@@ -31,6 +31,9 @@ func recipe(name string) string {
 // hostPackages are what a rented server has on its first day, and no more.
 const hostPackages = "systemd,systemd-sysv,dbus,openssh-server,ca-certificates,iproute2,iptables,nftables,python3,sudo,curl"
 
+// preparedPackages are what Salvor installs on Debian 13.
+const preparedPackages = hostPackages + ",restic,docker.io,docker-cli,docker-compose"
+
 // bootstrapVersion counts the changes to tidyRoot and bootstrap, which the images' names
 // would not show otherwise.
 const bootstrapVersion = "2"
@@ -43,19 +46,23 @@ func hashOf(parts ...string) string {
 
 // hostImage returns the image of a Debian release, building it when the engine
 // does not have it yet (1 to 2 minutes).
-func (l *Lab) hostImage(ctx context.Context, release int) (string, error) {
-	codename, ok := codenames[release]
+func (l *Lab) hostImage(ctx context.Context, o HostOptions) (string, error) {
+	codename, ok := codenames[o.Release]
 	if !ok {
-		return "", fmt.Errorf("no Debian release %d: have 12 and 13", release)
+		return "", fmt.Errorf("no Debian release %d: have 12 and 13", o.Release)
 	}
-	files, err := debianFiles(ctx, release)
+	packages := hostPackages
+	if o.Prepared {
+		packages = preparedPackages
+	}
+	files, err := debianFiles(ctx, o.Release)
 	if err != nil {
 		return "", err
 	}
 	files["lab-init"] = recipe("lab-init")
 	files["etc/systemd/system/ssh.service.d/keys.conf"] = recipe("ssh-keys.conf")
-	tag := fmt.Sprintf("salvor-lab-host:%d-%s", release, hashOf(bootstrapVersion, hostPackages, codename, joined(files)))
-	return tag, l.once(ctx, tag, func() error { return bootstrap(ctx, tag, codename, hostPackages, files) })
+	tag := fmt.Sprintf("salvor-lab-host:%d-%s", o.Release, hashOf(bootstrapVersion, packages, codename, joined(files)))
+	return tag, l.once(ctx, tag, func() error { return bootstrap(ctx, tag, codename, packages, files) })
 }
 
 // baseImage is the small Debian 13 under the test images and services.

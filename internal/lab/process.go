@@ -73,14 +73,14 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// until calls probe every 100 ms until it returns nil, and gives its last error
-// when the time is over.
+// until calls probe until it returns nil, and gives its last error when the time
+// is over. It pauses 100 ms, or three times as long as a probe takes, a second at most: several
+// hosts that boot at once share a few processors with it.
 func until(ctx context.Context, limit time.Duration, probe func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := probe(ctx)
 		if err == nil {
 			return nil
@@ -88,7 +88,7 @@ func until(ctx context.Context, limit time.Duration, probe func(context.Context)
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("after %s: %w", limit, err)
-		case <-tick.C:
+		case <-time.After(min(time.Second, max(100*time.Millisecond, 3*time.Since(began)))):
 		}
 	}
 }

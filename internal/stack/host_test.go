@@ -133,7 +133,7 @@ func newLabHost(t *testing.T) *labHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := surroundings.Host(t.Context(), "alpha", lab.HostOptions{})
+	h, err := surroundings.Host(t.Context(), "alpha", lab.HostOptions{Prepared: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func newLabHost(t *testing.T) *labHost {
 	l := &labHost{lab: h, name: h.Container(), app: registry.Address + "/salvor/app"}
 	l.Host = stack.New(inContainer{name: l.name, calls: &l.calls})
 	t.Cleanup(l.Close)
-	l.sh(t, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends docker.io docker-cli docker-compose busybox-static")
+	l.sh(t, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends busybox-static")
 	l.sh(t, "mkdir /tmp/img && cp /bin/busybox /tmp/img/ && printf 'FROM scratch\\nCOPY busybox /bin/busybox\\nENTRYPOINT [\"/bin/busybox\",\"sh\",\"-c\"]\\n' >/tmp/img/Dockerfile && docker build -q -t "+l.app+":1 /tmp/img && docker push -q "+l.app+":1")
 	return l
 }

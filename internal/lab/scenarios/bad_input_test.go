@@ -33,7 +33,7 @@ func TestBadInput(t *testing.T) {
 	must(t, err)
 	images, err := w.Images(ctx)
 	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{})
+	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
 	for i, name := range []string{"big", "locked", "lost"} {

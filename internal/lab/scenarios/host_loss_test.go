@@ -36,7 +36,7 @@ func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []worl
 	must(t, err)
 	images, err := w.Images(ctx)
 	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{})
+	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
 	_, err = w.Salvor(ctx, strings.NewReader("s3cret-of-the-blog"), "secret", "set", "blog/POSTGRES_PASSWORD")
@@ -138,7 +138,7 @@ func rows(ctx context.Context, h *lab.Host, port int) ([]oracle.Row, error) {
 // acknowledged before a stack's newest snapshot began is there.
 func TestHostLoss(t *testing.T) {
 	s := scenario.Begin(t, 5*time.Second)
-	loseHost(t, s, func(w *world.World) (*lab.Host, []string) {
+	loseHost(t, s, writing("alpha"), func(w *world.World) (*lab.Host, []string) {
 		gamma, err := w.Host(t.Context(), "gamma", lab.HostOptions{})
 		must(t, err)
 		key, err := world.Fingerprint(t.Context(), gamma)
@@ -155,7 +155,11 @@ func TestHostLossDebian12(t *testing.T) {
 	s := scenario.Begin(t, 5*time.Second)
 	repo, err := s.AptRepo(t.Context())
 	must(t, err)
-	w := loseHost(t, s, func(w *world.World) (*lab.Host, []string) {
+	stacks := writing("alpha")
+	for i := range stacks {
+		stacks[i].OldEngine = true
+	}
+	w := loseHost(t, s, stacks, func(w *world.World) (*lab.Host, []string) {
 		ctx := t.Context()
 		gamma, err := w.Host(ctx, "gamma", lab.HostOptions{Release: 12})
 		must(t, err)
@@ -197,11 +201,10 @@ func fetch(ctx context.Context, url string) (string, error) {
 
 // loseHost runs the story; target starts the host that takes over and says how
 // the operator recovers onto it. It returns the world as it is afterwards.
-func loseHost(t *testing.T, s *scenario.Scenario, target func(*world.World) (*lab.Host, []string)) *world.World {
+func loseHost(t *testing.T, s *scenario.Scenario, stacks []world.Stack, target func(*world.World) (*lab.Host, []string)) *world.World {
 	t.Helper()
 	ctx := t.Context()
 	var collector oracle.Collector
-	stacks := writing("alpha")
 	w, alpha := fleetOf(t, s, listen(t, s.Lab, &collector), stacks)
 	for _, st := range stacks {
 		eventually(t, st.Name+" writes", func() error {

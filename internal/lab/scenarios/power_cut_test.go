@@ -34,12 +34,13 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// eventually probes until it succeeds, a minute at most. It pauses three times as
+// long as a probe takes, a second at most, so that waiting slows down nothing of what is waited for.
 func eventually(t *testing.T, what string, probe func() error) {
 	t.Helper()
 	deadline := time.After(60 * time.Second)
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := probe()
 		if err == nil {
 			return
@@ -47,7 +48,7 @@ func eventually(t *testing.T, what string, probe func() error) {
 		select {
 		case <-deadline:
 			t.Fatalf("%s: %v", what, err)
-		case <-tick.C:
+		case <-time.After(min(time.Second, max(200*time.Millisecond, 3*time.Since(began)))):
 		}
 	}
 }
@@ -95,11 +96,9 @@ func hostWithWriters(t *testing.T, s *scenario.Scenario, registry *lab.Registry,
 	must(t, err)
 	writer, err := registry.Push(ctx, lab.Writer)
 	must(t, err)
-	h, err := s.Host(ctx, "alpha", lab.HostOptions{})
+	h, err := s.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, h.TrustRegistry(ctx, registry.Address))
-	_, err = h.Exec(ctx, "sh", "-c", "export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends docker.io docker-cli")
-	must(t, err)
 	start := func(name string, argv ...string) {
 		t.Helper()
 		base := []string{"docker", "run", "-d", "--restart", "always", "--network", "host", "--name", name}

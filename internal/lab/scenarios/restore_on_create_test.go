@@ -214,7 +214,7 @@ func entryMissing(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.Hos
 // sooner than it has their data.
 func spare(t *testing.T, w *world.World, name string) *lab.Host {
 	t.Helper()
-	h, err := w.Host(t.Context(), name, lab.HostOptions{})
+	h, err := w.Host(t.Context(), name, lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(t.Context(), h))
 	return h
@@ -240,7 +240,7 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 	}
 	go func() { ended <- killSalvor(t, w, 10*time.Minute, begins, command...) }()
 	struck := false
-	for tick := time.NewTicker(50 * time.Millisecond); !struck; {
+	for tick := time.NewTicker(500 * time.Millisecond); !struck; {
 		select {
 		case <-ended:
 			t.Fatal("the recovery ended before the containers of notes were seen without their data")

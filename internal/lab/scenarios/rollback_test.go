@@ -45,7 +45,7 @@ func TestRollback(t *testing.T) {
 	must(t, err)
 	renamed, err := w.Registry.PushAs(ctx, next, "writer:next")
 	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{})
+	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
 	_, err = w.Salvor(ctx, strings.NewReader("s3cret-of-the-blog"), "secret", "set", "blog/POSTGRES_PASSWORD")

@@ -33,19 +33,33 @@ type Stack struct {
 	Size  int    // bytes of payload a row
 	Limit int    // rows in all, 0 without end
 	Words bool   // payloads that a person can read
+
+	OldEngine bool // it comes to run on a Docker before 25, which probes at one interval all the time
+}
+
+// health renders a service's health check. A probe a second is as much work as
+// all the writing, and several hosts share one machine's processors: only what
+// starts is probed that often.
+func (s Stack) health(test string) string {
+	often := "interval: 30s, start_interval: 1s, start_period: 60s"
+	if s.OldEngine {
+		often = "interval: 1s"
+	}
+	return fmt.Sprintf("healthcheck: {test: [%s], %s, timeout: 5s, retries: 60}", test, often)
 }
 
 // Compose renders the stack's Compose file. collector is told of each
 // acknowledged write, "" for nobody.
 func (s Stack) Compose(i Images, collector string) string {
+	healthy := s.health(`"CMD", "/writer", "health"`)
 	writer := fmt.Sprintf(`  app:
     image: %s
     restart: unless-stopped
     environment: {STORE: %s, WRITER: %s, COLLECTOR: %q, EVERY: %s, SIZE: "%d", LIMIT: "%d", WORDS: "%t"}
     ports: ["%d:8080"]
     volumes: ["data:/data"]
-    healthcheck: {test: ["CMD", "/writer", "health"], interval: 1s, timeout: 5s, retries: 60}
-`, i.Writer, s.Store, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port)
+    %s
+`, i.Writer, s.Store, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port, healthy)
 	if s.Store != "postgres" {
 		// the limit is the default's fourfold: the hosts share one machine's processors
 		return fmt.Sprintf("x-salvor:\n  host: %s\n  pause: {limit: 20s, every: 15m}\nservices:\n%svolumes:\n  data: {}\n", s.Host, writer)
@@ -57,15 +71,15 @@ func (s Stack) Compose(i Images, collector string) string {
     environment: {STORE: postgres, WRITER: %s, COLLECTOR: %q, EVERY: %s, SIZE: "%d", LIMIT: "%d", WORDS: "%t", PGHOST: db, PGUSER: postgres, PGDATABASE: app, PGPASSWORD_FILE: /run/secrets/POSTGRES_PASSWORD}
     secrets: [POSTGRES_PASSWORD]
     ports: ["%d:8080"]
-    healthcheck: {test: ["CMD", "/writer", "health"], interval: 1s, timeout: 5s, retries: 60}
+    %s
   db:
     image: %s
     restart: unless-stopped
     environment: {POSTGRES_DB: app, POSTGRES_PASSWORD_FILE: /run/secrets/POSTGRES_PASSWORD}
     secrets: [POSTGRES_PASSWORD]
     volumes: ["db:/var/lib/postgresql/data"]
-    healthcheck: {test: ["CMD", "pg_isready", "-U", "postgres", "-h", "127.0.0.1"], interval: 1s, timeout: 5s, retries: 60}
-`, i.Writer, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port, i.Postgres)
+    %s
+`, i.Writer, s.Name, collector, s.Every, s.Size, s.Limit, s.Words, s.Port, healthy, i.Postgres, s.health(`"CMD", "pg_isready", "-U", "postgres", "-h", "127.0.0.1"`))
 	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n%ssecrets:\n  POSTGRES_PASSWORD: {environment: POSTGRES_PASSWORD}\nvolumes:\n  db: {}\n", s.Host, writer)
 }
 
