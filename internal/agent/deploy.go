@@ -272,10 +272,18 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
 		return err
 	}
+	untold, err := delivery.Untold(r.Paths.secrets(), st.Name)
+	if err != nil {
+		return err
+	}
+	d.Reread = untold.Env
 	var result stack.Result
+	told := false
 	err = r.phase("start", st.Name, func() error {
 		var err error
-		result, err = r.Stacks.Deploy(ctx, d, r.sink)
+		if result, err = r.Stacks.Deploy(ctx, d, r.sink); err == nil {
+			told, err = r.announce(ctx, st, untold, result)
+		}
 		return err
 	})
 	if err != nil {
@@ -283,7 +291,7 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 		return errors.Join(err, r.saveLocal(st.Name, local))
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
-	receipt.Outcome = outcome(result, receipt)
+	receipt.Outcome = outcome(result, receipt, told)
 	born, err := r.births(st)
 	if err != nil {
 		return err
@@ -295,10 +303,12 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	return r.tell(ctx, st, a, result, born, receipt.Wish)
 }
 
-func outcome(result stack.Result, receipt *agentapi.StackReceipt) string {
+func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) string {
 	switch {
 	case receipt.Restored != nil:
 		return "restored"
+	case result.Untouched && told:
+		return "reloaded"
 	case result.Untouched:
 		return "untouched"
 	}

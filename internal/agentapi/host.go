@@ -92,6 +92,9 @@ type Service struct {
 
 	Mounts []string `json:"mounts,omitempty"` // targets where something declared is mounted, sorted
 	Idle   bool     `json:"idle,omitempty"`   // its profile is not active: rendered, not started
+
+	OnChange fleet.OnChange `json:"on_change,omitempty"` // how it is told that a secret of it changed
+	OnRotate []string       `json:"on_rotate,omitempty"` // run in it before that
 }
 
 // Port is a published port.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"salvor/internal/fault"
@@ -13,17 +14,46 @@ import (
 // SetSecret encrypts a value and commits it: NAME is a secret of the fleet,
 // STACK/KEY a variable of a stack.
 func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) error {
-	change := func(name string, value secret.Value) (secretstore.Changes, error) {
-		return a.store.Set(ctx, name, value)
-	}
-	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
-		change = func(string, secret.Value) (secretstore.Changes, error) { return a.store.SetEnv(stack, key, value) }
-	}
-	files, err := change(name, value)
+	files, err := a.secretChange(ctx, name, value)
 	if err != nil {
 		return err
 	}
 	return a.CommitFiles(ctx, files, "secret "+name+": set")
+}
+
+// RotateSecret is SetSecret for a secret that is there already. It returns the
+// files as they were, for UndoRotation.
+func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
+	all, err := a.store.List()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
+	}
+	files, err := a.secretChange(ctx, name, value)
+	if err != nil {
+		return nil, err
+	}
+	before = secretstore.Changes{}
+	for path := range files {
+		if before[path], err = a.store.Ciphertext(path); err != nil {
+			return nil, err
+		}
+	}
+	return before, a.CommitFiles(ctx, files, "secret "+name+": rotate")
+}
+
+// UndoRotation commits a secret's files as they were.
+func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
+	return a.CommitFiles(ctx, before, "secret "+name+": undo the rotation")
+}
+
+func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (secretstore.Changes, error) {
+	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
+		return a.store.SetEnv(stack, key, value)
+	}
+	return a.store.Set(ctx, name, value)
 }
 
 // Secret opens one secret, named as for SetSecret.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -19,7 +20,7 @@ import (
 )
 
 func newSecret(g *globals) *cobra.Command {
-	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretLs(g))
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretLs(g))
 }
 
 func newSecretSet(g *globals) *cobra.Command {
@@ -87,7 +88,7 @@ func newSecretGet(g *globals) *cobra.Command {
 func newSecretLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
-		Short: "List secrets, when they were set and who can open them; never their values",
+		Short: "List secrets, when they were set, who can open them and what uses them; never their values",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error { return printSecrets(g, a) })
@@ -101,14 +102,45 @@ func printSecrets(g *globals, a *app.App) error {
 		return err
 	}
 	if g.json {
-		return g.printJSON(all)
+		return g.printSecretsJSON(a, all)
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SECRET\tSET\tRECIPIENTS\tFILE")
+	fmt.Fprintln(tab, "SECRET\tSET\tRECIPIENTS\tFILE\tUSED BY")
 	for _, s := range all {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", s.Name, whenSet(s), openers(s), s.File)
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s), openers(s), s.File, users(a.SecretUses(s.Name)))
 	}
 	return tab.Flush()
+}
+
+func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info) error {
+	type row struct {
+		Name       string          `json:"name"`
+		File       string          `json:"file"`
+		Set        time.Time       `json:"set,omitzero"`
+		Recipients []string        `json:"recipients,omitempty"`
+		OtherKeys  []string        `json:"other_keys,omitempty"`
+		Fits       bool            `json:"fits"`
+		UsedBy     []app.SecretUse `json:"used_by,omitempty"`
+	}
+	rows := []row{}
+	for _, s := range all {
+		rows = append(rows, row{s.Name, s.File, s.Encrypted.UTC(), s.Recipients, s.OtherKeys, s.Fits, a.SecretUses(s.Name)})
+	}
+	return g.printJSON(struct {
+		Schema  int   `json:"schema"`
+		Secrets []row `json:"secrets"`
+	}{1, rows})
+}
+
+func users(uses []app.SecretUse) string {
+	if len(uses) == 0 {
+		return "-"
+	}
+	names := make([]string, len(uses))
+	for i, u := range uses {
+		names[i] = u.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // whenSet is when a secret was encrypted; an Ansible Vault does not say.

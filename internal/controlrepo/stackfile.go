@@ -149,7 +149,29 @@ func (s *stackFile) finish(root *yaml.Node) {
 			s.r.add(s.place("volumes", v.Volume, "consistent"), "consistent is for volumes with protect: snapshot, this one has %s", v.Protect)
 		}
 	}
+	for i := range s.OnChange {
+		s.OnChange[i].Position = s.place("on_change", s.OnChange[i].Service).String()
+	}
+	for i := range s.OnRotate {
+		s.finishCommand(&s.OnRotate[i])
+	}
 	checkTwice(s, root)
+}
+
+// finishCommand undoes Compose's escaping: Compose reads the whole file, this
+// key too, and takes a single $ for one of its variables.
+func (s *stackFile) finishCommand(c *fleet.ServiceCommand) {
+	place := s.place("on_rotate", c.Service)
+	c.Position = place.String()
+	if len(c.Argv) == 0 {
+		s.r.add(place, "on_rotate of %s has no command: write it as a list, [psql, -c, …]", c.Service)
+	}
+	for i, arg := range c.Argv {
+		if strings.Contains(strings.ReplaceAll(arg, "$$", ""), "$") {
+			s.r.add(place, "on_rotate of %s: write $$ for a $ that the command shall see", c.Service)
+		}
+		c.Argv[i] = strings.ReplaceAll(arg, "$$", "$")
+	}
 }
 
 // place returns where a key of x-salvor stands.

@@ -5,6 +5,7 @@
 //	/run/salvor/secrets/<stack>/<service>/..data -> ..7           swapped at once for all files of the service
 //	/run/salvor/secrets/<stack>/.files/<service>/TARGET           bound at targets outside /run/secrets
 //	/run/salvor/secrets/<stack>/.env                              for Compose's interpolation
+//	/run/salvor/secrets/<stack>/.changed/<service>                its containers have not been told yet
 package delivery
 
 import (
@@ -38,7 +39,8 @@ type Report struct {
 // Owner and mode are set before a file can be seen; all files of a service
 // under /run/secrets change at once. Delivering the same again changes nothing.
 // A secret that the sealed file lacks wraps secret.ErrNotFound; nothing is then
-// written. Callers deliver one stack from one place at a time.
+// written. What changed that was there before is also noted for Untold. Callers
+// deliver one stack from one place at a time.
 func Deliver(root string, s Secrets) (Report, error) {
 	if _, err := memory(root); err != nil {
 		return Report{}, err
@@ -62,7 +64,7 @@ func Deliver(root string, s Secrets) (Report, error) {
 			report.Services = append(report.Services, name)
 		}
 	}
-	if report.Env, err = writeEnv(EnvFile(root, s.Stack), env); err != nil {
+	if report.Env, err = s.deliverEnv(root, env); err != nil {
 		return report, err
 	}
 	gone, err := s.removeOthers(root, services)
@@ -116,19 +118,45 @@ func (s Secrets) deliverService(root, service string) (changed bool, err error) 
 			together = append(together, f)
 		}
 	}
-	first, err := swapDir(ServiceDir(root, s.Stack, service), together)
+	dir, files := ServiceDir(root, s.Stack, service), filepath.Join(root, s.Stack, single, service)
+	if holds(dir, together) && holdEach(files, alone) {
+		return false, removeStale(dir, together)
+	}
+	if err := s.note(root, service, dir, files); err != nil {
+		return false, err
+	}
+	first, err := swapDir(dir, together)
 	if err != nil {
 		return first, err
 	}
-	second, err := replaceEach(filepath.Join(root, s.Stack, single, service), alone)
+	second, err := replaceEach(files, alone)
 	return first || second, err
+}
+
+func (s Secrets) deliverEnv(root string, content []byte) (changed bool, err error) {
+	path := EnvFile(root, s.Stack)
+	if len(content) == 0 {
+		err := os.Remove(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	f := file{name: filepath.Base(path), content: content, mode: 0o600}
+	if f.isAt(path) {
+		return false, nil
+	}
+	if err := s.note(root, envNote, path); err != nil {
+		return false, err
+	}
+	return true, f.replace(path)
 }
 
 // removeOthers takes away what services have that list no secret any more, and
 // returns their names.
 func (s Secrets) removeOthers(root string, keep []string) ([]string, error) {
 	stackDir := filepath.Join(root, s.Stack)
-	gone, err := removeExcept(stackDir, append([]string{single, ".env"}, keep...))
+	gone, err := removeExcept(stackDir, append([]string{single, noted, ".env"}, keep...))
 	if err != nil {
 		return nil, err
 	}
@@ -152,19 +180,4 @@ func removeExcept(dir string, keep []string) ([]string, error) {
 		gone = append(gone, e.Name())
 	}
 	return gone, err
-}
-
-func writeEnv(path string, content []byte) (changed bool, err error) {
-	if len(content) == 0 {
-		err := os.Remove(path)
-		if errors.Is(err, os.ErrNotExist) {
-			return false, nil
-		}
-		return err == nil, err
-	}
-	f := file{name: filepath.Base(path), content: content, mode: 0o600}
-	if f.isAt(path) {
-		return false, nil
-	}
-	return true, f.replace(path)
 }

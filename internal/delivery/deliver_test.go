@@ -157,6 +157,9 @@ func TestDeliverReportsWhatChanged(t *testing.T) {
 			if diff := cmp.Diff(c.want, mustDeliver(t, root, s)); diff != "" {
 				t.Error(diff)
 			}
+			if err := Told(root, s.Stack); err != nil {
+				t.Fatal(err)
+			}
 			fresh := memoryDir(t)
 			mustDeliver(t, fresh, s)
 			if diff := cmp.Diff(strip(listing(t, fresh)), strip(listing(t, root))); diff != "" {

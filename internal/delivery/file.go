@@ -171,6 +171,20 @@ func removeStale(dir string, files []file) error {
 	return err
 }
 
+// holdEach reports whether dir holds exactly the files, none for no directory.
+func holdEach(dir string, files []file) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return len(files) == 0 && errors.Is(err, fs.ErrNotExist)
+	}
+	for _, f := range files {
+		if !f.isAt(filepath.Join(dir, f.name)) {
+			return false
+		}
+	}
+	return len(entries) == len(files)
+}
+
 // replaceEach makes dir hold exactly the files, one by one.
 func replaceEach(dir string, files []file) (changed bool, err error) {
 	var keep []string

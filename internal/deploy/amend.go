@@ -51,9 +51,14 @@ func (s *Session) amend(ctx context.Context, kind, stack string, change func(*fl
 	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, NoPrints: true})
 }
 
-// OnHost is the plan of a run that works on one host, whatever it finds there.
-func (s *Session) OnHost(host string) Plan {
-	return Plan{Schema: fleet.Schema, Fleet: s.Fleet.Name, Commit: s.Commit, Hosts: []HostPlan{{Host: host}}}
+// OnHost is the plan of a run that works on one host, or several, whatever it
+// finds there.
+func (s *Session) OnHost(hosts ...string) Plan {
+	p := Plan{Schema: fleet.Schema, Fleet: s.Fleet.Name, Commit: s.Commit}
+	for _, h := range hosts {
+		p.Hosts = append(p.Hosts, HostPlan{Host: h})
+	}
+	return p
 }
 
 // Snapshots lists a stack's snapshots, as its host sees them on their targets.

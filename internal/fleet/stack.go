@@ -16,6 +16,23 @@ type Stack struct {
 	Formerly   string
 	PauseLimit time.Duration // how long a snapshot may pause the stack, 5 s by default
 	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
+	OnChange   []ServiceChange
+	OnRotate   []ServiceCommand
+}
+
+// A ServiceCommand is what x-salvor.on_rotate says about one service: it runs in
+// its container when a secret of it changed, before the service is told.
+type ServiceCommand struct {
+	Service  string
+	Argv     []string
+	Position string
+}
+
+// A ServiceChange is what x-salvor.on_change says about one service.
+type ServiceChange struct {
+	Service  string
+	Policy   OnChange
+	Position string // "stacks/notes/compose.yaml:12:5", for messages
 }
 
 // Protection says how a volume's data survives its host.

@@ -23,6 +23,7 @@ type Deployment struct {
 	Project  agentapi.Project
 	Images   map[string]string // from the lock: service to reference with digest
 	Logins   map[string]Login  // by registry
+	Reread   bool              // the .env changed: Compose must look again at what it interpolates
 	Settle   time.Duration     // how long a container without a health check must run; 3 s by default
 	Patience time.Duration     // how long health may take; 10 min by default
 }
@@ -75,7 +76,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	if known && record.covers(d) && record.runs(before) {
+	if known && !d.Reread && record.covers(d) && record.runs(before) {
 		return h.untouched(ctx, d, record, before)
 	}
 	d.Images = record.pins(d)

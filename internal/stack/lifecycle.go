@@ -57,6 +57,47 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 // and an unknown stack are fine.
 func (h *Host) Stop(ctx context.Context, stack string) error { return h.verb(ctx, stack, "stop") }
 
+// Signal sends a signal ("HUP") to the main process of a service's running
+// containers.
+func (h *Host) Signal(ctx context.Context, stack, service, signal string) error {
+	containers, err := h.containers(ctx, stack)
+	if err != nil {
+		return err
+	}
+	for _, c := range containers {
+		if c.Service == service && c.State == "running" && !c.OneOff {
+			err = errors.Join(err, h.docker(ctx, "kill", "--signal", signal, c.ID))
+		}
+	}
+	return err
+}
+
+// Again starts services' containers again, as new ones if they are to be
+// recreated, and waits until the stack is healthy. What they depend on is left
+// alone, nothing is pulled or built.
+func (h *Host) Again(ctx context.Context, stack string, recreate bool, services ...string) error {
+	r, ok, err := h.Deployed(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("stack %s was never deployed here", stack)
+	}
+	if recreate {
+		args := append([]string{"up", "--detach", "--no-build", "--pull", "never", "--no-deps", "--force-recreate"}, services...)
+		err = h.compose(ctx, call{stack: stack, dir: r.Dir, args: args})
+	} else {
+		err = h.verb(ctx, stack, append([]string{"restart", "--no-deps"}, services...)...)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = h.failure(ctx, stack, err.Error())
+	}
+	if err == nil {
+		err = h.waitHealthy(ctx, Deployment{Stack: stack})
+	}
+	return err
+}
+
 // Down removes a stack's containers and networks. Volumes, files and the record
 // stay.
 func (h *Host) Down(ctx context.Context, stack string) error {

@@ -72,6 +72,7 @@ type load struct {
 	files    sources
 	project  *types.Project
 	active   map[string]bool // services that `up` starts
+	onChange map[string]fleet.OnChange
 	findings []finding.Finding
 }
 

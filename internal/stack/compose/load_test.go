@@ -28,6 +28,11 @@ func corpusStack(t *testing.T, repo string) Options {
 		Secrets []string
 		Vars    map[string]string
 		Volumes []struct{ Volume, Protect, Consistent string }
+		Change  []struct{ Service, Policy string }
+		Rotate  []struct {
+			Service string
+			Argv    []string
+		}
 	}
 	if content, err := os.ReadFile(filepath.Join(repo, "stack.yaml")); err == nil {
 		if err := yaml.Unmarshal(content, &in); err != nil {
@@ -42,6 +47,12 @@ func corpusStack(t *testing.T, repo string) Options {
 	for i, v := range in.Volumes {
 		opts.Stack.Volumes = append(opts.Stack.Volumes, fleet.VolumePolicy{Volume: v.Volume, Protect: fleet.Protection(v.Protect),
 			Consistent: fleet.Method(v.Consistent), Position: fmt.Sprintf("stacks/app/compose.yaml:%d:5", i+3)})
+	}
+	for i, c := range in.Change {
+		opts.Stack.OnChange = append(opts.Stack.OnChange, fleet.ServiceChange{Service: c.Service, Policy: fleet.OnChange(c.Policy), Position: fmt.Sprintf("stacks/app/compose.yaml:%d:5", i+3)})
+	}
+	for i, c := range in.Rotate {
+		opts.Stack.OnRotate = append(opts.Stack.OnRotate, fleet.ServiceCommand{Service: c.Service, Argv: c.Argv, Position: fmt.Sprintf("stacks/app/compose.yaml:%d:5", i+3)})
 	}
 	return opts
 }

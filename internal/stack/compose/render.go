@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -33,9 +34,12 @@ func (l *load) render(ms *mounts) (agentapi.Project, error) {
 		return out, err
 	}
 	out.Secrets = delivered
+	if l.onChange, err = l.changePolicies(delivered); err != nil {
+		return out, err
+	}
 	for _, name := range l.project.ServiceNames() {
 		s := l.project.Services[name]
-		if err := l.renderService(c, ms, &s, delivered); err != nil {
+		if err := errors.Join(l.exposed(s), l.renderService(c, ms, &s, delivered)); err != nil {
 			return out, err
 		}
 		l.project.Services[name] = s
@@ -114,7 +118,7 @@ func existing(source, target string) types.ServiceVolumeConfig {
 }
 
 func (l *load) describe(s types.ServiceConfig) agentapi.Service {
-	d := agentapi.Service{Name: s.Name, Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
+	d := agentapi.Service{Name: s.Name, OnChange: l.onChange[s.Name], OnRotate: l.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
 	for _, p := range s.Ports {
 		d.Ports = append(d.Ports, agentapi.Port{Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
 	}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"slices"
+	"strings"
+
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+)
+
+// A SecretUse is one place where a secret is needed.
+type SecretUse struct {
+	Stack    string         `json:"stack,omitempty"`
+	Service  string         `json:"service,omitempty"` // "" for a stack's environment
+	Host     string         `json:"host,omitempty"`    // where the stack is placed, "" for nowhere yet
+	OnChange fleet.OnChange `json:"on_change,omitempty"`
+	Fleet    string         `json:"fleet,omitempty"` // "remote drive", "registry ghcr.io": what of fleet.yaml names it
+}
+
+// String is "blog/db", "blog (environment)" or "remote drive".
+func (u SecretUse) String() string {
+	switch {
+	case u.Fleet != "":
+		return u.Fleet
+	case u.Service == "":
+		return u.Stack + " (environment)"
+	}
+	return u.Stack + "/" + u.Service
+}
+
+// SecretUses returns where a secret is needed, named as for SetSecret: services
+// that list it, stacks whose Compose file interpolates it, and what of fleet.yaml
+// refers to it. They are sorted.
+func (a *App) SecretUses(name string) []SecretUse {
+	uses := a.fleetUses(name)
+	of, key, isEnv := strings.Cut(name, "/")
+	for stack, rendered := range a.stacks {
+		host := a.repo.Lock.Stacks[stack].Host
+		for _, m := range rendered.Project.Secrets {
+			if isEnv && stack == of && m.Secret == key || m.Secret == "secrets/"+name {
+				u := SecretUse{Stack: stack, Service: m.Service, Host: host}
+				for _, s := range rendered.Project.Services {
+					if s.Name == m.Service {
+						u.OnChange = s.OnChange
+					}
+				}
+				uses = append(uses, u)
+			}
+		}
+		if isEnv && stack == of && slices.Contains(rendered.Project.Env, key) {
+			uses = append(uses, SecretUse{Stack: stack, Host: host, OnChange: fleet.ChangeRecreate})
+		}
+	}
+	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(uses)
+}
+
+func (a *App) fleetUses(name string) []SecretUse {
+	f, uses := &a.repo.Fleet, []SecretUse(nil)
+	add := func(what string, settings ...secret.Setting) {
+		for _, s := range settings {
+			if ref, ok := s.Secret(); ok && ref == name {
+				uses = append(uses, SecretUse{Fleet: what})
+			}
+		}
+	}
+	for _, r := range f.Remotes {
+		for _, s := range r.Options {
+			add("remote "+r.Name, s)
+		}
+	}
+	for _, r := range f.Registries {
+		add("registry "+r.Name, r.Username, r.Password)
+	}
+	for id, s := range f.Vaults {
+		add("vault id "+id, s)
+	}
+	return uses
+}

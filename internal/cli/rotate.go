@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+type rotateOptions struct {
+	generate bool
+	length   int
+}
+
+// generatedLength of letters and digits is 190 bits.
+const generatedLength = 32
+
+func newSecretRotate(g *globals) *cobra.Command {
+	var o rotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate NAME",
+		Short: "Give a secret a new value and deliver it at once",
+		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services see it\n" +
+			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. When a stack does not\n" +
+			"come through, the old value is committed and delivered again.",
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().BoolVar(&o.generate, "generate", false, "make the new value: random letters and digits (default: read it from standard input)")
+	cmd.Flags().IntVar(&o.length, "length", generatedLength, "`CHARACTERS` of a generated value, at least 16")
+	return cmd
+}
+
+func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) error {
+	value, err := g.newValue(name, o)
+	if err != nil {
+		return err
+	}
+	var before secretstore.Changes
+	err = g.with(ctx, func(a *app.App) error {
+		if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
+			return err
+		}
+		before, err = a.RotateSecret(ctx, name, value)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	failed, err := g.deliverNow(ctx, name)
+	if !failed {
+		return err
+	}
+	undone := g.with(ctx, func(a *app.App) error { return a.UndoRotation(ctx, name, before) })
+	if undone == nil {
+		_, undone = g.deliverNow(ctx, name)
+	}
+	if undone != nil {
+		return fault.WithHint(errors.Join(err, fmt.Errorf("the old value of %s could not be put back everywhere: %w", name, undone)), "salvor plan")
+	}
+	return errors.Join(err, fault.WithCode(fmt.Errorf("%s has its old value again", name), fault.Partial))
+}
+
+func (g *globals) newValue(name string, o rotateOptions) (secret.Value, error) {
+	switch {
+	case !o.generate:
+		return g.readSecret(name)
+	case o.length < 16 || o.length > 1024:
+		return secret.Value{}, fault.WithCode(fault.WithHint(fmt.Errorf("--length %d: a generated secret has 16 to 1024 characters", o.length), "salvor secret rotate --help"), fault.Usage)
+	}
+	return generated(o.length)
+}
+
+// generated is text that survives every file format, URL and shell.
+func generated(length int) (secret.Value, error) {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	value := make([]byte, length)
+	for i := range value {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(letters))))
+		if err != nil {
+			return secret.Value{}, err
+		}
+		value[i] = letters[n.Int64()]
+	}
+	return secret.New(value), nil
+}
+
+func rotateQuestion(name string, uses []app.SecretUse) string {
+	if len(uses) == 0 {
+		return fmt.Sprintf("Rotate %s? Nothing in the fleet uses it.", name)
+	}
+	lines := []string{fmt.Sprintf("Rotate %s? It is used by", name)}
+	for _, u := range uses {
+		line := "  " + u.String()
+		if u.Host != "" {
+			line += " on " + u.Host
+		}
+		if u.OnChange != "" {
+			line += ": " + string(u.OnChange)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// deliverNow applies the newest commit on the hosts whose seals the secret is
+// part of. It reports whether a stack did not come through.
+func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err error) {
+	bar := g.progress()
+	defer bar.Close()
+	a, err := g.open(ctx, bar)
+	if err != nil {
+		return false, err
+	}
+	defer a.Close()
+	s, err := a.Session(ctx)
+	if err != nil {
+		return false, err
+	}
+	hosts, err := sealedFor(s)
+	bar.Close() // working draws with one of its own
+	if err != nil || len(hosts) == 0 {
+		if err == nil {
+			fmt.Fprintf(g.Err, "%s is committed; no placed stack needs it\n", name)
+		}
+		return false, err
+	}
+	err = g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) {
+		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "rotate " + name, NoPrints: true})
+		failed = len(receipt.Failed()) > 0
+		return receipt, err
+	})
+	return failed, err
+}
+
+// sealedFor returns the hosts of stacks whose seals are out of date, sorted.
+func sealedFor(s *deploy.Session) ([]string, error) {
+	stale, err := s.Sealer.Stale(s.Lock)
+	if err != nil {
+		return nil, err
+	}
+	hosts := map[string]bool{}
+	for stack := range stale {
+		hosts[s.Lock.Stacks[stack].Host] = true
+	}
+	return slices.Sorted(maps.Keys(hosts)), nil
+}

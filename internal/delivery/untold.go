@@ -1,0 +1,66 @@
+package delivery
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// noted is the folder of notes: a file for each service whose secrets changed
+// under containers that were not told of it. It is in memory like the secrets,
+// so that it is gone when every container starts anew.
+const noted = ".changed"
+
+// envNote is the note for the .env; no service has such a name.
+const envNote = ".env"
+
+// note says, before anything changes, that a service's secrets will have
+// changed. What was not there before nobody has read: there is nothing to tell.
+func (s Secrets) note(root, name string, paths ...string) error {
+	there := false
+	for _, p := range paths {
+		_, err := os.Lstat(p)
+		there = there || err == nil
+	}
+	if !there {
+		return nil
+	}
+	dir := filepath.Join(root, s.Stack, noted)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Untold returns what changed since Told was called last, in this or earlier
+// runs: a delivery that was cut short is not forgotten.
+func Untold(root, stack string) (Report, error) {
+	var r Report
+	entries, err := os.ReadDir(filepath.Join(root, stack, noted))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case envNote:
+			r.Env = true
+		default:
+			r.Services = append(r.Services, e.Name())
+		}
+	}
+	return r, err
+}
+
+// Told forgets what changed: every container concerned knows. It may be called
+// twice.
+func Told(root, stack string) error {
+	if err := checkNames(stack, nil); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(root, stack, noted))
+}

@@ -1,0 +1,62 @@
+package delivery
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func untold(t *testing.T, root string) Report {
+	t.Helper()
+	r, err := Untold(root, "notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestUntold(t *testing.T) {
+	root := memoryDir(t)
+	mustDeliver(t, root, sample())
+	if r := untold(t, root); len(r.Services) > 0 || r.Env {
+		t.Errorf("after a first delivery, which nobody has read before: %+v", r)
+	}
+	one, two := sample(), sample()
+	one.Sealed.Secrets["token"] = []byte("t2")
+	two.Sealed.Secrets["token"], two.Sealed.Env["DB_PASSWORD"] = []byte("t3"), []byte("new")
+	mustDeliver(t, root, one)
+	mustDeliver(t, root, two)
+	mustDeliver(t, root, two)
+	if diff := cmp.Diff(Report{Services: []string{"web"}, Env: true}, untold(t, root)); diff != "" {
+		t.Error(diff)
+	}
+	for range 2 {
+		if err := Told(root, "notes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := untold(t, root); len(r.Services) > 0 || r.Env {
+		t.Errorf("after Told: %+v", r)
+	}
+}
+
+// A delivery that was cut short after its note is not forgotten.
+func TestUntoldOutlivesACrash(t *testing.T) {
+	root := memoryDir(t)
+	mustDeliver(t, root, sample())
+	if err := sample().note(root, "db", ServiceDir(root, "notes", "db")); err != nil {
+		t.Fatal(err)
+	}
+	mustDeliver(t, root, sample())
+	if diff := cmp.Diff([]string{"db"}, untold(t, root).Services); diff != "" {
+		t.Error(diff)
+	}
+	if err := Remove(root, "notes"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "notes")); err == nil {
+		t.Error("Remove leaves notes")
+	}
+}

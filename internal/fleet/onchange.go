@@ -1,0 +1,34 @@
+package fleet
+
+import (
+	"regexp"
+	"strings"
+)
+
+// OnChange says how a running service is told that one of its secrets changed:
+// "none", "signal:HUP" (any name of signal(7) without SIG; "signal" is HUP),
+// "restart" or "recreate". "" is none: files under /run/secrets change at once
+// in every running container, which may read them again by itself.
+type OnChange string
+
+// The policies without an argument.
+const (
+	ChangeNone     OnChange = "none"
+	ChangeRestart  OnChange = "restart"
+	ChangeRecreate OnChange = "recreate"
+)
+
+// OnChangePattern matches what may be written.
+var OnChangePattern = regexp.MustCompile(`^(none|restart|recreate|signal(:[A-Z][A-Z0-9+-]{1,9})?)$`)
+
+// Signal returns the signal's name without SIG, and whether it is one.
+func (c OnChange) Signal() (name string, ok bool) {
+	if c == "signal" {
+		return "HUP", true
+	}
+	return strings.CutPrefix(string(c), "signal:")
+}
+
+// Starts reports whether the service's container is started again, after which
+// it sees every mount anew.
+func (c OnChange) Starts() bool { return c == ChangeRestart || c == ChangeRecreate }

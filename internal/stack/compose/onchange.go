@@ -1,0 +1,66 @@
+package compose
+
+import (
+	"path"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/stack"
+)
+
+// changePolicies returns how each service is told of a changed secret. One that
+// is bound alone outside /run/secrets is seen by a container started again, and
+// by no other: such a service is restarted at least.
+func (l *load) changePolicies(secrets []agentapi.SecretMount) (map[string]fleet.OnChange, error) {
+	policies := map[string]fleet.OnChange{}
+	for _, said := range l.Stack.OnChange {
+		if err := l.listsSecret(secrets, said.Service, said.Position, "on_change"); err != nil {
+			return nil, err
+		}
+		policies[said.Service] = said.Policy
+	}
+	for _, said := range l.Stack.OnRotate {
+		if err := l.listsSecret(secrets, said.Service, said.Position, "on_rotate"); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range secrets {
+		if !path.IsAbs(m.Target) || m.Service == stack.BuildSecrets {
+			continue
+		}
+		switch said, ok := policies[m.Service]; {
+		case !ok:
+			policies[m.Service] = fleet.ChangeRestart
+		case !said.Starts():
+			i := slices.IndexFunc(l.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
+			return nil, l.fail(l.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, which a container sees only when it is started again: say restart or recreate", m.Service, m.Target)
+		}
+	}
+	return policies, nil
+}
+
+// listsSecret refuses to say something about the secrets of a service that has
+// none.
+func (l *load) listsSecret(secrets []agentapi.SecretMount, service, position, key string) error {
+	if _, known := l.project.Services[service]; !known {
+		hint := ""
+		if near := nearest(service, l.project.ServiceNames()); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		return l.fail(position, "%s: there is no service %q%s", key, service, hint)
+	}
+	if !slices.ContainsFunc(secrets, func(m agentapi.SecretMount) bool { return m.Service == service }) {
+		return l.fail(position, "%s: the service %s lists no secret", key, service)
+	}
+	return nil
+}
+
+func (l *load) onRotate(service string) []string {
+	for _, said := range l.Stack.OnRotate {
+		if said.Service == service {
+			return said.Argv
+		}
+	}
+	return nil
+}
