@@ -1,13 +1,24 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/card"
+	"salvor/internal/fault"
 )
 
 func newKey(g *globals) *cobra.Command {
-	return newGroup("key", "Keys: yours and the recovery key", &cobra.Command{
+	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyRecovery(g), newKeyCard(g))
+}
+
+func newKeyRecovery(g *globals) *cobra.Command {
+	return &cobra.Command{
 		Use:   "recovery",
 		Short: "Show the recovery key again: it opens everything and has no passphrase",
 		Args:  exactArgs(),
@@ -21,5 +32,82 @@ func newKey(g *globals) *cobra.Command {
 				return err
 			})
 		},
-	})
+	}
+}
+
+func newKeyCard(g *globals) *cobra.Command {
+	var html bool
+	cmd := &cobra.Command{
+		Use:   "card",
+		Short: "Write the recovery card: all that is needed when everything else is gone",
+		Long: "The card has the recovery key, where the repository is, how to reach the remote, and what to do. Print it, and make a\n" +
+			"new one when the remote or its password changes. As text it is an age identity file: --identity takes it.",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(cmd.Context(), func(a *app.App) error { return printCard(cmd.Context(), g.Out, a, html) })
+		},
+	}
+	cmd.Flags().BoolVar(&html, "html", false, "a page to print, with QR codes")
+	return cmd
+}
+
+func printCard(ctx context.Context, out io.Writer, a *app.App, html bool) error {
+	c, err := a.Card(ctx)
+	if err != nil {
+		return err
+	}
+	if html {
+		return c.WriteHTML(out)
+	}
+	_, err = out.Write(c.Text())
+	return err
+}
+
+func newClone(g *globals) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "clone DIR",
+		Short: "Clone the control repository with the recovery card",
+		Long: "Clone reads the repository from the Git URL on the card. When that is gone, it takes the encrypted mirror that apply\n" +
+			"keeps on the fleet's remote.",
+		Args: exactArgs("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runClone(cmd.Context(), g, file, args[0]) },
+	}
+	cmd.Flags().StringVar(&file, "card", "", "`FILE` with the card's text, as printed by salvor key card or scanned from it")
+	return cmd
+}
+
+// maxCard is more than any card, and less than a mistake.
+const maxCard = 1 << 20
+
+func runClone(ctx context.Context, g *globals, file, dir string) error {
+	if file == "" {
+		return fault.WithCode(fault.WithHint(fmt.Errorf("clone needs the recovery card: --card FILE"), "without one, git clone does it"), fault.Usage)
+	}
+	c, err := readCard(file)
+	if err != nil {
+		return err
+	}
+	from, err := app.CloneByCard(ctx, c, dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, from, dir, file)
+	return nil
+}
+
+func readCard(file string) (c card.Card, err error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return c, err
+	}
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, maxCard))
+	if err != nil {
+		return c, err
+	}
+	if c, err = card.Parse(text); err != nil {
+		err = fault.WithHint(fmt.Errorf("%s: %w", file, err), "compare the file with the printed page, or scan its codes again")
+	}
+	return c, err
 }

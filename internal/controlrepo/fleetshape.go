@@ -164,6 +164,7 @@ func gitShape() shape[fleet.Git] {
 	return object(
 		key("url", "As git clone takes it.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
 		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
+		key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
 	)
 }
 

@@ -16,6 +16,11 @@ const (
 	defaultPauseEvery = time.Hour
 )
 
+var (
+	onChangePattern = regexp.MustCompile(`^(none|restart|recreate|signal(:[A-Z][A-Z0-9+-]{1,9})?)$`)
+	servicePattern  = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+)
+
 // stackShape is the one definition of x-salvor: it decodes, and
 // docs/reference/x-salvor.schema.json is made from it.
 func stackShape() shape[fleet.Stack] {
@@ -25,7 +30,7 @@ func stackShape() shape[fleet.Stack] {
 		key("dir", "The project directory of an adopted stack on its host.", text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
 		key("needs", "Stacks that must run before this one.", list(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
 		key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", named(volumeNames(), volumeShape()), setVolumes),
-		key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", named(serviceNames(), matching(fleet.OnChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
+		key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", named(serviceNames(), matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
 		key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", named(serviceNames(), list(plain())), setOnRotate),
 		key("formerly", "The name this stack had before.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
@@ -53,7 +58,7 @@ func setOnRotate(s *fleet.Stack, all []entry[[]string]) {
 
 // serviceNames are names of services as the Compose specification has them.
 func serviceNames() naming {
-	return keysLike(regexp.MustCompile(`^[a-zA-Z0-9._-]+$`), "a service's name")
+	return keysLike(servicePattern, "a service's name")
 }
 
 func volumeShape() shape[fleet.VolumePolicy] {

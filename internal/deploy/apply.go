@@ -64,7 +64,20 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 		return err
 	}
 	applied := s.phase(r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
-	return errors.Join(applied, s.fold(ctx, r))
+	folded := s.fold(ctx, r)
+	s.mirror(ctx, r)
+	return errors.Join(applied, folded)
+}
+
+// mirror copies what was committed to the record remote. A mirror that is late
+// is a pending item and no error: nothing that runs depends on it.
+func (s *Session) mirror(ctx context.Context, r *Receipt) {
+	if s.Fleet.Record.Remote == "" {
+		return
+	}
+	if err := s.phase(r, "mirror", func() error { return s.Record.Mirror(ctx) }); err != nil {
+		r.Pending = append(r.Pending, fmt.Sprintf("the repository's mirror on the record remote was not renewed (%v); the next salvor apply does", err))
+	}
 }
 
 // install puts this version's salvord on the hosts that lack it.

@@ -53,6 +53,7 @@ func (f *surroundings) Published(context.Context) (bool, error)        { return 
 func (f *surroundings) Stale(fleet.Lock) (map[string]string, error)    { return map[string]string{}, nil }
 func (f *surroundings) Current(string, string) ([]byte, error)         { return nil, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
+func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
 func (f *surroundings) Dial(context.Context, fleet.Host) (*hostlink.Link, error) {
 	return nil, errNoHost

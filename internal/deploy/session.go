@@ -76,6 +76,8 @@ type Record interface {
 	Used(ctx context.Context, stack string) ([]string, error)
 	// Fold adds what hosts recorded since to the lock.
 	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error)
+	// Mirror brings the repository's encrypted mirror up to the newest commit.
+	Mirror(ctx context.Context) error
 }
 
 // Dialer reaches hosts.

@@ -56,6 +56,8 @@ type Docker struct {
 type Git struct {
 	URL    string
 	Branch string // "main" by default
+
+	Key secret.Setting // SSH private key that may read the repository, for the recovery card
 }
 
 // Recipients are the age recipients every secret is encrypted to.

@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // OnChange says how a running service is told that one of its secrets changed:
 // "none", "signal:HUP" (any name of signal(7) without SIG; "signal" is HUP),
@@ -17,9 +14,6 @@ const (
 	ChangeRestart  OnChange = "restart"
 	ChangeRecreate OnChange = "recreate"
 )
-
-// OnChangePattern matches what may be written.
-var OnChangePattern = regexp.MustCompile(`^(none|restart|recreate|signal(:[A-Z][A-Z0-9+-]{1,9})?)$`)
 
 // Signal returns the signal's name without SIG, and whether it is one.
 func (c OnChange) Signal() (name string, ok bool) {

@@ -1,10 +1,11 @@
 // Package record is what the fleet remembers on its record remote, beside Git:
-// who claimed a stack, what hosts found out, what operators did. All of it is
-// append-only, one small JSON file an entry.
+// who claimed a stack, what hosts found out, what operators did; append-only, one
+// small JSON file an entry. Beside that lies the repository's encrypted mirror.
 //
 //	claims/<stack>/<epoch>-<uuid>.json
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
+//	mirror/<commits>-<commit>.bundle.age
 package record
 
 import (

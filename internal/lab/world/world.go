@@ -34,9 +34,13 @@ type World struct {
 	options Options
 	salvor  string // the program under test
 	home    string // the operator's home
+	bare    bool   // there is no clone and no key yet
 }
 
-const passphrase = "correct horse battery staple"
+const (
+	passphrase = "correct horse battery staple"
+	gitConfig  = "[user]\n\tname = Olga Operator\n\temail = olga@example.net\n[init]\n\tdefaultBranch = main\n"
+)
 
 // Options say which surroundings a fleet gets.
 type Options struct {
@@ -90,7 +94,6 @@ func (w *World) begin(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(w.home, "passphrase"), []byte(passphrase+"\n"), 0o600); err != nil {
 		return err
 	}
-	gitConfig := "[user]\n\tname = Olga Operator\n\temail = olga@example.net\n[init]\n\tdefaultBranch = main\n"
 	if err := os.WriteFile(filepath.Join(w.home, ".gitconfig"), []byte(gitConfig), 0o600); err != nil {
 		return err
 	}
@@ -198,7 +201,11 @@ func (w *World) git(ctx context.Context, args ...string) (string, error) {
 // returns what it printed to standard output. The error holds the end of what
 // it said.
 func (w *World) Salvor(ctx context.Context, in io.Reader, args ...string) (string, error) {
-	return w.command(ctx, w.Dir, in, w.salvor, append(w.unattended(), args...)...)
+	dir := w.Dir
+	if _, err := os.Stat(dir); err != nil {
+		dir = w.home // not cloned yet
+	}
+	return w.command(ctx, dir, in, w.salvor, append(w.unattended(), args...)...)
 }
 
 // Command returns the salvor command as an exec.Cmd, for callers that kill it.
@@ -210,6 +217,9 @@ func (w *World) Command(ctx context.Context, args ...string) *exec.Cmd {
 
 // unattended are the flags that stand in for a person at a terminal.
 func (w *World) unattended() []string {
+	if w.bare {
+		return []string{"--yes", "--ssh-key", w.Lab.Key()}
+	}
 	return []string{"--yes", "--passphrase-file", filepath.Join(w.home, "passphrase"), "--ssh-key", w.Lab.Key()}
 }
 
@@ -301,6 +311,21 @@ func (w *World) Clone(ctx context.Context, name string) (*World, error) {
 		return nil, err
 	}
 	return &other, nil
+}
+
+// LoseOperator destroys the operator's computer: clone, keys, settings.
+func (w *World) LoseOperator() error { return os.RemoveAll(w.home) }
+
+// Fresh is the same fleet as seen from a computer that has the salvor program, a
+// key for new hosts, and nothing else. Dir does not exist yet.
+func (w *World) Fresh(name string) (*World, error) {
+	other := *w
+	other.home = filepath.Join(w.Lab.Folder(), name)
+	other.Dir, other.bare = filepath.Join(other.home, "fleet"), true
+	if err := os.MkdirAll(other.home, 0o700); err != nil {
+		return nil, err
+	}
+	return &other, os.WriteFile(filepath.Join(other.home, ".gitconfig"), []byte(gitConfig), 0o600)
 }
 
 // Pull has the operator bring in what others pushed.

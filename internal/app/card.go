@@ -1,0 +1,171 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/atomicfile"
+	"salvor/internal/card"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/machine/local"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/record"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/storage"
+)
+
+// Card makes the recovery card as of this commit.
+func (a *App) Card(ctx context.Context) (card.Card, error) {
+	c := card.Card{Fleet: a.repo.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.commit)}
+	var err error
+	if c.Recovery, err = a.Recovery(); err != nil {
+		return c, err
+	}
+	git, err := a.gitSource(ctx)
+	if err != nil {
+		return c, err
+	}
+	c.GitURL = git.URL
+	access, err := a.cardAccess(ctx, git)
+	if err == nil {
+		c.Sealed, err = access.Seal(c.Recovery)
+	}
+	return c, err
+}
+
+func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, error) {
+	f := &a.repo.Fleet
+	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Record: f.Record, Remotes: map[string]card.Remote{}}
+	if ref, ok := f.Git.Key.Secret(); ok {
+		key, err := a.store.Resolve(ctx, ref)
+		if err != nil {
+			return access, fmt.Errorf("git.key: %w", err)
+		}
+		access.GitKey = key.Reveal()
+	}
+	remotes, err := (&recorder{app: a}).resolve(ctx, f.Record)
+	for name, r := range remotes {
+		plain := card.Remote{Type: r.Type, Options: map[string][]byte{}}
+		for option, value := range r.Options {
+			plain.Options[option] = value.Reveal()
+		}
+		access.Remotes[name] = plain
+	}
+	return access, err
+}
+
+// CloneByCard clones the control repository into dir, which must not exist or be
+// empty: from its Git URL, or else from its newest mirror on the record remote.
+// It says where from.
+func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err error) {
+	access, err := c.Access()
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	gitErr := errors.New("the card names no Git URL")
+	if access.GitURL != "" {
+		if gitErr = cloneGit(ctx, access, dir); gitErr == nil {
+			return access.GitURL, nil
+		}
+		gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
+	}
+	from, err = cloneMirror(ctx, c.Recovery, access, dir)
+	if err != nil {
+		err = fault.WithHint(fmt.Errorf("the repository is nowhere to be had: %w; %w", gitErr, err),
+			"git clone the repository from wherever a copy of it is; the card's key opens it: --identity FILE")
+	}
+	return from, err
+}
+
+// cloneGit clones from the Git host, with the card's key for it and no other when
+// it has one, and with the operator's own way there otherwise.
+func cloneGit(ctx context.Context, access card.Access, dir string) (err error) {
+	environ := os.Environ()
+	if len(access.GitKey) > 0 {
+		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
+		if err != nil {
+			return fmt.Errorf("the card's Git key: %w", err)
+		}
+		defer stop()
+		environ = append(environ, "SSH_AUTH_SOCK="+agent)
+	}
+	if os.Getenv("GIT_SSH_COMMAND") == "" && len(access.KnownHosts) > 0 {
+		known, err := os.CreateTemp("", "salvor-known-hosts-")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.Remove(known.Name())) }()
+		_, err = known.WriteString(strings.Join(access.KnownHosts, "\n") + "\n")
+		if err = errors.Join(err, known.Close()); err != nil {
+			return err
+		}
+		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known.Name()))
+	}
+	_, err = controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
+	return err
+}
+
+func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string) (from string, err error) {
+	if access.Record.Remote == "" {
+		return "", errors.New("the card names no remote")
+	}
+	newest, bundle, err := fetchMirror(ctx, key, access)
+	if err != nil {
+		return "", fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
+	}
+	tmp, err := os.MkdirTemp("", "salvor-mirror-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	file := filepath.Join(tmp, "mirror.bundle")
+	if err := atomicfile.Write(file, bytes.NewReader(bundle.Reveal()), 0o600); err != nil {
+		return "", err
+	}
+	if _, err := controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ()); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("the mirror on %s, commit %.7s", access.Record.Remote, newest.Commit), nil
+}
+
+func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, err error) {
+	remotes := storage.Remotes{}
+	for name, r := range access.Remotes {
+		options := map[string]secret.Value{}
+		for option, value := range r.Options {
+			options[option] = secret.New(value)
+		}
+		remotes[name] = storage.Remote{Type: r.Type, Options: options}
+	}
+	folder, err := storage.Open(ctx, remotes, access.Record)
+	if err != nil {
+		return m, bundle, err
+	}
+	defer func() { err = errors.Join(err, folder.Close(context.WithoutCancel(ctx))) }()
+	rec := record.New(folder)
+	all, err := rec.Mirrors(ctx)
+	if err != nil {
+		return m, bundle, err
+	}
+	if len(all) == 0 {
+		return m, bundle, errors.New("there is none")
+	}
+	sealed, err := rec.ReadMirror(ctx, all[0])
+	if err != nil {
+		return m, bundle, err
+	}
+	bundle, err = agekey.Decrypt("the mirror", sealed, key)
+	return all[0], bundle, err
+}

@@ -1,0 +1,29 @@
+package controlrepo
+
+import (
+	"context"
+	"fmt"
+
+	"salvor/internal/machine"
+)
+
+// Clone makes dir, which must not exist or be empty, a clone of source: a URL, or
+// a bundle of Bundle. origin is what the clone's remote is then, "" for none.
+// environ is as for OpenGit. After an error dir is as it was.
+func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, environ []string) (*Git, error) {
+	g := &Git{m: m, dir: "/", env: gitEnv(environ)}
+	c := g.command("clone", "--quiet", "--", source, dir)
+	c.Timeout = remoteTimeout
+	if _, err := g.m.Run(ctx, c); err != nil {
+		return nil, fmt.Errorf("git clone: %w", err)
+	}
+	cloned, err := OpenGit(ctx, m, dir, environ)
+	switch {
+	case err != nil || origin == source:
+	case origin == "":
+		_, err = cloned.output(ctx, "remote", "remove", "origin")
+	default:
+		_, err = cloned.output(ctx, "remote", "set-url", "origin", origin)
+	}
+	return cloned, err
+}

@@ -1,0 +1,66 @@
+package scenarios
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"salvor/internal/fault"
+	"salvor/internal/lab"
+	"salvor/internal/lab/oracle"
+	"salvor/internal/lab/scenario"
+	"salvor/internal/lab/world"
+)
+
+// TestTotalLoss loses every host, the operator's computer and the Git host at
+// once. What is left is the printed card, the salvor program and the remote.
+func TestTotalLoss(t *testing.T) {
+	ctx := t.Context()
+	s := scenario.Begin(t, usualFor)
+	var collector oracle.Collector
+	w, alpha, stacks := rested(t, s, &collector)
+	page, err := w.Salvor(ctx, nil, "key", "card", "--html")
+	must(t, err)
+	if n := strings.Count(page, "data:image/png"); n < 2 {
+		t.Errorf("the page to print has %d codes", n)
+	}
+	card, err := w.Salvor(ctx, nil, "key", "card")
+	must(t, err)
+
+	must(t, alpha.Kill(ctx))
+	must(t, w.Git.Down(ctx))
+	must(t, w.LoseOperator())
+	began := time.Now()
+	fresh, err := w.Fresh("survivor")
+	must(t, err)
+	file := filepath.Join(filepath.Dir(fresh.Dir), "card.txt")
+	must(t, os.WriteFile(file, []byte(card), 0o600))
+	misread(t, fresh, file, card)
+	said, err := fresh.Salvor(ctx, nil, "clone", "--card", file, fresh.Dir)
+	must(t, err)
+	t.Log(said)
+
+	gamma, err := w.Host(ctx, "gamma", lab.HostOptions{})
+	must(t, err)
+	key, err := world.Fingerprint(ctx, gamma)
+	must(t, err)
+	receipt, err := fresh.Salvor(ctx, nil, "--identity", file, "recover", "alpha", "--to", "gamma=root@"+gamma.Address.String(), "--host-key", key)
+	must(t, err)
+	t.Logf("from the card to running stacks in %s, the start of a clean host among it\n%s", time.Since(began).Round(time.Second/10), receipt)
+	allRows(t, s, &collector, gamma, stacks)
+	s.Count("seconds from card to running", int(time.Since(began).Seconds()))
+}
+
+// misread tries a card with a wrong character first: nothing is cloned.
+func misread(t *testing.T, w *world.World, file, card string) {
+	t.Helper()
+	wrong := strings.Replace(card, "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-1Q", 1)
+	must(t, os.WriteFile(file, []byte(wrong), 0o600))
+	refused(t, w, fault.General, "compare the file with the printed page", "clone", "--card", file, w.Dir)
+	if _, err := os.Stat(w.Dir); err == nil {
+		t.Error("a misread card left a folder")
+	}
+	must(t, os.WriteFile(file, []byte(card), 0o600))
+}
