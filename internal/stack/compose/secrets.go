@@ -96,6 +96,9 @@ func (l *load) secretKey(name string) (string, error) {
 	if !ok {
 		return "", l.fail(pos, "secret %s is not declared under secrets:", name)
 	}
+	if decl.Driver != "" || decl.TemplateDriver != "" {
+		return "", l.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver): Swarm comes later; list it as file:, environment: or external: true", name)
+	}
 	if decl.File != "" {
 		repoPath, inside := l.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !inside || !within("secrets", repoPath) {
