@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,7 +16,7 @@ import (
 )
 
 func newKey(g *globals) *cobra.Command {
-	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyRecovery(g), newKeyCard(g))
+	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {
@@ -29,6 +31,32 @@ func newKeyRecovery(g *globals) *cobra.Command {
 					return err
 				}
 				_, err = g.Out.Write(append(key.Secret.Reveal(), '\n'))
+				return err
+			})
+		},
+	}
+}
+
+func newKeyNew(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "new",
+		Short: "Make a key for yourself in a fleet that others began; they grant it with salvor secret grant",
+		Args:  exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			passphrase, err := g.newPassphrase()
+			if err != nil {
+				return err
+			}
+			return g.with(cmd.Context(), func(a *app.App) error {
+				recipient, path, err := a.NewKey(passphrase)
+				if errors.Is(err, fs.ErrExist) {
+					return fault.WithHint(fmt.Errorf("%s is there already: %w", path, err), "--identity FILE for a key elsewhere")
+				}
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(g.Err, "Your key is %s, protected by the passphrase. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, recipient)
+				_, err = fmt.Fprintln(g.Out, recipient)
 				return err
 			})
 		},

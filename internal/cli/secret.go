@@ -20,7 +20,7 @@ import (
 )
 
 func newSecret(g *globals) *cobra.Command {
-	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretLs(g))
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretGrant(g), newSecretLs(g))
 }
 
 func newSecretSet(g *globals) *cobra.Command {
@@ -80,6 +80,26 @@ func newSecretGet(g *globals) *cobra.Command {
 					_, err = g.Out.Write(value.Reveal())
 				}
 				return err
+			})
+		},
+	}
+}
+
+func newSecretGrant(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "grant NAME RECIPIENT",
+		Short: "Make somebody an operator: their age key opens everything from now on",
+		Args:  exactArgs("NAME", "RECIPIENT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := g.confirm(fmt.Sprintf("Let %s open every secret of the fleet, the recovery key too?", args[0])); err != nil {
+				return err
+			}
+			return g.with(cmd.Context(), func(a *app.App) error {
+				if err := a.Grant(cmd.Context(), args[0], args[1]); err != nil {
+					return err
+				}
+				fmt.Fprintf(g.Err, "%s is an operator, committed. salvor apply renews the hosts' seals, which nothing there notices.\n", args[0])
+				return nil
 			})
 		},
 	}
