@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -138,8 +139,10 @@ func (a *App) render(ctx context.Context) error {
 		})
 	}
 	err := all.Wait()
+	unproven, provenErr := a.unproven(time.Now())
+	a.findings = append(a.findings, unproven...)
 	finding.Sort(a.findings)
-	return err
+	return errors.Join(err, provenErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called

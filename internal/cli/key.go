@@ -16,7 +16,7 @@ import (
 )
 
 func newKey(g *globals) *cobra.Command {
-	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g))
+	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {
@@ -77,6 +77,43 @@ func newKeyCard(g *globals) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&html, "html", false, "a page to print, with QR codes")
 	return cmd
+}
+
+func newKeyProve(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "prove",
+		Short: "Try a key on everything a recovery needs, and record the date",
+		Long: "Prove opens every secret, every snapshot repository on its remote and the repository's mirror with your key, or with\n" +
+			"the card that --identity names. Try the card once when it is printed, and once a year.",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.with(cmd.Context(), func(a *app.App) error {
+				p, err := a.Prove(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return g.printProof(p)
+			})
+		},
+	}
+}
+
+func (g *globals) printProof(p app.Proof) error {
+	if g.json {
+		return g.printJSON(struct {
+			Schema int `json:"schema"`
+			app.Proof
+		}{1, p})
+	}
+	key, mirror := "This key", "no mirror of the repository yet"
+	if p.Recovery {
+		key = "The recovery key"
+	}
+	if p.Mirror != "" {
+		mirror = fmt.Sprintf("the mirror of commit %.7s", p.Mirror)
+	}
+	_, err := fmt.Fprintf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	return err
 }
 
 func printCard(ctx context.Context, out io.Writer, a *app.App, html bool) error {

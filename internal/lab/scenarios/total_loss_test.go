@@ -28,6 +28,7 @@ func TestTotalLoss(t *testing.T) {
 	}
 	card, err := w.Salvor(ctx, nil, "key", "card")
 	must(t, err)
+	proves(t, s, w, card)
 
 	must(t, alpha.Kill(ctx))
 	must(t, w.Git.Down(ctx))
@@ -51,6 +52,34 @@ func TestTotalLoss(t *testing.T) {
 	t.Logf("from the card to running stacks in %s, the start of a clean host among it\n%s", time.Since(began).Round(time.Second/10), receipt)
 	allRows(t, s, &collector, gamma, stacks)
 	s.Count("seconds from card to running", int(time.Since(began).Seconds()))
+}
+
+// proves tries the card while all is well: a fleet whose card was never tried is
+// told so.
+func proves(t *testing.T, s *scenario.Scenario, w *world.World, card string) {
+	t.Helper()
+	ctx := t.Context()
+	file := filepath.Join(w.Lab.Folder(), "card.txt")
+	must(t, os.WriteFile(file, []byte(card), 0o600))
+	check := func() string {
+		out, err := w.Salvor(ctx, nil, "check", "--json")
+		must(t, err)
+		return out
+	}
+	if found := check(); !strings.Contains(found, "key-unproven") {
+		t.Errorf("a card that was never tried is no finding:\n%s", found)
+	}
+	proof, err := w.Salvor(ctx, nil, "--identity", file, "key", "prove")
+	must(t, err)
+	t.Log(proof)
+	if !strings.Contains(proof, "The recovery key opens everything: 2 secrets, 3 snapshot repositories") {
+		t.Errorf("the proof says %q", proof)
+	}
+	if found := check(); strings.Contains(found, "key-unproven") {
+		t.Errorf("a card that was tried is a finding:\n%s", found)
+	}
+	s.Count("keys proven", 1)
+	must(t, os.Remove(file))
 }
 
 // misread tries a card with a wrong character first: nothing is cloned.

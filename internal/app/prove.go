@@ -1,0 +1,203 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"time"
+
+	"filippo.io/age"
+
+	"salvor/internal/card"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/record"
+	"salvor/internal/seal"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/snapshot/repository"
+)
+
+// A Proof is what a key opened.
+type Proof struct {
+	Recipients   []string `json:"recipients"` // of the identity that was tried
+	Recovery     bool     `json:"recovery"`   // whether it is the recovery key
+	Secrets      int      `json:"secrets"`
+	Repositories int      `json:"repositories"`
+	Snapshots    int      `json:"snapshots"`
+	Mirror       string   `json:"mirror,omitempty"` // commit of the newest mirror, "" for no mirror yet
+}
+
+// Prove opens with the identity at hand everything that a recovery needs: every
+// secret, the password of every snapshot repository and with it the repository
+// itself on its remote, and the repository's mirror. It commits the date.
+func (a *App) Prove(ctx context.Context) (Proof, error) {
+	p, err := a.identity()
+	if err == nil {
+		p.Secrets, err = a.proveSecrets(ctx)
+	}
+	if err == nil {
+		err = a.proveRepositories(ctx, &p)
+	}
+	if err == nil {
+		p.Mirror, err = a.proveMirror(ctx)
+	}
+	if err != nil {
+		return p, err
+	}
+	return p, a.noteProof(ctx, p)
+}
+
+// identity names the keys that are tried; a plugin's can't be named.
+func (a *App) identity() (Proof, error) {
+	var p Proof
+	ids, err := a.ring.Identities()
+	for _, id := range ids {
+		if x, ok := id.(*age.X25519Identity); ok {
+			p.Recipients = append(p.Recipients, x.Recipient().String())
+			p.Recovery = p.Recovery || x.Recipient().String() == a.repo.Fleet.Recipients.Recovery
+		}
+	}
+	if err == nil && len(p.Recipients) == 0 {
+		err = errors.New("the identity names no recipient, so no proof of it can be kept")
+	}
+	return p, err
+}
+
+func (a *App) proveSecrets(ctx context.Context) (int, error) {
+	all, err := a.store.List()
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range all {
+		if _, err := a.Secret(ctx, s.Name); err != nil {
+			return 0, fmt.Errorf("secret %s: %w", s.Name, err)
+		}
+	}
+	return len(all), nil
+}
+
+func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
+	for stack, placed := range a.repo.Lock.Stacks {
+		sealed, err := a.file(seal.RecoveryPath(stack))
+		if err != nil {
+			return err
+		}
+		known, err := seal.OpenRecovery(sealed, a.ring, stack)
+		if err != nil {
+			return err
+		}
+		for target, id := range placed.Repositories {
+			repo, ok := known.Find(id)
+			if !ok {
+				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), id)
+			}
+			n, there, err := a.proveRepository(ctx, stack, target, repo)
+			if err != nil {
+				return fmt.Errorf("repository %s of %s: %w", id, stack, err)
+			}
+			if there {
+				p.Repositories, p.Snapshots = p.Repositories+1, p.Snapshots+n
+			}
+		}
+	}
+	return nil
+}
+
+// proveRepository opens a repository on its remote and counts its snapshots. One
+// that no snapshot was ever taken to is not there yet.
+func (a *App) proveRepository(ctx context.Context, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
+	where := fleet.Location{}
+	for _, t := range a.repo.Fleet.Snapshots {
+		if t.Name == target {
+			where = fleet.Location{Remote: t.Where.Remote, Path: t.Where.Path + "/" + stack + "/" + repo.ID}
+		}
+	}
+	if where.Remote == "" {
+		return 0, false, fault.WithHint(fmt.Errorf("no snapshot target %s is declared", target), "salvor check")
+	}
+	folder, err := (&recorder{app: a}).open(ctx, where)
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, folder.Close(context.WithoutCancel(ctx))) }()
+	if there, err = repository.Exists(ctx, folder); err != nil || !there {
+		return 0, there, err
+	}
+	opened, err := repository.Open(ctx, folder, repo.Password)
+	if err != nil {
+		return 0, true, err
+	}
+	list, err := opened.Snapshots(ctx)
+	return len(list), true, err
+}
+
+func (a *App) proveMirror(ctx context.Context) (commit string, err error) {
+	if a.repo.Fleet.Record.Remote == "" {
+		return "", nil
+	}
+	return commit, (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+		all, err := rec.Mirrors(ctx)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		sealed, err := rec.ReadMirror(ctx, all[0])
+		if err == nil {
+			_, err = agekey.Decrypt("the mirror", sealed, a.ring)
+		}
+		commit = all[0].Commit
+		return err
+	})
+}
+
+func (a *App) noteProof(ctx context.Context, p Proof) error {
+	proven, err := a.proven()
+	if err != nil {
+		return err
+	}
+	next := card.Proven{}
+	maps.Copy(next, proven)
+	for _, r := range p.Recipients {
+		next[r] = time.Now().UTC().Truncate(time.Second)
+	}
+	content, err := next.Encode()
+	if err != nil {
+		return err
+	}
+	what := "an operator's key"
+	if p.Recovery {
+		what = "the recovery key"
+	}
+	return a.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
+}
+
+func (a *App) proven() (card.Proven, error) {
+	content, err := a.file(card.ProvenPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return card.DecodeProven(content)
+}
+
+// unproven is the finding about a recovery key that nobody has tried, or not for
+// a year, in a fleet that has something to lose.
+func (a *App) unproven(now time.Time) ([]finding.Finding, error) {
+	recovery := a.repo.Fleet.Recipients.Recovery
+	if len(a.repo.Lock.Stacks) == 0 || recovery == "" {
+		return nil, nil
+	}
+	proven, err := a.proven()
+	if err != nil {
+		return nil, err
+	}
+	text := "the recovery key was never tried: nobody knows whether the card opens this fleet"
+	if at, tried := proven[recovery]; tried {
+		if now.Sub(at) < card.ProofLasts {
+			return nil, nil
+		}
+		text = "the recovery key was last tried on " + at.Format(time.DateOnly)
+	}
+	return []finding.Finding{{Code: finding.KeyUnproven, Severity: finding.Warning, Subject: agekey.RecoveryPath, Text: text, Fix: "salvor key prove --identity CARD, with the card's text in a file"}}, nil
+}
