@@ -59,7 +59,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	p, next, moves := planOf(ctx, s, past, known)
+	p, next, moves, err := planOf(ctx, s, past, known)
+	if err != nil {
+		return err
+	}
 	if err := g.acceptPlan(bar, &p, o.partial); err != nil {
 		return err
 	}

@@ -47,7 +47,10 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	p, _, _ := planOf(ctx, s, nil, known)
+	p, _, _, err := planOf(ctx, s, nil, known)
+	if err != nil {
+		return err
+	}
 	bar.Close()
 	if err := g.printPlan(&p); err != nil {
 		return err
@@ -85,12 +88,17 @@ func knownFindings(ctx context.Context, a *app.App) ([]finding.Finding, error) {
 }
 
 // planOf observes every host once and plans.
-func planOf(ctx context.Context, s *deploy.Session, past map[string]int, known []finding.Finding) (deploy.Plan, fleet.Lock, []deploy.Move) {
+func planOf(ctx context.Context, s *deploy.Session, past map[string]int, known []finding.Finding) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
 	next, moves := deploy.Next(s.Fleet, s.Lock, past)
+	stale, err := s.Sealer.Stale(next)
+	if err != nil {
+		return deploy.Plan{}, next, moves, err
+	}
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
+	p.Reseal(stale, next, s.Stacks)
 	p.Findings = append(p.Findings, known...)
 	finding.Sort(p.Findings)
-	return p, next, moves
+	return p, next, moves, nil
 }
 
 func (g *globals) printPlan(p *deploy.Plan) error {

@@ -77,6 +77,41 @@ func hostPlan(host string, o Observation, moves []Move) HostPlan {
 	return hp
 }
 
+// Reseal adds the stacks that get a new sealed file, with the reason of each: what
+// Sealer.Stale says. The hosts can't see that, since the new file is made by the
+// apply. Stacks that move, and those of which the host has something to say about
+// secrets already, have it in the plan as they are.
+func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]Rendered) {
+	for i := range p.Hosts {
+		hp := &p.Hosts[i]
+		for _, name := range slices.Sorted(maps.Keys(stale)) {
+			told := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool {
+				return c.Stack == name && (c.ID == "placement" || c.ID == "secrets")
+			})
+			if lock.Stacks[name].Host == hp.Host && hp.Unreachable == "" && !told {
+				cause := stale[name] + policies(stacks[name].Project)
+				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: "secrets", Action: "~", Cause: cause})
+			}
+		}
+		slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+	}
+	p.Fingerprint = fingerprint(p.Hosts)
+}
+
+// policies says which services are told when a secret of theirs is another one.
+func policies(p agentapi.Project) string {
+	var told []string
+	for _, s := range p.Services {
+		if s.OnChange != "" && s.OnChange != fleet.ChangeNone {
+			told = append(told, s.Name+" "+string(s.OnChange))
+		}
+	}
+	if len(told) == 0 {
+		return ""
+	}
+	return "; told if theirs did: " + strings.Join(told, ", ")
+}
+
 func placementChange(host string, m Move) []agentapi.Change {
 	change := agentapi.Change{Stack: m.Stack, ID: "placement", Action: "~"}
 	switch {

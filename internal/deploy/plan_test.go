@@ -154,3 +154,30 @@ func TestLearned(t *testing.T) {
 		}
 	}
 }
+
+func TestReseal(t *testing.T) {
+	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha"}, "blog": {Host: "alpha"}, "wiki": {Host: "gamma"}}}
+	stacks := map[string]Rendered{"notes": {Project: agentapi.Project{Services: []agentapi.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
+	seen := map[string]Observation{
+		"alpha": {State: agentapi.HostState{Changes: []agentapi.Change{{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"}}}},
+		"gamma": {Err: errors.New("away")},
+	}
+	p := MakePlan(threeHosts(), "c", nil, seen)
+	before := p.Fingerprint
+	p.Reseal(map[string]string{"notes": "its secrets changed", "blog": "its secrets changed", "wiki": "its secrets changed"}, lock, stacks)
+	want := []agentapi.Change{
+		{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"},
+		{Stack: "notes", ID: "secrets", Action: "~", Cause: "its secrets changed; told if theirs did: web signal:HUP"},
+	}
+	if diff := cmp.Diff(want, p.Hosts[0].Changes); diff != "" {
+		t.Error(diff)
+	}
+	if p.Fingerprint == before {
+		t.Error("the plan's fingerprint does not notice a new seal")
+	}
+	for _, hp := range p.Hosts {
+		if hp.Unreachable != "" && len(hp.Changes) > 0 {
+			t.Errorf("changes on a host that is away: %v", hp.Changes)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func rotateTogether(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.H
 		return err
 	})
 	lines := strings.Split(log, "\n")
-	if len(lines) != 2 || !strings.HasSuffix(lines[0], "first-token first-pair") || !strings.HasSuffix(lines[1], "second-token second-pair") {
+	if len(lines) != 2 || !strings.HasSuffix(lines[0], " first-tokenfirst-pair") || !strings.HasSuffix(lines[1], " second-tokensecond-pair") {
 		t.Fatalf("the two secrets did not change together:\n%s", log)
 	}
 	took := seconds(t, strings.Fields(lines[1])[0]) - seconds(t, swapped)
