@@ -60,7 +60,7 @@ func Table() []Row {
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},
 		{HostFileUnused, "A host's public key lies in hosts/, but fleet.yaml declares no such host.", "declare the host, or remove the file"},
 		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
-		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},
+		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk, in /var/lib/docker/containers and in containerd's metadata under /var/lib/containerd.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},

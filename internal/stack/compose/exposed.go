@@ -32,7 +32,7 @@ func (l *load) exposed(s types.ServiceConfig) error {
 
 func (l *load) expose(place, service, text, fix string) {
 	l.found(finding.Finding{Code: finding.SecretExposed, Severity: finding.Info, Subject: place,
-		Text: fmt.Sprintf("%s: %s; docker inspect shows it, and Docker keeps it on the host's disk", service, text), Fix: fix})
+		Text: fmt.Sprintf("%s: %s; docker inspect shows it, and Docker keeps it on disk, in /var/lib/docker/containers and /var/lib/containerd", service, text), Fix: fix})
 }
 
 // keysOf names the secrets whose values stand in s.
