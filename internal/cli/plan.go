@@ -90,7 +90,7 @@ func knownFindings(ctx context.Context, a *app.App) ([]finding.Finding, error) {
 // planOf observes every host once and plans.
 func planOf(ctx context.Context, s *deploy.Session, past map[string]int, known []finding.Finding) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
 	next, moves := deploy.Next(s.Fleet, s.Lock, past)
-	stale, err := s.Sealer.Stale(next)
+	stale, err := s.StaleSeals()
 	if err != nil {
 		return deploy.Plan{}, next, moves, err
 	}

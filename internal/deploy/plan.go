@@ -77,8 +77,22 @@ func hostPlan(host string, o Observation, moves []Move) HostPlan {
 	return hp
 }
 
+// StaleSeals returns the stacks that are where they belong and whose sealed files
+// are out of date, with the reason. What moves or is placed anew is sealed anyway;
+// what is no longer declared is not sealed again.
+func (s *Session) StaleSeals() (map[string]string, error) {
+	staying := fleet.Lock{Schema: s.Lock.Schema, Stacks: map[string]fleet.Placement{}}
+	for name, p := range s.Lock.Stacks {
+		st, declared := s.Fleet.Stack(name)
+		if _, known := s.Fleet.Host(p.Host); known && declared && st.Host == p.Host {
+			staying.Stacks[name] = p
+		}
+	}
+	return s.Sealer.Stale(staying)
+}
+
 // Reseal adds the stacks that get a new sealed file, with the reason of each: what
-// Sealer.Stale says. The hosts can't see that, since the new file is made by the
+// StaleSeals says. The hosts can't see that, since the new file is made by the
 // apply. Stacks that move, and those of which the host has something to say about
 // secrets already, have it in the plan as they are.
 func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]Rendered) {
