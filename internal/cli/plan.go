@@ -105,9 +105,11 @@ func (g *globals) printPlan(p *deploy.Plan) error {
 	if g.json {
 		return g.printJSON(p)
 	}
-	if p.Empty() && len(p.Findings) == 0 && len(p.Unreachable()) == 0 {
-		_, err := fmt.Fprintf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit)
-		return err
+	if p.Empty() && len(p.Unreachable()) == 0 {
+		if _, err := fmt.Fprintf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
+			return err
+		}
+		return p.RenderFindings(g.Out)
 	}
 	return p.Render(g.Out)
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 )
 
 // Render writes the plan as a person reads it; tests compare this text.
@@ -27,13 +28,24 @@ func (p *Plan) Render(w io.Writer) error {
 	if len(right) > 0 {
 		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
 	}
-	for _, f := range p.Findings {
-		out.linef("\n%s: %s", f.Severity, f)
+	out.findings(p.Findings)
+	return out.err
+}
+
+// RenderFindings writes the plan's findings alone, each with its fix.
+func (p *Plan) RenderFindings(w io.Writer) error {
+	out := &textWriter{w: w}
+	out.findings(p.Findings)
+	return out.err
+}
+
+func (t *textWriter) findings(all []finding.Finding) {
+	for _, f := range all {
+		t.linef("\n%s: %s", f.Severity, f)
 		if f.Fix != "" {
-			out.linef("  fix: %s", f.Fix)
+			t.linef("  fix: %s", f.Fix)
 		}
 	}
-	return out.err
 }
 
 type textWriter struct {
