@@ -234,13 +234,9 @@ func (a *App) keys() agekey.Keyring { return a.ring }
 // keyring opens the operator's identity when the first secret is needed.
 func (a *App) keyring() agekey.Keyring {
 	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path := a.opts.Identity
-		if path == "" {
-			dir, err := os.UserConfigDir()
-			if err != nil {
-				return nil, err
-			}
-			path = agekey.Path(dir, a.repo.Fleet.Name)
+		path, err := identityPath(a.opts.Identity, a.repo.Fleet.Name)
+		if err != nil {
+			return nil, err
 		}
 		f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) {
 			return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path))

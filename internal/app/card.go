@@ -89,9 +89,9 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err
 	return from, err
 }
 
-// cloneGit clones from the Git host, with the card's key for it and no other when
-// it has one, and with the operator's own way there otherwise.
-func cloneGit(ctx context.Context, access card.Access, dir string) (err error) {
+// cloneGit clones from the Git host. ssh is offered the card's key when it has one,
+// and knows the host by the card unless the operator has a way of their own.
+func cloneGit(ctx context.Context, access card.Access, dir string) error {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
 		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
@@ -102,18 +102,18 @@ func cloneGit(ctx context.Context, access card.Access, dir string) (err error) {
 		environ = append(environ, "SSH_AUTH_SOCK="+agent)
 	}
 	if os.Getenv("GIT_SSH_COMMAND") == "" && len(access.KnownHosts) > 0 {
-		known, err := os.CreateTemp("", "salvor-known-hosts-")
+		dir, err := os.MkdirTemp("", "salvor-known-hosts-")
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.Remove(known.Name())) }()
-		_, err = known.WriteString(strings.Join(access.KnownHosts, "\n") + "\n")
-		if err = errors.Join(err, known.Close()); err != nil {
+		defer os.RemoveAll(dir) //nolint:errcheck // public keys in the temporary folder
+		known := filepath.Join(dir, "known_hosts")
+		if err := atomicfile.Write(known, strings.NewReader(strings.Join(access.KnownHosts, "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
-		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known.Name()))
+		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	_, err = controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
+	_, err := controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
 	return err
 }
 

@@ -36,12 +36,8 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if recovery, err = agekey.Generate(); err != nil {
 		return recovery, "", err
 	}
-	if identity = n.Identity; identity == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return recovery, "", err
-		}
-		identity = agekey.Path(dir, n.Name)
+	if identity, err = identityPath(n.Identity, n.Name); err != nil {
+		return recovery, "", err
 	}
 	if err := free(n.Dir, identity); err != nil {
 		return recovery, identity, err

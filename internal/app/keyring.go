@@ -1,6 +1,7 @@
 package app
 
 import (
+	"os"
 	"strings"
 	"sync"
 
@@ -29,6 +30,15 @@ func (k *lazyKeyring) Identities() ([]age.Identity, error) {
 		k.file = f
 	}
 	return k.file.Identities()
+}
+
+// identityPath is where an operator's identity lies: given, or the usual place.
+func identityPath(given, fleet string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	dir, err := os.UserConfigDir()
+	return agekey.Path(dir, fleet), err
 }
 
 func splitLines(text string) []string {

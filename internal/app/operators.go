@@ -25,12 +25,8 @@ import (
 // passphrase, and returns its recipient and where it lies. Nothing is
 // overwritten: the error is then fs.ErrExist.
 func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error) {
-	if path = a.opts.Identity; path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return "", "", err
-		}
-		path = agekey.Path(dir, a.repo.Fleet.Name)
+	if path, err = identityPath(a.opts.Identity, a.repo.Fleet.Name); err != nil {
+		return "", "", err
 	}
 	key, err := agekey.Generate()
 	if err == nil {

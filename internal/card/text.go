@@ -66,8 +66,8 @@ func (c Card) steps() []string {
 	return []string{
 		"# " + git,
 		"# Everything is lost? On any computer with the salvor program, and this text in a file:",
-		"#   salvor clone --card FILE " + c.Fleet + " && cd " + c.Fleet,
-		"#   salvor --identity FILE recover OLDHOST --to NEWHOST=root@ADDRESS",
+		"#   salvor clone --card FILE " + c.Fleet,
+		"#   salvor -C " + c.Fleet + " --identity FILE recover OLDHOST --to NEWHOST=root@ADDRESS",
 		"# Without salvor: age -d -i FILE opens sealed/recovery/*.age, which say how restic opens the snapshots.",
 	}
 }

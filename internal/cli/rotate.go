@@ -147,7 +147,7 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 
 // sealedFor returns the hosts of stacks whose seals are out of date, sorted.
 func sealedFor(s *deploy.Session) ([]string, error) {
-	stale, err := s.Sealer.Stale(s.Lock)
+	stale, err := s.StaleSeals()
 	if err != nil {
 		return nil, err
 	}

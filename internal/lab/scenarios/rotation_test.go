@@ -27,7 +27,15 @@ func rotating(i world.Images) string {
 	return `x-salvor:
   host: alpha
   on_change: {web: "signal:USR1", again: restart, anew: recreate}
-  on_rotate: {db: [sh, -c, 'psql -U postgres -c "ALTER USER postgres PASSWORD ''$$(cat /run/secrets/POSTGRES_PASSWORD)''"']}
+  on_rotate:
+    db:
+      - sh
+      - -c
+      - |
+        psql -U postgres -v ON_ERROR_STOP=1 <<'SQL'
+        \set password ` + "`cat /run/secrets/POSTGRES_PASSWORD`" + `
+        ALTER USER postgres PASSWORD :'password';
+        SQL
 services:
 ` + service("web", watch, "    secrets: [token, pair]\n") +
 		service("quiet", seen, "    secrets: [token]\n") +
@@ -194,7 +202,8 @@ func databaseFollows(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.
 // service's secret holds.
 func loggedIn(t *testing.T, h *lab.Host, what string) {
 	t.Helper()
-	const login = `PGPASSWORD=$(cat /run/secrets/POSTGRES_PASSWORD) psql -h "$(hostname -i)" -U postgres -tAc 'select 41 + 1'`
+	const login = `umask 077; printf '*:*:*:*:%s\n' "$(cat /run/secrets/POSTGRES_PASSWORD)" >/dev/shm/pgpass
+PGPASSFILE=/dev/shm/pgpass psql -h "$(hostname -i)" -U postgres -w -tAc 'select 41 + 1'; code=$?; rm /dev/shm/pgpass; exit $code`
 	if out, err := inside(t.Context(), h, "db", login); err != nil || out != "42" {
 		t.Errorf("the database does not take %s: %q, %v", what, out, err)
 	}
