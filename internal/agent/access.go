@@ -40,15 +40,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &access{file: file, remotes: storage.Remotes{}}
-	for name, r := range file.Remotes {
-		remote := storage.Remote{Type: r.Type, Options: map[string]secret.Value{}}
-		for option, value := range r.Options {
-			remote.Options[option] = secret.New(value)
-		}
-		a.remotes[name] = remote
-	}
-	return a, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes)}, nil
 }
 
 // logins returns the stack's registry logins.

@@ -44,7 +44,7 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 
 func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, error) {
 	f := &a.repo.Fleet
-	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Record: f.Record, Remotes: map[string]card.Remote{}}
+	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
 		key, err := a.store.Resolve(ctx, ref)
 		if err != nil {
@@ -52,15 +52,13 @@ func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, er
 		}
 		access.GitKey = key.Reveal()
 	}
-	remotes, err := (&recorder{app: a}).resolve(ctx, f.Record)
-	for name, r := range remotes {
-		plain := card.Remote{Type: r.Type, Options: map[string][]byte{}}
-		for option, value := range r.Options {
-			plain.Options[option] = value.Reveal()
+	for _, r := range withInner(f, []string{f.Record.Remote}) {
+		var err error
+		if access.Remotes[r.Name], err = (&sealer{app: a}).sealRemote(ctx, r); err != nil {
+			return access, err
 		}
-		access.Remotes[name] = plain
 	}
-	return access, err
+	return access, nil
 }
 
 // CloneByCard clones the control repository into dir, which must not exist or be
@@ -141,15 +139,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, err error) {
-	remotes := storage.Remotes{}
-	for name, r := range access.Remotes {
-		options := map[string]secret.Value{}
-		for option, value := range r.Options {
-			options[option] = secret.New(value)
-		}
-		remotes[name] = storage.Remote{Type: r.Type, Options: options}
-	}
-	folder, err := storage.Open(ctx, remotes, access.Record)
+	folder, err := storage.Open(ctx, storage.Unsealed(access.Remotes), access.Record)
 	if err != nil {
 		return m, bundle, err
 	}

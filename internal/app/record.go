@@ -25,15 +25,6 @@ var _ deploy.Record = (*recorder)(nil)
 
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
-	remotes, err := r.resolve(ctx, where)
-	if err != nil {
-		return nil, err
-	}
-	return storage.Open(ctx, remotes, where)
-}
-
-// resolve returns the remotes that a location needs, with their secrets.
-func (r *recorder) resolve(ctx context.Context, where fleet.Location) (storage.Remotes, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
@@ -46,7 +37,7 @@ func (r *recorder) resolve(ctx context.Context, where fleet.Location) (storage.R
 		}
 		remotes[declared.Name] = remote
 	}
-	return remotes, nil
+	return storage.Open(ctx, remotes, where)
 }
 
 // with opens the record remote for one piece of work.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -30,19 +31,13 @@ type Card struct {
 // JSON only on its way into age encryption and decoded only out of it; values are
 // bytes, so the JSON holds base64.
 type Access struct {
-	Schema     int               `json:"schema"`
-	Fleet      string            `json:"fleet"`
-	GitURL     string            `json:"git_url,omitempty"`
-	GitKey     []byte            `json:"git_key,omitempty"` // SSH private key that may read the repository
-	KnownHosts []string          `json:"known_hosts,omitempty"`
-	Record     fleet.Location    `json:"record"`
-	Remotes    map[string]Remote `json:"remotes"` // the record's, and those it wraps
-}
-
-// Remote is a remote with its options resolved.
-type Remote struct {
-	Type    string            `json:"type"`
-	Options map[string][]byte `json:"options,omitempty"`
+	Schema     int                              `json:"schema"`
+	Fleet      string                           `json:"fleet"`
+	GitURL     string                           `json:"git_url,omitempty"`
+	GitKey     []byte                           `json:"git_key,omitempty"` // SSH private key that may read the repository
+	KnownHosts []string                         `json:"known_hosts,omitempty"`
+	Record     fleet.Location                   `json:"record"`
+	Remotes    map[string]agentapi.SealedRemote `json:"remotes"` // the record's, and those it wraps
 }
 
 // Seal returns the access encrypted to the recovery key, armored.

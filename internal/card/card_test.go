@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -32,7 +33,7 @@ func sample(t testing.TB) Card {
 func sampleAccess() Access {
 	return Access{Schema: 1, Fleet: "home", GitURL: "ssh://git@git.example/fleet.git", GitKey: []byte("pem"), KnownHosts: []string{"git.example ssh-ed25519 AAAA"},
 		Record:  fleet.Location{Remote: "crypt", Path: "salvor/record"},
-		Remotes: map[string]Remote{"crypt": {Type: "crypt", Options: map[string][]byte{"password": []byte(canary)}}, "drive": {Type: "drive", Options: map[string][]byte{"token": bytes.Repeat([]byte("x"), 900)}}}}
+		Remotes: map[string]agentapi.SealedRemote{"crypt": {Type: "crypt", Options: map[string][]byte{"password": []byte(canary)}}, "drive": {Type: "drive", Options: map[string][]byte{"token": bytes.Repeat([]byte("x"), 900)}}}}
 }
 
 func TestTextReadsBack(t *testing.T) {
