@@ -89,10 +89,7 @@ func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, e
 	if err != nil {
 		return nil, err
 	}
-	root, err := cleanRoot(remote.Type, where.Path)
-	if err != nil {
-		return nil, err
-	}
+	root := cleanRoot(remote.Type, where.Path)
 	if remote.Type == typeCrypt {
 		name, dir, _ := remotes.wrapped(where.Remote)
 		below, err := newFs(ctx, remotes, fleet.Location{Remote: name, Path: dir})

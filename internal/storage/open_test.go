@@ -58,11 +58,22 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	remotes := storage.Remotes{"disk": {Type: "local"}}
 	for name, where := range map[string]fleet.Location{
-		"an undeclared remote": {Remote: "tape", Path: "/x"}, "a relative path": {Remote: "disk", Path: "x"}, "a file": {Remote: "disk", Path: file},
+		"an undeclared remote": {Remote: "tape", Path: "/x"}, "a file": {Remote: "disk", Path: file},
 	} {
 		if _, err := storage.Open(t.Context(), remotes, where); err == nil {
 			t.Errorf("%s was opened", name)
 		}
+	}
+}
+
+func TestLocalPathsCountFromTheRoot(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, storage.Remotes{"disk": {Type: "local"}}, "disk", strings.TrimPrefix(dir, "/"))
+	if _, err := f.Put(t.Context(), "x", strings.NewReader("1"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "x")); err != nil {
+		t.Error(err)
 	}
 }
 

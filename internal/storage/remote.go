@@ -140,13 +140,14 @@ func (r Remote) config(backend *fs.RegInfo) (*options, error) {
 	return &options{declared: backend.Options, values: values}, nil
 }
 
-// cleanRoot returns the folder that a location names on a backend.
-func cleanRoot(kind, dir string) (string, error) {
+// cleanRoot returns the folder that a location names on a backend. On a local one
+// paths count from /, since fleet.yaml has none that begin with it.
+func cleanRoot(kind, dir string) string {
 	switch {
-	case kind == typeLocal && !path.IsAbs(dir):
-		return "", fmt.Errorf("path %q is not absolute", dir)
-	case kind == typeLocal || kind == typeSFTP && path.IsAbs(dir):
-		return path.Clean(dir), nil
+	case kind == typeLocal:
+		return path.Clean("/" + dir)
+	case kind == typeSFTP && path.IsAbs(dir):
+		return path.Clean(dir)
 	}
-	return strings.TrimPrefix(path.Clean("/"+dir), "/"), nil
+	return strings.TrimPrefix(path.Clean("/"+dir), "/")
 }
