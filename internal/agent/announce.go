@@ -49,7 +49,7 @@ func (r *run) announce(ctx context.Context, st agentapi.Stack, untold delivery.R
 		}
 	}
 	if len(untold.Services) > 0 {
-		entry := journal.Entry{Kind: "secrets", Stack: st.Name, Commit: r.spec.Commit, Text: "changed for " + strings.Join(untold.Services, ", ")}
+		entry := journal.Entry{Kind: "told", Stack: st.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		if err := r.record(entry); err != nil {
 			return told, err
 		}

@@ -81,6 +81,7 @@ type run struct {
 	restic  chan struct{} // closed when data can be fetched
 	engine  chan struct{} // closed when Docker answers and the networks are there
 	slots   *semaphore.Weighted
+	turns   *turns
 	settled map[string]chan struct{} // by stack, closed when it runs or has failed
 
 	mu      sync.Mutex // guards everything that follows
@@ -92,7 +93,7 @@ type run struct {
 func newRun(h *Host, spec agentapi.Host, sink progress.Sink) *run {
 	r := &run{
 		Host: h, spec: spec, sink: sink, restic: make(chan struct{}), engine: make(chan struct{}),
-		slots: semaphore.NewWeighted(downloads), settled: map[string]chan struct{}{}, failed: map[string]bool{},
+		slots: semaphore.NewWeighted(downloads), turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
 	for _, st := range spec.Stacks {
@@ -173,7 +174,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	close(r.restic)
-	all, err := hostprep.Resources(facts, hostprep.Spec{Docker: r.spec.Docker})
+	all, err := hostprep.Resources(facts, hostprep.Spec{Docker: r.spec.Docker, LetIn: hostprep.LetIn(r.spec.SSH)})
 	if err != nil {
 		return err
 	}

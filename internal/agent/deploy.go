@@ -250,12 +250,12 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 	if err := r.ready(ctx, st, a); err != nil {
 		return err
 	}
+	done, err := r.turns.take(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return r.phase("pull images", st.Name, func() error { return r.Stacks.Create(ctx, d, r.sink) })
-}
-
-func (r *run) deliver(st agentapi.Stack, a *access) error {
-	_, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
-	return err
 }
 
 // start opens the gate and deploys. The epoch is remembered before anything
@@ -277,6 +277,11 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 		return err
 	}
 	d.Reread = untold.Env
+	done, err := r.turns.take(ctx, receipt.Restored != nil)
+	if err != nil {
+		return err
+	}
+	defer done()
 	var result stack.Result
 	told := false
 	err = r.phase("start", st.Name, func() error {

@@ -53,7 +53,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 
 // preparation plans what the host itself lacks.
 func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
-	resources, err := hostprep.Resources(facts, hostprep.Spec{Docker: spec.Docker})
+	resources, err := hostprep.Resources(facts, hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH)})
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,15 @@ type Host struct {
 	Docker   fleet.Docker    `json:"docker"`
 	Networks []fleet.Network `json:"networks,omitempty"`
 	Git      Git             `json:"git"`
+	SSH      SSH             `json:"ssh,omitzero"`
 	Record   fleet.Location  `json:"record"`
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
+}
+
+// SSH says whom the host lets in, beside those that it lets in anyway.
+type SSH struct {
+	User string   `json:"user"` // whose authorized_keys
+	Keys []string `json:"keys"` // its lines
 }
 
 // Git is how this host reads the control repository: with its own key, made on

@@ -15,6 +15,9 @@ const (
 	VerbRelease   = "release"
 	VerbStatus    = "status"
 	VerbEnrol     = "enrol"
+
+	VerbDeliveries = "deliveries" // a salvord before these verbs refuses them by name
+	VerbPrepare    = "prepare"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -198,4 +201,34 @@ type Enrol struct {
 type Enrolment struct {
 	Recipient string `json:"recipient"` // age recipient of the host's identity
 	GitKey    string `json:"git_key"`   // SSH public key, authorized_keys format
+}
+
+// Prepare asks a host to install what data is restored with.
+type Prepare struct{}
+
+// Prepared is the answer to Prepare.
+type Prepared struct {
+	Schema  int      `json:"schema"`
+	Changed []Change `json:"changed,omitempty"`
+}
+
+// Deliveries asks which secrets were put into a host's memory, and when.
+type Deliveries struct {
+	Since time.Time `json:"since"`
+}
+
+// DeliveryList is the answer to Deliveries, oldest first.
+type DeliveryList struct {
+	Schema     int        `json:"schema"`
+	Deliveries []Delivery `json:"deliveries"`
+}
+
+// A Delivery is one time that secrets were written for a stack: at its deploy, at
+// a boot, or because they changed.
+type Delivery struct {
+	At       time.Time `json:"at"`
+	Stack    string    `json:"stack"`
+	Commit   string    `json:"commit"`
+	Services []string  `json:"services,omitempty"` // whose files
+	Secrets  []string  `json:"secrets"`            // NAME, or STACK/KEY
 }

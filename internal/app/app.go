@@ -53,6 +53,7 @@ type App struct {
 	commit controlrepo.Commit
 	ring   agekey.Keyring
 	store  *secretstore.Store
+	trail  *trail
 	hosts  *dialer
 
 	stacks   map[string]deploy.Rendered
@@ -66,7 +67,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, fault.WithHint(err, "salvor init DIR")
 	}
-	a := &App{opts: o, root: root}
+	a := &App{opts: o, root: root, trail: &trail{}}
 	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func OpenFiles(ctx context.Context, o Options) (*App, error) {
 		return nil, fault.WithHint(err, "salvor init DIR")
 	}
 	o.WorkTree = true
-	a := &App{opts: o, root: root, export: root}
+	a := &App{opts: o, root: root, export: root, trail: &trail{}}
 	a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
 	return a, err
 }
@@ -111,7 +112,9 @@ func (a *App) load(ctx context.Context) error {
 	}
 	a.hosts = newDialer(a)
 	a.ring = a.keyring()
-	a.store = secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults})
+	a.store = secretstore.New(secretstore.Options{
+		Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults, Opened: a.trail.add,
+	})
 	return a.render(ctx)
 }
 
@@ -177,7 +180,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, Owner: owner(),
+		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Owner: owner(),
 		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
 	}
 	return s, nil

@@ -73,20 +73,25 @@ func (d *dialer) close() error {
 }
 
 func (d *dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error) {
-	if d.app.opts.Connect != nil {
-		return d.app.opts.Connect(ctx, h)
-	}
-	auth, err := d.app.sshAuth(h.Address)
+	reach, err := d.app.Reach(h)
 	if err != nil {
 		return nil, err
 	}
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(d.app.repo.HostKeys, h.Address, h.Port), Auth: auth}
-	if h.Jump != "" {
-		j := parseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(d.app.repo.HostKeys, j.Address, j.Port)
-		o.Jump = &j
+	return reach(ctx)
+}
+
+// Reach returns what connects to a host, trusting the keys that are pinned now. It
+// may be called beside anything else.
+func (a *App) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	if a.opts.Connect != nil {
+		return func(ctx context.Context) (machine.Machine, error) { return a.opts.Connect(ctx, h) }, nil
 	}
-	return ssh.Dial(ctx, o)
+	auth, err := a.sshAuth(h.Address)
+	if err != nil {
+		return nil, err
+	}
+	o := a.sshOptions(h, auth)
+	return func(ctx context.Context) (machine.Machine, error) { return ssh.Dial(ctx, o) }, nil
 }
 
 // parseJump reads "user@host:port"; the loader has checked it.
@@ -123,9 +128,10 @@ func knownHostsName(address string, port int) string {
 	return "[" + address + "]:" + strconv.Itoa(port)
 }
 
-// sshAuth is the operator's agent and key files for a host.
+// sshAuth is the operator's agent and key files for a host, then the fleet's key.
 func (a *App) sshAuth(host string) (ssh.Auth, error) {
 	auth, err := ssh.UserAuth(host)
+	auth.Kept = a.keptKeys()
 	if a.opts.SSHKey != "" {
 		auth, err = ssh.Auth{Files: []string{a.opts.SSHKey}}, nil
 	}

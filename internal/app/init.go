@@ -59,9 +59,14 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err != nil {
 		return recovery, identity, err
 	}
+	files, _, err := newSSHKey(nil, secret.Value{}, recipients.All())
+	if err != nil {
+		return recovery, identity, err
+	}
+	files[agekey.RecoveryPath], files[sops.ConfigPath] = sealed, config
 	_, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
 		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
-		Files: map[string][]byte{agekey.RecoveryPath: sealed, sops.ConfigPath: config},
+		Files: files,
 	})
 	return recovery, identity, err
 }
@@ -84,5 +89,9 @@ func (a *App) Recovery() (agekey.Key, error) {
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	return agekey.OpenRecovery(sealed, a.ring)
+	key, err := agekey.OpenRecovery(sealed, a.ring)
+	if err == nil {
+		a.trail.add(agekey.RecoveryPath)
+	}
+	return key, err
 }

@@ -32,6 +32,13 @@ func (k *lazyKeyring) Identities() ([]age.Identity, error) {
 	return k.file.Identities()
 }
 
+// Unlock begins to open the operator's identity, which is a second of work. It is
+// for callers whose passphrase comes from no person, who might be asked something
+// else at the same time. An error is told by whoever needs the identity.
+func (a *App) Unlock() {
+	go func() { _, _ = a.ring.Identities() }()
+}
+
 // identityPath is where an operator's identity lies: given, or the usual place.
 func identityPath(given, fleet string) (string, error) {
 	if given != "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -54,16 +55,22 @@ func (a *App) Prove(ctx context.Context) (Proof, error) {
 func (a *App) identity() (Proof, error) {
 	var p Proof
 	ids, err := a.ring.Identities()
-	for _, id := range ids {
-		if x, ok := id.(*age.X25519Identity); ok {
-			p.Recipients = append(p.Recipients, x.Recipient().String())
-			p.Recovery = p.Recovery || x.Recipient().String() == a.repo.Fleet.Recipients.Recovery
-		}
-	}
+	p.Recipients = recipientsOf(ids)
+	p.Recovery = slices.Contains(p.Recipients, a.repo.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
 		err = errors.New("the identity names no recipient, so no proof of it can be kept")
 	}
 	return p, err
+}
+
+func recipientsOf(ids []age.Identity) []string {
+	var all []string
+	for _, id := range ids {
+		if x, ok := id.(*age.X25519Identity); ok {
+			all = append(all, x.Recipient().String())
+		}
+	}
+	return all
 }
 
 func (a *App) proveSecrets(ctx context.Context) (int, error) {

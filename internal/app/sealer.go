@@ -280,7 +280,11 @@ func (s *sealer) recovery(stack string) (seal.Recovery, error) {
 	if err != nil || sealed == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return seal.OpenRecovery(sealed, s.app.keys(), stack)
+	r, err := seal.OpenRecovery(sealed, s.app.keys(), stack)
+	if err == nil {
+		s.app.trail.add(seal.RecoveryPath(stack))
+	}
+	return r, err
 }
 
 func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement) ([]byte, error) {

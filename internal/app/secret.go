@@ -11,6 +11,11 @@ import (
 	"salvor/internal/secretstore"
 )
 
+// errSSHKey keeps the fleet's SSH key from becoming something that no host takes.
+func errSSHKey() error {
+	return fault.WithHint(fmt.Errorf("%s is made by Salvor, together with its public part", sshKeyName), "salvor key ssh --rotate")
+}
+
 // SetSecret encrypts a value and commits it: NAME is a secret of the fleet,
 // STACK/KEY a variable of a stack.
 func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) error {
@@ -50,6 +55,9 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 }
 
 func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (secretstore.Changes, error) {
+	if name == sshKeyName {
+		return nil, errSSHKey()
+	}
 	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
 		return a.store.SetEnv(stack, key, value)
 	}

@@ -72,6 +72,9 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
+	if name == sshKeyName && marked(a.repo.LetIn, sshKeyComment) != "" {
+		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
+	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)
 	}

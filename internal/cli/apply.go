@@ -42,12 +42,8 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	known, err := knownFindings(ctx, a)
-	if err != nil {
-		return err
-	}
-	if err := settleFirst(known); err != nil {
+	defer g.close(ctx, a)
+	if err := settleFirst(a.Findings()); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -59,7 +55,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	p, next, moves, err := planOf(ctx, s, past, known)
+	p, next, moves, err := planOf(ctx, a, s, past)
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,8 @@ type globals struct {
 	identity       string
 	passphraseFile string
 	sshKey         string
+
+	command string // as the operators' journal has it: "secret get token"
 }
 
 func newRoot(g *globals) *cobra.Command {
@@ -76,6 +78,10 @@ func newRoot(g *globals) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          subcommand,
 		RunE:          showHelp,
+		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+			path := strings.TrimPrefix(cmd.CommandPath(), "salvor ")
+			g.command = strings.Join(append([]string{path}, args...), " ")
+		},
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
@@ -130,6 +136,16 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 			return usage(cmd, "%s takes no arguments", cmd.CommandPath())
 		}
 		return usage(cmd, "%s needs %s", cmd.CommandPath(), strings.Join(names, " "))
+	}
+}
+
+// mostArgs allows the named arguments.
+func mostArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= len(names) {
+			return nil
+		}
+		return usage(cmd, "%s takes %s at most", cmd.CommandPath(), strings.Join(names, " "))
 	}
 }
 

@@ -65,7 +65,7 @@ this computer. `+"`salvor key recovery`"+` shows it again as long as you have yo
 	if _, err := g.Out.Write(recovery.Secret.Reveal()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n", dir)
+	_, err = fmt.Fprintf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
 	return errors.Join(err, endLine(g))
 }
 

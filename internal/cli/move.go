@@ -38,7 +38,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	lock := a.Lock()
 	was, placed := lock.Placement(stack)
 	target, declared := a.Fleet().Host(o.to)

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,20 @@ func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error
 	return app.Open(ctx, g.options(sink))
 }
 
+// journalLimit is what the operators' journal may take at the end of a command.
+const journalLimit = 20 * time.Second
+
+// close ends what open began. What was decrypted goes into the operators' journal
+// first; that it can't is told, and fails nothing.
+func (g *globals) close(ctx context.Context, a *app.App) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
+	defer cancel()
+	if err := a.Journal(ctx, g.command); err != nil {
+		fmt.Fprintf(g.Err, "note: %v\n", err)
+	}
+	_ = a.Close() // only temporary files and connections
+}
+
 func (g *globals) options(sink progress.Sink) app.Options {
 	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink}
 }
@@ -34,6 +50,6 @@ func (g *globals) with(ctx context.Context, work func(*app.App) error) (err erro
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	return work(a)
 }

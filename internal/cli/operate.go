@@ -118,7 +118,7 @@ func (g *globals) amend(ctx context.Context, question string, work func(*deploy.
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	bar.Close()
 	if err := g.confirm(question); err != nil {
 		return err

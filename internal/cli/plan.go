@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/app"
 	"salvor/internal/deploy"
@@ -38,16 +39,12 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err
 	}
-	known, err := knownFindings(ctx, a)
-	if err != nil {
-		return err
-	}
-	p, _, _, err := planOf(ctx, s, nil, known)
+	p, _, _, err := planOf(ctx, a, s, nil)
 	if err != nil {
 		return err
 	}
@@ -80,23 +77,26 @@ func settleFirst(all []finding.Finding) error {
 	return fault.WithHint(err, fatal[0].Fix)
 }
 
-// knownFindings are those of the commit: what its files declare, and secrets that
-// stand in them.
-func knownFindings(ctx context.Context, a *app.App) ([]finding.Finding, error) {
-	leaks, err := a.LeakFindings(ctx)
-	return append(slices.Clone(a.Findings()), leaks...), err
-}
-
-// planOf observes every host once and plans.
-func planOf(ctx context.Context, s *deploy.Session, past map[string]int, known []finding.Finding) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
+// planOf observes every host once, looks for secrets in the commit beside it, and
+// plans.
+func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
 	next, moves := deploy.Next(s.Fleet, s.Lock, past)
-	stale, err := s.StaleSeals()
-	if err != nil {
+	var stale map[string]string
+	var leaks []finding.Finding
+	var beside errgroup.Group
+	beside.Go(func() (err error) {
+		if stale, err = s.StaleSeals(); err == nil {
+			leaks, err = a.LeakFindings(ctx)
+		}
+		return err
+	})
+	observed := s.Observe(ctx, next)
+	if err := beside.Wait(); err != nil {
 		return deploy.Plan{}, next, moves, err
 	}
-	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
+	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
 	p.Reseal(stale, next, s.Stacks)
-	p.Findings = append(p.Findings, known...)
+	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks)
 	finding.Sort(p.Findings)
 	return p, next, moves, nil
 }

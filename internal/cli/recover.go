@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
@@ -46,21 +47,45 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	if _, declared := a.Fleet().Host(lost); !declared {
+	defer g.close(ctx, a)
+	host, declared := a.Fleet().Host(lost)
+	if !declared {
 		return fault.WithHint(fmt.Errorf("no host %s is declared", lost), "salvor host ls")
 	}
 	bar.Close()
-	to, files, pending, err := g.target(ctx, a, o)
+	if g.Term == nil || g.passphraseFile != "" {
+		a.Unlock()
+	}
+	gone, err := g.gone(ctx, a, host, o)
 	if err != nil {
 		return err
 	}
-	opts := recovery.Options{Lost: lost, To: to, Files: files, AcceptLoss: o.acceptLoss}
+	to, files, pending, err := g.target(ctx, a, o)
+	if err := errors.Join(gone(), err); err != nil {
+		return err
+	}
+	opts := recovery.Options{Lost: lost, To: to, Files: files}
 	plan := recovery.Prepare(a.Lock(), opts)
 	if err := g.confirmRecovery(a.Lock(), plan, lost, to, o); err != nil {
 		return err
 	}
 	return g.recover(ctx, a, plan, opts, pending)
+}
+
+// gone begins to ask whether the lost host answers, which takes a dead one long,
+// and returns what waits for the outcome.
+func (g *globals) gone(ctx context.Context, a *app.App, lost fleet.Host, o recoverOptions) (wait func() error, err error) {
+	var asked errgroup.Group
+	if o.acceptLoss {
+		return asked.Wait, nil
+	}
+	reach, err := a.Reach(lost)
+	if err != nil {
+		return nil, err
+	}
+	to, _, _ := strings.Cut(o.to, "=")
+	asked.Go(func() error { return recovery.Gone(ctx, lost.Name, to, reach) })
+	return asked.Wait, nil
 }
 
 // target makes sure that the host taking over is declared and enrolled, and

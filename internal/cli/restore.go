@@ -37,7 +37,7 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	now, earlier, err := a.Deploys(ctx, stack)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.
 	if err != nil {
 		return err
 	}
-	defer next.Close()
+	defer g.close(ctx, next)
 	bar.Close() // working draws with one of its own
 	host := r.Lock.Stacks[stack].Host
 	return g.working(ctx, next, func(s *deploy.Session) (deploy.Receipt, error) {

@@ -124,7 +124,7 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 	if err != nil {
 		return false, err
 	}
-	defer a.Close()
+	defer g.close(ctx, a)
 	s, err := a.Session(ctx)
 	if err != nil {
 		return false, err

@@ -98,6 +98,11 @@ func FuzzHostFiles(f *testing.F) {
 	seeds(f, func(name string) bool { return strings.HasPrefix(name, "hosts/") })
 	f.Fuzz(func(t *testing.T, content []byte) {
 		problems := &problemList{}
+		for _, line := range decodeAuthorizedKeys(AuthorizedKeysFile, content, problems) {
+			if strings.ContainsAny(line, "\r\n") {
+				t.Errorf("a key of two lines: %q", line)
+			}
+		}
 		for _, k := range decodeKnownHosts(KnownHostsFile, content, problems) {
 			if k.Type == "" || len(k.Key) == 0 || len(k.Patterns) == 0 {
 				t.Errorf("accepted %+v", k)

@@ -18,6 +18,10 @@ const HostDir = "hosts"
 // KnownHostsFile holds the pinned SSH host keys, in the format of sshd(8).
 const KnownHostsFile = HostDir + "/known_hosts"
 
+// AuthorizedKeysFile holds the SSH public keys that every host lets in, in the
+// format of sshd(8) without options: the fleet's own and those of operators.
+const AuthorizedKeysFile = HostDir + "/authorized_keys"
+
 // A HostKey is one line of known_hosts.
 type HostKey struct {
 	Marker   string   // "", "@revoked" or "@cert-authority"
@@ -101,6 +105,33 @@ func decodeKnownHosts(file string, content []byte, problems *problemList) []Host
 		}
 		key.Position = place
 		keys = append(keys, key)
+	}
+	return keys
+}
+
+// readAuthorizedKeys reads the public keys that hosts let in, without comments and
+// empty lines; a missing file lets in none.
+func readAuthorizedKeys(fsys fs.FS, problems *problemList) []string {
+	content, err := fs.ReadFile(fsys, AuthorizedKeysFile)
+	if err != nil {
+		problems.addRead(AuthorizedKeysFile, err)
+		return nil
+	}
+	return decodeAuthorizedKeys(AuthorizedKeysFile, content, problems)
+}
+
+func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []string {
+	var keys []string
+	for i, line := range lines(content) {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		// the line without a host is what known_hosts has behind the host
+		if _, err := parseHostKey("host " + line); err != nil {
+			problems.add(Position{file, i + 1, 1}, "no public key: %v", err)
+			continue
+		}
+		keys = append(keys, line)
 	}
 	return keys
 }

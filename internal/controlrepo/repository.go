@@ -27,6 +27,7 @@ type Repository struct {
 	Lock       fleet.Lock
 	Recipients map[string]string // host name to age recipient, from hosts/<name>.pub
 	HostKeys   []HostKey         // pinned, from hosts/known_hosts
+	LetIn      []string          // SSH public keys, from hosts/authorized_keys
 	Findings   []finding.Finding // what is worth knowing and stops nothing, worst first
 
 	places places
@@ -102,6 +103,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	repo.Lock = readLock(fsys, problems)
 	repo.Recipients = readRecipients(fsys, problems)
 	repo.HostKeys = readKnownHosts(fsys, problems)
+	repo.LetIn = readAuthorizedKeys(fsys, problems)
 	stacks := readStacks(fsys, problems)
 	for _, s := range stacks {
 		repo.Fleet.Stacks = append(repo.Fleet.Stacks, s.Stack)

@@ -49,6 +49,21 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	if err := s.install(ctx, r, plan, o); err != nil {
 		return err
 	}
+	beside, stop := context.WithCancel(ctx)
+	defer stop()
+	prepared := s.early(beside, r, plan, o)
+	if err := s.place(ctx, r, plan, next, o); err != nil {
+		return err
+	}
+	prepared()
+	applied := s.phase(r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
+	folded := s.fold(ctx, r)
+	s.mirror(ctx, r)
+	return errors.Join(applied, folded)
+}
+
+// place commits and claims the placements.
+func (s *Session) place(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) error {
 	// sealed before anything is stopped: it takes seconds, and may ask or fail
 	files, next, err := s.seal(ctx, r, next, o)
 	if err != nil {
@@ -60,13 +75,7 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	if err := s.commitLock(ctx, r, files, next, placeMessage(o)); err != nil {
 		return err
 	}
-	if err := s.claim(ctx, r, plan, o); err != nil {
-		return err
-	}
-	applied := s.phase(r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
-	folded := s.fold(ctx, r)
-	s.mirror(ctx, r)
-	return errors.Join(applied, folded)
+	return s.claim(ctx, r, plan, o)
 }
 
 // mirror copies what was committed to the record remote. A mirror that is late

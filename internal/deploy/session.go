@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ type Session struct {
 	Commit string
 	Stacks map[string]Rendered // by name, every stack of the fleet
 	Git    agentapi.Git        // how hosts read the repository
+	LetIn  []string            // lines of authorized_keys that every host has
 	Owner  string              // "alice@laptop"
 
 	Repo   Repo
@@ -90,6 +92,9 @@ func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentap
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: s.Fleet.Name, Name: host.Name, Commit: commit,
 		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Record: s.Fleet.Record,
+	}
+	if len(s.LetIn) > 0 {
+		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: s.LetIn}
 	}
 	for _, name := range s.startOrder(lock.On(host.Name)) {
 		st, err := s.stackSpec(host.Name, name, lock.Stacks[name])

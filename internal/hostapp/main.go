@@ -94,6 +94,9 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbRelease:   decode(h.Release),
 		agentapi.VerbStatus:    decode(h.Status),
 		agentapi.VerbEnrol:     decode(h.Enrol),
+
+		agentapi.VerbDeliveries: decode(h.Deliveries),
+		agentapi.VerbPrepare:    decode(h.Prepare),
 	}
 }
 

@@ -23,6 +23,14 @@ type Facts struct {
 	Engine     string // installed package with Docker's engine: "docker.io", "docker-ce" or ""
 	Compose    bool   // a Compose plugin was put there by hand
 	Repository bool   // Docker's apt repository was declared by Salvor
+
+	Accounts map[string]Account // by name
+}
+
+// An Account is what the preparation needs to know of a user.
+type Account struct {
+	Home  string
+	Group string // the primary one
 }
 
 // composePlugins are where Docker's client finds a Compose plugin that no
@@ -51,7 +59,30 @@ func Look(ctx context.Context, m machine.Machine) (Facts, error) {
 		return Facts{}, err
 	}
 	f.AppArmor = apparmor == "Y" && !f.Container
+	if f.Accounts, err = accounts(ctx, h); err != nil {
+		return Facts{}, err
+	}
 	return f, f.lookAtDocker(ctx, h)
+}
+
+func accounts(ctx context.Context, h *observe.Host) (map[string]Account, error) {
+	users, err := h.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := h.Groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Account{}
+	for _, u := range users {
+		for _, g := range groups {
+			if g.GID == u.GID {
+				all[u.Name] = Account{Home: u.Home, Group: g.Name}
+			}
+		}
+	}
+	return all, nil
 }
 
 func (f *Facts) lookAtDocker(ctx context.Context, h *observe.Host) error {

@@ -24,6 +24,10 @@ func debian13() hostprep.Facts {
 	return hostprep.Facts{OS: hostprep.OS{ID: "debian", Version: "13", Codename: "trixie"}, Arch: "amd64"}
 }
 
+func rootAlone() map[string]hostprep.Account {
+	return map[string]hostprep.Account{"root": {Home: "/root", Group: "root"}}
+}
+
 func on(id, version, codename string) hostprep.Facts {
 	return hostprep.Facts{OS: hostprep.OS{ID: id, Version: version, Codename: codename}, Arch: "arm64"}
 }
@@ -39,13 +43,15 @@ func TestResources(t *testing.T) {
 		facts hostprep.Facts
 		spec  hostprep.Spec
 	}{
-		"debian-13":              {facts: debian13()},
-		"debian-13-container":    {facts: with(debian13(), func(f *hostprep.Facts) { f.Container = true })},
-		"debian-13-chrony":       {facts: with(debian13(), func(f *hostprep.Facts) { f.TimeDaemon = "chrony" })},
-		"debian-13-apparmor":     {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true })},
-		"debian-13-docker":       {facts: debian13(), spec: hostprep.Spec{Docker: fleet.Docker{Channel: "docker"}}},
-		"debian-13-own-docker":   {facts: with(debian13(), func(f *hostprep.Facts) { f.Engine = "docker-ce" })},
-		"debian-13-insecure":     {facts: debian13(), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13":            {facts: debian13()},
+		"debian-13-container":  {facts: with(debian13(), func(f *hostprep.Facts) { f.Container = true })},
+		"debian-13-chrony":     {facts: with(debian13(), func(f *hostprep.Facts) { f.TimeDaemon = "chrony" })},
+		"debian-13-apparmor":   {facts: with(debian13(), func(f *hostprep.Facts) { f.AppArmor = true })},
+		"debian-13-docker":     {facts: debian13(), spec: hostprep.Spec{Docker: fleet.Docker{Channel: "docker"}}},
+		"debian-13-own-docker": {facts: with(debian13(), func(f *hostprep.Facts) { f.Engine = "docker-ce" })},
+		"debian-13-insecure":   {facts: debian13(), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
+		"debian-13-keys": {facts: with(debian13(), func(f *hostprep.Facts) { f.Accounts = rootAlone() }),
+			spec: hostprep.Spec{LetIn: hostprep.LetIn{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}}},
 		"debian-12":              {facts: on("debian", "12", "bookworm")},
 		"debian-12-mirror":       {facts: on("debian", "12", "bookworm"), spec: hostprep.Spec{Docker: fleet.Docker{URL: "http://mirror.example.net/docker", Key: "a key"}}},
 		"debian-12-hand-compose": {facts: with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Compose = true })},
@@ -168,7 +174,7 @@ func TestLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := debian13()
-			want.Arch = runtime.GOARCH
+			want.Arch, want.Accounts = runtime.GOARCH, rootAlone()
 			tc.want(&want)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 
 	"salvor/internal/converge"
 	"salvor/internal/fleet"
@@ -35,6 +37,13 @@ var tmpfiles []byte
 type Spec struct {
 	Docker             fleet.Docker
 	InsecureRegistries []string // host:port, reached without TLS; for labs
+	LetIn              LetIn
+}
+
+// LetIn are SSH keys that a user of the host lets in.
+type LetIn struct {
+	User string
+	Keys []string // lines of authorized_keys
 }
 
 // A system is what a distribution has to offer.
@@ -104,7 +113,24 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 		Name: "docker.service", Boot: resource.Enabled, Run: resource.Running,
 		RestartOn: restartOn, Needs: []string{install.ID()},
 	})
-	return append(append(all, clock(f, install.ID())...), salvord()...), nil
+	keys, err := letIn(f, spec.LetIn)
+	return slices.Concat(all, clock(f, install.ID()), keys, salvord()), err
+}
+
+// letIn adds keys to those that the user has. What others wrote there stays.
+func letIn(f Facts, l LetIn) ([]converge.Resource, error) {
+	if l.User == "" {
+		return nil, nil
+	}
+	account, known := f.Accounts[l.User]
+	if !known {
+		return nil, fmt.Errorf("the host has no user %s, whom fleet.yaml names for it", l.User)
+	}
+	folder := path.Join(account.Home, ".ssh")
+	return []converge.Resource{
+		resource.Directory{Path: folder, Mode: 0o700, Owner: l.User, Group: account.Group},
+		resource.Block{Path: path.Join(folder, "authorized_keys"), Name: "salvor", Lines: l.Keys, Mode: 0o600, Owner: l.User, Group: account.Group},
+	}, nil
 }
 
 // Early returns what data can be restored with, a part of Resources: a recovery

@@ -27,6 +27,9 @@ type Entry struct {
 	Owner  string    `json:"owner,omitempty"`
 	Text   string    `json:"text,omitempty"`
 	Error  string    `json:"error,omitempty"`
+
+	Services []string `json:"services,omitempty"` // of kind "secrets": whose files were written
+	Secrets  []string `json:"secrets,omitempty"`  // of kind "secrets": which, by name
 }
 
 // A Journal is a folder of entries.

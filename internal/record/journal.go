@@ -20,21 +20,36 @@ const (
 // An Entry of the operators' journal says who did what.
 type Entry struct {
 	Schema   int       `json:"schema"`
-	At       time.Time `json:"at"`
+	ID       string    `json:"id"` // a UUID, which tells it from every other
+	At       time.Time `json:"at"` // UTC
 	Operator string    `json:"operator"`
-	Command  string    `json:"command"`           // without secrets: "recover alpha --to gamma"
-	Commit   string    `json:"commit,omitempty"`  // that was applied
-	Outcome  string    `json:"outcome,omitempty"` // "ok" or the error's one line
+	Command  string    `json:"command"`          // without secrets: "recover alpha --to gamma"
+	Commit   string    `json:"commit,omitempty"` // that was looked at or applied
+	Opened   []string  `json:"opened,omitempty"` // names of the secrets that it decrypted, sorted
 }
 
-// AppendEntry adds an entry to the operators' journal. At is kept in UTC.
-func (r *Record) AppendEntry(ctx context.Context, entry Entry) error {
+// NewEntry returns an entry with schema, id and time.
+func NewEntry(at time.Time, operator, command string) (Entry, error) {
 	id, err := uuid.NewV7()
-	if err != nil {
-		return err
+	return Entry{Schema: fleet.Schema, ID: id.String(), At: at.UTC(), Operator: operator, Command: command}, err
+}
+
+// DecodeEntry reads one entry as AppendEntry writes it, strictly.
+func DecodeEntry(data []byte) (Entry, error) {
+	var entry Entry
+	if err := decode(data, &entry); err != nil {
+		return Entry{}, err
 	}
-	entry.Schema, entry.At = fleet.Schema, entry.At.UTC()
-	return r.write(ctx, path.Join(journalDir, entry.At.Format(journalTime)+"-"+id.String()+".json"), entry)
+	if _, err := uuid.Parse(entry.ID); err != nil {
+		return Entry{}, fmt.Errorf("its id is no UUID: %w", err)
+	}
+	return entry, nil
+}
+
+// AppendEntry adds an entry to the operators' journal. The same entry may be
+// added twice; it is there once.
+func (r *Record) AppendEntry(ctx context.Context, entry Entry) error {
+	return r.write(ctx, path.Join(journalDir, entry.At.Format(journalTime)+"-"+entry.ID+".json"), entry)
 }
 
 // Entries returns the operators' journal since a time, oldest first. An entry
@@ -65,8 +80,8 @@ func (r *Record) entry(ctx context.Context, name string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	var entry Entry
-	if err := decode(data, &entry); err != nil {
+	entry, err := DecodeEntry(data)
+	if err != nil {
 		return Entry{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return entry, nil

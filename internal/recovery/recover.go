@@ -25,8 +25,6 @@ type Options struct {
 	// Files belong into the placement's commit: the new host in fleet.yaml and
 	// hosts/, the stacks' host: edited.
 	Files map[string][]byte
-	// AcceptLoss takes the newest snapshots although the lost host answers.
-	AcceptLoss bool
 }
 
 // aliveWithin is how long the lost host gets to answer.
@@ -56,14 +54,11 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 	return p
 }
 
-// Recover carries p out: make sure that the lost host is gone, commit the
-// placements with their seals, claim, and have the new host prepare itself,
-// restore and start. The new host has its salvord and is enrolled (Enrol). It
-// may be run again at any point.
+// Recover carries p out: commit the placements with their seals, claim, and have
+// the new host prepare itself, restore and start. The lost host is Gone, or its
+// loss is accepted; the new host has its salvord and is enrolled (Enrol). It may
+// be run again at any point.
 func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.Receipt, error) {
-	if err := gone(ctx, s, o); err != nil {
-		return deploy.Receipt{}, err
-	}
 	r, err := s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: true, NoPrints: true})
 	r.Pending = append(r.Pending, fmt.Sprintf("%s fences itself when it comes back; once it is gone for good, take it out of fleet.yaml", o.Lost))
 	return r, err
@@ -82,19 +77,18 @@ func Enrol(ctx context.Context, link *hostlink.Link, fleetName string) (agentapi
 	return e, err
 }
 
-// gone returns ErrAlive when the lost host answers and nobody accepted the loss
-// of what it wrote since its newest snapshots.
-func gone(ctx context.Context, s *deploy.Session, o Options) error {
-	host, declared := s.Fleet.Host(o.Lost)
-	if !declared || o.AcceptLoss {
-		return nil
-	}
+// Gone returns ErrAlive when a host answers that is to be recovered onto another:
+// what it wrote since its newest snapshots would be lost.
+func Gone(ctx context.Context, lost, to string, reach func(context.Context) (machine.Machine, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
 	defer cancel()
-	_, err := s.Hosts.Dial(ctx, host)
+	m, err := reach(ctx)
 	if errors.Is(err, machine.ErrUnreachable) {
 		return nil // which is what the operator says
 	}
-	return fault.WithHint(fmt.Errorf("%s: %w", o.Lost, ErrAlive),
-		fmt.Sprintf("salvor move STACK --to %s takes the data along; --accept-loss recovers from the newest snapshots all the same", o.To))
+	if err == nil {
+		_ = m.Close() // it answered; nothing was done there
+	}
+	return fault.WithHint(fmt.Errorf("%s: %w", lost, ErrAlive),
+		fmt.Sprintf("salvor move STACK --to %s takes the data along; --accept-loss recovers from the newest snapshots all the same", to))
 }

@@ -105,6 +105,18 @@ func TestConvergenceLaw(t *testing.T) {
 			resources: []converge.Resource{resource.JSONFile{Path: "/etc/docker/daemon.json", Mode: 0o644,
 				Keys: map[string]json.RawMessage{"insecure-registries": json.RawMessage(`["10.0.0.2:5000"]`)}}},
 		},
+		"lines among others'": {
+			host: func(h *debiantest.Host) {
+				h.Put("/root/.ssh/authorized_keys", "ssh-ed25519 mine\n# begin salvor\nssh-ed25519 old\n# end salvor\nssh-rsa too", 0o600)
+			},
+			resources: []converge.Resource{resource.Block{Path: "/root/.ssh/authorized_keys", Name: "salvor", Lines: []string{"ssh-ed25519 new"}, Mode: 0o600}},
+		},
+		"lines in a new file": {
+			resources: []converge.Resource{
+				resource.User{Name: "app"}, resource.Directory{Path: "/srv", Mode: 0o755}, resource.Directory{Path: "/srv/.ssh", Mode: 0o700, Owner: "app", Group: "app"},
+				resource.Block{Path: "/srv/.ssh/authorized_keys", Name: "salvor", Lines: []string{"ssh-ed25519 new"}, Mode: 0o600, Owner: "app", Group: "app"},
+			},
+		},
 		"command with a guard": {
 			host: func(h *debiantest.Host) {
 				h.Programs["make-it"] = func(h *debiantest.Host, _ machine.Cmd) (string, error) {

@@ -223,6 +223,33 @@ func TestJSONFileKeepsWhatOthersWrote(t *testing.T) {
 	}
 }
 
+func TestBlockKeepsWhatOthersWrote(t *testing.T) {
+	const theirs = "# mine\nssh-ed25519 a\nssh-rsa b"
+	h := debiantest.New()
+	h.Put("/root/keys", theirs, 0o640)
+	block := resource.Block{Path: "/root/keys", Name: "salvor", Lines: []string{"ssh-ed25519 x", "ssh-ed25519 y"}, Mode: 0o600}
+	for _, step := range []struct {
+		lines []string
+		want  string
+	}{
+		{block.Lines, theirs + "\n# begin salvor\nssh-ed25519 x\nssh-ed25519 y\n# end salvor\n"},
+		{block.Lines[1:], theirs + "\n# begin salvor\nssh-ed25519 y\n# end salvor\n"},
+		{nil, theirs + "\n"},
+	} {
+		block.Lines = step.lines
+		if _, err := apply(t, h, block); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.ReadFile(t.Context(), "/root/keys"); err != nil || string(got) != step.want {
+			t.Errorf("content\n%s\nwant\n%s%v", got, step.want, err)
+		}
+	}
+	h.Put("/root/keys", "# begin salvor\nssh-ed25519 x\n", 0o600)
+	if _, err := apply(t, h, block); err == nil || !strings.Contains(err.Error(), "# end salvor") {
+		t.Errorf("a block without an end: %v", err)
+	}
+}
+
 func TestUnitAlreadyRightIsLeftAlone(t *testing.T) {
 	h := debiantest.New()
 	h.Put("/etc/systemd/system/x.service", "[Service]\n", 0o644)

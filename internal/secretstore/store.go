@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/secret"
@@ -24,6 +25,10 @@ type Options struct {
 	Recipients []string       // fleet.Recipients.All: whom new content is encrypted to
 
 	Vaults map[string]secret.Setting // Ansible Vault id to the reference of its password
+
+	// Opened, when set, is told the name of each file below secrets/ that was
+	// decrypted. It is called by several goroutines at once.
+	Opened func(name string)
 }
 
 // A Store is the secrets of a control repository. It implements
@@ -71,7 +76,9 @@ func (s *Store) Env(_ context.Context, stack string) (map[string]secret.Value, e
 	if err != nil {
 		return nil, err
 	}
-	return f.Env(s.opts.Keys)
+	env, err := f.Env(s.opts.Keys)
+	s.opened(path, err)
+	return env, err
 }
 
 // EnvNames returns the names of a stack's secret variables without any key.
@@ -105,14 +112,22 @@ func (s *Store) plain(ctx context.Context, path string) (secret.Value, error) {
 	if err != nil {
 		return secret.Value{}, err
 	}
+	var value secret.Value
 	if isVault {
-		return s.openVault(ctx, path, e)
+		value, err = s.openVault(ctx, path, e)
+	} else if f, parseErr := s.parse(path); parseErr != nil {
+		err = parseErr
+	} else {
+		value, err = f.Plain(s.opts.Keys)
 	}
-	f, err := s.parse(path)
-	if err != nil {
-		return secret.Value{}, err
+	s.opened(path, err)
+	return value, err
+}
+
+func (s *Store) opened(path string, err error) {
+	if err == nil && s.opts.Opened != nil {
+		s.opts.Opened(strings.TrimPrefix(path, Dir+"/"))
 	}
-	return f.Plain(s.opts.Keys)
 }
 
 func (s *Store) parse(path string) (*sops.File, error) {

@@ -218,7 +218,7 @@ func (w *World) Command(ctx context.Context, args ...string) *exec.Cmd {
 // unattended are the flags that stand in for a person at a terminal.
 func (w *World) unattended() []string {
 	if w.bare {
-		return []string{"--yes", "--ssh-key", w.Lab.Key()}
+		return []string{"--yes"}
 	}
 	return []string{"--yes", "--passphrase-file", filepath.Join(w.home, "passphrase"), "--ssh-key", w.Lab.Key()}
 }

@@ -23,6 +23,7 @@ import (
 type Auth struct {
 	Agent      string                                  // socket, usually $SSH_AUTH_SOCK
 	Files      []string                                // private keys; those that do not exist are passed over
+	Kept       []KeptKey                               // tried after all others
 	Passphrase func(file string) (secret.Value, error) // asked only for a key that the host takes
 }
 
@@ -73,8 +74,9 @@ func identityFiles(config io.Reader, home, host string) []string {
 type ask func(file string) (secret.Value, error)
 
 // method returns one public-key method that tries every key, and what ends the
-// agent's connection.
-func (a Auth) method(ctx context.Context, ask ask) (ssh.AuthMethod, func()) {
+// agent's connection. typing is called before somebody may be asked for a
+// passphrase, and what it returns afterwards.
+func (a Auth) method(ctx context.Context, typing func() (done func())) (ssh.AuthMethod, func()) {
 	var held agent.ExtendedAgent
 	done := func() {}
 	if a.Agent != "" {
@@ -83,13 +85,24 @@ func (a Auth) method(ctx context.Context, ask ask) (ssh.AuthMethod, func()) {
 			held, done = agent.NewClient(conn), func() { conn.Close() }
 		}
 	}
-	if a.Passphrase == nil {
-		ask = nil
+	var ask ask
+	if a.Passphrase != nil {
+		ask = func(file string) (secret.Value, error) {
+			defer typing()()
+			return a.Passphrase(file)
+		}
 	}
-	return ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask) }), done
+	var kept []keptSigner
+	for _, k := range a.Kept {
+		kept = append(kept, keptSigner{line: k.Public, open: func() (secret.Value, error) {
+			defer typing()()
+			return k.Open(ctx)
+		}})
+	}
+	return ssh.PublicKeysCallback(func() ([]ssh.Signer, error) { return a.signers(held, ask, kept) }), done
 }
 
-func (a Auth) signers(held agent.ExtendedAgent, ask ask) ([]ssh.Signer, error) {
+func (a Auth) signers(held agent.ExtendedAgent, ask ask, kept []keptSigner) ([]ssh.Signer, error) {
 	var all, inAgent []ssh.Signer
 	var errs []error
 	if held != nil {
@@ -114,6 +127,13 @@ func (a Auth) signers(held agent.ExtendedAgent, ask ask) ([]ssh.Signer, error) {
 		if index(all, s.PublicKey()) < 0 {
 			all = append(all, s)
 		}
+	}
+	for _, k := range kept {
+		var err error
+		if k.public, err = k.line.parse(); err != nil {
+			return nil, err
+		}
+		all = append(all, &k)
 	}
 	if len(all) > 0 {
 		return all, nil

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -37,6 +38,46 @@ func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
 	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(string) (secret.Value, error) { return secret.NewString("wrong"), nil }}
 	if _, err := Dial(t.Context(), o); !errors.Is(err, machine.ErrDenied) || !strings.Contains(err.Error(), server.LockedKey) {
 		t.Errorf("wrong passphrase: %v", err)
+	}
+}
+
+func TestTheKeptKeyIsOpenedOnlyForAHostThatTakesNoOther(t *testing.T) {
+	server := sshtest.Start(t)
+	private, err := os.ReadFile(server.UserKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := os.ReadFile(server.UserKey + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	kept := KeptKey{Public: PublicKey(strings.TrimSpace(string(public))), Open: func(context.Context) (secret.Value, error) {
+		opened++
+		return secret.New(private), nil
+	}}
+	o := options(server)
+	o.Auth = Auth{Files: []string{server.OtherKey}, Kept: []KeptKey{kept}}
+	dial(t, o)
+	o.Auth = Auth{Files: []string{server.UserKey}, Kept: []KeptKey{kept}}
+	dial(t, o)
+	if opened != 1 {
+		t.Errorf("opened %d times, want once", opened)
+	}
+}
+
+func TestAMadeKeyIsOneThatSSHTakes(t *testing.T) {
+	private, line, err := NewKey("salvor-home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.ParsePrivateKey(private.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, comment, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil || comment != "salvor-home" || string(public.Marshal()) != string(signer.PublicKey().Marshal()) {
+		t.Errorf("line %q, %v", line, err)
 	}
 }
 

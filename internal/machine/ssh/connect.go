@@ -12,7 +12,6 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/machine"
-	"salvor/internal/secret"
 )
 
 // dialer opens TCP connections, from here or from a jump host.
@@ -45,10 +44,9 @@ func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
 	defer cancel(nil)
 	limit := time.AfterFunc(o.timeout(), func() { cancel(errors.New("no answer in " + o.timeout().String())) })
 	defer limit.Stop()
-	ask := func(file string) (secret.Value, error) {
-		limit.Stop() // a person types
-		defer limit.Reset(o.timeout())
-		return o.Auth.Passphrase(file)
+	typing := func() (done func()) {
+		limit.Stop() // a person is slower than any network
+		return func() { limit.Reset(o.timeout()) }
 	}
 	conn, err := via.DialContext(ctx, "tcp", o.address())
 	if err != nil {
@@ -57,7 +55,7 @@ func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
 	// the handshake knows no context: ending the connection ends it
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	check := &keyCheck{pinned: o.Keys, name: o.address()}
-	auth, closeAuth := o.Auth.method(ctx, ask)
+	auth, closeAuth := o.Auth.method(ctx, typing)
 	defer closeAuth()
 	config := &ssh.ClientConfig{User: o.user(), Auth: []ssh.AuthMethod{auth}, HostKeyCallback: check.verify, HostKeyAlgorithms: check.algorithms()}
 	sshConn, channels, requests, err := ssh.NewClientConn(conn, o.address(), config)

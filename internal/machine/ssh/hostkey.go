@@ -20,9 +20,9 @@ type PublicKey string
 
 // Fingerprint returns "SHA256:…", as ssh-keygen -l prints it.
 func (k PublicKey) Fingerprint() (string, error) {
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k))
+	key, err := k.parse()
 	if err != nil {
-		return "", fmt.Errorf("host key %.40q: %w", string(k), err)
+		return "", err
 	}
 	return ssh.FingerprintSHA256(key), nil
 }

@@ -38,6 +38,10 @@ type Bind struct {
 	Writable bool   `json:"writable,omitempty"`
 }
 
+// niceness of the program: reading and writing data can wait for the services,
+// and for what a new host installs meanwhile.
+const niceness = 10
+
 // A Spec says what to start. In Argv, "{NAME}" standing alone is replaced by
 // the path of a file descriptor from which Secrets[NAME] can be read, more than
 // once.
@@ -92,6 +96,9 @@ func Main(stdin io.Reader) error {
 	}
 	if err := silenceStdin(); err != nil {
 		return err
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
+		return fmt.Errorf("lower the priority: %w", err)
 	}
 	env := append(os.Environ(), w.Env...)
 	return fmt.Errorf("start %s: %w", argv[0], unix.Exec(argv[0], argv, env))

@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/delivery"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+)
+
+// kindSecrets is the journal's kind of a delivery.
+const kindSecrets = "secrets"
+
+// deliver writes a stack's secrets into memory, and into the journal which.
+func (r *run) deliver(st agentapi.Stack, a *access) error {
+	report, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
+	if err != nil || len(report.Services) == 0 && !report.Env {
+		return err
+	}
+	return r.record(journal.Entry{Kind: kindSecrets, Stack: st.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(st, report)})
+}
+
+// delivered names what a delivery wrote, as `salvor secret ls` does.
+func delivered(st agentapi.Stack, report delivery.Report) []string {
+	var names []string
+	add := func(source string) {
+		name, isFile := strings.CutPrefix(source, "secrets/")
+		if !isFile {
+			name = st.Name + "/" + source
+		}
+		names = append(names, name)
+	}
+	for _, m := range st.Project.Secrets {
+		if slices.Contains(report.Services, m.Service) {
+			add(m.Secret)
+		}
+	}
+	if report.Env {
+		for _, key := range st.Project.Env {
+			add(key)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Deliveries returns from the journal which secrets were written, and when.
+func (h *Host) Deliveries(_ context.Context, req agentapi.Deliveries, _ progress.Sink) (agentapi.DeliveryList, error) {
+	list := agentapi.DeliveryList{Schema: agentapi.Schema, Deliveries: []agentapi.Delivery{}}
+	entries, err := h.Journal.Tail(math.MaxInt)
+	for _, e := range entries {
+		if e.Kind == kindSecrets && len(e.Secrets) > 0 && !e.At.Before(req.Since) {
+			list.Deliveries = append(list.Deliveries, agentapi.Delivery{At: e.At, Stack: e.Stack, Commit: e.Commit, Services: e.Services, Secrets: e.Secrets})
+		}
+	}
+	return list, err
+}

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/record"
+)
+
+// A SecretEvent is one time that secrets were in clear somewhere.
+type SecretEvent struct {
+	At      time.Time `json:"at"`
+	Who     string    `json:"who"`  // "ann (ann@laptop)", or the host
+	What    string    `json:"what"` // the command, or "delivered to blog: web, db"
+	Secrets []string  `json:"secrets"`
+}
+
+// An Audit is what the journals say.
+type Audit struct {
+	Events []SecretEvent `json:"events"`           // oldest first
+	Silent []string      `json:"silent,omitempty"` // hosts that could not be asked, each with its reason
+}
+
+// Audit returns who decrypted what with a salvor command, by the operators'
+// journal, and what was delivered to hosts, by each host's own. name is a secret
+// as in SetSecret, "" for all. What sops or age opened by themselves is in no
+// journal.
+func (a *App) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
+	audit := Audit{Events: []SecretEvent{}}
+	if a.repo.Fleet.Record.Remote != "" {
+		err := (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+			entries, err := rec.Entries(ctx, since)
+			for _, e := range entries {
+				audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
+			}
+			return err
+		})
+		if err != nil {
+			return audit, err
+		}
+	}
+	a.deliveries(ctx, since, &audit)
+	audit.Events = slices.DeleteFunc(audit.Events, func(e SecretEvent) bool { return name != "" && !concerns(e.Secrets, name) })
+	slices.SortStableFunc(audit.Events, func(a, b SecretEvent) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Who, b.Who)) })
+	slices.Sort(audit.Silent)
+	return audit, nil
+}
+
+// concerns reports whether a secret is among those named. A stack's variables are
+// decrypted together, as the file they stand in.
+func concerns(names []string, name string) bool {
+	stack, _, isEnv := strings.Cut(name, "/")
+	return slices.Contains(names, name) || isEnv && slices.Contains(names, stack+".env")
+}
+
+func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, h := range a.repo.Fleet.Hosts {
+		all.Go(func() {
+			list, err := a.deliveriesOf(ctx, h, since)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				audit.Silent = append(audit.Silent, err.Error())
+			}
+			for _, d := range list.Deliveries {
+				what := "delivered to " + d.Stack
+				if len(d.Services) > 0 {
+					what += ": " + strings.Join(d.Services, ", ")
+				}
+				audit.Events = append(audit.Events, SecretEvent{At: d.At, Who: h.Name, What: what, Secrets: d.Secrets})
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (a *App) deliveriesOf(ctx context.Context, h fleet.Host, since time.Time) (list agentapi.DeliveryList, err error) {
+	link, err := a.hosts.Dial(ctx, h)
+	if err != nil {
+		return list, err // names the host
+	}
+	if err := link.Call(ctx, agentapi.VerbDeliveries, agentapi.Deliveries{Since: since}, &list); err != nil {
+		return list, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return list, nil
+}

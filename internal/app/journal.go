@@ -1,0 +1,114 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/record"
+)
+
+// ErrUnsent is wrapped by errors that mean: an entry of the operators' journal
+// waits in this clone, since the record remote could not take it.
+var ErrUnsent = errors.New("not in the operators' journal yet")
+
+// Journal adds to the operators' journal on the record remote what this command
+// decrypted since it was opened, or since the last Journal. A command that
+// decrypted nothing leaves no entry; a fleet without a remote keeps no journal.
+// An entry that can't be sent is kept in this clone, the error wraps ErrUnsent,
+// and the next Journal sends it along.
+func (a *App) Journal(ctx context.Context, command string) error {
+	opened := a.trail.take()
+	if len(opened) == 0 || a.repo == nil || a.repo.Fleet.Record.Remote == "" {
+		return nil
+	}
+	entry, err := record.NewEntry(time.Now(), a.operator(), command)
+	if err != nil {
+		return err
+	}
+	entry.Commit, entry.Opened = string(a.commit), opened
+	dir, err := a.keepEntry(ctx, entry)
+	if err != nil {
+		return err
+	}
+	if err := a.sendEntries(ctx, dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsent, err)
+	}
+	return nil
+}
+
+// keepEntry puts an entry among those that wait, and returns their folder.
+func (a *App) keepEntry(ctx context.Context, entry record.Entry) (dir string, err error) {
+	if dir, err = a.git.OwnFile(ctx, "journal"); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	content, err := json.Marshal(entry)
+	if err != nil {
+		return "", err
+	}
+	return dir, atomicfile.Write(filepath.Join(dir, entry.ID+".json"), bytes.NewReader(content), 0o600)
+}
+
+func (a *App) sendEntries(ctx context.Context, dir string) error {
+	waiting, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+		for _, file := range waiting {
+			if err := sendEntry(ctx, rec, file); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func sendEntry(ctx context.Context, rec *record.Record, file string) error {
+	content, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // another command sent it
+	}
+	if err != nil {
+		return err
+	}
+	entry, err := record.DecodeEntry(content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if err := rec.AppendEntry(ctx, entry); err != nil {
+		return err
+	}
+	if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// operator says who is at work: by whose key, and on which computer.
+func (a *App) operator() string {
+	ids, err := a.ring.Identities() // open already: something was decrypted
+	if err != nil {
+		return owner()
+	}
+	for _, r := range recipientsOf(ids) {
+		if r == a.repo.Fleet.Recipients.Recovery {
+			return "the recovery key (" + owner() + ")"
+		}
+		for name, has := range a.repo.Fleet.Recipients.Operators {
+			if has == r {
+				return name + " (" + owner() + ")"
+			}
+		}
+	}
+	return owner()
+}

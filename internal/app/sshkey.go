@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/secret"
+	"salvor/internal/secret/sops"
+	"salvor/internal/secretstore"
+)
+
+// sshKeyName is the secret that is the fleet's SSH key. The comments mark its
+// public part in hosts/authorized_keys, and that of the one before while both are
+// let in.
+const (
+	sshKeyName       = "fleet_ssh_key"
+	sshKeyComment    = "salvor-fleet"
+	oldSSHKeyComment = "salvor-fleet-old"
+)
+
+// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts let
+// it in from the next apply on; its private part is a secret, so that whoever
+// opens the repository reaches every host. A fleet without one gets one, in a
+// commit: made reports that.
+func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
+	if line = marked(a.repo.LetIn, sshKeyComment); line != "" {
+		return line, false, nil
+	}
+	before, err := a.authorizedKeys()
+	if err != nil {
+		return "", false, err
+	}
+	files, line, err := newSSHKey(before, secret.Value{}, a.repo.Fleet.Recipients.All())
+	if err != nil {
+		return "", false, err
+	}
+	return line, true, a.CommitFiles(ctx, files, "The fleet's SSH key")
+}
+
+// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever
+// out of reach: the first commits a new key beside the old one, and apply brings
+// it to the hosts. The second, done is then true, proves that every host lets the
+// new key in, and drops the old one.
+func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
+	current, old := marked(a.repo.LetIn, sshKeyComment), marked(a.repo.LetIn, oldSSHKeyComment)
+	if current == "" {
+		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
+	}
+	before, err := a.authorizedKeys()
+	if err != nil {
+		return false, err
+	}
+	private, err := a.store.Resolve(ctx, sshKeyName)
+	if err != nil {
+		return false, err
+	}
+	if old == "" {
+		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, sshKeyComment)+oldSSHKeyComment, 1)
+		files, _, err := newSSHKey([]byte(retired), private, a.repo.Fleet.Recipients.All())
+		if err != nil {
+			return false, err
+		}
+		return false, a.CommitFiles(ctx, files, "The fleet's SSH key: a new one, beside the old")
+	}
+	if err := a.proveSSHKey(ctx, current); err != nil {
+		return false, err
+	}
+	first, _, _ := strings.Cut(string(private.Reveal()), pemEnd)
+	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), secret.NewString(first+pemEnd+"\n"), a.repo.Fleet.Recipients.All())
+	if err != nil {
+		return false, err
+	}
+	return true, a.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
+}
+
+const pemEnd = "-----END OPENSSH PRIVATE KEY-----"
+
+// proveSSHKey logs in to every host with this key alone.
+func (a *App) proveSSHKey(ctx context.Context, line string) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, h := range a.repo.Fleet.Hosts {
+		all.Go(func() error {
+			m, err := ssh.Dial(ctx, a.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.keptKey(line)}}))
+			if err != nil {
+				return fault.WithHint(fmt.Errorf("%s does not let the new key in yet: %w", h.Name, err), "salvor apply brings it there; a host that is gone: salvor recover, or take it out of fleet.yaml")
+			}
+			return m.Close()
+		})
+	}
+	return all.Wait()
+}
+
+func (a *App) authorizedKeys() ([]byte, error) {
+	content, err := a.file(controlrepo.AuthorizedKeysFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return content, err
+}
+
+// newSSHKey makes a key: encrypted before those that are there, its line behind
+// theirs.
+func newSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
+	private, line, err := ssh.NewKey(sshKeyComment)
+	if err != nil {
+		return nil, "", err
+	}
+	text := string(authorized)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	files, err = sshKeyFiles(text+line+"\n", secret.New(slices.Concat(private.Reveal(), others.Reveal())), recipients)
+	return files, line, err
+}
+
+func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
+	path, err := secretstore.Path(sshKeyName)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := sops.Encrypt(path, private, recipients)
+	return map[string][]byte{path: sealed, controlrepo.AuthorizedKeysFile: []byte(authorized)}, err
+}
+
+// marked finds the line with that comment in authorized_keys, "" for none.
+func marked(lines []string, comment string) string {
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+comment) })
+	if i < 0 {
+		return ""
+	}
+	return lines[i]
+}
+
+// keptKeys are the fleet's keys for hosts that take none of the operator's own:
+// the present one, and the one before for hosts that nothing was applied to since.
+func (a *App) keptKeys() []ssh.KeptKey {
+	var kept []ssh.KeptKey
+	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
+		if line := marked(a.repo.LetIn, comment); line != "" {
+			kept = append(kept, a.keptKey(line))
+		}
+	}
+	return kept
+}
+
+func (a *App) keptKey(line string) ssh.KeptKey {
+	return ssh.KeptKey{Public: ssh.PublicKey(line), Open: func(ctx context.Context) (secret.Value, error) {
+		return a.store.Resolve(ctx, sshKeyName)
+	}}
+}
+
+// sshOptions say how a host is reached with these keys.
+func (a *App) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(a.repo.HostKeys, h.Address, h.Port), Auth: auth}
+	if h.Jump != "" {
+		j := parseJump(h.Jump)
+		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(a.repo.HostKeys, j.Address, j.Port)
+		o.Jump = &j
+	}
+	return o
+}
