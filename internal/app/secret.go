@@ -51,7 +51,7 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 
 func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (secretstore.Changes, error) {
 	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
-		return a.store.SetEnv(stack, key, value)
+		return a.store.SetEnv(stack, secret.Variable{Name: key, Value: value})
 	}
 	return a.store.Set(ctx, name, value)
 }

@@ -74,6 +74,20 @@ func (s *Store) Env(_ context.Context, stack string) (map[string]secret.Value, e
 	return f.Env(s.opts.Keys)
 }
 
+// EnvText opens a stack's secret variables as the text that SOPS encrypts: what a
+// person edits. A stack without the file wraps secret.ErrNotFound.
+func (s *Store) EnvText(stack string) (secret.Value, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	f, err := s.parse(path)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return f.Plain(s.opts.Keys)
+}
+
 // EnvNames returns the names of a stack's secret variables without any key.
 func (s *Store) EnvNames(stack string) ([]string, error) {
 	path, err := EnvPath(stack)

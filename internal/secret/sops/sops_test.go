@@ -200,11 +200,11 @@ func TestSetEnvLeavesOtherLines(t *testing.T) {
 	key := mustKey(t)
 	path := "secrets/notes.env"
 	before := mustEncrypt(t, path, "# c\nA=1\nB=2\n", key.Recipient)
-	after, err := mustParse(t, path, before).SetEnv(key, "B", secret.NewString(canary+"\nline two"))
+	after, err := mustParse(t, path, before).SetEnv(key, secret.Variable{Name: "B", Value: secret.NewString(canary + "\nline two")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err = mustParse(t, path, after).SetEnv(key, "C", secret.NewString("3"))
+	after, err = mustParse(t, path, after).SetEnv(key, secret.Variable{Name: "C", Value: secret.NewString("3")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestEnvRefusesWhatSOPSWouldChangeOrShow(t *testing.T) {
 		"line break in a name": {"A\nB", canary},
 	}
 	for name, c := range cases {
-		_, err := NewEnv("secrets/a.env", c[0], secret.NewString(c[1]), []string{key.Recipient})
+		_, err := NewEnv("secrets/a.env", []string{key.Recipient}, secret.Variable{Name: c[0], Value: secret.NewString(c[1])})
 		if err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", name, err)
 		}
