@@ -14,7 +14,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer Remove(dir) //nolint:errcheck // checked below
+	defer Remove(dir)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil || fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC {
 		t.Errorf("%s is of type %#x, %v", dir, fs.Type, err)
