@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
@@ -83,7 +82,7 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 	if len(i.split.secret) > 0 {
 		changes, err := a.store.SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", o.File, err)
+			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "take the variable out of the file and keep its value as a secret of its own: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
 	}
@@ -161,7 +160,7 @@ func (a *App) CommitImport(ctx context.Context, i *Import) error {
 	if i.Removed == "" || i.source.tracked {
 		return nil
 	}
-	return os.Remove(i.source.path)
+	return i.source.remove()
 }
 
 // will is what a file holds once the import is committed, nil for no file.

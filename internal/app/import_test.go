@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -225,4 +226,50 @@ func (s scene) commit(t *testing.T, a *App, i *Import) {
 			t.Errorf("in clear: %s", line)
 		}
 	}
+}
+
+// TestImportLosesNothing changes files between showing and committing.
+func TestImportLosesNothing(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/import/envfiles.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("the env file", func(t *testing.T) {
+		s := newScene(t, archive)
+		a := s.open(t)
+		i, err := a.PrepareImport(t.Context(), s.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "was changed meanwhile") {
+			t.Errorf("= %v", err)
+		}
+		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {
+			t.Errorf("it says %q, %v", content, err)
+		}
+	})
+	t.Run("the Compose file", func(t *testing.T) {
+		s := newScene(t, archive)
+		a := s.open(t)
+		i, err := a.PrepareImport(t.Context(), s.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, before := filepath.Join(s.dir, "stacks/notes/compose.yaml"), s.git(t, "rev-parse", "HEAD")
+		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CommitImport(t.Context(), i); !errors.Is(err, controlrepo.ErrUncommitted) {
+			t.Errorf("= %v, want ErrUncommitted", err)
+		}
+		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {
+			t.Errorf("it says %q, %v", content, err)
+		}
+		if _, err := os.Stat(s.options.File); err != nil || s.git(t, "rev-parse", "HEAD") != before {
+			t.Errorf("something changed: %v", err)
+		}
+	})
 }

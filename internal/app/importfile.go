@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,10 +30,23 @@ type envSource struct {
 	repo    string // in the repository, "" outside of it
 	own     bool   // it is the stack's stack.env: its secrets go, the file stays
 	tracked bool   // HEAD has it
+	content secret.Value
 }
 
 // goes reports whether the file is gone afterwards.
 func (s envSource) goes() bool { return s.repo != "" && !s.own }
+
+// remove removes the file unless it says something else by now.
+func (s envSource) remove() error {
+	content, err := os.ReadFile(s.path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(content, s.content.Reveal()) {
+		return fault.WithHint(fmt.Errorf("%s was changed meanwhile and stays; what it said before is committed", s.shown), "salvor secret import FILE again")
+	}
+	return os.Remove(s.path)
+}
 
 // read finds the file and the stack and reads what both say.
 func (i *importing) read(ctx context.Context) error {
@@ -62,6 +76,7 @@ func (i *importing) read(ctx context.Context) error {
 	if len(content) > maxEnvFile {
 		return fmt.Errorf("%s: an env file is at most 1 MiB", i.source.shown)
 	}
+	i.source.content = secret.New(content)
 	return i.parse(content)
 }
 
@@ -175,11 +190,18 @@ func (i *importing) parse(content []byte) error {
 	if f, err = compose.ParseEnv(i.source.shown, content, i.lookup(own)); err != nil {
 		return err
 	}
-	i.entries, err = f.Entries()
-	if err == nil && len(i.entries) == 0 {
-		err = fmt.Errorf("%s sets no variable", i.source.shown)
+	if i.entries, err = f.Entries(); err != nil {
+		return err
 	}
-	return err
+	for _, e := range i.entries {
+		if !e.Usable() {
+			return fmt.Errorf("%s:%d:1: want letters, digits and _ in a variable's name; write this one under environment: instead", i.source.shown, e.Line)
+		}
+	}
+	if len(i.entries) == 0 {
+		return fmt.Errorf("%s sets no variable", i.source.shown)
+	}
+	return nil
 }
 
 // lookup is what the fleet and the stack say of a variable, but for some.

@@ -36,6 +36,10 @@ type EnvEntry struct {
 	Refs []string // variables that its value is made with, sorted
 }
 
+// Usable reports whether the variable can be named as ${NAME} and encrypted:
+// Compose itself lets dots and more into names.
+func (e EnvEntry) Usable() bool { return variableName.MatchString(e.Name) }
+
 // envPart is the least run of lines that Compose's parser takes: a statement as
 // a rule, more than one where they share a line.
 type envPart struct {
@@ -106,8 +110,8 @@ func (f *EnvFile) part(start int, known map[string]string, lookup Lookup) (envPa
 
 func (f *EnvFile) entries(p *envPart, values map[string]string, refs map[string]bool) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !variableName.MatchString(name) {
-			return f.fail(p.start, "want letters, digits and _ in a variable's name")
+		if name == "" {
+			return f.fail(p.start, "a name without a value, which Compose takes for a value without a name")
 		}
 		e := EnvEntry{Variable: secret.Variable{Name: name, Value: secret.NewString(values[name])}, Line: f.line(p.start)}
 		for ref := range refs {

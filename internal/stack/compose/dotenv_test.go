@@ -41,6 +41,7 @@ func TestParseEnv(t *testing.T) {
 		"twice the same":  {"A=1\nA=1\n", []string{`1 A="1" []`}},
 		"set elsewhere":   {"HOME_GIVEN\nA=1\n", []string{`2 A="1" []`}},
 		"byte order mark": {"\ufeffA=1\n", []string{`1 A="1" []`}},
+		"dots":            {"a.b-c=1\n", []string{`1 a.b-c="1" []`}},
 		"nothing":         {"", nil},
 	}
 	for name, test := range tests {
@@ -63,11 +64,10 @@ func TestParseEnvRefusals(t *testing.T) {
 		"no name":            {"A=1\ncanary!=2\n", ".env:2:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
 		"a space":            {"A=1\nmy canary=2\n", ".env:2:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
 		"a bad reference":    {"A=${canary\n", ".env:1:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
-		"dots":               {"a.canary=2\n", ".env:1:1: want letters, digits and _ in a variable's name"},
 		"two values":         {"A=canary\n\nA=canary2\n", ".env:3:1: A has another value than in line 1"},
 		"bytes":              {"A=canary\xff\n", ".env: no text in UTF-8"},
 		"zero":               {"A=canary\x00\n", ".env: no text in UTF-8"},
-		"a name and the end": {"A=1\ncanary", ".env:2:1: want letters, digits and _ in a variable's name"},
+		"a name and the end": {"A=1\ncanary", ".env:2:1: a name without a value, which Compose takes for a value without a name"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
