@@ -59,11 +59,11 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 func fiftyVariables(b *testing.B, stack string, count int, operator agekey.Key, recipients []string) []byte {
 	b.Helper()
 	path := "secrets/" + stack + ".env"
-	data, err := sops.NewEnv(path, "V0", secret.NewString("value-0"), recipients)
+	data, err := sops.NewEnv(path, recipients, secret.Variable{Name: "V0", Value: secret.NewString("value-0")})
 	for i := 1; i < count && err == nil; i++ {
 		var f *sops.File
 		if f, err = sops.Parse(path, data); err == nil {
-			data, err = f.SetEnv(operator, fmt.Sprintf("V%d", i), secret.NewString(fmt.Sprintf("value-%d", i)))
+			data, err = f.SetEnv(operator, secret.Variable{Name: fmt.Sprintf("V%d", i), Value: secret.NewString(fmt.Sprintf("value-%d", i))})
 		}
 	}
 	if err != nil {

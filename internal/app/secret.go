@@ -59,7 +59,7 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 		return nil, errSSHKey()
 	}
 	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
-		return a.store.SetEnv(stack, key, value)
+		return a.store.SetEnv(stack, secret.Variable{Name: key, Value: value})
 	}
 	return a.store.Set(ctx, name, value)
 }

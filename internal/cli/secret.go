@@ -20,7 +20,8 @@ import (
 )
 
 func newSecret(g *globals) *cobra.Command {
-	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretGrant(g), newSecretLs(g), newSecretAudit(g))
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them",
+		newSecretSet(g), newSecretGet(g), newSecretEdit(g), newSecretImport(g), newSecretRotate(g), newSecretGrant(g), newSecretLs(g), newSecretAudit(g))
 }
 
 func newSecretSet(g *globals) *cobra.Command {
@@ -34,6 +35,8 @@ func newSecretSet(g *globals) *cobra.Command {
 
 // maxSecret is more than any key or certificate chain, and less than a mistake.
 const maxSecret = 1 << 20
+
+var errTooLong = errors.New("a secret is at most 1 MiB")
 
 func runSecretSet(ctx context.Context, g *globals, name string) error {
 	value, err := g.readSecret(name)
@@ -63,7 +66,7 @@ func (g *globals) readSecret(name string) (secret.Value, error) {
 	case err != nil:
 		return secret.Value{}, err
 	case len(content) > maxSecret:
-		return secret.Value{}, errors.New("a secret is at most 1 MiB")
+		return secret.Value{}, errTooLong
 	}
 	return secret.New(bytes.TrimSuffix(content, []byte("\n"))), nil
 }

@@ -108,10 +108,20 @@ func setFields(content []byte, at path, fields []assignment) ([]byte, error) {
 	return content, nil
 }
 
-// set returns content with the value at a path set to YAML on one line. Every
-// candidate is read again, and the first that changed this value and nothing
-// else is taken: the text edit may guess, the result may not.
+// set returns content with the value at a path set to YAML on one line.
 func set(content []byte, at path, value string) ([]byte, error) {
+	want, err := flattenAt(at, value)
+	if err != nil {
+		return nil, err
+	}
+	return edit(content, at, func(before flat) flat { return before.with(at, want) },
+		func(root *yaml.Node) [][]byte { return candidates(content, root, at, value) })
+}
+
+// edit returns the first of some texts that says what content does, with what
+// goal changes and nothing else: the text edit may guess, the result may not.
+// Where goal changes nothing it is content itself.
+func edit(content []byte, at path, goal func(before flat) flat, guess func(root *yaml.Node) [][]byte) ([]byte, error) {
 	root, err := parse(at.String(), content)
 	if err != nil {
 		return nil, err
@@ -120,20 +130,16 @@ func set(content []byte, at path, value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := flattenAt(at, value)
-	if err != nil {
-		return nil, err
-	}
-	goal := before.with(at, want)
-	if maps.Equal(goal, before) {
+	want := goal(before)
+	if maps.Equal(want, before) {
 		return content, nil
 	}
-	for _, edited := range candidates(content, root, at, value) {
+	for _, edited := range guess(root) {
 		again, err := parse(at.String(), edited)
 		if err != nil {
 			continue
 		}
-		if after, err := flatten(again); err == nil && maps.Equal(goal, after) {
+		if after, err := flatten(again); err == nil && maps.Equal(want, after) {
 			return edited, nil
 		}
 	}
@@ -143,10 +149,17 @@ func set(content []byte, at path, value string) ([]byte, error) {
 // find returns the node at a path, nil when there is none.
 func find(n *yaml.Node, at path) *yaml.Node {
 	for _, key := range at {
-		_, n = entryOf(resolve(n), key)
-		if n == nil {
+		if n = resolve(n); n == nil {
 			return nil
 		}
+		if i, err := strconv.Atoi(key); n.Kind == yaml.SequenceNode {
+			if err != nil || i < 0 || i >= len(n.Content) {
+				return nil
+			}
+			n = n.Content[i]
+			continue
+		}
+		_, n = entryOf(n, key)
 	}
 	return n
 }

@@ -54,8 +54,8 @@ func (f flat) fill(r *reader, n *yaml.Node, at path) {
 	})
 }
 
-// with returns f with everything at and under a path replaced, and the mappings
-// on the way there.
+// with returns f with everything at and under a path replaced, and mappings on
+// the way there where there are no lists.
 func (f flat) with(at path, value flat) flat {
 	changed := flat{}
 	for id, v := range f {
@@ -64,9 +64,41 @@ func (f flat) with(at path, value flat) flat {
 		}
 	}
 	for i := range at {
-		changed[at[:i].id()] = "mapping"
+		if changed[at[:i].id()] != "list" {
+			changed[at[:i].id()] = "mapping"
+		}
 	}
 	for id, v := range value {
+		changed[id] = v
+	}
+	return changed
+}
+
+// without returns f without what is at and under a path. What follows it in a
+// list moves up.
+func (f flat) without(at path) flat {
+	list := at[:len(at)-1].id()
+	gone, err := strconv.Atoi(at[len(at)-1])
+	inList := err == nil && f[list] == "list"
+	changed := flat{}
+	for id, v := range f {
+		rest, under := strings.CutPrefix(id, list+"\x00")
+		if len(at) == 1 {
+			rest, under = id, id != ""
+		}
+		if !under {
+			changed[id] = v
+			continue
+		}
+		key, deeper, nested := strings.Cut(rest, "\x00")
+		if key == at[len(at)-1] {
+			continue
+		}
+		if n, err := strconv.Atoi(key); inList && err == nil && n > gone {
+			if id = at[:len(at)-1].to(strconv.Itoa(n - 1)).id(); nested {
+				id += "\x00" + deeper
+			}
+		}
 		changed[id] = v
 	}
 	return changed

@@ -177,6 +177,12 @@ func (s *source) insertFlow(key, parent *yaml.Node, entry string) [][]byte {
 		}
 		return all
 	}
+	return s.extendFlow(open, entry)
+}
+
+// extendFlow adds an entry to what stands in the braces or brackets that open:
+// at the end, or failing that at the front.
+func (s *source) extendFlow(open int, entry string) [][]byte {
 	var all [][]byte
 	if end := s.closing(open); end > 0 {
 		last := open + len(bytes.TrimRight(s.text[open:end], " \t\r\n"))

@@ -173,3 +173,35 @@ func TestScanIsSafeForConcurrentUse(t *testing.T) {
 	}
 	group.Wait()
 }
+
+func TestVariable(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]string{
+		"POSTGRES_PASSWORD": "hunter2",
+		"DB_PASS":           "p$ss word",
+		"ADMIN_PASSWORD":    "$ecret",
+		"API_TOKEN":         "0123456789",
+		"SSH_KEY":           "abc",
+		"SECRET_KEY_BASE":   "0f3a",
+		"BASIC_AUTH":        "ann:$2y$10$abcdefghijklmnopqrstuv",
+		"DATABASE_URL":      "postgres://notes:hunter2@db/notes",
+		"TLS":               "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----",
+	}
+	for name, value := range secrets {
+		if !s.Variable(name, value) {
+			t.Errorf("%s is taken for harmless", name)
+		}
+	}
+	harmless := map[string]string{
+		"TZ": "Europe/Zurich", "POSTGRES_USER": "notes", "PORT": "8080", "POSTGRES_PASSWORD": "", "AUTH_ENABLED": "true", "PUBLIC_KEY": "ssh-ed25519",
+		"DOMAIN": "notes.example.net", "PASSWORD_MIN_LENGTH": "12", "POSTGRES_PASSWORD_FILE": "/run/secrets/db", "SITE_URL": "https://notes.example.net",
+	}
+	for name, value := range harmless {
+		if s.Variable(name, value) {
+			t.Errorf("%s=%s is taken for a secret", name, value)
+		}
+	}
+}

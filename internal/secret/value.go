@@ -51,3 +51,9 @@ func (Value) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText returns a fixed placeholder, so that JSON, YAML and XML encoders
 // write it instead of the secret.
 func (Value) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// A Variable is a name with a secret value.
+type Variable struct {
+	Name  string
+	Value Value
+}

@@ -45,27 +45,54 @@ func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Chang
 	return Changes{path: data}, nil
 }
 
-// SetEnv returns the change that gives one of a stack's secret variables a
+// SetEnv returns the change that gives some of a stack's secret variables a
 // value. A file that is there is opened with the operator's key.
-func (s *Store) SetEnv(stack, name string, value secret.Value) (Changes, error) {
+func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, error) {
 	path, err := EnvPath(stack)
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.parse(path)
+	f, err := s.ownEnv(path)
 	var data []byte
 	switch {
-	case err == nil && !f.Fits(s.opts.Recipients):
-		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", path)
 	case err == nil:
-		data, err = f.SetEnv(s.opts.Keys, name, value)
+		data, err = f.SetEnv(s.opts.Keys, variables...)
+		s.opened(path, err)
 	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.NewEnv(path, name, value, s.opts.Recipients)
+		data, err = sops.NewEnv(path, s.opts.Recipients, variables...)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return Changes{path: data}, nil
+}
+
+// ReplaceEnv returns the change after which a stack's secret variables are those
+// of a text in the form of EnvText: nil where they are already. An error in the
+// text names its line in `STACK.env`.
+func (s *Store) ReplaceEnv(stack string, text secret.Value) (Changes, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.ownEnv(path)
+	if err != nil {
+		return nil, err
+	}
+	data, same, err := f.ReplaceEnv(s.opts.Keys, stack+".env", text)
+	if err != nil || same {
+		return nil, err
+	}
+	return Changes{path: data}, nil
+}
+
+// ownEnv reads a dotenv file that is encrypted to the store's recipients.
+func (s *Store) ownEnv(path string) (*sops.File, error) {
+	f, err := s.parse(path)
+	if err == nil && !f.Fits(s.opts.Recipients) {
+		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", path)
+	}
+	return f, err
 }
 
 // Reencrypt returns every file whose recipients differ from the store's,
@@ -88,7 +115,9 @@ func (s *Store) Reencrypt() (Changes, error) {
 		if f.Fits(s.opts.Recipients) {
 			continue
 		}
-		if changes[path], err = f.Rekey(s.opts.Keys, s.opts.Recipients); err != nil {
+		changes[path], err = f.Rekey(s.opts.Keys, s.opts.Recipients)
+		s.opened(path, err)
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -81,6 +81,22 @@ func (s *Store) Env(_ context.Context, stack string) (map[string]secret.Value, e
 	return env, err
 }
 
+// EnvText opens a stack's secret variables as the text that SOPS encrypts: what a
+// person edits. A stack without the file wraps secret.ErrNotFound.
+func (s *Store) EnvText(stack string) (secret.Value, error) {
+	path, err := EnvPath(stack)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	f, err := s.parse(path)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	text, err := f.Plain(s.opts.Keys)
+	s.opened(path, err)
+	return text, err
+}
+
 // EnvNames returns the names of a stack's secret variables without any key.
 func (s *Store) EnvNames(stack string) ([]string, error) {
 	path, err := EnvPath(stack)

@@ -96,8 +96,8 @@ func TestEnv(t *testing.T) {
 	if env, err := s.Env(t.Context(), "notes"); err != nil || len(env) != 0 {
 		t.Errorf("a stack without a file: %v, %v", env, err)
 	}
-	commit(t, files)(s.SetEnv("notes", "DB_PASSWORD", secret.NewString(canary)))
-	commit(t, files)(s.SetEnv("notes", "TOKEN", secret.NewString("t")))
+	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "DB_PASSWORD", Value: secret.NewString(canary)}))
+	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "TOKEN", Value: secret.NewString("t")}))
 	env, err := s.Env(t.Context(), "notes")
 	if err != nil || string(env["DB_PASSWORD"].Reveal()) != canary || string(env["TOKEN"].Reveal()) != "t" || len(env) != 2 {
 		t.Errorf("Env: %d values, %v", len(env), err)
@@ -114,7 +114,7 @@ func TestListNeedsNoKey(t *testing.T) {
 	files["secrets/.gitkeep"] = &fstest.MapFile{}
 	files["fleet.yaml"] = &fstest.MapFile{Data: []byte("fleet: home")}
 	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.SetEnv("notes", "A", secret.NewString(canary)))
+	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "A", Value: secret.NewString(canary)}))
 	nested, err := sops.Encrypt("secrets/tls/key.pem", secret.NewString(canary), s.opts.Recipients[:1])
 	commit(t, files)(Changes{"secrets/tls/key.pem": nested}, err)
 
@@ -152,7 +152,7 @@ func TestListNeedsNoKey(t *testing.T) {
 func TestReencryptChangesOnlyWhatDiffers(t *testing.T) {
 	s, files, ring := newStore(t)
 	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.SetEnv("notes", "A", secret.NewString(canary)))
+	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "A", Value: secret.NewString(canary)}))
 	if changes, err := s.Reencrypt(); err != nil || len(changes) != 0 || ring.asked != 0 {
 		t.Errorf("nothing to do: %v, %v, asked %d times", changes.Paths(), err, ring.asked)
 	}

@@ -54,38 +54,106 @@ func (f *File) Env(ring agekey.Keyring) (map[string]secret.Value, error) {
 	return env, nil
 }
 
-// SetEnv returns a dotenv file with one name set, in place or at the end. The
+// SetEnv returns a dotenv file with these names set, in place or at the end. The
 // data key stays and so do the lines of all other names, for merges in Git.
-func (f *File) SetEnv(ring agekey.Keyring, name string, value secret.Value) ([]byte, error) {
-	if err := checkEnv(name, value); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.path, err)
+func (f *File) SetEnv(ring agekey.Keyring, variables ...secret.Variable) ([]byte, error) {
+	if err := checkAll(f.path, variables); err != nil {
+		return nil, err
 	}
 	o, err := f.open(ring)
 	if err != nil {
 		return nil, err
 	}
 	branch := o.tree.Branches[0]
-	item := lib.TreeItem{Key: name, Value: string(value.Reveal())}
-	if i := slices.IndexFunc(branch, func(t lib.TreeItem) bool { return t.Key == name }); i >= 0 {
-		branch[i] = item
-	} else {
-		branch = append(branch, item)
+	for _, v := range variables {
+		item := lib.TreeItem{Key: v.Name, Value: string(v.Value.Reveal())}
+		if i := slices.IndexFunc(branch, func(t lib.TreeItem) bool { return t.Key == v.Name }); i >= 0 {
+			branch[i] = item
+		} else {
+			branch = append(branch, item)
+		}
 	}
 	o.tree.Branches[0] = branch
 	return emit(f.path, o)
 }
 
-// NewEnv returns a new dotenv file with one name in it.
-func NewEnv(path, name string, value secret.Value, recipients []string) ([]byte, error) {
-	if err := checkEnv(name, value); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+// NewEnv returns a new dotenv file with these names in it, in this order.
+func NewEnv(path string, recipients []string, variables ...secret.Variable) ([]byte, error) {
+	if err := checkAll(path, variables); err != nil {
+		return nil, err
 	}
-	line := fmt.Sprintf("%s=%s\n", name, strings.ReplaceAll(string(value.Reveal()), "\n", `\n`))
-	return Encrypt(path, secret.NewString(line), recipients)
+	var text strings.Builder
+	for _, v := range variables {
+		fmt.Fprintf(&text, "%s=%s\n", v.Name, strings.ReplaceAll(string(v.Value.Reveal()), "\n", `\n`))
+	}
+	return Encrypt(path, secret.NewString(text.String()), recipients)
+}
+
+// ReplaceEnv returns a dotenv file that says what text does: lines of NAME=value
+// as Plain has them, comments, empty lines. What stays the same keeps its line.
+// same reports that the text says what the file does; then there is no new one.
+// Errors name the text `file`, with the line, and show nothing of it.
+func (f *File) ReplaceEnv(ring agekey.Keyring, file string, text secret.Value) (data []byte, same bool, err error) {
+	branch, err := parseEnv(file, string(text.Reveal()))
+	if err != nil {
+		return nil, false, err
+	}
+	o, err := f.open(ring)
+	if err != nil {
+		return nil, false, err
+	}
+	if slices.Equal(o.tree.Branches[0], branch) {
+		return nil, true, nil
+	}
+	o.tree.Branches[0] = branch
+	data, err = emit(f.path, o)
+	return data, false, err
+}
+
+// parseEnv reads a dotenv text by the rules of SOPS.
+func parseEnv(file, text string) (lib.TreeBranch, error) {
+	var branch lib.TreeBranch
+	first := map[string]int{}
+	number := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		number++
+		if line == "" {
+			continue
+		}
+		if line[0] == '#' {
+			branch = append(branch, lib.TreeItem{Key: lib.Comment{Value: line[1:]}})
+			continue
+		}
+		name, value, found := strings.Cut(line, "=")
+		before, twice := first[name]
+		value = strings.ReplaceAll(value, `\n`, "\n")
+		switch {
+		case !found || !envName.MatchString(name):
+			return nil, fmt.Errorf("%s:%d:1: want NAME=value, with letters, digits and _ in the name", file, number)
+		case twice:
+			return nil, fmt.Errorf("%s:%d:1: %s is set twice, first in line %d", file, number, name, before)
+		}
+		if err := checkEnv(secret.Variable{Name: name, Value: secret.NewString(value)}); err != nil {
+			return nil, fmt.Errorf("%s:%d:1: %w", file, number, err)
+		}
+		first[name] = number
+		branch = append(branch, lib.TreeItem{Key: name, Value: value})
+	}
+	return branch, nil
+}
+
+func checkAll(path string, variables []secret.Variable) error {
+	for _, v := range variables {
+		if err := checkEnv(v); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
 }
 
 // checkEnv refuses what a SOPS dotenv file would change or leave in clear.
-func checkEnv(name string, value secret.Value) error {
+func checkEnv(v secret.Variable) error {
+	name, value := v.Name, v.Value
 	switch {
 	case !envName.MatchString(name):
 		return fmt.Errorf("%q is no name for a variable", name)

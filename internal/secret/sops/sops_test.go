@@ -200,11 +200,11 @@ func TestSetEnvLeavesOtherLines(t *testing.T) {
 	key := mustKey(t)
 	path := "secrets/notes.env"
 	before := mustEncrypt(t, path, "# c\nA=1\nB=2\n", key.Recipient)
-	after, err := mustParse(t, path, before).SetEnv(key, "B", secret.NewString(canary+"\nline two"))
+	after, err := mustParse(t, path, before).SetEnv(key, secret.Variable{Name: "B", Value: secret.NewString(canary + "\nline two")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err = mustParse(t, path, after).SetEnv(key, "C", secret.NewString("3"))
+	after, err = mustParse(t, path, after).SetEnv(key, secret.Variable{Name: "C", Value: secret.NewString("3")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +226,47 @@ func TestSetEnvLeavesOtherLines(t *testing.T) {
 	}
 	if changed := changedLines(before, after); !slices.Equal(changed, []string{"B", "C", "sops_mac"}) {
 		t.Errorf("changed lines: %v", changed)
+	}
+}
+
+func TestReplaceEnvLeavesOtherLines(t *testing.T) {
+	key := mustKey(t)
+	path := "secrets/notes.env"
+	const text = "# c\nA=1\nB=2\nC=3\n"
+	before := mustEncrypt(t, path, text, key.Recipient)
+	f := mustParse(t, path, before)
+	if data, same, err := f.ReplaceEnv(key, "notes.env", secret.NewString("\n"+text+"\n")); err != nil || !same || data != nil {
+		t.Errorf("the same text: same %v, %v", same, err)
+	}
+	after, same, err := f.ReplaceEnv(key, "notes.env", secret.NewString("# c\nD="+canary+`\nline two`+"\nA=1\nC=4\n"))
+	if err != nil || same {
+		t.Fatal(same, err)
+	}
+	plain, err := mustParse(t, path, after).Plain(key)
+	if want := "# c\nD=" + canary + `\nline two` + "\nA=1\nC=4\n"; err != nil || string(plain.Reveal()) != want {
+		t.Errorf("= %q, %v", plain.Reveal(), err)
+	}
+	if changed := changedLines(before, after); !slices.Equal(changed, []string{"C", "D", "sops_mac"}) {
+		t.Errorf("changed lines: %v", changed)
+	}
+}
+
+func TestReplaceEnvNamesTheLine(t *testing.T) {
+	key := mustKey(t)
+	f := mustParse(t, "secrets/notes.env", mustEncrypt(t, "secrets/notes.env", "A=1\n", key.Recipient))
+	tests := map[string]string{
+		"A=1\n" + canary + "\n":                   "notes.env:2:1: want NAME=value, with letters, digits and _ in the name",
+		"A=1\n\n" + canary + "-x=1\n":             "notes.env:3:1: want NAME=value, with letters, digits and _ in the name",
+		"A=" + canary + "\n# c\nA=2\n":            "notes.env:3:1: A is set twice, first in line 1",
+		"sops_mac=" + canary + "\n":               "notes.env:1:1: sops_mac: names that start with sops_ belong to SOPS",
+		"B=1\nA_unencrypted=" + canary + "\n":     "notes.env:2:1: A_unencrypted: SOPS leaves names that end in _unencrypted in clear",
+		"A=1\nB=" + canary + "\x00\n":             "notes.env:2:1: B: a dotenv file holds text only; keep it as a file",
+		"A=1\nB=2\n" + " C=" + canary + "\nD=4\n": "notes.env:3:1: want NAME=value, with letters, digits and _ in the name",
+	}
+	for text, want := range tests {
+		if _, _, err := f.ReplaceEnv(key, "notes.env", secret.NewString(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
 	}
 }
 
@@ -256,7 +297,7 @@ func TestEnvRefusesWhatSOPSWouldChangeOrShow(t *testing.T) {
 		"line break in a name": {"A\nB", canary},
 	}
 	for name, c := range cases {
-		_, err := NewEnv("secrets/a.env", c[0], secret.NewString(c[1]), []string{key.Recipient})
+		_, err := NewEnv("secrets/a.env", []string{key.Recipient}, secret.Variable{Name: c[0], Value: secret.NewString(c[1])})
 		if err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -311,6 +352,27 @@ func FuzzParse(f *testing.F) {
 		}
 		if _, err := file.EnvNames(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// FuzzParseEnv proves that a text is refused with its line and none of its
+// content, or is what SOPS itself reads.
+func FuzzParseEnv(f *testing.F) {
+	f.Add("# c\nA=1\n\nB=two\\nlines\n")
+	f.Add("A=1\nA=2\n")
+	f.Add(" A=1\n=\nsops_mac=x")
+	f.Fuzz(func(t *testing.T, text string) {
+		branch, err := parseEnv("notes.env", text)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "notes.env:") {
+				t.Errorf("no place: %v", err)
+			}
+			return
+		}
+		want, err := Dotenv.codec().LoadPlainFile([]byte(text))
+		if err != nil || !slices.Equal(want[0], branch) {
+			t.Errorf("SOPS reads %v, %v, want %v", want, err, branch)
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"errors"
+	"os"
 	"path"
 	"path/filepath"
 
@@ -12,8 +14,14 @@ import (
 // stack.env and of the stack's secrets.
 func (l *load) resolveFiles(p *types.Project) (*types.Project, error) {
 	generated := map[string]bool{}
+	l.own, l.listed = map[string]map[string]bool{}, map[string][]string{}
+	defer l.cleanUp()
 	for _, name := range p.ServiceNames() {
 		s := p.Services[name]
+		l.own[name], l.listed[name] = map[string]bool{}, l.repoPaths(s.EnvFiles)
+		for variable := range s.Environment {
+			l.own[name][variable] = true
+		}
 		var err error
 		if generated[name], err = l.envFiles(name, &s); err != nil {
 			return nil, err
@@ -54,7 +62,9 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		} else if !exists && bool(f.Required) {
 			return false, l.fail(pos, "env_file %s is not in Git", repoPath)
 		}
-		f.Path = filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
+		if f.Path, err = l.onDisk(repoPath); err != nil {
+			return false, err
+		}
 		files = append(files, f)
 	}
 	s.EnvFiles = files
@@ -81,4 +91,38 @@ func (l *load) withStackEnv(s types.ServiceConfig) types.ServiceConfig {
 	}
 	s.Environment = env.OverrideBy(s.Environment)
 	return s
+}
+
+// repoPaths are env files as paths in the repository.
+func (l *load) repoPaths(files []types.EnvFile) []string {
+	var paths []string
+	for _, f := range files {
+		if p, ok := l.inRepo(f.Path); ok && !filepath.IsAbs(f.Path) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// onDisk returns where compose-go can read an env file. One that is replaced
+// goes to a temporary file: what takes the place of an env file is not secret.
+func (l *load) onDisk(repoPath string) (string, error) {
+	content, replaced := l.Replaced[repoPath]
+	if !replaced {
+		return filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)), nil
+	}
+	f, err := os.CreateTemp("", "salvor-env-")
+	if err != nil {
+		return "", err
+	}
+	l.temporary = append(l.temporary, f.Name())
+	_, err = f.Write(content)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+func (l *load) cleanUp() {
+	for _, name := range l.temporary {
+		os.Remove(name) //nolint:errcheck // nothing secret is in it, and the system clears it away
+	}
+	l.temporary = nil
 }

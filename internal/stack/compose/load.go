@@ -30,6 +30,7 @@ type Options struct {
 	Stack      fleet.Stack
 	Vars       map[string]string // the fleet's vars
 	SecretKeys []string          // keys of secrets/<stack>.env; their values are not needed
+	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
 }
 
 // Loaded is a stack as hosts need it, before placement.
@@ -74,16 +75,23 @@ type load struct {
 	active   map[string]bool // services that `up` starts
 	onChange map[string]fleet.OnChange
 	findings []finding.Finding
+
+	values    *Values                    // nil: marks stand for the values of secrets
+	own       map[string]map[string]bool // by service: variables under environment:
+	listed    map[string][]string        // by service: env files, as paths in the repository
+	temporary []string                   // files to remove
 }
 
-func newLoad(opts Options) (*load, error) {
+func newLoad(opts Options) (*load, error) { return newLoadWith(opts, nil) }
+
+func newLoadWith(opts Options, values *Values) (*load, error) {
 	repo, err := filepath.Abs(opts.RepoDir)
 	if err != nil {
 		return nil, err
 	}
 	opts.RepoDir = repo
-	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}}
-	if l.files, err = readSources(repo, path.Join(opts.Stack.Dir, opts.Stack.File)); err != nil {
+	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}, values: values}
+	if l.files, err = readSources(l.readRepo, path.Join(opts.Stack.Dir, opts.Stack.File)); err != nil {
 		return nil, err
 	}
 	return l, l.environment()
@@ -94,7 +102,7 @@ func newLoad(opts Options) (*load, error) {
 func (l *load) environment() error {
 	secrets := map[string]string{}
 	for _, key := range l.SecretKeys {
-		secrets[key] = mark(key)
+		secrets[key] = l.secretValue(key)
 	}
 	l.env, l.stackEnv = maps.Clone(l.Vars), map[string]string{}
 	if l.env == nil {
@@ -102,8 +110,7 @@ func (l *load) environment() error {
 	}
 	lookup := maps.Clone(l.env)
 	maps.Copy(lookup, secrets)
-	file := filepath.Join(l.dir, "stack.env")
-	content, err := os.ReadFile(file)
+	content, err := l.readRepo(l.Stack.Dir + "/stack.env")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -113,15 +120,42 @@ func (l *load) environment() error {
 	}
 	maps.Copy(l.stackEnv, values)
 	maps.Copy(l.stackEnv, secrets)
+	if l.values != nil {
+		for name, v := range l.values.Over {
+			l.stackEnv[name] = string(v.Reveal())
+		}
+	}
 	maps.Copy(l.env, l.stackEnv)
 	return nil
+}
+
+func (l *load) secretValue(key string) string {
+	if l.values == nil {
+		return mark(key)
+	}
+	return string(l.values.Secrets[key].Reveal())
+}
+
+// readRepo reads a file of the repository, or what it would be.
+func (l *load) readRepo(repoPath string) ([]byte, error) {
+	if content, replaced := l.Replaced[repoPath]; replaced {
+		if content == nil {
+			return nil, &os.PathError{Op: "open", Path: repoPath, Err: os.ErrNotExist}
+		}
+		return content, nil
+	}
+	return os.ReadFile(filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)))
 }
 
 // resolve has compose-go do includes, extends, anchors, interpolation and
 // merging. Paths stay as written, relative to the stack's folder.
 func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 	main := filepath.Join(l.dir, filepath.FromSlash(l.Stack.File))
-	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: types.ToConfigFiles([]string{main}), Environment: maps.Clone(l.env)}
+	content, err := l.readRepo(path.Join(l.Stack.Dir, l.Stack.File))
+	if err != nil {
+		return nil, err
+	}
+	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: []types.ConfigFile{{Filename: main, Content: content}}, Environment: maps.Clone(l.env)}
 	project, err := loader.LoadWithContext(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(l.Stack.Name, true)
 		o.ResolvePaths = false
@@ -177,6 +211,9 @@ func (l *load) inRepo(rel string) (string, bool) {
 }
 
 func (l *load) stat(repoPath string) (os.FileInfo, bool) {
+	if content, replaced := l.Replaced[repoPath]; replaced && content == nil {
+		return nil, false
+	}
 	info, err := os.Stat(filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)))
 	return info, err == nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,8 +24,8 @@ type source struct {
 type sources []source
 
 // readSources reads the main file, which must exist, and those it names.
-func readSources(repo, name string) (sources, error) {
-	content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(name)))
+func readSources(read func(repoPath string) ([]byte, error), name string) (sources, error) {
+	content, err := read(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, pathless(err))
 	}
@@ -38,7 +37,7 @@ func readSources(repo, name string) (sources, error) {
 				continue
 			}
 			// a missing one is compose-go's error to report
-			if content, err := os.ReadFile(filepath.Join(repo, filepath.FromSlash(next))); err == nil {
+			if content, err := read(next); err == nil {
 				s = append(s, newSource(next, content))
 			}
 		}

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+// An Edit is a secret's text on its way through an editor.
+type Edit struct {
+	Name  string       // as for SetSecret, or STACK.env: all of a stack's variables
+	File  string       // a file name that tells an editor the format
+	Text  secret.Value // as it is now, with a line end
+	stack string       // whose variables they are, "" for a single value
+	ends  bool         // the value itself ends with a line end
+}
+
+// BeginEdit opens a secret, or with STACK.env all variables of a stack, as text.
+func (a *App) BeginEdit(ctx context.Context, name string) (Edit, error) {
+	e := Edit{Name: name, File: name[strings.LastIndexByte(name, '/')+1:]}
+	var value secret.Value
+	var err error
+	if stack, all := strings.CutSuffix(name, ".env"); all && fleet.ValidName(stack) == nil {
+		e.stack = stack
+		value, err = a.store.EnvText(stack)
+	} else {
+		value, err = a.Secret(ctx, name)
+	}
+	if errors.Is(err, secret.ErrNotFound) {
+		return e, fault.WithHint(err, "salvor secret set NAME makes one, salvor secret ls lists them")
+	}
+	text := value.Reveal()
+	switch {
+	case err != nil:
+		return e, err
+	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
+		return e, fault.WithHint(fmt.Errorf("%s is not text, which an editor would damage", name), "salvor secret set "+name+" reads a new value from standard input")
+	}
+	e.ends = bytes.HasSuffix(text, []byte("\n"))
+	if e.Text = value; !e.ends {
+		e.Text = secret.NewString(string(text) + "\n")
+	}
+	return e, nil
+}
+
+// Edited returns what an edit changes in the repository, encrypted; nil where
+// the text says what it said. Errors in a STACK.env name the line.
+func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+	content := text.Reveal()
+	switch {
+	case bytes.Equal(content, e.Text.Reveal()):
+		return nil, nil
+	case len(bytes.TrimSpace(content)) == 0:
+		return nil, fmt.Errorf("%s is empty now; nothing was changed", e.Name)
+	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
+		return nil, fmt.Errorf("%s is no text in UTF-8", e.Name)
+	case e.stack != "":
+		return a.store.ReplaceEnv(e.stack, text)
+	}
+	if !e.ends { // the line end is the editor's
+		content = bytes.TrimSuffix(content, []byte("\n"))
+		if bytes.Equal(append(bytes.Clone(content), '\n'), e.Text.Reveal()) {
+			return nil, nil
+		}
+	}
+	return a.secretChange(ctx, e.Name, secret.New(content))
+}
+
+// CommitEdit commits what Edited returned.
+func (a *App) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
+	return a.CommitFiles(ctx, files, "secret "+e.Name+": edit")
+}

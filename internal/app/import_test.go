@@ -1,0 +1,275 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/sops"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// scene is a control repository with the files of an archive, all committed but
+// the env file, and an operator's key without a passphrase.
+type scene struct {
+	dir, identity string
+	options       ImportOptions
+}
+
+func newScene(t *testing.T, archive *txtar.Archive) scene {
+	t.Helper()
+	home := t.TempDir()
+	for name, value := range map[string]string{"HOME": home, "XDG_CONFIG_HOME": home, "GIT_AUTHOR_NAME": "Olga", "GIT_AUTHOR_EMAIL": "olga@example.net", "GIT_COMMITTER_NAME": "Olga", "GIT_COMMITTER_EMAIL": "olga@example.net"} {
+		t.Setenv(name, value)
+	}
+	key, err := agekey.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scene{dir: filepath.Join(home, "fleet"), identity: filepath.Join(home, "key")}
+	if err := os.WriteFile(s.identity, key.Secret.Reveal(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, f := range archive.Files {
+		switch f.Name {
+		case "options":
+			s.read(t, strings.Fields(string(f.Data)))
+		case "secrets":
+			if files["secrets/notes.env"], err = sops.Encrypt("secrets/notes.env", secret.New(f.Data), []string{key.Recipient}); err != nil {
+				t.Fatal(err)
+			}
+		case "want":
+		default:
+			files[f.Name] = f.Data
+		}
+	}
+	recipients := fleet.Recipients{Operators: map[string]string{"olga": key.Recipient}}
+	git, _, err := controlrepo.Init(t.Context(), local.Machine{}, s.dir, controlrepo.InitOptions{Name: "home", Recipients: recipients, Environ: os.Environ()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := files[s.options.File]
+	if !strings.HasSuffix(s.options.File, "stack.env") {
+		delete(files, s.options.File)
+	}
+	if _, err := git.CommitFiles(t.Context(), files, "a stack"); err != nil {
+		t.Fatal(err)
+	}
+	s.options.File = filepath.Join(s.dir, s.options.File)
+	if err := os.MkdirAll(filepath.Dir(s.options.File), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.options.File, plain, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *scene) read(t *testing.T, words []string) {
+	t.Helper()
+	for i := 0; i < len(words); i++ {
+		switch words[i] {
+		case "--all":
+			s.options.All = true
+		case "--replace":
+			s.options.Replace = true
+		case "--files":
+			s.options.Files = true
+		case "--file":
+			i++
+			s.options.Deliver = append(s.options.Deliver, words[i])
+		case "--stack":
+			i++
+			s.options.Stack = words[i]
+		default:
+			s.options.File = words[i]
+		}
+	}
+}
+
+func (s scene) open(t *testing.T) *App {
+	t.Helper()
+	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, WorkTree: true, Sink: progress.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+func (s scene) git(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", s.dir}, args...)...).CombinedOutput()
+	if err != nil && len(out) > 0 {
+		t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// shown writes down what an operator is shown.
+func shown(i *Import, err error) string {
+	var out strings.Builder
+	if err != nil {
+		fmt.Fprintf(&out, "error: %v\nhint: %s\n", err, fault.Hint(err))
+		return out.String()
+	}
+	fmt.Fprintf(&out, "secret %v\nplain %v\nkept %v\nremoved %q\n", i.Secret, i.Plain, i.Kept, i.Removed)
+	for _, c := range i.Changes {
+		fmt.Fprintf(&out, "== %s\n%s", c.Path, c.After)
+	}
+	return out.String()
+}
+
+// TestImport prepares an import, compares what is shown, commits it and looks
+// for the values, all of which have "canary" in them.
+func TestImport(t *testing.T) {
+	cases, err := filepath.Glob("testdata/import/*.txtar")
+	if err != nil || len(cases) < 15 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for _, name := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newScene(t, archive)
+			a := s.open(t)
+			before := s.git(t, "status", "--porcelain")
+			i, err := a.PrepareImport(t.Context(), s.options)
+			got := strings.ReplaceAll(shown(i, err), s.dir+"/", "")
+			golden(t, name, archive, got)
+			if strings.Contains(got, "canary") {
+				t.Error("a value is shown")
+			}
+			if now := s.git(t, "status", "--porcelain"); now != before {
+				t.Errorf("preparing changed the working tree:\n%s", now)
+			}
+			if err == nil {
+				s.commit(t, a, i)
+			}
+		})
+	}
+}
+
+func golden(t *testing.T, name string, archive *txtar.Archive, got string) {
+	t.Helper()
+	var want *txtar.File
+	for i := range archive.Files {
+		if archive.Files[i].Name == "want" {
+			want = &archive.Files[i]
+		}
+	}
+	if *update {
+		if want == nil {
+			archive.Files = append(archive.Files, txtar.File{Name: "want"})
+			want = &archive.Files[len(archive.Files)-1]
+		}
+		want.Data = []byte(got)
+		if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want == nil {
+		t.Fatal("no golden; run with -update")
+	}
+	if diff := cmp.Diff(string(want.Data), got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// commit proves what is in Git after the import, and that a second one has
+// nothing to do.
+func (s scene) commit(t *testing.T, a *App, i *Import) {
+	t.Helper()
+	entries := i.entries
+	if err := a.CommitImport(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(s.git(t, "log", "--format=%s"), "secret import: "); n != 1 {
+		t.Errorf("%d commits, want 1", n)
+	}
+	if status := s.git(t, "status", "--porcelain"); status != "" {
+		t.Errorf("left in the working tree:\n%s", status)
+	}
+	if _, err := os.Stat(s.options.File); err == nil && i.Removed != "" {
+		t.Error("the env file is still there")
+	}
+	for _, name := range i.Secret {
+		for _, e := range entries {
+			got, err := s.open(t).Secret(t.Context(), "notes/"+name)
+			if e.Name == name && (err != nil || !bytes.Equal(got.Reveal(), e.Value.Reveal())) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for line := range strings.Lines(s.git(t, "grep", "-I", "-n", "canary", "HEAD", "--")) {
+		if !strings.Contains(line, "canary-in-clear") {
+			t.Errorf("in clear: %s", line)
+		}
+	}
+}
+
+// TestImportLosesNothing changes files between showing and committing.
+func TestImportLosesNothing(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/import/envfiles.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("the env file", func(t *testing.T) {
+		s := newScene(t, archive)
+		a := s.open(t)
+		i, err := a.PrepareImport(t.Context(), s.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "was changed meanwhile") {
+			t.Errorf("= %v", err)
+		}
+		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {
+			t.Errorf("it says %q, %v", content, err)
+		}
+	})
+	t.Run("the Compose file", func(t *testing.T) {
+		s := newScene(t, archive)
+		a := s.open(t)
+		i, err := a.PrepareImport(t.Context(), s.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, before := filepath.Join(s.dir, "stacks/notes/compose.yaml"), s.git(t, "rev-parse", "HEAD")
+		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CommitImport(t.Context(), i); !errors.Is(err, controlrepo.ErrUncommitted) {
+			t.Errorf("= %v, want ErrUncommitted", err)
+		}
+		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {
+			t.Errorf("it says %q, %v", content, err)
+		}
+		if _, err := os.Stat(s.options.File); err != nil || s.git(t, "rev-parse", "HEAD") != before {
+			t.Errorf("something changed: %v", err)
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/stack/compose"
+)
+
+// composing rewrites one Compose file until every service gets what it got.
+type composing struct {
+	*importing
+	content []byte
+	name    string // of the file, for messages
+	want    *compose.View
+	opts    compose.Options // as it will be
+	values  compose.Values
+	named   map[string]secret.Value // all that `${…}` may name
+	dropped map[string]bool         // services whose env files of the stack are taken out
+}
+
+// rounds are enough: an env file goes, its variables are written out, and the
+// result is looked at.
+const rounds = 4
+
+// composeFile returns the stack's Compose file as it has to be when some files
+// are replaced, which include stack.env and the env file itself.
+func (i *importing) composeFile(ctx context.Context, content []byte, replaced map[string][]byte) ([]byte, error) {
+	name := i.stack.Dir + "/" + i.stack.File
+	want, err := i.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &composing{importing: i, content: content, name: name, want: want, values: i.known(), dropped: map[string]bool{}}
+	c.opts = i.options(c.values.Secrets)
+	c.opts.Replaced = maps.Clone(replaced)
+	c.named = i.everything(c.values.Secrets)
+	targets, err := c.targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begin(targets); err != nil {
+		return nil, err
+	}
+	for range rounds {
+		again, err := c.round(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			_, _, err := compose.Load(ctx, c.opts)
+			return c.content, err
+		}
+	}
+	return nil, fmt.Errorf("%s %w", name, controlrepo.ErrByHand)
+}
+
+// now is the stack as Compose has it with the env file. Its variables count as
+// the stack's own, as those of a .env do, unless services list it by name.
+func (i *importing) now(ctx context.Context) (*compose.View, error) {
+	opts := i.options(i.secrets)
+	over := map[string]secret.Value{}
+	for _, e := range i.entries {
+		over[e.Name] = e.Value
+	}
+	values := compose.Values{Secrets: i.secrets, Over: over}
+	view, err := compose.Look(ctx, opts, values)
+	if err != nil || i.source.own || i.source.repo == i.dotenv() || len(view.Listing(i.source.repo)) == 0 {
+		return view, err
+	}
+	values.Over = map[string]secret.Value{}
+	for _, e := range i.entries {
+		_, encrypted := i.secrets[e.Name]
+		if _, plain := i.plain[e.Name]; encrypted || plain {
+			values.Over[e.Name] = e.Value
+		}
+	}
+	return compose.Look(ctx, opts, values)
+}
+
+// dotenv is the file that Compose reads by itself, and that a host generates.
+func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
+
+func (i *importing) options(secrets map[string]secret.Value) compose.Options {
+	return compose.Options{RepoDir: i.app.export, Stack: i.stack, Vars: i.app.repo.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
+}
+
+// everything is what `${…}` may name afterwards.
+func (i *importing) everything(secrets map[string]secret.Value) map[string]secret.Value {
+	all := map[string]secret.Value{}
+	for name, v := range i.app.repo.Fleet.Vars {
+		all[name] = secret.NewString(v)
+	}
+	maps.Copy(all, i.plain)
+	for _, e := range i.split.plain {
+		all[e.Name] = e.Value
+	}
+	maps.Copy(all, secrets)
+	return all
+}
+
+// begin makes the edits that are known to be needed.
+func (c *composing) begin(targets []target) error {
+	if c.source.goes() && c.source.repo != c.dotenv() {
+		for _, service := range c.want.Listing(c.source.repo) {
+			if err := c.drop(service, c.source.repo); err != nil {
+				return err
+			}
+		}
+	}
+	for _, t := range targets {
+		edited, err := controlrepo.ReadFromFile(c.content, t.service, t.variable, t.secret)
+		if err != nil {
+			return c.byHand(t.service, err)
+		}
+		c.content = edited
+		c.want.Deliver(t.service, t.variable, t.secret)
+	}
+	return nil
+}
+
+// round looks at what the rewritten file means and edits what is not as it was.
+// It reports whether there was something to edit.
+func (c *composing) round(ctx context.Context) (again bool, err error) {
+	c.opts.Replaced[c.name] = c.content
+	view, err := compose.Look(ctx, c.opts, c.values)
+	if err != nil {
+		return false, err
+	}
+	differences := view.Differences(c.want)
+	dropped := maps.Clone(c.dropped)
+	for _, d := range differences {
+		if err := c.settle(d, dropped); err != nil {
+			return false, err
+		}
+	}
+	return len(differences) > 0, nil
+}
+
+// settle edits the file so that one difference goes. A service that would get too
+// much does not list the stack's own files any more: then what it lacks is
+// written out.
+func (c *composing) settle(d compose.Difference, dropped map[string]bool) error {
+	value, known := c.named[d.Variable]
+	switch {
+	case d.Variable == "", d.Extra && dropped[d.Service], !d.Extra && (!known || !c.want.Has(d.Service, d.Variable, value)):
+		return fault.WithHint(fmt.Errorf("%s: afterwards %s, so nothing is changed", c.name, d), "give a variable another name where the file and another use in the stack share one, then salvor secret import again")
+	case d.Extra && c.dropped[d.Service]:
+		return nil
+	case d.Extra:
+		return c.drop(d.Service, c.dotenv(), c.stack.Dir+"/stack.env")
+	}
+	edited, err := controlrepo.SetVariable(c.content, d.Service, d.Variable, "${"+d.Variable+"}")
+	if err != nil {
+		return c.byHand(d.Service, err)
+	}
+	c.content = edited
+	return nil
+}
+
+// drop takes env files out of a service's list.
+func (c *composing) drop(service string, files ...string) error {
+	edited, err := controlrepo.DropEnvFile(c.content, service, func(written string) bool {
+		return slices.Contains(files, path.Join(c.stack.Dir, written))
+	})
+	if err != nil {
+		return c.byHand(service, err)
+	}
+	c.content, c.dropped[service] = edited, true
+	return nil
+}
+
+// byHand says what to write where the file can't be edited.
+func (c *composing) byHand(service string, err error) error {
+	err = fmt.Errorf("%s: %w", c.name, err)
+	if !errors.Is(err, controlrepo.ErrByHand) {
+		return err
+	}
+	var lines []string
+	for _, e := range c.entries {
+		if c.want.Has(service, e.Name, e.Value) && !c.want.Sets(service, e.Name) {
+			lines = append(lines, fmt.Sprintf("%s: \"${%s}\"", e.Name, e.Name))
+		}
+	}
+	return fault.WithHint(err, fmt.Sprintf("in the service %s, take %s out of env_file and write environment: {%s}; commit that, then salvor secret import again",
+		service, path.Base(c.source.shown), strings.Join(lines, ", ")))
+}

@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/mattn/go-shellwords"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"salvor/internal/app"
+	"salvor/internal/atomicfile"
+	"salvor/internal/fault"
+	"salvor/internal/machine/local"
+	"salvor/internal/memdir"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+func newSecretEdit(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "edit NAME",
+		Short: "Edit a secret in $VISUAL or $EDITOR; STACK/KEY is a variable of a stack, STACK.env all of them",
+		Long: "Edit opens the value in $VISUAL, $EDITOR, vi or nano. It lies in a file in memory while you do, never on a disk,\n" +
+			"which is removed afterwards. What the editor itself keeps (copies, undo files, a history) is up to its settings.\n" +
+			"A text that is not changed commits nothing.",
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runSecretEdit(cmd.Context(), g, args[0]) },
+	}
+}
+
+func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
+	editor, err := editorArgv()
+	if err != nil {
+		return err
+	}
+	// A terminal that is closed must not leave the file behind.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	return g.with(ctx, func(a *app.App) error {
+		e, err := a.BeginEdit(ctx, name)
+		if err != nil {
+			return err
+		}
+		files, err := g.throughEditor(ctx, a, e, editor)
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			fmt.Fprintf(g.Err, "%s is as it was, nothing was changed\n", name)
+			return nil
+		}
+		if err := a.CommitEdit(ctx, e, files); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.Err, "%s is changed and committed; salvor apply delivers it\n", name)
+		return nil
+	})
+}
+
+// editorArgv is the operator's editor and its own arguments.
+func editorArgv() ([]string, error) {
+	for _, variable := range []string{"VISUAL", "EDITOR"} {
+		command := os.Getenv(variable)
+		if strings.TrimSpace(command) == "" {
+			continue
+		}
+		argv, err := shellwords.Parse(command)
+		if err != nil || len(argv) == 0 {
+			return nil, fault.WithHint(fmt.Errorf("$%s is no command", variable), "export "+variable+"=vi")
+		}
+		return argv, nil
+	}
+	if found := local.Find("vi", "nano"); found != "" {
+		return []string{found}, nil
+	}
+	return nil, fault.WithHint(errors.New("no editor: neither $VISUAL nor $EDITOR is set, and vi and nano are not there"), "salvor secret set NAME reads a value from standard input")
+}
+
+// throughEditor has the operator edit a text until it can be encrypted or they
+// give up. The folder with the plaintext is gone when it returns.
+func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, editor []string) (files secretstore.Changes, err error) {
+	dir, err := memdir.New(memdir.Usual()...)
+	if err != nil {
+		return nil, fault.WithHint(err, "salvor secret set NAME reads a value from standard input")
+	}
+	defer func() { err = errors.Join(err, memdir.Remove(dir)) }()
+	file := filepath.Join(dir, e.File)
+	if err := atomicfile.Write(file, strings.NewReader(string(e.Text.Reveal())), 0o600); err != nil {
+		return nil, err
+	}
+	for {
+		if err := g.runEditor(ctx, append(editor[:len(editor):len(editor)], file)); err != nil {
+			return nil, fmt.Errorf("the editor failed, nothing was changed: %w", err)
+		}
+		text, err := readEdited(file)
+		if err == nil {
+			files, err = a.Edited(ctx, e, text)
+		}
+		if err == nil || ctx.Err() != nil || !g.editAgain(ctx, err) {
+			return files, err
+		}
+	}
+}
+
+// runEditor runs the editor on the terminal, which is as before afterwards, also
+// when the editor was killed.
+func (g *globals) runEditor(ctx context.Context, argv []string) error {
+	if fd := int(g.In.Fd()); term.IsTerminal(fd) {
+		before, err := term.GetState(fd)
+		if err != nil {
+			return err
+		}
+		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
+	}
+	return local.Foreground(ctx, argv, g.In, g.Out, g.Err)
+}
+
+func readEdited(file string) (secret.Value, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	defer f.Close() // only read from
+	content, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err == nil && len(content) > maxSecret {
+		err = errTooLong
+	}
+	return secret.New(content), err
+}
+
+// editAgain asks whether to go back to the text. Without a terminal nobody can;
+// whoever interrupts the question has answered it.
+func (g *globals) editAgain(ctx context.Context, problem error) bool {
+	if g.Term == nil {
+		return false
+	}
+	fmt.Fprintf(g.Err, "%v\nEdit it again? Otherwise the text is lost and nothing is changed. [Y/n] ", problem)
+	answers := make(chan string, 1)
+	go func() {
+		answer, err := g.line()
+		if err != nil {
+			answer = "n"
+		}
+		answers <- strings.ToLower(answer)
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case answer := <-answers:
+		return answer == "" || answer == "y" || answer == "yes"
+	}
+}

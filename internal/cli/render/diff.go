@@ -1,0 +1,129 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// around is how many equal lines a diff shows around each change.
+const around = 3
+
+// A line of a diff: kept (' '), gone ('-') or new ('+').
+type diffLine struct {
+	sign byte
+	text string
+}
+
+// Diff prints how a file changes, as diff -u does. A nil side is no file.
+func Diff(w io.Writer, path string, before, after []byte) error {
+	if string(before) == string(after) {
+		return nil
+	}
+	from, to := path, path
+	if before == nil {
+		from = "/dev/null"
+	}
+	if after == nil {
+		to = "/dev/null"
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "--- %s\n+++ %s\n", from, to)
+	lines := compare(split(before), split(after))
+	for at := 0; at < len(lines); {
+		begin, end := hunk(lines, at)
+		if begin == end {
+			break
+		}
+		printHunk(&out, lines, begin, end)
+		at = end
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func split(content []byte) []string {
+	lines := strings.SplitAfter(string(content), "\n")
+	if lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines
+}
+
+// compare finds a longest common subsequence. Files of a stack are short.
+func compare(a, b []string) []diffLine {
+	longest := make([][]int, len(a)+1)
+	for i := range longest {
+		longest[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if longest[i][j] = max(longest[i+1][j], longest[i][j+1]); a[i] == b[j] {
+				longest[i][j] = longest[i+1][j+1] + 1
+			}
+		}
+	}
+	var lines []diffLine
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			lines = append(lines, diffLine{' ', a[i]})
+			i, j = i+1, j+1
+		case i < len(a) && (j == len(b) || longest[i+1][j] >= longest[i][j+1]):
+			lines = append(lines, diffLine{'-', a[i]})
+			i++
+		default:
+			lines = append(lines, diffLine{'+', b[j]})
+			j++
+		}
+	}
+	return lines
+}
+
+// hunk returns the next run of lines with changes and their context, empty when
+// there is none.
+func hunk(lines []diffLine, from int) (begin, end int) {
+	first := from
+	for first < len(lines) && lines[first].sign == ' ' {
+		first++
+	}
+	if first == len(lines) {
+		return first, first
+	}
+	last := first
+	for i := first; i < len(lines) && i-last <= 2*around; i++ {
+		if lines[i].sign != ' ' {
+			last = i
+		}
+	}
+	return max(from, first-around), min(len(lines), last+1+around)
+}
+
+func printHunk(out *strings.Builder, lines []diffLine, begin, end int) {
+	position := func(other byte, upTo int) (count int) {
+		for _, l := range lines[:upTo] {
+			if l.sign != other {
+				count++
+			}
+		}
+		return count
+	}
+	old, fresh := position('+', begin), position('-', begin)
+	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
+	for _, l := range lines[begin:end] {
+		out.WriteByte(l.sign)
+		out.WriteString(l.text)
+		if !strings.HasSuffix(l.text, "\n") {
+			out.WriteString("\n\\ No newline at end of file\n")
+		}
+	}
+}
+
+// span is where a hunk is in a file: an empty one is behind a line.
+func span(before, count int) string {
+	if count > 0 {
+		before++
+	}
+	return fmt.Sprintf("%d,%d", before, count)
+}

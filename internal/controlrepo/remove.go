@@ -1,0 +1,169 @@
+package controlrepo
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// remove returns content without a key or a list's item. Comments beside it go
+// with it, those above it stay.
+func remove(content []byte, at path) ([]byte, error) {
+	return edit(content, at, func(before flat) flat { return before.without(at) },
+		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })
+}
+
+// appendItem returns content with an item, YAML on one line, at the end of a list.
+func appendItem(content []byte, at path, value string) ([]byte, error) {
+	root, err := parse(at.String(), content)
+	if err != nil {
+		return nil, err
+	}
+	list := find(root, at)
+	if list == nil || list.Kind != yaml.SequenceNode {
+		return set(content, at, "["+value+"]")
+	}
+	end := at.to(strconv.Itoa(len(list.Content)))
+	want, err := flattenAt(end, value)
+	if err != nil {
+		return nil, err
+	}
+	return edit(content, at, func(before flat) flat { return before.with(end, want) },
+		func(root *yaml.Node) [][]byte { return newSource(content).appended(find(root, at), value) })
+}
+
+// setItem returns content with a list's item set to YAML on one line.
+func setItem(content []byte, at path, value string) ([]byte, error) {
+	want, err := flattenAt(at, value)
+	if err != nil {
+		return nil, err
+	}
+	return edit(content, at, func(before flat) flat { return before.with(at, want) },
+		func(root *yaml.Node) [][]byte { return newSource(content).replaceScalar(find(root, at), value) })
+}
+
+// rename returns content with another key and value in a key's place.
+func rename(content []byte, at path, key, value string) ([]byte, error) {
+	to := at[:len(at)-1].to(key)
+	want, err := flattenAt(to, value)
+	if err != nil {
+		return nil, err
+	}
+	return edit(content, at, func(before flat) flat { return before.without(at).with(to, want) },
+		func(root *yaml.Node) [][]byte {
+			s := newSource(content)
+			k, v := entryOf(find(root, at[:len(at)-1]), at[len(at)-1])
+			if k == nil {
+				return nil
+			}
+			return [][]byte{s.replace(s.offset(k), max(s.offset(k), s.end(v)), scalar(key)+": "+value)}
+		})
+}
+
+// removals returns the texts that may be the removal wanted.
+func (s *source) removals(root *yaml.Node, at path) [][]byte {
+	parent := find(root, at[:len(at)-1])
+	if parent == nil {
+		return nil
+	}
+	// each entry is one node in a list, two in a mapping
+	size, index := 1, -1
+	if parent.Kind == yaml.MappingNode {
+		size = 2
+	}
+	for i := 0; i < len(parent.Content); i += size {
+		if size == 2 && parent.Content[i].Value == at[len(at)-1] || size == 1 && strconv.Itoa(i) == at[len(at)-1] {
+			index = i
+		}
+	}
+	switch {
+	case index < 0:
+		return nil
+	case parent.Style&yaml.FlowStyle != 0:
+		return s.removeFlow(parent.Content, index, size)
+	}
+	first := parent.Content[index].Line - 1
+	end := s.blockEnd(parent.Content[index], parent.Content[index].Column-1)
+	if size == 1 {
+		end = s.itemEnd(first)
+	}
+	return [][]byte{s.removeLines(first, end)}
+}
+
+// removeLines returns the text without the lines from first up to end.
+func (s *source) removeLines(first, end int) []byte {
+	to := len(s.text)
+	if end < len(s.start) {
+		to = s.start[end]
+	}
+	return s.replace(s.start[first], to, "")
+}
+
+// removeFlow removes an entry of {…} or […], with the comma behind or before it.
+func (s *source) removeFlow(nodes []*yaml.Node, index, size int) [][]byte {
+	from := s.offset(nodes[index])
+	if index+size < len(nodes) {
+		if to := s.offset(nodes[index+size]); to > from {
+			return [][]byte{s.replace(from, to, "")}
+		}
+		return nil
+	}
+	to := s.end(nodes[index+size-1])
+	if to <= from || from > len(s.text) {
+		return nil
+	}
+	return [][]byte{s.replace(len(bytes.TrimRight(s.text[:from], " \t\r\n,")), to, "")}
+}
+
+// end returns the offset behind a node that stands on one line or in braces.
+func (s *source) end(n *yaml.Node) int {
+	from := s.offset(n)
+	switch {
+	case from >= len(s.text):
+		return from
+	case n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode:
+		return from + s.tokenLength(from, n)
+	case n.Style&yaml.FlowStyle != 0:
+		return s.closing(from) + 1
+	}
+	return 0
+}
+
+// itemEnd returns the line, counted from 0, behind the item of a block list that
+// begins in a line.
+func (s *source) itemEnd(first int) int {
+	indent := len(s.line(first)) - len(strings.TrimLeft(s.line(first), " "))
+	end := first + 1
+	for i := first + 1; i < len(s.start); i++ {
+		line := s.line(i)
+		bare := strings.TrimLeft(line, " ")
+		switch depth := len(line) - len(bare); {
+		case strings.TrimSpace(bare) == "" || strings.HasPrefix(bare, "#") && depth <= indent:
+		case depth > indent:
+			end = i + 1
+		default:
+			return end
+		}
+	}
+	return end
+}
+
+// appended returns the texts that may be a list with one more item.
+func (s *source) appended(list *yaml.Node, item string) [][]byte {
+	if list.Style&yaml.FlowStyle != 0 || len(list.Content) == 0 {
+		open := s.offset(list)
+		switch {
+		case open >= len(s.text) || s.text[open] != '[':
+			return nil
+		case len(list.Content) == 0:
+			return [][]byte{s.replace(open+1, open+1, item)}
+		}
+		return s.extendFlow(open, item)
+	}
+	last := list.Content[len(list.Content)-1].Line - 1
+	line := s.line(last)
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+	return [][]byte{s.insertLine(s.itemEnd(last), indent+"- "+item)}
+}

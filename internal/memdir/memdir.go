@@ -1,0 +1,67 @@
+// Package memdir makes folders for plaintext that another program has to find in
+// a file: private, in memory, and gone afterwards.
+package memdir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNone means that no folder in memory is to be had.
+var ErrNone = errors.New("no folder in memory (tmpfs) to write to")
+
+// Usual returns where a Linux system has memory for its users' files.
+func Usual() []string {
+	return []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"}
+}
+
+// New makes a folder that only this user can look into, below the first of these
+// that is in memory, by what the kernel says of the new folder itself. The error
+// wraps ErrNone where none is. Whoever calls it removes the folder with Remove.
+func New(below ...string) (string, error) {
+	tried := []error{ErrNone}
+	for _, parent := range below {
+		if parent == "" {
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "salvor-")
+		if err != nil {
+			tried = append(tried, err)
+			continue
+		}
+		if err := inMemory(dir); err != nil {
+			tried = append(tried, err, os.Remove(dir))
+			continue
+		}
+		return dir, nil
+	}
+	return "", oneLine(tried)
+}
+
+// Remove removes a folder that New made, with what is in it.
+func Remove(dir string) error { return os.RemoveAll(dir) }
+
+func inMemory(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC {
+		return fmt.Errorf("%s is on a disk", dir)
+	}
+	return nil
+}
+
+// oneLine says why each place would not do.
+func oneLine(errs []error) error {
+	err := errs[0]
+	for _, e := range errs[1:] {
+		if e != nil {
+			err = fmt.Errorf("%w; %w", err, e)
+		}
+	}
+	return err
+}
