@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
@@ -27,11 +28,16 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 		return all, err
 	}
 	for _, t := range st.Targets {
-		rows, err := h.rows(ctx, st, a, t)
-		if err != nil {
-			return all, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		for age, one := range slices.Backward(t.Line()) {
+			rows, err := h.rows(ctx, st, a, one)
+			if err != nil {
+				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
+			}
+			for i := range rows {
+				rows[i].Former = age
+			}
+			all.Snapshots = append(all.Snapshots, rows...)
 		}
-		all.Snapshots = append(all.Snapshots, rows...)
 	}
 	return all, nil
 }
