@@ -19,30 +19,40 @@ type Changes map[string][]byte
 
 // Set returns the change that gives a secret a value, new or not. No key is
 // needed: the store's recipients suffice. A secret that is an Ansible Vault stays
-// one, under its id, which takes that vault's password.
+// one, under its id, which takes that vault's password. The password of vaults
+// takes them along: they are encrypted anew with it.
 func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	path, err := Path(name)
+	path, err := s.path(name)
 	if err != nil {
 		return nil, err
 	}
-	var data []byte
+	data, err := s.encrypted(ctx, path, value)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.rewrap(ctx, name, value)
+	if err != nil {
+		return nil, err
+	}
+	changes[path] = data
+	return changes, nil
+}
+
+func (s *Store) encrypted(ctx context.Context, path string, value secret.Value) ([]byte, error) {
 	if e, isVault, err := s.vault(path); isVault {
-		if err == nil {
-			data, err = s.sealVault(ctx, e, value)
+		if err != nil {
+			return nil, err
 		}
-		return Changes{path: data}, err
+		return s.sealVault(ctx, e, value)
 	}
 	f, err := s.parse(path)
-	switch {
-	case err == nil:
-		data, err = f.Replace(value, s.opts.Recipients)
-	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.Encrypt(path, value, s.opts.Recipients)
+	if errors.Is(err, secret.ErrNotFound) {
+		return sops.Encrypt(path, value, s.opts.Recipients)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return Changes{path: data}, nil
+	return f.Replace(value, s.opts.Recipients)
 }
 
 // SetEnv returns the change that gives one of a stack's secret variables a
