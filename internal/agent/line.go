@@ -9,7 +9,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 )
 
 // A stack's repository is replaced when somebody who knew its password must not
@@ -28,15 +27,11 @@ type lister func(agentapi.Target) ([]snapshot.Info, error)
 // list returns a target's snapshots of the stack; a repository that was never
 // made lists as empty.
 func (h *Host) list(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]snapshot.Info, error) {
-	r, err := a.repository(ctx, st.Name, t)
-	if err != nil {
+	r, err := a.made(ctx, st.Name, t)
+	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil || !exists {
-		return nil, err
-	}
 	return snapshot.List(ctx, r.Repository)
 }
 

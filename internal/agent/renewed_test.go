@@ -209,7 +209,7 @@ func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi
 	if err != nil {
 		return err
 	}
-	defer repo.close(ctx) //nolint:errcheck // only read from
+	defer repo.close(ctx)
 	r := newRun(h, spec, progress.Discard())
 	fetched, err := h.Snapshots.Fetch(ctx, r.restoreJob(st, repo, info.ID, h.protected(st), nil))
 	if err != nil {

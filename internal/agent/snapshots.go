@@ -10,7 +10,6 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 )
 
 // ListSnapshots lists a placed stack's snapshots as they lie on its targets.
@@ -43,15 +42,11 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 }
 
 func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	r, err := a.repository(ctx, st.Name, t)
-	if err != nil {
+	r, err := a.made(ctx, st.Name, t)
+	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil || !exists {
-		return nil, err
-	}
 	described, err := snapshot.Describe(ctx, r.Repository, st.Name)
 	if err != nil {
 		return nil, err

@@ -107,10 +107,19 @@ func setFields(content []byte, at path, fields []assignment) ([]byte, error) {
 	return content, nil
 }
 
-// set returns content with the value at a path set to YAML on one line. Every
-// candidate is read again, and the first that changed this value and nothing
-// else is taken: the text edit may guess, the result may not.
+// set returns content with the value at a path set to YAML on one line.
 func set(content []byte, at path, value string) ([]byte, error) {
+	want, err := flattenAt(at, value)
+	if err != nil {
+		return nil, err
+	}
+	return edit(content, at, func(f flat) flat { return f.with(at, want) }, func(root *yaml.Node) [][]byte { return candidates(content, root, at, value) })
+}
+
+// edit returns content changed to say what goal makes of what it says. Every
+// candidate is read again, and the first that says exactly that is taken: the
+// text edit may guess, the result may not.
+func edit(content []byte, at path, goal func(flat) flat, candidates func(*yaml.Node) [][]byte) ([]byte, error) {
 	root, err := parse(at.String(), content)
 	if err != nil {
 		return nil, err
@@ -119,20 +128,16 @@ func set(content []byte, at path, value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	want, err := flattenAt(at, value)
-	if err != nil {
-		return nil, err
-	}
-	goal := before.with(at, want)
-	if maps.Equal(goal, before) {
+	want := goal(before)
+	if maps.Equal(want, before) {
 		return content, nil
 	}
-	for _, edited := range candidates(content, root, at, value) {
+	for _, edited := range candidates(root) {
 		again, err := parse(at.String(), edited)
 		if err != nil {
 			continue
 		}
-		if after, err := flatten(again); err == nil && maps.Equal(goal, after) {
+		if after, err := flatten(again); err == nil && maps.Equal(want, after) {
 			return edited, nil
 		}
 	}

@@ -57,12 +57,7 @@ func (f flat) fill(r *reader, n *yaml.Node, at path) {
 // with returns f with everything at and under a path replaced, and the mappings
 // on the way there.
 func (f flat) with(at path, value flat) flat {
-	changed := flat{}
-	for id, v := range f {
-		if id != at.id() && !strings.HasPrefix(id, at.id()+"\x00") {
-			changed[id] = v
-		}
-	}
+	changed := f.without(at)
 	for i := range at {
 		changed[at[:i].id()] = "mapping"
 	}
@@ -70,4 +65,15 @@ func (f flat) with(at path, value flat) flat {
 		changed[id] = v
 	}
 	return changed
+}
+
+// without returns f less everything at and under a path.
+func (f flat) without(at path) flat {
+	left := flat{}
+	for id, v := range f {
+		if id != at.id() && !strings.HasPrefix(id, at.id()+"\x00") {
+			left[id] = v
+		}
+	}
+	return left
 }

@@ -2,8 +2,6 @@ package controlrepo
 
 import (
 	"bytes"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -23,42 +21,9 @@ func RemoveHost(content []byte, name string) ([]byte, error) {
 }
 
 // remove returns content without the key at a path; its mapping stays, if need be
-// as {}. As with set, every candidate is read again, and the first that lacks this
-// and nothing else is taken. What is not there is no change.
+// as {}. What is not there is no change.
 func remove(content []byte, at path) ([]byte, error) {
-	root, err := parse(at.String(), content)
-	if err != nil {
-		return nil, err
-	}
-	before, err := flatten(root)
-	if err != nil {
-		return nil, err
-	}
-	goal := before.without(at)
-	if maps.Equal(goal, before) {
-		return content, nil
-	}
-	for _, edited := range removals(content, root, at) {
-		again, err := parse(at.String(), edited)
-		if err != nil {
-			continue
-		}
-		if after, err := flatten(again); err == nil && maps.Equal(goal, after) {
-			return edited, nil
-		}
-	}
-	return nil, fmt.Errorf("%s %w", at, ErrByHand)
-}
-
-// without returns f less everything at and under a path.
-func (f flat) without(at path) flat {
-	left := flat{}
-	for id, v := range f {
-		if id != at.id() && !strings.HasPrefix(id, at.id()+"\x00") {
-			left[id] = v
-		}
-	}
-	return left
+	return edit(content, at, func(f flat) flat { return f.without(at) }, func(root *yaml.Node) [][]byte { return removals(content, root, at) })
 }
 
 // removals returns the texts that may be the removal wanted, the nicest first.
