@@ -16,7 +16,7 @@ import (
 )
 
 func newKey(g *globals) *cobra.Command {
-	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g))
+	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {

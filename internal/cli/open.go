@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,8 @@ func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink}
+	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
+	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Say: say, Sink: sink}
 }
 
 // with opens the fleet for one piece of work.

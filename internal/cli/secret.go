@@ -20,7 +20,7 @@ import (
 )
 
 func newSecret(g *globals) *cobra.Command {
-	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretGrant(g), newSecretLs(g))
+	return newGroup("secret", "Secrets: encrypted in Git, plain only in memory on the host that needs them", newSecretSet(g), newSecretGet(g), newSecretRotate(g), newSecretGrant(g), newSecretRevoke(g), newSecretLs(g))
 }
 
 func newSecretSet(g *globals) *cobra.Command {
