@@ -77,19 +77,43 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 // replaceKey commits and pushes the change. What an earlier run has committed is
 // pushed, unless it left out what a compromised key asks for.
 func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (Handover, error) {
-	before, err := a.removals()
+	left, noted, err := a.leftOf(operator)
 	if err != nil {
 		return Handover{}, err
 	}
-	noted := slices.ContainsFunc(before, func(r secretstore.Removal) bool { return r.Key == operator })
 	if committed && (!c.newRecovery || noted) {
-		return Handover{}, (&committer{app: a}).Push(ctx)
+		return left, (&committer{app: a}).Push(ctx)
 	}
 	c.message = "operator " + operator + ": a new key"
 	if c.newRecovery {
 		c.removed = &secretstore.Removal{Key: operator, At: time.Now()}
 	}
 	return a.changeKeys(ctx, c)
+}
+
+// leftOf is what an operator's compromised key has left to do, where a run has
+// noted that it was one.
+func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
+	before, err := a.removals()
+	if err != nil {
+		return h, false, err
+	}
+	of := slices.DeleteFunc(before, func(r secretstore.Removal) bool { return r.Key != operator })
+	if len(of) == 0 {
+		return h, false, nil
+	}
+	all, err := a.store.List()
+	for _, info := range all {
+		if len(of.Of(info.Name)) > 0 {
+			h.Rotate = append(h.Rotate, a.rotation(info))
+		}
+	}
+	for _, st := range a.repo.Fleet.Stacks {
+		if len(a.repo.Lock.Stacks[st.Name].Former) > 0 {
+			h.Stacks = append(h.Stacks, st.Name)
+		}
+	}
+	return h, true, err
 }
 
 // RotateRecovery replaces the recovery key, in one commit. Where somebody else may
