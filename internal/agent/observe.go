@@ -192,8 +192,11 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 	return c, true
 }
 
+// secretsCause says why what a stack's seal holds is not in force here. A stack
+// without secrets of its own has one too, for its remotes and repositories.
 func secretsCause(p Paths, st agentapi.Stack, local Local) string {
-	if len(st.Project.Secrets) == 0 && len(st.Project.Env) == 0 || len(st.Sealed) == 0 {
+	delivers := len(st.Project.Secrets) > 0 || len(st.Project.Env) > 0
+	if len(st.Sealed) == 0 || !delivers && local.Epoch != st.Epoch {
 		return ""
 	}
 	if _, err := os.Stat(delivery.EnvFile(p.secrets(), st.Name)); err != nil && len(st.Project.Env) > 0 {

@@ -2,13 +2,11 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
-	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 )
 
@@ -17,7 +15,7 @@ import (
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
 func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	from, err := r.holding(ctx, st, a, st.Restore.Snapshot)
+	from, err := holding(st.Name, st.Targets, st.Restore.Snapshot, r.lister(ctx, st, a))
 	if err != nil {
 		return err
 	}
@@ -56,21 +54,6 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	}
 	local.Restored = st.Restore.ID
 	return r.saveLocal(st.Name, local)
-}
-
-// holding returns the first target that has a snapshot.
-func (h *Host) holding(ctx context.Context, st agentapi.Stack, a *access, id string) (agentapi.Target, error) {
-	var errs []error
-	for _, t := range st.Targets {
-		infos, err := h.list(ctx, st, a, t)
-		errs = append(errs, err)
-		for _, info := range infos {
-			if info.ID == id {
-				return t, nil
-			}
-		}
-	}
-	return agentapi.Target{}, errors.Join(append(errs, fmt.Errorf("snapshot %.8s of %s: %w", id, st.Name, snapshot.ErrNoSnapshot))...)
 }
 
 // takePresent takes a snapshot of what is about to be replaced. Whoever restores

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 )
 
 // ListSnapshots lists a placed stack's snapshots as they lie on its targets.
@@ -27,25 +27,26 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 		return all, err
 	}
 	for _, t := range st.Targets {
-		rows, err := h.rows(ctx, st, a, t)
-		if err != nil {
-			return all, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		for age, one := range slices.Backward(t.Line()) {
+			rows, err := h.rows(ctx, st, a, one)
+			if err != nil {
+				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
+			}
+			for i := range rows {
+				rows[i].Former = age
+			}
+			all.Snapshots = append(all.Snapshots, rows...)
 		}
-		all.Snapshots = append(all.Snapshots, rows...)
 	}
 	return all, nil
 }
 
 func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	r, err := a.repository(ctx, st.Name, t)
-	if err != nil {
+	r, err := a.made(ctx, st.Name, t)
+	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil || !exists {
-		return nil, err
-	}
 	described, err := snapshot.Describe(ctx, r.Repository, st.Name)
 	if err != nil {
 		return nil, err

@@ -136,6 +136,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	if err != nil {
 		return receipt, err
 	}
+	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return a.before(ctx, st, target) }
 	result, err := engine.Take(ctx, job)
 	receipt = receiptOf(st, result)
 	if err == nil && finding.AnyFatal(result.Findings) {

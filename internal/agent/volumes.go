@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 )
 
 // protected returns the volumes that snapshots keep, as package snapshot sees
@@ -51,14 +49,16 @@ func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.St
 		facts[v.Name] = f
 		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
 	}
-	histories := map[string]snapshot.History{}
+	known := map[string]snapshot.History{}
 	var why error
 	if unready && a != nil {
-		histories, why = h.histories(ctx, st, a)
+		var listed []listing
+		listed, why = listings(st.Targets, h.lister(ctx, st, a))
+		known = histories(h.protected(st), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
 	for name, f := range facts {
-		if history, known := histories[name]; known {
+		if history, ok := known[name]; ok {
 			f.History = history
 		}
 		all[name] = explained(snapshot.Decide(f), f, why)
@@ -81,14 +81,10 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 	return d
 }
 
-// identity names a volume's data; the first target's repository stands for the
+// identity names a volume's data; where the first target's began stands for the
 // stack's history, and another one means that it was started fresh.
 func (h *Host) identity(spec agentapi.Host, st agentapi.Stack, volume string) string {
-	repository := ""
-	if len(st.Targets) > 0 {
-		repository = st.Targets[0].Repository
-	}
-	return snapshot.Identity(spec.Fleet, st.Name, volume, repository)
+	return snapshot.Identity(spec.Fleet, st.Name, volume, origin(st))
 }
 
 func born(st agentapi.Stack, volume string) bool {
@@ -98,64 +94,6 @@ func born(st agentapi.Stack, volume string) bool {
 		}
 	}
 	return false
-}
-
-// histories says what the stack's repositories hold of each volume. Volumes
-// without an entry are unknown: no target answered, for the reason returned.
-func (h *Host) histories(ctx context.Context, st agentapi.Stack, a *access) (map[string]snapshot.History, error) {
-	histories := map[string]snapshot.History{}
-	var why error
-	for _, t := range st.Targets {
-		infos, err := h.list(ctx, st, a, t)
-		if err != nil {
-			why = errors.Join(why, fmt.Errorf("%s: %w", t.Name, err))
-			continue
-		}
-		newest, some := snapshot.Newest(infos)
-		for _, v := range h.protected(st) {
-			switch {
-			case some && slices.Contains(newest.Volumes, v.Name):
-				histories[v.Name] = snapshot.HistorySome
-			case histories[v.Name] == "":
-				histories[v.Name] = snapshot.HistoryNone
-			}
-		}
-	}
-	return histories, why
-}
-
-// list returns a target's snapshots of the stack; a repository that was never
-// made lists as empty.
-func (h *Host) list(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]snapshot.Info, error) {
-	r, err := a.repository(ctx, st.Name, t)
-	if err != nil {
-		return nil, err
-	}
-	defer r.close(ctx) //nolint:errcheck // nothing was written
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil || !exists {
-		return nil, err
-	}
-	return snapshot.List(ctx, r.Repository)
-}
-
-// newest returns the target that has the newest usable snapshot.
-func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (agentapi.Target, snapshot.Info, error) {
-	var best snapshot.Info
-	var where agentapi.Target
-	found := false
-	var errs []error
-	for _, t := range st.Targets {
-		infos, err := h.list(ctx, st, a, t)
-		errs = append(errs, err)
-		if info, some := snapshot.Newest(infos); some && (!found || snapshot.Compare(info, best) > 0) {
-			best, where, found = info, t, true
-		}
-	}
-	if !found {
-		return where, best, errors.Join(append(errs, fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))...)
-	}
-	return where, best, nil
 }
 
 // refusal turns the first refused volume into an error.

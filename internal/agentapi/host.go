@@ -4,6 +4,7 @@
 package agentapi
 
 import (
+	"slices"
 	"time"
 
 	"salvor/internal/fleet"
@@ -140,6 +141,28 @@ type Target struct {
 	Name       string         `json:"name"`
 	Where      fleet.Location `json:"where"` // the target's folder; the repository is <path>/<stack>/<repository>
 	Repository string         `json:"repository"`
+	Former     []string       `json:"former,omitempty"` // repositories before it, newest last: restored from, never written to
 	Every      time.Duration  `json:"every"`
 	Keep       fleet.Keep     `json:"keep"`
+}
+
+// Origin returns the repository that the stack's data began with. It names the
+// data, whatever repositories came after it.
+func (t Target) Origin() string {
+	if len(t.Former) > 0 {
+		return t.Former[0]
+	}
+	return t.Repository
+}
+
+// Line returns the target once for each of its repositories: with the present
+// one first, then with each former one, newest first.
+func (t Target) Line() []Target {
+	line := []Target{t}
+	for _, id := range slices.Backward(t.Former) {
+		former := t
+		former.Repository, former.Former = id, nil
+		line = append(line, former)
+	}
+	return line
 }

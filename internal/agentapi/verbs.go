@@ -1,6 +1,7 @@
 package agentapi
 
 import (
+	"cmp"
 	"time"
 
 	"salvor/internal/finding"
@@ -168,6 +169,13 @@ type SnapshotRow struct {
 	Images   map[string]string `json:"images,omitempty"` // service to reference with digest
 	Volumes  []string          `json:"volumes"`
 	Diverged bool              `json:"diverged,omitempty"` // taken by a host that had lost the stack
+	Former   int               `json:"former,omitempty"`   // how many repositories ago: 0 for the present one
+}
+
+// Before reports whether o is the newer snapshot: in a newer repository, else by
+// epoch and sequence.
+func (s SnapshotRow) Before(o SnapshotRow) bool {
+	return cmp.Or(cmp.Compare(o.Former, s.Former), cmp.Compare(s.Epoch, o.Epoch), cmp.Compare(s.Seq, o.Seq)) < 0
 }
 
 // Release asks a host to let go of a stack that moves away: stop, final

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"filippo.io/age/plugin"
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agentapi"
@@ -38,6 +39,7 @@ type Options struct {
 	Identity   string // the operator's identity file, "" for the usual place
 	SSHKey     string // private key for hosts, "" for the agent and the usual files
 	Passphrase func(prompt string) (secret.Value, error)
+	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them
@@ -111,10 +113,7 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.hosts = newDialer(a)
-	a.ring = a.keyring()
-	a.store = secretstore.New(secretstore.Options{
-		Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults, Opened: a.trail.add,
-	})
+	a.use(a.keyring())
 	return a.render(ctx)
 }
 
@@ -143,9 +142,10 @@ func (a *App) render(ctx context.Context) error {
 	}
 	err := all.Wait()
 	unproven, provenErr := a.unproven(time.Now())
-	a.findings = append(a.findings, unproven...)
+	seen, seenErr := a.seen()
+	a.findings = append(append(a.findings, unproven...), seen...)
 	finding.Sort(a.findings)
-	return errors.Join(err, provenErr)
+	return errors.Join(err, provenErr, seenErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called
@@ -232,8 +232,6 @@ func owner() string {
 	return name + "@" + host
 }
 
-func (a *App) keys() agekey.Keyring { return a.ring }
-
 // keyring opens the operator's identity when the first secret is needed.
 func (a *App) keyring() agekey.Keyring {
 	return &lazyKeyring{open: func() (*agekey.File, error) {
@@ -241,9 +239,11 @@ func (a *App) keyring() agekey.Keyring {
 		if err != nil {
 			return nil, err
 		}
-		f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) {
-			return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path))
-		}})
+		o := agekey.FileOptions{Passphrase: func() (secret.Value, error) { return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path)) }}
+		if a.opts.Say != nil {
+			o.UI = plugin.NewTerminalUI(a.opts.Say, a.opts.Say)
+		}
+		f, err := agekey.Open(path, o)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fault.WithHint(fmt.Errorf("%w: no identity at %s", secret.ErrLocked, path), "--identity FILE names yours; without one, the recovery key opens everything: --identity CARD")
 		}

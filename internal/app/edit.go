@@ -63,7 +63,7 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
 		return nil, fmt.Errorf("%s is no text in UTF-8", e.Name)
 	case e.stack != "":
-		return a.store.ReplaceEnv(e.stack, text)
+		return a.editedEnv(e, text)
 	}
 	if !e.ends { // the line end is the editor's
 		content = bytes.TrimSuffix(content, []byte("\n"))
@@ -72,6 +72,15 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 		}
 	}
 	return a.secretChange(ctx, e.Name, secret.New(content))
+}
+
+// editedEnv is Edited for all variables of a stack.
+func (a *App) editedEnv(e Edit, text secret.Value) (secretstore.Changes, error) {
+	files, changed, err := a.store.ReplaceEnv(e.stack, text)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	return files, a.forgetSeen(files, inStack(e.stack, changed)...)
 }
 
 // CommitEdit commits what Edited returned.

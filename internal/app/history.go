@@ -188,7 +188,7 @@ func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agenta
 	var best agentapi.SnapshotRow
 	found := false
 	for _, s := range all {
-		if s.Diverged || !maps.Equal(s.Images, r.To.Images) || found && !newer(s, best) {
+		if s.Diverged || !maps.Equal(s.Images, r.To.Images) || found && !best.Before(s) {
 			continue
 		}
 		if r.built {
@@ -203,10 +203,6 @@ func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agenta
 		best, found = s, true
 	}
 	return best, found, nil
-}
-
-func newer(a, b agentapi.SnapshotRow) bool {
-	return a.Epoch > b.Epoch || a.Epoch == b.Epoch && a.Seq > b.Seq
 }
 
 // CommitRollback commits and pushes what Rollback prepared.

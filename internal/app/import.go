@@ -85,6 +85,9 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "take the variable out of the file and keep its value as a secret of its own: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
+		if err := a.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
+			return nil, err
+		}
 	}
 	if err := i.rewrite(ctx, out); err != nil {
 		return nil, err
@@ -184,7 +187,7 @@ func (i *Import) proven(a *App, encrypted, plain []byte) error {
 		if err != nil {
 			return err
 		}
-		if have, err = f.Env(a.keys()); err != nil {
+		if have, err = f.Env(a.ring); err != nil {
 			return err
 		}
 	}
@@ -215,6 +218,15 @@ func names(entries []compose.EnvEntry) []string {
 	all := []string{}
 	for _, e := range entries {
 		all = append(all, e.Name)
+	}
+	return all
+}
+
+// inStack are the names of a stack's variables as secrets are named.
+func inStack(stack string, variables []string) []string {
+	var all []string
+	for _, name := range variables {
+		all = append(all, stack+"/"+name)
 	}
 	return all
 }

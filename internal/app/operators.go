@@ -2,22 +2,16 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
-	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
 
@@ -39,76 +33,64 @@ func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error
 // operators can open is encrypted to them as well. A name that is taken by
 // another recipient is an error; the same again re-encrypts what was left out.
 func (a *App) Grant(ctx context.Context, name, recipient string) error {
-	old := a.repo.Fleet.Recipients
-	if has, taken := old.Operators[name]; taken && has != recipient {
+	next := a.recipients()
+	if has, taken := next.Operators[name]; taken && has != recipient {
 		return fault.WithHint(fmt.Errorf("%s is an operator with another key already", name), "choose another name: alice-laptop")
 	}
-	declared, err := a.file(controlrepo.FleetFile)
-	if err != nil {
-		return err
-	}
-	if declared, err = controlrepo.AddRecipient(declared, name, recipient); err != nil {
-		return err
-	}
-	next := fleet.Recipients{Operators: maps.Clone(old.Operators), Recovery: old.Recovery}
-	if next.Operators == nil {
-		next.Operators = map[string]string{}
-	}
 	next.Operators[name] = recipient
-	files := map[string][]byte{controlrepo.FleetFile: declared}
-	if err := a.encryptTo(next, files); err != nil {
-		return err
-	}
-	return a.CommitFiles(ctx, files, "operator "+name+": may open everything")
-}
-
-// encryptTo adds to files whatever is not encrypted to exactly these recipients.
-func (a *App) encryptTo(next fleet.Recipients, files map[string][]byte) error {
-	var err error
-	if files[sops.ConfigPath], err = sops.Config(next.All()); err != nil {
-		return err
-	}
-	recovery, err := a.Recovery()
-	if err != nil {
-		return err
-	}
-	if files[agekey.RecoveryPath], err = agekey.SealRecovery(recovery, slices.Sorted(maps.Values(next.Operators))...); err != nil {
-		return err
-	}
-	store := secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: next.All()})
-	changes, err := store.Reencrypt()
-	if err != nil {
-		return err
-	}
-	maps.Copy(files, changes)
-	return a.reencryptRecovery(next.All(), files)
-}
-
-func (a *App) reencryptRecovery(recipients []string, files map[string][]byte) error {
-	dir := filepath.Join(a.export, "sealed", "recovery")
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range entries {
-		stack, ours := strings.CutSuffix(e.Name(), ".age")
-		if !ours {
-			continue
-		}
-		sealed, err := a.file(seal.RecoveryPath(stack))
-		if err != nil {
-			return err
-		}
-		if seal.RecoveryCurrent(sealed, stack, recipients) {
-			continue
-		}
-		opened, err := seal.OpenRecovery(sealed, a.ring, stack)
-		if err != nil {
-			return err
-		}
-		if files[seal.RecoveryPath(stack)], err = opened.Seal(recipients); err != nil {
-			return err
-		}
-	}
+	_, err := a.changeKeys(ctx, keyChange{message: "operator " + name + ": may open everything", next: next})
 	return err
+}
+
+// Revoke removes an operator, in one commit. What they could open is encrypted
+// anew, to the others and to a new recovery key, since they could read the old
+// one; every stack gets new snapshot repositories, since restic's passwords wrap a
+// key that never changes; and which secrets they have seen is written down until
+// each has another value.
+//
+// The last operator stays, and nobody locks themselves out.
+func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
+	next := a.recipients()
+	names := slices.Sorted(maps.Keys(next.Operators))
+	recipient, is := next.Operators[name]
+	switch {
+	case !is:
+		return Handover{}, fault.WithHint(fmt.Errorf("no operator is called %s", name), "they are: "+strings.Join(names, ", "))
+	case len(names) == 1:
+		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without one, only the card opens the fleet", name),
+			"salvor secret grant NAME RECIPIENT makes another one first; salvor key rotate replaces a key")
+	}
+	delete(next.Operators, name)
+	own, err := a.stays(name, recipient, next)
+	if err != nil {
+		return Handover{}, err
+	}
+	h, err := a.changeKeys(ctx, keyChange{
+		message: "operator " + name + ": removed", next: next, newRecovery: true,
+		removed: &secretstore.Removal{Operator: name, At: time.Now()},
+	})
+	h.OwnToo = own
+	return h, err
+}
+
+// stays makes sure that the identity at hand opens the fleet without an operator.
+// own reports that it has the key of the one removed beside another.
+func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
+	if own, err = a.has(recipient); err != nil {
+		return own, err
+	}
+	for _, other := range next.All() { // the recovery key is still the old one
+		if has, err := a.has(other); err != nil || has {
+			return own, err
+		}
+	}
+	return own, fault.WithHint(fmt.Errorf("the identity at hand is %s's own: it would open nothing any more", name),
+		"another operator runs it: salvor secret revoke "+name)
+}
+
+// recipients returns a copy of the fleet's, to change.
+func (a *App) recipients() fleet.Recipients {
+	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.repo.Fleet.Recipients.Recovery}
+	maps.Copy(next.Operators, a.repo.Fleet.Recipients.Operators)
+	return next
 }

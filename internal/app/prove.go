@@ -92,18 +92,18 @@ func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 		if err != nil {
 			return err
 		}
-		known, err := seal.OpenRecovery(sealed, a.ring, stack)
+		known, err := a.openRecovery(stack, sealed)
 		if err != nil {
 			return err
 		}
-		for target, id := range placed.Repositories {
-			repo, ok := known.Find(id)
+		for _, one := range repositoriesOf(placed) {
+			repo, ok := known.Find(one.id)
 			if !ok {
-				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), id)
+				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
 			}
-			n, there, err := a.proveRepository(ctx, stack, target, repo)
+			n, there, err := a.proveRepository(ctx, stack, one.target, repo)
 			if err != nil {
-				return fmt.Errorf("repository %s of %s: %w", id, stack, err)
+				return fmt.Errorf("repository %s of %s: %w", one.id, stack, err)
 			}
 			if there {
 				p.Repositories, p.Snapshots = p.Repositories+1, p.Snapshots+n

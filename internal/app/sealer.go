@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -159,6 +157,9 @@ func (s *sealer) inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	for target, id := range p.Repositories {
 		parts["repository "+target] = []byte(id)
 	}
+	for target, ids := range p.Former {
+		parts["former repositories "+target] = []byte(strings.Join(ids, " "))
+	}
 	files := append(slices.Clone(n.files), seal.RecoveryPath(stack))
 	if len(n.env) > 0 {
 		files = append(files, "secrets/"+stack+".env")
@@ -224,69 +225,6 @@ func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
 	}
 }
 
-// repositories gives a placement a repository on every target, with its
-// password in the recovery file.
-func (s *sealer) repositories(stack string, p fleet.Placement, consent agentapi.Consent) (fleet.Placement, map[string][]byte, error) {
-	recovery, err := s.recovery(stack)
-	if err != nil {
-		return p, nil, err
-	}
-	known := map[string]string{}
-	if consent != agentapi.ConsentFresh {
-		maps.Copy(known, p.Repositories)
-	}
-	changed := false
-	for _, t := range s.app.repo.Fleet.Snapshots {
-		if known[t.Name] == "" && consent == agentapi.ConsentRestore {
-			known[t.Name] = newestOn(recovery, t.Name)
-		}
-		if known[t.Name] != "" {
-			continue
-		}
-		id := newID()
-		known[t.Name], changed = id, true
-		recovery, err = recovery.Add(seal.Repository{ID: id, Target: t.Name, Location: t.Where.Remote + ":" + path.Join(t.Where.Path, stack, id), Password: seal.NewPassword()})
-		if err != nil {
-			return p, nil, err
-		}
-	}
-	p.Repositories = known
-	if !changed {
-		return p, nil, nil
-	}
-	sealed, err := recovery.Seal(s.app.repo.Fleet.Recipients.All())
-	return p, map[string][]byte{seal.RecoveryPath(stack): sealed}, err
-}
-
-func newestOn(r seal.Recovery, target string) string {
-	id := ""
-	for _, repo := range r.Repositories {
-		if repo.Target == target {
-			id = repo.ID
-		}
-	}
-	return id
-}
-
-func newID() string {
-	b := make([]byte, 4)
-	rand.Read(b) // never fails: it ends the program instead
-	return hex.EncodeToString(b)
-}
-
-// recovery opens a stack's recovery file; a stack without one has an empty one.
-func (s *sealer) recovery(stack string) (seal.Recovery, error) {
-	sealed, err := s.file(seal.RecoveryPath(stack))
-	if err != nil || sealed == nil {
-		return seal.Recovery{Stack: stack}, err
-	}
-	r, err := seal.OpenRecovery(sealed, s.app.keys(), stack)
-	if err == nil {
-		s.app.trail.add(seal.RecoveryPath(stack))
-	}
-	return r, err
-}
-
 func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement) ([]byte, error) {
 	in, err := s.inputs(stack, p)
 	if err != nil {
@@ -310,12 +248,12 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range p.Repositories {
-		repo, ok := recovery.Find(id)
+	for _, one := range repositoriesOf(p) {
+		repo, ok := recovery.Find(one.id)
 		if !ok {
-			return nil, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), id)
+			return nil, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
 		}
-		file.Repositories[id] = repo.Password.Reveal()
+		file.Repositories[one.id] = repo.Password.Reveal()
 	}
 	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
 		return nil, err

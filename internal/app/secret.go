@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/secret"
@@ -42,7 +41,7 @@ func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value)
 	}
 	before = secretstore.Changes{}
 	for path := range files {
-		if before[path], err = a.store.Ciphertext(path); err != nil {
+		if before[path], err = a.file(path); err != nil {
 			return nil, err
 		}
 	}
@@ -54,19 +53,26 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 	return a.CommitFiles(ctx, before, "secret "+name+": undo the rotation")
 }
 
-func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (secretstore.Changes, error) {
+// secretChange returns the files that give a secret a value, and with it forget
+// who has seen the one before.
+func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
 	if name == sshKeyName {
 		return nil, errSSHKey()
 	}
-	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
-		return a.store.SetEnv(stack, secret.Variable{Name: key, Value: value})
+	if stack, key, isEnv := a.store.Variable(name); isEnv {
+		files, err = a.store.SetEnv(stack, secret.Variable{Name: key, Value: value})
+	} else {
+		files, err = a.store.Set(ctx, name, value)
 	}
-	return a.store.Set(ctx, name, value)
+	if err != nil {
+		return nil, err
+	}
+	return files, a.forgetSeen(files, name)
 }
 
 // Secret opens one secret, named as for SetSecret.
 func (a *App) Secret(ctx context.Context, name string) (secret.Value, error) {
-	stack, key, isEnv := strings.Cut(name, "/")
+	stack, key, isEnv := a.store.Variable(name)
 	if !isEnv {
 		return a.store.Resolve(ctx, name)
 	}

@@ -80,6 +80,9 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if err := a.forgetSeen(files, sshKeyName); err != nil {
+		return false, err
+	}
 	return true, a.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
 }
 

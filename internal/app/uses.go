@@ -33,7 +33,7 @@ func (u SecretUse) String() string {
 // refers to it. They are sorted.
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
-	of, key, isEnv := strings.Cut(name, "/")
+	of, key, isEnv := a.store.Variable(name)
 	for stack, rendered := range a.stacks {
 		host := a.repo.Lock.Stacks[stack].Host
 		for _, m := range rendered.Project.Secrets {
@@ -78,5 +78,6 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)
 	}
+	add("git.key", f.Git.Key)
 	return uses
 }

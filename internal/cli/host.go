@@ -18,7 +18,7 @@ import (
 )
 
 func newHost(g *globals) *cobra.Command {
-	return newGroup("host", "Hosts: declared servers", newHostAdd(g), newHostLs(g))
+	return newGroup("host", "Hosts: declared servers", newHostAdd(g), newHostLs(g), newHostRemove(g))
 }
 
 type hostAddOptions struct {

@@ -16,7 +16,8 @@ import (
 )
 
 func newKey(g *globals) *cobra.Command {
-	return newGroup("key", "Keys: yours, the recovery key and its card", newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeySSH(g))
+	return newGroup("key", "Keys: yours, the recovery key and its card",
+		newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g), newKeySSH(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {

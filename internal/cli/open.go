@@ -39,7 +39,8 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink}
+	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
+	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Say: say, Sink: sink}
 }
 
 // with opens the fleet for one piece of work.

@@ -166,6 +166,15 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	if receipt.Kind == "" {
 		return err
 	}
-	receipt.Pending = append(pending, receipt.Pending...)
+	receipt.Pending = append(append(pending, receipt.Pending...), leftOn(ctx, a, o.Lost)...)
 	return g.finish(&receipt, err, nil)
+}
+
+// leftOn is what lies on the disk of a host that is lost.
+func leftOn(ctx context.Context, a *app.App, host string) []string {
+	seen, err := a.SeenByHost(ctx, host)
+	if err != nil || len(seen.Rotate) == 0 {
+		return nil // host remove says it again, with what went wrong
+	}
+	return []string{fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", host, count(len(seen.Rotate), "secret"), host)}
 }

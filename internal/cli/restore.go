@@ -67,7 +67,7 @@ func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
 func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && (len(found) == 0 || s.Epoch > found[0].Epoch || s.Epoch == found[0].Epoch && s.Seq >= found[0].Seq)
+		fits := !s.Diverged && (len(found) == 0 || !s.Before(found[0]))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}

@@ -94,6 +94,9 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		if s.Diverged {
 			target += " (diverged: restore it by its id)"
 		}
+		if s.Former > 0 {
+			target += ", former repository"
+		}
 		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
 			render.Bytes(s.Bytes), s.Files, s.Commit, target)
 	}

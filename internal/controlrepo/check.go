@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"filippo.io/age"
+	"filippo.io/age/plugin"
 )
 
 var (
@@ -114,7 +115,7 @@ func checkTag(v string) error {
 // checkRecipient accepts a native age recipient. An identity in its place would
 // publish it, so it is named and not shown.
 func checkRecipient(v string) error {
-	if strings.HasPrefix(strings.ToUpper(v), "AGE-SECRET-KEY") {
+	if strings.HasPrefix(strings.ToUpper(v), "AGE-") {
 		return errors.New("this is a secret key, not a recipient: take it out, and replace it if it was ever committed")
 	}
 	all, err := age.ParseRecipients(strings.NewReader(v))
@@ -122,4 +123,14 @@ func checkRecipient(v string) error {
 		return fmt.Errorf("%q is no age recipient: it starts with age1", v)
 	}
 	return nil
+}
+
+// checkOperator accepts the recipients of age plugins as well: a person can have
+// a hardware key, a host or a card can't.
+func checkOperator(v string) error {
+	err := checkRecipient(v)
+	if name, _, pluginErr := plugin.ParseRecipient(v); pluginErr == nil && name != "" {
+		return nil
+	}
+	return err
 }

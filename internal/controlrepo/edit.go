@@ -53,19 +53,18 @@ func AddRecipient(content []byte, name, recipient string) ([]byte, error) {
 	if err := fleet.ValidName(name); err != nil {
 		return nil, err
 	}
-	return setRecipient(content, path{"recipients", "operators", name}, recipient)
+	if err := checkOperator(recipient); err != nil {
+		return nil, err
+	}
+	return set(content, path{"recipients", "operators", name}, scalar(recipient))
 }
 
 // SetRecovery returns fleet.yaml with the recovery key's recipient.
 func SetRecovery(content []byte, recipient string) ([]byte, error) {
-	return setRecipient(content, path{"recipients", "recovery"}, recipient)
-}
-
-func setRecipient(content []byte, at path, recipient string) ([]byte, error) {
 	if err := checkRecipient(recipient); err != nil {
 		return nil, err
 	}
-	return set(content, at, scalar(recipient))
+	return set(content, path{"recipients", "recovery"}, scalar(recipient))
 }
 
 // SetRemote returns fleet.yaml with a remote added, or with the type and these

@@ -170,7 +170,7 @@ func gitShape() shape[fleet.Git] {
 
 func recipientsShape() shape[fleet.Recipients] {
 	return object(
-		key("operators", "Who may open every secret, by name.", named(names(), text(checkRecipient)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
+		key("operators", "Who may open every secret, by name.", named(names(), text(checkOperator)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
 		key("recovery", "The recovery key's recipient.", text(checkRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
 	)
 }

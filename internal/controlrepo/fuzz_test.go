@@ -72,7 +72,7 @@ func FuzzStack(f *testing.F) {
 
 func FuzzLock(f *testing.F) {
 	seeds(f, func(name string) bool { return name == LockFile })
-	f.Add([]byte(`{"schema":1,"stacks":{"a":{"host":"b","epoch":1,"images":{"s":"x@sha256:0"},"volumes":{"v":{"born":"2026-01-02T03:04:05Z"}}}}}`))
+	f.Add([]byte(`{"schema":1,"stacks":{"a":{"host":"b","epoch":1,"repositories":{"t":"b"},"former":{"t":["a"]},"images":{"s":"x@sha256:0"},"volumes":{"v":{"born":"2026-01-02T03:04:05Z"}}}}}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		lock, err := DecodeLock(content)
 		checkPlaces(t, err, content)
@@ -154,5 +154,30 @@ func FuzzObjects(f *testing.F) {
 				t.Fatalf("%d bytes of %d", len(o.Content), len(out))
 			}
 		}
+	})
+}
+
+// FuzzRemove proves that a removal either says that it cannot, or leaves a file
+// that lacks the host and otherwise says what it said.
+func FuzzRemove(f *testing.F) {
+	f.Add([]byte(designFleet))
+	f.Add([]byte("hosts: {alpha: {address: a}, beta: {address: b}} # all\n"))
+	seeds(f, func(name string) bool { return name == FleetFile })
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got, err := RemoveHost(content, "alpha")
+		if err != nil {
+			return
+		}
+		root, err := parse("", got)
+		if err != nil {
+			t.Fatalf("the removal broke the file: %v", err)
+		}
+		if after, err := flatten(root); err != nil || after[path{"hosts", "alpha"}.id()] != "" {
+			t.Fatalf("the host is still there: %v", err)
+		}
+		if again, err := RemoveHost(got, "alpha"); err != nil || !bytes.Equal(got, again) {
+			t.Errorf("a second removal changed %q to %q: %v", got, again, err)
+		}
+		RemoveHostKeys(content, "alpha")
 	})
 }

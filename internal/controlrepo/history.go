@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,4 +163,16 @@ func (g *Git) under(ctx context.Context, folder string, c Commit) (map[string]bl
 		}
 	}
 	return found, err
+}
+
+// EverIn returns the files that lie in a folder, or did at any commit that the
+// branch descends from, sorted.
+func (g *Git) EverIn(ctx context.Context, folder string) ([]string, error) {
+	out, err := g.output(ctx, "log", "--format=", "--name-only", "--no-renames", "-z", "--", folder)
+	if err != nil {
+		return nil, err
+	}
+	all := splitZero(out)
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }

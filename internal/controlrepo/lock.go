@@ -115,6 +115,9 @@ func checkPlaced(p fleet.Placement) error {
 			return fmt.Errorf("repository of target %q has no id", target)
 		}
 	}
+	if err := checkFormer(p); err != nil {
+		return err
+	}
 	for _, service := range keysSorted(p.Images) {
 		if !strings.Contains(p.Images[service], "@sha256:") {
 			return fmt.Errorf("image of service %q has no digest", service)
@@ -123,6 +126,24 @@ func checkPlaced(p fleet.Placement) error {
 	for _, volume := range keysSorted(p.Volumes) {
 		if p.Volumes[volume].Born.IsZero() {
 			return fmt.Errorf("volume %q has no time of birth", volume)
+		}
+	}
+	return nil
+}
+
+// checkFormer refuses a repository that is named twice: one that is written to
+// must not be taken for one that no longer is.
+func checkFormer(p fleet.Placement) error {
+	for _, target := range keysSorted(p.Former) {
+		seen := map[string]bool{p.Repositories[target]: true}
+		for _, id := range p.Former[target] {
+			switch {
+			case id == "":
+				return fmt.Errorf("a former repository of target %q has no id", target)
+			case seen[id]:
+				return fmt.Errorf("repository %q of target %q is named twice", id, target)
+			}
+			seen[id] = true
 		}
 	}
 	return nil

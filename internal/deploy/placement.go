@@ -48,6 +48,7 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 
 func clone(p fleet.Placement) fleet.Placement {
 	p.Repositories = maps.Clone(p.Repositories)
+	p.Former = maps.Clone(p.Former)
 	p.Images = maps.Clone(p.Images)
 	p.Volumes = maps.Clone(p.Volumes)
 	return p

@@ -102,7 +102,7 @@ func TestEmptyPlan(t *testing.T) {
 func TestNext(t *testing.T) {
 	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
-		"blog":  {Host: "alpha", Epoch: 3, Repositories: map[string]string{"offsite": "aa"}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
+		"blog":  {Host: "alpha", Epoch: 3, Repositories: map[string]string{"offsite": "aa"}, Former: map[string][]string{"offsite": {"00"}}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
 		"gone":  {Host: "delta", Epoch: 1},
 		"notes": {Host: "alpha", Epoch: 7, Stopped: true},
 	}}
@@ -110,7 +110,7 @@ func TestNext(t *testing.T) {
 	f.Stacks = append(f.Stacks, fleet.Stack{Name: "wiki", Host: "beta"}, fleet.Stack{Name: "again", Host: "beta"})
 	next, moves := Next(f, was, map[string]int{"again": 5})
 	want := map[string]fleet.Placement{
-		"blog":  {Host: "beta", Epoch: 4, Repositories: map[string]string{"offsite": "aa"}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
+		"blog":  {Host: "beta", Epoch: 4, Repositories: map[string]string{"offsite": "aa"}, Former: map[string][]string{"offsite": {"00"}}, Volumes: map[string]fleet.VolumeState{"db": {Born: born}}},
 		"notes": {Host: "alpha", Epoch: 7, Stopped: true},
 		"wiki":  {Host: "beta", Epoch: 1},
 		"again": {Host: "beta", Epoch: 6},
@@ -126,7 +126,8 @@ func TestNext(t *testing.T) {
 		t.Error(diff)
 	}
 	next.Stacks["blog"].Repositories["offsite"] = "bb"
-	if was.Stacks["blog"].Repositories["offsite"] != "aa" {
+	delete(next.Stacks["blog"].Former, "offsite")
+	if was.Stacks["blog"].Repositories["offsite"] != "aa" || was.Stacks["blog"].Former["offsite"] == nil {
 		t.Error("the lock given was changed")
 	}
 }

@@ -29,6 +29,7 @@ const (
 	SecretInClear      Code = "secret-in-clear"
 	SecretExposed      Code = "secret-exposed"
 	KeyUnproven        Code = "key-unproven"
+	SecretSeen         Code = "secret-seen"
 )
 
 // Row documents one code.
@@ -62,6 +63,7 @@ func Table() []Row {
 		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
 		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk, in /var/lib/docker/containers and in containerd's metadata under /var/lib/containerd.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
+		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
 	}

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -20,6 +22,7 @@ type Placement struct {
 	Epoch        int                    `json:"epoch"`
 	Stopped      bool                   `json:"stopped,omitempty"`      // `salvor down`
 	Repositories map[string]string      `json:"repositories,omitempty"` // target name to repository id
+	Former       map[string][]string    `json:"former,omitempty"`       // target name to ids of the repositories before, newest last
 	Images       map[string]string      `json:"images,omitempty"`       // service to image reference with digest
 	Volumes      map[string]VolumeState `json:"volumes,omitempty"`
 	Restore      *Restore               `json:"restore,omitempty"` // asked for and not known to be done
@@ -40,6 +43,23 @@ func (p *Placement) Wish() *Restore {
 		return nil
 	}
 	return p.Restore
+}
+
+// Retired returns the placement with its repositories among the former ones:
+// what seals it next gives it new ones. p itself is unchanged.
+func (p Placement) Retired() Placement {
+	if len(p.Repositories) == 0 {
+		return p
+	}
+	former := maps.Clone(p.Former)
+	if former == nil {
+		former = map[string][]string{}
+	}
+	for target, id := range p.Repositories {
+		former[target] = append(slices.Clone(former[target]), id)
+	}
+	p.Repositories, p.Former = nil, former
+	return p
 }
 
 // A VolumeState is what the lock knows of a protected volume.

@@ -60,7 +60,7 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 // be run again at any point.
 func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.Receipt, error) {
 	r, err := s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: true, NoPrints: true})
-	r.Pending = append(r.Pending, fmt.Sprintf("%s fences itself when it comes back; once it is gone for good, take it out of fleet.yaml", o.Lost))
+	r.Pending = append(r.Pending, fmt.Sprintf("%s fences itself when it comes back; once it is gone for good: salvor host remove %s", o.Lost, o.Lost))
 	return r, err
 }
 

@@ -19,30 +19,40 @@ type Changes map[string][]byte
 
 // Set returns the change that gives a secret a value, new or not. No key is
 // needed: the store's recipients suffice. A secret that is an Ansible Vault stays
-// one, under its id, which takes that vault's password.
+// one, under its id, which takes that vault's password. The password of vaults
+// takes them along: they are encrypted anew with it.
 func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	path, err := Path(name)
+	path, err := s.path(name)
 	if err != nil {
 		return nil, err
 	}
-	var data []byte
+	data, err := s.encrypted(ctx, path, value)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := s.rewrap(ctx, name, value)
+	if err != nil {
+		return nil, err
+	}
+	changes[path] = data
+	return changes, nil
+}
+
+func (s *Store) encrypted(ctx context.Context, path string, value secret.Value) ([]byte, error) {
 	if e, isVault, err := s.vault(path); isVault {
-		if err == nil {
-			data, err = s.sealVault(ctx, e, value)
+		if err != nil {
+			return nil, err
 		}
-		return Changes{path: data}, err
+		return s.sealVault(ctx, e, value)
 	}
 	f, err := s.parse(path)
-	switch {
-	case err == nil:
-		data, err = f.Replace(value, s.opts.Recipients)
-	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.Encrypt(path, value, s.opts.Recipients)
+	if errors.Is(err, secret.ErrNotFound) {
+		return sops.Encrypt(path, value, s.opts.Recipients)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return Changes{path: data}, nil
+	return f.Replace(value, s.opts.Recipients)
 }
 
 // SetEnv returns the change that gives some of a stack's secret variables a
@@ -68,22 +78,23 @@ func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, err
 }
 
 // ReplaceEnv returns the change after which a stack's secret variables are those
-// of a text in the form of EnvText: nil where they are already. An error in the
-// text names its line in `STACK.env`.
-func (s *Store) ReplaceEnv(stack string, text secret.Value) (Changes, error) {
+// of a text in the form of EnvText, nil where they are already, and the names of
+// those that are new or have another value. An error in the text names its line in
+// `STACK.env`.
+func (s *Store) ReplaceEnv(stack string, text secret.Value) (files Changes, changed []string, err error) {
 	path, err := EnvPath(stack)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f, err := s.ownEnv(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	data, same, err := f.ReplaceEnv(s.opts.Keys, stack+".env", text)
-	if err != nil || same {
-		return nil, err
+	data, changed, err := f.ReplaceEnv(s.opts.Keys, stack+".env", text)
+	if err != nil || data == nil {
+		return nil, nil, err
 	}
-	return Changes{path: data}, nil
+	return Changes{path: data}, changed, nil
 }
 
 // ownEnv reads a dotenv file that is encrypted to the store's recipients.

@@ -2,6 +2,7 @@ package secretstore
 
 import (
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"strings"
@@ -25,6 +26,31 @@ func Path(name string) (string, error) {
 		return "", fmt.Errorf("%q is no name for a secret: secrets/<stack>.env holds a stack's variables", name)
 	}
 	return path.Join(Dir, name), nil
+}
+
+// path is Path; a file in a folder below secrets/ is named by its path there, once
+// it is there.
+func (s *Store) path(name string) (string, error) {
+	if strings.Contains(name, "/") && s.has(name) {
+		return path.Join(Dir, name), nil
+	}
+	return Path(name)
+}
+
+// has reports whether a name is that of a file below secrets/.
+func (s *Store) has(name string) bool {
+	file, err := filePath(Dir + "/" + name)
+	if err == nil {
+		_, err = fs.Stat(s.opts.Files, file)
+	}
+	return err == nil
+}
+
+// Variable takes STACK/VARIABLE apart, the name of a stack's variable. A file of
+// that path below secrets/ is none.
+func (s *Store) Variable(name string) (stack, variable string, ok bool) {
+	stack, variable, ok = strings.Cut(name, "/")
+	return stack, variable, ok && !s.has(name)
 }
 
 // EnvPath returns the file that holds a stack's secret variables.

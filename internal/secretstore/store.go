@@ -41,7 +41,7 @@ func New(opts Options) *Store { return &Store{opts: opts} }
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's
 // `external: true` mean. An unknown name wraps secret.ErrNotFound.
 func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) {
-	path, err := Path(name)
+	path, err := s.path(name)
 	if err != nil {
 		return secret.Value{}, err
 	}

@@ -92,3 +92,49 @@ func (s *Store) sealVault(ctx context.Context, e ansiblevault.Envelope, value se
 	}
 	return ansiblevault.Seal(value, password, e.ID)
 }
+
+// rewrap returns the vaults whose password the secret is, encrypted with its new
+// value. Those that the present one does not open stay as they are.
+func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
+	changes := Changes{}
+	for id, setting := range s.opts.Vaults {
+		if of, isSecret := setting.Secret(); !isSecret || of != name {
+			continue
+		}
+		present, err := s.vaultPassword(ctx, id)
+		if errors.Is(err, secret.ErrNotFound) {
+			continue // it is set for the first time
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := s.rewrapID(id, present, password, changes); err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
+}
+
+func (s *Store) rewrapID(id string, present, password secret.Value, changes Changes) error {
+	paths, err := s.paths()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		e, isVault, err := s.vault(path)
+		if err != nil || !isVault || e.ID != id {
+			continue // what is no vault at all is reported where it is used
+		}
+		plain, err := e.Open(present)
+		if errors.Is(err, ansiblevault.ErrPassword) {
+			continue
+		}
+		if err != nil {
+			return wrap(path, err)
+		}
+		if changes[path], err = ansiblevault.Seal(plain, password, id); err != nil {
+			return wrap(path, err)
+		}
+	}
+	return nil
+}

@@ -108,3 +108,45 @@ func TestVaultsThatDoNotOpen(t *testing.T) {
 		t.Error("a vault opened with the password in a vault")
 	}
 }
+
+func TestThePasswordOfVaultsTakesThemAlong(t *testing.T) {
+	s, files := newVaultStore(t)
+	files["secrets/cloudflare_token"] = sealed(t, canary, "of the default", "")
+	files["secrets/notes/tls.pem"] = sealed(t, canary, "of production", "prod")
+	files["secrets/mislabelled"] = sealed(t, canary, "of production", "")
+	other := slices.Clone(files["secrets/notes/tls.pem"].Data)
+
+	changes, err := s.Set(t.Context(), "vault_password", secret.NewString("another"))
+	if want := []string{"secrets/cloudflare_token", "secrets/vault_password"}; err != nil || !slices.Equal(changes.Paths(), want) {
+		t.Fatalf("%v, %v, want %v", changes.Paths(), err, want)
+	}
+	commit(t, files)(changes, nil)
+	for _, name := range []string{"cloudflare_token", "mislabelled", "notes/tls.pem"} {
+		if got, err := s.Resolve(t.Context(), name); err != nil || string(got.Reveal()) != canary {
+			t.Errorf("%s: %q, %v", name, got.Reveal(), err)
+		}
+	}
+	if !bytes.Equal(other, files["secrets/notes/tls.pem"].Data) {
+		t.Error("a vault of another id was changed")
+	}
+}
+
+func TestFilesInFoldersHaveNamesToo(t *testing.T) {
+	s, files := newVaultStore(t)
+	files["secrets/notes/tls.pem"] = sealed(t, canary, "of the default", "")
+	if _, _, ok := s.Variable("notes/tls.pem"); ok {
+		t.Error("a file counts as a variable")
+	}
+	if stack, name, ok := s.Variable("notes/DB"); !ok || stack != "notes" || name != "DB" {
+		t.Errorf("%s, %s, %v", stack, name, ok)
+	}
+	commit(t, files)(s.Set(t.Context(), "notes/tls.pem", secret.NewString("new")))
+	if got, err := s.Resolve(t.Context(), "notes/tls.pem"); err != nil || string(got.Reveal()) != "new" {
+		t.Errorf("%q, %v", got.Reveal(), err)
+	}
+	for _, name := range []string{"notes/new.pem", "../fleet.yaml", "notes/../vault_password"} {
+		if _, err := s.Set(t.Context(), name, secret.NewString("x")); err == nil {
+			t.Errorf("%s was set", name)
+		}
+	}
+}

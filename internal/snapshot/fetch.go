@@ -26,6 +26,7 @@ type RestoreJob struct {
 	Fleet, Stack string
 	Epoch        int
 	Repository   Repository
+	Origin       string   // names the data, see Identity; "" for Repository's own id
 	Snapshot     string   // full id or the beginning of one, "" for the newest usable
 	Volumes      []Volume // those to restore
 	Database     Database // for volumes that hold a dump; may be nil where none does

@@ -36,8 +36,9 @@ type Marker struct {
 	At       time.Time `json:"at"`
 }
 
-// Identity names a volume across hosts; the repository is part of it, so a
-// stack started fresh does not take the old one's data for its own.
+// Identity names a volume across hosts; the repository that its data began with
+// is part of it, so a stack started fresh does not take the old one's data for
+// its own, and one whose repository was replaced keeps it.
 func Identity(fleetName, stack, volume, repository string) string {
 	return fleetName + "/" + stack + "/" + DirName(volume) + "@" + repository
 }

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 
 func (f *Fetched) marker(v Volume, state Marking) Marker {
 	j := f.job
-	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, j.Repository.ID), Epoch: j.Epoch, State: state, Snapshot: f.Info.ID}
+	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, State: state, Snapshot: f.Info.ID}
 }
 
 // swap moves what lies at the volume's path aside and the staged data there. A

@@ -33,6 +33,10 @@ type Job struct {
 	Force              bool          // also when nothing has changed
 	AcceptShrunk       bool          // empty or shrunken volumes are meant
 	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
+
+	// Before returns what the volumes held by the newest snapshot of an earlier
+	// repository. It is asked while Repository has none; nil for no earlier one.
+	Before func(context.Context) (map[string]Stats, error)
 }
 
 // Result is what a Take did. Without a fatal finding, Snapshot is on the remote
@@ -140,13 +144,15 @@ func (t *taking) scan() error {
 }
 
 // history learns what the volumes held in the newest snapshot: from the note
-// this host made of it, else from the snapshot.
-func (t *taking) history(ctx context.Context) error {
-	t.before = map[string]Stats{}
+// this host made of it, else from the snapshot. While the repository is new, an
+// earlier one is asked; whoever accepts shrunken volumes needs no comparison.
+func (t *taking) history(ctx context.Context) (err error) {
 	if t.last.ID == "" {
-		return nil
+		if t.job.Before != nil && !t.job.AcceptShrunk {
+			t.before, err = t.job.Before(ctx)
+		}
+		return err
 	}
-	var err error
 	if t.state, err = t.loadState(t.job); err != nil {
 		return err
 	}
@@ -154,18 +160,42 @@ func (t *taking) history(ctx context.Context) error {
 		t.before = t.state.Stats
 		return nil
 	}
-	s, err := t.repo.Snapshot(ctx, t.last.ID)
-	if err != nil {
-		return err
+	t.before, err = held(ctx, t.repo, t.last.ID, t.job.Stack)
+	return err
+}
+
+// Held returns what the volumes held by a repository's newest usable snapshot;
+// nothing where there is none.
+func Held(ctx context.Context, r Repository, stack string) (map[string]Stats, error) {
+	repo, err := openRepository(ctx, r)
+	if errors.Is(err, ErrNoRepository) {
+		return nil, nil
 	}
-	m, err := readMeta(ctx, t.repo, s, t.job.Stack)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	infos, err := list(ctx, repo)
+	newest, some := Newest(infos)
+	if err != nil || !some {
+		return nil, err
+	}
+	return held(ctx, repo, newest.ID, stack)
+}
+
+func held(ctx context.Context, repo *repository.Repository, id, stack string) (map[string]Stats, error) {
+	s, err := repo.Snapshot(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := readMeta(ctx, repo, s, stack)
+	if err != nil {
+		return nil, err
+	}
+	stats := map[string]Stats{}
 	for _, v := range m.Volumes {
-		t.before[v.Name] = v.Stats
+		stats[v.Name] = v.Stats
 	}
-	return nil
+	return stats, nil
 }
 
 // describe writes down what the snapshot will be.

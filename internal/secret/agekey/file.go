@@ -107,6 +107,19 @@ func (f *File) Identities() ([]age.Identity, error) {
 	return ids, nil
 }
 
+// Recipient unlocks the file and returns the recipient of its one key.
+func (f *File) Recipient() (string, error) {
+	ids, err := f.Identities()
+	if err != nil {
+		return "", err
+	}
+	id, plain := ids[0].(*age.X25519Identity)
+	if len(ids) != 1 || !plain {
+		return "", fmt.Errorf("%s: want one key, and no plugin's", f.path)
+	}
+	return id.Recipient().String(), nil
+}
+
 // Protect encrypts the file anew, with another passphrase or its first one. The
 // old file is replaced once the new one was seen to open.
 func (f *File) Protect(passphrase secret.Value) error {

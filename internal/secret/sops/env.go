@@ -91,23 +91,29 @@ func NewEnv(path string, recipients []string, variables ...secret.Variable) ([]b
 
 // ReplaceEnv returns a dotenv file that says what text does: lines of NAME=value
 // as Plain has them, comments, empty lines. What stays the same keeps its line.
-// same reports that the text says what the file does; then there is no new one.
-// Errors name the text `file`, with the line, and show nothing of it.
-func (f *File) ReplaceEnv(ring agekey.Keyring, file string, text secret.Value) (data []byte, same bool, err error) {
+// changed names the variables that are new or have another value. Where the text
+// says what the file does there is no new one. Errors name the text `file`, with the line, and show nothing of it.
+func (f *File) ReplaceEnv(ring agekey.Keyring, file string, text secret.Value) (data []byte, changed []string, err error) {
 	branch, err := parseEnv(file, string(text.Reveal()))
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	o, err := f.open(ring)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	if slices.Equal(o.tree.Branches[0], branch) {
-		return nil, true, nil
+	before := o.tree.Branches[0]
+	if slices.Equal(before, branch) {
+		return nil, nil, nil
+	}
+	for _, item := range branch {
+		if name, isName := item.Key.(string); isName && !slices.Contains(before, item) {
+			changed = append(changed, name)
+		}
 	}
 	o.tree.Branches[0] = branch
 	data, err = emit(f.path, o)
-	return data, false, err
+	return data, changed, err
 }
 
 // parseEnv reads a dotenv text by the rules of SOPS.

@@ -235,12 +235,12 @@ func TestReplaceEnvLeavesOtherLines(t *testing.T) {
 	const text = "# c\nA=1\nB=2\nC=3\n"
 	before := mustEncrypt(t, path, text, key.Recipient)
 	f := mustParse(t, path, before)
-	if data, same, err := f.ReplaceEnv(key, "notes.env", secret.NewString("\n"+text+"\n")); err != nil || !same || data != nil {
-		t.Errorf("the same text: same %v, %v", same, err)
+	if data, changed, err := f.ReplaceEnv(key, "notes.env", secret.NewString("\n"+text+"\n")); err != nil || changed != nil || data != nil {
+		t.Errorf("the same text: changed %v, %v", changed, err)
 	}
-	after, same, err := f.ReplaceEnv(key, "notes.env", secret.NewString("# c\nD="+canary+`\nline two`+"\nA=1\nC=4\n"))
-	if err != nil || same {
-		t.Fatal(same, err)
+	after, changed, err := f.ReplaceEnv(key, "notes.env", secret.NewString("# c\nD="+canary+`\nline two`+"\nA=1\nC=4\n"))
+	if err != nil || !slices.Equal(changed, []string{"D", "C"}) {
+		t.Fatal(changed, err)
 	}
 	plain, err := mustParse(t, path, after).Plain(key)
 	if want := "# c\nD=" + canary + `\nline two` + "\nA=1\nC=4\n"; err != nil || string(plain.Reveal()) != want {

@@ -1,19 +1,11 @@
 package controlrepo
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// remove returns content without a key or a list's item. Comments beside it go
-// with it, those above it stay.
-func remove(content []byte, at path) ([]byte, error) {
-	return edit(content, at, func(before flat) flat { return before.without(at) },
-		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })
-}
 
 // appendItem returns content with an item, YAML on one line, at the end of a list.
 func appendItem(content []byte, at path, value string) ([]byte, error) {
@@ -62,34 +54,17 @@ func rename(content []byte, at path, key, value string) ([]byte, error) {
 		})
 }
 
-// removals returns the texts that may be the removal wanted.
-func (s *source) removals(root *yaml.Node, at path) [][]byte {
-	parent := find(root, at[:len(at)-1])
-	if parent == nil {
-		return nil
-	}
-	// each entry is one node in a list, two in a mapping
-	size, index := 1, -1
-	if parent.Kind == yaml.MappingNode {
-		size = 2
-	}
-	for i := 0; i < len(parent.Content); i += size {
-		if size == 2 && parent.Content[i].Value == at[len(at)-1] || size == 1 && strconv.Itoa(i) == at[len(at)-1] {
-			index = i
-		}
-	}
+// removeItem takes the item of that index out of a list.
+func (s *source) removeItem(list *yaml.Node, index string) [][]byte {
+	i, err := strconv.Atoi(index)
 	switch {
-	case index < 0:
+	case err != nil || i < 0 || i >= len(list.Content):
 		return nil
-	case parent.Style&yaml.FlowStyle != 0:
-		return s.removeFlow(parent.Content, index, size)
+	case list.Style&yaml.FlowStyle != 0:
+		return s.removeFlow(list, i, 1)
 	}
-	first := parent.Content[index].Line - 1
-	end := s.blockEnd(parent.Content[index], parent.Content[index].Column-1)
-	if size == 1 {
-		end = s.itemEnd(first)
-	}
-	return [][]byte{s.removeLines(first, end)}
+	first := list.Content[i].Line - 1
+	return [][]byte{s.removeLines(first, s.itemEnd(first))}
 }
 
 // removeLines returns the text without the lines from first up to end.
@@ -99,22 +74,6 @@ func (s *source) removeLines(first, end int) []byte {
 		to = s.start[end]
 	}
 	return s.replace(s.start[first], to, "")
-}
-
-// removeFlow removes an entry of {…} or […], with the comma behind or before it.
-func (s *source) removeFlow(nodes []*yaml.Node, index, size int) [][]byte {
-	from := s.offset(nodes[index])
-	if index+size < len(nodes) {
-		if to := s.offset(nodes[index+size]); to > from {
-			return [][]byte{s.replace(from, to, "")}
-		}
-		return nil
-	}
-	to := s.end(nodes[index+size-1])
-	if to <= from || from > len(s.text) {
-		return nil
-	}
-	return [][]byte{s.replace(len(bytes.TrimRight(s.text[:from], " \t\r\n,")), to, "")}
 }
 
 // end returns the offset behind a node that stands on one line or in braces.

@@ -1,0 +1,35 @@
+package agent
+
+import (
+	"testing"
+
+	"salvor/internal/agentapi"
+)
+
+func TestSecretsCause(t *testing.T) {
+	paths := Paths{Run: t.TempDir()}
+	now := agentapi.Stack{Name: "notes", Epoch: 2, Sealed: []byte("sealed")}
+	withSecret := now
+	withSecret.Project.Secrets = []agentapi.SecretMount{{Service: "web", Secret: "token"}}
+	withEnv := now
+	withEnv.Project.Env = []string{"DB"}
+	is := Local{Epoch: 2, Sealed: sealedDigest(now)}
+	for name, c := range map[string]struct {
+		stack agentapi.Stack
+		local Local
+		want  string
+	}{
+		"in force":                         {now, is, ""},
+		"in force, with a secret":          {withSecret, is, ""},
+		"another one":                      {now, Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
+		"another one, with a secret":       {withSecret, Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
+		"a variable, gone since the boot":  {withEnv, is, "not delivered since the boot"},
+		"no seal yet":                      {agentapi.Stack{Name: "notes", Epoch: 2}, is, ""},
+		"not here yet":                     {now, Local{}, ""},
+		"here before, at an earlier epoch": {now, Local{Epoch: 1, Sealed: "before"}, ""},
+	} {
+		if got := secretsCause(paths, c.stack, c.local); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

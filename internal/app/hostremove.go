@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+// A RemovedHost is what a host leaves behind.
+type RemovedHost struct {
+	Stacks []string   // that were ever sealed for it
+	Rotate []Rotation // secrets that it was able to open
+}
+
+// SeenByHost returns what a host was able to open: by the history of its sealed
+// files, what those stacks need now. Of a stack that is no longer declared nobody
+// knows any more what it needed; every secret counts then, but other stacks'
+// variables.
+func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
+	var r RemovedHost
+	files, err := a.git.EverIn(ctx, path.Join("sealed", host))
+	if err != nil {
+		return r, err
+	}
+	seen := sight{names: map[string]bool{}, gone: map[string]bool{}}
+	for _, file := range files {
+		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
+		if sealed && path.Dir(file) == path.Join("sealed", host) {
+			r.Stacks = append(r.Stacks, stack)
+			seen.add(a, stack)
+		}
+	}
+	all, err := a.store.List()
+	if err != nil {
+		return r, err
+	}
+	for _, info := range all {
+		if seen.has(info) {
+			r.Rotate = append(r.Rotate, a.rotation(info))
+		}
+	}
+	return r, nil
+}
+
+// A sight is which secrets somebody was able to see.
+type sight struct {
+	names map[string]bool
+	gone  map[string]bool // stacks that are no longer declared
+}
+
+func (s sight) has(info secretstore.Info) bool {
+	if info.Stack == "" {
+		return s.names[info.Name] || len(s.gone) > 0
+	}
+	return s.names[info.Name] || s.gone[info.Stack]
+}
+
+// add adds what a stack's seal is made from.
+func (s sight) add(a *App, stack string) {
+	if _, declared := a.repo.Fleet.Stack(stack); !declared {
+		s.gone[stack] = true
+		return
+	}
+	n := (&sealer{app: a}).needs(stack)
+	var settings []secret.Setting
+	for _, r := range n.remotes {
+		settings = slices.AppendSeq(settings, maps.Values(r.Options))
+	}
+	for _, r := range n.registries {
+		settings = append(settings, r.Username, r.Password)
+	}
+	for _, setting := range settings {
+		if name, is := setting.Secret(); is {
+			s.names[name] = true
+		}
+	}
+	for _, file := range n.files {
+		s.names[strings.TrimPrefix(file, secretstore.Dir+"/")] = true
+	}
+	for _, key := range n.env {
+		s.names[stack+"/"+key] = true
+	}
+}
+
+// RemoveHost takes a host out of the fleet, in one commit: its declaration, its
+// key, its pinned SSH key and its sealed files. What it was able to open is written
+// down until it has another value. A host that still has stacks is refused.
+func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) {
+	if err := a.Removable(name); err != nil {
+		return RemovedHost{}, err
+	}
+	h, _ := a.repo.Fleet.Host(name)
+	seen, err := a.SeenByHost(ctx, name)
+	if err != nil {
+		return seen, err
+	}
+	files, err := a.withoutHost(h)
+	if err != nil {
+		return seen, err
+	}
+	r := secretstore.Removal{Host: name, At: time.Now()}
+	for _, s := range seen.Rotate {
+		r.Secrets = append(r.Secrets, s.Secret)
+	}
+	if _, err := a.noteRemoval(r, files); err != nil {
+		return seen, err
+	}
+	return seen, a.CommitFiles(ctx, files, "host "+name+": removed")
+}
+
+// Removable returns what still needs a host, nil for nothing.
+func (a *App) Removable(name string) error {
+	if _, declared := a.repo.Fleet.Host(name); !declared {
+		return fault.WithHint(fmt.Errorf("no host %s is declared", name), "salvor host ls")
+	}
+	if placed := a.repo.Lock.On(name); len(placed) > 0 {
+		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
+			fmt.Sprintf("salvor move %s --to HOST takes one along; when %s is lost: salvor recover %s --to HOST", placed[0], name, name))
+	}
+	for _, st := range a.repo.Fleet.Stacks {
+		if st.Host == name {
+			return fault.WithHint(fmt.Errorf("the stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
+		}
+	}
+	return nil
+}
+
+// withoutHost returns the files that make a host none of the fleet's.
+func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	content, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return nil, err
+	}
+	if files[controlrepo.FleetFile], err = controlrepo.RemoveHost(content, h.Name); err != nil {
+		return nil, err
+	}
+	known, err := a.file(controlrepo.KnownHostsFile)
+	switch {
+	case err == nil && !a.shared(h):
+		if left := controlrepo.RemoveHostKeys(known, knownHostsName(h.Address, h.Port)); len(left) < len(known) {
+			files[controlrepo.KnownHostsFile] = left
+		}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	sealed, err := fs.Glob(os.DirFS(a.export), path.Join("sealed", h.Name, "*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range append(sealed, controlrepo.HostDir+"/"+h.Name+".pub") {
+		if _, err := fs.Stat(os.DirFS(a.export), file); err == nil {
+			files[file] = nil
+		}
+	}
+	return files, nil
+}
+
+// shared reports whether another host is reached at a host's address, or through
+// it: then its SSH key stays pinned.
+func (a *App) shared(h fleet.Host) bool {
+	return slices.ContainsFunc(a.repo.Fleet.Hosts, func(o fleet.Host) bool {
+		if o.Name == h.Name {
+			return false
+		}
+		jump := parseJump(o.Jump)
+		at := knownHostsName(h.Address, h.Port)
+		return knownHostsName(o.Address, o.Port) == at || o.Jump != "" && knownHostsName(jump.Address, jump.Port) == at
+	})
+}

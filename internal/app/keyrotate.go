@@ -1,0 +1,241 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secretstore"
+)
+
+// KeyRotation says how an operator's key is replaced.
+type KeyRotation struct {
+	// Compromised means that somebody else may have the old key: then the same
+	// follows as from removing an operator.
+	Compromised bool
+	// Passphrase returns the new key's; path names a key that an earlier run has
+	// made, "" for one that is made now.
+	Passphrase func(path string) (secret.Value, error)
+}
+
+// A RotatedKey is what became of it.
+type RotatedKey struct {
+	Handover
+	Operator string
+	Path     string // where the new key lies, in place of the old one
+	Old      string // where the old one was moved
+	Finished bool   // an earlier run had committed the change
+}
+
+// newKeyPath is where a key waits beside the one that it will replace.
+func newKeyPath(path string) string { return path + ".new" }
+
+// RotateKey replaces the key of the operator whose identity is at hand. The new
+// one is made beside it; everything is encrypted to it instead of the old one, in
+// one commit, which is pushed; and only when the new key was seen to open all of
+// that commit does it take the old one's place. Killed at any moment, one of the
+// two opens everything in the newest commit, and running it again finishes.
+func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
+	if r.Path, err = a.ownPath(); err != nil {
+		return r, err
+	}
+	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase)
+	if err != nil {
+		return r, err
+	}
+	next := a.recipients()
+	r.Operator = nameOf(next.Operators, recipient)
+	if r.Finished = r.Operator != ""; r.Finished {
+		a.use(ring) // the old key may open nothing here any more
+	} else if r.Operator, err = a.myself(); err != nil {
+		return r, err
+	} else {
+		a.use(keyrings{a.ring, ring})
+	}
+	next.Operators[r.Operator] = recipient
+	if r.Handover, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
+		return r, err
+	}
+	if err := a.opensAll(ctx, ring); err != nil {
+		return r, fmt.Errorf("the new key does not open everything, so the old one stays at %s: %w", r.Path, err)
+	}
+	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
+	return r, err
+}
+
+// replaceKey commits and pushes the change. What an earlier run has committed is
+// pushed, unless it left out what a compromised key asks for.
+func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (Handover, error) {
+	left, noted, err := a.leftOf(operator)
+	if err != nil {
+		return Handover{}, err
+	}
+	if committed && (!c.newRecovery || noted) {
+		return left, (&committer{app: a}).Push(ctx)
+	}
+	c.message = "operator " + operator + ": a new key"
+	if c.newRecovery {
+		c.removed = &secretstore.Removal{Key: operator, At: time.Now()}
+	}
+	return a.changeKeys(ctx, c)
+}
+
+// leftOf is what an operator's compromised key has left to do, where a run has
+// noted that it was one.
+func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
+	before, err := a.removals()
+	if err != nil {
+		return h, false, err
+	}
+	of := slices.DeleteFunc(before, func(r secretstore.Removal) bool { return r.Key != operator })
+	if len(of) == 0 {
+		return h, false, nil
+	}
+	all, err := a.store.List()
+	for _, info := range all {
+		if len(of.Of(info.Name)) > 0 {
+			h.Rotate = append(h.Rotate, a.rotation(info))
+		}
+	}
+	for _, st := range a.repo.Fleet.Stacks {
+		if len(a.repo.Lock.Stacks[st.Name].Former) > 0 {
+			h.Stacks = append(h.Stacks, st.Name)
+		}
+	}
+	return h, true, err
+}
+
+// RotateRecovery replaces the recovery key, in one commit. Where somebody else may
+// have the old one, the same follows as from removing an operator.
+func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
+	c := keyChange{message: "a new recovery key", next: a.recipients(), newRecovery: true}
+	if compromised {
+		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
+	}
+	return a.changeKeys(ctx, c)
+}
+
+// ownPath is where the operator's identity lies, links followed.
+func (a *App) ownPath() (string, error) {
+	path, err := identityPath(a.opts.Identity, a.repo.Fleet.Name)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, nil // whoever opens it says so
+	}
+	return real, err
+}
+
+// pendingKey opens the key that an earlier run has made, or makes one.
+func pendingKey(path string, passphrase func(path string) (secret.Value, error)) (recipient string, ring agekey.Keyring, err error) {
+	known := path
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		known = ""
+	} else if err != nil {
+		return "", nil, err
+	}
+	phrase, err := passphrase(known)
+	if err != nil {
+		return "", nil, err
+	}
+	if known == "" {
+		if err := createKey(path, phrase); err != nil {
+			return "", nil, err
+		}
+	}
+	f, err := agekey.Open(path, agekey.FileOptions{Passphrase: func() (secret.Value, error) { return phrase, nil }})
+	if err != nil {
+		return "", nil, err
+	}
+	if recipient, err = f.Recipient(); err != nil && known != "" {
+		err = fault.WithHint(fmt.Errorf("the new key that an earlier run has made: %w", err),
+			"its passphrase is the one that was chosen then; while git log shows no commit of that run, the file can be deleted")
+	}
+	return recipient, f, err
+}
+
+func createKey(path string, passphrase secret.Value) error {
+	key, err := agekey.Generate()
+	if err != nil {
+		return err
+	}
+	return agekey.Create(path, key, passphrase)
+}
+
+func nameOf(operators map[string]string, recipient string) string {
+	for _, name := range slices.Sorted(maps.Keys(operators)) {
+		if operators[name] == recipient {
+			return name
+		}
+	}
+	return ""
+}
+
+// myself returns the operator whose identity is at hand.
+func (a *App) myself() (string, error) {
+	operators := a.repo.Fleet.Recipients.Operators
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(operators)) {
+		has, err := a.has(operators[name])
+		if err != nil {
+			return "", err
+		}
+		if has {
+			names = append(names, name)
+		}
+	}
+	switch len(names) {
+	case 1:
+		return names[0], nil
+	case 0:
+		return "", fault.WithHint(errors.New("the identity at hand is no operator's"), "--identity FILE names yours; salvor key rotate --recovery replaces the recovery key")
+	}
+	return "", fault.WithHint(fmt.Errorf("the identity at hand has the keys of several operators: %s", strings.Join(names, ", ")), "--identity FILE with the one key to replace")
+}
+
+// opensAll opens with a keyring everything in the newest commit that is encrypted
+// to operators. Nothing is kept of it.
+func (a *App) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
+	b, err := Open(ctx, a.opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	b.use(ring)
+	if _, err := b.Recovery(); err != nil {
+		return err
+	}
+	return b.opensSecrets(ctx)
+}
+
+// opensSecrets opens every secret and every file of snapshot passwords.
+func (a *App) opensSecrets(ctx context.Context) error {
+	all, err := a.store.List()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if len(s.Recipients) == 0 {
+			continue // a vault has a password, which is among the others
+		}
+		if _, err := a.Secret(ctx, s.Name); err != nil {
+			return err
+		}
+	}
+	return a.eachRecovery(func(stack string, sealed []byte) error {
+		_, err := a.openRecovery(stack, sealed)
+		return err
+	})
+}

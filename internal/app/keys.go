@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/sops"
+	"salvor/internal/secretstore"
+)
+
+// A keyChange is a change of whom the fleet is encrypted to.
+type keyChange struct {
+	message     string
+	next        fleet.Recipients
+	newRecovery bool                 // next gets another recovery key
+	removed     *secretstore.Removal // who must open nothing that comes; nil when nobody is removed
+}
+
+// A Handover is what a change of keys leaves for people to do.
+type Handover struct {
+	Stacks []string   // that write their snapshots to new repositories
+	Rotate []Rotation // secrets that need another value
+	OwnToo bool       // the identity at hand has the removed key beside another
+}
+
+// changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
+// that the operators can open, encrypted to the next recipients alone. It needs an
+// identity that opens what there is. Afterwards a has the next recipients, and
+// opens with the next recovery key as well.
+func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
+	var h Handover
+	recovery, err := a.recoveryFor(&c)
+	if err != nil {
+		return h, err
+	}
+	declared, err := a.declareRecipients(c.next)
+	if err != nil {
+		return h, err
+	}
+	a.repo.Fleet.Recipients = c.next
+	a.use(keyrings{a.ring, recovery})
+	files := map[string][]byte{controlrepo.FleetFile: declared}
+	if err := a.encryptAll(recovery, files); err != nil {
+		return h, err
+	}
+	if c.removed != nil {
+		if h.Stacks, err = a.renewRepositories(ctx, files); err != nil {
+			return h, err
+		}
+		if h.Rotate, err = a.noteRemoval(*c.removed, files); err != nil {
+			return h, err
+		}
+	}
+	return h, a.CommitFiles(ctx, files, c.message)
+}
+
+// recoveryFor returns the recovery key after the change, a new one if it is to be
+// replaced.
+func (a *App) recoveryFor(c *keyChange) (agekey.Key, error) {
+	if !c.newRecovery {
+		return a.Recovery()
+	}
+	key, err := agekey.Generate()
+	c.next.Recovery = key.Recipient
+	return key, err
+}
+
+// declareRecipients returns fleet.yaml with other recipients.
+func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
+	content, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return nil, err
+	}
+	was := a.repo.Fleet.Recipients
+	for _, name := range slices.Sorted(maps.Keys(was.Operators)) {
+		if next.Operators[name] != "" {
+			continue
+		}
+		if content, err = controlrepo.RemoveRecipient(content, name); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(next.Operators)) {
+		if content, err = controlrepo.AddRecipient(content, name, next.Operators[name]); err != nil {
+			return nil, err
+		}
+	}
+	if next.Recovery == was.Recovery {
+		return content, nil
+	}
+	return controlrepo.SetRecovery(content, next.Recovery)
+}
+
+// encryptAll adds to files whatever is not encrypted to exactly the fleet's
+// recipients.
+func (a *App) encryptAll(recovery agekey.Key, files map[string][]byte) error {
+	recipients := a.repo.Fleet.Recipients
+	var err error
+	if files[sops.ConfigPath], err = sops.Config(recipients.All()); err != nil {
+		return err
+	}
+	if files[agekey.RecoveryPath], err = agekey.SealRecovery(recovery, slices.Sorted(maps.Values(recipients.Operators))...); err != nil {
+		return err
+	}
+	changes, err := a.store.Reencrypt()
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, changes)
+	return a.eachRecovery(func(stack string, sealed []byte) error {
+		if seal.RecoveryCurrent(sealed, stack, recipients.All()) {
+			return nil
+		}
+		opened, err := a.openRecovery(stack, sealed)
+		if err == nil {
+			files[seal.RecoveryPath(stack)], err = opened.Seal(recipients.All())
+		}
+		return err
+	})
+}
+
+// eachRecovery visits sealed/recovery, also the files of stacks that are declared
+// no longer.
+func (a *App) eachRecovery(visit func(stack string, sealed []byte) error) error {
+	entries, err := os.ReadDir(filepath.Join(a.export, "sealed", "recovery"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		stack, ours := strings.CutSuffix(e.Name(), ".age")
+		if !ours {
+			continue
+		}
+		sealed, err := a.file(seal.RecoveryPath(stack))
+		if err == nil {
+			err = visit(stack, sealed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// renewRepositories adds to files the lock in which every stack's repositories are
+// former ones and new ones take their place, with the seals for the hosts. It
+// returns the stacks that have any.
+func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
+	lock := fleet.Lock{Schema: a.repo.Lock.Schema, Stacks: maps.Clone(a.repo.Lock.Stacks)}
+	var placed []string
+	for _, st := range a.repo.Fleet.Stacks {
+		if p, is := lock.Placement(st.Name); is {
+			lock.Stacks[st.Name] = p.Retired()
+			placed = append(placed, st.Name)
+		}
+	}
+	if len(placed) == 0 {
+		return nil, nil
+	}
+	s := &sealer{app: a, made: maps.Clone(files)}
+	seals, lock, err := s.Seal(ctx, lock, placed, nil)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, seals)
+	files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock)
+	return slices.DeleteFunc(placed, func(name string) bool { return len(lock.Stacks[name].Repositories) == 0 }), err
+}
+
+// use opens secrets with other keys from here on, for the fleet's recipients as
+// they are now.
+func (a *App) use(ring agekey.Keyring) {
+	a.ring = ring
+	a.store = secretstore.New(secretstore.Options{
+		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults, Opened: a.trail.add,
+	})
+}
+
+// keyrings are several as one.
+type keyrings []agekey.Keyring
+
+// Identities implements agekey.Keyring.
+func (k keyrings) Identities() ([]age.Identity, error) {
+	var all []age.Identity
+	for _, ring := range k {
+		ids, err := ring.Identities()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ids...)
+	}
+	return all, nil
+}
+
+// has reports whether the identity at hand opens what is encrypted to a recipient.
+// That a plugin's does is found out by trying; whose plugin is not even here is
+// somebody else's.
+func (a *App) has(recipient string) (bool, error) {
+	ids, err := a.ring.Identities()
+	if err != nil {
+		return false, err
+	}
+	plugins := false
+	for _, id := range ids {
+		x, plain := id.(*age.X25519Identity)
+		if plain && x.Recipient().String() == recipient {
+			return true, nil
+		}
+		plugins = plugins || !plain
+	}
+	if !plugins {
+		return false, nil
+	}
+	probe, err := agekey.Encrypt(secret.NewString("probe"), recipient)
+	if err == nil {
+		_, err = agekey.Decrypt("probe", probe, a.ring)
+	}
+	return err == nil, nil
+}

@@ -1,0 +1,407 @@
+package app
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/card"
+	"salvor/internal/controlrepo"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secretstore"
+)
+
+// A keyed fleet has one operator, ann, and a stack with data and two secrets that
+// is placed on alpha.
+type keyed struct {
+	t    *testing.T
+	dir  string
+	ann  string     // her identity file, without a passphrase
+	host agekey.Key // alpha's
+	disk string     // what the remote is
+}
+
+const keyedStack = `x-salvor:
+  host: alpha
+services:
+  web:
+    image: nginx:1
+    environment: {PASSWORD: "${DB}"}
+    secrets: [token]
+    volumes: ["data:/data"]
+secrets:
+  token: {external: true}
+volumes: {data: {}}
+`
+
+func newKeyed(t *testing.T) *keyed {
+	t.Helper()
+	for _, name := range []string{"GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"} {
+		t.Setenv(name, "Olga")
+	}
+	for _, name := range []string{"GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"} {
+		t.Setenv(name, "olga@example.net")
+	}
+	base := t.TempDir()
+	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), disk: filepath.Join(base, "disk")}
+	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(config), "hosts: {}\n", "hosts:\n  alpha: {address: 192.0.2.10}\n", 1)
+	text = strings.Replace(text, "remotes: {}\n", "remotes:\n  box: {type: crypt, remote: \"disk:"+k.disk+"\", password: secret:box_password}\n  disk: {type: local}\n"+
+		"data: {snapshots: [{name: offsite, remote: box, path: snapshots, every: 15m}]}\n", 1)
+	files := map[string][]byte{
+		controlrepo.FleetFile: []byte(text), "hosts/alpha.pub": []byte(k.host.Recipient + "\n"),
+		"stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(keyedStack),
+	}
+	k.do(func(a *App) error {
+		for name, value := range map[string]string{"token": "s3cret", "notes/DB": "s3cret", "box_password": "of the box"} {
+			changes, err := a.secretChange(t.Context(), name, secret.NewString(value))
+			if err != nil {
+				return err
+			}
+			maps.Copy(files, changes)
+		}
+		return a.CommitFiles(t.Context(), files, "a fleet")
+	})
+	k.place()
+	return k
+}
+
+func (k *keyed) commit(files map[string][]byte) {
+	k.t.Helper()
+	g, err := controlrepo.OpenGit(k.t.Context(), local.Machine{}, k.dir, os.Environ())
+	if err == nil {
+		_, err = g.CommitFiles(k.t.Context(), files, "test")
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// place does what the first apply commits.
+func (k *keyed) place() {
+	k.t.Helper()
+	k.do(func(a *App) error {
+		lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
+		files, lock, err := (&sealer{app: a}).Seal(k.t.Context(), lock, []string{"notes"}, nil)
+		if err != nil {
+			return err
+		}
+		if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
+			return err
+		}
+		return a.CommitFiles(k.t.Context(), files, "placed")
+	})
+}
+
+func (k *keyed) open(identity string) *App {
+	k.t.Helper()
+	a, err := Open(k.t.Context(), Options{
+		Dir: k.dir, Identity: identity, Sink: progress.Discard(),
+		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
+	})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// do works on the newest commit as ann.
+func (k *keyed) do(work func(*App) error) {
+	k.t.Helper()
+	if err := work(k.open(k.ann)); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// grant makes somebody an operator and returns their identity file.
+func (k *keyed) grant(name string) (agekey.Key, string) {
+	k.t.Helper()
+	key, path := newKey(k.t), filepath.Join(filepath.Dir(k.ann), name+".age")
+	if err := agekey.Create(path, key, secret.Value{}); err != nil {
+		k.t.Fatal(err)
+	}
+	k.do(func(a *App) error { return a.Grant(k.t.Context(), name, key.Recipient) })
+	return key, path
+}
+
+func (k *keyed) recovery() (key agekey.Key) {
+	k.t.Helper()
+	k.do(func(a *App) (err error) { key, err = a.Recovery(); return err })
+	return key
+}
+
+// opensNothing fails when a key opens any encrypted file of the newest commit.
+func (k *keyed) opensNothing(who string, key agekey.Key) {
+	k.t.Helper()
+	a := k.open(k.ann)
+	a.use(key)
+	all, err := a.store.List()
+	if err != nil || len(all) != 3 {
+		k.t.Fatal(all, err)
+	}
+	for _, s := range all {
+		if _, err := a.Secret(k.t.Context(), s.Name); !errors.Is(err, secret.ErrLocked) {
+			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
+		}
+	}
+	if _, err := a.Recovery(); !errors.Is(err, secret.ErrLocked) {
+		k.t.Errorf("%s opens the recovery key: %v", who, err)
+	}
+	if err := a.eachRecovery(func(stack string, sealed []byte) error {
+		_, err := seal.OpenRecovery(sealed, key, stack)
+		return err
+	}); !errors.Is(err, secret.ErrLocked) {
+		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)
+	}
+}
+
+func (k *keyed) opensAll(who string, ring agekey.Keyring) {
+	k.t.Helper()
+	if err := k.open(k.ann).opensAll(k.t.Context(), ring); err != nil {
+		k.t.Errorf("%s does not open everything: %v", who, err)
+	}
+}
+
+// opensSecrets is opensAll for a card, which has what recovery.age holds.
+func (k *keyed) opensSecrets(who string, key agekey.Key) {
+	k.t.Helper()
+	a := k.open(k.ann)
+	a.use(key)
+	if err := a.opensSecrets(k.t.Context()); err != nil {
+		k.t.Errorf("%s does not open everything: %v", who, err)
+	}
+}
+
+func (k *keyed) codes(want finding.Code) (subjects []string) {
+	for _, f := range k.open(k.ann).Findings() {
+		if f.Code == want {
+			subjects = append(subjects, f.Subject)
+		}
+	}
+	return subjects
+}
+
+func TestRevoke(t *testing.T) {
+	k := newKeyed(t)
+	bob, _ := k.grant("bob")
+	k.opensAll("bob", bob)
+	before := k.recovery()
+	was := k.open(k.ann).Lock().Stacks["notes"]
+	proven, err := card.Proven{before.Recipient: time.Now()}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.commit(map[string][]byte{card.ProvenPath: proven})
+	if found := k.codes(finding.KeyUnproven); len(found) != 0 {
+		t.Fatalf("the proof does not count: %v", found)
+	}
+
+	var h Handover
+	k.do(func(a *App) (err error) { h, err = a.Revoke(t.Context(), "bob"); return err })
+	k.opensNothing("bob", bob)
+	k.opensNothing("the old card", before)
+	k.opensSecrets("the new card", k.recovery())
+	if _, still := k.open(k.ann).Fleet().Recipients.Operators["bob"]; still {
+		t.Error("bob is declared")
+	}
+	k.checkRenewed(was)
+	if found := k.codes(finding.KeyUnproven); len(found) != 1 {
+		t.Errorf("the proof of the old recovery key counts for the new one: %v", found)
+	}
+	checkRotations(t, h)
+	if want := []string{"secret box_password", "secret notes/DB", "secret token"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+		t.Errorf("findings about %v, want %v", k.codes(finding.SecretSeen), want)
+	}
+}
+
+// checkRenewed looks at the stack's new repository: the host has both passwords,
+// nothing is left to seal, and a second change keeps the order.
+func (k *keyed) checkRenewed(was fleet.Placement) {
+	k.t.Helper()
+	a := k.open(k.ann)
+	lock := a.Lock()
+	now := lock.Stacks["notes"]
+	if now.Repositories["offsite"] == was.Repositories["offsite"] || now.Repositories["offsite"] == "" || now.Epoch != was.Epoch {
+		k.t.Fatalf("placement %+v after %+v", now, was)
+	}
+	if diff := cmp.Diff(map[string][]string{"offsite": {was.Repositories["offsite"]}}, now.Former); diff != "" {
+		k.t.Error(diff)
+	}
+	s := &sealer{app: a}
+	if stale, err := s.Stale(lock); err != nil || len(stale) != 0 {
+		k.t.Errorf("seals out of date in the same commit: %v, %v", stale, err)
+	}
+	sealed, err := s.Current("alpha", "notes")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	file, err := seal.Open(sealed, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	old, fresh := file.Repositories[was.Repositories["offsite"]], file.Repositories[now.Repositories["offsite"]]
+	if len(file.Repositories) != 2 || len(old) == 0 || len(fresh) == 0 || string(old) == string(fresh) {
+		k.t.Errorf("the host gets passwords of %v", slices.Sorted(maps.Keys(file.Repositories)))
+	}
+}
+
+func checkRotations(t *testing.T, h Handover) {
+	t.Helper()
+	got := map[string]string{}
+	for _, r := range h.Rotate {
+		got[r.Secret] = r.Command
+		if r.Provider != (r.Secret == "box_password") {
+			t.Errorf("%s is given out by a provider: %v", r.Secret, r.Provider)
+		}
+	}
+	want := map[string]string{
+		"token": "salvor secret rotate token --generate", "notes/DB": "salvor secret rotate notes/DB --generate",
+		"box_password": "salvor secret rotate box_password",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Equal(h.Stacks, []string{"notes"}) {
+		t.Errorf("stacks with new repositories: %v", h.Stacks)
+	}
+}
+
+func TestRevokeTwiceKeepsEveryRepository(t *testing.T) {
+	k := newKeyed(t)
+	var ids []string
+	for _, name := range []string{"bob", "carl"} {
+		k.grant(name)
+		lock := k.open(k.ann).Lock()
+		ids = append(ids, lock.Stacks["notes"].Repositories["offsite"])
+		k.do(func(a *App) error { _, err := a.Revoke(t.Context(), name); return err })
+	}
+	lock := k.open(k.ann).Lock()
+	if got := lock.Stacks["notes"].Former["offsite"]; !slices.Equal(ids, got) {
+		t.Errorf("former repositories are %v, want %v", got, ids)
+	}
+}
+
+func TestRevokeRefuses(t *testing.T) {
+	k := newKeyed(t)
+	head := k.open(k.ann).Commit()
+	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "only operator") {
+		t.Errorf("the last operator: %v", err)
+	}
+	if got := k.open(k.ann).Commit(); got != head {
+		t.Error("a refused revoke committed something")
+	}
+	_, bobs := k.grant("bob")
+	head = k.open(k.ann).Commit()
+	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "ann's own") {
+		t.Errorf("ann removes herself: %v", err)
+	}
+	if _, err := k.open(k.ann).Revoke(t.Context(), "eve"); err == nil {
+		t.Error("nobody was removed")
+	}
+	if got := k.open(k.ann).Commit(); got != head {
+		t.Error("a refused revoke committed something")
+	}
+	both := filepath.Join(t.TempDir(), "both.age")
+	joinFiles(t, both, k.ann, bobs)
+	if h, err := k.open(both).Revoke(t.Context(), "ann"); err != nil || !h.OwnToo {
+		t.Errorf("who has another key stays: %+v, %v", h, err)
+	}
+}
+
+func joinFiles(t *testing.T, to string, from ...string) {
+	t.Helper()
+	var all []byte
+	for _, f := range from {
+		content, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, content...)
+	}
+	if err := os.WriteFile(to, all, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A lost laptop: the card removes its operator, and opens nothing afterwards.
+func TestTheCardRevokes(t *testing.T) {
+	k := newKeyed(t)
+	bob, _ := k.grant("bob")
+	recovery := k.recovery()
+	path := filepath.Join(t.TempDir(), "card")
+	if err := agekey.Create(path, recovery, secret.Value{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.open(path).Revoke(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	k.opensAll("bob", bob)
+	k.opensNothing("the old card", recovery)
+}
+
+func TestASecretWithANewValueIsNotSeen(t *testing.T) {
+	k := newKeyed(t)
+	k.grant("bob")
+	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
+	k.do(func(a *App) error { return a.SetSecret(t.Context(), "token", secret.NewString("another")) })
+	if want := []string{"secret box_password", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+		t.Errorf("after one is set: %v", k.codes(finding.SecretSeen))
+	}
+	var before secretstore.Changes
+	k.do(func(a *App) (err error) {
+		before, err = a.RotateSecret(t.Context(), "notes/DB", secret.NewString("another"))
+		return err
+	})
+	if want := []string{"secret box_password"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+		t.Errorf("after one is rotated: %v", k.codes(finding.SecretSeen))
+	}
+	k.do(func(a *App) error { return a.UndoRotation(t.Context(), "notes/DB", before) })
+	if want := []string{"secret box_password", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+		t.Errorf("after a rotation that was undone: %v", k.codes(finding.SecretSeen))
+	}
+	for _, name := range []string{"notes/DB", "box_password"} {
+		k.do(func(a *App) error { return a.SetSecret(t.Context(), name, secret.NewString("another")) })
+	}
+	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("nothing is left to change, and the file is there: %v", err)
+	}
+}
+
+func TestSeenByHost(t *testing.T) {
+	k := newKeyed(t)
+	k.do(func(a *App) error { return a.SetSecret(t.Context(), "unrelated", secret.NewString("x")) })
+	seen, err := k.open(k.ann).SeenByHost(t.Context(), "alpha")
+	if err != nil || !slices.Equal(seen.Stacks, []string{"notes"}) {
+		t.Errorf("%+v, %v", seen, err)
+	}
+	var names []string
+	for _, r := range seen.Rotate {
+		names = append(names, r.Secret)
+	}
+	if want := []string{"box_password", "notes/DB", "token"}; !slices.Equal(want, names) {
+		t.Errorf("alpha saw %v, want %v", names, want)
+	}
+	if seen, err := k.open(k.ann).SeenByHost(t.Context(), "beta"); err != nil || len(seen.Rotate)+len(seen.Stacks) != 0 {
+		t.Errorf("a host that never had a stack saw %+v, %v", seen, err)
+	}
+}

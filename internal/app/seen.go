@@ -1,0 +1,134 @@
+package app
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"salvor/internal/finding"
+	"salvor/internal/secret/sops"
+	"salvor/internal/secretstore"
+)
+
+// A Rotation is a secret that needs another value, since somebody has seen the
+// present one who must not know it any more.
+type Rotation struct {
+	Secret   string      `json:"secret"`
+	UsedBy   []SecretUse `json:"used_by,omitempty"`
+	Provider bool        `json:"provider,omitempty"` // somebody else gives it out: it is changed there first
+	Command  string      `json:"command"`
+}
+
+func (a *App) removals() (secretstore.Removals, error) {
+	content, err := a.file(secretstore.SeenPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return secretstore.DecodeRemovals(content)
+}
+
+// noteRemoval adds to files what somebody has seen who is removed: every secret,
+// where r does not say which. It returns them.
+func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rotation, error) {
+	before, err := a.removals()
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.store.List()
+	if err != nil {
+		return nil, err
+	}
+	var seen []secretstore.Info
+	for _, info := range all {
+		if r.Host == "" || slices.Contains(r.Secrets, info.Name) {
+			seen = append(seen, info)
+		}
+	}
+	r.Secrets = nil
+	for _, info := range seen {
+		r.Secrets = append(r.Secrets, info.Name)
+	}
+	content, err := before.With(r).Encode()
+	if err != nil {
+		return nil, err
+	}
+	if content != nil {
+		files[secretstore.SeenPath] = content
+	}
+	var rotate []Rotation
+	for _, info := range seen {
+		rotate = append(rotate, a.rotation(info))
+	}
+	return rotate, nil
+}
+
+func (a *App) rotation(info secretstore.Info) Rotation {
+	if info.Name == sshKeyName {
+		return Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor key ssh --rotate"}
+	}
+	r := Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
+	r.Provider = slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	if !r.Provider && a.mayGenerate(info) {
+		r.Command += " --generate"
+	}
+	return r
+}
+
+// mayGenerate reports whether random text can take a secret's place: not where a
+// file has a format, or a name with a path, as keys and certificates have.
+func (a *App) mayGenerate(info secretstore.Info) bool {
+	if info.Stack != "" {
+		return true
+	}
+	return sops.FormatOf(info.File) == sops.Binary && !strings.ContainsAny(info.Name, "/.")
+}
+
+// forgetSeen adds to files that secrets have another value than those who were
+// removed have seen.
+func (a *App) forgetSeen(files map[string][]byte, names ...string) error {
+	left, err := a.removals()
+	if err != nil {
+		return err
+	}
+	changed := false
+	for _, name := range names {
+		var one bool
+		left, one = left.Without(name)
+		changed = changed || one
+	}
+	if !changed {
+		return nil
+	}
+	files[secretstore.SeenPath], err = left.Encode()
+	return err
+}
+
+// seen are the findings about secrets whose value somebody knows who was removed.
+func (a *App) seen() ([]finding.Finding, error) {
+	removals, err := a.removals()
+	if err != nil || len(removals) == 0 {
+		return nil, err
+	}
+	all, _ := a.store.List() // what is no secret among them is reported by whoever opens it
+	var found []finding.Finding
+	for _, info := range all {
+		of := removals.Of(info.Name)
+		if len(of) == 0 {
+			continue
+		}
+		who := make([]string, len(of))
+		for i, r := range of {
+			who[i] = r.String()
+		}
+		r, first := a.rotation(info), ""
+		if r.Provider {
+			first = "change it where it comes from, then "
+		}
+		found = append(found, finding.Finding{
+			Code: finding.SecretSeen, Severity: finding.Warning, Subject: "secret " + info.Name,
+			Text: "seen by " + strings.Join(who, "; by ") + "; not changed since", Fix: first + r.Command,
+		})
+	}
+	return found, nil
+}

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+)
+
+func newHostRemove(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Take a host that is gone out of the fleet, and list the secrets that its disk could open",
+		Args:  exactArgs("NAME"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runHostRemove(cmd.Context(), g, args[0]) },
+	}
+}
+
+func runHostRemove(ctx context.Context, g *globals, name string) error {
+	return g.with(ctx, func(a *app.App) error {
+		if err := a.Removable(name); err != nil {
+			return err
+		}
+		if err := g.confirmName(fmt.Sprintf("%s is taken out of the fleet: its declaration, its keys and its sealed files.", name), name); err != nil {
+			return err
+		}
+		r, err := a.RemoveHost(ctx, name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(g.Err, "%s is no host of %s any more, committed.\n", name, a.Fleet().Name)
+		if len(r.Rotate) > 0 {
+			fmt.Fprintf(g.Err, "\nIts disk could open what its stacks needed, and their snapshots where it reached the remote. Unless that disk is\nwiped, or encrypted and off:\n")
+			g.explainRotations(r.Rotate, "")
+		}
+		return g.printRotations(handover{Host: name, Stacks: r.Stacks, Secrets: r.Rotate})
+	})
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+)
+
+type keyRotateOptions struct {
+	recovery       bool
+	compromised    bool
+	passphraseFile string
+}
+
+func newKeyRotate(g *globals) *cobra.Command {
+	var o keyRotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Replace your key, or the recovery key, and encrypt everything to the new one",
+		Long: "Rotate makes the new key beside the old one, encrypts everything to it in one commit, and puts it in the old one's\n" +
+			"place once it was seen to open all of that. Cut short, it is finished by running it again. When others may have\n" +
+			"the old key, --compromised does the same as when an operator is removed.",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.recovery {
+				return runRotateRecovery(cmd.Context(), g, o)
+			}
+			return runKeyRotate(cmd.Context(), g, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.recovery, "recovery", false, "replace the recovery key, not yours")
+	cmd.Flags().BoolVar(&o.compromised, "compromised", false, "others may have the old key: new snapshot repositories too, and a list of secrets to change")
+	cmd.Flags().StringVar(&o.passphraseFile, "new-passphrase-file", "", "read the new key's passphrase from this file, for instance /dev/fd/4")
+	return cmd
+}
+
+func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
+	if o.passphraseFile == "" && g.Term == nil {
+		return fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the new key's passphrase"), "--new-passphrase-file FILE"), fault.Usage)
+	}
+	if err := g.confirm("Replace your key?"); err != nil {
+		return err
+	}
+	fresh := *g
+	fresh.passphraseFile = o.passphraseFile
+	phrase := func(path string) (secret.Value, error) {
+		if path != "" {
+			return fresh.passphrase(fmt.Sprintf("Passphrase of %s, which an earlier run has made: ", path))
+		}
+		return fresh.newPassphrase()
+	}
+	return g.with(ctx, func(a *app.App) error {
+		r, err := a.RotateKey(ctx, app.KeyRotation{Compromised: o.compromised, Passphrase: phrase})
+		if err != nil {
+			return err
+		}
+		return g.printRotatedKey(r, o)
+	})
+}
+
+func (g *globals) printRotatedKey(r app.RotatedKey, o keyRotateOptions) error {
+	if r.Finished {
+		fmt.Fprintln(g.Err, "An earlier run had committed the change; this one finished it.")
+	}
+	fmt.Fprintf(g.Err, "%s has a new key, %s. It was seen to open everything in the newest commit.\n", r.Operator, r.Path)
+	if r.Old != "" {
+		fmt.Fprintf(g.Err, "The old one opens nothing new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
+	}
+	if o.compromised {
+		g.explainRemoval("whoever has the old key", r.Handover)
+		return g.printRotations(handover{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Rotate})
+	}
+	fmt.Fprintln(g.Err, "No secret has to change as long as nobody else had the old key, and the recovery key and its card stay as they are.\nOtherwise: salvor key rotate --compromised")
+	return nil
+}
+
+func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) error {
+	if err := g.confirm("Replace the recovery key? Every card printed before is worth nothing then."); err != nil {
+		return err
+	}
+	return g.with(ctx, func(a *app.App) error {
+		h, err := a.RotateRecovery(ctx, o.compromised)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(g.Err, "There is a new recovery key, committed. Print the card again: salvor key card")
+		if !o.compromised {
+			fmt.Fprintln(g.Err, "Destroy the old cards: they still open the history. When others may have seen one: salvor key rotate --recovery --compromised")
+			return nil
+		}
+		g.explainRemoval("whoever has the old card", h)
+		return g.printRotations(handover{Stacks: h.Stacks, Secrets: h.Rotate})
+	})
+}
