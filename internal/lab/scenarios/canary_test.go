@@ -20,18 +20,22 @@ import (
 )
 
 // canaries are secrets that nothing else looks like, one for each way.
-type canaries struct{ file, env, registry, before, after string }
+type canaries struct{ file, env, registry, before, after, imported string }
 
 func newCanaries() canaries {
 	one := func(kind string) string { return "canary-" + kind + "-" + strings.ToLower(rand.Text()) }
-	return canaries{one("file"), one("env"), one("registry"), one("before"), one("after")}
+	return canaries{one("file"), one("env"), one("registry"), one("before"), one("after"), one("imported")}
 }
 
 // all returns each canary by its name, and the registry's as Docker encodes a
 // login.
 func (c canaries) all() map[string]string {
-	return map[string]string{"file": c.file, "env": c.env, "registry": c.registry, "registry in base64": base64.StdEncoding.EncodeToString([]byte("puller:" + c.registry)), "before the rotation": c.before, "after the rotation": c.after}
+	return map[string]string{"file": c.file, "env": c.env, "registry": c.registry, "registry in base64": base64.StdEncoding.EncodeToString([]byte("puller:" + c.registry)), "before the rotation": c.before, "after the rotation": c.after, "imported": c.imported}
 }
+
+// exposed returns the services that have a secret in their environment, by the
+// name of the canary.
+func exposed() map[string]string { return map[string]string{"env": "legacy/old", "imported": "moved/old"} }
 
 // said keeps all that the operator's commands print.
 type said struct {
@@ -57,6 +61,7 @@ func TestCanary(t *testing.T) {
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
 	keepSecrets(t, w, c)
+	importSecret(t, w, c)
 
 	for _, command := range []string{"apply", "status", "plan", "snapshot take app"} {
 		_, err = w.Salvor(ctx, nil, strings.Fields(command)...)
@@ -104,6 +109,23 @@ volumes: {data: {}}
 `))
 	must(t, w.Write("stacks/legacy/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  old:\n    image: "+images.Nginx+"\n    command: [sleep, infinity]\n    environment: {TOKEN: \"${ENV}\"}\n"))
 	must(t, w.Commit(ctx, "two stacks"))
+}
+
+// importSecret declares a stack as its users have it, with a plain .env that Git
+// ignores, and moves that in.
+func importSecret(t *testing.T, w *world.World, c canaries) {
+	t.Helper()
+	ctx := t.Context()
+	images, err := w.Images(ctx)
+	must(t, err)
+	must(t, w.Write("stacks/moved/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  old:\n    image: "+images.Nginx+"\n    command: [sleep, infinity]\n    environment: {MOVED_TOKEN: \"${MOVED_TOKEN:-}\"}\n"))
+	must(t, w.Commit(ctx, "a third stack"))
+	must(t, w.Write("stacks/moved/.env", "MOVED_TOKEN="+c.imported+"\n"))
+	_, err = w.Salvor(ctx, nil, "secret", "import", "stacks/moved/.env")
+	must(t, err)
+	if _, err := w.Read("stacks/moved/.env"); !os.IsNotExist(err) {
+		t.Errorf("the plain file is there after its import: %v", err)
+	}
 }
 
 // provoke makes commands fail while they hold secrets.
@@ -195,8 +217,10 @@ func (h *search) delivered(c canaries) {
 			h.t.Errorf("the container reads %q as %s", got, file)
 		}
 	}
-	if got := exec(h.t, h.host, "docker exec legacy-old-1 printenv TOKEN"); got != c.env {
-		h.t.Errorf("the environment holds %q", got)
+	for command, want := range map[string]string{"docker exec legacy-old-1 printenv TOKEN": c.env, "docker exec moved-old-1 printenv MOVED_TOKEN": c.imported} {
+		if got := exec(h.t, h.host, command); got != want {
+			h.t.Errorf("the environment holds %q", got)
+		}
 	}
 	if got := exec(h.t, h.host, "docker exec app-other-1 sh -c 'ls /run/secrets 2>/dev/null | wc -l'"); got != "0" {
 		h.t.Errorf("a service that lists no secret sees %s", got)
@@ -207,13 +231,13 @@ func (h *search) delivered(c canaries) {
 func (h *search) disk() {
 	h.t.Helper()
 	const everyFile = `find / \( -path /proc -o -path /sys -o -path /dev \) -prune -o -type f -print0`
-	want := map[string]string{"file": "/run/salvor/secrets/app/app/", "after the rotation": "/run/salvor/secrets/app/app/", "env": "/run/salvor/secrets/legacy/.env"}
+	want := map[string]string{"file": "/run/salvor/secrets/app/app/", "after the rotation": "/run/salvor/secrets/app/app/", "env": "/run/salvor/secrets/legacy/.env", "imported": "/run/salvor/secrets/moved/.env"}
 	seen := map[string]bool{}
 	for _, found := range h.on(everyFile + ` | xargs -0 grep -HoaF -f "$f" 2>/dev/null | sort -u`) {
 		switch place := want[found.name]; {
 		case place != "" && strings.HasPrefix(found.where, place):
 			seen[found.name] = true
-		case found.name == "env" && (h.of(found.where) == "legacy/old" || strings.HasPrefix(found.where, "/var/lib/containerd/io.containerd.metadata.v1.bolt/")):
+		case exposed()[found.name] != "" && (h.of(found.where) == exposed()[found.name] || strings.HasPrefix(found.where, "/var/lib/containerd/io.containerd.metadata.v1.bolt/")):
 			h.s.Count("files in which Docker keeps an environment", 1)
 		default:
 			h.t.Errorf("%s lies in %s", found.name, found.where)
@@ -230,16 +254,16 @@ func (h *search) disk() {
 // processes reads the arguments and the environment of each.
 func (h *search) processes() {
 	h.t.Helper()
-	asked := false
+	asked := map[string]bool{}
 	for _, found := range h.on(`grep -HoaF -f "$f" /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | while IFS= read -r l; do p=${l%%:*}; echo "$p $(tr '\n:' ', ' <"${p%/*}/cgroup"):${l##*:}"; done`) {
-		if found.name == "env" && strings.Contains(found.where, "/environ ") && h.of(found.where) == "legacy/old" {
-			asked = true
+		if service := exposed()[found.name]; service != "" && strings.Contains(found.where, "/environ ") && h.of(found.where) == service {
+			asked[found.name] = true
 			continue
 		}
 		h.t.Errorf("%s is in %s", found.name, found.where)
 	}
-	if !asked {
-		h.t.Error("the container that asked has no such environment: the search does not find what is there")
+	if len(asked) != len(exposed()) {
+		h.t.Errorf("of the containers that asked only those of %v have such an environment: the search does not find what is there", asked)
 	}
 }
 
@@ -247,7 +271,7 @@ func (h *search) processes() {
 func (h *search) told() {
 	h.t.Helper()
 	for _, found := range h.on(`for c in $(docker ps -aq --no-trunc) $(docker image ls -q | sort -u) $(docker volume ls -q); do docker inspect "$c" | grep -oF -f "$f" | sort -u | sed "s|^|$c:|"; done`) {
-		if found.name != "env" || h.of(found.where) != "legacy/old" {
+		if service := exposed()[found.name]; service == "" || h.of(found.where) != service {
 			h.t.Errorf("docker inspect %s shows %s", found.where, found.name)
 		}
 	}
