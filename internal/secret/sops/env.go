@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	lib "github.com/getsops/sops/v3"
@@ -72,7 +73,7 @@ func (f *File) SetEnv(ring agekey.Keyring, name string, value secret.Value) ([]b
 		branch = append(branch, item)
 	}
 	o.tree.Branches[0] = branch
-	return emit(f.path, o)
+	return emit(f.path, o, time.Now())
 }
 
 // NewEnv returns a new dotenv file with one name in it.
