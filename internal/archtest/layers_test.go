@@ -17,7 +17,7 @@ var layers = []struct {
 	packages []string
 }{
 	{"vocabulary", []string{"fault", "fleet", "finding", "progress", "secret", "blob", "agentapi"}},
-	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
+	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},
@@ -29,6 +29,7 @@ var layers = []struct {
 var sideways = map[[2]string]string{
 	{"secret/agekey", "atomicfile"}:  "identity files are written atomically",
 	{"secret/sops", "secret/agekey"}: "SOPS files are opened with our own age identities",
+	{"secret/command", "machine"}:    "a program is run as machines run them",
 	{"agentapi", "fleet"}:            "the wire carries the vocabulary",
 	{"agentapi", "finding"}:          "the wire carries the vocabulary",
 	{"agentapi", "progress"}:         "the wire carries the vocabulary",
