@@ -27,6 +27,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/command"
 	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 	"salvor/internal/version"
@@ -39,6 +40,8 @@ type Options struct {
 	SSHKey     string // private key for hosts, "" for the agent and the usual files
 	Passphrase func(prompt string) (secret.Value, error)
 	Sink       progress.Sink
+	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
+	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them
 }
@@ -57,6 +60,7 @@ type App struct {
 
 	stacks   map[string]deploy.Rendered
 	findings []finding.Finding
+	warned   sync.Map // vault ids whose password was called weak
 }
 
 // Open loads the newest commit of the control repository. Uncommitted changes
@@ -111,7 +115,7 @@ func (a *App) load(ctx context.Context) error {
 	}
 	a.hosts = newDialer(a)
 	a.ring = a.keyring()
-	a.store = secretstore.New(secretstore.Options{Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults})
+	a.store = a.secrets()
 	return a.render(ctx)
 }
 
@@ -119,15 +123,19 @@ func (a *App) load(ctx context.Context) error {
 func (a *App) render(ctx context.Context) error {
 	a.stacks = map[string]deploy.Rendered{}
 	a.findings = append(a.findings, a.repo.Findings...)
+	named, err := a.store.Unfiled()
+	if err != nil {
+		return err
+	}
 	var mu sync.Mutex
-	all, ctx := errgroup.WithContext(ctx)
+	all, within := errgroup.WithContext(ctx)
 	for _, st := range a.repo.Fleet.Stacks {
 		all.Go(func() error {
 			keys, err := a.store.EnvNames(st.Name)
 			if err != nil {
 				return err
 			}
-			loaded, found, err := compose.Load(ctx, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys})
+			loaded, found, err := compose.Load(within, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys, Secrets: named})
 			if err != nil {
 				return err
 			}
@@ -138,11 +146,19 @@ func (a *App) render(ctx context.Context) error {
 			return nil
 		})
 	}
-	err := all.Wait()
-	unproven, provenErr := a.unproven(time.Now())
-	a.findings = append(a.findings, unproven...)
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	return a.noticeKeys(ctx, time.Now())
+}
+
+// noticeKeys adds the findings about keys and the age of secrets.
+func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
+	unproven, err := a.unproven(now)
+	late, lateErr := a.late(ctx, now)
+	a.findings = append(append(a.findings, unproven...), late...)
 	finding.Sort(a.findings)
-	return errors.Join(err, provenErr)
+	return errors.Join(err, lateErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called

@@ -48,7 +48,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 		return err
 	}
 	if declared, err = controlrepo.AddRecipient(declared, name, recipient); err != nil {
-		return err
+		return fault.WithHint(err, "salvor key new prints a recipient; so does age-keygen -y FILE")
 	}
 	next := fleet.Recipients{Operators: maps.Clone(old.Operators), Recovery: old.Recovery}
 	if next.Operators == nil {

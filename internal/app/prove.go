@@ -17,6 +17,7 @@ import (
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secretstore"
 	"salvor/internal/snapshot/repository"
 )
 
@@ -31,7 +32,7 @@ type Proof struct {
 }
 
 // Prove opens with the identity at hand everything that a recovery needs: every
-// secret, the password of every snapshot repository and with it the repository
+// secret in the repository, the password of every snapshot repository and with it the repository
 // itself on its remote, and the repository's mirror. It commits the date.
 func (a *App) Prove(ctx context.Context) (Proof, error) {
 	p, err := a.identity()
@@ -71,12 +72,29 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	opened := 0
 	for _, s := range all {
-		if _, err := a.Secret(ctx, s.Name); err != nil {
+		if s.Command != nil {
+			continue // another key opens it
+		}
+		if err := a.proveSecret(ctx, s); err != nil {
 			return 0, fmt.Errorf("secret %s: %w", s.Name, err)
 		}
+		opened++
 	}
-	return len(all), nil
+	return opened, nil
+}
+
+// proveSecret opens what was listed. A file deeper below secrets/ has no name that
+// could not be a stack's variable as well, so it is opened as a file.
+func (a *App) proveSecret(ctx context.Context, s secretstore.Info) error {
+	_, inside := secretstore.InFile(s.Name)
+	if s.Stack == "" && !inside {
+		_, err := a.store.File(ctx, s.File)
+		return err
+	}
+	_, err := a.Secret(ctx, s.Name)
+	return err
 }
 
 func (a *App) proveRepositories(ctx context.Context, p *Proof) error {

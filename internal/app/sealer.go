@@ -159,19 +159,50 @@ func (s *sealer) inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	for target, id := range p.Repositories {
 		parts["repository "+target] = []byte(id)
 	}
-	files := append(slices.Clone(n.files), seal.RecoveryPath(stack))
-	if len(n.env) > 0 {
-		files = append(files, "secrets/"+stack+".env")
-		parts["env"] = []byte(strings.Join(n.env, "\n"))
-	}
-	for _, name := range files {
-		content, err := s.file(name)
-		if err != nil {
-			return seal.Inputs{}, err
-		}
-		parts[name] = content
+	if err := s.secretInputs(parts, stack, n); err != nil {
+		return seal.Inputs{}, err
 	}
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
+}
+
+// secretInputs adds what stands in Git for a stack's secrets and for its
+// repositories' passwords.
+func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) error {
+	recovery, err := s.file(seal.RecoveryPath(stack))
+	if err != nil {
+		return err
+	}
+	parts[seal.RecoveryPath(stack)] = recovery
+	for _, file := range n.files {
+		if parts[file], err = there(s.app.store.SealedAt(file)); err != nil {
+			return err
+		}
+	}
+	if len(n.env) == 0 {
+		return nil
+	}
+	parts["env"] = []byte(strings.Join(n.env, "\n"))
+	for _, key := range n.env {
+		name := "secrets/" + stack + ".env" // all that are in the file are one input
+		if _, printed := s.app.Command(stack + "/" + key); printed {
+			name = "secrets/" + stack + "/" + key
+		}
+		if _, done := parts[name]; done {
+			continue
+		}
+		if parts[name], err = there(s.app.store.Sealed(stack + "/" + key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// there is nothing for a secret that does not exist: whoever opens it says so.
+func there(content []byte, err error) ([]byte, error) {
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, nil
+	}
+	return content, err
 }
 
 func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting) error {
@@ -180,7 +211,7 @@ func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting)
 	if !isSecret {
 		return nil
 	}
-	content, err := s.file("secrets/" + ref)
+	content, err := there(s.app.store.Sealed(ref))
 	parts[name+" sealed"] = content
 	return err
 }
@@ -354,15 +385,11 @@ func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *a
 	if len(n.env) == 0 {
 		return nil
 	}
-	env, err := s.app.store.Env(ctx, stack)
+	env, err := s.app.store.Env(ctx, stack, n.env...)
 	if err != nil {
 		return err
 	}
-	for _, key := range n.env {
-		value, ok := env[key]
-		if !ok {
-			return fault.WithHint(fmt.Errorf("secrets/%s.env has no %s: %w", stack, key, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, key))
-		}
+	for key, value := range env {
 		file.Env[key], file.Secrets[key] = value.Reveal(), value.Reveal()
 	}
 	return nil

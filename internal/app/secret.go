@@ -3,18 +3,60 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
-	"strings"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
 	"salvor/internal/secret"
+	"salvor/internal/secret/ansiblevault"
+	"salvor/internal/secret/command"
 	"salvor/internal/secretstore"
 )
 
-// SetSecret encrypts a value and commits it: NAME is a secret of the fleet,
-// STACK/KEY a variable of a stack.
+// secrets is the store of what the commit holds. Programs that print secrets run
+// in the operator's own environment, in the repository's folder.
+func (a *App) secrets() *secretstore.Store {
+	run := command.Options{Run: local.Machine{Inherit: true, Terminal: a.opts.Terminal}, Dir: a.root, Memory: a.opts.Printed}
+	if a.opts.Terminal != nil {
+		run.Prompts = io.Writer(a.opts.Terminal)
+	}
+	return secretstore.New(secretstore.Options{
+		Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(),
+		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Run: run,
+	})
+}
+
+// warnOfWeak tells the operator once in a run that a vault's password is weak.
+func (a *App) warnOfWeak(id string) {
+	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
+		return
+	}
+	f := finding.Finding{Code: finding.VaultPasswordWeak, Severity: finding.Warning, Subject: a.repo.Place("vaults", id).String(),
+		Text: fmt.Sprintf("the password of vault id %s can be guessed: %s", id, ansiblevault.WeakReason)}
+	progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; use a random one: salvor secret rotate NAME --generate, and ansible-vault rekey for its files", f.Severity, f))
+}
+
+// warnOfPassword is warnOfWeak for a value that is about to become the password of
+// vaults.
+func (a *App) warnOfPassword(name string, value secret.Value) {
+	for id, setting := range a.repo.Fleet.Vaults {
+		if ref, ok := setting.Secret(); ok && ref == name && ansiblevault.Weak(value) {
+			a.warnOfWeak(id)
+		}
+	}
+}
+
+// SetSecret encrypts a value and commits it, by any name that the store takes:
+// NAME is a secret of the fleet, STACK/KEY a variable of a stack, FILE.yml/KEY a
+// value in a YAML file.
 func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) error {
-	files, err := a.secretChange(ctx, name, value)
+	a.warnOfPassword(name, value)
+	files, err := a.store.Set(ctx, name, value)
 	if err != nil {
 		return err
 	}
@@ -31,7 +73,8 @@ func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value)
 	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
 		return nil, fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
 	}
-	files, err := a.secretChange(ctx, name, value)
+	a.warnOfPassword(name, value)
+	files, err := a.store.Set(ctx, name, value)
 	if err != nil {
 		return nil, err
 	}
@@ -49,29 +92,34 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 	return a.CommitFiles(ctx, before, "secret "+name+": undo the rotation")
 }
 
-func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (secretstore.Changes, error) {
-	if stack, key, isEnv := strings.Cut(name, "/"); isEnv {
-		return a.store.SetEnv(stack, key, value)
+// Command returns what is declared of a secret that a program prints.
+func (a *App) Command(name string) (argv []string, ok bool) {
+	s, _ := a.repo.Fleet.Secret(name)
+	return s.Command, s.Command != nil
+}
+
+// RaiseRevision commits that a program prints another value from now on, so that
+// what is sealed with the old one is out of date. The program has to print one.
+func (a *App) RaiseRevision(ctx context.Context, name string) error {
+	s, _ := a.repo.Fleet.Secret(name)
+	if _, err := a.store.Resolve(ctx, name); err != nil {
+		return err
 	}
-	return a.store.Set(ctx, name, value)
+	content, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return err
+	}
+	if content, err = controlrepo.SetRevision(content, name, s.Revision+1); err != nil {
+		return err
+	}
+	return a.CommitFiles(ctx, map[string][]byte{controlrepo.FleetFile: content}, fmt.Sprintf("secret %s: rotate to revision %d", name, s.Revision+1))
 }
 
 // Secret opens one secret, named as for SetSecret.
 func (a *App) Secret(ctx context.Context, name string) (secret.Value, error) {
-	stack, key, isEnv := strings.Cut(name, "/")
-	if !isEnv {
-		return a.store.Resolve(ctx, name)
-	}
-	all, err := a.store.Env(ctx, stack)
-	if err != nil {
-		return secret.Value{}, err
-	}
-	value, ok := all[key]
-	if !ok {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret ls")
-	}
-	return value, nil
+	return a.store.Resolve(ctx, name)
 }
 
-// Secrets lists what is under secrets/, without opening anything.
+// Secrets lists what is under secrets/ and what programs print, without opening
+// anything.
 func (a *App) Secrets() ([]secretstore.Info, error) { return a.store.List() }

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // A SecretUse is one place where a secret is needed.
@@ -34,10 +35,14 @@ func (u SecretUse) String() string {
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
 	of, key, isEnv := strings.Cut(name, "/")
+	whole := "" // the YAML file that holds it, which may be mounted as such
+	if _, inside := secretstore.InFile(name); inside {
+		whole, _ = secretstore.FileOf(name) // a name that InFile knows has one
+	}
 	for stack, rendered := range a.stacks {
 		host := a.repo.Lock.Stacks[stack].Host
 		for _, m := range rendered.Project.Secrets {
-			if isEnv && stack == of && m.Secret == key || m.Secret == "secrets/"+name {
+			if isEnv && stack == of && m.Secret == key || m.Secret == "secrets/"+name || m.Secret == whole {
 				u := SecretUse{Stack: stack, Service: m.Service, Host: host}
 				for _, s := range rendered.Project.Services {
 					if s.Name == m.Service {

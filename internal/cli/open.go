@@ -23,7 +23,7 @@ func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink}
+	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink, Terminal: g.Term, Printed: g.printed}
 }
 
 // with opens the fleet for one piece of work.

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 )
@@ -17,55 +18,68 @@ import (
 // Changes are new file contents by path in the repository, all encrypted.
 type Changes map[string][]byte
 
-// Set returns the change that gives a secret a value, new or not. No key is
-// needed: the store's recipients suffice. A secret that is an Ansible Vault stays
-// one, under its id, which takes that vault's password.
+// Set returns the change that gives a secret a value, new or not, by any name that
+// Resolve takes. For a file of its own no key is needed: the store's recipients
+// suffice. What is an Ansible Vault stays one, under its id, which takes that
+// vault's password. What a program prints wraps secret.ErrReadOnly.
 func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	path, err := Path(name)
-	if err != nil {
+	at, err := find(name)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
+	case err != nil:
 		return nil, err
+	case s.programs.Has(name):
+		return nil, fault.WithHint(fmt.Errorf("secret %s is what a program prints: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
 	}
 	var data []byte
-	if e, isVault, err := s.vault(path); isVault {
-		if err == nil {
-			data, err = s.sealVault(ctx, e, value)
-		}
-		return Changes{path: data}, err
-	}
-	f, err := s.parse(path)
 	switch {
-	case err == nil:
-		data, err = f.Replace(value, s.opts.Recipients)
-	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.Encrypt(path, value, s.opts.Recipients)
+	case at.stack != "":
+		data, err = s.setEnv(at, value)
+	case at.key != "":
+		data, err = s.setInline(ctx, at, value)
+	default:
+		data, err = s.setFile(ctx, at.file, value)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return Changes{path: data}, nil
+	return Changes{at.file: data}, nil
 }
 
-// SetEnv returns the change that gives one of a stack's secret variables a
-// value. A file that is there is opened with the operator's key.
-func (s *Store) SetEnv(stack, name string, value secret.Value) (Changes, error) {
-	path, err := EnvPath(stack)
+func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([]byte, error) {
+	data, err := s.read(file)
+	if errors.Is(err, secret.ErrNotFound) {
+		return sops.Encrypt(file, value, s.opts.Recipients)
+	}
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.parse(path)
-	var data []byte
+	switch kind, err := kindOf(file, data); {
+	case err != nil:
+		return nil, err
+	case kind.vault != nil:
+		return s.sealVault(ctx, kind.vault.ID, value)
+	case kind.inline != nil:
+		return nil, fault.WithHint(fmt.Errorf("%s has values that are encrypted one by one", file), "salvor secret ls shows their names: FILE.yml/KEY")
+	default:
+		return kind.sops.Replace(value, s.opts.Recipients)
+	}
+}
+
+// setEnv gives one of a stack's variables a value. A file that is there is opened
+// with the operator's key.
+func (s *Store) setEnv(at place, value secret.Value) ([]byte, error) {
+	f, err := s.parse(at.file)
 	switch {
-	case err == nil && !f.Fits(s.opts.Recipients):
-		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", path)
-	case err == nil:
-		data, err = f.SetEnv(s.opts.Keys, name, value)
 	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.NewEnv(path, name, value, s.opts.Recipients)
-	}
-	if err != nil {
+		return sops.NewEnv(at.file, at.key, value, s.opts.Recipients)
+	case err != nil:
 		return nil, err
+	case !f.Fits(s.opts.Recipients):
+		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", at.file)
 	}
-	return Changes{path: data}, nil
+	return f.SetEnv(s.opts.Keys, at.key, value)
 }
 
 // Reencrypt returns every file whose recipients differ from the store's,
@@ -78,17 +92,18 @@ func (s *Store) Reencrypt() (Changes, error) {
 	}
 	changes := Changes{}
 	for _, path := range paths {
-		if _, isVault, err := s.vault(path); isVault && err == nil {
-			continue // it has a password and no recipients
-		}
-		f, err := s.parse(path)
+		data, err := s.read(path)
 		if err != nil {
 			return nil, err
 		}
-		if f.Fits(s.opts.Recipients) {
-			continue
+		kind, err := kindOf(path, data)
+		if err != nil {
+			return nil, err
 		}
-		if changes[path], err = f.Rekey(s.opts.Keys, s.opts.Recipients); err != nil {
+		if kind.sops == nil || kind.sops.Fits(s.opts.Recipients) {
+			continue // a vault has a password and no recipients
+		}
+		if changes[path], err = kind.sops.Rekey(s.opts.Keys, s.opts.Recipients); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,47 @@ import (
 // Dir is the repository's folder of encrypted files.
 const Dir = "secrets"
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
+var (
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
+	// valuePattern takes a name apart that leads into a YAML file. Stacks have no
+	// dot in their names, so it can't be a stack's variable.
+	valuePattern = regexp.MustCompile(`(?i)^(.*?\.ya?ml)/(.+)$`)
+)
+
+// A place is where the secret of a name is kept, if a file holds it.
+type place struct {
+	file  string // in the repository
+	stack string // whose variable it is, "" for none
+	key   string // of the variable, or of the value in a YAML file; "" for all of the file
+}
+
+// find returns where the secret of a name is kept: NAME is a file, STACK/KEY a
+// variable of a stack, FILE.yml/KEY a value in a YAML file.
+func find(name string) (place, error) {
+	if m := valuePattern.FindStringSubmatch(name); m != nil {
+		file, err := filePath(path.Join(Dir, m[1]))
+		return place{file: file, key: m[2]}, err
+	}
+	if stack, key, isVariable := strings.Cut(name, "/"); isVariable {
+		file, err := EnvPath(stack)
+		return place{file: file, stack: stack, key: key}, err
+	}
+	file, err := Path(name)
+	return place{file: file}, err
+}
+
+// FileOf returns the file that holds the secret of a name, whether it is there or
+// not.
+func FileOf(name string) (string, error) {
+	at, err := find(name)
+	return at.file, err
+}
+
+// InFile returns the key of a name that leads into a YAML file.
+func InFile(name string) (key string, ok bool) {
+	at, err := find(name)
+	return at.key, err == nil && at.stack == "" && at.key != ""
+}
 
 // Path returns the file that holds the secret of a name: secrets/<name>. Names
 // that end in .env belong to stacks.

@@ -12,21 +12,9 @@ import (
 	"salvor/internal/secret/ansiblevault"
 )
 
-// vault reads a file that is an Ansible Vault; ok is false for any other.
-func (s *Store) vault(path string) (e ansiblevault.Envelope, ok bool, err error) {
-	data, err := s.read(path)
-	if err != nil || !ansiblevault.IsVault(data) {
-		return e, false, err
-	}
-	if e, err = ansiblevault.Parse(data); err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return e, true, err
-}
-
 // openVault opens a vault with the password of its id, then, since an id is only
-// a hint, with every other.
-func (s *Store) openVault(ctx context.Context, path string, e ansiblevault.Envelope) (secret.Value, error) {
+// a hint, with every other. where names it in errors.
+func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Envelope) (secret.Value, error) {
 	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
 	slices.SortStableFunc(ids, func(a, b string) int { return rank(b, e.ID) - rank(a, e.ID) })
 	var errs []error
@@ -38,10 +26,13 @@ func (s *Store) openVault(ctx context.Context, path string, e ansiblevault.Envel
 		}
 		plain, err := e.Open(password)
 		if !errors.Is(err, ansiblevault.ErrPassword) {
-			return plain, wrap(path, err)
+			return plain, wrap(where, err)
 		}
 	}
-	err := fmt.Errorf("%s: vault id %s: %w", path, e.ID, errors.Join(append([]error{ansiblevault.ErrPassword}, errs...)...))
+	err := fmt.Errorf("%s: vault id %s: %w", where, e.ID, ansiblevault.ErrPassword)
+	if len(errs) > 0 {
+		err = fault.WithHint(fmt.Errorf("%w (%v)", err, errs[0]), fault.Hint(errs[0]))
+	}
 	if _, known := s.opts.Vaults[e.ID]; !known {
 		err = fault.WithHint(err, fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml, and salvor secret set NAME", e.ID))
 	}
@@ -62,9 +53,9 @@ func wrap(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// vaultPassword opens the password of a vault id. It is a SOPS file: one that is
-// a vault itself could need itself.
-func (s *Store) vaultPassword(_ context.Context, id string) (secret.Value, error) {
+// vaultPassword opens the password of a vault id. It is a SOPS file or what a
+// program prints: one that is a vault itself could need itself.
+func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, error) {
 	setting, known := s.opts.Vaults[id]
 	if !known {
 		return secret.Value{}, fault.WithHint(fmt.Errorf("no password of vault id %q is known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
@@ -73,22 +64,36 @@ func (s *Store) vaultPassword(_ context.Context, id string) (secret.Value, error
 	if !isSecret {
 		return secret.Value{}, fmt.Errorf("vaults.%s must be a reference, secret:NAME", id)
 	}
+	password, err := s.passwordNamed(ctx, name)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("password of vault id %s: %w", id, err)
+	}
+	if s.opts.Weak != nil && ansiblevault.Weak(password) {
+		s.opts.Weak(id)
+	}
+	return password, nil
+}
+
+func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, error) {
+	if s.programs.Has(name) {
+		return s.programs.Open(ctx, name)
+	}
 	path, err := Path(name)
 	if err != nil {
 		return secret.Value{}, err
 	}
 	f, err := s.parse(path)
 	if err != nil {
-		return secret.Value{}, fmt.Errorf("password of vault id %s: %w", id, err)
+		return secret.Value{}, err
 	}
 	return f.Plain(s.opts.Keys)
 }
 
-// sealVault makes a vault's new content under the id that it has.
-func (s *Store) sealVault(ctx context.Context, e ansiblevault.Envelope, value secret.Value) ([]byte, error) {
-	password, err := s.vaultPassword(ctx, e.ID)
+// sealVault encrypts a value under a vault id.
+func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
+	password, err := s.vaultPassword(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return ansiblevault.Seal(value, password, e.ID)
+	return ansiblevault.Seal(value, password, id)
 }
