@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -41,6 +42,7 @@ type Options struct {
 	Passphrase func(prompt string) (secret.Value, error)
 	Sink       progress.Sink
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
+	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 
@@ -21,10 +20,7 @@ import (
 // secrets is the store of what the commit holds. Programs that print secrets run
 // in the operator's own environment, in the repository's folder.
 func (a *App) secrets() *secretstore.Store {
-	run := command.Options{Run: local.Machine{Inherit: true, Terminal: a.opts.Terminal}, Dir: a.root, Memory: a.opts.Printed}
-	if a.opts.Terminal != nil {
-		run.Prompts = io.Writer(a.opts.Terminal)
-	}
+	run := command.Options{Run: local.Machine{Inherit: true, Terminal: a.opts.Terminal}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed}
 	return secretstore.New(secretstore.Options{
 		Files: os.DirFS(a.export), Keys: a.ring, Recipients: a.repo.Fleet.Recipients.All(),
 		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Run: run,

@@ -23,7 +23,11 @@ func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	return app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink, Terminal: g.Term, Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Sink: sink, Terminal: g.Term, Printed: g.printed}
+	if g.Term != nil {
+		o.Prompts = g.Err // a terminal as well: what a program asks must be seen
+	}
+	return o
 }
 
 // with opens the fleet for one piece of work.

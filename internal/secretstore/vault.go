@@ -31,7 +31,7 @@ func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Enve
 	}
 	err := fmt.Errorf("%s: vault id %s: %w", where, e.ID, ansiblevault.ErrPassword)
 	if len(errs) > 0 {
-		err = fault.WithHint(fmt.Errorf("%w (%v)", err, errs[0]), fault.Hint(errs[0]))
+		err = fault.WithHint(fmt.Errorf("%w (%s)", err, errs[0].Error()), fault.Hint(errs[0]))
 	}
 	if _, known := s.opts.Vaults[e.ID]; !known {
 		err = fault.WithHint(err, fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml, and salvor secret set NAME", e.ID))

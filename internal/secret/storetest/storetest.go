@@ -76,9 +76,9 @@ func (s Subject) put(t *testing.T, value []byte) error {
 	return nil
 }
 
-func (s Subject) mustPut(t *testing.T, value string) {
+func (s Subject) mustPut(t *testing.T) {
 	t.Helper()
-	if err := s.put(t, []byte(value)); err != nil {
+	if err := s.put(t, []byte(Canary)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,7 +119,7 @@ func refusals(t *testing.T, s Subject) {
 	if _, err := s.Resolve(t.Context(), s.Unknown); !errors.Is(err, secret.ErrNotFound) || errors.Is(err, secret.ErrLocked) {
 		t.Errorf("a name without a secret: %v, want secret.ErrNotFound", err)
 	}
-	s.mustPut(t, Canary)
+	s.mustPut(t)
 	got, err := s.Locked.Resolve(t.Context(), s.Name)
 	if !errors.Is(err, secret.ErrLocked) || !got.IsZero() || errors.Is(err, secret.ErrNotFound) {
 		t.Errorf("without a key: %v, want secret.ErrLocked", err)
@@ -142,7 +142,7 @@ func tampering(t *testing.T, s Subject) {
 	if s.Content == nil {
 		t.Skip("nothing stands in Git for the value of such a secret: where it is made answers for it")
 	}
-	s.mustPut(t, Canary)
+	s.mustPut(t)
 	content := bytes.Clone(s.Content())
 	step := max(len(content)/100, 1)
 	tried, noticed := 0, 0
@@ -172,7 +172,7 @@ func tampering(t *testing.T, s Subject) {
 }
 
 func together(t *testing.T, s Subject) {
-	s.mustPut(t, Canary)
+	s.mustPut(t)
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
@@ -185,7 +185,7 @@ func together(t *testing.T, s Subject) {
 }
 
 func cancelled(t *testing.T, s Subject) {
-	s.mustPut(t, Canary)
+	s.mustPut(t)
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	if got, err := s.Resolve(over, s.Name); !errors.Is(err, context.Canceled) || !got.IsZero() {
