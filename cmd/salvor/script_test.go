@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 			"errs":    errs,
 			"commit":  commit,
 			"refused": refused,
+			"shut":    shut,
+			"tamper":  tamper,
 		},
 	})
 }
@@ -120,6 +122,50 @@ func refused(ts *testscript.TestScript, _ bool, args []string) {
 	if state(ts, dir) != before {
 		ts.Fatalf("%s: something changed", name)
 	}
+}
+
+// shut CODE PATTERN ARG… runs `salvor --quiet -C fleet ARG…`, which must end with
+// the code, one line and a hint, and change nothing; "value" is its input.
+func shut(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	dir := ts.MkAbs("fleet")
+	before := state(ts, dir)
+	ts.Setenv("SALVOR_ARGS", strings.Join(args[2:], " "))
+	code := run(ts, []string{"sh", "-c", "salvor --quiet --yes -C fleet $SALVOR_ARGS <value"})
+	said := ts.ReadFile("stderr")
+	if err := oneLine(said, args[1]); err != nil || code != want || !strings.Contains(said, "\nhint: ") {
+		ts.Fatalf("%s: code %d, want %d and a hint: %v\n%s", args[2:], code, want, err, said)
+	}
+	if strings.Contains(said+ts.ReadFile("stdout"), "hunter2") {
+		ts.Fatalf("%s: shows the secret", args[2:])
+	}
+	if state(ts, dir) != before {
+		ts.Fatalf("%s: something changed", args[2:])
+	}
+}
+
+// tamper FILE REGEXP changes the first byte of each match's group, or of each
+// match, to another of its kind, and commits.
+func tamper(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	content, err := os.ReadFile(file)
+	ts.Check(err)
+	found := regexp.MustCompile(args[1]).FindAllSubmatchIndex(content, -1)
+	if found == nil {
+		ts.Fatalf("%s has no %s", args[0], args[1])
+	}
+	for _, m := range found {
+		at := m[max(0, len(m)-2)]
+		switch c := content[at]; c {
+		case '9', 'z', 'Z', 'f', 'F':
+			content[at] = c - 1
+		default:
+			content[at] = c + 1
+		}
+	}
+	ts.Check(os.WriteFile(file, content, 0o644))
+	commit(ts, false, []string{ts.MkAbs("fleet")})
 }
 
 // overlay copies files over those that are there.

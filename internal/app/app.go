@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +30,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/command"
 	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 	"salvor/internal/version"
@@ -41,6 +44,10 @@ type Options struct {
 	Passphrase func(prompt string) (secret.Value, error)
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
+	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
+	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
+	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
+	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them
 }
@@ -60,6 +67,7 @@ type App struct {
 
 	stacks   map[string]deploy.Rendered
 	findings []finding.Finding
+	warned   sync.Map // vault ids whose password was called weak
 }
 
 // Open loads the newest commit of the control repository. Uncommitted changes
@@ -121,15 +129,19 @@ func (a *App) load(ctx context.Context) error {
 func (a *App) render(ctx context.Context) error {
 	a.stacks = map[string]deploy.Rendered{}
 	a.findings = append(a.findings, a.repo.Findings...)
+	named, err := a.store.Unfiled()
+	if err != nil {
+		return err
+	}
 	var mu sync.Mutex
-	all, ctx := errgroup.WithContext(ctx)
+	all, within := errgroup.WithContext(ctx)
 	for _, st := range a.repo.Fleet.Stacks {
 		all.Go(func() error {
 			keys, err := a.store.EnvNames(st.Name)
 			if err != nil {
 				return err
 			}
-			loaded, found, err := compose.Load(ctx, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys})
+			loaded, found, err := compose.Load(within, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys, Secrets: named})
 			if err != nil {
 				return err
 			}
@@ -140,12 +152,21 @@ func (a *App) render(ctx context.Context) error {
 			return nil
 		})
 	}
-	err := all.Wait()
-	unproven, provenErr := a.unproven(time.Now())
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	return a.noticeKeys(ctx, time.Now())
+}
+
+// noticeKeys adds the findings about keys and secrets: never tried, seen by who must
+// not know them, too old.
+func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
+	unproven, err := a.unproven(now)
 	seen, seenErr := a.seen()
-	a.findings = append(append(a.findings, unproven...), seen...)
+	late, lateErr := a.late(ctx, now)
+	a.findings = slices.Concat(a.findings, unproven, seen, late)
 	finding.Sort(a.findings)
-	return errors.Join(err, provenErr, seenErr)
+	return errors.Join(err, seenErr, lateErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called

@@ -105,7 +105,11 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commi
 	if err != nil {
 		return agentapi.Project{}, err
 	}
-	loaded, _, err := compose.Load(ctx, compose.Options{RepoDir: dir, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys})
+	named, err := a.store.Unfiled()
+	if err != nil {
+		return agentapi.Project{}, err
+	}
+	loaded, _, err := compose.Load(ctx, compose.Options{RepoDir: dir, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys, Secrets: named})
 	if err != nil {
 		return agentapi.Project{}, err
 	}

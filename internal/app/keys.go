@@ -14,9 +14,11 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secret/command"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
@@ -181,11 +183,16 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 }
 
 // use opens secrets with other keys from here on, for the fleet's recipients as
-// they are now.
+// they are now. Programs that print secrets run in the operator's own environment,
+// in the repository's folder.
 func (a *App) use(ring agekey.Keyring) {
 	a.ring = ring
 	a.store = secretstore.New(secretstore.Options{
-		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(), Vaults: a.repo.Fleet.Vaults, Opened: a.trail.add,
+		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(),
+		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Opened: a.trail.add,
+		Run: command.Options{
+			Run: local.Machine{Inherit: true, Terminal: a.opts.Terminal}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
+		},
 	})
 }
 

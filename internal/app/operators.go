@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
@@ -37,9 +38,24 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 	if has, taken := next.Operators[name]; taken && has != recipient {
 		return fault.WithHint(fmt.Errorf("%s is an operator with another key already", name), "choose another name: alice-laptop")
 	}
+	if err := a.mayDeclare(name, recipient); err != nil {
+		return err
+	}
 	next.Operators[name] = recipient
 	_, err := a.changeKeys(ctx, keyChange{message: "operator " + name + ": may open everything", next: next})
 	return err
+}
+
+// mayDeclare tells what is no recipient before anything has to be opened.
+func (a *App) mayDeclare(name, recipient string) error {
+	declared, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return err
+	}
+	if _, err = controlrepo.AddRecipient(declared, name, recipient); err != nil {
+		return fault.WithHint(err, "salvor key new prints a recipient; so does age-keygen -y FILE")
+	}
+	return nil
 }
 
 // Revoke removes an operator, in one commit. What they could open is encrypted

@@ -29,7 +29,10 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 	operator, recovery := newKey(b), newKey(b)
 	recipients := []string{operator.Recipient, recovery.Recipient}
 	files, hosts := fstest.MapFS{}, map[string]agekey.Key{}
-	var names []string
+	var names, variables []string
+	for i := range each {
+		variables = append(variables, fmt.Sprintf("V%d", i))
+	}
 	for i := range stacks {
 		stack := fmt.Sprintf("stack%02d", i)
 		names, hosts[stack] = append(names, stack), newKey(b)
@@ -39,7 +42,7 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 	b.ResetTimer()
 	for b.Loop() {
 		for _, stack := range names {
-			all, err := store.Env(b.Context(), stack)
+			all, err := store.Env(b.Context(), stack, variables...)
 			if err != nil || len(all) != each {
 				b.Fatal(len(all), err)
 			}

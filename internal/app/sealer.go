@@ -20,6 +20,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // sealer keeps sealed/ in step with placements. What it made in this run comes
@@ -42,6 +43,9 @@ func (s *sealer) file(name string) ([]byte, error) {
 	}
 	return content, err
 }
+
+// store opens secrets as they are with what was made.
+func (s *sealer) store() *secretstore.Store { return s.app.store.Over(s.made) }
 
 // Current implements deploy.Sealer.
 func (s *sealer) Current(host, stack string) ([]byte, error) {
@@ -160,19 +164,50 @@ func (s *sealer) inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	for target, ids := range p.Former {
 		parts["former repositories "+target] = []byte(strings.Join(ids, " "))
 	}
-	files := append(slices.Clone(n.files), seal.RecoveryPath(stack))
-	if len(n.env) > 0 {
-		files = append(files, "secrets/"+stack+".env")
-		parts["env"] = []byte(strings.Join(n.env, "\n"))
-	}
-	for _, name := range files {
-		content, err := s.file(name)
-		if err != nil {
-			return seal.Inputs{}, err
-		}
-		parts[name] = content
+	if err := s.secretInputs(parts, stack, n); err != nil {
+		return seal.Inputs{}, err
 	}
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
+}
+
+// secretInputs adds what stands in Git for a stack's secrets and for its
+// repositories' passwords.
+func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) error {
+	recovery, err := s.file(seal.RecoveryPath(stack))
+	if err != nil {
+		return err
+	}
+	parts[seal.RecoveryPath(stack)] = recovery
+	for _, file := range n.files {
+		if parts[file], err = there(s.store().SealedAt(file)); err != nil {
+			return err
+		}
+	}
+	if len(n.env) == 0 {
+		return nil
+	}
+	parts["env"] = []byte(strings.Join(n.env, "\n"))
+	for _, key := range n.env {
+		name := "secrets/" + stack + ".env" // all that are in the file are one input
+		if _, printed := s.app.Command(stack + "/" + key); printed {
+			name = "secrets/" + stack + "/" + key
+		}
+		if _, done := parts[name]; done {
+			continue
+		}
+		if parts[name], err = there(s.store().Sealed(stack + "/" + key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// there is nothing for a secret that does not exist: whoever opens it says so.
+func there(content []byte, err error) ([]byte, error) {
+	if errors.Is(err, secret.ErrNotFound) {
+		return nil, nil
+	}
+	return content, err
 }
 
 func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting) error {
@@ -181,7 +216,7 @@ func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting)
 	if !isSecret {
 		return nil
 	}
-	content, err := s.file("secrets/" + ref)
+	content, err := there(s.store().Sealed(ref))
 	parts[name+" sealed"] = content
 	return err
 }
@@ -264,7 +299,7 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement)
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
 	for option, setting := range r.Options {
-		value, err := setting.Resolve(ctx, s.app.store)
+		value, err := setting.Resolve(ctx, s.store())
 		if err != nil {
 			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
 		}
@@ -274,11 +309,11 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 }
 
 func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
-	username, err := r.Username.Resolve(ctx, s.app.store)
+	username, err := r.Username.Resolve(ctx, s.store())
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	password, err := r.Password.Resolve(ctx, s.app.store)
+	password, err := r.Password.Resolve(ctx, s.store())
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
@@ -287,7 +322,7 @@ func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.Seal
 
 func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *agentapi.SealedFile) error {
 	for _, name := range n.files {
-		value, err := s.app.store.File(ctx, name)
+		value, err := s.store().File(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -296,15 +331,11 @@ func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *a
 	if len(n.env) == 0 {
 		return nil
 	}
-	env, err := s.app.store.Env(ctx, stack)
+	env, err := s.store().Env(ctx, stack, n.env...)
 	if err != nil {
 		return err
 	}
-	for _, key := range n.env {
-		value, ok := env[key]
-		if !ok {
-			return fault.WithHint(fmt.Errorf("secrets/%s.env has no %s: %w", stack, key, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, key))
-		}
+	for key, value := range env {
 		file.Env[key], file.Secrets[key] = value.Reveal(), value.Reveal()
 	}
 	return nil

@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"slices"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/progress"
 	"salvor/internal/secret"
+	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secretstore"
 )
 
@@ -15,8 +19,29 @@ func errSSHKey() error {
 	return fault.WithHint(fmt.Errorf("%s is made by Salvor, together with its public part", sshKeyName), "salvor key ssh --rotate")
 }
 
-// SetSecret encrypts a value and commits it: NAME is a secret of the fleet,
-// STACK/KEY a variable of a stack.
+// warnOfWeak tells the operator once in a run that a vault's password is weak.
+func (a *App) warnOfWeak(id string) {
+	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
+		return
+	}
+	f := finding.Finding{Code: finding.VaultPasswordWeak, Severity: finding.Warning, Subject: a.repo.Place("vaults", id).String(),
+		Text: fmt.Sprintf("the password of vault id %s can be guessed: %s", id, ansiblevault.WeakReason)}
+	progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; use a random one: salvor secret rotate NAME --generate, and ansible-vault rekey for its files", f.Severity, f))
+}
+
+// warnOfPassword is warnOfWeak for a value that is about to become the password of
+// vaults.
+func (a *App) warnOfPassword(name string, value secret.Value) {
+	for id, setting := range a.repo.Fleet.Vaults {
+		if ref, ok := setting.Secret(); ok && ref == name && ansiblevault.Weak(value) {
+			a.warnOfWeak(id)
+		}
+	}
+}
+
+// SetSecret encrypts a value and commits it, by any name that the store takes:
+// NAME is a secret of the fleet, STACK/KEY a variable of a stack, FILE.yml/KEY a
+// value in a YAML file.
 func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) error {
 	files, err := a.secretChange(ctx, name, value)
 	if err != nil {
@@ -59,33 +84,45 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 	if name == sshKeyName {
 		return nil, errSSHKey()
 	}
-	if stack, key, isEnv := a.store.Variable(name); isEnv {
-		files, err = a.store.SetEnv(stack, secret.Variable{Name: key, Value: value})
-	} else {
-		files, err = a.store.Set(ctx, name, value)
-	}
-	if err != nil {
+	a.warnOfPassword(name, value)
+	if files, err = a.store.Set(ctx, name, value); err != nil {
 		return nil, err
 	}
 	return files, a.forgetSeen(files, name)
 }
 
-// Secret opens one secret, named as for SetSecret.
-func (a *App) Secret(ctx context.Context, name string) (secret.Value, error) {
-	stack, key, isEnv := a.store.Variable(name)
-	if !isEnv {
-		return a.store.Resolve(ctx, name)
-	}
-	all, err := a.store.Env(ctx, stack)
-	if err != nil {
-		return secret.Value{}, err
-	}
-	value, ok := all[key]
-	if !ok {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret ls")
-	}
-	return value, nil
+// Command returns what is declared of a secret that a program prints.
+func (a *App) Command(name string) (argv []string, ok bool) {
+	s, _ := a.repo.Fleet.Secret(name)
+	return s.Command, s.Command != nil
 }
 
-// Secrets lists what is under secrets/, without opening anything.
+// RaiseRevision commits that a program prints another value from now on, so that
+// what is sealed with the old one is out of date. The program has to print one.
+func (a *App) RaiseRevision(ctx context.Context, name string) error {
+	s, _ := a.repo.Fleet.Secret(name)
+	if _, err := a.store.Resolve(ctx, name); err != nil {
+		return err
+	}
+	content, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return err
+	}
+	if content, err = controlrepo.SetRevision(content, name, s.Revision+1); err != nil {
+		return err
+	}
+	files := map[string][]byte{controlrepo.FleetFile: content}
+	if err := a.forgetSeen(files, name); err != nil {
+		return err
+	}
+	return a.CommitFiles(ctx, files, fmt.Sprintf("secret %s: rotate to revision %d", name, s.Revision+1))
+}
+
+// Secret opens one secret, named as for SetSecret.
+func (a *App) Secret(ctx context.Context, name string) (secret.Value, error) {
+	return a.store.Resolve(ctx, name)
+}
+
+// Secrets lists what is under secrets/ and what programs print, without opening
+// anything.
 func (a *App) Secrets() ([]secretstore.Info, error) { return a.store.List() }

@@ -68,7 +68,7 @@ func (a *App) rotation(info secretstore.Info) Rotation {
 		return Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor key ssh --rotate"}
 	}
 	r := Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
-	r.Provider = slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
 	if !r.Provider && a.mayGenerate(info) {
 		r.Command += " --generate"
 	}
@@ -78,7 +78,7 @@ func (a *App) rotation(info secretstore.Info) Rotation {
 // mayGenerate reports whether random text can take a secret's place: not where a
 // file has a format, or a name with a path, as keys and certificates have.
 func (a *App) mayGenerate(info secretstore.Info) bool {
-	if info.Stack != "" {
+	if _, inFile := secretstore.InFile(info.Name); inFile || info.Stack != "" {
 		return true
 	}
 	return sops.FormatOf(info.File) == sops.Binary && !strings.ContainsAny(info.Name, "/.")

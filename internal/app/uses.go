@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // A SecretUse is one place where a secret is needed.
@@ -34,25 +35,40 @@ func (u SecretUse) String() string {
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
 	of, key, isEnv := a.store.Variable(name)
+	whole := "" // the YAML file that holds it, which may be mounted as such
+	if _, inside := secretstore.InFile(name); inside {
+		whole, _ = a.store.FileOf(name) // a name that InFile knows has one
+	}
 	for stack, rendered := range a.stacks {
-		host := a.repo.Lock.Stacks[stack].Host
-		for _, m := range rendered.Project.Secrets {
-			if isEnv && stack == of && m.Secret == key || m.Secret == "secrets/"+name {
-				u := SecretUse{Stack: stack, Service: m.Service, Host: host}
-				for _, s := range rendered.Project.Services {
-					if s.Name == m.Service {
-						u.OnChange = s.OnChange
-					}
-				}
-				uses = append(uses, u)
-			}
-		}
-		if isEnv && stack == of && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: host, OnChange: fleet.ChangeRecreate})
+		ours := isEnv && stack == of
+		uses = append(uses, a.serviceUses(stack, func(mounted string) bool {
+			return ours && mounted == key || mounted == "secrets/"+name || mounted == whole
+		})...)
+		if ours && slices.Contains(rendered.Project.Env, key) {
+			uses = append(uses, SecretUse{Stack: stack, Host: a.repo.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(uses)
+}
+
+// serviceUses returns the services of a stack that mount a secret.
+func (a *App) serviceUses(stack string, isIt func(mounted string) bool) []SecretUse {
+	var uses []SecretUse
+	project := a.stacks[stack].Project
+	for _, m := range project.Secrets {
+		if !isIt(m.Secret) {
+			continue
+		}
+		u := SecretUse{Stack: stack, Service: m.Service, Host: a.repo.Lock.Stacks[stack].Host}
+		for _, s := range project.Services {
+			if s.Name == m.Service {
+				u.OnChange = s.OnChange
+			}
+		}
+		uses = append(uses, u)
+	}
+	return uses
 }
 
 func (a *App) fleetUses(name string) []SecretUse {

@@ -26,6 +26,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/runlock"
 	"salvor/internal/secret"
+	"salvor/internal/secret/command"
 	"salvor/internal/storage"
 	"salvor/internal/version"
 )
@@ -40,7 +41,7 @@ type Console struct {
 
 // Main runs salvor with args and returns the exit code.
 func Main(ctx context.Context, args []string, c Console) int {
-	g := &globals{Console: c}
+	g := &globals{Console: c, printed: command.NewMemory()}
 	root := newRoot(g)
 	root.SetArgs(args)
 	root.SetOut(c.Out)
@@ -65,8 +66,8 @@ type globals struct {
 	identity       string
 	passphraseFile string
 	sshKey         string
-
-	command string // as the operators' journal has it: "secret get token"
+	printed        *command.Memory // what programs printed, for all that this command opens
+	command        string          // as the operators' journal has it: "secret get token"
 }
 
 func newRoot(g *globals) *cobra.Command {

@@ -38,7 +38,7 @@ func runRevoke(ctx context.Context, g *globals, name string) error {
 		if err := g.printRotations(handover{Operator: name, Stacks: h.Stacks, Secrets: h.Rotate}); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "\nWhere Salvor can't: take %s's access away at the Git host, and their SSH keys off the hosts.\n", name)
+		fmt.Fprintf(g.Err, "\nWhere Salvor can't: take %s's access away at the Git host, and an SSH key of theirs out of hosts/authorized_keys.\n", name)
 		return nil
 	})
 }

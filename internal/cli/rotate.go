@@ -34,7 +34,8 @@ func newSecretRotate(g *globals) *cobra.Command {
 		Short: "Give a secret a new value and deliver it at once",
 		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services see it\n" +
 			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. When a stack does not\n" +
-			"come through, the old value is committed and delivered again.",
+			"come through, the old value is committed and delivered again. Of a secret that a command prints (secrets: in\n" +
+			"fleet.yaml) the value of now is taken: change it where it is made first.",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
 	}
@@ -44,12 +45,15 @@ func newSecretRotate(g *globals) *cobra.Command {
 }
 
 func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) error {
-	value, err := g.newValue(name, o)
-	if err != nil {
-		return err
-	}
-	var before secretstore.Changes
-	err = g.with(ctx, func(a *app.App) error {
+	var before secretstore.Changes // nil for what a program prints: its old value is not ours to bring back
+	err := g.with(ctx, func(a *app.App) (err error) {
+		if argv, printed := a.Command(name); printed {
+			return g.rotatePrinted(ctx, a, name, argv, o)
+		}
+		value, err := g.newValue(name, o)
+		if err != nil {
+			return err
+		}
 		if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
 			return err
 		}
@@ -60,9 +64,28 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 		return err
 	}
 	failed, err := g.deliverNow(ctx, name)
-	if !failed {
+	switch {
+	case !failed:
+		return err
+	case before == nil:
+		return errors.Join(err, fault.WithHint(fault.WithCode(fmt.Errorf("%s keeps its new value: the old one can only be put back where it is made", name), fault.Partial), "put it back there, then salvor secret rotate "+name))
+	}
+	return g.undoRotation(ctx, name, before, err)
+}
+
+// rotatePrinted takes over the value that a program prints now.
+func (g *globals) rotatePrinted(ctx context.Context, a *app.App, name string, argv []string, o rotateOptions) error {
+	if o.generate {
+		return fault.WithHint(fmt.Errorf("%s: its value is made where %s reads it, not here", name, argv[0]), "change it there, then salvor secret rotate "+name+" without --generate")
+	}
+	if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
 		return err
 	}
+	return a.RaiseRevision(ctx, name)
+}
+
+// undoRotation puts the old value back wherever the new one came.
+func (g *globals) undoRotation(ctx context.Context, name string, before secretstore.Changes, err error) error {
 	undone := g.with(ctx, func(a *app.App) error { return a.UndoRotation(ctx, name, before) })
 	if undone == nil {
 		_, undone = g.deliverNow(ctx, name)

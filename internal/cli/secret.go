@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -27,7 +28,7 @@ func newSecret(g *globals) *cobra.Command {
 func newSecretSet(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "set NAME",
-		Short: "Set a secret from standard input; STACK/KEY sets a variable of a stack",
+		Short: "Set a secret from standard input; STACK/KEY sets a variable of a stack, FILE.yml/KEY a value in a YAML file",
 		Args:  exactArgs("NAME"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runSecretSet(cmd.Context(), g, args[0]) },
 	}
@@ -114,32 +115,40 @@ func newSecretLs(g *globals) *cobra.Command {
 		Short: "List secrets, when they were set, who can open them and what uses them; never their values",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error { return printSecrets(g, a) })
+			return g.with(cmd.Context(), func(a *app.App) error { return printSecrets(cmd.Context(), g, a) })
 		},
 	}
 }
 
-func printSecrets(g *globals, a *app.App) error {
+func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 	all, err := a.Secrets()
 	if err != nil {
 		return err
 	}
+	due, err := a.Due(ctx)
+	if err != nil {
+		return err
+	}
 	if g.json {
-		return g.printSecretsJSON(a, all)
+		return g.printSecretsJSON(a, all, due)
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SECRET\tSET\tRECIPIENTS\tFILE\tUSED BY")
+	fmt.Fprintln(tab, "SECRET\tSET\tDUE\tRECIPIENTS\tFILE\tUSED BY")
+	now := time.Now()
 	for _, s := range all {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s), openers(s), s.File, users(a.SecretUses(s.Name)))
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.SecretUses(s.Name)))
 	}
 	return tab.Flush()
 }
 
-func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info) error {
+func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[string]app.Due) error {
 	type row struct {
 		Name       string          `json:"name"`
-		File       string          `json:"file"`
+		File       string          `json:"file,omitempty"`
+		Command    []string        `json:"command,omitempty"`
+		Revision   int             `json:"revision,omitempty"`
 		Set        time.Time       `json:"set,omitzero"`
+		Due        time.Time       `json:"due,omitzero"`
 		Recipients []string        `json:"recipients,omitempty"`
 		OtherKeys  []string        `json:"other_keys,omitempty"`
 		Fits       bool            `json:"fits"`
@@ -147,7 +156,7 @@ func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info) error {
 	}
 	rows := []row{}
 	for _, s := range all {
-		rows = append(rows, row{s.Name, s.File, s.Encrypted.UTC(), s.Recipients, s.OtherKeys, s.Fits, a.SecretUses(s.Name)})
+		rows = append(rows, row{s.Name, s.File, s.Command, s.Revision, setAt(s, due[s.Name]), due[s.Name].At, s.Recipients, s.OtherKeys, s.Fits, a.SecretUses(s.Name)})
 	}
 	return g.printJSON(struct {
 		Schema  int   `json:"schema"`
@@ -166,12 +175,40 @@ func users(uses []app.SecretUse) string {
 	return strings.Join(names, ", ")
 }
 
-// whenSet is when a secret was encrypted; an Ansible Vault does not say.
-func whenSet(s secretstore.Info) string {
-	if s.Encrypted.IsZero() {
+// whenSet is when a secret was set, as far as that is known: a file of SOPS says
+// it, and what has a period was looked up in Git.
+func whenSet(s secretstore.Info, d app.Due) string {
+	at := setAt(s, d)
+	if at.IsZero() {
 		return "-"
 	}
-	return s.Encrypted.UTC().Format("2006-01-02 15:04")
+	return at.Format("2006-01-02 15:04")
+}
+
+func setAt(s secretstore.Info, d app.Due) time.Time {
+	if !d.Since.IsZero() {
+		return d.Since.UTC()
+	}
+	return s.Encrypted.UTC()
+}
+
+// whenDue is the day on which a secret is to be rotated.
+func whenDue(d app.Due, now time.Time) string {
+	switch {
+	case d.At.IsZero():
+		return "-"
+	case d.At.Before(now):
+		return d.At.Format(time.DateOnly) + " (late)"
+	}
+	return d.At.Format(time.DateOnly)
+}
+
+// keptIn is the file that holds a secret, or the program that prints it.
+func keptIn(s secretstore.Info) string {
+	if s.Command != nil {
+		return path.Base(s.Command[0]) + " (command)"
+	}
+	return s.File
 }
 
 // openers says who can open a secret: how many age keys, and what else.
@@ -179,6 +216,9 @@ func openers(s secretstore.Info) string {
 	who := append([]string{}, s.OtherKeys...)
 	if len(s.Recipients) > 0 {
 		who = append([]string{strconv.Itoa(len(s.Recipients))}, who...)
+	}
+	if len(who) == 0 {
+		return "-"
 	}
 	text := strings.Join(who, ", ")
 	if !s.Fits {

@@ -105,6 +105,14 @@ func checkSubnet(v string) error {
 	return nil
 }
 
+// checkArgument accepts what a program can be given; nothing is an argument, too.
+func checkArgument(v string) error {
+	if strings.Contains(v, "\x00") {
+		return errors.New("an argument holds no NUL byte")
+	}
+	return nil
+}
+
 func checkTag(v string) error {
 	if !tagPattern.MatchString(v) {
 		return fmt.Errorf("%q is no tag: write it like tag:salvor", v)

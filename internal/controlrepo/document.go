@@ -15,6 +15,10 @@ import (
 // lines of YAML cannot fill the memory.
 const maxNodes = 200_000
 
+// maxDepth bounds how deep values lie within each other: a mapping that merges
+// (<<) what it is part of has no end.
+const maxDepth = 200
+
 var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
 
 // parse returns the root node of the one document in content: nil for an empty
@@ -62,6 +66,7 @@ type reader struct {
 	file  string
 	at    places
 	spent int
+	depth int
 	open  map[*yaml.Node]bool // aliases being followed, to find one that contains itself
 }
 
@@ -76,9 +81,18 @@ func (r *reader) fail(n *yaml.Node, format string, args ...any) {
 }
 
 // follow calls visit with the node that n stands for. It reports aliases that
-// contain themselves and files that expand beyond maxNodes, and then does not
-// call visit.
+// contain themselves and files that expand beyond maxNodes or maxDepth, and then
+// does not call visit.
 func (r *reader) follow(n *yaml.Node, visit func(*yaml.Node)) {
+	r.depth++
+	defer func() { r.depth-- }()
+	if r.depth > maxDepth {
+		if r.spent <= maxNodes {
+			r.fail(n, "more than %d values within each other", maxDepth)
+		}
+		r.spent = maxNodes + 1 // one report is enough
+		return
+	}
 	if r.spent++; r.spent > maxNodes {
 		if r.spent == maxNodes+1 {
 			r.fail(n, "the file expands to more than %d values through its aliases", maxNodes)

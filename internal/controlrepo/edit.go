@@ -80,6 +80,11 @@ func SetRemote(content []byte, r fleet.Remote) ([]byte, error) {
 	return setFields(content, path{"remotes", r.Name}, fields)
 }
 
+// SetRevision returns fleet.yaml with the revision of a command's secret.
+func SetRevision(content []byte, name string, revision int) ([]byte, error) {
+	return set(content, path{"secrets", name, "revision"}, strconv.Itoa(revision))
+}
+
 func settingText(s secret.Setting) string { return scalar(s.String()) }
 
 // A assignment is a key and its value in YAML.

@@ -132,6 +132,23 @@ recipients:
 	}
 }
 
+func TestSetRevision(t *testing.T) {
+	tests := map[string]struct{ in, want string }{
+		"absent":  {"secrets:\n  # from the safe\n  nas: {command: [op, read, \"op://a/b\"]} # mine\nvars: {}\n", "secrets:\n  # from the safe\n  nas: {command: [op, read, \"op://a/b\"], revision: 2} # mine\nvars: {}\n"},
+		"raised":  {"secrets:\n  nas:\n    revision: 1 # of many\n    command: [pass, nas]\n", "secrets:\n  nas:\n    revision: 2 # of many\n    command: [pass, nas]\n"},
+		"list":    {"secrets:\n  nas:\n    command:\n    - pass\n    - nas # here\n\n# end\n", "secrets:\n  nas:\n    command:\n    - pass\n    - nas # here\n    revision: 2\n\n# end\n"},
+		"slashes": {"secrets: {nas: {command: [a]}, notes/DB: {command: [b]}}\n", "secrets: {nas: {command: [a], revision: 2}, notes/DB: {command: [b]}}\n"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := SetRevision([]byte(test.in), "nas", 2)
+			if diff := cmp.Diff(test.want, string(got)); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
 func TestEditsOfWhatInitWrites(t *testing.T) {
 	files, err := initialFiles(InitOptions{Name: "home"})
 	if err != nil {

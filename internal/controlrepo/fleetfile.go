@@ -35,6 +35,16 @@ func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok 
 	return file, true
 }
 
+// DeclaredSecret returns what a version of fleet.yaml says of one secret, as far as
+// it can be read: an old version may be wrong by the rules of now.
+func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
+	file, understood := decodeFleet(newReader(FleetFile, &problemList{}), content, "")
+	if !understood {
+		return fleet.Secret{}, false
+	}
+	return file.fleet.Secret(name)
+}
+
 // tooNew looks at schema and min_version before anything else, because a newer
 // file may hold keys that would all be called unknown.
 func tooNew(r *reader, root *yaml.Node, version string) bool {
@@ -73,7 +83,14 @@ func setDefaults(f *fleet.Fleet) {
 	for i := range f.Networks {
 		f.Networks[i].Driver = cmp.Or(f.Networks[i].Driver, "bridge")
 	}
+	for i := range f.Secrets {
+		if s := &f.Secrets[i]; s.Command != nil {
+			s.Timeout = cmp.Or(s.Timeout, 30*time.Second)
+			s.Revision = cmp.Or(s.Revision, 1)
+		}
+	}
 	f.Git.Branch = cmp.Or(f.Git.Branch, "main")
+	slices.SortFunc(f.Secrets, func(a, b fleet.Secret) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.Hosts, func(a, b fleet.Host) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.Networks, func(a, b fleet.Network) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(f.Registries, func(a, b fleet.Registry) int { return cmp.Compare(a.Name, b.Name) })

@@ -1,7 +1,10 @@
 package controlrepo
 
 import (
+	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
@@ -28,6 +31,7 @@ func fleetShape() shape[fleetFile] {
 		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
 		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
 		key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", named(keysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
+		key("secrets", "What there is to say of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", named(keysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
 		key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", named(keysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
@@ -67,6 +71,13 @@ func (f *fleetFile) setRegistries(all []entry[fleet.Registry]) {
 }
 
 func (f *fleetFile) setVaults(all []entry[secret.Setting]) { f.fleet.Vaults = asMap(all) }
+
+func (f *fleetFile) setSecrets(all []entry[fleet.Secret]) {
+	for _, e := range all {
+		e.value.Name = e.name
+		f.fleet.Secrets = append(f.fleet.Secrets, e.value)
+	}
+}
 
 func (f *fleetFile) setVars(all []entry[string]) {
 	f.fleet.Vars = asMap(all)
@@ -158,6 +169,35 @@ func registryShape() shape[fleet.Registry] {
 		key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).must(),
 		key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).must(),
 	)
+}
+
+func secretShape() shape[fleet.Secret] {
+	fields := object(
+		key("command", "A program and its arguments, run on the operator's computer without a shell, that prints the value: for NAME and STACK/KEY.", list(text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
+		key("timeout", "How long the command may take, 30s by default.", duration(), func(s *fleet.Secret, v time.Duration) { s.Timeout = v }),
+		key("revision", "Raised by `salvor secret rotate` when the command prints another value from now on.", number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
+		key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
+	)
+	return shape[fleet.Secret]{schema: fields.schema, decode: func(r *reader, n *yaml.Node, at path) fleet.Secret {
+		before := len(r.all)
+		s := fields.decode(r, n, at)
+		if len(r.all) == before {
+			checkDeclared(r, n, at, s)
+		}
+		return s
+	}}
+}
+
+// checkDeclared reports an entry that says nothing, or half of something.
+func checkDeclared(r *reader, n *yaml.Node, at path, s fleet.Secret) {
+	switch {
+	case s.Command == nil && (s.Timeout != 0 || s.Revision != 0):
+		r.fail(n, "%s has a timeout or a revision, which are a command's, and no command", at)
+	case s.Command == nil && s.Rotate == 0:
+		r.fail(n, "%s says nothing: give it a command, or a period in rotate", at)
+	case s.Command != nil && (len(s.Command) == 0 || s.Command[0] == "" || strings.Contains(s.Command[0], "=")):
+		r.fail(n, "%s.command names no program: write it like [op, read, \"op://home/nas/password\"]", at)
+	}
 }
 
 func gitShape() shape[fleet.Git] {

@@ -92,6 +92,9 @@ data:
 networks: {proxy: {}}
 registries: {"ghcr.io": {username: me, password: secret:ghcr}}
 vaults: {default: "secret:vault_password"}
+secrets:
+  nas_password: {command: [op, read, "op://home/nas/password"], timeout: 1m, revision: 3, rotate: 13w}
+  drive_oauth: {command: [pass, show, drive]}
 vars: {TZ: Europe/Zurich, PORT: 8080}
 tailnet: {tags: [tag:salvor], auth: secret:tailscale_oauth}
 recipients: {operators: {ann: ` + testRecipient + `}, recovery: ` + testRecipient + `}
@@ -140,6 +143,10 @@ func TestLoad(t *testing.T) {
 		Networks:   []fleet.Network{{Name: "proxy", Driver: "bridge"}},
 		Registries: []fleet.Registry{{Name: "ghcr.io", Username: secret.ParseSetting("me"), Password: secret.ParseSetting("secret:ghcr")}},
 		Vaults:     map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password")},
+		Secrets: []fleet.Secret{
+			{Name: "drive_oauth", Command: []string{"pass", "show", "drive"}, Timeout: 30 * time.Second, Revision: 1},
+			{Name: "nas_password", Command: []string{"op", "read", "op://home/nas/password"}, Timeout: time.Minute, Revision: 3, Rotate: 91 * 24 * time.Hour},
+		},
 		Vars:       map[string]string{"TZ": "Europe/Zurich", "PORT": "8080"},
 		Git:        fleet.Git{Branch: "main"},
 		Recipients: fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient},
@@ -174,6 +181,32 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+func TestPeriodsOfSecretsThatAreNotThere(t *testing.T) {
+	repo, err := load(fstest.MapFS{
+		"fleet.yaml":               {Data: []byte("fleet: home\nsecrets:\n  nas_pasword: {rotate: 90d}\n  notes/DB_PASSWORT: {rotate: 4w}\n  nas_password: {rotate: 1d}\n  notes/DB_PASSWORD: {rotate: 1d}\n  group.yml/a.b: {rotate: 1d}\n")},
+		"stacks/notes/compose.yml": {Data: []byte("services: {}\n")},
+		"secrets/nas_password":     {Data: []byte("x")},
+		"secrets/group.yml":        {Data: []byte("x")},
+		"secrets/notes.env":        {Data: []byte("DB_PASSWORD=ENC[x]\nsops_mac=y\n")},
+	}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range repo.Findings {
+		if f.Code == finding.SecretMissing && f.Severity == finding.Fatal {
+			got = append(got, f.String())
+		}
+	}
+	want := []string{
+		`fleet.yaml:3:3: there is no secret "nas_pasword", did you mean "nas_password"? [secret-missing]`,
+		`fleet.yaml:4:3: there is no secret "notes/DB_PASSWORT", did you mean "notes/DB_PASSWORD"? [secret-missing]`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLoadFollowsNoLinkOutside(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
 	write(t, outside, "fleet.yaml", "fleet: home\n")
@@ -199,7 +232,7 @@ func TestExpansionIsBounded(t *testing.T) {
 }
 
 func TestParseDuration(t *testing.T) {
-	good := map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "5s": 5 * time.Second}
+	good := map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "5s": 5 * time.Second, "12w": 84 * 24 * time.Hour, "1w1d": 192 * time.Hour}
 	for in, want := range good {
 		if got, err := ParseDuration(in); got != want || err != nil {
 			t.Errorf("ParseDuration(%q) = %v, %v", in, got, err)

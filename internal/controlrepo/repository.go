@@ -110,9 +110,11 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	}
 	if understood {
 		checkFleet(r, &repo.Fleet)
+		checkSecrets(r, &repo.Fleet, fsys)
 		checkStacks(stacks, &repo.Fleet)
 		repo.notice(file.unused, stacks)
 		repo.noticeSeals(fsys)
+		repo.noticeSecrets(fsys)
 	}
 	return repo, problems.err()
 }

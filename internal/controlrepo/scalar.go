@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	durationPattern   = regexp.MustCompile(`^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
+	durationPattern   = regexp.MustCompile(`^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
 	variablePattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	optionPattern     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	dockerNamePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
@@ -129,7 +129,7 @@ func truth() shape[bool] {
 	}}
 }
 
-// duration is a span of time in days, hours, minutes and seconds: 15m, 1h30m, 7d.
+// duration is a span of time in weeks, days, hours, minutes and seconds: 15m, 1h30m, 7d.
 func duration() shape[time.Duration] {
 	s := &schema{Type: types{"string"}, Pattern: durationPattern.String()}
 	return shape[time.Duration]{schema: s, decode: func(r *reader, n *yaml.Node, at path) time.Duration {
@@ -145,16 +145,16 @@ func duration() shape[time.Duration] {
 	}}
 }
 
-// ParseDuration reads a duration as fleet.yaml writes it: whole days, hours,
-// minutes and seconds in this order, such as 15m, 1h30m or 7d. A day is 24
-// hours. The duration is longer than zero.
+// ParseDuration reads a duration as fleet.yaml writes it: whole weeks, days,
+// hours, minutes and seconds in this order, such as 15m, 1h30m or 7d. A day is
+// 24 hours. The duration is longer than zero.
 func ParseDuration(s string) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(s)
 	if m == nil || s == "" {
 		return 0, fmt.Errorf("%q is no duration: write it like 15m, 1h or 7d", s)
 	}
 	var total time.Duration
-	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
+	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second} {
 		if m[i+1] == "" {
 			continue
 		}

@@ -49,6 +49,10 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 		"untyped remote":     {"fleet: home\nremotes: {r: {a: b}}\n", false},
 		"list as remote":     {"fleet: home\nremotes: {r: {type: s3, a: [b]}}\n", false},
 		"plain password":     {"fleet: home\nregistries: {r: {username: a, password: b}}\n", false},
+		"command's secret":   {"fleet: home\nsecrets: {a/B: {command: [op, read], rotate: 12w}}\n", true},
+		"command as text":    {"fleet: home\nsecrets: {a: {command: op read}}\n", false},
+		"misspelt command":   {"fleet: home\nsecrets: {a: {comand: [op]}}\n", false},
+		"revision of none":   {"fleet: home\nsecrets: {a: {command: [op], revision: 0}}\n", false},
 		"choice":             {"fleet: home\ndocker: {channel: mine}\n", false},
 	}
 	schema := compile(t, FleetSchema())

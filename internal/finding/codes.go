@@ -30,6 +30,9 @@ const (
 	SecretExposed      Code = "secret-exposed"
 	KeyUnproven        Code = "key-unproven"
 	SecretSeen         Code = "secret-seen"
+	SecretMissing      Code = "secret-missing"
+	SecretLate         Code = "secret-late"
+	VaultPasswordWeak  Code = "vault-password-weak"
 )
 
 // Row documents one code.
@@ -64,6 +67,9 @@ func Table() []Row {
 		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk, in /var/lib/docker/containers and in containerd's metadata under /var/lib/containerd.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
+		{SecretMissing, "fleet.yaml gives a period to a secret that is not there.", "salvor secret set NAME, or correct the name"},
+		{SecretLate, "A secret is older than the period that fleet.yaml gives it.", "salvor secret rotate NAME --generate"},
+		{VaultPasswordWeak, "The password of Ansible Vault files looks like one that a person chose; their key derivation is weak, so it can be guessed by who has the files. Told when a vault is opened or its password set.", "salvor secret rotate NAME --generate, and ansible-vault rekey for the files under it"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
 	}

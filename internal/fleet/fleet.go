@@ -25,6 +25,7 @@ type Fleet struct {
 	Networks   []Network
 	Registries []Registry
 	Vaults     map[string]secret.Setting // Ansible Vault id to its password
+	Secrets    []Secret                  // what is said of single secrets; sorted by name
 	Vars       map[string]string
 	Docker     Docker
 	Git        Git
@@ -113,6 +114,25 @@ type Registry struct {
 	Name     string // host[:port]
 	Username secret.Setting
 	Password secret.Setting
+}
+
+// A Secret is what fleet.yaml says of one secret; most need nothing said.
+type Secret struct {
+	Name     string        // as `salvor secret` takes it: NAME, STACK/KEY, FILE.yml/KEY
+	Command  []string      // prints the value on the operator's machine; nil: an encrypted file holds it
+	Timeout  time.Duration // of the command
+	Revision int           // of the value that the command prints, from 1: what Git knows of its changes
+	Rotate   time.Duration // how old a value may get, 0 for any age
+}
+
+// Secret returns what is said of the secret of that name.
+func (f *Fleet) Secret(name string) (Secret, bool) {
+	for _, s := range f.Secrets {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Secret{}, false
 }
 
 // Host returns the declared host of that name.

@@ -38,7 +38,7 @@ func isYAML(name string) bool {
 func hasNamedYAML(name string) bool {
 	base := strings.TrimPrefix(path.Base(name), "docker-")
 	compose := strings.HasPrefix(base, "compose.") || strings.HasPrefix(base, "compose-")
-	return isYAML(name) && (isFleet(name) || compose || strings.HasPrefix(name, "stacks/") || strings.HasPrefix(name, "playbooks/"))
+	return isYAML(name) && (isFleet(name) || compose || strings.HasPrefix(name, "stacks/") || strings.HasPrefix(name, "playbooks/") || strings.HasPrefix(name, "secrets/"))
 }
 
 func isFleet(name string) bool { return name == "fleet.yaml" }
@@ -72,11 +72,12 @@ func isExample(name string) bool {
 
 // formats recognises what is encrypted, and dotenv files by their content.
 type formats struct {
-	sopsBlock  *regexp.Regexp
-	sopsMAC    *regexp.Regexp
-	ciphertext *regexp.Regexp
-	assignment *regexp.Regexp
-	yamlBreak  *regexp.Regexp
+	sopsBlock   *regexp.Regexp
+	sopsMAC     *regexp.Regexp
+	ciphertext  *regexp.Regexp
+	inlineVault *regexp.Regexp
+	assignment  *regexp.Regexp
+	yamlBreak   *regexp.Regexp
 }
 
 func newFormats() formats {
@@ -90,8 +91,9 @@ func newFormats() formats {
 		ciphertext: regexp.MustCompile(`ENC\[AES256_GCM,[^\]\n]*\]` +
 			`|\$ANSIBLE_VAULT;[^\n]*(?:\n[ \t]*[0-9a-f]{20,}[ \t]*\r?(?:$|\n)?)*` +
 			`|-----BEGIN AGE ENCRYPTED FILE-----[A-Za-z0-9+/=\s]*-----END AGE ENCRYPTED FILE-----`),
-		assignment: regexp.MustCompile(`^(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.-]*=`),
-		yamlBreak:  regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`),
+		inlineVault: regexp.MustCompile(`(?m)^[^#\n]*!vault[ \t]+[|>][-+0-9]*[ \t]*(?:#[^\n]*)?\r?\n[ \t]+\$ANSIBLE_VAULT;`),
+		assignment:  regexp.MustCompile(`^(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.-]*=`),
+		yamlBreak:   regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`),
 	}
 }
 
@@ -104,6 +106,11 @@ func (f formats) encrypted(content []byte) bool {
 		}
 	}
 	return f.sopsBlock.Match(content) && f.sopsMAC.Match(content)
+}
+
+// inline reports whether a file is YAML in which single values are Ansible Vaults.
+func (f formats) inline(name string, content []byte) bool {
+	return isYAML(name) && len(content) <= maxSize && !binary(content) && f.inlineVault.Match(content)
 }
 
 // mask blanks the encrypted parts of a file and moves no byte.

@@ -72,16 +72,16 @@ func New() (*Scanner, error) {
 // first 8000 bytes), files over 5 MiB, and what Salvor writes and everybody may
 // read: salvor.lock, sealed/, recovery.age and the hosts' public keys. A line
 // with `salvor:allow` or `gitleaks:allow` has no leaks. Below secrets/ a file is
-// encrypted or a leak as a whole.
+// encrypted or a leak as a whole; YAML with values that are Ansible Vaults is read
+// like other YAML.
 func (s *Scanner) Scan(name string, content []byte) []Leak {
 	name = path.Clean(name)
 	switch {
 	case public(name):
 		return nil
-	case mustBeEncrypted(name):
-		if s.formats.encrypted(content) {
-			return nil
-		}
+	case mustBeEncrypted(name) && s.formats.encrypted(content):
+		return nil
+	case mustBeEncrypted(name) && !s.formats.inline(name, content):
 		return []Leak{{Path: name, Line: 1, Column: 1, Rule: RuleUnencrypted, Text: "a file below secrets/ that is not encrypted"}}
 	case len(content) > maxSize || binary(content) || s.formats.encrypted(content):
 		return nil

@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -12,6 +13,15 @@ var ErrLocked = errors.New("secret can't be unlocked")
 
 // ErrNotFound is wrapped by the error of a reference that names no secret.
 var ErrNotFound = errors.New("no such secret")
+
+// ErrReadOnly is wrapped by the error of a store that only reads: the value is
+// made, and changed, elsewhere.
+var ErrReadOnly = errors.New("its value is made elsewhere and can't be set here")
+
+// RestoreHint is the next step where a file of secrets was changed or cut off.
+func RestoreHint(file string) string {
+	return fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s brings it back as it was", file, file)
+}
 
 const refPrefix = "secret:"
 

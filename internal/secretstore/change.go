@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 )
@@ -17,16 +18,30 @@ import (
 // Changes are new file contents by path in the repository, all encrypted.
 type Changes map[string][]byte
 
-// Set returns the change that gives a secret a value, new or not. No key is
-// needed: the store's recipients suffice. A secret that is an Ansible Vault stays
-// one, under its id, which takes that vault's password. The password of vaults
-// takes them along: they are encrypted anew with it.
+// Set returns the change that gives a secret a value, new or not, by any name that
+// Resolve takes. For a file of its own no key is needed: the store's recipients
+// suffice. What is an Ansible Vault stays one, under its id, which takes that
+// vault's password; the password of vaults takes them along, encrypted anew with it.
+// What a program prints wraps secret.ErrReadOnly.
 func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	path, err := s.path(name)
-	if err != nil {
+	at, err := s.find(name)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
+	case err != nil:
 		return nil, err
+	case s.programs.Has(name):
+		return nil, fault.WithHint(fmt.Errorf("secret %s is what a program prints: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
 	}
-	data, err := s.encrypted(ctx, path, value)
+	var data []byte
+	switch {
+	case at.stack != "":
+		return s.SetEnv(at.stack, secret.Variable{Name: at.key, Value: value})
+	case at.key != "":
+		data, err = s.setInline(ctx, at, value)
+	default:
+		data, err = s.setFile(ctx, at.file, value)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -34,25 +49,28 @@ func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Chang
 	if err != nil {
 		return nil, err
 	}
-	changes[path] = data
+	changes[at.file] = data
 	return changes, nil
 }
 
-func (s *Store) encrypted(ctx context.Context, path string, value secret.Value) ([]byte, error) {
-	if e, isVault, err := s.vault(path); isVault {
-		if err != nil {
-			return nil, err
-		}
-		return s.sealVault(ctx, e, value)
-	}
-	f, err := s.parse(path)
+func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([]byte, error) {
+	data, err := s.read(file)
 	if errors.Is(err, secret.ErrNotFound) {
-		return sops.Encrypt(path, value, s.opts.Recipients)
+		return sops.Encrypt(file, value, s.opts.Recipients)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return f.Replace(value, s.opts.Recipients)
+	switch kind, err := kindOf(file, data); {
+	case err != nil:
+		return nil, err
+	case kind.vault != nil:
+		return s.sealVault(ctx, kind.vault.ID, value)
+	case kind.inline != nil:
+		return nil, fault.WithHint(fmt.Errorf("%s has values that are encrypted one by one", file), "salvor secret ls shows their names: FILE.yml/KEY")
+	default:
+		return kind.sops.Replace(value, s.opts.Recipients)
+	}
 }
 
 // SetEnv returns the change that gives some of a stack's secret variables a
@@ -116,17 +134,18 @@ func (s *Store) Reencrypt() (Changes, error) {
 	}
 	changes := Changes{}
 	for _, path := range paths {
-		if _, isVault, err := s.vault(path); isVault && err == nil {
-			continue // it has a password and no recipients
-		}
-		f, err := s.parse(path)
+		data, err := s.read(path)
 		if err != nil {
 			return nil, err
 		}
-		if f.Fits(s.opts.Recipients) {
-			continue
+		kind, err := kindOf(path, data)
+		if err != nil {
+			return nil, err
 		}
-		changes[path], err = f.Rekey(s.opts.Keys, s.opts.Recipients)
+		if kind.sops == nil || kind.sops.Fits(s.opts.Recipients) {
+			continue // a vault has a password and no recipients
+		}
+		changes[path], err = kind.sops.Rekey(s.opts.Keys, s.opts.Recipients)
 		s.opened(path, err)
 		if err != nil {
 			return nil, err

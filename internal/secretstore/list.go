@@ -15,18 +15,21 @@ import (
 // Info is what can be said of one secret without any key.
 type Info struct {
 	Name       string    // of the secret; STACK/VARIABLE for a stack's variable
-	File       string    // in the repository
+	File       string    // in the repository, "" for what a program prints
 	Stack      string    // whose variable it is, "" for a secret of the fleet
 	Recipients []string  // age recipients, sorted
 	OtherKeys  []string  // PGP, KMS …
-	Encrypted  time.Time // when the file was last encrypted, by its own account
+	Encrypted  time.Time // when the file's content was last changed, by its own account
 	Fits       bool      // encrypted to exactly the store's recipients
+
+	Command  []string // what prints it, nil where a file holds it
+	Revision int      // of what the command prints
 }
 
-// List returns every secret in the repository, by file and the order in it,
-// without decrypting any. A file below secrets/ that is not encrypted is an
-// error wrapping sops.ErrPlain; the error joins those of all such files and the
-// others are returned beside it.
+// List returns every secret in the repository, by file and the order in it, and
+// then those that programs print, without opening any. A file below secrets/ that
+// is not encrypted is an error wrapping sops.ErrPlain; the error joins those of all
+// such files and the others are returned beside it.
 func (s *Store) List() ([]Info, error) {
 	paths, err := s.paths()
 	if err != nil {
@@ -35,19 +38,37 @@ func (s *Store) List() ([]Info, error) {
 	var infos []Info
 	var errs []error
 	for _, p := range paths {
-		if e, isVault, err := s.vault(p); isVault {
-			infos, errs = append(infos, vaultInfo(p, e)), append(errs, err)
-			continue
-		}
-		f, err := s.parse(p)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		more, err := s.infos(p, f)
+		more, err := s.inFile(p)
 		infos, errs = append(infos, more...), append(errs, err)
 	}
+	for _, c := range s.opts.Secrets {
+		if c.Command != nil {
+			stack, _, isVariable := strings.Cut(c.Name, "/")
+			if !isVariable {
+				stack = ""
+			}
+			infos = append(infos, Info{Name: c.Name, Stack: stack, Fits: true, Command: c.Command, Revision: c.Revision})
+		}
+	}
 	return infos, errors.Join(errs...)
+}
+
+// inFile lists the secrets of one file.
+func (s *Store) inFile(file string) ([]Info, error) {
+	data, err := s.read(file)
+	if err != nil {
+		return nil, err
+	}
+	switch kind, err := kindOf(file, data); {
+	case kind.vault != nil:
+		return []Info{vaultInfo(file, *kind.vault)}, err
+	case err != nil:
+		return nil, err
+	case kind.inline != nil:
+		return inlineInfos(file, kind.inline)
+	default:
+		return s.infos(file, kind.sops)
+	}
 }
 
 func (s *Store) infos(file string, f *sops.File) ([]Info, error) {

@@ -6,15 +6,19 @@ package secretstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/ansiblevault"
+	"salvor/internal/secret/command"
 	"salvor/internal/secret/sops"
 )
 
@@ -24,47 +28,160 @@ type Options struct {
 	Keys       agekey.Keyring // the operator's; asked for only when something is decrypted
 	Recipients []string       // fleet.Recipients.All: whom new content is encrypted to
 
-	Vaults map[string]secret.Setting // Ansible Vault id to the reference of its password
-
-	// Opened, when set, is told the name of each file below secrets/ that was
-	// decrypted. It is called by several goroutines at once.
-	Opened func(name string)
+	Vaults  map[string]secret.Setting // Ansible Vault id to the reference of its password
+	Secrets []fleet.Secret            // those with a command are what it prints
+	Run     command.Options           // where their commands run
+	Weak    func(vaultID string)      // called when a vault is opened or sealed with a weak password; may be nil
+	Opened  func(name string)         // called for each file, value or program that was opened, by several goroutines at once; may be nil
 }
 
 // A Store is the secrets of a control repository. It implements
 // secret.Resolver and is safe for concurrent use.
-type Store struct{ opts Options }
+type Store struct {
+	opts     Options
+	programs *command.Programs
+}
 
-// New returns the store. It reads nothing yet.
-func New(opts Options) *Store { return &Store{opts: opts} }
+// New returns the store. It reads nothing and runs nothing yet.
+func New(opts Options) *Store {
+	programs := map[string]command.Program{}
+	for _, s := range opts.Secrets {
+		if s.Command != nil {
+			programs[s.Name] = command.Program{Argv: s.Command, Timeout: s.Timeout}
+		}
+	}
+	return &Store{opts: opts, programs: command.New(programs, opts.Run)}
+}
+
+// Over returns the store with some files as they are about to be: contents by path,
+// nil for one that goes.
+func (s *Store) Over(files map[string][]byte) *Store {
+	over := *s
+	over.opts.Files = overlay{s.opts.Files, files}
+	return &over
+}
+
+// overlay has its own contents of some files.
+type overlay struct {
+	fs.FS
+	files map[string][]byte
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (o overlay) ReadFile(name string) ([]byte, error) {
+	switch content, has := o.files[name]; {
+	case !has:
+		return fs.ReadFile(o.FS, name)
+	case content == nil:
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+	default:
+		return slices.Clone(content), nil
+	}
+}
 
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's
 // `external: true` mean. An unknown name wraps secret.ErrNotFound.
 func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) {
-	path, err := s.path(name)
-	if err != nil {
+	at, err := s.find(name)
+	switch {
+	case ctx.Err() != nil:
+		return secret.Value{}, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
+	case err != nil:
 		return secret.Value{}, err
+	case at.stack != "":
+		all, err := s.Env(ctx, at.stack, at.key)
+		return all[at.key], err
+	case s.programs.Has(name):
+		return s.printed(ctx, name)
 	}
-	value, err := s.plain(ctx, path)
+	value, err := s.plain(ctx, at)
 	if errors.Is(err, secret.ErrNotFound) {
 		err = fault.WithHint(err, "salvor secret set "+name)
 	}
-	return value, err
+	return value, advise(at.file, err)
 }
 
-// File opens an encrypted file below secrets/ by its path in the repository:
-// what Compose's `file:` means. The content is returned in its own format.
-func (s *Store) File(ctx context.Context, path string) (secret.Value, error) {
-	path, err := filePath(path)
-	if err != nil {
-		return secret.Value{}, err
+// advise adds the next step to an error of reading a file, where it has none.
+func advise(file string, err error) error {
+	switch {
+	case err == nil || fault.Hint(err) != "" || errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, secret.ErrLocked):
+		return fault.WithHint(err, "salvor secret ls shows who can open it; --identity FILE names another key")
+	case errors.Is(err, secret.ErrNotFound):
+		return fault.WithHint(err, "salvor secret ls")
 	}
-	return s.plain(ctx, path)
+	return fault.WithHint(err, secret.RestoreHint(file))
 }
 
-// Env opens a stack's secret variables: what Compose's `environment: NAME` and
-// `${NAME}` mean. A stack without the file has none.
-func (s *Store) Env(_ context.Context, stack string) (map[string]secret.Value, error) {
+// File opens what a service mounts, by its path below secrets/: an encrypted file,
+// which is what Compose's `file:` means, or the secret that `external: true` names
+// there. A file is returned in its own format.
+func (s *Store) File(ctx context.Context, file string) (secret.Value, error) {
+	at, program, err := s.mounted(file)
+	switch {
+	case ctx.Err() != nil:
+		return secret.Value{}, fmt.Errorf("%s: %w", file, context.Cause(ctx))
+	case err != nil:
+		return secret.Value{}, err
+	case program != "":
+		return s.printed(ctx, program)
+	}
+	value, err := s.plain(ctx, at)
+	return value, advise(at.file, err)
+}
+
+// mounted returns where a path below secrets/ is kept, or which program prints it.
+func (s *Store) mounted(file string) (at place, program string, err error) {
+	if file, err = filePath(file); err != nil {
+		return at, "", err
+	}
+	name := strings.TrimPrefix(file, Dir+"/")
+	if s.programs.Has(name) {
+		return at, name, nil
+	}
+	if _, inside := InFile(name); inside {
+		at, err = s.find(name)
+		return at, "", err
+	}
+	return place{file: file}, "", nil
+}
+
+// Env opens some of a stack's secret variables: what Compose's `environment: NAME`
+// and `${NAME}` mean. One that is not there wraps secret.ErrNotFound.
+func (s *Store) Env(ctx context.Context, stack string, names ...string) (map[string]secret.Value, error) {
+	env := map[string]secret.Value{}
+	var inFile []string
+	for _, name := range names {
+		if !s.programs.Has(stack + "/" + name) {
+			inFile = append(inFile, name)
+			continue
+		}
+		value, err := s.printed(ctx, stack+"/"+name)
+		if err != nil {
+			return nil, err
+		}
+		env[name] = value
+	}
+	if len(inFile) == 0 {
+		return env, nil
+	}
+	held, err := s.AllEnv(stack)
+	if err != nil {
+		return nil, advise(Dir+"/"+stack+".env", err)
+	}
+	for _, name := range inFile {
+		value, ok := held[name]
+		if !ok {
+			return nil, fault.WithHint(fmt.Errorf("%s/%s.env has no %s: %w", Dir, stack, name, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, name))
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
+// AllEnv opens all secret variables in a stack's file, none where there is no file.
+func (s *Store) AllEnv(stack string) (map[string]secret.Value, error) {
 	path, err := EnvPath(stack)
 	if err != nil {
 		return nil, err
@@ -97,24 +214,98 @@ func (s *Store) EnvText(stack string) (secret.Value, error) {
 	return text, err
 }
 
-// EnvNames returns the names of a stack's secret variables without any key.
+// EnvNames returns the names of a stack's secret variables without any key: those
+// in its file, then those that programs print.
 func (s *Store) EnvNames(stack string) ([]string, error) {
 	path, err := EnvPath(stack)
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.parse(path)
-	if errors.Is(err, secret.ErrNotFound) {
-		return nil, nil
+	var names []string
+	switch f, err := s.parse(path); {
+	case errors.Is(err, secret.ErrNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		if names, err = f.EnvNames(); err != nil {
+			return nil, err
+		}
 	}
+	for _, c := range s.opts.Secrets {
+		if of, name, isVariable := strings.Cut(c.Name, "/"); isVariable && of == stack && c.Command != nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Unfiled returns the names of the fleet's secrets that are no file of their own:
+// what programs print, and the values in YAML files. Files that can't be read are
+// passed over; whoever opens one is told.
+func (s *Store) Unfiled() ([]string, error) {
+	var names []string
+	for _, c := range s.opts.Secrets {
+		if c.Command != nil && !strings.Contains(c.Name, "/") {
+			names = append(names, c.Name)
+		}
+	}
+	files, err := s.paths()
+	for _, file := range files {
+		if f, ok, err := s.inline(file); ok && err == nil {
+			values, _ := f.Values() // the damaged ones are told of when they are opened
+			for _, v := range values {
+				names = append(names, strings.TrimPrefix(file, Dir+"/")+"/"+v.Name)
+			}
+		}
+	}
+	return names, err
+}
+
+// Sealed returns what stands in Git for the secret of a name, comparable without
+// any key: its file, its ciphertext in a YAML file, or the command that prints it
+// with its revision. A seal that has it as an input is out of date when it differs.
+func (s *Store) Sealed(name string) ([]byte, error) {
+	if s.programs.Has(name) {
+		return s.declaration(name)
+	}
+	at, err := s.find(name)
 	if err != nil {
 		return nil, err
 	}
-	return f.EnvNames()
+	return s.sealed(at)
 }
 
-// Ciphertext returns a file below secrets/ as it stands in the repository: an
-// input of a seal, comparable without any key.
+// SealedAt is Sealed for what a service mounts, named as for File.
+func (s *Store) SealedAt(file string) ([]byte, error) {
+	at, program, err := s.mounted(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case program != "":
+		return s.declaration(program)
+	}
+	return s.sealed(at)
+}
+
+func (s *Store) sealed(at place) ([]byte, error) {
+	if at.key == "" || at.stack != "" {
+		return s.read(at.file)
+	}
+	v, err := s.inlineAt(at)
+	return []byte(v.Text), err
+}
+
+// declaration is what fleet.yaml says of a program's secret, as far as the value
+// depends on it.
+func (s *Store) declaration(name string) ([]byte, error) {
+	c, _ := s.command(name)
+	return json.Marshal(struct {
+		Command  []string `json:"command"`
+		Revision int      `json:"revision"`
+	}{c.Command, c.Revision})
+}
+
+// Ciphertext returns a file below secrets/ as it stands in the repository.
 func (s *Store) Ciphertext(path string) ([]byte, error) {
 	path, err := filePath(path)
 	if err != nil {
@@ -123,29 +314,73 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 	return s.read(path)
 }
 
-func (s *Store) plain(ctx context.Context, path string) (secret.Value, error) {
-	e, isVault, err := s.vault(path)
-	if err != nil {
-		return secret.Value{}, err
-	}
-	var value secret.Value
-	if isVault {
-		value, err = s.openVault(ctx, path, e)
-	} else if f, parseErr := s.parse(path); parseErr != nil {
-		err = parseErr
-	} else {
-		value, err = f.Plain(s.opts.Keys)
-	}
-	s.opened(path, err)
-	return value, err
-}
-
+// opened tells who wants to know that something was decrypted.
 func (s *Store) opened(path string, err error) {
 	if err == nil && s.opts.Opened != nil {
 		s.opts.Opened(strings.TrimPrefix(path, Dir+"/"))
 	}
 }
 
+// printed runs the program that prints a secret, once.
+func (s *Store) printed(ctx context.Context, name string) (secret.Value, error) {
+	value, err := s.programs.Open(ctx, name)
+	s.opened(name, err)
+	return value, err
+}
+
+// plain opens a file, or a value in a YAML file.
+func (s *Store) plain(ctx context.Context, at place) (value secret.Value, err error) {
+	if at.key != "" {
+		value, err = s.inlineValue(ctx, at)
+		s.opened(at.file+"/"+at.key, err)
+		return value, err
+	}
+	value, err = s.whole(ctx, at)
+	s.opened(at.file, err)
+	return value, err
+}
+
+func (s *Store) whole(ctx context.Context, at place) (secret.Value, error) {
+	data, err := s.read(at.file)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	switch kind, err := kindOf(at.file, data); {
+	case err != nil:
+		return secret.Value{}, err
+	case kind.vault != nil:
+		return s.openVault(ctx, at.file, *kind.vault)
+	case kind.inline != nil:
+		return s.clearInline(ctx, at.file, kind.inline)
+	default:
+		return kind.sops.Plain(s.opts.Keys)
+	}
+}
+
+// A kind is how a file is encrypted: one of its fields is set.
+type kind struct {
+	vault  *ansiblevault.Envelope
+	inline *ansiblevault.Inline
+	sops   *sops.File
+}
+
+// kindOf reads a file without any key. One that is not encrypted wraps
+// sops.ErrPlain.
+func kindOf(file string, data []byte) (k kind, err error) {
+	if ansiblevault.IsVault(data) {
+		e, err := ansiblevault.Parse(data)
+		return kind{vault: &e}, wrap(file, err)
+	}
+	if sops.FormatOf(file) == sops.YAML {
+		if f, ok, err := ansiblevault.ParseInline(file, data); ok {
+			return kind{inline: f}, err
+		}
+	}
+	k.sops, err = sops.Parse(file, data)
+	return k, err
+}
+
+// parse reads a file that has to be SOPS's.
 func (s *Store) parse(path string) (*sops.File, error) {
 	data, err := s.read(path)
 	if err != nil {
@@ -163,4 +398,13 @@ func (s *Store) read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, secret.ErrNotFound)
 	}
 	return data, err
+}
+
+// command returns what is declared of a secret that a program prints.
+func (s *Store) command(name string) (fleet.Secret, bool) {
+	i := slices.IndexFunc(s.opts.Secrets, func(d fleet.Secret) bool { return d.Name == name && d.Command != nil })
+	if i < 0 {
+		return fleet.Secret{}, false
+	}
+	return s.opts.Secrets[i], true
 }

@@ -94,11 +94,14 @@ func TestSetAndResolve(t *testing.T) {
 func TestEnv(t *testing.T) {
 	s, files, ring := newStore(t)
 	if env, err := s.Env(t.Context(), "notes"); err != nil || len(env) != 0 {
-		t.Errorf("a stack without a file: %v, %v", env, err)
+		t.Errorf("nothing of a stack without a file: %v, %v", env, err)
 	}
-	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "DB_PASSWORD", Value: secret.NewString(canary)}))
-	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "TOKEN", Value: secret.NewString("t")}))
-	env, err := s.Env(t.Context(), "notes")
+	if _, err := s.Env(t.Context(), "notes", "A"); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("something of a stack without a file: %v", err)
+	}
+	commit(t, files)(s.Set(t.Context(), "notes/DB_PASSWORD", secret.NewString(canary)))
+	commit(t, files)(s.Set(t.Context(), "notes/TOKEN", secret.NewString("t")))
+	env, err := s.Env(t.Context(), "notes", "DB_PASSWORD", "TOKEN")
 	if err != nil || string(env["DB_PASSWORD"].Reveal()) != canary || string(env["TOKEN"].Reveal()) != "t" || len(env) != 2 {
 		t.Errorf("Env: %d values, %v", len(env), err)
 	}
@@ -114,7 +117,7 @@ func TestListNeedsNoKey(t *testing.T) {
 	files["secrets/.gitkeep"] = &fstest.MapFile{}
 	files["fleet.yaml"] = &fstest.MapFile{Data: []byte("fleet: home")}
 	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "A", Value: secret.NewString(canary)}))
+	commit(t, files)(s.Set(t.Context(), "notes/A", secret.NewString(canary)))
 	nested, err := sops.Encrypt("secrets/tls/key.pem", secret.NewString(canary), s.opts.Recipients[:1])
 	commit(t, files)(Changes{"secrets/tls/key.pem": nested}, err)
 
@@ -152,7 +155,7 @@ func TestListNeedsNoKey(t *testing.T) {
 func TestReencryptChangesOnlyWhatDiffers(t *testing.T) {
 	s, files, ring := newStore(t)
 	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.SetEnv("notes", secret.Variable{Name: "A", Value: secret.NewString(canary)}))
+	commit(t, files)(s.Set(t.Context(), "notes/A", secret.NewString(canary)))
 	if changes, err := s.Reencrypt(); err != nil || len(changes) != 0 || ring.asked != 0 {
 		t.Errorf("nothing to do: %v, %v, asked %d times", changes.Paths(), err, ring.asked)
 	}
@@ -171,7 +174,7 @@ func TestReencryptChangesOnlyWhatDiffers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	s, _, _ := newStore(t)
-	for _, name := range []string{"", "a/b", "../fleet.yaml", ".hidden", "notes.env", "a b"} {
+	for _, name := range []string{"", "a/b-c", "A/B", "../fleet.yaml", ".hidden", "notes.env", "a b"} {
 		if _, err := s.Set(t.Context(), name, secret.NewString(canary)); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -12,21 +12,9 @@ import (
 	"salvor/internal/secret/ansiblevault"
 )
 
-// vault reads a file that is an Ansible Vault; ok is false for any other.
-func (s *Store) vault(path string) (e ansiblevault.Envelope, ok bool, err error) {
-	data, err := s.read(path)
-	if err != nil || !ansiblevault.IsVault(data) {
-		return e, false, err
-	}
-	if e, err = ansiblevault.Parse(data); err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return e, true, err
-}
-
 // openVault opens a vault with the password of its id, then, since an id is only
-// a hint, with every other.
-func (s *Store) openVault(ctx context.Context, path string, e ansiblevault.Envelope) (secret.Value, error) {
+// a hint, with every other. where names it in errors.
+func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Envelope) (secret.Value, error) {
 	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
 	slices.SortStableFunc(ids, func(a, b string) int { return rank(b, e.ID) - rank(a, e.ID) })
 	var errs []error
@@ -38,10 +26,13 @@ func (s *Store) openVault(ctx context.Context, path string, e ansiblevault.Envel
 		}
 		plain, err := e.Open(password)
 		if !errors.Is(err, ansiblevault.ErrPassword) {
-			return plain, wrap(path, err)
+			return plain, wrap(where, err)
 		}
 	}
-	err := fmt.Errorf("%s: vault id %s: %w", path, e.ID, errors.Join(append([]error{ansiblevault.ErrPassword}, errs...)...))
+	err := fmt.Errorf("%s: vault id %s: %w", where, e.ID, ansiblevault.ErrPassword)
+	if len(errs) > 0 {
+		err = fault.WithHint(fmt.Errorf("%w (%s)", err, errs[0].Error()), fault.Hint(errs[0]))
+	}
 	if _, known := s.opts.Vaults[e.ID]; !known {
 		err = fault.WithHint(err, fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml, and salvor secret set NAME", e.ID))
 	}
@@ -62,9 +53,17 @@ func wrap(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// vaultPassword opens the password of a vault id. It is a SOPS file: one that is
-// a vault itself could need itself.
-func (s *Store) vaultPassword(_ context.Context, id string) (secret.Value, error) {
+// vaultPassword opens the password of a vault id. It is a SOPS file or what a
+// program prints: one that is a vault itself could need itself.
+func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, error) {
+	password, err := s.passwordOf(ctx, id)
+	if err == nil && s.opts.Weak != nil && ansiblevault.Weak(password) {
+		s.opts.Weak(id)
+	}
+	return password, err
+}
+
+func (s *Store) passwordOf(ctx context.Context, id string) (secret.Value, error) {
 	setting, known := s.opts.Vaults[id]
 	if !known {
 		return secret.Value{}, fault.WithHint(fmt.Errorf("no password of vault id %q is known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
@@ -73,24 +72,37 @@ func (s *Store) vaultPassword(_ context.Context, id string) (secret.Value, error
 	if !isSecret {
 		return secret.Value{}, fmt.Errorf("vaults.%s must be a reference, secret:NAME", id)
 	}
+	password, err := s.passwordNamed(ctx, name)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("password of vault id %s: %w", id, err)
+	}
+	return password, nil
+}
+
+func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, error) {
+	if s.programs.Has(name) {
+		return s.printed(ctx, name)
+	}
 	path, err := Path(name)
 	if err != nil {
 		return secret.Value{}, err
 	}
 	f, err := s.parse(path)
 	if err != nil {
-		return secret.Value{}, fmt.Errorf("password of vault id %s: %w", id, err)
+		return secret.Value{}, err
 	}
-	return f.Plain(s.opts.Keys)
+	password, err := f.Plain(s.opts.Keys)
+	s.opened(path, err)
+	return password, err
 }
 
-// sealVault makes a vault's new content under the id that it has.
-func (s *Store) sealVault(ctx context.Context, e ansiblevault.Envelope, value secret.Value) ([]byte, error) {
-	password, err := s.vaultPassword(ctx, e.ID)
+// sealVault encrypts a value under a vault id.
+func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
+	password, err := s.vaultPassword(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return ansiblevault.Seal(value, password, e.ID)
+	return ansiblevault.Seal(value, password, id)
 }
 
 // rewrap returns the vaults whose password the secret is, encrypted with its new
@@ -101,7 +113,7 @@ func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) 
 		if of, isSecret := setting.Secret(); !isSecret || of != name {
 			continue
 		}
-		present, err := s.vaultPassword(ctx, id)
+		present, err := s.passwordOf(ctx, id) // whether it is weak matters no more
 		if errors.Is(err, secret.ErrNotFound) {
 			continue // it is set for the first time
 		}
@@ -121,20 +133,67 @@ func (s *Store) rewrapID(id string, present, password secret.Value, changes Chan
 		return err
 	}
 	for _, path := range paths {
-		e, isVault, err := s.vault(path)
-		if err != nil || !isVault || e.ID != id {
-			continue // what is no vault at all is reported where it is used
+		data, err := s.read(path)
+		if err != nil {
+			return err
 		}
-		plain, err := e.Open(present)
-		if errors.Is(err, ansiblevault.ErrPassword) {
-			continue
+		kind, err := kindOf(path, data)
+		if err != nil {
+			continue // what is no secret at all is reported where it is used
+		}
+		var again []byte
+		switch {
+		case kind.vault != nil:
+			again, err = resealed(*kind.vault, id, present, password)
+		case kind.inline != nil:
+			again, err = resealedValues(path, kind.inline, id, present, password)
 		}
 		if err != nil {
 			return wrap(path, err)
 		}
-		if changes[path], err = ansiblevault.Seal(plain, password, id); err != nil {
-			return wrap(path, err)
+		if again != nil {
+			changes[path] = again
 		}
 	}
 	return nil
+}
+
+// resealed returns a vault under another password; nil for one of another id, or
+// that the present password does not open.
+func resealed(e ansiblevault.Envelope, id string, present, password secret.Value) ([]byte, error) {
+	if e.ID != id {
+		return nil, nil
+	}
+	plain, err := e.Open(present)
+	if errors.Is(err, ansiblevault.ErrPassword) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ansiblevault.Seal(plain, password, id)
+}
+
+// resealedValues is resealed for the values in a YAML file; nil where none changes.
+func resealedValues(path string, f *ansiblevault.Inline, id string, present, password secret.Value) (data []byte, err error) {
+	values, err := f.Values()
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range values {
+		vault, err := resealed(v.Envelope, id, present, password)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v.Name, err)
+		}
+		if vault == nil {
+			continue
+		}
+		if data, err = f.Set(v.Name, vault); err != nil {
+			return nil, err
+		}
+		if f, _, err = ansiblevault.ParseInline(path, data); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
 }

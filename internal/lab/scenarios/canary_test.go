@@ -35,7 +35,9 @@ func (c canaries) all() map[string]string {
 
 // exposed returns the services that have a secret in their environment, by the
 // name of the canary.
-func exposed() map[string]string { return map[string]string{"env": "legacy/old", "imported": "moved/old"} }
+func exposed() map[string]string {
+	return map[string]string{"env": "legacy/old", "imported": "moved/old"}
+}
 
 // said keeps all that the operator's commands print.
 type said struct {

@@ -21,6 +21,7 @@ func TestTotalLoss(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
 	w, alpha, stacks := rested(t, s, &collector)
+	revoked(t, s, w)
 	page, err := w.Salvor(ctx, nil, "key", "card", "--html")
 	must(t, err)
 	if n := strings.Count(page, "data:image/png"); n < 2 {
@@ -53,6 +54,38 @@ func TestTotalLoss(t *testing.T) {
 	t.Logf("from the card to running stacks in %s, the start of a clean host among it\n%s", time.Since(began).Round(time.Second/10), receipt)
 	allRows(t, s, &collector, gamma, stacks)
 	s.Count("seconds from card to running", int(time.Since(began).Seconds()))
+}
+
+// revoked lets a second operator in and removes them again. From then on every stack
+// has a new snapshot repository, in which nothing is when the loss comes: the data
+// comes back from the former ones.
+func revoked(t *testing.T, s *scenario.Scenario, w *world.World) {
+	t.Helper()
+	ctx := t.Context()
+	bob := filepath.Join(w.Lab.Folder(), "bob.age")
+	recipient, err := w.Salvor(ctx, nil, "--identity", bob, "key", "new")
+	must(t, err)
+	_, err = w.Salvor(ctx, nil, "secret", "grant", "bob", strings.TrimSpace(recipient))
+	must(t, err)
+	_, err = w.Salvor(ctx, nil, "--identity", bob, "secret", "get", "nas_password")
+	must(t, err)
+	said, err := w.Salvor(ctx, nil, "secret", "revoke", "bob")
+	must(t, err)
+	t.Log(said)
+	refused(t, w, fault.SecretsShut, "nas_password", "--identity", bob, "secret", "get", "nas_password")
+	found, err := w.Salvor(ctx, nil, "check", "--json")
+	must(t, err)
+	if n := strings.Count(found, `"secret-seen"`); n != 3 {
+		t.Errorf("%d secrets are said to be seen by the operator who is removed, want 3:\n%s", n, found)
+	}
+	_, err = w.Salvor(ctx, nil, "apply")
+	must(t, err)
+	audit, err := w.Salvor(ctx, nil, "secret", "audit", "nas_password")
+	must(t, err)
+	if !strings.Contains(audit, "bob (") || !strings.Contains(audit, "secret get nas_password") {
+		t.Errorf("the audit does not say that bob opened the secret:\n%s", audit)
+	}
+	s.Count("operators removed", 1)
 }
 
 // letIn has a new server take the fleet's SSH key and no other, as a provider's

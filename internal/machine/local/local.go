@@ -33,6 +33,10 @@ type Machine struct {
 	// Inherit gives programs this process's environment, as an operator's own
 	// tools (git with its credential helpers) need it.
 	Inherit bool
+	// Terminal is given to programs that get no Stdin, in its foreground, so that
+	// they can ask the operator. It counts only while it is this process's own
+	// terminal and this process is in its foreground; nil for none.
+	Terminal *os.File
 }
 
 var _ machine.Machine = Machine{}
@@ -48,7 +52,9 @@ func (m Machine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error)
 	defer fail(nil)
 	stdout, stderr := machine.NewCollector(c.Stdout), machine.NewTail(c.Stderr)
 	p := process{cmd: m.command(ctx, c), stdin: c.Stdin, stdout: stdout, stderr: stderr, fail: fail}
+	restore := m.lend(p.cmd, c)
 	err := p.run(c.TTY)
+	restore()
 	out := machine.Output{Stdout: stdout.Bytes(), Stderr: stderr.Bytes()}
 	return out, explain(ctx, c, err, out)
 }

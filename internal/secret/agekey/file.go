@@ -12,6 +12,7 @@ import (
 	"filippo.io/age/plugin"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 )
 
@@ -161,7 +162,7 @@ func (f *File) plain() (secret.Value, error) {
 	}
 	plain, err := Decrypt(f.path, f.data, Passphrase(phrase))
 	if errors.Is(err, secret.ErrLocked) {
-		return secret.Value{}, fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked)
+		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it again; without it, the recovery key opens everything: --identity CARD")
 	}
 	return plain, err
 }

@@ -90,14 +90,7 @@ func TestSealedOpens(t *testing.T) {
 // TestAnsibleReadsOurs hands what we write to the real program, and reads back
 // what it writes.
 func TestAnsibleReadsOurs(t *testing.T) {
-	program, err := exec.LookPath("ansible-vault")
-	if err != nil {
-		if os.Getenv("SALVOR_LAB") == "require" {
-			t.Fatal(err)
-		}
-		t.Skip("no ansible-vault here: scripts/setup installs it")
-	}
-	a := &ansible{dir: t.TempDir(), program: program}
+	a := newAnsible(t)
 	a.write(t, "password", []byte("3f0c7d5e9a1b48c2\n"))
 	password, plain := secret.NewString("3f0c7d5e9a1b48c2"), []byte("binary \x00\xff and text\n")
 	a.write(t, "plain", plain)
@@ -122,6 +115,18 @@ func TestAnsibleReadsOurs(t *testing.T) {
 
 // ansible runs ansible-vault in a folder of its own.
 type ansible struct{ dir, program string }
+
+func newAnsible(t *testing.T) *ansible {
+	t.Helper()
+	program, err := exec.LookPath("ansible-vault")
+	if err != nil {
+		if os.Getenv("SALVOR_LAB") == "require" {
+			t.Fatal(err)
+		}
+		t.Skip("no ansible-vault here: scripts/setup installs it")
+	}
+	return &ansible{dir: t.TempDir(), program: program}
+}
 
 func (a *ansible) write(t *testing.T, name string, content []byte) {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	lib "github.com/getsops/sops/v3"
@@ -74,7 +75,7 @@ func (f *File) SetEnv(ring agekey.Keyring, variables ...secret.Variable) ([]byte
 		}
 	}
 	o.tree.Branches[0] = branch
-	return emit(f.path, o)
+	return emit(f.path, o, time.Now())
 }
 
 // NewEnv returns a new dotenv file with these names in it, in this order.
@@ -112,7 +113,7 @@ func (f *File) ReplaceEnv(ring agekey.Keyring, file string, text secret.Value) (
 		}
 	}
 	o.tree.Branches[0] = branch
-	data, err = emit(f.path, o)
+	data, err = emit(f.path, o, time.Now())
 	return data, changed, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/getsops/sops/v3/aes"
 	sopsage "github.com/getsops/sops/v3/age"
 
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -42,10 +43,10 @@ func Parse(path string, data []byte) (*File, error) {
 func (f *File) load() (lib.Tree, error) {
 	tree, err := f.format.codec().LoadEncryptedFile(f.data)
 	if errors.Is(err, lib.MetadataNotFound) {
-		return tree, fmt.Errorf("%s: %w", f.path, ErrPlain)
+		return tree, fault.WithHint(fmt.Errorf("%s: %w", f.path, ErrPlain), secret.RestoreHint(f.path))
 	}
 	if err != nil {
-		return tree, fmt.Errorf("%s: no valid SOPS file (%s): cut off, or not encrypted: %w", f.path, f.format, ErrPlain)
+		return tree, fault.WithHint(fmt.Errorf("%s: no valid SOPS file (%s): cut off, or not encrypted: %w", f.path, f.format, ErrPlain), secret.RestoreHint(f.path))
 	}
 	return tree, nil
 }
@@ -77,7 +78,7 @@ func (f *File) OtherKeys() []string {
 	return out
 }
 
-// Modified returns when the content was last encrypted, as the file says.
+// Modified returns when the values last changed, as the file says.
 func (f *File) Modified() time.Time { return f.meta.LastModified }
 
 // Plain decrypts the whole file into its format. A ring without a fitting key
@@ -120,7 +121,7 @@ func (f *File) open(ring agekey.Keyring) (*opened, error) {
 		return nil, fmt.Errorf("%s: encrypted to other keys than this one, or its key is damaged: %w", f.path, secret.ErrLocked)
 	}
 	if err := o.decrypt(); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.path, err)
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", f.path, err), secret.RestoreHint(f.path))
 	}
 	return o, nil
 }

@@ -318,6 +318,9 @@ func TestRecipients(t *testing.T) {
 	}
 	again := mustParse(t, path, rekeyed)
 	wantPlain(t, again, recovery, canary)
+	if !again.Modified().Equal(f.Modified()) {
+		t.Errorf("new recipients made the value of %s one of %s", f.Modified(), again.Modified())
+	}
 	if _, err := again.Plain(gone); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("who was removed still reads it: %v", err)
 	}
@@ -333,25 +336,41 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
+// FuzzParse reads files of every format: what is not encrypted is never returned,
+// and what can be read can be written again.
 func FuzzParse(f *testing.F) {
 	key := mustKey(f)
 	for path, plain := range samples() {
-		f.Add(path, mustEncrypt(f, path, plain, key.Recipient))
+		data := mustEncrypt(f, path, plain, key.Recipient)
+		f.Add(path, data)
+		f.Add(path, data[:len(data)/2])
 		f.Add(path, []byte(plain))
+		for other := range samples() {
+			f.Add(other, data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, path string, data []byte) {
 		file, err := Parse(path, data)
 		if err != nil {
+			if !errors.Is(err, ErrPlain) {
+				t.Errorf("a file that can't be read is called %v", err)
+			}
 			return
 		}
 		if len(file.OtherKeys()) > 0 {
 			return // their services are not asked from a fuzz test
 		}
-		if v, err := file.Plain(key); err != nil && !v.IsZero() {
-			t.Error("plaintext beside an error")
-		}
 		if _, err := file.EnvNames(); err != nil {
 			t.Error(err)
+		}
+		v, err := file.Plain(key)
+		switch {
+		case err != nil && !v.IsZero():
+			t.Error("plaintext beside an error")
+		case err == nil && !bytes.Contains(data, []byte("ENC[AES256_GCM,")):
+			t.Error("a file without an authentication code was opened")
+		case err == nil:
+			rewritten(t, file, key, v)
 		}
 	})
 }
@@ -375,4 +394,24 @@ func FuzzParseEnv(f *testing.F) {
 			t.Errorf("SOPS reads %v, %v, want %v", want, err, branch)
 		}
 	})
+}
+
+// rewritten replaces a file's content by itself, twice: the first time may spell it
+// in another way.
+func rewritten(t *testing.T, file *File, key agekey.Key, plain secret.Value) {
+	t.Helper()
+	for _, settled := range []bool{false, true} {
+		data, err := file.Replace(plain, []string{key.Recipient})
+		if err != nil {
+			return // key groups, or an empty document
+		}
+		if file, err = Parse(file.path, data); err != nil {
+			t.Fatal(err)
+		}
+		v, err := file.Plain(key)
+		if err != nil || settled && !bytes.Equal(v.Reveal(), plain.Reveal()) {
+			t.Fatalf("%q came back as %q, %v", plain.Reveal(), v.Reveal(), err)
+		}
+		plain = v
+	}
 }

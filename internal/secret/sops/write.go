@@ -52,7 +52,7 @@ func (f *File) Rekey(ring agekey.Keyring, recipients []string) ([]byte, error) {
 		return nil, err
 	}
 	o.tree.Metadata = meta
-	return seal(f.path, o.tree)
+	return seal(f.path, o.tree, f.Modified())
 }
 
 // Fits reports whether the file is encrypted to exactly these age recipients,
@@ -86,25 +86,26 @@ func encrypt(path string, plain secret.Value, meta lib.Metadata) ([]byte, error)
 		// The library's text quotes the plaintext.
 		return nil, fmt.Errorf("%s: what is to be encrypted is no valid %s", path, format)
 	}
-	return seal(path, lib.Tree{Branches: branches, Metadata: meta, FilePath: path})
+	return seal(path, lib.Tree{Branches: branches, Metadata: meta, FilePath: path}, time.Now())
 }
 
-// seal encrypts a plain tree under a new data key.
-func seal(path string, tree lib.Tree) ([]byte, error) {
+// seal encrypts a plain tree under a new data key. modified is when its values
+// last changed.
+func seal(path string, tree lib.Tree, modified time.Time) ([]byte, error) {
 	dataKey, errs := tree.GenerateDataKeyWithKeyServices(services(nil))
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("%s: wrap its data key: %w", path, errors.Join(errs...))
 	}
-	return emit(path, &opened{tree: tree, dataKey: dataKey, cipher: aes.NewCipher()})
+	return emit(path, &opened{tree: tree, dataKey: dataKey, cipher: aes.NewCipher()}, modified)
 }
 
-func emit(path string, o *opened) ([]byte, error) {
+func emit(path string, o *opened, modified time.Time) ([]byte, error) {
 	mac, err := o.tree.Encrypt(o.dataKey, o.cipher)
 	if err != nil {
 		return nil, fmt.Errorf("%s: a value in it can't be encrypted", path)
 	}
 	meta := &o.tree.Metadata
-	meta.LastModified = time.Now().UTC()
+	meta.LastModified = modified.UTC()
 	meta.MessageAuthenticationCode, err = o.cipher.Encrypt(mac, o.dataKey, meta.LastModified.Format(time.RFC3339))
 	if err != nil {
 		return nil, fmt.Errorf("%s: encrypt its authentication code: %w", path, err)

@@ -29,7 +29,8 @@ type Options struct {
 	RepoDir    string // an exported commit on disk
 	Stack      fleet.Stack
 	Vars       map[string]string // the fleet's vars
-	SecretKeys []string          // keys of secrets/<stack>.env; their values are not needed
+	SecretKeys []string          // names of the stack's secret variables; their values are not needed
+	Secrets    []string          // names of the fleet's secrets that are no file of their own below secrets/
 	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
 }
 

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/stack"
 )
 
@@ -114,21 +116,22 @@ func (l *load) secretKey(name string) (string, error) {
 		return l.fleetSecret(name, decl)
 	}
 	if !slices.Contains(l.SecretKeys, key) {
-		hint := ""
-		if near := nearest(key, l.SecretKeys); near != "" {
-			hint = "; did you mean " + near + "?"
+		near := nearest(key, l.SecretKeys)
+		if near != "" {
+			near = "; did you mean " + near + "?"
 		}
-		return "", l.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, l.Stack.Name, key, hint)
+		return "", fault.WithHint(l.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, l.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", l.Stack.Name, key))
 	}
 	return key, nil
 }
 
 // fleetSecret returns the file of the secret that `salvor secret set` keeps
-// under that name.
+// under that name, or would keep if it were a file.
 func (l *load) fleetSecret(name string, decl types.SecretConfig) (string, error) {
-	file := path.Join("secrets", cmp.Or(decl.Name, name))
-	if _, exists := l.stat(file); !exists {
-		return "", l.fail(l.files.of("secrets", name), "secret %s: there is no secret of that name; salvor secret set %s", name, path.Base(file))
+	wanted := cmp.Or(decl.Name, name)
+	file := path.Join("secrets", wanted)
+	if _, exists := l.stat(file); !exists && !slices.Contains(l.Secrets, wanted) {
+		return "", fault.WithHint(l.fail(l.files.of("secrets", name), "secret %s: there is no secret of the name %s", name, wanted), "salvor secret set "+wanted)
 	}
 	return file, nil
 }

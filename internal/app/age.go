@@ -1,0 +1,135 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+// Due is when a secret is to be rotated.
+type Due struct {
+	Since time.Time // when it got the value that it has
+	At    time.Time // when the period of fleet.yaml ends
+}
+
+// Due returns, by name, the secrets to which fleet.yaml gives a period. One that
+// is not committed yet is not among them.
+func (a *App) Due(ctx context.Context) (map[string]Due, error) {
+	all := map[string]Due{}
+	for _, s := range a.repo.Fleet.Secrets {
+		if s.Rotate == 0 {
+			continue
+		}
+		since, err := a.since(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if !since.IsZero() {
+			all[s.Name] = Due{Since: since, At: since.Add(s.Rotate)}
+		}
+	}
+	return all, nil
+}
+
+// late are the findings about secrets that are older than their period.
+func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error) {
+	due, err := a.Due(ctx)
+	var found []finding.Finding
+	for name, d := range due {
+		if !d.At.Before(now) {
+			continue
+		}
+		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.repo.Place("secrets", name, "rotate").String(),
+			Text: fmt.Sprintf("%s has its value since %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
+			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
+		if argv, printed := a.Command(name); printed {
+			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)
+		}
+		found = append(found, f)
+	}
+	return append(found, a.missingValues()...), err
+}
+
+// missingValues are the findings about periods of values that their YAML files
+// don't have. Files and variables are looked for when fleet.yaml is read.
+func (a *App) missingValues() []finding.Finding {
+	var found []finding.Finding
+	for _, s := range a.repo.Fleet.Secrets {
+		if _, inside := secretstore.InFile(s.Name); !inside {
+			continue
+		}
+		if _, err := a.store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
+			found = append(found, a.repo.SecretMissing(s.Name, ""))
+		}
+	}
+	return found
+}
+
+// since returns when a secret got the value that it has: zero where that can't be
+// told, since it is not committed or damaged, which other commands say.
+func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
+	t, err := a.trace(s)
+	switch {
+	case err != nil || a.commit == "":
+		return time.Time{}, nil
+	case t.Exact:
+		return t.Modified, nil
+	}
+	now, err := a.file(t.File)
+	if err != nil {
+		return time.Time{}, err
+	}
+	part := t.Of(now)
+	if part == nil {
+		return time.Time{}, nil
+	}
+	since, err := a.committed(ctx, t, part)
+	if t.Modified.IsZero() || since.Before(t.Modified) {
+		return since, err
+	}
+	return t.Modified, err // encrypting anew changes lines, and no value
+}
+
+// trace is the store's, and for what a program prints the declaration in
+// fleet.yaml.
+func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
+	if s.Command == nil {
+		return a.store.Trace(s.Name)
+	}
+	return secretstore.Trace{File: controlrepo.FleetFile, Of: func(content []byte) []byte {
+		was, declared := controlrepo.DeclaredSecret(content, s.Name)
+		if !declared || was.Command == nil {
+			return nil
+		}
+		return fmt.Appendf(nil, "%d %q", was.Revision, was.Command)
+	}}, nil
+}
+
+// committed returns the date of the commit that brought what stands for a value in
+// Git, looked for among so many commits; what is older has the date of the oldest.
+func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
+	logged, err := a.git.Log(ctx, historyLimit, t.File)
+	if err != nil {
+		return since, err
+	}
+	names := make([]string, len(logged))
+	for i, l := range logged {
+		names[i] = string(l.Commit) + ":" + t.File
+	}
+	objects, err := a.git.Objects(ctx, names)
+	for i, o := range objects {
+		if !bytes.Equal(t.Of(o.Content), part) {
+			break
+		}
+		since = logged[i].At
+	}
+	return since, err
+}

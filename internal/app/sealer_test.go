@@ -1,0 +1,132 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/seal"
+)
+
+const printedFleet = `schema: 1
+fleet: home
+hosts:
+  alpha: {address: 192.0.2.10}
+registries:
+  registry.example.net: {username: ann, password: secret:registry}
+secrets:
+  registry: {command: [cat, values/registry]}
+  nas_password: {command: [cat, values/nas]} # in the safe
+  notes/DB_PASSWORD: {command: [cat, values/db]}
+`
+
+const printedStack = `x-salvor: {host: alpha}
+services:
+  app:
+    image: registry.example.net/app:1
+    environment: {DATABASE: "${DB_PASSWORD}"}
+    secrets: [nas_password]
+secrets:
+  nas_password: {external: true}
+`
+
+// printedRepo is a fleet whose secrets cat prints, from files that are not in Git.
+func printedRepo(t *testing.T, recipient string) string {
+	t.Helper()
+	dir := t.TempDir()
+	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
+	g, _, err := controlrepo.Init(t.Context(), local.Machine{}, dir, controlrepo.InitOptions{Name: "home", Environ: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{
+		controlrepo.FleetFile: []byte(printedFleet), "stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(printedStack), "hosts/alpha.pub": []byte(recipient + "\n"),
+	}
+	if _, err := g.CommitFiles(t.Context(), files, "a fleet"); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"registry": "r-1", "nas": "nas-1", "db": "db-1"} {
+		printValue(t, dir, name, value)
+	}
+	for _, name := range []string{"NAME=Olga", "EMAIL=olga@example.net"} {
+		key, value, _ := strings.Cut(name, "=")
+		t.Setenv("GIT_AUTHOR_"+key, value)
+		t.Setenv("GIT_COMMITTER_"+key, value)
+	}
+	return dir
+}
+
+func printValue(t *testing.T, dir, name, value string) {
+	t.Helper()
+	file := filepath.Join(dir, "values", name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(value+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openPrinted(t *testing.T, dir string) *App {
+	t.Helper()
+	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+// TestWhatProgramsPrintIsSealed seals values that programs print, finds the seal
+// current without running them, and out of date once a revision was raised.
+func TestWhatProgramsPrintIsSealed(t *testing.T) {
+	host := newKey(t)
+	dir := printedRepo(t, host.Recipient)
+	placed := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
+	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}
+
+	a := openPrinted(t, dir)
+	s := &sealer{app: a}
+	sealed := func() agentapi.SealedFile {
+		t.Helper()
+		files, _, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, err := seal.Open(files[where.Path()], host, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return opened
+	}
+	first := sealed()
+	if string(first.Env["DB_PASSWORD"]) != "db-1" || string(first.Secrets["secrets/nas_password"]) != "nas-1" || string(first.Registries["registry.example.net"].Password) != "r-1" {
+		t.Errorf("sealed %q, %q, %q", first.Env, first.Secrets, first.Registries["registry.example.net"].Password)
+	}
+	printValue(t, dir, "nas", "nas-2")
+	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+		t.Errorf("out of date although Git knows nothing: %v, %v", stale, err)
+	}
+	made := s.made
+	if err := a.RaiseRevision(t.Context(), "nas_password"); err != nil {
+		t.Fatal(err)
+	}
+
+	a = openPrinted(t, dir)
+	s = &sealer{app: a, made: made}
+	if stale, err := s.Stale(placed); err != nil || len(stale) != 1 {
+		t.Errorf("a raised revision left the seal: %v, %v", stale, err)
+	}
+	if again := sealed(); string(again.Secrets["secrets/nas_password"]) != "nas-2" {
+		t.Errorf("sealed %q", again.Secrets)
+	}
+	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
+	}
+}

@@ -1,0 +1,135 @@
+package controlrepo
+
+import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// maxRevision fits an int on every machine.
+const maxRevision = 1<<31 - 1
+
+// The names that a command's secret may have: of the fleet, or of a stack.
+var (
+	fleetSecretPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
+	envFilePattern     = regexp.MustCompile(`(?i)\.env$`)
+	valuePattern       = regexp.MustCompile(`(?i)^(.*?\.ya?ml)/(.+)$`)
+)
+
+// checkSecrets reports what is said of secrets and does not fit together, or not
+// with the files below secrets/. Names are all that is read of those.
+func checkSecrets(r *reader, f *fleet.Fleet, fsys fs.FS) {
+	files := secretFiles{fsys: fsys}
+	for _, s := range f.Secrets {
+		if s.Command != nil {
+			checkCommand(r, f, s, r.at.of("secrets", s.Name, "command"), files)
+		}
+	}
+}
+
+// noticeSecrets reports periods of secrets that are not there. That is no problem of
+// the file, since `salvor secret set` has to be able to make them.
+func (repo *Repository) noticeSecrets(fsys fs.FS) {
+	files := secretFiles{fsys: fsys}
+	for _, s := range repo.Fleet.Secrets {
+		if s.Command == nil && !files.hold(s.Name) {
+			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, didYouMean(s.Name, files.names())))
+		}
+	}
+}
+
+// SecretMissing is the finding about a secret of which fleet.yaml says something,
+// and which is not there.
+func (repo *Repository) SecretMissing(name, suggestion string) finding.Finding {
+	return finding.Finding{Code: finding.SecretMissing, Severity: finding.Fatal, Subject: repo.Place("secrets", name).String(),
+		Text: fmt.Sprintf("there is no secret %q%s", name, suggestion), Fix: "salvor secret set " + name + " makes it"}
+}
+
+func checkCommand(r *reader, f *fleet.Fleet, s fleet.Secret, place Position, files secretFiles) {
+	stack, variable, isVariable := strings.Cut(s.Name, "/")
+	switch {
+	case valuePattern.MatchString(s.Name) || !isVariable && (!fleetSecretPattern.MatchString(s.Name) || envFilePattern.MatchString(s.Name)):
+		r.add(place, "%q is no name for the secret of a command: it is NAME or STACK/KEY", s.Name)
+	case isVariable && !variablePattern.MatchString(variable):
+		r.add(place, "%q is no name for a variable", variable)
+	case isVariable && !declared(f, stack):
+		r.add(place, "no stack %q%s", stack, didYouMean(stack, stackNames(f)))
+	}
+	if !valuePattern.MatchString(s.Name) && files.hold(s.Name) {
+		r.advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))
+	}
+}
+
+func declared(f *fleet.Fleet, stack string) bool { _, ok := f.Stack(stack); return ok }
+
+func stackNames(f *fleet.Fleet) []string {
+	names := make([]string, len(f.Stacks))
+	for i, s := range f.Stacks {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// secretFiles says which secrets the repository holds, by file names and by the
+// names of variables, which SOPS leaves in clear. Whether a file is what it should
+// be is not looked at.
+type secretFiles struct{ fsys fs.FS }
+
+// of returns the file that a secret of that name would be in.
+func (secretFiles) of(name string) string {
+	if m := valuePattern.FindStringSubmatch(name); m != nil {
+		return "secrets/" + m[1]
+	}
+	if stack, _, isVariable := strings.Cut(name, "/"); isVariable {
+		return "secrets/" + stack + ".env"
+	}
+	return "secrets/" + name
+}
+
+func (s secretFiles) hold(name string) bool {
+	file := s.of(name)
+	content, err := fs.ReadFile(s.fsys, file)
+	if _, variable, isVariable := strings.Cut(name, "/"); err == nil && isVariable && envFilePattern.MatchString(file) {
+		return slices.Contains(variablesOf(content), variable)
+	}
+	return err == nil
+}
+
+// names returns what a misspelt name may have meant.
+func (s secretFiles) names() []string {
+	entries, err := fs.ReadDir(s.fsys, "secrets")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		stack, isEnv := strings.CutSuffix(e.Name(), ".env")
+		if !isEnv {
+			names = append(names, e.Name())
+			continue
+		}
+		content, err := fs.ReadFile(s.fsys, "secrets/"+e.Name())
+		if err != nil {
+			continue
+		}
+		for _, v := range variablesOf(content) {
+			names = append(names, stack+"/"+v)
+		}
+	}
+	return names
+}
+
+func variablesOf(dotenv []byte) []string {
+	var names []string
+	for line := range strings.Lines(string(dotenv)) {
+		if name, _, found := strings.Cut(line, "="); found && variablePattern.MatchString(name) && !strings.HasPrefix(name, "sops_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}

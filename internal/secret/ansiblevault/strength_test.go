@@ -1,0 +1,34 @@
+package ansiblevault
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"salvor/internal/secret"
+)
+
+func TestWeak(t *testing.T) {
+	for _, weak := range []string{
+		"", "hunter2", "correct horse battery staple", "CorrectHorseBatteryStaple", "Sommer2024!Sommer2024!", "01234567890123456789",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", strings.Repeat("password-", 12), "abc123abc123abc123abc123abc123", "x7$kQ9!pL2#mN8", "  Zx8!qW3@eR7#tY1  ",
+	} {
+		if !Weak(secret.NewString(weak)) {
+			t.Errorf("%q counts as strong", weak)
+		}
+	}
+	for range 200 {
+		b := make([]byte, 32)
+		rand.Read(b)
+		for _, strong := range []string{hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b[:18]) + "\n"} {
+			if Weak(secret.NewString(strong)) {
+				t.Errorf("%q counts as weak", strong)
+			}
+		}
+	}
+	if Weak(secret.NewString("pilot-amber-cactus-rinse-delta-moth")) {
+		t.Error("six words of a list count as weak")
+	}
+}

@@ -1,0 +1,71 @@
+package secretstore
+
+import (
+	"strings"
+	"time"
+
+	"salvor/internal/secret/ansiblevault"
+)
+
+// A Trace tells since when a secret has the value that it has, without any key.
+type Trace struct {
+	File     string    // the file in whose history the answer is
+	Modified time.Time // when the file's values last changed, by its own account; zero where it does not say
+	Exact    bool      // Modified is the answer
+
+	// Of returns what stands for the value in a version of the file, nil for none:
+	// the value is as old as the oldest version from which on this stays the same.
+	Of func(content []byte) []byte
+}
+
+// Trace returns how to tell the age of a secret that a file holds. A file that is
+// not encrypted, or damaged, is an error.
+func (s *Store) Trace(name string) (Trace, error) {
+	at, err := s.find(name)
+	if err != nil {
+		return Trace{}, err
+	}
+	data, err := s.read(at.file)
+	if err != nil {
+		return Trace{}, err
+	}
+	kind, err := kindOf(at.file, data)
+	if err != nil {
+		return Trace{}, err
+	}
+	t := Trace{File: at.file, Of: func(content []byte) []byte { return content }}
+	switch {
+	case at.stack != "":
+		t.Of = func(content []byte) []byte { return variableIn(content, at.key) }
+	case at.key != "":
+		t.Of = func(content []byte) []byte { return valueIn(at, content) }
+	case kind.sops != nil:
+		t.Exact = true
+	}
+	if kind.sops != nil {
+		t.Modified = kind.sops.Modified()
+	}
+	return t, nil
+}
+
+// variableIn returns the line of a variable, which stays while others change.
+func variableIn(dotenv []byte, name string) []byte {
+	for line := range strings.Lines(string(dotenv)) {
+		if strings.HasPrefix(line, name+"=") {
+			return []byte(line)
+		}
+	}
+	return nil
+}
+
+func valueIn(at place, content []byte) []byte {
+	f, ok, err := ansiblevault.ParseInline(at.file, content)
+	if err != nil || !ok {
+		return nil
+	}
+	v, err := f.Value(at.key)
+	if err != nil {
+		return nil
+	}
+	return []byte(v.Text)
+}
