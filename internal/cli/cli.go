@@ -24,6 +24,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/machine"
+	"salvor/internal/machine/local"
 	"salvor/internal/runlock"
 	"salvor/internal/secret"
 	"salvor/internal/secret/command"
@@ -47,7 +48,10 @@ func Main(ctx context.Context, args []string, c Console) int {
 	root.SetOut(c.Out)
 	root.SetErr(c.Err)
 	root.SetIn(c.In)
-	err := root.ExecuteContext(ctx)
+	err := local.NoCoreDumps()
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return fault.OK
 	}

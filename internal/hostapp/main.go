@@ -42,6 +42,9 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	case verbNamespace:
 		return end(errOut, nsexec.Main(in))
 	}
+	if err := local.NoCoreDumps(); err != nil {
+		return end(errOut, err)
+	}
 	debug.SetMemoryLimit(softMemory)
 	h := newHost()
 	defer h.Stacks.Close()
