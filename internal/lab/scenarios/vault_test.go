@@ -17,7 +17,7 @@ func TestAnsibleOfBothDebians(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	for _, release := range []int{12, 13} {
 		t.Run("Debian "+strconv.Itoa(release), func(t *testing.T) {
-			h, err := s.Lab.Host(t.Context(), "debian"+strconv.Itoa(release), lab.HostOptions{Release: release})
+			h, err := s.Host(t.Context(), "debian"+strconv.Itoa(release), lab.HostOptions{Release: release})
 			must(t, err)
 			exec(t, h, "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends ansible-core >/dev/null")
 			t.Log(exec(t, h, "ansible-vault --version | head -1"))
