@@ -162,15 +162,8 @@ func (r *run) phase(name, stack string, work func() error) error {
 // prepare converges the host. restic comes before everything else that takes
 // long, so that data is on its way while Docker is installed.
 func (r *run) prepare(ctx context.Context) error {
-	facts, err := hostprep.Look(ctx, r.Machine)
+	facts, err := r.prepareData(ctx)
 	if err != nil {
-		return err
-	}
-	early, err := hostprep.Early(facts)
-	if err != nil {
-		return err
-	}
-	if err := r.converge(ctx, "prepare for data", early); err != nil {
 		return err
 	}
 	close(r.restic)

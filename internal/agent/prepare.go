@@ -11,15 +11,20 @@ import (
 // Prepare installs what data is restored with, and nothing that touches a stack:
 // an apply that comes beside it waits for the package manager.
 func (h *Host) Prepare(ctx context.Context, _ agentapi.Prepare, sink progress.Sink) (agentapi.Prepared, error) {
-	facts, err := hostprep.Look(ctx, h.Machine)
+	r := newRun(h, agentapi.Host{}, sink)
+	_, err := r.prepareData(ctx)
+	return agentapi.Prepared{Schema: agentapi.Schema, Changed: r.receipt.Changed}, err
+}
+
+// prepareData has the host ready to restore data, and returns its facts.
+func (r *run) prepareData(ctx context.Context) (hostprep.Facts, error) {
+	facts, err := hostprep.Look(ctx, r.Machine)
 	if err != nil {
-		return agentapi.Prepared{}, err
+		return facts, err
 	}
 	early, err := hostprep.Early(facts)
 	if err != nil {
-		return agentapi.Prepared{}, err
+		return facts, err
 	}
-	r := newRun(h, agentapi.Host{}, sink)
-	err = r.converge(ctx, "prepare for data", early)
-	return agentapi.Prepared{Schema: agentapi.Schema, Changed: r.receipt.Changed}, err
+	return facts, r.converge(ctx, "prepare for data", early)
 }

@@ -22,19 +22,21 @@ var ErrUnsent = errors.New("not in the operators' journal yet")
 // decrypted since it was opened, or since the last Journal. A command that
 // decrypted nothing leaves no entry; a fleet without a remote keeps no journal.
 // An entry that can't be sent is kept in this clone, the error wraps ErrUnsent,
-// and the next Journal sends it along.
+// and the next Journal sends it along. One of a command that only had a program
+// print a secret waits so, too: nobody is asked for a passphrase to send it.
 func (a *App) Journal(ctx context.Context, command string) error {
 	opened := a.trail.take()
 	if len(opened) == 0 || a.repo == nil || a.repo.Fleet.Record.Remote == "" {
 		return nil
 	}
+	unlocked := a.unlocked()
 	entry, err := record.NewEntry(time.Now(), a.operator(), command)
 	if err != nil {
 		return err
 	}
 	entry.Commit, entry.Opened = string(a.commit), opened
 	dir, err := a.keepEntry(ctx, entry)
-	if err != nil {
+	if err != nil || !unlocked {
 		return err
 	}
 	if err := a.sendEntries(ctx, dir); err != nil {
@@ -96,7 +98,10 @@ func sendEntry(ctx context.Context, rec *record.Record, file string) error {
 
 // operator says who is at work: by whose key, and on which computer.
 func (a *App) operator() string {
-	ids, err := a.ring.Identities() // open already: something was decrypted
+	if !a.unlocked() {
+		return owner()
+	}
+	ids, err := a.ring.Identities()
 	if err != nil {
 		return owner()
 	}

@@ -32,6 +32,19 @@ func (k *lazyKeyring) Identities() ([]age.Identity, error) {
 	return k.file.Identities()
 }
 
+// opened reports whether the identity is open.
+func (k *lazyKeyring) opened() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.file != nil
+}
+
+// unlocked reports whether the operator's keys are at hand without asking anybody.
+func (a *App) unlocked() bool {
+	lazy, isLazy := a.ring.(*lazyKeyring)
+	return !isLazy || lazy.opened()
+}
+
 // Unlock begins to open the operator's identity, which is a second of work. It is
 // for callers whose passphrase comes from no person, who might be asked something
 // else at the same time. An error is told by whoever needs the identity.

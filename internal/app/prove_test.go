@@ -25,7 +25,7 @@ func (k *keyed) put(id string) {
 		}
 		repo, _ := known.Find(id)
 		cmd := exec.CommandContext(k.t.Context(), "restic", "--no-cache", "--repo", dir, "init")
-		cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+string(repo.Password.Reveal()))
+		cmd.Stdin = bytes.NewReader(append(repo.Password.Reveal(), '\n'))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
