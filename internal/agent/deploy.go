@@ -179,6 +179,7 @@ func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided ma
 	defer repo.close(ctx) //nolint:errcheck // only read from
 	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
 	job := r.restoreJob(st, repo, info.ID, volumes, database)
+	job.Hold = r.hold
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
@@ -235,6 +236,25 @@ func (r *run) download(ctx context.Context, st agentapi.Stack, job snapshot.Rest
 		return err
 	})
 	return fetched, err
+}
+
+// Much data keeps a small host's processors and disk busy: beside two gigabytes
+// Docker takes 24 s to install instead of 14, and nothing can start before. On a
+// slow line, or with a slow mirror, both are to overlap; hence the limit.
+const (
+	muchData  = 256 << 20 // bytes
+	holdLimit = 15 * time.Second
+)
+
+// hold has much data wait until Docker is there, at most for holdLimit.
+func (r *run) hold(ctx context.Context, bytes int64) error {
+	if bytes < muchData {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, holdLimit)
+	defer cancel()
+	_ = wait(limited, r.engine) // too late is as good
+	return ctx.Err()
 }
 
 // ready is for a stack that restores nothing.

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,7 +14,8 @@ import (
 // A Login is a user and password for one of the lab's services.
 type Login struct{ User, Password string }
 
-// A Registry is Debian's docker-registry on the lab's network, plain HTTP.
+// A Registry is Debian's docker-registry on the lab's network, plain HTTP. It has
+// the test images from its start.
 type Registry struct {
 	Address string // "ip:5000": what image references on hosts begin with
 
@@ -31,6 +33,58 @@ http: {addr: ":5000"}
 // Registry starts an image registry under the given name; with a login it
 // refuses everybody else.
 func (l *Lab) Registry(ctx context.Context, name string, login *Login) (*Registry, error) {
+	image, err := l.stocked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.registryFrom(ctx, image, name, login)
+}
+
+// stocked returns the services image with every test image in its registry:
+// to push them compresses half a gigabyte, which each lab would do again.
+func (l *Lab) stocked(ctx context.Context) (string, error) {
+	base, err := l.build(ctx, services)
+	if err != nil {
+		return "", err
+	}
+	sources := map[Image]string{}
+	parts := []string{base}
+	for _, image := range []Image{Nginx, Postgres, Writer} {
+		if sources[image], err = l.Image(ctx, image); err != nil {
+			return "", err
+		}
+		parts = append(parts, sources[image])
+	}
+	tag := "salvor-lab-registry:" + hashOf(parts...)
+	return tag, l.once(ctx, tag, func() error { return l.stock(ctx, base, tag, sources) })
+}
+
+// stock makes the image tag from base and the images that its registry is to have.
+func (l *Lab) stock(ctx context.Context, base, tag string, sources map[Image]string) (err error) {
+	r, err := l.registryFrom(ctx, base, "stock", nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_, gone := docker(context.WithoutCancel(ctx), "rm", "-f", "-v", r.container)
+		err = errors.Join(err, gone)
+	}()
+	for image, source := range sources {
+		if _, err := r.PushAs(ctx, source, stockName(image, source)); err != nil {
+			return err
+		}
+	}
+	_, err = docker(ctx, "commit", r.container, tag)
+	return err
+}
+
+// stockName is a test image's name in a registry, "<image>:<tag>", for its local tag.
+func stockName(image Image, source string) string {
+	_, tag, _ := strings.Cut(source, ":")
+	return string(image) + ":" + tag
+}
+
+func (l *Lab) registryFrom(ctx context.Context, image, name string, login *Login) (*Registry, error) {
 	config := registryConfig
 	script := `exec docker-registry serve /etc/lab-registry.yml`
 	var env []string
@@ -44,7 +98,7 @@ func (l *Lab) Registry(ctx context.Context, name string, login *Login) (*Registr
 		return nil, err
 	}
 	flags := append(env, "-p", "127.0.0.1::5000", "-v", file+":/etc/lab-registry.yml:ro")
-	s, err := l.service(ctx, name, flags, script)
+	s, err := l.serviceFrom(ctx, image, name, flags, script)
 	if err != nil {
 		return nil, err
 	}
@@ -61,15 +115,11 @@ func (r *Registry) findPort(ctx context.Context) error {
 	return err
 }
 
-// Push puts a test image into the registry and returns the reference by which
-// hosts pull it, "ip:5000/<image>:<tag>".
-func (r *Registry) Push(ctx context.Context, image Image) (string, error) {
+// Ref returns the reference by which hosts pull a test image,
+// "ip:5000/<image>:<tag>".
+func (r *Registry) Ref(ctx context.Context, image Image) (string, error) {
 	source, err := r.lab.Image(ctx, image)
-	if err != nil {
-		return "", err
-	}
-	_, tag, _ := strings.Cut(source, ":")
-	return r.PushAs(ctx, source, string(image)+":"+tag)
+	return r.Address + "/" + stockName(image, source), err
 }
 
 // PushAs puts a local image into the registry as "<name>:<tag>" and returns the

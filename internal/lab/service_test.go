@@ -30,9 +30,9 @@ func TestRegistryServesHosts(t *testing.T) {
 	must(t, err)
 	closed, err := l.Registry(ctx, "private", login)
 	must(t, err)
-	ref, err := open.Push(ctx, lab.Nginx)
+	ref, err := open.Ref(ctx, lab.Nginx)
 	must(t, err)
-	private, err := closed.Push(ctx, lab.Nginx)
+	private, err := closed.Ref(ctx, lab.Nginx)
 	must(t, err)
 
 	h, err := l.Host(ctx, "alpha", lab.HostOptions{})

@@ -22,7 +22,7 @@ var services = built{name: "services", script: recipe("services.sh"), files: map
 // An Image is one that stacks of tests and the demo use.
 type Image string
 
-// The images that Push knows. Postgres keeps the official image's contract;
+// The images that every registry of the lab has. Postgres keeps the official image's contract;
 // Writer is internal/lab/writer; Nginx serves /usr/share/nginx/html on port 80.
 const (
 	Postgres Image = "postgres"

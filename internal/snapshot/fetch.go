@@ -30,6 +30,9 @@ type RestoreJob struct {
 	Snapshot     string   // full id or the beginning of one, "" for the newest usable
 	Volumes      []Volume // those to restore
 	Database     Database // for volumes that hold a dump; may be nil where none does
+	// Hold may delay the download; it is told how many bytes are to come. Nil
+	// delays nothing.
+	Hold func(ctx context.Context, bytes int64) error
 }
 
 // Fetched is a snapshot's data on this host, verified, beside where it will
@@ -174,7 +177,22 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	if f.Reused = len(missing) == 0; f.Reused {
 		return f, nil
 	}
+	if j.Hold != nil {
+		if err := j.Hold(ctx, f.size(missing)); err != nil {
+			return nil, err
+		}
+	}
 	return f, e.download(ctx, f, repo, snapshot, missing, state)
+}
+
+// size is how many bytes the volumes have in the snapshot.
+func (f *Fetched) size(volumes []Volume) int64 {
+	var bytes int64
+	for _, v := range volumes {
+		m, _ := f.Meta.Volume(v.Name)
+		bytes += m.Stats.Disk
+	}
+	return bytes
 }
 
 // choose picks the snapshot asked for, or the newest usable one.

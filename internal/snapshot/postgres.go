@@ -66,10 +66,22 @@ type postgres struct {
 	role    string // superuser
 }
 
+// askTries is how often the first command in a container is tried: on a busy host
+// Docker was seen to fail it for no reason of the container's. Asking again does no
+// harm, as it would with commands that follow.
+const askTries = 3
+
 func newPostgres(ctx context.Context, r Runner, service string) (postgres, error) {
 	p := postgres{runner: r, service: service, role: "postgres"}
 	var out bytes.Buffer
-	err := r.Exec(ctx, Command{Service: service, Argv: []string{"sh", "-c", `printf %s "${POSTGRES_USER:-postgres}"`}, Stdout: &out})
+	var err error
+	for range askTries {
+		out.Reset()
+		err = r.Exec(ctx, Command{Service: service, Argv: []string{"sh", "-c", `printf %s "${POSTGRES_USER:-postgres}"`}, Stdout: &out})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
 	if err != nil {
 		return p, fmt.Errorf("ask %s for its superuser: %w", service, err)
 	}

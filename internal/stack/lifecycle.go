@@ -210,6 +210,29 @@ func (h *Host) Exec(ctx context.Context, stack string, s Session) error {
 		argv = append(argv, "--user", s.User)
 	}
 	argv = append(append(argv, s.Service), s.Argv...)
-	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: s.Stdout, TTY: s.TTY})
+	if s.TTY != nil { // the user reads the reason there
+		_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: s.Stdout, TTY: s.TTY})
+		return err
+	}
+	said := machine.NewTail(s.Stdout)
+	_, err := h.machine.Run(ctx, machine.Cmd{Argv: argv, Dir: "/", Stdin: s.Stdin, Stdout: said})
+	return notStarted(err, said.Bytes())
+}
+
+// exitNotStarted is how docker exec ends when it could not start the command.
+const exitNotStarted = 126
+
+// notStarted moves Docker's reason for not starting a command, which it prints to
+// standard output, to where an error has it.
+func notStarted(err error, stdout []byte) error {
+	exit, ok := errors.AsType[*machine.ExitError](err)
+	if !ok || exit.Code != exitNotStarted || len(exit.Stderr) > 0 {
+		return err
+	}
+	for _, reason := range []string{"OCI runtime exec failed: ", "unable to find user "} {
+		if bytes.HasPrefix(stdout, []byte(reason)) {
+			exit.Stderr = stdout
+		}
+	}
 	return err
 }

@@ -119,6 +119,9 @@ func testBuildExecLogsBeside(t *testing.T, l *labHost) {
 	if err := l.Exec(t.Context(), name, stack.Session{Service: "web", Argv: []string{"/bin/busybox", "cat", "/run.sh"}, Stdout: &out}); err != nil || out.String() != loop {
 		t.Errorf("exec: %v, %q", err, out.String())
 	}
+	if err := l.Exec(t.Context(), name, stack.Session{Service: "web", Argv: []string{"/nosuch"}}); err == nil || !strings.Contains(err.Error(), `exec: "/nosuch"`) {
+		t.Errorf("a command that is not there: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	followed, ended := &syncBuffer{}, make(chan struct{})
 	go func() {

@@ -92,9 +92,9 @@ func TestPowerCut(t *testing.T) {
 func hostWithWriters(t *testing.T, s *scenario.Scenario, registry *lab.Registry, collector string) *lab.Host {
 	t.Helper()
 	ctx := t.Context()
-	postgres, err := registry.Push(ctx, lab.Postgres)
+	postgres, err := registry.Ref(ctx, lab.Postgres)
 	must(t, err)
-	writer, err := registry.Push(ctx, lab.Writer)
+	writer, err := registry.Ref(ctx, lab.Writer)
 	must(t, err)
 	h, err := s.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)

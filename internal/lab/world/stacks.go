@@ -4,22 +4,20 @@ import (
 	"context"
 	"fmt"
 
-	"golang.org/x/sync/errgroup"
-
 	"salvor/internal/lab"
 )
 
 // Images are references in the world's registry.
 type Images struct{ Writer, Postgres, Nginx string }
 
-// Images pushes the test images to the registry.
-func (w *World) Images(ctx context.Context) (Images, error) {
-	var i Images
-	all, within := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { i.Writer, err = w.Registry.Push(within, lab.Writer); return err })
-	all.Go(func() (err error) { i.Postgres, err = w.Registry.Push(within, lab.Postgres); return err })
-	all.Go(func() (err error) { i.Nginx, err = w.Registry.Push(within, lab.Nginx); return err })
-	return i, all.Wait()
+// Images returns the test images as hosts pull them.
+func (w *World) Images(ctx context.Context) (i Images, err error) {
+	for image, ref := range map[lab.Image]*string{lab.Writer: &i.Writer, lab.Postgres: &i.Postgres, lab.Nginx: &i.Nginx} {
+		if *ref, err = w.Registry.Ref(ctx, image); err != nil {
+			return i, err
+		}
+	}
+	return i, nil
 }
 
 // A Stack is one writing stack: a store and the port on which it tells what it
