@@ -113,6 +113,9 @@ func (f *EnvFile) entries(p *envPart, values map[string]string, refs map[string]
 		if name == "" {
 			return f.fail(p.start, "a name without a value, which Compose takes for a value without a name")
 		}
+		if strings.Contains(name+values[name], "\x00") {
+			return f.fail(p.start, "a NUL byte, which no program's environment can hold")
+		}
 		e := EnvEntry{Variable: secret.Variable{Name: name, Value: secret.NewString(values[name])}, Line: f.line(p.start)}
 		for ref := range refs {
 			if ref != name {
