@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -237,6 +238,10 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 	return h.blame(ctx, failed)
 }
 
+// portTaken is the hint for a port that another container has, or none: a Docker
+// whose host lost its power while a container was starting may keep its port.
+const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then apply again"
+
 // blame adds a service's last log lines and the next command.
 func (h *Host) blame(ctx context.Context, failed *FailedError) error {
 	hint := "salvor logs " + failed.Stack
@@ -245,6 +250,9 @@ func (h *Host) blame(ctx context.Context, failed *FailedError) error {
 		if lines, err := h.tail(ctx, failed.Stack, failed.Service, 20); err == nil {
 			failed.Logs = lines
 		}
+	}
+	if strings.Contains(failed.Reason, "port is already allocated") {
+		hint = portTaken
 	}
 	return fault.WithHint(failed, hint)
 }
