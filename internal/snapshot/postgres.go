@@ -67,8 +67,8 @@ type postgres struct {
 }
 
 // askTries is how often the first command in a container is tried: on a busy host
-// Docker was seen to fail it for no reason of the container's. Asking again does no
-// harm, as it would with commands that follow.
+// Docker was seen to fail it once, reason unknown. Only this question can be asked
+// again without harm.
 const askTries = 3
 
 func newPostgres(ctx context.Context, r Runner, service string) (postgres, error) {

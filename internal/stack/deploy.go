@@ -240,7 +240,7 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 
 // portTaken is the hint for a port that another container has, or none: a Docker
 // whose host lost its power while a container was starting may keep its port.
-const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then apply again"
+const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then run the command again"
 
 // blame adds a service's last log lines and the next command.
 func (h *Host) blame(ctx context.Context, failed *FailedError) error {
