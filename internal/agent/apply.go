@@ -177,6 +177,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if _, err := delivery.Mount(r.Paths.secrets()); err != nil {
 		return err
 	}
+	r.freePorts(ctx)
 	if err := r.Stacks.EnsureNetworks(ctx, r.spec.Networks); err != nil {
 		return err
 	}

@@ -71,6 +71,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 	if err != nil {
 		return nil, err
 	}
+	h.freePorts(ctx)
 	r := newRun(h, spec, sink)
 	close(r.restic)
 	close(r.engine)
@@ -83,6 +84,19 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 	}
 	all.Wait()
 	return verdicts, nil
+}
+
+// freePorts has Docker let go of ports that it kept over a power cut. Where that
+// fails the stacks are started all the same: most need none of those ports, and
+// one that does says what to do.
+func (h *Host) freePorts(ctx context.Context) {
+	freed, err := h.Stacks.FreePorts(ctx)
+	if err == nil && freed {
+		err = h.record(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
+	}
+	if err != nil {
+		note(h, "ports", err)
+	}
 }
 
 // wake starts one stack after a boot: as it was deployed where its data is

@@ -238,8 +238,8 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 	return h.blame(ctx, failed)
 }
 
-// portTaken is the hint for a port that another container has, or none: a Docker
-// whose host lost its power while a container was starting may keep its port.
+// portTaken is the hint for a port that another container has, or none, where
+// FreePorts could not know: containers ran already, or Docker uses no proxy.
 const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then run the command again"
 
 // blame adds a service's last log lines and the next command.

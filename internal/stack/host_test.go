@@ -121,6 +121,7 @@ func TestOnHost(t *testing.T) {
 		{"observe is quick", testObserveIsQuick},
 		{"deploy pins images", testDeployPinsImages},
 		{"gate after power cut", testGateAfterPowerCut},
+		{"ports kept over a power cut", testKeptPorts},
 	} {
 		t.Run(scene.name, func(t *testing.T) { scene.run(t, l) })
 	}

@@ -256,14 +256,6 @@ func lose(t *testing.T, s *scenario.Scenario, w *world.World, lost, next *lab.Ho
 		t.Error("the data was there already: the kill came too late to say anything")
 	}
 	_, err := w.Salvor(ctx, nil, command...)
-	if err != nil && strings.Contains(err.Error(), "port is already allocated") { // Docker may: the operator does what the hint says
-		if has := exec(t, next, "docker ps -q --filter publish=8086"); has != "" {
-			t.Fatalf("container %s has the port: %v", has, err)
-		}
-		exec(t, next, "systemctl restart docker")
-		s.Count("ports that Docker kept over a power cut", 1)
-		_, err = w.Salvor(ctx, nil, command...)
-	}
 	must(t, err)
 	forget(t, w, lost)
 	settled(t, w)
