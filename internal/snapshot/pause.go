@@ -10,40 +10,53 @@ import (
 // errPauseTooLong ends a pass that would hold a stack longer than allowed.
 var errPauseTooLong = errors.New("the pause would last longer than allowed")
 
-// A pause holds a stack still from start to end, at most for limit; then the
-// stack goes on and giveUp is called.
+// A pause holds a stack still from start to end, at most for limit; then giveUp
+// is called and the stack goes on. The limit counts from start: pausing itself,
+// which is never cut short, may use it up, and the stack goes on as soon as it is
+// known which containers that has paused.
 //
 //	start ──▶ paused ──▶ end            the pass is good
-//	             └─ limit ─▶ end, giveUp
+//	  └── limit ──▶ giveUp, end
 type pause struct {
 	resume func() error
 	giveUp func(error)
 	limit  time.Duration
 
-	mu    sync.Mutex // guards everything below
-	timer *time.Timer
-	began time.Time
-	took  time.Duration
-	err   error // of resume
+	mu     sync.Mutex    // guards everything below
+	paused chan struct{} // nil before start, closed when the Quiescer has paused or failed
+	timer  *time.Timer
+	began  time.Time
+	took   time.Duration
+	err    error // of resume
 }
 
 func (p *pause) start(ctx context.Context, q Quiescer) error {
 	p.mu.Lock()
-	p.began = time.Now()
+	paused := make(chan struct{})
+	p.paused, p.began = paused, time.Now()
 	p.timer = time.AfterFunc(p.limit, func() {
 		p.giveUp(errPauseTooLong)
 		p.end()
 	})
 	p.mu.Unlock()
-	err := q.Pause(ctx)
+	err := q.Pause(context.WithoutCancel(ctx))
+	close(paused)
 	if err != nil {
 		p.end()
 	}
 	return err
 }
 
-// end resumes the stack. It may be called when it never was paused, and twice.
+// end resumes the stack, after a pausing that is under way. It may be called when
+// the stack never was paused, and twice.
 func (p *pause) end() {
+	p.mu.Lock()
+	paused := p.paused
+	p.mu.Unlock()
+	if paused == nil {
+		return
+	}
+	<-paused
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer == nil {

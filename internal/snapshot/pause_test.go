@@ -1,0 +1,66 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// slowly is a Quiescer that takes its time to pause.
+type slowly struct {
+	takes  time.Duration
+	fails  error
+	frozen bool
+}
+
+func (q *slowly) Pause(context.Context) error {
+	<-time.After(q.takes)
+	q.frozen = true
+	return q.fails
+}
+
+func (q *slowly) Unpause(context.Context) error {
+	q.frozen = false
+	return nil
+}
+
+func TestAPauseAlwaysEnds(t *testing.T) {
+	const limit = 5 * time.Second
+	for name, c := range map[string]struct {
+		slowly
+		end   time.Duration // when the pass is done, after start has returned
+		given bool          // up
+		took  time.Duration
+	}{
+		"done in time":                     {slowly{takes: time.Second}, time.Second, false, 2 * time.Second},
+		"the pass is too long":             {slowly{takes: time.Second}, time.Minute, true, limit},
+		"pausing itself is too long":       {slowly{takes: 2 * limit}, 0, true, 2 * limit},
+		"pausing fails":                    {slowly{takes: time.Second, fails: errors.New("no")}, time.Minute, false, time.Second},
+		"pausing is too long and it fails": {slowly{takes: 2 * limit, fails: errors.New("no")}, 0, true, 2 * limit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				q := &c.slowly
+				p := &pause{limit: limit, giveUp: cancel, resume: func() error { return q.Unpause(ctx) }}
+				if err := p.start(ctx, q); !errors.Is(err, c.fails) {
+					t.Errorf("start: %v", err)
+				}
+				select {
+				case <-time.After(c.end):
+				case <-ctx.Done():
+				}
+				took, err := p.result()
+				if q.frozen || err != nil || took != c.took {
+					t.Errorf("frozen %t for %s, %v; want %s", q.frozen, took, err, c.took)
+				}
+				if given := errors.Is(context.Cause(ctx), errPauseTooLong); given != c.given {
+					t.Errorf("given up: %t", given)
+				}
+			})
+		})
+	}
+}
