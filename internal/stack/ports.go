@@ -25,7 +25,7 @@ func (h *Host) FreePorts(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for published ports: %w", err)
 	}
-	running, err := h.get(ctx, "/containers/json?limit=1") // those that run, of every project and of none
+	running, err := h.get(ctx, "/containers/json") // those that run, of every project and of none; a limit would count stopped ones, too
 	if err != nil {
 		return false, err
 	}

@@ -38,8 +38,8 @@ var parts = regexp.MustCompile(`(?s)\p{Lu}?\p{Ll}+|\p{Lu}+|\p{Nd}+|.`)
 // Weak reports whether a vault password looks like one that can be guessed. It is
 // a bound and no estimate: it takes every run of letters for words, so it may warn
 // of letters that are random (one in a thousand passwords of 24 random characters),
-// and it never takes words for random ones. A password
-// of `openssl rand -hex 32` or of `salvor secret rotate --generate` is not weak.
+// and it never takes words for random ones. A password of `openssl rand -hex 32` or
+// of `salvor secret rotate --generate` is not weak.
 func Weak(password secret.Value) bool {
 	text := strings.TrimSpace(string(password.Reveal()))
 	distinct := map[rune]bool{}
