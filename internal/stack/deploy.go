@@ -133,16 +133,24 @@ func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]stri
 	if err := h.write(ctx, d.Stack, d.Project, images); err != nil {
 		return err
 	}
-	done := scope.Step("start services", "")
 	c := call{stack: d.Stack, dir: d.Project.Dir, login: len(d.Logins) > 0}
-	err := h.compose(ctx, c.with("up", "--detach", "--no-build", "--pull", "missing", "--remove-orphans", "--quiet-pull"))
-	if err != nil && ctx.Err() == nil {
-		err = h.failure(ctx, d.Stack, err.Error())
+	return h.up(ctx, d, c.with("up", "--detach", "--no-build", "--pull", "missing", "--remove-orphans", "--quiet-pull"), scope)
+}
+
+// up has Compose start services and returns when they are healthy.
+func (h *Host) up(ctx context.Context, d Deployment, c call, scope progress.Scope) error {
+	done := scope.Step("start services", "")
+	err := h.awaitChecks(ctx, d, scope)
+	if err == nil {
+		err = h.compose(ctx, c)
+		if err != nil && ctx.Err() == nil {
+			err = h.failure(ctx, d.Stack, err.Error())
+		}
 	}
 	if err == nil {
 		err = h.waitHealthy(ctx, d)
 	}
-	done(err, "healthy")
+	done(err, healthy)
 	return err
 }
 

@@ -25,6 +25,7 @@ const (
 	serviceLabel = "com.docker.compose.service"
 	hashLabel    = "com.docker.compose.config-hash"
 	oneOffLabel  = "com.docker.compose.oneoff"
+	needsLabel   = "com.docker.compose.depends_on" // "db:service_healthy:false,cache:service_started:true"
 
 	engineTimeout  = time.Minute
 	composeTimeout = 30 * time.Minute // a build or a slow pull included
@@ -57,16 +58,18 @@ type Container struct {
 	Hash    string // Compose's hash of the service it was made from
 	Image   string // as the container was made with
 	ImageID string
-	State   string // created, running, paused, restarting, exited, dead
-	Health  string // healthy, unhealthy, starting, "" where there is no check
-	Exit    int    // exit code where State is exited
+	State   string   // created, running, paused, restarting, exited, dead
+	Health  string   // healthy, unhealthy, starting, "" where there is no check; as its checks found
+	Doubted bool     // paused since its last check: the engine calls it unhealthy until the next
+	Awaits  []string // services that must be healthy before it starts
+	Exit    int      // exit code where State is exited
 	Gated   bool
 	Volumes map[string]string // anonymous Docker volumes by target
 	OneOff  bool              // made by `docker compose run`
 }
 
 // containers lists the containers of every Compose project, or of one, with a
-// single call.
+// single call and one more for each that the engine calls unhealthy.
 func (h *Host) containers(ctx context.Context, project string) ([]Container, error) {
 	label := projectLabel
 	if project != "" {
@@ -80,7 +83,11 @@ func (h *Host) containers(ctx context.Context, project string) ([]Container, err
 	if err != nil {
 		return nil, err
 	}
-	return parseContainers(answer)
+	list, err := parseContainers(answer)
+	if err != nil {
+		return nil, err
+	}
+	return list, h.correctHealth(ctx, list)
 }
 
 // get asks the engine. The path without a version means the engine's own.
@@ -128,7 +135,7 @@ func parseContainers(answer []byte) ([]Container, error) {
 	var out []Container
 	for _, e := range list {
 		c := Container{ID: e.ID, Image: e.Image, ImageID: e.ImageID, State: e.State, Project: e.Labels[projectLabel],
-			Service: e.Labels[serviceLabel], Hash: e.Labels[hashLabel], OneOff: e.Labels[oneOffLabel] == "True"}
+			Service: e.Labels[serviceLabel], Hash: e.Labels[hashLabel], OneOff: e.Labels[oneOffLabel] == "True", Awaits: parseAwaits(e.Labels[needsLabel])}
 		if len(e.Names) > 0 {
 			c.Name = strings.TrimPrefix(e.Names[0], "/")
 		}
@@ -159,10 +166,10 @@ func parseStatus(status string) (health string, exit int) {
 		return "", 0
 	}
 	switch inner {
-	case "healthy", "unhealthy":
+	case healthy, unhealthy:
 		return inner, 0
 	case "health: starting":
-		return "starting", 0
+		return starting, 0
 	}
 	code, err := strconv.Atoi(inner)
 	if err != nil {
@@ -174,39 +181,4 @@ func parseStatus(status string) (health string, exit int) {
 // anonymous reports whether a volume's name is one that the engine made up.
 func anonymous(name string) bool {
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
-}
-
-// A detail is what only inspecting a container tells.
-type detail struct {
-	Started  time.Time
-	Restarts int
-	Health   string // output of the last health check
-	Error    string // why the engine could not start it
-}
-
-func (h *Host) inspect(ctx context.Context, id string) (detail, error) {
-	answer, err := h.get(ctx, "/containers/"+id+"/json")
-	if err != nil {
-		return detail{}, err
-	}
-	return parseDetail(answer)
-}
-
-func parseDetail(answer []byte) (detail, error) {
-	var in struct {
-		RestartCount int
-		State        struct {
-			StartedAt time.Time
-			Error     string
-			Health    *struct{ Log []struct{ Output string } }
-		}
-	}
-	if err := json.Unmarshal(answer, &in); err != nil {
-		return detail{}, fmt.Errorf("read the Docker engine's container: %w", err)
-	}
-	d := detail{Started: in.State.StartedAt, Restarts: in.RestartCount, Error: in.State.Error}
-	if in.State.Health != nil && len(in.State.Health.Log) > 0 {
-		d.Health = strings.TrimSpace(in.State.Health.Log[len(in.State.Health.Log)-1].Output)
-	}
-	return d, nil
 }

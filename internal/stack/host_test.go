@@ -122,6 +122,7 @@ func TestOnHost(t *testing.T) {
 		{"deploy pins images", testDeployPinsImages},
 		{"gate after power cut", testGateAfterPowerCut},
 		{"ports kept over a power cut", testKeptPorts},
+		{"health after a pause", testHealthAfterPause},
 	} {
 		t.Run(scene.name, func(t *testing.T) { scene.run(t, l) })
 	}

@@ -41,16 +41,8 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 	if !ok {
 		return fmt.Errorf("stack %s was never deployed here", stack)
 	}
-	done := progress.Scope{Sink: sink, Stack: stack}.Step("start services", "")
-	err = h.compose(ctx, call{stack: stack, dir: r.Dir, args: []string{"up", "--detach", "--no-build", "--pull", "never", "--no-recreate"}})
-	if err != nil && ctx.Err() == nil {
-		err = h.failure(ctx, stack, err.Error())
-	}
-	if err == nil {
-		err = h.waitHealthy(ctx, Deployment{Stack: stack})
-	}
-	done(err, "healthy")
-	return err
+	c := call{stack: stack, dir: r.Dir, args: []string{"up", "--detach", "--no-build", "--pull", "never", "--no-recreate"}}
+	return h.up(ctx, Deployment{Stack: stack}, c, progress.Scope{Sink: sink, Stack: stack})
 }
 
 // Stop stops a stack's containers, each with its own grace period. Stopped ones

@@ -28,6 +28,32 @@ func TestParseContainers(t *testing.T) {
 	}
 }
 
+func TestParseDetailHealth(t *testing.T) {
+	for name, tc := range map[string]struct{ health, config, want string }{
+		"no check":                       {`null`, `{}`, ""},
+		"healthy":                        {`{"Status":"healthy","Log":[{"ExitCode":0}]}`, `{}`, "healthy"},
+		"failed as often as allowed":     {`{"Status":"unhealthy","FailingStreak":3,"Log":[{"ExitCode":1}]}`, `{}`, "unhealthy"},
+		"paused when good":               {`{"Status":"unhealthy","FailingStreak":0,"Log":[{"ExitCode":1},{"ExitCode":0}]}`, `{}`, "healthy"},
+		"paused before the first check":  {`{"Status":"unhealthy","FailingStreak":0,"Log":[]}`, `{}`, "starting"},
+		"paused after one failure":       {`{"Status":"unhealthy","FailingStreak":1,"Log":[{"ExitCode":1}]}`, `{}`, "starting"},
+		"one failure is all it may have": {`{"Status":"unhealthy","FailingStreak":1,"Log":[{"ExitCode":1}]}`, `{"Healthcheck":{"Retries":1}}`, "unhealthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseDetail([]byte(`{"State":{"Health":` + tc.health + `},"Config":` + tc.config + `}`))
+			if err != nil || got.Health != tc.want {
+				t.Errorf("got %q, %v, want %q", got.Health, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestParseAwaits(t *testing.T) {
+	got := parseAwaits("db:service_healthy:false,cache:service_started:true,queue:service_healthy:true")
+	if diff := cmp.Diff([]string{"db", "queue"}, got); diff != "" || parseAwaits("") != nil {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestDigestOf(t *testing.T) {
 	for name, tc := range map[string]struct {
 		ref     string

@@ -17,7 +17,7 @@ func (c Container) trouble() string {
 	switch {
 	case c.OneOff:
 		return ""
-	case c.Health == "unhealthy":
+	case c.Health == unhealthy:
 		return "is unhealthy"
 	case c.State == "exited" && c.Exit != 0, c.State == "dead":
 		return fmt.Sprintf("exited with code %d", c.Exit)
@@ -36,21 +36,33 @@ func (c Container) trouble() string {
 //	   └──unhealthy──▶ failed            ├──exit 0──▶ good
 //	                                     └──exit ≠ 0, ever again──▶ failed
 func (h *Host) waitHealthy(ctx context.Context, d Deployment) error {
-	settle, patience := cmp.Or(d.Settle, 3*time.Second), cmp.Or(d.Patience, 10*time.Minute)
+	settle := cmp.Or(d.Settle, 3*time.Second)
+	waiting, err := poll(ctx, d.patience(), func() (string, error) { return h.judge(ctx, d.Stack, settle) })
+	if err != nil || waiting == "" {
+		return err
+	}
+	return h.blame(ctx, &FailedError{Stack: d.Stack, Service: waiting, Reason: fmt.Sprintf("not healthy after %s", d.patience())})
+}
+
+func (d Deployment) patience() time.Duration { return cmp.Or(d.Patience, 10*time.Minute) }
+
+// poll asks for the service that needs time until there is none, and returns the
+// last one when patience runs out.
+func poll(ctx context.Context, patience time.Duration, ask func() (string, error)) (string, error) {
 	limit := time.After(patience)
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
 	for {
-		waiting, err := h.judge(ctx, d.Stack, settle)
+		waiting, err := ask()
 		if err != nil || waiting == "" {
-			return err
+			return "", err
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return "", ctx.Err()
 		case <-limit:
-			return h.blame(ctx, &FailedError{Stack: d.Stack, Service: waiting, Reason: fmt.Sprintf("not healthy after %s", patience)})
-		case <-poll.C:
+			return waiting, nil
+		case <-tick.C:
 		}
 	}
 }
@@ -63,7 +75,7 @@ func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (s
 	}
 	waiting := ""
 	for _, c := range containers {
-		if c.OneOff || c.Health == "healthy" || c.State == "exited" && c.Exit == 0 {
+		if c.OneOff || c.Health == healthy || c.State == "exited" && c.Exit == 0 {
 			continue
 		}
 		about, err := h.inspect(ctx, c.ID)
@@ -73,7 +85,7 @@ func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (s
 		ran := time.Since(about.Started)
 		switch why := c.trouble(); {
 		case why != "" && (c.State != "restarting" || about.Restarts >= maxRestarts):
-			return "", h.blame(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + said(about.Health)})
+			return "", h.blame(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + said(about.Said)})
 		case c.State == "running" && c.Health == "" && ran >= settle:
 		default:
 			waiting = c.Service
