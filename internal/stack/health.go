@@ -114,7 +114,7 @@ func (h *Host) awaitChecks(ctx context.Context, d Deployment, scope progress.Sco
 		service := doubted(list)
 		if service != "" && !noted {
 			noted = true
-			scope.Note("service " + service + " was paused for a snapshot: others need it, so its next health check is waited for")
+			scope.Note("service " + service + " was paused: others need it, so its next health check is waited for")
 		}
 		return service, nil
 	})
