@@ -5,8 +5,11 @@ BUILD   := $(shell git ls-files -z -co --exclude-standard -- '*.go' go.mod go.su
 LDFLAGS := -s -w -X salvor/internal/version.build=$(BUILD)
 ARCHES  := amd64 arm64
 EMBED   := internal/embedded/bin
-GO      := CGO_ENABLED=0 go
 FUZZFOR ?= 60s
+
+# the same for building, testing and linting, so that everything is compiled once
+export CGO_ENABLED := 0
+export GOFLAGS     := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
 
 .PHONY: help setup build test demo lint generate fuzz bench lab-down clean
 
@@ -17,14 +20,14 @@ setup: ## install what building, testing and the lab need, and start the Docker 
 	@scripts/setup
 
 build: $(ARCHES:%=$(EMBED)/salvord-linux-%.zst) ## bin/salvor with salvord for each architecture inside, bin/salvorlab
-	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor ./cmd/salvorlab
+	@go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/salvor ./cmd/salvorlab
 
 # compiled every time, so that the build hash is the sources'; Go's cache makes it quick
 $(EMBED)/salvord-linux-%.zst: FORCE
-	@GOOS=linux GOARCH=$* $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/$*/salvord ./cmd/salvord
-	@$(GO) run ./internal/embedded/pack build/$*/salvord $@
+	@GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS)' -o build/$*/salvord ./cmd/salvord
+	@go run ./internal/embedded/pack build/$*/salvord $@
 
-# one package at a time: two labs at once would be in each other's way
+# one package at a time: the scenarios, of which several run at once, fill the machine
 test: setup build ## every test, lab scenarios included
 	go test -p 1 -timeout 75m ./...
 

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
@@ -233,9 +234,10 @@ func (w *World) command(ctx context.Context, dir string, in io.Reader, name stri
 	cmd.Dir, cmd.Env, cmd.Stdin = dir, w.environ(), in
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
+	began := time.Now()
 	err := cmd.Run()
 	if w.Log != nil {
-		fmt.Fprintf(w.Log, "$ %s %s\n%s%s", filepath.Base(name), strings.Join(args, " "), said.String(), out.String())
+		fmt.Fprintf(w.Log, "$ %s %s\n%s%s(%s)\n", filepath.Base(name), strings.Join(args, " "), said.String(), out.String(), time.Since(began).Round(time.Millisecond))
 	}
 	if err != nil {
 		return out.String(), &CommandError{Args: append([]string{filepath.Base(name)}, args...), Said: said.String(), Err: err}
