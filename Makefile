@@ -27,7 +27,7 @@ $(EMBED)/salvord-linux-%.zst: FORCE
 	@GOOS=linux GOARCH=$* go build -ldflags '$(LDFLAGS)' -o build/$*/salvord ./cmd/salvord
 	@go run ./internal/embedded/pack build/$*/salvord $@
 
-# one package at a time: the scenarios, of which several run at once, fill the machine
+# one package at a time: two labs at once would be in each other's way
 test: setup build ## every test, lab scenarios included
 	go test -p 1 -timeout 75m ./...
 

@@ -139,21 +139,13 @@ func (l *Lab) Hosts() map[string]*Host {
 	return all
 }
 
-// downLimit is what it may take to remove a lab: measured 3 to 10 s.
-const downLimit = 2 * time.Minute
-
 // Down removes everything the lab started: containers, volumes, network, files.
 // It may be called twice.
 func (l *Lab) Down(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	l.creating.Lock()
 	defer l.creating.Unlock()
-	return l.remove(ctx)
-}
-
-// remove is Down for who holds creating.
-func (l *Lab) remove(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, downLimit)
-	defer cancel()
 	if !l.isDown {
 		l.isDown = true
 		signal.Stop(l.signals)
@@ -162,9 +154,8 @@ func (l *Lab) remove(ctx context.Context) error {
 	return Remove(ctx, l.ID)
 }
 
-// endOnSignal takes the lab down when the process is told to end, waits until
-// the process's other labs have done the same, and then lets the signal do what
-// it does.
+// endOnSignal takes the lab down when the process is told to end, and then lets
+// the signal do what it does.
 func (l *Lab) endOnSignal(ctx context.Context) {
 	var sig os.Signal
 	select {
@@ -172,31 +163,13 @@ func (l *Lab) endOnSignal(ctx context.Context) {
 	case <-l.done:
 		return
 	}
-	l.creating.Lock() // for good: whose Down waits for it does not go on and start the next lab
-	if err := l.remove(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "lab %s: %v\n", l.ID, err)
-	}
-	if err := until(ctx, downLimit, l.last); err != nil {
+	if err := l.Down(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "lab %s: %v\n", l.ID, err)
 	}
 	signal.Reset(sig)
 	if err := syscall.Kill(os.Getpid(), sig.(syscall.Signal)); err != nil {
 		fmt.Fprintf(os.Stderr, "lab %s: %v\n", l.ID, err)
 	}
-}
-
-// last says which other lab of this process is still up, nil for none.
-func (l *Lab) last(ctx context.Context) error {
-	runs, err := Runs(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		if r.owner == l.owner && r.ID != l.ID {
-			return fmt.Errorf("lab %s is still up", r.ID)
-		}
-	}
-	return nil
 }
 
 func (l *Lab) labels() []string {

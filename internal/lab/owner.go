@@ -59,8 +59,6 @@ type Run struct {
 	ID    string
 	Alive bool // its process still runs
 	Kept  bool // it was started to outlive its process
-
-	owner string
 }
 
 // Runs lists the labs that have containers, networks or volumes on the engine.
@@ -77,7 +75,7 @@ func Runs(ctx context.Context) ([]Run, error) {
 			id, owner, _ := strings.Cut(strings.TrimSpace(line), " ")
 			if !seen[id] {
 				seen[id] = true
-				runs = append(runs, Run{ID: id, Alive: alive(owner), Kept: owner == kept, owner: owner})
+				runs = append(runs, Run{ID: id, Alive: alive(owner), Kept: owner == kept})
 			}
 		}
 	}

@@ -12,12 +12,9 @@ import (
 
 // Start starts a lab for one test. Where none can run the test is skipped, or
 // fails under SALVOR_LAB=require. When the test fails, artifacts are kept under
-// artifacts/<run>/ of the repository. Such tests run beside each other, as many as
-// there are processors: for half of its time a lab waits for boots, health checks
-// and the network.
+// artifacts/<run>/ of the repository.
 func Start(t *testing.T, o lab.Options) *lab.Lab {
 	t.Helper()
-	t.Parallel()
 	Require(t)
 	if o.Log == nil {
 		o.Log = t.Logf

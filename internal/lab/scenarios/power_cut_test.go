@@ -38,7 +38,7 @@ func must(t *testing.T, err error) {
 // long as a probe takes, a second at most, so that waiting slows down nothing of what is waited for.
 func eventually(t *testing.T, what string, probe func() error) {
 	t.Helper()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(60 * time.Second)
 	for {
 		began := time.Now()
 		err := probe()

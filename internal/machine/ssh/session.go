@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"regexp"
 	"sync"
 	"time"
 
@@ -185,6 +185,10 @@ func (s *session) feed(stdin io.Reader, framed bool, failed func(error)) {
 	}
 }
 
+// announcement is the launcher's line and nothing like it: what a login shell
+// prints comes before. A terminal ends it with a carriage return.
+var announcement = regexp.MustCompile(`^salvor-run ([0-9]+) ([0-9]+)\r?\n$`)
+
 // announced reads stdout from after the launcher's line, which says the process
 // group and the program's process: "salvor-run GROUP PROGRAM".
 type announced struct {
@@ -207,9 +211,8 @@ func (a *announced) Read(p []byte) (int, error) {
 			a.once.Do(func() { close(a.known) })
 			return 0, err
 		}
-		fields := strings.Fields(line)
-		if len(fields) == 3 && fields[0] == "salvor-run" {
-			a.group, a.program = fields[1], fields[2]
+		if said := announcement.FindStringSubmatch(line); said != nil {
+			a.group, a.program = said[1], said[2]
 			a.once.Do(func() { close(a.known) })
 		}
 	}

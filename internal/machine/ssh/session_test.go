@@ -9,6 +9,7 @@ import (
 func FuzzAnnounced(f *testing.F) {
 	f.Add("welcome\n", "out")
 	f.Add("salvor-run\nsalvor-run 1\n", "salvor-run 3 4\n")
+	f.Add("salvor-run\v7 1", "salvor-run 3 4\n") // found by fuzzing: a blank, but not the launcher's
 	f.Fuzz(func(t *testing.T, noise, output string) {
 		if strings.Contains(noise, "salvor-run") && strings.Count(noise, " ") > 1 {
 			t.Skip("may be an announcement itself")
