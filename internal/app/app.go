@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"filippo.io/age/plugin"
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agentapi"
@@ -45,6 +44,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
+	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
@@ -76,6 +76,9 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	root, err := controlrepo.Find(o.Dir)
 	if err != nil {
 		return nil, fault.WithHint(err, "salvor init DIR")
+	}
+	if o.Ask == nil {
+		o.Ask = func(ask func()) { ask() }
 	}
 	a := &App{opts: o, root: root, trail: &trail{}}
 	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
@@ -262,7 +265,7 @@ func (a *App) keyring() agekey.Keyring {
 		}
 		o := agekey.FileOptions{Passphrase: func() (secret.Value, error) { return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path)) }}
 		if a.opts.Say != nil {
-			o.UI = plugin.NewTerminalUI(a.opts.Say, a.opts.Say)
+			o.UI = a.pluginUI()
 		}
 		f, err := agekey.Open(path, o)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -271,9 +274,6 @@ func (a *App) keyring() agekey.Keyring {
 		return f, err
 	}}
 }
-
-// SetSink sends the progress of what follows somewhere else.
-func (a *App) SetSink(sink progress.Sink) { a.opts.Sink = sink }
 
 // Machine reaches a declared host.
 func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {

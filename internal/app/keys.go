@@ -191,7 +191,7 @@ func (a *App) use(ring agekey.Keyring) {
 		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(),
 		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Opened: a.trail.add,
 		Run: command.Options{
-			Run: local.Machine{Inherit: true, Terminal: a.opts.Terminal}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
+			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
 		},
 	})
 }

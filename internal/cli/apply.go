@@ -67,9 +67,6 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 			return err
 		}
 	}
-	bar = g.progress()
-	defer bar.Close()
-	s.Sink = bar
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Consent: consent})
 	bar.Close()
 	return g.finish(&receipt, err, p.Unreachable())

@@ -42,7 +42,7 @@ type Console struct {
 
 // Main runs salvor with args and returns the exit code.
 func Main(ctx context.Context, args []string, c Console) int {
-	g := &globals{Console: c, printed: command.NewMemory()}
+	g := &globals{Console: c, printed: command.NewMemory(), interrupted: ctx.Done()}
 	root := newRoot(g)
 	root.SetArgs(args)
 	root.SetOut(c.Out)
@@ -52,6 +52,7 @@ func Main(ctx context.Context, args []string, c Console) int {
 	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
+	g.progress().Close()
 	if err == nil {
 		return fault.OK
 	}
@@ -72,6 +73,8 @@ type globals struct {
 	sshKey         string
 	printed        *command.Memory // what programs printed, for all that this command opens
 	command        string          // as the operators' journal has it: "secret get token"
+	interrupted    <-chan struct{} // closed by Ctrl-C
+	screen         render.Progress // see progress
 }
 
 func newRoot(g *globals) *cobra.Command {
@@ -237,8 +240,13 @@ func (g *globals) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// progress returns the printer for this run's events.
+// progress returns the printer of this command's events: always the same one, so
+// that everything the command opens reports to it, and every question can have
+// the terminal to itself.
 func (g *globals) progress() render.Progress {
+	if g.screen != nil {
+		return g.screen
+	}
 	mode := render.Plain
 	switch {
 	case g.quiet:
@@ -248,7 +256,8 @@ func (g *globals) progress() render.Progress {
 	case g.Term != nil:
 		mode = render.TTY
 	}
-	return render.NewProgress(g.Err, mode, g.size, !g.NoColor)
+	g.screen = render.NewProgress(g.Err, mode, g.size, !g.NoColor)
+	return g.screen
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -22,15 +23,11 @@ func (g *globals) confirm(question string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+question), "add --yes where there is no terminal"), fault.Usage)
 	}
-	fmt.Fprintf(g.Err, "%s [y/N] ", question)
-	answer, err := g.line()
-	if err != nil {
-		return err
+	answer, err := g.ask(question + " [y/N] ")
+	if a := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && a != "y" && a != "yes" {
+		return errNotConfirmed
 	}
-	if a := strings.ToLower(answer); a != "y" && a != "yes" {
-		return errors.New("not confirmed, nothing was changed")
-	}
-	return nil
+	return err
 }
 
 // confirmName has the operator type the name of what will lose data.
@@ -41,20 +38,54 @@ func (g *globals) confirmName(warning, name string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New(warning), "add --yes where there is no terminal"), fault.Usage)
 	}
-	fmt.Fprintf(g.Err, "%s\nType %s to go on: ", warning, name)
-	answer, err := g.line()
-	if err != nil {
-		return err
+	answer, err := g.ask(fmt.Sprintf("%s\nType %s to go on: ", warning, name))
+	if errors.Is(err, io.EOF) || err == nil && answer != name {
+		return errNotConfirmed
 	}
-	if answer != name {
-		return errors.New("not confirmed, nothing was changed")
-	}
-	return nil
+	return err
 }
 
-func (g *globals) line() (string, error) {
-	text, err := bufio.NewReader(g.Term).ReadString('\n')
-	return strings.TrimSpace(text), err
+var (
+	errNotConfirmed = errors.New("not confirmed, nothing was changed")
+	errInterrupted  = errors.New("interrupted")
+)
+
+// ask puts a question to the terminal and returns the line that is typed, io.EOF
+// for the end of the input (Ctrl-D), errInterrupted for Ctrl-C.
+func (g *globals) ask(prompt string) (string, error) {
+	return g.typed(prompt, func() (string, error) {
+		text, err := bufio.NewReader(g.Term).ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			fmt.Fprintln(g.Err)
+		}
+		return strings.TrimSpace(text), err
+	})
+}
+
+// typed shows a prompt and waits for what read returns, or for Ctrl-C: a read from
+// a terminal can't be ended, so the reader is left behind then, which ends with
+// the program.
+func (g *globals) typed(prompt string, read func() (string, error)) (text string, err error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	g.progress().Suspend(func() {
+		fmt.Fprint(g.Err, prompt)
+		got := make(chan answer, 1)
+		go func() {
+			text, err := read()
+			got <- answer{text, err}
+		}()
+		select {
+		case a := <-got:
+			text, err = a.text, a.err
+		case <-g.interrupted:
+			fmt.Fprintln(g.Err)
+			err = errInterrupted
+		}
+	})
+	return text, err
 }
 
 // passphrase reads the identity's passphrase: from --passphrase-file, or from
@@ -70,8 +101,25 @@ func (g *globals) passphrase(prompt string) (secret.Value, error) {
 	if g.Term == nil {
 		return secret.Value{}, fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the passphrase"), "--passphrase-file FILE"), fault.SecretsShut)
 	}
-	fmt.Fprint(g.Err, prompt)
-	typed, err := term.ReadPassword(int(g.Term.Fd()))
-	fmt.Fprintln(g.Err)
-	return secret.New(typed), err
+	value, err := g.hidden(prompt, g.Term)
+	if errors.Is(err, io.EOF) {
+		err = fault.WithCode(errors.New("no passphrase was typed"), fault.SecretsShut)
+	}
+	return value, err
+}
+
+// hidden asks for a line that the terminal does not show, see ask.
+func (g *globals) hidden(prompt string, tty *os.File) (secret.Value, error) {
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
+	text, err := g.typed(prompt, func() (string, error) {
+		typed, err := term.ReadPassword(fd)
+		fmt.Fprintln(g.Err)
+		return string(typed), err
+	})
+	return secret.New([]byte(text)), err
 }

@@ -104,7 +104,7 @@ func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, edi
 		if err == nil {
 			files, err = a.Edited(ctx, e, text)
 		}
-		if err == nil || ctx.Err() != nil || !g.editAgain(ctx, err) {
+		if err == nil || ctx.Err() != nil || !g.editAgain(err) {
 			return files, err
 		}
 	}
@@ -136,25 +136,13 @@ func readEdited(file string) (secret.Value, error) {
 	return secret.New(content), err
 }
 
-// editAgain asks whether to go back to the text. Without a terminal nobody can;
-// whoever interrupts the question has answered it.
-func (g *globals) editAgain(ctx context.Context, problem error) bool {
+// editAgain asks whether to go back to the text. Without a terminal, and at the end
+// of the input or Ctrl-C, the answer is no.
+func (g *globals) editAgain(problem error) bool {
 	if g.Term == nil {
 		return false
 	}
-	fmt.Fprintf(g.Err, "%v\nEdit it again? Otherwise the text is lost and nothing is changed. [Y/n] ", problem)
-	answers := make(chan string, 1)
-	go func() {
-		answer, err := g.line()
-		if err != nil {
-			answer = "n"
-		}
-		answers <- strings.ToLower(answer)
-	}()
-	select {
-	case <-ctx.Done():
-		return false
-	case answer := <-answers:
-		return answer == "" || answer == "y" || answer == "yes"
-	}
+	answer, err := g.ask(fmt.Sprintf("%v\nEdit it again? Otherwise the text is lost and nothing is changed. [Y/n] ", problem))
+	answer = strings.ToLower(answer)
+	return err == nil && (answer == "" || answer == "y" || answer == "yes")
 }

@@ -54,9 +54,6 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err := g.confirm(fmt.Sprintf("Move %s from %s to %s? It is stopped while its data moves.", stack, was.Host, o.to)); err != nil {
 		return err
 	}
-	bar = g.progress()
-	defer bar.Close()
-	a.SetSink(bar)
 	files, err := a.Rehost([]string{stack}, o.to)
 	if err != nil {
 		return err
@@ -70,7 +67,6 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err != nil {
 		return err
 	}
-	s.Sink = bar
 	next, move := moved(lock, stack, o.to)
 	seen := s.ObserveSome(ctx, next, was.Host, o.to)
 	plan := deploy.MakePlan(s.Fleet, s.Commit, []deploy.Move{move}, seen)
@@ -90,7 +86,6 @@ func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progres
 	if err != nil {
 		return err
 	}
-	s.Sink = bar
 	plan := deploy.MakePlan(s.Fleet, s.Commit, nil, s.ObserveSome(ctx, a.Lock(), to))
 	if err := plan.Complete(); err != nil {
 		return fault.WithCode(err, fault.Unreachable)

@@ -33,14 +33,14 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
 	defer cancel()
 	if err := a.Journal(ctx, g.command); err != nil {
-		fmt.Fprintf(g.Err, "note: %v\n", err)
+		g.progress().Suspend(func() { fmt.Fprintf(g.Err, "note: %v\n", err) })
 	}
 	_ = a.Close() // only temporary files and connections
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Say: say, Confirm: g.confirm, Sink: sink, Terminal: g.Term, Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Say: say, Confirm: g.confirm, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
 	if g.Term != nil {
 		o.Prompts = g.Err // a terminal as well: what a program asks must be seen
 	}

@@ -130,12 +130,10 @@ func (g *globals) amend(ctx context.Context, question string, work func(*deploy.
 func (g *globals) working(ctx context.Context, a *app.App, work func(*deploy.Session) (deploy.Receipt, error)) error {
 	bar := g.progress()
 	defer bar.Close()
-	a.SetSink(bar)
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err
 	}
-	s.Sink = bar
 	receipt, err := work(s)
 	bar.Close()
 	if receipt.Kind == "" {

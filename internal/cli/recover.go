@@ -159,8 +159,6 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	if err != nil {
 		return err
 	}
-	s.Sink = bar
-	a.SetSink(bar)
 	receipt, err := recovery.Recover(ctx, s, plan, o)
 	bar.Close()
 	if receipt.Kind == "" {

@@ -128,7 +128,6 @@ func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.
 		return err
 	}
 	defer g.close(ctx, next)
-	bar.Close() // working draws with one of its own
 	host := r.Lock.Stacks[stack].Host
 	return g.working(ctx, next, func(s *deploy.Session) (deploy.Receipt, error) {
 		return s.Apply(ctx, s.OnHost(host), s.Lock, deploy.Options{Kind: "rollback", NoPrints: true})

@@ -153,7 +153,6 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 		return false, err
 	}
 	hosts, err := sealedFor(s)
-	bar.Close() // working draws with one of its own
 	if err != nil || len(hosts) == 0 {
 		if err == nil {
 			fmt.Fprintf(g.Err, "%s is committed; no placed stack needs it\n", name)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -57,19 +56,23 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 // input, less one line end.
 func (g *globals) readSecret(name string) (secret.Value, error) {
 	if term.IsTerminal(int(g.In.Fd())) {
-		fmt.Fprintf(g.Err, "Value of %s: ", name)
-		typed, err := term.ReadPassword(int(g.In.Fd()))
-		fmt.Fprintln(g.Err)
-		return secret.New(typed), err
+		value, err := g.hidden(fmt.Sprintf("Value of %s: ", name), g.In)
+		if errors.Is(err, io.EOF) {
+			err = errNotConfirmed
+		}
+		return value, err
 	}
-	content, err := io.ReadAll(io.LimitReader(g.In, maxSecret+1))
+	content, err := g.typed("", func() (string, error) {
+		content, err := io.ReadAll(io.LimitReader(g.In, maxSecret+1))
+		return string(content), err
+	})
 	switch {
 	case err != nil:
 		return secret.Value{}, err
 	case len(content) > maxSecret:
 		return secret.Value{}, errTooLong
 	}
-	return secret.New(bytes.TrimSuffix(content, []byte("\n"))), nil
+	return secret.New([]byte(strings.TrimSuffix(content, "\n"))), nil
 }
 
 func newSecretGet(g *globals) *cobra.Command {

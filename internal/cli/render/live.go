@@ -19,12 +19,15 @@ type live struct {
 	size  Size
 	color bool
 
+	questions sync.Mutex // held while one question is on the terminal
+
 	mu      sync.Mutex // guards everything that follows
 	running []*step
 	drawn   int // lines of the running area on the screen
 	frame   int
-	closed  bool
-	stop    chan struct{}
+	asking  bool          // somebody's question has the terminal
+	held    []string      // lines that wait for its end
+	stop    chan struct{} // ends the redrawing; nil while nothing is drawn
 	stopped chan struct{}
 }
 
@@ -36,18 +39,24 @@ type step struct {
 }
 
 func newLive(w io.Writer, size Size, color bool) *live {
-	l := &live{w: w, size: size, color: color, stop: make(chan struct{}), stopped: make(chan struct{})}
-	go l.tick()
-	return l
+	return &live{w: w, size: size, color: color}
 }
 
-func (l *live) tick() {
-	defer close(l.stopped)
+// open begins to redraw, unless that goes on already. The caller holds mu.
+func (l *live) open() {
+	if l.stop == nil {
+		l.stop, l.stopped = make(chan struct{}), make(chan struct{})
+		go l.tick(l.stop, l.stopped)
+	}
+}
+
+func (l *live) tick(stop <-chan struct{}, stopped chan<- struct{}) {
+	defer close(stopped)
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
 	for {
 		select {
-		case <-l.stop:
+		case <-stop:
 			return
 		case <-t.C:
 			l.mu.Lock()
@@ -62,9 +71,7 @@ func (l *live) tick() {
 func (l *live) Emit(e progress.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
+	l.open()
 	switch e.State {
 	case progress.Started:
 		l.running = append(l.running, &step{key: keyOf(e), began: e.Time, text: e.Text})
@@ -115,8 +122,42 @@ func (l *live) finished(e progress.Event) string {
 	return l.paint(tint, mark) + " " + columns(keyOf(e), e.Text, took, width-3)
 }
 
+// Suspend implements Progress.
+func (l *live) Suspend(ask func()) {
+	l.questions.Lock()
+	defer l.questions.Unlock()
+	l.mu.Lock()
+	l.erase()
+	l.asking = true
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.asking = false
+		for _, line := range l.held {
+			l.draw(line)
+		}
+		l.held = nil
+	}()
+	ask()
+}
+
+// erase takes the running area off the screen.
+func (l *live) erase() {
+	running := l.running
+	l.running = nil
+	l.draw("")
+	l.running = running
+}
+
 // draw erases the running area, prints what stays, and draws the area again.
 func (l *live) draw(stays string) {
+	if l.asking {
+		if stays != "" {
+			l.held = append(l.held, stays)
+		}
+		return
+	}
 	var b strings.Builder
 	if l.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", l.drawn)
@@ -168,18 +209,18 @@ func (l *live) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// Close erases the running area and leaves the cursor below what stays.
+// Close implements Progress.
 func (l *live) Close() {
 	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return
-	}
-	l.closed, l.running = true, nil
+	l.running = nil
 	l.draw("")
+	stop, stopped := l.stop, l.stopped
+	l.stop, l.stopped = nil, nil
 	l.mu.Unlock()
-	close(l.stop)
-	<-l.stopped
+	if stop != nil {
+		close(stop)
+		<-stopped
+	}
 }
 
 // columns lays out one step in width characters: who, what, its text, the time.

@@ -13,10 +13,15 @@ import (
 	"salvor/internal/progress"
 )
 
-// A Progress is a sink that prints. Close ends the output; it may be called
-// twice.
+// A Progress is a sink that prints.
 type Progress interface {
 	progress.Sink
+	// Suspend runs ask with the terminal to itself: nothing is drawn until it
+	// returns, and steps that end meanwhile are printed then. Several questions
+	// are asked one after the other; ask must not call Suspend.
+	Suspend(ask func())
+	// Close takes what is drawn off the terminal, for what is printed next. It
+	// may be called twice; a later event draws again.
 	Close()
 }
 
@@ -79,6 +84,7 @@ func nonEmpty(words ...string) []string {
 type quiet struct{}
 
 func (*quiet) Emit(progress.Event) {}
+func (*quiet) Suspend(ask func())  { ask() }
 func (*quiet) Close()              {}
 
 type jsonLines struct {
@@ -94,6 +100,10 @@ func (j *jsonLines) Emit(e progress.Event) {
 	_ = j.enc.Encode(e)
 }
 
+// Suspend implements Progress.
+func (*jsonLines) Suspend(ask func()) { ask() }
+
+// Close implements Progress.
 func (*jsonLines) Close() {}
 
 type plain struct {
@@ -120,6 +130,10 @@ func (p *plain) Emit(e progress.Event) {
 	delete(p.began, k)
 }
 
+// Suspend implements Progress.
+func (*plain) Suspend(ask func()) { ask() }
+
+// Close implements Progress.
 func (*plain) Close() {}
 
 // line renders an event that ends a step: `alpha notes: restore volumes: 12 MB (3.2s)`.
