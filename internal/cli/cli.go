@@ -116,19 +116,6 @@ func newGroup(name, short string, commands ...*cobra.Command) *cobra.Command {
 
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// subcommand refuses what is no command, with the nearest one as the hint.
-func subcommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := cmd.CommandPath() + " --help"
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = cmd.CommandPath() + " " + near[0]
-	}
-	return fault.WithCode(fault.WithHint(fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0]), hint), fault.Usage)
-}
-
 // usage makes a usage error with the help of the command as its hint.
 func usage(cmd *cobra.Command, format string, args ...any) error {
 	return fault.WithCode(fault.WithHint(fmt.Errorf(format, args...), cmd.CommandPath()+" --help"), fault.Usage)

@@ -149,7 +149,12 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not act on "+key+" yet", "")
 	}
 	for _, s := range stacks {
-		if s.Host == "" {
+		if s.Host != "" {
+			continue
+		}
+		if p, placed := repo.Lock.Placement(s.Name); placed {
+			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" names no host any more and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
+		} else {
 			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")
 		}
 	}

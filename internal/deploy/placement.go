@@ -22,22 +22,26 @@ type Move struct {
 // used before: an epoch is never given twice.
 //
 // A placement keeps what the lock knows of it (repositories, images, volumes)
-// across a move; only host and epoch change. A stack that is no longer declared
-// leaves the lock; its recovery seal and its repository stay.
+// across a move; only host and epoch change. A stack that names no host is placed
+// nowhere, and stays where it is when it was placed before. A stack that is no
+// longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
 	next := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)
+		if !placed && s.Host == "" {
+			continue
+		}
 		now := clone(was)
-		if !placed || was.Host != s.Host {
+		if s.Host != "" && was.Host != s.Host {
 			now.Host, now.Epoch = s.Host, max(was.Epoch, past[s.Name])+1
 			moves = append(moves, Move{Stack: s.Name, From: was.Host, To: s.Host, Epoch: now.Epoch})
 		}
 		next.Stacks[s.Name] = now
 	}
 	for _, name := range slices.Sorted(maps.Keys(lock.Stacks)) {
-		if _, declared := next.Stacks[name]; !declared {
+		if _, declared := f.Stack(name); !declared {
 			was := lock.Stacks[name]
 			moves = append(moves, Move{Stack: name, From: was.Host, Epoch: was.Epoch + 1})
 		}

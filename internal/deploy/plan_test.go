@@ -99,6 +99,18 @@ func TestEmptyPlan(t *testing.T) {
 	}
 }
 
+// TestStacksWithoutAHost is fault D10: init's own example, which names no host, was
+// placed on the host "", and the first apply of every fleet failed.
+func TestStacksWithoutAHost(t *testing.T) {
+	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 7}}}
+	f := threeHosts()
+	f.Stacks = []fleet.Stack{{Name: "hello"}, {Name: "notes"}}
+	next, moves := Next(f, was, nil)
+	if diff := cmp.Diff(was, next); diff != "" || len(moves) > 0 {
+		t.Errorf("moves %v, placements (-want +got)\n%s", moves, diff)
+	}
+}
+
 func TestNext(t *testing.T) {
 	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{

@@ -172,7 +172,7 @@ func (s *Session) phase(r *Receipt, name string, work func() error) error {
 func (s *Session) New(ctx context.Context, consent map[string]agentapi.Consent) (map[string]int, error) {
 	past := map[string]int{}
 	for _, st := range s.Fleet.Stacks {
-		if _, placed := s.Lock.Placement(st.Name); placed {
+		if _, placed := s.Lock.Placement(st.Name); placed || st.Host == "" {
 			continue
 		}
 		if err := s.refuseUsed(ctx, st.Name, consent[st.Name]); err != nil {

@@ -60,7 +60,7 @@ func Table() []Row {
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
-		{StackUnplaced, "The stack names no host, so it is not deployed.", "set host: under x-salvor"},
+		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},
 		{HostFileUnused, "A host's public key lies in hosts/, but fleet.yaml declares no such host.", "declare the host, or remove the file"},
 		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
