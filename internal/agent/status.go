@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 			continue
 		}
 		st := spec.Stacks[at]
+		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
 		local, err := h.local(st.Name)
 		if err != nil {
@@ -99,10 +101,23 @@ func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	_, info, err := h.newest(ctx, st, a)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.Snapshot = &agentapi.SnapshotInfo{ID: info.ID, Epoch: info.Epoch, Seq: info.Seq, Began: info.Time}
+	case len(h.protected(st)) > 0 && len(st.Targets) > 0 && !onlyNone(err):
+		s.SnapshotUnknown = err.Error()
 	}
-	return nil // without a snapshot, or with the remote away, the row says so by having none
+	return nil
+}
+
+// onlyNone reports whether an error says that there is no snapshot, and not that
+// a target could not be asked.
+func onlyNone(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return errors.Is(err, snapshot.ErrNoSnapshot) || errors.Is(err, snapshot.ErrNoRepository)
+	}
+	return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyNone(err) })
 }
 
 // ownership says what is worth knowing about whose a stack is.

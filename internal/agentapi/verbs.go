@@ -30,10 +30,10 @@ type Observe struct {
 // HostState is the answer to Observe, and the world a plan is made from.
 type HostState struct {
 	Schema      int               `json:"schema"`
-	Salvord     string            `json:"salvord"` // version
-	OS          string            `json:"os"`      // "debian 13"
-	Arch        string            `json:"arch"`    // as Go names it
-	Commit      string            `json:"commit"`  // last applied, "" for none
+	Salvord     string            `json:"salvord,omitempty"` // version
+	OS          string            `json:"os,omitempty"`      // "debian 13"
+	Arch        string            `json:"arch,omitempty"`    // as Go names it
+	Commit      string            `json:"commit"`            // last applied, "" for none
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
@@ -58,10 +58,13 @@ type StackState struct {
 	Missing  []string      `json:"missing,omitempty"` // services that ought to run and don't
 	Drifted  []string      `json:"drifted,omitempty"` // services somebody else made differently
 	Wanted   bool          `json:"wanted"`            // part of the request
+	Stopped  bool          `json:"stopped,omitempty"` // declared so: salvor down
 	Verdict  Verdict       `json:"verdict,omitempty"`
 	Services []ServiceRow  `json:"services,omitempty"`
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
+
+	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 }
 
 // Verdict is what the fencing check said.
@@ -82,6 +85,7 @@ type ServiceRow struct {
 	Health string    `json:"health"` // healthy, unhealthy, starting, "" where there is no check
 	Since  time.Time `json:"since,omitzero"`
 	Gated  bool      `json:"gated"`
+	Done   bool      `json:"done,omitempty"` // it ran once, to a good end
 }
 
 // VolumeRow is one protected volume.
@@ -97,8 +101,8 @@ type SnapshotInfo struct {
 	Epoch int       `json:"epoch"`
 	Seq   int       `json:"seq"`
 	Began time.Time `json:"began"`
-	Bytes int64     `json:"bytes"`
-	Files int       `json:"files"`
+	Bytes int64     `json:"bytes,omitempty"`
+	Files int       `json:"files,omitempty"`
 }
 
 // Apply asks a host to become what Host says. Fingerprint is the one of the

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -12,12 +15,14 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
+	"salvor/internal/fault"
 )
 
 func newStatus(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show every host and stack: what runs, whose it is, how old its newest snapshot is",
+		Long:  "Status ends with 13 when a host can't be asked, and with 3 when a service that ought to run does not.",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
 	}
@@ -31,24 +36,48 @@ func runStatus(ctx context.Context, g *globals) error {
 		}
 		all := s.Status(ctx)
 		if g.json {
-			return g.printJSON(struct {
+			err = g.printJSON(struct {
 				Schema int                 `json:"schema"`
 				Hosts  []deploy.HostStatus `json:"hosts"`
 			}{1, all})
+		} else {
+			g.progress().Close()
+			err = printStatus(g.Out, all)
 		}
-		return printStatus(g, all)
+		return errors.Join(err, unwell(all))
 	})
 }
 
-func printStatus(g *globals, all []deploy.HostStatus) error {
-	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT")
+// unwell is the error of a fleet in which something that ought to run does not.
+func unwell(all []deploy.HostStatus) error {
+	var silent, down []string
 	for _, h := range all {
 		if h.Error != "" {
-			fmt.Fprintf(tab, "%s\t\t\t%s\t\n", h.Host, h.Error)
-			continue
+			silent = append(silent, h.Host)
 		}
-		if len(h.State.Stacks) == 0 {
+		for _, s := range h.State.Stacks {
+			if up, done, of := services(s); s.Verdict != agentapi.VerdictLost && !s.Stopped && up+done < of {
+				down = append(down, h.Host+"/"+s.Name)
+			}
+		}
+	}
+	switch {
+	case len(silent) > 0:
+		return fault.WithCode(fmt.Errorf("%s can't be asked: %s", count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
+	case len(down) > 0:
+		return fault.WithCode(fmt.Errorf("not everything is up: %s", strings.Join(down, ", ")), fault.Partial)
+	}
+	return nil
+}
+
+func printStatus(w io.Writer, all []deploy.HostStatus) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT")
+	for _, h := range all {
+		for _, name := range h.Placed {
+			fmt.Fprintf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, name)
+		}
+		if len(h.State.Stacks) == 0 && len(h.Placed) == 0 {
 			fmt.Fprintf(tab, "%s\t-\t\t\t\n", h.Host)
 		}
 		for _, s := range h.State.Stacks {
@@ -58,30 +87,56 @@ func printStatus(g *globals, all []deploy.HostStatus) error {
 	if err := tab.Flush(); err != nil {
 		return err
 	}
-	return printFindings(g, all)
+	return printTroubles(w, all)
 }
 
-func printFindings(g *globals, all []deploy.HostStatus) error {
+// printTroubles writes what stands behind the table: why a host does not answer,
+// and the findings.
+func printTroubles(w io.Writer, all []deploy.HostStatus) error {
+	var out strings.Builder
 	for _, h := range all {
+		if h.Error != "" {
+			fmt.Fprintf(&out, "\n%s\n", h.Error)
+		}
+		if h.Hint != "" {
+			fmt.Fprintf(&out, "  fix: %s\n", h.Hint)
+		}
 		for _, f := range h.State.Findings {
-			if _, err := fmt.Fprintf(g.Out, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix); err != nil {
-				return err
+			fmt.Fprintf(&out, "\n%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		}
+		for _, s := range h.State.Stacks {
+			if s.SnapshotUnknown != "" {
+				fmt.Fprintf(&out, "\nthe newest snapshot of %s is not known: %s\n", s.Name, s.SnapshotUnknown)
 			}
 		}
 	}
-	return nil
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
-// servicesUp counts the services that run; a snapshot may hold one still for a
-// moment.
-func servicesUp(s agentapi.StackState) string {
-	up := 0
+// services counts those that run, those that ran once to a good end, and all of
+// them. A snapshot may hold one still for a moment.
+func services(s agentapi.StackState) (up, done, of int) {
 	for _, row := range s.Services {
-		if (row.State == "running" || row.State == "paused") && row.Health != "unhealthy" {
+		switch {
+		case row.Done:
+			done++
+		case (row.State == "running" || row.State == "paused") && row.Health != "unhealthy":
 			up++
 		}
 	}
-	return fmt.Sprintf("%d of %d up", up, len(s.Services))
+	return up, done, len(s.Services)
+}
+
+func servicesUp(s agentapi.StackState) string {
+	up, done, of := services(s)
+	switch {
+	case s.Stopped:
+		return "stopped"
+	case done == 0:
+		return fmt.Sprintf("%d of %d up", up, of)
+	}
+	return fmt.Sprintf("%d of %d up, %d done", up, of-done, done)
 }
 
 // newest says how old the stack's newest snapshot on the remote is.
@@ -91,6 +146,8 @@ func newest(s agentapi.StackState) string {
 		return render.Duration(time.Since(s.Snapshot.Began)) + " old"
 	case len(s.Volumes) == 0:
 		return "no data to keep"
+	case s.SnapshotUnknown != "":
+		return "unknown"
 	}
 	return "none"
 }

@@ -2,16 +2,21 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/machine"
 )
 
-// HostStatus is what a host says of itself, or why it does not answer.
+// HostStatus is what a host reports, or why it does not answer.
 type HostStatus struct {
-	Host  string             `json:"host"`
-	State agentapi.HostState `json:"state"`
-	Error string             `json:"error,omitempty"`
+	Host   string             `json:"host"`
+	State  agentapi.HostState `json:"state"`
+	Error  string             `json:"error,omitempty"`
+	Hint   string             `json:"hint,omitempty"`   // the next command, for a host that does not answer
+	Placed []string           `json:"placed,omitempty"` // the stacks of a host that does not answer, by name
 }
 
 // Status asks every host at once how its stacks are.
@@ -22,13 +27,23 @@ func (s *Session) Status(ctx context.Context) []HostStatus {
 		all[i].Host = h.Name
 		g.Go(func() error {
 			if err := s.Call(ctx, h.Name, agentapi.VerbStatus, agentapi.Observe{}, &all[i].State); err != nil {
-				all[i].Error = err.Error()
+				all[i].Error, all[i].Placed = err.Error(), s.Lock.On(h.Name)
+				all[i].Hint = s.wayOn(h.Name, err)
 			}
 			return nil
 		})
 	}
 	g.wg.Wait()
 	return all
+}
+
+// wayOn is the next command for a host that did not answer.
+func (s *Session) wayOn(host string, err error) string {
+	hint := fault.Hint(err)
+	if !errors.Is(err, machine.ErrUnreachable) || len(s.Lock.On(host)) == 0 {
+		return hint
+	}
+	return fmt.Sprintf("when %s is lost for good: salvor recover %s --to HOST", host, host)
 }
 
 // Call runs one verb on a declared host.

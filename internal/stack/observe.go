@@ -150,7 +150,7 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, agentapi.ServiceRow{Name: c.Service, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started, Gated: c.Gated})
+		rows = append(rows, agentapi.ServiceRow{Name: c.Service, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started, Gated: c.Gated, Done: s.done(c)})
 	}
 	for _, name := range s.Missing {
 		if !slices.ContainsFunc(rows, func(r agentapi.ServiceRow) bool { return r.Name == name }) {
@@ -158,6 +158,13 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 		}
 	}
 	return rows, nil
+}
+
+// done reports whether a container ended well and none of its service was running
+// when the stack was last well: it has done what it is there for.
+func (s State) done(c Container) bool {
+	want, known := s.Record.Services[c.Service]
+	return known && want.Running == 0 && c.State == "exited" && c.Exit == 0
 }
 
 // Uncovered returns the paths that an image declares as VOLUME and that nothing

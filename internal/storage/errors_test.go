@@ -33,6 +33,19 @@ func TestFailureShowsNoSecret(t *testing.T) {
 	}
 }
 
+// TestAccountNamesAreShown is fault D19: with the WebDAV user "salvor" every path
+// with that word in it was shown as /[secret]/….
+func TestAccountNamesAreShown(t *testing.T) {
+	remotes := Remotes{"nas": {Type: typeWebDAV, Options: map[string]secret.Value{
+		"url": secret.NewString("http://nas.example.net/salvor"), "user": secret.NewString("salvor"), "pass": secret.NewString("hunter2-canary"),
+	}}}
+	f := &Folder{remote: "nas", words: remotes.words("nas")}
+	shown := f.fail("read", "salvor/snapshots", errors.New("GET http://nas.example.net/salvor/snapshots: hunter2-canary")).Error()
+	if want := "read nas:salvor/snapshots: GET http://nas.example.net/salvor/snapshots: [secret]"; shown != want {
+		t.Errorf("got  %s\nwant %s", shown, want)
+	}
+}
+
 func TestFailureKeepsItsCauses(t *testing.T) {
 	f := &Folder{remote: "drive"}
 	if err := f.fail("read", "x", fmt.Errorf("deep: %w", fs.ErrorObjectNotFound)); !errors.Is(err, blob.ErrNotExist) || errors.Is(err, ErrUnreachable) {

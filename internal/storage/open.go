@@ -126,7 +126,7 @@ func (r Remotes) words(name string) []secret.Value {
 			return words
 		}
 		for option, value := range r[name].Options {
-			if o := backend.Options.Get(option); o.IsPassword || o.Sensitive {
+			if o := backend.Options.Get(option); o.IsPassword || o.Sensitive && !identifies(option) {
 				words = append(words, value)
 			}
 		}
@@ -135,4 +135,14 @@ func (r Remotes) words(name string) []secret.Value {
 		}
 		name, _, _ = r.wrapped(name)
 	}
+}
+
+// identifies reports whether an option says who or where, which rclone calls
+// sensitive but no error can do without: such a word may be part of any path.
+func identifies(option string) bool {
+	switch option {
+	case "user", "username", "account", "host", "url", "endpoint", "root_folder_id", "team_drive", "drive_id", "tenant", "project_number":
+		return true
+	}
+	return false
 }

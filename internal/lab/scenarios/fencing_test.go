@@ -309,16 +309,12 @@ func ownerReboots(t *testing.T, s *scenario.Scenario, w *world.World, beta *lab.
 	must(t, w.Remote.Down(ctx))
 	boot("owner rebooted, Git and remote down")
 	eventually(t, "the journal tells of the start", func() error { return journalHas(ctx, beta, "unfenced-start", stacks) })
-	status, err := w.Salvor(ctx, nil, "status")
-	must(t, err)
-	if !strings.Contains(status, "unfenced-start") {
+	if status := statusOf(t, w); !strings.Contains(status, "unfenced-start") {
 		t.Errorf("status says nothing of an unfenced start:\n%s", status)
 	}
 	must(t, w.Git.Up(ctx))
 	must(t, w.Remote.Up(ctx))
-	status, err = w.Salvor(ctx, nil, "status")
-	must(t, err)
-	if strings.Contains(status, "unfenced-start") {
+	if status := statusOf(t, w); strings.Contains(status, "unfenced-start") {
 		t.Errorf("Git and remote are back, but status says:\n%s", status)
 	}
 }

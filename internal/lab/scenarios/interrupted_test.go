@@ -439,3 +439,16 @@ func refused(t *testing.T, w *world.World, code int, words string, args ...strin
 	}
 	t.Logf("refused with %d: %s", code, strings.TrimSpace(ended.Said[max(0, len(ended.Said)-400):]))
 }
+
+// statusOf is what salvor status prints; that something is down or does not answer
+// is not an error here.
+func statusOf(t *testing.T, w *world.World) string {
+	t.Helper()
+	out, err := w.Salvor(t.Context(), nil, "status")
+	var ended *world.CommandError
+	if errors.As(err, &ended) && (ended.Code() == fault.Partial || ended.Code() == fault.Unreachable) {
+		return out
+	}
+	must(t, err)
+	return out
+}

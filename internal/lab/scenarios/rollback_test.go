@@ -194,9 +194,7 @@ func (b *backing) emptied(t *testing.T) {
 	want, _ := b.held(t)
 	exec(t, b.host, "docker stop notes-app-1 && find "+notesVolume+" -mindepth 1 -delete")
 	refused(t, b.w, fault.General, "empty", "snapshot", "take", b.stack.Name)
-	status, err := b.w.Salvor(ctx, nil, "status")
-	must(t, err)
-	if !strings.Contains(status, "volume-empty") {
+	if status := statusOf(t, b.w); !strings.Contains(status, "volume-empty") {
 		t.Errorf("status does not tell of the empty volume:\n%s", status)
 	}
 	out, err := b.w.Salvor(ctx, nil, "restore", b.stack.Name)
