@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
@@ -42,9 +41,8 @@ func imageChange(ran stack.Record, d stack.Deployment) string {
 		if !ok || s.Build {
 			continue
 		}
-		name, _, _ := strings.Cut(before, "@")
-		now := d.Images[s.Name]
-		if name != s.Image && before != s.Image || now != "" && now != before {
+		now := s.Reference(d.Images)
+		if agentapi.Tagged(before) != agentapi.Tagged(now) || agentapi.Digested(now) && now != before {
 			return fmt.Sprintf("the image of %s changes", s.Name)
 		}
 	}

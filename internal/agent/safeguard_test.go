@@ -7,6 +7,8 @@ import (
 	"salvor/internal/stack"
 )
 
+// TestImageChange has the case of issue 10, C.10: a digest written in the Compose file
+// is another image, whatever the lock has.
 func TestImageChange(t *testing.T) {
 	const one, two = "reg:5000/app:1@sha256:aa", "reg:5000/app:1@sha256:bb"
 	cases := map[string]struct {
@@ -22,6 +24,7 @@ func TestImageChange(t *testing.T) {
 		"another tag":            {ran: map[string]string{"web": one}, image: "reg:5000/app:2", want: true},
 		"another digest":         {ran: map[string]string{"web": one}, image: "reg:5000/app:1", pinned: map[string]string{"web": two}, want: true},
 		"written with a digest":  {ran: map[string]string{"web": one}, image: one},
+		"written with another":   {ran: map[string]string{"web": one}, image: two, pinned: map[string]string{"web": one}, want: true},
 		"built on the host":      {ran: map[string]string{"web": one}, image: "mine", built: true},
 		"another service's pins": {ran: map[string]string{"db": one}, image: "reg:5000/app:2"},
 	}

@@ -28,7 +28,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt) error {
 			r.Pending = append(r.Pending, fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
 		}
 		for name, p := range known.Stacks {
-			lock.Stacks[name] = filled(lock.Stacks[name], p)
+			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
 		}
 	}
 	err := s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
@@ -46,11 +46,16 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 	return published && len(s.owing(s.Lock).Stacks) == 0, err
 }
 
-// filled adds to a placement what facts say and it lacks. Its own images stay: a
-// rollback puts older ones there than the facts know.
-func filled(p, known fleet.Placement) fleet.Placement {
+// filled adds to a placement what facts say and it lacks. Images that it pins
+// stay: a rollback puts older ones there than the facts know.
+func filled(p, known fleet.Placement, services []agentapi.Service) fleet.Placement {
 	images := maps.Clone(known.Images)
 	maps.Copy(images, p.Images)
+	for _, svc := range services {
+		if !svc.Pinned(p.Images) && svc.Pinned(known.Images) {
+			images[svc.Name] = known.Images[svc.Name]
+		}
+	}
 	known.Images = images
 	return known
 }
@@ -73,8 +78,8 @@ func learned(was fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	return lock
 }
 
-// owing returns the placements of which the lock lacks a born volume or an
-// image, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
+// owing returns the placements of which the lock lacks a born volume or the
+// image that runs, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
 func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {
@@ -86,7 +91,7 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 			return v.Protect == fleet.Snapshot && p.Volumes[v.Name].Born.IsZero()
 		})
 		unpinned := slices.ContainsFunc(st.Project.Services, func(svc agentapi.Service) bool {
-			return svc.Image != "" && !svc.Build && !svc.Idle && p.Images[svc.Name] == ""
+			return svc.Image != "" && !svc.Build && !svc.Idle && !svc.Pinned(p.Images)
 		})
 		if unborn || unpinned || p.Restore != nil {
 			found.Stacks[name] = p

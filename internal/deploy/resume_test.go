@@ -200,8 +200,32 @@ func TestFactsDoNotUndoARollback(t *testing.T) {
 	p := filled(
 		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}},
 		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}},
+		[]agentapi.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}},
 	)
 	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, p.Images); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLockLearnsTheNewerImage is issue 10, C.10: a run that was cut short after the
+// deploy of another tag or digest left the older one in the lock for good.
+func TestLockLearnsTheNewerImage(t *testing.T) {
+	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
+	for written, runs := range map[string]string{"app:2": "app:2@sha256:new", "app:1@sha256:new": "app:1@sha256:new"} {
+		f := &surroundings{facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Volumes: born, Images: map[string]string{"app": runs}}}}
+		s := session(f, born)
+		p := s.Lock.Stacks["notes"]
+		p.Images = map[string]string{"app": "app:1@sha256:old"}
+		s.Lock.Stacks["notes"] = p
+		s.Stacks["notes"] = Rendered{Project: agentapi.Project{Services: []agentapi.Service{{Name: "app", Image: written}}}}
+		if settled, err := s.Settled(t.Context()); settled || err != nil {
+			t.Errorf("%s: settled is %v, %v", written, settled, err)
+		}
+		if _, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Lock.Stacks["notes"].Images["app"]; got != runs {
+			t.Errorf("%s: the lock has %s, want %s", written, got, runs)
+		}
 	}
 }

@@ -27,15 +27,15 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 			build = append(build, s.Name)
 		case s.Image == "" || strings.Contains(s.Image, "${"): // Compose knows the value, and pulls at up
 		default:
-			ref := wanted(s, d.Images)
+			ref := s.Reference(d.Images)
 			present, err := h.image(ctx, ref)
 			if err != nil {
 				return nil, err
 			}
-			if digested(ref) {
+			if agentapi.Digested(ref) {
 				pins[s.Name] = ref
 			}
-			if !digested(ref) || present == nil {
+			if !agentapi.Digested(ref) || present == nil {
 				pull = append(pull, s.Name)
 			}
 		}
@@ -54,15 +54,6 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 	return pins, h.pinPulled(ctx, d, pins)
 }
 
-// wanted is the reference that a service shall run: the lock's when it speaks
-// of the same tag, else the one written.
-func wanted(s agentapi.Service, locked map[string]string) string {
-	if pinned := locked[s.Name]; pinned != "" && tagOf(pinned) == tagOf(s.Image) {
-		return pinned
-	}
-	return s.Image
-}
-
 // pull pulls the images of services. When the registry does not answer but
 // every image is here, the deploy goes on with those.
 func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string, scope progress.Scope) error {
@@ -76,7 +67,7 @@ func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string
 			if !slices.Contains(services, s.Name) {
 				continue
 			}
-			if present, ierr := h.image(ctx, wanted(s, d.Images)); ierr != nil || present == nil {
+			if present, ierr := h.image(ctx, s.Reference(d.Images)); ierr != nil || present == nil {
 				err = fmt.Errorf("image of %s: %w", s.Name, err)
 				done(err, "")
 				return err
@@ -101,7 +92,7 @@ func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]stri
 			return err
 		}
 		if digest := digestOf(s.Image, digests); digest != "" {
-			pins[s.Name] = tagOf(s.Image) + "@" + digest
+			pins[s.Name] = agentapi.Tagged(s.Image) + "@" + digest
 		}
 	}
 	return nil
@@ -135,7 +126,7 @@ func parseImage(answer []byte) ([]string, error) {
 func digestOf(ref string, digests []string) string {
 	for _, d := range digests {
 		repo, digest, ok := strings.Cut(d, "@")
-		if ok && familiar(repo) == familiar(untagged(tagOf(ref))) {
+		if ok && familiar(repo) == familiar(untagged(agentapi.Tagged(ref))) {
 			return digest
 		}
 	}

@@ -79,7 +79,7 @@ func (s *State) compare() {
 // covers reports whether a deployment asks for what was deployed already.
 func (r Record) covers(d Deployment) bool {
 	for _, s := range d.Project.Services {
-		if ref := wanted(s, d.Images); digested(ref) && !s.Idle && !s.Build && r.Images[s.Name] != ref {
+		if ref := s.Reference(d.Images); agentapi.Digested(ref) && !s.Idle && !s.Build && r.Images[s.Name] != ref {
 			return false
 		}
 	}

@@ -108,6 +108,24 @@ func TestPin(t *testing.T) {
 	}
 }
 
+// TestPinLeavesWrittenDigests is issue 10, C.10: a security update by digest was
+// reported as deployed while the lock's digest went on running.
+func TestPinLeavesWrittenDigests(t *testing.T) {
+	const compose = "services:\n  a: {image: \"nginx:1.27@sha256:new\"}\n  b: {image: \"nginx:1.27\", build: .}\n  c: {image: \"nginx:1.28\"}\n"
+	got, err := Pin([]byte(compose), map[string]string{"a": "nginx:1.27@sha256:old", "b": "nginx:1.27@sha256:old", "c": "nginx:1.27@sha256:old"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(compose, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	r := Record{Images: map[string]string{"a": "nginx:1.27@sha256:old"}}
+	d := Deployment{Images: r.Images, Project: agentapi.Project{Services: []agentapi.Service{{Name: "a", Image: "nginx:1.27@sha256:new"}}}}
+	if r.covers(d) {
+		t.Error("a digest that does not run counts as deployed")
+	}
+}
+
 func TestBeside(t *testing.T) {
 	b := Beside{Stack: "app", Service: "db", Compose: []byte(project), Images: map[string]string{"db": "postgres:16@sha256:1"}, Mounts: map[string]string{"/var/lib/postgresql/data": "/var/lib/salvor/restore/db"}}
 	got, err := b.Render()

@@ -3,14 +3,16 @@ package stack
 import (
 	"bytes"
 	"fmt"
-	"strings"
+	"iter"
 
 	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/agentapi"
 )
 
-// Pin returns a rendered project in which the services named in images run
-// these exact references ("repo:tag@sha256:…"). A pin whose tag is not the one
-// written is left out: the image was changed since. It may be called twice.
+// Pin returns a rendered project whose services run the exact references
+// ("repo:tag@sha256:…") that images has for them, as agentapi.Service.Reference
+// decides. It may be called twice.
 func Pin(compose []byte, images map[string]string) ([]byte, error) {
 	if len(images) == 0 {
 		return compose, nil
@@ -20,23 +22,18 @@ func Pin(compose []byte, images map[string]string) ([]byte, error) {
 		return nil, err
 	}
 	services := entry(doc, "services")
-	for service, pinned := range images {
-		image := entry(entry(services, service), "image")
-		if image != nil && tagOf(pinned) == tagOf(image.Value) {
-			image.SetString(pinned)
+	for name, service := range entries(services) {
+		image := entry(service, "image")
+		if image == nil {
+			continue
+		}
+		s := agentapi.Service{Name: name, Image: image.Value, Build: entry(service, "build") != nil}
+		if ref := s.Reference(images); ref != image.Value {
+			image.SetString(ref)
 		}
 	}
 	return encodeProject(doc)
 }
-
-// tagOf is a reference without its digest.
-func tagOf(ref string) string {
-	tag, _, _ := strings.Cut(ref, "@")
-	return tag
-}
-
-// digested reports whether a reference names exact content.
-func digested(ref string) bool { return strings.Contains(ref, "@sha256:") }
 
 func parseProject(compose []byte) (*yaml.Node, error) {
 	var doc yaml.Node
@@ -70,4 +67,18 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
+}
+
+// entries are a mapping's keys with their values.
+func entries(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i].Value, n.Content[i+1]) {
+				return
+			}
+		}
+	}
 }

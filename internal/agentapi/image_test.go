@@ -1,0 +1,36 @@
+package agentapi
+
+import "testing"
+
+// TestReference is the half of issue 10, C.10 about images: what is written with a
+// digest wins over the lock, and a lock that kept an older tag pins nothing.
+func TestReference(t *testing.T) {
+	const one, two = "@sha256:aa", "@sha256:bb"
+	lock := map[string]string{"web": "nginx:1.27" + one, "db": "ghcr.io/a/db:1" + one, "job": "nginx:1.27" + one, "x": "twice:1" + one, "y": "twice:1" + two}
+	for name, c := range map[string]struct {
+		service Service
+		want    string
+		pinned  bool
+	}{
+		"the same tag":                      {Service{Name: "web", Image: "nginx:1.27"}, "nginx:1.27" + one, true},
+		"another tag":                       {Service{Name: "web", Image: "nginx:1.28"}, "nginx:1.28", false},
+		"digest added":                      {Service{Name: "web", Image: "nginx:1.27" + one}, "nginx:1.27" + one, true},
+		"digest added, and another":         {Service{Name: "web", Image: "nginx:1.27" + two}, "nginx:1.27" + two, false},
+		"digest without a tag":              {Service{Name: "web", Image: "nginx" + two}, "nginx" + two, false},
+		"tag and digest changed":            {Service{Name: "web", Image: "nginx:1.28" + two}, "nginx:1.28" + two, false},
+		"tag removed":                       {Service{Name: "web", Image: "nginx"}, "nginx", false},
+		"another registry":                  {Service{Name: "db", Image: "docker.io/a/db:1"}, "docker.io/a/db:1", false},
+		"renamed":                           {Service{Name: "proxy", Image: "nginx:1.27"}, "nginx:1.27" + one, false},
+		"renamed, with another tag":         {Service{Name: "proxy", Image: "nginx:1.28"}, "nginx:1.28", false},
+		"new, and the lock has two digests": {Service{Name: "z", Image: "twice:1"}, "twice:1", false},
+		"built now":                         {Service{Name: "web", Image: "nginx:1.27", Build: true}, "nginx:1.27", false},
+		"another algorithm":                 {Service{Name: "web", Image: "nginx:1.27@sha512:cc"}, "nginx:1.27@sha512:cc", false},
+	} {
+		if got := c.service.Reference(lock); got != c.want {
+			t.Errorf("%s: runs %s, want %s", name, got, c.want)
+		}
+		if got := c.service.Pinned(lock); got != c.pinned {
+			t.Errorf("%s: pinned is %v", name, got)
+		}
+	}
+}
