@@ -47,6 +47,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
+	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
 }

@@ -69,9 +69,24 @@ func (s *sealer) Stale(lock fleet.Lock) (map[string]string, error) {
 			stale[name] = "no seal yet"
 		case !seal.Current(sealed, in):
 			stale[name] = "its secrets, remotes or recipients changed"
+		default:
+			if target := s.unmade(p); target != "" {
+				stale[name] = "no repository on " + target + " yet"
+			}
 		}
 	}
 	return stale, nil
+}
+
+// unmade returns a snapshot target on which a placement has no repository, "" for
+// none: it was declared since the seal was made.
+func (s *sealer) unmade(p fleet.Placement) string {
+	for _, t := range s.app.repo.Fleet.Snapshots {
+		if p.Repositories[t.Name] == "" {
+			return t.Name
+		}
+	}
+	return ""
 }
 
 // needs is what a stack needs of the fleet's secrets.

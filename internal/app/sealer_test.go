@@ -130,3 +130,44 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
 	}
 }
+
+// TestNewTargetOnAUsedRemoteIsSealed is fault D8: a target declared on a remote that
+// the seal had already got neither a repository nor a snapshot.
+func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
+	host, ann := newKey(t), newKey(t)
+	dir := printedRepo(t, host.Recipient)
+	declare := func(targets string) *sealer {
+		t.Helper()
+		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
+		a := openPrinted(t, dir)
+		if _, err := a.git.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(content)}, "targets"); err != nil {
+			t.Fatal(err)
+		}
+		a = openPrinted(t, dir)
+		a.use(ann)
+		return &sealer{app: a}
+	}
+	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"
+	placed := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
+	s := declare(first)
+	_, placed, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+		t.Fatalf("out of date at once: %v, %v", stale, err)
+	}
+	made := s.made
+	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
+	s.made = made
+	if stale, err := s.Stale(placed); err != nil || stale["notes"] != "no repository on second yet" {
+		t.Fatalf("a new target: %v, %v", stale, err)
+	}
+	_, placed, err = s.Seal(t.Context(), placed, []string{"notes"}, nil)
+	if err != nil || placed.Stacks["notes"].Repositories["second"] == "" {
+		t.Errorf("sealed with %v, %v", placed.Stacks["notes"].Repositories, err)
+	}
+	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
+	}
+}

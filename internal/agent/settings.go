@@ -1,0 +1,220 @@
+package agent
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+)
+
+// A setting is one thing that the commit says and the host keeps in its
+// fleet.json, in words. Settings of one group belong to one thing, which is there
+// as a whole or not at all.
+type setting struct{ group, name, value string }
+
+// settingsChanges says what of the host's file would change, beside what the
+// other changes say already: the project, its sealed file and its place. What
+// differs by nature, such as the commit and what the lock learned from this very
+// host, is no change.
+func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []agentapi.Change {
+	var all []agentapi.Change
+	if applied.Schema == 0 {
+		if len(others) == 0 {
+			all = append(all, agentapi.Change{ID: "settings", Action: "+", Cause: "not delivered here yet"})
+		}
+	} else {
+		all = append(all, settingsChange("", hostSettings(applied), hostSettings(want))...)
+	}
+	for _, st := range want.Stacks {
+		i := slices.IndexFunc(applied.Stacks, func(a agentapi.Stack) bool { return a.Name == st.Name })
+		told := slices.ContainsFunc(others, func(c agentapi.Change) bool { return c.Stack == st.Name })
+		switch {
+		case i >= 0:
+			was, now := stackSettings(applied.Stacks[i], st)
+			all = append(all, settingsChange(st.Name, was, now)...)
+		case !told:
+			all = append(all, agentapi.Change{Stack: st.Name, ID: "settings", Action: "+", Cause: "not delivered here yet"})
+		}
+	}
+	return all
+}
+
+func settingsChange(stack string, was, now []setting) []agentapi.Change {
+	said := differences(was, now)
+	if len(said) == 0 {
+		return nil
+	}
+	return []agentapi.Change{{Stack: stack, ID: "settings", Action: "~", Cause: strings.Join(said, "; ")}}
+}
+
+// differences says what now has otherwise than was, in the order of now.
+func differences(was, now []setting) []string {
+	var said []string
+	for _, s := range now {
+		switch i := slices.IndexFunc(was, s.same); {
+		case i >= 0 && was[i].value != s.value:
+			said = append(said, fmt.Sprintf("%s %s → %s", s.label(), cmp.Or(was[i].value, "none"), cmp.Or(s.value, "none")))
+		case i < 0 && s.group != "" && !grouped(was, s.group):
+			said = append(said, s.group+" added")
+		case i < 0:
+			said = append(said, fmt.Sprintf("%s %s", s.label(), cmp.Or(s.value, "none")))
+		}
+	}
+	for _, s := range was {
+		switch {
+		case slices.ContainsFunc(now, s.same):
+		case s.group != "" && !grouped(now, s.group):
+			said = append(said, s.group+" removed")
+		default:
+			said = append(said, fmt.Sprintf("%s %s → none", s.label(), cmp.Or(s.value, "none")))
+		}
+	}
+	return slices.Compact(said)
+}
+
+func (s setting) same(o setting) bool { return s.group == o.group && s.name == o.name }
+
+func (s setting) label() string {
+	if s.group == "" {
+		return s.name
+	}
+	return s.group + ": " + s.name
+}
+
+func grouped(all []setting, group string) bool {
+	return slices.ContainsFunc(all, func(s setting) bool { return s.group == group })
+}
+
+// hostSettings are what the file says beside its stacks.
+func hostSettings(h agentapi.Host) []setting {
+	all := []setting{
+		{name: "schema", value: fmt.Sprint(h.Schema)}, {name: "fleet", value: h.Fleet}, {name: "name", value: h.Name},
+		{name: "docker channel", value: h.Docker.Channel}, {name: "docker repository", value: h.Docker.URL}, {name: "docker key", value: short(h.Docker.Key)},
+		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
+		{name: "SSH user", value: h.SSH.User}, {name: "SSH keys let in", value: short(strings.Join(h.SSH.Keys, "\n"))},
+		{name: "record", value: location(h.Record)},
+	}
+	for _, n := range h.Networks {
+		group := "network " + n.Name
+		all = append(all, setting{group, "driver", n.Driver}, setting{group, "subnet", n.Subnet}, setting{group, "internal", fmt.Sprint(n.Internal)})
+	}
+	return all
+}
+
+// stackSettings are what the file said of a stack and what it is to say, as far
+// as they can be compared: where a volume is follows from the Compose file, whose
+// change is one of its services.
+func stackSettings(applied, want agentapi.Stack) (was, now []setting) {
+	sameProject := applied.Project.Hash == want.Project.Hash && applied.Project.Dir == want.Project.Dir
+	known := func(v agentapi.Volume, others []agentapi.Volume) bool {
+		return sameProject || slices.ContainsFunc(others, func(o agentapi.Volume) bool { return o.Name == v.Name })
+	}
+	was, now = generalSettings(applied), generalSettings(want)
+	if before, after := targets(applied), targets(want); slices.Equal(slices.Sorted(slices.Values(before)), slices.Sorted(slices.Values(after))) {
+		was = append(was, setting{name: "order of targets", value: strings.Join(before, ", ")})
+		now = append(now, setting{name: "order of targets", value: strings.Join(after, ", ")})
+	}
+	if want.Stopped || applied.Stopped {
+		was, now = append(was, stoppedSettings(applied)...), append(now, stoppedSettings(want)...)
+	}
+	for _, v := range applied.Volumes {
+		if known(v, want.Volumes) {
+			was = append(was, volumeSettings(v, sameProject)...)
+		}
+	}
+	for _, v := range want.Volumes {
+		if known(v, applied.Volumes) {
+			now = append(now, volumeSettings(v, sameProject)...)
+		}
+	}
+	return was, now
+}
+
+func generalSettings(st agentapi.Stack) []setting {
+	all := []setting{
+		{name: "rpo", value: duration(st.RPO)}, {name: "pause limit", value: duration(st.PauseLimit)}, {name: "pause every", value: duration(st.PauseEvery)},
+		{name: "needs", value: strings.Join(st.Needs, ", ")},
+	}
+	for _, t := range st.Targets {
+		group := "target " + t.Name
+		all = append(all, setting{group, "where", location(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
+			setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
+	}
+	return all
+}
+
+func targets(st agentapi.Stack) []string {
+	var names []string
+	for _, t := range st.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// stoppedSettings are what the services of a running stack show.
+func stoppedSettings(st agentapi.Stack) []setting {
+	return []setting{
+		{name: "stopped", value: fmt.Sprint(st.Stopped)}, {name: "epoch", value: fmt.Sprint(st.Epoch)},
+		{name: "project", value: short(st.Project.Hash + st.Project.Dir)}, {name: "seal", value: short(sealedDigest(st))},
+	}
+}
+
+func volumeSettings(v agentapi.Volume, whole bool) []setting {
+	group := "volume " + v.Name
+	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}}
+	if whole {
+		all = append(all, setting{group, "written as", v.Source}, setting{group, "Docker volume", v.Docker}, setting{group, "path", v.Path},
+			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt})
+	}
+	return all
+}
+
+func location(l fleet.Location) string {
+	if l == (fleet.Location{}) {
+		return ""
+	}
+	return l.Remote + ":" + l.Path
+}
+
+// duration is as fleet.yaml has it: "15m", not "15m0s"; "" for none.
+func duration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func keep(k fleet.Keep) string {
+	var parts []string
+	for _, p := range []struct {
+		name string
+		n    int
+	}{{"last", k.Last}, {"hourly", k.Hourly}, {"daily", k.Daily}, {"weekly", k.Weekly}, {"monthly", k.Monthly}, {"yearly", k.Yearly}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", p.name, p.n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// short stands for a text that is too long to be shown: equal texts have equal ones.
+func short(text string) string {
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:4])
+}
