@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
+	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
@@ -62,6 +63,7 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 		receipt.Outcome = "stopped"
 		return r.halt(ctx, st)
 	}
+	hold.At(ctx, "claimed")
 	a, err := r.open(r.spec.Name, st)
 	if err != nil {
 		return err
@@ -191,6 +193,7 @@ func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided ma
 	if err := both.Wait(); err != nil {
 		return err
 	}
+	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.images = d.Images
 	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
@@ -281,6 +284,7 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
 func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+	hold.At(ctx, "start")
 	before, err := r.local(st.Name)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/hold"
 	"salvor/internal/progress"
 	"salvor/internal/stack"
 )
@@ -29,6 +30,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err != nil {
 		return err
 	}
+	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.images = d.Images
 	if err := r.ready(ctx, st, a); err != nil {
@@ -47,6 +49,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
 		return err
 	}
+	hold.At(ctx, "put-placed")
 	receipt.Restored = restored(fetched)
 	local, err := r.local(st.Name)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -146,6 +147,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	if err != nil {
 		return receipt, err
 	}
+	hold.At(ctx, "taken")
 	return receipt, h.thin(ctx, engine, repo, st, target, t)
 }
 
@@ -229,6 +231,7 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	if err != nil {
 		return receipt, err
 	}
+	hold.At(ctx, "release-taken")
 	local.Released = st.Epoch
 	return receipt, errors.Join(h.saveLocal(st.Name, local), h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message}))
 }
@@ -240,6 +243,7 @@ func (h *Host) letGo(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 	err := errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
 	end(err, "")
 	stopped := time.Now().UTC()
+	hold.At(ctx, "release-stopped")
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
 		receipt, err = h.takeLocked(ctx, spec, st, taking{stopped: true, sink: sink})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"salvor/internal/hold"
 )
 
 // A Database makes a server's files of a dump.
@@ -59,6 +61,7 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 		return fmt.Errorf("restore %s: snapshot %s is not fetched", f.job.Stack, short(f.Info.ID))
 	}
 	for _, v := range f.job.Volumes {
+		hold.At(ctx, "place")
 		for state.Volumes[v.Name] != placed {
 			if err := e.advance(ctx, f, v, state); err != nil {
 				return fmt.Errorf("restore %s: volume %s: %w", f.job.Stack, v.Name, err)
@@ -89,7 +92,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 		err = e.mark(f.job.Stack, v.Name, f.marker(v, MarkedHydrating))
 	case placing:
 		next = placed
-		err = e.swap(f, v, staging)
+		err = e.swap(ctx, f, v, staging)
 	default:
 		err = errors.New("it is not fetched")
 	}
@@ -107,11 +110,12 @@ func (f *Fetched) marker(v Volume, state Marking) Marker {
 
 // swap moves what lies at the volume's path aside and the staged data there. A
 // staging folder that is gone was moved by a run that was cut short afterwards.
-func (e Engine) swap(f *Fetched, v Volume, staging string) error {
+func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) error {
 	if _, err := os.Lstat(staging); err == nil {
 		if err := setAside(v.Path, time.Now()); err != nil {
 			return err
 		}
+		hold.At(ctx, "place-aside")
 		if err := os.MkdirAll(filepath.Dir(v.Path), 0o755); err != nil {
 			return err
 		}
@@ -121,6 +125,7 @@ func (e Engine) swap(f *Fetched, v Volume, staging string) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	hold.At(ctx, "place-renamed")
 	if err := syncDir(filepath.Dir(v.Path)); err != nil {
 		return err
 	}

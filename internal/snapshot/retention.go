@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
+	"salvor/internal/hold"
 	"salvor/internal/snapshot/restserver"
 )
 
@@ -126,6 +127,7 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 		return plan, err
 	}
 	for _, i := range plan.Forget {
+		hold.At(ctx, "forget")
 		if err := r.Store.Delete(ctx, "snapshots/"+i.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
 			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
 		}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/blob"
+	"salvor/internal/hold"
 )
 
 // flushes is how many packs Commit uploads at a time: as many as restic does.
@@ -170,6 +171,9 @@ func (s *Server) remove(r *http.Request, f file) error {
 		delete(s.held, f)
 		s.mu.Unlock()
 		return os.Remove(h.path)
+	}
+	if needed == Full {
+		hold.At(r.Context(), "prune-delete")
 	}
 	err := s.opts.Store.Delete(r.Context(), f.path())
 	if err != nil && !errors.Is(err, blob.ErrNotExist) {
