@@ -61,6 +61,50 @@ func (c *Collector) Acks(writer string) []Ack {
 	return own
 }
 
+// Since returns a collector of the acknowledgements that arrived after the time,
+// for what a stack wrote since its data was last brought back.
+func (c *Collector) Since(t time.Time) *Collector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.acks, func(a Ack) bool { return a.At.After(t) })
+	if i < 0 {
+		return &Collector{}
+	}
+	return &Collector{acks: slices.Clone(c.acks[i:])}
+}
+
+// Lost is how many of a writer's acknowledged rows are not among the rows, or
+// not as they were acknowledged.
+func (c *Collector) Lost(writer string, rows []Row) int {
+	lost := 0
+	for _, ack := range c.Acks(writer) {
+		if ack.N > len(rows) || rows[ack.N-1].Hash != ack.Hash {
+			lost++
+		}
+	}
+	return lost
+}
+
+// Together is in how many seconds a writer's rows were acknowledged from more
+// than one host. A stack that changes hosts is silent for longer than that.
+func (c *Collector) Together(writer string) int {
+	hosts := map[int64]map[string]bool{}
+	for _, ack := range c.Acks(writer) {
+		at := ack.At.Unix()
+		if hosts[at] == nil {
+			hosts[at] = map[string]bool{}
+		}
+		hosts[at][ack.From] = true
+	}
+	seconds := 0
+	for _, from := range hosts {
+		if len(from) > 1 {
+			seconds++
+		}
+	}
+	return seconds
+}
+
 // Check says why what came back of a writer is not good, or nil: rows must be an
 // unbroken chain from row 1 that holds, unchanged, every row acknowledged before
 // the given time (when the snapshot began).

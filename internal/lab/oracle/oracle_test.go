@@ -89,6 +89,54 @@ func TestCollectorCheck(t *testing.T) {
 	})
 }
 
+func TestCollectorCountsWhatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Collector
+		rows, other := chain("a", "b", "c"), chain("a", "x")
+		for _, row := range rows {
+			c.Add(Ack{Writer: "w", N: row.N, Hash: row.Hash})
+			<-time.After(time.Second)
+		}
+		for _, tc := range []struct {
+			rows []Row
+			lost int
+		}{{rows, 0}, {rows[:1], 2}, {other, 2}, {nil, 3}} {
+			if lost := c.Lost("w", tc.rows); lost != tc.lost {
+				t.Errorf("of %d rows %d are lost, want %d", len(tc.rows), lost, tc.lost)
+			}
+		}
+		since := c.Since(time.Now().Add(-1500 * time.Millisecond))
+		if acks := since.Acks("w"); len(acks) != 1 || acks[0].N != 3 {
+			t.Errorf("since then: %v", acks)
+		}
+		if acks := c.Since(time.Now()).Acks("w"); len(acks) != 0 {
+			t.Errorf("since now: %v", acks)
+		}
+	})
+}
+
+func TestCollectorSeesTwoHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c Collector
+		tell := func(writer string, hosts ...string) {
+			for _, host := range hosts {
+				c.Add(Ack{Writer: writer, From: host})
+				<-time.After(400 * time.Millisecond)
+			}
+		}
+		tell("one", "a", "a", "a", "a")
+		<-time.After(2 * time.Second)
+		tell("one", "b", "b", "b")
+		if n := c.Together("one"); n != 0 {
+			t.Errorf("a writer that changed hosts wrote on both for %d s", n)
+		}
+		tell("two", "a", "b", "a", "b", "a", "b", "a", "b", "a", "b")
+		if n := c.Together("two"); n != 4 {
+			t.Errorf("two hosts wrote for %d s, want 4", n)
+		}
+	})
+}
+
 func TestCollectorRefusesNonsense(t *testing.T) {
 	var c Collector
 	w := httptest.NewRecorder()

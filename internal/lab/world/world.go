@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/lab"
+	"salvor/internal/lab/faultproxy"
 )
 
 // World is a fleet called home and its surroundings.
@@ -28,9 +29,11 @@ type World struct {
 	Git      *lab.GitServer
 	Registry *lab.Registry
 	Remote   *lab.Remote
-	Dir      string    // the operator's control repository
-	Log      io.Writer // where the operator's commands and what they print go; nil for nowhere
+	Faults   *faultproxy.Proxy // between everybody and the remote, where the options ask for it
+	Dir      string            // the operator's control repository
+	Log      io.Writer         // where the operator's commands and what they print go; nil for nowhere
 
+	webdav  string // the remote's URL, as everybody uses it
 	known   string // the Git host's line for known_hosts
 	options Options
 	salvor  string // the program under test
@@ -48,6 +51,8 @@ type Options struct {
 	SFTP  bool       // the remote speaks SFTP instead of WebDAV
 	Login *lab.Login // the registry asks for it
 	Log   io.Writer  // where the operator's commands and what they print go; nil for nowhere
+
+	Faults bool // the remote is reached through World.Faults
 }
 
 // New starts the surroundings and has the operator run `salvor init`. Git host,
@@ -64,6 +69,12 @@ func New(ctx context.Context, l *lab.Lab, o Options) (*World, error) {
 	all.Go(func() (err error) { w.Remote, err = l.Remote(within); return err })
 	if err := all.Wait(); err != nil {
 		return nil, err
+	}
+	w.webdav = w.Remote.WebDAV()
+	if o.Faults {
+		if err := w.faulty(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return w, w.begin(ctx)
 }
@@ -156,7 +167,7 @@ func (w *World) declareRemote(ctx context.Context) error {
 // nas returns how fleet.yaml reaches the remote.
 func (w *World) nas(ctx context.Context) (string, error) {
 	if !w.options.SFTP {
-		return fmt.Sprintf("type: webdav, url: %q, vendor: other, user: %s", w.Remote.WebDAV(), w.Remote.User), nil
+		return fmt.Sprintf("type: webdav, url: %q, vendor: other, user: %s", w.webdav, w.Remote.User), nil
 	}
 	key, err := w.Remote.HostKey(ctx)
 	if err != nil {
