@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 
 	"salvor/internal/agentapi"
@@ -57,44 +56,3 @@ func (r *besideRunning) Stop(ctx context.Context) error {
 func (h *Host) exec(ctx context.Context, project string, c snapshot.Command) error {
 	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }
-
-// quiet holds a stack still for a snapshot and runs programs in it.
-type quiet struct {
-	host  *Host
-	stack string
-}
-
-// pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
-// up on a container whose processes wait for the disk all the time.
-const pauseTries = 4
-
-// Pause implements snapshot.Quiescer. Where it fails, everything goes on as it
-// was.
-func (q quiet) Pause(ctx context.Context) error {
-	var errs []error
-	for range pauseTries {
-		err := q.host.Stacks.Pause(ctx, q.stack)
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, err)
-		if err := q.host.Stacks.Unpause(context.WithoutCancel(ctx), q.stack); err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return errs[len(errs)-1]
-}
-
-// Unpause implements snapshot.Quiescer.
-func (q quiet) Unpause(ctx context.Context) error { return q.host.Stacks.Unpause(ctx, q.stack) }
-
-// Exec implements snapshot.Runner.
-func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
-	return q.host.exec(ctx, q.stack, c)
-}
-
-// Quiescer returns what pauses and resumes one stack.
-func (h *Host) Quiescer(stack string) snapshot.Quiescer { return quiet{host: h, stack: stack} }

@@ -14,7 +14,6 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
-	"salvor/internal/snapshot"
 )
 
 // How often the daemon asks whether its stacks are still its own: rarely while
@@ -31,7 +30,7 @@ const (
 // ctx ends.
 func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.Resume(ctx); err != nil {
-		return err
+		note(h, "resume", err) // tried again in every round
 	}
 	verdicts, err := h.boot(ctx, sink)
 	if err != nil {
@@ -40,16 +39,9 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	var all sync.WaitGroup
 	all.Go(func() { h.watch(ctx, verdicts) })
 	all.Go(func() { h.schedule(ctx, sink) })
+	all.Go(func() { h.tend(ctx) })
 	all.Wait()
 	return nil
-}
-
-// Resume unpauses every stack that a snapshot left paused when its process
-// died.
-func (h *Host) Resume(ctx context.Context) error {
-	return snapshot.ResumeAll(ctx, h.Snapshots.Dirs, func(stack string) (snapshot.Quiescer, error) {
-		return quiet{host: h, stack: stack}, nil
-	})
 }
 
 // boot starts the stacks that may run here. An apply under way starts them

@@ -25,7 +25,9 @@ func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) ag
 	lock, err := r.lockStack(ctx, st.Name, "salvord", "deploy")
 	if err == nil {
 		defer lock.Release()
-		err = r.bring(ctx, st, v, &receipt)
+		if err = r.unfreeze(ctx, st.Name); err == nil {
+			err = r.bring(ctx, st, v, &receipt)
+		}
 	}
 	if err != nil {
 		receipt.Outcome, receipt.Error = "failed", r.explain(err)

@@ -59,7 +59,9 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	return state, err
+	frozen, ferr := h.frozen(spec.Name, state.Stacks)
+	state.Findings = append(state.Findings, frozen...)
+	return state, errors.Join(err, ferr)
 }
 
 // ungated says which services Docker itself may start after a boot.

@@ -20,6 +20,7 @@ const (
 	SnapshotFailed     Code = "snapshot-failed"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
+	Paused             Code = "paused"
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
@@ -59,6 +60,7 @@ func Table() []Row {
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
+		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},

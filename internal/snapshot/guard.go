@@ -24,20 +24,26 @@ import (
 
 // A paused stack is recorded in Run/paused/<stack>.json before it is paused,
 // and a guardian process waits on a pipe from the one that pauses: whichever
-// way that one ends, the stack goes on.
+// way that one ends, the stack goes on. The record names the containers that are
+// about to be paused, so that those which a person has paused stay as they are.
+// It stays until each of them was seen going on after a pause that went well;
+// else the daemon looks again and forgets it.
 type pausedRecord struct {
-	Schema int           `json:"schema"`
-	Stack  string        `json:"stack"`
-	Since  time.Time     `json:"since"`
-	Limit  time.Duration `json:"limit"`
+	Schema     int           `json:"schema"`
+	Stack      string        `json:"stack"`
+	Since      time.Time     `json:"since"`
+	Limit      time.Duration `json:"limit"`
+	Containers []string      `json:"containers,omitempty"` // ids; none before the pause
 }
 
 const (
 	guardReady = "ready\n"
 	guardDone  = "done\n"
-	// grace is how long after the limit the guardian waits for the process
-	// that paused, which may be frozen instead of dead.
+	// grace is how long after the limit the process that paused, which may be
+	// frozen instead of dead, is waited for.
 	grace = 5 * time.Second
+	// guardEvery is how often the guardian looks at the record.
+	guardEvery = time.Second
 	// unpauseWithin bounds one attempt to resume a stack.
 	unpauseWithin = time.Minute
 )
@@ -52,8 +58,7 @@ func Guard(ctx context.Context, d Dirs, stack string, q Quiescer, stdin io.Reade
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("outlive the parent: %w", err)
 	}
-	r, err := readPaused(pausedPath(d, stack))
-	if err != nil {
+	if _, err := readPaused(d, stack); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(stdout, guardReady); err != nil {
@@ -64,20 +69,32 @@ func Guard(ctx context.Context, d Dirs, stack string, q Quiescer, stdin io.Reade
 		all, _ := io.ReadAll(stdin) // an error is an end like any other
 		said <- string(all)
 	}()
-	frozen := time.NewTimer(r.Limit + grace)
-	defer frozen.Stop()
-	select {
-	case s := <-said:
-		if s == guardDone {
-			return nil
+	look := time.NewTicker(guardEvery)
+	defer look.Stop()
+	var last pausedRecord
+	var first time.Time // when last was seen first, by a clock that nobody sets
+	for {
+		select {
+		case s := <-said:
+			if s == guardDone {
+				return nil
+			}
+			return resume(ctx, d, stack, q)
+		case now := <-look.C:
+			r, err := readPaused(d, stack)
+			if err != nil || !r.Since.Equal(last.Since) {
+				last, first = r, now
+			}
+			if len(r.Containers) > 0 && now.Sub(first) > r.Limit+grace {
+				return resume(ctx, d, stack, q)
+			}
 		}
-	case <-frozen.C:
 	}
-	return resume(ctx, d, stack, q)
 }
 
-func readPaused(path string) (pausedRecord, error) {
+func readPaused(d Dirs, stack string) (pausedRecord, error) {
 	var r pausedRecord
+	path := pausedPath(d, stack)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return r, err
@@ -88,37 +105,77 @@ func readPaused(path string) (pausedRecord, error) {
 	return r, nil
 }
 
-// resume unpauses a stack and forgets that it was paused.
+// recordPaused writes which containers are about to be paused.
+func recordPaused(d Dirs, stack string, limit time.Duration, containers []string) error {
+	path := pausedPath(d, stack)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	record, err := json.Marshal(pausedRecord{fleet.Schema, stack, time.Now().UTC(), limit, containers})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, bytes.NewReader(record), 0o600)
+}
+
+// resume has every container go on that is recorded as paused. The record stays.
 func resume(ctx context.Context, d Dirs, stack string, q Quiescer) error {
+	r, err := readPaused(d, stack)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(r.Containers) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unpauseWithin)
 	defer cancel()
-	if err := q.Unpause(ctx); err != nil {
+	// a record that can't be read names none, which means all
+	if err := q.Unpause(ctx, r.Containers...); err != nil {
 		return fmt.Errorf("resume stack %s: %w", stack, err)
-	}
-	if err := os.Remove(pausedPath(d, stack)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
 	}
 	return nil
 }
 
-// ResumeAll resumes every stack that a process which is gone has left paused.
-// It is called when salvord starts and when its unit has stopped; while nothing
-// is paused it does nothing.
-func ResumeAll(ctx context.Context, d Dirs, quiescer func(stack string) (Quiescer, error)) error {
-	paths, err := filepath.Glob(filepath.Join(d.Run, "paused", "*.json"))
-	if err != nil {
+func forget(d Dirs, stack string) error {
+	err := os.Remove(pausedPath(d, stack))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Paused is a stack that is recorded as paused by a snapshot.
+type Paused struct {
+	Stack   string
+	Since   time.Time
+	Overdue bool // it lasts longer than its limit allows
+}
+
+// AllPaused returns the stacks that are recorded as paused, by name.
+func AllPaused(d Dirs) ([]Paused, error) {
+	paths, err := filepath.Glob(pausedPath(d, "*"))
+	var all []Paused
+	for _, path := range paths {
+		p := Paused{Stack: strings.TrimSuffix(filepath.Base(path), ".json"), Overdue: true}
+		r, err := readPaused(d, p.Stack)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // just forgotten
+		}
+		if err == nil {
+			p.Since = r.Since
+			p.Overdue = len(r.Containers) > 0 && time.Since(r.Since) > r.Limit+2*grace
+		}
+		all = append(all, p)
+	}
+	return all, err
+}
+
+// Resume has a stack go on that a snapshot left paused. While a living snapshot
+// holds it the record stays, for that snapshot's own end. It may be called when
+// nothing is paused.
+func Resume(ctx context.Context, d Dirs, stack string, q Quiescer, held bool) error {
+	err := resume(ctx, d, stack, q)
+	if err != nil || held {
 		return err
 	}
-	var errs error
-	for _, path := range paths {
-		stack := strings.TrimSuffix(filepath.Base(path), ".json")
-		q, err := quiescer(stack)
-		if err == nil {
-			err = resume(ctx, d, stack, q)
-		}
-		errs = errors.Join(errs, err)
-	}
-	return errs
+	return forget(d, stack)
 }
 
 // A guardian is a running Guard.
@@ -128,15 +185,7 @@ type guardian struct {
 }
 
 func (e Engine) guard(ctx context.Context, stack string, limit time.Duration) (*guardian, error) {
-	path := pausedPath(e.Dirs, stack)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	record, err := json.Marshal(pausedRecord{fleet.Schema, stack, time.Now().UTC(), limit})
-	if err != nil {
-		return nil, err
-	}
-	if err := atomicfile.Write(path, bytes.NewReader(record), 0o600); err != nil {
+	if err := recordPaused(e.Dirs, stack, limit, nil); err != nil {
 		return nil, err
 	}
 	in, pipe := io.Pipe()

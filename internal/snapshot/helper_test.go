@@ -65,15 +65,18 @@ func (f *freezer) tally(what string) {
 	f.count[what]++
 }
 
-func (f *freezer) Pause(context.Context) error {
+func (f *freezer) Pause(_ context.Context, record func([]string) error) error {
 	f.tally("pause")
+	if err := record([]string{"web"}); err != nil {
+		return err
+	}
 	if f.onRun != nil {
 		f.onRun()
 	}
 	return os.WriteFile(filepath.Join(f.dir, "frozen"), nil, 0o600)
 }
 
-func (f *freezer) Unpause(context.Context) error {
+func (f *freezer) Unpause(context.Context, ...string) error {
 	f.tally("unpause")
 	err := os.Remove(filepath.Join(f.dir, "frozen"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -202,7 +205,8 @@ func pauseAndHang(ctx context.Context, args []string) error {
 	if _, err := e.guard(ctx, "notes", time.Hour); err != nil {
 		return err
 	}
-	if err := (&freezer{dir: dir}).Pause(ctx); err != nil {
+	record := func(containers []string) error { return recordPaused(e.Dirs, "notes", time.Hour, containers) }
+	if err := (&freezer{dir: dir}).Pause(ctx, record); err != nil {
 		return err
 	}
 	fmt.Println("paused")

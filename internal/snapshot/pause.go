@@ -18,7 +18,9 @@ var errPauseTooLong = errors.New("the pause would last longer than allowed")
 //	start ──▶ paused ──▶ end            the pass is good
 //	  └── limit ──▶ giveUp, end
 type pause struct {
+	record func(containers []string) error
 	resume func() error
+	forget func() error // of the record, once it is certain that nothing is paused
 	giveUp func(error)
 	limit  time.Duration
 
@@ -28,6 +30,8 @@ type pause struct {
 	began  time.Time
 	took   time.Duration
 	err    error // of resume
+
+	doubted bool // pausing failed: the engine may carry it out yet, so somebody looks again
 }
 
 func (p *pause) start(ctx context.Context, q Quiescer) error {
@@ -39,7 +43,10 @@ func (p *pause) start(ctx context.Context, q Quiescer) error {
 		p.end()
 	})
 	p.mu.Unlock()
-	err := q.Pause(context.WithoutCancel(ctx))
+	err := q.Pause(context.WithoutCancel(ctx), p.record)
+	p.mu.Lock()
+	p.doubted = err != nil
+	p.mu.Unlock()
 	close(paused)
 	if err != nil {
 		p.end()
@@ -72,5 +79,8 @@ func (p *pause) result() (time.Duration, error) {
 	p.end()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.err == nil && !p.doubted {
+		p.err = p.forget()
+	}
 	return p.took, p.err
 }

@@ -15,13 +15,16 @@ type slowly struct {
 	frozen bool
 }
 
-func (q *slowly) Pause(context.Context) error {
+func (q *slowly) Pause(_ context.Context, record func([]string) error) error {
+	if err := record([]string{"web"}); err != nil {
+		return err
+	}
 	<-time.After(q.takes)
 	q.frozen = true
 	return q.fails
 }
 
-func (q *slowly) Unpause(context.Context) error {
+func (q *slowly) Unpause(context.Context, ...string) error {
 	q.frozen = false
 	return nil
 }
@@ -45,7 +48,12 @@ func TestAPauseAlwaysEnds(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				q := &c.slowly
-				p := &pause{limit: limit, giveUp: cancel, resume: func() error { return q.Unpause(ctx) }}
+				recorded := false
+				p := &pause{
+					limit: limit, giveUp: cancel, resume: func() error { return q.Unpause(ctx) },
+					record: func([]string) error { recorded = true; return nil },
+					forget: func() error { recorded = false; return nil },
+				}
 				if err := p.start(ctx, q); !errors.Is(err, c.fails) {
 					t.Errorf("start: %v", err)
 				}
@@ -56,6 +64,10 @@ func TestAPauseAlwaysEnds(t *testing.T) {
 				took, err := p.result()
 				if q.frozen || err != nil || took != c.took {
 					t.Errorf("frozen %t for %s, %v; want %s", q.frozen, took, err, c.took)
+				}
+				// what may be paused yet, after a pause that failed, is looked at again
+				if recorded != (c.fails != nil) {
+					t.Errorf("still recorded: %t", recorded)
 				}
 				if given := errors.Is(context.Cause(ctx), errPauseTooLong); given != c.given {
 					t.Errorf("given up: %t", given)

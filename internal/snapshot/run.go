@@ -101,7 +101,11 @@ func (t *taking) writeMeta(spool string) (string, error) {
 // paused, and the stack goes on as soon as restic has read the last file; what
 // it writes waits in the spool until then.
 func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
-	g, err := t.guard(ctx, t.job.Stack, t.limit)
+	stack := t.job.Stack
+	if err := Resume(ctx, t.Dirs, stack, t.job.Quiescer, false); err != nil {
+		return sum, err // what another one left paused
+	}
+	g, err := t.guard(ctx, stack, t.limit)
 	if err != nil {
 		return sum, err
 	}
@@ -110,7 +114,9 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 	defer cancel(nil)
 	p := &pause{
 		limit: t.limit, giveUp: cancel,
-		resume: func() error { return resume(ctx, t.Dirs, t.job.Stack, t.job.Quiescer) },
+		record: func(containers []string) error { return recordPaused(t.Dirs, stack, t.limit, containers) },
+		resume: func() error { return resume(ctx, t.Dirs, stack, t.job.Quiescer) },
+		forget: func() error { return forget(t.Dirs, stack) },
 	}
 	end := t.scope(t.job.Stack).Step("pause", "")
 	s.server.Begin(restserver.Pass{

@@ -86,12 +86,17 @@ type Runner interface {
 	Exec(ctx context.Context, c Command) error
 }
 
-// A Quiescer holds one stack's containers still. Unpause resumes only what
-// Pause has paused, also when another process did, and may be called when
-// nothing is.
+// A Quiescer holds one stack's containers still.
 type Quiescer interface {
-	Pause(ctx context.Context) error
-	Unpause(ctx context.Context) error
+	// Pause freezes every container that runs, and leaves those alone that do
+	// not. Before it freezes any it calls record with the ids of all that it
+	// has frozen or is about to; it may do so more than once. After an error
+	// all of them go on, as far as it could see.
+	Pause(ctx context.Context, record func(containers []string) error) error
+	// Unpause has containers go on that are paused, all of the stack where none
+	// is named, and returns when it has seen that none of them is paused. It
+	// may be called when none is, and twice.
+	Unpause(ctx context.Context, containers ...string) error
 }
 
 // DirName is the name of a volume's folder in snapshots and of its files on the

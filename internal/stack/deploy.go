@@ -140,7 +140,10 @@ func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]stri
 // up has Compose start services and returns when they are healthy.
 func (h *Host) up(ctx context.Context, d Deployment, c call, scope progress.Scope) error {
 	done := scope.Step("start services", "")
-	err := h.awaitChecks(ctx, d, scope)
+	err := h.thaw(ctx, d.Stack)
+	if err == nil {
+		err = h.awaitChecks(ctx, d, scope)
+	}
 	if err == nil {
 		err = h.compose(ctx, c)
 		if err != nil && ctx.Err() == nil {

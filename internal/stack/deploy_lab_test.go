@@ -150,14 +150,18 @@ func testDeploy(t *testing.T, l *labHost) {
 		}
 	})
 	t.Run("pause and unpause", func(t *testing.T) {
-		if err := l.Pause(t.Context(), name, "web"); err != nil {
+		ids, err := l.Running(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Pause(t.Context(), ids...); err != nil {
 			t.Fatal(err)
 		}
 		if got := l.sh(t, "docker inspect -f '{{.State.Status}}' "+name+"-web-1"); got != "paused" {
 			t.Error(got)
 		}
 		for range 2 {
-			if err := l.Unpause(t.Context(), name); err != nil {
+			if err := l.Unpause(t.Context(), ids...); err != nil {
 				t.Fatal(err)
 			}
 		}

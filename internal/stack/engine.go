@@ -92,9 +92,19 @@ func (h *Host) containers(ctx context.Context, project string) ([]Container, err
 
 // get asks the engine. The path without a version means the engine's own.
 func (h *Host) get(ctx context.Context, path string) ([]byte, error) {
+	return h.ask(ctx, http.MethodGet, path)
+}
+
+// post has the engine do something.
+func (h *Host) post(ctx context.Context, path string) error {
+	_, err := h.ask(ctx, http.MethodPost, path)
+	return err
+}
+
+func (h *Host) ask(ctx context.Context, method, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://docker"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +122,7 @@ func (h *Host) get(ctx context.Context, path string) ([]byte, error) {
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("docker engine: %w", errNoSuch)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
 		return nil, fmt.Errorf("docker engine: %s: %s", resp.Status, bytes.TrimSpace(body[:min(len(body), 300)]))
 	}
 	return body, nil

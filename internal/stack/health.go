@@ -23,6 +23,7 @@ const (
 
 // A detail is what only inspecting a container tells.
 type detail struct {
+	State    string // as Container.State
 	Started  time.Time
 	Restarts int
 	Health   string // what its checks found, also where the engine doubts it; "" without a check
@@ -52,6 +53,7 @@ func parseDetail(answer []byte) (detail, error) {
 	var in struct {
 		RestartCount int
 		State        struct {
+			Status    string
 			StartedAt time.Time
 			Error     string
 			Health    checks
@@ -61,7 +63,7 @@ func parseDetail(answer []byte) (detail, error) {
 	if err := json.Unmarshal(answer, &in); err != nil {
 		return detail{}, fmt.Errorf("read the Docker engine's container: %w", err)
 	}
-	d := detail{Started: in.State.StartedAt, Restarts: in.RestartCount, Error: in.State.Error,
+	d := detail{State: in.State.Status, Started: in.State.StartedAt, Restarts: in.RestartCount, Error: in.State.Error,
 		Health: in.State.Health.found(cmp.Or(in.Config.Healthcheck.Retries, defaultRetries))}
 	if log := in.State.Health.Log; len(log) > 0 {
 		d.Said = strings.TrimSpace(log[len(log)-1].Output)

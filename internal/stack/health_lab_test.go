@@ -51,10 +51,14 @@ func testHealthAfterPause(t *testing.T, l *labHost) {
 
 func (l *labHost) pauseFor(t *testing.T, name, service string) {
 	t.Helper()
-	if err := l.Pause(t.Context(), name); err != nil {
+	ids, err := l.Running(t.Context(), name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Unpause(t.Context(), name); err != nil {
+	if err := l.Pause(t.Context(), ids...); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Unpause(t.Context(), ids...); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.sh(t, "docker inspect -f '{{.State.Health.Status}} {{.State.Health.FailingStreak}}' "+name+"-"+service+"-1"); got != "unhealthy 0" {

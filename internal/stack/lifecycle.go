@@ -46,8 +46,14 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 }
 
 // Stop stops a stack's containers, each with its own grace period. Stopped ones
-// and an unknown stack are fine.
-func (h *Host) Stop(ctx context.Context, stack string) error { return h.verb(ctx, stack, "stop") }
+// and an unknown stack are fine; paused ones go on first, since a frozen process
+// does not hear that it is to end.
+func (h *Host) Stop(ctx context.Context, stack string) error {
+	if err := h.thaw(ctx, stack); err != nil {
+		return err
+	}
+	return h.verb(ctx, stack, "stop")
+}
 
 // Signal sends a signal ("HUP") to the main process of a service's running
 // containers.
@@ -94,26 +100,6 @@ func (h *Host) Again(ctx context.Context, stack string, recreate bool, services 
 // stay.
 func (h *Host) Down(ctx context.Context, stack string) error {
 	return h.verb(ctx, stack, "down", "--remove-orphans")
-}
-
-// Pause freezes a stack's running containers, or those of some services.
-func (h *Host) Pause(ctx context.Context, stack string, services ...string) error {
-	return h.verb(ctx, stack, append([]string{"pause"}, services...)...)
-}
-
-// Unpause lets frozen containers go on. It may be called when none is frozen.
-func (h *Host) Unpause(ctx context.Context, stack string) error {
-	containers, err := h.containers(ctx, stack)
-	if err != nil {
-		return err
-	}
-	for _, c := range containers {
-		if c.State == "paused" {
-			perr := h.docker(ctx, "unpause", c.ID)
-			err = errors.Join(err, perr)
-		}
-	}
-	return err
 }
 
 // Create makes what a deployment needs before its data is there: images, files,

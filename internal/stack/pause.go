@@ -1,0 +1,94 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Running returns the ids of a stack's containers that run and are not paused.
+func (h *Host) Running(ctx context.Context, stack string) ([]string, error) {
+	return h.inState(ctx, stack, "running")
+}
+
+// Frozen returns the ids of a stack's containers that are paused.
+func (h *Host) Frozen(ctx context.Context, stack string) ([]string, error) {
+	return h.inState(ctx, stack, "paused")
+}
+
+func (h *Host) inState(ctx context.Context, stack, state string) ([]string, error) {
+	all, err := h.containers(ctx, stack)
+	var ids []string
+	for _, c := range all {
+		if c.State == state {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, err
+}
+
+// Pause freezes containers one by one. One that does not run, or no longer, is
+// left alone: an engine asked for all at once stops at that one and goes on with
+// the others behind one's back. It ends at the first error.
+func (h *Host) Pause(ctx context.Context, containers ...string) error {
+	for _, id := range containers {
+		err := h.post(ctx, "/containers/"+id+"/pause")
+		if err == nil {
+			continue
+		}
+		state, serr := h.state(ctx, id)
+		if serr != nil || state == "running" {
+			return errors.Join(fmt.Errorf("pause container %.12s: %w", id, err), serr)
+		}
+	}
+	return nil
+}
+
+// Unpause lets containers go on, and returns when it has seen that none of them
+// is paused. Those that are not, or are no more, are left alone. It tries every
+// one.
+func (h *Host) Unpause(ctx context.Context, containers ...string) error {
+	var errs []error
+	for _, id := range containers {
+		errs = append(errs, h.unpause(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) unpause(ctx context.Context, id string) error {
+	state, err := h.state(ctx, id)
+	if err != nil || state != "paused" {
+		return err
+	}
+	err = h.post(ctx, "/containers/"+id+"/unpause")
+	state, serr := h.state(ctx, id)
+	switch {
+	case serr != nil:
+		return errors.Join(err, serr)
+	case state == "paused":
+		return fmt.Errorf("container %.12s stays paused: %w", id, errors.Join(err, errStaysPaused))
+	}
+	return nil
+}
+
+var errStaysPaused = errors.New("the engine still calls it paused")
+
+// thaw lets a stack's paused containers go on, whoever paused them: what is to be
+// changed or stopped has to run for that.
+func (h *Host) thaw(ctx context.Context, stack string) error {
+	frozen, err := h.Frozen(ctx, stack)
+	if err != nil {
+		return err
+	}
+	return h.Unpause(ctx, frozen...)
+}
+
+// state is how a container is by its own lock, which a pause under way holds; ""
+// for one that is no more. The list of containers may lag behind.
+func (h *Host) state(ctx context.Context, id string) (string, error) {
+	about, err := h.inspect(ctx, id)
+	if errors.Is(err, errNoSuch) {
+		return "", nil
+	}
+	return about.State, err
+}

@@ -1,0 +1,289 @@
+// Package stacktest has a Docker engine in memory, for tests of what happens to
+// containers in which no container matters.
+package stacktest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/machine/machinetest"
+)
+
+// A Container is one of an Engine's.
+type Container struct {
+	ID, Project, Service, Image string
+	State                       string // created, running, paused, restarting, exited
+	Exit                        int    // exit code where State is exited
+}
+
+// An Engine is a Docker engine with the docker program, on a fake machine: what
+// package stack asks of them. Images are there and have digests. It is safe for
+// concurrent use.
+type Engine struct {
+	*machinetest.Fake
+	// OnStart, if any, is called for each container that is started, and
+	// returns the exit code with which it ends at once, or -1 for one that
+	// runs.
+	OnStart func(Container) int
+	// OnRequest, if any, is called for each request to the engine and returns
+	// the status to answer instead, or 0.
+	OnRequest func(method, path string) int
+
+	mu         sync.Mutex // guards what follows
+	containers []*Container
+	made       int
+}
+
+// New returns an engine without containers.
+func New() *Engine {
+	e := &Engine{Fake: machinetest.NewFake()}
+	in := connections{make(chan net.Conn)}
+	e.Serve("unix", "/var/run/docker.sock", func(c net.Conn) { in.all <- c })
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /containers/json", e.list)
+	mux.HandleFunc("GET /containers/{id}/json", e.inspect)
+	mux.HandleFunc("POST /containers/{id}/pause", e.turn("running", "paused"))
+	mux.HandleFunc("POST /containers/{id}/unpause", e.turn("paused", "running"))
+	mux.HandleFunc("GET /images/", e.image)
+	go http.Serve(in, e.asked(mux)) //nolint:errcheck,gosec // ends with the test
+	for _, program := range []string{"mkdir", "rm", "ln", "chmod", "test"} {
+		e.Say(0, "", program)
+	}
+	e.Say(0, "/tmp/made\n", "mktemp")
+	e.Handle(e.compose, "docker", "compose")
+	return e
+}
+
+type connections struct{ all chan net.Conn }
+
+func (c connections) Accept() (net.Conn, error) { return <-c.all, nil }
+func (c connections) Close() error              { return nil }
+func (c connections) Addr() net.Addr            { return &net.UnixAddr{Name: "docker.sock", Net: "unix"} }
+
+func (e *Engine) asked(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e.OnRequest != nil {
+			if status := e.OnRequest(r.Method, r.URL.Path); status != 0 {
+				http.Error(w, `{"message":"as the test wants it"}`, status)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Add makes a container and returns its id.
+func (e *Engine) Add(project, service, state string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.add(Container{Project: project, Service: service, Image: "app:1", State: state}).ID
+}
+
+func (e *Engine) add(c Container) *Container {
+	e.made++
+	c.ID = fmt.Sprintf("%012d%s", e.made, c.Service)
+	e.containers = append(e.containers, &c)
+	return &c
+}
+
+// Set gives a container another state.
+func (e *Engine) Set(id, state string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.find(id).State = state
+}
+
+// State returns a container's state.
+func (e *Engine) State(id string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.find(id).State
+}
+
+// Containers returns every container, in the order they were made.
+func (e *Engine) Containers() []Container {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []Container
+	for _, c := range e.containers {
+		all = append(all, *c)
+	}
+	return all
+}
+
+// find returns an empty one for an id that there is not.
+func (e *Engine) find(id string) *Container {
+	for _, c := range e.containers {
+		if c.ID == id {
+			return c
+		}
+	}
+	return &Container{}
+}
+
+func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var filters struct{ Label []string }
+	if err := json.Unmarshal([]byte(r.URL.Query().Get("filters")), &filters); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	_, project, one := strings.Cut(filters.Label[0], "=")
+	answer := []map[string]any{}
+	for _, c := range e.containers {
+		if one && c.Project != project {
+			continue
+		}
+		status := "Up 2 minutes"
+		if c.State == "exited" {
+			status = fmt.Sprintf("Exited (%d) 1 second ago", c.Exit)
+		}
+		labels := map[string]string{"com.docker.compose.project": c.Project, "com.docker.compose.service": c.Service, "com.docker.compose.config-hash": c.Image}
+		answer = append(answer, map[string]any{
+			"Id": c.ID, "Names": []string{"/" + c.Project + "-" + c.Service + "-1"}, "Image": c.Image, "ImageID": c.Image, "State": c.State, "Status": status,
+			"Labels": labels, "Mounts": []map[string]string{{"Destination": "/run/salvor/gate"}},
+		})
+	}
+	reply(w, answer)
+}
+
+func (e *Engine) inspect(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.find(r.PathValue("id"))
+	if c.ID == "" {
+		http.Error(w, `{"message":"No such container"}`, http.StatusNotFound)
+		return
+	}
+	reply(w, map[string]any{"State": map[string]any{"Status": c.State, "StartedAt": time.Now().Add(-time.Minute)}})
+}
+
+// turn is what pauses and unpauses: the engine refuses what is in another state.
+func (e *Engine) turn(from, to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		c := e.find(r.PathValue("id"))
+		if c.State != from {
+			http.Error(w, fmt.Sprintf(`{"message":"Container %s is %s"}`, c.ID, c.State), http.StatusConflict)
+			return
+		}
+		c.State = to
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// image says of every image that its repository knows it by its own name.
+func (e *Engine) image(w http.ResponseWriter, r *http.Request) {
+	ref := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/images/"), "/json")
+	repo, digest, pinned := strings.Cut(ref, "@")
+	if !pinned {
+		name, tag, _ := strings.Cut(ref, ":")
+		repo, digest = name, "sha256:"+tag
+	}
+	reply(w, map[string]any{"RepoDigests": []string{repo + "@" + digest}})
+}
+
+func reply(w http.ResponseWriter, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // who asked may be gone
+}
+
+// compose is `docker compose`: what it does with a project's containers.
+func (e *Engine) compose(_ context.Context, p machinetest.Process) int {
+	at := func(flag string) string {
+		if i := slices.Index(p.Argv, flag); i >= 0 {
+			return p.Argv[i+1]
+		}
+		return ""
+	}
+	project, file := at("--project-name"), at("--file")
+	switch {
+	case slices.Contains(p.Argv, "stop"):
+		e.stop(project)
+	case slices.Contains(p.Argv, "up"):
+		return e.up(p, project, file, "running")
+	case slices.Contains(p.Argv, "create"):
+		return e.up(p, project, file, "created")
+	}
+	return 0
+}
+
+func (e *Engine) stop(project string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.containers {
+		if c.Project == project && c.State != "created" {
+			c.State, c.Exit = "exited", 0
+		}
+	}
+}
+
+func (e *Engine) up(p machinetest.Process, project, file, state string) int {
+	services, err := servicesOf(e.Files()[path.Clean(file)].Content)
+	if err != nil {
+		fmt.Fprintln(p.Stderr, err)
+		return 1
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		c := e.of(project, name)
+		if c == nil || c.Image != services[name] && !slices.Contains(p.Argv, "--no-recreate") {
+			e.containers = slices.DeleteFunc(e.containers, func(old *Container) bool { return old == c })
+			c = e.add(Container{Project: project, Service: name, Image: services[name], State: "created"})
+		}
+		if c.State == "paused" {
+			fmt.Fprintln(p.Stderr, "cannot start a paused container, try unpause instead")
+			return 1
+		}
+		if state == "running" && c.State != "running" {
+			e.start(c)
+		}
+	}
+	return 0
+}
+
+func (e *Engine) start(c *Container) {
+	c.State = "running"
+	if e.OnStart == nil {
+		return
+	}
+	if code := e.OnStart(*c); code >= 0 {
+		c.State, c.Exit = "exited", code
+	}
+}
+
+func (e *Engine) of(project, service string) *Container {
+	for _, c := range e.containers {
+		if c.Project == project && c.Service == service {
+			return c
+		}
+	}
+	return nil
+}
+
+// servicesOf returns the images of a Compose file's services.
+func servicesOf(compose []byte) (map[string]string, error) {
+	var file struct {
+		Services map[string]struct{ Image string }
+	}
+	err := yaml.Unmarshal(compose, &file)
+	images := map[string]string{}
+	for name, s := range file.Services {
+		images[name] = s.Image
+	}
+	return images, err
+}
