@@ -21,6 +21,7 @@ const usage = `salvorlab runs real Debian hosts on this machine.
   salvorlab shell NAME [ARGV…]          a root shell on a host that is up, or one program
   salvorlab demo                        three hosts, six stacks, one host killed and recovered
   salvorlab run [--seed N] [--for D] NAME   run a scenario; without NAME, list them
+  salvorlab test [--budget D]           every test, or those that fit into the time; see CONTRIBUTING.md
   salvorlab bench [--json] [NAME]       run the benches; exit 1 when a figure misses its goal
   salvorlab down                        remove every lab whose process is gone, and those of up
 `
@@ -33,6 +34,8 @@ func main() {
 	case errors.Is(err, errUsage):
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
+	case errors.Is(err, errFailed): // go test's closing lines are the last word
+		os.Exit(1)
 	case ctx.Err() != nil:
 		os.Exit(130)
 	case err != nil:
@@ -46,7 +49,7 @@ func dispatch(ctx context.Context, args []string) error {
 		return errUsage
 	}
 	verbs := map[string]func(context.Context, []string) error{
-		"demo": tellStory, "doctor": doctor, "up": up, "shell": shell, "run": run, "bench": bench, "down": down,
+		"demo": tellStory, "doctor": doctor, "up": up, "shell": shell, "run": run, "test": test, "bench": bench, "down": down,
 	}
 	verb, ok := verbs[args[0]]
 	if !ok {

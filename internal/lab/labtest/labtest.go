@@ -10,6 +10,13 @@ import (
 	"salvor/internal/lab"
 )
 
+// EnvLater set to anything has the tests that need a lab wait for a run of their
+// own: each is skipped with Later as the reason, by which it is found again.
+const (
+	EnvLater = "SALVOR_LAB_LATER"
+	Later    = "this test waits for its lab"
+)
+
 // Start starts a lab for one test. Where none can run the test is skipped, or
 // fails under SALVOR_LAB=require. When the test fails, artifacts are kept under
 // artifacts/<run>/ of the repository.
@@ -38,6 +45,9 @@ func Start(t *testing.T, o lab.Options) *lab.Lab {
 // SALVOR_LAB=require.
 func Require(t *testing.T) {
 	t.Helper()
+	if os.Getenv(EnvLater) != "" {
+		t.Skip(Later)
+	}
 	if testing.Short() {
 		t.Skip("a lab takes too long for -short")
 	}
