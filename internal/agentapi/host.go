@@ -107,6 +107,7 @@ type Service struct {
 
 // Port is a published port.
 type Port struct {
+	Address   string `json:"address,omitempty"` // of the host, "" for every one
 	Published string `json:"published"`
 	Target    uint32 `json:"target"`
 	Protocol  string `json:"protocol"`

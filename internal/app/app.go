@@ -158,6 +158,7 @@ func (a *App) render(ctx context.Context) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
+	a.findings = slices.Concat(a.findings, a.portsTaken(), a.invalidRemotes())
 	return a.noticeKeys(ctx, time.Now())
 }
 

@@ -34,7 +34,7 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 	if err != nil {
 		return c, err
 	}
-	c.GitURL = git.URL
+	c.GitURL, c.Mirrored = git.URL, a.repo.Fleet.Record.Remote != ""
 	access, err := a.cardAccess(ctx, git)
 	if err == nil {
 		c.Sealed, err = access.Seal(c.Recovery)

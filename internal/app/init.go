@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
@@ -77,10 +80,34 @@ func free(dir, identity string) error {
 	if _, err := os.Lstat(declared); err == nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", declared, controlrepo.ErrExists), "choose an empty folder; this one is a control repository")
 	}
+	if others, err := otherFiles(dir); err != nil {
+		return err
+	} else if len(others) > 0 {
+		return fault.WithHint(fmt.Errorf("%s is not empty: it holds %s", dir, strings.Join(others, ", ")), "choose an empty folder, or a new Git repository")
+	}
 	if _, err := os.Lstat(identity); err == nil {
 		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, controlrepo.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
 	}
 	return nil
+}
+
+// otherFiles returns what a folder holds beside what a new Git repository brings
+// along, three names at most.
+func otherFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var others []string
+	for _, e := range entries {
+		if name := e.Name(); !slices.Contains([]string{".git", ".gitattributes", "LICENSE"}, name) {
+			others = append(others, name)
+		}
+	}
+	if len(others) > 3 {
+		others = append(others[:3], "…")
+	}
+	return others, err
 }
 
 // Recovery opens the recovery key that the repository keeps for the operators.

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
@@ -50,15 +52,40 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 	return a.CommitFiles(ctx, files, "secret "+name+": set")
 }
 
+// MayRotate returns why a secret can't be rotated: there is none of that name, or a
+// database was made with it and nothing tells the database of a new value.
+func (a *App) MayRotate(name string) error {
+	all, err := a.store.List()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
+		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
+	}
+	for _, u := range a.SecretUses(name) {
+		if a.untoldDatabase(u) {
+			return fault.WithHint(fmt.Errorf("%s: the database %s keeps the password that it was made with, and no on_rotate changes it there: its clients would be refused", name, u),
+				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database yourself, then salvor secret set "+name)
+		}
+	}
+	return nil
+}
+
+// untoldDatabase reports whether a use is a database's password of which it learns
+// only when its data is made.
+func (a *App) untoldDatabase(u SecretUse) bool {
+	rendered, known := a.stacks[u.Stack]
+	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v agentapi.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
+		return false
+	}
+	return slices.ContainsFunc(rendered.Project.Services, func(s agentapi.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
+}
+
 // RotateSecret is SetSecret for a secret that is there already. It returns the
 // files as they were, for UndoRotation.
 func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
-	all, err := a.store.List()
-	if err != nil {
+	if err := a.MayRotate(name); err != nil {
 		return nil, err
-	}
-	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
 	}
 	files, err := a.secretChange(ctx, name, value)
 	if err != nil {

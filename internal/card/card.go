@@ -24,6 +24,7 @@ type Card struct {
 	Commit   string     // that the card was made from
 	Recovery agekey.Key // opens everything, Sealed too
 	GitURL   string     // "" when the repository has no remote
+	Mirrored bool       // the fleet has a remote, where the mirror lies; a parsed card does not say
 	Sealed   []byte     // Access, encrypted to Recovery, armored
 }
 

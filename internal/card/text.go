@@ -59,17 +59,26 @@ func (c Card) Text() []byte {
 
 // steps say what to do with the card.
 func (c Card) steps() []string {
-	git := "The repository has no Git remote; its encrypted mirror is on the fleet's remote."
-	if c.GitURL != "" {
-		git = "The repository: " + c.GitURL + "; its encrypted mirror is on the fleet's remote."
-	}
 	return []string{
-		"# " + git,
+		"# " + c.whereabouts(),
 		"# Everything is lost? On any computer with the salvor program, and this text in a file:",
 		"#   salvor clone --card FILE " + c.Fleet,
 		"#   salvor -C " + c.Fleet + " --identity FILE recover OLDHOST --to NEWHOST=root@ADDRESS",
 		"# Without salvor: age -d -i FILE opens sealed/recovery/*.age, which say how restic opens the snapshots.",
 	}
+}
+
+// whereabouts says where the repository is when every computer is gone.
+func (c Card) whereabouts() string {
+	switch {
+	case c.GitURL == "" && !c.Mirrored:
+		return "The fleet has no Git remote and no remote: a copy of the repository must lie with this page."
+	case c.GitURL == "":
+		return "The repository has no Git remote; its encrypted mirror is on the fleet's remote."
+	case !c.Mirrored:
+		return "The repository: " + c.GitURL + "; the fleet has no remote for a mirror of it."
+	}
+	return "The repository: " + c.GitURL + "; its encrypted mirror is on the fleet's remote."
 }
 
 var titleLine = regexp.MustCompile(regexp.QuoteMeta(title) + `([a-z0-9][a-z0-9_-]*), made (\d{4}-\d{2}-\d{2}) from commit ([0-9a-f]*)`)

@@ -23,6 +23,7 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/runlock"
@@ -78,19 +79,29 @@ type globals struct {
 }
 
 func newRoot(g *globals) *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:           "salvor",
 		Short:         "A self-hosted Docker environment whose hosts don't matter",
-		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommand,
-		RunE:          showHelp,
-		PersistentPreRun: func(cmd *cobra.Command, args []string) {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if showVersion {
+				return g.printVersion()
+			}
+			return showHelp(cmd, args)
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			path := strings.TrimPrefix(cmd.CommandPath(), "salvor ")
 			g.command = strings.Join(append([]string{path}, args...), " ")
+			if g.json && cmd.Annotations[rawOutput] != "" {
+				return usage(cmd, "%s prints %s: --json is not for it", cmd.CommandPath(), cmd.Annotations[rawOutput])
+			}
+			return nil
 		},
 	}
+	root.Flags().BoolVarP(&showVersion, "version", "v", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
@@ -105,6 +116,16 @@ func newRoot(g *globals) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(g)...)
 	return root
+}
+
+// rawOutput is the annotation of commands whose output is not a result of Salvor's
+// that could be JSON; its value says what they print.
+const rawOutput = "raw-output"
+
+// prints marks a command whose output is something as it is.
+func prints(what string, cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{rawOutput: what}
+	return cmd
 }
 
 // newGroup makes a command that only holds others: alone it shows its help.
@@ -245,6 +266,24 @@ func (g *globals) progress() render.Progress {
 	}
 	g.screen = render.NewProgress(g.Err, mode, g.size, !g.NoColor)
 	return g.screen
+}
+
+func (g *globals) printVersion() error {
+	if g.json {
+		return g.printOne("version", version.String())
+	}
+	_, err := fmt.Fprintln(g.Out, "salvor version "+version.String())
+	return err
+}
+
+// printOne writes a result that is one text: a line, or with --json an object in
+// which it has a name.
+func (g *globals) printOne(name, text string) error {
+	if g.json {
+		return g.printJSON(map[string]any{"schema": fleet.Schema, name: text})
+	}
+	_, err := fmt.Fprintln(g.Out, text)
+	return err
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.

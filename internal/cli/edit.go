@@ -25,7 +25,7 @@ import (
 )
 
 func newSecretEdit(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return prints("nothing", &cobra.Command{
 		Use:   "edit NAME",
 		Short: "Edit a secret in $VISUAL or $EDITOR; STACK/KEY is a variable of a stack, STACK.env all of them",
 		Long: "Edit opens the value in $VISUAL, $EDITOR, vi or nano. It lies in a file in memory while you do, never on a disk,\n" +
@@ -33,7 +33,7 @@ func newSecretEdit(g *globals) *cobra.Command {
 			"A text that is not changed commits nothing.",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSecretEdit(cmd.Context(), g, args[0]) },
-	}
+	})
 }
 
 func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {

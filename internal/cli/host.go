@@ -60,8 +60,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 			return err
 		}
 		fmt.Fprintf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
-		_, err = fmt.Fprintln(g.Out, add.GitKey)
-		return err
+		return g.printOne("git_key", add.GitKey)
 	})
 }
 
@@ -115,11 +114,27 @@ func newHostLs(g *globals) *cobra.Command {
 }
 
 func printHosts(g *globals, a *app.App) error {
-	lock := a.Lock()
+	type row struct {
+		Host    string   `json:"host"`
+		Address string   `json:"address"`
+		User    string   `json:"user"`
+		Port    int      `json:"port"`
+		Stacks  []string `json:"stacks"`
+	}
+	rows, lock := []row{}, a.Lock()
+	for _, h := range a.Fleet().Hosts {
+		rows = append(rows, row{h.Name, h.Address, h.User, h.Port, append([]string{}, lock.On(h.Name)...)})
+	}
+	if g.json {
+		return g.printJSON(struct {
+			Schema int   `json:"schema"`
+			Hosts  []row `json:"hosts"`
+		}{fleet.Schema, rows})
+	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tab, "HOST\tADDRESS\tSTACKS")
-	for _, h := range a.Fleet().Hosts {
-		fmt.Fprintf(tab, "%s\t%s@%s:%d\t%s\n", h.Name, h.User, h.Address, h.Port, strings.Join(lock.On(h.Name), ", "))
+	for _, r := range rows {
+		fmt.Fprintf(tab, "%s\t%s@%s:%d\t%s\n", r.Host, r.User, r.Address, r.Port, strings.Join(r.Stacks, ", "))
 	}
 	return tab.Flush()
 }

@@ -62,6 +62,9 @@ the day when your key is gone: print it, or write it down, and keep it away from
 this computer. `+"`salvor key recovery`"+` shows it again as long as you have your key.
 
 `, o.name, abs, identity)
+	if g.json {
+		return g.printOne("recovery_key", string(recovery.Secret.Reveal()))
+	}
 	if _, err := g.Out.Write(recovery.Secret.Reveal()); err != nil {
 		return err
 	}

@@ -31,8 +31,7 @@ func newKeyRecovery(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = g.Out.Write(append(key.Secret.Reveal(), '\n'))
-				return err
+				return g.printOne("key", string(key.Secret.Reveal()))
 			})
 		},
 	}
@@ -68,8 +67,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 	if made {
 		fmt.Fprintln(g.Err, "The key is new and committed. salvor apply lets it in on every host.")
 	}
-	_, err = fmt.Fprintln(g.Out, line)
-	return err
+	return g.printOne("key", line)
 }
 
 func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
@@ -104,8 +102,7 @@ func newKeyNew(g *globals) *cobra.Command {
 					return err
 				}
 				fmt.Fprintf(g.Err, "Your key is %s, protected by the passphrase. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, recipient)
-				_, err = fmt.Fprintln(g.Out, recipient)
-				return err
+				return g.printOne("recipient", recipient)
 			})
 		},
 	}
@@ -124,7 +121,7 @@ func newKeyCard(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&html, "html", false, "a page to print, with QR codes")
-	return cmd
+	return prints("a page", cmd)
 }
 
 func newKeyProve(g *globals) *cobra.Command {

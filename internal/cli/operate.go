@@ -48,7 +48,7 @@ func newLogs(g *globals) *cobra.Command {
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
-	return cmd
+	return prints("what the services print", cmd)
 }
 
 func newExec(g *globals) *cobra.Command {
@@ -61,7 +61,7 @@ func newExec(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
-	return cmd
+	return prints("what the command prints", cmd)
 }
 
 func (g *globals) exec(ctx context.Context, h *stack.Host, args []string) error {
@@ -78,7 +78,8 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, args []string) error 
 		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
 		session.TTY = &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height}
 	}
-	err := h.Exec(ctx, args[0], session)
+	var err error
+	g.progress().Suspend(func() { err = h.Exec(ctx, args[0], session) })
 	var exit *machine.ExitError
 	if errors.As(err, &exit) && exit.Code > 0 {
 		return fault.WithCode(err, exit.Code)

@@ -50,6 +50,9 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 		if argv, printed := a.Command(name); printed {
 			return g.rotatePrinted(ctx, a, name, argv, o)
 		}
+		if err := a.MayRotate(name); err != nil {
+			return err
+		}
 		value, err := g.newValue(name, o)
 		if err != nil {
 			return err

@@ -67,7 +67,7 @@ func (g *globals) printLeaks(leaks []scan.Leak) error {
 		return g.printJSON(struct {
 			Schema int         `json:"schema"`
 			Leaks  []scan.Leak `json:"leaks"`
-		}{1, leaks})
+		}{1, append([]scan.Leak{}, leaks...)})
 	}
 	var errs []error
 	for _, l := range leaks {

@@ -76,7 +76,7 @@ func (g *globals) readSecret(name string) (secret.Value, error) {
 }
 
 func newSecretGet(g *globals) *cobra.Command {
-	return &cobra.Command{
+	return prints("the secret's value as it is", &cobra.Command{
 		Use:   "get NAME",
 		Short: "Print a secret's value, as it is, on standard output",
 		Args:  exactArgs("NAME"),
@@ -89,7 +89,7 @@ func newSecretGet(g *globals) *cobra.Command {
 				return err
 			})
 		},
-	}
+	})
 }
 
 func newSecretGrant(g *globals) *cobra.Command {

@@ -84,7 +84,7 @@ func (s *Session) StaleSeals() (map[string]string, error) {
 	staying := fleet.Lock{Schema: s.Lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range s.Lock.Stacks {
 		st, declared := s.Fleet.Stack(name)
-		if _, known := s.Fleet.Host(p.Host); known && declared && st.Host == p.Host {
+		if _, known := s.Fleet.Host(p.Host); known && declared && (st.Host == "" || st.Host == p.Host) {
 			staying.Stacks[name] = p
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNone means that no folder in memory is to be had.
@@ -43,17 +41,6 @@ func New(below ...string) (string, error) {
 
 // Remove removes a folder that New made, with what is in it.
 func Remove(dir string) error { return os.RemoveAll(dir) }
-
-func inMemory(dir string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	if fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC {
-		return fmt.Errorf("%s is on a disk", dir)
-	}
-	return nil
-}
 
 // oneLine says why each place would not do.
 func oneLine(errs []error) error {

@@ -150,8 +150,37 @@ func (h *Host) Logs(ctx context.Context, stack string, w io.Writer, opts LogOpti
 	if opts.Tail > 0 {
 		args = append(args, "--tail", strconv.Itoa(opts.Tail))
 	}
-	err := h.named(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: w})
-	return err
+	return h.named(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: &lineCleaner{w: w, begun: true}})
+}
+
+// clearLine is what Docker Compose writes before each line of a log, for the
+// progress that it draws on terminals, also where there is none.
+const clearLine = "\x1b[2K"
+
+// lineCleaner hands lines on without clearLine before them.
+type lineCleaner struct {
+	w     io.Writer
+	begun bool // the next byte begins a line
+	held  []byte
+}
+
+// Write implements io.Writer.
+func (c *lineCleaner) Write(p []byte) (int, error) {
+	var out []byte
+	for _, b := range p {
+		switch {
+		case c.begun && clearLine[len(c.held)] == b:
+			if c.held = append(c.held, b); len(c.held) == len(clearLine) {
+				c.held = c.held[:0]
+			}
+			continue
+		case len(c.held) > 0:
+			out, c.held = append(out, c.held...), c.held[:0]
+		}
+		out, c.begun = append(out, b), b == '\n'
+	}
+	_, err := c.w.Write(out)
+	return len(p), err
 }
 
 func (h *Host) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -37,14 +38,19 @@ type Remotes map[string]Remote
 // network and never shows an option's value.
 func (r Remotes) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(r)) {
-		if err := r.check(name); err != nil {
+		if err := r.CheckOne(name); err != nil {
 			return fmt.Errorf("remote %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (r Remotes) check(name string) error {
+// ErrHostKey is wrapped by the error of an sftp remote whose server's key is not
+// pinned.
+var ErrHostKey = errors.New("the server's host key is not pinned")
+
+// CheckOne is Check for one remote.
+func (r Remotes) CheckOne(name string) error {
 	remote := r[name]
 	backend, err := backendOf(remote.Type)
 	if err != nil {
@@ -93,7 +99,7 @@ func checkSFTP(remote Remote) error {
 	}
 	known := string(remote.Options["known_hosts_file"].Reveal())
 	if remote.Options["host_keys"].IsZero() && (known == "" || strings.EqualFold(known, "none")) {
-		return fmt.Errorf(`the server's host key is not pinned: set host_keys: "ssh-ed25519 AAAA…"`)
+		return fmt.Errorf(`%w: set host_keys: "ssh-ed25519 AAAA…"`, ErrHostKey)
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func existing(source, target string) types.ServiceVolumeConfig {
 func (l *load) describe(s types.ServiceConfig) agentapi.Service {
 	d := agentapi.Service{Name: s.Name, OnChange: l.onChange[s.Name], OnRotate: l.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
 	for _, p := range s.Ports {
-		d.Ports = append(d.Ports, agentapi.Port{Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
+		d.Ports = append(d.Ports, agentapi.Port{Address: unmark(p.HostIP), Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
 	}
 	for _, v := range s.Volumes {
 		d.Mounts = append(d.Mounts, v.Target)

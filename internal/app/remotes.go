@@ -1,0 +1,37 @@
+package app
+
+import (
+	"errors"
+
+	"salvor/internal/finding"
+	"salvor/internal/secret"
+	"salvor/internal/storage"
+)
+
+// invalidRemotes returns a finding for each remote that can't work as it is
+// declared. No secret is opened: of an option that is one, only that it is there
+// counts.
+func (a *App) invalidRemotes() []finding.Finding {
+	all := storage.Remotes{}
+	for _, r := range a.repo.Fleet.Remotes {
+		options := map[string]secret.Value{}
+		for name, setting := range r.Options {
+			options[name] = secret.NewString(setting.String())
+		}
+		all[r.Name] = storage.Remote{Type: r.Type, Options: options}
+	}
+	var found []finding.Finding
+	for _, r := range a.repo.Fleet.Remotes {
+		err := all.CheckOne(r.Name)
+		if err == nil {
+			continue
+		}
+		f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.repo.Place("remotes", r.Name).String(),
+			Text: "the remote " + r.Name + ": " + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
+		if errors.Is(err, storage.ErrHostKey) {
+			f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
+		}
+		found = append(found, f)
+	}
+	return found
+}
