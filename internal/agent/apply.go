@@ -15,6 +15,7 @@ import (
 	"salvor/internal/converge"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/gitread"
 	"salvor/internal/hostprep"
 	"salvor/internal/journal"
@@ -44,12 +45,16 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if moved != nil {
 		return agentapi.HostReceipt{}, moved
 	}
-	if err := h.saveSpec(req.Host); err != nil {
-		return agentapi.HostReceipt{}, err
-	}
 	r := newRun(h, req.Host, sink)
+	if err := h.saveSpec(req.Host); err != nil {
+		// a full disk keeps no stack from starting; what a boot starts from is older then
+		r.warn("", finding.Finding{
+			Code: finding.DiskFull, Severity: finding.Warning, Subject: req.Host.Name,
+			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
+		})
+	}
 	receipt, err := r.do(ctx)
-	err = errors.Join(err, h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)}))
+	h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
 	return receipt, err
 }
 
@@ -238,7 +243,8 @@ func (h *Host) lose(ctx context.Context, name, reason string) error {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""
-	return errors.Join(h.saveLocal(name, local), h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason}))
+	h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
+	return h.saveLocal(name, local)
 }
 
 // Enrol makes the host's identity and its key for Git, once, and returns their

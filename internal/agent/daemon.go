@@ -53,8 +53,12 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 	}
 	defer lock.Release()
 	spec, err := h.Spec()
-	if err != nil || len(spec.Stacks) == 0 {
-		return nil, err
+	if err != nil {
+		note(h, "boot", err) // an apply writes it again, and starts the stacks
+		return nil, nil
+	}
+	if len(spec.Stacks) == 0 {
+		return nil, nil
 	}
 	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
 		return nil, err
@@ -82,12 +86,11 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 // fails the stacks are started all the same: most need none of those ports, and
 // one that does says what to do.
 func (h *Host) freePorts(ctx context.Context) {
-	freed, err := h.Stacks.FreePorts(ctx)
-	if err == nil && freed {
-		err = h.record(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
-	}
-	if err != nil {
+	switch freed, err := h.Stacks.FreePorts(ctx); {
+	case err != nil:
 		note(h, "ports", err)
+	case freed:
+		h.record(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
 	}
 }
 
@@ -110,9 +113,7 @@ func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) age
 		receipt = r.rouse(ctx, st, v)
 	}
 	entry.Error = text(err)
-	if err := r.record(entry); err != nil && receipt.Error == nil {
-		receipt.Error = r.explain(err)
-	}
+	r.record(entry)
 	return receipt
 }
 
@@ -186,13 +187,30 @@ func (h *Host) enforce(ctx context.Context) (map[string]record.Verdict, error) {
 	var errs []error
 	for _, st := range spec.Stacks {
 		v := verdicts[st.Name]
-		local, err := h.local(st.Name)
-		if err == nil && v.State == record.Lost && local.Epoch > 0 && !local.Lost {
+		ran, err := h.ranHere(ctx, st.Name, v)
+		if err == nil && ran {
 			err = h.lose(ctx, st.Name, v.Reason)
 		}
 		errs = append(errs, err)
 	}
 	return verdicts, errors.Join(errs...)
+}
+
+// ranHere reports whether a stack that is lost has to be stopped here: by what is
+// noted of it and, where nothing is, by what runs.
+func (h *Host) ranHere(ctx context.Context, stack string, v record.Verdict) (bool, error) {
+	if v.State != record.Lost {
+		return false, nil
+	}
+	local, err := h.local(stack)
+	if err != nil || local.Lost || local.Epoch > 0 || local.Unread != "" {
+		return !local.Lost, err
+	}
+	seen, err := h.Stacks.Observe(ctx, stack)
+	if noEngine(err) {
+		return false, nil
+	}
+	return err == nil && seen[0].Running(), err
 }
 
 // schedule takes the snapshots that are due.
@@ -248,11 +266,7 @@ func (h *Host) due(spec agentapi.Host, now time.Time) ([]agentapi.Stack, error) 
 		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(h.protected(st)) == 0 {
 			continue
 		}
-		last, err := h.kept(st.Name)
-		if err != nil {
-			return nil, err
-		}
-		if every := interval(st); every > 0 && now.Sub(last.Tried) >= every {
+		if every := interval(st); every > 0 && now.Sub(h.kept(st.Name).Tried) >= every {
 			due = append(due, st)
 		}
 	}
@@ -275,10 +289,7 @@ func interval(st agentapi.Stack) time.Duration {
 	return every
 }
 
-// note writes what the daemon could not do into the journal; where that fails
-// too, systemd's journal has standard error.
+// note writes what the daemon could not do into the journal.
 func note(h *Host, kind string, err error) {
-	if recordErr := h.record(journal.Entry{Kind: kind, Error: err.Error()}); recordErr != nil {
-		println("salvord:", kind+":", err.Error(), "and", recordErr.Error())
-	}
+	h.record(journal.Entry{Kind: kind, Error: err.Error()})
 }

@@ -33,9 +33,7 @@ func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) ag
 		receipt.Outcome, receipt.Error = "failed", r.explain(err)
 	}
 	entry := journal.Entry{Kind: "deploy", Stack: st.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
-	if err := r.record(entry); err != nil && receipt.Error == nil {
-		receipt.Error = r.explain(err)
-	}
+	r.record(entry)
 	return receipt
 }
 
@@ -97,13 +95,16 @@ func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack
 		err = refusal(st, decided)
 	}
 	if err == nil {
+		err = r.refuseForeign(ctx, st, decided)
+	}
+	if err == nil {
 		err = r.needs(ctx, st)
 	}
 	if err == nil {
-		err = r.quieten(ctx, st, decided)
+		err = r.vacate(ctx, st, r.replaced(st, decided))
 	}
 	if err == nil {
-		err = r.startEmpty(r.spec, st, decided)
+		err = r.settle(st, decided)
 	}
 	if err == nil {
 		err = r.safeguard(ctx, st, *d)
@@ -114,18 +115,25 @@ func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack
 	return err
 }
 
-// quieten stops a stack that still runs here while the data under it is about to
-// be replaced: its name was forgotten and is used again, or it starts fresh.
-func (r *run) quieten(ctx context.Context, st agentapi.Stack, decided map[string]snapshot.Decision) error {
-	replaced := len(r.hydrated(st, decided)) > 0
-	for _, d := range decided {
-		replaced = replaced || d.Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh
+// replaced returns the volumes in whose place other data comes.
+func (h *Host) replaced(st agentapi.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+	volumes := h.hydrated(st, decided)
+	for _, v := range h.protected(st) {
+		if decided[v.Name].Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh {
+			volumes = append(volumes, v)
+		}
 	}
-	local, err := r.local(st.Name)
-	if err != nil || !replaced || local.Epoch == 0 {
-		return err
-	}
-	return r.halt(ctx, st)
+	return volumes
+}
+
+// place puts fetched data into the places of volumes that nothing uses.
+func (r *run) place(ctx context.Context, st agentapi.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
+	return r.phase("place data", st.Name, func() error {
+		if err := r.vacate(ctx, st, volumes); err != nil {
+			return err
+		}
+		return r.Snapshots.Place(ctx, fetched)
+	})
 }
 
 // halt keeps a stack that is declared stopped from running.
@@ -198,7 +206,7 @@ func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided ma
 	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.images = d.Images
-	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
+	if err := r.place(ctx, st, fetched, volumes); err != nil {
 		return err
 	}
 	receipt.Restored = restored(fetched)
@@ -292,9 +300,7 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 		return err
 	}
 	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st), Restored: before.Restored}
-	if err := r.saveLocal(st.Name, local); err != nil {
-		return err
-	}
+	r.saveNote(st.Name, local)
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
 		return err
 	}
@@ -319,19 +325,18 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	})
 	if err != nil {
 		local.Failed = r.spec.Commit
-		return errors.Join(err, r.saveLocal(st.Name, local))
+		r.saveNote(st.Name, local)
+		return err
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
-	born, err := r.births(st)
-	if err != nil {
-		return err
-	}
+	born := r.births(st)
 	receipt.Born = born
 	if st.Restore != nil {
 		receipt.Wish = st.Restore.ID
 	}
-	return r.tell(ctx, st, a, result, born, receipt.Wish)
+	r.tell(ctx, st, a, result, born, receipt.Wish)
+	return nil
 }
 
 func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) string {
@@ -348,9 +353,9 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 
 // tell writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
-func (r *run) tell(ctx context.Context, st agentapi.Stack, a *access, result stack.Result, born map[string]time.Time, wish string) error {
+func (r *run) tell(ctx context.Context, st agentapi.Stack, a *access, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, st.Images) {
-		return nil
+		return
 	}
 	rec, err := a.record(ctx, r.spec.Record)
 	if err == nil {
@@ -358,7 +363,6 @@ func (r *run) tell(ctx context.Context, st agentapi.Stack, a *access, result sta
 		err = errors.Join(err, rec.close(ctx))
 	}
 	if err != nil {
-		return r.record(journal.Entry{Kind: "facts", Stack: st.Name, Error: err.Error()})
+		r.record(journal.Entry{Kind: "facts", Stack: st.Name, Error: err.Error()})
 	}
-	return nil
 }

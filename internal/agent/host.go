@@ -5,17 +5,11 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"salvor/internal/agentapi"
-	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
@@ -41,6 +35,7 @@ func DefaultPaths() Paths {
 func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
 func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
+func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
 func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
 func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
 func (p Paths) local(stack string) string {
@@ -57,19 +52,6 @@ type Host struct {
 	Paths     Paths
 }
 
-// Spec returns what the host was last asked to be; an unprepared host was asked
-// for nothing.
-func (h *Host) Spec() (agentapi.Host, error) {
-	var spec agentapi.Host
-	err := readJSON(h.Paths.spec(), &spec)
-	if spec.Schema > agentapi.Schema {
-		return spec, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", h.Paths.spec(), spec.Schema, agentapi.Schema)
-	}
-	return spec, err
-}
-
-func (h *Host) saveSpec(spec agentapi.Host) error { return writeJSON(h.Paths.spec(), spec) }
-
 // Local is what a host remembers of a stack that it ran or runs.
 type Local struct {
 	Schema   int    `json:"schema"`
@@ -79,6 +61,8 @@ type Local struct {
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
 	Failed   string `json:"failed,omitempty"`   // commit that did not come up; retried only by an apply
 	Restored string `json:"restored,omitempty"` // id of the last fleet.Restore that was fulfilled here
+
+	Unread string `json:"-"` // why the file could not be read; the rest then says nothing
 }
 
 // fulfilled reports whether what the operator wished was done here.
@@ -88,62 +72,6 @@ func (l Local) fulfilled(wish *fleet.Restore) bool { return l.Restored == wish.I
 // takes it over may have started it from the final snapshot, so a start here,
 // even by a host that still owns it, could lose what is written from then on.
 func (l Local) released(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
-
-func (h *Host) local(stack string) (Local, error) {
-	l := Local{Schema: agentapi.Schema}
-	return l, readJSON(h.Paths.local(stack), &l)
-}
-
-func (h *Host) saveLocal(stack string, l Local) error {
-	l.Schema = agentapi.Schema
-	return writeJSON(h.Paths.local(stack), l)
-}
-
-// known returns the stacks that ran here and were not lost, sorted.
-func (h *Host) known() ([]string, error) {
-	files, err := filepath.Glob(h.Paths.local("*"))
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), ".json")
-		l, err := h.local(name)
-		if err != nil {
-			return nil, err
-		}
-		if l.Epoch > 0 && !l.Lost {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// readJSON leaves v alone when there is no such file.
-func readJSON(path string, v any) error {
-	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = json.Unmarshal(content, v)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-func writeJSON(path string, v any) error {
-	content, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
-}
 
 // daemon owns the locks of what a host does by itself.
 const daemon = "salvord"
@@ -211,11 +139,14 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// record adds to the journal. A journal that can't be written must not keep a
-// stack from starting, so the failure is reported beside the result.
-func (h *Host) record(e journal.Entry) error {
-	if err := os.MkdirAll(h.Journal.Dir, 0o700); err != nil {
-		return err
+// record adds to the journal. One that can't be written, as on a full disk, keeps
+// nothing from happening: the entry goes to standard error, which systemd keeps.
+func (h *Host) record(e journal.Entry) {
+	err := os.MkdirAll(h.Journal.Dir, 0o700)
+	if err == nil {
+		err = h.Journal.Append(e)
 	}
-	return h.Journal.Append(e)
+	if err != nil {
+		println("salvord:", e.Kind, e.Stack, e.Text, e.Error, "(not in the journal:", err.Error()+")")
+	}
 }

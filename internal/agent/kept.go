@@ -20,16 +20,20 @@ type kept struct {
 
 func (h *Host) keptPath(stack string) string { return h.Paths.local(stack) + ".snapshot" }
 
-func (h *Host) kept(stack string) (kept, error) {
+// kept returns the note; one that can't be read, and times in the future, are as
+// good as none.
+func (h *Host) kept(stack string) kept {
 	var k kept
-	return k, readJSON(h.keptPath(stack), &k)
+	if readJSON(h.keptPath(stack), &k) != nil {
+		return kept{}
+	}
+	now := time.Now()
+	k.Tried, k.Good = past(k.Tried, now), past(k.Good, now)
+	return k
 }
 
 func (h *Host) changeKept(stack string, change func(*kept)) error {
-	k, err := h.kept(stack)
-	if err != nil {
-		return err
-	}
+	k := h.kept(stack)
 	change(&k)
 	return writeJSON(h.keptPath(stack), k)
 }

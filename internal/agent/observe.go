@@ -32,11 +32,12 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err != nil {
 		return agentapi.HostState{}, err
 	}
-	applied, err := h.Spec()
-	if err != nil {
-		return agentapi.HostState{}, err
-	}
+	applied, _ := h.Spec() // where it can't be read, everything is a change
 	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit}
+	if damage := h.specDamage(); damage != nil {
+		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
+	}
+	state.Findings = append(state.Findings, h.noteFindings(req.Host)...)
 	plan, err := h.preparation(ctx, facts, req.Host)
 	if err != nil {
 		return state, err
@@ -102,11 +103,12 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 }
 
 func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
-	changes, err := h.stackChanges(ctx, spec, st, seen)
+	changes, found, err := h.stackChanges(ctx, spec, st, seen)
 	if err != nil {
 		return err
 	}
 	state.Changes = append(state.Changes, changes...)
+	state.Findings = append(state.Findings, found...)
 	if !engine || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
 		return nil
 	}
@@ -133,13 +135,14 @@ func noEngine(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// stackChanges says what bringing one stack up would do.
-func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State) ([]agentapi.Change, error) {
+// stackChanges says what bringing one stack up would do, and what stands in the
+// way.
+func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
 	if st.Stopped {
 		if seen.Running() {
-			return []agentapi.Change{{Stack: st.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil
+			return []agentapi.Change{{Stack: st.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil, nil
 		}
-		return nil, nil
+		return nil, nil, nil
 	}
 	var changes []agentapi.Change
 	var a *access
@@ -150,11 +153,11 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	}
 	local, err := h.local(st.Name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	decided, err := h.decisions(ctx, spec, st, a)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, v := range h.protected(st) {
 		if st.Restore != nil && !local.fulfilled(st.Restore) {
@@ -169,7 +172,7 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	if cause := servicesCause(seen, deployment(spec, st, nil), local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
 	}
-	return changes, nil
+	return changes, occupied(spec.Name, st, seen, local, decided), nil
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.
@@ -185,9 +188,11 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 	switch {
 	case d.Action == snapshot.Ready:
 		return c, false
-	case d.Action == snapshot.Refuse && !sealed && !born(st, volume):
+	case d.Action == snapshot.Accept:
+		c.Action = "~"
+	case d.Action == snapshot.Refuse && !d.Occupied && !sealed && !born(st, volume):
 		c.Cause = "new: starts empty"
-	case d.Action == snapshot.Refuse && !sealed:
+	case d.Action == snapshot.Refuse && !d.Occupied && !sealed:
 		c.Cause = "restored from its newest snapshot"
 	}
 	return c, true
@@ -257,11 +262,7 @@ func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []age
 		}
 		w.Local = append(w.Local, local)
 		for _, v := range h.protected(st) {
-			m, err := h.Snapshots.Marker(st.Name, v.Name)
-			if err != nil {
-				return "", err
-			}
-			w.Marked = append(w.Marked, m)
+			w.Marked = append(w.Marked, h.Snapshots.Marker(st.Name, v.Name))
 		}
 	}
 	content, err := json.Marshal(w)

@@ -46,7 +46,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err != nil {
 		return err
 	}
-	if err := r.phase("place data", st.Name, func() error { return r.Snapshots.Place(ctx, fetched) }); err != nil {
+	if err := r.place(ctx, st, fetched, r.protected(st)); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")

@@ -31,8 +31,8 @@ func (h *Host) rereadDue(ctx context.Context, now time.Time) error {
 	var errs []error
 	for _, st := range spec.Stacks {
 		var last reread
-		if err := readJSON(h.rereadPath(st.Name), &last); err != nil {
-			return err
+		if readJSON(h.rereadPath(st.Name), &last) != nil {
+			last = reread{} // a note that can't be read is as good as none
 		}
 		local, err := h.local(st.Name)
 		if err != nil {
@@ -62,7 +62,8 @@ func (h *Host) rereadStack(ctx context.Context, spec agentapi.Host, st agentapi.
 		if errors.Is(err, snapshot.ErrNoRepository) {
 			err = nil // nothing was taken yet
 		}
-		errs = append(errs, err, repo.close(ctx), h.record(journal.Entry{Kind: "reread", Stack: st.Name, Text: t.Name, Error: text(err)}))
+		errs = append(errs, err, repo.close(ctx))
+		h.record(journal.Entry{Kind: "reread", Stack: st.Name, Text: t.Name, Error: text(err)})
 	}
 	err = errors.Join(errs...)
 	return errors.Join(err, h.noteReread(st.Name, err))

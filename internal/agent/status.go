@@ -21,9 +21,9 @@ import (
 func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
 	spec, err := h.Spec()
 	if err != nil {
-		return agentapi.HostState{}, err
+		return agentapi.HostState{Schema: agentapi.Schema, Findings: []finding.Finding{unreadable("this host", err.Error())}}, nil
 	}
-	state := agentapi.HostState{Schema: agentapi.Schema, Commit: spec.Commit}
+	state := agentapi.HostState{Schema: agentapi.Schema, Commit: spec.Commit, Findings: h.noteFindings(spec)}
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}
@@ -45,14 +45,12 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		if err != nil {
 			return state, err
 		}
-		data, err := h.kept(st.Name)
-		if err != nil {
-			return state, err
-		}
+		data := h.kept(st.Name)
 		state.Findings = append(state.Findings, ownership(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.protected(st)) > 0 {
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
 		}
+		state.Findings = append(state.Findings, h.keptFindings(spec.Name, st)...)
 		all.Go(func() error { return h.describe(within, spec, st, s) })
 	}
 	err = all.Wait()
@@ -90,11 +88,12 @@ func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 		return err
 	}
 	for _, v := range h.protected(st) {
-		m, err := h.Snapshots.Marker(st.Name, v.Name)
+		m := h.Snapshots.Marker(st.Name, v.Name)
+		found, err := snapshot.Look(v, m, h.identity(spec, st, v.Name))
 		if err != nil {
 			return err
 		}
-		s.Volumes = append(s.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: m.State == snapshot.MarkedReady && m.Epoch == st.Epoch, State: string(m.State)})
+		s.Volumes = append(s.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == st.Epoch, State: string(m.State)})
 	}
 	a, err := h.open(spec.Name, st)
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -15,6 +15,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/repository"
+	"salvor/internal/stack"
 )
 
 // TakeSnapshot takes a snapshot of a stack on every target, now.
@@ -96,7 +97,8 @@ func (h *Host) takeEach(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 			first = receipt
 		}
 		found = append(found, receipt.Findings...)
-		errs = append(errs, err, h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: text(err)}))
+		errs = append(errs, err)
+		h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: text(err)})
 	}
 	return first, found, errors.Join(errs...)
 }
@@ -104,13 +106,14 @@ func (h *Host) takeEach(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 // allReady refuses a snapshot of data that is not the stack's: it would become
 // the newest.
 func (h *Host) allReady(spec agentapi.Host, st agentapi.Stack) error {
+	facts, unready, err := h.facts(spec, st)
+	if err != nil || !unready {
+		return err
+	}
 	for _, v := range h.protected(st) {
-		m, err := h.Snapshots.Marker(st.Name, v.Name)
-		if err != nil {
-			return err
-		}
-		if m.State != snapshot.MarkedReady || m.Epoch != st.Epoch || m.Identity != h.identity(spec, st, v.Name) {
-			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here, so there is nothing to take", st.Name, v.Name), "salvor apply")
+		f := facts[v.Name]
+		if d := snapshot.Decide(f); d.Action != snapshot.Ready {
+			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here (%s), so there is nothing to take", st.Name, v.Name, f.Found), "salvor plan says why, and what salvor apply does about it")
 		}
 	}
 	return nil
@@ -183,17 +186,13 @@ func (h *Host) ran(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (
 func (h *Host) thin(ctx context.Context, engine snapshot.Engine, repo *opened, st agentapi.Stack, target agentapi.Target, t taking) error {
 	if _, err := engine.Thin(ctx, repo.Repository, st.Name, st.Epoch, target.Keep); err != nil {
 		// what was taken is good; too many snapshots are no reason to call it failed
-		return h.record(journal.Entry{Kind: "retention", Stack: st.Name, Error: err.Error()})
+		h.record(journal.Entry{Kind: "retention", Stack: st.Name, Error: err.Error()})
+		return nil
 	}
 	if t.keep {
 		return nil
 	}
-	for _, v := range h.protected(st) {
-		if err := snapshot.RemoveKept(v); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return h.removeKept(ctx, repo, st)
 }
 
 func receiptOf(st agentapi.Stack, r snapshot.Result) agentapi.SnapshotReceipt {
@@ -217,7 +216,11 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
-	if local.Epoch < req.Epoch {
+	started, err := h.started(ctx, req.Stack, local)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if local.Epoch < req.Epoch && !started {
 		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
 	}
 	spec, st, err := h.placed(req.Stack)
@@ -233,7 +236,21 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	}
 	hold.At(ctx, "release-taken")
 	local.Released = st.Epoch
-	return receipt, errors.Join(h.saveLocal(st.Name, local), h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message}))
+	h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
+	return receipt, h.saveLocal(st.Name, local)
+}
+
+// started reports whether a stack was started here although no note says so: its
+// containers do.
+func (h *Host) started(ctx context.Context, name string, local Local) (bool, error) {
+	if local.Epoch > 0 {
+		return false, nil
+	}
+	seen, err := h.Stacks.Observe(ctx, name)
+	if noEngine(err) {
+		return false, nil
+	}
+	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
 }
 
 // letGo stops a stack and takes its final snapshot; when there is none, the

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/journal"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot"
 )
@@ -38,22 +41,17 @@ func (h *Host) volumePath(v agentapi.Volume) string {
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
 func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access) (map[string]snapshot.Decision, error) {
-	facts := map[string]snapshot.Facts{}
-	unready := false
-	for _, v := range h.protected(st) {
-		marker, err := h.Snapshots.Marker(st.Name, v.Name)
-		if err != nil {
-			return nil, err
-		}
-		f := snapshot.Facts{Marker: marker, Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch, Born: born(st, v.Name), Consent: st.Consent, History: snapshot.HistoryUnknown}
-		facts[v.Name] = f
-		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
+	facts, unready, err := h.facts(spec, st)
+	if err != nil {
+		return nil, err
 	}
-	known := map[string]snapshot.History{}
+	var listed []listing
 	var why error
 	if unready && a != nil {
-		var listed []listing
 		listed, why = listings(st.Targets, h.lister(ctx, st, a))
+	}
+	known := map[string]snapshot.History{}
+	if unready && a != nil {
 		known = histories(h.protected(st), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
@@ -61,9 +59,42 @@ func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.St
 		if history, ok := known[name]; ok {
 			f.History = history
 		}
+		f.New = a == nil
+		f.Ran = f.Ran || takenAt(st.Epoch, name, listed)
 		all[name] = explained(snapshot.Decide(f), f, why)
 	}
 	return all, nil
+}
+
+// facts returns what this host knows by itself of each protected volume, and
+// whether one is not ready.
+func (h *Host) facts(spec agentapi.Host, st agentapi.Stack) (map[string]snapshot.Facts, bool, error) {
+	local, err := h.local(st.Name)
+	if err != nil {
+		return nil, false, err
+	}
+	all, unready := map[string]snapshot.Facts{}, false
+	for _, v := range h.protected(st) {
+		f := snapshot.Facts{
+			Marker: h.Snapshots.Marker(st.Name, v.Name), Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch,
+			Born: born(st, v.Name), Consent: st.Consent, History: snapshot.HistoryUnknown,
+		}
+		if f.Found, err = snapshot.Look(v, f.Marker, f.Identity); err != nil {
+			return nil, false, fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
+		}
+		f.Ran = f.Born && local.Epoch == st.Epoch
+		all[v.Name] = f
+		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
+	}
+	return all, unready, nil
+}
+
+// takenAt reports whether the newest snapshot has a volume and is of an epoch:
+// only the host that holds the claim of an epoch takes snapshots at it, so the
+// volume was in use there.
+func takenAt(epoch int, volume string, listed []listing) bool {
+	_, newest, found := newestOf(listed)
+	return found && newest.Epoch == epoch && slices.Contains(newest.Volumes, volume)
 }
 
 // explained adds to a refusal for want of an answer why there is none: a remote
@@ -106,18 +137,37 @@ func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 	return nil
 }
 
-// startEmpty makes new volumes ready, before anything of the stack exists.
-func (h *Host) startEmpty(spec agentapi.Host, st agentapi.Stack, decided map[string]snapshot.Decision) error {
-	for _, v := range h.protected(st) {
-		if decided[v.Name].Action != snapshot.StartEmpty {
-			continue
+// settle makes ready what needs no snapshot: new volumes, empty, and those whose
+// data is here. What is to be restored is marked as such before anything of the
+// stack exists, so that what Docker puts there is not taken for data.
+func (r *run) settle(st agentapi.Stack, decided map[string]snapshot.Decision) error {
+	for _, v := range r.protected(st) {
+		m := snapshot.Marker{Identity: r.identity(r.spec, st, v.Name), Epoch: st.Epoch}
+		d, err := decided[v.Name], error(nil)
+		switch d.Action {
+		case snapshot.StartEmpty:
+			err = r.Snapshots.StartEmpty(st.Name, v, m)
+		case snapshot.Accept:
+			r.accept(st, v, m, d.Reason)
+		case snapshot.Hydrate:
+			err = r.Snapshots.Expect(st.Name, v, m.Identity, m.Epoch)
 		}
-		m := snapshot.Marker{Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch}
-		if err := h.Snapshots.StartEmpty(st.Name, v, m); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
 		}
 	}
 	return nil
+}
+
+// accept takes the data that lies in a volume's place, and says so. Where the
+// marker can't be written the stack starts all the same: the data is its own.
+func (r *run) accept(st agentapi.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
+	err := r.Snapshots.Accept(st.Name, v, m)
+	r.record(journal.Entry{Kind: "volume", Stack: st.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: text(err)})
+	r.warn(st.Name, finding.Finding{
+		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.spec.Name + "/" + st.Name + "/" + v.Name,
+		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
+	})
 }
 
 // hydrated returns the volumes that are restored.
@@ -133,19 +183,15 @@ func (h *Host) hydrated(st agentapi.Stack, decided map[string]snapshot.Decision)
 
 // births returns when each protected volume that the lock does not know yet
 // became ready here.
-func (h *Host) births(st agentapi.Stack) (map[string]time.Time, error) {
+func (h *Host) births(st agentapi.Stack) map[string]time.Time {
 	born := map[string]time.Time{}
 	for _, v := range st.Volumes {
 		if v.Protect != fleet.Snapshot || !v.Born.IsZero() {
 			continue
 		}
-		m, err := h.Snapshots.Marker(st.Name, v.Name)
-		if err != nil {
-			return nil, err
-		}
-		if m.State == snapshot.MarkedReady {
+		if m := h.Snapshots.Marker(st.Name, v.Name); m.State == snapshot.MarkedReady {
 			born[v.Name] = m.At
 		}
 	}
-	return born, nil
+	return born
 }

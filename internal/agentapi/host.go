@@ -62,14 +62,17 @@ type Stack struct {
 	AcceptShrunk bool              `json:"accept_shrunk,omitempty"`
 }
 
-// Consent is what the operator said about a volume whose history contradicts
-// the lock: nothing, restore what the repository has, or start fresh.
+// Consent is what the operator said about volumes whose data does not fit the
+// lock: nothing, restore what the repository has, start fresh, take what lies on
+// the host, or let new volumes start empty although others are gone.
 type Consent string
 
 // The consents.
 const (
 	ConsentRestore Consent = "restore"
 	ConsentFresh   Consent = "fresh"
+	ConsentTake    Consent = "take"
+	ConsentEmpty   Consent = "empty"
 )
 
 // Project is a rendered Compose project: it runs by hand from its directory.

@@ -12,11 +12,14 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 )
 
 type applyOptions struct {
 	restore []string
 	fresh   []string
+	take    []string
+	empty   []string
 	partial bool
 }
 
@@ -31,6 +34,8 @@ func newApply(g *globals) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&o.restore, "restore", nil, "`STACK` whose name was used before: take its newest snapshot")
 	cmd.Flags().StringSliceVar(&o.fresh, "fresh", nil, "`STACK` whose name was used before: start empty with a new repository; the old one is kept")
+	cmd.Flags().StringSliceVar(&o.take, "take", nil, "`STACK` whose data lies on its host: take it as it is there, in place of any snapshot")
+	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` that lost a volume in Git: its new ones are no renamed ones, and start empty")
 	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply although some hosts can't be reached; ends with exit code 3")
 	return cmd
 }
@@ -50,8 +55,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	consent := consents(o.restore, o.fresh)
-	past, err := s.New(ctx, consent)
+	if s.Consent, err = consents(a.Fleet(), o); err != nil {
+		return err
+	}
+	past, err := s.New(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +74,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 			return err
 		}
 	}
-	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Consent: consent})
+	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves})
 	bar.Close()
 	return g.finish(&receipt, err, p.Unreachable())
 }
@@ -95,15 +102,24 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 	return g.confirm(fmt.Sprintf("Apply to %s?", p.Fleet))
 }
 
-func consents(restore, fresh []string) map[string]agentapi.Consent {
+// consents returns what was said about the data of each stack.
+func consents(f *fleet.Fleet, o applyOptions) (map[string]agentapi.Consent, error) {
 	all := map[string]agentapi.Consent{}
-	for _, s := range restore {
-		all[s] = agentapi.ConsentRestore
+	for _, said := range []struct {
+		consent agentapi.Consent
+		stacks  []string
+	}{{agentapi.ConsentRestore, o.restore}, {agentapi.ConsentFresh, o.fresh}, {agentapi.ConsentTake, o.take}, {agentapi.ConsentEmpty, o.empty}} {
+		for _, stack := range said.stacks {
+			if _, declared := f.Stack(stack); !declared {
+				return nil, fault.WithCode(fmt.Errorf("--%s: no stack %s is declared", said.consent, stack), fault.Usage)
+			}
+			if before := all[stack]; before != "" && before != said.consent {
+				return nil, fault.WithCode(fmt.Errorf("stack %s has both --%s and --%s", stack, before, said.consent), fault.Usage)
+			}
+			all[stack] = said.consent
+		}
 	}
-	for _, s := range fresh {
-		all[s] = agentapi.ConsentFresh
-	}
-	return all
+	return all, nil
 }
 
 // notUp is a line for each stack that did not come up, with its own hint.

@@ -73,6 +73,9 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err := plan.Complete(); err != nil {
 		return fault.WithCode(fault.WithHint(err, fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", was.Host, was.Host)), fault.Unreachable)
 	}
+	if err := settleFirst(plan.Findings); err != nil {
+		return err // before anything is stopped
+	}
 	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []deploy.Move{move}, Extra: files, NoPrints: true})
 	bar.Close()
 	return g.finish(&receipt, err, nil)

@@ -20,12 +20,11 @@ import (
 type Options struct {
 	Kind     string // "apply", "move" …, for the receipt and the lock's holder
 	Moves    []Move
-	Consent  map[string]agentapi.Consent // by stack, what the operator said about its history
-	Extra    map[string][]byte           // files that belong into the placement's commit (fleet.yaml, hosts/…)
-	Hosts    []string                    // only these; nil for all in the plan
-	Lost     bool                        // the old hosts are gone: nothing is released, the newest snapshots are what there is
-	Message  string                      // of the commit, where there is more to say than which stacks move
-	NoPrints bool                        // hosts apply without comparing fingerprints: nothing was observed there
+	Extra    map[string][]byte // files that belong into the placement's commit (fleet.yaml, hosts/…)
+	Hosts    []string          // only these; nil for all in the plan
+	Lost     bool              // the old hosts are gone: nothing is released, the newest snapshots are what there is
+	Message  string            // of the commit, where there is more to say than which stacks move
+	NoPrints bool              // hosts apply without comparing fingerprints: nothing was observed there
 }
 
 // Apply makes plan true: it has the old hosts of moving stacks let go of them,
@@ -158,7 +157,7 @@ func (s *Session) seal(ctx context.Context, r *Receipt, next fleet.Lock, o Optio
 	}
 	err = s.phase(r, "seal", func() error {
 		var seals map[string][]byte
-		seals, next, err = s.Sealer.Seal(ctx, next, slices.Sorted(maps.Keys(stale)), o.Consent)
+		seals, next, err = s.Sealer.Seal(ctx, next, slices.Sorted(maps.Keys(stale)), s.Consent)
 		maps.Copy(files, seals)
 		return err
 	})
@@ -285,9 +284,6 @@ func (s *Session) applyHost(ctx context.Context, h fleet.Host, hp HostPlan, o Op
 	spec, err := s.spec(h, s.Lock, s.Commit)
 	if err != nil {
 		return receipt, err
-	}
-	for i := range spec.Stacks {
-		spec.Stacks[i].Consent = o.Consent[spec.Stacks[i].Name]
 	}
 	link, err := s.Hosts.Dial(ctx, h)
 	if err != nil {

@@ -156,7 +156,7 @@ func TestUsedNamesAreCountedOn(t *testing.T) {
 	f := &surroundings{}
 	s := session(f, nil)
 	s.Fleet.Stacks = append(s.Fleet.Stacks, fleet.Stack{Name: "wiki", Host: "alpha"})
-	past, err := s.New(t.Context(), nil)
+	past, err := s.New(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,8 @@ type Session struct {
 	LetIn  []string            // lines of authorized_keys that every host has
 	Owner  string              // "alice@laptop"
 
+	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record
@@ -123,7 +125,7 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 	st := agentapi.Stack{
 		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(),
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
-		Volumes: slices.Clone(rendered.Volumes),
+		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name],
 	}
 	for i, v := range st.Volumes {
 		st.Volumes[i].Born = p.Volumes[v.Name].Born
@@ -169,13 +171,13 @@ func (s *Session) phase(r *Receipt, name string, work func() error) error {
 // repository has snapshots already is refused, unless the operator said what to
 // do. It returns the epochs that were claimed for such names in the past, from
 // which they are counted on.
-func (s *Session) New(ctx context.Context, consent map[string]agentapi.Consent) (map[string]int, error) {
+func (s *Session) New(ctx context.Context) (map[string]int, error) {
 	past := map[string]int{}
 	for _, st := range s.Fleet.Stacks {
 		if _, placed := s.Lock.Placement(st.Name); placed || st.Host == "" {
 			continue
 		}
-		if err := s.refuseUsed(ctx, st.Name, consent[st.Name]); err != nil {
+		if err := s.refuseUsed(ctx, st.Name, s.Consent[st.Name]); err != nil {
 			return nil, err
 		}
 		epoch, err := s.Record.Epoch(ctx, st.Name)

@@ -15,6 +15,13 @@ const (
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
+	VolumeOccupied     Code = "volume-occupied"
+	VolumeTaken        Code = "volume-taken"
+	VolumeKept         Code = "volume-kept"
+	VolumeRenamed      Code = "volume-renamed"
+	NoteUnreadable     Code = "note-unreadable"
+	HostKeyLost        Code = "host-key-lost"
+	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotFailed     Code = "snapshot-failed"
@@ -57,6 +64,13 @@ func Table() []Row {
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},
+		{VolumeOccupied, "There is data where a volume would start, or a running project of the stack's name, and nothing says whose it is. It stays as it is.", "salvor apply --take STACK takes it as the stack's data; --restore STACK and --fresh STACK keep it beside; or move it away, or give the stack another name"},
+		{VolumeTaken, "Salvor's notes about a volume were lost. The data on the host was in use at the present placement, so it was taken as it is, not restored.", "nothing to do"},
+		{VolumeKept, "Data was moved aside because other data took its place. It is deleted only when a snapshot holds exactly this data.", "look at it; remove it on the host when nobody misses it"},
+		{VolumeRenamed, "A volume with data is gone from the stack while a new one appeared, which would start empty.", "formerly: OLD under x-salvor.volumes.NEW when it was renamed; salvor apply --empty STACK when it was not"},
+		{NoteUnreadable, "A file of Salvor's own on a host is damaged or was written by a newer version; it counts as none.", "salvor apply writes it again"},
+		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one, then salvor apply"},
+		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
 		{SnapshotUnverified, "What was uploaded does not read back as it was written.", "salvor snapshot take STACK makes a new one of what is on the host"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},

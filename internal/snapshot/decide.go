@@ -18,10 +18,13 @@ const (
 
 // Facts are what decides whether a volume may start.
 type Facts struct {
-	Marker   Marker // zero when there is none
-	Identity string // whose data it must be, see Identity
-	Epoch    int    // of the placement
-	Born     bool   // by the lock, or by a fact of this epoch
+	Marker   Marker   // zero when there is none
+	Found    Presence // see Look
+	Identity string   // whose data it must be, see Identity
+	Epoch    int      // of the placement
+	Born     bool     // by the lock, or by a fact of this epoch
+	New      bool     // the stack has no seal for this host yet, so it never ran here at this epoch
+	Ran      bool     // it is proven that the volume was in use here at this epoch, so what lies here is its newest data
 	History  History
 	Consent  agentapi.Consent // "" for nothing said
 }
@@ -32,53 +35,114 @@ type Action string
 // The actions.
 const (
 	Ready      Action = "ready"       // its data is here
-	StartEmpty Action = "start empty" // it is new; what lies there is moved aside
+	Accept     Action = "accept"      // its data is here, and a marker has to say so
+	StartEmpty Action = "start empty" // it is new, or started fresh; what lies there is moved aside
 	Hydrate    Action = "hydrate"     // what lies there is moved aside, the newest snapshot takes its place
 	Refuse     Action = "refuse"
 )
 
 // A Decision is an action with its reason, and for Refuse the next command.
 type Decision struct {
-	Action Action
-	Reason string
-	Hint   string // STACK stands for its name
+	Action   Action
+	Reason   string
+	Hint     string // STACK stands for its name
+	Occupied bool   // refused because of data that lies there: a person says whose it is
 }
 
 // Decide says what must happen before a volume's stack starts (design, rule 2).
-// The marker decides, never emptiness: no marker of this placement means that
-// what lies there is not this volume's newest data.
+// The marker decides, never emptiness. Without a marker of this placement the
+// newest snapshot counts, and what lies there is nobody's, with two exceptions:
+// where it is proven that the volume was in use here at this epoch, only notes
+// were lost; and data of which nothing is known is not replaced unasked.
 func Decide(f Facts) Decision {
 	m := f.Marker
 	mine := m.State != "" && m.Identity == f.Identity
+	now := mine && m.Epoch == f.Epoch
 	switch {
 	case mine && m.Epoch > f.Epoch:
-		return Decision{Refuse, fmt.Sprintf("the data here belongs to epoch %d, newer than the placement's %d", m.Epoch, f.Epoch), "pull the newest commit, then salvor apply"}
-	case mine && m.Epoch == f.Epoch && m.State == MarkedReady:
+		return refuse(fmt.Sprintf("the data here belongs to epoch %d, newer than the placement's %d", m.Epoch, f.Epoch), "pull the newest commit, then salvor apply")
+	case now && f.Found == Marked:
 		// whatever the consent: a fresh start has another repository, so
 		// another identity, and is not repeated by the next apply
-		return Decision{Ready, "its data is ready", ""}
+		return Decision{Action: Ready, Reason: "its data is ready"}
 	case f.Consent == agentapi.ConsentFresh:
-		return Decision{StartEmpty, "the operator chose to start fresh", ""}
+		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; what lies here is kept beside"}
+	case f.Consent == agentapi.ConsentTake && f.Found != Nothing:
+		return Decision{Action: Accept, Reason: "the operator chose the data that lies here"}
+	case f.notesLost(mine):
+		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
+	case now && f.Found == Replaced && f.Consent != agentapi.ConsentRestore:
+		return occupied("another folder lies where its data was, with data in it")
+	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
+		return occupied(f.unread() + "there is data where the volume would start")
 	case f.History == HistoryUnknown:
-		return Decision{Refuse, "its data is not ready here, and the snapshot remote does not answer", "salvor apply, once the remote answers"}
+		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "salvor apply, once the remote answers")
 	}
-	return decideUnready(f, mine)
+	return f.decideUnready(mine)
 }
 
 // decideUnready is for a volume that has no data of this placement here, while
 // the repository answers. mine: there is data of an earlier epoch, or a
 // hydration that was cut short, so the volume was born whatever the lock says.
-func decideUnready(f Facts, mine bool) Decision {
-	has := f.History == HistorySome
+func (f Facts) decideUnready(mine bool) Decision {
+	has, born := f.History == HistorySome, f.Born || mine
 	switch {
-	case has && (f.Born || mine || f.Consent == agentapi.ConsentRestore):
-		return Decision{Hydrate, "the newest snapshot is restored", ""}
-	case has:
-		return Decision{Refuse, "the volume is new in the lock, yet its repository has snapshots of that name", "salvor apply --restore STACK takes them; --fresh STACK starts empty in a new repository"}
+	case has && f.Consent == agentapi.ConsentRestore:
+		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
 	case f.Consent == agentapi.ConsentRestore:
-		return Decision{Refuse, "there is no snapshot to restore", "salvor apply --fresh STACK starts empty"}
-	case f.Born || mine:
-		return Decision{Refuse, "the volume had data, and there is no snapshot of it", "bring the data back by hand, or salvor apply --fresh STACK starts empty"}
+		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; what lies here is kept beside")
+	case has && !born:
+		return refuse("the volume is new in the lock, yet its repository has snapshots of that name", "salvor apply --restore STACK takes them; --fresh STACK starts empty in a new repository")
+	case has && f.strange(mine):
+		return occupied(f.unread() + "there is data at its place, and nothing says whose")
+	case has:
+		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
+	case born && f.Found != Nothing:
+		return refuse(f.unread()+"the volume's data is in no snapshot; what lies here may be it", "salvor apply --take STACK takes the data that lies here")
+	case born:
+		return refuse("the volume had data, and there is no snapshot of it",
+			"salvor move STACK --to HOST, where its data lies, then salvor apply --take STACK; where it is lost: salvor apply --fresh STACK starts empty")
+	case f.Found != Nothing:
+		return occupied(f.unread() + "there is data where a new volume would start")
 	}
-	return Decision{StartEmpty, "the volume is new", ""}
+	return Decision{Action: StartEmpty, Reason: "the volume is new"}
+}
+
+// notesLost reports whether what lies here is the volume's newest data, and only
+// what Salvor noted of it is gone.
+func (f Facts) notesLost(mine bool) bool {
+	hydrating := mine && f.Marker.State == MarkedHydrating
+	another := f.Marker.State != "" && !mine              // the stack was started fresh since
+	late := f.Found == Marked && f.Marker.Epoch < f.Epoch // notes of an earlier day
+	return f.Ran && (f.Found == Unmarked || late) && !hydrating && !another && f.Consent != agentapi.ConsentRestore
+}
+
+// strange reports whether data lies here of which nothing is known. What lies in
+// the place of a hydration that was cut short was seen before that began.
+func (f Facts) strange(mine bool) bool {
+	hydrating := mine && f.Marker.State == MarkedHydrating
+	return (f.Found == Unmarked || f.Found == Replaced) && !hydrating
+}
+
+func (f Facts) unread() string {
+	if f.Marker.Unread == "" {
+		return ""
+	}
+	return "its marker can't be read (" + f.Marker.Unread + "); "
+}
+
+func (f Facts) missing(mine bool) string {
+	if mine && f.Marker.State == MarkedReady && f.Marker.Epoch == f.Epoch && f.Found == Nothing {
+		return "the volume that held its data is gone; "
+	}
+	return f.unread()
+}
+
+func refuse(reason, hint string) Decision {
+	return Decision{Action: Refuse, Reason: reason, Hint: hint}
+}
+
+// occupied refuses to replace data that nobody has spoken for.
+func occupied(reason string) Decision {
+	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK takes it as the stack's data; --restore STACK brings the newest snapshot, --fresh STACK starts empty, and both keep it beside"}
 }

@@ -30,12 +30,22 @@ func TestDecideGolden(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, m := range markers {
-		for _, born := range []bool{false, true} {
-			for _, history := range []History{HistoryNone, HistorySome, HistoryUnknown} {
-				for _, consent := range []agentapi.Consent{"", agentapi.ConsentRestore, agentapi.ConsentFresh} {
-					d := Decide(Facts{Marker: m.m, Identity: id, Epoch: epoch, Born: born, History: history, Consent: consent})
-					fmt.Fprintf(&b, "%s | born %v | snapshots %s | %q => %s: %s\n", m.name, born, history, consent, d.Action, d.Reason)
-					checkDecision(t, m.m, id, born, history, consent, d)
+		for _, found := range []Presence{Nothing, Marked, Replaced, Unmarked} {
+			ready := m.m.State == MarkedReady && m.m.Identity == id
+			if ready != (found == Marked || found == Replaced) && found != Nothing {
+				continue // Look does not say that
+			}
+			for _, born := range []bool{false, true} {
+				for _, history := range []string{"none", "some", "some of this epoch", "unknown"} {
+					for _, consent := range []agentapi.Consent{"", agentapi.ConsentRestore, agentapi.ConsentFresh, agentapi.ConsentTake} {
+						kind, _, ran := strings.Cut(history, " of ")
+						f := Facts{Marker: m.m, Found: found, Identity: id, Epoch: epoch, Born: born, Ran: ran, History: History(kind), Consent: consent}
+						d := Decide(f)
+						checkDecision(t, f, d)
+						if consent == "" || born && found != Replaced {
+							fmt.Fprintf(&b, "%s | found %s | born %v | snapshots %s | %q => %s: %s\n", m.name, found, born, history, consent, d.Action, d.Reason)
+						}
+					}
 				}
 			}
 		}
@@ -54,21 +64,159 @@ func TestDecideGolden(t *testing.T) {
 }
 
 // checkDecision holds the promises that no combination may break.
-func checkDecision(t *testing.T, m Marker, id string, born bool, h History, c agentapi.Consent, d Decision) {
+func checkDecision(t *testing.T, f Facts, d Decision) {
 	t.Helper()
-	ready := m.State == MarkedReady && m.Identity == id && m.Epoch == 5
+	m := f.Marker
+	mine := m.State != "" && m.Identity == f.Identity
+	ready := m.State == MarkedReady && mine && m.Epoch == f.Epoch && f.Found == Marked
+	strange := f.Found == Unmarked && !(mine && m.State == MarkedHydrating) || f.Found == Replaced
 	switch {
 	case d.Action == Ready && !ready:
-		t.Errorf("%+v starts on data that is not ready", m)
-	case d.Action == StartEmpty && c != agentapi.ConsentFresh && (born || h != HistoryNone || m.Identity == id):
-		t.Errorf("%+v born %v history %s starts empty unasked", m, born, h)
-	case d.Action == Hydrate && h != HistorySome:
-		t.Errorf("%+v hydrates from nothing", m)
-	case d.Action == Hydrate && !born && m.Identity != id && c != agentapi.ConsentRestore:
-		t.Errorf("%+v takes another's snapshots unasked", m)
+		t.Errorf("%+v starts on data that is not ready", f)
+	case d.Action == StartEmpty && f.Consent != agentapi.ConsentFresh && (f.Born || mine || f.History != HistoryNone || f.Found != Nothing):
+		t.Errorf("%+v starts empty unasked", f)
+	case d.Action == Hydrate && f.History != HistorySome:
+		t.Errorf("%+v hydrates from nothing", f)
+	case d.Action == Hydrate && !f.Born && !mine && f.Consent != agentapi.ConsentRestore:
+		t.Errorf("%+v takes another's snapshots unasked", f)
+	case d.Action == Hydrate && strange && f.Consent != agentapi.ConsentRestore:
+		t.Errorf("%+v replaces data of which nothing is known, unasked", f)
+	case d.Action == Accept && f.Consent != agentapi.ConsentTake && !f.Ran:
+		t.Errorf("%+v takes data of which nothing is known, unasked", f)
+	case d.Action == Accept && f.Found == Nothing:
+		t.Errorf("%+v takes nothing for data", f)
 	case (d.Action == Refuse) != (d.Hint != ""):
-		t.Errorf("%+v: %s has hint %q", m, d.Action, d.Hint)
+		t.Errorf("%+v: %s has hint %q", f, d.Action, d.Hint)
+	case strings.Contains(d.Hint, "--fresh") && f.Found != Nothing && !strings.Contains(d.Hint, "kept beside") && !strings.Contains(d.Hint, "keep it beside") && f.History == HistoryNone:
+		t.Errorf("%+v: the hint %q does not say what becomes of the data", f, d.Hint)
 	case ready && d.Action != Ready:
-		t.Errorf("an owner does not start, history %s", h)
+		t.Errorf("an owner does not start: %+v", f)
+	}
+}
+
+// TestLostNotesNeverHydrate is fault V1: without its marker, or with one that is
+// damaged or of an earlier day, data that was in use here at this epoch is never
+// replaced by a snapshot.
+func TestLostNotesNeverHydrate(t *testing.T) {
+	const id, epoch = "home/notes/db@r1", 5
+	for name, m := range map[string]Marker{
+		"lost":    {},
+		"damaged": {Unread: "unexpected end of JSON input"},
+		"earlier": {Identity: id, Epoch: epoch - 1, State: MarkedReady},
+	} {
+		for _, history := range []History{HistoryNone, HistorySome, HistoryUnknown} {
+			f := Facts{Marker: m, Found: Unmarked, Identity: id, Epoch: epoch, Born: true, Ran: true, History: history}
+			if m.State == MarkedReady {
+				f.Found = Marked
+			}
+			if d := Decide(f); d.Action != Accept {
+				t.Errorf("%s, snapshots %s: %s: %s", name, history, d.Action, d.Reason)
+			}
+		}
+	}
+	if d := Decide(Facts{Found: Unmarked, Identity: id, Epoch: epoch, Born: true, History: HistorySome}); !d.Occupied {
+		t.Errorf("where it can't be told whose data it is: %s: %s", d.Action, d.Reason)
+	}
+	if d := Decide(Facts{Found: Nothing, Identity: id, Epoch: epoch, Born: true, Ran: true, History: HistorySome}); d.Action != Hydrate {
+		t.Errorf("a volume that is lost with its notes: %s: %s", d.Action, d.Reason)
+	}
+}
+
+// TestARemovedVolumeIsMissing is fault V4: a ready marker does not speak for a
+// volume that was removed, nor for one that was made at its place since; a
+// volume that was emptied is still itself.
+func TestARemovedVolumeIsMissing(t *testing.T) {
+	const id = "home/notes/db@r1"
+	v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
+	e := Engine{Dirs: Dirs{State: t.TempDir()}}
+	if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	decide := func() (Presence, Decision) {
+		t.Helper()
+		m := e.Marker("notes", "db")
+		found, err := Look(v, m, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found, Decide(Facts{Marker: m, Found: found, Identity: id, Epoch: 1, Born: true, History: HistorySome})
+	}
+	if found, d := decide(); found != Marked || d.Action != Ready {
+		t.Errorf("an empty volume that was always there: %s, %s", found, d.Action)
+	}
+	write(t, filepath.Join(v.Path, "row"), "1")
+	if err := os.Remove(filepath.Join(v.Path, "row")); err != nil {
+		t.Fatal(err)
+	}
+	if found, d := decide(); found != Marked || d.Action != Ready {
+		t.Errorf("a volume emptied on purpose: %s, %s", found, d.Action)
+	}
+	if err := os.RemoveAll(v.Path); err != nil {
+		t.Fatal(err)
+	}
+	if found, d := decide(); found != Nothing || d.Action != Hydrate || !strings.Contains(d.Reason, "gone") {
+		t.Errorf("a removed volume: %s, %+v", found, d)
+	}
+	if err := os.Mkdir(v.Path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if found, d := decide(); found != Nothing || d.Action != Hydrate {
+		t.Errorf("an empty volume made at its place: %s, %+v", found, d)
+	}
+	write(t, filepath.Join(v.Path, "row"), "initialised")
+	if found, d := decide(); found != Replaced || !d.Occupied {
+		t.Errorf("a volume made at its place, with data: %s, %+v", found, d)
+	}
+}
+
+// TestOnlyWhatASnapshotHoldsIsDeleted is faults V1 and V13: what was moved aside
+// stays until a snapshot that exists holds exactly that data.
+func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
+	const id = "home/notes/db@r1"
+	exists := func(id string) bool { return id == "good" }
+	for name, c := range map[string]struct {
+		held   string
+		change bool
+		gone   bool
+	}{
+		"in no snapshot":                     {},
+		"in a snapshot":                      {held: "good", gone: true},
+		"in a snapshot that was removed":     {held: "thinned"},
+		"changed since the snapshot of then": {held: "good", change: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
+			e := Engine{Dirs: Dirs{State: t.TempDir()}}
+			if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(v.Path, "row"), "1")
+			s, err := scanVolume(v.Path)
+			if err == nil && c.held != "" {
+				err = e.hold("notes", v, c.held, s.print)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.change {
+				write(t, filepath.Join(v.Path, "row"), "1 2")
+			}
+			if err := e.StartEmpty("notes", v, Marker{Identity: "home/notes/db@r2", Epoch: 2}); err != nil {
+				t.Fatal(err)
+			}
+			if err := RemoveKept(v, exists); err != nil {
+				t.Fatal(err)
+			}
+			kept, err := KeptOf(v)
+			if err != nil || (len(kept) == 0) != c.gone {
+				t.Fatalf("kept %+v, %v", kept, err)
+			}
+			if !c.gone && (kept[0].Epoch != 1 || kept[0].Identity != id || kept[0].At.IsZero()) {
+				t.Errorf("what is noted of it: %+v", kept[0])
+			}
+			if left, _ := filepath.Glob(v.Path + oldMark + "*"); c.gone && len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
 	}
 }

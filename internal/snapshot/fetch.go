@@ -69,18 +69,15 @@ func (e Engine) fetchPath(stack string) string {
 }
 
 func (e Engine) loadFetch(stack string) (fetchState, error) {
-	s := fetchState{Schema: fleet.Schema, Volumes: map[string]stage{}}
+	var s fetchState
 	content, err := os.ReadFile(e.fetchPath(stack))
+	if err == nil && (json.Unmarshal(content, &s) != nil || s.Schema != fleet.Schema || s.Volumes == nil) {
+		err = os.ErrNotExist // a note that can't be read is as good as none: it is fetched again
+	}
 	if errors.Is(err, os.ErrNotExist) {
-		return s, nil
+		return fetchState{Schema: fleet.Schema, Volumes: map[string]stage{}}, nil
 	}
-	if err != nil {
-		return s, err
-	}
-	if err := json.Unmarshal(content, &s); err != nil || s.Volumes == nil {
-		return fetchState{}, fmt.Errorf("%s is not to be read: %w", e.fetchPath(stack), err)
-	}
-	return s, nil
+	return s, err
 }
 
 func (e Engine) saveFetch(stack string, s fetchState) error {

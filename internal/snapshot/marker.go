@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
@@ -34,6 +31,25 @@ type Marker struct {
 	State    Marking   `json:"state"`
 	Snapshot string    `json:"snapshot,omitempty"` // it came from, "" for a volume that started empty
 	At       time.Time `json:"at"`
+	Place    string    `json:"place,omitempty"`    // of the folder, see placeOf; "" where it can't be told
+	Held     string    `json:"held,omitempty"`     // snapshot that holds this data while its print is Print
+	Print    string    `json:"print,omitempty"`    // over the data that Held holds
+	Replaces *Marker   `json:"replaces,omitempty"` // while hydrating: the marker of what is to be replaced
+
+	Unread string `json:"-"` // why the file could not be read; the rest is then zero
+}
+
+// heldStill returns the snapshot that holds exactly what lies at the volume's
+// place, "" for none.
+func (m Marker) heldStill(v Volume) string {
+	if m.Held == "" {
+		return ""
+	}
+	now, err := scanVolume(v.Path)
+	if err != nil || now.print != m.Print {
+		return ""
+	}
+	return m.Held
 }
 
 // Identity names a volume across hosts; the repository that its data began with
@@ -47,106 +63,106 @@ func (e Engine) markerPath(stack, volume string) string {
 	return filepath.Join(e.Dirs.State, "volumes", stack, DirName(volume)+".json")
 }
 
-// Marker returns a volume's marker, the zero one when there is none.
-func (e Engine) Marker(stack, volume string) (Marker, error) {
-	var m Marker
-	path := e.markerPath(stack, volume)
-	content, err := os.ReadFile(path)
+// Marker returns a volume's marker, the zero one when there is none. One that
+// can't be read is as good as none and says so in Unread: what lies in the
+// volume is judged without it.
+func (e Engine) Marker(stack, volume string) Marker {
+	content, err := os.ReadFile(e.markerPath(stack, volume))
 	if errors.Is(err, os.ErrNotExist) {
-		return m, nil
+		return Marker{}
+	}
+	var m Marker
+	if err == nil {
+		err = json.Unmarshal(content, &m)
+	}
+	if err == nil && (m.Schema != fleet.Schema || m.State == "") {
+		err = fmt.Errorf("it has schema %d and state %q", m.Schema, m.State)
 	}
 	if err != nil {
-		return m, err
+		return Marker{Unread: err.Error()}
 	}
-	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", path, err)
-	}
-	if m.Schema > fleet.Schema {
-		return m, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", path, m.Schema, fleet.Schema)
-	}
-	return m, nil
+	return m
 }
 
-func (e Engine) mark(stack, volume string, m Marker) error {
-	m.Schema, m.At = fleet.Schema, time.Now().UTC()
+// mark writes a marker. One without a time gets the present one.
+func (e Engine) mark(stack string, v Volume, m Marker) error {
+	m.Schema = fleet.Schema
+	if m.At.IsZero() {
+		m.At = time.Now().UTC()
+	}
 	content, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	path := e.markerPath(stack, volume)
+	path := e.markerPath(stack, v.Name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	return atomicfile.Write(path, bytes.NewReader(content), 0o644)
 }
 
-// Advance raises the epoch of a stack's ready marker, for a placement change
-// that leaves the data where it is.
-func (e Engine) Advance(stack, volume string, epoch int) error {
-	m, err := e.Marker(stack, volume)
-	if err != nil {
-		return err
-	}
-	if m.State != MarkedReady || m.Epoch > epoch {
-		return fmt.Errorf("volume %s of %s is %q at epoch %d, not to be raised to %d", volume, stack, m.State, m.Epoch, epoch)
-	}
-	m.Epoch = epoch
-	return e.mark(stack, volume, m)
+func (e Engine) markReady(stack string, v Volume, m Marker) error {
+	m.State, m.Place = MarkedReady, placeOf(v.Path)
+	return e.mark(stack, v, m)
 }
 
-// StartEmpty makes a new volume ready: what lies at its path is moved aside and
-// an empty folder is left for Docker, which fills it from the image.
+// Accept makes what lies at a volume's place its data as of m's placement.
+func (e Engine) Accept(stack string, v Volume, m Marker) error {
+	if _, err := os.Stat(v.Path); err != nil {
+		return err
+	}
+	return e.markReady(stack, v, m)
+}
+
+// StartEmpty makes a new volume ready: what lies at its place is moved aside and
+// an empty folder is left for Docker, which fills it from the image. A folder
+// that is empty already stays. The stack does not run.
 func (e Engine) StartEmpty(stack string, v Volume, m Marker) error {
 	if err := ValidVolume(v); err != nil {
 		return err
 	}
-	if err := setAside(v.Path, time.Now()); err != nil {
+	empty, err := isEmpty(v.Path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(v.Path, 0o755); err != nil {
-		return err
-	}
-	m.State, m.Snapshot = MarkedReady, ""
-	return e.mark(stack, v.Name, m)
-}
-
-// oldMark stands in the name of data that was moved aside.
-const oldMark = ".salvor-old-"
-
-// setAside renames what lies at path to `<path>.salvor-old-<time>`. Nothing, or
-// an empty folder, is removed instead.
-func setAside(path string, now time.Time) error {
-	if err := unix.Rmdir(path); err == nil || errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	old := path + oldMark + stamp(now)
-	if _, err := os.Lstat(old); err == nil {
-		return fmt.Errorf("%s exists already", old)
-	}
-	return os.Rename(path, old)
-}
-
-// Kept returns what was moved aside from a volume, oldest first.
-func Kept(v Volume) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Dir(v.Path))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var paths []string
-	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), filepath.Base(v.Path)+oldMark) {
-			paths = append(paths, filepath.Join(filepath.Dir(v.Path), entry.Name()))
+	if !empty {
+		if err := setAside(v, e.Marker(stack, v.Name), time.Now()); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(v.Path, 0o755); err != nil {
+			return err
 		}
 	}
-	return paths, err
+	m.Snapshot = ""
+	return e.markReady(stack, v, m)
 }
 
-// RemoveKept deletes what was moved aside from a volume. It is called after the
-// next good snapshot.
-func RemoveKept(v Volume) error {
-	paths, err := Kept(v)
-	for _, path := range paths {
-		err = errors.Join(err, os.RemoveAll(path))
+// Expect marks a volume as one whose data is on its way: from now on what lies
+// at its place, such as what Docker copies there from an image, is not taken for
+// data. It may be called again.
+func (e Engine) Expect(stack string, v Volume, identity string, epoch int) error {
+	return e.mark(stack, v, e.hydrating(stack, v, Marker{Identity: identity, Epoch: epoch}))
+}
+
+// hydrating returns m for a volume whose data is about to be replaced.
+func (e Engine) hydrating(stack string, v Volume, m Marker) Marker {
+	m.State = MarkedHydrating
+	switch was := e.Marker(stack, v.Name); was.State {
+	case MarkedReady:
+		m.Replaces = &was
+	case MarkedHydrating:
+		m.Replaces = was.Replaces
 	}
-	return err
+	return m
+}
+
+// hold notes that a snapshot of the stopped stack holds a volume's data as it
+// is.
+func (e Engine) hold(stack string, v Volume, snapshot, print string) error {
+	m := e.Marker(stack, v.Name)
+	if m.State != MarkedReady {
+		return nil
+	}
+	m.Held, m.Print = snapshot, print
+	return e.mark(stack, v, m)
 }

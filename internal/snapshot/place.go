@@ -48,8 +48,8 @@ func (e Engine) Load(ctx context.Context, f *Fetched) error {
 	return nil
 }
 
-// Place puts fetched data into the places of the volumes. Their stack is not
-// running. What lies there is kept beside, see Kept. Cut short at any point and
+// Place puts fetched data into the places of the volumes. The caller has made
+// sure that no container uses them. What lies there is kept beside, see Kept. Cut short at any point and
 // run again (with Fetch before), it ends in the same state; a volume's marker
 // says ready only when its data is whole and in place.
 func (e Engine) Place(ctx context.Context, f *Fetched) error {
@@ -89,7 +89,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 		}
 	case loaded:
 		next = placing
-		err = e.mark(f.job.Stack, v.Name, f.marker(v, MarkedHydrating))
+		err = e.mark(f.job.Stack, v, e.hydrating(f.job.Stack, v, f.marker(v)))
 	case placing:
 		next = placed
 		err = e.swap(ctx, f, v, staging)
@@ -103,16 +103,16 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 	return e.saveFetch(f.job.Stack, state)
 }
 
-func (f *Fetched) marker(v Volume, state Marking) Marker {
+func (f *Fetched) marker(v Volume) Marker {
 	j := f.job
-	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, State: state, Snapshot: f.Info.ID}
+	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, Snapshot: f.Info.ID}
 }
 
 // swap moves what lies at the volume's path aside and the staged data there. A
 // staging folder that is gone was moved by a run that was cut short afterwards.
 func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) error {
 	if _, err := os.Lstat(staging); err == nil {
-		if err := setAside(v.Path, time.Now()); err != nil {
+		if err := setAside(v, e.replaced(f.job.Stack, v), time.Now()); err != nil {
 			return err
 		}
 		hold.At(ctx, "place-aside")
@@ -132,7 +132,16 @@ func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) 
 	if err := os.RemoveAll(staging + dumpSuffix); err != nil {
 		return err
 	}
-	return e.mark(f.job.Stack, v.Name, f.marker(v, MarkedReady))
+	return e.markReady(f.job.Stack, v, f.marker(v))
+}
+
+// replaced returns the marker of what lies where a volume is being placed.
+func (e Engine) replaced(stack string, v Volume) Marker {
+	m := e.Marker(stack, v.Name)
+	if m.Replaces != nil {
+		return *m.Replaces
+	}
+	return Marker{}
 }
 
 // load has a database make its files of the dump. Cut short, it begins anew. The

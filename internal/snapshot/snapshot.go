@@ -224,4 +224,6 @@ func (e Engine) Create(ctx context.Context, r Repository) (err error) {
 }
 
 // stamp is a time as it stands in file names: it sorts, and no two runs share one.
-func stamp(t time.Time) string { return t.UTC().Format("20060102T150405.000000Z") }
+func stamp(t time.Time) string { return t.UTC().Format(stampForm) }
+
+const stampForm = "20060102T150405.000000Z"

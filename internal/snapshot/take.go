@@ -69,7 +69,7 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	}
 	if !j.Force && !j.Diverged && t.unchanged() {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		return t.finish(), nil
+		return t.finish(), t.hold()
 	}
 	err = t.run(ctx)
 	if errors.Is(err, errPauseTooLong) {
@@ -83,7 +83,20 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	if err != nil {
 		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
-	return t.finish(), nil
+	return t.finish(), t.hold()
+}
+
+// hold remembers that the volumes of a stopped stack are in the snapshot whole,
+// so that they may be deleted once other data has taken their place.
+func (t *taking) hold() error {
+	if !t.job.Stopped || t.job.Diverged {
+		return nil
+	}
+	var errs []error
+	for _, v := range t.job.Volumes {
+		errs = append(errs, t.Engine.hold(t.job.Stack, v, t.result.Snapshot.ID, t.scans[v.Name].print))
+	}
+	return errors.Join(errs...)
 }
 
 // A taking is one Take under way.

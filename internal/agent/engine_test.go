@@ -1,0 +1,157 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"salvor/internal/machine"
+	"salvor/internal/machine/local"
+	"salvor/internal/stack"
+)
+
+// An engine is this machine with a Docker engine that only knows what a test
+// says: its containers, and which commands were run on them.
+type engine struct {
+	local.Machine
+	root string // in place of /var/lib/salvor
+
+	mu         sync.Mutex // guards everything that follows
+	containers []container
+	calls      []string
+}
+
+// A container is one of an engine's.
+type container struct {
+	name, project, state string
+	gated                bool
+	mounts               []string
+}
+
+// withEngine gives a host an engine.
+func withEngine(t *testing.T, h *Host, containers ...container) *engine {
+	t.Helper()
+	e := &engine{root: h.Paths.State, containers: containers}
+	h.Stacks = stack.New(e)
+	t.Cleanup(h.Stacks.Close)
+	return e
+}
+
+// Dial implements machine.Machine: every socket is the engine's.
+func (e *engine) Dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	l := &oneConn{conn: far, closed: make(chan struct{})}
+	go func() { _ = (&http.Server{Handler: http.HandlerFunc(e.answer)}).Serve(l) }()
+	return near, nil
+}
+
+// oneConn is a listener with a single connection.
+type oneConn struct {
+	conn   net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	var c net.Conn
+	l.once.Do(func() { c = l.conn })
+	if c != nil {
+		return c, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "engine"} }
+
+func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := []map[string]any{}
+	for _, c := range e.containers {
+		if r.URL.Query().Get("all") == "" && c.state != "running" {
+			continue
+		}
+		var mounts []map[string]any
+		for _, m := range c.mounts {
+			mounts = append(mounts, map[string]any{"Type": "bind", "Source": m, "Destination": "/data", "RW": true})
+		}
+		if c.gated {
+			mounts = append(mounts, map[string]any{"Type": "bind", "Source": "/gate", "Destination": stack.GateTarget})
+		}
+		labels := map[string]string{}
+		if c.project != "" {
+			labels["com.docker.compose.project"] = c.project
+		}
+		list = append(list, map[string]any{"Id": c.name, "Names": []string{"/" + c.name}, "State": c.state, "Labels": labels, "Mounts": mounts})
+	}
+	_ = json.NewEncoder(w).Encode(list)
+}
+
+// Run implements machine.Machine.
+func (e *engine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
+	if !slices.Contains([]string{"docker", "mkdir", "rm", "test"}, c.Argv[0]) {
+		return e.Machine.Run(ctx, c)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, strings.Join(c.Argv, " "))
+	if len(c.Argv) > 4 && c.Argv[4] == "stop" {
+		for i := range e.containers {
+			if e.containers[i].project == c.Argv[3] {
+				e.containers[i].state = "exited"
+			}
+		}
+	}
+	return machine.Output{}, nil
+}
+
+// ran reports whether a command was run that contains text.
+func (e *engine) ran(text string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.calls, func(c string) bool { return strings.Contains(c, text) })
+}
+
+func (e *engine) at(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "/var/lib/salvor")
+	if !ok {
+		return "", fmt.Errorf("%s is outside of what a test may touch: %w", path, fs.ErrPermission)
+	}
+	return filepath.Join(e.root, rest), nil
+}
+
+// ReadFile implements machine.Machine.
+func (e *engine) ReadFile(_ context.Context, path string) ([]byte, error) {
+	path, err := e.at(path)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// WriteFile implements machine.Machine.
+func (e *engine) WriteFile(_ context.Context, path string, content io.Reader, mode fs.FileMode) error {
+	path, err := e.at(path)
+	if err != nil {
+		return err
+	}
+	data, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, mode)
+}

@@ -1,0 +1,236 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/atomicfile"
+	"salvor/internal/finding"
+	"salvor/internal/secret/agekey"
+)
+
+// Salvor's own files on a host may be lost, damaged, or from a newer salvord.
+// What can't be read is as good as none: what it said is asked of Git, the claims
+// and the data itself. Where that does not do, only the stack that the file is
+// about waits for a person.
+
+// Spec returns what the host was last asked to be; an unprepared host was asked
+// for nothing. Where the file in Config is lost or damaged, its copy in State
+// counts.
+func (h *Host) Spec() (agentapi.Host, error) {
+	spec, err := readSpec(h.Paths.spec())
+	if err == nil {
+		return spec, nil
+	}
+	kept, keptErr := readSpec(h.Paths.specCopy())
+	switch {
+	case keptErr == nil:
+		return kept, nil
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(keptErr, fs.ErrNotExist):
+		return agentapi.Host{}, nil
+	}
+	return agentapi.Host{}, err
+}
+
+// specDamage says why what the host was last asked to be has to be written again,
+// nil for a host that was asked for nothing.
+func (h *Host) specDamage() error {
+	_, err := readSpec(h.Paths.spec())
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, copyErr := readSpec(h.Paths.specCopy()); copyErr != nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func readSpec(path string) (agentapi.Host, error) {
+	var spec agentapi.Host
+	err := readJSON(path, &spec)
+	if err == nil {
+		err = readable(path, spec.Schema, agentapi.Schema)
+	}
+	if err != nil {
+		return agentapi.Host{}, err
+	}
+	return spec, nil
+}
+
+func (h *Host) saveSpec(spec agentapi.Host) error {
+	spec.Schema = agentapi.Schema
+	return errors.Join(writeJSON(h.Paths.spec(), spec), writeJSON(h.Paths.specCopy(), spec))
+}
+
+// local returns what the host remembers of a stack; what can't be read counts as
+// an epoch of 0, at which nothing is started while nobody answers.
+func (h *Host) local(stack string) (Local, error) {
+	l := Local{Schema: agentapi.Schema}
+	err := readJSON(h.Paths.local(stack), &l)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err == nil {
+		err = readable(h.Paths.local(stack), l.Schema, agentapi.Schema)
+	}
+	if err != nil {
+		return Local{Schema: agentapi.Schema, Unread: err.Error()}, nil
+	}
+	return l, nil
+}
+
+func (h *Host) saveLocal(stack string, l Local) error {
+	l.Schema = agentapi.Schema
+	return writeJSON(h.Paths.local(stack), l)
+}
+
+// saveNote is saveLocal for a stack that starts in any case: a full disk must not
+// keep it down.
+func (r *run) saveNote(stack string, l Local) {
+	err := r.saveLocal(stack, l)
+	if err == nil {
+		return
+	}
+	r.warn(stack, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.spec.Name + "/" + stack,
+		Text: "what runs here could not be noted: " + err.Error(), Fix: "make room on " + r.spec.Name + ", then salvor apply",
+	})
+}
+
+// known returns the stacks that ran here and were not lost, sorted.
+func (h *Host) known() ([]string, error) {
+	files, err := filepath.Glob(h.Paths.local("*"))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".json")
+		l, err := h.local(name)
+		if err != nil {
+			return nil, err
+		}
+		if (l.Epoch > 0 || l.Unread != "") && !l.Lost {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// readJSON reads a file; fs.ErrNotExist when there is none.
+func readJSON(path string, v any) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// readable reports why a file of some schema can't be read by this salvord.
+func readable(path string, schema, known int) error {
+	if schema < 1 || schema > known {
+		return fmt.Errorf("%s has schema %d, this salvord reads %d", path, schema, known)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	content, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
+}
+
+// past returns a time that was noted here, and none for one that lies in the
+// future: the clock was wrong then, or is now.
+func past(noted, now time.Time) time.Time {
+	if noted.After(now.Add(clockSkew)) {
+		return time.Time{}
+	}
+	return noted
+}
+
+// clockSkew is how far a clock may be set back without anything being forgotten.
+const clockSkew = time.Minute
+
+// noteFindings says which of Salvor's own files on this host can't be read or
+// written, and what that needs.
+func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
+	found := h.keyFindings(spec)
+	if full := diskFull(h.Paths.State); full != "" {
+		found = append(found, finding.Finding{
+			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,
+			Text: full + ": Salvor's notes and its journal can't be written, no snapshot is taken", Fix: "make room on " + spec.Name,
+		})
+	}
+	if damage := h.specDamage(); damage != nil {
+		found = append(found, unreadable(spec.Name, damage.Error()))
+	}
+	for _, st := range spec.Stacks {
+		if local, err := h.local(st.Name); err == nil && local.Unread != "" {
+			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
+		}
+		var k kept
+		if err := readJSON(h.keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			found = append(found, unreadable(spec.Name+"/"+st.Name, err.Error()))
+		}
+		for _, v := range h.protected(st) {
+			if m := h.Snapshots.Marker(st.Name, v.Name); m.Unread != "" {
+				found = append(found, unreadable(spec.Name+"/"+st.Name+"/"+v.Name, "its marker: "+m.Unread))
+			}
+		}
+	}
+	return found
+}
+
+func unreadable(subject, why string) finding.Finding {
+	return finding.Finding{Code: finding.NoteUnreadable, Severity: finding.Warning, Subject: subject, Text: "a file of Salvor's own can't be read and counts as none: " + why, Fix: "salvor apply"}
+}
+
+// keyFindings says whether the host can still open what is sealed to it.
+func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
+	sealed := slices.ContainsFunc(spec.Stacks, func(st agentapi.Stack) bool { return len(st.Sealed) > 0 })
+	_, err := agekey.OpenHost(h.Paths.identity())
+	if err == nil || !sealed {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.HostKeyLost, Severity: finding.Warning, Subject: spec.Name,
+		Text: "the host's identity can't be read, so nothing that is sealed to it opens: " + err.Error(),
+		Fix:  "salvor host add " + spec.Name + " ADDRESS makes a new one, then salvor apply",
+	}}
+}
+
+// room is what Salvor's notes need.
+const room = 1 << 20
+
+// diskFull says that a disk has no room for notes, "" where it has.
+func diskFull(dir string) string {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return ""
+	}
+	switch free := int64(st.Bavail) * st.Bsize; {
+	case free < room:
+		return fmt.Sprintf("the disk with %s is full (%d KiB are free)", dir, free>>10)
+	case st.Files > 0 && st.Ffree == 0:
+		return "the disk with " + dir + " has no room for another file (no inodes are free)"
+	}
+	return ""
+}

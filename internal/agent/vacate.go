@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// vacate makes sure that no container can write to volumes whose data is about
+// to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
+// own containers are stopped; another's are a refusal, before anything is
+// stopped.
+func (h *Host) vacate(ctx context.Context, st agentapi.Stack, volumes []snapshot.Volume) error {
+	if len(volumes) == 0 {
+		return nil
+	}
+	seen, err := h.Stacks.Observe(ctx, st.Name)
+	if noEngine(err) {
+		return nil
+	}
+	if err == nil {
+		err = h.unused(ctx, volumes, st.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("stack %s: %w", st.Name, err)
+	}
+	if !seen[0].Running() {
+		return nil
+	}
+	err = errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
+	if err == nil {
+		err = h.unused(ctx, volumes)
+	}
+	return err
+}
+
+// unused returns an error that names the first running container that can write
+// to one of the volumes, those of some projects left out.
+func (h *Host) unused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
+	mounts, err := h.Stacks.Mounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		i := slices.IndexFunc(volumes, func(v snapshot.Volume) bool { return within(m.Source, v.Path) })
+		if i < 0 || slices.Contains(except, m.Project) {
+			continue
+		}
+		owner := "container " + m.Container
+		if m.Project != "" {
+			owner += " of project " + m.Project
+		}
+		return fault.WithHint(fmt.Errorf("volume %s is in use: %s writes to it", volumes[i].Name, owner), "docker stop "+m.Container+" on the host, then the same command again")
+	}
+	return nil
+}
+
+// within reports whether a path is another or lies below it.
+func within(path, dir string) bool {
+	path, dir = resolved(path), resolved(dir)
+	return path == dir || strings.HasPrefix(path, dir+"/")
+}
+
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return filepath.Clean(path)
+}
+
+// foreign says why a stack's containers are not Salvor's to replace: a project of
+// its name runs here that Salvor never started. "" for a stack that may be
+// deployed.
+func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[string]snapshot.Decision) string {
+	if st.Consent != "" || seen.Deployed || local.Epoch > 0 {
+		return ""
+	}
+	for _, d := range decided {
+		if d.Action == snapshot.Ready || d.Action == snapshot.Accept {
+			return "" // it is known from its data
+		}
+	}
+	for _, c := range seen.Containers {
+		if !c.Gated && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
+			return fmt.Sprintf("a project of that name runs here that Salvor did not start (container %s)", c.Name)
+		}
+	}
+	return ""
+}
+
+const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data that lies here"
+
+// refuseForeign is foreign for a stack that is about to be deployed.
+func (h *Host) refuseForeign(ctx context.Context, st agentapi.Stack, decided map[string]snapshot.Decision) error {
+	seen, err := h.Stacks.Observe(ctx, st.Name)
+	if noEngine(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	local, err := h.local(st.Name)
+	if err != nil {
+		return err
+	}
+	if why := foreign(st, seen[0], local, decided); why != "" {
+		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", st.Name, why), strings.ReplaceAll(foreignFix, "STACK", st.Name))
+	}
+	return nil
+}
+
+// occupied are the findings of a stack that would start where something is
+// already: data that nobody has spoken for, or another project's containers.
+func occupied(host string, st agentapi.Stack, seen stack.State, local Local, decided map[string]snapshot.Decision) []finding.Finding {
+	var found []finding.Finding
+	add := func(subject, text, fix string) {
+		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: strings.ReplaceAll(fix, "STACK", st.Name)})
+	}
+	for _, v := range st.Volumes {
+		if d := decided[v.Name]; d.Occupied {
+			add(host+"/"+st.Name+"/"+v.Name, d.Reason, d.Hint)
+		}
+	}
+	if why := foreign(st, seen, local, decided); why != "" && len(found) == 0 {
+		add(host+"/"+st.Name, why, foreignFix)
+	}
+	return found
+}
