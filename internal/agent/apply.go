@@ -234,10 +234,7 @@ func (h *Host) lose(ctx context.Context, name, reason string) error {
 		return err
 	}
 	defer lock.Release()
-	local, err := h.local(name)
-	if err != nil {
-		return err
-	}
+	local := h.local(name)
 	err = errors.Join(h.Stacks.CloseGate(ctx, name), h.Stacks.Stop(ctx, name), delivery.Remove(h.Paths.secrets(), name))
 	if err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)

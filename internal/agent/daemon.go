@@ -99,9 +99,9 @@ func (h *Host) freePorts(ctx context.Context) {
 func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Outcome: "stopped"}
 	entry := journal.Entry{Kind: "boot", Stack: st.Name, Commit: r.spec.Commit, Text: string(v.State) + ": " + v.Reason}
-	local, err := r.local(st.Name)
+	local := r.local(st.Name)
+	var err error
 	switch {
-	case err != nil:
 	case v.State == record.Lost:
 		err = r.lose(ctx, st.Name, v.Reason)
 	case local.released(st.Epoch):
@@ -202,9 +202,8 @@ func (h *Host) ranHere(ctx context.Context, stack string, v record.Verdict) (boo
 	if v.State != record.Lost {
 		return false, nil
 	}
-	local, err := h.local(stack)
-	if err != nil || local.Lost || local.Epoch > 0 || local.Unread != "" {
-		return !local.Lost, err
+	if local := h.local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
+		return !local.Lost, nil
 	}
 	seen, err := h.Stacks.Observe(ctx, stack)
 	if noEngine(err) {
@@ -232,9 +231,9 @@ func (h *Host) takeDue(ctx context.Context, sink progress.Sink) error {
 	if err != nil {
 		return err
 	}
-	due, err := h.due(spec, time.Now())
-	if err != nil || len(due) == 0 {
-		return err
+	due := h.due(spec, time.Now())
+	if len(due) == 0 {
+		return nil
 	}
 	ask := spec
 	ask.Stacks = due
@@ -256,13 +255,10 @@ func (h *Host) takeDue(ctx context.Context, sink progress.Sink) error {
 
 // due returns the running stacks whose shortest interval has passed. Methods
 // that pause are used at most every PauseEvery.
-func (h *Host) due(spec agentapi.Host, now time.Time) ([]agentapi.Stack, error) {
+func (h *Host) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
-		local, err := h.local(st.Name)
-		if err != nil {
-			return nil, err
-		}
+		local := h.local(st.Name)
 		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(h.protected(st)) == 0 {
 			continue
 		}
@@ -270,7 +266,7 @@ func (h *Host) due(spec agentapi.Host, now time.Time) ([]agentapi.Stack, error) 
 			due = append(due, st)
 		}
 	}
-	return due, nil
+	return due
 }
 
 // interval is how often a stack's snapshots are taken, 0 for never.

@@ -68,10 +68,7 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 	if err != nil {
 		return err
 	}
-	local, err := r.local(st.Name)
-	if err != nil {
-		return err
-	}
+	local := r.local(st.Name)
 	d := deployment(r.spec, st, a)
 	wish := st.Restore != nil && !local.fulfilled(st.Restore)
 	if wish {
@@ -295,10 +292,7 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 // runs, so that a host which dies now knows at its boot what it ran.
 func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before, err := r.local(st.Name)
-	if err != nil {
-		return err
-	}
+	before := r.local(st.Name)
 	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st), Restored: before.Restored}
 	r.saveNote(st.Name, local)
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {

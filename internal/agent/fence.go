@@ -35,10 +35,7 @@ func (h *Host) verdicts(ctx context.Context, spec agentapi.Host) (map[string]rec
 	both.Wait()
 	all := map[string]record.Verdict{}
 	for _, st := range spec.Stacks {
-		local, err := h.local(st.Name)
-		if err != nil {
-			return nil, err
-		}
+		local := h.local(st.Name)
 		all[st.Name] = record.Decide(record.Local{Host: spec.Name, Epoch: local.Epoch, Lost: local.Lost}, git.placement(st.Name), claims[st.Name].ruling(git.contains))
 	}
 	return all, nil

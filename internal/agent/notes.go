@@ -73,19 +73,19 @@ func (h *Host) saveSpec(spec agentapi.Host) error {
 
 // local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
-func (h *Host) local(stack string) (Local, error) {
+func (h *Host) local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
 	err := readJSON(h.Paths.local(stack), &l)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		return l
 	}
 	if err == nil {
 		err = readable(h.Paths.local(stack), l.Schema, agentapi.Schema)
 	}
 	if err != nil {
-		return Local{Schema: agentapi.Schema, Unread: err.Error()}, nil
+		return Local{Schema: agentapi.Schema, Unread: err.Error()}
 	}
-	return l, nil
+	return l
 }
 
 func (h *Host) saveLocal(stack string, l Local) error {
@@ -115,10 +115,7 @@ func (h *Host) known() ([]string, error) {
 	var names []string
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")
-		l, err := h.local(name)
-		if err != nil {
-			return nil, err
-		}
+		l := h.local(name)
 		if (l.Epoch > 0 || l.Unread != "") && !l.Lost {
 			names = append(names, name)
 		}
@@ -183,7 +180,7 @@ func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
 		found = append(found, unreadable(spec.Name, damage.Error()))
 	}
 	for _, st := range spec.Stacks {
-		if local, err := h.local(st.Name); err == nil && local.Unread != "" {
+		if local := h.local(st.Name); local.Unread != "" {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
 		}
 		var k kept

@@ -151,10 +151,7 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 		// then counts as unknown, which the plan shows
 		a, _ = h.open(spec.Name, st)
 	}
-	local, err := h.local(st.Name)
-	if err != nil {
-		return nil, nil, err
-	}
+	local := h.local(st.Name)
 	decided, err := h.decisions(ctx, spec, st, a)
 	if err != nil {
 		return nil, nil, err
@@ -256,10 +253,7 @@ func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []age
 		}
 	}
 	for _, st := range spec.Stacks {
-		local, err := h.local(st.Name)
-		if err != nil {
-			return "", err
-		}
+		local := h.local(st.Name)
 		w.Local = append(w.Local, local)
 		for _, v := range h.protected(st) {
 			w.Marked = append(w.Marked, h.Snapshots.Marker(st.Name, v.Name))

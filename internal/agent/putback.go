@@ -51,10 +51,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	}
 	hold.At(ctx, "put-placed")
 	receipt.Restored = restored(fetched)
-	local, err := r.local(st.Name)
-	if err != nil {
-		return err
-	}
+	local := r.local(st.Name)
 	local.Restored = st.Restore.ID
 	return r.saveLocal(st.Name, local)
 }

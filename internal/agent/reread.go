@@ -34,10 +34,7 @@ func (h *Host) rereadDue(ctx context.Context, now time.Time) error {
 		if readJSON(h.rereadPath(st.Name), &last) != nil {
 			last = reread{} // a note that can't be read is as good as none
 		}
-		local, err := h.local(st.Name)
-		if err != nil {
-			return err
-		}
+		local := h.local(st.Name)
 		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(h.protected(st)) == 0 {
 			continue
 		}

@@ -212,10 +212,7 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 		return agentapi.SnapshotReceipt{}, err
 	}
 	defer lock.Release()
-	local, err := h.local(req.Stack)
-	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
-	}
+	local := h.local(req.Stack)
 	started, err := h.started(ctx, req.Stack, local)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err

@@ -108,10 +108,7 @@ func (h *Host) refuseForeign(ctx context.Context, st agentapi.Stack, decided map
 	if err != nil {
 		return err
 	}
-	local, err := h.local(st.Name)
-	if err != nil {
-		return err
-	}
+	local := h.local(st.Name)
 	if why := foreign(st, seen[0], local, decided); why != "" {
 		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", st.Name, why), strings.ReplaceAll(foreignFix, "STACK", st.Name))
 	}

@@ -69,19 +69,18 @@ func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.St
 // facts returns what this host knows by itself of each protected volume, and
 // whether one is not ready.
 func (h *Host) facts(spec agentapi.Host, st agentapi.Stack) (map[string]snapshot.Facts, bool, error) {
-	local, err := h.local(st.Name)
-	if err != nil {
-		return nil, false, err
-	}
+	local := h.local(st.Name)
 	all, unready := map[string]snapshot.Facts{}, false
 	for _, v := range h.protected(st) {
 		f := snapshot.Facts{
 			Marker: h.Snapshots.Marker(st.Name, v.Name), Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch,
 			Born: born(st, v.Name), Consent: st.Consent, History: snapshot.HistoryUnknown,
 		}
-		if f.Found, err = snapshot.Look(v, f.Marker, f.Identity); err != nil {
+		found, err := snapshot.Look(v, f.Marker, f.Identity)
+		if err != nil {
 			return nil, false, fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
 		}
+		f.Found = found
 		f.Ran = f.Born && local.Epoch == st.Epoch
 		all[v.Name] = f
 		unready = unready || snapshot.Decide(f).Action != snapshot.Ready

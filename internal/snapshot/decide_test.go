@@ -69,7 +69,7 @@ func checkDecision(t *testing.T, f Facts, d Decision) {
 	m := f.Marker
 	mine := m.State != "" && m.Identity == f.Identity
 	ready := m.State == MarkedReady && mine && m.Epoch == f.Epoch && f.Found == Marked
-	strange := f.Found == Unmarked && !(mine && m.State == MarkedHydrating) || f.Found == Replaced
+	strange := f.Found == Replaced || f.Found == Unmarked && (!mine || m.State != MarkedHydrating)
 	switch {
 	case d.Action == Ready && !ready:
 		t.Errorf("%+v starts on data that is not ready", f)
