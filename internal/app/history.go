@@ -12,7 +12,6 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
-	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/stack/compose"
@@ -42,13 +41,13 @@ func (d Deploy) same(o Deploy) bool { return d.folder == o.folder && maps.Equal(
 // the first is the present. Some were never deployed: between an edit and the
 // next apply the lock still has the images of before.
 func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
-	logged, err := a.git.Log(ctx, historyLimit, st.Dir, deploy.LockPath)
+	logged, err := a.git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, l := range logged {
-		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+deploy.LockPath)
+		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+controlrepo.LockFile)
 	}
 	objects, err := a.git.Objects(ctx, names)
 	if err != nil {
@@ -216,7 +215,7 @@ func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) erro
 		return err
 	}
 	files := maps.Clone(r.Files)
-	files[deploy.LockPath] = lock
+	files[controlrepo.LockFile] = lock
 	return a.CommitFiles(ctx, files, rollbackOf(stack)+r.To.Commit.Short())
 }
 

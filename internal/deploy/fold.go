@@ -13,9 +13,6 @@ import (
 	"salvor/internal/fleet"
 )
 
-// LockPath is where the lock lies in the repository.
-const LockPath = "salvor.lock"
-
 // fold commits what the hosts learned: digests of deployed images, volumes that
 // came to life, by this run's receipts and by what earlier runs, cut short, left
 // as facts on the record remote. What can't be folded now is folded by the next
@@ -123,13 +120,13 @@ func told(p fleet.Placement, st agentapi.StackReceipt) fleet.Placement {
 
 // lockFile returns the lock's file when next differs from was, else nothing.
 func lockFile(was, next fleet.Lock) (map[string][]byte, error) {
-	before, err := fleet.EncodeLock(was)
+	before, err := controlrepo.EncodeLock(was)
 	if err != nil {
 		return nil, err
 	}
-	after, err := fleet.EncodeLock(next)
+	after, err := controlrepo.EncodeLock(next)
 	if err != nil || bytes.Equal(before, after) {
 		return nil, err
 	}
-	return map[string][]byte{LockPath: after}, nil
+	return map[string][]byte{controlrepo.LockFile: after}, nil
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 )
@@ -192,5 +194,29 @@ func TestReseal(t *testing.T) {
 		if hp.Unreachable != "" && len(hp.Changes) > 0 {
 			t.Errorf("changes on a host that is away: %v", hp.Changes)
 		}
+	}
+}
+
+// TestOneEncodingOfTheLock: apply wrote other bytes than every other command, and
+// checked nothing, so that a lock could be committed that no command reads again.
+func TestOneEncodingOfTheLock(t *testing.T) {
+	lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1, Images: map[string]string{"app": "r.example/a&b:1@sha256:" + strings.Repeat("a", 64)}}}}
+	files, err := lockFile(fleet.Lock{}, lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := controlrepo.DecodeLock(files[controlrepo.LockFile])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, err := lockFile(again, lock); err != nil || len(same) > 0 {
+		t.Errorf("the lock as it was read is written as %s, %v", same[controlrepo.LockFile], err)
+	}
+	if strings.Contains(string(files[controlrepo.LockFile]), `\u0026`) {
+		t.Error("the file escapes what is plain text")
+	}
+	lock.Stacks["notes"] = fleet.Placement{Host: "alpha"}
+	if _, err := lockFile(fleet.Lock{}, lock); err == nil {
+		t.Error("a placement without an epoch is written")
 	}
 }

@@ -144,7 +144,7 @@ func TestFactsAreFolded(t *testing.T) {
 }
 
 func TestFoldThatLosesTheRaceIsPending(t *testing.T) {
-	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b"}}}}
+	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}
 	s := session(f, nil)
 	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"})
 	if err != nil || len(r.Pending) != 1 || r.Commit != "c1" {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -82,12 +81,4 @@ func (l *Lock) On(host string) []string {
 		}
 	}
 	return sorted(names)
-}
-
-// EncodeLock returns the content of salvor.lock: JSON with sorted keys, one a
-// line, so that two operators' changes merge.
-func EncodeLock(l Lock) ([]byte, error) {
-	l.Schema = Schema
-	b, err := json.MarshalIndent(l, "", "  ")
-	return append(b, '\n'), err
 }

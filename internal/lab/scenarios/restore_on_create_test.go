@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 	"salvor/internal/lab"
 	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/scenario"
@@ -197,7 +197,7 @@ func entryMissing(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.Hos
 	ctx := t.Context()
 	lock := readLock(t, w)
 	delete(lock.Stacks, "photos")
-	content, err := fleet.EncodeLock(lock)
+	content, err := controlrepo.EncodeLock(lock)
 	must(t, err)
 	must(t, w.Write("salvor.lock", string(content)))
 	must(t, w.Commit(ctx, "an unlucky merge"))
