@@ -86,7 +86,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if o.WorkTree {
 		a.export = root
-	} else if a.export, err = os.MkdirTemp("", "salvor-commit-"); err != nil {
+	} else if a.export, err = exportFolder(os.TempDir()); err != nil {
 		return nil, err
 	}
 	defer func() {

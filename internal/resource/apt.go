@@ -37,18 +37,22 @@ func (a apt) install(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
+	missing := ""
 	if stale {
-		if err := a.update(ctx); err != nil {
+		if missing, err = a.update(ctx); err != nil {
 			return err
 		}
 	}
 	err = a.get(ctx, names)
 	if exit, ok := errors.AsType[*machine.ExitError](err); ok && exit.Code == 100 && !stale && ctx.Err() == nil {
 		// the lists don't know a package, or name a version that the server no longer has
-		if err := a.update(ctx); err != nil {
+		if missing, err = a.update(ctx); err != nil {
 			return err
 		}
-		return a.get(ctx, names)
+		err = a.get(ctx, names)
+	}
+	if err != nil && missing != "" {
+		err = fmt.Errorf("package lists could not be fetched: %s: %w", missing, err)
 	}
 	return err
 }
@@ -84,45 +88,68 @@ func (a apt) stale(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-func (a apt) update(ctx context.Context) error {
+// update fetches the lists. A source that does not answer is not an error to apt,
+// which goes on with the lists it has; missing says which they are, "" for none.
+func (a apt) update(ctx context.Context) (missing string, err error) {
 	a.say("fetching package lists")
-	if err := a.run(ctx, "apt-get", "update", "--quiet", "-o", "Acquire::Retries=3"); err != nil {
-		return err
+	stderr, err := a.patiently(ctx, "apt-get", "update", "--quiet", "-o", "Acquire::Retries=3")
+	if err != nil {
+		return "", explain(err, stderr)
 	}
-	return run(ctx, a.machine, "touch", "--", aptLists)
+	if missing = notFetched(stderr); missing != "" {
+		return missing, nil // the next try fetches them
+	}
+	return "", run(ctx, a.machine, "touch", "--", aptLists)
 }
 
-// run runs a package manager, again and again while another one holds the lock.
+// notFetched returns apt's first line about a list that it could not fetch.
+func notFetched(stderr []byte) string {
+	for line := range strings.Lines(string(stderr)) {
+		if _, what, found := strings.Cut(strings.TrimSpace(line), "Failed to fetch "); found {
+			return what
+		}
+	}
+	return ""
+}
+
+// run is patiently for commands of which only the end counts.
 func (a apt) run(ctx context.Context, argv ...string) error {
+	stderr, err := a.patiently(ctx, argv...)
+	return explain(err, stderr)
+}
+
+// patiently runs a package manager, again and again while another one holds the
+// lock.
+func (a apt) patiently(ctx context.Context, argv ...string) (stderr []byte, err error) {
 	patience := time.NewTimer(lockPatience)
 	defer patience.Stop()
 	for {
 		stderr, err := a.once(ctx, argv)
 		if err == nil || !locked(stderr) {
-			return explain(err, stderr)
+			return stderr, err
 		}
 		a.say("waiting for another package manager")
 		select {
 		case <-time.After(lockPause):
 		case <-patience.C:
-			return fmt.Errorf("another package manager is still at work after %s: %w", lockPatience, err)
+			return nil, fmt.Errorf("another package manager is still at work after %s: %w", lockPatience, err)
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }
 
 func (a apt) once(ctx context.Context, argv []string) (stderr []byte, err error) {
-	_, err = a.machine.Run(ctx, machine.Cmd{
+	out, err := a.machine.Run(ctx, machine.Cmd{
 		Argv:    argv,
 		Env:     []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1"},
 		Stdout:  &progressLines{say: a.say},
 		Timeout: aptDeadline,
 	})
 	if exit, ok := errors.AsType[*machine.ExitError](err); ok {
-		stderr = exit.Stderr
+		return exit.Stderr, err
 	}
-	return stderr, err
+	return out.Stderr, err
 }
 
 // explain adds what stderr said before its last line, which is part of err

@@ -149,6 +149,25 @@ func TestPackagesUnknownToFreshLists(t *testing.T) {
 	}
 }
 
+// mute is a host whose package sources do not answer.
+type mute struct{ *debiantest.Host }
+
+func (m mute) Run(ctx context.Context, c machine.Cmd) (machine.Output, error) {
+	if strings.Join(c.Argv[:min(2, len(c.Argv))], " ") == "apt-get update" {
+		return machine.Output{Stderr: []byte("W: Failed to fetch http://deb.example.net/debian/dists/trixie/InRelease  Could not connect\nW: Some index files failed to download. They have been ignored, or old ones used instead.\n")}, nil
+	}
+	return m.Host.Run(ctx, c)
+}
+
+// apt's own error, "Unable to locate package", says nothing of sources that did
+// not answer: that was all that a new host behind a dead mirror reported.
+func TestSourcesThatDoNotAnswerAreNamed(t *testing.T) {
+	_, err := apply(t, mute{debiantest.New()}, resource.Packages{Name: "x", List: []resource.Package{{Name: "restic"}}})
+	if err == nil || !strings.Contains(err.Error(), "package lists could not be fetched: http://deb.example.net/debian/dists/trixie/InRelease  Could not connect: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // busy is a host on which another package manager works until a moment.
 type busy struct {
 	*debiantest.Host
