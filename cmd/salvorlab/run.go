@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 	if !slices.Contains(names, name) {
 		return fmt.Errorf("no scenario %q: have %s", name, strings.Join(names, ", "))
 	}
-	env := []string{"SALVOR_LAB=require"}
+	env := []string{"SALVOR_LAB=require", scenario.EnvFull + "=yes"}
 	if *seed != 0 {
 		env = append(env, fmt.Sprintf("%s=%d", scenario.EnvSeed, *seed))
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -53,6 +54,12 @@ func (g *GitServer) AddReadKey(ctx context.Context, key string) error {
 	argv := []string{"docker", "exec", "-i", g.container, "sh", "-c", "cat >>/home/git/.ssh/authorized_keys"}
 	_, err := process{argv: argv, stdin: strings.NewReader(line)}.run(ctx)
 	return err
+}
+
+// Logins is how often somebody has logged in from an address so far.
+func (g *GitServer) Logins(ctx context.Context, from netip.Addr) (int, error) {
+	log, err := process{argv: []string{"sh", "-c", `docker logs "$1" 2>&1`, "sh", g.container}}.run(ctx)
+	return strings.Count(log, "Accepted publickey for git from "+from.String()+" "), err
 }
 
 // Up starts the Git host again after Down, its repository and keys as before.

@@ -11,7 +11,7 @@ import (
 
 // A Remote is storage reached over the network: the same files by WebDAV and by
 // SFTP, both served by Debian's rclone from an address of their own. WebDAV
-// tells no checksums, SFTP does.
+// tells no checksums, SFTP does. SFTP takes the operator's key, too.
 type Remote struct {
 	Login
 	Dir string // the stored files on this machine, for tests to look at and tamper with
@@ -27,6 +27,7 @@ const (
 // The folder is read afresh on each request, so that what a test changes behind
 // the servers' back is seen at once.
 const remoteScript = `[ -e /root/host-key ] || ssh-keygen -q -t ed25519 -N '' -f /root/host-key
+mkdir -p /root/.ssh && printf '%s\n' "$OPERATOR" >/root/.ssh/authorized_keys
 rclone serve webdav /data --addr :8080 --user "$LOGIN" --pass "$PASSWORD" --dir-cache-time 0s &
 rclone serve sftp /data --addr :2022 --user "$LOGIN" --pass "$PASSWORD" --key /root/host-key --dir-cache-time 0s &
 wait`
@@ -37,8 +38,11 @@ func (l *Lab) Remote(ctx context.Context) (*Remote, error) {
 	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	var err error
-	flags := []string{"-e", "LOGIN=" + r.User, "-e", "PASSWORD=" + r.Password, "-v", r.Dir + ":/data"}
+	key, err := l.publicKey()
+	if err != nil {
+		return nil, err
+	}
+	flags := []string{"-e", "OPERATOR=" + key, "-e", "LOGIN=" + r.User, "-e", "PASSWORD=" + r.Password, "-v", r.Dir + ":/data"}
 	if r.service, err = l.service(ctx, "remote", flags, remoteScript); err != nil {
 		return nil, err
 	}

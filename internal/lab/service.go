@@ -108,8 +108,9 @@ func dial(ctx context.Context, at netip.AddrPort) error {
 }
 
 // goImage returns an image that holds one static program of this module,
-// internal/lab/<name>, and nothing else; its tag is the program's hash.
-func (l *Lab) goImage(ctx context.Context, name string) (tag string, err error) {
+// internal/lab/<name>, and nothing else but what Dockerfile instructions change;
+// its tag is the hash of both.
+func (l *Lab) goImage(ctx context.Context, name string, changes ...string) (tag string, err error) {
 	root, err := os.MkdirTemp("", "salvor-lab-go-")
 	if err != nil {
 		return "", err
@@ -130,8 +131,8 @@ func (l *Lab) goImage(ctx context.Context, name string) (tag string, err error) 
 	if err := writeTree(root, map[string]string{"tmp/.keep": "", "data/.keep": ""}, 0o644); err != nil {
 		return "", err
 	}
-	tag = fmt.Sprintf("salvor-lab-%s:%s", name, hashOf(string(content)))
+	tag = fmt.Sprintf("salvor-lab-%s:%s", name, hashOf(append(changes, string(content))...))
 	return tag, l.once(ctx, tag, func() error {
-		return importTree(ctx, root, tag, fmt.Sprintf(`ENTRYPOINT ["/%s"]`, name))
+		return importTree(ctx, root, tag, append(changes, fmt.Sprintf(`ENTRYPOINT ["/%s"]`, name))...)
 	})
 }

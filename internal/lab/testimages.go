@@ -30,6 +30,10 @@ const (
 	Nginx    Image = "nginx"
 )
 
+// WriterNext is Writer's next version: it migrates its database, writes on and
+// is never healthy. Registries have it once it was pushed.
+const WriterNext Image = "writer-next"
+
 var builtImages = map[Image]built{
 	Postgres: {
 		name: "postgres", script: recipe("postgres.sh"), files: map[string]string{"/usr/local/bin/docker-entrypoint.sh": recipe("postgres-entrypoint")},
@@ -45,8 +49,11 @@ var builtImages = map[Image]built{
 // Image returns the local tag of a test image, building it when the engine does
 // not have it yet.
 func (l *Lab) Image(ctx context.Context, image Image) (string, error) {
-	if image == Writer {
+	switch image {
+	case Writer:
 		return l.goImage(ctx, string(image))
+	case WriterNext:
+		return l.goImage(ctx, string(Writer), "ENV FORMAT=2")
 	}
 	b, ok := builtImages[image]
 	if !ok {

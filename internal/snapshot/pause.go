@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"salvor/internal/hold"
 )
 
 // errPauseTooLong ends a pass that would hold a stack longer than allowed.
@@ -50,8 +52,10 @@ func (p *pause) start(ctx context.Context, q Quiescer) error {
 	close(paused)
 	if err != nil {
 		p.end()
+		return err
 	}
-	return err
+	hold.At(ctx, "paused")
+	return nil
 }
 
 // end resumes the stack, after a pausing that is under way. It may be called when

@@ -61,16 +61,11 @@ func (c *Collector) Acks(writer string) []Ack {
 	return own
 }
 
-// Since returns a collector of the acknowledgements that arrived after the time,
-// for what a stack wrote since its data was last brought back.
-func (c *Collector) Since(t time.Time) *Collector {
+// Only returns a collector of the acknowledgements that count.
+func (c *Collector) Only(counts func(Ack) bool) *Collector {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.acks, func(a Ack) bool { return a.At.After(t) })
-	if i < 0 {
-		return &Collector{}
-	}
-	return &Collector{acks: slices.Clone(c.acks[i:])}
+	return &Collector{acks: slices.DeleteFunc(slices.Clone(c.acks), func(a Ack) bool { return !counts(a) })}
 }
 
 // Lost is how many of a writer's acknowledged rows are not among the rows, or

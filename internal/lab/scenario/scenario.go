@@ -25,6 +25,7 @@ import (
 const (
 	EnvSeed = "SALVOR_LAB_SEED" // a number; default: random
 	EnvFor  = "SALVOR_LAB_FOR"  // a duration; default: the scenario's own
+	EnvFull = "SALVOR_LAB_FULL" // anything: everything that the scenario has, however long it takes
 )
 
 // A Scenario is one run of one scenario.
@@ -32,6 +33,7 @@ type Scenario struct {
 	*lab.Lab
 	Seed uint64
 	For  time.Duration // how long writers and faults go on
+	Full bool          // not only what there is time for among all other tests
 	Rand *rand.Rand    // seeded; for the test's goroutine alone
 
 	mu     sync.Mutex
@@ -43,7 +45,7 @@ type Scenario struct {
 func Begin(t *testing.T, usually time.Duration) *Scenario {
 	t.Helper()
 	name := Name(t.Name())
-	s := &Scenario{Seed: rand.Uint64() % 1e9, For: usually, counts: map[string]int{}}
+	s := &Scenario{Seed: rand.Uint64() % 1e9, For: usually, Full: os.Getenv(EnvFull) != "", counts: map[string]int{}}
 	if given := os.Getenv(EnvSeed); given != "" {
 		seed, err := strconv.ParseUint(given, 10, 64)
 		if err != nil {

@@ -52,6 +52,7 @@ type Options struct {
 	Login *lab.Login // the registry asks for it
 	Log   io.Writer  // where the operator's commands and what they print go; nil for nowhere
 
+	Blank  bool // the operator has a computer and keys, and has not made the fleet yet
 	Faults bool // the remote is reached through World.Faults
 }
 
@@ -75,6 +76,10 @@ func New(ctx context.Context, l *lab.Lab, o Options) (*World, error) {
 		if err := w.faulty(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if o.Blank {
+		w.bare = true
+		return w, w.furnish()
 	}
 	return w, w.begin(ctx)
 }

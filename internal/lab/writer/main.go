@@ -6,6 +6,10 @@
 //	writer                 write and serve; settings come from the environment
 //	writer health          exit 0 when the writer in this container is healthy
 //	writer manifest DIR    print the manifest of a tree as JSON
+//
+// With FORMAT=2, as the image of its next version says, it migrates its database
+// to a form that the first version can't read, writes on, reports under its name
+// with "-next" behind, and is never healthy.
 package main
 
 import (
@@ -59,12 +63,17 @@ type settings struct {
 	limit     int           // LIMIT: rows in all; default 0, without end
 	words     bool          // WORDS=true: payloads that a person can read; SIZE does not matter then
 	listen    string        // LISTEN; default :8080
+	next      bool          // FORMAT=2: it is its own next version
 }
 
 func fromEnv() (settings, error) {
 	s := settings{
 		name: env("WRITER", "writer"), kind: env("STORE", "sqlite"), data: env("DATA", "/data"),
 		collector: os.Getenv("COLLECTOR"), listen: env("LISTEN", ":8080"), words: os.Getenv("WORDS") == "true",
+		next: os.Getenv("FORMAT") == "2",
+	}
+	if s.next {
+		s.name += "-next"
 	}
 	var err error
 	if s.every, err = time.ParseDuration(env("EVERY", "100ms")); err != nil {

@@ -26,9 +26,9 @@ type store interface {
 func openStore(ctx context.Context, s settings) (store, error) {
 	switch s.kind {
 	case "sqlite":
-		return openSQLite(ctx, filepath.Join(s.data, "rows.db"))
+		return s.table(ctx, func() (*sql.DB, error) { return openSQLite(ctx, filepath.Join(s.data, "rows.db")) })
 	case "postgres":
-		return openPostgres(ctx)
+		return s.table(ctx, func() (*sql.DB, error) { return openPostgres(ctx) })
 	case "files":
 		return files{s.data}, os.MkdirAll(s.data, 0o755)
 	}
@@ -36,11 +36,28 @@ func openStore(ctx context.Context, s settings) (store, error) {
 }
 
 // rowsTable serves both databases: both know numbered placeholders.
-type rowsTable struct{ db *sql.DB }
+type rowsTable struct {
+	db   *sql.DB
+	hash string // the column's name, by which the two formats differ
+}
+
+// table opens a database's rows in the format of the writer's version. The next
+// one migrates what it finds in the first format, once.
+func (s settings) table(ctx context.Context, open func() (*sql.DB, error)) (store, error) {
+	db, err := open()
+	if err != nil || !s.next {
+		return rowsTable{db, "hash"}, err
+	}
+	if _, err := db.ExecContext(ctx, "SELECT digest FROM rows LIMIT 1"); err == nil {
+		return rowsTable{db, "digest"}, nil
+	}
+	_, err = db.ExecContext(ctx, "ALTER TABLE rows RENAME COLUMN hash TO digest")
+	return rowsTable{db, "digest"}, err
+}
 
 const createRows = "CREATE TABLE IF NOT EXISTS rows (n BIGINT PRIMARY KEY, payload TEXT NOT NULL, hash TEXT NOT NULL)"
 
-func openSQLite(ctx context.Context, path string) (store, error) {
+func openSQLite(ctx context.Context, path string) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -49,13 +66,13 @@ func openSQLite(ctx context.Context, path string) (store, error) {
 		return nil, err
 	}
 	_, err = db.ExecContext(ctx, createRows)
-	return rowsTable{db}, err
+	return db, err
 }
 
 // openPostgres connects by libpq's variables (PGHOST, PGUSER, …); the password
 // may come from the file that PGPASSWORD_FILE names. It waits a minute for the
 // database to answer.
-func openPostgres(ctx context.Context) (store, error) {
+func openPostgres(ctx context.Context) (*sql.DB, error) {
 	if file := os.Getenv("PGPASSWORD_FILE"); file != "" {
 		password, err := os.ReadFile(file)
 		if err != nil {
@@ -73,7 +90,7 @@ func openPostgres(ctx context.Context) (store, error) {
 	defer tick.Stop()
 	for range 120 {
 		if _, err = db.ExecContext(ctx, createRows); err == nil {
-			return rowsTable{db}, nil
+			return db, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -85,12 +102,12 @@ func openPostgres(ctx context.Context) (store, error) {
 }
 
 func (t rowsTable) Append(ctx context.Context, row oracle.Row) error {
-	_, err := t.db.ExecContext(ctx, "INSERT INTO rows (n, payload, hash) VALUES ($1, $2, $3)", row.N, row.Payload, row.Hash)
+	_, err := t.db.ExecContext(ctx, "INSERT INTO rows (n, payload, "+t.hash+") VALUES ($1, $2, $3)", row.N, row.Payload, row.Hash)
 	return err
 }
 
 func (t rowsTable) Rows(ctx context.Context) ([]oracle.Row, error) {
-	found, err := t.db.QueryContext(ctx, "SELECT n, payload, hash FROM rows ORDER BY n")
+	found, err := t.db.QueryContext(ctx, "SELECT n, payload, "+t.hash+" FROM rows ORDER BY n")
 	if err != nil {
 		return nil, err
 	}

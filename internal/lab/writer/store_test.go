@@ -41,3 +41,44 @@ func TestStores(t *testing.T) {
 		})
 	}
 }
+
+// TestNextVersionMigrates has the next version take over what the first wrote, in
+// a form that the first can't read any more.
+func TestNextVersionMigrates(t *testing.T) {
+	first := settings{kind: "sqlite", data: t.TempDir()}
+	next := first
+	next.next = true
+	old, err := openStore(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := oracle.Row{}.Next("one")
+	if err := old.Append(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to migrate
+		s, err := openStore(t.Context(), next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row2 := row.Next("two")
+		if err := s.Append(t.Context(), row2); err != nil {
+			t.Fatal(err)
+		}
+		row = row2
+	}
+	s, err := openStore(t.Context(), next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := s.Rows(t.Context()); err != nil || len(rows) != 3 {
+		t.Errorf("the next version has %v, %v", rows, err)
+	}
+	again, err := openStore(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := again.Rows(t.Context()); err == nil {
+		t.Errorf("the first version reads %v", rows)
+	}
+}

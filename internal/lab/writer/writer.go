@@ -121,8 +121,11 @@ func noise(size int) string {
 func (w *writer) serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(rw http.ResponseWriter, _ *http.Request) {
-		if w.failing.Load() {
+		switch {
+		case w.failing.Load():
 			http.Error(rw, "writes fail", http.StatusServiceUnavailable)
+		case w.next:
+			http.Error(rw, "the next version is not ready", http.StatusServiceUnavailable)
 		}
 	})
 	mux.HandleFunc("GET /rows", w.rows)
