@@ -31,6 +31,8 @@ const (
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
+	NotInGit           Code = "not-in-git"
+	DataInGit          Code = "data-in-git"
 	HostFileUnused     Code = "host-file-unused"
 	SealMissing        Code = "seal-missing"
 	ComposeRefused     Code = "compose-refused"
@@ -79,7 +81,9 @@ func Table() []Row {
 		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
-		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text.", "set it under vars:, in stack.env, or as a secret of the stack"},
+		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
+		{NotInGit, "A stack names a file that Git does not have, because an ignore rule names it or nobody added it: no host gets it.", "salvor secret import FILE for an env file, git add -f FILE for any other"},
+		{DataInGit, "A folder that a service writes to was committed with its data: delivered from Git it would overwrite what was written since.", "git rm -r --cached FOLDER, and name it in .gitignore"},
 		{HostFileUnused, "A host's public key lies in hosts/, but fleet.yaml declares no such host.", "declare the host, or remove the file"},
 		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
 		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk, in /var/lib/docker/containers and in containerd's metadata under /var/lib/containerd.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},

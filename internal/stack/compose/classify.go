@@ -80,7 +80,7 @@ func (l *load) classify() (*mounts, error) {
 }
 
 // hosted rewrites what the host resolves differently from here: `~` is root's
-// home there, and a path below an adopted stack's own folder is relative to it.
+// home there, and a path below the project's own folder is relative to it.
 func (l *load) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
 	if e.Type != types.VolumeTypeBind {
 		return e
@@ -88,10 +88,7 @@ func (l *load) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
 	if e.Source == "~" || strings.HasPrefix(e.Source, "~/") {
 		e.Source = path.Join("/root", e.Source[1:])
 	}
-	e.Source = path.Clean(e.Source)
-	if dir := l.Stack.ProjectDir; dir != "" && (e.Source == dir || strings.HasPrefix(e.Source, dir+"/")) {
-		e.Source = path.Clean("." + strings.TrimPrefix(e.Source, dir))
-	}
+	e.Source = l.local(path.Clean(e.Source))
 	return e
 }
 
@@ -219,13 +216,21 @@ func (l *load) decideHostPath(ms *mounts, m *mount) {
 
 func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
 	src := m.entry.Source
-	if repoPath, ok := l.inRepo(src); ok && m.policy.Protect == "" && l.fromGit(repoPath) {
+	repoPath, inside := l.inRepo(src)
+	if inside && m.policy.Protect == "" && l.config(m, repoPath) {
 		m.protect, m.file = fleet.Config, repoPath
+		l.ignoredBelow(l.files.mount(m.service, m.entry.Target), repoPath)
 		if !m.entry.ReadOnly {
 			l.found(finding.Finding{Code: finding.ConfigWritable, Severity: finding.Warning, Subject: l.files.mount(m.service, m.entry.Target),
 				Text: fmt.Sprintf("%s can write to %s, which comes from Git", m.service, repoPath), Fix: fmt.Sprintf("mount it read-only: %s:%s:ro", written(src), m.entry.Target)})
 		}
 		return
+	}
+	if inside && m.policy.Protect == "" {
+		l.dataInGit(m, repoPath)
+		if l.fileNotInGit(m, repoPath) {
+			return
+		}
 	}
 	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
 	if i < 0 {
@@ -269,7 +274,7 @@ func (l *load) dataRoots(ms *mounts) []string {
 		switch {
 		case m.policy.Protect != "":
 			roots = append(roots, src)
-		case !l.fromGit(repoPath):
+		case !l.config(m, repoPath):
 			plain = append(plain, src)
 		}
 	}

@@ -139,7 +139,7 @@ func (c *collector) context(from string, mayMiss bool) (string, error) {
 	if strings.Contains(from, ":") || strings.HasPrefix(from, "git@") || strings.HasPrefix(from, "github.com/") {
 		return from, nil
 	}
-	if path.IsAbs(from) {
+	if from = c.local(from); path.IsAbs(from) {
 		return "", fmt.Errorf("%s is outside of the repository", from)
 	}
 	repoPath, ok := c.inRepo(from)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/fault"
 )
 
 // resolveFiles reads env_file and label_file of every service from the commit.
@@ -52,15 +54,21 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	pos := l.files.of("services", name, "env_file")
 	var files []types.EnvFile
 	for _, f := range s.EnvFiles {
+		f.Path = l.local(f.Path)
 		repoPath, ok := l.inRepo(f.Path)
 		if filepath.IsAbs(f.Path) || !ok || f.Path[0] == '~' {
 			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
 		}
 		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
 			generated = true
+			if bool(f.Required) || l.aside(repoPath) {
+				l.emptyEnvFile(name, pos)
+			}
 			continue
 		} else if !exists && bool(f.Required) {
-			return false, l.fail(pos, "env_file %s is not in Git", repoPath)
+			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), importing(repoPath))
+		} else if !exists {
+			l.optionalEnvFile(name, pos, repoPath)
 		}
 		if f.Path, err = l.onDisk(repoPath); err != nil {
 			return false, err
@@ -74,6 +82,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 // labelFiles has label_file entries point at the commit's files, in place.
 func (l *load) labelFiles(name string, files []string) error {
 	for i, f := range files {
+		f = l.local(f)
 		repoPath, ok := l.inRepo(f)
 		if filepath.IsAbs(f) || !ok {
 			return l.fail(l.files.of("services", name, "label_file"), "label_file %s is outside of the repository", f)
@@ -97,7 +106,7 @@ func (l *load) withStackEnv(s types.ServiceConfig) types.ServiceConfig {
 func (l *load) repoPaths(files []types.EnvFile) []string {
 	var paths []string
 	for _, f := range files {
-		if p, ok := l.inRepo(f.Path); ok && !filepath.IsAbs(f.Path) {
+		if p, ok := l.inRepo(l.local(f.Path)); ok && !filepath.IsAbs(l.local(f.Path)) {
 			paths = append(paths, p)
 		}
 	}

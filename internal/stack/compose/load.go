@@ -12,7 +12,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
@@ -20,6 +19,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 )
@@ -31,6 +31,7 @@ type Options struct {
 	Vars       map[string]string // the fleet's vars
 	SecretKeys []string          // names of the stack's secret variables; their values are not needed
 	Secrets    []string          // names of the fleet's secrets that are no file of their own below secrets/
+	WorkTree   string            // the working tree that RepoDir was made from, where a check asks what Git would leave out; "" for none
 	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
 }
 
@@ -50,8 +51,9 @@ func Load(ctx context.Context, opts Options) (*Loaded, []finding.Finding, error)
 		return nil, nil, err
 	}
 	l.unset()
+	l.ignoredSettings()
 	if l.project, err = l.resolve(ctx); err != nil {
-		return nil, nil, l.at(err)
+		return nil, nil, l.because(err)
 	}
 	mounts, err := l.classify()
 	if err != nil {
@@ -92,14 +94,20 @@ func newLoadWith(opts Options, values *Values) (*load, error) {
 	}
 	opts.RepoDir = repo
 	l := &load{Options: opts, dir: filepath.Join(repo, filepath.FromSlash(opts.Stack.Dir)), active: map[string]bool{}, values: values}
-	if l.files, err = readSources(l.readRepo, path.Join(opts.Stack.Dir, opts.Stack.File)); err != nil {
+	if err := l.environment(); err != nil {
 		return nil, err
 	}
-	return l, l.environment()
+	names, err := l.composeFiles()
+	if err != nil {
+		return nil, err
+	}
+	l.files, err = readSources(l.readRepo, names)
+	return l, err
 }
 
-// environment gathers what `${…}` may name: the fleet's vars, then stack.env,
-// then the secrets, whose values are marks that render turns back into `${…}`.
+// environment gathers what `${…}` may name: the fleet's vars, then a `.env` that
+// Git has, then stack.env, then the secrets, whose values are marks that render
+// turns back into `${…}`. PWD is the project's folder on its host.
 func (l *load) environment() error {
 	secrets := map[string]string{}
 	for _, key := range l.SecretKeys {
@@ -109,17 +117,11 @@ func (l *load) environment() error {
 	if l.env == nil {
 		l.env = map[string]string{}
 	}
-	lookup := maps.Clone(l.env)
-	maps.Copy(lookup, secrets)
-	content, err := l.readRepo(l.Stack.Dir + "/stack.env")
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	for _, name := range []string{".env", "stack.env"} {
+		if err := l.readEnv(name, secrets); err != nil {
+			return err
+		}
 	}
-	values, err := dotenv.UnmarshalWithLookup(string(content), func(k string) (string, bool) { v, ok := lookup[k]; return v, ok })
-	if err != nil {
-		return fmt.Errorf("%s/stack.env: %w", l.Stack.Dir, err)
-	}
-	maps.Copy(l.stackEnv, values)
 	maps.Copy(l.stackEnv, secrets)
 	if l.values != nil {
 		for name, v := range l.values.Over {
@@ -127,6 +129,28 @@ func (l *load) environment() error {
 		}
 	}
 	maps.Copy(l.env, l.stackEnv)
+	l.env["PWD"] = l.projectDir()
+	return nil
+}
+
+// readEnv adds what an env file of the stack's folder sets, if it is there.
+func (l *load) readEnv(name string, secrets map[string]string) error {
+	content, err := l.readRepo(l.Stack.Dir + "/" + name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	values, err := dotenv.UnmarshalWithLookup(string(content), func(k string) (string, bool) {
+		for _, from := range []map[string]string{secrets, l.stackEnv, l.env} {
+			if v, ok := from[k]; ok {
+				return v, true
+			}
+		}
+		return "", false
+	})
+	if err != nil {
+		return fmt.Errorf("%s/%s: %w", l.Stack.Dir, name, err)
+	}
+	maps.Copy(l.stackEnv, values)
 	return nil
 }
 
@@ -151,12 +175,11 @@ func (l *load) readRepo(repoPath string) ([]byte, error) {
 // resolve has compose-go do includes, extends, anchors, interpolation and
 // merging. Paths stay as written, relative to the stack's folder.
 func (l *load) resolve(ctx context.Context) (*types.Project, error) {
-	main := filepath.Join(l.dir, filepath.FromSlash(l.Stack.File))
-	content, err := l.readRepo(path.Join(l.Stack.Dir, l.Stack.File))
+	files, err := l.configFiles()
 	if err != nil {
 		return nil, err
 	}
-	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: []types.ConfigFile{{Filename: main, Content: content}}, Environment: maps.Clone(l.env)}
+	details := types.ConfigDetails{WorkingDir: l.dir, ConfigFiles: files, Environment: maps.Clone(l.env)}
 	project, err := loader.LoadWithContext(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(l.Stack.Name, true)
 		o.ResolvePaths = false
@@ -164,25 +187,28 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 		o.SkipResolveEnvironment = true
 		o.SkipResolveLabels = true
 		o.Profiles = []string{"*"}
-		o.ResourceLoaders = []loader.ResourceLoader{outsiders{}}
+		o.ResourceLoaders = []loader.ResourceLoader{outsiders{l}}
 	})
 	if err != nil {
 		return nil, err
 	}
-	profiles := strings.Split(l.env["COMPOSE_PROFILES"], ",")
+	on := l.profiles()
 	for name, s := range project.Services {
-		l.active[name] = len(s.Profiles) == 0 || slices.Contains(profiles, "*") || slices.ContainsFunc(s.Profiles, func(p string) bool { return slices.Contains(profiles, p) })
+		l.active[name] = runs(s.Profiles, on)
 	}
 	return l.resolveFiles(project)
 }
 
 // outsiders refuses what an include or extends would read from outside of the
-// commit.
-type outsiders struct{}
+// commit. A path below PWD is inside.
+type outsiders struct{ *load }
 
 func (outsiders) Accept(p string) bool { return filepath.IsAbs(p) || strings.Contains(p, "://") }
 
-func (outsiders) Load(_ context.Context, p string) (string, error) {
+func (o outsiders) Load(_ context.Context, p string) (string, error) {
+	if within := o.local(p); within != p {
+		return filepath.Join(o.dir, filepath.FromSlash(within)), nil
+	}
 	return "", fmt.Errorf("%s is outside of the repository; copy it into the stack's folder", p)
 }
 
@@ -194,7 +220,28 @@ func (l *load) at(err error) error {
 	text := unmark(strings.ReplaceAll(err.Error(), l.RepoDir+string(filepath.Separator), ""))
 	text = strings.ReplaceAll(text, "\n", " ")
 	text = strings.ReplaceAll(text, " false schema", " is no key that Compose knows") // how the JSON schema says it
-	return fmt.Errorf("%s: %s", l.files.guess(text), text)
+	if !l.files.placed(text) {
+		text = l.files.guess(text) + ": " + text
+	}
+	if hint := fault.Hint(err); hint != "" {
+		return fault.WithHint(errors.New(text), hint)
+	}
+	return errors.New(text)
+}
+
+// because is at for a project that does not resolve: where a variable is set
+// nowhere, that is the reason, whatever became of it.
+func (l *load) because(err error) error {
+	finding.Sort(l.findings)
+	for _, f := range l.findings {
+		switch {
+		case f.Severity == finding.Fatal:
+			return fault.WithHint(fmt.Errorf("%s: %s", f.Subject, f.Text), f.Fix)
+		case f.Code == finding.VariableUnset:
+			return fault.WithHint(l.at(err), f.Fix)
+		}
+	}
+	return l.at(err)
 }
 
 // fail is an error at a service's mount, or at the service.

@@ -23,13 +23,17 @@ type source struct {
 // includes or extends, as far as they can be read.
 type sources []source
 
-// readSources reads the main file, which must exist, and those it names.
-func readSources(read func(repoPath string) ([]byte, error), name string) (sources, error) {
-	content, err := read(name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, pathless(err))
+// readSources reads the files that are merged, which must exist, and those they
+// name.
+func readSources(read func(repoPath string) ([]byte, error), names []string) (sources, error) {
+	var s sources
+	for _, name := range names {
+		content, err := read(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, pathless(err))
+		}
+		s = append(s, newSource(name, content))
 	}
-	s := sources{newSource(name, content)}
 	for i := 0; i < len(s) && len(s) < 100; i++ {
 		for _, ref := range s[i].references() {
 			next := path.Join(path.Dir(s[i].name), ref)
@@ -106,6 +110,11 @@ func (s sources) mount(service, target string) string {
 		}
 	}
 	return s.of("services", service, "volumes")
+}
+
+// placed reports whether a message begins with a place.
+func (s sources) placed(text string) bool {
+	return slices.ContainsFunc(s, func(src source) bool { return strings.HasPrefix(text, src.name+":") })
 }
 
 var (

@@ -101,6 +101,7 @@ func (l *load) secretKey(name string) (string, error) {
 	if decl.Driver != "" || decl.TemplateDriver != "" {
 		return "", l.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver): Swarm comes later; list it as file:, environment: or external: true", name)
 	}
+	decl.File = l.local(decl.File)
 	if decl.File != "" {
 		repoPath, inside := l.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !inside || !within("secrets", repoPath) {
@@ -144,6 +145,7 @@ func (l *load) takeConfigs(c *collector) error {
 		if decl.File == "" {
 			continue
 		}
+		decl.File = l.local(decl.File)
 		pos := l.files.of("configs", name)
 		repoPath, ok := l.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !ok {

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 
+	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/sirupsen/logrus"
 	"go.yaml.in/yaml/v3"
 
@@ -12,38 +15,84 @@ import (
 )
 
 // plainVariable matches $$ (an escape) and the forms that have no default of
-// their own: $NAME and ${NAME}.
-var plainVariable = regexp.MustCompile(`\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})`)
+// their own: $NAME and ${NAME}. leadingVariable matches any form that a text
+// begins with.
+var (
+	plainVariable   = regexp.MustCompile(`\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})`)
+	leadingVariable = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)[^{}]*\})`)
+)
 
 // unset finds variables that nothing sets. compose-go puts an empty text in
-// their place and says so in a log that nobody asked for.
+// their place and says so in a log that nobody asked for. In a mount that text
+// makes another path of it, so there it is fatal, whatever the empty text is from.
 func (l *load) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
 	for _, s := range l.files {
-		walk(s.root, func(n *yaml.Node) {
-			for _, m := range plainVariable.FindAllStringSubmatch(n.Value, -1) {
-				name := m[1] + m[2]
-				if _, set := l.env[name]; name == "" || set || said[name] {
+		walkMounts(s.root, false, func(n *yaml.Node, mount bool) {
+			for _, name := range l.emptyIn(n.Value, mount) {
+				if said[name] && !mount {
 					continue
 				}
 				said[name] = true
-				l.findings = append(l.findings, finding.Finding{
+				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is set nowhere and becomes an empty text", name),
-					Fix:  fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", l.Stack.Dir, l.Stack.Name, name),
-				})
+					Text: fmt.Sprintf("${%s} is set nowhere and becomes an empty text", name), Fix: l.setting(name),
+				}
+				if mount {
+					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which makes another path of %s", name, n.Value)
+				}
+				l.found(f)
 			}
 		})
 	}
 }
 
-// walk visits every scalar below n, not following aliases.
-func walk(n *yaml.Node, visit func(*yaml.Node)) {
-	if n.Kind == yaml.ScalarNode {
-		visit(n)
+// emptyIn returns the variables of a text that become an empty one: those that
+// nothing sets, and where a mount begins also those that are set to it.
+func (l *load) emptyIn(text string, mount bool) []string {
+	lookup := func(name string) (string, bool) { v, ok := l.env[name]; return v, ok }
+	var names []string
+	for _, m := range plainVariable.FindAllStringSubmatch(text, -1) {
+		name := m[1] + m[2]
+		if _, set := l.env[name]; name != "" && !set {
+			names = append(names, name)
+		}
 	}
-	for _, child := range n.Content {
-		walk(child, visit)
+	first := leadingVariable.FindStringSubmatch(text)
+	if !mount || first == nil || slices.Contains(names, first[1]+first[2]) {
+		return names
+	}
+	if became, err := template.Substitute(first[0], lookup); err == nil && became == "" {
+		names = append(names, first[1]+first[2])
+	}
+	return names
+}
+
+// setting says where a variable can be set: an ignored .env that has it is imported.
+func (l *load) setting(name string) string {
+	if file := l.Stack.Dir + "/.env"; slices.Contains(l.lacking(file), name) {
+		return importing(file)
+	}
+	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", l.Stack.Dir, l.Stack.Name, name)
+}
+
+// walkMounts visits every scalar below n, not following aliases, and says whether
+// it is part of a mount.
+func walkMounts(n *yaml.Node, mount bool, visit func(n *yaml.Node, mount bool)) {
+	if n.Kind == yaml.ScalarNode {
+		visit(n, mount)
+	}
+	for i, child := range n.Content {
+		below := mount
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			switch key := n.Content[i-1].Value; {
+			case key == "volumes":
+				below = true
+			case strings.HasPrefix(key, "x-salvor"):
+				below = false
+			}
+		}
+		walkMounts(child, below, visit)
 	}
 }

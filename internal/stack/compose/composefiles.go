@@ -1,0 +1,103 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/consts"
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"salvor/internal/stack"
+)
+
+// composeFiles returns the files that Compose merges for the stack, in its order,
+// as paths in the repository: those of COMPOSE_FILE, else the stack's own and the
+// override file beside it.
+func (l *load) composeFiles() ([]string, error) {
+	if listed := l.env[consts.ComposeFilePath]; listed != "" {
+		return l.listedFiles(listed)
+	}
+	files := []string{path.Join(l.Stack.Dir, l.Stack.File)}
+	for _, name := range cli.DefaultOverrideFileNames {
+		if override := path.Join(l.Stack.Dir, name); l.isFile(override) {
+			return append(files, override), nil
+		}
+	}
+	return files, nil
+}
+
+func (l *load) listedFiles(listed string) ([]string, error) {
+	var files []string
+	for _, name := range strings.Split(listed, cmp.Or(l.env[consts.ComposePathSeparator], ":")) {
+		file, inside := l.inRepo(l.local(name))
+		switch {
+		case name == "-" || path.IsAbs(l.local(name)) || !inside:
+			return nil, fmt.Errorf("%s: COMPOSE_FILE names %s, which is outside of the repository", l.Stack.Dir, name)
+		case !l.isFile(file):
+			return nil, fmt.Errorf("%s: COMPOSE_FILE names %s, which is not in Git", l.Stack.Dir, file)
+		case len(files) == 0 && path.Dir(file) != l.Stack.Dir:
+			return nil, fmt.Errorf("%s: COMPOSE_FILE begins with %s, from whose folder Compose would read every path; name one of %s first", l.Stack.Dir, file, l.Stack.Dir)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// configFiles are the Compose files as compose-go takes them.
+func (l *load) configFiles() ([]types.ConfigFile, error) {
+	names, err := l.composeFiles()
+	if err != nil {
+		return nil, err
+	}
+	var files []types.ConfigFile
+	for _, name := range names {
+		content, err := l.readRepo(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, types.ConfigFile{Filename: filepath.Join(l.RepoDir, filepath.FromSlash(name)), Content: content})
+	}
+	return files, nil
+}
+
+// profiles are those that COMPOSE_PROFILES turns on.
+func (l *load) profiles() []string {
+	var names []string
+	for _, name := range strings.Split(l.env[consts.ComposeProfiles], ",") {
+		names = append(names, strings.TrimSpace(name))
+	}
+	return names
+}
+
+// runs reports whether `up` starts a service with these profiles.
+func runs(profiles, on []string) bool {
+	return len(profiles) == 0 || slices.Contains(on, "*") || slices.ContainsFunc(profiles, func(p string) bool { return slices.Contains(on, p) })
+}
+
+// projectDir is the stack's folder on its host, which is what PWD names: Compose
+// sets it to the folder that it runs in.
+func (l *load) projectDir() string {
+	return cmp.Or(l.Stack.ProjectDir, stack.ProjectDir(l.Stack.Name))
+}
+
+// local returns a path below the project's folder on the host as a path relative
+// to the stack's folder; any other path stays as it is.
+func (l *load) local(p string) string {
+	if dir := l.projectDir(); p == dir || strings.HasPrefix(p, dir+"/") {
+		return path.Clean("." + strings.TrimPrefix(p, dir))
+	}
+	return p
+}
+
+func (l *load) isFile(repoPath string) bool {
+	if content, replaced := l.Replaced[repoPath]; replaced {
+		return content != nil
+	}
+	info, there := l.stat(repoPath)
+	return there && info.Mode().IsRegular()
+}
