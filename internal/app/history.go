@@ -97,7 +97,7 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commi
 		return agentapi.Project{}, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := a.git.Export(ctx, c, dir); err != nil {
+	if _, err := a.git.Export(ctx, c, dir); err != nil {
 		return agentapi.Project{}, err
 	}
 	keys, err := a.store.EnvNames(st.Name)

@@ -17,15 +17,29 @@ func (g *Git) WorkFiles(ctx context.Context) ([]string, error) {
 
 // StagedFiles returns the paths that the next commit adds or changes.
 func (g *Git) StagedFiles(ctx context.Context) ([]string, error) {
-	out, err := g.output(ctx, "diff", "--cached", "--name-only", "-z", "--no-renames", "--diff-filter=AMT")
+	out, err := g.ofIndex(ctx, "diff", "--cached", "--name-only", "-z", "--no-renames", "--diff-filter=AMT")
 	return splitZero(out), err
 }
 
 // Staged returns what the next commit has at a path, in the order of paths.
 func (g *Git) Staged(ctx context.Context, paths []string) ([]Object, error) {
+	listing, err := g.ofIndex(ctx, "ls-files", "--stage", "-z")
+	if err != nil {
+		return nil, err
+	}
+	leaves, _, err := parseLeaves(listing)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]string{}
+	for _, l := range leaves {
+		ids[l.path] = l.id
+	}
 	names := make([]string, len(paths))
 	for i, p := range paths {
-		names[i] = ":" + p
+		if names[i] = ids[p]; names[i] == "" {
+			names[i] = ":" + p // a submodule, which has no content
+		}
 	}
 	return g.Objects(ctx, names)
 }

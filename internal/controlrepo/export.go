@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	pathpkg "path"
+	"slices"
 	"strings"
 )
 
@@ -21,28 +22,49 @@ type leaf struct {
 	path string
 }
 
+// A LeftOut is a path that Git has and an export has not: a submodule, or a
+// symbolic link that leads out of the repository.
+type LeftOut struct {
+	Path string
+	Why  string
+	Fix  string
+}
+
 // Export writes the files of a commit into dir, an empty folder that belongs to
 // the caller: the bytes that Git holds, without the conversions and omissions
 // that .gitattributes could ask for, so that everybody who applies a commit
-// applies the same. Modes are 0644 and 0755; symbolic links are kept, one that
-// leads out of dir is an error, and so is a submodule.
-func (g *Git) Export(ctx context.Context, c Commit, dir string) error {
-	leaves, err := g.leaves(ctx, c)
+// applies the same. Modes are 0644 and 0755; symbolic links are kept. It returns
+// what it left out, in the order of the paths.
+func (g *Git) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, error) {
+	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
 	if err != nil {
-		return fmt.Errorf("list commit %s: %w", c.Short(), err)
+		return nil, fmt.Errorf("list commit %s: %w", c.Short(), err)
+	}
+	left, err := g.export(ctx, out, dir)
+	if err != nil {
+		return nil, fmt.Errorf("export commit %s: %w", c.Short(), err)
+	}
+	return left, nil
+}
+
+// export writes the blobs of a listing of `git ls-tree` or `git ls-files --stage`.
+func (g *Git) export(ctx context.Context, listing, dir string) ([]LeftOut, error) {
+	leaves, left, err := parseLeaves(listing)
+	if err != nil {
+		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer root.Close() // what is written is closed on its own
 	if err := checkEmpty(root); err != nil {
-		return err
+		return nil, err
 	}
 	if err := g.copyBlobs(ctx, leaves, root); err != nil {
-		return fmt.Errorf("export commit %s: %w", c.Short(), err)
+		return nil, err
 	}
-	return checkLinks(leaves, root)
+	return withoutStrayLinks(leaves, left, root)
 }
 
 func checkEmpty(root *os.Root) error {
@@ -53,28 +75,38 @@ func checkEmpty(root *os.Root) error {
 	return err
 }
 
-// leaves lists the files of a commit.
-func (g *Git) leaves(ctx context.Context, c Commit) ([]leaf, error) {
-	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
-	if err != nil {
-		return nil, err
-	}
-	var all []leaf
-	for _, record := range splitZero(out) {
+// parseLeaves reads "<mode> blob <id>\t<path>" as ls-tree prints it, or "<mode> <id>
+// <stage>\t<path>" as ls-files does. Of a path that is not merged yet, the first
+// stage is taken.
+func parseLeaves(listing string) (all []leaf, left []LeftOut, err error) {
+	for _, record := range splitZero(listing) {
 		meta, path, _ := strings.Cut(record, "\t")
 		fields := strings.Fields(meta)
 		if len(fields) != 3 {
-			return nil, fmt.Errorf("git printed %q", record)
-		}
-		if fields[1] != "blob" {
-			return nil, fmt.Errorf("%s is a submodule, which Salvor does not follow", path)
+			return nil, nil, fmt.Errorf("git printed %q", record)
 		}
 		if err := checkRepoPath(path); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		all = append(all, leaf{blob{fields[0], fields[2]}, path})
+		if fields[0] == submoduleMode {
+			left = append(left, submodule(path))
+			continue
+		}
+		id := fields[1]
+		if id == "blob" {
+			id = fields[2]
+		}
+		if len(all) == 0 || all[len(all)-1].path != path {
+			all = append(all, leaf{blob{fields[0], id}, path})
+		}
 	}
-	return all, nil
+	return all, left, nil
+}
+
+const submoduleMode = "160000"
+
+func submodule(path string) LeftOut {
+	return LeftOut{Path: path, Why: "is a submodule, which Salvor does not follow: no host gets its files", Fix: fmt.Sprintf("git rm --cached %s, remove %s/.git, and commit its files", path, path)}
 }
 
 // copyBlobs streams every file out of one git process.
@@ -126,7 +158,7 @@ func writeLeaf(content *io.LimitedReader, l leaf, root *os.Root) error {
 	if err := root.MkdirAll(pathpkg.Dir(l.path), 0o755); err != nil {
 		return err
 	}
-	if l.mode == "120000" {
+	if l.mode == linkMode {
 		if content.N > maxLink {
 			return errors.New("the symbolic link is too long")
 		}
@@ -148,25 +180,31 @@ func writeLeaf(content *io.LimitedReader, l leaf, root *os.Root) error {
 	return errors.Join(err, f.Chmod(mode), f.Close())
 }
 
-// checkLinks follows every symbolic link within root, which refuses those that
+// withoutStrayLinks follows every symbolic link within root and removes those that
 // lead out of it, also over another link. One that leads nowhere is kept.
-func checkLinks(leaves []leaf, root *os.Root) error {
+func withoutStrayLinks(leaves []leaf, left []LeftOut, root *os.Root) ([]LeftOut, error) {
 	for _, l := range leaves {
-		if l.mode != "120000" {
+		if l.mode != linkMode {
 			continue
 		}
 		target, err := root.Readlink(l.path)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if strings.HasPrefix(target, "/") || !within(pathpkg.Join(pathpkg.Dir(l.path), target)) {
-			return fmt.Errorf("%s is a symbolic link out of the repository, to %s", l.path, target)
+		_, err = root.Stat(l.path)
+		inside := !strings.HasPrefix(target, "/") && within(pathpkg.Join(pathpkg.Dir(l.path), target))
+		if inside && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+			continue
 		}
-		if _, err := root.Stat(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is a symbolic link to %s: %w", l.path, target, err)
+		if err := root.Remove(l.path); err != nil {
+			return nil, err
 		}
+		left = append(left, LeftOut{Path: l.path, Why: "is a symbolic link out of the repository, to " + target + ": no host gets it", Fix: "commit the file itself in place of the link"})
 	}
-	return nil
+	slices.SortFunc(left, func(a, b LeftOut) int { return strings.Compare(a.Path, b.Path) })
+	return left, nil
 }
+
+const linkMode = "120000"
 
 func within(p string) bool { return p != ".." && !strings.HasPrefix(p, "../") }

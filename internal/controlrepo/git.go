@@ -60,9 +60,10 @@ func (c Commit) Short() string { return string(c[:min(7, len(c))]) }
 // git, so that their SSH configuration, credential helpers and signing keys
 // apply. Git never asks a question: what would need one is an error.
 type Git struct {
-	m   machine.Machine
-	dir string
-	env []string
+	m     machine.Machine
+	dir   string
+	env   []string
+	index string // that a commit under way has, "" for the usual one
 }
 
 // OpenGit returns the Git repository whose root is dir, on the operator's
@@ -85,7 +86,40 @@ func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 	if abs, err := filepath.Abs(real); err != nil || abs != top {
 		return nil, errors.Join(err, fmt.Errorf("%w: %s lies inside %s, a control repository has its own", ErrNoGit, dir, top))
 	}
-	return g, nil
+	g.index, err = g.indexUnderWay(ctx, environ)
+	return g, err
+}
+
+// indexUnderWay returns the index that a hook is called for: `git commit -a` and
+// `git commit FILE` make one of their own. One outside of this repository's Git
+// folder is another's and is not looked at.
+func (g *Git) indexUnderWay(ctx context.Context, environ []string) (string, error) {
+	for _, kv := range environ {
+		index, is := strings.CutPrefix(kv, "GIT_INDEX_FILE=")
+		if !is || index == "" {
+			continue
+		}
+		if !filepath.IsAbs(index) {
+			index = filepath.Join(g.dir, index)
+		}
+		gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
+		if err != nil {
+			return "", err
+		}
+		if rel, err := filepath.Rel(gitDir, index); err == nil && filepath.IsLocal(rel) {
+			return index, nil
+		}
+	}
+	return "", nil
+}
+
+// ofIndex runs a git command that reads the index of the commit under way.
+func (g *Git) ofIndex(ctx context.Context, args ...string) (string, error) {
+	cmd := g.command(args...)
+	if g.index != "" {
+		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_INDEX_FILE="+g.index)
+	}
+	return g.run(ctx, cmd)
 }
 
 // gitEnv picks what git needs from the operator's environment. Variables such

@@ -155,7 +155,11 @@ func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string]
 
 // under lists a commit's files in a folder.
 func (g *Git) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
-	leaves, err := g.leaves(ctx, c)
+	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
+	if err != nil {
+		return nil, err
+	}
+	leaves, _, err := parseLeaves(out)
 	found := map[string]blob{}
 	for _, l := range leaves {
 		if strings.HasPrefix(l.path, folder+"/") {
