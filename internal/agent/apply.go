@@ -45,6 +45,8 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if moved != nil {
 		return agentapi.HostReceipt{}, moved
 	}
+	applied, _ := h.Spec() // one that can't be read has no stack to keep
+	req.Host = keepOwn(applied, req.Host)
 	r := newRun(h, req.Host, sink)
 	if err := h.saveSpec(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then

@@ -59,6 +59,10 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 	if !v.MayStart {
 		return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
 	}
+	if st.Kept {
+		receipt.Outcome = "kept"
+		return nil
+	}
 	if st.Stopped {
 		receipt.Outcome = "stopped"
 		return r.halt(ctx, st)

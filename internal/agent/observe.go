@@ -33,6 +33,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return agentapi.HostState{}, err
 	}
 	applied, _ := h.Spec() // where it can't be read, everything is a change
+	req.Host = keepOwn(applied, req.Host)
 	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit}
 	if damage := h.specDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
@@ -109,7 +110,7 @@ func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi
 	}
 	state.Changes = append(state.Changes, changes...)
 	state.Findings = append(state.Findings, found...)
-	if !engine || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
+	if !engine || st.Kept || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
 		return nil
 	}
 	refused, err := h.validate(ctx, spec.Name, st)
@@ -138,6 +139,9 @@ func noEngine(err error) bool {
 // stackChanges says what bringing one stack up would do, and what stands in the
 // way.
 func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
+	if st.Kept {
+		return nil, nil, nil
+	}
 	if st.Stopped {
 		if seen.Running() {
 			return []agentapi.Change{{Stack: st.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil, nil

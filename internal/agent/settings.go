@@ -32,6 +32,9 @@ func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []ag
 		all = append(all, settingsChange("", hostSettings(applied), hostSettings(want))...)
 	}
 	for _, st := range want.Stacks {
+		if st.Kept {
+			continue
+		}
 		i := slices.IndexFunc(applied.Stacks, func(a agentapi.Stack) bool { return a.Name == st.Name })
 		told := slices.ContainsFunc(others, func(c agentapi.Change) bool { return c.Stack == st.Name })
 		switch {

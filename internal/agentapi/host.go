@@ -60,6 +60,7 @@ type Stack struct {
 	PauseEvery   time.Duration     `json:"pause_every"`
 	Needs        []string          `json:"needs,omitempty"`
 	AcceptShrunk bool              `json:"accept_shrunk,omitempty"`
+	Kept         bool              `json:"kept,omitempty"` // the commit's files do not load: all but what stands above from the lock is as the host has it
 }
 
 // Consent is what the operator said about volumes whose data does not fit the

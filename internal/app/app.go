@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
@@ -31,8 +29,6 @@ import (
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/secretstore"
-	"salvor/internal/stack/compose"
-	"salvor/internal/version"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -49,14 +45,14 @@ type Options struct {
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
-	WorkTree   bool                                                       // look at the files as they lie there instead of the newest commit, to check them
+	Files      Files                                                      // which files are the fleet's
 }
 
 // App is one fleet at one commit, opened for one command.
 type App struct {
 	opts   Options
 	root   string
-	export string // the commit's files, private and temporary; the root for a work tree
+	export string // the fleet's files, private and temporary; the root for one that is only scanned
 	git    *controlrepo.Git
 	repo   *controlrepo.Repository
 	commit controlrepo.Commit
@@ -70,8 +66,8 @@ type App struct {
 	warned   sync.Map // vault ids whose password was called weak
 }
 
-// Open loads the newest commit of the control repository. Uncommitted changes
-// are not looked at.
+// Open loads the control repository as o.Files says: the newest commit, so that
+// uncommitted changes are not looked at, or what a commit would hold.
 func Open(ctx context.Context, o Options) (_ *App, err error) {
 	root, err := controlrepo.Find(o.Dir)
 	if err != nil {
@@ -84,9 +80,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
 		return nil, err
 	}
-	if o.WorkTree {
-		a.export = root
-	} else if a.export, err = exportFolder(os.TempDir()); err != nil {
+	if a.export, err = exportFolder(os.TempDir()); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -104,62 +98,9 @@ func OpenFiles(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, fault.WithHint(err, "salvor init DIR")
 	}
-	o.WorkTree = true
 	a := &App{opts: o, root: root, export: root, trail: &trail{}}
 	a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
 	return a, err
-}
-
-func (a *App) load(ctx context.Context) error {
-	var err error
-	if a.commit, err = a.git.Head(ctx); err != nil && (!a.opts.WorkTree || !errors.Is(err, controlrepo.ErrUnborn)) {
-		return err
-	}
-	if !a.opts.WorkTree {
-		if err := a.git.Export(ctx, a.commit, a.export); err != nil {
-			return err
-		}
-	}
-	if a.repo, err = controlrepo.Load(a.export, version.String()); err != nil {
-		return err
-	}
-	a.hosts = newDialer(a)
-	a.use(a.keyring())
-	return a.render(ctx)
-}
-
-// render resolves every stack at once.
-func (a *App) render(ctx context.Context) error {
-	a.stacks = map[string]deploy.Rendered{}
-	a.findings = append(a.findings, a.repo.Findings...)
-	named, err := a.store.Unfiled()
-	if err != nil {
-		return err
-	}
-	var mu sync.Mutex
-	all, within := errgroup.WithContext(ctx)
-	for _, st := range a.repo.Fleet.Stacks {
-		all.Go(func() error {
-			keys, err := a.store.EnvNames(st.Name)
-			if err != nil {
-				return err
-			}
-			loaded, found, err := compose.Load(within, compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys, Secrets: named})
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			a.stacks[st.Name] = deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}
-			a.findings = append(a.findings, found...)
-			return nil
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return err
-	}
-	a.findings = slices.Concat(a.findings, a.portsTaken(), a.invalidRemotes())
-	return a.noticeKeys(ctx, time.Now())
 }
 
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
@@ -180,7 +121,7 @@ func (a *App) Close() error {
 	if a.hosts != nil {
 		err = a.hosts.close()
 	}
-	if !a.opts.WorkTree {
+	if a.export != a.root {
 		err = errors.Join(err, os.RemoveAll(a.export))
 	}
 	return err

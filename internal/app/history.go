@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/stack/compose"
 )
 
 // historyLimit is how many commits are looked at for earlier deploys.
@@ -91,28 +89,9 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (_ agentapi.Project, err error) {
-	dir, err := os.MkdirTemp("", "salvor-commit-")
-	if err != nil {
-		return agentapi.Project{}, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := a.git.Export(ctx, c, dir); err != nil {
-		return agentapi.Project{}, err
-	}
-	keys, err := a.store.EnvNames(st.Name)
-	if err != nil {
-		return agentapi.Project{}, err
-	}
-	named, err := a.store.Unfiled()
-	if err != nil {
-		return agentapi.Project{}, err
-	}
-	loaded, _, err := compose.Load(ctx, compose.Options{RepoDir: dir, Stack: st, Vars: a.repo.Fleet.Vars, SecretKeys: keys, Secrets: named})
-	if err != nil {
-		return agentapi.Project{}, err
-	}
-	return loaded.Project, nil
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (agentapi.Project, error) {
+	_, rendered, err := a.stackAt(ctx, st.Name, c, a.repo.Fleet.Vars)
+	return rendered.Project, err
 }
 
 // complete reports whether a lock's images are those of a project: of each

@@ -155,6 +155,9 @@ func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
 			return nil, err
 		}
 		edited, err := controlrepo.SetStackHost(content, host)
+		if err != nil && a.Broken(name) != nil {
+			continue // it stays where the lock has it until its files load
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

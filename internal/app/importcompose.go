@@ -90,7 +90,7 @@ func (i *importing) now(ctx context.Context) (*compose.View, error) {
 func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
 
 func (i *importing) options(secrets map[string]secret.Value) compose.Options {
-	return compose.Options{RepoDir: i.app.export, Stack: i.stack, Vars: i.app.repo.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
+	return compose.Options{RepoDir: i.app.root, Stack: i.stack, Vars: i.app.repo.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
 }
 
 // everything is what `${…}` may name afterwards.

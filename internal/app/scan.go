@@ -88,8 +88,16 @@ func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 // findings that stop a plan. A commit whose files were found clean before is not
 // looked at again.
 func (a *App) LeakFindings(ctx context.Context) ([]finding.Finding, error) {
-	if a.opts.WorkTree {
+	if a.opts.Files == WorkTree {
 		leaks, err := a.ScanWork(ctx)
+		return findingsOf(leaks), err
+	}
+	if a.opts.Files == Staged {
+		paths, err := filesBelow(a.export)
+		if err != nil {
+			return nil, err
+		}
+		leaks, err := scanFiles(a.export, paths)
 		return findingsOf(leaks), err
 	}
 	tree, err := a.git.Tree(ctx, a.commit)

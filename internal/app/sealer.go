@@ -56,6 +56,9 @@ func (s *sealer) Current(host, stack string) ([]byte, error) {
 func (s *sealer) Stale(lock fleet.Lock) (map[string]string, error) {
 	stale := map[string]string{}
 	for name, p := range lock.Stacks {
+		if st, declared := s.app.repo.Fleet.Stack(name); declared && st.Broken {
+			continue // what it needs is not known; the seal that it has stays
+		}
 		sealed, err := s.Current(p.Host, name)
 		if err != nil {
 			return nil, err

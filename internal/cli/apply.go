@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,11 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	defer g.close(ctx, a)
-	if err := settleFirst(a.Findings()); err != nil {
+	broken, inTheWay := finding.Of(a.Findings())
+	if !slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return !st.Broken }) {
+		inTheWay = a.Findings() // nothing is left that could be applied
+	}
+	if err := settleFirst(inTheWay); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -71,12 +76,21 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
-			return err
+			return errors.Join(err, leftAsTheyRun(broken))
 		}
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves})
 	bar.Close()
-	return g.finish(&receipt, err, p.Unreachable())
+	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
+}
+
+// leftAsTheyRun is the error of an apply that left out the stacks which do not load.
+func leftAsTheyRun(broken []finding.Finding) error {
+	var errs []error
+	for _, f := range broken {
+		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left as it runs: %s", f.Stack, saidInFull(f)), f.Fix), fault.Partial))
+	}
+	return errors.Join(errs...)
 }
 
 // acceptPlan shows the plan and asks.
@@ -87,8 +101,9 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 			return err
 		}
 	}
-	if finding.AnyFatal(p.Findings) {
-		return settleFirst(p.Findings)
+	_, inTheWay := finding.Of(p.Findings)
+	if err := settleFirst(inTheWay); err != nil {
+		return err
 	}
 	if err := p.Complete(); err != nil && !partial {
 		return fault.WithCode(fault.WithHint(err, "salvor apply --partial goes on without them"), fault.Unreachable)

@@ -13,19 +13,25 @@ import (
 )
 
 func newCheck(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var staged bool
+	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Read the files as they lie there and say what is wrong in which line; asks no host",
+		Short: "Read the files that a commit would have and say what is wrong in which line; asks no host",
+		Long:  "Check reads the working tree as a commit of everything would have it: without what .gitignore names.",
 		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged) },
 	}
+	cmd.Flags().BoolVar(&staged, "staged", false, "the files that the next commit has; the pre-commit hook does this")
+	return cmd
 }
 
-func runCheck(ctx context.Context, g *globals) error {
+func runCheck(ctx context.Context, g *globals, staged bool) error {
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
-	options.WorkTree = true
+	if options.Files = app.WorkTree; staged {
+		options.Files = app.Staged
+	}
 	a, err := app.Open(ctx, options)
 	if err != nil {
 		return err

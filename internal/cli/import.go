@@ -37,7 +37,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
-	options.WorkTree = true
+	options.Files = app.WorkTree
 	a, err := app.Open(ctx, options)
 	if err != nil {
 		return err

@@ -51,6 +51,9 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 		return g.finishMove(ctx, a, bar, o.to)
 	}
 	bar.Close()
+	if err := a.Broken(stack); err != nil {
+		return err
+	}
 	if err := g.confirm(fmt.Sprintf("Move %s from %s to %s? It is stopped while its data moves.", stack, was.Host, o.to)); err != nil {
 		return err
 	}

@@ -70,11 +70,20 @@ func settleFirst(all []finding.Finding) error {
 	if len(fatal) == 0 {
 		return nil
 	}
-	err := errors.New(fatal[0].String())
+	err := errors.New(saidInFull(fatal[0]))
 	if len(fatal) > 1 {
 		err = fmt.Errorf("%w, and %d more stand in the way", err, len(fatal)-1)
 	}
 	return fault.WithHint(err, fatal[0].Fix)
+}
+
+// saidInFull is a finding as an error. That a stack is broken says its code alone, so
+// the place and the reason are the whole of it.
+func saidInFull(f finding.Finding) string {
+	if f.Code == finding.StackBroken {
+		return f.Subject + ": " + f.Text
+	}
+	return f.String()
 }
 
 // planOf observes every host once, looks for secrets in the commit beside it, and

@@ -149,6 +149,15 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	if err != nil {
 		return err
 	}
+	if len(stacks) == 0 { // cut short after the placement
+		lock := a.Lock()
+		stacks = lock.On(o.To)
+	}
+	revived, err := a.Revive(ctx, stacks)
+	if err != nil {
+		return err
+	}
+	pending = append(pending, revived...)
 	if o.Files == nil {
 		o.Files = map[string][]byte{}
 	}

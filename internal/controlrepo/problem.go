@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"salvor/internal/fault"
 )
@@ -37,6 +38,16 @@ type Problem struct {
 	Position Position
 	Text     string
 	Advice   string // the next command or edit, "" where Text says it all
+}
+
+// stack returns the stack in whose folder the problem is, "" for none.
+func (p *Problem) stack() string {
+	below, is := strings.CutPrefix(p.Position.File, StackDir+"/")
+	name, _, _ := strings.Cut(below, "/")
+	if !is {
+		return ""
+	}
+	return name
 }
 
 // Error returns `file:line:column: text`.

@@ -29,6 +29,9 @@ type Repository struct {
 	HostKeys   []HostKey         // pinned, from hosts/known_hosts
 	LetIn      []string          // SSH public keys, from hosts/authorized_keys
 	Findings   []finding.Finding // what is worth knowing and stops nothing, worst first
+	// Broken has, by stack, what is wrong in the files of its folder, in the order of
+	// the places. The Fleet has such a stack as far as it could be read.
+	Broken map[string][]*Problem
 
 	places places
 }
@@ -53,26 +56,29 @@ func Find(dir string) (string, error) {
 	}
 }
 
-// Load reads the control repository at dir, a working tree or an exported
-// commit, for salvor of the given version ("" for any). Its error joins every
-// Problem found, not only the first; then nothing else is returned. Symbolic
+// Load reads the control repository at dir, exported from Git, for salvor of the
+// given version ("" for any). What is wrong with one stack stops no other: it is in
+// Broken. What is wrong outside of the stacks' folders is the error, which joins
+// every Problem found, the stacks' too; then nothing else is returned. Symbolic
 // links that lead out of dir are not followed.
 func Load(dir, version string) (*Repository, error) {
-	repo, err := open(dir, version)
-	if err != nil {
-		return nil, err
-	}
-	return repo, nil
-}
-
-// Check is Load for who wants the findings beside the problems: it returns
-// both, offline, and looks at no more than these files.
-func Check(dir, version string) ([]finding.Finding, error) {
 	repo, err := open(dir, version)
 	if repo == nil {
 		return nil, err
 	}
-	return repo.Findings, err
+	found := Problems(err)
+	repo.Broken = map[string][]*Problem{}
+	for _, p := range found {
+		stack := p.stack()
+		if stack == "" {
+			return nil, err
+		}
+		repo.Broken[stack] = append(repo.Broken[stack], p)
+	}
+	if len(found) == 0 && err != nil {
+		return nil, err
+	}
+	return repo, nil
 }
 
 // open returns a Repository beside the problems, if it got that far.
@@ -106,7 +112,9 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	repo.LetIn = readAuthorizedKeys(fsys, problems)
 	stacks := readStacks(fsys, problems)
 	for _, s := range stacks {
-		repo.Fleet.Stacks = append(repo.Fleet.Stacks, s.Stack)
+		if fleet.ValidName(s.Name) == nil {
+			repo.Fleet.Stacks = append(repo.Fleet.Stacks, s.Stack)
+		}
 	}
 	if understood {
 		checkFleet(r, &repo.Fleet)
@@ -133,7 +141,7 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 		p := repo.Lock.Stacks[stack]
 		file := "sealed/" + p.Host + "/" + stack + ".age"
 		if _, err := fs.Stat(fsys, file); err != nil {
-			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Subject: keyPosition(content, stack).String(),
+			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: keyPosition(content, stack).String(),
 				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
 				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
 		}
@@ -149,7 +157,7 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not act on "+key+" yet", "")
 	}
 	for _, s := range stacks {
-		if s.Host != "" {
+		if s.Host != "" || !s.read {
 			continue
 		}
 		if p, placed := repo.Lock.Placement(s.Name); placed {

@@ -2,6 +2,7 @@ package controlrepo
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
 	pathpkg "path"
 	"slices"
@@ -25,11 +26,12 @@ type stackFile struct {
 	named   Position // of project
 	project string   // Compose's top-level name, "" when it has none
 	where   Position
+	read    bool // as a mapping: what x-salvor says is known
 	r       *reader
 }
 
-// readStacks reads every folder of stacks/. Files beside the folders and hidden
-// folders are nobody's stack.
+// readStacks reads every folder of stacks/; one that can't be read is a stack with
+// nothing but its name. Files beside the folders and hidden folders are no stacks.
 func readStacks(fsys fs.FS, problems *problemList) []stackFile {
 	dirs, err := fs.ReadDir(fsys, StackDir)
 	if err != nil {
@@ -41,30 +43,39 @@ func readStacks(fsys fs.FS, problems *problemList) []stackFile {
 		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
 			continue
 		}
-		if s, ok := readStack(fsys, d.Name(), problems); ok {
-			stacks = append(stacks, s)
-		}
+		stacks = append(stacks, readStack(fsys, d.Name(), problems))
 	}
 	return stacks
 }
 
-func readStack(fsys fs.FS, name string, problems *problemList) (s stackFile, ok bool) {
+func readStack(fsys fs.FS, name string, problems *problemList) stackFile {
 	dir := pathpkg.Join(StackDir, name)
-	file, ok := findComposeFile(fsys, dir, problems)
-	if !ok {
-		return s, false
-	}
-	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
-	if err != nil {
-		problems.addRead(pathpkg.Join(dir, file), err)
-		return s, false
-	}
-	s = decodeStack(newReader(pathpkg.Join(dir, file), problems), content)
-	s.Name, s.Dir, s.File = name, dir, file
+	unread := stackFile{Stack: fleet.Stack{Name: name, Dir: dir}, where: Position{File: dir}, r: newReader(dir, problems)}
 	if err := fleet.ValidName(name); err != nil {
 		problems.add(Position{File: dir}, "%v", err)
 	}
-	return s, true
+	file, ok := findComposeFile(fsys, dir, problems)
+	if !ok {
+		return unread
+	}
+	unread.File = file
+	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
+	if err != nil {
+		problems.add(Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", pathless(err))
+		return unread
+	}
+	s := decodeStack(newReader(pathpkg.Join(dir, file), problems), content)
+	s.Name, s.Dir, s.File = name, dir, file
+	return s
+}
+
+// pathless drops the path that fs puts into its errors.
+func pathless(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
 }
 
 // findComposeFile returns the name of the one Compose file in dir.
@@ -115,6 +126,7 @@ func decodeStack(r *reader, content []byte) stackFile {
 		r.fail(root, "the file is %s, want a mapping", kindOf(root))
 		return s
 	}
+	s.read = true
 	for _, p := range r.pairs(root) {
 		switch p.key.Value {
 		case "x-salvor":

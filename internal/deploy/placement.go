@@ -23,18 +23,19 @@ type Move struct {
 //
 // A placement keeps what the lock knows of it (repositories, images, volumes)
 // across a move; only host and epoch change. A stack that names no host is placed
-// nowhere, and stays where it is when it was placed before. A stack that is no
+// nowhere, and stays where it is when it was placed before; so does one whose
+// files do not load. A stack that is no
 // longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
 	next := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)
-		if !placed && s.Host == "" {
+		if !placed && (s.Host == "" || s.Broken) {
 			continue
 		}
 		now := clone(was)
-		if s.Host != "" && was.Host != s.Host {
+		if s.Host != "" && !s.Broken && was.Host != s.Host {
 			now.Host, now.Epoch = s.Host, max(was.Epoch, past[s.Name])+1
 			moves = append(moves, Move{Stack: s.Name, From: was.Host, To: s.Host, Epoch: now.Epoch})
 		}

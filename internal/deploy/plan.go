@@ -26,6 +26,7 @@ type Plan struct {
 	Fleet       string            `json:"fleet"`
 	Commit      string            `json:"commit"`
 	Hosts       []HostPlan        `json:"hosts"`
+	Left        []string          `json:"left,omitempty"` // stacks whose files do not load, and that stay as they run
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 }
@@ -57,6 +58,11 @@ func MakePlan(f *fleet.Fleet, commit string, moves []Move, seen map[string]Obser
 		}
 		p.Hosts = append(p.Hosts, hostPlan(h.Name, o, moves))
 		p.Findings = append(p.Findings, o.State.Findings...)
+	}
+	for _, st := range f.Stacks {
+		if st.Broken {
+			p.Left = append(p.Left, st.Name)
+		}
 	}
 	finding.Sort(p.Findings)
 	p.Fingerprint = fingerprint(p.Hosts)

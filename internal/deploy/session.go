@@ -122,6 +122,9 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 	if err != nil {
 		return agentapi.Stack{}, err
 	}
+	if declared.Broken {
+		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed, Restore: p.Wish(), Kept: true}, nil
+	}
 	st := agentapi.Stack{
 		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(),
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,

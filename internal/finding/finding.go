@@ -28,6 +28,9 @@ type Finding struct {
 	Subject  string   `json:"subject"`
 	Text     string   `json:"text"`
 	Fix      string   `json:"fix,omitempty"`
+	// Stack is the one that a fatal finding about its own files keeps from being
+	// deployed; "" for what stands in the way of the whole fleet.
+	Stack string `json:"stack,omitempty"`
 }
 
 // String renders the finding as `subject: text [code]`.
@@ -39,6 +42,19 @@ func Sort(fs []Finding) {
 	slices.SortStableFunc(fs, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(rank[a.Severity], rank[b.Severity]), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Code, b.Code))
 	})
+}
+
+// Of returns the findings that keep one stack from being deployed, and those that
+// are left.
+func Of(fs []Finding) (stacks, others []Finding) {
+	for _, f := range fs {
+		if f.Severity == Fatal && f.Stack != "" {
+			stacks = append(stacks, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	return stacks, others
 }
 
 // AnyFatal reports whether one of the findings stops a plan.

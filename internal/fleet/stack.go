@@ -18,6 +18,10 @@ type Stack struct {
 	PauseEvery time.Duration // least time between pausing snapshots, 1 h by default
 	OnChange   []ServiceChange
 	OnRotate   []ServiceCommand
+
+	// Broken says that the stack's files do not say what to deploy: it is left as it
+	// runs, where it is, and of the other fields only Name and Dir are sure.
+	Broken bool
 }
 
 // A ServiceCommand is what x-salvor.on_rotate says about one service: it runs in

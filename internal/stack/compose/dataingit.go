@@ -34,7 +34,7 @@ func (l *load) dataInGit(m *mount, repoPath string) {
 	ignored := path.Base(repoPath)
 	l.found(finding.Finding{Code: finding.DataInGit, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target),
 		Text: fmt.Sprintf("%s holds data of %s (%s), which does not belong in Git", repoPath, m.service, found),
-		Fix:  fmt.Sprintf("git rm -r --cached --quiet %s && echo /%s >>%s/.gitignore", repoPath, ignored, path.Dir(repoPath))})
+		Fix:  fmt.Sprintf("git rm -r --cached --quiet --ignore-unmatch %s && echo /%s >>%s/.gitignore", repoPath, ignored, path.Dir(repoPath))})
 }
 
 // databaseAt returns a file by which a writable mount from Git is known to hold a

@@ -124,8 +124,14 @@ func (l *load) fileNotInGit(m *mount, repoPath string) bool {
 }
 
 func fixForFile(file string) string {
-	return fmt.Sprintf("git add -f %s; where it is secret: salvor secret set NAME <%s, and list it under secrets: with its target", file, file)
+	if slices.Contains(keyEndings, path.Ext(file)) {
+		return fmt.Sprintf("salvor secret set NAME <%s, and list it under secrets: with its target; where it is public: git add -f %s", file, file)
+	}
+	return "git add -f " + file
 }
+
+// keyEndings are those of files that hold a key more often than not.
+var keyEndings = []string{".key", ".pem", ".p12", ".pfx", ".env", ".htpasswd"}
 
 func importing(file string) string { return "salvor secret import " + file }
 

@@ -1,0 +1,28 @@
+package agent
+
+import (
+	"slices"
+
+	"salvor/internal/agentapi"
+)
+
+// keepOwn returns spec with this host's own version of each stack whose files do
+// not load at the commit: what it was last asked to run, with what the lock says of
+// it. One that the host was never asked to run stays Kept: nothing is done to it.
+func keepOwn(applied, spec agentapi.Host) agentapi.Host {
+	spec.Stacks = slices.Clone(spec.Stacks)
+	for i, asked := range spec.Stacks {
+		at := slices.IndexFunc(applied.Stacks, func(st agentapi.Stack) bool { return st.Name == asked.Name && !st.Kept })
+		if !asked.Kept || at < 0 {
+			continue
+		}
+		own := applied.Stacks[at]
+		own.Epoch, own.Stopped, own.Images, own.Restore = asked.Epoch, asked.Stopped, asked.Images, asked.Restore
+		own.Consent, own.AcceptShrunk = asked.Consent, asked.AcceptShrunk
+		if len(asked.Sealed) > 0 {
+			own.Sealed = asked.Sealed
+		}
+		spec.Stacks[i] = own
+	}
+	return spec
+}

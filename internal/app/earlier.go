@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/stack/compose"
+)
+
+// stackAt resolves a stack as a commit declared it, with the secrets of now and
+// these vars; nil for those of then. A stack that did not load then is an error.
+func (a *App) stackAt(ctx context.Context, name string, c controlrepo.Commit, vars map[string]string) (_ fleet.Stack, _ deploy.Rendered, err error) {
+	var none deploy.Rendered
+	dir, err := exportFolder(os.TempDir())
+	if err != nil {
+		return fleet.Stack{}, none, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if _, err := a.git.Export(ctx, c, dir); err != nil {
+		return fleet.Stack{}, none, err
+	}
+	repo, err := controlrepo.Load(dir, "")
+	if err != nil {
+		return fleet.Stack{}, none, err
+	}
+	st, declared := repo.Fleet.Stack(name)
+	if problems := repo.Broken[name]; len(problems) > 0 || !declared {
+		return st, none, fmt.Errorf("stack %s does not load at %s", name, c.Short())
+	}
+	opts := compose.Options{RepoDir: dir, Stack: st, Vars: vars}
+	if vars == nil {
+		opts.Vars = repo.Fleet.Vars
+	}
+	if opts.SecretKeys, err = a.store.EnvNames(name); err != nil {
+		return st, none, err
+	}
+	if opts.Secrets, err = a.store.Unfiled(); err != nil {
+		return st, none, err
+	}
+	loaded, found, err := compose.Load(ctx, opts)
+	if err != nil {
+		return st, none, err
+	}
+	if finding.AnyFatal(found) {
+		return st, none, fmt.Errorf("stack %s does not load at %s: %s", name, c.Short(), found[0])
+	}
+	return st, deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, nil
+}
+
+// Revive has this app use, for each of the stacks whose files do not load, the newest
+// earlier commit at which they did: what a recovery deploys, since the host that had
+// its own version is gone. It returns a line for each of them; one that never loaded
+// stays as it is.
+func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
+	var said []string
+	for i, st := range a.repo.Fleet.Stacks {
+		why := a.Broken(st.Name)
+		if !st.Broken || why == nil || !slices.Contains(stacks, st.Name) {
+			continue
+		}
+		then, rendered, c := a.lastThatLoads(ctx, st)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if c == "" {
+			said = append(said, fmt.Sprintf("%s is not started: %v; nor did it at an earlier commit: correct it, then salvor apply", st.Name, why))
+			continue
+		}
+		then.Host = st.Host
+		a.repo.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
+		said = append(said, fmt.Sprintf("%s is deployed as it was at %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
+	}
+	return said, nil
+}
+
+// lastThatLoads returns a stack at the newest commit at which it loads, "" for none.
+func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, controlrepo.Commit) {
+	logged, err := a.git.Log(ctx, historyLimit, st.Dir, controlrepo.FleetFile)
+	if err != nil {
+		return st, deploy.Rendered{}, ""
+	}
+	for _, l := range logged {
+		then, rendered, err := a.stackAt(ctx, st.Name, l.Commit, nil)
+		if err == nil {
+			return then, rendered, l.Commit
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return st, deploy.Rendered{}, ""
+}

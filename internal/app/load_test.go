@@ -1,0 +1,157 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/deploy"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+)
+
+const goodStack = "x-salvor: {host: alpha}\nservices: {web: {image: nginx}}\n"
+
+// commitStacks commits Compose files of stacks, "" for none, and opens the fleet.
+func commitStacks(t *testing.T, dir string, stacks map[string]string) *App {
+	t.Helper()
+	files := map[string][]byte{}
+	for name, content := range stacks {
+		files["stacks/"+name] = []byte(content)
+		if content == "" {
+			files["stacks/"+name] = nil
+		}
+	}
+	a := openPrinted(t, dir)
+	if _, err := a.git.CommitFiles(t.Context(), files, "stacks"); err != nil {
+		t.Fatal(err)
+	}
+	return openPrinted(t, dir)
+}
+
+// TestOneStackStopsNoOther is issue 10, C.12, case 09: one stack that did not load
+// stopped every command, and of two errors one was said, not always the same.
+func TestOneStackStopsNoOther(t *testing.T) {
+	dir := printedRepo(t, newKey(t).Recipient)
+	a := commitStacks(t, dir, map[string]string{
+		"good/compose.yaml":   goodStack,
+		"image/compose.yaml":  "x-salvor: {host: alpha}\nservices: {web: {image: \"${IMAGE}\"}}\n",
+		"mount/compose.yaml":  "x-salvor: {host: alpha}\nservices: {web: {image: nginx, volumes: [\"${NOPE}:/data\"]}}\n",
+		"yaml/compose.yaml":   "services: [\n",
+		"empty/README.md":     "no Compose file\n",
+		"salvor/compose.yaml": "x-salvor: {hots: alpha}\nservices: {}\n",
+		"needs/compose.yaml":  "x-salvor: {host: alpha, needs: [gone]}\nservices: {web: {image: nginx}}\n",
+		"env/compose.yaml":    "x-salvor: {host: alpha}\nservices: {web: {image: nginx, env_file: [gone.env]}}\n",
+		"class/compose.yaml":  "x-salvor: {host: alpha}\nservices: {web: {image: nginx, volumes: [\"/srv/x:/x\"]}}\n",
+	})
+	want := []string{"class", "empty", "env", "image", "mount", "needs", "salvor", "yaml"}
+	var broken, said []string
+	for _, st := range a.Fleet().Stacks {
+		if _, rendered := a.stacks[st.Name]; rendered == st.Broken {
+			t.Errorf("%s: broken %v, rendered %v", st.Name, st.Broken, rendered)
+		}
+		if st.Broken {
+			broken = append(broken, st.Name)
+		}
+	}
+	for _, f := range a.Findings() {
+		if f.Severity == finding.Fatal {
+			said = append(said, f.Stack)
+			if !strings.HasPrefix(f.Subject, "stacks/"+f.Stack) {
+				t.Errorf("%s is about %s", f.Subject, f.Stack)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, broken) + cmp.Diff(want, said); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if again := openPrinted(t, dir); !cmp.Equal(again.Findings(), a.Findings()) {
+		t.Errorf("said in another order: %v", cmp.Diff(a.Findings(), again.Findings()))
+	}
+}
+
+// TestBrokenStackStaysWhereItIs: it is neither placed anew nor moved nor dropped, its
+// host is told to keep its own version, and its seal stays.
+func TestBrokenStackStaysWhereItIs(t *testing.T) {
+	a := commitStacks(t, printedRepo(t, newKey(t).Recipient), map[string]string{
+		"runs/compose.yaml": "x-salvor: {host: beta}\nservices: [\n", "never/compose.yaml": "services: [\n", "good/compose.yaml": goodStack,
+	})
+	lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
+		"runs": {Host: "alpha", Epoch: 3}, "good": {Host: "alpha", Epoch: 1}, "notes": {Host: "alpha", Epoch: 1},
+	}}
+	next, moves := deploy.Next(a.Fleet(), lock, nil)
+	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
+		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
+	}
+	stale, err := (&sealer{app: a}).Stale(lock)
+	if _, resealed := stale["runs"]; resealed || err != nil || stale["good"] == "" {
+		t.Errorf("seals %v, %v", stale, err)
+	}
+	if err := a.Broken("runs"); err == nil || !strings.HasPrefix(err.Error(), "stack runs does not load: stacks/runs/compose.yaml:") {
+		t.Error(err)
+	}
+	if err := a.Broken("good"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRecoveryDeploysTheVersionThatLoads is issue 10, C.12: a recovery takes a stack
+// whose file does not load now as it was at the newest commit at which it did.
+func TestRecoveryDeploysTheVersionThatLoads(t *testing.T) {
+	dir := printedRepo(t, newKey(t).Recipient)
+	commitStacks(t, dir, map[string]string{"wiki/compose.yaml": "x-salvor: {host: alpha}\nservices: {web: {image: \"nginx:1\", volumes: [\"./conf:/conf:ro\", \"data:/data\"]}}\nvolumes: {data: {}}\n", "wiki/conf/a": "one\n"})
+	commitStacks(t, dir, map[string]string{"wiki/conf/a": "two\n"})
+	a := commitStacks(t, dir, map[string]string{"wiki/compose.yaml": "services: [\n", "never/compose.yaml": "services: [\n"})
+	said, err := a.Revive(t.Context(), []string{"notes", "wiki", "never"})
+	if err != nil || len(said) != 2 || !strings.HasPrefix(said[0], "never is not started: ") || !strings.HasPrefix(said[1], "wiki is deployed as it was at ") {
+		t.Fatalf("said %q, %v", said, err)
+	}
+	st, _ := a.Fleet().Stack("wiki")
+	wiki := a.stacks["wiki"]
+	if st.Broken || len(wiki.Volumes) != 1 || len(wiki.Project.Files) != 1 || string(wiki.Project.Files[0].Data) != "two\n" {
+		t.Errorf("%+v, %+v", st, wiki)
+	}
+	if st, _ := a.Fleet().Stack("never"); !st.Broken {
+		t.Error("a stack that never loaded is taken for one that does")
+	}
+	files, err := a.Rehost([]string{"wiki"}, "beta")
+	if err != nil || len(files) > 0 {
+		t.Errorf("edits of a file that can't be read: %v, %v", files, err)
+	}
+}
+
+// TestWhatGitLeavesOutIsSaid is faults F7 and F8: a submodule and a Git LFS pointer
+// were found by nothing before plan, or by nothing at all.
+func TestWhatGitLeavesOutIsSaid(t *testing.T) {
+	dir := printedRepo(t, newKey(t).Recipient)
+	commitStacks(t, dir, map[string]string{"good/compose.yaml": goodStack, "good/big.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"})
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "stacks/good/link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range []Files{Committed, WorkTree} {
+		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range a.Findings() {
+			if f.Code == finding.NotInGit {
+				got = append(got, string(f.Severity)+" "+f.Subject)
+			}
+		}
+		want := []string{"warning stacks/good/big.bin"}
+		if files == WorkTree {
+			want = []string{"fatal stacks/good/link", "warning stacks/good/big.bin"}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v (-want +got)\n%s", files, diff)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
