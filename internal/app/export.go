@@ -39,7 +39,7 @@ func abandoned(dir string) bool {
 	if !known || int(owner.Uid) != os.Geteuid() {
 		return false
 	}
-	id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), exportName), "-")
-	process, err := strconv.Atoi(id)
-	return err == nil && process > 0 && errors.Is(syscall.Kill(process, 0), syscall.ESRCH)
+	id, _, named := strings.Cut(strings.TrimPrefix(filepath.Base(dir), exportName), "-")
+	process, err := strconv.Atoi(id) // without a dash it is an older salvor's random number
+	return named && err == nil && process > 0 && errors.Is(syscall.Kill(process, 0), syscall.ESRCH)
 }

@@ -18,7 +18,8 @@ func TestAbandonedExportsAreRemoved(t *testing.T) {
 	gone := filepath.Join(tmp, exportName+strconv.Itoa(ended.Process.Pid)+"-123")
 	used := filepath.Join(tmp, exportName+strconv.Itoa(os.Getpid())+"-123")
 	other := filepath.Join(tmp, exportName+"of-somebody")
-	for _, dir := range []string{gone, used, other} {
+	older := filepath.Join(tmp, exportName+strconv.Itoa(ended.Process.Pid)) // an older salvor's, which may be in use
+	for _, dir := range []string{gone, used, other, older} {
 		if err := os.MkdirAll(filepath.Join(dir, "stacks"), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +28,7 @@ func TestAbandonedExportsAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]bool{gone: false, used: true, other: true, dir: true} {
+	for path, want := range map[string]bool{gone: false, used: true, other: true, older: true, dir: true} {
 		if _, err := os.Stat(path); (err == nil) != want {
 			t.Errorf("%s is there: %v", path, err == nil)
 		}
