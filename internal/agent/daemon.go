@@ -68,6 +68,12 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 		return nil, err
 	}
 	h.freePorts(ctx)
+	h.wakeAll(ctx, spec, verdicts, sink)
+	return verdicts, nil
+}
+
+// wakeAll starts those of spec's stacks that may run here.
+func (h *Host) wakeAll(ctx context.Context, spec agentapi.Host, verdicts map[string]record.Verdict, sink progress.Sink) {
 	r := newRun(h, spec, sink)
 	close(r.restic)
 	close(r.engine)
@@ -79,7 +85,6 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.
 		})
 	}
 	all.Wait()
-	return verdicts, nil
 }
 
 // freePorts has Docker let go of ports that it kept over a power cut. Where that
@@ -126,6 +131,9 @@ func (r *run) rouse(ctx context.Context, st agentapi.Stack, v record.Verdict) ag
 	lock, err := r.lockStack(ctx, st.Name, "salvord", "start after a boot")
 	if err == nil {
 		defer lock.Release()
+		err = r.externals(st)
+	}
+	if err == nil {
 		err = r.needs(ctx, st)
 	}
 	if err == nil {
@@ -220,7 +228,7 @@ func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
 			return
 		case <-time.After(scheduleEvery):
 		}
-		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now())); err != nil {
+		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
 			note(h, "schedule", err)
 		}
 	}

@@ -68,6 +68,9 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 		return r.halt(ctx, st)
 	}
 	hold.At(ctx, "claimed")
+	if err := r.externals(st); err != nil {
+		return err
+	}
 	a, err := r.open(r.spec.Name, st)
 	if err != nil {
 		return err

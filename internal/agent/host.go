@@ -37,6 +37,9 @@ func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519")
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
 func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
 func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
+func (p Paths) waiting(stack string) string {
+	return filepath.Join(p.Run, "waiting", stack)
+}
 func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
 func (p Paths) local(stack string) string {
 	return filepath.Join(p.State, "placements", stack+".json")

@@ -110,6 +110,9 @@ func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi
 	}
 	state.Changes = append(state.Changes, changes...)
 	state.Findings = append(state.Findings, found...)
+	if !st.Stopped {
+		state.Findings = append(state.Findings, h.absentFindings(spec.Name, st)...)
+	}
 	if !engine || st.Kept || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
 		return nil
 	}

@@ -31,6 +31,7 @@ const (
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
+	MountAbsent        Code = "mount-absent"
 	StackBroken        Code = "stack-broken"
 	NotInGit           Code = "not-in-git"
 	DataInGit          Code = "data-in-git"
@@ -83,6 +84,7 @@ func Table() []Row {
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
+		{MountAbsent, "Something that a stack has from elsewhere, a disk or a share (protect: external), is not mounted on its host; the stack does not start on the empty mount point.", "mount it: the stack starts then by itself"},
 		{StackBroken, "A stack's files do not say what to deploy. It is left as it runs, and the others go on.", "correct the place that is named, then salvor check"},
 		{NotInGit, "A stack names a file that Git does not have, because an ignore rule names it or nobody added it: no host gets it.", "salvor secret import FILE for an env file, git add -f FILE for any other"},
 		{DataInGit, "A folder that a service writes to was committed with its data: delivered from Git it would overwrite what was written since.", "git rm -r --cached FOLDER, and name it in .gitignore"},
