@@ -37,7 +37,7 @@ func (h *Host) externals(st agentapi.Stack) error {
 	}
 	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), errAbsent), mountIt(absent[0]))
 	waits := h.Paths.waiting(st.Name)
-	return errors.Join(err, os.MkdirAll(filepath.Dir(waits), 0o700), os.WriteFile(waits, nil, 0o600))
+	return errors.Join(err, writeJSON(waits, true))
 }
 
 func mountIt(folder string) string {
