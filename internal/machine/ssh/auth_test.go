@@ -22,11 +22,11 @@ import (
 func TestPassphraseIsAskedOnlyForAKeyThatIsTaken(t *testing.T) {
 	server := sshtest.Start(t)
 	o := options(server)
-	o.Timeout = time.Second
+	o.Handshake = time.Second
 	asked := 0
 	o.Auth = Auth{Files: []string{server.LockedKey}, Passphrase: func(file string) (secret.Value, error) {
 		asked++
-		<-time.After(1200 * time.Millisecond) // a person types longer than the network may take
+		<-time.After(1200 * time.Millisecond) // a person types longer than the handshake may take
 		return secret.NewString("open sesame"), nil
 	}}
 	dial(t, o)

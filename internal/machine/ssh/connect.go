@@ -40,17 +40,17 @@ func connectVia(ctx context.Context, o Options) (client, jump *ssh.Client, err e
 
 // connect does the handshake and proves both sides.
 func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
+	conn, err := o.open(ctx, via)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	limit := time.AfterFunc(o.timeout(), func() { cancel(errors.New("no answer in " + o.timeout().String())) })
+	limit := time.AfterFunc(o.handshake(), func() { cancel(o.noAnswer()) })
 	defer limit.Stop()
 	typing := func() (done func()) {
 		limit.Stop() // a person is slower than any network
-		return func() { limit.Reset(o.timeout()) }
-	}
-	conn, err := via.DialContext(ctx, "tcp", o.address())
-	if err != nil {
-		return nil, o.unreachable(ctx, err)
+		return func() { limit.Reset(o.handshake()) }
 	}
 	// the handshake knows no context: ending the connection ends it
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
@@ -64,6 +64,22 @@ func connect(ctx context.Context, o Options, via dialer) (*ssh.Client, error) {
 		return nil, o.explain(ctx, check, err)
 	}
 	return ssh.NewClient(sshConn, channels, requests), nil
+}
+
+// open waits until the host takes the connection.
+func (o Options) open(ctx context.Context, via dialer) (net.Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout(), errors.New("no answer in "+o.timeout().String()))
+	defer cancel()
+	conn, err := via.DialContext(ctx, "tcp", o.address())
+	if err != nil {
+		return nil, o.unreachable(ctx, err)
+	}
+	return conn, nil
+}
+
+// noAnswer is the cause when a host takes the connection and says nothing more.
+func (o Options) noAnswer() error {
+	return errors.New("connected, and no answer in " + o.handshake().String())
 }
 
 // explain tells a host that does not answer from one that we do not trust and

@@ -20,6 +20,7 @@ import (
 
 const (
 	dialTimeout    = 10 * time.Second
+	busyTimeout    = 30 * time.Second // a host that took the connection may be slow: its processors are busy, its disks asleep
 	keepaliveEvery = 15 * time.Second
 
 	// maxCommands run at once, further ones wait: sshd's MaxSessions is 10 by
@@ -36,7 +37,8 @@ type Options struct {
 	Keys      []PublicKey
 	Auth      Auth
 	Jump      *Options      // reach the host through this one; needs no sudo there
-	Timeout   time.Duration // to be connected; 0 means 10 s. Asking for a passphrase doesn't count
+	Timeout   time.Duration // until the host takes the connection; 0 means 10 s
+	Handshake time.Duration // from then until it has let us in, and again until a shell runs; 0 means 30 s. Asking for a passphrase doesn't count
 	Keepalive time.Duration // between two; 0 means 15 s. Three without an answer end the connection
 }
 
@@ -74,7 +76,7 @@ func Dial(ctx context.Context, o Options) (*Machine, error) {
 		slots:     make(chan struct{}, maxCommands),
 		done:      make(chan struct{}),
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout(), errors.New("no shell in "+o.timeout().String()))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.handshake(), errors.New("no shell in "+o.handshake().String()))
 	defer cancel()
 	if m.warden, err = m.startWarden(ctx); err != nil {
 		m.giveUp(net.ErrClosed)
@@ -117,6 +119,8 @@ func (m *Machine) lost(err error) error {
 }
 
 func (o Options) timeout() time.Duration { return cmp.Or(o.Timeout, dialTimeout) }
+
+func (o Options) handshake() time.Duration { return cmp.Or(o.Handshake, busyTimeout) }
 
 func (o Options) user() string { return cmp.Or(o.User, "root") }
 

@@ -46,12 +46,12 @@ func Scan(ctx context.Context, o Options) (HostKey, error) {
 		defer jump.Close()
 		via = jump
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout(), errors.New("no answer in "+o.timeout().String()))
-	defer cancel()
-	conn, err := via.DialContext(ctx, "tcp", o.address())
+	conn, err := o.open(ctx, via)
 	if err != nil {
-		return HostKey{}, o.unreachable(ctx, err)
+		return HostKey{}, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.handshake(), o.noAnswer())
+	defer cancel()
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	var seen HostKey

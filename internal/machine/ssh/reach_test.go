@@ -93,7 +93,7 @@ func TestWhoCannotBeReached(t *testing.T) {
 	server := sshtest.Start(t)
 	refused, silent, mute := options(server), options(server), options(server)
 	refused.Port = closedPort(t)
-	silent.Port, silent.Timeout = silentPort(t), 300*time.Millisecond
+	silent.Port, silent.Handshake = silentPort(t), 300*time.Millisecond
 	mute.Port = mutePort(t)
 	farRefused := refused
 	jump := options(server)
@@ -110,6 +110,55 @@ func TestWhoCannotBeReached(t *testing.T) {
 			t.Errorf("scan of %s: got %v", name, err)
 		}
 	}
+}
+
+// TestSlowHandshake reaches a host that takes the connection at once and is busy
+// for longer than a connection may take.
+func TestSlowHandshake(t *testing.T) {
+	server := sshtest.Start(t)
+	o := options(server)
+	o.Timeout = 500 * time.Millisecond
+	o.Port = slowPort(t, o.address(), 2*o.Timeout)
+	dial(t, o)
+	if _, err := Scan(t.Context(), o); err != nil {
+		t.Error(err)
+	}
+	o.Handshake = o.Timeout
+	if _, err := Dial(t.Context(), o); !errors.Is(err, machine.ErrUnreachable) || !strings.Contains(err.Error(), "connected, and no answer in 500ms") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// slowPort takes connections at once and joins them to the target after a while.
+func slowPort(t *testing.T, target string, after time.Duration) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	join := func(near net.Conn) {
+		defer near.Close()
+		<-time.After(after)
+		far, err := net.Dial("tcp", target)
+		if err != nil {
+			return // nobody waits any more
+		}
+		go func() {
+			defer far.Close()
+			io.Copy(far, near)
+		}()
+		io.Copy(near, far)
+	}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go join(near)
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestWhoIsNotLetIn(t *testing.T) {
