@@ -10,12 +10,16 @@ import (
 	"golang.org/x/term"
 
 	"salvor/internal/cli"
+	"salvor/internal/secret/agekey"
 )
 
-func main() {
+func main() { salvor(0) }
+
+// salvor runs the program and ends the process.
+func salvor(work agekey.WorkFactor) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
-	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != ""}
+	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Work: work}
 	if term.IsTerminal(int(os.Stderr.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
 		console.Term = os.Stdin
 	}

@@ -16,8 +16,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// quickWork makes passphrases as cheap as a test may have them: scripts open
+// dozens of identities.
+const quickWork = 10
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"salvor": main, "age-plugin-" + pluginName: agePlugin})
+	testscript.Main(m, map[string]func(){"salvor": func() { salvor(quickWork) }, "age-plugin-" + pluginName: agePlugin})
 }
 
 // TestScripts is the specification of the command line: each archive under

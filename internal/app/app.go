@@ -37,6 +37,7 @@ type Options struct {
 	Identity   string // the operator's identity file, "" for the usual place
 	SSHKey     string // private key for hosts, "" for the agent and the usual files
 	Passphrase func(prompt string) (secret.Value, error)
+	Work       agekey.WorkFactor             // of the passphrases of new identities
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all

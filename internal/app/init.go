@@ -26,6 +26,7 @@ type NewFleet struct {
 	Operator   string // name among the recipients
 	Identity   string // where the operator's key goes, "" for the usual place
 	Passphrase secret.Value
+	Work       agekey.WorkFactor // of the identity's passphrase
 }
 
 // Init makes a control repository and the keys that open it: the operator's
@@ -45,7 +46,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := free(n.Dir, identity); err != nil {
 		return recovery, identity, err
 	}
-	if err := agekey.Create(identity, operator, n.Passphrase); err != nil {
+	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
 	defer func() {

@@ -49,7 +49,7 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
 	}
-	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase)
+	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase, a.opts.Work)
 	if err != nil {
 		return r, err
 	}
@@ -139,7 +139,7 @@ func (a *App) ownPath() (string, error) {
 }
 
 // pendingKey opens the key that an earlier run has made, or makes one.
-func pendingKey(path string, passphrase func(path string) (secret.Value, error)) (recipient string, ring agekey.Keyring, err error) {
+func pendingKey(path string, passphrase func(path string) (secret.Value, error), work agekey.WorkFactor) (recipient string, ring agekey.Keyring, err error) {
 	known := path
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		known = ""
@@ -151,7 +151,7 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error))
 		return "", nil, err
 	}
 	if known == "" {
-		if err := createKey(path, phrase); err != nil {
+		if err := createKey(path, phrase, work); err != nil {
 			return "", nil, err
 		}
 	}
@@ -166,12 +166,12 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error))
 	return recipient, f, err
 }
 
-func createKey(path string, passphrase secret.Value) error {
+func createKey(path string, passphrase secret.Value, work agekey.WorkFactor) error {
 	key, err := agekey.Generate()
 	if err != nil {
 		return err
 	}
-	return agekey.Create(path, key, passphrase)
+	return agekey.Create(path, key, passphrase, work)
 }
 
 func nameOf(operators map[string]string, recipient string) string {

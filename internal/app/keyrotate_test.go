@@ -98,7 +98,7 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	// before the commit: the new key is there, and the old one opens everything
-	if err := createKey(newKeyPath(k.ann), secret.Value{}); err != nil {
+	if err := createKey(newKeyPath(k.ann), secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	waiting, err := os.ReadFile(newKeyPath(k.ann))
@@ -146,13 +146,13 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 func TestRotateKeyRefuses(t *testing.T) {
 	k := newKeyed(t)
 	path := filepath.Join(t.TempDir(), "card")
-	if err := agekey.Create(path, k.recovery(), secret.Value{}); err != nil {
+	if err := agekey.Create(path, k.recovery(), secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rotate(t.Context(), k.open(path), false); err == nil || !strings.Contains(err.Error(), "no operator's") {
 		t.Errorf("the recovery key is no operator's: %v", err)
 	}
-	if err := createKey(newKeyPath(k.ann), secret.NewString("forgotten")); err != nil {
+	if err := createKey(newKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rotate(t.Context(), k.open(k.ann), false); !errors.Is(err, secret.ErrLocked) {

@@ -112,10 +112,13 @@ func (k *keyed) place() {
 	})
 }
 
+// quickWork makes passphrases as cheap as a test may have them.
+const quickWork = 10
+
 func (k *keyed) open(identity string) *App {
 	k.t.Helper()
 	a, err := Open(k.t.Context(), Options{
-		Dir: k.dir, Identity: identity, Sink: progress.Discard(),
+		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Work: quickWork,
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
 	})
 	if err != nil {
@@ -137,7 +140,7 @@ func (k *keyed) do(work func(*App) error) {
 func (k *keyed) grant(name string) (agekey.Key, string) {
 	k.t.Helper()
 	key, path := newKey(k.t), filepath.Join(filepath.Dir(k.ann), name+".age")
-	if err := agekey.Create(path, key, secret.Value{}); err != nil {
+	if err := agekey.Create(path, key, secret.Value{}, 0); err != nil {
 		k.t.Fatal(err)
 	}
 	k.do(func(a *App) error { return a.Grant(k.t.Context(), name, key.Recipient) })
@@ -349,7 +352,7 @@ func TestTheCardRevokes(t *testing.T) {
 	bob, _ := k.grant("bob")
 	recovery := k.recovery()
 	path := filepath.Join(t.TempDir(), "card")
-	if err := agekey.Create(path, recovery, secret.Value{}); err != nil {
+	if err := agekey.Create(path, recovery, secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.open(path).Revoke(t.Context(), "ann"); err != nil {

@@ -25,7 +25,7 @@ func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error
 	}
 	key, err := agekey.Generate()
 	if err == nil {
-		err = agekey.Create(path, key, passphrase)
+		err = agekey.Create(path, key, passphrase, a.opts.Work)
 	}
 	return key.Recipient, path, err
 }

@@ -28,6 +28,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/runlock"
 	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/storage"
 	"salvor/internal/version"
@@ -39,6 +40,7 @@ type Console struct {
 	Out, Err io.Writer
 	Term     *os.File // for prompts and live progress, nil when there is no terminal
 	NoColor  bool
+	Work     agekey.WorkFactor // of the passphrases of new identities; for tests, which make many
 }
 
 // Main runs salvor with args and returns the exit code.

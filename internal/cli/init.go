@@ -50,7 +50,7 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
 		operator = u.Username
 	}
-	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase})
+	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work})
 	if err != nil {
 		return err
 	}

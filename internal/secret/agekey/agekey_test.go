@@ -3,10 +3,12 @@ package agekey
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -103,7 +105,7 @@ func TestTheAgeProgramReadsAProtectedIdentity(t *testing.T) {
 	age, script := program(t, "age"), program(t, "script")
 	key := mustKey(t)
 	path := filepath.Join(t.TempDir(), "cfg", "salvor", "home.age")
-	if err := Create(path, key, secret.NewString(rightPass)); err != nil {
+	if err := Create(path, key, secret.NewString(rightPass), 0); err != nil {
 		t.Fatal(err)
 	}
 	// age asks for a passphrase on a terminal only; script makes one.
@@ -112,6 +114,14 @@ func TestTheAgeProgramReadsAProtectedIdentity(t *testing.T) {
 	got, err := os.ReadFile(out)
 	if err != nil || !bytes.Equal(got, key.IdentityFile().Reveal()) {
 		t.Errorf("age did not read the identity back: %v", err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(Dearmored(content))
+	if err != nil || !regexp.MustCompile(`(?m)^-> scrypt \S+ 18$`).Match(raw) {
+		t.Errorf("a guess of the passphrase costs less than age's own would: %v", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -193,7 +203,7 @@ func wantLocked(t *testing.T, err error) {
 func TestAnUnprotectedIdentityWorksAndSaysSo(t *testing.T) {
 	key := mustKey(t)
 	path := filepath.Join(t.TempDir(), "home.age")
-	if err := Create(path, key, secret.Value{}); err != nil {
+	if err := Create(path, key, secret.Value{}, fastLogN); err != nil {
 		t.Fatal(err)
 	}
 	f, err := Open(path, FileOptions{})
@@ -214,11 +224,11 @@ func TestAnUnprotectedIdentityWorksAndSaysSo(t *testing.T) {
 
 func TestCreateKeepsWhatIsThere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "home.age")
-	if err := Create(path, mustKey(t), secret.Value{}); err != nil {
+	if err := Create(path, mustKey(t), secret.Value{}, fastLogN); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(path)
-	if err := Create(path, mustKey(t), secret.Value{}); !errors.Is(err, fs.ErrExist) {
+	if err := Create(path, mustKey(t), secret.Value{}, fastLogN); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("%v, want fs.ErrExist", err)
 	}
 	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {

@@ -2,6 +2,7 @@ package agekey
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,8 +17,12 @@ import (
 	"salvor/internal/secret"
 )
 
-// workFactor is age's own default: about a second, 256 MiB.
-const workFactor = 18
+// WorkFactor is the logarithm of what each guess of a passphrase costs; 0 means
+// age's own default, 18: about a second, 256 MiB. It is written in the file, so
+// that every file opens whatever it is.
+type WorkFactor int
+
+const usualWork = 18
 
 // Path returns where an operator keeps the identity for a fleet, below the
 // user's configuration folder.
@@ -28,8 +33,8 @@ func Path(configDir, fleet string) string {
 // Create writes an identity file for the key, mode 0600, encrypted with the
 // passphrase; `age -d` reads it. An empty passphrase leaves it in clear. What
 // is there already stays: the error is then fs.ErrExist.
-func Create(path string, key Key, passphrase secret.Value) error {
-	content, err := protect(key.IdentityFile(), passphrase, workFactor)
+func Create(path string, key Key, passphrase secret.Value, work WorkFactor) error {
+	content, err := protect(key.IdentityFile(), passphrase, work)
 	if err != nil {
 		return err
 	}
@@ -39,7 +44,7 @@ func Create(path string, key Key, passphrase secret.Value) error {
 	return atomicfile.Create(path, bytes.NewReader(content), 0o600)
 }
 
-func protect(identities, passphrase secret.Value, logN int) ([]byte, error) {
+func protect(identities, passphrase secret.Value, work WorkFactor) ([]byte, error) {
 	if passphrase.IsZero() {
 		return identities.Reveal(), nil
 	}
@@ -47,7 +52,7 @@ func protect(identities, passphrase secret.Value, logN int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.SetWorkFactor(logN)
+	r.SetWorkFactor(int(cmp.Or(work, usualWork)))
 	return EncryptTo(identities, r)
 }
 
@@ -130,7 +135,7 @@ func (f *File) Protect(passphrase secret.Value) error {
 	if err != nil {
 		return err
 	}
-	content, err := protect(plain, passphrase, workFactor)
+	content, err := protect(plain, passphrase, 0)
 	if err != nil {
 		return err
 	}
