@@ -20,7 +20,7 @@ const usage = `salvorlab runs real Debian hosts on this machine.
   salvorlab up [--release 13] [NAME…]   start hosts (default: alpha beta gamma) and leave them running
   salvorlab shell NAME [ARGV…]          a root shell on a host that is up, or one program
   salvorlab demo                        three hosts, six stacks, one host killed and recovered
-  salvorlab run [--seed N] [--for D] NAME   run a scenario; without NAME, list them
+  salvorlab run [--seed N] [--for D] [--short] NAME   run a scenario in full, or as make test does; without NAME, list them
   salvorlab test [--budget D]           every test, or those that fit into the time; see CONTRIBUTING.md
   salvorlab bench [--json] [NAME]       run the benches; exit 1 when a figure misses its goal
   salvorlab down                        remove every lab whose process is gone, and those of up

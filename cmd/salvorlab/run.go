@@ -22,6 +22,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	seed := flags.Uint64("seed", 0, "repeat a run (0: random)")
 	length := flags.Duration("for", 0, "how long to go on (0: as the scenario likes)")
+	short := flags.Bool("short", false, "the form that make test runs")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 1 {
 		return errUsage
 	}
@@ -37,14 +38,17 @@ func run(ctx context.Context, args []string) error {
 	if !slices.Contains(names, name) {
 		return fmt.Errorf("no scenario %q: have %s", name, strings.Join(names, ", "))
 	}
-	env := []string{"SALVOR_LAB=require", scenario.EnvFull + "=yes"}
+	env := []string{"SALVOR_LAB=require"}
+	if !*short {
+		env = append(env, scenario.EnvFull+"=1")
+	}
 	if *seed != 0 {
 		env = append(env, fmt.Sprintf("%s=%d", scenario.EnvSeed, *seed))
 	}
 	if *length != 0 {
 		env = append(env, fmt.Sprintf("%s=%s", scenario.EnvFor, *length))
 	}
-	limit := fmt.Sprintf("-timeout=%s", *length+30*time.Minute)
+	limit := fmt.Sprintf("-timeout=%s", *length+time.Hour)
 	return attached(ctx, env, "go", "test", "-count=1", "-v", limit, "-run", "^"+scenario.Test(name)+"$", scenarios)
 }
 

@@ -60,6 +60,7 @@ func Begin(t *testing.T, usually time.Duration) *Scenario {
 		}
 		s.For = limit
 	}
+	s.Full = s.Full || s.For > usually
 	s.Rand = rand.New(rand.NewPCG(s.Seed, 0))
 	t.Logf("scenario %s: seed %d, for %s", name, s.Seed, s.For)
 	t.Cleanup(func() { t.Logf("scenario %s: seed %d: %s", name, s.Seed, s.summary()) })

@@ -169,13 +169,23 @@ func identity(ctx context.Context, h *lab.Host) string {
 	return sum
 }
 
-// repeats is small as a rule, as in CI, and n where more time was given:
-// salvorlab run --for 10m interrupted-recovery.
+// repeats is n in a scenario's full form and small in its short one.
 func repeats(s *scenario.Scenario, n, small int) int {
-	if s.For > usualFor {
+	if s.Full {
 		return n
 	}
 	return small
+}
+
+// drawn returns all of them in a scenario's full form, and in its short one a few
+// that the seed draws, in order: over many runs each is tried.
+func drawn[T any](s *scenario.Scenario, all []T, small int) (some []T) {
+	chosen := s.Rand.Perm(len(all))[:repeats(s, len(all), small)]
+	slices.Sort(chosen)
+	for _, i := range chosen {
+		some = append(some, all[i])
+	}
+	return some
 }
 
 const usualFor = 5 * time.Second
@@ -275,17 +285,14 @@ func TestInterruptedApply(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
 	w, alpha, stacks := rested(t, s, &collector)
-	beta, err := w.Host(ctx, "beta", lab.HostOptions{})
+	beta, err := w.Host(ctx, "beta", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, beta))
 	hosts := map[string]*lab.Host{"alpha": alpha, "beta": beta}
 	images, err := w.Images(ctx)
 	must(t, err)
 	image := images.Nginx
-	chosen := s.Rand.Perm(len(boundaries))[:repeats(s, len(boundaries), 2)]
-	slices.Sort(chosen)
-	for _, i := range chosen {
-		b := boundaries[i]
+	for i, b := range drawn(s, boundaries, 2) {
 		to := hosts[readLock(t, w).Stacks["notes"].Host]
 		if b.isNew {
 			must(t, w.Write(fmt.Sprintf("stacks/new%d/compose.yaml", i), library(to.Name, image)))
@@ -312,7 +319,7 @@ func TestInterruptedApply(t *testing.T) {
 			t.Fatalf("after a kill at %+v", b)
 		}
 	}
-	for _, step := range []string{"download", "pull images"} {
+	for _, step := range drawn(s, []string{"download", "pull images"}, 1) {
 		to := rehost(t, w, "notes", hosts)
 		killSalvor(t, w, 5*time.Minute, func(e progress.Event) bool {
 			if e.Step == step && e.State == progress.Done && e.Host == to.Name {
@@ -375,16 +382,16 @@ func TestTwoOperators(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
-	w, _, _ := rested(t, s, &collector)
+	w, alpha, _ := rested(t, s, &collector)
 	other, err := w.Clone(ctx, "other")
 	must(t, err)
 	images, err := w.Images(ctx)
 	must(t, err)
 
 	t.Log("both commit a stack; the one who is behind is told so, and nothing of theirs is done")
-	must(t, w.Write("stacks/one/compose.yaml", slowSite("alpha", images.Nginx, "0")))
+	must(t, w.Write("stacks/one/compose.yaml", library("alpha", images.Nginx)))
 	must(t, w.Commit(ctx, "one"))
-	must(t, other.Write("stacks/two/compose.yaml", slowSite("alpha", images.Nginx, "0")))
+	must(t, other.Write("stacks/two/compose.yaml", library("alpha", images.Nginx)))
 	must(t, other.Commit(ctx, "two"))
 	_, err = w.Salvor(ctx, nil, "apply")
 	must(t, err)
@@ -400,7 +407,7 @@ func TestTwoOperators(t *testing.T) {
 	s.Count("pushes that lost the race", 1)
 
 	t.Log("both apply the same commit: the second is told who holds the host")
-	must(t, w.Write("stacks/slow/compose.yaml", slowSite("alpha", images.Nginx, "45")))
+	must(t, w.Write("stacks/slow/compose.yaml", slowSite("alpha", images.Nginx)))
 	must(t, w.Commit(ctx, "slow"))
 	started, ended := make(chan struct{}), make(chan bool)
 	go func() {
@@ -415,6 +422,7 @@ func TestTwoOperators(t *testing.T) {
 	must(t, other.Pull(ctx))
 	refused(t, other, fault.Locked, "is locked by", "apply")
 	s.Count("runs told who holds the lock", 1)
+	exec(t, alpha, "docker exec slow-web-1 touch "+goAhead)
 	<-ended
 	must(t, w.Pull(ctx))
 	settled(t, w)
@@ -424,9 +432,12 @@ func TestTwoOperators(t *testing.T) {
 	}
 }
 
-// slowSite is a page whose container is healthy after a while.
-func slowSite(host, image, after string) string {
-	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n  web:\n    image: %s\n    healthcheck: {test: [CMD, sleep, %q], interval: 1s, timeout: 100s, retries: 3}\n", host, image, after)
+// goAhead is the file that makes a slowSite healthy.
+const goAhead = "/tmp/go-ahead"
+
+// slowSite is a page whose container is healthy once goAhead is in it.
+func slowSite(host, image string) string {
+	return fmt.Sprintf("x-salvor:\n  host: %s\nservices:\n  web:\n    image: %s\n    healthcheck: {test: [CMD, test, -e, %s], interval: 1s, timeout: 10s, retries: 300}\n", host, image, goAhead)
 }
 
 // refused runs a command that must end with the code and say the words.

@@ -48,7 +48,7 @@ func TestMove(t *testing.T) {
 		{"after the release", cut{when: notes.released}},
 		{"after the claim", cut{when: notes.claimed}},
 	}
-	for _, c := range cuts[:repeats(s, len(cuts), 2)] {
+	for _, c := range drawn(s, cuts, 1) {
 		t.Run(c.name, func(t *testing.T) { notes.cut(t, c.cut) })
 		notes.from, notes.to = notes.to, notes.from
 	}

@@ -208,8 +208,7 @@ func (b *backing) emptied(t *testing.T) {
 // killed restores a snapshot while salvor, then salvord, is killed; a plain apply
 // finishes it.
 func (b *backing) killed(t *testing.T) {
-	steps := []string{"download", "commit", "stop", "claim"}
-	for _, step := range steps[:repeats(b.Scenario, len(steps), 1)] {
+	for _, step := range drawn(b.Scenario, []string{"download", "commit", "stop", "claim"}, 1) {
 		want, id := b.held(t)
 		b.kill(t, func(e progress.Event) bool { return e.Step == step && e.State == progress.Done }, id[:12])
 		b.finished(t, want)

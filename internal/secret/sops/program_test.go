@@ -27,7 +27,7 @@ func sopsProgram(t *testing.T) string {
 		return bin
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "install", "github.com/getsops/sops/v3/cmd/sops@v"+version.Version)
-	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-trimpath") // as salvor is built, which shares most packages with it
 	cmd.Dir = t.TempDir()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		unavailable(t, "build sops: "+string(out))
