@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string) error {
 		env = append(env, fmt.Sprintf("%s=%s", scenario.EnvFor, *length))
 	}
 	limit := fmt.Sprintf("-timeout=%s", *length+time.Hour)
-	return attached(ctx, env, "go", "test", "-count=1", "-v", limit, "-run", "^"+scenario.Test(name)+"$", scenarios)
+	return attached(ctx, env, "go", "test", "-count=1", "-v", limit, "-run", scenario.Pattern(name), scenarios)
 }
 
 func list(ctx context.Context) ([]string, error) {
@@ -62,7 +62,7 @@ func list(ctx context.Context) ([]string, error) {
 	var names []string
 	for line := range strings.Lines(string(out)) {
 		if test := strings.TrimSpace(line); strings.HasPrefix(test, "Test") {
-			names = append(names, scenario.Name(test))
+			names = append(names, scenario.Names(test)...)
 		}
 	}
 	return names, nil

@@ -44,7 +44,7 @@ type Scenario struct {
 // scenario goes on when --for was not given. The counts are printed at the end.
 func Begin(t *testing.T, usually time.Duration) *Scenario {
 	t.Helper()
-	name := Name(t.Name())
+	name := name(t.Name())
 	s := &Scenario{Seed: rand.Uint64() % 1e9, For: usually, Full: os.Getenv(EnvFull) != "", counts: map[string]int{}}
 	if given := os.Getenv(EnvSeed); given != "" {
 		seed, err := strconv.ParseUint(given, 10, 64)
@@ -87,32 +87,4 @@ func (s *Scenario) summary() string {
 		return "nothing counted"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Name is a scenario's name for its test's: TestHostLoss is host-loss.
-func Name(test string) string {
-	test, _, _ = strings.Cut(strings.TrimPrefix(test, "Test"), "/")
-	var b strings.Builder
-	for i, r := range test {
-		if r >= 'A' && r <= 'Z' {
-			if i > 0 {
-				b.WriteByte('-')
-			}
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// Test is the name of a scenario's test: host-loss is TestHostLoss.
-func Test(name string) string {
-	var b strings.Builder
-	b.WriteString("Test")
-	for word := range strings.SplitSeq(name, "-") {
-		if word != "" {
-			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-		}
-	}
-	return b.String()
 }

@@ -190,15 +190,13 @@ func drawn[T any](s *scenario.Scenario, all []T, small int) (some []T) {
 
 const usualFor = 5 * time.Second
 
-// TestInterruptedRecovery loses host after host; each recovery is killed (-9) at
-// a random moment and run again with the same command line.
-func TestInterruptedRecovery(t *testing.T) {
+// interruptedRecovery loses host after host; each recovery is killed (-9) at a
+// random moment and run again with the same command line. It returns the host
+// that has the stacks at the end.
+func interruptedRecovery(t *testing.T, s *scenario.Scenario, w *world.World, collector *oracle.Collector, lost *lab.Host, stacks []world.Stack) *lab.Host {
 	ctx := t.Context()
-	s := scenario.Begin(t, usualFor)
-	var collector oracle.Collector
-	w, lost, stacks := rested(t, s, &collector)
 	span := 40 * time.Second
-	for i := range repeats(s, 10, 2) {
+	for i := range repeats(s, 10, 1) {
 		must(t, lost.Kill(ctx))
 		next, err := w.Host(ctx, fmt.Sprintf("next%d", i+1), lab.HostOptions{})
 		must(t, err)
@@ -220,16 +218,17 @@ func TestInterruptedRecovery(t *testing.T) {
 		if before != "" && identity(ctx, next) != before {
 			t.Errorf("%s was enrolled twice", next.Name)
 		}
-		allRows(t, s, &collector, next, stacks)
+		allRows(t, s, collector, next, stacks)
 		forget(t, w, lost)
 		settled(t, w)
 		s.Count("recoveries finished", 1)
 		if t.Failed() {
-			return
+			break
 		}
 		snapshots(t, w, stacks)
 		lost = next
 	}
+	return lost
 }
 
 // forget takes a lost host out of the fleet, as the receipt says.
@@ -278,13 +277,22 @@ var boundaries = []struct {
 	{"push", 3, false, true},
 }
 
-// TestInterruptedApply moves a stack to and fro by its file; each apply is killed
-// at the end of one of its parts and run again. Then salvord is killed instead.
-func TestInterruptedApply(t *testing.T) {
-	ctx := t.Context()
+// TestApplies has scenarios that share a world, in which applies meet each other
+// and are cut short.
+func TestApplies(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
 	w, alpha, stacks := rested(t, s, &collector)
+	t.Run("two-operators", func(t *testing.T) { twoOperators(t, s, w, alpha) })
+	if !t.Failed() {
+		t.Run("interrupted-apply", func(t *testing.T) { interruptedApply(t, s, w, &collector, alpha, stacks) })
+	}
+}
+
+// interruptedApply moves a stack to and fro by its file; each apply is killed at
+// the end of one of its parts and run again. Then salvord is killed instead.
+func interruptedApply(t *testing.T, s *scenario.Scenario, w *world.World, collector *oracle.Collector, alpha *lab.Host, stacks []world.Stack) {
+	ctx := t.Context()
 	beta, err := w.Host(ctx, "beta", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, beta))
@@ -314,7 +322,7 @@ func TestInterruptedApply(t *testing.T) {
 			t.Errorf("apply was over before it was killed at %+v", b)
 		}
 		s.Count("applies killed", 1)
-		again(t, s, w, &collector, to, stacks[:1])
+		again(t, s, w, collector, to, stacks[:1])
 		if t.Failed() {
 			t.Fatalf("after a kill at %+v", b)
 		}
@@ -327,9 +335,9 @@ func TestInterruptedApply(t *testing.T) {
 			}
 			return false
 		}, "apply")
-		again(t, s, w, &collector, to, stacks[:1])
+		again(t, s, w, collector, to, stacks[:1])
 	}
-	allRows(t, s, &collector, alpha, stacks[1:])
+	allRows(t, s, collector, alpha, stacks[1:])
 }
 
 // library is a stack that keeps books in a volume and never touches them.
@@ -377,12 +385,9 @@ func killSalvord(t *testing.T, s *scenario.Scenario, h *lab.Host) {
 	s.Count("salvords killed", 1)
 }
 
-// TestTwoOperators has two operators apply at once, from two clones.
-func TestTwoOperators(t *testing.T) {
+// twoOperators apply at once, from two clones.
+func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab.Host) {
 	ctx := t.Context()
-	s := scenario.Begin(t, usualFor)
-	var collector oracle.Collector
-	w, alpha, _ := rested(t, s, &collector)
 	other, err := w.Clone(ctx, "other")
 	must(t, err)
 	images, err := w.Images(ctx)
@@ -418,7 +423,11 @@ func TestTwoOperators(t *testing.T) {
 			return false
 		}, "apply")
 	}()
-	<-started
+	select {
+	case <-started:
+	case <-ended:
+		t.Fatal("the apply ended before it started the services of slow")
+	}
 	must(t, other.Pull(ctx))
 	refused(t, other, fault.Locked, "is locked by", "apply")
 	s.Count("runs told who holds the lock", 1)

@@ -14,13 +14,22 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// TestTotalLoss loses every host, the operator's computer and the Git host at
-// once. What is left is the printed card, the salvor program and the remote.
-func TestTotalLoss(t *testing.T) {
-	ctx := t.Context()
+// TestLosses has scenarios that share a world, in which hosts are lost one after
+// the other and then everything.
+func TestLosses(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
-	w, alpha, stacks := rested(t, s, &collector)
+	w, host, stacks := rested(t, s, &collector)
+	t.Run("interrupted-recovery", func(t *testing.T) { host = interruptedRecovery(t, s, w, &collector, host, stacks) })
+	if !t.Failed() {
+		t.Run("total-loss", func(t *testing.T) { totalLoss(t, s, w, &collector, host, stacks) })
+	}
+}
+
+// totalLoss loses every host, the operator's computer and the Git host at once.
+// What is left is the printed card, the salvor program and the remote.
+func totalLoss(t *testing.T, s *scenario.Scenario, w *world.World, collector *oracle.Collector, host *lab.Host, stacks []world.Stack) {
+	ctx := t.Context()
 	revoked(t, s, w)
 	page, err := w.Salvor(ctx, nil, "key", "card", "--html")
 	must(t, err)
@@ -31,7 +40,7 @@ func TestTotalLoss(t *testing.T) {
 	must(t, err)
 	proves(t, s, w, card)
 
-	must(t, alpha.Kill(ctx))
+	must(t, host.Kill(ctx))
 	must(t, w.Git.Down(ctx))
 	must(t, w.LoseOperator())
 	began := time.Now()
@@ -44,15 +53,15 @@ func TestTotalLoss(t *testing.T) {
 	must(t, err)
 	t.Log(said)
 
-	gamma, err := w.Host(ctx, "gamma", lab.HostOptions{})
+	gamma, err := w.Host(ctx, "gamma", lab.HostOptions{Prepared: true})
 	must(t, err)
 	letIn(t, fresh, file, gamma)
 	key, err := world.Fingerprint(ctx, gamma)
 	must(t, err)
-	receipt, err := fresh.Salvor(ctx, nil, "--identity", file, "recover", "alpha", "--to", "gamma=root@"+gamma.Address.String(), "--host-key", key)
+	receipt, err := fresh.Salvor(ctx, nil, "--identity", file, "recover", host.Name, "--to", "gamma=root@"+gamma.Address.String(), "--host-key", key)
 	must(t, err)
 	t.Logf("from the card to running stacks in %s, the start of a clean host among it\n%s", time.Since(began).Round(time.Second/10), receipt)
-	allRows(t, s, &collector, gamma, stacks)
+	allRows(t, s, collector, gamma, stacks)
 	s.Count("seconds from card to running", int(time.Since(began).Seconds()))
 }
 
