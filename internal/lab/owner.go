@@ -126,7 +126,13 @@ func Remove(ctx context.Context, id string) error {
 
 // Sweep removes what dead processes left behind and returns the runs it removed.
 // Labs kept on purpose go only when all is set; those of living processes never.
+// Processes that sweep at once do so one after the other.
 func Sweep(ctx context.Context, all bool) ([]string, error) {
+	unlock, err := lock("sweep")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	runs, err := Runs(ctx)
 	if err != nil {
 		return nil, err

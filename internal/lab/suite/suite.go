@@ -121,8 +121,10 @@ func (s *suite) withLabs(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := lab.Sweep(ctx, false)
-	return err
+	if _, err := lab.Sweep(ctx, false); err != nil {
+		s.Log("sweep what ended tests left behind: %v", err)
+	}
+	return nil
 }
 
 func (s *suite) work(ctx context.Context) error {
