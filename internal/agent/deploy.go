@@ -123,8 +123,12 @@ func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack
 func (h *Host) replaced(st agentapi.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
 	volumes := h.hydrated(st, decided)
 	for _, v := range h.protected(st) {
-		if decided[v.Name].Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh {
+		switch d := decided[v.Name]; {
+		case d.Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh:
 			volumes = append(volumes, v)
+		case d.Action == snapshot.Rename:
+			former := h.Snapshots.Marker(st.Name, v.Formerly)
+			volumes = append(volumes, v, snapshot.Volume{Name: v.Formerly, Path: former.Path})
 		}
 	}
 	return volumes

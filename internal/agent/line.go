@@ -81,7 +81,7 @@ func histories(volumes []snapshot.Volume, found []listing, why error) map[string
 	for _, v := range volumes {
 		has := slices.ContainsFunc(found, func(l listing) bool {
 			newest, some := snapshot.Newest(l.infos)
-			return some && slices.Contains(newest.Volumes, v.Name)
+			return some && (slices.Contains(newest.Volumes, v.Name) || slices.Contains(newest.Volumes, v.Formerly))
 		})
 		switch {
 		case has:

@@ -24,7 +24,7 @@ func (h *Host) protected(st agentapi.Stack) []snapshot.Volume {
 	var volumes []snapshot.Volume
 	for _, v := range st.Volumes {
 		if v.Protect == fleet.Snapshot {
-			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: h.volumePath(v), Method: v.Method, Service: v.Service})
+			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: h.volumePath(v), Method: v.Method, Service: v.Service, Formerly: v.Formerly})
 		}
 	}
 	return volumes
@@ -81,7 +81,8 @@ func (h *Host) facts(spec agentapi.Host, st agentapi.Stack) (map[string]snapshot
 			return nil, false, fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
 		}
 		f.Found = found
-		f.Ran = f.Born && local.Epoch == st.Epoch
+		_, _, f.Renamed = h.Snapshots.Former(st.Name, v, h.identity(spec, st, v.Formerly), st.Epoch)
+		f.Ran = f.Born && local.Epoch == st.Epoch && v.Formerly == "" // a renamed one was born under its former name
 		all[v.Name] = f
 		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
 	}
@@ -146,6 +147,9 @@ func (r *run) settle(st agentapi.Stack, decided map[string]snapshot.Decision) er
 		switch d.Action {
 		case snapshot.StartEmpty:
 			err = r.Snapshots.StartEmpty(st.Name, v, m)
+		case snapshot.Rename:
+			was, _, _ := r.Snapshots.Former(st.Name, v, r.identity(r.spec, st, v.Formerly), st.Epoch)
+			err = r.Snapshots.Rename(st.Name, was, v, m)
 		case snapshot.Accept:
 			r.accept(st, v, m, d.Reason)
 		case snapshot.Hydrate:

@@ -139,6 +139,7 @@ type Volume struct {
 	Service  string           `json:"service,omitempty"`  // the database's service, for native methods
 	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
 	Born     time.Time        `json:"born,omitzero"`      // from the lock
+	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
 }
 
 // Target is one snapshot target with the stack's repository on it.

@@ -90,6 +90,7 @@ func saidInFull(f finding.Finding) string {
 // plans.
 func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
 	next, moves := deploy.Next(s.Fleet, s.Lock, past)
+	next = s.Rename(next)
 	var stale map[string]string
 	var leaks []finding.Finding
 	var beside errgroup.Group
@@ -105,7 +106,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	}
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
 	p.Reseal(stale, next, s.Stacks)
-	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks)
+	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks, s.RenameFindings())
 	finding.Sort(p.Findings)
 	return p, next, moves, nil
 }

@@ -131,7 +131,7 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name],
 	}
 	for i, v := range st.Volumes {
-		st.Volumes[i].Born = p.Volumes[v.Name].Born
+		st.Volumes[i].Born = bornAs(p, v)
 	}
 	for _, t := range s.Fleet.Snapshots {
 		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep})

@@ -24,6 +24,7 @@ type Facts struct {
 	Epoch    int      // of the placement
 	Born     bool     // by the lock, or by a fact of this epoch
 	New      bool     // the stack has no seal for this host yet, so it never ran here at this epoch
+	Renamed  bool     // its data of this placement lies under the name that it had before
 	Ran      bool     // it is proven that the volume was in use here at this epoch, so what lies here is its newest data
 	History  History
 	Consent  agentapi.Consent // "" for nothing said
@@ -36,6 +37,7 @@ type Action string
 const (
 	Ready      Action = "ready"       // its data is here
 	Accept     Action = "accept"      // its data is here, and a marker has to say so
+	Rename     Action = "rename"      // its data is here, under the name that it had before
 	StartEmpty Action = "start empty" // it is new, or started fresh; what lies there is moved aside
 	Hydrate    Action = "hydrate"     // what lies there is moved aside, the newest snapshot takes its place
 	Refuse     Action = "refuse"
@@ -67,6 +69,8 @@ func Decide(f Facts) Decision {
 		return Decision{Action: Ready, Reason: "its data is ready"}
 	case f.Consent == agentapi.ConsentFresh:
 		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; what lies here is kept beside"}
+	case f.Renamed:
+		return Decision{Action: Rename, Reason: "it was renamed, its data comes along"}
 	case f.Consent == agentapi.ConsentTake && f.Found != Nothing:
 		return Decision{Action: Accept, Reason: "the operator chose the data that lies here"}
 	case f.notesLost(mine):

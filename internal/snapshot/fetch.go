@@ -186,7 +186,7 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 func (f *Fetched) size(volumes []Volume) int64 {
 	var bytes int64
 	for _, v := range volumes {
-		m, _ := f.Meta.Volume(v.Name)
+		m, _ := f.Meta.Of(v)
 		bytes += m.Stats.Disk
 	}
 	return bytes
@@ -228,7 +228,7 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 		state = fetchState{Schema: fleet.Schema, Snapshot: f.Info.ID, Volumes: map[string]stage{}}
 	}
 	for _, v := range j.Volumes {
-		if _, ok := f.Meta.Volume(v.Name); !ok {
+		if _, ok := f.Meta.Of(v); !ok {
 			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, short(f.Info.ID), ErrNoSnapshot)
 		}
 		if state.Volumes[v.Name] == "" {
@@ -305,8 +305,8 @@ func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Reposi
 	var targets []target
 	need := map[uint64]int64{}
 	for _, v := range volumes {
-		m, _ := f.Meta.Volume(v.Name)
-		t := target{volume: m, inside: inside(f.job.Stack, DirName(v.Name))}
+		m, _ := f.Meta.Of(v)
+		t := target{volume: m, inside: inside(f.job.Stack, DirName(m.Name))}
 		var err error
 		if t.node, err = repo.Lookup(ctx, snap, t.inside); err != nil {
 			return nil, err

@@ -31,6 +31,7 @@ type Marker struct {
 	State    Marking   `json:"state"`
 	Snapshot string    `json:"snapshot,omitempty"` // it came from, "" for a volume that started empty
 	At       time.Time `json:"at"`
+	Path     string    `json:"path,omitempty"`     // where the data lies
 	Place    string    `json:"place,omitempty"`    // of the folder, see placeOf; "" where it can't be told
 	Held     string    `json:"held,omitempty"`     // snapshot that holds this data while its print is Print
 	Print    string    `json:"print,omitempty"`    // over the data that Held holds
@@ -102,7 +103,7 @@ func (e Engine) mark(stack string, v Volume, m Marker) error {
 }
 
 func (e Engine) markReady(stack string, v Volume, m Marker) error {
-	m.State, m.Place = MarkedReady, placeOf(v.Path)
+	m.State, m.Path, m.Place = MarkedReady, v.Path, placeOf(v.Path)
 	return e.mark(stack, v, m)
 }
 

@@ -60,6 +60,14 @@ func (m Meta) Volume(name string) (VolumeMeta, bool) {
 	return VolumeMeta{}, false
 }
 
+// Of returns what is said of a volume, under its name or the one before.
+func (m Meta) Of(v Volume) (VolumeMeta, bool) {
+	if found, ok := m.Volume(v.Name); ok || v.Formerly == "" {
+		return found, ok
+	}
+	return m.Volume(v.Formerly)
+}
+
 // Info is a snapshot in a listing, from its tags.
 type Info struct {
 	ID       string

@@ -79,7 +79,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 	if err != nil {
 		return err
 	}
-	m, _ := f.Meta.Volume(v.Name)
+	m, _ := f.Meta.Of(v)
 	next := stage("")
 	switch state.Volumes[v.Name] {
 	case fetched:

@@ -255,7 +255,10 @@ func (t *taking) suspicious() []finding.Finding {
 	restore, take := "salvor restore "+t.job.Stack+" brings the data back; ", "salvor snapshot take "+t.job.Stack
 	for _, v := range t.job.Volumes {
 		now, there := t.scans[v.Name]
-		before := t.before[v.Name]
+		before, known := t.before[v.Name]
+		if !known {
+			before = t.before[v.Formerly]
+		}
 		switch {
 		case !there:
 			add(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")

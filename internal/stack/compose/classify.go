@@ -181,7 +181,16 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
 		return
 	}
+	v.Formerly = formerName(m.policy)
 	l.keep(ms, m, v)
+}
+
+// formerName is the identity of the volume that a policy says this one was.
+func formerName(p fleet.VolumePolicy) string {
+	if strings.ContainsAny(p.Formerly, "/~") || strings.HasPrefix(p.Formerly, ".") {
+		return bindName(path.Clean(p.Formerly))
+	}
+	return p.Formerly
 }
 
 // defaultFor is what a named volume is when nothing is said: data of this stack
@@ -205,7 +214,7 @@ func (l *load) decideHostPath(ms *mounts, m *mount) {
 	src := m.entry.Source
 	switch {
 	case m.policy.Protect != "":
-		l.keep(ms, m, agentapi.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect})
+		l.keep(ms, m, agentapi.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
 	case belongsToHost(src, m.entry.ReadOnly):
 		m.protect, m.source = fleet.HostPath, src
 	default:
@@ -244,7 +253,7 @@ func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
 		at = path.Join(l.Stack.ProjectDir, root)
 	}
 	policy := l.policyOf(ms, root)
-	l.keep(ms, m, agentapi.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot)})
+	l.keep(ms, m, agentapi.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot), Formerly: formerName(policy)})
 	if m.volume != nil {
 		m.source = path.Join(m.volume.Path, strings.TrimPrefix(src, root))
 	}
@@ -272,7 +281,7 @@ func (l *load) dataRoots(ms *mounts) []string {
 		}
 		repoPath, _ := l.inRepo(src)
 		switch {
-		case m.policy.Protect != "":
+		case m.policy.Protect != "" || m.policy.Formerly != "":
 			roots = append(roots, src)
 		case !l.config(m, repoPath):
 			plain = append(plain, src)
