@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
 
@@ -51,13 +55,13 @@ func (h *Host) keptFindings(host string, st agentapi.Stack) []finding.Finding {
 			continue // the volume's own findings say what is wrong with its folder
 		}
 		for _, k := range kept {
-			found = append(found, keptFinding(host+"/"+st.Name+"/"+v.Name, k))
+			found = append(found, keptFinding(host+"/"+st.Name+"/"+v.Name, st.Name, k))
 		}
 	}
 	return found
 }
 
-func keptFinding(subject string, k snapshot.Kept) finding.Finding {
+func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 	held := "no snapshot holds it as it is"
 	if k.Snapshot != "" {
 		held = fmt.Sprintf("snapshot %.8s holds it, the next good snapshot removes it here", k.Snapshot)
@@ -69,10 +73,92 @@ func keptFinding(subject string, k snapshot.Kept) finding.Finding {
 	f := finding.Finding{
 		Code: finding.VolumeKept, Severity: finding.Info, Subject: subject,
 		Text: fmt.Sprintf("what lay here before was moved to %s (%s, %s): %s", k.Path, size, k.At.Format(time.RFC3339), held),
-		Fix:  "when nobody misses it: rm -r '" + k.Path + "' on the host",
+		Fix:  "salvor snapshot take " + stack + " --diverged puts it into a snapshot; when nobody misses it: rm -r '" + k.Path + "' on the host",
 	}
 	if k.Snapshot == "" {
 		f.Severity = finding.Warning
+	} else {
+		f.Fix = "nothing to do"
 	}
 	return f
+}
+
+// takeDiverged takes a snapshot of what was moved aside last and no snapshot
+// holds. It is tagged diverged: restore brings it back only by its id.
+func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
+	lock, err := h.lockStack(ctx, st.Name, "salvord", "snapshot")
+	if err != nil {
+		return receipt, err
+	}
+	defer lock.Release()
+	volumes, kept, err := h.diverged(st)
+	if err != nil {
+		return receipt, err
+	}
+	if len(st.Targets) == 0 {
+		return receipt, errors.New("the fleet has no snapshot target")
+	}
+	a, err := h.open(spec.Name, st)
+	if err != nil {
+		return receipt, err
+	}
+	repo, err := a.made(ctx, st.Name, st.Targets[0])
+	if err == nil && repo == nil {
+		err = fault.WithHint(fmt.Errorf("stack %s has no snapshot yet", st.Name), "salvor snapshot take "+st.Name)
+	}
+	if err != nil {
+		return receipt, err
+	}
+	defer func() { err = errors.Join(err, repo.close(ctx)) }()
+	job, err := h.job(ctx, spec, st, repo.Repository, taking{accept: true, stopped: true, force: true})
+	if err != nil {
+		return receipt, err
+	}
+	job.Volumes, job.Diverged = volumes, true
+	engine := h.Snapshots
+	engine.Progress = sink
+	result, err := engine.Take(ctx, job)
+	receipt = receiptOf(st, result)
+	h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: text(err)})
+	for _, k := range kept {
+		if err == nil {
+			err = k.Hold(receipt.Snapshot.ID)
+		}
+	}
+	return receipt, err
+}
+
+// diverged returns the volumes as they were moved aside last, each without a
+// snapshot that holds it.
+func (h *Host) diverged(st agentapi.Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
+	var volumes []snapshot.Volume
+	var newest []snapshot.Kept
+	for _, v := range h.protected(st) {
+		kept, err := snapshot.KeptOf(v)
+		if err != nil {
+			return nil, nil, err
+		}
+		kept = slices.DeleteFunc(kept, func(k snapshot.Kept) bool { return k.Snapshot != "" })
+		if len(kept) == 0 {
+			return nil, nil, fault.WithHint(fmt.Errorf("stack %s: nothing of volume %s was moved aside that is in no snapshot", st.Name, v.Name), "salvor status lists what was (volume-kept)")
+		}
+		k := kept[len(kept)-1]
+		volumes, newest = append(volumes, snapshot.Volume{Name: v.Name, Path: k.Path, Method: v.Method}), append(newest, k)
+	}
+	return volumes, newest, nil
+}
+
+// takeLast takes a last snapshot of a stack that was stopped for its data to be
+// replaced. It is small, since one was taken while the stack ran, and holds what
+// was written since, so that what is moved aside need not stay. A database would
+// have to be copied whole, so its files stay instead.
+func (r *run) takeLast(ctx context.Context, st agentapi.Stack) {
+	for _, v := range r.protected(st) {
+		if v.Method == fleet.Postgres {
+			return
+		}
+	}
+	if _, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, sink: r.sink}); err != nil {
+		progress.Scope{Sink: r.sink, Stack: st.Name}.Note("what is replaced stays beside: " + err.Error())
+	}
 }

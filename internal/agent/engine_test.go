@@ -28,6 +28,8 @@ type engine struct {
 	mu         sync.Mutex // guards everything that follows
 	containers []container
 	calls      []string
+	stopping   func() // runs while a project is stopped
+	stopped    string // project that is listed as running once more, as Docker does for a moment
 }
 
 // A container is one of an engine's.
@@ -78,7 +80,8 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 	defer e.mu.Unlock()
 	list := []map[string]any{}
 	for _, c := range e.containers {
-		if r.URL.Query().Get("all") == "" && c.state != "running" {
+		late := c.project != "" && c.project == e.stopped
+		if r.URL.Query().Get("all") == "" && c.state != "running" && !late {
 			continue
 		}
 		var mounts []map[string]any
@@ -94,6 +97,7 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 		}
 		list = append(list, map[string]any{"Id": c.name, "Names": []string{"/" + c.name}, "State": c.state, "Labels": labels, "Mounts": mounts})
 	}
+	e.stopped = ""
 	_ = json.NewEncoder(w).Encode(list)
 }
 
@@ -106,9 +110,12 @@ func (e *engine) Run(ctx context.Context, c machine.Cmd) (machine.Output, error)
 	defer e.mu.Unlock()
 	e.calls = append(e.calls, strings.Join(c.Argv, " "))
 	if len(c.Argv) > 4 && c.Argv[4] == "stop" {
+		if e.stopping != nil {
+			e.stopping()
+		}
 		for i := range e.containers {
 			if e.containers[i].project == c.Argv[3] {
-				e.containers[i].state = "exited"
+				e.containers[i].state, e.stopped = "exited", c.Argv[3]
 			}
 		}
 	}

@@ -68,6 +68,10 @@ func readSpec(path string) (agentapi.Host, error) {
 
 func (h *Host) saveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
+	spec.Stacks = slices.Clone(spec.Stacks)
+	for i := range spec.Stacks {
+		spec.Stacks[i].Consent = "" // was said for one apply, not for every boot after it
+	}
 	return errors.Join(writeJSON(h.Paths.spec(), spec), writeJSON(h.Paths.specCopy(), spec))
 }
 

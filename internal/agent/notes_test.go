@@ -163,6 +163,20 @@ func restoreAnywhere(t *testing.T, s *stand, a *access) error {
 	return err
 }
 
+// TestConsentIsForOneApply is fault V1's kind: what an operator said about a
+// stack's data once does not decide about it at a boot, when notes were lost.
+func TestConsentIsForOneApply(t *testing.T) {
+	s := newStand(t, true)
+	s.st.Consent = agentapi.ConsentFresh
+	s.spec.Stacks = []agentapi.Stack{s.st}
+	if err := s.saveSpec(s.spec); err != nil {
+		t.Fatal(err)
+	}
+	if spec, err := s.Spec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
+		t.Errorf("kept %q, %v", spec.Stacks[0].Consent, err)
+	}
+}
+
 // TestFutureTimesCountAsNone is fault V18: what a clock that was ahead has left
 // stops no snapshot.
 func TestFutureTimesCountAsNone(t *testing.T) {

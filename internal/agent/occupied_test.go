@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
@@ -397,5 +398,87 @@ func TestDataInNoSnapshotIsTaken(t *testing.T) {
 	s.st.Consent = ""
 	if r := mustTake(t, s.Host, s.st); r.Snapshot.Epoch != 3 || s.read(t) != "200 rows" {
 		t.Errorf("%+v; %q", r, s.read(t))
+	}
+}
+
+// TestDivergedDataComesBackByItsID is fault V13: data that was moved aside and is
+// in no snapshot goes into one by a command, and comes back by another.
+func TestDivergedDataComesBackByItsID(t *testing.T) {
+	s := newStand(t, false)
+	s.started(t, "old")
+	first := mustTake(t, s.Host, s.st)
+	s.write(t, "diverged")
+	s.place(t, 3, true)
+	if _, err := s.supply(t); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.takeDiverged(t.Context(), s.spec, s.st, progress.Discard()); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.open("alpha", s.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, newest, err := s.newest(t.Context(), s.st, a); err != nil || newest.ID != first.Snapshot.ID {
+		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
+	}
+	kept, err := snapshot.KeptOf(s.volume())
+	if err != nil || len(kept) != 1 || kept[0].Snapshot == "" {
+		t.Fatalf("kept %+v, %v", kept, err)
+	}
+	mustTake(t, s.Host, s.st)
+	if left := s.kept(t); len(left) != 0 {
+		t.Errorf("still kept, though a snapshot holds it: %v", left)
+	}
+	if _, err := s.takeDiverged(t.Context(), s.spec, s.st, progress.Discard()); err == nil {
+		t.Error("a snapshot of nothing was taken")
+	}
+	s.restore(t, kept[0].Snapshot)
+	if got := s.read(t); got != "diverged" {
+		t.Errorf("restored %q", got)
+	}
+}
+
+// restore brings a snapshot back in place.
+func (s *stand) restore(t *testing.T, id string) {
+	t.Helper()
+	s.st.Restore = &fleet.Restore{ID: "wish", Epoch: s.st.Epoch, Snapshot: id}
+	r := newRun(s.Host, s.spec, progress.Discard())
+	close(r.restic)
+	close(r.engine)
+	a, err := s.open("alpha", s.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := deployment(s.spec, s.st, a)
+	if err := r.putBack(t.Context(), s.st, a, &d, &agentapi.StackReceipt{}); err != nil {
+		t.Fatal(err)
+	}
+	s.st.Restore = nil
+}
+
+// TestARestoreLosesNothing is fault V1's kind: what was written after the
+// snapshot of the present and before the stop is in a snapshot, too, before what
+// was moved aside is deleted.
+func TestARestoreLosesNothing(t *testing.T) {
+	s := newStand(t, false)
+	s.started(t, "old")
+	first := mustTake(t, s.Host, s.st)
+	s.write(t, "newer")
+	s.engine.containers = []container{{name: "notes-web-1", project: s.st.Name, state: "running", gated: true, mounts: []string{s.volume().Path}}}
+	s.engine.stopping = func() { s.write(t, "newest") }
+	s.restore(t, first.Snapshot.ID)
+	s.engine.stopping = nil
+	kept, err := snapshot.KeptOf(s.volume())
+	if err != nil || len(kept) != 1 || kept[0].Snapshot == "" || s.read(t) != "old" {
+		t.Fatalf("kept %+v, %v; the data is %q", kept, err, s.read(t))
+	}
+	mustTake(t, s.Host, s.st)
+	if left := s.kept(t); len(left) != 0 {
+		t.Errorf("kept %v", left)
+	}
+	s.restore(t, kept[0].Snapshot)
+	if got := s.read(t); got != "newest" {
+		t.Errorf("what the stack had is %q", got)
 	}
 }

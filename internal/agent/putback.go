@@ -39,6 +39,9 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err := r.phase("load data", st.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
+	if err := r.unused(ctx, r.protected(st), st.Name); err != nil {
+		return err // before anything is stopped
+	}
 	r.takePresent(ctx, st)
 	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("stop", "")
 	err = r.halt(ctx, st)
@@ -46,6 +49,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err != nil {
 		return err
 	}
+	r.takeLast(ctx, st)
 	if err := r.place(ctx, st, fetched, r.protected(st)); err != nil {
 		return err
 	}
@@ -66,8 +70,8 @@ func (r *run) takePresent(ctx context.Context, st agentapi.Stack) {
 	if err != nil {
 		r.warn(st.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
-			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside until the next good one", err),
-			Fix:  "look for *.salvor-old-* beside the volumes",
+			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
+			Fix:  "salvor status lists it (volume-kept)",
 		})
 	}
 }

@@ -173,7 +173,7 @@ func volumeSettings(v agentapi.Volume, whole bool) []setting {
 	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}}
 	if whole {
 		all = append(all, setting{group, "written as", v.Source}, setting{group, "Docker volume", v.Docker}, setting{group, "path", v.Path},
-			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt})
+			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt}, setting{group, "formerly", v.Formerly})
 	}
 	return all
 }

@@ -31,6 +31,9 @@ func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink
 	if v := verdicts[st.Name]; !v.MayChange {
 		return agentapi.SnapshotReceipt{}, fmt.Errorf("no snapshot of %s is taken: %s", st.Name, v.Reason)
 	}
+	if req.Diverged {
+		return h.takeDiverged(ctx, spec, st, sink)
+	}
 	return h.take(ctx, spec, st, taking{accept: req.AcceptShrunk, force: true, sink: sink})
 }
 

@@ -38,7 +38,25 @@ func (h *Host) vacate(ctx context.Context, st agentapi.Stack, volumes []snapshot
 	}
 	err = errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
 	if err == nil {
-		err = h.unused(ctx, volumes)
+		err = h.freed(ctx, volumes)
+	}
+	return err
+}
+
+// freedTries is how often the engine is asked whether a stopped container is
+// gone: for a moment after a stop it still lists it as running.
+const freedTries = 25
+
+// freed waits until no container writes to the volumes any more.
+func (h *Host) freed(ctx context.Context, volumes []snapshot.Volume) error {
+	var err error
+	for range freedTries {
+		if err = h.unused(ctx, volumes); err == nil {
+			return nil
+		}
+		if paused := pause(ctx, lockPause); paused != nil {
+			return paused
+		}
 	}
 	return err
 }

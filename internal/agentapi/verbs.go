@@ -150,6 +150,7 @@ type StackReceipt struct {
 type TakeSnapshot struct {
 	Stack        string `json:"stack"`
 	AcceptShrunk bool   `json:"accept_shrunk,omitempty"`
+	Diverged     bool   `json:"diverged,omitempty"` // of what was moved aside, not of what the stack has
 }
 
 // Snapshots asks for a placed stack's snapshots on every target.

@@ -19,7 +19,7 @@ func newSnapshot(g *globals) *cobra.Command {
 	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g))
 }
 
-type takeOptions struct{ acceptShrunk bool }
+type takeOptions struct{ acceptShrunk, diverged bool }
 
 func newSnapshotTake(g *globals) *cobra.Command {
 	var o takeOptions
@@ -30,6 +30,7 @@ func newSnapshotTake(g *globals) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, args []string) error { return runTake(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "an empty or much smaller volume is meant")
+	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "of the data that was moved aside (volume-kept); it comes back only by its id")
 	return cmd
 }
 
@@ -45,7 +46,7 @@ func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error
 			return err
 		}
 		var r agentapi.SnapshotReceipt
-		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk}
+		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk, Diverged: o.diverged}
 		if err := s.Call(ctx, p.Host, agentapi.VerbSnapshot, req, &r); err != nil {
 			return err
 		}

@@ -57,6 +57,12 @@ func setAside(v Volume, was Marker, now time.Time) error {
 	return nil
 }
 
+// Hold notes that a snapshot holds moved data exactly as it is.
+func (k Kept) Hold(snapshot string) error {
+	k.Schema, k.Snapshot = fleet.Schema, snapshot
+	return k.save()
+}
+
 func (k Kept) save() error {
 	content, err := json.Marshal(k)
 	if err != nil {
