@@ -20,10 +20,23 @@ func salvor(work agekey.WorkFactor) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not heed the first
 	console := cli.Console{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, NoColor: os.Getenv("NO_COLOR") != "", Work: work}
-	if term.IsTerminal(int(os.Stderr.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		console.Term = os.Stdin
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		console.Term = keyboard()
 	}
 	code := cli.Main(ctx, os.Args[1:], console)
 	stop()
 	os.Exit(code)
+}
+
+// keyboard is what a person types at, nil for none: standard input, or the terminal
+// itself where that is a file or a pipe, as in `salvor secret set NAME <FILE`.
+func keyboard() *os.File {
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		return os.Stdin
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	return tty
 }

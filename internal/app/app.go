@@ -105,14 +105,15 @@ func OpenFiles(ctx context.Context, o Options) (*App, error) {
 }
 
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
-// not know them, too old.
+// not know them, too old, not pinned.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.unproven(now)
 	seen, seenErr := a.seen()
 	late, lateErr := a.late(ctx, now)
-	a.findings = slices.Concat(a.findings, unproven, seen, late)
+	unpinned, gitErr := a.unpinnedGit(ctx)
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned)
 	finding.Sort(a.findings)
-	return errors.Join(err, seenErr, lateErr)
+	return errors.Join(err, seenErr, lateErr, gitErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called

@@ -134,6 +134,10 @@ func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message 
 	if len(files) == 0 {
 		return nil
 	}
+	files, err := a.withGitHost(ctx, files)
+	if err != nil {
+		return err
+	}
 	c := committer{app: a}
 	if _, err := c.Commit(ctx, files, message); err != nil {
 		return err

@@ -56,6 +56,9 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err := settleFirst(inTheWay); err != nil {
 		return err
 	}
+	if err := a.PinGitHost(ctx); err != nil {
+		return err
+	}
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err

@@ -56,6 +56,9 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if g.Term == nil || g.passphraseFile != "" {
 		a.Unlock()
 	}
+	if err := a.PinGitHost(ctx); err != nil {
+		return err
+	}
 	gone, err := g.gone(ctx, a, host, o)
 	if err != nil {
 		return err

@@ -86,8 +86,25 @@ func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 	if abs, err := filepath.Abs(real); err != nil || abs != top {
 		return nil, errors.Join(err, fmt.Errorf("%w: %s lies inside %s, a control repository has its own", ErrNoGit, dir, top))
 	}
+	if err := g.trustPinned(ctx); err != nil {
+		return nil, err
+	}
 	g.index, err = g.indexUnderWay(ctx, environ)
 	return g, err
+}
+
+// trustPinned has git's ssh know the host keys that the repository pins, too, so
+// that a fresh clone reaches the Git host, and ask no question. An operator who
+// chose another ssh keeps it.
+func (g *Git) trustPinned(ctx context.Context) error {
+	chosen := slices.ContainsFunc(g.env, func(kv string) bool { return strings.HasPrefix(kv, "GIT_SSH") })
+	command, err := g.config(ctx, "core.sshCommand")
+	if err != nil || chosen || command != "" || strings.ContainsAny(g.dir, `'"\`) {
+		return err
+	}
+	known := filepath.Join(g.dir, filepath.FromSlash(KnownHostsFile))
+	g.env = append(g.env, fmt.Sprintf(`GIT_SSH_COMMAND=ssh -o BatchMode=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "%s"'`, known))
+	return nil
 }
 
 // indexUnderWay returns the index that a hook is called for: `git commit -a` and

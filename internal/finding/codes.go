@@ -47,6 +47,7 @@ const (
 	VaultPasswordWeak  Code = "vault-password-weak"
 	PortTaken          Code = "port-taken"
 	RemoteInvalid      Code = "remote-invalid"
+	GitUnpinned        Code = "git-unpinned"
 )
 
 // Row documents one code.
@@ -97,6 +98,7 @@ func Table() []Row {
 		{SecretLate, "A secret is older than the period that fleet.yaml gives it.", "salvor secret rotate NAME --generate"},
 		{VaultPasswordWeak, "The password of Ansible Vault files looks like one that a person chose; their key derivation is weak, so it can be guessed by who has the files. Told when a vault is opened or its password set.", "salvor secret rotate NAME --generate, and ansible-vault rekey for the files under it"},
 		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "publish another port in one of them"},
+		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so no host reads the repository.", "salvor apply pins it"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},

@@ -123,9 +123,6 @@ func (w *World) begin(ctx context.Context) error {
 	if err := os.RemoveAll(filepath.Join(w.Dir, "stacks", "hello")); err != nil {
 		return err
 	}
-	if err := w.Write("hosts/known_hosts", w.known); err != nil {
-		return err
-	}
 	if _, err := w.git(ctx, "remote", "add", "origin", w.Git.URL()); err != nil {
 		return err
 	}

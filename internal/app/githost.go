@@ -1,0 +1,158 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/gitread"
+	"salvor/internal/machine"
+	"salvor/internal/machine/local"
+	"salvor/internal/machine/ssh"
+)
+
+// gitHostWithin bounds how long the Git host is asked for its key: without an
+// answer it is pinned by a later command.
+const gitHostWithin = 10 * time.Second
+
+// PinGitHost makes sure that hosts know the Git host's key: it is committed to
+// hosts/known_hosts when the repository is first used with that remote. A key
+// that the operator's own ssh knows is taken, another one is asked about. Nothing
+// is done without a Git remote over SSH, or while it does not answer. It may be
+// called again.
+func (a *App) PinGitHost(ctx context.Context) error {
+	files, err := a.withGitHost(ctx, nil)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
+		return err
+	}
+	// what this command adds later builds on it
+	path := filepath.Join(a.export, filepath.FromSlash(controlrepo.KnownHostsFile))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, bytes.NewReader(files[controlrepo.KnownHostsFile]), 0o600)
+}
+
+// withGitHost returns files that are about to be committed, with the Git host's key
+// in hosts/known_hosts where it is not pinned yet.
+func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
+	line, err := a.gitHostLine(ctx)
+	if err != nil || line == "" {
+		return files, err
+	}
+	known, given := files[controlrepo.KnownHostsFile]
+	if !given {
+		if known, err = a.file(controlrepo.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	all := map[string][]byte{}
+	maps.Copy(all, files)
+	all[controlrepo.KnownHostsFile] = append(bytes.Clone(known), line...)
+	return all, nil
+}
+
+// gitHostLine returns the line that pins the Git host, "" where there is nothing to
+// pin.
+func (a *App) gitHostLine(ctx context.Context) (string, error) {
+	source, err := a.gitSource(ctx)
+	if err != nil {
+		return "", err
+	}
+	host, port, isSSH := gitread.SSHAddress(source.URL)
+	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 {
+		return "", nil
+	}
+	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
+	defer cancel()
+	key, err := ssh.Scan(limited, ssh.Options{Name: host, Address: host, Port: port})
+	if err != nil {
+		return "", ctx.Err() // away: a later command pins it
+	}
+	if !ssh.Known(a.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
+		if trusted, err := a.askGitHost(host, key); !trusted {
+			return "", err
+		}
+	}
+	return knownHostsName(host, port) + " " + string(key.Key) + "\n", a.pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+}
+
+// unpinnedGit is the finding of a repository that hosts can't read.
+func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
+	source, err := a.gitSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	host, port, isSSH := gitread.SSHAddress(source.URL)
+	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 || len(a.repo.Fleet.Hosts) == 0 {
+		return nil, nil
+	}
+	return []finding.Finding{{
+		Code: finding.GitUnpinned, Severity: finding.Warning, Subject: controlrepo.KnownHostsFile,
+		Text: "hosts can't read the repository: the key of the Git host " + host + " is not pinned", Fix: "salvor apply pins it",
+	}}, nil
+}
+
+// askGitHost asks whether a key is the Git host's. Where nobody can be asked it is
+// not pinned, which is a finding and not an error.
+func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
+	if a.opts.Confirm == nil {
+		return false, nil
+	}
+	err = a.opts.Confirm(fmt.Sprintf("The Git host %s shows the key %s. Is that its key?", host, key.Fingerprint))
+	if code, set := fault.Code(err); set && code == fault.Usage {
+		return false, nil
+	}
+	if err != nil {
+		return false, fault.WithHint(fmt.Errorf("the Git host %s is not trusted: %w", host, err), "compare the key with what its provider or its administrator publishes")
+	}
+	return true, nil
+}
+
+// operatorsKnownHosts returns the known_hosts files that the operator's ssh uses
+// for a server, as git would call it.
+func (a *App) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
+	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
+	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
+	if err != nil {
+		return nil // whoever has no ssh is asked
+	}
+	home, _ := os.UserHomeDir()
+	var files []string
+	for line := range strings.Lines(string(out.Stdout)) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && (fields[0] == "userknownhostsfile" || fields[0] == "globalknownhostsfile") {
+			for _, file := range fields[1:] {
+				if below, isHome := strings.CutPrefix(file, "~/"); isHome {
+					file = filepath.Join(home, below)
+				}
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
+
+// sshCommand is how git calls ssh: as its own variable says, which a shell reads.
+func sshCommand() string {
+	if own := os.Getenv("GIT_SSH_COMMAND"); own != "" {
+		return own
+	}
+	return "ssh"
+}
