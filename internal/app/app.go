@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -169,22 +168,8 @@ func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
 		}
 		src.URL, src.Branch = up.URL, up.Branch
 	}
-	src.KnownHosts = a.knownHosts()
+	src.KnownHosts = a.knownGitHost(src.URL)
 	return src, nil
-}
-
-func (a *App) knownHosts() []string {
-	content, err := os.ReadFile(filepath.Join(a.export, controlrepo.KnownHostsFile))
-	if err != nil {
-		return nil // none is pinned yet; reading Git over SSH then fails closed
-	}
-	var lines []string
-	for _, l := range splitLines(string(content)) {
-		if l != "" && l[0] != '#' {
-			lines = append(lines, l)
-		}
-	}
-	return lines
 }
 
 // owner names whoever runs this, for locks: "alice@laptop".

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,30 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 		}
 	}
 	return knownHostsName(host, port) + " " + string(key.Key) + "\n", a.pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+}
+
+// knownGitHost returns the lines of hosts/known_hosts that may be about a repository's
+// server: its name, and patterns and hashed names, which are not taken apart here.
+// The hosts' own lines are left out, so that a new host changes nothing for others.
+func (a *App) knownGitHost(url string) []string {
+	host, port, isSSH := gitread.SSHAddress(url)
+	content, err := a.file(controlrepo.KnownHostsFile)
+	if err != nil || !isSSH {
+		return nil // reading Git over SSH without a pinned key fails closed
+	}
+	var lines []string
+	for _, line := range splitLines(string(content)) {
+		names, _, _ := strings.Cut(line, " ")
+		if strings.HasPrefix(names, "@") {
+			_, names, _ = strings.Cut(line, " ")
+			names, _, _ = strings.Cut(names, " ")
+		}
+		about := slices.Contains(strings.Split(names, ","), knownHostsName(host, port)) || strings.ContainsAny(names, "*?|")
+		if about && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // unpinnedGit is the finding of a repository that hosts can't read.
