@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// normalized sorts lines without comments and without the numbers by which
+// pg_restore -l calls objects: "215; 1259 16385 TABLE public rows app".
+func normalized(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, ";") || strings.HasPrefix(line, "--") || strings.HasPrefix(line, `\restrict`) || strings.HasPrefix(line, `\unrestrict`) {
+			continue
+		}
+		if id, rest, ok := strings.Cut(line, "; "); ok && strings.Trim(id, "0123456789") == "" {
+			if fields := strings.SplitN(rest, " ", 3); len(fields) == 3 {
+				line = fields[2]
+			}
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// sameLines compares two normalized texts.
+func sameLines(is, want string) error {
+	left := map[string]int{}
+	for line := range strings.SplitSeq(want, "\n") {
+		left[line]++
+	}
+	for line := range strings.SplitSeq(is, "\n") {
+		if left[line]--; left[line] < 0 {
+			return fmt.Errorf("%w: %q is there and was not", ErrDiffers, line)
+		}
+	}
+	for line, n := range left {
+		if n > 0 {
+			return fmt.Errorf("%w: %q is missing", ErrDiffers, line)
+		}
+	}
+	return nil
+}
+
+// sameRows compares the number of rows in every table with what was dumped.
+func (s session) sameRows(ctx context.Context, db Database) error {
+	var out bytes.Buffer
+	if err := s.run(ctx, db.Name, strings.NewReader(countTables), &out, psql()...); err != nil {
+		return fmt.Errorf("count rows: %w", err)
+	}
+	tables, err := parseCounts(out.Bytes())
+	if err != nil {
+		return err
+	}
+	if len(tables) != len(db.Tables) {
+		return fmt.Errorf("%w: %d tables, want %d", ErrDiffers, len(tables), len(db.Tables))
+	}
+	for i, want := range db.Tables {
+		if is := tables[i]; is.Name != want.Name || is.Rows != want.Rows && want.Rows != uncounted {
+			return fmt.Errorf("%w: table %s has %d rows, want table %s with %d", ErrDiffers, is.Name, is.Rows, want.Name, want.Rows)
+		}
+	}
+	return nil
+}
+
+// sameObjects compares the list of a database's objects with what was dumped.
+func (s session) sameObjects(ctx context.Context, db Database, path string, noTablespaces bool) error {
+	want, err := os.ReadFile(path + listSuffix)
+	if err != nil {
+		return err
+	}
+	argv := []string{"pg_dump", "-w", "-Fc", "--create"}
+	if noTablespaces {
+		argv = append(argv, "--no-tablespaces")
+	}
+	is, err := s.list(ctx, db.Name, argv...)
+	if err != nil {
+		return err
+	}
+	return sameLines(is, string(want))
+}
+
+// sameRoles compares roles, memberships and their settings.
+func (s session) sameRoles(ctx context.Context, path string) error {
+	want, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := s.run(ctx, s.at.Database, nil, &out, "pg_dumpall", "-w", "-l", connection(s.at.Database), "--globals-only", "--no-tablespaces"); err != nil {
+		return err
+	}
+	return sameLines(normalized(out.String()), normalized(string(want)))
+}

@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	_ "embed" // the script that runs in the container
+	"errors"
+	"fmt"
+	"strings"
+)
+
+//go:embed connect.sh
+var connectScript string
+
+// endpoint is where and how a server in a container is reached.
+type endpoint struct {
+	Data     string // its data folder
+	Bin      string // the folder of its programs; "" for those in PATH
+	Host     string // the folder of its socket, or an address
+	Port     string
+	Role     string // superuser
+	Password string // the variable of the container that has it; "" for none
+	Database string // one that can be connected to
+}
+
+// askTries is how often the first command in a container is tried: on a busy host
+// Docker was seen to fail it once, reason unknown. Only this question can be asked
+// again without harm.
+const askTries = 3
+
+// find finds the server that runs in a container, and a superuser who may
+// connect to it.
+func find(ctx context.Context, r Runner) (session, error) {
+	s := session{runner: r, options: optionsFor(0)}
+	var out bytes.Buffer
+	var err error
+	for range askTries {
+		out.Reset()
+		err = exec(ctx, r, Command{Argv: []string{"sh", "-c", connectScript, "salvor", "owner"}, Stdout: &out})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		return s, fmt.Errorf("find the server: %w", err)
+	}
+	s.user = strings.TrimSpace(out.String())
+	out.Reset()
+	if err := exec(ctx, r, Command{User: s.user, Argv: []string{"sh", "-c", connectScript, "salvor", "find", s.options}, Stdout: &out}); err != nil {
+		return s, fmt.Errorf("connect to the server: %w", err)
+	}
+	fields := strings.Split(out.String(), "\x00")
+	if len(fields) != 8 {
+		return s, errors.New("connect to the server: its container gave no answer")
+	}
+	s.at = endpoint{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]}
+	return s, nil
+}
+
+// optionsFor returns PGOPTIONS that any server of at least that version takes, and
+// that keep settings of roles and databases from disturbing a session.
+func optionsFor(version int) string {
+	options := "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c role=none"
+	if version >= 90600 {
+		options += " -c idle_in_transaction_session_timeout=0"
+	}
+	if version >= 140000 {
+		options += " -c idle_session_timeout=0"
+	}
+	if version >= 170000 {
+		options += " -c transaction_timeout=0 -c event_triggers=off"
+	}
+	return options
+}

@@ -1,0 +1,219 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"salvor/internal/fleet"
+)
+
+// A Starter starts the server that loads a dump.
+type Starter interface {
+	// Start returns when the server answers. What it returns beside an error,
+	// if anything, is stopped too.
+	Start(ctx context.Context, s Start) (Running, error)
+}
+
+// Running is a server that a Starter started.
+type Running interface {
+	Runner
+	// Stop ends the server in an orderly way and waits for it. It may be
+	// called twice.
+	Stop(ctx context.Context) error
+}
+
+// A Load makes a server's files of a dump.
+type Load struct {
+	Dump   string // folder of the dump
+	Volume Volume // Path is an empty folder, on which Starter's server runs
+	Starter
+	Strict bool // compares all objects and roles, too, not only rows
+	Proof  bool // the server's files are not wanted afterwards, and those of FilesIn not there
+}
+
+// stopWithin bounds the orderly end of a server.
+const stopWithin = 2 * time.Minute
+
+// ReadManifest returns the manifest of a dump.
+func ReadManifest(dump string) (Manifest, error) {
+	var m Manifest
+	content, err := os.ReadFile(filepath.Join(dump, manifestFile))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(content, &m); err != nil {
+		return m, fmt.Errorf("%s: %w", manifestFile, err)
+	}
+	if m.Schema > fleet.Schema {
+		return m, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", manifestFile, m.Schema, fleet.Schema)
+	}
+	return m, nil
+}
+
+// Run loads the dump and compares it; the volume then holds what the dumped one
+// held. The server makes its files durable when it stops.
+func (l Load) Run(ctx context.Context) error {
+	m, err := ReadManifest(l.Dump)
+	if err != nil {
+		return err
+	}
+	if len(m.Folders) == 0 {
+		return fmt.Errorf("%s names no folder", manifestFile)
+	}
+	if err := m.fitFolders(l.Volume.Path); err != nil {
+		return err
+	}
+	if err := l.serve(ctx, m); err != nil || l.Proof {
+		return err
+	}
+	return m.putFiles(l.Dump, l.Volume.Path)
+}
+
+func (l Load) serve(ctx context.Context, m Manifest) (err error) {
+	running, err := l.Start(ctx, m.Server.start(l.Proof))
+	if running != nil {
+		defer func() {
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+			defer cancel()
+			err = errors.Join(err, running.Stop(stop))
+		}()
+	}
+	if err != nil {
+		return fmt.Errorf("start the database: %w", err)
+	}
+	s := session{runner: running, user: m.Server.User, options: optionsFor(m.Server.Version), at: endpoint{
+		Data: m.Server.Data, Bin: m.Server.Bin, Host: m.Server.Data, Port: loadPort, Role: m.Server.Superuser, Database: "postgres",
+	}}
+	if err := l.roles(ctx, s, m); err != nil {
+		return err
+	}
+	if s.at.Database, err = s.emptied(ctx, m); err != nil {
+		return fmt.Errorf("empty the new server: %w", err)
+	}
+	for _, db := range m.Databases {
+		if err := l.database(ctx, s, m, db); err != nil {
+			return fmt.Errorf("database %s: %w", db.Name, err)
+		}
+	}
+	return l.finish(ctx, s, m)
+}
+
+// roles loads roles and tablespaces. Of roles, a new server has its superuser.
+func (l Load) roles(ctx context.Context, s session, m Manifest) error {
+	content, err := os.ReadFile(filepath.Join(l.Dump, globalsFile))
+	if err != nil {
+		return err
+	}
+	var there string
+	if err := s.query(ctx, s.at.Database, "SELECT to_json(format(E'\nCREATE ROLE %I;\n', current_user::text))", &there); err != nil {
+		return err
+	}
+	script := strings.Replace("\n"+string(content), there, "\n", 1)
+	if err := s.run(ctx, s.at.Database, strings.NewReader(script), nil, psql()...); err != nil {
+		return fmt.Errorf("load roles: %w", err)
+	}
+	if m.Server.LeftOut || len(m.Server.Tablespaces) == 0 {
+		return nil
+	}
+	for _, t := range m.Server.Tablespaces {
+		if err := l.makeTablespace(t, m.Folders[len(m.Folders)-1]); err != nil {
+			return fmt.Errorf("tablespace %s: %w", t.Name, err)
+		}
+	}
+	if content, err = os.ReadFile(filepath.Join(l.Dump, tablespacesFile)); err != nil {
+		return err
+	}
+	if err := s.run(ctx, s.at.Database, strings.NewReader(string(content)), nil, psql()...); err != nil {
+		return fmt.Errorf("load tablespaces: %w", err)
+	}
+	return nil
+}
+
+// makeTablespace makes a tablespace's folder, which must be there and the
+// server's.
+func (l Load) makeTablespace(t tablespace, data Folder) error {
+	rel, ok := l.Volume.inside(t.Location)
+	if !ok {
+		return fmt.Errorf("%s is outside of the volume", t.Location)
+	}
+	at := filepath.Join(l.Volume.Path, rel)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.Mkdir(at, 0o700), os.Chown(at, data.UID, data.GID))
+}
+
+// emptied drops every database of a new server, template1 and postgres too, and
+// returns the one to work from, which is none of the dump's.
+func (s session) emptied(ctx context.Context, m Manifest) (string, error) {
+	scratch := "salvor"
+	for slices.ContainsFunc(m.Databases, func(d Database) bool { return d.Name == scratch }) {
+		scratch += "_"
+	}
+	if err := s.sql(ctx, s.at.Database, "CREATE DATABASE "+quoteName(scratch)+" TEMPLATE template0"); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"template1", "postgres"} {
+		if err := s.sql(ctx, scratch, "ALTER DATABASE "+name+" IS_TEMPLATE false"); err != nil {
+			return "", err
+		}
+		if err := s.sql(ctx, scratch, "DROP DATABASE "+name); err != nil {
+			return "", err
+		}
+	}
+	return scratch, nil
+}
+
+func (l Load) database(ctx context.Context, s session, m Manifest, db Database) error {
+	path, err := db.fileIn(l.Dump)
+	if err != nil {
+		return err
+	}
+	restore := []string{"pg_restore", "-w", "-d", connection(s.at.Database), "--exit-on-error", "--create"}
+	if m.Server.LeftOut {
+		restore = append(restore, "--no-tablespaces")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.run(ctx, s.at.Database, f, nil, restore...), f.Close()); err != nil {
+		return err
+	}
+	if err := s.sameRows(ctx, db); err != nil || !l.Strict {
+		return err
+	}
+	return s.sameObjects(ctx, db, path, m.Server.LeftOut)
+}
+
+// finish compares the roles, closes what was closed and drops what is not of the
+// dump.
+func (l Load) finish(ctx context.Context, s session, m Manifest) error {
+	if l.Strict {
+		if err := s.sameRoles(ctx, filepath.Join(l.Dump, globalsFile)); err != nil {
+			return fmt.Errorf("roles: %w", err)
+		}
+	}
+	scratch := s.at.Database
+	if len(m.Databases) == 0 {
+		return errors.New("the dump holds no database")
+	}
+	if err := s.closeAgain(ctx); err != nil {
+		return err
+	}
+	var names []string
+	if err := s.query(ctx, scratch, `SELECT json_agg(datname) FROM pg_catalog.pg_database WHERE datallowconn AND datname <> 'template0' AND datname <> `+quoteText(scratch), &names); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return errors.New("no database of the dump takes connections")
+	}
+	return s.sql(ctx, names[0], "DROP DATABASE "+quoteName(scratch))
+}

@@ -1,0 +1,173 @@
+// Package postgres dumps a running Postgres server with the programs of its own
+// container, and makes a server's files of such a dump.
+//
+// A dump holds everything of a server: all databases, closed ones and template1
+// too, roles, grants, settings, large objects, and the files of its volume that
+// are not the server's own, such as its configuration. The server that loads it
+// is made for that alone: no entrypoint, init script or password of the image
+// takes part.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"salvor/internal/machine"
+)
+
+// ErrDiffers is wrapped by errors that mean: what was loaded is not what the
+// dump was taken of.
+var ErrDiffers = errors.New("loaded data differs from the dump")
+
+// ErrElsewhere means: the volume does not hold the server's data folder.
+var ErrElsewhere = errors.New("the server keeps its data elsewhere")
+
+// A Command runs in the server's container.
+type Command struct {
+	User   string // "" for the image's, else "uid:gid"
+	Argv   []string
+	Stdin  io.Reader // nil for none
+	Stdout io.Writer
+}
+
+// A Runner runs programs in the container of one server. A non-zero exit is an
+// error; where it is a machine.ExitError, its stderr is shown in full.
+type Runner interface {
+	Exec(ctx context.Context, c Command) error
+}
+
+// A Volume is where a server's data lies.
+type Volume struct {
+	Path    string // on this host
+	MountAt string // in the container
+}
+
+// Manifest is manifest.json of a dump. Beside it lie globals.sql (roles),
+// tablespaces.sql, for each database its dump in pg_dump's custom format and the
+// list of what that dump holds, and in the folder "files" what else the volume
+// holds.
+type Manifest struct {
+	Schema    int        `json:"schema"`
+	Server    Server     `json:"server"`
+	Folders   []Folder   `json:"folders"` // from the volume's root to the data folder
+	Databases []Database `json:"databases"`
+}
+
+// A Folder is a folder of a volume on the way to the data.
+type Folder struct {
+	Path string `json:"path"` // in the volume, "." for its root
+	Mode uint32 `json:"mode"` // permission bits
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+}
+
+// Database is one database of a dump.
+type Database struct {
+	Name   string  `json:"name"`
+	File   string  `json:"file"` // its dump; File with listSuffix is the list
+	Tables []Table `json:"tables"`
+}
+
+// Table is one table, by its quoted, qualified name, or what else is counted.
+type Table struct {
+	Name string `json:"name"`
+	Rows int64  `json:"rows"` // as of the dump; uncounted for a table that was rewritten meanwhile
+}
+
+const (
+	globalsFile     = "globals.sql"
+	tablespacesFile = "tablespaces.sql"
+	manifestFile    = "manifest.json"
+	filesDir        = "files"
+	listSuffix      = ".list"
+	uncounted       = -1
+)
+
+// quoteName quotes an SQL identifier.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// quoteText quotes an SQL text.
+func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// connection is a libpq connection string for a database of any name.
+func connection(database string) string {
+	return "dbname='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(database) + "'"
+}
+
+// session speaks to one server through programs in its container.
+type session struct {
+	runner  Runner
+	user    string // "uid:gid" of the server in the container
+	at      endpoint
+	options string // PGOPTIONS
+}
+
+// run runs a program of Postgres that connects to a database.
+func (s session) run(ctx context.Context, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
+	argv = append([]string{"sh", "-c", connectScript, "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
+	return exec(ctx, s.runner, Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
+}
+
+// psql is argv for psql without the user's settings, stopping at errors.
+func psql(more ...string) []string {
+	return append([]string{"psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"}, more...)
+}
+
+// sql runs statements for their effect, all or none.
+func (s session) sql(ctx context.Context, database string, statements ...string) error {
+	return s.run(ctx, database, nil, nil, psql("-c", strings.Join(statements, "; "))...)
+}
+
+// query runs a query that returns one JSON value; null leaves into as it is.
+func (s session) query(ctx context.Context, database, query string, into any) error {
+	var out bytes.Buffer
+	if err := s.run(ctx, database, nil, &out, psql("-c", query)...); err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(out.Bytes())) == 0 {
+		return nil
+	}
+	return json.Unmarshal(out.Bytes(), into)
+}
+
+// exec runs a command; an error has everything that the program said.
+func exec(ctx context.Context, r Runner, c Command) error {
+	err := r.Exec(ctx, c)
+	if exit, ok := errors.AsType[*machine.ExitError](err); ok {
+		if said := reason(string(exit.Stderr)); said != "" {
+			return errors.New(said)
+		}
+	}
+	return err
+}
+
+// reason makes one line of what a program wrote to stderr.
+func reason(stderr string) string {
+	var lines []string
+	for line := range strings.Lines(stderr) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " | ")
+}
+
+// inside returns where a path of the container lies in the volume.
+func (v Volume) inside(path string) (rel string, ok bool) {
+	rel, err := filepath.Rel(v.MountAt, path)
+	return rel, err == nil && filepath.IsLocal(rel)
+}
+
+// fileOf is a manifest's database as a path in a dump.
+func (d Database) fileIn(dir string) (string, error) {
+	if !filepath.IsLocal(d.File) || filepath.Base(d.File) != d.File {
+		return "", fmt.Errorf("%q is not the name of a dump", d.File)
+	}
+	return filepath.Join(dir, d.File), nil
+}
