@@ -7,6 +7,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/postgres"
 	"salvor/internal/stack"
 )
 
@@ -20,15 +21,9 @@ type besideDatabase struct {
 }
 
 // Start implements snapshot.Database.
-func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string) (snapshot.Running, error) {
-	mountAt := ""
-	for _, declared := range b.stack.Volumes {
-		if declared.Name == v.Name {
-			mountAt = declared.MountAt
-		}
-	}
+func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
 	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
-		Mounts: map[string]string{mountAt: dir}, Run: snapshot.DirName(v.Name)}
+		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
 	folder := filepath.Join(b.host.Paths.State, "beside", beside.Name())
 	running := &besideRunning{host: b.host, beside: beside, dir: folder}
 	if err := b.host.Stacks.StartBeside(ctx, beside, folder, b.sink); err != nil {

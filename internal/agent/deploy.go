@@ -335,6 +335,9 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
+	if !result.Untouched {
+		r.probe(ctx, st)
+	}
 	born := r.births(st)
 	receipt.Born = born
 	if st.Restore != nil {

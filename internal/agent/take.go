@@ -160,9 +160,11 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
 	q := quiet{host: h, stack: st.Name}
 	was, err := h.ran(ctx, spec, st)
+	ran := st
+	ran.Project.Compose = was.compose
 	return snapshot.Job{
 		Fleet: spec.Fleet, Stack: st.Name, Host: spec.Name, Epoch: st.Epoch, Commit: was.commit, Repository: repo, Volumes: h.protected(st),
-		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, PauseLimit: st.PauseLimit,
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: h, stack: ran, images: was.images, sink: t.sink}, PauseLimit: st.PauseLimit,
 		Stopped: t.stopped, Force: t.force, AcceptShrunk: t.accept || st.AcceptShrunk,
 	}, err
 }

@@ -24,7 +24,7 @@ func (h *Host) protected(st agentapi.Stack) []snapshot.Volume {
 	var volumes []snapshot.Volume
 	for _, v := range st.Volumes {
 		if v.Protect == fleet.Snapshot {
-			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: h.volumePath(v), Method: v.Method, Service: v.Service, Formerly: v.Formerly})
+			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: h.volumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
 		}
 	}
 	return volumes

@@ -103,6 +103,9 @@ type SnapshotInfo struct {
 	Began time.Time `json:"began"`
 	Bytes int64     `json:"bytes,omitempty"`
 	Files int       `json:"files,omitempty"`
+	// Loaded is when a dump of the data's databases was last loaded for a try,
+	// the oldest where there are several; zero for never, or without a dump.
+	Loaded time.Time `json:"loaded,omitzero"`
 }
 
 // Apply asks a host to become what Host says. Fingerprint is the one of the

@@ -89,7 +89,7 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		return err
 	}
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SNAPSHOT\tTAKEN\tAGE\tSIZE\tFILES\tCOMMIT\tTARGET")
+	fmt.Fprintln(tab, "SNAPSHOT\tTAKEN\tAGE\tSIZE\tFILES\tDUMP LOADED\tCOMMIT\tTARGET")
 	for _, s := range list.Snapshots {
 		target := s.Target
 		if s.Diverged {
@@ -98,10 +98,18 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		if s.Former > 0 {
 			target += ", former repository"
 		}
-		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
-			render.Bytes(s.Bytes), s.Files, s.Commit, target)
+		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
+			render.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
 	}
 	return tab.Flush()
+}
+
+// loaded is when a dump was last loaded for a try.
+func loaded(at time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return at.Format(time.DateTime)
 }
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
@@ -117,6 +125,12 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Skipped {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
-	_, err := fmt.Fprintf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
-	return err
+	fmt.Fprintf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
+	for _, f := range r.Findings {
+		fmt.Fprintf(g.Out, "  %s  %s: %s\n", f.Severity, f.Subject, f.Text)
+		if f.Fix != "" {
+			fmt.Fprintf(g.Out, "  hint: %s\n", f.Fix)
+		}
+	}
+	return nil
 }

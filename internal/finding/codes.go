@@ -28,6 +28,9 @@ const (
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	Paused             Code = "paused"
+	DumpFailed         Code = "dump-failed"
+	DumpUntried        Code = "dump-untried"
+	DumpChanged        Code = "dump-changed"
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
@@ -82,6 +85,9 @@ func Table() []Row {
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},
+		{DumpFailed, "A database can't be dumped, or its dump not be loaded; snapshots hold its files instead, copied in a pause.", "mend what Postgres says, or set consistent: pause"},
+		{DumpUntried, "A dump was not loaded for a try, so nothing shows yet that it can be.", "make room on the host"},
+		{DumpChanged, "Something of a database comes back elsewhere than it was.", "keep tablespaces in folders of the volume"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},

@@ -39,6 +39,7 @@ type VolumeMeta struct {
 	Form   Form         `json:"form"`
 	Stats  Stats        `json:"stats"`            // of the data on the host, whatever the form
 	Sparse []string     `json:"sparse,omitempty"` // files with holes
+	Loaded time.Time    `json:"loaded,omitzero"`  // when a dump of the volume was last loaded for a try, and was right
 }
 
 // Form says what a volume's folder in a snapshot holds.
@@ -47,7 +48,7 @@ type Form string
 // The forms.
 const (
 	Files        Form = "files"         // the volume's own files
-	PostgresDump Form = "postgres-dump" // see PostgresManifest
+	PostgresDump Form = "postgres-dump" // see postgres.Manifest
 )
 
 // Volume returns what is said of one volume.

@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"salvor/internal/hold"
+	"salvor/internal/snapshot/postgres"
 )
 
 // A Database makes a server's files of a dump.
 type Database interface {
-	// Start runs the volume's database on dir, an empty folder, with the image
-	// that the stack is deployed with, reachable by nobody else, and returns
-	// when it answers. What it returns beside an error, if anything, is stopped
-	// too.
-	Start(ctx context.Context, v Volume, dir string) (Running, error)
+	// Start runs the image of the volume's database on dir, as s says,
+	// reachable by nobody else, and returns when it answers. What it returns
+	// beside an error, if anything, is stopped too.
+	Start(ctx context.Context, v Volume, dir string, s postgres.Start) (Running, error)
 }
 
 // Running is a database started by a Database.
@@ -144,32 +144,15 @@ func (e Engine) replaced(stack string, v Volume) Marker {
 	return Marker{}
 }
 
-// load has a database make its files of the dump. Cut short, it begins anew. The
-// database itself makes them durable when it stops.
+// load has a database make its files of the dump. Cut short, it goes on where it
+// can. The database itself makes them durable when it stops.
 func (e Engine) load(ctx context.Context, j RestoreJob, v Volume, staging string) (err error) {
 	if j.Database == nil {
 		return errors.New("it holds a database dump, and nobody can start the database")
 	}
-	if err := os.RemoveAll(staging); err != nil {
-		return err
-	}
-	if err := os.Mkdir(staging, 0o700); err != nil {
-		return err
-	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()
-	running, err := j.Database.Start(ctx, v, staging)
-	if err != nil {
-		err = fmt.Errorf("start the database: %w", err)
-	} else {
-		err = loadPostgres(ctx, running, v, staging+dumpSuffix)
-	}
-	if running != nil {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
-		defer cancel()
-		err = errors.Join(err, running.Stop(stop))
-	}
-	return err
+	return postgres.Load{Dump: staging + dumpSuffix, Volume: postgres.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}}.Run(ctx)
 }
 
 // syncDir makes a rename durable.
@@ -180,6 +163,3 @@ func syncDir(path string) error {
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
-
-// stopWithin bounds the orderly end of a database.
-const stopWithin = 2 * time.Minute

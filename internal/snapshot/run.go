@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/fleet"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/snapshot/restic"
 	"salvor/internal/snapshot/restserver"
@@ -61,23 +60,16 @@ func (t *taking) run(ctx context.Context) (err error) {
 // arrange lays out what restic will see below nsexec.Root.
 func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error) {
 	b := restic.Backup{Host: t.job.Fleet + "/" + t.job.Stack, Path: inside(t.job.Stack), Tags: t.result.Snapshot.tags()}
+	if err := t.dumpAll(ctx, s); err != nil {
+		return b, err
+	}
 	meta, err := t.writeMeta(s.spool)
 	if err != nil {
 		return b, err
 	}
 	b.Binds = []nsexec.Bind{{Source: meta, Target: inside(t.job.Stack, metaDir)}}
 	for _, v := range t.job.Volumes {
-		source := v.Path
-		if t.dumps(v) {
-			source = filepath.Join(s.spool, "dump-"+DirName(v.Name))
-			end := t.scope(t.job.Stack).Step("dump "+v.Name, "")
-			err := dumpPostgres(ctx, t.job.Runner, v, source)
-			end(err, "")
-			if err != nil {
-				return b, fmt.Errorf("volume %s: %w", v.Name, err)
-			}
-		}
-		b.Binds = append(b.Binds, nsexec.Bind{Source: source, Target: inside(t.job.Stack, DirName(v.Name))})
+		b.Binds = append(b.Binds, t.binds(v)...)
 	}
 	return b, nil
 }
@@ -131,26 +123,14 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 	return sum, err
 }
 
-// complete judges what restic could not read: only a file of a volume that is
-// copied live may have vanished.
+// complete judges what restic could not read.
 func (t *taking) complete(sum restic.Summary) error {
 	for _, at := range sum.Unread {
-		if !t.vanishedLive(at) {
+		if !t.vanished(at) {
 			return fmt.Errorf("%s could not be read", at)
 		}
 	}
 	return nil
-}
-
-func (t *taking) vanishedLive(at string) bool {
-	for _, v := range t.job.Volumes {
-		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")
-		if ok && v.Method == fleet.Live {
-			_, err := os.Lstat(filepath.Join(v.Path, rel))
-			return errors.Is(err, os.ErrNotExist)
-		}
-	}
-	return false
 }
 
 // commit uploads what waits, the snapshot last, and reads snapshot, index and

@@ -69,6 +69,7 @@ type Volume struct {
 	Path    string       // where its data lies: a Docker volume's _data, or a bind's source
 	Method  fleet.Method // how a consistent copy is got
 	Service string       // the database's, for native methods
+	MountAt string       // where Service has the volume
 
 	Formerly string // its name before it was renamed; snapshots of then have it under that
 }

@@ -72,7 +72,7 @@ func (t *taking) print() string {
 		if !ok || s.hot {
 			return ""
 		}
-		fmt.Fprintf(sum, "%q %s %s %s\n", v.Name, v.Method, v.Form, s.print)
+		fmt.Fprintf(sum, "%q %s %s\n", v.Name, v.Method, s.print)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

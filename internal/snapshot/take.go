@@ -28,6 +28,7 @@ type Job struct {
 	Images             map[string]string // service to reference with digest
 	Quiescer           Quiescer
 	Runner             Runner
+	Database           Database      // loads dumps beside for a try; nil for none
 	PauseLimit         time.Duration // 0 for DefaultPauseLimit
 	Stopped            bool          // no container of the stack runs: files are copied as they are, databases too
 	Force              bool          // also when nothing has changed
@@ -69,7 +70,8 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	}
 	if !j.Force && !j.Diverged && t.unchanged() {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		return t.finish(), t.hold()
+		t.result.Findings, err = t.failedLoads()
+		return t.finish(), errors.Join(err, t.hold())
 	}
 	err = t.run(ctx)
 	if errors.Is(err, errPauseTooLong) {
@@ -110,6 +112,8 @@ type taking struct {
 	state  localState
 	scans  map[string]scan // by volume; a missing volume has none
 	meta   Meta
+	dumped map[string]dumped // by volume
+	copied map[string]bool   // those that can't be dumped
 	result Result
 }
 
@@ -230,7 +234,7 @@ func (t *taking) describe(infos []Info) {
 		if t.dumps(v) {
 			form, sparse = PostgresDump, nil
 		}
-		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{v.Name, v.Method, form, s.stats, sparse})
+		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{Name: v.Name, Method: v.Method, Form: form, Stats: s.stats, Sparse: sparse})
 		names = append(names, v.Name)
 	}
 	slices.SortFunc(t.meta.Volumes, func(a, b VolumeMeta) int { return cmpString(a.Name, b.Name) })
@@ -238,13 +242,9 @@ func (t *taking) describe(infos []Info) {
 	t.result.Snapshot = Info{Epoch: t.job.Epoch, Seq: seq, Commit: t.job.Commit, Volumes: names, Diverged: t.job.Diverged, Time: t.result.Began}
 }
 
-// dumps reports whether a volume is taken by asking its database: a stopped one
-// can't be asked, and its files are consistent.
-func (t *taking) dumps(v Volume) bool { return v.Method == fleet.Postgres && !t.job.Stopped }
-
 // pauses reports whether the stack must be held still.
 func (t *taking) pauses() bool {
-	return !t.job.Stopped && slices.ContainsFunc(t.job.Volumes, func(v Volume) bool { return v.Method == fleet.Pause || v.Method == "" })
+	return !t.job.Stopped && slices.ContainsFunc(t.job.Volumes, func(v Volume) bool { return v.Method == fleet.Pause || v.Method == "" || t.copied[v.Name] })
 }
 
 func (t *taking) suspicious() []finding.Finding {

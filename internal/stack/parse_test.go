@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,7 +128,8 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 }
 
 func TestBeside(t *testing.T) {
-	b := Beside{Stack: "app", Service: "db", Compose: []byte(project), Images: map[string]string{"db": "postgres:16@sha256:1"}, Mounts: map[string]string{"/var/lib/postgresql/data": "/var/lib/salvor/restore/db"}}
+	b := Beside{Stack: "app", Service: "db", Compose: []byte(project), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
+		User: "999:999", Entrypoint: []string{"sh", "-c", "exec $it"}, Healthy: []string{"pg_isready"}, Slow: true}
 	got, err := b.Render()
 	if err != nil {
 		t.Fatal(err)
@@ -136,8 +138,25 @@ func TestBeside(t *testing.T) {
 services:
   db:
     image: postgres:16@sha256:1
-    environment: {PASSWORD: "${PW}"}
+    user: 999:999
+    entrypoint:
+      - sh
+      - -c
+      - exec $$it
+    command: []
     network_mode: none
+    stop_signal: SIGINT
+    stop_grace_period: 2m
+    healthcheck:
+      test:
+        - CMD
+        - pg_isready
+      interval: 1s
+      timeout: 10s
+      retries: 600
+    cpu_shares: 64
+    oom_score_adj: 900
+    mem_limit: 1g
     volumes:
       - type: bind
         source: /var/lib/salvor/restore/db
@@ -149,9 +168,18 @@ services:
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	b.Mounts["/nowhere"] = "/x"
-	if _, err := b.Render(); err == nil {
-		t.Error("a mount that the service has not was accepted")
+}
+
+// TestBesideNamesAreComposes is fault D3: a project named after the relative bind
+// ./pgdata was refused by Compose.
+func TestBesideNamesAreComposes(t *testing.T) {
+	seen := map[string]bool{}
+	for _, volume := range []string{"", "db", "./pgdata", "@pgdata", "-pgdata", "App_Data", "app_data", "/srv/data", "ä"} {
+		name := Beside{Stack: "shop", Run: volume}.Name()
+		if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(name) || seen[name] {
+			t.Errorf("%s: %s", volume, name)
+		}
+		seen[name] = true
 	}
 }
 

@@ -160,6 +160,9 @@ func makeTarget(b Bind) error {
 	if err := os.MkdirAll(filepath.Dir(b.Target), 0o755); err != nil {
 		return err
 	}
+	if at, err := os.Lstat(b.Target); err == nil && at.Mode().IsRegular() {
+		return nil // in a folder that an earlier bind shows
+	}
 	f, err := os.OpenFile(b.Target, os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

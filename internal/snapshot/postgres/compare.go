@@ -3,8 +3,11 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -27,6 +30,28 @@ func normalized(text string) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// Objects is a fingerprint of what a dump holds beside rows: it changes with a
+// schema or a role.
+func Objects(dump string) (string, error) {
+	m, err := ReadManifest(dump)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	names := []string{globalsFile}
+	for _, db := range m.Databases {
+		names = append(names, db.File+listSuffix)
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(filepath.Join(dump, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%q\n%s\n", name, normalized(string(content)))
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // sameLines compares two normalized texts.

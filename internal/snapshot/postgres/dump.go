@@ -40,7 +40,7 @@ SELECT json_build_array('large objects', count(*)) FROM pg_catalog.pg_largeobjec
 func Dump(ctx context.Context, r Runner, v Volume, dir string) (Manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, dumpWithin)
 	defer cancel()
-	m := Manifest{Schema: fleet.Schema}
+	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return m, err
 	}
@@ -61,7 +61,7 @@ func Dump(ctx context.Context, r Runner, v Volume, dir string) (Manifest, error)
 // Probe reports in little time whether a dump of the server can be taken; the
 // manifest has no databases.
 func Probe(ctx context.Context, r Runner, v Volume) (Manifest, error) {
-	m := Manifest{Schema: fleet.Schema}
+	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
 	s, err := m.look(ctx, r, v)
 	if err != nil {
 		return m, err

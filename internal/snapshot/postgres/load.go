@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 )
 
@@ -32,7 +34,7 @@ type Running interface {
 // A Load makes a server's files of a dump.
 type Load struct {
 	Dump   string // folder of the dump
-	Volume Volume // Path is an empty folder, on which Starter's server runs
+	Volume Volume // Path is made, and is what Starter's server runs on
 	Starter
 	Strict bool // compares all objects and roles, too, not only rows
 	Proof  bool // the server's files are not wanted afterwards, and those of FilesIn not there
@@ -58,7 +60,8 @@ func ReadManifest(dump string) (Manifest, error) {
 }
 
 // Run loads the dump and compares it; the volume then holds what the dumped one
-// held. The server makes its files durable when it stops.
+// held. Cut short, it is called again. The server makes its files durable when it
+// stops.
 func (l Load) Run(ctx context.Context) error {
 	m, err := ReadManifest(l.Dump)
 	if err != nil {
@@ -67,17 +70,33 @@ func (l Load) Run(ctx context.Context) error {
 	if len(m.Folders) == 0 {
 		return fmt.Errorf("%s names no folder", manifestFile)
 	}
-	if err := m.fitFolders(l.Volume.Path); err != nil {
-		return err
-	}
-	if err := l.serve(ctx, m); err != nil || l.Proof {
+	l.Volume.MountAt = m.MountAt
+	loaded := filepath.Join(l.Dump, loadedFile)
+	if _, err := os.Lstat(loaded); errors.Is(err, fs.ErrNotExist) {
+		if err := os.RemoveAll(l.Volume.Path); err != nil {
+			return err
+		}
+		if err := m.fitFolders(l.Volume.Path); err != nil {
+			return err
+		}
+		if err := l.serve(ctx, m); err != nil || l.Proof {
+			return err
+		}
+		if err := atomicfile.Write(loaded, strings.NewReader(""), 0o600); err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	return m.putFiles(l.Dump, l.Volume.Path)
 }
 
+// loadedFile says in a dump that only its files are still to be put back, which
+// takes them out of it.
+const loadedFile = "loaded"
+
 func (l Load) serve(ctx context.Context, m Manifest) (err error) {
-	running, err := l.Start(ctx, m.Server.start(l.Proof))
+	running, err := l.Start(ctx, m.start(l.Proof))
 	if running != nil {
 		defer func() {
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)

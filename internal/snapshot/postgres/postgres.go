@@ -55,7 +55,8 @@ type Volume struct {
 type Manifest struct {
 	Schema    int        `json:"schema"`
 	Server    Server     `json:"server"`
-	Folders   []Folder   `json:"folders"` // from the volume's root to the data folder
+	MountAt   string     `json:"mount_at"` // where the server had the volume
+	Folders   []Folder   `json:"folders"`  // from the volume's root to the data folder
 	Databases []Database `json:"databases"`
 }
 

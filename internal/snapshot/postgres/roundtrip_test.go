@@ -44,9 +44,9 @@ func makes() []variety {
 		{name: "user by file", options: postgrestest.Options{Initdb: []string{"-U", "carol", "-A", "trust"}, Env: []string{"POSTGRES_USER_FILE=USERFILE"}}, sql: map[string]string{"postgres": "CREATE ROLE postgres LOGIN; CREATE TABLE t (id int);"}},
 		{name: "no database postgres", sql: map[string]string{"template1": "DROP DATABASE postgres; CREATE DATABASE app;", "app": "CREATE TABLE t (id int); INSERT INTO t VALUES (9);"}, order: []string{"template1", "app"}},
 		{name: "odd names", sql: map[string]string{
-			"postgres":              "CREATE ROLE \"O'Brien \"\"x\"\"\" LOGIN; CREATE ROLE \"line\nbreak\"; CREATE DATABASE \"a=b c'd\"\"e\\\" OWNER \"O'Brien \"\"x\"\"\";\nCREATE DATABASE \"Capital\";\nCREATE TABLE \"tab\tle\nx\" (id int); INSERT INTO \"tab\tle\nx\" VALUES (1);",
-			`dbname='a=b c\'d"e\\'`: "CREATE TABLE t (id int); INSERT INTO t VALUES (3);",
-		}, order: []string{"postgres", `dbname='a=b c\'d"e\\'`}},
+			"postgres":     "CREATE ROLE \"O'Brien \"\"x\"\"\" LOGIN; CREATE ROLE \"line\nbreak\"; CREATE DATABASE \"a=b c'd\"\"e\\\" OWNER \"O'Brien \"\"x\"\"\";\nCREATE DATABASE \"Capital\";\nCREATE DATABASE \"line\nbreak\";\nCREATE TABLE \"tab\tle\nx\" (id int); INSERT INTO \"tab\tle\nx\" VALUES (1);",
+			"a=b c'd\"e\\": "CREATE TABLE t (id int); INSERT INTO t VALUES (3);",
+		}, order: []string{"postgres", "a=b c'd\"e\\"}},
 		// F16
 		{name: "closed and template1", sql: map[string]string{
 			"postgres": "CREATE DATABASE closed CONNECTION LIMIT 7;\nCREATE DATABASE archive IS_TEMPLATE true;", "closed": "CREATE TABLE k (id int); INSERT INTO k VALUES (1);",
@@ -73,7 +73,6 @@ CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEP
 		// F17
 		{name: "tablespace outside", sql: map[string]string{"postgres": "CREATE TABLESPACE fast LOCATION 'OUTSIDE';\nCREATE TABLE k (id int) TABLESPACE fast; INSERT INTO k VALUES (1);\nCREATE DATABASE d TABLESPACE fast;"}},
 		{name: "tablespace inside", data: "pgdata", sql: map[string]string{"postgres": "CREATE TABLESPACE fast LOCATION 'VOLUME/fast';\nCREATE TABLE k (id int) TABLESPACE fast; INSERT INTO k VALUES (1);"}},
-		{name: "a line break in a database's name", refused: "newline", sql: map[string]string{"postgres": "CREATE DATABASE \"line\nbreak\";"}},
 		// F13
 		{name: "a check that looks elsewhere", refused: `relation "lookup" does not exist`, sql: map[string]string{"postgres": `CREATE TABLE lookup (id int primary key);
 CREATE FUNCTION ok(int) RETURNS bool LANGUAGE sql AS 'select exists(select 1 from lookup where id=$1)';
@@ -146,7 +145,7 @@ func short(t *testing.T) string {
 func everything(t *testing.T, c *postgrestest.Container) string {
 	t.Helper()
 	var all bytes.Buffer
-	c.Program(t, &all, "pg_dumpall", "-l", "template1", "--globals-only")
+	c.Program(t, "template1", &all, "pg_dumpall", "-l", "template1", "--globals-only")
 	var databases []struct {
 		Name string
 		Open bool
@@ -162,14 +161,14 @@ func everything(t *testing.T, c *postgrestest.Container) string {
 			}
 		}
 		allow("true")
-		c.Program(t, &all, "pg_dump", "--create", "-d", "dbname='"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(d.Name)+"'")
+		c.Program(t, d.Name, &all, "pg_dump", "--create")
 		allow("false")
 	}
-	c.Program(t, &all, "psql", "-X", "-A", "-t", "-c", "SELECT datname, datallowconn, datistemplate, datconnlimit, encoding, datcollate, datctype, datlocprovider, daticulocale FROM pg_database ORDER BY 1",
+	c.Program(t, "template1", &all, "psql", "-X", "-A", "-t", "-c", "SELECT datname, datallowconn, datistemplate, datconnlimit, encoding, datcollate, datctype, datlocprovider, daticulocale FROM pg_database ORDER BY 1",
 		"-c", "SELECT name, setting FROM pg_settings WHERE name IN ('work_mem','archive_command','data_checksums','wal_segment_size','data_directory_mode')")
 	var kept []string
 	for line := range strings.Lines(all.String()) {
-		if !strings.HasPrefix(line, `\restrict`) && !strings.HasPrefix(line, `\unrestrict`) {
+		if line != "\n" && !strings.HasPrefix(line, "--") && !strings.HasPrefix(line, `\restrict`) && !strings.HasPrefix(line, `\unrestrict`) {
 			kept = append(kept, line)
 		}
 	}
@@ -184,7 +183,7 @@ func inDefaultTablespace(all string) string {
 			kept = append(kept, strings.NewReplacer("; Tablespace: fast", "", " TABLESPACE = fast", "", "default_tablespace = fast", "default_tablespace = ''").Replace(line))
 		}
 	}
-	return strings.Replace(strings.Join(kept, ""), "--\n-- Tablespaces\n--\n\n\n\n\n\n", "", 1)
+	return strings.Join(kept, "")
 }
 
 // TestEveryMakeOfServerComesBack is faults F1, F2, F3, F12, F13, F15, F16 and
@@ -203,7 +202,10 @@ func TestEveryMakeOfServerComesBack(t *testing.T) {
 				}
 				return
 			}
-			want := everything(t, l.server)
+			want := ""
+			if m.refused == "" {
+				want = everything(t, l.server)
+			}
 			files, err := manifest.Files(l.volume)
 			if err != nil {
 				t.Fatal(err)

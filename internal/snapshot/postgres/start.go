@@ -13,6 +13,7 @@ import (
 // with 0.
 type Start struct {
 	User    string // "uid:gid"
+	MountAt string // where it has the folder
 	Argv    []string
 	Healthy []string
 	Proof   bool // nothing waits for it: it may be slow
@@ -23,7 +24,9 @@ const loadPort = "5432"
 // start is a server on a folder that is fresh or that it made. It has the
 // locale and the extensions' settings of the one that was dumped, and none of
 // its other settings: those may listen, or archive its log.
-func (s Server) start(proof bool) Start {
+func (m Manifest) start(proof bool) Start {
+	s := m.Server
+
 	made := s.initdb()
 	server := []string{s.program("postgres"), "-D", s.Data, "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.Data, "-c", "port=" + loadPort}
 	if proof {
@@ -33,7 +36,7 @@ func (s Server) start(proof bool) Start {
 		server = append(server, "-c", name+"="+s.Settings[name])
 	}
 	script := "set -e\nunset PGDATA\n[ -s " + word(path.Join(s.Data, "PG_VERSION")) + " ] || " + words(made) + " >/dev/null\nexec " + words(server)
-	return Start{User: s.User, Argv: []string{"sh", "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
+	return Start{User: s.User, MountAt: m.MountAt, Argv: []string{"sh", "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
 }
 
 func (s Server) program(name string) string {

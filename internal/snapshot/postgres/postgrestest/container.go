@@ -244,22 +244,22 @@ func (c *Container) Stop(ctx context.Context) error {
 func (c *Container) Script(t testing.TB, database, script string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := c.program(t, strings.NewReader(script), &out, "psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d", database); err != nil {
+	if err := c.program(t, database, strings.NewReader(script), &out, "psql", "-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1"); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
 }
 
-// Program runs a program of Postgres as the server's superuser.
-func (c *Container) Program(t testing.TB, stdout io.Writer, argv ...string) {
+// Program runs a program of Postgres on a database as the server's superuser.
+func (c *Container) Program(t testing.TB, database string, stdout io.Writer, argv ...string) {
 	t.Helper()
-	if err := c.program(t, nil, stdout, argv...); err != nil {
+	if err := c.program(t, database, nil, stdout, argv...); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // program finds socket and superuser by itself, past what is tested.
-func (c *Container) program(t testing.TB, stdin io.Reader, stdout io.Writer, argv ...string) error {
+func (c *Container) program(t testing.TB, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
 	t.Helper()
 	pid, err := os.ReadFile(filepath.Join(c.Data, "postmaster.pid"))
 	if err != nil {
@@ -267,7 +267,7 @@ func (c *Container) program(t testing.TB, stdin io.Reader, stdout io.Writer, arg
 	}
 	lines := strings.Split(string(pid), "\n")
 	p := c.command(t.Context(), argv)
-	p.Env = append(p.Env, "PGHOST="+lines[4], "PGPORT="+lines[3], "PGUSER="+c.Superuser, "PGPASSWORD="+c.Password, "PGOPTIONS=-c statement_timeout=0", "PGDATABASE=template1")
+	p.Env = append(p.Env, "PGHOST="+lines[4], "PGPORT="+lines[3], "PGUSER="+c.Superuser, "PGPASSWORD="+c.Password, "PGOPTIONS=-c statement_timeout=0", "PGDATABASE="+database)
 	var stderr bytes.Buffer
 	p.Stdin, p.Stdout, p.Stderr = stdin, stdout, &stderr
 	if err := p.Run(); err != nil {
@@ -292,7 +292,7 @@ func (b *Beside) Start(ctx context.Context, s postgres.Start) (postgres.Running,
 		return nil, err
 	}
 	b.T.Cleanup(func() { _ = os.RemoveAll(short) })
-	c := &Container{bin: Bin(b.T), mountAt: b.Volume.MountAt, folder: filepath.Join(short, "v"), Data: filepath.Join(short, "server")}
+	c := &Container{bin: Bin(b.T), mountAt: s.MountAt, folder: filepath.Join(short, "v"), Data: filepath.Join(short, "server")}
 	c.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
 	if err := errors.Join(c.lookup(), os.Symlink(b.Volume.Path, c.folder), os.Chmod(short, 0o755), reachable(b.Volume.Path)); err != nil {
 		return nil, err

@@ -1,0 +1,49 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/snapshot"
+)
+
+// probeFor is how long a database that was just started may take to answer, where
+// no health check says when it does.
+const (
+	probeFor   = 10 * time.Second
+	probeEvery = time.Second
+)
+
+// probe warns right after a deploy of databases that can't be dumped, which the
+// first snapshot would find out much later.
+func (r *run) probe(ctx context.Context, st agentapi.Stack) {
+	within, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	for _, v := range r.protected(st) {
+		for _, f := range r.probeVolume(within, st, v) {
+			f.Subject = r.spec.Name + "/" + f.Subject
+			r.warn(st.Name, f)
+		}
+	}
+}
+
+// probeVolume asks until the answer is good or time is up. An answer that time
+// cut off proves nothing.
+func (r *run) probeVolume(ctx context.Context, st agentapi.Stack, v snapshot.Volume) (found []finding.Finding) {
+	for {
+		asked := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: st.Name}, st.Name, v)
+		if ctx.Err() == nil {
+			found = asked
+		}
+		if len(asked) == 0 || asked[0].Code != finding.DumpFailed {
+			return found
+		}
+		select {
+		case <-ctx.Done():
+			return found
+		case <-time.After(probeEvery):
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/postgres"
+)
+
+// A dumped volume is in a snapshot as its database's dump, and beside it the
+// files that are not the database's own.
+type dumped struct {
+	dir   string
+	files []string // in the volume
+}
+
+// dumps reports whether a volume is taken by asking its database: a stopped one
+// can't be asked, and its files are consistent.
+func (t *taking) dumps(v Volume) bool {
+	return v.Method == fleet.Postgres && !t.job.Stopped && !t.copied[v.Name]
+}
+
+// dumpAll asks the databases for their dumps, and loads a dump beside when that
+// is due. Where either fails, the volume's files are copied in a pause instead,
+// so that there is always something that can be restored.
+func (t *taking) dumpAll(ctx context.Context, s *session) error {
+	t.dumped, t.copied = map[string]dumped{}, map[string]bool{}
+	for _, v := range t.job.Volumes {
+		if !t.dumps(v) {
+			continue
+		}
+		dir := filepath.Join(s.spool, "dump-"+DirName(v.Name))
+		err := t.dumpOne(ctx, v, dir)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			t.copyInstead(v, err)
+			if err := os.RemoveAll(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
+	if t.job.Runner == nil || v.Service == "" {
+		return errors.New("no service to ask for a dump")
+	}
+	notes, err := t.loadNotes()
+	if err != nil {
+		return err
+	}
+	if n := notes[v.Name]; n.failedLately(t.job.Images[v.Service], t.result.Began) {
+		return errors.New(n.Failed)
+	}
+	end := t.scope(t.job.Stack).Step("dump "+v.Name, "")
+	m, err := postgres.Dump(ctx, inService{t.job.Runner, v.Service}, v.postgres(), dir)
+	end(err, "")
+	if err != nil {
+		return err
+	}
+	if f, ok := leftOut(t.job.Stack, v, m); ok {
+		t.result.Findings = append(t.result.Findings, f)
+	}
+	if err := t.prove(ctx, v, dir, notes); err != nil {
+		return err
+	}
+	files, err := m.Files(v.postgres())
+	if err != nil {
+		return err
+	}
+	t.dumped[v.Name] = dumped{dir, files}
+	return makeMountPoints(v.Path, postgres.FilesIn(dir), files)
+}
+
+// makeMountPoints makes an empty folder or file for each of a volume's files: in
+// what restic sees, the files themselves appear there.
+func makeMountPoints(from, dir string, files []string) error {
+	for _, f := range files {
+		info, err := os.Stat(filepath.Join(from, f))
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(dir, f)
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			return err
+		}
+		if info.IsDir() {
+			err = os.Mkdir(at, 0o700)
+		} else {
+			err = os.WriteFile(at, nil, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyInstead has a volume's files copied, in a pause.
+func (t *taking) copyInstead(v Volume, reason error) {
+	t.copied[v.Name] = true
+	for i := range t.meta.Volumes {
+		if m := &t.meta.Volumes[i]; m.Name == v.Name {
+			m.Form, m.Sparse = Files, t.scans[v.Name].sparse
+		}
+	}
+	if !errors.Is(reason, postgres.ErrElsewhere) {
+		t.result.Findings = append(t.result.Findings, dumpFailed(t.job.Stack, v, reason))
+	}
+}
+
+func dumpFailed(stack string, v Volume, reason error) finding.Finding {
+	return finding.Finding{
+		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
+		Text: fmt.Sprintf("the files of %s are copied in a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
+		Fix:  "mend what Postgres says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
+	}
+}
+
+func leftOut(stack string, v Volume, m postgres.Manifest) (finding.Finding, bool) {
+	var names []string
+	for _, t := range m.Server.Tablespaces {
+		names = append(names, t.Name+" at "+t.Location)
+	}
+	return finding.Finding{
+		Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name,
+		Text: fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", ")),
+		Fix:  "keep tablespaces in folders of the volume",
+	}, m.Server.LeftOut
+}
+
+// binds shows a volume to restic.
+func (t *taking) binds(v Volume) []nsexec.Bind {
+	at := inside(t.job.Stack, DirName(v.Name))
+	d, ok := t.dumped[v.Name]
+	if !ok {
+		return []nsexec.Bind{{Source: v.Path, Target: at}}
+	}
+	binds := []nsexec.Bind{{Source: d.dir, Target: at}}
+	for _, f := range d.files {
+		binds = append(binds, nsexec.Bind{Source: filepath.Join(v.Path, f), Target: filepath.Join(postgres.FilesIn(at), f)})
+	}
+	return binds
+}
+
+// vanished reports whether a file that restic could not read is one that may
+// vanish: of a volume that is copied live, or beside a database.
+func (t *taking) vanished(at string) bool {
+	for _, v := range t.job.Volumes {
+		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")
+		if _, dumped := t.dumped[v.Name]; ok && dumped {
+			rel, ok = strings.CutPrefix(rel, postgres.FilesIn("")+"/")
+		} else if v.Method != fleet.Live {
+			continue
+		}
+		if ok {
+			_, err := os.Lstat(filepath.Join(v.Path, rel))
+			return errors.Is(err, fs.ErrNotExist)
+		}
+	}
+	return false
+}
+
+// ProbeDump says in little time whether a snapshot of a running stack's volume
+// can be a dump.
+func ProbeDump(ctx context.Context, r Runner, stack string, v Volume) []finding.Finding {
+	if v.Method != fleet.Postgres {
+		return nil
+	}
+	m, err := postgres.Probe(ctx, inService{r, v.Service}, v.postgres())
+	if err != nil && !errors.Is(err, postgres.ErrElsewhere) {
+		return []finding.Finding{dumpFailed(stack, v, err)}
+	}
+	if f, ok := leftOut(stack, v, m); ok {
+		return []finding.Finding{f}
+	}
+	return nil
+}
+
+func (v Volume) postgres() postgres.Volume { return postgres.Volume{Path: v.Path, MountAt: v.MountAt} }
+
+// inService runs commands in one service of a stack.
+type inService struct {
+	runner  Runner
+	service string
+}
+
+// Exec implements postgres.Runner.
+func (s inService) Exec(ctx context.Context, c postgres.Command) error {
+	return s.runner.Exec(ctx, Command{Service: s.service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
+}
+
+// startsBeside starts a volume's database for a load.
+type startsBeside struct {
+	database Database
+	volume   Volume
+	dir      string
+}
+
+// Start implements postgres.Starter.
+func (b startsBeside) Start(ctx context.Context, s postgres.Start) (postgres.Running, error) {
+	running, err := b.database.Start(ctx, b.volume, b.dir, s)
+	if running == nil {
+		return nil, err
+	}
+	return besideRunning{inService{running, b.volume.Service}, running}, err
+}
+
+type besideRunning struct {
+	inService
+	running Running
+}
+
+// Stop implements postgres.Running.
+func (b besideRunning) Stop(ctx context.Context) error { return b.running.Stop(ctx) }
