@@ -10,7 +10,7 @@ import (
 )
 
 //go:embed connect.sh
-var connectScript string
+var connectScript []byte
 
 // endpoint is where and how a server in a container is reached.
 type endpoint struct {
@@ -36,7 +36,7 @@ func find(ctx context.Context, r Runner) (session, error) {
 	var err error
 	for range askTries {
 		out.Reset()
-		err = exec(ctx, r, Command{Argv: []string{"sh", "-c", connectScript, "salvor", "owner"}, Stdout: &out})
+		err = exec(ctx, r, Command{Argv: []string{"sh", "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -46,7 +46,7 @@ func find(ctx context.Context, r Runner) (session, error) {
 	}
 	s.user = strings.TrimSpace(out.String())
 	out.Reset()
-	if err := exec(ctx, r, Command{User: s.user, Argv: []string{"sh", "-c", connectScript, "salvor", "find", s.options}, Stdout: &out}); err != nil {
+	if err := exec(ctx, r, Command{User: s.user, Argv: []string{"sh", "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
 		return s, fmt.Errorf("connect to the server: %w", err)
 	}
 	fields := strings.Split(out.String(), "\x00")

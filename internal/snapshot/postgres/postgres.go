@@ -111,7 +111,7 @@ type session struct {
 
 // run runs a program of Postgres that connects to a database.
 func (s session) run(ctx context.Context, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
-	argv = append([]string{"sh", "-c", connectScript, "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
+	argv = append([]string{"sh", "-c", string(connectScript), "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
 	return exec(ctx, s.runner, Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
 }
 

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -53,6 +54,7 @@ type Options struct {
 	Initdb   []string // more arguments
 	Settings []string // "name=value"
 	Env      []string // of the container
+	Made     *Made    // nil for none
 	Password string   // of the superuser, where the socket wants it
 }
 
@@ -73,23 +75,44 @@ func Run(t testing.TB, o Options) *Container {
 		o.Initdb = []string{"-A", "trust", "-U", "postgres"}
 	}
 	c.Env = append([]string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C.UTF-8", "PGDATA=" + o.Data}, o.Env...)
-	if err := c.Exec(t.Context(), postgres.Command{Argv: append([]string{"initdb", "-N", "-D", o.Data}, o.Initdb...)}); err != nil {
+	if err := c.initialize(t.Context(), o.Initdb, o.Made); err != nil {
 		t.Fatal(err)
 	}
 	c.Start(t, o.Settings...)
 	return c
 }
 
-// Attach starts the server of a data folder that is there.
-func Attach(t testing.TB, data string, env ...string) *Container {
-	t.Helper()
-	c := &Container{bin: Bin(t), Data: data, Superuser: "postgres"}
-	c.Env = append([]string{"PATH=" + c.bin + ":/usr/bin:/bin", "LC_ALL=C.UTF-8", "PGDATA=" + data}, env...)
-	if err := c.lookup(); err != nil {
-		t.Fatal(err)
+// Made are data folders that initdb has made, by its arguments: tests with many
+// servers copy them.
+type Made struct {
+	mu      sync.Mutex
+	dir     string
+	folders map[string]string
+}
+
+// NewMade returns a Made whose folders go with the test.
+func NewMade(t testing.TB) *Made {
+	return &Made{dir: t.TempDir(), folders: map[string]string{}}
+}
+
+// initialize makes the data folder.
+func (c *Container) initialize(ctx context.Context, arguments []string, made *Made) error {
+	initdb := postgres.Command{Argv: append([]string{"initdb", "-N", "-D", c.Data}, arguments...)}
+	if made == nil {
+		return c.Exec(ctx, initdb)
 	}
-	c.Start(t)
-	return c
+	made.mu.Lock()
+	defer made.mu.Unlock()
+	key := strings.Join(arguments, "\x00")
+	if kept := made.folders[key]; kept != "" {
+		return exec.CommandContext(ctx, "cp", "-a", "--", kept+"/.", c.Data).Run()
+	}
+	if err := c.Exec(ctx, initdb); err != nil {
+		return err
+	}
+	kept := filepath.Join(made.dir, strconv.Itoa(len(made.folders)))
+	made.folders[key] = kept
+	return exec.CommandContext(ctx, "cp", "-a", "--", c.Data, kept).Run()
 }
 
 // Start starts the server.
