@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/nsexec"
@@ -98,7 +99,7 @@ func makeMountPoints(from, dir string, files []string) error {
 		if info.IsDir() {
 			err = os.Mkdir(at, 0o700)
 		} else {
-			err = os.WriteFile(at, nil, 0o600)
+			err = atomicfile.Write(at, strings.NewReader(""), 0o600)
 		}
 		if err != nil {
 			return err

@@ -134,7 +134,7 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, db.File+listSuffix), []byte(list), 0o600)
+		return atomicfile.Write(filepath.Join(dir, db.File+listSuffix), strings.NewReader(list), 0o600)
 	})
 	if err != nil {
 		return db, err

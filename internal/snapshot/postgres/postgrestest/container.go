@@ -130,7 +130,7 @@ func (c *Container) Start(t testing.TB, settings ...string) {
 	for _, s := range settings {
 		argv = append(argv, "-c", s)
 	}
-	if err := c.serve(argv); err != nil {
+	if err := c.serve(t.Context(), argv); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -210,12 +210,12 @@ func (c *Container) command(ctx context.Context, argv []string) *exec.Cmd {
 	return p
 }
 
-func (c *Container) serve(argv []string) error {
+func (c *Container) serve(ctx context.Context, argv []string) error {
 	log, err := os.Create(c.Data + ".log")
 	if err != nil {
 		return err
 	}
-	server := c.command(context.Background(), argv)
+	server := c.command(context.WithoutCancel(ctx), argv)
 	server.Stdout, server.Stderr = log, log
 	if err := errors.Join(server.Start(), log.Close()); err != nil {
 		return err
@@ -320,7 +320,7 @@ func (b *Beside) Start(ctx context.Context, s postgres.Start) (postgres.Running,
 	if err := errors.Join(c.lookup(), os.Symlink(b.Volume.Path, c.folder), os.Chmod(short, 0o755), reachable(b.Volume.Path)); err != nil {
 		return nil, err
 	}
-	if err := c.serve(s.Argv); err != nil {
+	if err := c.serve(ctx, s.Argv); err != nil {
 		return nil, err
 	}
 	b.Last = c
