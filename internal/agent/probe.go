@@ -29,20 +29,17 @@ func (r *run) probe(ctx context.Context, st agentapi.Stack) {
 	}
 }
 
-// probeVolume asks until the answer is good or time is up. An answer that time
-// cut off proves nothing.
-func (r *run) probeVolume(ctx context.Context, st agentapi.Stack, v snapshot.Volume) (found []finding.Finding) {
+// probeVolume asks until the database answers or time is up: a database that
+// never answers is not the subject here.
+func (r *run) probeVolume(ctx context.Context, st agentapi.Stack, v snapshot.Volume) []finding.Finding {
 	for {
-		asked := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: st.Name}, st.Name, v)
-		if ctx.Err() == nil {
-			found = asked
-		}
-		if len(asked) == 0 || asked[0].Code != finding.DumpFailed {
+		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: st.Name}, st.Name, v)
+		if answered {
 			return found
 		}
 		select {
 		case <-ctx.Done():
-			return found
+			return nil
 		case <-time.After(probeEvery):
 		}
 	}

@@ -174,19 +174,22 @@ func (t *taking) vanished(at string) bool {
 }
 
 // ProbeDump says in little time whether a snapshot of a running stack's volume
-// can be a dump.
-func ProbeDump(ctx context.Context, r Runner, stack string, v Volume) []finding.Finding {
+// can be a dump. The answer is false while the database does not answer.
+func ProbeDump(ctx context.Context, r Runner, stack string, v Volume) (found []finding.Finding, answered bool) {
 	if v.Method != fleet.Postgres {
-		return nil
+		return nil, true
 	}
 	m, err := postgres.Probe(ctx, inService{r, v.Service}, v.postgres())
+	if errors.Is(err, postgres.ErrSilent) || ctx.Err() != nil {
+		return nil, false
+	}
 	if err != nil && !errors.Is(err, postgres.ErrElsewhere) {
-		return []finding.Finding{dumpFailed(stack, v, err)}
+		return []finding.Finding{dumpFailed(stack, v, err)}, true
 	}
 	if f, ok := leftOut(stack, v, m); ok {
-		return []finding.Finding{f}
+		return []finding.Finding{f}, true
 	}
-	return nil
+	return nil, true
 }
 
 func (v Volume) postgres() postgres.Volume { return postgres.Volume{Path: v.Path, MountAt: v.MountAt} }

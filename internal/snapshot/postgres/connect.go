@@ -23,6 +23,23 @@ type endpoint struct {
 	Database string // one that can be connected to
 }
 
+// ErrSilent means: no server answers in the container, or not yet.
+var ErrSilent = errors.New("no Postgres server answers in this container")
+
+// silence is an error that says ErrSilent in its own words.
+type silence struct{ error }
+
+// Is implements errors.Is.
+func (silence) Is(target error) bool { return target == ErrSilent }
+
+// silent wraps ErrSilent where that is what the script said.
+func silent(err error) error {
+	if err != nil && strings.Contains(err.Error(), ErrSilent.Error()) {
+		return silence{err}
+	}
+	return err
+}
+
 // askTries is how often the first command in a container is tried: on a busy host
 // Docker was seen to fail it once, reason unknown. Only this question can be asked
 // again without harm.
@@ -42,12 +59,12 @@ func find(ctx context.Context, r Runner) (session, error) {
 		}
 	}
 	if err != nil {
-		return s, fmt.Errorf("find the server: %w", err)
+		return s, fmt.Errorf("find the server: %w", silent(err))
 	}
 	s.user = strings.TrimSpace(out.String())
 	out.Reset()
 	if err := exec(ctx, r, Command{User: s.user, Argv: []string{"sh", "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
-		return s, fmt.Errorf("connect to the server: %w", err)
+		return s, fmt.Errorf("connect to the server: %w", silent(err))
 	}
 	fields := strings.Split(out.String(), "\x00")
 	if len(fields) != 8 {

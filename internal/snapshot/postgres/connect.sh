@@ -26,17 +26,17 @@ owner() {
       case $k in Uid:) uid=$u ;; Gid:) echo "$uid:$u" && return ;; esac
     done <"$d/status"
   done
-  echo "no Postgres server runs in this container" >&2
+  echo "no Postgres server answers in this container" >&2
   return 3
 }
 
 folder() { # the data folder of the server that runs
   if [ -r "${PGDATA:-/nonexistent}/postmaster.pid" ]; then printf %s "$PGDATA" && return; fi
-  for d in $(servers); do
+  for d in $([ -s "${PGDATA:-/nonexistent}/PG_VERSION" ] || servers); do
     c=$(readlink "$d/cwd" 2>/dev/null) || continue
     if [ -r "$c/postmaster.pid" ]; then printf %s "$c" && return; fi
   done
-  echo "no Postgres server runs in this container" >&2
+  echo "no Postgres server answers in this container" >&2
   return 3
 }
 
@@ -53,6 +53,10 @@ find_server() { # OPTIONS
     case $listen in '' | '*' | 0.0.0.0 | ::) host=localhost ;; *) host=$listen ;; esac
   fi
   bin=$(readlink "/proc/$pid/exe" 2>/dev/null) && bin=${bin%/*}
+  if ! PATH="$bin:$PATH" pg_isready -q -h "$host" -p "$port"; then
+    echo "no Postgres server answers in this container: not at port $port of $host" >&2
+    return 3
+  fi
   user=$(value POSTGRES_USER)
   said=
   for role in "$user" "$(value POSTGRESQL_USERNAME)" postgres "$(id -un 2>/dev/null)"; do

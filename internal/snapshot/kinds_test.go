@@ -1,0 +1,86 @@
+package snapshot
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/postgres/postgrestest"
+)
+
+// TestEveryKindOfVolumeComesBack is faults D3 and F12 and their kin: every method
+// with every kind of mount is taken, lost and restored. Docker volumes, relative
+// binds and absolute ones are staged in different places; one lies on another
+// file system.
+func TestEveryKindOfVolumeComesBack(t *testing.T) {
+	h := newHost(t, postgrestest.Options{}) // the database of a named volume
+	other, err := os.MkdirTemp("/dev/shm", "snapshot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(other) })
+	absolute := t.TempDir()
+	mounts := map[string]string{
+		"named": filepath.Join(h.Dirs.Volumes, "notes_named", "_data"), "External": filepath.Join(h.Dirs.Volumes, "External", "_data"),
+		"@pgdata": filepath.Join(h.Dirs.State, "data", "notes", "@pgdata"), "@sub/folder": filepath.Join(h.Dirs.State, "data", "notes", "@sub", "folder"),
+		"/srv/data": filepath.Join(absolute, "data"), "/mnt/disk": filepath.Join(other, "disk"),
+	}
+	volumes := []Volume{{Name: "data", Path: h.data, Method: fleet.Postgres, Service: "db", MountAt: h.data}}
+	want := map[string]map[string]string{}
+	for name, path := range mounts {
+		for _, method := range []fleet.Method{fleet.Pause, fleet.Live, fleet.Postgres} {
+			v := Volume{Name: name + "-" + string(method), Path: path + "-" + string(method), Method: method, Service: "elsewhere", MountAt: "/elsewhere"}
+			if err := os.MkdirAll(v.Path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			rich(t, v.Path)
+			want[v.Name] = manifest(t, v.Path)
+			volumes = append(volumes, v)
+		}
+	}
+	h.server.Script(t, "postgres", "CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+	r := h.take(t, func(j *Job) { h.postgres(j); j.Volumes = volumes; j.PauseLimit = 2 * time.Minute })
+	if len(r.Findings) > 0 {
+		t.Errorf("findings %+v", r.Findings)
+	}
+	if err := h.server.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range volumes {
+		if err := os.RemoveAll(v.Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	job := h.restoreJob()
+	job.Volumes, job.Database = volumes, h.beside
+	h.restore(t, job)
+	for _, v := range volumes[1:] {
+		if diff := cmp.Diff(want[v.Name], manifest(t, v.Path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", v.Name, diff)
+		}
+	}
+	h.server.Start(t)
+	if got := h.server.Script(t, "postgres", "SELECT * FROM t"); got != "1\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestSilentDatabaseIsNotJudged: a deploy that ends before its database answers
+// says nothing of dumps.
+func TestSilentDatabaseIsNotJudged(t *testing.T) {
+	h := newHost(t, postgrestest.Options{})
+	v := Volume{Name: "data", Path: h.data, Method: fleet.Postgres, Service: "db", MountAt: h.data}
+	if found, answered := ProbeDump(t.Context(), oneService{h.server}, "notes", v); len(found) > 0 || !answered {
+		t.Errorf("%+v, %t", found, answered)
+	}
+	if err := h.server.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if found, answered := ProbeDump(t.Context(), oneService{h.server}, "notes", v); len(found) > 0 || answered {
+		t.Errorf("%+v, %t", found, answered)
+	}
+}
