@@ -150,8 +150,7 @@ func withoutTablespace(account string) string {
 func TestPostgres(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
-	makes := pgMakes()
-	makes = makes[:repeats(s, len(makes), 5)]
+	makes := drawn(s, pgMakes(), 4)
 	w, alpha := pgFleet(t, s, makes)
 	before := map[string]string{}
 	for _, m := range makes {
