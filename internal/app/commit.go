@@ -10,9 +10,10 @@ import (
 
 // committer commits for workflows. Without a Git remote a push does nothing.
 type committer struct {
-	app  *App
-	made controlrepo.Commit // committed and not pushed yet
-	from controlrepo.Commit // what made stands on
+	app   *App
+	whole bool               // what can't be pushed is taken back, whatever the reason
+	made  controlrepo.Commit // committed and not pushed yet
+	from  controlrepo.Commit // what made stands on
 }
 
 // Commit implements deploy.Repo.
@@ -42,7 +43,7 @@ func (c *committer) Push(ctx context.Context) error {
 	case err == nil, errors.Is(err, controlrepo.ErrNoRemote):
 		c.made = ""
 		return nil
-	case errors.Is(err, controlrepo.ErrDiverged) && c.made != "":
+	case c.made != "" && (c.whole || errors.Is(err, controlrepo.ErrDiverged)):
 		undo := c.app.git.Uncommit(context.WithoutCancel(ctx), c.made)
 		c.app.commit, c.made = c.from, ""
 		return errors.Join(err, undo)

@@ -110,16 +110,3 @@ func otherFiles(dir string) ([]string, error) {
 	}
 	return others, err
 }
-
-// Recovery opens the recovery key that the repository keeps for the operators.
-func (a *App) Recovery() (agekey.Key, error) {
-	sealed, err := a.file(agekey.RecoveryPath)
-	if err != nil {
-		return agekey.Key{}, err
-	}
-	key, err := agekey.OpenRecovery(sealed, a.ring)
-	if err == nil {
-		a.trail.add(agekey.RecoveryPath)
-	}
-	return key, err
-}

@@ -49,6 +49,9 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
 	}
+	if err := a.mayRotate(newKeyPath(r.Path)); err != nil {
+		return r, err
+	}
 	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase, a.opts.Work)
 	if err != nil {
 		return r, err
@@ -71,6 +74,18 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	}
 	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
 	return r, err
+}
+
+// mayRotate makes sure, before a new key is made, that the identity at hand is the
+// one operator's whose key it replaces. Where an earlier run has made the new key,
+// the old one may be nobody's any more.
+func (a *App) mayRotate(waiting string) error {
+	_, err := os.Lstat(waiting)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = a.myself()
+	return err
 }
 
 // replaceKey commits and pushes the change. What an earlier run has committed is
@@ -113,16 +128,6 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 		}
 	}
 	return h, true, err
-}
-
-// RotateRecovery replaces the recovery key, in one commit. Where somebody else may
-// have the old one, the same follows as from removing an operator.
-func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
-	c := keyChange{message: "a new recovery key", next: a.recipients(), newRecovery: true}
-	if compromised {
-		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
-	}
-	return a.changeKeys(ctx, c)
 }
 
 // ownPath is where the operator's identity lies, links followed.
@@ -200,7 +205,10 @@ func (a *App) myself() (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		return "", fault.WithHint(errors.New("the identity at hand is no operator's"), "--identity FILE names yours; salvor key rotate --recovery replaces the recovery key")
+		if _, card, err := a.ownRecovery(); err != nil || card {
+			return "", fault.WithHint(errors.Join(errors.New("the identity at hand is the recovery key, not an operator's"), err), makesAnOperator)
+		}
+		return "", fault.WithHint(errors.New("the identity at hand is not an operator's"), "--identity FILE names yours")
 	}
 	return "", fault.WithHint(fmt.Errorf("the identity at hand has the keys of several operators: %s", strings.Join(names, ", ")), "--identity FILE with the one key to replace")
 }

@@ -149,7 +149,7 @@ func TestRotateKeyRefuses(t *testing.T) {
 	if err := agekey.Create(path, k.recovery(), secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rotate(t.Context(), k.open(path), false); err == nil || !strings.Contains(err.Error(), "no operator's") {
+	if _, err := rotate(t.Context(), k.open(path), false); err == nil || !strings.Contains(err.Error(), "not an operator's") {
 		t.Errorf("the recovery key is no operator's: %v", err)
 	}
 	if err := createKey(newKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {

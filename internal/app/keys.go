@@ -66,7 +66,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 			return h, err
 		}
 	}
-	return h, a.CommitFiles(ctx, files, c.message)
+	return h, a.commitKeys(ctx, c, files)
 }
 
 // recoveryFor returns the recovery key after the change, a new one if it is to be

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+)
+
+// card writes the recovery key as the identity file that the card is.
+func (k *keyed) card() string {
+	k.t.Helper()
+	path := filepath.Join(k.t.TempDir(), "card.txt")
+	if err := agekey.Create(path, k.recovery(), secret.Value{}, 0); err != nil {
+		k.t.Fatal(err)
+	}
+	return path
+}
+
+// TestTheCardMakesAnOperator is fault D4: after a total loss the card alone grants
+// a new key, which then does all that an operator does, the removal of the lost key
+// and another card among it.
+func TestTheCardMakesAnOperator(t *testing.T) {
+	k := newKeyed(t)
+	card, old := k.card(), k.recovery()
+	if key, err := k.open(card).Recovery(); err != nil || key.Recipient != old.Recipient {
+		t.Fatalf("the card shows %s, %v", key.Recipient, err)
+	}
+	mine := filepath.Join(t.TempDir(), "mine.age")
+	recipient, _, err := k.open(mine).NewKey(secret.Value{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.open(card).Grant(t.Context(), "me", recipient); err != nil {
+		t.Fatal(err)
+	}
+	k.opensAll("the new operator", ringOf(t, mine, ""))
+	if _, err := k.open(mine).Revoke(t.Context(), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	k.ann = mine
+	k.opensNothing("the old card", old)
+	if _, err := k.open(mine).Card(t.Context()); err != nil {
+		t.Errorf("another card: %v", err)
+	}
+}
+
+// TestTheCardReplacesNoKeyItCannotShow is fault D4: nothing is committed and no
+// file is made, and the hint names the way.
+func TestTheCardReplacesNoKeyItCannotShow(t *testing.T) {
+	k := newKeyed(t)
+	card, head := k.card(), k.open(k.ann).Commit()
+	_, recoveryErr := k.open(card).RotateRecovery(t.Context(), false)
+	_, ownErr := rotate(t.Context(), k.open(card), false)
+	for what, err := range map[string]error{"key rotate --recovery": recoveryErr, "key rotate": ownErr} {
+		if err == nil || !strings.Contains(fault.Hint(err), "secret grant NAME RECIPIENT") {
+			t.Errorf("%s with the card: %v (%s)", what, err, fault.Hint(err))
+		}
+	}
+	if got := k.open(k.ann).Commit(); got != head {
+		t.Error("a refused rotation committed something")
+	}
+	if _, err := os.Stat(newKeyPath(card)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key was made beside the card: %v", err)
+	}
+}
+
+// TestNoRecoveryKeyWithoutItsPush is fault D4: while the Git host is down the
+// recovery key stays what it was, and the card with it.
+func TestNoRecoveryKeyWithoutItsPush(t *testing.T) {
+	k := newKeyed(t)
+	k.away()
+	card, head, old := k.card(), k.open(k.ann).Commit(), k.recovery()
+	for _, compromised := range []bool{false, true} {
+		_, err := k.open(k.ann).RotateRecovery(t.Context(), compromised)
+		if !errors.Is(err, controlrepo.ErrGitAway) || !strings.Contains(fault.Hint(err), "git remote set-url") {
+			t.Errorf("%v (%s)", err, fault.Hint(err))
+		}
+	}
+	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil {
+		t.Error("the only operator was removed")
+	}
+	if a := k.open(card); a.Commit() != head || a.Fleet().Recipients.Recovery != old.Recipient {
+		t.Errorf("the recovery key is another one at %s, after %s", a.Commit(), head)
+	}
+	k.opensSecrets("the card", old)
+}
+
+// TestWhatIsNotPushedIsSaid is fault D4: a grant while the Git host is down stays
+// committed here, and the error says so and how it is pushed.
+func TestWhatIsNotPushedIsSaid(t *testing.T) {
+	k := newKeyed(t)
+	k.away()
+	bob := newKey(t)
+	err := k.open(k.card()).Grant(t.Context(), "bob", bob.Recipient)
+	if !errors.Is(err, controlrepo.ErrGitAway) || !strings.Contains(err.Error(), "committed here") || !strings.Contains(fault.Hint(err), "git push") {
+		t.Errorf("%v (%s)", err, fault.Hint(err))
+	}
+	k.opensAll("bob", bob)
+}
+
+// away gives the repository a Git host that does not answer.
+func (k *keyed) away() {
+	k.t.Helper()
+	out, err := exec.CommandContext(k.t.Context(), "git", "-C", k.dir, "remote", "add", "origin", filepath.Join(k.dir, "gone.git")).CombinedOutput()
+	if err != nil {
+		k.t.Fatalf("%s: %v", out, err)
+	}
+}

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"filippo.io/age"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/secretstore"
+)
+
+// Recovery returns the fleet's recovery key: the one at hand when that is it,
+// which is so with the card, else the one that the repository keeps for the
+// operators.
+func (a *App) Recovery() (agekey.Key, error) {
+	if key, is, err := a.ownRecovery(); err != nil || is {
+		return key, err
+	}
+	sealed, err := a.file(agekey.RecoveryPath)
+	if err != nil {
+		return agekey.Key{}, err
+	}
+	key, err := agekey.OpenRecovery(sealed, a.ring)
+	if err == nil {
+		a.trail.add(agekey.RecoveryPath)
+	}
+	return key, err
+}
+
+// ownRecovery returns the recovery key when the identity at hand has it.
+func (a *App) ownRecovery() (key agekey.Key, is bool, err error) {
+	ids, err := a.ring.Identities()
+	for _, id := range ids {
+		x, plain := id.(*age.X25519Identity)
+		if plain && x.Recipient().String() == a.repo.Fleet.Recipients.Recovery {
+			return agekey.Key{Recipient: x.Recipient().String(), Secret: secret.NewString(x.String())}, true, nil
+		}
+	}
+	return key, false, err
+}
+
+// RotateRecovery replaces the recovery key, in one commit. Where somebody else may
+// have the old one, the same follows as from removing an operator. The identity at
+// hand must be an operator's, which shows the new key for as long as it is in
+// force: the card could not, and would open nothing any more.
+func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
+	if err := a.showsRecovery(); err != nil {
+		return Handover{}, err
+	}
+	c := keyChange{message: "a new recovery key", next: a.recipients(), newRecovery: true}
+	if compromised {
+		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
+	}
+	return a.changeKeys(ctx, c)
+}
+
+// showsRecovery is an error unless the identity at hand opens what is encrypted to
+// the operators.
+func (a *App) showsRecovery() error {
+	for _, recipient := range a.repo.Fleet.Recipients.Operators {
+		if has, err := a.has(recipient); err != nil || has {
+			return err
+		}
+	}
+	return fault.WithHint(errors.New("the identity at hand is not an operator's: it could not show the new recovery key"), makesAnOperator)
+}
+
+// makesAnOperator is the hint for who has the card alone.
+const makesAnOperator = "with the card, make an operator first: salvor key new, then salvor --identity CARD secret grant NAME RECIPIENT"
+
+// commitKeys commits a change of keys. A new recovery key is in force only where
+// it is pushed: else others would go on with the old one, and cards printed here
+// would open nothing of theirs. So its commit is taken back when its push fails.
+func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
+	if !c.newRecovery {
+		return a.CommitFiles(ctx, files, c.message)
+	}
+	whole := committer{app: a, whole: true}
+	if _, err := whole.Commit(ctx, files, c.message); err != nil {
+		return err
+	}
+	err := whole.Push(ctx)
+	if errors.Is(err, controlrepo.ErrGitAway) {
+		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
+	}
+	return err
+}
+
+// pushFirst is the hint for who commits while the Git host is away.
+const pushFirst = "once the Git host is back, run it again; when it is gone for good: git remote set-url origin URL of a new one, and git push"
