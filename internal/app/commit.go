@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
@@ -54,4 +55,30 @@ func (c *committer) Push(ctx context.Context) error {
 // Published implements deploy.Repo.
 func (c *committer) Published(ctx context.Context) (bool, error) {
 	return c.app.git.Published(ctx)
+}
+
+// CommitFiles commits files on top of the commit that was loaded and pushes. While
+// the Git host is away the commit stays here, and the error says so.
+func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	err := (&committer{app: a}).both(ctx, files, message)
+	if errors.Is(err, controlrepo.ErrGitAway) {
+		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", a.commit.Short(), err),
+			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
+	}
+	return err
+}
+
+// both commits and pushes files, with the Git host's key where it is not pinned yet.
+func (c *committer) both(ctx context.Context, files map[string][]byte, message string) error {
+	files, err := c.app.withGitHost(ctx, files)
+	if err == nil {
+		_, err = c.Commit(ctx, files, message)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Push(ctx)
 }

@@ -129,28 +129,6 @@ func (a *App) file(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(a.export, filepath.FromSlash(name)))
 }
 
-// CommitFiles commits files on top of the commit that was loaded and pushes. While
-// the Git host is away the commit stays here, and the error says so.
-func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message string) error {
-	if len(files) == 0 {
-		return nil
-	}
-	files, err := a.withGitHost(ctx, files)
-	if err != nil {
-		return err
-	}
-	c := committer{app: a}
-	if _, err := c.Commit(ctx, files, message); err != nil {
-		return err
-	}
-	err := c.Push(ctx)
-	if errors.Is(err, controlrepo.ErrGitAway) {
-		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", a.commit.Short(), err),
-			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
-	}
-	return err
-}
-
 // Rehost returns the Compose files of stacks with another host: in x-salvor.
 func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
 	files := map[string][]byte{}

@@ -80,11 +80,7 @@ func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]by
 	if !c.newRecovery {
 		return a.CommitFiles(ctx, files, c.message)
 	}
-	whole := committer{app: a, whole: true}
-	if _, err := whole.Commit(ctx, files, c.message); err != nil {
-		return err
-	}
-	err := whole.Push(ctx)
+	err := (&committer{app: a, whole: true}).both(ctx, files, c.message)
 	if errors.Is(err, controlrepo.ErrGitAway) {
 		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
 	}
