@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"filippo.io/age"
@@ -18,14 +19,18 @@ import (
 // which is so with the card, else the one that the repository keeps for the
 // operators.
 func (a *App) Recovery() (agekey.Key, error) {
-	if key, is, err := a.ownRecovery(); err != nil || is {
-		return key, err
+	key, is, err := a.ownRecovery()
+	if err != nil {
+		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
+	}
+	if is {
+		return key, nil
 	}
 	sealed, err := a.file(agekey.RecoveryPath)
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	key, err := agekey.OpenRecovery(sealed, a.ring)
+	key, err = agekey.OpenRecovery(sealed, a.ring)
 	if err == nil {
 		a.trail.add(agekey.RecoveryPath)
 	}
