@@ -23,6 +23,7 @@ const (
 	watchEvery    = 30 * time.Second
 	watchCutOff   = 10 * time.Second
 	scheduleEvery = 15 * time.Second
+	owedEvery     = time.Minute // between tries of a snapshot that a restore owes
 )
 
 // Run is the daemon: what was paused goes on, the host's stacks are started
@@ -124,9 +125,20 @@ func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) age
 
 func (r *run) rouse(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := r.Stacks.Deployed(ctx, st.Name)
+	if done, receipt := r.finishWish(ctx, st, v, known); done {
+		return receipt
+	}
+	if u := r.attempt(st.Name); err == nil && known && u.State == attemptFailed && u.Target == target(st) && r.allReady(r.spec, st) == nil {
+		return r.rise(ctx, st) // only an apply tries again
+	}
 	if err != nil || !known || deployed.Hash != st.Project.Hash || r.allReady(r.spec, st) != nil {
 		return r.stack(ctx, st, v)
 	}
+	return r.rise(ctx, st)
+}
+
+// rise starts a stack as it was deployed last.
+func (r *run) rise(ctx context.Context, st agentapi.Stack) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Outcome: "started"}
 	lock, err := r.lockStack(ctx, st.Name, "salvord", "start after a boot")
 	if err == nil {
@@ -228,7 +240,7 @@ func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
 			return
 		case <-time.After(scheduleEvery):
 		}
-		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
+		if err := errors.Join(h.finishAttempts(ctx, sink), h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
 			note(h, "schedule", err)
 		}
 	}
@@ -267,10 +279,14 @@ func (h *Host) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
 		local := h.local(st.Name)
-		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(h.protected(st)) == 0 {
+		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(h.protected(st)) == 0 || h.attempt(st.Name).under() {
 			continue
 		}
-		if every := interval(st); every > 0 && now.Sub(h.kept(st.Name).Tried) >= every {
+		every := interval(st)
+		if h.wishes(st.Name).Owed != "" {
+			every = owedEvery
+		}
+		if every > 0 && now.Sub(h.kept(st.Name).Tried) >= every {
 			due = append(due, st)
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -75,18 +77,30 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 	if err != nil {
 		return err
 	}
-	local := r.local(st.Name)
+	wish := r.standing(r.spec, st)
 	d := deployment(r.spec, st, a)
-	wish := st.Restore != nil && !local.fulfilled(st.Restore)
-	if wish {
-		err = r.putBack(ctx, st, a, &d, receipt)
-	} else {
+	if err := r.goOn(ctx, st, a, d); err != nil {
+		return err
+	}
+	switch {
+	case wish == nil:
+		err = r.supply(ctx, st, a, &d, receipt)
+	case wish.State == agentapi.WishPending:
+		err = r.fulfil(ctx, st, func() error { return r.putBack(ctx, st, a, &d, receipt) })
+	case wish.State == agentapi.WishFailed:
+		if changed, err := r.imageChanges(ctx, st, d); err != nil || changed != "" {
+			return errors.Join(err, r.leave(ctx, st, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+		}
+		err = r.supply(ctx, st, a, &d, receipt)
+	default:
+		r.noteDone(st.Name, wish.ID)
+		receipt.Wish = wish.ID
 		err = r.supply(ctx, st, a, &d, receipt)
 	}
 	if err == nil {
 		err = r.start(ctx, st, a, d, receipt)
 	}
-	if err == nil && wish {
+	if err == nil {
 		r.secure(ctx, st)
 	}
 	return err
@@ -111,7 +125,7 @@ func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack
 		err = r.settle(st, decided)
 	}
 	if err == nil {
-		err = r.safeguard(ctx, st, *d)
+		err = r.upgrade(ctx, st, a, d)
 	}
 	if err == nil {
 		err = r.fill(ctx, st, a, decided, d, receipt)
@@ -303,8 +317,7 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 // runs, so that a host which dies now knows at its boot what it ran.
 func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := r.local(st.Name)
-	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st), Restored: before.Restored}
+	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st)}
 	r.saveNote(st.Name, local)
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
 		return err
@@ -313,7 +326,7 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	if err != nil {
 		return err
 	}
-	d.Reread = untold.Env
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.attempt(st.Name).State == attemptTrying
 	done, err := r.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
@@ -329,9 +342,10 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 		return err
 	})
 	if err != nil {
-		local.Failed = r.spec.Commit
-		r.saveNote(st.Name, local)
-		return err
+		return r.gaveUp(ctx, st, a, d, err)
+	}
+	if err := os.Remove(r.attemptPath(st.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		note(r.Host, "attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
@@ -340,9 +354,6 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	}
 	born := r.births(st)
 	receipt.Born = born
-	if st.Restore != nil {
-		receipt.Wish = st.Restore.ID
-	}
 	r.tell(ctx, st, a, result, born, receipt.Wish)
 	return nil
 }

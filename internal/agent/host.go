@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
@@ -62,14 +61,9 @@ type Local struct {
 	Lost     bool   `json:"lost,omitempty"`     // another host has taken it over
 	Released int    `json:"released,omitempty"` // epoch whose final snapshot was handed over; only an apply starts it here again
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
-	Failed   string `json:"failed,omitempty"`   // commit that did not come up; retried only by an apply
-	Restored string `json:"restored,omitempty"` // id of the last fleet.Restore that was fulfilled here
 
 	Unread string `json:"-"` // why the file could not be read; the rest then says nothing
 }
-
-// fulfilled reports whether what the operator wished was done here.
-func (l Local) fulfilled(wish *fleet.Restore) bool { return l.Restored == wish.ID }
 
 // released reports whether the stack was let go of at that epoch. The host that
 // takes it over may have started it from the final snapshot, so a start here,

@@ -58,7 +58,7 @@ func readSpec(path string) (agentapi.Host, error) {
 	var spec agentapi.Host
 	err := readJSON(path, &spec)
 	if err == nil {
-		err = readable(path, spec.Schema, agentapi.Schema)
+		err = readable(path, spec.Schema)
 	}
 	if err != nil {
 		return agentapi.Host{}, err
@@ -84,7 +84,7 @@ func (h *Host) local(stack string) Local {
 		return l
 	}
 	if err == nil {
-		err = readable(h.Paths.local(stack), l.Schema, agentapi.Schema)
+		err = readable(h.Paths.local(stack), l.Schema)
 	}
 	if err != nil {
 		return Local{Schema: agentapi.Schema, Unread: err.Error()}
@@ -140,9 +140,9 @@ func readJSON(path string, v any) error {
 }
 
 // readable reports why a file of some schema can't be read by this salvord.
-func readable(path string, schema, known int) error {
-	if schema < 1 || schema > known {
-		return fmt.Errorf("%s has schema %d, this salvord reads %d", path, schema, known)
+func readable(path string, schema int) error {
+	if schema < 1 || schema > agentapi.Schema {
+		return fmt.Errorf("%s has schema %d, this salvord reads %d", path, schema, agentapi.Schema)
 	}
 	return nil
 }

@@ -98,7 +98,11 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		if i < 0 {
 			state.Changes = append(state.Changes, agentapi.Change{Stack: s.Stack, ID: "stack", Action: "-", Cause: "not placed here: stopped, its data is kept"})
 		}
-		state.Stacks = append(state.Stacks, agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted})
+		one := agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted}
+		if i >= 0 {
+			one.Wish = h.standing(spec, spec.Stacks[i])
+		}
+		state.Stacks = append(state.Stacks, one)
 	}
 	return nil
 }
@@ -109,7 +113,8 @@ func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi
 		return err
 	}
 	state.Changes = append(state.Changes, changes...)
-	state.Findings = append(state.Findings, found...)
+	state.Findings = append(append(state.Findings, found...), h.wishFindings(spec, st)...)
+	state.Findings = append(state.Findings, h.attemptFindings(spec, st, seen)...)
 	if !st.Stopped {
 		state.Findings = append(state.Findings, h.absentFindings(spec.Name, st)...)
 	}
@@ -158,13 +163,13 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 		// then counts as unknown, which the plan shows
 		a, _ = h.open(spec.Name, st)
 	}
-	local := h.local(st.Name)
+	local, wish := h.local(st.Name), h.standing(spec, st)
 	decided, err := h.decisions(ctx, spec, st, a)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, v := range h.protected(st) {
-		if st.Restore != nil && !local.fulfilled(st.Restore) {
+		if wish != nil && wish.State == agentapi.WishPending {
 			changes = append(changes, restoreChange(st, v.Name))
 		} else if c, shown := volumeChange(st, v.Name, decided[v.Name], a != nil); shown {
 			changes = append(changes, c)
@@ -173,7 +178,14 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	if cause := secretsCause(h.Paths, st, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "secrets", Action: "~", Cause: cause})
 	}
-	if cause := servicesCause(seen, deployment(spec, st, nil), local); cause != "" {
+	d := deployment(spec, st, nil)
+	if wish != nil && wish.State == agentapi.WishDone {
+		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", st.Restore.Snapshot)})
+	}
+	if wish != nil && wish.State == agentapi.WishFailed && imageChange(seen.Record, d) != "" {
+		return changes, nil, nil // an apply leaves it as it is, see the finding
+	}
+	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, occupied(spec.Name, st, seen, local, decided), nil
@@ -250,6 +262,7 @@ type world struct {
 	Stacks []agentapi.StackState
 	Local  []Local
 	Marked []snapshot.Marker
+	Wishes []wishes
 }
 
 func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []agentapi.StackState) (string, error) {
@@ -262,6 +275,7 @@ func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []age
 	for _, st := range spec.Stacks {
 		local := h.local(st.Name)
 		w.Local = append(w.Local, local)
+		w.Wishes = append(w.Wishes, h.wishes(st.Name))
 		for _, v := range h.protected(st) {
 			w.Marked = append(w.Marked, h.Snapshots.Marker(st.Name, v.Name))
 		}

@@ -26,7 +26,9 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	}
 	defer repo.close(ctx) //nolint:errcheck // only read from
 	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
-	fetched, err := r.download(ctx, st, r.restoreJob(st, repo, st.Restore.Snapshot, r.protected(st), database))
+	job := r.restoreJob(st, repo, st.Restore.Snapshot, r.protected(st), database)
+	job.Wish = st.Restore.ID
+	fetched, err := r.download(ctx, st, job)
 	if err != nil {
 		return err
 	}
@@ -54,10 +56,10 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 		return err
 	}
 	hold.At(ctx, "put-placed")
-	receipt.Restored = restored(fetched)
-	local := r.local(st.Name)
-	local.Restored = st.Restore.ID
-	return r.saveLocal(st.Name, local)
+	receipt.Restored, receipt.Wish = restored(fetched), st.Restore.ID
+	r.noteDone(st.Name, st.Restore.ID)
+	hold.At(ctx, "put-noted")
+	return nil
 }
 
 // takePresent takes a snapshot of what is about to be replaced. Whoever restores
@@ -72,18 +74,6 @@ func (r *run) takePresent(ctx context.Context, st agentapi.Stack) {
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
 			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
 			Fix:  "salvor status lists it (volume-kept)",
-		})
-	}
-}
-
-// secure makes the restored data the newest snapshot, which a recovery would
-// take. What it replaced stays beside for now.
-func (r *run) secure(ctx context.Context, st agentapi.Stack) {
-	if _, err := r.takeLocked(ctx, r.spec, st, taking{force: true, keep: true, sink: r.sink}); err != nil {
-		r.warn(st.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
-			Text: fmt.Sprintf("the restored data is not the newest snapshot yet, which a recovery would take: %v", err),
-			Fix:  "salvor snapshot take " + st.Name,
 		})
 	}
 }

@@ -57,7 +57,10 @@ type taking struct {
 	force   bool // also when nothing has changed
 	stopped bool // the stack does not run
 	keep    bool // what a restore moved aside stays there
-	sink    progress.Sink
+
+	diverged bool              // it is not on the stack's line: a recovery never picks it
+	images   map[string]string // of the version that wrote it; nil for what was deployed last
+	sink     progress.Sink
 }
 
 // take takes one snapshot for each target, under the stack's lock, and returns
@@ -75,8 +78,15 @@ func (h *Host) takeLocked(ctx context.Context, spec agentapi.Host, st agentapi.S
 	if len(h.protected(st)) == 0 {
 		return agentapi.SnapshotReceipt{Stack: st.Name, Skipped: true, Verified: "nothing to protect"}, nil
 	}
+	if h.attempt(st.Name).under() && !t.diverged {
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", st.Name), "salvor apply goes on")
+	}
 	began := time.Now().UTC()
+	t = h.owing(st.Name, t)
 	first, found, err := h.takeEach(ctx, spec, st, t)
+	if err == nil && !t.diverged {
+		h.paid(st.Name)
+	}
 	return first, errors.Join(err, h.noteTaken(spec.Name, st.Name, began, found, err))
 }
 
@@ -160,12 +170,15 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
 	q := quiet{host: h, stack: st.Name}
 	was, err := h.ran(ctx, spec, st)
+	if t.images != nil {
+		was = ran{spec.Commit, st.Project.Compose, t.images}
+	}
 	ran := st
 	ran.Project.Compose = was.compose
 	return snapshot.Job{
 		Fleet: spec.Fleet, Stack: st.Name, Host: spec.Name, Epoch: st.Epoch, Commit: was.commit, Repository: repo, Volumes: h.protected(st),
 		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: h, stack: ran, images: was.images, sink: t.sink}, PauseLimit: st.PauseLimit,
-		Stopped: t.stopped, Force: t.force, AcceptShrunk: t.accept || st.AcceptShrunk,
+		Stopped: t.stopped, Force: t.force, Diverged: t.diverged, AcceptShrunk: t.accept || st.AcceptShrunk,
 	}, err
 }
 

@@ -60,12 +60,31 @@ type StackState struct {
 	Wanted   bool          `json:"wanted"`            // part of the request
 	Stopped  bool          `json:"stopped,omitempty"` // declared so: salvor down
 	Verdict  Verdict       `json:"verdict,omitempty"`
+	Wish     *Wish         `json:"wish,omitempty"` // of the request's Restore
 	Services []ServiceRow  `json:"services,omitempty"`
 	Volumes  []VolumeRow   `json:"volumes,omitempty"`
 	Snapshot *SnapshotInfo `json:"snapshot,omitempty"` // newest that is on the remote, as this host knows
 
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 }
+
+// Wish is how a stack's fleet.Restore stands on its host.
+type Wish struct {
+	ID    string    `json:"id"`
+	State WishState `json:"state"`
+	At    time.Time `json:"at,omitzero"`   // when it failed
+	Why   string    `json:"why,omitempty"` // it failed
+}
+
+// WishState is how far a wish has come.
+type WishState string
+
+// The states of a wish.
+const (
+	WishPending WishState = "pending" // nobody has tried, or a try was cut short
+	WishDone    WishState = "done"    // its data is in place
+	WishFailed  WishState = "failed"  // tried again only when the operator asks again
+)
 
 // Verdict is what the fencing check said.
 type Verdict string

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,12 +10,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/app"
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 )
 
-type restoreOptions struct{ snapshot string }
+type restoreOptions struct {
+	snapshot string
+	withdraw bool
+}
 
 func newRestore(g *globals) *cobra.Command {
 	var o restoreOptions
@@ -22,15 +27,20 @@ func newRestore(g *globals) *cobra.Command {
 		Use:   "restore STACK",
 		Short: "Bring a stack's data back to a snapshot, in place",
 		Long: "Restore brings the data down beside, verifies it, takes a snapshot of what is there, and swaps the two.\n" +
-			"What was there lies beside until the next good snapshot.",
+			"What was there lies beside until the next good snapshot. A restore that failed is not tried again by itself:\n" +
+			"give the same command again, or --withdraw it.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
+	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "give up a restore that has not been done; the data stays as it is")
 	return cmd
 }
 
 func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions) error {
+	if o.withdraw && o.snapshot != "" {
+		return fault.WithCode(fault.WithHint(errors.New("--withdraw and --snapshot contradict each other"), "salvor restore --help"), fault.Usage)
+	}
 	bar := g.progress()
 	defer bar.Close()
 	a, err := g.open(ctx, bar)
@@ -38,6 +48,10 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		return err
 	}
 	defer g.close(ctx, a)
+	if o.withdraw {
+		bar.Close()
+		return g.withdrawRestore(ctx, a, stack)
+	}
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err
@@ -55,6 +69,23 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		return err
 	}
 	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return s.Restore(ctx, stack, chosen.ID) })
+}
+
+// withdrawRestore gives up what a restore has wished. A rollback that wished for
+// the data of then has an older image, too: that goes forward again as a whole.
+func (g *globals) withdrawRestore(ctx context.Context, a *app.App, stack string) error {
+	now, earlier, err := a.Deploys(ctx, stack)
+	if err != nil {
+		return err
+	}
+	if now.RolledBack(stack) && len(earlier) > 0 {
+		return fault.WithHint(fmt.Errorf("the restore of %s belongs to the rollback in commit %s: without it an older image would start on newer data", stack, now.Commit.Short()),
+			fmt.Sprintf("salvor rollback %s --to %s --keep-data takes the rollback back as a whole", stack, earlier[0].Commit.Short()))
+	}
+	if err := g.confirm(fmt.Sprintf("Give up the restore of %s and keep its data as it is?", stack)); err != nil {
+		return err
+	}
+	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return s.Withdraw(ctx, stack) })
 }
 
 func restoreQuestion(stack string, s agentapi.SnapshotRow) string {

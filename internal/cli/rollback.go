@@ -143,7 +143,7 @@ func (g *globals) chooseDeploy(ctx context.Context, a *app.App, stack string, no
 			return now, err
 		}
 		if len(earlier) == 0 {
-			return now, fmt.Errorf("stack %s has no earlier deploy to go back to", stack)
+			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" --snapshot ID brings data alone back")
 		}
 		return earlier[0], nil
 	}
@@ -175,7 +175,7 @@ func unfinishedRollback(ctx context.Context, a *app.App, stack string, now app.D
 	for _, c := range seen.State.Changes {
 		if c.Stack == stack {
 			return fault.WithHint(fmt.Errorf("the rollback of %s in commit %s is not finished", stack, now.Commit.Short()),
-				"salvor apply finishes it; --to COMMIT goes back further")
+				"salvor apply finishes it, unless salvor status says restore-failed; --to COMMIT goes back further")
 		}
 	}
 	return nil

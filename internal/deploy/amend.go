@@ -26,12 +26,40 @@ func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
 // wish is part of the commit, so a run that is cut short is finished by this one
 // again, by the next apply, or by the host when it boots.
 func (s *Session) Restore(ctx context.Context, stack, snapshot string) (Receipt, error) {
+	p := s.Lock.Stacks[stack]
+	goOn := p.Wish() != nil && goesOn(p.Wish(), snapshot, s.standing(ctx, p.Host, stack))
 	return s.amend(ctx, "restore", stack, func(p *fleet.Placement) {
 		p.Stopped = false
-		if w := p.Wish(); w == nil || w.Snapshot != snapshot {
+		if !goOn {
 			p.Restore = NewWish(*p, snapshot)
 		}
 	})
+}
+
+// goesOn reports whether asking for a snapshot means a wish that stands already:
+// one for the same snapshot that its host has neither fulfilled nor failed at. A
+// host that does not say counts as one that has done nothing yet.
+func goesOn(wish *fleet.Restore, snapshot string, told *agentapi.Wish) bool {
+	return wish.Snapshot == snapshot && (told == nil || told.ID != wish.ID || told.State == agentapi.WishPending)
+}
+
+// standing asks a stack's host how its wish stands; nil when it does not say.
+func (s *Session) standing(ctx context.Context, host, stack string) *agentapi.Wish {
+	for _, st := range s.ObserveSome(ctx, s.Lock, host)[host].State.Stacks {
+		if st.Name == stack {
+			return st.Wish
+		}
+	}
+	return nil
+}
+
+// Withdraw takes back a Restore that is not fulfilled.
+func (s *Session) Withdraw(ctx context.Context, stack string) (Receipt, error) {
+	p := s.Lock.Stacks[stack]
+	if p.Restore == nil {
+		return Receipt{}, fault.WithHint(fmt.Errorf("no restore of stack %s is waiting", stack), "salvor status")
+	}
+	return s.amend(ctx, "withdraw restore", stack, func(p *fleet.Placement) { p.Restore = nil })
 }
 
 // NewWish asks for a snapshot at a placement's present epoch.

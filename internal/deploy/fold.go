@@ -90,7 +90,7 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 		unpinned := slices.ContainsFunc(st.Project.Services, func(svc agentapi.Service) bool {
 			return svc.Image != "" && !svc.Build && !svc.Idle && !svc.Pinned(p.Images)
 		})
-		if unborn || unpinned || p.Restore != nil {
+		if unborn || unpinned || p.Wish() != nil {
 			found.Stacks[name] = p
 		}
 	}

@@ -37,6 +37,7 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 		now := clone(was)
 		if s.Host != "" && !s.Broken && was.Host != s.Host {
 			now.Host, now.Epoch = s.Host, max(was.Epoch, past[s.Name])+1
+			now.Restore = nil // said for the placement before
 			moves = append(moves, Move{Stack: s.Name, From: was.Host, To: s.Host, Epoch: now.Epoch})
 		}
 		next.Stacks[s.Name] = now

@@ -25,6 +25,8 @@ const (
 	SnapshotLate       Code = "snapshot-late"
 	SnapshotUnverified Code = "snapshot-unverified"
 	SnapshotFailed     Code = "snapshot-failed"
+	RestoreFailed      Code = "restore-failed"
+	NotAsCommitted     Code = "not-as-committed"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	Paused             Code = "paused"
@@ -82,6 +84,8 @@ func Table() []Row {
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
 		{SnapshotUnverified, "What was uploaded does not read back as it was written.", "salvor snapshot take STACK makes a new one of what is on the host"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
+		{RestoreFailed, "The stack was to go back to a snapshot, and that failed; it runs on as it was, and nothing tries again by itself.", "salvor restore STACK --snapshot ID tries again; salvor restore STACK --withdraw gives it up"},
+		{NotAsCommitted, "The newest commit was deployed and did not become healthy; what ran before runs, for an image change of a stack with data on the data of before.", "salvor rollback STACK, or mend it and salvor apply"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},

@@ -29,6 +29,7 @@ type RestoreJob struct {
 	Origin       string   // names the data, see Identity; "" for Repository's own id
 	Snapshot     string   // full id or the beginning of one, "" for the newest usable
 	Volumes      []Volume // those to restore
+	Wish         string   // what is wished once: the volumes' markers have it as soon as their data is in place; "" for none
 	Database     Database // for volumes that hold a dump; may be nil where none does
 	// Hold may delay the download; it is told how many bytes are to come. Nil
 	// delays nothing.
@@ -230,6 +231,14 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 	for _, v := range j.Volumes {
 		if _, ok := f.Meta.Of(v); !ok {
 			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, short(f.Info.ID), ErrNoSnapshot)
+		}
+		if state.Volumes[v.Name] == placed {
+			// a run that was cut short after its last step leaves this for the next
+			// one, which may have been asked for the same snapshot again
+			m := e.Marker(j.Stack, v.Name)
+			if want := f.marker(v); m.Identity != want.Identity || m.Epoch != want.Epoch || m.State != MarkedReady || m.Snapshot != want.Snapshot || m.Wish != want.Wish {
+				delete(state.Volumes, v.Name)
+			}
 		}
 		if state.Volumes[v.Name] == "" {
 			state.Volumes[v.Name] = fetching

@@ -30,6 +30,7 @@ type Marker struct {
 	Epoch    int       `json:"epoch"`
 	State    Marking   `json:"state"`
 	Snapshot string    `json:"snapshot,omitempty"` // it came from, "" for a volume that started empty
+	Wish     string    `json:"wish,omitempty"`     // what was wished once and brought it here, see RestoreJob
 	At       time.Time `json:"at"`
 	Path     string    `json:"path,omitempty"`     // where the data lies
 	Place    string    `json:"place,omitempty"`    // of the folder, see placeOf; "" where it can't be told
@@ -39,6 +40,10 @@ type Marker struct {
 
 	Unread string `json:"-"` // why the file could not be read; the rest is then zero
 }
+
+// Holding returns the snapshot that holds exactly what lies at a volume's place,
+// as it was taken while the stack was stopped; "" for none.
+func (e Engine) Holding(stack string, v Volume) string { return e.Marker(stack, v.Name).heldStill(v) }
 
 // heldStill returns the snapshot that holds exactly what lies at the volume's
 // place, "" for none.

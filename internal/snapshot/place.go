@@ -60,11 +60,15 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 	if state.Snapshot != f.Info.ID {
 		return fmt.Errorf("restore %s: snapshot %s is not fetched", f.job.Stack, short(f.Info.ID))
 	}
-	for _, v := range f.job.Volumes {
-		hold.At(ctx, "place")
-		for state.Volumes[v.Name] != placed {
-			if err := e.advance(ctx, f, v, state); err != nil {
-				return fmt.Errorf("restore %s: volume %s: %w", f.job.Stack, v.Name, err)
+	// no volume is ready any more before the first one is swapped: a stack never
+	// starts on some volumes as they were and others as they will be
+	for _, until := range []stage{placing, placed} {
+		for _, v := range f.job.Volumes {
+			hold.At(ctx, "place")
+			for state.Volumes[v.Name] != placed && state.Volumes[v.Name] != until {
+				if err := e.advance(ctx, f, v, state); err != nil {
+					return fmt.Errorf("restore %s: volume %s: %w", f.job.Stack, v.Name, err)
+				}
 			}
 		}
 	}
@@ -105,7 +109,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 
 func (f *Fetched) marker(v Volume) Marker {
 	j := f.job
-	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, Snapshot: f.Info.ID}
+	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, Snapshot: f.Info.ID, Wish: j.Wish}
 }
 
 // swap moves what lies at the volume's path aside and the staged data there. A

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -24,6 +25,7 @@ type Deployment struct {
 	Project  agentapi.Project
 	Images   map[string]string // from the lock: service to reference with digest
 	Logins   map[string]Login  // by registry
+	Leave    bool              // a version that fails is left as it is: its data goes back first, see PutBack
 	Reread   bool              // the .env changed: Compose must look again at what it interpolates
 	Settle   time.Duration     // how long a container without a health check must run; 3 s by default
 	Patience time.Duration     // how long health may take; 10 min by default
@@ -89,8 +91,9 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err == nil {
 		err = h.bringUp(ctx, d, images, scope)
 	}
-	if failed := (*FailedError)(nil); errors.As(err, &failed) && hasLast && ctx.Err() == nil {
-		h.putBack(ctx, d, last, before, failed, scope)
+	if failed := (*FailedError)(nil); errors.As(err, &failed) && hasLast && !d.Leave && ctx.Err() == nil {
+		failed.Restore = h.putBack(ctx, d, last, builtOf(before), scope)
+		failed.Restored = failed.Restore == nil
 	}
 	if err == nil {
 		err = h.finish(ctx, d, images, last.Project)
@@ -157,30 +160,71 @@ func (h *Host) up(ctx context.Context, d Deployment, c call, scope progress.Scop
 	return err
 }
 
-// putBack deploys the version that ran before and notes in failed how it went.
-func (h *Host) putBack(ctx context.Context, d Deployment, last kept, before []Container, failed *FailedError, scope progress.Scope) {
+// Fetch makes the images of a deployment available, and returns the exact
+// references to run. Nothing that runs is touched.
+func (h *Host) Fetch(ctx context.Context, d Deployment, sink progress.Sink) (map[string]string, error) {
+	record, _, err := h.Deployed(ctx, d.Stack)
+	if err != nil {
+		return nil, err
+	}
+	d.Images = record.pins(d)
+	images, cleanup, err := h.prepare(ctx, d, progress.Scope{Sink: sink, Stack: d.Stack})
+	return images, errors.Join(err, cleanup(context.WithoutCancel(ctx)))
+}
+
+// Built returns the images of a stack's containers by service: what PutBack needs
+// for those that were built on the host.
+func (h *Host) Built(ctx context.Context, stack string) (map[string]string, error) {
+	containers, err := h.containers(ctx, stack)
+	return builtOf(containers), err
+}
+
+func builtOf(containers []Container) map[string]string {
+	images := map[string]string{}
+	for _, c := range containers {
+		if !c.OneOff {
+			images[c.Service] = c.ImageID
+		}
+	}
+	return images
+}
+
+// PutBack deploys in place of d, which failed, the version that became healthy
+// before it. The gate must be open. It may be called again.
+func (h *Host) PutBack(ctx context.Context, d Deployment, built map[string]string, sink progress.Sink) error {
+	last, ok, err := h.lastGood(ctx, d.Stack)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("stack %s has no version before this one", d.Stack)
+	}
+	return h.putBack(ctx, d, last, built, progress.Scope{Sink: sink, Stack: d.Stack})
+}
+
+func (h *Host) putBack(ctx context.Context, d Deployment, last kept, built map[string]string, scope progress.Scope) error {
 	done := scope.Step("restore previous version", "")
 	previous := d
 	previous.Project = last.Project
-	err := h.retag(ctx, previous, before)
+	err := h.retag(ctx, previous, built)
 	if err == nil {
 		err = h.bringUp(ctx, previous, last.Images, scope)
 	}
 	if err == nil {
 		err = h.sweep(ctx, d.Project, last.Project)
 	}
-	failed.Restored, failed.Restore = err == nil, err
 	done(err, "")
+	return err
 }
 
 // retag gives images built for the previous version their names back.
-func (h *Host) retag(ctx context.Context, d Deployment, before []Container) error {
+func (h *Host) retag(ctx context.Context, d Deployment, built map[string]string) error {
 	for _, s := range d.Project.Services {
-		i := slices.IndexFunc(before, func(c Container) bool { return c.Service == s.Name && !c.OneOff })
-		if !s.Build || i < 0 {
+		image := built[s.Name]
+		if !s.Build || image == "" {
 			continue
 		}
-		if err := h.docker(ctx, "tag", before[i].ImageID, cmp.Or(s.Image, d.Stack+"-"+s.Name)); err != nil {
+		if err := h.docker(ctx, "tag", image, cmp.Or(s.Image, d.Stack+"-"+s.Name)); err != nil {
 			return err
 		}
 	}

@@ -135,15 +135,17 @@ func (e *Engine) find(id string) *Container {
 func (e *Engine) list(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var filters struct{ Label []string }
-	if err := json.Unmarshal([]byte(r.URL.Query().Get("filters")), &filters); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+	filters := struct{ Label []string }{[]string{""}}
+	if asked := r.URL.Query().Get("filters"); asked != "" {
+		if err := json.Unmarshal([]byte(asked), &filters); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 	}
 	_, project, one := strings.Cut(filters.Label[0], "=")
 	answer := []map[string]any{}
 	for _, c := range e.containers {
-		if one && c.Project != project {
+		if one && c.Project != project || r.URL.Query().Get("all") == "" && (c.State == "exited" || c.State == "created") {
 			continue
 		}
 		status := "Up 2 minutes"

@@ -1,0 +1,348 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/hold"
+	"salvor/internal/progress"
+	"salvor/internal/runlock"
+	"salvor/internal/stack"
+)
+
+// An attempt is what a host remembers of a deploy that has not become healthy.
+// For a stack with data that gets another image it is written before the new
+// version starts, and whatever cuts it short, the next run goes on:
+//
+//	snapshot, pull ─▶ stop, last snapshot ─▶ trying ──healthy──▶ forgotten
+//	                                            └──not──▶ back ──▶ failed
+//
+// On the way back what the new version wrote is taken as a snapshot that nothing
+// picks by itself, the last one takes its place, and the version before starts.
+type attempt struct {
+	Schema int               `json:"schema"`
+	State  attemptState      `json:"state"`
+	Commit string            `json:"commit"` // that it is of
+	Target string            `json:"target"` // its project and images, see target
+	Images map[string]string `json:"images,omitempty"`
+	Built  map[string]string `json:"built,omitempty"`  // of the version before: service to image id
+	Before string            `json:"before,omitempty"` // snapshot that the version before ended with; "" where its data was not at stake
+	After  string            `json:"after,omitempty"`  // snapshot of what the new version wrote
+	Why    string            `json:"why,omitempty"`    // it failed
+	At     time.Time         `json:"at"`
+}
+
+type attemptState string
+
+const (
+	attemptTrying attemptState = "trying"
+	attemptBack   attemptState = "back"
+	attemptFailed attemptState = "failed"
+)
+
+func (h *Host) attemptPath(stack string) string {
+	return filepath.Join(h.Paths.State, "attempts", stack+".json")
+}
+
+// attempt returns what is noted of a stack; what can't be read counts as none.
+func (h *Host) attempt(stack string) attempt {
+	var u attempt
+	path := h.attemptPath(stack)
+	if readJSON(path, &u) != nil || readable(path, u.Schema) != nil {
+		return attempt{}
+	}
+	return u
+}
+
+func (h *Host) saveAttempt(stack string, u attempt) error {
+	u.Schema, u.At = agentapi.Schema, time.Now().UTC()
+	return writeJSON(h.attemptPath(stack), u)
+}
+
+// target tells one thing that a stack may be asked to run from another.
+func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
+
+// under reports whether an attempt is under way, so that the data may be between
+// two versions.
+func (u attempt) under() bool { return u.State == attemptTrying || u.State == attemptBack }
+
+// wish is what the volumes' markers call the way back.
+func (u attempt) wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
+
+// upgrade readies a stack with data for another image: a snapshot while it runs,
+// the images, a stop, and a small last snapshot of everything that the version
+// before has acknowledged. When that can't be, the version before runs on.
+func (r *run) upgrade(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment) error {
+	if len(r.protected(st)) == 0 || r.attempt(st.Name).under() {
+		return nil
+	}
+	seen, err := r.Stacks.Observe(ctx, st.Name)
+	if noEngine(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	changed := imageChange(seen[0].Record, *d)
+	if changed == "" || r.allReady(r.spec, st) != nil {
+		return nil
+	}
+	if seen[0].Running() {
+		progress.Scope{Sink: r.sink, Stack: st.Name}.Note(changed + ": a snapshot comes first")
+		if _, err := r.takeLocked(ctx, r.spec, st, taking{sink: r.sink}); err != nil {
+			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
+		}
+	}
+	hold.At(ctx, "upgrade-taken")
+	if err := r.ready(ctx, st, a); err != nil {
+		return err
+	}
+	u := attempt{State: attemptTrying, Commit: r.spec.Commit, Target: target(st)}
+	if u.Built, err = r.Stacks.Built(ctx, st.Name); err != nil {
+		return err
+	}
+	if err := r.phase("pull images", st.Name, func() error {
+		var err error
+		d.Images, err = r.Stacks.Fetch(ctx, *d, r.sink)
+		return err
+	}); err != nil {
+		return err
+	}
+	u.Images = d.Images
+	if err := r.lastOf(ctx, st, &u); err != nil {
+		back := context.WithoutCancel(ctx)
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), r.Stacks.OpenGate(back, st.Name), r.Stacks.Start(back, st.Name, r.sink))
+	}
+	hold.At(ctx, "upgrade-stopped")
+	return nil
+}
+
+// lastOf stops the version before and takes its last snapshot.
+func (r *run) lastOf(ctx context.Context, st agentapi.Stack, u *attempt) error {
+	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("stop", "")
+	err := r.halt(ctx, st)
+	end(err, "")
+	if err != nil {
+		return err
+	}
+	hold.At(ctx, "upgrade-halted")
+	last, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, sink: r.sink})
+	if err != nil {
+		return err
+	}
+	u.Before = last.Snapshot.ID
+	return r.saveAttempt(st.Name, *u)
+}
+
+// goOn finishes what an earlier run has begun: a way back, and, where something
+// else is to be deployed by now, an attempt that nobody saw end.
+func (r *run) goOn(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment) error {
+	u := r.attempt(st.Name)
+	if !u.under() || u.State == attemptTrying && u.Target == target(st) {
+		return nil
+	}
+	if u.State == attemptTrying {
+		u.Why = "it was cut short"
+	}
+	err := r.goBack(ctx, st, a, d, u)
+	if err == nil && u.Target == target(st) {
+		err = fmt.Errorf("deploy %s: %s", st.Name, u.Why)
+	}
+	return err
+}
+
+// gaveUp turns a deploy that failed into what it left behind: for one whose data
+// was at stake that is the version before on its own data.
+func (r *run) gaveUp(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, failed error) error {
+	u := r.attempt(st.Name)
+	if ctx.Err() != nil {
+		return failed
+	}
+	if u.State != attemptTrying {
+		u = attempt{State: attemptFailed, Commit: r.spec.Commit, Target: target(st), Why: failed.Error()}
+		if err := r.saveAttempt(st.Name, u); err != nil {
+			note(r.Host, "attempts", err)
+		}
+		return failed
+	}
+	u.Why = failed.Error()
+	if err := r.goBack(ctx, st, a, d, u); err != nil {
+		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
+	}
+	u = r.attempt(st.Name)
+	return errors.Join(failed, errors.New(u.wentBack()))
+}
+
+// wentBack says what runs, and where everything is.
+func (u attempt) wentBack() string {
+	if u.Before == "" {
+		return "the version before runs"
+	}
+	text := fmt.Sprintf("the version before runs again, on its own data (snapshot %.8s)", u.Before)
+	if u.After != "" {
+		text += fmt.Sprintf("; what the new version wrote is snapshot %.8s, which nothing picks by itself", u.After)
+	}
+	return text
+}
+
+// goBack has the version before run again on the data that it left. Cut short at
+// any point, it is called again.
+func (r *run) goBack(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, u attempt) error {
+	u.State = attemptBack
+	if err := r.saveAttempt(st.Name, u); err != nil {
+		return err
+	}
+	hold.At(ctx, "upgrade-failed")
+	if err := r.halt(ctx, st); err != nil {
+		return err
+	}
+	if !r.asBefore(st, u) {
+		r.takeAfter(ctx, st, &u)
+		hold.At(ctx, "upgrade-after")
+		if err := r.dataBack(ctx, st, a, u); err != nil {
+			return err
+		}
+	}
+	hold.At(ctx, "upgrade-back")
+	if err := r.deliver(st, a); err != nil {
+		return err
+	}
+	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
+		return err
+	}
+	if err := r.Stacks.PutBack(ctx, d, u.Built, r.sink); err != nil {
+		return err
+	}
+	u.State = attemptFailed
+	return r.saveAttempt(st.Name, u)
+}
+
+// asBefore reports whether the data is what the version before left: the new one
+// never touched it, or it is back already.
+func (r *run) asBefore(st agentapi.Stack, u attempt) bool {
+	if r.allReady(r.spec, st) != nil {
+		return false
+	}
+	if r.inPlace(st, u.wish()) {
+		return true
+	}
+	for _, v := range r.protected(st) {
+		if r.Snapshots.Holding(st.Name, v) != u.Before {
+			return false
+		}
+	}
+	return true
+}
+
+// takeAfter takes what the new version wrote as a snapshot that is not on the
+// stack's line. Where that can't be it lies beside, as all that is replaced.
+func (r *run) takeAfter(ctx context.Context, st agentapi.Stack, u *attempt) {
+	if u.After != "" || r.allReady(r.spec, st) != nil {
+		return
+	}
+	taken, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, force: true, accept: true, keep: true, diverged: true, images: u.Images, sink: r.sink})
+	if err == nil {
+		u.After = taken.Snapshot.ID
+		err = r.saveAttempt(st.Name, *u)
+	}
+	if err != nil {
+		r.warn(st.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
+			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
+		})
+	}
+}
+
+// dataBack puts the last snapshot of the version before in place.
+func (r *run) dataBack(ctx context.Context, st agentapi.Stack, a *access, u attempt) error {
+	from, err := holding(st.Name, st.Targets, u.Before, r.lister(ctx, st, a))
+	if err != nil {
+		return err
+	}
+	repo, err := a.repository(ctx, st.Name, from)
+	if err != nil {
+		return err
+	}
+	defer repo.close(ctx) //nolint:errcheck // only read from
+	job := r.restoreJob(st, repo, u.Before, r.protected(st), &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink})
+	job.Wish = u.wish()
+	fetched, err := r.download(ctx, st, job)
+	if err != nil {
+		return err
+	}
+	return r.place(ctx, st, fetched, r.protected(st))
+}
+
+// finishAttempts goes on with what was cut short between two versions, and with
+// ways back that could not be finished, as with the remote away. While another run works on the host it waits for the next round.
+func (h *Host) finishAttempts(ctx context.Context, sink progress.Sink) error {
+	spec, err := h.Spec()
+	if err != nil {
+		return err
+	}
+	var due []agentapi.Stack
+	for _, st := range spec.Stacks {
+		local := h.local(st.Name)
+		if h.attempt(st.Name).under() && !st.Stopped && !local.Lost && !local.released(st.Epoch) {
+			due = append(due, st)
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: daemon, Message: "finishing a deploy that failed", Since: time.Now().UTC()})
+	if errors.As(err, new(*runlock.HeldError)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	ask := spec
+	ask.Stacks = due
+	verdicts, err := h.verdicts(ctx, ask)
+	if err != nil {
+		return err
+	}
+	r := newRun(h, ask, sink)
+	close(r.restic)
+	close(r.engine)
+	for _, st := range due {
+		if h.attempt(st.Name).under() {
+			r.add(r.stack(ctx, st, verdicts[st.Name]))
+		}
+	}
+	return nil
+}
+
+// attemptFindings says what runs other than what is committed, and why.
+func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack.State) []finding.Finding {
+	u := h.attempt(st.Name)
+	if u.State == "" || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
+		return nil
+	}
+	f := finding.Finding{
+		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
+		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
+		Fix:  "salvor rollback " + st.Name + ", or mend it and salvor apply",
+	}
+	switch {
+	case u.State == attemptTrying:
+		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
+		f.Fix = "salvor apply goes on with it"
+	case u.State == attemptBack:
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; the way back is not finished, salvord goes on with it", u.Commit, u.Why)
+		f.Fix = "bring the snapshot remote back; salvor apply goes on at once"
+	case u.Before != "":
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.wentBack())
+	case !seen.Deployed:
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s", u.Commit, u.Why)
+		f.Fix = "salvor logs " + st.Name + ", then mend it and salvor apply"
+	}
+	return []finding.Finding{f}
+}

@@ -1,0 +1,217 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+)
+
+// A restore that the operator wished (fleet.Restore) is fulfilled once, by
+// whichever run comes first:
+//
+//	pending ──data in place──▶ done, its snapshot owed ──taken──▶ done
+//	   └──it can't be──▶ failed, until the operator asks again or withdraws it
+//
+// That the data is in place is written in the volumes' markers, in the same write
+// that calls them ready. These notes follow.
+type wishes struct {
+	Schema int         `json:"schema"`
+	Done   string      `json:"done,omitempty"` // id of the last that was fulfilled
+	Owed   string      `json:"owed,omitempty"` // id of the one whose data no snapshot holds as the newest yet
+	Failed *failedWish `json:"failed,omitempty"`
+}
+
+type failedWish struct {
+	ID  string    `json:"id"`
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
+}
+
+func (h *Host) wishesPath(stack string) string {
+	return filepath.Join(h.Paths.State, "wishes", stack+".json")
+}
+
+// wishes returns the notes of a stack's wishes; what can't be read counts as none.
+func (h *Host) wishes(stack string) wishes {
+	var w wishes
+	path := h.wishesPath(stack)
+	if readJSON(path, &w) != nil || readable(path, w.Schema) != nil {
+		return wishes{}
+	}
+	return w
+}
+
+// changeWishes notes what became of a wish. A full disk keeps no stack from
+// starting: what is in place the markers say, too.
+func (h *Host) changeWishes(stack string, change func(*wishes)) {
+	w := h.wishes(stack)
+	w.Schema = agentapi.Schema
+	change(&w)
+	if err := writeJSON(h.wishesPath(stack), w); err != nil {
+		note(h, "wishes", err)
+	}
+}
+
+// standing returns how a stack's wish stands, nil when there is none.
+func (h *Host) standing(spec agentapi.Host, st agentapi.Stack) *agentapi.Wish {
+	if st.Restore == nil {
+		return nil
+	}
+	wish, w := &agentapi.Wish{ID: st.Restore.ID, State: agentapi.WishPending}, h.wishes(st.Name)
+	switch {
+	case w.Done == wish.ID || h.inPlace(st, wish.ID):
+		wish.State = agentapi.WishDone
+	case w.Failed != nil && w.Failed.ID == wish.ID && h.allReady(spec, st) == nil:
+		wish.State, wish.At, wish.Why = agentapi.WishFailed, w.Failed.At, w.Failed.Why
+	}
+	return wish
+}
+
+// inPlace reports whether a wish has put the data of every volume in its place.
+func (h *Host) inPlace(st agentapi.Stack, id string) bool {
+	volumes := h.protected(st)
+	for _, v := range volumes {
+		m := h.Snapshots.Marker(st.Name, v.Name)
+		if m.State != snapshot.MarkedReady || m.Epoch != st.Epoch || m.Wish != id {
+			return false
+		}
+	}
+	return len(volumes) > 0
+}
+
+// noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
+// run that was cut short between the data and this note leaves it to the next.
+func (h *Host) noteDone(stack, id string) {
+	if h.wishes(stack).Done != id {
+		h.changeWishes(stack, func(w *wishes) { w.Done, w.Owed, w.Failed = id, id, nil })
+	}
+}
+
+// fulfil brings back what was wished and notes how it went. What was cut short
+// has not failed: the next run goes on with it.
+func (r *run) fulfil(ctx context.Context, st agentapi.Stack, work func() error) error {
+	err := work()
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	failed := &failedWish{ID: st.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
+	r.changeWishes(st.Name, func(w *wishes) { w.Failed = failed })
+	if r.allReady(r.spec, st) == nil { // stopped for what then could not be
+		err = errors.Join(err, r.asDeployed(ctx, st))
+	}
+	return fmt.Errorf("restore of snapshot %.8s: %w", st.Restore.Snapshot, err)
+}
+
+// answers waits, at most a minute, until a target says that it has what is
+// wished: at a boot the network may come later than salvord.
+func (r *run) answers(ctx context.Context, st agentapi.Stack, a *access) {
+	limited, cancel := context.WithTimeout(ctx, wishPatience)
+	defer cancel()
+	for {
+		_, err := holding(st.Name, st.Targets, st.Restore.Snapshot, r.lister(limited, st, a))
+		if err == nil || pause(limited, wishEvery) != nil {
+			return // what is wrong the restore itself says
+		}
+	}
+}
+
+// finishWish has the boot fulfil what is wished before the stack starts. Where it
+// can't be and the data of before is whole, the stack starts on that, and the
+// wish waits for the operator: what is written from now on would be lost to it.
+func (r *run) finishWish(ctx context.Context, st agentapi.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+	wish := r.standing(r.spec, st)
+	if wish == nil || wish.State != agentapi.WishPending {
+		return false, agentapi.StackReceipt{}
+	}
+	if a, err := r.open(r.spec.Name, st); err == nil {
+		r.answers(ctx, st, a)
+	}
+	receipt := r.stack(ctx, st, v)
+	if receipt.Error == nil || !known || r.allReady(r.spec, st) != nil {
+		return true, receipt
+	}
+	return true, r.rise(ctx, st)
+}
+
+const (
+	wishPatience = time.Minute
+	wishEvery    = 5 * time.Second
+)
+
+// secure makes the restored data the newest snapshot, which a recovery would
+// take; whatever its size, since the operator chose it. What it replaced stays
+// beside for now. Where it can't be taken it stays owed, and the daemon tries.
+func (r *run) secure(ctx context.Context, st agentapi.Stack) {
+	if r.wishes(st.Name).Owed == "" {
+		return
+	}
+	if _, err := r.takeLocked(ctx, r.spec, st, taking{sink: r.sink}); err != nil {
+		r.warn(st.Name, owedFinding(r.spec.Name, st.Name, err.Error()))
+	}
+}
+
+// owing makes of a snapshot the one that a restore owes, if it does.
+func (h *Host) owing(stack string, t taking) taking {
+	if h.wishes(stack).Owed != "" && !t.diverged {
+		t.force, t.keep, t.accept = true, true, true
+	}
+	return t
+}
+
+// paid notes that the owed snapshot is taken.
+func (h *Host) paid(stack string) {
+	if h.wishes(stack).Owed != "" {
+		h.changeWishes(stack, func(w *wishes) { w.Owed = "" })
+	}
+}
+
+func owedFinding(host, stack, why string) finding.Finding {
+	return finding.Finding{
+		Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
+		Text: "the restored data is not the newest snapshot yet, which a recovery would take: " + why,
+		Fix:  "nothing to do: it is tried every few minutes; salvor snapshot take " + stack + " does it now",
+	}
+}
+
+// wishFindings says of a wish that failed why, and how it goes on; and that its
+// snapshot is owed.
+func (h *Host) wishFindings(spec agentapi.Host, st agentapi.Stack) []finding.Finding {
+	var found []finding.Finding
+	if h.wishes(st.Name).Owed != "" {
+		found = append(found, owedFinding(spec.Name, st.Name, "it waits for its turn"))
+	}
+	wish := h.standing(spec, st)
+	if wish == nil || wish.State != agentapi.WishFailed {
+		return found
+	}
+	return append(found, finding.Finding{
+		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
+		Text: fmt.Sprintf("it was to go back to snapshot %.8s and could not, %s: %s", st.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
+		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw gives it up", st.Name, st.Restore.Snapshot, st.Name),
+	})
+}
+
+// leave keeps a stack as it was deployed last: what the commit has for it is not
+// to run on the data that is here.
+func (r *run) leave(ctx context.Context, st agentapi.Stack, why string, receipt *agentapi.StackReceipt) error {
+	progress.Scope{Sink: r.sink, Stack: st.Name}.Note(why)
+	receipt.Outcome = "waiting"
+	return r.asDeployed(ctx, st)
+}
+
+// asDeployed starts what was deployed last, unless it runs.
+func (r *run) asDeployed(ctx context.Context, st agentapi.Stack) error {
+	seen, err := r.Stacks.Observe(ctx, st.Name)
+	if err != nil || !seen[0].Deployed || seen[0].Running() {
+		return err
+	}
+	return r.restart(ctx, st)
+}
