@@ -1,6 +1,7 @@
 package controlrepo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,16 +95,27 @@ func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 }
 
 // trustPinned has git's ssh know the host keys that the repository pins, too, so
-// that a fresh clone reaches the Git host, and ask no question. An operator who
-// chose another ssh keeps it.
+// that a fresh clone reaches the Git host, and ask nothing: a question of a
+// program in the background is never answered. The operator's own way to call ssh
+// stays, and what it says of these options counts.
 func (g *Git) trustPinned(ctx context.Context) error {
-	chosen := slices.ContainsFunc(g.env, func(kv string) bool { return strings.HasPrefix(kv, "GIT_SSH") })
-	command, err := g.config(ctx, "core.sshCommand")
-	if err != nil || chosen || command != "" || strings.ContainsAny(g.dir, `'"\`) {
+	ssh, err := g.config(ctx, "core.sshCommand")
+	if err != nil || strings.ContainsAny(g.dir, `'"\`) {
 		return err
 	}
+	asks := "-o BatchMode=yes "
+	for _, kv := range g.env {
+		switch name, value, _ := strings.Cut(kv, "="); name {
+		case "GIT_SSH_COMMAND":
+			ssh = value
+		case "GIT_SSH":
+			ssh = cmp.Or(ssh, "'"+strings.ReplaceAll(value, "'", `'\''`)+"'")
+		case "SSH_ASKPASS":
+			asks = "" // its window asks for a key's passphrase
+		}
+	}
 	known := filepath.Join(g.dir, filepath.FromSlash(KnownHostsFile))
-	g.env = append(g.env, fmt.Sprintf(`GIT_SSH_COMMAND=ssh -o BatchMode=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "%s"'`, known))
+	g.env = append(g.env, fmt.Sprintf(`GIT_SSH_COMMAND=%s %s-o StrictHostKeyChecking=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "%s"'`, cmp.Or(ssh, "ssh"), asks, known))
 	return nil
 }
 

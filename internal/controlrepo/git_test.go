@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -474,5 +475,40 @@ func TestFindWalksUp(t *testing.T) {
 	}
 	if _, err := Find(t.TempDir()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("err = %v, want ErrNotFound", err)
+	}
+}
+
+// Git's ssh asked about an unknown host key where nobody could answer, and the
+// command hung: it knows the keys that the repository pins, and asks nothing.
+func TestSSHAsksNothing(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "git", "init", "-q", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	options := ` -o StrictHostKeyChecking=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "` + dir + `/hosts/known_hosts"'`
+	for name, test := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"as usual":     {nil, "ssh -o BatchMode=yes" + options},
+		"own command":  {[]string{"GIT_SSH_COMMAND=ssh -i key"}, "ssh -i key -o BatchMode=yes" + options},
+		"own program":  {[]string{"GIT_SSH=/opt/my ssh"}, "'/opt/my ssh' -o BatchMode=yes" + options},
+		"with windows": {[]string{"SSH_ASKPASS=/usr/bin/ask"}, "ssh" + options},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, err := OpenGit(t.Context(), here{}, dir, append(test.environ, "PATH="+os.Getenv("PATH")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, kv := range g.env {
+				if value, is := strings.CutPrefix(kv, "GIT_SSH_COMMAND="); is {
+					got = value // the last one counts
+				}
+			}
+			if got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
 	}
 }
