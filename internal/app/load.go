@@ -154,7 +154,7 @@ func (a *App) render(ctx context.Context) error {
 			a.stacks[stacks[i].Name] = o.rendered
 		}
 	}
-	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.invalidRemotes())
+	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.invalidRemotes(), a.unrecorded())
 	return a.noticeKeys(ctx, time.Now())
 }
 
@@ -191,6 +191,7 @@ func (a *App) resolve(ctx context.Context, st fleet.Stack, named []string) outco
 	if err != nil {
 		return outcome{findings: []finding.Finding{broken(st, err)}}
 	}
+	found = append(found, a.unprotected(st, loaded.Volumes)...)
 	for i := range found {
 		if found[i].Severity == finding.Fatal {
 			found[i].Stack = st.Name

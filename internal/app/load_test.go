@@ -60,6 +60,9 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	}
 	for _, f := range a.Findings() {
 		if f.Severity == finding.Fatal {
+			if f.Code == finding.RecordMissing {
+				continue // of the whole fleet
+			}
 			said = append(said, f.Stack)
 			if !strings.HasPrefix(f.Subject, "stacks/"+f.Stack) {
 				t.Errorf("%s is about %s", f.Subject, f.Stack)

@@ -52,6 +52,8 @@ const (
 	VaultPasswordWeak  Code = "vault-password-weak"
 	PortTaken          Code = "port-taken"
 	RemoteInvalid      Code = "remote-invalid"
+	TargetMissing      Code = "target-missing"
+	RecordMissing      Code = "record-missing"
 	GitUnpinned        Code = "git-unpinned"
 )
 
@@ -110,6 +112,8 @@ func Table() []Row {
 		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "publish another port in one of them"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so no host reads the repository.", "salvor apply pins it"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
+		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
+		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
 	}

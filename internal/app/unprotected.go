@@ -1,0 +1,46 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// unprotected is the finding about a stack to deploy whose data would get no
+// snapshots, since the fleet declares no target for them. Its host would refuse
+// to start it, after the placement was committed.
+func (a *App) unprotected(st fleet.Stack, volumes []agentapi.Volume) []finding.Finding {
+	var names []string
+	for _, v := range volumes {
+		if v.Protect == fleet.Snapshot {
+			names = append(names, v.Source)
+		}
+	}
+	if st.Host == "" || len(names) == 0 || len(a.repo.Fleet.Snapshots) > 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return []finding.Finding{{
+		Code: finding.TargetMissing, Severity: finding.Fatal, Subject: st.Dir + "/" + st.File, Stack: st.Name,
+		Text: fmt.Sprintf("no snapshot target is declared, and %s of %s needs snapshots", strings.Join(names, ", "), st.Name),
+		Fix:  "declare data.snapshots in fleet.yaml, with the remote that it names; or give each volume that may be lost protect: none under x-salvor.volumes",
+	}}
+}
+
+// unrecorded is the finding about a fleet with stacks to deploy and no remote for
+// its record: nothing could say, when a host is lost, whose a stack is.
+func (a *App) unrecorded() []finding.Finding {
+	deployed := slices.ContainsFunc(a.repo.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
+	if !deployed || a.repo.Fleet.Record.Remote != "" {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.RecordMissing, Severity: finding.Fatal, Subject: "fleet.yaml",
+		Text: "the fleet has no remote: its record, which says on which host each stack runs, has no place",
+		Fix:  "declare a remote under remotes: in fleet.yaml; docs/snapshots.md shows what each type of remote needs",
+	}}
+}
