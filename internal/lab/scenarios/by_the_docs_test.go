@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,8 +37,8 @@ var answers = []world.Answer{
 }
 
 // TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from
-// init to the recovery of a lost server, at a terminal: no passphrase lies in a
-// file, init's example is still there.
+// init to the recovery of a lost server, at a terminal: nobody has pinned the
+// Git host, no passphrase lies in a file, init's example is still there.
 func TestByTheDocs(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
@@ -58,13 +59,19 @@ func TestByTheDocs(t *testing.T) {
 	must(t, err)
 	n.said["ssh-ed25519 AAAA…"] = strings.Join(strings.Fields(key)[:2], " ")
 
-	n.run(t, "git ls-remote "+w.Git.URL()) // as anybody tries a new repository: their own SSH knows the Git host then
 	page := n.page(t, "docs/getting-started.md")
 	for _, line := range page.commands {
 		n.before(t, line, page)
 		n.after(t, line, n.run(t, line))
 	}
 	writesAfter(t, n.c, "notes", time.Time{})
+	eventually(t, "alpha reads the repository", func() error {
+		logins, err := w.Git.Logins(ctx, n.alpha.Address)
+		if err == nil && logins == 0 {
+			err = errors.New("it has not logged in")
+		}
+		return err
+	})
 	n.lose(t)
 }
 
