@@ -56,6 +56,7 @@ type App struct {
 	git    *controlrepo.Git
 	repo   *controlrepo.Repository
 	commit controlrepo.Commit
+	pushed bool // commits of this command are published
 	ring   agekey.Keyring
 	store  *secretstore.Store
 	trail  *trail

@@ -42,6 +42,7 @@ func (c *committer) Push(ctx context.Context) error {
 	err := c.app.git.Push(ctx)
 	switch {
 	case err == nil, errors.Is(err, controlrepo.ErrNoRemote):
+		c.app.pushed = c.app.pushed || c.made != ""
 		c.made = ""
 		return nil
 	case c.made != "" && (c.whole || errors.Is(err, controlrepo.ErrDiverged)):

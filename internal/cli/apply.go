@@ -79,6 +79,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
+			g.note(a.RenewMirror(ctx))
 			return errors.Join(err, leftAsTheyRun(broken))
 		}
 	}

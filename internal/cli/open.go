@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,18 +25,33 @@ func (g *globals) open(ctx context.Context, sink progress.Sink) (*app.App, error
 	return app.Open(ctx, g.options(sink))
 }
 
-// journalLimit is what the operators' journal may take at the end of a command.
-const journalLimit = 20 * time.Second
+// closeLimit is what each of the two things that close brings to the record remote
+// may take.
+const closeLimit = 20 * time.Second
 
 // close ends what open began. What was decrypted goes into the operators' journal
-// first; that it can't is told, and fails nothing.
+// first, and what was committed into the repository's mirror; that it can't is
+// said, and fails nothing.
 func (g *globals) close(ctx context.Context, a *app.App) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalLimit)
-	defer cancel()
-	if err := a.Journal(ctx, g.command); err != nil {
-		g.progress().Suspend(func() { fmt.Fprintf(g.Err, "note: %v\n", err) })
+	ctx = context.WithoutCancel(ctx)
+	within := func(work func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, closeLimit)
+		defer cancel()
+		return work(ctx)
+	}
+	err := within(func(ctx context.Context) error { return a.Journal(ctx, g.command) })
+	g.note(err)
+	if !errors.Is(err, app.ErrUnsent) { // else the remote was just asked in vain
+		g.note(within(func(ctx context.Context) error { return a.MirrorCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
+}
+
+// note tells what failed beside the command's own work.
+func (g *globals) note(err error) {
+	if err != nil {
+		g.progress().Suspend(func() { fmt.Fprintf(g.Err, "note: %v\n", err) })
+	}
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {

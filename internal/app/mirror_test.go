@@ -1,0 +1,74 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/secret"
+)
+
+// atMirror fails unless the newest mirror is of this commit.
+func (k *keyed) atMirror(what, want string) {
+	k.t.Helper()
+	if got, err := k.open(k.ann).proveMirror(k.t.Context()); err != nil || got != want {
+		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, got, want, err)
+	}
+}
+
+// TestWhatIsCommittedReachesTheMirror is fault D21: a command that commits renews
+// the mirror at its end, or says that it is behind where nobody is to be asked for
+// a passphrase; then the next apply renews it, whether anything else is to do or not.
+func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
+	k := newKeyed(t)
+	a := k.open(k.ann)
+	if err := a.SetSecret(t.Context(), "token", secret.NewString("another")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.MirrorCommitted(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	k.atMirror("secret set", a.Commit())
+
+	before, locked := a.Commit(), k.open(k.ann)
+	if err := locked.SetSecret(t.Context(), "token", secret.NewString("a third")); err != nil {
+		t.Fatal(err)
+	}
+	if err := locked.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {
+		t.Errorf("nobody unlocked the key: %v", err)
+	}
+	k.atMirror("without the key", before)
+	if err := k.open(k.ann).RenewMirror(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.atMirror("apply", locked.Commit())
+}
+
+// TestTheMirrorIsAskedOncePerCommit is fault D21: a command that committed nothing
+// asks no remote, nor does an apply of what this clone saw mirrored.
+func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
+	k := newKeyed(t)
+	if err := k.open(k.ann).RenewMirror(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(k.disk); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(k.disk, nil, 0o600); err != nil { // the remote is gone
+		t.Fatal(err)
+	}
+	a := k.open(k.ann)
+	if err := errors.Join(a.MirrorCommitted(t.Context(), true), a.RenewMirror(t.Context())); err != nil {
+		t.Errorf("the remote was asked: %v", err)
+	}
+	if err := a.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
+		t.Errorf("a remote that is gone: %v", err)
+	}
+	if head, err := a.git.Head(t.Context()); err != nil || controlrepo.Commit(a.Commit()) != head {
+		t.Errorf("the commit stays: %v, %v", head, err)
+	}
+}
