@@ -112,10 +112,20 @@ func (g *globals) target(ctx context.Context, a *app.App, o recoverOptions) (nam
 	default:
 		add, err = a.Enrol(ctx, h)
 	}
-	if err == nil && len(add.Files) > 0 {
-		pending = append(pending, fmt.Sprintf("let %s read the repository: add its deploy key, read-only: %s", name, add.GitKey))
+	if err == nil {
+		pending = append(pending, letRead(name, add))
 	}
 	return name, add.Files, pending, err
+}
+
+// letRead is what is left to do at the Git host. Whether that was done for a host
+// that an earlier run has added, or that was declared before, is not known here.
+func letRead(host string, add app.Addition) string {
+	unless := ""
+	if len(add.Files) == 0 {
+		unless = ", unless it does already"
+	}
+	return fmt.Sprintf("let %s read the repository%s: add its deploy key, read-only: %s", host, unless, add.GitKey)
 }
 
 func (g *globals) confirmRecovery(lock fleet.Lock, p recovery.Plan, lost, to string, o recoverOptions) error {
