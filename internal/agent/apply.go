@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -55,6 +54,10 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
+	defer r.who.close(ctx)
+	for name, wait := range req.Wait {
+		r.free[name] = time.Now().Add(wait)
+	}
 	receipt, err := r.do(ctx)
 	h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
 	return receipt, err
@@ -84,6 +87,8 @@ type run struct {
 	*Host
 	spec agentapi.Host
 	sink progress.Sink
+	who  *ownership
+	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
 	restic  chan struct{} // closed when data can be fetched
 	engine  chan struct{} // closed when Docker answers and the networks are there
@@ -99,7 +104,7 @@ type run struct {
 
 func newRun(h *Host, spec agentapi.Host, sink progress.Sink) *run {
 	r := &run{
-		Host: h, spec: spec, sink: sink, restic: make(chan struct{}), engine: make(chan struct{}),
+		Host: h, spec: spec, sink: sink, who: h.ownership(askWithin), free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
 		slots: semaphore.NewWeighted(downloads), turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
@@ -115,7 +120,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	verdicts, err := r.verdicts(ctx, r.spec)
+	verdicts, err := r.who.verdicts(ctx, r.spec)
 	if err != nil {
 		return r.receipt, err
 	}
@@ -226,24 +231,6 @@ func (r *run) dropOthers(ctx context.Context) error {
 		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})
 	}
 	return nil
-}
-
-// lose stops a stack that is not this host's any more: gate shut, containers
-// stopped, secrets gone, data kept.
-func (h *Host) lose(ctx context.Context, name, reason string) error {
-	lock, err := h.lockStack(ctx, name, "salvord", reason)
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	local := h.local(name)
-	err = errors.Join(h.Stacks.CloseGate(ctx, name), h.Stacks.Stop(ctx, name), delivery.Remove(h.Paths.secrets(), name))
-	if err != nil {
-		return fmt.Errorf("stop stack %s: %w", name, err)
-	}
-	local.Lost, local.Sealed = true, ""
-	h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
-	return h.saveLocal(name, local)
 }
 
 // Enrol makes the host's identity and its key for Git, once, and returns their

@@ -16,14 +16,9 @@ import (
 	"salvor/internal/runlock"
 )
 
-// How often the daemon asks whether its stacks are still its own: rarely while
-// somebody answers, often while nobody does, since a host that was cut off must
-// stop what it lost within a minute of the network's return.
 const (
-	watchEvery    = 30 * time.Second
-	watchCutOff   = 10 * time.Second
-	scheduleEvery = 15 * time.Second
-	owedEvery     = time.Minute // between tries of a snapshot that a restore owes
+	scheduleEvery = 15 * time.Second // how often the daemon looks for snapshots that are due
+	owedEvery     = time.Minute      // between tries of a snapshot that a restore owes
 )
 
 // Run is the daemon: what was paused goes on, the host's stacks are started
@@ -33,53 +28,60 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.Resume(ctx); err != nil {
 		note(h, "resume", err) // tried again in every round
 	}
-	verdicts, err := h.boot(ctx, sink)
-	if err != nil {
-		return err
-	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var all sync.WaitGroup
-	all.Go(func() { h.watch(ctx, verdicts) })
-	all.Go(func() { h.schedule(ctx, sink) })
-	all.Go(func() { h.tend(ctx) })
+	all.Go(func() { h.watch(ctx) }) // a start may take minutes, and some stacks run already
+	err := h.boot(ctx, sink)
+	if err != nil {
+		stop()
+	} else {
+		all.Go(func() { h.schedule(ctx, sink) })
+		all.Go(func() { h.tend(ctx) })
+	}
 	all.Wait()
-	return nil
+	return err
 }
 
 // boot starts the stacks that may run here. An apply under way starts them
 // itself; boot waits for its end.
-func (h *Host) boot(ctx context.Context, sink progress.Sink) (map[string]record.Verdict, error) {
+func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	lock, err := h.await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer lock.Release()
 	spec, err := h.Spec()
 	if err != nil {
 		note(h, "boot", err) // an apply writes it again, and starts the stacks
-		return nil, nil
+		return nil
 	}
 	if len(spec.Stacks) == 0 {
-		return nil, nil
+		return nil
 	}
 	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
-		return nil, err
+		return err
 	}
-	verdicts, err := h.verdicts(ctx, spec)
+	r := newRun(h, spec, sink)
+	defer r.who.close(ctx)
+	verdicts, err := r.who.verdicts(ctx, spec)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.freePorts(ctx)
-	h.wakeAll(ctx, spec, verdicts, sink)
-	return verdicts, nil
+	h.wakeAll(ctx, r, verdicts)
+	return nil
 }
 
-// wakeAll starts those of spec's stacks that may run here.
-func (h *Host) wakeAll(ctx context.Context, spec agentapi.Host, verdicts map[string]record.Verdict, sink progress.Sink) {
-	r := newRun(h, spec, sink)
+// wakeAll starts those of a run's stacks that may run here.
+func (h *Host) wakeAll(ctx context.Context, r *run, verdicts map[string]record.Verdict) {
+	for _, st := range r.spec.Stacks {
+		r.free[st.Name] = time.Now().Add(h.Lease.Length()) // whatever a request said before the boot
+	}
 	close(r.restic)
 	close(r.engine)
 	var all sync.WaitGroup
-	for _, st := range spec.Stacks {
+	for _, st := range r.spec.Stacks {
 		all.Go(func() {
 			defer close(r.settled[st.Name])
 			r.add(r.wake(ctx, st, verdicts[st.Name]))
@@ -158,6 +160,9 @@ func (r *run) rise(ctx context.Context, st agentapi.Stack) agentapi.StackReceipt
 }
 
 func (r *run) restart(ctx context.Context, st agentapi.Stack) error {
+	if err := r.mayStart(ctx, st); err != nil {
+		return err
+	}
 	a, err := r.open(r.spec.Name, st)
 	if err != nil {
 		return err
@@ -169,67 +174,6 @@ func (r *run) restart(ctx context.Context, st agentapi.Stack) error {
 		return err
 	}
 	return r.Stacks.Start(ctx, st.Name, r.sink)
-}
-
-// watch stops what this host has lost, as soon as it can know.
-func (h *Host) watch(ctx context.Context, verdicts map[string]record.Verdict) {
-	for {
-		pause := watchEvery
-		for _, v := range verdicts {
-			if v.State == record.Unknown {
-				pause = watchCutOff
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		now, err := h.enforce(ctx)
-		if err != nil {
-			note(h, "watch", err)
-			continue
-		}
-		verdicts = now
-	}
-}
-
-// enforce asks once and stops every stack that is lost.
-func (h *Host) enforce(ctx context.Context) (map[string]record.Verdict, error) {
-	spec, err := h.Spec()
-	if err != nil {
-		return nil, err
-	}
-	verdicts, err := h.verdicts(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for _, st := range spec.Stacks {
-		v := verdicts[st.Name]
-		ran, err := h.ranHere(ctx, st.Name, v)
-		if err == nil && ran {
-			err = h.lose(ctx, st.Name, v.Reason)
-		}
-		errs = append(errs, err)
-	}
-	return verdicts, errors.Join(errs...)
-}
-
-// ranHere reports whether a stack that is lost has to be stopped here: by what is
-// noted of it and, where nothing is, by what runs.
-func (h *Host) ranHere(ctx context.Context, stack string, v record.Verdict) (bool, error) {
-	if v.State != record.Lost {
-		return false, nil
-	}
-	if local := h.local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
-		return !local.Lost, nil
-	}
-	seen, err := h.Stacks.Observe(ctx, stack)
-	if noEngine(err) {
-		return false, nil
-	}
-	return err == nil && seen[0].Running(), err
 }
 
 // schedule takes the snapshots that are due.

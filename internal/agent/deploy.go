@@ -59,7 +59,7 @@ func (r *run) explain(err error) *agentapi.Error {
 
 func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
-		return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
+		return notHere(st, v)
 	}
 	if st.Kept {
 		receipt.Outcome = "kept"
@@ -317,6 +317,15 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 // runs, so that a host which dies now knows at its boot what it ran.
 func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
+	before := r.local(st.Name)
+	if before.Epoch < st.Epoch {
+		if err := r.waitOut(ctx, st); err != nil {
+			return err
+		}
+	}
+	if err := r.mayStart(ctx, st); err != nil {
+		return err
+	}
 	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st)}
 	r.saveNote(st.Name, local)
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {

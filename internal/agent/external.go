@@ -188,7 +188,9 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	verdicts, err := h.verdicts(ctx, ask)
+	r := newRun(h, ask, sink)
+	defer r.who.close(ctx)
+	verdicts, err := r.who.verdicts(ctx, ask)
 	if err != nil {
 		return err
 	}
@@ -197,6 +199,6 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	defer lock.Release()
-	h.wakeAll(ctx, ask, verdicts, sink)
+	h.wakeAll(ctx, r, verdicts)
 	return nil
 }

@@ -2,133 +2,168 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/fleet"
-	"salvor/internal/gitread"
+	"salvor/internal/delivery"
+	"salvor/internal/fault"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
 	"salvor/internal/record"
-	"salvor/internal/runlock"
 )
 
-// askWithin bounds one look at Git and at the record remote; they are asked at
-// the same time.
-const askWithin = 20 * time.Second
-
-// verdicts asks Git and the record remote once and says for each stack whether
-// this host still owns it. Whatever does not answer is part of the verdict, not
-// an error.
-func (h *Host) verdicts(ctx context.Context, spec agentapi.Host) (map[string]record.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
-	defer cancel()
-	var git gitSight
-	claims := map[string]claimSight{}
-	var both sync.WaitGroup
-	both.Go(func() { git = h.askGit(ctx, spec.Git) })
-	both.Go(func() { claims = h.askRecord(ctx, spec) })
-	both.Wait()
-	all := map[string]record.Verdict{}
-	for _, st := range spec.Stacks {
-		local := h.local(st.Name)
-		all[st.Name] = record.Decide(record.Local{Host: spec.Name, Epoch: local.Epoch, Lost: local.Lost}, git.placement(st.Name), claims[st.Name].ruling(git.contains))
+// Fence stops stacks that another host has taken over, at the epochs given. It may
+// be called again. A stack that started here at such an epoch, or a later one, is
+// not what the caller means.
+func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink) (agentapi.Fenced, error) {
+	answer := agentapi.Fenced{Schema: agentapi.Schema}
+	var errs []error
+	for name, epoch := range req.Stacks {
+		ran, err := h.ranHere(ctx, name)
+		local := h.local(name)
+		switch {
+		case err != nil:
+		case local.Epoch >= epoch:
+			err = fmt.Errorf("stack %s runs here at epoch %d: it was not taken over at %d", name, local.Epoch, epoch)
+		case ran || local.Lost:
+			end := progress.Scope{Sink: sink, Stack: name}.Step("stop", "")
+			err = h.lose(ctx, name, fmt.Sprintf("%s: %s, epoch %d", req.Owner, req.Message, epoch))
+			end(err, "")
+		}
+		errs = append(errs, err)
 	}
-	return all, nil
+	return answer, errors.Join(errs...)
 }
 
-// gitSight is what Git said.
-type gitSight struct {
-	reached  bool
-	lock     fleet.Lock
-	contains record.OnBranch
-}
-
-func (g gitSight) placement(stack string) record.InGit {
-	p := g.lock.Stacks[stack]
-	return record.InGit{Reached: g.reached, Host: p.Host, Epoch: p.Epoch}
-}
-
-func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
-	unreached := gitSight{contains: func(string) (bool, bool) { return false, false }}
-	if git.URL == "" {
-		return unreached
+// lose stops a stack that is not this host's any more: gate shut, containers
+// stopped, secrets gone, data kept. What runs is stopped before the stack's lock is
+// there, which a snapshot under way may hold for minutes.
+func (h *Host) lose(ctx context.Context, name, reason string) error {
+	if err := h.stopNow(ctx, name); err != nil {
+		return err
 	}
-	lock, err := h.await(ctx, "git", runlock.Holder{Owner: "salvord", Message: "reading the control repository"})
+	lock, err := h.lockStack(ctx, name, daemon, reason)
 	if err != nil {
-		return unreached
+		return err
 	}
 	defer lock.Release()
-	repo, commit, err := h.fetch(ctx, git)
+	local := h.local(name)
+	// whoever held the lock may have started it
+	if err := errors.Join(h.stopNow(ctx, name), delivery.Remove(h.Paths.secrets(), name)); err != nil {
+		return fmt.Errorf("stop stack %s: %w", name, err)
+	}
+	local.Lost, local.Sealed = true, ""
+	h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
+	return h.saveLocal(name, local)
+}
+
+// stopNow ends what runs of a stack within the lease's grace.
+func (h *Host) stopNow(ctx context.Context, name string) error {
+	err := errors.Join(h.Stacks.CloseGate(ctx, name), h.Stacks.Halt(ctx, name, h.Lease.Grace))
 	if err != nil {
-		return unreached
+		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
-	content, err := repo.File(commit, "salvor.lock")
-	if errors.Is(err, os.ErrNotExist) {
-		return gitSight{reached: true, contains: repo.Contains}
-	}
+	return nil
+}
+
+// enforce looks once and stops every stack that is lost, all at the same time.
+func (h *Host) enforce(ctx context.Context, who *ownership) error {
+	spec, err := h.Spec()
 	if err != nil {
-		return unreached
+		return err
 	}
-	seen := gitSight{reached: true, contains: repo.Contains}
-	if err := json.Unmarshal(content, &seen.lock); err != nil || seen.lock.Schema > fleet.Schema {
-		return unreached
-	}
-	return seen
-}
-
-func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := gitread.Open(h.Paths.gitCache(), source)
+	verdicts, err := who.verdicts(ctx, spec)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	commit, err := repo.Fetch(ctx)
-	return repo, commit, err
+	errs := make([]error, len(spec.Stacks))
+	var all sync.WaitGroup
+	for i, st := range spec.Stacks {
+		all.Go(func() {
+			v := verdicts[st.Name]
+			if v.State != record.Lost {
+				return
+			}
+			ran, err := h.ranHere(ctx, st.Name)
+			if err == nil && ran {
+				err = h.lose(ctx, st.Name, v.Reason)
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
-// claimSight is what the record said of one stack.
-type claimSight struct {
-	reached bool
-	claims  []record.Claim
+// ranHere reports whether a stack has to be stopped here once it is lost: by what is
+// noted of it and, where nothing is, by what runs.
+func (h *Host) ranHere(ctx context.Context, stack string) (bool, error) {
+	if local := h.local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
+		return !local.Lost, nil
+	}
+	seen, err := h.Stacks.Observe(ctx, stack)
+	if noEngine(err) {
+		return false, nil
+	}
+	return err == nil && seen[0].Running(), err
 }
 
-func (c claimSight) ruling(onBranch record.OnBranch) record.OnRecord {
-	if !c.reached {
-		return record.OnRecord{}
-	}
-	return record.OnRecord{Reached: true, Ruling: record.Rule(c.claims, onBranch)}
-}
-
-// askRecord reads the claims of every stack through the first seal that opens:
-// all of them lead to the same record remote.
-func (h *Host) askRecord(ctx context.Context, spec agentapi.Host) map[string]claimSight {
-	seen := map[string]claimSight{}
-	rec, err := h.anyRecord(ctx, spec)
-	if err != nil {
-		return seen
-	}
-	defer rec.close(ctx) //nolint:errcheck // nothing was written
-	for _, st := range spec.Stacks {
-		claims, err := rec.Claims(ctx, st.Name)
-		seen[st.Name] = claimSight{reached: err == nil, claims: claims}
-	}
-	return seen
-}
-
-func (h *Host) anyRecord(ctx context.Context, spec agentapi.Host) (*sight, error) {
-	errs := []error{fmt.Errorf("no seal on %s leads to the record remote", spec.Name)}
-	for _, st := range spec.Stacks {
-		a, err := h.open(spec.Name, st)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+// watch stops what this host has lost, as soon as it can know.
+func (h *Host) watch(ctx context.Context) {
+	who := h.ownership(h.Lease.Within)
+	defer who.close(ctx)
+	said := ""
+	for h.tick(ctx) {
+		err := h.enforce(ctx, who)
+		if err != nil && ctx.Err() == nil && err.Error() != said {
+			note(h, "watch", err)
 		}
-		return a.record(ctx, spec.Record)
+		said = text(err)
 	}
-	return nil, errors.Join(errs...)
+}
+
+// tick waits until the next look is due, or until the clock shows that this host
+// was frozen: then it is due at once. It reports false when ctx ends.
+func (h *Host) tick(ctx context.Context) bool {
+	const step = time.Second
+	for began := time.Now(); time.Since(began) < h.Lease.Every; {
+		before := time.Now().Round(0) // a clock that goes on while a machine is suspended
+		if pause(ctx, min(step, h.Lease.Every)) != nil {
+			return false
+		}
+		if time.Now().Round(0).Sub(before) > 2*step {
+			break
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// waitOut waits until the former host of a stack that is taken over has certainly
+// stopped it, as far as it reaches Git or the record remote.
+func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
+	left := time.Until(r.free[st.Name])
+	if left <= 0 {
+		return nil
+	}
+	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("wait for its former host to have stopped it", "")
+	err := pause(ctx, left)
+	end(err, "")
+	return err
+}
+
+// mayStart looks once more, right before a start: since the first look minutes may
+// have passed in which data came down.
+func (r *run) mayStart(ctx context.Context, st agentapi.Stack) error {
+	v, err := r.who.verdict(ctx, r.spec, st)
+	if err == nil && !v.MayStart {
+		err = notHere(st, v)
+	}
+	return err
+}
+
+func notHere(st agentapi.Stack, v record.Verdict) error {
+	return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
 }

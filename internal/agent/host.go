@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
@@ -52,6 +53,7 @@ type Host struct {
 	Snapshots snapshot.Engine
 	Journal   journal.Journal
 	Paths     Paths
+	Lease     agentapi.Lease
 }
 
 // Local is what a host remembers of a stack that it ran or runs.
@@ -60,6 +62,7 @@ type Local struct {
 	Epoch    int    `json:"epoch"`              // at which it last started here
 	Lost     bool   `json:"lost,omitempty"`     // another host has taken it over
 	Released int    `json:"released,omitempty"` // epoch whose final snapshot was handed over; only an apply starts it here again
+	Final    string `json:"final,omitempty"`    // id of that snapshot
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
 
 	Unread string `json:"-"` // why the file could not be read; the rest then says nothing

@@ -43,7 +43,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
 		local := h.local(st.Name)
 		data := h.kept(st.Name)
-		state.Findings = append(state.Findings, ownership(spec.Name, st, local, verdicts[st.Name])...)
+		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.protected(st)) > 0 {
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
 		}
@@ -118,8 +118,8 @@ func onlyNone(err error) bool {
 	return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyNone(err) })
 }
 
-// ownership says what is worth knowing about whose a stack is.
-func ownership(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+// whose says what is worth knowing about whose a stack is.
+func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, Subject: host + "/" + st.Name, Text: v.Reason}
 	switch {
 	case v.State == record.Lost:
@@ -130,6 +130,9 @@ func ownership(host string, st agentapi.Stack, local Local, v record.Verdict) []
 		f.Fix = "run the move again, or salvor apply to start it where it was"
 	case v.Unfenced && !st.Stopped:
 		f.Code, f.Fix = finding.UnfencedStart, "bring Git or the remote back; the check is repeated"
+	case v.Claim != "":
+		f.Code, f.Text = finding.ClaimMissing, v.Claim+"; "+v.Reason
+		f.Fix = "salvor apply puts it back"
 	default:
 		return nil
 	}

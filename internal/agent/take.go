@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -15,7 +14,6 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/repository"
-	"salvor/internal/stack"
 )
 
 // TakeSnapshot takes a snapshot of a stack on every target, now.
@@ -164,7 +162,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 		return receipt, err
 	}
 	hold.At(ctx, "taken")
-	return receipt, h.thin(ctx, engine, repo, st, target, t)
+	return receipt, h.thin(ctx, spec, engine, repo, st, target, t)
 }
 
 func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
@@ -201,8 +199,11 @@ func (h *Host) ran(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (
 	return ran{deployed.Commit, compose, deployed.Images}, err
 }
 
-func (h *Host) thin(ctx context.Context, engine snapshot.Engine, repo *opened, st agentapi.Stack, target agentapi.Target, t taking) error {
-	if _, err := engine.Thin(ctx, repo.Repository, st.Name, st.Epoch, target.Keep); err != nil {
+func (h *Host) thin(ctx context.Context, spec agentapi.Host, engine snapshot.Engine, repo *opened, st agentapi.Stack, target agentapi.Target, t taking) error {
+	who := h.ownership(askWithin)
+	defer who.close(ctx)
+	holds := func(ctx context.Context) error { return who.mayChange(ctx, spec, st) }
+	if _, err := engine.Thin(ctx, repo.Repository, st.Name, st.Epoch, target.Keep, holds); err != nil {
 		// what was taken is good; too many snapshots are no reason to call it failed
 		h.record(journal.Entry{Kind: "retention", Stack: st.Name, Error: err.Error()})
 		return nil
@@ -218,72 +219,4 @@ func receiptOf(st agentapi.Stack, r snapshot.Result) agentapi.SnapshotReceipt {
 		Stack: st.Name, Skipped: r.Skipped, Paused: r.Paused, Verified: r.Verified, Findings: r.Findings,
 		Snapshot: agentapi.SnapshotInfo{ID: r.Snapshot.ID, Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Began: r.Began, Bytes: r.Bytes, Files: r.Files},
 	}
-}
-
-// Release stops a stack that moves away and takes its final snapshot. The data
-// stays. Without a good snapshot the stack runs on here. It may be called again,
-// and does nothing for a stack that never started here at that epoch: what the
-// repository has is then the newest there is.
-func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	lock, err := h.lockStack(ctx, req.Stack, req.Owner, req.Message)
-	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
-	}
-	defer lock.Release()
-	local := h.local(req.Stack)
-	started, err := h.started(ctx, req.Stack, local)
-	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
-	}
-	if local.Epoch < req.Epoch && !started {
-		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
-	}
-	spec, st, err := h.placed(req.Stack)
-	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
-	}
-	if st.Epoch != req.Epoch {
-		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", st.Name, st.Epoch, req.Epoch), "salvor plan")
-	}
-	receipt, err := h.letGo(ctx, spec, st, sink)
-	if err != nil {
-		return receipt, err
-	}
-	hold.At(ctx, "release-taken")
-	local.Released = st.Epoch
-	h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
-	return receipt, h.saveLocal(st.Name, local)
-}
-
-// started reports whether a stack was started here although no note says so: its
-// containers do.
-func (h *Host) started(ctx context.Context, name string, local Local) (bool, error) {
-	if local.Epoch > 0 {
-		return false, nil
-	}
-	seen, err := h.Stacks.Observe(ctx, name)
-	if noEngine(err) {
-		return false, nil
-	}
-	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
-}
-
-// letGo stops a stack and takes its final snapshot; when there is none, the
-// stack runs on.
-func (h *Host) letGo(ctx context.Context, spec agentapi.Host, st agentapi.Stack, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	end := progress.Scope{Sink: sink, Stack: st.Name}.Step("stop", "")
-	err := errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
-	end(err, "")
-	stopped := time.Now().UTC()
-	hold.At(ctx, "release-stopped")
-	var receipt agentapi.SnapshotReceipt
-	if err == nil {
-		receipt, err = h.takeLocked(ctx, spec, st, taking{stopped: true, sink: sink})
-	}
-	receipt.Stopped = stopped
-	if err != nil {
-		back := context.WithoutCancel(ctx)
-		err = errors.Join(fmt.Errorf("%s stays on %s: %w", st.Name, spec.Name, err), h.Stacks.OpenGate(back, st.Name), h.Stacks.Start(back, st.Name, sink))
-	}
-	return receipt, err
 }

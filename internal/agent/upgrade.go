@@ -209,6 +209,9 @@ func (r *run) goBack(ctx context.Context, st agentapi.Stack, a *access, d stack.
 		}
 	}
 	hold.At(ctx, "upgrade-back")
+	if err := r.mayStart(ctx, st); err != nil {
+		return err
+	}
 	if err := r.deliver(st, a); err != nil {
 		return err
 	}

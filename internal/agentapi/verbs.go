@@ -19,6 +19,7 @@ const (
 
 	VerbDeliveries = "deliveries" // a salvord before these verbs refuses them by name
 	VerbPrepare    = "prepare"
+	VerbFence      = "fence"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -134,6 +135,10 @@ type Apply struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Owner       string `json:"owner"`   // "alice@laptop", for whoever comes second
 	Message     string `json:"message"` // what the run is, "apply 1a2b3c4"
+
+	// Wait has the stacks that a former host may still run, with how long from
+	// now: they start no earlier.
+	Wait map[string]time.Duration `json:"wait,omitempty"`
 }
 
 // HostReceipt is what an apply did on one host.
@@ -206,12 +211,26 @@ func (s SnapshotRow) Before(o SnapshotRow) bool {
 }
 
 // Release asks a host to let go of a stack that moves away: stop, final
-// snapshot, read back. The data stays.
+// snapshot, read back. The data stays. A host that has let go of it already, and
+// has not started it since, answers with the same snapshot.
 type Release struct {
 	Stack   string `json:"stack"`
 	Epoch   int    `json:"epoch"` // the one being left
 	Owner   string `json:"owner"`
 	Message string `json:"message"`
+}
+
+// Fence tells a host that stacks were taken over by another one: stop them, without
+// a snapshot. The data stays.
+type Fence struct {
+	Stacks  map[string]int `json:"stacks"` // to the epoch at which they were taken over
+	Owner   string         `json:"owner"`
+	Message string         `json:"message"`
+}
+
+// Fenced is the answer to Fence: every stack of it is stopped.
+type Fenced struct {
+	Schema int `json:"schema"`
 }
 
 // SnapshotReceipt is the answer to TakeSnapshot and Release.

@@ -85,6 +85,7 @@ func newHost() *agent.Host {
 		},
 		Journal: journal.Journal{Dir: paths.State + "/journal"},
 		Paths:   paths,
+		Lease:   agentapi.DefaultLease(),
 	}
 }
 
@@ -100,6 +101,7 @@ func verbs(h *agent.Host) map[string]verb {
 
 		agentapi.VerbDeliveries: decode(h.Deliveries),
 		agentapi.VerbPrepare:    decode(h.Prepare),
+		agentapi.VerbFence:      decode(h.Fence),
 	}
 }
 

@@ -31,6 +31,7 @@ type Claim struct {
 	Epoch  int
 	ID     string // a version 7 UUID: lower means earlier, as far as clocks agree
 	Host   string
+	Key    string // the recipient of the host's identity: which machine, whatever its name
 	Commit string // of the control repository, with the placement
 	At     time.Time
 	// Unreadable says why the file can't be understood, "" when it can. Such a
@@ -41,6 +42,7 @@ type Claim struct {
 type claimFile struct {
 	Schema int       `json:"schema"`
 	Host   string    `json:"host"`
+	Key    string    `json:"key,omitempty"`
 	Commit string    `json:"commit"`
 	At     time.Time `json:"at"`
 }
@@ -112,15 +114,16 @@ func (r *Record) readClaim(ctx context.Context, stack string, c *Claim) error {
 		c.Unreadable = fmt.Sprintf("%s: %v", path, err)
 		return nil
 	}
-	c.Host, c.Commit, c.At = file.Host, file.Commit, file.At
+	c.Host, c.Key, c.Commit, c.At = file.Host, file.Key, file.Commit, file.At
 	return nil
 }
 
 // Claim takes a stack over: it appends the claim, waits until a listing shows
 // it, and returns who owns the stack now, which need not be the claimant. It may
 // be called again with the same host and epoch and then claims nothing new while
-// the commit claimed from is the same or on the branch; with a lower epoch than
-// what is claimed it only returns the ruling.
+// the commit claimed from is the same or on the branch. Where another host has
+// claimed a higher epoch, or the same one from a commit that may be on the branch,
+// it only returns the ruling.
 func (r *Record) Claim(ctx context.Context, stack string, want Claim, onBranch OnBranch) (Ruling, error) {
 	claims, err := r.Claims(ctx, stack)
 	if err != nil {
@@ -137,10 +140,13 @@ func (r *Record) Claim(ctx context.Context, stack string, want Claim, onBranch O
 // superseded reports whether a claim would be in vain or is there already.
 func superseded(claims []Claim, want Claim, onBranch OnBranch) bool {
 	return slices.ContainsFunc(claims, func(c Claim) bool {
-		if c.Epoch != want.Epoch || c.Host != want.Host {
+		if c.Epoch != want.Epoch || c.Unreadable != "" {
 			return c.Epoch > want.Epoch
 		}
 		on, known := onBranch(c.Commit)
+		if c.Host != want.Host || c.Key != want.Key {
+			return on || !known
+		}
 		return c.Commit == want.Commit || on && known
 	})
 }
@@ -153,7 +159,7 @@ func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]C
 	if err != nil {
 		return nil, err
 	}
-	file := claimFile{Schema: fleet.Schema, Host: want.Host, Commit: want.Commit, At: want.At.UTC()}
+	file := claimFile{Schema: fleet.Schema, Host: want.Host, Key: want.Key, Commit: want.Commit, At: want.At.UTC()}
 	if err := r.write(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), file); err != nil {
 		return nil, err
 	}

@@ -5,8 +5,29 @@ import "fmt"
 // Local is what a host knows of a stack by itself.
 type Local struct {
 	Host  string
-	Epoch int  // at which the stack last ran here, 0 for never
-	Lost  bool // the host knows that it lost the stack
+	Key   string // the recipient of the host's own identity, "" when it can't be read
+	Epoch int    // at which the stack last ran here, 0 for never
+	Lost  bool   // the host knows that it lost the stack
+}
+
+// is reports whether a host that Git or a claim names is this one. A host is its
+// key; names decide only where a key is not known.
+func (l Local) is(host, key string) bool {
+	if l.Key == "" || key == "" {
+		return host == l.Host
+	}
+	return key == l.Key
+}
+
+// called names another host, also one that has this host's name.
+func (l Local) called(host string) string {
+	switch host {
+	case "":
+		return "no host"
+	case l.Host:
+		return "another machine called " + host
+	}
+	return host
 }
 
 // InGit is the stack's placement in the newest commit that could be reached.
@@ -14,6 +35,7 @@ type Local struct {
 type InGit struct {
 	Reached bool
 	Host    string
+	Key     string // the recipient that Git has for Host, "" when it has none
 	Epoch   int
 }
 
@@ -43,23 +65,34 @@ type Verdict struct {
 	MayChange bool // anything outside the host: snapshots, prune, DNS
 	Unfenced  bool
 	Reason    string
+	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
 }
 
-// Decide is the fencing rule. The highest claim decides; Git decides where the
-// record has nothing to say or does not answer; a placement that nobody claimed
-// yet leaves the stack with the host that holds the claim, but frozen. With
+// Decide is the fencing rule. The highest claim decides. Git decides where the
+// record has nothing to say, does not answer, or is behind: a stack that Git
+// places elsewhere at a higher epoch than any claim is lost, and one that it
+// places here waits for its claim, unless it ran here at that epoch already. With
 // neither in reach a host starts what it ran before.
 func Decide(local Local, git InGit, record OnRecord) Verdict {
-	claimed := record.Reached && record.Ruling.Epoch > 0
+	v := decide(local, git, record)
+	v.Claim = claimProblem(local, git, record)
+	return v
+}
+
+func decide(local Local, git InGit, record OnRecord) Verdict {
+	r := record.Ruling
+	claimed := record.Reached && r.Epoch > 0
 	switch {
 	case !git.Reached && !record.Reached:
 		v := local.undecided("neither Git nor the record remote answers")
 		v.Unfenced = v.MayStart
 		return v
-	case claimed && git.Reached && git.Epoch > record.Ruling.Epoch:
-		return unclaimed(local, git, record.Ruling)
+	case git.Reached && git.Epoch > 0 && git.Epoch >= r.Epoch && git.Host == local.Host && !local.is(git.Host, git.Key):
+		return Verdict{State: Lost, Reason: "another machine has the name " + local.Host + " in Git"}
+	case claimed && git.Reached && (git.Epoch > r.Epoch || git.Epoch == r.Epoch && r.Owner == ""):
+		return unclaimed(local, git)
 	case claimed:
-		return byClaim(local, record.Ruling)
+		return byClaim(local, git, r)
 	case git.Reached:
 		return byPlacement(local, git, record.Reached)
 	default:
@@ -69,33 +102,37 @@ func Decide(local Local, git InGit, record OnRecord) Verdict {
 	}
 }
 
-func byClaim(local Local, r Ruling) Verdict {
+func byClaim(local Local, git InGit, r Ruling) Verdict {
+	mine := local.is(r.Owner, r.Key)
+	confirmed := git.Reached && git.Epoch == r.Epoch && local.is(git.Host, git.Key)
 	switch {
 	case r.Epoch < local.Epoch:
 		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest that can be seen is %d", local.Epoch, r.Epoch))
 	case r.Owner == "":
 		return Verdict{State: Lost, Reason: r.Reason}
-	case r.Owner == local.Host:
+	case mine && local.Lost && r.Epoch == local.Epoch && !confirmed:
+		return Verdict{State: Lost, Reason: fmt.Sprintf("lost since epoch %d, and the claim that took it over can't be seen", r.Epoch)}
+	case mine:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("claimed for this host at epoch %d", r.Epoch)}
 	}
-	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", r.Owner, r.Epoch)}
+	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", local.called(r.Owner), r.Epoch)}
 }
 
 // unclaimed decides while Git is ahead of the claims: a move is under way, or
-// the record lost its newest claims.
-func unclaimed(local Local, git InGit, r Ruling) Verdict {
-	reason := fmt.Sprintf("epoch %d is placed on %s but not claimed", git.Epoch, git.Host)
+// the record lost its newest claims. A move has its old host release the stack
+// before Git says anything, so a host that Git does not name has no more right to
+// run it.
+func unclaimed(local Local, git InGit) Verdict {
+	reason := fmt.Sprintf("epoch %d is placed on %s but not claimed", git.Epoch, local.called(git.Host))
 	switch {
 	case local.Epoch > git.Epoch:
 		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest that can be seen is %d", local.Epoch, git.Epoch))
-	case git.Host == local.Host && local.Epoch == git.Epoch && !local.Lost:
+	case !local.is(git.Host, git.Key):
+		return Verdict{State: Lost, Reason: reason}
+	case local.Epoch == git.Epoch && !local.Lost:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: "it ran here at that epoch already, and the claim is gone"}
-	case git.Host == local.Host:
-		return Verdict{State: Unknown, Reason: reason}
-	case r.Owner == local.Host && !local.Lost && local.Epoch == r.Epoch:
-		return Verdict{State: Unknown, MayStart: true, Reason: reason}
 	}
-	return Verdict{State: Lost, Reason: reason}
+	return Verdict{State: Unknown, Reason: fmt.Sprintf("epoch %d is placed here but not claimed", git.Epoch)}
 }
 
 // byPlacement decides by Git alone.
@@ -107,12 +144,29 @@ func byPlacement(local Local, git InGit, recordReached bool) Verdict {
 	switch {
 	case git.Epoch < local.Epoch:
 		return local.undecided(fmt.Sprintf("%s, and Git knows only epoch %d", silent, git.Epoch))
-	case git.Host != local.Host:
-		return Verdict{State: Lost, Reason: fmt.Sprintf("Git places epoch %d on %s", git.Epoch, orNobody(git.Host))}
+	case !local.is(git.Host, git.Key):
+		return Verdict{State: Lost, Reason: fmt.Sprintf("Git places epoch %d on %s", git.Epoch, local.called(git.Host))}
 	case git.Epoch == local.Epoch && !local.Lost:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("Git places epoch %d here; %s", git.Epoch, silent)}
 	}
 	return Verdict{State: Unknown, Reason: fmt.Sprintf("Git places epoch %d here, but %s", git.Epoch, silent)}
+}
+
+// claimProblem says what is wrong with the claim of a placement on this host.
+func claimProblem(local Local, git InGit, record OnRecord) string {
+	r := record.Ruling
+	here := git.Reached && git.Epoch > 0 && local.is(git.Host, git.Key)
+	switch {
+	case !record.Reached || local.Lost && !here:
+		return ""
+	case here && r.Epoch < git.Epoch:
+		return fmt.Sprintf("the claim of epoch %d is not on the record remote", git.Epoch)
+	case here && r.Epoch == git.Epoch && r.Owner == "":
+		return r.Reason
+	case !git.Reached && r.Epoch < local.Epoch:
+		return fmt.Sprintf("the claim of epoch %d is not on the record remote", local.Epoch)
+	}
+	return ""
 }
 
 // undecided keeps what was: a stack that ran here and was not lost may start.
@@ -121,11 +175,4 @@ func (l Local) undecided(reason string) Verdict {
 		return Verdict{State: Lost, Reason: reason + ", and the stack was lost before"}
 	}
 	return Verdict{State: Unknown, MayStart: l.Epoch > 0, Reason: reason}
-}
-
-func orNobody(host string) string {
-	if host == "" {
-		return "no host"
-	}
-	return host
 }

@@ -26,7 +26,7 @@ func locals(host string) map[string]Local {
 func gits() []InGit {
 	all := []InGit{{}, {Reached: true}}
 	for epoch := 1; epoch <= 3; epoch++ {
-		all = append(all, InGit{true, "here", epoch}, InGit{true, "there", epoch})
+		all = append(all, InGit{Reached: true, Host: "here", Epoch: epoch}, InGit{Reached: true, Host: "there", Epoch: epoch})
 	}
 	return all
 }
@@ -119,6 +119,69 @@ func TestDecideLaws(t *testing.T) {
 					t.Errorf("%s: a first start needs a claim", where)
 				}
 			}
+		}
+	}
+}
+
+// TestGitDecidesWhileTheClaimIsMissing is fault V9: alpha ran epoch 1; Git, in
+// reach, places epoch 2 on beta, and the record shows only the claim of epoch 1.
+func TestGitDecidesWhileTheClaimIsMissing(t *testing.T) {
+	git := InGit{Reached: true, Host: "beta", Key: "age1beta", Epoch: 2}
+	old := OnRecord{true, Ruling{Epoch: 1, Owner: "alpha", Key: "age1alpha"}}
+	alpha, beta := Local{Host: "alpha", Key: "age1alpha", Epoch: 1}, Local{Host: "beta", Key: "age1beta", Epoch: 2}
+	for _, c := range []struct {
+		name    string
+		local   Local
+		git     InGit
+		record  OnRecord
+		state   State
+		problem bool // with the claim
+	}{
+		{"the old host", alpha, git, old, Lost, false},
+		{"the old host, which lost it before, when Git is away", Local{Host: "alpha", Key: "age1alpha", Epoch: 1, Lost: true}, InGit{}, old, Lost, false},
+		{"the new host, which runs it", beta, git, old, Own, true},
+		{"the new host, which runs it, when Git is away", beta, InGit{}, old, Unknown, true},
+		{"the new host, which has not started it", Local{Host: "beta", Key: "age1beta"}, git, old, Unknown, true},
+		{"the new host, no claim at all", beta, git, OnRecord{Reached: true}, Own, true},
+		{"the new host, its claim damaged", beta, git, OnRecord{true, Ruling{Epoch: 2, Reason: "the claim can't be read"}}, Own, true},
+		{"the old host, the claim damaged", alpha, git, OnRecord{true, Ruling{Epoch: 2, Reason: "the claim can't be read"}}, Lost, false},
+		{"a host that was stopped for a takeover which came to nothing", Local{Host: "alpha", Key: "age1alpha", Epoch: 1, Lost: true}, InGit{Reached: true, Host: "alpha", Key: "age1alpha", Epoch: 1}, old, Own, false},
+	} {
+		v := Decide(c.local, c.git, c.record)
+		if v.State != c.state || (v.Claim != "") != c.problem {
+			t.Errorf("%s: %+v, want %s", c.name, v, c.state)
+		}
+	}
+}
+
+// TestAHostIsItsKey is fault D2: two machines under one name. The one whose key Git
+// and the claims have owns the stack; a renamed host is still itself.
+func TestAHostIsItsKey(t *testing.T) {
+	placed := func(host, key string, epoch int) InGit {
+		return InGit{Reached: true, Host: host, Key: key, Epoch: epoch}
+	}
+	claim := func(host, key string, epoch int) OnRecord {
+		return OnRecord{true, Ruling{Epoch: epoch, Owner: host, Key: key}}
+	}
+	first, second := Local{Host: "web", Key: "age1first", Epoch: 1}, Local{Host: "web", Key: "age1second"}
+	for _, c := range []struct {
+		name   string
+		local  Local
+		git    InGit
+		record OnRecord
+		state  State
+	}{
+		{"added again, the first machine", first, placed("web", "age1second", 1), claim("web", "age1first", 1), Lost},
+		{"added again, the second machine", second, placed("web", "age1second", 1), claim("web", "age1first", 1), Lost},
+		{"taken over, the first machine", first, placed("web", "age1second", 2), claim("web", "age1second", 2), Lost},
+		{"taken over, the first machine, Git away", first, InGit{}, claim("web", "age1second", 2), Lost},
+		{"taken over, the first machine, record away", first, placed("web", "age1second", 2), OnRecord{}, Lost},
+		{"taken over, the second machine", second, placed("web", "age1second", 2), claim("web", "age1second", 2), Own},
+		{"renamed in Git", first, placed("omega", "age1first", 1), claim("web", "age1first", 1), Own},
+		{"its key can't be read", Local{Host: "web", Epoch: 1}, placed("web", "age1first", 1), claim("web", "age1first", 1), Own},
+	} {
+		if v := Decide(c.local, c.git, c.record); v.State != c.state {
+			t.Errorf("%s: %+v, want %s", c.name, v, c.state)
 		}
 	}
 }

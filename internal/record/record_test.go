@@ -52,11 +52,11 @@ func TestClaim(t *testing.T) {
 		t.Errorf("a later claim of the same epoch won: %+v", got)
 	}
 	files, err := store.List(t.Context(), "")
-	if err != nil || len(files) != 3 {
-		t.Errorf("%d claims written, %v; want 3: %v", len(files), err, files)
+	if err != nil || len(files) != 2 {
+		t.Errorf("%d claims written, %v; want 2: %v", len(files), err, files)
 	}
 	claims, err := r.Claims(t.Context(), "notes")
-	if err != nil || len(claims) != 2 || claims[0].Host != "beta" || claims[0].At != now.UTC() {
+	if err != nil || len(claims) != 1 || claims[0].Host != "beta" || claims[0].At != now.UTC() {
 		t.Errorf("claims %+v, %v", claims, err)
 	}
 }
@@ -79,6 +79,36 @@ func TestClaimResumedFromALaterCommit(t *testing.T) {
 	for stack, want := range map[string]int{"notes": 1, "blog": 2} {
 		if claims, err := r.Claims(t.Context(), stack); err != nil || len(claims) != want {
 			t.Errorf("%s has %d claims, %v; want %d", stack, len(claims), err, want)
+		}
+	}
+}
+
+// TestClaimOfAnotherMachineOfTheName is fault D2: a claim is for a machine, not
+// for a name, so the second machine of a name takes nothing over with it.
+func TestClaimOfAnotherMachineOfTheName(t *testing.T) {
+	r := New(&blobtest.Memory{})
+	claimed(t, r, Claim{Epoch: 1, Host: "web", Key: "age1old", Commit: "on-1"})
+	got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "web", Key: "age1new", Commit: "on-2"}, branchOf)
+	if err != nil || got.Key != "age1old" {
+		t.Errorf("ruling %+v, %v", got, err)
+	}
+}
+
+// TestClaimIsPutBack is fault V9: where the newest claim was lost or damaged, or a
+// claim from a commit that never was on the branch stands in its place, claiming
+// again makes the placement's host the owner.
+func TestClaimIsPutBack(t *testing.T) {
+	const id = "01890000-0000-7000-8000-000000000000"
+	for name, left := range map[string]string{
+		"damaged": `{"schema":1,"ho`, "of a loser": `{"schema":1,"host":"alpha","commit":"off-9","at":"2026-01-02T03:04:05Z"}`,
+	} {
+		store := &blobtest.Memory{}
+		r := New(store)
+		claimed(t, r, Claim{Epoch: 1, Host: "alpha", Commit: "on-1"})
+		put(t, store, "claims/notes/2-"+id+".json", left)
+		got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "beta", Commit: "on-2"}, branchOf)
+		if err != nil || got.Epoch != 2 || got.Owner != "beta" {
+			t.Errorf("%s: ruling %+v, %v", name, got, err)
 		}
 	}
 }

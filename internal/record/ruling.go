@@ -15,6 +15,7 @@ type OnBranch func(commit string) (on, known bool)
 type Ruling struct {
 	Epoch  int
 	Owner  string
+	Key    string // the owner's recipient
 	Commit string
 	Reason string
 }
@@ -39,7 +40,7 @@ func Rule(claims []Claim, onBranch OnBranch) Ruling {
 	if winner.Unreadable != "" {
 		return Ruling{Epoch: epoch, Reason: "the claim can't be read: " + winner.Unreadable}
 	}
-	return Ruling{Epoch: epoch, Owner: winner.Host, Commit: winner.Commit, Reason: reason}
+	return Ruling{Epoch: epoch, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
 }
 
 // byBranch narrows claims of one epoch to those whose commit is on the branch,

@@ -258,7 +258,7 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 // each with the repository.
 func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
 	j := f.job
-	ctx, s, err := e.open(ctx, j.Repository, restserver.ReadOnly, j.Epoch)
+	ctx, s, err := e.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
 	if err != nil {
 		return err
 	}

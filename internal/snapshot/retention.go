@@ -97,9 +97,10 @@ func (r rule) mark(group []Info, kept map[string]bool) {
 
 // Thin forgets what the policy does not keep and removes the data that nothing
 // needs any more. The caller holds the stack's claim at epoch and runs nothing
-// else on the repository. Before anything is forgotten, the newest usable
+// else on the repository; holds is asked before each deletion whether that is still
+// so, and its error ends the work. Before anything is forgotten, the newest usable
 // snapshot is read from the remote.
-func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep) (Retention, error) {
+func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep, holds func(context.Context) error) (Retention, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Retention{}, err
@@ -123,20 +124,26 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	if err != nil {
 		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", stack, err)
 	}
+	if err := holds(ctx); err != nil {
+		return plan, err
+	}
 	if err := unlock(ctx, r, repo, epoch); err != nil {
 		return plan, err
 	}
 	for _, i := range plan.Forget {
+		if err := holds(ctx); err != nil {
+			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
+		}
 		hold.At(ctx, "forget")
 		if err := r.Store.Delete(ctx, "snapshots/"+i.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
 			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
 		}
 	}
-	return plan, e.prune(ctx, r, epoch)
+	return plan, e.prune(ctx, r, epoch, holds)
 }
 
-func (e Engine) prune(ctx context.Context, r Repository, epoch int) (err error) {
-	ctx, s, err := e.open(ctx, r, restserver.Full, epoch)
+func (e Engine) prune(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (err error) {
+	ctx, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.Full, Holds: holds}, epoch)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/blob"
 	"salvor/internal/fleet"
 )
 
@@ -100,6 +103,52 @@ func TestRetain(t *testing.T) {
 	}
 }
 
+func always(context.Context) error { return nil }
+
+// TestThinEndsWithTheClaim is fault V11: the claim is lost after so many deletions.
+// Nothing more goes then.
+func TestThinEndsWithTheClaim(t *testing.T) {
+	l := newLab(t)
+	for _, content := range []string{"one", "two", "three"} {
+		write(t, filepath.Join(l.data, "plain"), strings.Repeat(content, 100_000))
+		l.take(t, nil)
+	}
+	lost, asked := errors.New("beta claimed epoch 2"), 0
+	for _, deletions := range []int{0, 1, 3} {
+		before := objects(t, l.repo.Store)
+		asked = 0
+		holds := func(context.Context) error {
+			if asked++; asked > deletions+1 { // once before the first
+				return lost
+			}
+			return nil
+		}
+		_, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, holds)
+		if !errors.Is(err, lost) {
+			t.Errorf("after %d deletions it ended with %v", deletions, err)
+		}
+		if gone := before - objects(t, l.repo.Store); gone > deletions {
+			t.Errorf("%d objects went, the claim was held for %d", gone, deletions)
+		}
+	}
+}
+
+// objects counts what a repository holds, locks aside.
+func objects(t *testing.T, s blob.Store) int {
+	t.Helper()
+	all, err := s.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, o := range all {
+		if !strings.HasPrefix(o.Path, "locks/") {
+			n++
+		}
+	}
+	return n
+}
+
 func TestThinRemovesDataAndKeepsTheNewest(t *testing.T) {
 	l := newLab(t)
 	for _, content := range []string{"one", "two", "three"} {
@@ -120,7 +169,7 @@ func TestThinRemovesDataAndKeepsTheNewest(t *testing.T) {
 	rich(t, l.data)
 	want := manifest(t, l.data)
 	l.take(t, nil)
-	plan, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1})
+	plan, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always)
 	if err != nil || len(plan.Forget) != 3 {
 		t.Fatalf("forgot %d, %v", len(plan.Forget), err)
 	}

@@ -24,7 +24,7 @@ import (
 // files must stand still, a second one over what has changed since, with the
 // stack paused. Nothing counts before commit.
 func (t *taking) run(ctx context.Context) (err error) {
-	ctx, s, err := t.open(ctx, t.job.Repository, restserver.AppendOnly, t.job.Epoch)
+	ctx, s, err := t.open(ctx, t.job.Repository, restserver.Options{Mode: restserver.AppendOnly}, t.job.Epoch)
 	if err != nil {
 		return err
 	}

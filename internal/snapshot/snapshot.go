@@ -144,7 +144,7 @@ type session struct {
 
 // open starts a session. Its context ends, with the reason as its cause, when
 // the store fails for good.
-func (e Engine) open(ctx context.Context, r Repository, mode restserver.Mode, epoch int) (context.Context, *session, error) {
+func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, epoch int) (context.Context, *session, error) {
 	version, err := restic.Detect(ctx, e.Host, e.Restic)
 	if err != nil {
 		return ctx, nil, err
@@ -158,7 +158,8 @@ func (e Engine) open(ctx context.Context, r Repository, mode restserver.Mode, ep
 		return ctx, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	server, err := restserver.Start(ctx, restserver.Options{Store: r.Store, Mode: mode, Spool: spool, Abort: cancel})
+	o.Store, o.Spool, o.Abort = r.Store, spool, cancel
+	server, err := restserver.Start(ctx, o)
 	if err != nil {
 		cancel(err)
 		return ctx, nil, errors.Join(err, os.RemoveAll(spool))
@@ -210,7 +211,7 @@ func (e Engine) Create(ctx context.Context, r Repository) (err error) {
 	if exists {
 		return fmt.Errorf("create snapshot repository: one exists: %w", os.ErrExist)
 	}
-	run, s, err := e.open(ctx, r, restserver.AppendOnly, 0)
+	run, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.AppendOnly}, 0)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"salvor/internal/machine"
 	"salvor/internal/progress"
@@ -53,6 +54,26 @@ func (h *Host) Stop(ctx context.Context, stack string) error {
 		return err
 	}
 	return h.verb(ctx, stack, "stop")
+}
+
+// Halt stops all of a stack's containers at once, paused ones too; what has not
+// ended after grace is killed. It needs no lock: whoever starts the stack meanwhile
+// is to stop it again.
+func (h *Host) Halt(ctx context.Context, stack string, grace time.Duration) error {
+	containers, err := h.containers(ctx, stack)
+	if err != nil {
+		return err
+	}
+	args := []string{"stop", "-t", strconv.Itoa(int(grace / time.Second))}
+	for _, c := range containers {
+		if c.State == "running" || c.State == "paused" || c.State == "restarting" {
+			args = append(args, c.ID)
+		}
+	}
+	if len(args) == 3 {
+		return nil
+	}
+	return h.docker(ctx, args...)
 }
 
 // Signal sends a signal ("HUP") to the main process of a service's running

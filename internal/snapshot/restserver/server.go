@@ -37,6 +37,9 @@ const (
 // ErrMode is wrapped by the error of a request that the mode forbids.
 var ErrMode = errors.New("not allowed in this mode")
 
+// ErrHolds is wrapped by the error of a deletion that Options.Holds refused.
+var ErrHolds = errors.New("not allowed any more")
+
 // attempts is how often one object may fail before the run is given up: restic
 // itself would go on for 15 minutes.
 const attempts = 3
@@ -46,6 +49,9 @@ type Options struct {
 	Store blob.Store // the repository's folder
 	Mode  Mode
 	Spool string // an existing folder, 0700, for objects that wait; "" for reading only
+	// Holds is asked before each deletion that needs Full whether the caller may
+	// still do that; an error refuses it and ends the run. nil is always.
+	Holds func(context.Context) error
 	// Abort is told, at most once, why restic can't succeed any more. The
 	// caller ends restic then. May be nil.
 	Abort func(error)
@@ -204,7 +210,7 @@ func (s *Server) answer(w http.ResponseWriter, f file, err error) {
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusOK)
-	case errors.Is(err, ErrMode):
+	case errors.Is(err, ErrMode), errors.Is(err, ErrHolds):
 		http.Error(w, err.Error(), http.StatusForbidden)
 		s.abort(fmt.Errorf("%s: %w", f, err))
 	case errors.Is(err, blob.ErrNotExist):

@@ -150,6 +150,45 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// TestDeletesEndWithTheClaim is fault V11: whoever lost the claim in the midst of a
+// prune deletes nothing more, which may be another host's by now. Its own locks go.
+func TestDeletesEndWithTheClaim(t *testing.T) {
+	lost := errors.New("beta claimed epoch 2")
+	for _, held := range []int{0, 2} {
+		store, deletes := &blobtest.Memory{}, 0
+		for _, content := range []string{"a", "b", "c", "lock"} {
+			dir := "data/" + name(content)[:2] + "/"
+			if content == "lock" {
+				dir = "locks/"
+			}
+			if _, err := store.Put(t.Context(), dir+name(content), strings.NewReader(content), int64(len(content))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holds := func(context.Context) error {
+			if deletes++; deletes > held {
+				return lost
+			}
+			return nil
+		}
+		var aborted error
+		_, c := start(t, Options{Store: store, Mode: Full, Holds: holds, Abort: func(err error) { aborted = err }})
+		for _, content := range []string{"a", "b", "c"} {
+			c.do("DELETE", "/data/"+name(content), "")
+		}
+		if status, _ := c.do("DELETE", "/locks/"+name("lock"), ""); status != http.StatusOK {
+			t.Errorf("its own lock: %d", status)
+		}
+		left, err := store.List(t.Context(), "data")
+		if err != nil || len(left) != 3-held {
+			t.Errorf("held for %d: %d objects left, %v", held, len(left), err)
+		}
+		if !errors.Is(aborted, lost) {
+			t.Errorf("the run ended with %v", aborted)
+		}
+	}
+}
+
 func TestStrangersAreRefused(t *testing.T) {
 	_, c := start(t, Options{Store: &blobtest.Memory{}, Mode: Full})
 	at := strings.Index(c.url, "@")

@@ -155,7 +155,8 @@ func verify(f file, sum []byte, got, want int64) error {
 }
 
 // remove deletes an object. restic does that to its own locks, and to what it
-// could not upload before it tries again; everything else needs Full.
+// could not upload before it tries again; everything else needs Full, and that the
+// caller still holds what it is about.
 func (s *Server) remove(r *http.Request, f file) error {
 	needed := Full
 	s.mu.Lock()
@@ -165,6 +166,11 @@ func (s *Server) remove(r *http.Request, f file) error {
 	s.mu.Unlock()
 	if err := s.allow(needed); err != nil {
 		return err
+	}
+	if needed == Full && s.opts.Holds != nil {
+		if err := s.opts.Holds(r.Context()); err != nil {
+			return fmt.Errorf("%w: %w", ErrHolds, err)
+		}
 	}
 	if h, ok := s.spooled(f); ok {
 		s.mu.Lock()

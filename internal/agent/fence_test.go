@@ -1,0 +1,351 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/journal"
+	"salvor/internal/machine/machinetest"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/runlock"
+	"salvor/internal/seal"
+	"salvor/internal/stack"
+	"salvor/internal/storage"
+)
+
+// dockerd is a Docker engine that has one container of each stack that runs.
+type dockerd struct {
+	mu   sync.Mutex
+	runs map[string]bool
+}
+
+func (e *dockerd) set(stack string, runs bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs[stack] = runs
+}
+
+func (e *dockerd) running(stack string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.runs[stack]
+}
+
+// serve answers one connection's requests for the list of containers.
+func (e *dockerd) serve(c net.Conn) {
+	defer c.Close()
+	for in := bufio.NewReader(c); ; {
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		e.mu.Lock()
+		list := []map[string]any{}
+		for name, runs := range e.runs {
+			if runs {
+				list = append(list, map[string]any{"Id": name, "State": "running", "Labels": map[string]string{"com.docker.compose.project": name, "com.docker.compose.service": "app"}})
+			}
+		}
+		e.mu.Unlock()
+		body, err := json.Marshal(list)
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+}
+
+// guardedHost is a host with the stack notes running at an epoch; its record is a
+// folder, and Git is a repository on this disk.
+type guardedHost struct {
+	*Host
+	engine *dockerd
+	spec   agentapi.Host
+}
+
+const guarded = "notes"
+
+// newGuarded makes a host whose look at Git and record takes no time.
+func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost {
+	t.Helper()
+	dir, e, m := t.TempDir(), &dockerd{runs: map[string]bool{}}, machinetest.NewFake()
+	m.Serve("unix", "/var/run/docker.sock", e.serve)
+	for _, harmless := range []string{"rm", "mkdir", "docker"} {
+		m.Say(0, "", harmless)
+	}
+	m.Handle(func(_ context.Context, p machinetest.Process) int {
+		for _, id := range p.Argv[4:] {
+			e.set(id, false)
+		}
+		return 0
+	}, "docker", "stop")
+	h := &Host{
+		Machine: m, Stacks: stack.New(m), Journal: journal.Journal{Dir: dir + "/state/journal"},
+		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
+	}
+	if _, err := h.Enrol(t.Context(), agentapi.Enrol{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	g := &guardedHost{Host: h, engine: e, spec: agentapi.Host{Schema: agentapi.Schema, Fleet: "home", Name: name, Record: fleet.Location{Remote: "disk", Path: remote}}}
+	if git != "" {
+		g.spec.Git = agentapi.Git{URL: "file://" + git, Branch: "main"}
+	}
+	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
+	sealed, err := seal.Seal(file, seal.Inputs{Placement: seal.Placement{Host: name, Stack: guarded, Epoch: epoch}, Recipients: []string{h.key()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch, Sealed: sealed}}
+	if err := h.saveSpec(g.spec); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// starts has the stack run here at its epoch.
+func (g *guardedHost) starts(t *testing.T) {
+	t.Helper()
+	if err := g.saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
+		t.Fatal(err)
+	}
+	g.engine.set(guarded, true)
+}
+
+// claims appends a claim to the record, as an operator does.
+func claims(t *testing.T, remote string, c record.Claim) {
+	t.Helper()
+	folder, err := storage.Open(t.Context(), storage.Remotes{"disk": {Type: "local"}}, fleet.Location{Remote: "disk", Path: remote})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close(t.Context())
+	away := func(string) (bool, bool) { return false, false }
+	if r, err := record.New(folder).Claim(t.Context(), guarded, c, away); err != nil || r.Owner != c.Host {
+		t.Fatal(r, err)
+	}
+}
+
+// placesOn is a repository that places the stack, and has a host's key.
+func placesOn(t *testing.T, host, key string, epoch int) string {
+	t.Helper()
+	dir := t.TempDir()
+	lock, err := json.Marshal(fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{guarded: {Host: host, Epoch: epoch}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "salvor.lock"), string(lock))
+	for _, argv := range [][]string{
+		{"mkdir", "-p", dir + "/hosts"}, {"sh", "-c", "echo " + key + " >" + dir + "/hosts/" + host + ".pub"},
+		{"git", "init", "-q", "-b", "main"}, {"git", "add", "."},
+		{"git", "-c", "user.name=ann", "-c", "user.email=ann@example.net", "commit", "-q", "-m", "placed"},
+	} {
+		cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", argv, err, out)
+		}
+	}
+	return dir
+}
+
+// watched runs the watch until the stack is stopped and known to be lost.
+func (g *guardedHost) watched(t *testing.T) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	var watch sync.WaitGroup
+	watch.Go(func() { g.watch(ctx) })
+	defer watch.Wait()
+	defer stop()
+	for {
+		if g.local(guarded).Lost && !g.engine.running(guarded) {
+			return
+		}
+		if pause(t.Context(), time.Millisecond) != nil {
+			t.Fatal("it was never stopped")
+		}
+	}
+}
+
+// TestTheWatchStopsWhatIsLost is faults V9, V10 and D2: the stack runs on alpha and
+// is somebody else's since, by the record, by Git alone, or because another machine
+// has alpha's name. It is stopped, also while a snapshot has its lock.
+func TestTheWatchStopsWhatIsLost(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, remote string, alpha *guardedHost){
+		"claimed by another": func(t *testing.T, remote string, alpha *guardedHost) {
+			claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
+		},
+		"placed elsewhere, the claim is missing": func(t *testing.T, _ string, alpha *guardedHost) {
+			alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", "age1beta", 2), Branch: "main"}
+		},
+		"placed elsewhere, the record away": func(t *testing.T, _ string, alpha *guardedHost) {
+			alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", "age1beta", 2), Branch: "main"}
+			alpha.spec.Record.Path = "/dev/null/away"
+		},
+		"claimed for another machine of its name": func(t *testing.T, remote string, alpha *guardedHost) {
+			claims(t, remote, record.Claim{Epoch: 2, Host: "alpha", Key: "age1other"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			remote := t.TempDir()
+			alpha := newGuarded(t, "alpha", remote, "", 1)
+			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+			alpha.starts(t)
+			v, err := alpha.verdicts(t.Context(), alpha.spec)
+			if err != nil || v[guarded].State != record.Own {
+				t.Fatalf("%+v, %v: it is alpha's", v, err)
+			}
+			snapshot, err := alpha.await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			lose(t, remote, alpha)
+			if err := alpha.saveSpec(alpha.spec); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for alpha.engine.running(guarded) {
+					if pause(t.Context(), time.Millisecond) != nil {
+						return
+					}
+				}
+				snapshot.Release() // only when it has stopped
+			}()
+			alpha.watched(t)
+			<-done
+		})
+	}
+}
+
+// TestOwnersRunOn is the other half: nobody else was named, or nobody answers.
+func TestOwnersRunOn(t *testing.T) {
+	remote := t.TempDir()
+	alpha := newGuarded(t, "alpha", remote, "", 1)
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	alpha.starts(t)
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.key(), 1), Branch: "main"}
+	who := alpha.ownership(askWithin)
+	defer who.close(t.Context())
+	for range 3 {
+		if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+			t.Fatalf("stopped: %v", err)
+		}
+	}
+	alpha.spec.Git, alpha.spec.Record.Path = agentapi.Git{}, "/dev/null/away"
+	if err := alpha.saveSpec(alpha.spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+		t.Errorf("stopped although nobody answers: %v", err)
+	}
+}
+
+// TestFence is fault V10: a host that is alive is told to stop what was taken over.
+func TestFence(t *testing.T) {
+	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
+	alpha.starts(t)
+	if _, err := alpha.Fence(t.Context(), agentapi.Fence{Stacks: map[string]int{guarded: 1}}, progress.Discard()); err == nil || !alpha.engine.running(guarded) {
+		t.Errorf("stopped for an epoch that it runs at itself: %v", err)
+	}
+	for range 2 {
+		_, err := alpha.Fence(t.Context(), agentapi.Fence{Stacks: map[string]int{guarded: 2, "unknown": 1}, Owner: "ann", Message: "recover alpha"}, progress.Discard())
+		if local := alpha.local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
+			t.Errorf("%+v, %v: it is not stopped", local, err)
+		}
+	}
+}
+
+// TestAStartLooksAgain is a kin of V10: between the first look and the start, data
+// came down for minutes, and another host took the stack over.
+func TestAStartLooksAgain(t *testing.T) {
+	remote := t.TempDir()
+	alpha := newGuarded(t, "alpha", remote, "", 1)
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	r := newRun(alpha.Host, alpha.spec, progress.Discard())
+	defer r.who.close(t.Context())
+	st := alpha.spec.Stacks[0]
+	if err := r.mayStart(t.Context(), st); err != nil {
+		t.Fatal(err)
+	}
+	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
+	r.who.looked = r.who.looked.Add(-2 * recently) // minutes later
+	if err := r.mayStart(t.Context(), st); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+		t.Errorf("it may start: %v", err)
+	}
+	if err := r.who.mayChange(t.Context(), alpha.spec, st); err == nil {
+		t.Error("it may prune") // fault V11
+	}
+}
+
+// TestAStartWaitsForTheFormerHost is fault V10: the former host could not be asked.
+func TestAStartWaitsForTheFormerHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lease := agentapi.DefaultLease().Length()
+		r := &run{sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
+		pause(t.Context(), lease/2)
+		began := time.Now()
+		for _, want := range []time.Duration{lease - lease/2, 0} {
+			if err := r.waitOut(t.Context(), agentapi.Stack{Name: guarded}); err != nil || time.Since(began) != want {
+				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
+			}
+			began = time.Now()
+		}
+	})
+}
+
+// TestReleaseAgain is fault V5: a stack that was released answers with its final
+// snapshot, unless it ran since.
+func TestReleaseAgain(t *testing.T) {
+	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
+	if err := alpha.saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r, err := alpha.Release(t.Context(), agentapi.Release{Stack: guarded, Epoch: 1}, progress.Discard())
+		if err != nil || r.Snapshot.ID != "5nap" {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	alpha.starts(t) // an apply took the move back
+	r, err := alpha.Release(t.Context(), agentapi.Release{Stack: guarded, Epoch: 1}, progress.Discard())
+	if err != nil || r.Snapshot.ID == "5nap" || r.Stopped.IsZero() {
+		t.Errorf("answered without a look: %+v, %v", r, err)
+	}
+	if !slices.ContainsFunc(alpha.Machine.(*machinetest.Fake).Calls(), func(c machinetest.Call) bool { return strings.HasSuffix(strings.Join(c.Argv, " "), "notes stop") }) {
+		t.Error("it was not stopped")
+	}
+}
+
+// TestStatusTellsOfAMissingClaim is fault V9: beta runs what Git places there, and
+// the record has lost its claim.
+func TestStatusTellsOfAMissingClaim(t *testing.T) {
+	remote := t.TempDir()
+	beta := newGuarded(t, "beta", remote, "", 2)
+	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.key(), 2), Branch: "main"}
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
+	beta.starts(t)
+	verdicts, err := beta.verdicts(t.Context(), beta.spec)
+	if err != nil || verdicts[guarded].State != record.Own {
+		t.Fatalf("%+v, %v", verdicts, err)
+	}
+	found := whose("beta", beta.spec.Stacks[0], Local{Epoch: 2}, verdicts[guarded])
+	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
+		t.Errorf("%+v", found)
+	}
+}

@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/hold"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+	"salvor/internal/stack"
+)
+
+// Release stops a stack that moves away and takes its final snapshot. The data
+// stays. Without a good snapshot the stack runs on here. It may be called again: a
+// stack that did not start here since is let go of already, and one that never
+// started here at that epoch has nothing to hand over, since what the repository has
+// is then the newest there is.
+func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	lock, err := h.lockStack(ctx, req.Stack, req.Owner, req.Message)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	defer lock.Release()
+	local := h.local(req.Stack)
+	started, err := h.started(ctx, req.Stack, local)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if local.Epoch < req.Epoch && !started {
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
+	}
+	if again, err := h.releasedBefore(ctx, req.Epoch, req.Stack, local); err != nil || again {
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
+	}
+	spec, st, err := h.placed(req.Stack)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	if st.Epoch != req.Epoch {
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", st.Name, st.Epoch, req.Epoch), "salvor plan")
+	}
+	receipt, err := h.letGo(ctx, spec, st, local, sink)
+	if err != nil {
+		return receipt, err
+	}
+	hold.At(ctx, "release-taken")
+	local.Released, local.Final = st.Epoch, receipt.Snapshot.ID
+	h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
+	return receipt, h.saveLocal(st.Name, local)
+}
+
+// started reports whether a stack was started here although no note says so: its
+// containers do.
+func (h *Host) started(ctx context.Context, name string, local Local) (bool, error) {
+	if local.Epoch > 0 {
+		return false, nil
+	}
+	seen, err := h.Stacks.Observe(ctx, name)
+	if noEngine(err) {
+		return false, nil
+	}
+	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
+}
+
+// releasedBefore reports whether a stack was let go of at that epoch and nothing of
+// it ran since.
+func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, local Local) (bool, error) {
+	if local.Epoch != epoch || !local.released(epoch) {
+		return false, nil
+	}
+	seen, err := h.Stacks.Observe(ctx, stack)
+	return err == nil && !seen[0].Running(), err
+}
+
+// letGo stops a stack and takes its final snapshot; when there is none, the
+// stack runs on, where it is still this host's.
+func (h *Host) letGo(ctx context.Context, spec agentapi.Host, st agentapi.Stack, local Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	end := progress.Scope{Sink: sink, Stack: st.Name}.Step("stop", "")
+	err := errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
+	end(err, "")
+	stopped := time.Now().UTC()
+	hold.At(ctx, "release-stopped")
+	var receipt agentapi.SnapshotReceipt
+	if err == nil {
+		receipt, err = h.takeLocked(ctx, spec, st, taking{stopped: true, sink: sink})
+	}
+	receipt.Stopped = stopped
+	if err != nil && !local.Lost {
+		back := context.WithoutCancel(ctx)
+		err = errors.Join(fmt.Errorf("%s stays on %s: %w", st.Name, spec.Name, err), h.Stacks.OpenGate(back, st.Name), h.Stacks.Start(back, st.Name, sink))
+	}
+	return receipt, err
+}
