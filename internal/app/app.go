@@ -149,6 +149,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	}
 	s := &deploy.Session{
 		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Owner: owner(),
+		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
 		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
 	}
 	return s, nil

@@ -58,6 +58,32 @@ func (c *committer) Published(ctx context.Context) (bool, error) {
 	return c.app.git.Published(ctx)
 }
 
+// Behind implements deploy.Repo.
+func (c *committer) Behind(ctx context.Context) error {
+	tip, err := c.app.git.Fetch(ctx)
+	if errors.Is(err, controlrepo.ErrNoRemote) || errors.Is(err, controlrepo.ErrUnborn) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ahead, err := c.app.git.IsAncestor(ctx, tip, c.app.commit)
+	if err == nil && !ahead {
+		err = fault.WithHint(controlrepo.ErrDiverged, "git pull --rebase, then run the command again")
+	}
+	return err
+}
+
+// Uncommit implements deploy.Repo.
+func (c *committer) Uncommit(ctx context.Context) (bool, error) {
+	if c.made == "" {
+		return false, nil
+	}
+	err := c.app.git.Uncommit(ctx, c.made)
+	c.app.commit, c.made = c.from, ""
+	return err == nil, err
+}
+
 // CommitFiles commits files on top of the commit that was loaded and pushes. While
 // the Git host is away the commit stays here, and the error says so.
 func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message string) error {

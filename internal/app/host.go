@@ -28,13 +28,19 @@ func ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
 type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts
 	GitKey string            // what the Git host must let in, read-only
+
+	Replaced bool // another machine had the name before
 }
 
 // AddHost pins the host's key, installs salvord there, has it make its identity
 // and returns the files that declare it. A declared host is enrolled again: it
-// keeps its identity.
-func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey) (Addition, error) {
+// keeps its identity. Another machine under a name that has stacks is refused,
+// unless it replaces the one before; so is a machine that is a host already.
+func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
 	if err := fleet.ValidName(h.Name); err != nil {
+		return Addition{}, err
+	}
+	if err := a.another(h, key); err != nil {
 		return Addition{}, err
 	}
 	if err := a.pin(h, key); err != nil {
@@ -48,7 +54,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey) (Add
 	if err != nil {
 		return Addition{}, err
 	}
-	return a.declare(h, key, enrolment)
+	return a.declare(h, key, enrolment, replaces)
 }
 
 // Enrol makes sure that a declared host has its identity and that the
@@ -66,7 +72,7 @@ func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
 	if err != nil {
 		return Addition{}, err
 	}
-	return a.declare(h, "", enrolment)
+	return a.declare(h, "", enrolment, false)
 }
 
 // pin trusts a key for the rest of this command.
@@ -88,8 +94,13 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 
 // declare returns the files that make the host part of the fleet, and knows it
 // from here on.
-func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment) (Addition, error) {
+func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
+	if err := a.itself(h, e, replaces); err != nil {
+		return add, err
+	}
+	before := a.repo.Recipients[h.Name]
+	add.Replaced = before != "" && before != e.Recipient
 	content, err := a.file(controlrepo.FleetFile)
 	if err != nil {
 		return add, err
@@ -122,6 +133,41 @@ func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment) (Ad
 	}
 	a.repo.Recipients[h.Name] = e.Recipient
 	return add, nil
+}
+
+// another refuses a machine that is a host already, by its address or its SSH key.
+func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
+	for _, have := range a.repo.Fleet.Hosts {
+		if have.Name == h.Name {
+			continue
+		}
+		same := knownHostsName(have.Address, have.Port) == knownHostsName(h.Address, h.Port)
+		if same || slices.Contains(pinned(a.repo.HostKeys, have.Address, have.Port), key) {
+			return twice(h.Name, have.Name)
+		}
+	}
+	return nil
+}
+
+func twice(name, have string) error {
+	return fault.WithHint(fmt.Errorf("%s is the machine that is declared as %s already", name, have),
+		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age there, then dpkg-reconfigure openssh-server")
+}
+
+// itself refuses a machine that is a host already under another name, and one that
+// would take a name over with its stacks: two machines would run them.
+func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
+	for _, have := range a.repo.Fleet.Hosts {
+		if have.Name != h.Name && a.repo.Recipients[have.Name] == e.Recipient {
+			return twice(h.Name, have.Name)
+		}
+	}
+	before := a.repo.Recipients[h.Name]
+	if on := a.repo.Lock.On(h.Name); before != "" && before != e.Recipient && len(on) > 0 && !replaces {
+		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),
+			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
+	}
+	return nil
 }
 
 // file reads a file of the commit.

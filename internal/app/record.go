@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
@@ -56,25 +58,65 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 // Claim implements deploy.Record.
 func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.with(ctx, func(rec *record.Record) error {
-		ruling, err := rec.Claim(ctx, stack, record.Claim{Epoch: epoch, Host: host, Commit: commit, At: time.Now().UTC()}, r.onBranch(ctx))
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.repo.Recipients[host], Commit: commit, At: time.Now().UTC()}
+		ruling, err := rec.Claim(ctx, stack, want, r.onBranch(ctx))
 		if err != nil {
 			return err
 		}
-		if ruling.Owner != host || ruling.Epoch != epoch {
-			return fault.WithHint(fmt.Errorf("%s was taken over by %s at epoch %d while this ran", stack, ruling.Owner, ruling.Epoch), "git pull --rebase, then salvor plan")
+		if ruling.Owner != host || ruling.Key != want.Key || ruling.Epoch != epoch {
+			return deploy.Outrun(stack, ownerBy(ruling))
 		}
 		return nil
 	})
 }
 
+func ownerBy(r record.Ruling) deploy.Owner {
+	return deploy.Owner{Host: r.Owner, Key: r.Key, Epoch: r.Epoch}
+}
+
+// listedAtOnce is how many stacks' claims are listed at a time.
+const listedAtOnce = 4
+
+// Owners implements deploy.Record.
+func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]deploy.Owner, error) {
+	owners := make([]deploy.Owner, len(stacks))
+	err := r.with(ctx, func(rec *record.Record) error {
+		onBranch := r.onBranch(ctx)
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for i, stack := range stacks {
+			all.Go(func() error {
+				claims, err := rec.Claims(ctx, stack)
+				owners[i] = ownerBy(record.Rule(claims, onBranch))
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	byStack := map[string]deploy.Owner{}
+	for i, stack := range stacks {
+		byStack[stack] = owners[i]
+	}
+	return byStack, err
+}
+
+// onBranch judges as hosts do: by what the Git host has. While something here is
+// not pushed, a commit that the Git host does not have may be on the branch later.
 func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
+	base, err := r.app.git.Tracked(ctx)
+	if err != nil {
+		return func(string) (bool, bool) { return false, false }
+	}
 	return func(id string) (on, known bool) {
 		commit, err := controlrepo.ParseCommit(id)
 		if err != nil {
 			return false, false
 		}
-		on, err = r.app.git.IsAncestor(ctx, commit, r.app.commit)
-		return on, err == nil
+		on, err = r.app.git.IsAncestor(ctx, commit, base)
+		if err != nil {
+			on = false // a commit that this clone does not know is not behind one that it has
+		}
+		return on, on || base == r.app.commit
 	}
 }
 

@@ -52,7 +52,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err != nil {
 			return err
 		}
-		add, err := a.AddHost(ctx, h, key.Key)
+		add, err := a.AddHost(ctx, h, key.Key, false)
 		if err != nil {
 			return err
 		}

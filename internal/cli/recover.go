@@ -63,11 +63,11 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if err != nil {
 		return err
 	}
-	to, files, pending, err := g.target(ctx, a, o)
+	to, add, pending, err := g.target(ctx, a, lost, o)
 	if err := errors.Join(gone(), err); err != nil {
 		return err
 	}
-	opts := recovery.Options{Lost: lost, To: to, Files: files}
+	opts := recovery.Options{Lost: lost, To: to, Files: add.Files, Replaced: add.Replaced}
 	plan := recovery.Prepare(a.Lock(), opts)
 	if err := g.confirmRecovery(a.Lock(), plan, lost, to, o); err != nil {
 		return err
@@ -79,43 +79,44 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 // and returns what waits for the outcome.
 func (g *globals) gone(ctx context.Context, a *app.App, lost fleet.Host, o recoverOptions) (wait func() error, err error) {
 	var asked errgroup.Group
-	if o.acceptLoss {
-		return asked.Wait, nil
+	to, address, _ := strings.Cut(o.to, "=")
+	if next, err := parseHost(to, address); o.acceptLoss || to == lost.Name && err == nil && next.Address == lost.Address && next.Port == lost.Port {
+		return asked.Wait, nil // what answers there is the machine that replaces it
 	}
 	reach, err := a.Reach(lost)
 	if err != nil {
 		return nil, err
 	}
-	to, _, _ := strings.Cut(o.to, "=")
 	asked.Go(func() error { return recovery.Gone(ctx, lost.Name, to, reach) })
 	return asked.Wait, nil
 }
 
 // target makes sure that the host taking over is declared and enrolled, and
 // returns the files that say so.
-func (g *globals) target(ctx context.Context, a *app.App, o recoverOptions) (name string, files map[string][]byte, pending []string, err error) {
+func (g *globals) target(ctx context.Context, a *app.App, lost string, o recoverOptions) (name string, add app.Addition, pending []string, err error) {
 	name, address, isNew := strings.Cut(o.to, "=")
 	h, declared := a.Fleet().Host(name)
-	var add app.Addition
 	switch {
 	case isNew:
 		if h, err = parseHost(name, address); err != nil {
-			return name, nil, nil, err
+			return name, add, nil, err
 		}
 		key, trustErr := g.trust(ctx, h, o.hostKey)
 		if trustErr != nil {
-			return name, nil, nil, trustErr
+			return name, add, nil, trustErr
 		}
-		add, err = a.AddHost(ctx, h, key.Key)
+		add, err = a.AddHost(ctx, h, key.Key, name == lost)
 	case !declared:
-		return name, nil, nil, fault.WithHint(fmt.Errorf("no host %s is declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
+		return name, add, nil, fault.WithHint(fmt.Errorf("no host %s is declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
+	case name == lost:
+		return name, add, nil, fault.WithHint(fmt.Errorf("%s is the host that is lost", name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", name))
 	default:
 		add, err = a.Enrol(ctx, h)
 	}
 	if err == nil {
 		pending = append(pending, letRead(name, add))
 	}
-	return name, add.Files, pending, err
+	return name, add, pending, err
 }
 
 // letRead is what is left to do at the Git host. Whether that was done for a host

@@ -185,15 +185,22 @@ func (g *Git) Published(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	seen, err := g.Tracked(ctx)
+	return seen == head, err
+}
+
+// Tracked returns what the upstream branch was when it was last seen from here, ""
+// when it never was; HEAD without a remote. Nobody is asked.
+func (g *Git) Tracked(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if errors.Is(err, ErrNoRemote) {
-		return true, nil
+		return g.Head(ctx)
 	} else if err != nil {
-		return false, err
+		return "", err
 	}
 	seen, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "refs/remotes/"+u.Remote+"/"+u.Branch)
 	if exitCode(err) == 1 {
-		return false, nil
+		return "", nil
 	}
-	return seen == string(head), err
+	return Commit(seen), err
 }

@@ -22,7 +22,8 @@ type Options struct {
 	Moves    []Move
 	Extra    map[string][]byte // files that belong into the placement's commit (fleet.yaml, hosts/…)
 	Hosts    []string          // only these; nil for all in the plan
-	Lost     bool              // the old hosts are gone: nothing is released, the newest snapshots are what there is
+	Lost     string            // the host that is gone: it releases nothing, the newest snapshots are what there is
+	Replaced bool              // the lost host's name goes on, on another machine
 	Message  string            // of the commit, where there is more to say than which stacks move
 	NoPrints bool              // hosts apply without comparing fingerprints: nothing was observed there
 }
@@ -41,8 +42,8 @@ func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Optio
 }
 
 func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) error {
-	// whoever is behind learns it before anything is stopped
-	if err := s.push(ctx, r); err != nil {
+	t, err := s.takeover(ctx, r, plan, next, o)
+	if err != nil {
 		return err
 	}
 	if err := s.install(ctx, r, plan, o); err != nil {
@@ -51,9 +52,11 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	beside, stop := context.WithCancel(ctx)
 	defer stop()
 	prepared := s.early(beside, r, plan, o)
-	if err := s.place(ctx, r, plan, next, o); err != nil {
+	reached := s.reachLost(beside, o)
+	if err := s.place(ctx, r, t, next, o); err != nil {
 		return err
 	}
+	s.fence(ctx, r, t, o, reached())
 	prepared()
 	applied := s.phase(r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
 	folded := s.fold(ctx, r)
@@ -62,19 +65,30 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 }
 
 // place commits and claims the placements.
-func (s *Session) place(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) error {
+func (s *Session) place(ctx context.Context, r *Receipt, t takeover, next fleet.Lock, o Options) error {
 	// sealed before anything is stopped: it takes seconds, and may ask or fail
 	files, next, err := s.seal(ctx, r, next, o)
 	if err != nil {
 		return err
 	}
-	if err := s.release(ctx, r, o); err != nil {
+	if err := s.release(ctx, r, t.release); err != nil {
 		return err
 	}
-	if err := s.commitLock(ctx, r, files, next, placeMessage(o)); err != nil {
-		return err
+	if t.unpublished {
+		err = s.push(ctx, r)
 	}
-	return s.claim(ctx, r, plan, o)
+	was, before := s.Lock, s.Commit
+	if err == nil {
+		err = s.commitLock(ctx, r, files, next, placeMessage(o))
+	}
+	if err == nil {
+		err = s.claim(ctx, r, t.claim)
+	}
+	if errors.Is(err, ErrOutrun) && slices.Contains(r.Pending, pushLater) {
+		s.Lock, s.Commit = was, before
+		err = s.withdraw(ctx, r, err)
+	}
+	return err
 }
 
 // mirror copies what was committed to the record remote. A mirror that is late
@@ -105,37 +119,6 @@ func (s *Session) install(ctx context.Context, r *Receipt, plan Plan, o Options)
 			return link.Install(ctx)
 		})
 	})
-}
-
-// release has the present owners stop what moves away and read the final
-// snapshot back. Nothing is claimed before every one of them has.
-func (s *Session) release(ctx context.Context, r *Receipt, o Options) error {
-	leaving := slices.DeleteFunc(slices.Clone(o.Moves), func(m Move) bool { return m.From == "" || o.Lost })
-	if len(leaving) == 0 {
-		return nil
-	}
-	return s.phase(r, "release", func() error {
-		var g group
-		for _, m := range leaving {
-			g.Go(func() error { return s.releaseOne(ctx, m) })
-		}
-		return g.Wait()
-	})
-}
-
-func (s *Session) releaseOne(ctx context.Context, m Move) error {
-	from, declared := s.Fleet.Host(m.From)
-	if !declared {
-		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", m.Stack, m.From),
-			fmt.Sprintf("declare %s again to move its stacks, or: salvor recover %s --to HOST", m.From, m.From))
-	}
-	link, err := s.Hosts.Dial(ctx, from)
-	if err != nil {
-		return fault.WithHint(fmt.Errorf("%s can't move: %w", m.Stack, err), fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", m.From, m.From))
-	}
-	req := agentapi.Release{Stack: m.Stack, Epoch: m.Epoch - 1, Owner: s.Owner, Message: "move " + m.Stack}
-	var receipt agentapi.SnapshotReceipt
-	return s.call(ctx, link, agentapi.VerbRelease, req, &receipt)
 }
 
 // seal returns the files of the placements' commit, with every seal that next
@@ -228,41 +211,6 @@ func (s *Session) push(ctx context.Context, r *Receipt) error {
 	})
 }
 
-// claim claims the stacks that moved, and those at work whose claim a run that
-// was cut short may owe. What is claimed already stays as it is.
-func (s *Session) claim(ctx context.Context, r *Receipt, plan Plan, o Options) error {
-	due := s.owed(plan, o)
-	if len(due) == 0 {
-		return nil
-	}
-	return s.phase(r, "claim", func() error {
-		var g group
-		for _, name := range due {
-			p := s.Lock.Stacks[name]
-			g.Go(func() error { return s.Record.Claim(ctx, name, p.Epoch, p.Host, s.Commit) })
-		}
-		return g.Wait()
-	})
-}
-
-// owed returns the placed stacks that a host of the plan is about to change: a
-// stack whose claim is missing was not started, so it is among them.
-func (s *Session) owed(plan Plan, o Options) []string {
-	var names []string
-	for name, p := range s.Lock.Stacks {
-		moved := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name && m.To != "" })
-		if moved || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool {
-			at := hp.Host == p.Host && hp.Unreachable == "" && (o.Hosts == nil || slices.Contains(o.Hosts, hp.Host))
-			changes := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool { return c.Stack == name })
-			return at && (hp.New || o.NoPrints || changes)
-		}) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 func (s *Session) applyHosts(ctx context.Context, r *Receipt, plan Plan, o Options) error {
 	var mu sync.Mutex
 	return s.each(plan, o, func(h fleet.Host, hp HostPlan) error {
@@ -289,7 +237,7 @@ func (s *Session) applyHost(ctx context.Context, h fleet.Host, hp HostPlan, o Op
 	if err != nil {
 		return receipt, err
 	}
-	req := agentapi.Apply{Host: spec, Owner: s.Owner, Message: fmt.Sprintf("%s %.7s", o.Kind, s.Commit)}
+	req := agentapi.Apply{Host: spec, Owner: s.Owner, Message: fmt.Sprintf("%s %.7s", o.Kind, s.Commit), Wait: s.waits(spec.Stacks)}
 	if !hp.New && !o.NoPrints {
 		req.Fingerprint = hp.Fingerprint
 	}

@@ -13,7 +13,7 @@ import (
 // stack. wait ends when they have, and notes the phase. What fails is tried again,
 // and told, by the apply.
 func (s *Session) early(ctx context.Context, r *Receipt, plan Plan, o Options) (wait func()) {
-	if !o.Lost {
+	if o.Lost == "" {
 		return func() {}
 	}
 	done := make(chan agentapi.Phase, 1)

@@ -37,10 +37,23 @@ func (s *Session) fold(ctx context.Context, r *Receipt) error {
 }
 
 // Settled reports whether a fleet with an empty plan has nothing left to record
-// either: no commit waits for its push, and the lock knows every volume and image.
+// either: no commit waits for its push, the lock knows every volume and image, and
+// every placement has its claim.
 func (s *Session) Settled(ctx context.Context) (bool, error) {
 	published, err := s.Repo.Published(ctx)
-	return published && len(s.owing(s.Lock).Stacks) == 0, err
+	if err != nil || !published || len(s.owing(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
+		return published && err == nil && len(s.owing(s.Lock).Stacks) == 0, err
+	}
+	owners, err := s.Record.Owners(ctx, slices.Sorted(maps.Keys(s.Lock.Stacks)))
+	if err != nil {
+		return false, nil // the run says so
+	}
+	for name, p := range s.Lock.Stacks {
+		if o := owners[name]; o.Epoch != p.Epoch || !s.is(o, p.Host) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // filled adds to a placement what facts say and it lacks. Images that it pins

@@ -24,6 +24,10 @@ type surroundings struct {
 	log     []string
 	facts   map[string]fleet.Placement
 	pushErr []error // of the first pushes
+	owners  map[string]Owner
+	outrun  Owner // who has every stack that is claimed, unless Host is ""
+	ahead   bool  // the newest commit is not published
+	link    *hostlink.Link
 }
 
 var errNoHost = errors.New("no host here")
@@ -49,14 +53,23 @@ func (f *surroundings) Push(context.Context) error {
 	return err
 }
 
-func (f *surroundings) Published(context.Context) (bool, error)        { return true, nil }
+func (f *surroundings) Published(context.Context) (bool, error)        { return !f.ahead, nil }
+func (f *surroundings) Behind(context.Context) error                   { f.note("ask Git"); return nil }
+func (f *surroundings) Uncommit(context.Context) (bool, error)         { f.note("uncommit"); return true, nil }
 func (f *surroundings) Stale(fleet.Lock) (map[string]string, error)    { return map[string]string{}, nil }
 func (f *surroundings) Current(string, string) ([]byte, error)         { return nil, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
-func (f *surroundings) Dial(context.Context, fleet.Host) (*hostlink.Link, error) {
-	return nil, errNoHost
+func (f *surroundings) Owners(context.Context, []string) (map[string]Owner, error) {
+	return f.owners, nil
+}
+
+func (f *surroundings) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
+	if f.link == nil || f.link.Host != h.Name {
+		return nil, errNoHost
+	}
+	return f.link, nil
 }
 
 func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
@@ -65,6 +78,9 @@ func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string,
 
 func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, commit string) error {
 	f.note("claim " + stack + " for " + host + " from " + commit)
+	if f.outrun.Host != "" {
+		return Outrun(stack, f.outrun)
+	}
 	return nil
 }
 
@@ -95,7 +111,7 @@ func TestResumedRunClaims(t *testing.T) {
 		plan HostPlan
 		o    Options
 	}{
-		{"recover", HostPlan{Host: "beta"}, Options{Kind: "recover", Lost: true, NoPrints: true}},
+		{"recover", HostPlan{Host: "beta"}, Options{Kind: "recover", Lost: "alpha", NoPrints: true}},
 		{"apply", HostPlan{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}, Options{Kind: "apply"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,6 +24,8 @@ type Session struct {
 	Git    agentapi.Git        // how hosts read the repository
 	LetIn  []string            // lines of authorized_keys that every host has
 	Owner  string              // "alice@laptop"
+	Keys   map[string]string   // by host, its recipient: which machine it is
+	Lease  time.Duration       // what a host that can't be asked to stop gets to stop by itself
 
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 
@@ -32,6 +34,8 @@ type Session struct {
 	Record Record
 	Hosts  Dialer
 	Sink   progress.Sink
+
+	free map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
 }
 
 // Rendered is a stack as package stack made it from its Compose file.
@@ -54,6 +58,12 @@ type Repo interface {
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
+	// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
+	// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+	Behind(ctx context.Context) error
+	// Uncommit takes what Commit made since the last push off the branch again. It
+	// reports whether there was anything.
+	Uncommit(ctx context.Context) (bool, error)
 }
 
 // Sealer keeps sealed/ in step with placements.
@@ -71,7 +81,10 @@ type Sealer interface {
 
 // Record is the record remote as placements need it.
 type Record interface {
-	// Claim appends a claim and returns when it is visible.
+	// Owners returns who has stacks by the claims, as hosts see it.
+	Owners(ctx context.Context, stacks []string) (map[string]Owner, error)
+	// Claim appends a claim and returns when it is visible. ErrOutrun means that
+	// another host has the stack.
 	Claim(ctx context.Context, stack string, epoch int, host, commit string) error
 	// Epoch returns the highest epoch that was ever claimed for a stack's name.
 	Epoch(ctx context.Context, stack string) (int, error)

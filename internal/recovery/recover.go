@@ -25,6 +25,8 @@ type Options struct {
 	// Files belong into the placement's commit: the new host in fleet.yaml and
 	// hosts/, the stacks' host: edited.
 	Files map[string][]byte
+	// Replaced says that To is Lost's name on another machine than Git has there.
+	Replaced bool
 }
 
 // aliveWithin is how long the lost host gets to answer.
@@ -44,6 +46,9 @@ type Plan struct {
 // them already; then there is nothing to move, and Recover finishes it.
 func Prepare(lock fleet.Lock, o Options) Plan {
 	p := Plan{Next: fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(lock.Stacks)}}
+	if o.Lost == o.To && !o.Replaced {
+		return p // Git has this machine already
+	}
 	for _, name := range lock.On(o.Lost) {
 		was := lock.Stacks[name]
 		now := was
@@ -59,9 +64,7 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 // loss is accepted; the new host has its salvord and is enrolled (Enrol). It may
 // be run again at any point.
 func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.Receipt, error) {
-	r, err := s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: true, NoPrints: true})
-	r.Pending = append(r.Pending, fmt.Sprintf("%s fences itself when it comes back; once it is gone for good: salvor host remove %s", o.Lost, o.Lost))
-	return r, err
+	return s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: o.Lost, Replaced: o.Lost == o.To, NoPrints: true})
 }
 
 // Enrol installs salvord on a machine and asks for its identity and Git key.

@@ -35,3 +35,16 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("a recovery that is done moves %v", again.Moves)
 	}
 }
+
+// TestPrepareUnderTheSameName is fault D2: a machine replaces the lost one under its
+// name, which is a takeover, once.
+func TestPrepareUnderTheSameName(t *testing.T) {
+	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "web", Epoch: 1}}}
+	p := Prepare(was, Options{Lost: "web", To: "web", Replaced: true})
+	if got := p.Next.Stacks["notes"]; got.Host != "web" || got.Epoch != 2 || len(p.Moves) != 1 {
+		t.Errorf("%+v, %v", got, p.Moves)
+	}
+	if again := Prepare(p.Next, Options{Lost: "web", To: "web"}); len(again.Moves) != 0 || again.Next.Stacks["notes"].Epoch != 2 {
+		t.Errorf("run again it moves %v", again.Moves)
+	}
+}

@@ -1,0 +1,200 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/hostlink"
+	"salvor/internal/machine/machinetest"
+	"salvor/internal/progress"
+)
+
+type noCarrier struct{}
+
+func (noCarrier) Version() string                    { return "1" }
+func (noCarrier) Open(string) (io.ReadCloser, error) { return nil, errors.New("nothing to install") }
+
+// answering is a host whose salvord does what it is asked, and notes it.
+func answering(t *testing.T, f *surroundings, host string) *hostlink.Link {
+	t.Helper()
+	m := machinetest.NewFake()
+	for _, verb := range []string{agentapi.VerbRelease, agentapi.VerbFence, agentapi.VerbApply, agentapi.VerbPrepare} {
+		m.Handle(func(_ context.Context, p machinetest.Process) int {
+			var req agentapi.Request
+			var body struct {
+				Stack  string
+				Epoch  int
+				Stacks map[string]int
+				Wait   map[string]time.Duration
+			}
+			if err := errors.Join(json.NewDecoder(p.Stdin).Decode(&req), json.Unmarshal(req.Body, &body)); err != nil {
+				t.Error(err)
+			}
+			switch verb {
+			case agentapi.VerbRelease:
+				f.note(fmt.Sprintf("%s releases %s at %d", host, body.Stack, body.Epoch))
+			case agentapi.VerbFence:
+				f.note(fmt.Sprintf("%s stops %v", host, body.Stacks))
+			case agentapi.VerbApply:
+				f.note(fmt.Sprintf("%s applies, waits for %d stacks", host, len(body.Wait)))
+			}
+			fmt.Fprintln(p.Stdout, `{"result":{}}`)
+			return 0
+		}, hostlink.Program, verb)
+	}
+	return &hostlink.Link{Host: host, Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}
+}
+
+// recorded is session with a record remote and keys.
+func recorded(f *surroundings) *Session {
+	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
+	s.Fleet.Record.Remote = "nas"
+	s.Keys, s.Lease = map[string]string{"alpha": "age1alpha", "beta": "age1beta"}, time.Minute
+	return s
+}
+
+func onBeta() Plan { return Plan{Hosts: []HostPlan{{Host: "beta"}}} }
+
+// TestAResumedMoveReleasesAgain is fault V5: a move was cut short after its commit,
+// and its old host has run the stack since. It releases again before anything is
+// published or claimed, whatever command goes on.
+func TestAResumedMoveReleasesAgain(t *testing.T) {
+	for _, kind := range []string{"move", "apply"} {
+		for name, ahead := range map[string]bool{"before the push": true, "before the claim": false} {
+			t.Run(kind+" cut "+name, func(t *testing.T) {
+				f := &surroundings{ahead: ahead, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
+				f.link = answering(t, f, "alpha")
+				s := recorded(f)
+				_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: kind, NoPrints: true})
+				if !errors.Is(err, errNoHost) { // beta is not there
+					t.Error(err)
+				}
+				want := []string{"push", "alpha releases notes at 1", "claim notes for beta from c1"}
+				if ahead {
+					want = []string{"ask Git", "alpha releases notes at 1", "push", "claim notes for beta from c1"}
+				}
+				if diff := cmp.Diff(want, f.log); diff != "" {
+					t.Errorf("asked (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// TestAResumedMoveWithoutItsOldHost is fault V5: nothing is claimed while nobody
+// knows what the old host wrote.
+func TestAResumedMoveWithoutItsOldHost(t *testing.T) {
+	f := &surroundings{ahead: true, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
+	s := recorded(f)
+	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "move", NoPrints: true})
+	if err == nil || !strings.Contains(fault.Hint(err), "salvor recover alpha --to") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+	if diff := cmp.Diff([]string{"ask Git"}, f.log); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestAMissingClaimIsPutBack is fault V9: also when the plan is empty.
+func TestAMissingClaimIsPutBack(t *testing.T) {
+	whole := map[string]Owner{"notes": {Host: "beta", Key: "age1beta", Epoch: 2}, "blog": {Host: "alpha", Key: "age1alpha", Epoch: 1}}
+	f := &surroundings{owners: whole}
+	s := recorded(f)
+	if settled, err := s.Settled(t.Context()); err != nil || !settled {
+		t.Fatalf("settled %v, %v", settled, err)
+	}
+	for name, left := range map[string]Owner{"gone": {}, "damaged": {Epoch: 2}} {
+		f.log, f.owners = nil, map[string]Owner{"notes": left, "blog": whole["blog"]}
+		if settled, err := s.Settled(t.Context()); err != nil || settled {
+			t.Errorf("%s: settled %v, %v", name, settled, err)
+		}
+		_, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha"}, {Host: "beta"}}}, s.Lock, Options{Kind: "apply"})
+		if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); err != nil || diff != "" {
+			t.Errorf("%s: %v, asked (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
+// TestALostHostIsToldToStop is fault V10: a lost host that answers stops before the
+// stacks start elsewhere; one that does not answer is waited for, and the receipt
+// says how long both may write. A recovery that is run again does the same.
+func TestALostHostIsToldToStop(t *testing.T) {
+	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
+	for name, c := range map[string]struct {
+		moves []Move
+		owner Owner
+		alive bool
+	}{
+		"alive":            {moves, Owner{Host: "alpha", Key: "age1alpha", Epoch: 1}, true},
+		"dead":             {moves, Owner{Host: "alpha", Key: "age1alpha", Epoch: 1}, false},
+		"alive, run again": {nil, Owner{Host: "beta", Key: "age1beta", Epoch: 2}, true},
+		"dead, run again":  {nil, Owner{Host: "beta", Key: "age1beta", Epoch: 2}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &surroundings{owners: map[string]Owner{"notes": c.owner}}
+			if c.alive {
+				f.link = answering(t, f, "alpha")
+			}
+			s := recorded(f)
+			next := s.Lock
+			r, err := s.Apply(t.Context(), onBeta(), next, Options{Kind: "recover", Moves: c.moves, Lost: "alpha", NoPrints: true})
+			if !errors.Is(err, errNoHost) {
+				t.Error(err)
+			}
+			log, pending := strings.Join(f.log, "\n"), strings.Join(r.Pending, "\n")
+			if strings.Contains(log, "alpha stops map[notes:2]") != c.alive || strings.Contains(log, "releases") {
+				t.Errorf("asked:\n%s", log)
+			}
+			wait := s.waits([]agentapi.Stack{{Name: "notes"}, {Name: "blog"}})
+			if (len(wait) == 1) == c.alive || !c.alive && (wait["notes"] <= 0 || wait["notes"] > s.Lease) {
+				t.Errorf("waits %v", wait)
+			}
+			if strings.Contains(pending, "has stopped") != c.alive || strings.Contains(pending, "at most 1m0s") == c.alive {
+				t.Errorf("pending:\n%s", pending)
+			}
+		})
+	}
+}
+
+// TestTheLoserTakesItsCommitBack is fault V20: with the Git host away, another
+// operator's claim is the one that hosts obey.
+func TestTheLoserTakesItsCommitBack(t *testing.T) {
+	away := fmt.Errorf("push: %w", controlrepo.ErrGitAway)
+	f := &surroundings{pushErr: []error{away, away, away}, outrun: Owner{Host: "gamma", Epoch: 2}, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
+	s := recorded(f)
+	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
+	r, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "recover", Moves: moves, Lost: "alpha", NoPrints: true})
+	if !errors.Is(err, ErrOutrun) || !strings.Contains(fault.Hint(err), "taken back") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+	if f.log[len(f.log)-1] != "uncommit" || r.Commit != "c1" || strings.Contains(strings.Join(r.Pending, " "), "git push") {
+		t.Errorf("asked %v, at %s, pending %v", f.log, r.Commit, r.Pending)
+	}
+}
+
+// TestTakenOverElsewhere is a kin of V20: the claims are ahead of this clone, so
+// nothing is stopped, committed or published.
+func TestTakenOverElsewhere(t *testing.T) {
+	f := &surroundings{ahead: true, owners: map[string]Owner{"notes": {Host: "beta", Key: "age1another", Epoch: 2}}}
+	f.link = answering(t, f, "alpha")
+	s := recorded(f)
+	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "apply", NoPrints: true})
+	if !errors.Is(err, ErrOutrun) {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"ask Git"}, f.log); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
