@@ -155,10 +155,10 @@ func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
 }
 
 // mayStart looks once more, right before a start: since the first look minutes may
-// have passed in which data came down.
+// have passed in which data came down. Where nothing answers now, that one holds.
 func (r *run) mayStart(ctx context.Context, st agentapi.Stack) error {
 	v, err := r.who.verdict(ctx, r.spec, st)
-	if err == nil && !v.MayStart {
+	if err == nil && v.State == record.Lost {
 		err = notHere(st, v)
 	}
 	return err
