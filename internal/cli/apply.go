@@ -80,11 +80,12 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
 			g.note(a.RenewMirror(ctx))
-			return errors.Join(err, leftAsTheyRun(broken))
+			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves})
 	bar.Close()
+	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
 }
 
@@ -142,17 +143,27 @@ func consents(f *fleet.Fleet, o applyOptions) (map[string]agentapi.Consent, erro
 }
 
 // notUp is a line for each stack that did not come up, with its own hint.
-func notUp(r *deploy.Receipt) error {
+func notUp(failed []deploy.Failure) error {
 	var errs []error
-	for _, h := range r.Hosts {
-		for _, st := range h.Stacks {
-			if st.Error != nil {
-				err := fmt.Errorf("%s: %s: %s", h.Host, st.Name, st.Error.Text)
-				errs = append(errs, fault.WithCode(fault.WithHint(err, st.Error.Hint), fault.Partial))
-			}
-		}
+	for _, f := range failed {
+		err := fmt.Errorf("%s: %s: %s", f.Host, f.Stack, f.Error.Text)
+		errs = append(errs, fault.WithCode(fault.WithHint(err, f.Error.Hint), fault.Partial))
 	}
 	return errors.Join(errs...)
+}
+
+// noteBeside says which stacks failed that the command was not about. They do not
+// count for its exit code.
+func (g *globals) noteBeside(failed []deploy.Failure) {
+	if g.json {
+		return // the receipt has them
+	}
+	for _, f := range failed {
+		fmt.Fprintf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, f.Error.Text)
+		if f.Error.Hint != "" {
+			fmt.Fprintf(g.Err, "hint: %s\n", f.Error.Hint)
+		}
+	}
 }
 
 // finish prints the receipt and turns what is missing into the exit code.
@@ -164,13 +175,20 @@ func (g *globals) finish(r *deploy.Receipt, err error, unreachable []string) err
 	} else if printErr := printReceipt(g.Out, r); printErr != nil {
 		return printErr
 	}
+	g.noteBeside(r.FailedBeside())
 	switch failed := r.Failed(); {
 	case err != nil:
 		return err
 	case len(failed) > 0:
-		return notUp(r)
-	case len(unreachable) > 0:
-		return fault.WithCode(fmt.Errorf("not applied to %s", strings.Join(unreachable, ", ")), fault.Partial)
+		return notUp(failed)
 	}
-	return nil
+	return notApplied(unreachable)
+}
+
+// notApplied is the error of an apply --partial that left hosts out.
+func notApplied(unreachable []string) error {
+	if len(unreachable) == 0 {
+		return nil
+	}
+	return fault.WithCode(fmt.Errorf("not applied to %s", strings.Join(unreachable, ", ")), fault.Partial)
 }

@@ -48,7 +48,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	case !declared:
 		return fault.WithHint(fmt.Errorf("no host %s is declared", o.to), "salvor host add "+o.to+" USER@ADDRESS")
 	case was.Host == o.to:
-		return g.finishMove(ctx, a, bar, o.to)
+		return g.finishMove(ctx, a, bar, stack, o.to)
 	}
 	bar.Close()
 	if err := a.Broken(stack); err != nil {
@@ -79,15 +79,16 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err := settleFirst(plan.Findings); err != nil {
 		return err // before anything is stopped
 	}
-	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []deploy.Move{move}, Extra: files, NoPrints: true})
+	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []deploy.Move{move}, Extra: files, Asked: []string{stack}, NoPrints: true})
 	bar.Close()
+	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, []deploy.Move{move})...)
 	return g.finish(&receipt, err, nil)
 }
 
 // finishMove carries on after the placement: a move that was cut short between
 // its commit and the stack's start is claimed and started; one that is done
 // finds nothing to do. The old host stops the stack by itself.
-func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progress, to string) error {
+func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progress, stack, to string) error {
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err
@@ -96,9 +97,23 @@ func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progres
 	if err := plan.Complete(); err != nil {
 		return fault.WithCode(err, fault.Unreachable)
 	}
-	receipt, err := s.Apply(ctx, plan, a.Lock(), deploy.Options{Kind: "move", NoPrints: true})
+	receipt, err := s.Apply(ctx, plan, a.Lock(), deploy.Options{Kind: "move", Asked: []string{stack}, NoPrints: true})
 	bar.Close()
 	return g.finish(&receipt, err, nil)
+}
+
+// waysBack says of each stack that moved and does not run there how it gets back:
+// the host that it left has its data still. A run that was interrupted is finished
+// first.
+func waysBack(ctx context.Context, r *deploy.Receipt, moves []deploy.Move) []string {
+	var lines []string
+	for _, m := range moves {
+		left := m.From != "" && m.To != "" && r.Placed[m.Stack] == m.To
+		if left && !r.Up(m.Stack) && ctx.Err() == nil {
+			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s has its data still, so the way back is: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
+		}
+	}
+	return lines
 }
 
 func moved(lock fleet.Lock, stack, to string) (fleet.Lock, deploy.Move) {

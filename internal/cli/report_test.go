@@ -54,7 +54,62 @@ func TestReceiptIsGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/receipt.golden", out.Bytes())
-	if err := notUp(r); err == nil || err.Error() != "gamma: site: port 80 is taken" {
+	if err := notUp(r.Failed()); err == nil || err.Error() != "gamma: site: port 80 is taken" {
 		t.Error(err)
+	}
+}
+
+// TestExitCodeIsAboutWhatWasAsked is fault F11: a stack that has failed for long made
+// every move, restore and rollback of other stacks on its host end with 3, and undid
+// a rotation that had gone well.
+func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
+	host := agentapi.HostReceipt{Host: "beta", Stacks: []agentapi.StackReceipt{
+		{Name: "notes", Outcome: "restored"},
+		{Name: "old", Outcome: "failed", Error: &agentapi.Error{Text: "port 80 is taken", Hint: "docker ps"}},
+	}}
+	for name, c := range map[string]struct {
+		asked []string
+		code  int
+		said  string
+	}{
+		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which this command was not about: port 80 is taken\nhint: docker ps\n"},
+		"what was asked":    {[]string{"old"}, fault.Partial, ""},
+		"everything, apply": {nil, fault.Partial, ""},
+	} {
+		var out, said bytes.Buffer
+		g := &globals{Console: Console{Out: &out, Err: &said}}
+		err := g.finish(&deploy.Receipt{Hosts: []agentapi.HostReceipt{host}, Asked: c.asked}, nil, nil)
+		if code, _ := fault.Code(err); code != c.code {
+			t.Errorf("%s: ends with %d, %v", name, code, err)
+		}
+		if diff := cmp.Diff(c.said, said.String()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestTheWayBackIsPrinted is issue 10, C.15: a move whose target can't start the
+// stack left it nowhere, and no line said how it gets back.
+func TestTheWayBackIsPrinted(t *testing.T) {
+	moves := []deploy.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}, {Stack: "new", To: "beta", Epoch: 1}}
+	line := func(st agentapi.StackReceipt) []agentapi.HostReceipt {
+		return []agentapi.HostReceipt{{Host: "alpha", Stacks: []agentapi.StackReceipt{{Name: "notes", Outcome: "stopped"}}}, {Host: "beta", Stacks: []agentapi.StackReceipt{st}}}
+	}
+	failed := agentapi.StackReceipt{Name: "notes", Outcome: "failed", Error: &agentapi.Error{Text: "no such device"}}
+	back := []string{"notes does not run on beta; alpha has its data still, so the way back is: salvor move notes --to alpha"}
+	for name, c := range map[string]struct {
+		at    string
+		hosts []agentapi.HostReceipt
+		want  []string
+	}{
+		"it failed there":     {"beta", line(failed), back},
+		"no answer":           {"beta", nil, back},
+		"it runs":             {"beta", line(agentapi.StackReceipt{Name: "notes", Outcome: "restored"}), nil},
+		"it was not released": {"alpha", nil, nil},
+	} {
+		r := &deploy.Receipt{Placed: map[string]string{"notes": c.at, "new": "beta"}, Hosts: c.hosts}
+		if diff := cmp.Diff(c.want, waysBack(t.Context(), r, moves)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }

@@ -155,7 +155,7 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 	if err != nil {
 		return false, err
 	}
-	hosts, err := sealedFor(s)
+	hosts, stacks, err := sealedFor(s)
 	if err != nil || len(hosts) == 0 {
 		if err == nil {
 			fmt.Fprintf(g.Err, "%s is committed; no placed stack needs it\n", name)
@@ -163,22 +163,23 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 		return false, err
 	}
 	err = g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) {
-		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "rotate " + name, NoPrints: true})
+		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "rotate " + name, Asked: stacks, NoPrints: true})
 		failed = len(receipt.Failed()) > 0
 		return receipt, err
 	})
 	return failed, err
 }
 
-// sealedFor returns the hosts of stacks whose seals are out of date, sorted.
-func sealedFor(s *deploy.Session) ([]string, error) {
+// sealedFor returns the stacks whose seals are out of date and their hosts, sorted.
+func sealedFor(s *deploy.Session) (hosts, stacks []string, err error) {
 	stale, err := s.StaleSeals()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	hosts := map[string]bool{}
-	for stack := range stale {
-		hosts[s.Lock.Stacks[stack].Host] = true
+	stacks = slices.Sorted(maps.Keys(stale))
+	for _, stack := range stacks {
+		hosts = append(hosts, s.Lock.Stacks[stack].Host)
 	}
-	return slices.Sorted(maps.Keys(hosts)), nil
+	slices.Sort(hosts)
+	return slices.Compact(hosts), stacks, nil
 }

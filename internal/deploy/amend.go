@@ -76,7 +76,7 @@ func (s *Session) amend(ctx context.Context, kind, stack string, change func(*fl
 	change(&p)
 	next := fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(s.Lock.Stacks)}
 	next.Stacks[stack] = p
-	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, NoPrints: true})
+	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, Asked: []string{stack}, NoPrints: true})
 }
 
 // OnHost is the plan of a run that works on one host, or several, whatever it

@@ -25,6 +25,7 @@ type Options struct {
 	Lost     string            // the host that is gone: it releases nothing, the newest snapshots are what there is
 	Replaced bool              // the lost host's name goes on, on another machine
 	Message  string            // of the commit, where there is more to say than which stacks move
+	Asked    []string          // the stacks that the command is about; nil for all
 	NoPrints bool              // hosts apply without comparing fingerprints: nothing was observed there
 }
 
@@ -35,9 +36,12 @@ type Options struct {
 //
 // The receipt is returned with an error too: it says how far things got.
 func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Options) (Receipt, error) {
-	r := Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC()}
+	r := Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC(), Asked: o.Asked}
 	err := s.apply(ctx, &r, plan, next, o)
-	r.Commit, r.Ended = s.Commit, time.Now().UTC()
+	r.Commit, r.Ended, r.Placed = s.Commit, time.Now().UTC(), map[string]string{}
+	for name, p := range s.Lock.Stacks {
+		r.Placed[name] = p.Host
+	}
 	return r, err
 }
 

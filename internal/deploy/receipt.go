@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -18,28 +19,59 @@ type Receipt struct {
 	Phases  []agentapi.Phase       `json:"phases"`
 	Hosts   []agentapi.HostReceipt `json:"hosts"`
 	Pending []string               `json:"pending,omitempty"` // what a human must still do
+	Asked   []string               `json:"asked,omitempty"`   // the stacks that the command was about; none: all of them
+	Placed  map[string]string      `json:"placed,omitempty"`  // by stack, the host that has it now
 }
 
-// Stacks returns every stack's receipt with the host it is on.
+// Stacks returns what became of every stack: the line of the host that has it now,
+// else, for a stack that is not placed any more, of the host that had it.
 func (r *Receipt) Stacks() map[string]agentapi.StackReceipt {
 	all := map[string]agentapi.StackReceipt{}
 	for _, h := range r.Hosts {
 		for _, s := range h.Stacks {
-			all[s.Name] = s
+			if _, told := all[s.Name]; !told || r.Placed[s.Name] == h.Host {
+				all[s.Name] = s
+			}
 		}
 	}
 	return all
 }
 
-// Failed returns the stacks that did not come up.
-func (r *Receipt) Failed() []agentapi.StackReceipt {
-	var failed []agentapi.StackReceipt
+// A Failure is a stack that did not come up.
+type Failure struct {
+	Host, Stack string
+	Error       *agentapi.Error
+}
+
+// Failed returns the stacks that the command was about and that did not come up.
+func (r *Receipt) Failed() []Failure {
+	return r.failures(true)
+}
+
+// FailedBeside returns the stacks that did not come up although the command was
+// about others: their hosts try them in every apply.
+func (r *Receipt) FailedBeside() []Failure {
+	return r.failures(false)
+}
+
+func (r *Receipt) failures(asked bool) []Failure {
+	var failed []Failure
 	for _, h := range r.Hosts {
 		for _, s := range h.Stacks {
-			if s.Error != nil {
-				failed = append(failed, s)
+			if s.Error != nil && asked == r.asks(s.Name) {
+				failed = append(failed, Failure{h.Host, s.Name, s.Error})
 			}
 		}
 	}
 	return failed
+}
+
+func (r *Receipt) asks(stack string) bool {
+	return len(r.Asked) == 0 || slices.Contains(r.Asked, stack)
+}
+
+// Up reports whether the host that has a stack now says that it is as it should be.
+func (r *Receipt) Up(stack string) bool {
+	s, told := r.Stacks()[stack]
+	return told && s.Error == nil
 }

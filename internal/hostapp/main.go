@@ -6,6 +6,8 @@ import (
 	"io"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
@@ -29,12 +31,18 @@ const (
 // shares small servers with what it protects.
 const softMemory = 128 << 20
 
+// umask is salvord's own, and that of what it runs: by root's, which may be 077,
+// containers that are not root could not read what is made for them. What is
+// nobody else's is made with a mode of its own.
+const umask = 0o022
+
 // Main runs `salvord VERB` and returns the exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprintln(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs")
 		return fault.Usage
 	}
+	unix.Umask(umask)
 	switch args[0] {
 	case "version":
 		fmt.Fprintln(out, version.String())

@@ -64,7 +64,13 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 // loss is accepted; the new host has its salvord and is enrolled (Enrol). It may
 // be run again at any point.
 func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.Receipt, error) {
-	return s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: o.Lost, Replaced: o.Lost == o.To, NoPrints: true})
+	var asked []string // none: it was cut short, and every stack of the new host may be meant
+	for _, m := range p.Moves {
+		asked = append(asked, m.Stack)
+	}
+	return s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{
+		Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: o.Lost, Replaced: o.Lost == o.To, Asked: asked, NoPrints: true,
+	})
 }
 
 // Enrol installs salvord on a machine and asks for its identity and Git key.

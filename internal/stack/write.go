@@ -18,7 +18,7 @@ import (
 // are replaced one by one, atomically, and only where they differ; nothing else
 // in the folder is touched. `.env` leads to the generated one in tmpfs.
 func (h *Host) write(ctx context.Context, stack string, p agentapi.Project, images map[string]string) error {
-	if err := h.run(ctx, "mkdir", "-p", "--", ProjectDir(stack)); err != nil {
+	if err := h.run(ctx, "mkdir", "-p", "-m", folderMode, "--", ProjectDir(stack)); err != nil {
 		return err
 	}
 	if err := h.writeProject(ctx, stack, p, images); err != nil || len(p.Env) == 0 {
@@ -32,14 +32,11 @@ func (h *Host) writeProject(ctx context.Context, stack string, p agentapi.Projec
 	if err != nil {
 		return err
 	}
-	folders := map[string]bool{p.Dir: true}
-	for _, f := range p.Files {
-		if !fs.ValidPath(f.Path) {
-			return fmt.Errorf("project %s: %q is no path below its folder", stack, f.Path)
-		}
-		folders[path.Join(p.Dir, path.Dir(f.Path))] = true
+	folders, err := foldersOf(stack, p)
+	if err != nil {
+		return err
 	}
-	if err := h.run(ctx, append([]string{"mkdir", "-p", "--"}, slices.Sorted(maps.Keys(folders))...)...); err != nil {
+	if err := h.run(ctx, append([]string{"mkdir", "-p", "-m", folderMode, "--"}, folders...)...); err != nil {
 		return err
 	}
 	for _, f := range p.Files {
@@ -48,6 +45,25 @@ func (h *Host) writeProject(ctx context.Context, stack string, p agentapi.Projec
 		}
 	}
 	return h.put(ctx, path.Join(p.Dir, ComposeFile), compose, 0o644)
+}
+
+// folderMode lets the users of containers read what is bound into them, whatever
+// root's umask is. Folders that are there keep the mode that they have.
+const folderMode = "0755"
+
+// foldersOf returns the project's folder and each one below it that its files
+// need, outer ones first: mkdir's mode is for the innermost alone.
+func foldersOf(stack string, p agentapi.Project) ([]string, error) {
+	folders := map[string]bool{p.Dir: true}
+	for _, f := range p.Files {
+		if !fs.ValidPath(f.Path) {
+			return nil, fmt.Errorf("project %s: %q is no path below its folder", stack, f.Path)
+		}
+		for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
+			folders[path.Join(p.Dir, dir)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(folders)), nil
 }
 
 // put writes a file unless it is there already; a running container keeps the
