@@ -154,7 +154,7 @@ func (r *run) rise(ctx context.Context, st agentapi.Stack) agentapi.StackReceipt
 		err = r.restart(ctx, st)
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = "failed", r.explain(err)
+		receipt.Outcome, receipt.Error = r.explain(ctx, err)
 	}
 	return receipt
 }

@@ -32,29 +32,33 @@ func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) ag
 		}
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = "failed", r.explain(err)
+		receipt.Outcome, receipt.Error = r.explain(ctx, err)
 	}
 	entry := journal.Entry{Kind: "deploy", Stack: st.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
 	r.record(entry)
 	return receipt
 }
 
-// explain prefers why the host could not be prepared over the cancellation that
-// followed from it.
-func (r *run) explain(err error) *agentapi.Error {
+// explain says what became of a stack that did not come up, and why. Why the host
+// could not be prepared comes before the cancellation that followed from it, and a
+// run that was interrupted before what its programs say as they are ended.
+func (r *run) explain(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.broken != nil && errors.Is(err, context.Canceled) {
+	switch {
+	case ctx.Err() != nil && r.broken == nil:
+		return "interrupted", &agentapi.Error{Code: fault.Interrupted, Text: "interrupted"}
+	case ctx.Err() != nil:
 		err = r.broken
 	}
-	told := &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
+	told = &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
 	var failed *stack.FailedError
 	if errors.As(err, &failed) {
 		for _, line := range failed.Logs {
 			told.Text += "\n  | " + line
 		}
 	}
-	return told
+	return "failed", told
 }
 
 func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {

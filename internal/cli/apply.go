@@ -175,7 +175,9 @@ func (g *globals) finish(r *deploy.Receipt, err error, unreachable []string) err
 	} else if printErr := printReceipt(g.Out, r); printErr != nil {
 		return printErr
 	}
-	g.noteBeside(r.FailedBeside())
+	if err == nil {
+		g.noteBeside(r.FailedBeside())
+	}
 	switch failed := r.Failed(); {
 	case err != nil:
 		return err

@@ -62,7 +62,10 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	}
 	s.fence(ctx, r, t, o, reached())
 	prepared()
-	applied := s.phase(r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
+	applied := s.phase(ctx, r, "apply", func() error { return s.applyHosts(ctx, r, plan, o) })
+	if ctx.Err() != nil {
+		return applied // what the hosts learned is folded by the run that goes on
+	}
 	folded := s.fold(ctx, r)
 	s.mirror(ctx, r)
 	return errors.Join(applied, folded)
@@ -101,7 +104,7 @@ func (s *Session) mirror(ctx context.Context, r *Receipt) {
 	if s.Fleet.Record.Remote == "" {
 		return
 	}
-	if err := s.phase(r, "mirror", func() error { return s.Record.Mirror(ctx) }); err != nil {
+	if err := s.phase(ctx, r, "mirror", func() error { return s.Record.Mirror(ctx) }); err != nil {
 		r.Pending = append(r.Pending, fmt.Sprintf("the repository's mirror on the record remote was not renewed (%v); the next salvor apply does", err))
 	}
 }
@@ -111,7 +114,7 @@ func (s *Session) install(ctx context.Context, r *Receipt, plan Plan, o Options)
 	if !slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool { return hp.New }) {
 		return nil
 	}
-	return s.phase(r, "prepare hosts", func() error {
+	return s.phase(ctx, r, "prepare hosts", func() error {
 		return s.each(plan, o, func(h fleet.Host, hp HostPlan) error {
 			if !hp.New {
 				return nil
@@ -142,7 +145,7 @@ func (s *Session) seal(ctx context.Context, r *Receipt, next fleet.Lock, o Optio
 	if len(stale) == 0 {
 		return files, next, nil
 	}
-	err = s.phase(r, "seal", func() error {
+	err = s.phase(ctx, r, "seal", func() error {
 		var seals map[string][]byte
 		seals, next, err = s.Sealer.Seal(ctx, next, slices.Sorted(maps.Keys(stale)), s.Consent)
 		maps.Copy(files, seals)
@@ -184,7 +187,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		return nil
 	}
 	var commit string
-	err = s.phase(r, "commit", func() error {
+	err = s.phase(ctx, r, "commit", func() error {
 		commit, err = s.Repo.Commit(ctx, files, message)
 		return err
 	})
@@ -205,7 +208,7 @@ func (s *Session) push(ctx context.Context, r *Receipt) error {
 	if slices.Contains(r.Pending, pushLater) {
 		return nil
 	}
-	return s.phase(r, "push", func() error {
+	return s.phase(ctx, r, "push", func() error {
 		err := s.Repo.Push(ctx)
 		if errors.Is(err, controlrepo.ErrGitAway) && r.Kind == "recover" {
 			r.Pending = append(r.Pending, pushLater)
@@ -215,9 +218,11 @@ func (s *Session) push(ctx context.Context, r *Receipt) error {
 	})
 }
 
+// applyHosts has every host apply its part. Hosts that were interrupted may answer
+// with a receipt; the run is not done all the same.
 func (s *Session) applyHosts(ctx context.Context, r *Receipt, plan Plan, o Options) error {
 	var mu sync.Mutex
-	return s.each(plan, o, func(h fleet.Host, hp HostPlan) error {
+	err := s.each(plan, o, func(h fleet.Host, hp HostPlan) error {
 		receipt, err := s.applyHost(ctx, h, hp, o)
 		mu.Lock()
 		defer mu.Unlock()
@@ -226,6 +231,7 @@ func (s *Session) applyHosts(ctx context.Context, r *Receipt, plan Plan, o Optio
 		}
 		return err
 	})
+	return errors.Join(err, ctx.Err())
 }
 
 func (s *Session) applyHost(ctx context.Context, h fleet.Host, hp HostPlan, o Options) (agentapi.HostReceipt, error) {

@@ -50,7 +50,7 @@ func (s *Session) fence(ctx context.Context, r *Receipt, t takeover, o Options, 
 		}
 	}
 	if link != nil {
-		err := s.phase(r, "fence", func() error {
+		err := s.phase(ctx, r, "fence", func() error {
 			ctx, cancel := context.WithTimeout(ctx, s.Lease)
 			defer cancel()
 			return s.call(ctx, link, agentapi.VerbFence, req, &agentapi.Fenced{})

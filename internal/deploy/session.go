@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -173,11 +174,19 @@ func (s *Session) startOrder(names []string) []string {
 	return ordered
 }
 
-// phase runs one part of the work, reports it and records its times.
-func (s *Session) phase(r *Receipt, name string, work func() error) error {
+// ErrInterrupted means that the context of a run ended in the midst of it.
+var ErrInterrupted = errors.New("interrupted")
+
+// phase runs one part of the work, reports it and records its times. What goes
+// wrong in it because the context ends is ErrInterrupted, whatever the programs say
+// that were ended with it.
+func (s *Session) phase(ctx context.Context, r *Receipt, name string, work func() error) error {
 	end := progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Step(name, "")
 	began := time.Now().UTC()
 	err := work()
+	if err != nil && ctx.Err() != nil {
+		err = fault.WithHint(ErrInterrupted, "the same command goes on from here")
+	}
 	r.Phases = append(r.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
 	end(err, "")
 	return err

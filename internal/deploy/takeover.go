@@ -179,7 +179,7 @@ func (s *Session) release(ctx context.Context, r *Receipt, leaving []former) err
 	if len(leaving) == 0 {
 		return nil
 	}
-	return s.phase(r, "release", func() error {
+	return s.phase(ctx, r, "release", func() error {
 		var g group
 		for _, f := range leaving {
 			g.Go(func() error { return s.releaseOne(ctx, f) })
@@ -213,7 +213,7 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 		p := s.Lock.Stacks[name]
 		return s.Record.Claim(ctx, name, p.Epoch, p.Host, s.Commit)
 	}
-	return s.phase(r, "claim", func() error {
+	return s.phase(ctx, r, "claim", func() error {
 		if err := one(due[0]); err != nil {
 			return err
 		}
