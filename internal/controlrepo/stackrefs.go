@@ -28,7 +28,11 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 
 func checkPlacement(s *stackFile, f *fleet.Fleet) {
 	if _, ok := f.Host(s.Host); s.Host != "" && !ok {
-		s.r.add(s.place("host"), "no host %q in %s%s", s.Host, FleetFile, didYouMean(s.Host, hostNames(f)))
+		meant, advice := didYouMean(s.Host, hostNames(f)), ""
+		if meant == "" {
+			advice = "salvor host add " + s.Host + " USER@ADDRESS"
+		}
+		s.r.advise(s.place("host"), advice, "no host %q in %s%s", s.Host, FleetFile, meant)
 	}
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
