@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
 	"salvor/internal/secret"
@@ -109,4 +110,25 @@ func otherFiles(dir string) ([]string, error) {
 		others = append(others[:3], "…")
 	}
 	return others, err
+}
+
+// PreCommit returns the hook that Git runs before a commit in the repository at dir.
+func PreCommit(ctx context.Context, dir string) (controlrepo.Hook, error) {
+	git, err := controlrepo.OpenGit(ctx, local.Machine{}, dir, os.Environ())
+	if err != nil {
+		return controlrepo.Hook{}, err
+	}
+	return git.PreCommit(ctx)
+}
+
+// HookFindings says that Git calls salvor before no commit in this clone.
+func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
+	hook, err := a.git.PreCommit(ctx)
+	if err != nil || hook.Calls {
+		return nil, err
+	}
+	return []finding.Finding{{
+		Code: finding.HookMissing, Severity: finding.Info, Subject: hook.Path,
+		Text: "no pre-commit hook of this clone calls salvor, so a secret in clear could be committed", Fix: hook.Install(),
+	}}, nil
 }

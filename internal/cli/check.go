@@ -42,6 +42,13 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 		return err
 	}
 	found := append(slices.Clone(a.Findings()), leaks...)
+	if !staged { // which is what the hook calls
+		unguarded, err := a.HookFindings(ctx)
+		if err != nil {
+			return err
+		}
+		found = append(found, unguarded...)
+	}
 	finding.Sort(found)
 	return printCheck(g, a, found)
 }

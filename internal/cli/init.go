@@ -63,13 +63,13 @@ this computer. `+"`salvor key recovery`"+` shows it again as long as you have yo
 
 `, o.name, abs, identity)
 	if g.json {
-		return g.printOne("recovery_key", string(recovery.Secret.Reveal()))
+		return errors.Join(g.printOne("recovery_key", string(recovery.Secret.Reveal())), noteHook(ctx, g, abs))
 	}
 	if _, err := g.Out.Write(recovery.Secret.Reveal()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
-	return errors.Join(err, endLine(g))
+	return errors.Join(err, endLine(g), noteHook(ctx, g, abs))
 }
 
 // endLine ends the line of a result that is printed without one.
@@ -78,6 +78,16 @@ func endLine(g *globals) error {
 		return nil
 	}
 	_, err := fmt.Fprintln(g.Out)
+	return err
+}
+
+// noteHook says where the operator's own hooks are, into which init writes nothing.
+func noteHook(ctx context.Context, g *globals, dir string) error {
+	hook, err := app.PreCommit(ctx, dir)
+	if err != nil || !hook.Moved || hook.Calls {
+		return err
+	}
+	_, err = fmt.Fprintf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps a secret in clear out of a commit yet\nhint: %s\n", filepath.Dir(hook.Path), hook.Install())
 	return err
 }
 

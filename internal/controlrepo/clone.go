@@ -2,6 +2,7 @@ package controlrepo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"salvor/internal/machine"
@@ -9,7 +10,8 @@ import (
 
 // Clone makes dir, which must not exist or be empty, a clone of source: a URL, or
 // a bundle of Bundle. origin is what the clone's remote is then, "" for none.
-// environ is as for OpenGit. After an error dir is as it was.
+// It has the pre-commit hook that Init
+// writes, unless the operator has hooks of their own. environ is as for OpenGit. After an error dir is as it was.
 func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, environ []string) (*Git, error) {
 	g := &Git{m: m, dir: "/", env: gitEnv(environ)}
 	c := g.command("clone", "--quiet", "--", source, dir)
@@ -25,5 +27,12 @@ func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, e
 	default:
 		_, err = cloned.output(ctx, "remote", "set-url", "origin", origin)
 	}
-	return cloned, err
+	if err != nil {
+		return nil, err
+	}
+	hook, err := cloned.freeHook(ctx)
+	if errors.Is(err, ErrExists) {
+		return cloned, nil // by the operator's own template
+	}
+	return cloned, errors.Join(err, writeHook(hook))
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"text/template"
 
-	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
@@ -148,40 +147,4 @@ func initGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 		return nil, fmt.Errorf("make Git repository: %w", err)
 	}
 	return OpenGit(ctx, m, dir, environ)
-}
-
-// freeHook returns where the pre-commit hook goes. One that is there already is
-// in the way; a folder of hooks outside the repository is left alone ("").
-func (g *Git) freeHook(ctx context.Context) (string, error) {
-	if global, err := g.config(ctx, "core.hooksPath"); err != nil || global != "" {
-		return "", err
-	}
-	path, err := g.line(ctx, "rev-parse", "--git-path", "hooks/pre-commit")
-	if err != nil {
-		return "", err
-	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(g.dir, path)
-	}
-	switch _, err := os.Lstat(path); {
-	case err == nil:
-		return "", fault.WithHint(fmt.Errorf("%s: %w", path, ErrExists), "move it away, and call salvor check from your own hook")
-	case !errors.Is(err, fs.ErrNotExist):
-		return "", err
-	}
-	return path, nil
-}
-
-func writeHook(path string) error {
-	if path == "" {
-		return nil
-	}
-	content, err := templates.ReadFile("template/pre-commit")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return atomicfile.Write(path, bytes.NewReader(content), 0o755)
 }

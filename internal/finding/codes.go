@@ -55,6 +55,7 @@ const (
 	RemoteInvalid      Code = "remote-invalid"
 	TargetMissing      Code = "target-missing"
 	RecordMissing      Code = "record-missing"
+	HookMissing        Code = "hook-missing"
 	GitUnpinned        Code = "git-unpinned"
 )
 
@@ -116,6 +117,7 @@ func Table() []Row {
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},
+		{HookMissing, "No pre-commit hook of this clone calls salvor: a fresh git clone has none, and with core.hooksPath Git runs others. A secret in clear could be committed without a word.", "make the hook, or call salvor scan --staged and salvor check --staged from your own"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},
 	}
