@@ -213,7 +213,7 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 		p := s.Lock.Stacks[name]
 		return s.Record.Claim(ctx, name, p.Epoch, p.Host, s.Commit)
 	}
-	return s.phase(ctx, r, "claim", func() error {
+	err := s.phase(ctx, r, "claim", func() error {
 		if err := one(due[0]); err != nil {
 			return err
 		}
@@ -223,6 +223,10 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 		}
 		return g.Wait()
 	})
+	if fault.Hint(err) == "" {
+		err = fault.WithHint(err, "what is placed where is committed; the same command goes on from here")
+	}
+	return err
 }
 
 // withdraw takes the commit of a run back that lost its stacks to another while the

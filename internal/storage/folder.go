@@ -31,8 +31,10 @@ type Folder struct {
 	staged bool   // uploads go under another name first
 	words  []secret.Value
 	pause  time.Duration // before the first retry
-	close  context.CancelFunc
-	hashes func() hash.Set // to compare by; asked of rclone once, as its sftp races there
+
+	patience time.Duration // for a small answer
+	close    context.CancelFunc
+	hashes   func() hash.Set // to compare by; asked of rclone once, as its sftp races there
 }
 
 var _ blob.Store = (*Folder)(nil)
@@ -49,7 +51,7 @@ func (f *Folder) Close(ctx context.Context) error {
 // Test reaches for the remote: nil means that the folder can be listed, or that
 // it does not exist yet. Any other answer wraps ErrUnreachable.
 func (f *Folder) Test(ctx context.Context) error {
-	err := f.retry(ctx, func(ctx context.Context) error {
+	err := f.ask(ctx, func(ctx context.Context) error {
 		_, err := f.fs.List(ctx, f.prefix)
 		return err
 	})
@@ -85,7 +87,7 @@ func (f *Folder) find(ctx context.Context, p string) (fs.Object, error) {
 		return nil, err
 	}
 	var found fs.Object
-	err = f.retry(ctx, func(ctx context.Context) error {
+	err = f.ask(ctx, func(ctx context.Context) error {
 		found, err = f.fs.NewObject(ctx, name)
 		return err
 	})
@@ -134,9 +136,10 @@ func (f *Folder) List(ctx context.Context, dir string) ([]blob.Object, error) {
 		base = name
 	}
 	var found []blob.Object
-	err := f.retry(ctx, func(ctx context.Context) error {
+	err := f.listen(ctx, func(ctx context.Context, heard func()) error {
 		found = nil
 		return walk.ListR(ctx, f.fs, base, true, -1, walk.ListObjects, func(entries fs.DirEntries) error {
+			heard()
 			entries.ForObject(func(o fs.Object) {
 				if !stagePattern.MatchString(path.Base(o.Remote())) {
 					found = append(found, blob.Object{Path: relative(o.Remote(), base), Size: o.Size()})
@@ -165,7 +168,7 @@ func relative(name, base string) string {
 func (f *Folder) Delete(ctx context.Context, p string) error {
 	o, err := f.find(ctx, p)
 	for err == nil {
-		if err = f.retry(ctx, o.Remove); err != nil || !f.fs.Features().DuplicateFiles {
+		if err = f.ask(ctx, o.Remove); err != nil || !f.fs.Features().DuplicateFiles {
 			return f.fail("delete", p, err)
 		}
 		if o, err = f.find(ctx, p); missing(err) {

@@ -44,26 +44,36 @@ func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, 
 	if !ok {
 		return nil, fmt.Errorf("no remote %q is declared", where.Remote)
 	}
-	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f := &Folder{
-		remote: where.Remote, close: cancel, pause: retryPause, staged: remotes.staged(where.Remote),
+		remote: where.Remote, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
 		words: remotes.words(where.Remote),
 	}
-	// backends keep this context for their whole life, so the caller's may end
-	// the opening but nothing after it
-	stop := context.AfterFunc(ctx, cancel)
-	err := f.open(settings(base), remotes, where)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		cancel()
+	if err := f.connect(ctx, remotes, where); err != nil {
 		return nil, f.fail("open", where.Path, err)
 	}
 	if remote.Type == typeCrypt {
 		f.prefix = where.Path
 	}
 	return f, nil
+}
+
+// connect makes f's file system, within f.patience. Backends keep the context that
+// they are made with for their whole life, so the caller's may end the opening but
+// nothing after it.
+func (f *Folder) connect(ctx context.Context, remotes Remotes, where fleet.Location) error {
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	f.close = cancel
+	limited, done := context.WithTimeoutCause(ctx, f.patience, f.unanswered())
+	defer done()
+	stop := context.AfterFunc(limited, cancel)
+	err := f.open(settings(base), remotes, where)
+	if !stop() {
+		err = context.Cause(limited)
+	}
+	if err != nil {
+		cancel()
+	}
+	return err
 }
 
 func (f *Folder) open(ctx context.Context, remotes Remotes, where fleet.Location) error {

@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/fserrors"
+
+	"salvor/internal/fleet"
+	"salvor/internal/secret"
 )
 
 func TestRetry(t *testing.T) {
@@ -57,4 +63,60 @@ func TestRetryEndsWithTheContext(t *testing.T) {
 			t.Errorf("%v after %d tries", err, tries)
 		}
 	})
+}
+
+// TestAFrozenRemoteIsReportedSoon is one of the smaller faults of issue 10: a remote
+// that had frozen took 200 s until `snapshot take` said so, 206 s in `recover`.
+func TestAFrozenRemoteIsReportedSoon(t *testing.T) {
+	frozen := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f, began := &Folder{remote: "nas", pause: retryPause, patience: patience}, time.Now()
+		err := f.fail("look up", "claims", f.ask(t.Context(), frozen))
+		if !errors.Is(err, ErrUnreachable) || time.Since(began) != patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		// a long listing is no silence
+		err = f.listen(t.Context(), func(ctx context.Context, heard func()) error {
+			for range 5 {
+				time.Sleep(patience / 2)
+				heard()
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		// what has begun to transfer may take longer, but is not begun again after a silence
+		tries := 0
+		err = f.retry(t.Context(), func(context.Context) error {
+			tries++
+			time.Sleep(idleTimeout)
+			return os.ErrDeadlineExceeded
+		})
+		if !errors.Is(err, os.ErrDeadlineExceeded) || tries != 1 {
+			t.Errorf("%v after %d tries", err, tries)
+		}
+		// a caller who gives up is not a remote that is silent
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if err := f.ask(ctx, frozen); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOpeningAFrozenRemoteEnds: rclone's webdav looks the folder up as it is opened.
+func TestOpeningAFrozenRemoteEnds(t *testing.T) {
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hang }))
+	defer server.Close()
+	defer close(hang)
+	remotes := Remotes{"nas": {Type: "webdav", Options: map[string]secret.Value{"url": secret.New([]byte(server.URL)), "vendor": secret.New([]byte("other"))}}}
+	f := &Folder{remote: "nas", patience: 50 * time.Millisecond}
+	if err := f.fail("open", "salvor", f.connect(t.Context(), remotes, fleet.Location{Remote: "nas", Path: "salvor"})); !errors.Is(err, ErrUnreachable) {
+		t.Error(err)
+	}
 }
