@@ -33,6 +33,7 @@ type Folder struct {
 	pause  time.Duration // before the first retry
 
 	patience time.Duration // for a small answer
+	left     leftovers     // uploads that never ended
 	close    context.CancelFunc
 	hashes   func() hash.Set // to compare by; asked of rclone once, as its sftp races there
 }
@@ -125,7 +126,8 @@ func (f *Folder) Get(ctx context.Context, p string, offset, length int64) (io.Re
 	return &contentReader{ctx: ctx, body: body, fail: func(err error) error { return f.fail("read", p, err) }}, nil
 }
 
-// List implements blob.Store. Uploads under way are not listed.
+// List implements blob.Store. Uploads under way are not listed; those that hung long
+// ago are removed by the next Put.
 func (f *Folder) List(ctx context.Context, dir string) ([]blob.Object, error) {
 	base := f.prefix
 	if dir != "" {
@@ -141,7 +143,9 @@ func (f *Folder) List(ctx context.Context, dir string) ([]blob.Object, error) {
 		return walk.ListR(ctx, f.fs, base, true, -1, walk.ListObjects, func(entries fs.DirEntries) error {
 			heard()
 			entries.ForObject(func(o fs.Object) {
-				if !stagePattern.MatchString(path.Base(o.Remote())) {
+				if stagePattern.MatchString(path.Base(o.Remote())) {
+					f.left.note(ctx, o)
+				} else {
 					found = append(found, blob.Object{Path: relative(o.Remote(), base), Size: o.Size()})
 				}
 			})

@@ -27,6 +27,9 @@ const cleanTimeout = 20 * time.Second
 // tried again only when content is an io.Seeker.
 func (f *Folder) Put(ctx context.Context, p string, content io.Reader, size int64) (blob.Proof, error) {
 	proof, err := f.put(ctx, p, content, size)
+	if err == nil {
+		f.left.remove(ctx)
+	}
 	return proof, f.fail("store", p, err)
 }
 
