@@ -16,7 +16,6 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
 )
@@ -26,6 +25,7 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
+	proven  map[string]record.Proven // by repository, once learned
 }
 
 // open opens a stack's sealed file with the host's identity.
@@ -73,19 +73,6 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 		return nil, err
 	}
 	return &opened{Repository: snapshot.Repository{ID: t.Repository, Store: folder, Password: secret.New(password)}, folder: folder}, nil
-}
-
-// made opens the folder of a stack's repository; nil where it was never made.
-func (a *access) made(ctx context.Context, stack string, t agentapi.Target) (*opened, error) {
-	r, err := a.repository(ctx, stack, t)
-	if err != nil {
-		return nil, err
-	}
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil || !exists {
-		return nil, errors.Join(err, r.close(ctx))
-	}
-	return r, nil
 }
 
 // sight is the record remote as one stack's access reaches it.

@@ -32,12 +32,12 @@ func (h *Host) removeKept(ctx context.Context, repo *opened, st agentapi.Stack) 
 	if len(held) == 0 {
 		return nil
 	}
-	infos, err := snapshot.List(ctx, repo.Repository)
+	listed, err := snapshot.List(ctx, repo.Repository)
 	if err != nil {
 		return err
 	}
 	exists := func(id string) bool {
-		return slices.ContainsFunc(infos, func(i snapshot.Info) bool { return i.ID == id })
+		return slices.ContainsFunc(listed.Infos, func(i snapshot.Info) bool { return i.ID == id })
 	}
 	var errs []error
 	for _, v := range held {
@@ -102,7 +102,7 @@ func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi
 	if err != nil {
 		return receipt, err
 	}
-	repo, err := a.made(ctx, st.Name, st.Targets[0])
+	repo, err := h.made(ctx, a, st.Name, st.Targets[0])
 	if err == nil && repo == nil {
 		err = fault.WithHint(fmt.Errorf("stack %s has no snapshot yet", st.Name), "salvor snapshot take "+st.Name)
 	}

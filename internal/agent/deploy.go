@@ -206,23 +206,12 @@ func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided ma
 	if len(volumes) == 0 {
 		return r.ready(ctx, st, a)
 	}
-	from, info, err := r.newest(ctx, st, a)
-	if err != nil {
-		return err
-	}
-	repo, err := a.repository(ctx, st.Name, from)
-	if err != nil {
-		return err
-	}
-	defer repo.close(ctx) //nolint:errcheck // only read from
 	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
-	job := r.restoreJob(st, repo, info.ID, volumes, database)
-	job.Hold = r.hold
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		var err error
-		fetched, err = r.download(within, st, job)
+		fetched, err = r.fetchNewest(within, st, a, volumes, database)
 		return err
 	})
 	both.Go(func() error { return r.create(within, st, a, *d) })

@@ -54,6 +54,7 @@ type Host struct {
 	Journal   journal.Journal
 	Paths     Paths
 	Lease     agentapi.Lease
+	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
 }
 
 // Local is what a host remembers of a stack that it ran or runs.

@@ -18,25 +18,25 @@ import (
 // A listing is what one repository of a stack holds.
 type listing struct {
 	target agentapi.Target // with the repository that was listed
-	infos  []snapshot.Info
+	snapshot.Listing
 }
 
 // lister returns what a target's repository holds.
-type lister func(agentapi.Target) ([]snapshot.Info, error)
+type lister func(agentapi.Target) (snapshot.Listing, error)
 
-// list returns a target's snapshots of the stack; a repository that was never
-// made lists as empty.
-func (h *Host) list(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]snapshot.Info, error) {
-	r, err := a.made(ctx, st.Name, t)
+// list returns what a target has of the stack, its newest snapshot read; a
+// repository that was never made lists as empty.
+func (h *Host) list(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) (snapshot.Listing, error) {
+	r, err := h.made(ctx, a, st.Name, t)
 	if err != nil || r == nil {
-		return nil, err
+		return snapshot.Listing{}, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	return snapshot.List(ctx, r.Repository)
+	return snapshot.Usable(ctx, r.Repository, st.Name)
 }
 
 func (h *Host) lister(ctx context.Context, st agentapi.Stack, a *access) lister {
-	return func(t agentapi.Target) ([]snapshot.Info, error) { return h.list(ctx, st, a, t) }
+	return func(t agentapi.Target) (snapshot.Listing, error) { return h.list(ctx, st, a, t) }
 }
 
 // listings lists the repositories that a restore would pick from: the present
@@ -57,14 +57,14 @@ func listings(targets []agentapi.Target, list lister) ([]listing, error) {
 			if age >= len(line) {
 				continue
 			}
-			infos, err := list(line[age])
+			all, err := list(line[age])
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", line[age].Name, err))
 				continue
 			}
-			_, some := snapshot.Newest(infos)
+			_, some := snapshot.Newest(all.Infos)
 			usable = usable || some
-			found = append(found, listing{line[age], infos})
+			found = append(found, listing{line[age], all})
 		}
 		if err := errors.Join(errs...); usable || err != nil {
 			return found, err
@@ -80,7 +80,7 @@ func histories(volumes []snapshot.Volume, found []listing, why error) map[string
 	histories := map[string]snapshot.History{}
 	for _, v := range volumes {
 		has := slices.ContainsFunc(found, func(l listing) bool {
-			newest, some := snapshot.Newest(l.infos)
+			newest, some := snapshot.Newest(l.Infos)
 			return some && (slices.Contains(newest.Volumes, v.Name) || slices.Contains(newest.Volumes, v.Formerly))
 		})
 		switch {
@@ -93,24 +93,62 @@ func histories(volumes []snapshot.Volume, found []listing, why error) map[string
 	return histories
 }
 
-// newest returns the target, with its repository, that has the newest usable
-// snapshot.
-func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (agentapi.Target, snapshot.Info, error) {
-	listed, err := listings(st.Targets, h.lister(ctx, st, a))
-	where, best, found := newestOf(listed)
-	if !found {
-		return where, best, errors.Join(err, fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
-	}
-	return where, best, nil
+// A candidate is a snapshot that a restore may take, with the target and the
+// repository that has it.
+type candidate struct {
+	target agentapi.Target
+	info   snapshot.Info
 }
 
-func newestOf(listed []listing) (where agentapi.Target, best snapshot.Info, found bool) {
+// candidates returns what a restore may take, newest first; what lies on several
+// targets once for each.
+func candidates(listed []listing) []candidate {
+	var all []candidate
 	for _, l := range listed {
-		if info, some := snapshot.Newest(l.infos); some && (!found || snapshot.Compare(info, best) > 0) {
-			where, best, found = l.target, info, true
+		for _, i := range l.Infos {
+			if !i.Diverged {
+				all = append(all, candidate{l.target, i})
+			}
 		}
 	}
-	return where, best, found
+	slices.SortStableFunc(all, func(a, b candidate) int { return snapshot.Compare(b.info, a.info) })
+	return all
+}
+
+// newer returns the damaged snapshots that would have been taken before i, and
+// those of which nothing but the id is known.
+func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
+	var passed []snapshot.Damaged
+	for _, l := range listed {
+		for _, d := range l.Damaged {
+			if !d.Info.Diverged && (d.Info.Epoch == 0 || snapshot.Compare(d.Info, i) > 0) {
+				passed = append(passed, d)
+			}
+		}
+	}
+	return passed
+}
+
+// newest returns the newest usable snapshot with its target and repository.
+func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (candidate, error) {
+	listed, err := listings(st.Targets, h.lister(ctx, st, a))
+	all := candidates(listed)
+	if len(all) == 0 {
+		if m := h.ahead(st, a, listed); !m.Zero() {
+			err = errors.Join(err, missingError(st.Name, m))
+		}
+		return candidate{}, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
+	}
+	return all[0], nil
+}
+
+// damaged names the damaged snapshots, nil where there are none.
+func damaged(listed []listing) error {
+	var errs []error
+	for _, l := range listed {
+		errs = append(errs, l.Err())
+	}
+	return errors.Join(errs...)
 }
 
 // holding returns the first target, with its repository, that has a snapshot.
@@ -118,14 +156,18 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 	var errs []error
 	for _, t := range targets {
 		for _, one := range t.Line() {
-			infos, err := list(one)
+			all, err := list(one)
 			errs = append(errs, err)
-			if slices.ContainsFunc(infos, func(i snapshot.Info) bool { return i.ID == id }) {
+			if slices.ContainsFunc(all.Infos, func(i snapshot.Info) bool { return i.ID == id }) {
 				return one, nil
+			}
+			if d, bad := all.Find(id); bad {
+				errs = append(errs, d.Err())
 			}
 		}
 	}
-	return agentapi.Target{}, errors.Join(append(errs, fmt.Errorf("snapshot %.8s of %s: %w", id, stack, snapshot.ErrNoSnapshot))...)
+	none := fmt.Errorf("snapshot %.8s of %s: %w", id, stack, snapshot.ErrNoSnapshot)
+	return agentapi.Target{}, fault.WithHint(errors.Join(append(errs, none)...), "salvor snapshot ls "+stack)
 }
 
 // origin returns the repository that names the stack's data: the one that the
@@ -140,9 +182,9 @@ func origin(st agentapi.Stack) string {
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.
-func (a *access) before(ctx context.Context, st agentapi.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (h *Host) before(ctx context.Context, a *access, st agentapi.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	for _, former := range t.Line()[1:] {
-		held, err := a.held(ctx, st.Name, former)
+		held, err := h.held(ctx, a, st.Name, former)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("compare with the former repository %s: %w", former.Repository, err),
 				"salvor snapshot take "+st.Name+" --accept-shrunk goes without comparing")
@@ -154,8 +196,8 @@ func (a *access) before(ctx context.Context, st agentapi.Stack, t agentapi.Targe
 	return nil, nil
 }
 
-func (a *access) held(ctx context.Context, stack string, t agentapi.Target) (map[string]snapshot.Stats, error) {
-	r, err := a.repository(ctx, stack, t)
+func (h *Host) held(ctx context.Context, a *access, stack string, t agentapi.Target) (map[string]snapshot.Stats, error) {
+	r, err := h.repository(ctx, a, stack, t)
 	if err != nil {
 		return nil, err
 	}

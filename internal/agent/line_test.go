@@ -18,14 +18,14 @@ var errAway = errors.New("away")
 // list returns a lister that knows held; repositories named away do not answer.
 func (h held) list(away ...string) (lister, *[]string) {
 	var asked []string
-	return func(t agentapi.Target) ([]snapshot.Info, error) {
+	return func(t agentapi.Target) (snapshot.Listing, error) {
 		asked = append(asked, t.Repository)
 		for _, id := range away {
 			if id == t.Repository {
-				return nil, errAway
+				return snapshot.Listing{}, errAway
 			}
 		}
-		return h[t.Repository], nil
+		return snapshot.Listing{Infos: h[t.Repository]}, nil
 	}, &asked
 }
 
@@ -67,9 +67,9 @@ func TestARestoreLooksInFormerRepositories(t *testing.T) {
 			if diff := cmp.Diff(c.asked, *asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
-			where, best, some := newestOf(found)
-			if best.ID != c.want || where.Repository != c.in || some != (c.want != "") {
-				t.Errorf("newest is %q in %q", best.ID, where.Repository)
+			best := append(candidates(found), candidate{})[0]
+			if best.info.ID != c.want || best.target.Repository != c.in {
+				t.Errorf("newest is %q in %q", best.info.ID, best.target.Repository)
 			}
 			if got := histories([]snapshot.Volume{{Name: "db"}}, found, err)["db"]; got != c.db {
 				t.Errorf("history of db is %q, want %q", got, c.db)

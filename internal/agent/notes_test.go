@@ -149,17 +149,9 @@ func changes(state agentapi.HostState, stack string) bool {
 // restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
 // beside.
 func restoreAnywhere(t *testing.T, s *stand, a *access) error {
-	where, info, err := s.newest(t.Context(), s.st, a)
-	if err != nil {
-		return err
-	}
-	repo, err := a.repository(t.Context(), s.st.Name, where)
-	if err != nil {
-		return err
-	}
-	defer repo.close(t.Context())
 	r := newRun(s.Host, s.spec, progress.Discard())
-	_, err = s.Snapshots.Fetch(t.Context(), r.restoreJob(s.st, repo, info.ID, s.protected(s.st), nil))
+	close(r.restic)
+	_, err := r.fetchNewest(t.Context(), s.st, a, s.protected(s.st), nil)
 	return err
 }
 

@@ -20,7 +20,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	if err != nil {
 		return err
 	}
-	repo, err := a.repository(ctx, st.Name, from)
+	repo, err := r.repository(ctx, a, st.Name, from)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stac
 	job.Wish = st.Restore.ID
 	fetched, err := r.download(ctx, st, job)
 	if err != nil {
-		return err
+		return hinted(st.Name, err)
 	}
 	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)

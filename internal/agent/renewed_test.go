@@ -130,8 +130,8 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if where, info, err := h.newest(t.Context(), after, a); err != nil || info.ID != first.Snapshot.ID || where.Repository != "aaaa0001" {
-		t.Errorf("newest before the first snapshot: %v in %s, %v", info, where.Repository, err)
+	if c, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
+		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
 
@@ -144,8 +144,8 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	}
 	write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if where, info, err := h.newest(t.Context(), after, a); err != nil || info.ID != second.Snapshot.ID || where.Repository != "bbbb0002" {
-		t.Errorf("newest after the first snapshot: %v in %s, %v", info, where.Repository, err)
+	if c, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
+		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {
 		t.Errorf("%d snapshots in the former repository, %d in the present one", old, now)
@@ -198,22 +198,14 @@ func elsewhere(t *testing.T, remote, want, content string) {
 }
 
 func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *access, want string) error {
-	where, info, err := h.newest(ctx, st, a)
-	if err != nil {
-		return err
-	}
-	if info.ID != want {
-		return fmt.Errorf("newest is %s, want %s", info.ID, want)
-	}
-	repo, err := a.repository(ctx, st.Name, where)
-	if err != nil {
-		return err
-	}
-	defer repo.close(ctx)
 	r := newRun(h, spec, progress.Discard())
-	fetched, err := h.Snapshots.Fetch(ctx, r.restoreJob(st, repo, info.ID, h.protected(st), nil))
+	close(r.restic)
+	fetched, err := r.fetchNewest(ctx, st, a, h.protected(st), nil)
 	if err != nil {
 		return err
+	}
+	if fetched.Info.ID != want {
+		return fmt.Errorf("newest is %s, want %s", fetched.Info.ID, want)
 	}
 	return h.Snapshots.Place(ctx, fetched)
 }

@@ -50,14 +50,17 @@ func (h *Host) rereadStack(ctx context.Context, spec agentapi.Host, st agentapi.
 	}
 	var errs []error
 	for _, t := range st.Targets {
-		repo, err := a.repository(ctx, st.Name, t)
+		repo, err := h.repository(ctx, a, st.Name, t)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		_, err = snapshot.CheckShare(ctx, repo.Repository, today%shares, shares)
-		if errors.Is(err, snapshot.ErrNoRepository) {
+		checked, err := snapshot.CheckShare(ctx, repo.Repository, st.Name, today%shares, shares)
+		switch {
+		case errors.Is(err, snapshot.ErrNoRepository):
 			err = nil // nothing was taken yet
+		case err == nil || snapshot.IsDamage(err):
+			errs = append(errs, h.noteChecked(st.Name, t.Repository, checked))
 		}
 		errs = append(errs, err, repo.close(ctx))
 		h.record(journal.Entry{Kind: "reread", Stack: st.Name, Text: t.Name, Error: text(err)})

@@ -42,7 +42,7 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 }
 
 func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	r, err := a.made(ctx, st.Name, t)
+	r, err := h.made(ctx, a, st.Name, t)
 	if err != nil || r == nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentap
 	for _, d := range described {
 		rows = append(rows, agentapi.SnapshotRow{
 			SnapshotInfo: infoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
-			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged,
+			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged,
 		})
 	}
 	return rows, nil
@@ -64,6 +64,9 @@ func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentap
 // infoOf is a snapshot as reports show it.
 func infoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
 	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
+	if m.Began.IsZero() {
+		info.Began = i.Time
+	}
 	for _, v := range m.Volumes {
 		info.Bytes += v.Stats.Bytes
 		info.Files += v.Stats.Files

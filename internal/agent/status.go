@@ -98,10 +98,10 @@ func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	_, info, err := h.newest(ctx, st, a)
-	switch {
+	newest, err := h.newest(ctx, st, a)
+	switch i := newest.info; {
 	case err == nil:
-		s.Snapshot = &agentapi.SnapshotInfo{ID: info.ID, Epoch: info.Epoch, Seq: info.Seq, Began: info.Time}
+		s.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
 	case len(h.protected(st)) > 0 && len(st.Targets) > 0 && !onlyNone(err):
 		s.SnapshotUnknown = err.Error()
 	}

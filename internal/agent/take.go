@@ -32,7 +32,7 @@ func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink
 	if req.Diverged {
 		return h.takeDiverged(ctx, spec, st, sink)
 	}
-	return h.take(ctx, spec, st, taking{accept: req.AcceptShrunk, force: true, sink: sink})
+	return h.take(ctx, spec, st, taking{accept: req.AcceptShrunk, loss: req.AcceptLoss, force: true, sink: sink})
 }
 
 // placed returns a stack of the host's spec.
@@ -54,6 +54,7 @@ type taking struct {
 	accept  bool // empty and shrunken volumes are meant
 	force   bool // also when nothing has changed
 	stopped bool // the stack does not run
+	loss    bool // earlier snapshots that are gone from the remote are given up
 	keep    bool // what a restore moved aside stays there
 
 	diverged bool              // it is not on the stack's line: a recovery never picks it
@@ -131,7 +132,7 @@ func (h *Host) allReady(spec agentapi.Host, st agentapi.Stack) error {
 }
 
 func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
-	repo, err := a.repository(ctx, st.Name, target)
+	repo, err := h.repository(ctx, a, st.Name, target)
 	if err != nil {
 		return receipt, err
 	}
@@ -142,7 +143,14 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	}
 	engine := h.Snapshots
 	engine.Progress = t.sink
+	h.learn(ctx, spec, st, a)
+	known := h.mark(a, st.Name, target.Repository)
 	if !exists {
+		if !known.Zero() && !t.loss {
+			f := gone(spec.Name, st.Name, target, known)
+			receipt.Findings = []finding.Finding{f}
+			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", st.Name, f.Text), f.Fix)
+		}
 		if err := engine.Create(ctx, repo.Repository); err != nil {
 			return receipt, err
 		}
@@ -151,17 +159,25 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	if err != nil {
 		return receipt, err
 	}
-	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return a.before(ctx, st, target) }
+	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return h.before(ctx, a, st, target) }
+	job.After = known
+	job.Suspects = h.repositoryNotes(st.Name)[target.Repository].Suspects
 	result, err := engine.Take(ctx, job)
 	receipt = receiptOf(st, result)
 	if err == nil && finding.AnyFatal(result.Findings) {
-		worst := result.Findings[0]
+		worst := result.Findings[slices.IndexFunc(result.Findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })]
 		err = fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", st.Name, worst.Subject, worst.Text), worst.Fix)
 	}
 	if err != nil {
 		return receipt, err
 	}
 	hold.At(ctx, "taken")
+	if err := h.noteResult(st.Name, target.Repository, result); err != nil {
+		return receipt, err
+	}
+	if !result.Skipped && !result.Snapshot.Diverged {
+		h.prove(ctx, spec, st, a, h.repositoryNotes(st.Name)[target.Repository].Mark, result.Spare)
+	}
 	return receipt, h.thin(ctx, spec, engine, repo, st, target, t)
 }
 

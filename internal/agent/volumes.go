@@ -48,10 +48,10 @@ func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.St
 	var listed []listing
 	var why error
 	if unready && a != nil {
-		listed, why = listings(st.Targets, h.lister(ctx, st, a))
+		listed, why = h.found(ctx, spec, st, a)
 	}
 	known := map[string]snapshot.History{}
-	if unready && a != nil {
+	if unready && a != nil && !errors.Is(why, errMissing) {
 		known = histories(h.protected(st), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
@@ -89,12 +89,23 @@ func (h *Host) facts(spec agentapi.Host, st agentapi.Stack) (map[string]snapshot
 	return all, unready, nil
 }
 
-// takenAt reports whether the newest snapshot has a volume and is of an epoch:
+// takenAt reports whether the newest snapshot, damaged or not, has a volume and is of an epoch:
 // only the host that holds the claim of an epoch takes snapshots at it, so the
 // volume was in use there.
 func takenAt(epoch int, volume string, listed []listing) bool {
-	_, newest, found := newestOf(listed)
-	return found && newest.Epoch == epoch && slices.Contains(newest.Volumes, volume)
+	var newest snapshot.Info
+	for _, l := range listed {
+		all := slices.Clone(l.Infos)
+		for _, d := range l.Damaged {
+			all = append(all, d.Info)
+		}
+		for _, i := range all {
+			if !i.Diverged && snapshot.Compare(i, newest) > 0 {
+				newest = i
+			}
+		}
+	}
+	return newest.Epoch == epoch && slices.Contains(newest.Volumes, volume)
 }
 
 // explained adds to a refusal for want of an answer why there is none: a remote
@@ -107,6 +118,12 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 		d.Reason = "its data is not ready here, and the repository's password in the seal does not open it"
 		d.Hint = "git log -- sealed/recovery shows when it changed; salvor apply, once the right one is back"
 		return d
+	}
+	if errors.Is(why, errMissing) {
+		d.Reason, d.Hint = "its data is not ready here, and its newest snapshot is missing", fault.Hint(why)
+	} else if snapshot.IsDamage(why) {
+		d.Reason = "its data is not ready here, and its repository on the remote is damaged"
+		d.Hint = "salvor snapshot ls STACK says what is lost"
 	}
 	d.Reason += ": " + why.Error()
 	return d

@@ -117,11 +117,11 @@ func (l *lived) newest() snapshot.Info {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	_, info, err := l.Host.newest(l.t.Context(), l.st, a)
+	newest, err := l.Host.newest(l.t.Context(), l.st, a)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return info
+	return newest.info
 }
 
 func (l *lived) state() (agentapi.HostState, agentapi.StackState) {

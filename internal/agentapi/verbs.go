@@ -177,7 +177,8 @@ type StackReceipt struct {
 type TakeSnapshot struct {
 	Stack        string `json:"stack"`
 	AcceptShrunk bool   `json:"accept_shrunk,omitempty"`
-	Diverged     bool   `json:"diverged,omitempty"` // of what was moved aside, not of what the stack has
+	Diverged     bool   `json:"diverged,omitempty"`    // of what was moved aside, not of what the stack has
+	AcceptLoss   bool   `json:"accept_loss,omitempty"` // earlier snapshots that are gone from the remote are given up
 }
 
 // Snapshots asks for a placed stack's snapshots on every target.
@@ -201,6 +202,7 @@ type SnapshotRow struct {
 	Images   map[string]string `json:"images,omitempty"` // service to reference with digest
 	Volumes  []string          `json:"volumes"`
 	Diverged bool              `json:"diverged,omitempty"` // taken by a host that had lost the stack
+	Damaged  string            `json:"damaged,omitempty"`  // why it can't be restored, "" for a good one
 	Former   int               `json:"former,omitempty"`   // how many repositories ago: 0 for the present one
 }
 

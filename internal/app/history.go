@@ -170,7 +170,7 @@ func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agenta
 	var best agentapi.SnapshotRow
 	found := false
 	for _, s := range all {
-		if s.Diverged || !maps.Equal(s.Images, r.To.Images) || found && !best.Before(s) {
+		if s.Diverged || s.Damaged != "" || !maps.Equal(s.Images, r.To.Images) || found && !best.Before(s) {
 			continue
 		}
 		if r.built {

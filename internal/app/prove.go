@@ -27,8 +27,9 @@ type Proof struct {
 	Recovery     bool     `json:"recovery"`   // whether it is the recovery key
 	Secrets      int      `json:"secrets"`
 	Repositories int      `json:"repositories"`
-	Snapshots    int      `json:"snapshots"`
-	Mirror       string   `json:"mirror,omitempty"` // commit of the newest mirror, "" for no mirror yet
+	Snapshots    int      `json:"snapshots"`         // those that are good
+	Damaged      []string `json:"damaged,omitempty"` // those whose file the remote does not return as it was written, and why
+	Mirror       string   `json:"mirror,omitempty"`  // commit of the newest mirror, "" for no mirror yet
 }
 
 // Prove opens with the identity at hand everything that a recovery needs: every
@@ -106,7 +107,7 @@ func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 			if !ok {
 				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
 			}
-			n, there, err := a.proveRepository(ctx, stack, one.target, repo)
+			n, there, err := a.proveRepository(ctx, p, stack, one.target, repo)
 			if err != nil {
 				return fmt.Errorf("repository %s of %s: %w", one.id, stack, err)
 			}
@@ -120,7 +121,7 @@ func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 
 // proveRepository opens a repository on its remote and counts its snapshots. One
 // that no snapshot was ever taken to is not there yet.
-func (a *App) proveRepository(ctx context.Context, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
+func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
 	where := fleet.Location{}
 	for _, t := range a.repo.Fleet.Snapshots {
 		if t.Name == target {
@@ -138,12 +139,15 @@ func (a *App) proveRepository(ctx context.Context, stack, target string, repo se
 	if there, err = repository.Exists(ctx, folder); err != nil || !there {
 		return 0, there, err
 	}
-	opened, err := repository.Open(ctx, folder, repo.Password)
+	opened, err := repository.Open(ctx, folder, repo.Password, repository.Spare{})
 	if err != nil {
 		return 0, true, err
 	}
-	list, err := opened.Snapshots(ctx)
-	return len(list), true, err
+	good, damaged, err := opened.Snapshots(ctx)
+	for _, d := range damaged {
+		p.Damaged = append(p.Damaged, fmt.Sprintf("snapshot %.8s of %s: %v", d.ID, stack, d.Err))
+	}
+	return len(good), true, err
 }
 
 func (a *App) proveMirror(ctx context.Context) (commit string, err error) {

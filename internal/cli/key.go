@@ -158,6 +158,10 @@ func (g *globals) printProof(p app.Proof) error {
 		mirror = fmt.Sprintf("the mirror of commit %.7s", p.Mirror)
 	}
 	_, err := fmt.Fprintf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	for _, d := range p.Damaged {
+		_, failed := fmt.Fprintf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
+		err = errors.Join(err, failed)
+	}
 	return err
 }
 

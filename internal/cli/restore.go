@@ -98,7 +98,7 @@ func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
 func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && (len(found) == 0 || !s.Before(found[0]))
+		fits := !s.Diverged && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}
@@ -118,5 +118,15 @@ func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow
 			return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("several snapshots of %s begin with %s", list.Stack, id), hint)
 		}
 	}
-	return found[0], nil
+	return found[0], wholeOf(list.Stack, found)
+}
+
+// wholeOf refuses a snapshot that is damaged on every target.
+func wholeOf(stack string, found []agentapi.SnapshotRow) error {
+	for _, s := range found {
+		if s.Damaged == "" {
+			return nil
+		}
+	}
+	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is damaged: %s", found[0].ID, stack, found[0].Damaged), "salvor snapshot ls "+stack+" shows the good ones")
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ func newSnapshot(g *globals) *cobra.Command {
 	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g))
 }
 
-type takeOptions struct{ acceptShrunk, diverged bool }
+type takeOptions struct{ acceptShrunk, acceptLoss, diverged bool }
 
 func newSnapshotTake(g *globals) *cobra.Command {
 	var o takeOptions
@@ -31,6 +32,7 @@ func newSnapshotTake(g *globals) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "an empty or much smaller volume is meant")
 	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "of the data that was moved aside (volume-kept); it comes back only by its id")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "earlier snapshots are gone from the remote for good: begin a new repository there")
 	return cmd
 }
 
@@ -46,7 +48,7 @@ func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error
 			return err
 		}
 		var r agentapi.SnapshotReceipt
-		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk, Diverged: o.diverged}
+		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk, AcceptLoss: o.acceptLoss, Diverged: o.diverged}
 		if err := s.Call(ctx, p.Host, agentapi.VerbSnapshot, req, &r); err != nil {
 			return err
 		}
@@ -98,6 +100,10 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		if s.Former > 0 {
 			target += ", former repository"
 		}
+		if s.Damaged != "" {
+			fmt.Fprintln(tab, damagedRow(s, target))
+			continue
+		}
 		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
 			render.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
 	}
@@ -110,6 +116,15 @@ func loaded(at time.Time) string {
 		return "-"
 	}
 	return at.Format(time.DateTime)
+}
+
+// damagedRow is a snapshot of which not everything is known.
+func damagedRow(s agentapi.SnapshotRow, target string) string {
+	taken, age := "-", "-"
+	if !s.Began.IsZero() {
+		taken, age = s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began))
+	}
+	return fmt.Sprintf("%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, damaged: %s", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, s.Damaged)
 }
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {

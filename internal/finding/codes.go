@@ -28,6 +28,8 @@ const (
 	SnapshotFailed     Code = "snapshot-failed"
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
+	SnapshotDamaged    Code = "snapshot-damaged"
+	SnapshotMissing    Code = "snapshot-missing"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	Paused             Code = "paused"
@@ -91,6 +93,8 @@ func Table() []Row {
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "The stack was to go back to a snapshot, and that failed; it runs on as it was, and nothing tries again by itself.", "salvor restore STACK --snapshot ID tries again; salvor restore STACK --withdraw gives it up"},
 		{NotAsCommitted, "The newest commit was deployed and did not become healthy; what ran before runs, for an image change of a stack with data on the data of before.", "salvor rollback STACK, or mend it and salvor apply"},
+		{SnapshotMissing, "The remote does not list the newest snapshot that is known of the stack, or not even its repository: a disk may not be mounted there, or somebody deleted it.", "bring it back; salvor restore STACK --snapshot ID goes on with another one, salvor snapshot take STACK --accept-loss with what is on the host"},
+		{SnapshotDamaged, "A snapshot on the remote can't be restored: something of it is lost or changed there. It is passed over, and counts for nothing.", "salvor snapshot take STACK takes again what the remote has lost and the host still has; salvor snapshot ls STACK shows the good ones"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},

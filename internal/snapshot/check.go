@@ -2,11 +2,11 @@ package snapshot
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -19,88 +19,121 @@ import (
 // written.
 var ErrDamaged = repository.ErrDamaged
 
-// Checked is what a CheckShare has read.
+// IsDamage reports whether an error says that something of the repository is
+// lost or changed, and not that the remote does not answer.
+func IsDamage(err error) bool { return repository.IsDamage(err) }
+
+// Checked is what a CheckShare has read, and what it found to be lost.
 type Checked struct {
 	Snapshots int
 	Packs     int // of the share
 	Bytes     int64
+	Suspects  []string          // packs that are lost or differ, for the next Job
+	Damaged   map[string]string // snapshots that can't be restored whole, and why
 }
 
 // checks is how many packs are read at a time.
 const checks = 4
 
-// CheckShare reads every snapshot and index, and each pack of one share out of
-// `of`, whole from the remote, and compares each with its name, the hash of its
-// content. A day's share is the day's number: after `of` days every pack has
-// been read. Every pack that an index names must be there, whole.
-func CheckShare(ctx context.Context, r Repository, share, of int) (Checked, error) {
+// CheckShare reads every snapshot with what it says of itself, every index, and
+// each pack of one share out of `of`, whole from the remote, and compares each
+// with its name, the hash of its content. A day's share is the day's number:
+// after `of` days every pack has been read. Every pack that an index names must
+// be there. What is lost is ErrDamaged, beside all that was found; everything is
+// read in any case.
+func CheckShare(ctx context.Context, r Repository, stack string, share, of int) (Checked, error) {
+	r.Damaged = nil // what was lost once may be whole again
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Checked{}, err
 	}
-	snapshots, err := repo.Snapshots(ctx)
+	listed, err := list(ctx, repo, nil)
 	if err != nil {
 		return Checked{}, fmt.Errorf("check snapshots: %w", err)
 	}
-	if err := repo.LoadIndex(ctx); err != nil {
-		return Checked{}, fmt.Errorf("check snapshots: %w", err)
-	}
-	packs, err := r.Store.List(ctx, "data")
+	c := Checked{Snapshots: len(listed.Infos), Damaged: map[string]string{}}
+	loss, packs, err := repo.Survey(ctx)
 	if err != nil {
-		return Checked{}, err
+		return c, fmt.Errorf("check snapshots: %w", err)
 	}
-	c := Checked{Snapshots: len(snapshots)}
-	if err := allThere(repo.Packs(), packs); err != nil {
-		return c, err
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(checks)
+	packs = slices.DeleteFunc(packs, func(p blob.Object) bool { return !inShare(path.Base(p.Path), share, of) })
 	for _, p := range packs {
-		if !inShare(path.Base(p.Path), share, of) {
-			continue
-		}
 		c.Packs, c.Bytes = c.Packs+1, c.Bytes+p.Size
-		group.Go(func() error { return checkPack(ctx, r.Store, p) })
 	}
-	return c, group.Wait()
+	differ, err := checkPacks(ctx, repo, packs)
+	if err != nil {
+		return c, fmt.Errorf("check snapshots: %w", err)
+	}
+	for _, d := range differ {
+		if !slices.ContainsFunc(loss.Packs, func(o repository.Damaged) bool { return o.ID == d.ID }) {
+			loss.Packs = append(loss.Packs, d)
+		}
+	}
+	for _, d := range loss.Packs {
+		c.Suspects = append(c.Suspects, d.ID)
+	}
+	return c, c.judge(ctx, repo, listed, loss, stack)
 }
 
-// allThere compares the packs that the indexes name, and the size up to which
-// they are used, with what the remote lists.
-func allThere(used map[string]int64, listed []blob.Object) error {
-	sizes := map[string]int64{}
-	for _, o := range listed {
-		sizes[path.Base(o.Path)] = o.Size
+// judge says which snapshots suffer from a loss.
+func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l Listing, loss repository.Loss, stack string) error {
+	for _, d := range l.Damaged {
+		c.Damaged[d.Info.ID] = d.Reason
 	}
-	for id, least := range used {
-		switch size, ok := sizes[id]; {
-		case !ok:
-			return fmt.Errorf("pack %s is missing: %w", short(id), ErrDamaged)
-		case size < least:
-			return fmt.Errorf("pack %s has %d bytes of %d: %w", short(id), size, least, ErrDamaged)
+	if len(loss.Packs) > 0 {
+		bad, err := condemned(ctx, repo, l, loss.Packs)
+		if err != nil {
+			return err
+		}
+		maps.Copy(c.Damaged, bad)
+	}
+	for _, i := range l.Infos {
+		if _, known := c.Damaged[i.ID]; known {
+			continue
+		}
+		if _, err := metaOf(ctx, repo, i.ID, stack); repository.IsDamage(err) {
+			c.Damaged[i.ID] = err.Error()
+			var in *repository.PackError
+			if errors.As(err, &in) && !slices.Contains(c.Suspects, in.Pack) {
+				c.Suspects = append(c.Suspects, in.Pack)
+			}
+		} else if err != nil {
+			return err
 		}
 	}
-	return nil
+	err := loss.Err()
+	for _, id := range slices.Sorted(maps.Keys(c.Damaged)) {
+		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", short(id), c.Damaged[id], ErrDamaged))
+	}
+	return err
+}
+
+// checkPacks reads packs whole and returns those that differ from what was
+// written.
+func checkPacks(ctx context.Context, repo *repository.Repository, packs []blob.Object) ([]repository.Damaged, error) {
+	failed := make([]error, len(packs))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(checks)
+	for n, p := range packs {
+		group.Go(func() error {
+			if failed[n] = repo.PackIntact(ctx, path.Base(p.Path)); repository.IsDamage(failed[n]) {
+				return nil
+			}
+			return failed[n]
+		})
+	}
+	err := group.Wait()
+	var differ []repository.Damaged
+	for n, p := range packs {
+		if failed[n] != nil {
+			differ = append(differ, repository.Damaged{ID: path.Base(p.Path), Err: failed[n]})
+		}
+	}
+	return differ, err
 }
 
 // inShare spreads packs evenly over the shares by their names.
 func inShare(name string, share, of int) bool {
 	n, err := strconv.ParseUint(name[:min(8, len(name))], 16, 64)
 	return err == nil && of > 0 && int(n%uint64(of)) == share%of
-}
-
-func checkPack(ctx context.Context, store blob.Store, p blob.Object) error {
-	content, err := store.Get(ctx, "data/"+p.Path, 0, -1)
-	if err != nil {
-		return fmt.Errorf("check pack %s: %w", path.Base(p.Path), err)
-	}
-	defer content.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, content); err != nil {
-		return fmt.Errorf("check pack %s: %w", path.Base(p.Path), err)
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != path.Base(p.Path) {
-		return fmt.Errorf("pack %s: content does not match its name: %w", short(path.Base(p.Path)), ErrDamaged)
-	}
-	return nil
 }

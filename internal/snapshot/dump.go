@@ -70,6 +70,7 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	if err != nil {
 		return err
 	}
+	t.noteRows(v.Name, rowsOf(m))
 	if f, ok := leftOut(t.job.Stack, v, m); ok {
 		t.result.Findings = append(t.result.Findings, f)
 	}

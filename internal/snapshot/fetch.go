@@ -139,15 +139,15 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 			return nil, err
 		}
 	}
-	repo, err := openRepository(ctx, j.Repository)
+	repo, err := e.openWhole(ctx, j.Repository, j.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	infos, err := list(ctx, repo)
+	l, _, err := usable(ctx, repo, j.Repository.Damaged, j.Stack)
 	if err != nil {
 		return nil, err
 	}
-	info, err := choose(infos, j.Snapshot)
+	info, err := l.choose(j.Snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -194,18 +194,23 @@ func (f *Fetched) size(volumes []Volume) int64 {
 }
 
 // choose picks the snapshot asked for, or the newest usable one.
-func choose(infos []Info, id string) (Info, error) {
+func (l Listing) choose(id string) (Info, error) {
 	if id == "" {
-		newest, ok := Newest(infos)
+		newest, ok := Newest(l.Infos)
 		if !ok {
-			return Info{}, ErrNoSnapshot
+			return Info{}, errors.Join(ErrNoSnapshot, l.Err())
 		}
 		return newest, nil
 	}
 	var found []Info
-	for _, i := range infos {
+	for _, i := range l.Infos {
 		if strings.HasPrefix(i.ID, id) {
 			found = append(found, i)
+		}
+	}
+	for _, d := range l.Damaged {
+		if strings.HasPrefix(d.Info.ID, id) {
+			return Info{}, d.Err()
 		}
 	}
 	switch len(found) {
@@ -215,6 +220,25 @@ func choose(infos []Info, id string) (Info, error) {
 		return found[0], nil
 	}
 	return Info{}, fmt.Errorf("%d snapshots begin with %s", len(found), id)
+}
+
+// openWhole opens a repository for restic, too: what it needs to open it is put
+// back, and a damaged index made anew. The caller holds the claim at epoch.
+func (e Engine) openWhole(ctx context.Context, r Repository, epoch int) (*repository.Repository, error) {
+	repo, err := openRepository(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := repo.Mend(ctx, r.Spare); err != nil {
+		return nil, err
+	}
+	damaged, err := repo.LoadIndex(ctx)
+	if err == nil && len(damaged) > 0 {
+		if err = e.repairIndex(ctx, r, repo, epoch); err == nil {
+			_, err = repo.LoadIndex(ctx)
+		}
+	}
+	return repo, err
 }
 
 // begin compares what an earlier run has left with what is wanted now. Staged
@@ -264,6 +288,9 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 	}
 	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
 	targets, err := e.targets(ctx, f, repo, snap, missing, s.program.Version)
+	if err == nil {
+		err = restorable(ctx, repo, targets)
+	}
 	if err != nil {
 		return err
 	}
@@ -275,6 +302,7 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 	}
 	end := e.scope(j.Stack).Step("download", short(f.Info.ID))
 	err = s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: f.Info.ID, Target: restoreRoot, Include: include, Binds: binds})
+	err = judged(err, f.Info)
 	end(because(ctx, err), "")
 	if err != nil {
 		return err
@@ -295,6 +323,35 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		state.Volumes[v.Name] = fetched
 	}
 	return e.saveFetch(j.Stack, state)
+}
+
+// restorable finds out before anything is downloaded whether all of it is there.
+func restorable(ctx context.Context, repo *repository.Repository, targets []target) error {
+	loss, _, err := repo.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		if err := repo.Whole(ctx, t.node, loss.Packs); err != nil {
+			return fmt.Errorf("volume %s: %w", t.volume.Name, err)
+		}
+	}
+	return nil
+}
+
+// judged says of restic's complaints what they mean: the remote has lost
+// something, or the disk here is full.
+func judged(err error, i Info) error {
+	var failed *restic.RestoreError
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Full():
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	case failed.Damaged():
+		return fmt.Errorf("snapshot %s: %w: %w", short(i.ID), ErrDamaged, err)
+	}
+	return err
 }
 
 // restoreRoot is where restic restores to: the volumes' own staging folders

@@ -1,10 +1,12 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,3 +225,71 @@ func (l *lab) version(t *testing.T) restic.Version {
 }
 
 func sum(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
+
+// infos are the good snapshots.
+func (l *lab) infos(t *testing.T) ([]Info, error) {
+	t.Helper()
+	listed, err := List(t.Context(), l.repo)
+	return listed.Infos, err
+}
+
+// change rewrites an object of the repository, as a failing disk does.
+func (l *lab) change(t *testing.T, path string, damage func([]byte) []byte) {
+	t.Helper()
+	r, err := l.store.Get(t.Context(), path, 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = damage(bytes.Clone(content))
+	if _, err := l.store.Put(t.Context(), path, bytes.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func flip(content []byte) []byte {
+	content[len(content)/2] ^= 1
+	return content
+}
+
+// all returns the paths of a kind's objects.
+func (l *lab) all(t *testing.T, kind string) []string {
+	t.Helper()
+	objects, err := l.store.List(t.Context(), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, o := range objects {
+		paths = append(paths, kind+"/"+o.Path)
+	}
+	return paths
+}
+
+func (l *lab) remove(t *testing.T, path string) {
+	t.Helper()
+	if err := l.store.Delete(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// metaPack is the pack that a snapshot's metadata lies in.
+func (l *lab) metaPack(t *testing.T, id string) string {
+	t.Helper()
+	repo, err := openRepository(t.Context(), l.repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := repo.Snapshot(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack, err := repo.PackOf(t.Context(), s.Tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "data/" + pack[:2] + "/" + pack
+}

@@ -26,17 +26,24 @@ func ours(l repository.Lock, epoch int) bool {
 	return ok && err == nil && n <= epoch
 }
 
-// unlock removes the locks that nobody owns any more.
+// unlock removes the locks that nobody owns any more, and those that cannot be
+// read, at which restic would stop.
 func unlock(ctx context.Context, r Repository, repo *repository.Repository, epoch int) error {
-	locks, err := repo.Locks(ctx)
+	locks, damaged, err := repo.Locks(ctx)
 	if err != nil {
 		return fmt.Errorf("list locks: %w", err)
 	}
+	var stale []string
 	for _, l := range locks {
-		if !ours(l, epoch) {
-			continue
+		if ours(l, epoch) {
+			stale = append(stale, l.ID)
 		}
-		if err := r.Store.Delete(ctx, "locks/"+l.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
+	}
+	for _, d := range damaged {
+		stale = append(stale, d.ID)
+	}
+	for _, id := range stale {
+		if err := r.Store.Delete(ctx, "locks/"+id); err != nil && !errors.Is(err, blob.ErrNotExist) {
 			return fmt.Errorf("remove a lock: %w", err)
 		}
 	}

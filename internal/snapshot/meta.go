@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/blob"
 	"salvor/internal/fleet"
 	"salvor/internal/snapshot/repository"
 )
@@ -165,71 +163,6 @@ func Newest(infos []Info) (Info, bool) {
 	return newest, found
 }
 
-// List returns a repository's snapshots, oldest first. A repository that is not
-// there is ErrNoRepository, a password that does not fit secret.ErrLocked.
-func List(ctx context.Context, r Repository) ([]Info, error) {
-	repo, err := openRepository(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return list(ctx, repo)
-}
-
-// A Described snapshot says what it holds.
-type Described struct {
-	Info Info
-	Meta Meta
-}
-
-// Describe is List with what each snapshot says of itself, read from the remote.
-func Describe(ctx context.Context, r Repository, stack string) ([]Described, error) {
-	repo, err := openRepository(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	infos, err := list(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Described, len(infos))
-	for n, i := range infos {
-		s, err := repo.Snapshot(ctx, i.ID)
-		if err != nil {
-			return nil, err
-		}
-		meta, err := readMeta(ctx, repo, s, stack)
-		if err != nil {
-			return nil, err
-		}
-		all[n] = Described{Info: i, Meta: meta}
-	}
-	return all, nil
-}
-
-func openRepository(ctx context.Context, r Repository) (*repository.Repository, error) {
-	repo, err := repository.Open(ctx, r.Store, r.Password)
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrNoRepository, err)
-	}
-	return repo, err
-}
-
-func list(ctx context.Context, repo *repository.Repository) ([]Info, error) {
-	snapshots, err := repo.Snapshots(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list snapshots: %w", err)
-	}
-	var infos []Info
-	for _, s := range snapshots {
-		if i, ok := ParseTags(s.Tags); ok {
-			i.ID, i.Time = s.ID, s.Time.UTC()
-			infos = append(infos, i)
-		}
-	}
-	slices.SortFunc(infos, Compare)
-	return infos, nil
-}
-
 // readMeta returns the metadata of a snapshot.
 func readMeta(ctx context.Context, repo *repository.Repository, s repository.Snapshot, stack string) (Meta, error) {
 	var m Meta
@@ -238,7 +171,7 @@ func readMeta(ctx context.Context, repo *repository.Repository, s repository.Sna
 		return m, err
 	}
 	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("snapshot %s: read its metadata: %w", short(s.ID), err)
+		return m, fmt.Errorf("snapshot %s: read its metadata: %w: %w", short(s.ID), err, ErrDamaged)
 	}
 	if m.Schema > fleet.Schema {
 		return m, fmt.Errorf("snapshot %s has schema %d, this salvord reads %d: use a newer one", short(s.ID), m.Schema, fleet.Schema)

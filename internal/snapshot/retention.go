@@ -11,6 +11,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
 	"salvor/internal/hold"
+	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restserver"
 )
 
@@ -98,31 +99,28 @@ func (r rule) mark(group []Info, kept map[string]bool) {
 // Thin forgets what the policy does not keep and removes the data that nothing
 // needs any more. The caller holds the stack's claim at epoch and runs nothing
 // else on the repository; holds is asked before each deletion whether that is still
-// so, and its error ends the work. Before anything is forgotten, the newest usable
-// snapshot is read from the remote.
+// so, and its error ends the work. Only good snapshots count: damaged ones push
+// nothing out. Before anything is forgotten, the newest good one is read from the
+// remote.
 func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep, holds func(context.Context) error) (Retention, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Retention{}, err
 	}
-	infos, err := list(ctx, repo)
+	listed, err := list(ctx, repo, r.Damaged)
 	if err != nil {
 		return Retention{}, err
 	}
-	plan := Retain(infos, k)
+	plan := Retain(listed.Infos, k)
 	if len(plan.Forget) == 0 {
 		return plan, nil
 	}
-	newest, ok := Newest(plan.Keep)
-	if !ok {
-		return plan, fmt.Errorf("forget snapshots of %s: %w to keep", stack, ErrNoSnapshot)
-	}
-	snapshot, err := repo.Snapshot(ctx, newest.ID)
-	if err == nil {
-		_, err = readMeta(ctx, repo, snapshot, stack)
-	}
-	if err != nil {
+	if listed, _, err = usable(ctx, repo, r.Damaged, stack); err != nil {
 		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", stack, err)
+	}
+	plan = Retain(listed.Infos, k)
+	if _, ok := Newest(plan.Keep); !ok {
+		return plan, fmt.Errorf("forget snapshots of %s: %w to keep", stack, ErrNoSnapshot)
 	}
 	if err := holds(ctx); err != nil {
 		return plan, err
@@ -130,16 +128,42 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	if err := unlock(ctx, r, repo, epoch); err != nil {
 		return plan, err
 	}
-	for _, i := range plan.Forget {
+	forget, err := useless(ctx, repo, listed, plan)
+	if err != nil {
+		return plan, err
+	}
+	for _, id := range forget {
 		if err := holds(ctx); err != nil {
-			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
+			return plan, fmt.Errorf("forget snapshot %s: %w", short(id), err)
 		}
 		hold.At(ctx, "forget")
-		if err := r.Store.Delete(ctx, "snapshots/"+i.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return plan, fmt.Errorf("forget snapshot %s: %w", short(i.ID), err)
+		if err := r.Store.Delete(ctx, "snapshots/"+id); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return plan, fmt.Errorf("forget snapshot %s: %w", short(id), err)
 		}
 	}
 	return plan, e.prune(ctx, r, epoch, holds)
+}
+
+// useless returns the ids of what goes: what the policy forgets, and damaged
+// snapshots that are older than every one kept, or whose own file still cannot
+// be read, since restic removes no data while there is one.
+func useless(ctx context.Context, repo *repository.Repository, l Listing, plan Retention) ([]string, error) {
+	var ids []string
+	for _, i := range plan.Forget {
+		ids = append(ids, i.ID)
+	}
+	for _, d := range l.Damaged {
+		_, err := repo.Snapshot(ctx, d.Info.ID)
+		switch {
+		case errors.Is(err, repository.ErrDamaged):
+			ids = append(ids, d.Info.ID)
+		case err != nil && !repository.IsDamage(err):
+			return nil, err
+		case err == nil && d.Info.Epoch > 0 && Compare(d.Info, plan.Keep[0]) < 0:
+			ids = append(ids, d.Info.ID)
+		}
+	}
+	return ids, nil
 }
 
 func (e Engine) prune(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (err error) {

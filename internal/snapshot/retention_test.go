@@ -173,11 +173,11 @@ func TestThinRemovesDataAndKeepsTheNewest(t *testing.T) {
 	if err != nil || len(plan.Forget) != 3 {
 		t.Fatalf("forgot %d, %v", len(plan.Forget), err)
 	}
-	infos, err := List(t.Context(), l.repo)
+	infos, err := l.infos(t)
 	if err != nil || len(infos) != 1 || infos[0].Seq != 4 {
 		t.Fatalf("left %+v, %v", infos, err)
 	}
-	if _, err := CheckShare(t.Context(), l.repo, 0, 1); err != nil {
+	if _, err := CheckShare(t.Context(), l.repo, "notes", 0, 1); err != nil {
 		t.Error(err)
 	}
 	l.restore(t, l.restoreJob())

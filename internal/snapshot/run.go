@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/blob"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/snapshot/restic"
 	"salvor/internal/snapshot/restserver"
@@ -36,7 +37,9 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	backup.Parent = t.last.ID
+	if !t.healed { // else every file is read, and what was lost uploaded
+		backup.Parent = t.last.ID
+	}
 	end := t.scope(t.job.Stack).Step("read files", "")
 	s.server.Begin(restserver.Pass{})
 	sum, err := s.program.Backup(ctx, s.repo, backup)
@@ -63,15 +66,15 @@ func (t *taking) arrange(ctx context.Context, s *session) (restic.Backup, error)
 	if err := t.dumpAll(ctx, s); err != nil {
 		return b, err
 	}
-	meta, err := t.writeMeta(s.spool)
-	if err != nil {
+	if err := t.judgeDumps(); err != nil {
 		return b, err
 	}
-	b.Binds = []nsexec.Bind{{Source: meta, Target: inside(t.job.Stack, metaDir)}}
 	for _, v := range t.job.Volumes {
 		b.Binds = append(b.Binds, t.binds(v)...)
 	}
-	return b, nil
+	meta, err := t.writeMeta(s.spool) // says how many rows were dumped
+	b.Binds = append(b.Binds, nsexec.Bind{Source: meta, Target: inside(t.job.Stack, metaDir)})
+	return b, err
 }
 
 func (t *taking) writeMeta(spool string) (string, error) {
@@ -141,7 +144,9 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 	err := s.server.Commit(ctx, id)
 	if err == nil {
 		t.result.Written = s.server.Written()
-		err = t.readBack(ctx, id)
+		if err = t.readBack(ctx, id); err != nil {
+			err = errors.Join(err, t.withdraw(ctx, id))
+		}
 	}
 	end(err, t.result.Verified)
 	if err != nil {
@@ -152,6 +157,21 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 		return nil
 	}
 	return t.saveState()
+}
+
+// withdrawWithin bounds the removal of a snapshot that did not read back.
+const withdrawWithin = time.Minute
+
+// withdraw removes a snapshot that was written and does not read back: it must
+// not stand before the good ones.
+func (t *taking) withdraw(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawWithin)
+	defer cancel()
+	err := t.job.Repository.Store.Delete(ctx, "snapshots/"+id)
+	if err == nil || errors.Is(err, blob.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("remove the snapshot %s that did not read back: %w", short(id), err)
 }
 
 func (t *taking) readBack(ctx context.Context, id string) error {
@@ -181,7 +201,22 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 		return fmt.Errorf("read back: snapshot %s holds other metadata than was written", short(id))
 	}
 	t.result.Verified = verified(ways)
+	if t.healed {
+		return t.account(ctx)
+	}
 	return nil
+}
+
+// account says after a repair which earlier snapshots stay incomplete: what the
+// host still had was uploaded again.
+func (t *taking) account(ctx context.Context) error {
+	loss, _, err := t.repo.Survey(ctx)
+	if err = errors.Join(err, loss.Err()); err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	t.result.Verified += fmt.Sprintf(", %d lost parts of the repository repaired", t.result.Repaired)
+	t.result.Damaged, err = condemned(ctx, t.repo, t.listed, loss.Packs)
+	return err
 }
 
 // readBack is what a blob.Proof says of an object without a checksum.

@@ -16,8 +16,10 @@ import (
 type Stats struct {
 	Files int   `json:"files"` // everything that is no folder
 	Dirs  int   `json:"dirs"`
-	Bytes int64 `json:"bytes"` // apparent sizes; a hard-linked file counts once per name
-	Disk  int64 `json:"disk"`  // allocated
+	Bytes int64 `json:"bytes"`          // apparent sizes; a hard-linked file counts once per name
+	Disk  int64 `json:"disk"`           // allocated
+	Kept  int64 `json:"kept,omitempty"` // bytes without what SQLite keeps beside its databases, which comes and goes
+	Rows  int64 `json:"rows,omitempty"` // that a dump has, or small SQLite databases
 }
 
 // A scan is one look at a volume's data.
@@ -56,6 +58,7 @@ func scanVolume(root string) (scan, error) {
 			return err
 		}
 		s.visit(rel, info, sum, after)
+		s.weigh(path, info)
 		return nil
 	})
 	s.print = hex.EncodeToString(sum.Sum(nil))
@@ -91,11 +94,4 @@ func (s *scan) visit(rel string, info fs.FileInfo, sum hash.Hash, after time.Tim
 		st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec,
 	}
 	_ = binary.Write(sum, binary.LittleEndian, props) // a hash takes everything
-}
-
-// shrunk reports whether a volume lost at least nine tenths of its files or
-// bytes. Little volumes are passed over: their counts say nothing.
-func shrunk(before, now Stats) bool {
-	lost := func(a, b int64, least int64) bool { return a >= least && b*10 <= a }
-	return lost(int64(before.Files), int64(now.Files), 10) || lost(before.Bytes, now.Bytes, 64<<10)
 }

@@ -61,6 +61,8 @@ type Repository struct {
 	ID       string     // names the cache
 	Store    blob.Store // its folder on the remote
 	Password secret.Value
+	Spare    repository.Spare  // copies of the files that open it, where the caller has them
+	Damaged  map[string]string // snapshots that the caller knows to be damaged, and why
 }
 
 // Volume is one protected volume of a stack.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
@@ -24,6 +25,7 @@ type localState struct {
 	Snapshot string           `json:"snapshot"`
 	Print    string           `json:"print"` // over the scans that came before it, "" when they prove nothing
 	Stats    map[string]Stats `json:"stats"`
+	Checked  time.Time        `json:"checked,omitzero"` // when the repository was last seen to be whole
 }
 
 func (e Engine) statePath(j Job) string {
@@ -46,10 +48,29 @@ func (e Engine) loadState(j Job) (localState, error) {
 }
 
 func (t *taking) saveState() error {
-	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}}
-	for name, scanned := range t.scans {
-		s.Stats[name] = scanned.stats
+	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Checked: time.Now().UTC()}
+	for _, v := range t.meta.Volumes {
+		s.Stats[v.Name] = v.Stats
 	}
+	return t.writeState(s)
+}
+
+// noteChecked remembers that the repository is whole while nothing has changed.
+func (t *taking) noteChecked() error {
+	t.state.Checked = time.Now().UTC()
+	return t.writeState(t.state)
+}
+
+// checkEvery is how often a repository is looked at while the data does not
+// change: a listing of everything is cheap, and not for nothing.
+const checkEvery = time.Hour
+
+func (t *taking) checkedLately() bool {
+	age := time.Since(t.state.Checked)
+	return age >= 0 && age < checkEvery && len(t.job.Suspects) == 0
+}
+
+func (t *taking) writeState(s localState) error {
 	content, err := json.Marshal(s)
 	if err != nil {
 		return err

@@ -34,6 +34,8 @@ type Job struct {
 	Force              bool          // also when nothing has changed
 	AcceptShrunk       bool          // empty or shrunken volumes are meant
 	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
+	Suspects           []string      // packs that may be damaged: they are read before anything rests on them
+	After              Mark          // the newest snapshot that is known of the stack: the next one is newer
 
 	// Before returns what the volumes held by the newest snapshot of an earlier
 	// repository. It is asked while Repository has none; nil for no earlier one.
@@ -54,6 +56,12 @@ type Result struct {
 	Written  []restserver.Written
 	Verified string // "12 objects compared by md5, index and snapshot read with a cold cache"
 	Findings []finding.Finding
+	// Repaired counts the packs and indexes that the remote had lost and that
+	// were taken again or made anew; then Damaged says which earlier snapshots
+	// stay incomplete, and why.
+	Repaired int
+	Damaged  map[string]string
+	Spare    repository.Spare // copies of the files that open the repository
 }
 
 // Take takes one snapshot of all the stack's volumes and returns when the remote
@@ -64,16 +72,27 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
-	t.result.Findings = t.suspicious()
-	if finding.AnyFatal(t.result.Findings) {
-		return t.finish(), nil
-	}
-	if !j.Force && !j.Diverged && t.unchanged() {
+	idle := !j.Force && !j.Diverged && t.unchanged()
+	if idle && t.checkedLately() {
 		t.result.Skipped, t.result.Snapshot = true, t.last
 		t.result.Findings, err = t.failedLoads()
 		return t.finish(), errors.Join(err, t.hold())
 	}
+	if err := t.rely(ctx); err != nil {
+		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
+	}
+	if idle && !t.healed {
+		t.result.Skipped, t.result.Snapshot = true, t.last
+		return t.finish(), errors.Join(t.noteChecked(), t.hold())
+	}
+	t.suspicious()
+	if finding.AnyFatal(t.result.Findings) {
+		return t.finish(), nil
+	}
 	err = t.run(ctx)
+	if errors.Is(err, errEmptied) {
+		return t.finish(), nil
+	}
 	if errors.Is(err, errPauseTooLong) {
 		t.result.Findings = append(t.result.Findings, finding.Finding{
 			Code: finding.PauseTooLong, Severity: finding.Fatal, Subject: j.Stack,
@@ -107,7 +126,9 @@ type taking struct {
 	job    Job
 	limit  time.Duration
 	repo   *repository.Repository
+	listed Listing
 	last   Info // newest usable in the repository, if any
+	healed bool // the repository was repaired, so that every file is read again
 	before map[string]Stats
 	state  localState
 	scans  map[string]scan // by volume; a missing volume has none
@@ -134,16 +155,40 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
 		return nil, err
 	}
-	infos, err := list(ctx, t.repo)
-	if err != nil {
+	if t.listed, err = list(ctx, t.repo, j.Repository.Damaged); err != nil {
 		return nil, err
 	}
-	t.last, _ = Newest(infos)
-	if err := t.history(ctx); err != nil {
+	if t.state, err = t.loadState(t.job); err != nil {
 		return nil, err
 	}
-	t.describe(infos)
+	t.last, _ = Newest(t.listed.Infos)
+	t.describe()
 	return t, nil
+}
+
+// rely finds out whether the repository can be relied upon, repairs it where
+// not, and learns what the new snapshot is to be compared with.
+func (t *taking) rely(ctx context.Context) (err error) {
+	if _, t.result.Spare, err = t.repo.Mend(ctx, t.job.Repository.Spare); err != nil {
+		return err
+	}
+	if err := t.heal(ctx); err != nil {
+		return err
+	}
+	if err := t.history(ctx); err != nil {
+		return err
+	}
+	if m := t.job.After; m.Missing(t.listed) {
+		t.result.Findings = append(t.result.Findings, finding.Finding{
+			Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: t.job.Stack,
+			Text: fmt.Sprintf("snapshot %s was proven and is not listed any more; this one holds what is on the host", short(m.ID)),
+			Fix:  "nothing to do once a newer snapshot is good; salvor snapshot ls " + t.job.Stack + " shows what is left",
+		})
+	}
+	for _, d := range t.listed.Damaged {
+		t.result.Findings = append(t.result.Findings, d.finding(t.job.Stack))
+	}
+	return nil
 }
 
 func (t *taking) scan() error {
@@ -164,20 +209,21 @@ func (t *taking) scan() error {
 // this host made of it, else from the snapshot. While the repository is new, an
 // earlier one is asked; whoever accepts shrunken volumes needs no comparison.
 func (t *taking) history(ctx context.Context) (err error) {
-	if t.last.ID == "" {
-		if t.job.Before != nil && !t.job.AcceptShrunk {
-			t.before, err = t.job.Before(ctx)
-		}
-		return err
-	}
-	if t.state, err = t.loadState(t.job); err != nil {
-		return err
-	}
-	if t.state.Snapshot == t.last.ID {
+	if t.last.ID != "" && t.state.Snapshot == t.last.ID {
 		t.before = t.state.Stats
 		return nil
 	}
-	t.before, err = held(ctx, t.repo, t.last.ID, t.job.Stack)
+	var m Meta
+	if t.listed, m, err = usable(ctx, t.repo, t.job.Repository.Damaged, t.job.Stack); err != nil {
+		return err
+	}
+	if t.last, _ = Newest(t.listed.Infos); t.last.ID != "" {
+		t.before = m.held()
+		return nil
+	}
+	if t.job.Before != nil && !t.job.AcceptShrunk {
+		t.before, err = t.job.Before(ctx)
+	}
 	return err
 }
 
@@ -191,36 +237,33 @@ func Held(ctx context.Context, r Repository, stack string) (map[string]Stats, er
 	if err != nil {
 		return nil, err
 	}
-	infos, err := list(ctx, repo)
-	newest, some := Newest(infos)
-	if err != nil || !some {
-		return nil, err
-	}
-	return held(ctx, repo, newest.ID, stack)
+	_, m, err := usable(ctx, repo, r.Damaged, stack)
+	return m.held(), err
 }
 
-func held(ctx context.Context, repo *repository.Repository, id, stack string) (map[string]Stats, error) {
-	s, err := repo.Snapshot(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	m, err := readMeta(ctx, repo, s, stack)
-	if err != nil {
-		return nil, err
-	}
+// held is what each volume held.
+func (m Meta) held() map[string]Stats {
 	stats := map[string]Stats{}
 	for _, v := range m.Volumes {
 		stats[v.Name] = v.Stats
 	}
-	return stats, nil
+	return stats
 }
 
 // describe writes down what the snapshot will be.
-func (t *taking) describe(infos []Info) {
+func (t *taking) describe() {
 	seq := 1
-	for _, i := range infos {
+	if t.job.After.Epoch == t.job.Epoch {
+		seq = t.job.After.Seq + 1
+	}
+	for _, i := range t.listed.Infos {
 		if i.Epoch == t.job.Epoch {
 			seq = max(seq, i.Seq+1)
+		}
+	}
+	for _, d := range t.listed.Damaged {
+		if d.Info.Epoch == t.job.Epoch {
+			seq = max(seq, d.Info.Seq+1)
 		}
 	}
 	t.meta = Meta{
@@ -247,29 +290,27 @@ func (t *taking) pauses() bool {
 	return !t.job.Stopped && slices.ContainsFunc(t.job.Volumes, func(v Volume) bool { return v.Method == fleet.Pause || v.Method == "" || t.copied[v.Name] })
 }
 
-func (t *taking) suspicious() []finding.Finding {
-	var found []finding.Finding
-	add := func(code finding.Code, volume, text, fix string) {
-		found = append(found, finding.Finding{Code: code, Severity: finding.Fatal, Subject: t.job.Stack + "/" + volume, Text: text, Fix: fix})
-	}
-	restore, take := "salvor restore "+t.job.Stack+" brings the data back; ", "salvor snapshot take "+t.job.Stack
+// suspicious refuses volumes that are missing, empty or have lost nearly all that
+// they held. The rows of a dump are judged once it is there.
+func (t *taking) suspicious() {
 	for _, v := range t.job.Volumes {
-		now, there := t.scans[v.Name]
-		before, known := t.before[v.Name]
-		if !known {
-			before = t.before[v.Formerly]
+		scanned, there := t.scans[v.Name]
+		before, now := t.was(v), scanned.stats
+		if v.Method == fleet.Postgres {
+			now.Rows = before.Rows
 		}
 		switch {
 		case !there:
-			add(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
+			t.refuse(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
 		case t.job.AcceptShrunk:
-		case now.stats.Files == 0 && before.Files > 0:
-			add(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), restore+take+" --accept-shrunk if it is meant")
-		case shrunk(before, now.stats):
-			add(finding.VolumeShrunk, v.Name, fmt.Sprintf("%d files with %d bytes are left of %d with %d", now.stats.Files, now.stats.Bytes, before.Files, before.Bytes), restore+take+" --accept-shrunk if it is meant")
+		case now.Files == 0 && before.Files > 0:
+			t.refuse(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), t.meant())
+		case emptied(before, now):
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its databases have %d rows; in the last snapshot they have %d", now.Rows, before.Rows), t.meant())
+		case shrunk(before, now):
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("%d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
 		}
 	}
-	return found
 }
 
 func (t *taking) finish() Result {

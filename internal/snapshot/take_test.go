@@ -34,7 +34,7 @@ func TestTakeMakesAVerifiedSnapshot(t *testing.T) {
 		t.Errorf("paused %v, calls %v", r.Paused, l.fz.count)
 	}
 	t.Logf("paused %v of %v", r.Paused, r.Duration)
-	infos, err := List(t.Context(), l.repo)
+	infos, err := l.infos(t)
 	if err != nil || len(infos) != 1 || infos[0].ID != r.Snapshot.ID || infos[0].Seq != 1 || infos[0].Commit != "c0ffee" {
 		t.Errorf("listing %+v, %v", infos, err)
 	}
@@ -129,7 +129,7 @@ func TestSuspiciousVolumesAreNotTaken(t *testing.T) {
 				if len(r.Findings) != 1 || r.Findings[0].Code != tt.want || !finding.AnyFatal(r.Findings) {
 					t.Fatalf("findings %v, want %s", r.Findings, tt.want)
 				}
-				infos, err := List(t.Context(), l.repo)
+				infos, err := l.infos(t)
 				if newest, _ := Newest(infos); err != nil || newest.ID != good.Snapshot.ID {
 					t.Errorf("newest is %v, %v", newest, err)
 				}
@@ -154,7 +154,7 @@ func TestPauseTooLongIsGivenUp(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(l.fz.dir, "frozen")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("still frozen: %v", err)
 	}
-	if infos, err := List(t.Context(), l.repo); err != nil || len(infos) > 0 {
+	if infos, err := l.infos(t); err != nil || len(infos) > 0 {
 		t.Errorf("snapshots %v, %v", infos, err)
 	}
 	if r := l.take(t, nil); r.Snapshot.ID == "" { // what is left over does not stand in the way
@@ -288,7 +288,7 @@ func TestFailedUploadIsNotGreen(t *testing.T) {
 				t.Fatalf("got %+v, %v", r, err)
 			}
 			l.store.Fail = nil
-			infos, err := List(t.Context(), l.repo)
+			infos, err := l.infos(t)
 			if newest, _ := Newest(infos); err != nil || len(infos) != 1 || newest.ID != good.Snapshot.ID {
 				t.Errorf("snapshots %+v, %v", infos, err)
 			}

@@ -13,7 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
+	"regexp"
 	"sync"
 	"time"
 
@@ -21,7 +23,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/blob"
-	"salvor/internal/secret"
 )
 
 // ErrDamaged is wrapped by errors that mean: what the remote returned is not
@@ -41,8 +42,9 @@ type Repository struct {
 
 	mu    sync.Mutex // guards everything below
 	blobs map[string]place
-	trees map[string][]byte // packs that hold folders
-	kept  int               // bytes in trees
+	packs map[string][]entry // what each pack holds, by the indexes
+	trees map[string][]byte  // packs that hold folders
+	kept  int                // bytes in trees
 }
 
 // A place is where a blob lies. raw is its size uncompressed, 0 when it is not
@@ -72,44 +74,6 @@ type Lock struct {
 	Hostname  string    `json:"hostname"`
 }
 
-// Open finds a key that the password fits. A wrong password is
-// secret.ErrLocked; no repository at all is blob.ErrNotExist.
-func Open(ctx context.Context, store blob.Store, password secret.Value) (*Repository, error) {
-	keys, err := store.List(ctx, "keys")
-	if err != nil {
-		return nil, fmt.Errorf("open snapshot repository: %w", err)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("open snapshot repository: no key: %w", blob.ErrNotExist)
-	}
-	var bad error
-	for _, k := range keys {
-		content, err := read(ctx, store, "keys/"+k.Path, 0, -1)
-		if err != nil {
-			return nil, fmt.Errorf("open snapshot repository: %w", err)
-		}
-		f, err := parseKeyFile(content)
-		if err != nil {
-			bad = errors.Join(bad, err)
-			continue
-		}
-		master, err := f.unlock(password)
-		if err == nil {
-			return &Repository{store: store, key: master}, nil
-		}
-	}
-	return nil, errors.Join(fmt.Errorf("open snapshot repository: %w", secret.ErrLocked), bad)
-}
-
-// Exists reports whether there is a repository.
-func Exists(ctx context.Context, store blob.Store) (bool, error) {
-	_, err := store.Stat(ctx, "config")
-	if errors.Is(err, blob.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 func read(ctx context.Context, store blob.Store, path string, offset, length int64) ([]byte, error) {
 	r, err := store.Get(ctx, path, offset, length)
 	if err != nil {
@@ -119,8 +83,9 @@ func read(ctx context.Context, store blob.Store, path string, offset, length int
 	return content, errors.Join(err, r.Close())
 }
 
-// Snapshots returns every snapshot, in no order that means anything.
-func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, error) {
+// Snapshots returns every snapshot, in no order that means anything, and beside
+// them those of which the remote returns something else than was written.
+func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []Damaged, error) {
 	return all(ctx, r, "snapshots", func(id string, content []byte) (Snapshot, error) {
 		s := Snapshot{ID: id}
 		return s, json.Unmarshal(content, &s)
@@ -134,49 +99,94 @@ func (r *Repository) Snapshot(ctx context.Context, id string) (Snapshot, error) 
 		return Snapshot{}, err
 	}
 	s := Snapshot{ID: id}
-	return s, json.Unmarshal(content, &s)
+	if err := json.Unmarshal(content, &s); err != nil {
+		return Snapshot{}, fmt.Errorf("snapshots/%s: %w: %w", id, err, ErrDamaged)
+	}
+	return s, nil
 }
 
-// Locks returns every lock.
-func (r *Repository) Locks(ctx context.Context) ([]Lock, error) {
+// Locks returns every lock, and beside them those that cannot be read.
+func (r *Repository) Locks(ctx context.Context) ([]Lock, []Damaged, error) {
 	return all(ctx, r, "locks", func(id string, content []byte) (Lock, error) {
 		l := Lock{ID: id}
 		return l, json.Unmarshal(content, &l)
 	})
 }
 
-type decoder[T any] func(id string, content []byte) (T, error)
-
-func all[T any](ctx context.Context, r *Repository, kind string, decode decoder[T]) ([]T, error) {
-	objects, err := r.store.List(ctx, kind)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(objects))
-	for i, o := range objects {
-		ids[i] = path.Base(o.Path)
-	}
-	return each(ctx, r, kind, ids, decode)
+// Damaged is an object of which the remote returns something else than was
+// written, or nothing although it lists it.
+type Damaged struct {
+	ID  string
+	Err error
 }
 
-func each[T any](ctx context.Context, r *Repository, kind string, ids []string, decode decoder[T]) ([]T, error) {
-	found := make([]T, len(ids))
+type decoder[T any] func(id string, content []byte) (T, error)
+
+func all[T any](ctx context.Context, r *Repository, kind string, decode decoder[T]) ([]T, []Damaged, error) {
+	objects, err := r.store.List(ctx, kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	return each(ctx, r, kind, names(objects), decode)
+}
+
+// namePattern is what objects of a repository are called: SHA-256 in hex. What
+// a file server or a desktop leaves beside them (Thumbs.db, .nfs0001) is not.
+var namePattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// ValidName reports whether an object of a repository can have that name.
+func ValidName(name string) bool { return namePattern.MatchString(name) }
+
+// names returns the names of those objects that belong to a repository.
+func names(objects []blob.Object) []string {
+	var names []string
+	for _, o := range objects {
+		if name := path.Base(o.Path); ValidName(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// each reads objects side by side. What is damaged is returned beside the rest;
+// an error means that the remote did not answer.
+func each[T any](ctx context.Context, r *Repository, kind string, ids []string, decode decoder[T]) ([]T, []Damaged, error) {
+	found, failed := make([]T, len(ids)), make([]error, len(ids))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fetches)
 	for i, id := range ids {
 		group.Go(func() error {
 			content, err := r.unpacked(ctx, kind, id)
-			if err != nil {
-				return err
+			if err == nil {
+				if found[i], err = decode(id, content); err != nil {
+					err = fmt.Errorf("%s/%s: %w: %w", kind, id, err, ErrDamaged)
+				}
 			}
-			found[i], err = decode(id, content)
-			if err != nil {
-				return fmt.Errorf("%s/%s: %w", kind, id, err)
+			if failed[i] = err; IsDamage(err) {
+				return nil
 			}
-			return nil
+			return err
 		})
 	}
-	return found, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	var good []T
+	var damaged []Damaged
+	for i, id := range ids {
+		if failed[i] == nil {
+			good = append(good, found[i])
+		} else {
+			damaged = append(damaged, Damaged{id, failed[i]})
+		}
+	}
+	return good, damaged, nil
+}
+
+// IsDamage reports whether an error says that something of the repository is
+// lost or changed, and not that the remote does not answer.
+func IsDamage(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist)
 }
 
 // unpacked reads an object that is not in a pack: it compares the content with

@@ -65,53 +65,69 @@ func parseTree(content []byte) ([]Node, error) {
 
 type indexFile struct {
 	Packs []struct {
-		ID    string `json:"id"`
-		Blobs []struct {
-			ID     string `json:"id"`
-			Type   string `json:"type"`
-			Offset int64  `json:"offset"`
-			Length int64  `json:"length"`
-			Raw    int64  `json:"uncompressed_length"`
-		} `json:"blobs"`
+		ID    string  `json:"id"`
+		Blobs []entry `json:"blobs"`
 	} `json:"packs"`
 }
 
+// An entry is one blob of a pack, as an index names it.
+type entry struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+	Raw    int64  `json:"uncompressed_length"`
+}
+
+func (e entry) in(pack string) place {
+	return place{pack, e.Offset, e.Length, e.Raw, e.Type == "tree"}
+}
+
 // LoadIndex reads every index. It may be called again after the repository has
-// grown; other methods call it when needed.
-func (r *Repository) LoadIndex(ctx context.Context) error {
+// grown; other methods call it when needed. Indexes that are damaged are
+// returned; what only they name is not found.
+func (r *Repository) LoadIndex(ctx context.Context) ([]Damaged, error) {
 	objects, err := r.store.List(ctx, "index")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ids := make([]string, len(objects))
-	for i, o := range objects {
-		ids[i] = path.Base(o.Path)
-	}
-	return r.AddIndex(ctx, ids...)
+	r.mu.Lock()
+	r.blobs, r.packs = nil, nil
+	r.mu.Unlock()
+	return r.addIndex(ctx, names(objects))
 }
 
 // AddIndex reads these indexes, and no others unless LoadIndex is called.
 func (r *Repository) AddIndex(ctx context.Context, ids ...string) error {
-	files, err := each(ctx, r, "index", ids, func(_ string, content []byte) (indexFile, error) {
+	damaged, err := r.addIndex(ctx, ids)
+	if err == nil && len(damaged) > 0 {
+		err = damaged[0].Err
+	}
+	return err
+}
+
+func (r *Repository) addIndex(ctx context.Context, ids []string) ([]Damaged, error) {
+	files, damaged, err := each(ctx, r, "index", ids, func(_ string, content []byte) (indexFile, error) {
 		var f indexFile
 		return f, json.Unmarshal(content, &f)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.blobs == nil {
-		r.blobs = map[string]place{}
+		r.blobs, r.packs = map[string]place{}, map[string][]entry{}
 	}
 	for _, f := range files {
 		for _, p := range f.Packs {
+			r.packs[p.ID] = p.Blobs
 			for _, b := range p.Blobs {
-				r.blobs[b.ID] = place{p.ID, b.Offset, b.Length, b.Raw, b.Type == "tree"}
+				r.blobs[b.ID] = b.in(p.ID)
 			}
 		}
 	}
-	return nil
+	return damaged, nil
 }
 
 func (r *Repository) find(ctx context.Context, id string) (place, error) {
@@ -119,7 +135,7 @@ func (r *Repository) find(ctx context.Context, id string) (place, error) {
 	loaded := r.blobs != nil
 	r.mu.Unlock()
 	if !loaded {
-		if err := r.LoadIndex(ctx); err != nil {
+		if _, err := r.LoadIndex(ctx); err != nil {
 			return place{}, err
 		}
 	}
@@ -138,15 +154,37 @@ func (r *Repository) Blob(ctx context.Context, id string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(p.pack) != 64 || p.length > maxObject {
+	if !ValidName(p.pack) || p.length > maxObject {
 		return nil, fmt.Errorf("blob %s: %w", id, ErrDamaged)
 	}
 	sealed, err := r.sealed(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", id, err)
 	}
+	content, err := r.plain(sealed, id, p.raw)
+	if err != nil {
+		return nil, &PackError{Pack: p.pack, Err: err}
+	}
+	return content, nil
+}
+
+// A PackError is content that is not what was written, and names the pack that
+// has it.
+type PackError struct {
+	Pack string
+	Err  error
+}
+
+// Error implements error.
+func (e *PackError) Error() string { return fmt.Sprintf("pack %s: %v", short(e.Pack), e.Err) }
+
+// Unwrap returns what is wrong.
+func (e *PackError) Unwrap() error { return e.Err }
+
+// plain decrypts and decompresses a blob and compares it with its name.
+func (r *Repository) plain(sealed []byte, id string, raw int64) ([]byte, error) {
 	plain, err := r.key.open(sealed)
-	if err == nil && p.raw > 0 {
+	if err == nil && raw > 0 {
 		plain, err = inflate(plain)
 	}
 	if err != nil {
@@ -164,7 +202,7 @@ const maxTrees = 64 << 20
 // sealed reads a blob as it lies in its pack. Folders lie together in packs of
 // their own, so these are read whole, once.
 func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
-	name := "data/" + p.pack[:2] + "/" + p.pack
+	name := packPath(p.pack)
 	if !p.tree {
 		return read(ctx, r.store, name, p.offset, p.length)
 	}
@@ -287,8 +325,11 @@ func (r *Repository) Packs() map[string]int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sizes := map[string]int64{}
-	for _, p := range r.blobs {
-		sizes[p.pack] = max(sizes[p.pack], p.offset+p.length)
+	for id, blobs := range r.packs {
+		sizes[id] = 0
+		for _, b := range blobs {
+			sizes[id] = max(sizes[id], b.Offset+b.Length)
+		}
 	}
 	return sizes
 }

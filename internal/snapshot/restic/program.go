@@ -146,30 +146,21 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 	return report.result()
 }
 
-// A Restore is one run of `restic restore`.
-type Restore struct {
-	Snapshot string
-	Target   string
-	Include  []string // paths in the snapshot, none for everything
-	Binds    []nsexec.Bind
-}
-
-// Restore writes a snapshot's files below Target. It takes no lock, so it works
-// for a host that must not write.
-func (p Program) Restore(ctx context.Context, repo Repository, r Restore) error {
-	args := []string{"restore", r.Snapshot, "--target", r.Target, "--no-lock"}
-	for _, path := range r.Include {
-		args = append(args, "--include", path)
-	}
-	if p.Version.AtLeast(0, 15) {
-		args = append(args, "--sparse")
-	}
-	return p.run(ctx, repo, call{args: args, binds: r.Binds})
-}
-
 // Prune removes what no snapshot needs.
 func (p Program) Prune(ctx context.Context, repo Repository) error {
 	return p.run(ctx, repo, call{args: []string{"prune"}})
+}
+
+// RepairIndex makes the index anew of the packs that are there: what names a
+// missing one goes, and what no readable index names is found again. It reads no
+// cache.
+func (p Program) RepairIndex(ctx context.Context, repo Repository) error {
+	p.Cache = ""
+	args := []string{"rebuild-index"}
+	if p.Version.AtLeast(0, 16) {
+		args = []string{"repair", "index"}
+	}
+	return p.run(ctx, repo, call{args: args})
 }
 
 // Check reads the repository's structure; with share set, for example "1/30",

@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/snapshot"
+)
+
+// fetchNewest downloads the newest snapshot that is whole on some target. Newer
+// ones that are damaged are passed over, and the receipt names them.
+func (r *run) fetchNewest(ctx context.Context, st agentapi.Stack, a *access, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	listed, err := r.found(ctx, r.spec, st, a)
+	if errors.Is(err, errMissing) {
+		return nil, err
+	}
+	all := candidates(listed)
+	if len(all) == 0 {
+		return nil, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
+	}
+	var passed []snapshot.Damaged
+	var errs []error
+	for _, c := range all {
+		fetched, err := r.fetchFrom(ctx, st, a, c, volumes, database)
+		if err == nil {
+			r.warnPassed(st.Name, append(newer(listed, c.info), passed...), c.info)
+			return fetched, nil
+		}
+		if !snapshot.IsDamage(err) {
+			return nil, err
+		}
+		passed = append(passed, snapshot.Damaged{Info: c.info, Reason: err.Error()})
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (r *run) fetchFrom(ctx context.Context, st agentapi.Stack, a *access, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	repo, err := r.repository(ctx, a, st.Name, c.target)
+	if err != nil {
+		return nil, err
+	}
+	defer repo.close(ctx) //nolint:errcheck // only read from
+	job := r.restoreJob(st, repo, c.info.ID, volumes, database)
+	job.Hold = r.hold
+	fetched, err := r.download(ctx, st, job)
+	return fetched, hinted(st.Name, err)
+}
+
+// hinted adds to a restore that failed what the operator can do about it.
+func hinted(stack string, err error) error {
+	switch {
+	case errors.Is(err, snapshot.ErrNoRoom):
+		return fault.WithHint(err, "make room, then salvor apply")
+	case snapshot.IsDamage(err):
+		return fault.WithHint(err, fmt.Sprintf("salvor snapshot ls %s shows others; salvor restore %s --snapshot ID takes one", stack, stack))
+	}
+	return err
+}
+
+// warnPassed says which newer snapshots were passed over.
+func (r *run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot.Info) {
+	for _, d := range passed {
+		r.warn(stack, finding.Finding{
+			Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: r.spec.Name + "/" + stack,
+			Text: fmt.Sprintf("snapshot %.8s can't be restored and was passed over; %.8s was taken: %s", d.Info.ID, taken.ID, d.Reason),
+			Fix:  "salvor snapshot take " + stack + " takes a new one of what is on the host now",
+		})
+	}
+}

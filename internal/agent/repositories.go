@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/repository"
+)
+
+// A repositoryNote is what this host knows of one repository beside what the
+// remote says. Losing it costs a reading back, nothing else.
+type repositoryNote struct {
+	Mark     snapshot.Mark     `json:"mark,omitzero"` // the newest snapshot that was proven
+	Spare    repository.Spare  `json:"spare,omitzero"`
+	Suspects []string          `json:"suspects,omitempty"` // packs that a reading back found lost or changed
+	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
+}
+
+func (h *Host) notesPath(stack string) string { return h.Paths.local(stack) + ".repositories" }
+
+// repositoryNotes are by repository. Notes that can't be read are as good as none.
+func (h *Host) repositoryNotes(stack string) map[string]repositoryNote {
+	var notes map[string]repositoryNote
+	if err := readJSON(h.notesPath(stack), &notes); err != nil || notes == nil {
+		return map[string]repositoryNote{}
+	}
+	return notes
+}
+
+func (h *Host) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
+	notes := h.repositoryNotes(stack)
+	n := notes[id]
+	change(&n)
+	notes[id] = n
+	return writeJSON(h.notesPath(stack), notes)
+}
+
+// repository opens the folder of a stack's repository, with what this host knows
+// of it. Nothing is created.
+func (h *Host) repository(ctx context.Context, a *access, stack string, t agentapi.Target) (*opened, error) {
+	r, err := a.repository(ctx, stack, t)
+	if err != nil {
+		return nil, err
+	}
+	n := h.repositoryNotes(stack)[t.Repository]
+	r.Spare, r.Damaged = n.Spare, n.Damaged
+	if p, ok := a.proven[t.Repository]; ok && !r.Spare.Whole() {
+		r.Spare = repository.Spare{Key: p.Key, Config: p.Config}
+	}
+	return r, nil
+}
+
+// made opens the folder of a stack's repository; nil where it was never made.
+func (h *Host) made(ctx context.Context, a *access, stack string, t agentapi.Target) (*opened, error) {
+	r, err := h.repository(ctx, a, stack, t)
+	if err != nil {
+		return nil, err
+	}
+	exists, err := repository.Exists(ctx, r.Store)
+	if err != nil || !exists {
+		return nil, errors.Join(err, r.close(ctx))
+	}
+	return r, nil
+}
+
+// noteResult remembers what a good snapshot found out of its repository.
+func (h *Host) noteResult(stack, id string, r snapshot.Result) error {
+	return h.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+		if r.Spare.Whole() {
+			n.Spare = r.Spare
+		}
+		if !r.Skipped {
+			n.Suspects = nil
+		}
+		if !r.Skipped && !r.Snapshot.Diverged {
+			n.Mark = snapshot.Mark{Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Repository: id, ID: r.Snapshot.ID}
+		}
+		if r.Repaired > 0 {
+			n.Damaged = r.Damaged
+		}
+	})
+}
+
+// noteChecked remembers what a reading back found.
+func (h *Host) noteChecked(stack, id string, c snapshot.Checked) error {
+	return h.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
+		n.Damaged = c.Damaged
+	})
+}

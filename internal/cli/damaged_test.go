@@ -1,0 +1,30 @@
+package cli
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"salvor/internal/agentapi"
+)
+
+// TestDamagedSnapshotsAreShownAndPassedOver is fault V6 on the screen.
+func TestDamagedSnapshotsAreShownAndPassedOver(t *testing.T) {
+	row := func(id string, seq int, damaged string) agentapi.SnapshotRow {
+		return agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: id, Epoch: 1, Seq: seq}, Target: "offsite", Damaged: damaged}
+	}
+	list := agentapi.SnapshotList{Stack: "notes", Snapshots: []agentapi.SnapshotRow{row("aaaa", 1, ""), row("bbbb", 2, ""), row("cccc", 3, "pack 12345678 is missing")}}
+	var out bytes.Buffer
+	if err := printSnapshots(&out, list); err != nil || !strings.Contains(out.String(), "damaged: pack 12345678 is missing") {
+		t.Errorf("printed %s, %v", &out, err)
+	}
+	if s, err := chooseSnapshot(list, ""); err != nil || s.ID != "bbbb" {
+		t.Errorf("chose %s, %v", s.ID, err)
+	}
+	if s, err := chooseSnapshot(list, "a"); err != nil || s.ID != "aaaa" {
+		t.Errorf("chose %s, %v", s.ID, err)
+	}
+	if _, err := chooseSnapshot(list, "cccc"); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a damaged one by its id: %v", err)
+	}
+}

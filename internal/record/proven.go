@@ -1,0 +1,127 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+)
+
+// Proven says that a snapshot was read back from its repository. Everything but
+// the time and the copies stands in its file's name. Key and Config are copies of
+// the two files that open the repository, encrypted as they lie there.
+type Proven struct {
+	Epoch      int
+	Seq        int
+	Repository string
+	Snapshot   string // full id
+	At         time.Time
+	Key        []byte
+	Config     []byte
+}
+
+type provenFile struct {
+	Schema int       `json:"schema"`
+	At     time.Time `json:"at"`
+	Key    []byte    `json:"key,omitempty"`
+	Config []byte    `json:"config,omitempty"`
+}
+
+var provenPattern = regexp.MustCompile(`^([1-9][0-9]*)-([1-9][0-9]*)-([0-9a-z]+)-([0-9a-f]{64})\.json$`)
+
+func provenDir(stack string) string { return "proven/" + stack }
+
+func (p Proven) name() string {
+	return fmt.Sprintf("%d-%d-%s-%s.json", p.Epoch, p.Seq, p.Repository, p.Snapshot)
+}
+
+func parseProvenName(name string) (Proven, bool) {
+	m := provenPattern.FindStringSubmatch(name)
+	if m == nil {
+		return Proven{}, false
+	}
+	epoch, epochErr := strconv.Atoi(m[1])
+	seq, seqErr := strconv.Atoi(m[2])
+	return Proven{Epoch: epoch, Seq: seq, Repository: m[3], Snapshot: m[4]}, epochErr == nil && seqErr == nil
+}
+
+// Prove writes down a stack's newest proven snapshot in a repository, and then
+// removes what was said of that repository before. The caller holds the claim at
+// the snapshot's epoch. It may be called again.
+func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
+	if _, ok := parseProvenName(p.name()); !ok {
+		return fmt.Errorf("%s is not the name of a proven snapshot", p.name())
+	}
+	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Key: p.Key, Config: p.Config}
+	if err := r.write(ctx, provenDir(stack)+"/"+p.name(), file); err != nil {
+		return err
+	}
+	all, err := r.provenNames(ctx, stack)
+	if err != nil {
+		return err
+	}
+	for _, old := range all {
+		if old.Repository != p.Repository || compareProven(old, p) >= 0 {
+			continue
+		}
+		if err := r.store.Delete(ctx, provenDir(stack)+"/"+old.name()); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Proven returns the newest proven snapshot of each of a stack's repositories,
+// oldest first. Copies that can't be read are left out: the name says enough.
+func (r *Record) Proven(ctx context.Context, stack string) ([]Proven, error) {
+	all, err := r.provenNames(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]int{}
+	for i, p := range all {
+		newest[p.Repository] = i
+	}
+	var found []Proven
+	for i, p := range all {
+		if newest[p.Repository] != i {
+			continue
+		}
+		data, err := r.read(ctx, provenDir(stack)+"/"+p.name())
+		if err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return nil, err
+		}
+		var file provenFile
+		if err == nil && decode(data, &file) == nil {
+			p.At, p.Key, p.Config = file.At, file.Key, file.Config
+		}
+		found = append(found, p)
+	}
+	return found, nil
+}
+
+func (r *Record) provenNames(ctx context.Context, stack string) ([]Proven, error) {
+	files, err := r.store.List(ctx, provenDir(stack))
+	if err != nil {
+		return nil, err
+	}
+	var names []Proven
+	for _, file := range files {
+		if p, ok := parseProvenName(file.Path); ok {
+			names = append(names, p)
+		}
+	}
+	slices.SortFunc(names, compareProven)
+	return names, nil
+}
+
+func compareProven(a, b Proven) int {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Seq, b.Seq))
+}

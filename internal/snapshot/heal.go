@@ -1,0 +1,106 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salvor/internal/snapshot/repository"
+	"salvor/internal/snapshot/restserver"
+)
+
+// heal makes the repository whole before a snapshot rests on it. What is lost of
+// it leaves the index, so that restic uploads it again where the host still has
+// it; of damaged packs the rest is kept.
+func (t *taking) heal(ctx context.Context) error {
+	loss, _, err := t.repo.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	bad, err := t.suspects(ctx, loss)
+	if err != nil || len(bad) == 0 && loss.None() {
+		return err
+	}
+	end := t.scope(t.job.Stack).Step("repair the repository", "")
+	err = t.repair(ctx, t.job.Repository, t.repo, t.job.Epoch, bad)
+	end(err, "")
+	t.healed = err == nil
+	t.result.Repaired = len(bad) + len(loss.Packs) + len(loss.Indexes)
+	return err
+}
+
+// suspects returns the packs that are there and do not hold what they should:
+// those cut short, and of those that the caller doubts the ones that differ.
+func (t *taking) suspects(ctx context.Context, loss repository.Loss) ([]string, error) {
+	var bad []string
+	lost := map[string]bool{}
+	for _, d := range loss.Packs {
+		lost[d.ID] = true
+		bad = append(bad, d.ID)
+	}
+	used := t.repo.Packs()
+	for _, id := range t.job.Suspects {
+		if _, known := used[id]; !known || lost[id] {
+			continue
+		}
+		err := t.repo.PackIntact(ctx, id)
+		if repository.IsDamage(err) {
+			bad = append(bad, id)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return bad, nil
+}
+
+// repair salvages what is good of damaged packs and makes the index anew. The
+// caller holds the stack's claim at epoch.
+func (e Engine) repair(ctx context.Context, r Repository, repo *repository.Repository, epoch int, packs []string) error {
+	for _, id := range packs {
+		if err := repo.Salvage(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err := e.repairIndex(ctx, r, repo, epoch); err != nil {
+		return fmt.Errorf("repair the index: %w", err)
+	}
+	loss, _, err := repo.Survey(ctx)
+	return errors.Join(err, loss.Err())
+}
+
+func (e Engine) repairIndex(ctx context.Context, r Repository, repo *repository.Repository, epoch int) (err error) {
+	if err := unlock(ctx, r, repo, epoch); err != nil {
+		return err
+	}
+	ctx, s, err := e.open(ctx, r, restserver.Full, epoch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	return s.program.RepairIndex(ctx, s.repo)
+}
+
+// condemned returns which snapshots of a listing can't be restored whole, and
+// why. It reads every folder of every snapshot.
+func condemned(ctx context.Context, repo *repository.Repository, l Listing, lost []repository.Damaged) (map[string]string, error) {
+	bad := map[string]string{}
+	infos := slices.Clone(l.Infos)
+	for _, d := range l.Damaged {
+		if d.Info.Epoch > 0 {
+			infos = append(infos, d.Info)
+		}
+	}
+	for _, i := range infos {
+		s, err := repo.Snapshot(ctx, i.ID)
+		if err == nil {
+			err = repo.Whole(ctx, repository.Node{Type: "dir", Subtree: s.Tree}, lost)
+		}
+		if repository.IsDamage(err) {
+			bad[i.ID] = err.Error()
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return bad, nil
+}

@@ -1,0 +1,165 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/snapshot/postgres"
+)
+
+// A volume is judged by what it holds: by its files and bytes, and by the rows of
+// its dump or of small SQLite databases, which keep their size when they are
+// emptied. Less than these are passed over: such counts say nothing.
+const (
+	leastFiles = 10
+	leastBytes = 4 << 10
+	leastRows  = 20
+)
+
+// shrunk reports whether a volume lost at least nine tenths of its files, bytes
+// or rows.
+func shrunk(before, now Stats) bool {
+	return lost(int64(before.Files), int64(now.Files), leastFiles) || lost(before.weight(), now.weight(), leastBytes) || emptied(before, now)
+}
+
+func emptied(before, now Stats) bool { return lost(before.Rows, now.Rows, leastRows) }
+
+func lost(before, now, least int64) bool { return before >= least && now*10 <= before }
+
+// weight is how many bytes count. Snapshots from before Kept was there have none.
+func (s Stats) weight() int64 {
+	if s.Kept > 0 {
+		return s.Kept
+	}
+	if s.Bytes > 0 && s.Files > 0 {
+		return s.Bytes
+	}
+	return 0
+}
+
+// maxSmall bounds the databases whose rows are counted: a larger one that is
+// made anew is seen by its size.
+const maxSmall = 1 << 20
+
+// weigh adds what a file counts for.
+func (s *scan) weigh(path string, info fs.FileInfo) {
+	if !info.Mode().IsRegular() || sidecar(path) {
+		return
+	}
+	s.stats.Kept += info.Size()
+	if info.Size() > 0 && info.Size() <= maxSmall {
+		s.stats.Rows += sqliteRows(path)
+	}
+}
+
+// sidecar reports whether a file is a journal or log that SQLite keeps beside a
+// database.
+func sidecar(path string) bool {
+	return strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, "-journal")
+}
+
+var sqliteMagic = []byte("SQLite format 3\x00")
+
+// sqliteRows counts the rows in a small SQLite database's pages
+// (https://sqlite.org/fileformat2.html, "B-tree Pages"), 0 for any other file. It
+// reads what is on disk, without the database's lock: it is an estimate.
+func sqliteRows(path string) int64 {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	head := make([]byte, 100)
+	if _, err := f.ReadAt(head, 0); err != nil || !bytes.HasPrefix(head, sqliteMagic) {
+		return 0
+	}
+	size := int64(binary.BigEndian.Uint16(head[16:]))
+	if size == 1 {
+		size = 64 << 10
+	}
+	if size < 512 {
+		return 0
+	}
+	const leaf = 0x0d // of a table
+	var rows int64
+	page := make([]byte, 5)
+	for at := int64(0); at < maxSmall; at += size {
+		from := at
+		if at == 0 {
+			from = int64(len(head)) // the file's header comes first
+		}
+		if _, err := f.ReadAt(page, from); err != nil {
+			break
+		}
+		if page[0] == leaf {
+			rows += int64(binary.BigEndian.Uint16(page[3:]))
+		}
+	}
+	return rows
+}
+
+// errEmptied means: a dump has lost nearly all rows.
+var errEmptied = errors.New("the database has lost nearly all of its rows")
+
+// judgeDumps refuses a dump that has lost nearly all its rows since the last
+// snapshot. A database that was not dumped is taken to hold what it held.
+func (t *taking) judgeDumps() error {
+	for _, v := range t.job.Volumes {
+		before := t.was(v)
+		if _, ok := t.dumped[v.Name]; !ok {
+			if v.Method == fleet.Postgres {
+				t.noteRows(v.Name, before.Rows)
+			}
+			continue
+		}
+		now, _ := t.meta.Volume(v.Name)
+		if !t.job.AcceptShrunk && emptied(before, now.Stats) {
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its database has %d rows; the last snapshot has %d", now.Stats.Rows, before.Rows), t.meant())
+			return errEmptied
+		}
+	}
+	return nil
+}
+
+func rowsOf(m postgres.Manifest) int64 {
+	var rows int64
+	for _, d := range m.Databases {
+		for _, table := range d.Tables {
+			rows += max(table.Rows, 0) // not counted where it was rewritten meanwhile
+		}
+	}
+	return rows
+}
+
+// was is what a volume held in the last snapshot, under its name of then.
+func (t *taking) was(v Volume) Stats {
+	if before, known := t.before[v.Name]; known {
+		return before
+	}
+	return t.before[v.Formerly]
+}
+
+// noteRows writes down how many rows a volume holds.
+func (t *taking) noteRows(volume string, rows int64) {
+	for i := range t.meta.Volumes {
+		if t.meta.Volumes[i].Name == volume {
+			t.meta.Volumes[i].Stats.Rows = rows
+		}
+	}
+}
+
+// refuse adds a finding for which no snapshot is taken.
+func (t *taking) refuse(code finding.Code, volume, text, fix string) {
+	t.result.Findings = append(t.result.Findings, finding.Finding{Code: code, Severity: finding.Fatal, Subject: t.job.Stack + "/" + volume, Text: text, Fix: fix})
+}
+
+func (t *taking) meant() string {
+	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is meant"
+}
