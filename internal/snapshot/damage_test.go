@@ -150,7 +150,7 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 	if r := l.take(t, nil); r.Snapshot.ID == "" || len(r.Findings) > 0 {
 		t.Errorf("took %+v", r)
 	}
-	if _, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}); err != nil {
+	if _, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always); err != nil {
 		t.Errorf("thin: %v", err)
 	}
 	l.wantRestored(t, "four")

@@ -234,7 +234,7 @@ func (e Engine) openWhole(ctx context.Context, r Repository, epoch int) (*reposi
 	}
 	damaged, err := repo.LoadIndex(ctx)
 	if err == nil && len(damaged) > 0 {
-		if err = e.repairIndex(ctx, r, repo, epoch); err == nil {
+		if err = e.repairIndex(ctx, r, repo, epoch, nil); err == nil {
 			_, err = repo.LoadIndex(ctx)
 		}
 	}

@@ -23,7 +23,7 @@ func (t *taking) heal(ctx context.Context) error {
 		return err
 	}
 	end := t.scope(t.job.Stack).Step("repair the repository", "")
-	err = t.repair(ctx, t.job.Repository, t.repo, t.job.Epoch, bad)
+	err = t.repair(ctx, t.job.Repository, t.repo, t.job.Epoch, t.job.Holds, bad)
 	end(err, "")
 	t.healed = err == nil
 	t.result.Repaired = len(bad) + len(loss.Packs) + len(loss.Indexes)
@@ -55,25 +55,26 @@ func (t *taking) suspects(ctx context.Context, loss repository.Loss) ([]string, 
 }
 
 // repair salvages what is good of damaged packs and makes the index anew. The
-// caller holds the stack's claim at epoch.
-func (e Engine) repair(ctx context.Context, r Repository, repo *repository.Repository, epoch int, packs []string) error {
+// caller holds the stack's claim at epoch; holds, which may be nil, is asked before
+// each deletion whether that is still so.
+func (e Engine) repair(ctx context.Context, r Repository, repo *repository.Repository, epoch int, holds func(context.Context) error, packs []string) error {
 	for _, id := range packs {
 		if err := repo.Salvage(ctx, id); err != nil {
 			return err
 		}
 	}
-	if err := e.repairIndex(ctx, r, repo, epoch); err != nil {
+	if err := e.repairIndex(ctx, r, repo, epoch, holds); err != nil {
 		return fmt.Errorf("repair the index: %w", err)
 	}
 	loss, _, err := repo.Survey(ctx)
 	return errors.Join(err, loss.Err())
 }
 
-func (e Engine) repairIndex(ctx context.Context, r Repository, repo *repository.Repository, epoch int) (err error) {
+func (e Engine) repairIndex(ctx context.Context, r Repository, repo *repository.Repository, epoch int, holds func(context.Context) error) (err error) {
 	if err := unlock(ctx, r, repo, epoch); err != nil {
 		return err
 	}
-	ctx, s, err := e.open(ctx, r, restserver.Full, epoch)
+	ctx, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.Full, Holds: holds}, epoch)
 	if err != nil {
 		return err
 	}

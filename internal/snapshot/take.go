@@ -37,6 +37,10 @@ type Job struct {
 	Suspects           []string      // packs that may be damaged: they are read before anything rests on them
 	After              Mark          // the newest snapshot that is known of the stack: the next one is newer
 
+	// Holds is asked before something is deleted from the remote whether this host
+	// still holds the claim; nil for always.
+	Holds func(context.Context) error
+
 	// Before returns what the volumes held by the newest snapshot of an earlier
 	// repository. It is asked while Repository has none; nil for no earlier one.
 	Before func(context.Context) (map[string]Stats, error)
