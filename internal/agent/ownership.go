@@ -86,6 +86,17 @@ func (o *ownership) mayChange(ctx context.Context, spec agentapi.Host, st agenta
 	return err
 }
 
+// notLost returns why a stack is known to be another host's. Silence is not a
+// reason: the caller had the right to change when it began.
+func (o *ownership) notLost(ctx context.Context, spec agentapi.Host, st agentapi.Stack) error {
+	spec.Stacks = []agentapi.Stack{st}
+	v, err := o.verdict(ctx, spec, st)
+	if err == nil && v.State == record.Lost {
+		err = fmt.Errorf("%s has no right to change the snapshots of %s: %s", spec.Name, st.Name, v.Reason)
+	}
+	return err
+}
+
 // since judges by a look that began after a time.
 func (o *ownership) since(ctx context.Context, spec agentapi.Host, earliest time.Time) (map[string]record.Verdict, error) {
 	all := map[string]record.Verdict{}

@@ -162,7 +162,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	}
 	who := h.ownership(askWithin)
 	defer who.close(ctx)
-	job.Holds = func(ctx context.Context) error { return who.mayChange(ctx, spec, st) }
+	job.Holds = func(ctx context.Context) error { return who.notLost(ctx, spec, st) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return h.before(ctx, a, st, target) }
 	job.After = known
 	job.Suspects = h.repositoryNotes(st.Name)[target.Repository].Suspects

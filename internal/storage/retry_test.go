@@ -81,7 +81,7 @@ func TestAFrozenRemoteIsReportedSoon(t *testing.T) {
 		// a long listing is no silence
 		err = f.listen(t.Context(), func(ctx context.Context, heard func()) error {
 			for range 5 {
-				time.Sleep(patience / 2)
+				<-time.After(patience / 2)
 				heard()
 			}
 			return ctx.Err()
@@ -93,7 +93,7 @@ func TestAFrozenRemoteIsReportedSoon(t *testing.T) {
 		tries := 0
 		err = f.retry(t.Context(), func(context.Context) error {
 			tries++
-			time.Sleep(idleTimeout)
+			<-time.After(idleTimeout)
 			return os.ErrDeadlineExceeded
 		})
 		if !errors.Is(err, os.ErrDeadlineExceeded) || tries != 1 {
