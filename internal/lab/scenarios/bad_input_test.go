@@ -121,7 +121,7 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 	for _, want := range []string{
 		`(?m)^salvor: gamma: big: .*not enough disk space at /var/lib/docker/volumes.*: \d+ MiB are needed, \d+ MiB are free$`,
 		`(?m)^salvor: gamma: locked: .*volume data: its data is not ready here, and the repository's password in the seal does not open it$`,
-		`(?m)^salvor: gamma: lost: .*volume data: the volume had data, and there is no snapshot of it$`,
+		`(?m)^salvor: gamma: lost: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			b.t.Errorf("no line %s in\n%s", want, said)
