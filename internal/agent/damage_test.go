@@ -101,8 +101,14 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 	if !h.doubts(t, spec, st) {
 		t.Fatal("nothing was found")
 	}
+	if k := h.kept(st.Name); k.Unread == "" || !k.Tried.IsZero() {
+		t.Errorf("%+v: the next snapshot is not due at once", k)
+	}
 	if _, err := h.take(t.Context(), spec, st, taking{stopped: true, sink: progress.Discard()}); err != nil {
 		t.Fatal(err) // no force: the data has not changed, and is taken all the same
+	}
+	if k := h.kept(st.Name); k.Unread != "" {
+		t.Errorf("what the snapshot examined is still a finding: %s", k.Unread)
 	}
 	for h.doubts(t, spec, st) {
 		mustTake(t, h, st)

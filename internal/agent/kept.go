@@ -38,25 +38,35 @@ func (h *Host) changeKept(stack string, change func(*kept)) error {
 	return writeJSON(h.keptPath(stack), k)
 }
 
-// noteTaken remembers how a snapshot went.
-func (h *Host) noteTaken(host, stack string, began time.Time, found []finding.Finding, err error) error {
+// noteTaken remembers how a snapshot went. One that read something examined what
+// the last reading back had doubted.
+func (h *Host) noteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return h.changeKept(stack, func(k *kept) {
 		k.Tried, k.Findings = time.Now().UTC(), found
 		switch {
 		case err == nil:
 			k.Good = began
-		case len(found) == 0:
-			k.Findings = []finding.Finding{{
+			if !r.Skipped {
+				k.Unread = ""
+			}
+		case !finding.AnyFatal(found):
+			k.Findings = append(found, finding.Finding{
 				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
 				Text: "the last snapshot failed: " + err.Error(), Fix: "salvor snapshot take " + stack,
-			}}
+			})
 		}
 	})
 }
 
-// noteReread remembers how reading back a share of the data went.
-func (h *Host) noteReread(stack string, err error) error {
-	return h.changeKept(stack, func(k *kept) { k.Unread = text(err) })
+// noteReread remembers how reading back a share of the data went. Where something
+// is doubted the next snapshot is due at once: it repairs that.
+func (h *Host) noteReread(stack string, doubted bool, err error) error {
+	return h.changeKept(stack, func(k *kept) {
+		k.Unread = text(err)
+		if doubted {
+			k.Tried = time.Time{}
+		}
+	})
 }
 
 // keeping says what is wrong with how a stack's data is kept, and how late it is

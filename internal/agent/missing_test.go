@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -133,5 +134,35 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	close(r.restic)
 	if fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
+	}
+}
+
+// TestAReadingBackMissesTheRepository is fault V22's kin: a repository that is gone
+// is not one that was never made.
+func TestAReadingBackMissesTheRepository(t *testing.T) {
+	h, remote := newHost(t), t.TempDir()
+	spec, st := withRecord(t, h, remote, 1)
+	if err := h.rereadStack(t.Context(), spec, st, 0); err != nil {
+		t.Errorf("before the first snapshot: %v", err)
+	}
+	takeFor(t, h, spec, st, "one")
+	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.rereadStack(t.Context(), spec, st, 0); !errors.Is(err, snapshot.ErrNoRepository) || h.kept(st.Name).Unread == "" {
+		t.Errorf("with the repository gone: %v", err)
+	}
+}
+
+// TestAFailureIsSaidBesideWarnings: a snapshot that failed is a finding also when
+// it warned of something before.
+func TestAFailureIsSaidBesideWarnings(t *testing.T) {
+	h := newHost(t)
+	warning := finding.Finding{Code: finding.SnapshotDamaged, Severity: finding.Warning}
+	if err := h.noteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
+		t.Fatal(err)
+	}
+	if k := h.kept("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
+		t.Errorf("findings %+v", k.Findings)
 	}
 }

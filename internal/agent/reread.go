@@ -49,6 +49,7 @@ func (h *Host) rereadStack(ctx context.Context, spec agentapi.Host, st agentapi.
 		return err
 	}
 	var errs []error
+	doubted := false
 	for _, t := range st.Targets {
 		repo, err := h.repository(ctx, a, st.Name, t)
 		if err != nil {
@@ -57,14 +58,15 @@ func (h *Host) rereadStack(ctx context.Context, spec agentapi.Host, st agentapi.
 		}
 		checked, err := snapshot.CheckShare(ctx, repo.Repository, st.Name, today%shares, shares)
 		switch {
-		case errors.Is(err, snapshot.ErrNoRepository):
+		case errors.Is(err, snapshot.ErrNoRepository) && h.mark(a, st.Name, t.Repository).Zero():
 			err = nil // nothing was taken yet
 		case err == nil || snapshot.IsDamage(err):
+			doubted = doubted || len(checked.Suspects) > 0
 			errs = append(errs, h.noteChecked(st.Name, t.Repository, checked))
 		}
 		errs = append(errs, err, repo.close(ctx))
 		h.record(journal.Entry{Kind: "reread", Stack: st.Name, Text: t.Name, Error: text(err)})
 	}
 	err = errors.Join(errs...)
-	return errors.Join(err, h.noteReread(st.Name, err))
+	return errors.Join(err, h.noteReread(st.Name, doubted, err))
 }

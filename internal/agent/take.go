@@ -87,7 +87,7 @@ func (h *Host) takeLocked(ctx context.Context, spec agentapi.Host, st agentapi.S
 	if err == nil && !t.diverged {
 		h.paid(st.Name)
 	}
-	return first, errors.Join(err, h.noteTaken(spec.Name, st.Name, began, found, err))
+	return first, errors.Join(err, h.noteTaken(spec.Name, st.Name, began, first, found, err))
 }
 
 // takeEach takes a snapshot on every target and returns the first one's receipt
