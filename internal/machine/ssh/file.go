@@ -21,10 +21,12 @@ const (
 
 const readScript = `[ -e "$1" ] || exit 66; exec cat -- "$1"`
 
-// writeScript takes the path, the mode and a name nobody else uses. The shell
-// knows that name before the file is there, so a signal at any point removes it.
-// Content that was cut never looks complete (see launch.go), so what cat has read
-// whole is renamed.
+// writeScript takes the path, the mode and a unique name. The shell knows that
+// name before the file is there, so a signal at any point removes it: cat runs in
+// the background, because a shell that waits for a foreground program heeds no
+// signal, and cat misses one that comes while it is being started. Content that
+// was cut never looks complete (see launch.go), so what cat has read whole is
+// renamed.
 const writeScript = `
 name=$1 mode=$2 unique=$3
 case $name in /*) ;; *) name=./$name ;; esac
@@ -34,7 +36,9 @@ tmp=${name%/*}/.salvor-$unique.tmp
 trap 'rm -f -- "$tmp"' EXIT
 trap 'exit 1' TERM
 umask 077; set -C
-cat >"$tmp" && chmod "$mode" -- "$tmp" && sync -- "$tmp" && mv -fT -- "$tmp" "$name" && sync -- "${name%/*}/"
+exec 3<&0 4>"$tmp" || exit 1
+cat <&3 >&4 3<&- 4>&- & exec 3<&- 4>&-
+wait $! && chmod "$mode" -- "$tmp" && sync -- "$tmp" && mv -fT -- "$tmp" "$name" && sync -- "${name%/*}/"
 `
 
 // ReadFile implements machine.Machine.
