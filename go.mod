@@ -16,6 +16,7 @@ require (
 	github.com/lib/pq v1.12.3
 	github.com/mattn/go-shellwords v1.0.12
 	github.com/rclone/rclone v1.76.0
+	github.com/restic/chunker v0.4.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/rs/zerolog v1.33.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.1

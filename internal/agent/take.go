@@ -152,7 +152,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 			receipt.Findings = []finding.Finding{f}
 			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", st.Name, f.Text), f.Fix)
 		}
-		if err := engine.Create(ctx, repo.Repository); err != nil {
+		if err := repository.Create(ctx, repo.Store, repo.Password); err != nil {
 			return receipt, err
 		}
 	}

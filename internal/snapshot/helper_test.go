@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restic"
 )
 
@@ -127,46 +127,10 @@ func newLab(t testing.TB) *lab {
 			t.Fatal(err)
 		}
 	}
-	l.prepare(t)
-	return l
-}
-
-// emptyRepository is made once by Create; every lab begins with a copy.
-var emptyRepository struct {
-	sync.Mutex
-	store *blobtest.Memory
-}
-
-func (l *lab) prepare(t testing.TB) {
-	t.Helper()
-	emptyRepository.Lock()
-	defer emptyRepository.Unlock()
-	if emptyRepository.store == nil {
-		made := l.repo
-		made.Store = &blobtest.Memory{}
-		if err := l.Create(t.Context(), made); err != nil {
-			t.Fatal(err)
-		}
-		emptyRepository.store = made.Store.(*blobtest.Memory)
-	}
-	copyStore(t, emptyRepository.store, l.store)
-}
-
-func copyStore(t testing.TB, from, to blob.Store) {
-	t.Helper()
-	objects, err := from.List(t.Context(), "")
-	if err != nil {
+	if err := repository.Create(t.Context(), l.store, l.repo.Password); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range objects {
-		content, err := from.Get(t.Context(), o.Path, 0, -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := to.Put(t.Context(), o.Path, content, o.Size); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return l
 }
 
 func (l *lab) job() Job {

@@ -204,31 +204,6 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// Create makes a stack's repository. One that exists is an error.
-func (e Engine) Create(ctx context.Context, r Repository) (err error) {
-	exists, err := repository.Exists(ctx, r.Store)
-	if err != nil {
-		return fmt.Errorf("create snapshot repository: %w", err)
-	}
-	if exists {
-		return fmt.Errorf("create snapshot repository: one exists: %w", os.ErrExist)
-	}
-	run, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.AppendOnly}, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	s.program.Cache = ""
-	if err := because(run, s.program.Init(run, s.repo)); err != nil {
-		return err
-	}
-	repo, err := openRepository(ctx, r)
-	if err != nil {
-		return err
-	}
-	return repository.Rekey(ctx, repo, r.Password)
-}
-
 // stamp is a time as it stands in file names: it sorts, and no two runs share one.
 func stamp(t time.Time) string { return t.UTC().Format(stampForm) }
 

@@ -90,13 +90,14 @@ func keyless(ctx context.Context, store blob.Store) error {
 }
 
 // Exists reports whether anything of a repository is there, damaged or not: only
-// where there is nothing may one be made.
+// where there is nothing may one be made. Keys alone are what a Create that was
+// cut short leaves.
 func Exists(ctx context.Context, store blob.Store) (bool, error) {
 	_, err := store.Stat(ctx, configName)
 	if err == nil || !errors.Is(err, blob.ErrNotExist) {
 		return err == nil, err
 	}
-	for _, kind := range []string{"keys", "snapshots", "index", "data"} {
+	for _, kind := range []string{"snapshots", "index", "data"} {
 		listed, err := store.List(ctx, kind)
 		if err != nil || len(names(listed)) > 0 {
 			return err == nil, err

@@ -2,10 +2,13 @@ package repository
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"salvor/internal/blob"
+	"salvor/internal/blob/blobtest"
 	"salvor/internal/secret"
 )
 
@@ -40,7 +43,7 @@ func TestSealedContentOpensOnlyWhole(t *testing.T) {
 
 func TestKeyFileOpensWithItsPasswordOnly(t *testing.T) {
 	k := testKey()
-	content, err := k.keyFile(secret.NewString("right"), time.Unix(0, 0))
+	content, err := k.keyFile(secret.NewString("right"), costOf(secret.NewString("right")), time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +57,57 @@ func TestKeyFileOpensWithItsPasswordOnly(t *testing.T) {
 	}
 	if _, err := f.unlock(secret.NewString("wrong")); !errors.Is(err, errMAC) {
 		t.Errorf("wrong password: %v", err)
+	}
+}
+
+// TestAChosenPasswordIsStretched: only one that nobody could guess opens at once.
+func TestAChosenPasswordIsStretched(t *testing.T) {
+	chosen, generated := costOf(secret.NewString("correct horse battery staple")), costOf(secret.NewString(strings.Repeat("k", 43)))
+	if chosen.n*chosen.p < 100*generated.n*generated.p {
+		t.Errorf("a chosen password costs %v, a generated one %v", chosen, generated)
+	}
+}
+
+// TestCreateCutShortIsMadeAgain cuts the creation at every write.
+func TestCreateCutShortIsMadeAgain(t *testing.T) {
+	password := secret.NewString(strings.Repeat("k", 43))
+	for _, lost := range []string{"config", "keys"} {
+		store := &blobtest.Memory{}
+		if err := Create(t.Context(), store, password); err != nil {
+			t.Fatal(err)
+		}
+		if err := Create(t.Context(), store, password); !errors.Is(err, os.ErrExist) {
+			t.Errorf("a second time: %v", err)
+		}
+		if lost == "keys" {
+			remove(t, store, "keys")
+		}
+		if err := store.Delete(t.Context(), configName); err != nil {
+			t.Fatal(err)
+		}
+		if err := Create(t.Context(), store, password); err != nil {
+			t.Errorf("without %s: %v", lost, err)
+		}
+		r, err := Open(t.Context(), store, password, Spare{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := r.Spare(t.Context()); err != nil || !s.Whole() {
+			t.Errorf("without %s: made again, a file is missing, %v", lost, err)
+		}
+	}
+}
+
+func remove(t *testing.T, store blob.Store, folder string) {
+	t.Helper()
+	listed, err := store.List(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range listed {
+		if err := store.Delete(t.Context(), folder+"/"+o.Path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

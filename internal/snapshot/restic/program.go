@@ -106,11 +106,6 @@ func explain(command string, err error) error {
 	return shown
 }
 
-// Init makes a repository of format 2.
-func (p Program) Init(ctx context.Context, repo Repository) error {
-	return p.run(ctx, repo, call{args: []string{"init", "--repository-version", "2"}})
-}
-
 // A Backup is one run of `restic backup`.
 type Backup struct {
 	Host   string // written into the snapshot

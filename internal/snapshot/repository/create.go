@@ -1,0 +1,187 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/restic/chunker"
+	"golang.org/x/crypto/poly1305" //nolint:staticcheck // the format's MAC; there is no other implementation
+	"golang.org/x/crypto/scrypt"
+
+	"salvor/internal/blob"
+	"salvor/internal/secret"
+)
+
+// A cost is what deriving a key from a password takes: scrypt's parameters.
+type cost struct{ n, r, p int }
+
+// costOf returns what a password needs. Stretching slows down guessing, and takes
+// half a second of CPU each time restic starts; 32 random bytes, in whatever
+// encoding, cannot be guessed at any speed.
+func costOf(password secret.Value) cost {
+	const generated = 43 // characters of 32 bytes in base64
+	if len(password.Reveal()) < generated {
+		return cost{1 << 15, 8, 8}
+	}
+	return cost{1 << 10, 8, 1}
+}
+
+// config is the file that says what the repository is, as restic's design
+// document has it under "Repository Format".
+type config struct {
+	Version    int         `json:"version"`
+	ID         string      `json:"id"`
+	Polynomial chunker.Pol `json:"chunker_polynomial"`
+}
+
+// Create makes an empty repository of format 2 that every restic reads. `restic
+// init` does the same, after it has measured for three seconds of CPU how slow the
+// derivation of the key can be made.
+//
+// Nothing else may write meanwhile. One that was cut short may be made again: keys
+// without a configuration open nothing, and are replaced. Where there is one
+// already, the error is os.ErrExist.
+func Create(ctx context.Context, store blob.Store, password secret.Value) error {
+	there, err := Exists(ctx, store)
+	if err != nil {
+		return fmt.Errorf("create snapshot repository: %w", err)
+	}
+	if there {
+		return fmt.Errorf("create snapshot repository: one exists: %w", os.ErrExist)
+	}
+	if err := create(ctx, store, password); err != nil {
+		return fmt.Errorf("create snapshot repository: %w", err)
+	}
+	return nil
+}
+
+func create(ctx context.Context, store blob.Store, password secret.Value) error {
+	master, sealed, err := configure()
+	if err != nil {
+		return err
+	}
+	key, err := master.keyFile(password, costOf(password), time.Now())
+	if err != nil {
+		return err
+	}
+	unfinished, err := store.List(ctx, "keys")
+	if err != nil {
+		return err
+	}
+	for _, k := range unfinished {
+		if err := store.Delete(ctx, "keys/"+k.Path); err != nil {
+			return err
+		}
+	}
+	sum := sha256.Sum256(key)
+	if _, err := store.Put(ctx, "keys/"+hex.EncodeToString(sum[:]), bytes.NewReader(key), int64(len(key))); err != nil {
+		return err
+	}
+	_, err = store.Put(ctx, configName, bytes.NewReader(sealed), int64(len(sealed)))
+	return err
+}
+
+// configure returns a new master key and the configuration sealed with it.
+func configure() (master masterKey, sealed []byte, err error) {
+	master, err = newMasterKey()
+	if err != nil {
+		return master, nil, err
+	}
+	polynomial, err := chunker.RandomPolynomial()
+	if err != nil {
+		return master, nil, err
+	}
+	id := make([]byte, 32)
+	if _, err := rand.Read(id); err != nil {
+		return master, nil, err
+	}
+	plain, err := json.Marshal(config{Version: 2, ID: hex.EncodeToString(id), Polynomial: polynomial})
+	if err != nil {
+		return master, nil, err
+	}
+	sealed, err = master.seal(plain)
+	return master, sealed, err
+}
+
+// newMasterKey returns a random one. r is clamped, as Poly1305 says: some of its
+// bits are zero.
+func newMasterKey() (masterKey, error) {
+	random := make([]byte, 64)
+	if _, err := rand.Read(random); err != nil {
+		return masterKey{}, err
+	}
+	k := masterKey{Encrypt: random[:32]}
+	k.MAC.K, k.MAC.R = random[32:48], random[48:]
+	for i := range k.MAC.R {
+		switch i % 4 {
+		case 3:
+			k.MAC.R[i] &= 0x0f
+		case 0:
+			if i > 0 {
+				k.MAC.R[i] &= 0xfc
+			}
+		}
+	}
+	return k, nil
+}
+
+// keyFile seals the master key with one derived from password.
+func (k masterKey) keyFile(password secret.Value, c cost, now time.Time) ([]byte, error) {
+	salt := make([]byte, 64)
+	if _, err := rand.Read(salt); err != nil {
+		return nil, err
+	}
+	derived, err := scrypt.Key(password.Reveal(), salt, c.n, c.r, c.p, 64)
+	if err != nil {
+		return nil, err
+	}
+	user := masterKey{Encrypt: derived[:32]}
+	user.MAC.K, user.MAC.R = derived[32:48], derived[48:]
+	master, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	data, err := user.seal(master)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Created  time.Time `json:"created"`
+		Username string    `json:"username"`
+		Hostname string    `json:"hostname"`
+		keyFile
+	}{now.UTC(), "root", "salvor", keyFile{"scrypt", c.n, c.r, c.p, salt, data}})
+}
+
+func (k masterKey) seal(plain []byte) ([]byte, error) {
+	if !k.valid() {
+		return nil, errors.New("no key to seal with")
+	}
+	sealed := make([]byte, ivSize, ivSize+len(plain)+macSize)
+	if _, err := rand.Read(sealed); err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(k.Encrypt)
+	if err != nil {
+		return nil, err
+	}
+	oneTime, err := k.oneTime(sealed)
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, len(plain))
+	cipher.NewCTR(block, sealed).XORKeyStream(text, plain)
+	var mac [16]byte
+	poly1305.Sum(&mac, text, &oneTime)
+	return append(append(sealed, text...), mac[:]...), nil
+}
