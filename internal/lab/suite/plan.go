@@ -77,6 +77,20 @@ func order(tests []Test, reached func(Test) bool, commit string) []planned {
 	return all
 }
 
+// longestFirst orders the tests so that several at a time end soon together: a
+// long one that begins last is waited for alone.
+func (q *queue) longestFirst() {
+	slices.SortStableFunc(q.waiting, func(a, b planned) int { return cmp.Compare(q.estimate(b.Test), q.estimate(a.Test)) })
+}
+
+// total is what all of the waiting tests take, one after the other.
+func (q *queue) total() (sum time.Duration) {
+	for _, p := range q.waiting {
+		sum += q.estimate(p.Test)
+	}
+	return sum
+}
+
 // A queue hands out tests as long as they fit into the time that is left. It is
 // safe for concurrent use.
 type queue struct {

@@ -53,6 +53,18 @@ func TestCommitsDrawDifferentOrders(t *testing.T) {
 	}
 }
 
+func TestLongestFirst(t *testing.T) {
+	known := map[Test]fact{{scenarios, "TestLong"}: {takes: time.Hour}, {scenarios, "TestShort"}: {takes: time.Second}}
+	q := newQueue([]planned{{Test{scenarios, "TestShort"}, isCore}, {Test{scenarios, "TestUnknown"}, isDrawn}, {Test{scenarios, "TestLong"}, isDrawn}}, known)
+	if got := q.total(); got != time.Hour+usually+time.Second {
+		t.Errorf("%s in all", got)
+	}
+	q.longestFirst()
+	if diff := cmp.Diff([]string{"TestLong", "TestUnknown", "TestShort"}, names(q.rest())); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestQueueKeepsTheBudget(t *testing.T) {
 	known := map[Test]fact{}
 	for _, name := range []string{"TestMove", "TestLong", "TestShort"} {

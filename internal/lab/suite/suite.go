@@ -1,6 +1,6 @@
 // Package suite runs every test of the project within a bounded time: first
 // those that need no lab, packages beside each other, then those that start one,
-// the most important first and two at a time, begun only while there is time.
+// the most important first and several at a time, begun only while there is time.
 package suite
 
 import (
@@ -19,12 +19,16 @@ import (
 type Options struct {
 	Budget  time.Duration // wall clock after which no test with a lab begins; 0 for no bound
 	Since   string        // the commit of the last landing; "" for the one usualLanding before HEAD
-	Labs    int           // tests with a lab at a time; 0 for two
+	Labs    int           // tests with a lab at a time; 0 for three
 	Verbose bool          // print what passing tests said, too
 	Out     io.Writer     // what failed, the report and the test runner's closing lines
 	Err     io.Writer     // what go itself has to say
 	Log     func(format string, args ...any)
 }
+
+// usualLabs at a time: for most of its time a lab waits for boots, health checks,
+// time-outs and the network, so that two processors carry three.
+const usualLabs = 3
 
 // How long one test may take before it is ended with all its goroutines shown.
 const (
@@ -48,7 +52,7 @@ type suite struct {
 func Run(ctx context.Context, o Options) (passed bool, err error) {
 	s := &suite{Options: o}
 	if s.Labs == 0 {
-		s.Labs = 2
+		s.Labs = usualLabs
 	}
 	if o.Budget > 0 {
 		s.until = time.Now().Add(o.Budget)
@@ -88,6 +92,9 @@ func (s *suite) plan(ctx context.Context) error {
 		return err
 	}
 	s.queue = newQueue(order(waiting, reached, commit), known)
+	if left := s.left(); left == unbounded || s.queue.total()/time.Duration(s.Labs) < left/2 {
+		s.queue.longestFirst() // all of them are run, so that only the end matters
+	}
 	return nil
 }
 
