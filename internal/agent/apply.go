@@ -21,6 +21,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/snapshot"
 )
 
 // ErrMoved means that the host is no longer as it was when the plan was made.
@@ -93,6 +94,7 @@ type run struct {
 	restic  chan struct{} // closed when data can be fetched
 	engine  chan struct{} // closed when Docker answers and the networks are there
 	slots   *semaphore.Weighted
+	room    *snapshot.Room
 	turns   *turns
 	settled map[string]chan struct{} // by stack, closed when it runs or has failed
 
@@ -105,7 +107,7 @@ type run struct {
 func newRun(h *Host, spec agentapi.Host, sink progress.Sink) *run {
 	r := &run{
 		Host: h, spec: spec, sink: sink, who: h.ownership(askWithin), free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
-		slots: semaphore.NewWeighted(downloads), turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
+		slots: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
 	for _, st := range spec.Stacks {

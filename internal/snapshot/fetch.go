@@ -34,6 +34,7 @@ type RestoreJob struct {
 	// Hold may delay the download; it is told how many bytes are to come. Nil
 	// delays nothing.
 	Hold func(ctx context.Context, bytes int64) error
+	Room *Room // what other restores of the run write; nil when there are none
 }
 
 // Fetched is a snapshot's data on this host, verified, beside where it will
@@ -287,24 +288,26 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		return err
 	}
 	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
-	targets, err := e.targets(ctx, f, repo, snap, missing, s.program.Version)
+	targets, err := e.targets(ctx, f, repo, snap, missing)
 	if err == nil {
 		err = restorable(ctx, repo, targets)
 	}
 	if err != nil {
 		return err
 	}
-	var binds []nsexec.Bind
-	var include []string
-	for _, t := range targets {
-		include = append(include, t.inside)
-		binds = append(binds, nsexec.Bind{Source: t.path, Target: restoreRoot + t.inside, Writable: true})
+	shares := sharesOf(targets, s.program.Version)
+	release, err := j.Room.reserve(shares)
+	if err != nil {
+		return err
 	}
+	defer release()
 	end := e.scope(j.Stack).Step("download", short(f.Info.ID))
-	err = s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: f.Info.ID, Target: restoreRoot, Include: include, Binds: binds})
-	err = judged(err, f.Info)
+	err = judged(s.restore(ctx, f.Info.ID, targets), f.Info)
 	end(because(ctx, err), "")
 	if err != nil {
+		if full := j.Room.giveUp(shares); full != nil {
+			err = fmt.Errorf("%w (%w)", full, err)
+		}
 		return err
 	}
 	end = e.scope(j.Stack).Step("verify", "")
@@ -323,6 +326,17 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		state.Volumes[v.Name] = fetched
 	}
 	return e.saveFetch(j.Stack, state)
+}
+
+// restore has restic write the targets into the folders where they are staged.
+func (s *session) restore(ctx context.Context, id string, targets []target) error {
+	var binds []nsexec.Bind
+	var include []string
+	for _, t := range targets {
+		include = append(include, t.inside)
+		binds = append(binds, nsexec.Bind{Source: t.path, Target: restoreRoot + t.inside, Writable: true})
+	}
+	return s.program.Restore(ctx, s.repo, restic.Restore{Snapshot: id, Target: restoreRoot, Include: include, Binds: binds})
 }
 
 // restorable finds out before anything is downloaded whether all of it is there.
@@ -367,9 +381,8 @@ type target struct {
 	path   string // on this host
 }
 
-func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, volumes []Volume, version restic.Version) ([]target, error) {
+func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, volumes []Volume) ([]target, error) {
 	var targets []target
-	need := map[uint64]int64{}
 	for _, v := range volumes {
 		m, _ := f.Meta.Of(v)
 		t := target{volume: m, inside: inside(f.job.Stack, DirName(m.Name))}
@@ -385,10 +398,6 @@ func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Reposi
 		}
 		if err := makeStaging(t.path, t.node.Type == "dir"); err != nil {
 			return nil, err
-		}
-		need[deviceOf(t.path)] += t.room(version)
-		if err := hasRoom(t.path, need[deviceOf(t.path)]); err != nil {
-			return nil, fmt.Errorf("volume %s: %w", v.Name, err)
 		}
 		targets = append(targets, t)
 	}
@@ -428,15 +437,3 @@ const dumpSuffix = ".dump"
 
 // ErrNoRoom is wrapped by errors that mean: the disk is too small.
 var ErrNoRoom = errors.New("not enough disk space")
-
-func hasRoom(path string, need int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return err
-	}
-	free := int64(st.Bavail) * st.Bsize
-	if need > free {
-		return fmt.Errorf("%w at %s: %d MiB are needed, %d MiB are free", ErrNoRoom, path, (need>>20)+1, free>>20)
-	}
-	return nil
-}
