@@ -35,11 +35,16 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	}
 	key, err := agekey.OpenHost(h.Paths.identity())
 	if err != nil {
-		return nil, err
+		return nil, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", host, err),
+			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
 	}
-	file, err := seal.Open(st.Sealed, key, seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch})
-	if err != nil {
+	place := seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}
+	file, err := seal.Open(st.Sealed, key, place)
+	switch {
+	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return nil, err
+	case err != nil:
+		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
 	return &access{file: file, remotes: storage.Unsealed(file.Remotes)}, nil
 }

@@ -84,7 +84,7 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 	claimed := record.Reached && r.Epoch > 0
 	switch {
 	case !git.Reached && !record.Reached:
-		v := local.undecided("neither Git nor the record remote answers")
+		v := local.undecided(local.silence())
 		v.Unfenced = v.MayStart
 		return v
 	case git.Reached && git.Epoch > 0 && git.Epoch >= r.Epoch && git.Host == local.Host && !local.is(git.Host, git.Key):
@@ -100,6 +100,15 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 		v.Unfenced = v.MayStart
 		return v
 	}
+}
+
+// silence is why neither Git nor the record was heard. What opens the record
+// remote is sealed to the host's identity.
+func (l Local) silence() string {
+	if l.Key == "" {
+		return "this host's identity can't be read, so the record remote can't be asked, and Git does not answer"
+	}
+	return "neither Git nor the record remote answers"
 }
 
 func byClaim(local Local, git InGit, r Ruling) Verdict {
