@@ -68,10 +68,14 @@ func (c *committer) Behind(ctx context.Context) error {
 		return err
 	}
 	ahead, err := c.app.git.IsAncestor(ctx, tip, c.app.commit)
-	if err == nil && !ahead {
-		err = fault.WithHint(controlrepo.ErrDiverged, "git pull --rebase, then run the command again")
+	if err != nil || ahead {
+		return err
 	}
-	return err
+	u, err := c.app.git.Upstream(ctx)
+	if err != nil {
+		return err
+	}
+	return fault.WithHint(controlrepo.ErrDiverged, u.CatchUp())
 }
 
 // Uncommit implements deploy.Repo.

@@ -150,9 +150,15 @@ func (g *Git) explainPush(ctx context.Context, u Upstream, head Commit, out stri
 		}
 	}
 	if !behind || lostRace(out) {
-		return fault.WithHint(fmt.Errorf("push to %s: %w", u.Remote, ErrDiverged), fmt.Sprintf("git pull --rebase %s %s, then run the command again", u.Remote, u.Branch))
+		return fault.WithHint(fmt.Errorf("push to %s: %w", u.Remote, ErrDiverged), u.CatchUp())
 	}
 	return fmt.Errorf("push to %s: %w", u.Remote, errors.Join(pushErr, refusal(out)))
+}
+
+// CatchUp is the hint for ErrDiverged. A placement that a killed run committed and
+// another clone overtook ends in conflicts of sealed files: it is to be dropped.
+func (u Upstream) CatchUp() string {
+	return "git pull --rebase " + u.Remote + " " + u.Branch + ", then run the command again; where it stops at a commit by salvor, git rebase --skip drops that"
 }
 
 // lostRace recognises two pushes at one moment: the other's is not visible yet,

@@ -69,9 +69,8 @@ func (s *Session) fence(ctx context.Context, r *Receipt, t takeover, o Options, 
 		r.Pending = append(r.Pending, fmt.Sprintf("%s has stopped its stacks and keeps their data; once it is gone for good: salvor host remove %s", o.Lost, o.Lost))
 		return
 	}
-	text := fmt.Sprintf("%s could not be told to stop. The stacks start when it must have stopped them, %s after the claim, if it reaches Git or the remote; cut off from both, it runs them on until it reaches one of them, and then for at most %s", o.Lost, s.Lease, s.Lease)
-	progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Note(text)
-	r.Pending = append(r.Pending, text)
+	progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Note(fmt.Sprintf("%s could not be told to stop: the stacks start %s after the claim, when it must have stopped them if it reaches Git or the remote", o.Lost, s.Lease))
+	r.Pending = append(r.Pending, fmt.Sprintf("%s could not be told to stop: if it still runs and reaches neither Git nor the remote, it runs the stacks on until it reaches one of them, and then for at most %s", o.Lost, s.Lease))
 	if !o.Replaced {
 		r.Pending = append(r.Pending, fmt.Sprintf("once %s is gone for good: salvor host remove %s", o.Lost, o.Lost))
 	}

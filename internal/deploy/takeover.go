@@ -192,7 +192,7 @@ func (s *Session) releaseOne(ctx context.Context, f former) error {
 	from, declared := s.Fleet.Host(f.host)
 	if !declared {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
-			fmt.Sprintf("declare %s again to move its stacks, or: salvor recover %s --to HOST", f.host, f.host))
+			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, when the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
 	link, err := s.Hosts.Dial(ctx, from)
 	if err != nil {

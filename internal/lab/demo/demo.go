@@ -50,7 +50,7 @@ func Run(ctx context.Context, out *os.File) (err error) {
 		d.say("Taking everything down.")
 		err = errors.Join(err, d.lab.Down(context.WithoutCancel(ctx)))
 		if err == nil {
-			d.aside("done; nothing is left behind")
+			d.aside("done; the Docker engine and the images stay for the next run")
 		}
 	}()
 	for _, chapter := range []func(context.Context) error{d.surroundings, d.fleet, d.deploy} {
@@ -195,7 +195,7 @@ func (d *demo) compare(ctx context.Context, before map[string]held, took time.Du
 	if _, err := d.salvor(ctx, d.world, query...); err != nil {
 		return err
 	}
-	rows := 0
+	rows, back := 0, 0
 	var missing []error
 	for _, st := range stacks {
 		host := d.gamma
@@ -209,6 +209,7 @@ func (d *demo) compare(ctx context.Context, before map[string]held, took time.Du
 		}
 		if st.Host == "alpha" {
 			rows += now.Count
+			back++
 		}
 	}
 	if err := d.page(ctx); err != nil {
@@ -217,6 +218,6 @@ func (d *demo) compare(ctx context.Context, before map[string]held, took time.Du
 	if err := errors.Join(missing...); err != nil {
 		return fmt.Errorf("not everything came back: %w", err)
 	}
-	d.closing("Alpha is gone, its stacks are not: %s rows and files of five stacks back in\n%s, with one command, on a host that was empty.", grouped(rows), seconds(took))
+	d.closing("Alpha is gone, its stacks are not: %s rows and files of %d stacks and a\npage back in %s, with one command, on a host that was empty.", grouped(rows), back, seconds(took))
 	return nil
 }
