@@ -267,7 +267,7 @@ func (r *run) dataBack(ctx context.Context, st agentapi.Stack, a *access, u atte
 	if err != nil {
 		return err
 	}
-	repo, err := a.repository(ctx, st.Name, from)
+	repo, err := r.repository(ctx, a, st.Name, from)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"os"
@@ -212,6 +213,66 @@ func TestAFlippedIndexIsMadeAnew(t *testing.T) {
 		l.change(t, path, flip)
 	}
 	l.wantRestored(t, "four")
+}
+
+// TestALostIndexIsMadeAnew is fault V7's kin: of several index objects one is
+// gone, and one bit of another has flipped. The next snapshot repairs both, with
+// the real restic.
+func TestALostIndexIsMadeAnew(t *testing.T) {
+	l := newLab(t)
+	all := l.series(t)
+	indexes := l.all(t, "index")
+	if len(indexes) < 2 {
+		t.Fatalf("indexes %v", indexes)
+	}
+	l.remove(t, indexes[0])
+	l.change(t, indexes[1], flip)
+	write(t, filepath.Join(l.data, "note"), "four")
+	r := l.take(t, nil)
+	if r.Repaired == 0 || len(r.Damaged) > 0 {
+		t.Errorf("took %+v", r)
+	}
+	if c, err := CheckShare(t.Context(), l.repo, "notes", 0, 1); err != nil || c.Snapshots != 4 {
+		t.Errorf("checked %+v, %v", c, err)
+	}
+	l.wantRestored(t, "four")
+	for i, want := range []string{"one", "two", "three"} {
+		j := l.restoreJob()
+		j.Snapshot = all[i].ID
+		l.restore(t, j)
+		if got, err := os.ReadFile(filepath.Join(l.data, "note")); err != nil || string(got) != want {
+			t.Errorf("restored %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+// TestARepairAsksBeforeItDeletes: a host that has lost the stack meanwhile deletes
+// nothing of its repository, neither at a snapshot nor at a restore.
+func TestARepairAsksBeforeItDeletes(t *testing.T) {
+	l := newLab(t)
+	l.series(t)
+	for _, path := range l.all(t, "index") {
+		l.change(t, path, flip)
+	}
+	before := l.all(t, "index")
+	lost := errors.New("another host has it")
+	holds := func(context.Context) error { return lost }
+	taking, restoring := l.job(), l.restoreJob()
+	taking.Holds, restoring.Holds = holds, holds
+	taking.Force, restoring.Epoch = true, taking.Epoch
+	for name, repair := range map[string]func() error{
+		"snapshot": func() error { _, err := l.Take(t.Context(), taking); return err },
+		"restore":  func() error { _, err := l.Fetch(t.Context(), restoring); return err },
+	} {
+		if err := repair(); !errors.Is(err, lost) {
+			t.Errorf("%s: %v", name, err)
+		}
+		after := l.all(t, "index")
+		if slices.ContainsFunc(before, func(path string) bool { return !slices.Contains(after, path) }) {
+			t.Errorf("%s: left %v of %v", name, after, before)
+		}
+	}
+	l.wantRestored(t, "three")
 }
 
 // TestASnapshotRestsOnNothingThatIsLost is fault V8: the remote loses or changes

@@ -35,6 +35,8 @@ type RestoreJob struct {
 	// delays nothing.
 	Hold func(ctx context.Context, bytes int64) error
 	Room *Room // what other restores of the run write; nil when there are none
+	// Holds is as in Job: a damaged index is made anew, and the old one deleted.
+	Holds func(context.Context) error
 }
 
 // Fetched is a snapshot's data on this host, verified, beside where it will
@@ -140,7 +142,7 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 			return nil, err
 		}
 	}
-	repo, err := e.openWhole(ctx, j.Repository, j.Epoch)
+	repo, err := e.openWhole(ctx, j.Repository, j.Epoch, j.Holds)
 	if err != nil {
 		return nil, err
 	}
@@ -224,8 +226,9 @@ func (l Listing) choose(id string) (Info, error) {
 }
 
 // openWhole opens a repository for restic, too: what it needs to open it is put
-// back, and a damaged index made anew. The caller holds the claim at epoch.
-func (e Engine) openWhole(ctx context.Context, r Repository, epoch int) (*repository.Repository, error) {
+// back, and a damaged index made anew. The caller holds the claim at epoch, and
+// holds is asked as by repair.
+func (e Engine) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return nil, err
@@ -235,7 +238,7 @@ func (e Engine) openWhole(ctx context.Context, r Repository, epoch int) (*reposi
 	}
 	damaged, err := repo.LoadIndex(ctx)
 	if err == nil && len(damaged) > 0 {
-		if err = e.repairIndex(ctx, r, repo, epoch, nil); err == nil {
+		if err = e.repairIndex(ctx, r, repo, epoch, holds); err == nil {
 			_, err = repo.LoadIndex(ctx)
 		}
 	}
