@@ -53,8 +53,8 @@ func (h *handMade) occupied(t *testing.T) {
 	h.judge(t)
 }
 
-// strayFiles is V7: what a NAS leaves in folders, and one flipped bit, hide no
-// good snapshot.
+// strayFiles is V7: what a NAS leaves in folders, one flipped bit and a damaged
+// index hide no good snapshot.
 func (h *handMade) strayFiles(t *testing.T) {
 	st := h.stacks[2]
 	h.take(t, st)
@@ -65,21 +65,49 @@ func (h *handMade) strayFiles(t *testing.T) {
 			flipped = file
 		}
 	}
-	content, err := os.ReadFile(flipped)
-	must(t, err)
-	content[len(content)/2] ^= 1
-	must(t, os.WriteFile(flipped, content, 0o600))
+	flipBit(t, flipped)
+	h.damageIndex(t, st.Name)
 	repo := filepath.Dir(filepath.Dir(flipped))
 	for _, name := range []string{"snapshots/Thumbs.db", "locks/.nfs0001", "keys/.nfs0002", "index/desktop.ini"} {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(repo, name)), 0o700))
 		must(t, os.WriteFile(filepath.Join(repo, name), []byte("stray"), 0o600))
 	}
 	h.salvor(t, "snapshot", "ls", st.Name)
-	taken := h.take(t, st)
+	taken := time.Now()
+	if said := h.salvor(t, "snapshot", "take", st.Name); !strings.Contains(said, "lost parts of the repository repaired") {
+		t.Errorf("the index was not repaired: %s", said)
+	}
 	h.write(t)
 	h.salvor(t, "restore", st.Name, "--snapshot", h.newest(t, st).ID)
 	h.gone(st, taken)
 	h.judge(t)
+}
+
+// damageIndex removes one index object of a stack's repository and flips a bit in
+// the others, where the host's restic repairs with "repair index".
+func (h *handMade) damageIndex(t *testing.T, stack string) {
+	version := exec(t, h.on, "restic version")
+	var minor int
+	if _, err := fmt.Sscanf(version, "restic 0.%d.", &minor); err != nil || minor < 16 {
+		t.Errorf("restic repairs otherwise: %s", version)
+	}
+	removed := false
+	for file := range h.objects(t, stack, "index") {
+		if removed {
+			flipBit(t, file)
+			continue
+		}
+		must(t, os.Remove(file))
+		removed = true
+	}
+}
+
+func flipBit(t *testing.T, file string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	must(t, err)
+	content[len(content)/2] ^= 1
+	must(t, os.WriteFile(file, content, 0o600))
 }
 
 // settingsChange is V14: what only changes a host's settings is a change.

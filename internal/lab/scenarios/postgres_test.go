@@ -187,6 +187,7 @@ func TestPostgres(t *testing.T) {
 		}
 		same++
 	}
+	s.Count("Postgres servers that came back whole", same)
 	t.Logf("proved: %d of %d Postgres servers came back as pg_dump saw them", same, len(makes))
 }
 
