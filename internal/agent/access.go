@@ -26,6 +26,7 @@ type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
 	proven  map[string]record.Proven // by repository, once learned
+	givenUp snapshot.Mark            // a snapshot that the remote has lost, and that the operator gives up
 }
 
 // open opens a stack's sealed file with the host's identity.

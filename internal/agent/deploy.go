@@ -231,7 +231,7 @@ func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided ma
 func (r *run) restoreJob(st agentapi.Stack, repo *opened, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
 		Fleet: r.spec.Fleet, Stack: st.Name, Epoch: st.Epoch, Repository: repo.Repository, Origin: origin(st), Snapshot: id, Volumes: volumes, Database: database,
-		Room: r.room,
+		Room:  r.room,
 		Holds: func(ctx context.Context) error { return r.who.notLost(ctx, r.spec, st) },
 	}
 }

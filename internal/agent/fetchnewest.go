@@ -27,6 +27,9 @@ func (r *run) fetchNewest(ctx context.Context, st agentapi.Stack, a *access, vol
 	for _, c := range all {
 		fetched, err := r.fetchFrom(ctx, st, a, c, volumes, database)
 		if err == nil {
+			if m := a.givenUp; !m.Zero() {
+				r.warn(st.Name, lossAccepted(r.spec.Name, st.Name, m, c.info))
+			}
 			r.warnPassed(st.Name, append(newer(listed, c.info), passed...), c.info)
 			return fetched, nil
 		}

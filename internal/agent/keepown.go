@@ -18,7 +18,7 @@ func keepOwn(applied, spec agentapi.Host) agentapi.Host {
 		}
 		own := applied.Stacks[at]
 		own.Epoch, own.Stopped, own.Images, own.Restore = asked.Epoch, asked.Stopped, asked.Images, asked.Restore
-		own.Consent, own.AcceptShrunk = asked.Consent, asked.AcceptShrunk
+		own.Consent, own.AcceptShrunk, own.AcceptLoss = asked.Consent, asked.AcceptShrunk, asked.AcceptLoss
 		if len(asked.Sealed) > 0 {
 			own.Sealed = asked.Sealed
 		}

@@ -129,17 +129,18 @@ func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 	return passed
 }
 
-// newest returns the newest usable snapshot with its target and repository.
-func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (candidate, error) {
+// newest returns the newest usable snapshot with its target and repository, and
+// what was listed to find it.
+func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (candidate, []listing, error) {
 	listed, err := listings(st.Targets, h.lister(ctx, st, a))
 	all := candidates(listed)
 	if len(all) == 0 {
 		if m := h.ahead(st, a, listed); !m.Zero() {
-			err = errors.Join(err, missingError(st.Name, m))
+			err = errors.Join(err, missingError(st.Name, m, listed))
 		}
-		return candidate{}, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
+		return candidate{}, listed, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
 	}
-	return all[0], nil
+	return all[0], listed, nil
 }
 
 // damaged names the damaged snapshots, nil where there are none.

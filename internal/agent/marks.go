@@ -49,7 +49,7 @@ func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 func (h *Host) mark(a *access, stack, id string) snapshot.Mark {
 	m := h.repositoryNotes(stack)[id].Mark
 	if p, ok := a.proven[id]; ok {
-		if told := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot}); told.Newer(m) {
+		if told := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); told.Newer(m) {
 			m = told
 		}
 	}
@@ -57,17 +57,23 @@ func (h *Host) mark(a *access, stack, id string) snapshot.Mark {
 }
 
 // found lists what a restore would pick from. Where the newest snapshot that is
-// known of the stack is not listed, the listing may be late, and is waited for.
+// known of the stack is not listed, the listing may be late, and is waited for;
+// then it is errMissing, or given up where the operator said so.
 func (h *Host) found(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access) ([]listing, error) {
 	h.learn(ctx, spec, st, a)
 	for began := time.Now(); ; {
 		listed, err := listings(st.Targets, h.lister(ctx, st, a))
 		missing := h.ahead(st, a, listed)
-		if missing.Zero() {
+		if missing.Zero() || missing.ID == a.givenUp.ID {
 			return listed, err
 		}
-		if err != nil || time.Since(began) > h.late() {
-			return listed, errors.Join(err, missingError(st.Name, missing))
+		late := time.Since(began) > h.late()
+		switch {
+		case err == nil && late && h.givesUp(st):
+			a.givenUp = missing
+			return listed, nil
+		case err != nil || late: // what does not answer may have it
+			return listed, errors.Join(err, missingError(st.Name, missing, listed))
 		}
 		if err := pause(ctx, min(listAgain, h.late())); err != nil {
 			return listed, err
@@ -82,9 +88,56 @@ func (h *Host) late() time.Duration {
 	return listedWithin
 }
 
-func missingError(stack string, m snapshot.Mark) error {
-	return fault.WithHint(fmt.Errorf("%s: snapshot %.8s (epoch %d, number %d in repository %s) was proven: %w", stack, m.ID, m.Epoch, m.Seq, m.Repository, errMissing),
-		fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and loses what came after it", stack))
+// givesUp reports whether the operator gave up what the remote has lost. That was
+// said of a lost host's stacks, so of none that ran here already.
+func (h *Host) givesUp(st agentapi.Stack) bool {
+	return st.AcceptLoss && h.local(st.Name).Epoch < st.Epoch
+}
+
+func missingError(stack string, m snapshot.Mark, listed []listing) error {
+	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so where it is lost for good: salvor apply --fresh %s starts empty", stack)
+	if left := candidates(listed); len(left) > 0 {
+		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].info.ID, left[0].info.Time))
+	}
+	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, errMissing), hint)
+}
+
+// dated names a snapshot with its time, where that is known.
+func dated(id string, at time.Time) string {
+	if at.IsZero() {
+		return fmt.Sprintf("%.8s", id)
+	}
+	return fmt.Sprintf("%.8s of %s", id, at.UTC().Format(time.DateTime))
+}
+
+// lossAccepted says what was restored in place of a snapshot that was given up.
+func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
+	span := ""
+	if d := m.At.Sub(taken.Time); d > 0 {
+		span = fmt.Sprintf(", that is %s at least", d.Round(time.Second))
+	}
+	return finding.Finding{
+		Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: host + "/" + stack,
+		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and what was written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
+		Fix:  "nothing to do; salvor snapshot ls " + stack + " shows what is left",
+	}
+}
+
+// missed says which targets lack the newest snapshot that was proven on them.
+func (h *Host) missed(host string, st agentapi.Stack, a *access, listed []listing) []finding.Finding {
+	var found []finding.Finding
+	for _, l := range listed {
+		m := h.mark(a, st.Name, l.target.Repository)
+		if !m.Missing(l.Listing) {
+			continue
+		}
+		found = append(found, finding.Finding{
+			Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: host + "/" + st.Name,
+			Text: fmt.Sprintf("snapshot %s was proven and is not on %s any more: is a disk not mounted there?", dated(m.ID, m.At), l.target.Name),
+			Fix:  fmt.Sprintf("bring it back; once it is gone for good: salvor snapshot take %s --accept-loss takes a new one of what is on the host", st.Name),
+		})
+	}
+	return found
 }
 
 // ahead returns the newest snapshot that is known of the stack when no listing

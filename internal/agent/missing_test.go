@@ -78,6 +78,122 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	}
 }
 
+// lostNewest is a host that comes to a stack whose newest of two snapshots the
+// remote has lost.
+func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stack, older, newest string) {
+	t.Helper()
+	h, remote := newHost(t), t.TempDir()
+	spec, st = withRecord(t, h, remote, 1)
+	older, newest = takeFor(t, h, spec, st, "one"), takeFor(t, h, spec, st, "two")
+	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)); err != nil {
+		t.Fatal(err)
+	}
+	other = newHost(t)
+	spec, st = withRecord(t, other, remote, 2)
+	return other, spec, st, older, newest
+}
+
+// TestALossThatIsAcceptedRestoresTheNewestThatIsLeft is fault V12: with the consent
+// of a recovery the newest snapshot that is there is restored, and it is said what
+// is lost. It counts for no stack that ran here already.
+func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
+	other, spec, st, older, newest := lostNewest(t)
+	a, err := other.open("alpha", st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(when string) {
+		t.Helper()
+		d, err := other.decisions(t.Context(), spec, st, a)
+		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
+			t.Errorf("%s: %+v, %v", when, d, err)
+		}
+	}
+	refused("without consent")
+	st.AcceptLoss = true
+	ran := func(epoch int) {
+		t.Helper()
+		if err := writeJSON(other.Paths.local(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran(st.Epoch)
+	refused("it ran here at this epoch")
+	ran(st.Epoch - 1)
+
+	d, err := other.decisions(t.Context(), spec, st, a)
+	if err != nil || d["data"].Action != snapshot.Hydrate {
+		t.Fatalf("with consent: %+v, %v", d, err)
+	}
+	r := newRun(other, spec, progress.Discard())
+	close(r.restic)
+	fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil)
+	if err != nil || fetched.Info.ID != older {
+		t.Fatalf("fetched %+v, %v", fetched, err)
+	}
+	found := r.receipt.Findings
+	if len(found) != 1 || found[0].Code != finding.SnapshotMissing || !strings.Contains(found[0].Text, newest[:8]) || !strings.Contains(found[0].Text, older[:8]+" of ") || !strings.Contains(found[0].Text, "lost, that is ") {
+		t.Errorf("findings %+v", found)
+	}
+}
+
+// TestAcceptedLossWaitsForATargetThatIsAway: what does not answer may have the
+// snapshot.
+func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
+	other, spec, st, _, _ := lostNewest(t)
+	st.AcceptLoss = true
+	a, err := other.open("alpha", st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := st.Targets[0]
+	away.Name, away.Where.Remote = "away", "none"
+	st.Targets = append(st.Targets, away)
+	if _, err := other.found(t.Context(), spec, st, a); !errors.Is(err, errMissing) || !a.givenUp.Zero() {
+		t.Errorf("found: %v, given up %+v", err, a.givenUp)
+	}
+}
+
+// TestAMissingSnapshotHasARow: what is known and not listed is shown by snapshot ls
+// and is a finding of status, on a host that never saw it.
+func TestAMissingSnapshotHasARow(t *testing.T) {
+	other, spec, st, older, newest := lostNewest(t)
+	if err := other.saveSpec(spec); err != nil {
+		t.Fatal(err)
+	}
+	list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
+	if err != nil || len(list.Snapshots) != 2 || list.Snapshots[0].ID != older || list.Snapshots[0].Missing {
+		t.Fatalf("listed %+v, %v", list, err)
+	}
+	if row := list.Snapshots[1]; row.ID != newest || !row.Missing || row.Damaged == "" || row.Seq != 2 || row.Began.IsZero() {
+		t.Errorf("the missing one is %+v", row)
+	}
+}
+
+// TestStatusNamesAMissingSnapshot: a snapshot that is known and not listed is a
+// finding, also while the stack runs well.
+func TestStatusNamesAMissingSnapshot(t *testing.T) {
+	l := newLived(t)
+	l.run()
+	status := func() string {
+		t.Helper()
+		state, err := l.Status(t.Context(), agentapi.Observe{}, progress.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return codes(state.Findings)
+	}
+	if found := status(); strings.Contains(found, "missing") {
+		t.Errorf("while it is there: %s", found)
+	}
+	if err := os.Remove(filepath.Join(l.remote, renewed, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if found := status(); strings.Count(found, string(finding.SnapshotMissing)) != 1 {
+		t.Errorf("once it is gone: %s", found)
+	}
+}
+
 // TestARemoteWhoseDiskIsNotMountedIsNoNewRepository is fault V22, on the host
 // that took the snapshots and on one that knows only the record.
 func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {

@@ -70,7 +70,8 @@ func (h *Host) saveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i := range spec.Stacks {
-		spec.Stacks[i].Consent = "" // was said for one apply, not for every boot after it
+		// was said for one apply, not for every boot after it
+		spec.Stacks[i].Consent, spec.Stacks[i].AcceptLoss = "", false
 	}
 	return errors.Join(writeJSON(h.Paths.spec(), spec), writeJSON(h.Paths.specCopy(), spec))
 }

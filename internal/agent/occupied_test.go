@@ -419,7 +419,7 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest, err := s.newest(t.Context(), s.st, a); err != nil || newest.info.ID != first.Snapshot.ID {
+	if newest, _, err := s.newest(t.Context(), s.st, a); err != nil || newest.info.ID != first.Snapshot.ID {
 		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
 	}
 	kept, err := snapshot.KeptOf(s.volume())

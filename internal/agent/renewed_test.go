@@ -130,7 +130,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if c, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
+	if c, _, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
 		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
@@ -144,7 +144,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	}
 	write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if c, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
+	if c, _, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
 		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {

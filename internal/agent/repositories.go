@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/snapshot"
@@ -76,7 +77,7 @@ func (h *Host) noteResult(stack, id string, r snapshot.Result) error {
 			n.Suspects = nil
 		}
 		if !r.Skipped && !r.Snapshot.Diverged {
-			n.Mark = snapshot.Mark{Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Repository: id, ID: r.Snapshot.ID}
+			n.Mark = snapshot.Mark{Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Repository: id, ID: r.Snapshot.ID, At: time.Now().UTC()}
 		}
 		if r.Repaired > 0 {
 			n.Damaged = r.Damaged

@@ -12,7 +12,8 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// ListSnapshots lists a placed stack's snapshots as they lie on its targets.
+// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and
+// the newest one that was proven where a target lacks it.
 func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: req.Stack}
 	spec, st, err := h.placed(req.Stack)
@@ -26,6 +27,7 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 	if err != nil {
 		return all, err
 	}
+	h.learn(ctx, spec, st, a)
 	for _, t := range st.Targets {
 		for age, one := range slices.Backward(t.Line()) {
 			rows, err := h.rows(ctx, st, a, one)
@@ -42,12 +44,7 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 }
 
 func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	r, err := h.made(ctx, a, st.Name, t)
-	if err != nil || r == nil {
-		return nil, err
-	}
-	defer r.close(ctx) //nolint:errcheck // nothing was written
-	described, err := snapshot.Describe(ctx, r.Repository, st.Name)
+	described, err := h.described(ctx, st, a, t)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +55,20 @@ func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentap
 			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged,
 		})
 	}
+	if m := h.mark(a, st.Name, t.Repository); m.Missing(snapshot.Listed(described)) {
+		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
+		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: errMissing.Error()})
+	}
 	return rows, nil
+}
+
+func (h *Host) described(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]snapshot.Described, error) {
+	r, err := h.made(ctx, a, st.Name, t)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	defer r.close(ctx) //nolint:errcheck // nothing was written
+	return snapshot.Describe(ctx, r.Repository, st.Name)
 }
 
 // infoOf is a snapshot as reports show it.

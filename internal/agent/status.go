@@ -31,6 +31,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	if err != nil {
 		return state, err
 	}
+	missed := make([][]finding.Finding, len(state.Stacks))
 	all, within := errgroup.WithContext(ctx)
 	for i := range state.Stacks {
 		s := &state.Stacks[i]
@@ -48,9 +49,17 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
 		}
 		state.Findings = append(state.Findings, h.keptFindings(spec.Name, st)...)
-		all.Go(func() error { return h.describe(within, spec, st, s) })
+		all.Go(func() (err error) {
+			missed[i], err = h.describe(within, spec, st, s)
+			return err
+		})
 	}
 	err = all.Wait()
+	for _, f := range slices.Concat(missed...) {
+		if !slices.ContainsFunc(state.Findings, func(o finding.Finding) bool { return o.Code == f.Code && o.Subject == f.Subject }) {
+			state.Findings = append(state.Findings, f)
+		}
+	}
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
@@ -76,36 +85,41 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}}
 }
 
-func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Stack, s *agentapi.StackState) error {
+// describe says how one stack is, and returns which of its snapshots are missing.
+func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Stack, s *agentapi.StackState) ([]finding.Finding, error) {
 	seen, err := h.Stacks.Observe(ctx, st.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if s.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
-		return err
+		return nil, err
 	}
 	for _, v := range h.protected(st) {
 		m := h.Snapshots.Marker(st.Name, v.Name)
 		found, err := snapshot.Look(v, m, h.identity(spec, st, v.Name))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.Volumes = append(s.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == st.Epoch, State: string(m.State)})
 	}
 	a, err := h.open(spec.Name, st)
 	if err != nil {
-		return nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
+		return nil, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	newest, err := h.newest(ctx, st, a)
+	h.learn(ctx, spec, st, a)
+	newest, listed, err := h.newest(ctx, st, a)
 	switch i := newest.info; {
 	case err == nil:
 		s.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
 	case len(h.protected(st)) > 0 && len(st.Targets) > 0 && !onlyNone(err):
 		s.SnapshotUnknown = err.Error()
 	}
-	return nil
+	if h.local(st.Name).Lost {
+		return nil, nil
+	}
+	return h.missed(spec.Name, st, a, listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

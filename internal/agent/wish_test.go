@@ -117,7 +117,7 @@ func (l *lived) newest() snapshot.Info {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, err := l.Host.newest(l.t.Context(), l.st, a)
+	newest, _, err := l.Host.newest(l.t.Context(), l.st, a)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -60,7 +60,8 @@ type Stack struct {
 	PauseEvery   time.Duration     `json:"pause_every"`
 	Needs        []string          `json:"needs,omitempty"`
 	AcceptShrunk bool              `json:"accept_shrunk,omitempty"`
-	Kept         bool              `json:"kept,omitempty"` // the commit's files do not load: all but what stands above from the lock is as the host has it
+	AcceptLoss   bool              `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
+	Kept         bool              `json:"kept,omitempty"`        // the commit's files do not load: all but what stands above from the lock is as the host has it
 }
 
 // Consent is what the operator said about volumes whose data does not fit the

@@ -28,3 +28,20 @@ func TestDamagedSnapshotsAreShownAndPassedOver(t *testing.T) {
 		t.Errorf("a damaged one by its id: %v", err)
 	}
 }
+
+// TestAMissingSnapshotIsShown: a snapshot that the remote has lost has a row, and
+// no restore picks it.
+func TestAMissingSnapshotIsShown(t *testing.T) {
+	missing := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: "dddd", Epoch: 1, Seq: 4}, Target: "offsite", Missing: true, Damaged: "the remote does not list it"}
+	list := agentapi.SnapshotList{Stack: "notes", Snapshots: []agentapi.SnapshotRow{{SnapshotInfo: agentapi.SnapshotInfo{ID: "aaaa", Epoch: 1, Seq: 1}, Target: "offsite"}, missing}}
+	var out bytes.Buffer
+	if err := printSnapshots(&out, list); err != nil || !strings.Contains(out.String(), "offsite, missing: the remote does not list it") {
+		t.Errorf("printed %s, %v", &out, err)
+	}
+	if s, err := chooseSnapshot(list, ""); err != nil || s.ID != "aaaa" {
+		t.Errorf("chose %s, %v", s.ID, err)
+	}
+	if _, err := chooseSnapshot(list, "dddd"); err == nil || !strings.Contains(err.Error(), "dddd of notes is missing: ") {
+		t.Errorf("the missing one by its id: %v", err)
+	}
+}

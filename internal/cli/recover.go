@@ -33,7 +33,7 @@ func newRecover(g *globals) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the host that takes over")
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of being asked")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers: what it wrote since its newest snapshots is lost")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers, or the remote has lost a newest snapshot: what was written since the newest that is there is lost")
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if err := errors.Join(gone(), err); err != nil {
 		return err
 	}
-	opts := recovery.Options{Lost: lost, To: to, Files: add.Files, Replaced: add.Replaced}
+	opts := recovery.Options{Lost: lost, To: to, Files: add.Files, AcceptLoss: o.acceptLoss, Replaced: add.Replaced}
 	plan := recovery.Prepare(a.Lock(), opts)
 	if err := g.confirmRecovery(a.Lock(), plan, lost, to, o); err != nil {
 		return err
@@ -134,6 +134,9 @@ func (g *globals) confirmRecovery(lock fleet.Lock, p recovery.Plan, lost, to str
 		if len(lock.On(to)) == 0 {
 			return fault.WithHint(fmt.Errorf("nothing is placed on %s", lost), "salvor host ls")
 		}
+		if o.acceptLoss {
+			return g.confirmName(fmt.Sprintf("Finish the recovery of %s on %s? %s", lost, to, acceptedLoss), lost)
+		}
 		return nil // cut short after the placement: finish it
 	}
 	var names []string
@@ -142,10 +145,12 @@ func (g *globals) confirmRecovery(lock fleet.Lock, p recovery.Plan, lost, to str
 	}
 	question := fmt.Sprintf("Take %s from %s to %s (%s), from their newest snapshots?", count(len(names), "stack"), lost, to, strings.Join(names, ", "))
 	if o.acceptLoss {
-		return g.confirmName(question+"\nWhat "+lost+" wrote since is lost.", lost)
+		return g.confirmName(question+"\nWhat "+lost+" wrote since is lost. "+acceptedLoss, lost)
 	}
 	return g.confirm(question)
 }
+
+const acceptedLoss = "Where the remote has lost the newest snapshot of a stack, the newest that is left counts."
 
 func count(n int, what string) string {
 	if n == 1 {

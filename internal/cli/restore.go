@@ -128,5 +128,5 @@ func wholeOf(stack string, found []agentapi.SnapshotRow) error {
 			return nil
 		}
 	}
-	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is damaged: %s", found[0].ID, stack, found[0].Damaged), "salvor snapshot ls "+stack+" shows the good ones")
+	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is %s: %s", found[0].ID, stack, flaw(found[0]), found[0].Damaged), "salvor snapshot ls "+stack+" shows the good ones")
 }

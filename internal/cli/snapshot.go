@@ -118,13 +118,21 @@ func loaded(at time.Time) string {
 	return at.Format(time.DateTime)
 }
 
+// flaw is what is wrong with a snapshot that can't be restored.
+func flaw(s agentapi.SnapshotRow) string {
+	if s.Missing {
+		return "missing"
+	}
+	return "damaged"
+}
+
 // damagedRow is a snapshot of which not everything is known.
 func damagedRow(s agentapi.SnapshotRow, target string) string {
 	taken, age := "-", "-"
 	if !s.Began.IsZero() {
 		taken, age = s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began))
 	}
-	return fmt.Sprintf("%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, damaged: %s", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, s.Damaged)
+	return fmt.Sprintf("%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, flaw(s), s.Damaged)
 }
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {

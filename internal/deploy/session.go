@@ -30,6 +30,8 @@ type Session struct {
 
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 
+	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record
@@ -142,7 +144,7 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 	st := agentapi.Stack{
 		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(),
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
-		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name],
+		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name], AcceptLoss: s.AcceptLoss,
 	}
 	for i, v := range st.Volumes {
 		st.Volumes[i].Born = bornAs(p, v)

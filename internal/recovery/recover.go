@@ -25,6 +25,9 @@ type Options struct {
 	// Files belong into the placement's commit: the new host in fleet.yaml and
 	// hosts/, the stacks' host: edited.
 	Files map[string][]byte
+	// AcceptLoss gives up newest snapshots that the remote has lost: the newest ones
+	// that are there are restored.
+	AcceptLoss bool
 	// Replaced says that To is Lost's name on another machine than Git has there.
 	Replaced bool
 }
@@ -68,6 +71,7 @@ func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.
 	for _, m := range p.Moves {
 		asked = append(asked, m.Stack)
 	}
+	s.AcceptLoss = o.AcceptLoss
 	return s.Apply(ctx, s.OnHost(o.To), p.Next, deploy.Options{
 		Kind: "recover", Moves: p.Moves, Extra: o.Files, Lost: o.Lost, Replaced: o.Lost == o.To, Asked: asked, NoPrints: true,
 	})

@@ -140,6 +140,19 @@ func Describe(ctx context.Context, r Repository, stack string) ([]Described, err
 	return all, nil
 }
 
+// Listed is the listing that descriptions belong to.
+func Listed(described []Described) Listing {
+	var l Listing
+	for _, d := range described {
+		if d.Damaged != "" {
+			l.Damaged = append(l.Damaged, Damaged{d.Info, d.Damaged})
+		} else {
+			l.Infos = append(l.Infos, d.Info)
+		}
+	}
+	return l
+}
+
 func openRepository(ctx context.Context, r Repository) (*repository.Repository, error) {
 	repo, err := repository.Open(ctx, r.Store, r.Password, r.Spare)
 	if errors.Is(err, blob.ErrNotExist) {

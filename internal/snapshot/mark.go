@@ -1,15 +1,19 @@
 package snapshot
 
-import "cmp"
+import (
+	"cmp"
+	"time"
+)
 
 // A Mark says how far a stack's snapshots have come: the newest one that was
 // proven, and the repository that has it. The zero Mark means that nothing is
 // known.
 type Mark struct {
-	Epoch      int    `json:"epoch"`
-	Seq        int    `json:"seq"`
-	Repository string `json:"repository"`
-	ID         string `json:"id"`
+	Epoch      int       `json:"epoch"`
+	Seq        int       `json:"seq"`
+	Repository string    `json:"repository"`
+	ID         string    `json:"id"`
+	At         time.Time `json:"at,omitzero"` // when it was proven; zero where that is not known
 }
 
 // Zero reports whether nothing is known.

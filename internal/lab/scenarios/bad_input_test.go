@@ -36,16 +36,16 @@ func TestBadInput(t *testing.T) {
 	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
-	for i, name := range []string{"big", "locked", "lost"} {
+	for i, name := range []string{"big", "locked", "lost", "older"} {
 		st := world.Stack{Name: name, Store: "files", Host: "alpha", Port: 8081 + i, Every: "20ms", Size: 100, Limit: 50}
 		must(t, w.Write("stacks/"+name+"/compose.yaml", st.Compose(images, "")))
 	}
-	must(t, w.Commit(ctx, "three stacks"))
+	must(t, w.Commit(ctx, "four stacks"))
 	_, err = w.Salvor(ctx, nil, "apply")
 	must(t, err)
 	_, err = alpha.Exec(ctx, "sh", "-c", "head -c 25000000 /dev/urandom >/var/lib/docker/volumes/big_data/_data/big")
 	must(t, err)
-	for _, name := range []string{"big", "locked", "lost"} {
+	for _, name := range []string{"big", "locked", "lost", "older", "older"} {
 		_, err = w.Salvor(ctx, nil, "snapshot", "take", name)
 		must(t, err)
 	}
@@ -103,11 +103,13 @@ func (b *badInput) remoteAway(ctx context.Context) {
 }
 
 // recoverInVain recovers onto a host whose disk is too small for one stack,
-// with a wrong repository password for the second, and without the snapshots of
-// the third.
+// with a wrong repository password for the second, without the snapshots of
+// the third and without the newest of the fourth; for which the same command with
+// the consent to that loss restores the one before.
 func (b *badInput) recoverInVain(ctx context.Context) {
 	b.wrongPassword(ctx, "locked")
 	must(b.t, os.RemoveAll(filepath.Join(b.w.Remote.Dir, "salvor", "snapshots", "lost")))
+	b.loseNewest("older")
 	gamma, err := b.w.Host(ctx, "gamma", lab.HostOptions{})
 	must(b.t, err)
 	_, err = gamma.Exec(ctx, "sh", "-c", "mkdir -p /var/lib/docker/volumes && mount -t tmpfs -o size=8m tmpfs /var/lib/docker/volumes")
@@ -116,12 +118,14 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 	must(b.t, err)
 	before := b.stored()
 
-	_, err = b.w.Salvor(ctx, nil, "--quiet", "recover", "alpha", "--to", "gamma=root@"+gamma.Address.String(), "--host-key", key)
+	again := []string{"recover", "alpha", "--to", "gamma=root@" + gamma.Address.String(), "--host-key", key}
+	_, err = b.w.Salvor(ctx, nil, append([]string{"--quiet"}, again...)...)
 	said := b.ended(err, fault.Partial)
 	for _, want := range []string{
 		`(?m)^salvor: gamma: big: .*not enough disk space at /var/lib/docker/volumes.*: \d+ MiB are needed, \d+ MiB are free$`,
 		`(?m)^salvor: gamma: locked: .*volume data: its data is not ready here, and the repository's password in the seal does not open it$`,
 		`(?m)^salvor: gamma: lost: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it$`,
+		`(?m)^salvor: gamma: older: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it\nhint: .*--accept-loss with the newest that is left, `,
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			b.t.Errorf("no line %s in\n%s", want, said)
@@ -134,7 +138,35 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 	if err != nil || strings.TrimSpace(running) != "" {
 		b.t.Errorf("started on gamma without their data: %q %v", running, err)
 	}
-	b.s.Count("refusals", 3)
+	b.s.Count("refusals", 4)
+	_, err = b.w.Salvor(ctx, nil, append(again, "--accept-loss")...)
+	said = b.ended(err, fault.Partial)
+	if !regexp.MustCompile(`is missing on the remote and was given up; .* was restored, and what was written after it is lost, that is \d+`).MatchString(said) {
+		b.t.Errorf("the loss is not said:\n%s", said)
+	}
+	running, err = gamma.Exec(ctx, "docker", "ps", "--format", "{{.Names}}")
+	if err != nil || !regexp.MustCompile(`^(older-\S+\s*)+$`).MatchString(running) {
+		b.t.Errorf("with consent these run on gamma: %q %v", running, err)
+	}
+}
+
+// loseNewest removes a stack's newest snapshot from the remote. The record says
+// which it is.
+func (b *badInput) loseNewest(stack string) {
+	root := filepath.Join(b.w.Remote.Dir, "salvor")
+	proven, err := filepath.Glob(filepath.Join(root, "record", "proven", stack, "*.json"))
+	must(b.t, err)
+	if len(proven) != 1 {
+		b.t.Fatalf("proven of %s: %v", stack, proven)
+	}
+	name := strings.TrimSuffix(filepath.Base(proven[0]), ".json")
+	id := name[strings.LastIndexByte(name, '-')+1:]
+	files, err := filepath.Glob(filepath.Join(root, "snapshots", stack, "*", "snapshots", id))
+	must(b.t, err)
+	if len(files) != 1 {
+		b.t.Fatalf("the newest snapshot of %s: %v", stack, files)
+	}
+	must(b.t, os.Remove(files[0]))
 }
 
 // wrongPassword replaces a stack's repository password in its recovery file.
