@@ -41,6 +41,7 @@ func (p Paths) waiting(stack string) string {
 	return filepath.Join(p.Run, "waiting", stack)
 }
 func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
+func (p Paths) gitNote() string  { return filepath.Join(p.State, "git.json") }
 func (p Paths) local(stack string) string {
 	return filepath.Join(p.State, "placements", stack+".json")
 }

@@ -3,21 +3,15 @@ package agent
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/fleet"
-	"salvor/internal/gitread"
 	"salvor/internal/record"
-	"salvor/internal/runlock"
 	"salvor/internal/secret/agekey"
 )
 
@@ -165,70 +159,6 @@ func (h *Host) key() string {
 		return ""
 	}
 	return key.Recipient
-}
-
-// gitSight is what Git said.
-type gitSight struct {
-	reached   bool
-	lock      fleet.Lock
-	contains  record.OnBranch
-	recipient func(host string) string
-}
-
-func unreached() gitSight {
-	return gitSight{contains: func(string) (bool, bool) { return false, false }}
-}
-
-func (g gitSight) placement(stack string) record.InGit {
-	p := g.lock.Stacks[stack]
-	in := record.InGit{Reached: g.reached, Host: p.Host, Epoch: p.Epoch}
-	if g.reached && p.Host != "" {
-		in.Key = g.recipient(p.Host)
-	}
-	return in
-}
-
-func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
-	if git.URL == "" {
-		return unreached()
-	}
-	lock, err := h.await(ctx, "git", runlock.Holder{Owner: daemon, Message: "reading the control repository"})
-	if err != nil {
-		return unreached()
-	}
-	defer lock.Release()
-	repo, commit, err := h.fetch(ctx, git)
-	if err != nil {
-		return unreached()
-	}
-	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string {
-		content, err := repo.File(commit, "hosts/"+host+".pub")
-		if err != nil {
-			return "" // names decide then
-		}
-		return strings.TrimSpace(string(content))
-	}}
-	content, err := repo.File(commit, "salvor.lock")
-	if errors.Is(err, os.ErrNotExist) {
-		return seen
-	}
-	if err == nil {
-		err = json.Unmarshal(content, &seen.lock)
-	}
-	if err != nil || seen.lock.Schema > fleet.Schema {
-		return unreached()
-	}
-	return seen
-}
-
-func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := gitread.Open(h.Paths.gitCache(), source)
-	if err != nil {
-		return nil, "", err
-	}
-	commit, err := repo.Fetch(ctx)
-	return repo, commit, err
 }
 
 // claimSight is what the record said of one stack.

@@ -59,6 +59,7 @@ const (
 	RecordMissing      Code = "record-missing"
 	HookMissing        Code = "hook-missing"
 	GitUnpinned        Code = "git-unpinned"
+	GitUnread          Code = "git-unread"
 )
 
 // Row documents one code.
@@ -118,6 +119,7 @@ func Table() []Row {
 		{VaultPasswordWeak, "The password of Ansible Vault files looks like one that a person chose; their key derivation is weak, so it can be guessed by who has the files. Told when a vault is opened or its password set.", "salvor secret rotate NAME --generate, and ansible-vault rekey for the files under it"},
 		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "publish another port in one of them"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so no host reads the repository.", "salvor apply pins it"},
+		{GitUnread, "A host can't read the control repository. While the record remote is away too, it does not learn that a stack of its was taken over.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},

@@ -16,16 +16,19 @@ import (
 )
 
 // EnsureKey returns the public half of the SSH key at path, in
-// authorized_keys format, and makes the key when there is none.
+// authorized_keys format, and makes the key when there is none, or none that can
+// be read: the Git host is given the new one.
 func EnsureKey(path string) (string, error) {
 	content, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		content, err = newKey(path)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
 	signer, err := ssh.ParsePrivateKey(content)
+	if err != nil {
+		if content, err = newKey(path); err == nil {
+			signer, err = ssh.ParsePrivateKey(content)
+		}
+	}
 	if err != nil {
 		return "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -42,6 +43,8 @@ type Source struct {
 // repository so that each fetch brings only what is new. It is not safe for
 // concurrent use.
 type Repository struct {
+	dir    string
+	remote *config.RemoteConfig
 	branch string
 	git    *git.Repository
 	auth   transport.AuthMethod
@@ -59,41 +62,90 @@ func Open(dir string, source Source) (*Repository, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control repository: %w", err)
 	}
-	r, err := git.PlainOpen(dir)
-	if errors.Is(err, git.ErrRepositoryNotExists) {
-		r, err = git.PlainInit(dir, true)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open control repository in %s: %w", dir, err)
-	}
 	branch := source.Branch
 	if branch == "" {
 		branch = mainBranch
 	}
 	spec := config.RefSpec(fmt.Sprintf("+%s:%s", plumbing.NewBranchReferenceName(branch), tracked))
-	remote := &config.RemoteConfig{Name: remoteName, URLs: []string{source.URL}, Fetch: []config.RefSpec{spec}}
-	if err := setRemote(r, remote); err != nil {
-		return nil, fmt.Errorf("open control repository in %s: %w", dir, err)
+	r := &Repository{
+		dir: dir, branch: branch, auth: auth,
+		remote: &config.RemoteConfig{Name: remoteName, URLs: []string{source.URL}, Fetch: []config.RefSpec{spec}},
 	}
-	return &Repository{branch: branch, git: r, auth: auth}, nil
+	if r.open() != nil {
+		if err := r.renew(); err != nil {
+			return nil, fmt.Errorf("open control repository in %s: %w", dir, err)
+		}
+	}
+	return r, nil
 }
 
-func setRemote(r *git.Repository, remote *config.RemoteConfig) error {
-	c, err := r.Config()
+// open opens the copy, or makes it.
+func (r *Repository) open() error {
+	copied, err := git.PlainOpen(r.dir)
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		copied, err = git.PlainInit(r.dir, true)
+	}
 	if err != nil {
 		return err
 	}
-	c.Remotes = map[string]*config.RemoteConfig{remoteName: remote}
-	return r.SetConfig(c)
+	c, err := copied.Config()
+	if err != nil {
+		return err
+	}
+	c.Remotes = map[string]*config.RemoteConfig{remoteName: r.remote}
+	r.git = copied
+	return copied.SetConfig(c)
+}
+
+// renew begins with an empty copy. What was there came from the remote, and comes
+// from there again.
+func (r *Repository) renew() error {
+	if err := os.RemoveAll(r.dir); err != nil {
+		return err
+	}
+	return r.open()
+}
+
+// whole reports whether the copy has the commit that it says is the newest, and the
+// lock in it. Git's own objects are not all read: this runs several times a minute.
+func (r *Repository) whole() bool {
+	if _, err := r.git.References(); err != nil {
+		return false // a fetch reads all of them
+	}
+	ref, err := r.git.Reference(tracked, true)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	c, err := r.git.CommitObject(ref.Hash())
+	if err != nil {
+		return false
+	}
+	lock, err := c.File("salvor.lock")
+	if err == nil {
+		_, err = lock.Contents()
+	}
+	return err == nil || errors.Is(err, object.ErrFileNotFound)
 }
 
 // Fetch gets what is new and returns the branch's newest commit. It returns when
 // ctx ends, also while a server does not answer. Every error wraps
-// ErrUnreachable, and the context's own when that ended.
+// ErrUnreachable, and the context's own when that ended. A copy that is damaged is
+// fetched again.
 func (r *Repository) Fetch(ctx context.Context) (commit string, err error) {
 	done := make(chan error, 1)
 	// go-git does not watch the context while it opens an SSH connection
-	go func() { done <- r.fetch(ctx) }()
+	go func() {
+		err := r.fetch(ctx)
+		if ctx.Err() == nil && !r.whole() {
+			if err = r.renew(); err == nil {
+				err = r.fetch(ctx)
+			}
+		}
+		done <- err
+	}()
 	select {
 	case err = <-done:
 	case <-ctx.Done():

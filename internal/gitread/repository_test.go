@@ -302,3 +302,66 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestADamagedCopyIsFetchedAgain: each file of the copy, emptied or gone, costs a
+// fetch and nothing else.
+func TestADamagedCopyIsFetchedAgain(t *testing.T) {
+	origin := newRepo(t)
+	newest := origin.commit(t, "one")
+	dir := filepath.Join(t.TempDir(), "git")
+	open := func() *gitread.Repository {
+		r, err := gitread.Open(dir, gitread.Source{URL: origin.bare})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	fetch(t, open())
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	})
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%q in the copy, %v", files, err)
+	}
+	for _, name := range files {
+		for what, damage := range map[string]func(string) error{"emptied": func(path string) error { return os.WriteFile(path, nil, 0o600) }, "gone": os.Remove} {
+			fetch(t, open())
+			again, err := filepath.Glob(filepath.Join(dir, filepath.Dir(name), "*"+filepath.Ext(name)))
+			if err != nil || len(again) == 0 {
+				t.Fatalf("no file like %s: %v", name, err)
+			}
+			if err := errors.Join(os.Chmod(again[0], 0o600), damage(again[0])); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s %s", name, what)
+			r := open()
+			if got := fetch(t, r); got != newest {
+				t.Errorf("%s %s: got %s", name, what, got)
+			}
+			if content, err := r.File(newest, "salvor.lock"); err != nil || string(content) != "one" {
+				t.Errorf("%s %s: %q, %v", name, what, content, err)
+			}
+		}
+	}
+}
+
+func TestAKeyThatCannotBeReadIsMadeAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	first, err := gitread.EnsureKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := gitread.EnsureKey(path); err != nil || again != first {
+		t.Errorf("a key that is there: %q, %v", again, err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := gitread.EnsureKey(path); err != nil || second == first || second == "" {
+		t.Errorf("an emptied key: %q, %v", second, err)
+	}
+}

@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/gitread"
+	"salvor/internal/record"
+	"salvor/internal/runlock"
+)
+
+// gitSight is what Git said.
+type gitSight struct {
+	reached   bool
+	lock      fleet.Lock
+	contains  record.OnBranch
+	recipient func(host string) string
+}
+
+func unreached() gitSight {
+	return gitSight{contains: func(string) (bool, bool) { return false, false }}
+}
+
+func (g gitSight) placement(stack string) record.InGit {
+	p := g.lock.Stacks[stack]
+	in := record.InGit{Reached: g.reached, Host: p.Host, Epoch: p.Epoch}
+	if g.reached && p.Host != "" {
+		in.Key = g.recipient(p.Host)
+	}
+	return in
+}
+
+// askGit reads the newest commit, and notes whether that went well.
+func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
+	if git.URL == "" {
+		return unreached()
+	}
+	lock, err := h.await(ctx, "git", runlock.Holder{Owner: daemon, Message: "reading the control repository"})
+	if err != nil {
+		return unreached()
+	}
+	defer lock.Release()
+	seen, err := h.readGit(ctx, git)
+	h.noteGit(err, time.Now().UTC())
+	return seen
+}
+
+func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
+	repo, commit, err := h.fetch(ctx, git)
+	if err != nil {
+		return unreached(), err
+	}
+	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string {
+		content, err := repo.File(commit, "hosts/"+host+".pub")
+		if err != nil {
+			return "" // names decide then
+		}
+		return strings.TrimSpace(string(content))
+	}}
+	content, err := repo.File(commit, "salvor.lock")
+	if errors.Is(err, os.ErrNotExist) {
+		return seen, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(content, &seen.lock)
+	}
+	if err == nil && seen.lock.Schema > fleet.Schema {
+		err = fmt.Errorf("salvor.lock has schema %d, this salvord reads %d", seen.lock.Schema, fleet.Schema)
+	}
+	if err != nil {
+		return unreached(), err
+	}
+	return seen, nil
+}
+
+func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
+	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
+	repo, err := gitread.Open(h.Paths.gitCache(), source)
+	if err != nil {
+		return nil, "", err
+	}
+	commit, err := repo.Fetch(ctx)
+	return repo, commit, err
+}
+
+// gitNote is what the host remembers of reading the control repository.
+type gitNote struct {
+	Read  bool      `json:"read,omitempty"` // it was read at least once
+	Since time.Time `json:"since,omitzero"` // of the first failure after which none succeeded
+	Why   string    `json:"why,omitempty"`  // of the last failure, "" when the last try succeeded
+}
+
+// noteGit notes how reading went, where that changes what is known. It is a note for
+// status: one that can't be written loses nothing.
+func (h *Host) noteGit(failed error, now time.Time) {
+	was := h.gitNote()
+	is := gitNote{Read: was.Read || failed == nil}
+	if failed != nil {
+		is.Since, is.Why = was.Since, failed.Error()
+		if was.Why == "" {
+			is.Since = now
+		}
+	}
+	if is != was {
+		_ = writeJSON(h.Paths.gitNote(), is)
+	}
+}
+
+// gitNote returns the note; one that can't be read counts as none.
+func (h *Host) gitNote() (n gitNote) {
+	if readJSON(h.Paths.gitNote(), &n) != nil {
+		return gitNote{}
+	}
+	return n
+}
+
+// gitSilence is how long Git may not answer before that is worth a finding: Git
+// hosts are down at times, and come back.
+const gitSilence = 15 * time.Minute
+
+// gitFindings says that the host can't read Git: at once where it never could, which
+// means that its deploy key is missing there.
+func (h *Host) gitFindings(spec agentapi.Host, now time.Time) []finding.Finding {
+	n := h.gitNote()
+	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(past(n.Since, now)) < gitSilence {
+		return nil
+	}
+	text := "it has not been able to read the control repository since " + n.Since.Format(time.RFC3339)
+	if !n.Read {
+		text = "it has never been able to read the control repository"
+	}
+	return []finding.Finding{{
+		Code: finding.GitUnread, Severity: finding.Warning, Subject: spec.Name, Text: text + ": " + n.Why,
+		Fix: "salvor host add " + spec.Name + " ADDRESS prints its deploy key: add it, read-only, at the Git host",
+	}}
+}

@@ -1,0 +1,43 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+)
+
+// TestGitThatCannotBeReadIsAFinding: where the docs were followed, no host ever read
+// the repository, and nothing said so (D5).
+func TestGitThatCannotBeReadIsAFinding(t *testing.T) {
+	h := newHost(t)
+	spec := agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: filepath.Join(t.TempDir(), "fleet.git")}}
+	found := func(at time.Time) string { return codes(h.gitFindings(spec, at)) }
+	if got := found(time.Now()); got != "" {
+		t.Errorf("before the first try: %s", got)
+	}
+	if h.askGit(t.Context(), spec.Git).reached {
+		t.Fatal("a repository that is not there was reached")
+	}
+	if got := found(time.Now()); got != string(finding.GitUnread) {
+		t.Errorf("never read: %q", got)
+	}
+	now := time.Now()
+	h.noteGit(nil, now)
+	if got := found(now); got != "" {
+		t.Errorf("once it was read: %q", got)
+	}
+	h.noteGit(os.ErrDeadlineExceeded, now)
+	h.noteGit(os.ErrPermission, now.Add(time.Minute))
+	if got := found(now.Add(gitSilence - time.Second)); got != "" {
+		t.Errorf("a short outage: %q", got)
+	}
+	late := h.gitFindings(spec, now.Add(gitSilence))
+	if codes(late) != string(finding.GitUnread) || !strings.Contains(late[0].Text, os.ErrPermission.Error()) {
+		t.Errorf("a long one: %+v", late)
+	}
+}
