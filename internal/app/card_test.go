@@ -56,10 +56,12 @@ func TestTheCardMakesAnOperator(t *testing.T) {
 // file is made, and the hint names the way.
 func TestTheCardReplacesNoKeyItCannotShow(t *testing.T) {
 	k := newKeyed(t)
+	k.grant("bob")
 	card, head := k.card(), k.open(k.ann).Commit()
+	_, revokeErr := k.open(card).Revoke(t.Context(), "bob")
 	_, recoveryErr := k.open(card).RotateRecovery(t.Context(), false)
 	_, ownErr := rotate(t.Context(), k.open(card), false)
-	for what, err := range map[string]error{"key rotate --recovery": recoveryErr, "key rotate": ownErr} {
+	for what, err := range map[string]error{"secret revoke": revokeErr, "key rotate --recovery": recoveryErr, "key rotate": ownErr} {
 		if err == nil || !strings.Contains(fault.Hint(err), "secret grant NAME RECIPIENT") {
 			t.Errorf("%s with the card: %v (%s)", what, err, fault.Hint(err))
 		}

@@ -346,22 +346,6 @@ func joinFiles(t *testing.T, to string, from ...string) {
 	}
 }
 
-// A lost laptop: the card removes its operator, and opens nothing afterwards.
-func TestTheCardRevokes(t *testing.T) {
-	k := newKeyed(t)
-	bob, _ := k.grant("bob")
-	recovery := k.recovery()
-	path := filepath.Join(t.TempDir(), "card")
-	if err := agekey.Create(path, recovery, secret.Value{}, 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := k.open(path).Revoke(t.Context(), "ann"); err != nil {
-		t.Fatal(err)
-	}
-	k.opensAll("bob", bob)
-	k.opensNothing("the old card", recovery)
-}
-
 func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	k := newKeyed(t)
 	k.grant("bob")

@@ -95,10 +95,13 @@ func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, er
 	if own, err = a.has(recipient); err != nil {
 		return own, err
 	}
-	for _, other := range next.All() { // the recovery key is still the old one
+	for _, other := range next.Operators {
 		if has, err := a.has(other); err != nil || has {
 			return own, err
 		}
+	}
+	if !own {
+		return own, a.showsRecovery()
 	}
 	return own, fault.WithHint(fmt.Errorf("the identity at hand is %s's own: it would open nothing any more", name),
 		"another operator runs it: salvor secret revoke "+name)
