@@ -81,6 +81,11 @@ func (q quiet) Unpause(ctx context.Context, containers ...string) error {
 	return q.host.Stacks.Unpause(ctx, containers...)
 }
 
+// Started implements snapshot.Quiescer.
+func (q quiet) Started(ctx context.Context, since time.Time) ([]string, error) {
+	return q.host.Stacks.Started(ctx, q.stack, since)
+}
+
 // Exec implements snapshot.Runner.
 func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
 	return q.host.exec(ctx, q.stack, c)

@@ -93,6 +93,19 @@ func TestPauseLooksAgain(t *testing.T) {
 	}
 }
 
+// TestStarted: the engine says what started since a time, other stacks aside.
+func TestStarted(t *testing.T) {
+	h, engine := dockerHost(t) // whose containers started a minute ago
+	engine.Add("loop", "web", "running")
+	engine.Add("loop", "side", "restarting")
+	engine.Add("other", "web", "running")
+	for ago, want := range map[time.Duration]int{time.Second: 0, time.Hour: 2} {
+		if got, err := h.Quiescer("loop").Started(t.Context(), time.Now().Add(-ago)); err != nil || len(got) != want {
+			t.Errorf("since %s: %v, %v", ago, got, err)
+		}
+	}
+}
+
 // One that can't be paused leaves none paused.
 func TestAFailedPauseResumesTheOthers(t *testing.T) {
 	h, engine := dockerHost(t)

@@ -32,6 +32,7 @@ const (
 	SnapshotMissing    Code = "snapshot-missing"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
+	PauseBroken        Code = "pause-broken"
 	Paused             Code = "paused"
 	DumpFailed         Code = "dump-failed"
 	DumpUntried        Code = "dump-untried"
@@ -98,6 +99,7 @@ func Table() []Row {
 		{SnapshotDamaged, "A snapshot on the remote can't be restored: something of it is lost or changed there. It is passed over, and counts for nothing.", "salvor snapshot take STACK takes again what the remote has lost and the host still has; salvor snapshot ls STACK shows the good ones"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
+		{PauseBroken, "Containers started while their stack was paused for a snapshot, each time it was tried: what they write may be in it in part.", "salvor logs STACK says why a service keeps starting; then salvor snapshot take STACK"},
 		{Paused, "A service is paused and does nothing, and no snapshot that is under way has paused it.", "docker compose -p STACK unpause on the host; what a snapshot left behind salvord resumes within a minute"},
 		{DumpFailed, "A database can't be dumped, or its dump not be loaded; snapshots hold its files instead, copied in a pause.", "mend what Postgres says, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded for a try, so nothing shows yet that it can be.", "make room on the host"},

@@ -71,9 +71,7 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 		return err
 	}
 	t.noteRows(v.Name, rowsOf(m))
-	if f, ok := leftOut(t.job.Stack, v, m); ok {
-		t.result.Findings = append(t.result.Findings, f)
-	}
+	t.result.Findings = append(t.result.Findings, movedByDump(t.job.Stack, v, m.Server)...)
 	if err := t.prove(ctx, v, dir, notes); err != nil {
 		return err
 	}
@@ -130,16 +128,26 @@ func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	}
 }
 
-func leftOut(stack string, v Volume, m postgres.Manifest) (finding.Finding, bool) {
-	var names []string
-	for _, t := range m.Server.Tablespaces {
-		names = append(names, t.Name+" at "+t.Location)
+// movedByDump says what comes back elsewhere than it was, since it lies outside of
+// the volume.
+func movedByDump(stack string, v Volume, s postgres.Server) []finding.Finding {
+	f := finding.Finding{Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name}
+	var found []finding.Finding
+	if s.LeftOut {
+		var names []string
+		for _, t := range s.Tablespaces {
+			names = append(names, t.Name+" at "+t.Location)
+		}
+		f.Text = fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", "))
+		f.Fix = "keep tablespaces in folders of the volume"
+		found = append(found, f)
 	}
-	return finding.Finding{
-		Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", ")),
-		Fix:  "keep tablespaces in folders of the volume",
-	}, m.Server.LeftOut
+	if s.LogAt != "" {
+		f.Text = fmt.Sprintf("the server's log comes back in its data folder: %s lies outside of the volume", s.LogAt)
+		f.Fix = "nothing to do, unless the log needs a disk of its own"
+		found = append(found, f)
+	}
+	return found
 }
 
 // binds shows a volume to restic.
@@ -187,10 +195,7 @@ func ProbeDump(ctx context.Context, r Runner, stack string, v Volume) (found []f
 	if err != nil && !errors.Is(err, postgres.ErrElsewhere) {
 		return []finding.Finding{dumpFailed(stack, v, err)}, true
 	}
-	if f, ok := leftOut(stack, v, m); ok {
-		return []finding.Finding{f}, true
-	}
-	return nil, true
+	return movedByDump(stack, v, m.Server), true
 }
 
 func (v Volume) postgres() postgres.Volume { return postgres.Volume{Path: v.Path, MountAt: v.MountAt} }

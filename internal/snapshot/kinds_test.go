@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,6 +67,60 @@ func TestEveryKindOfVolumeComesBack(t *testing.T) {
 	h.server.Start(t)
 	if got := h.server.Script(t, "postgres", "SELECT * FROM t"); got != "1\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// services runs commands in the containers of several services.
+type services map[string]*postgrestest.Container
+
+func (s services) Exec(ctx context.Context, c Command) error {
+	return oneService{s[c.Service]}.Exec(ctx, c)
+}
+
+// TestADatabaseComesBackFromEveryMount is faults D3 and F12: a dump is loaded where
+// its database lay, whatever the mount and wherever below it the data.
+func TestADatabaseComesBackFromEveryMount(t *testing.T) {
+	l := newLab(t)
+	other, err := os.MkdirTemp("/dev/shm", "snapshot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(other) })
+	made, running := postgrestest.NewMade(t), services{}
+	job, back := l.job(), l.restoreJob()
+	job.Volumes, job.Images = nil, map[string]string{}
+	for _, m := range []struct{ name, path, below string }{
+		{"External", filepath.Join(l.Dirs.Volumes, "External", "_data"), "pgdata"},
+		{"./pgdata", filepath.Join(l.Dirs.State, "data", "notes", "@pgdata"), ""},
+		{"/srv/data", filepath.Join(t.TempDir(), "data"), "17/docker"},
+		{"/mnt/disk", filepath.Join(other, "disk"), ""},
+	} {
+		service := "db-" + DirName(m.name)
+		running[service] = postgrestest.Run(t, postgrestest.Options{Data: filepath.Join(m.path, m.below), Made: made})
+		running[service].Script(t, "postgres", "CREATE TABLE t AS SELECT '"+m.name+"' AS at")
+		job.Images[service] = "postgres@sha256:1"
+		job.Volumes = append(job.Volumes, Volume{Name: m.name, Path: m.path, Method: fleet.Postgres, Service: service, MountAt: m.path})
+	}
+	job.Runner = running
+	r, err := l.Take(t.Context(), job)
+	if err != nil || len(r.Findings) > 0 || r.Paused > 0 {
+		t.Fatalf("took %+v, %v", r, err)
+	}
+	for _, v := range job.Volumes {
+		if err := running[v.Service].Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(v.Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back.Volumes, back.Database = job.Volumes, &besideHost{t: t}
+	l.restore(t, back)
+	for _, v := range job.Volumes {
+		running[v.Service].Start(t)
+		if got := running[v.Service].Script(t, "postgres", "SELECT at FROM t"); got != v.Name+"\n" {
+			t.Errorf("%s: got %q", v.Name, got)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type pause struct {
 	paused chan struct{} // nil before start, closed when the Quiescer has paused or failed
 	timer  *time.Timer
 	began  time.Time
+	still  time.Time // when everything stood still
 	took   time.Duration
 	err    error // of resume
 
@@ -47,7 +48,7 @@ func (p *pause) start(ctx context.Context, q Quiescer) error {
 	p.mu.Unlock()
 	err := q.Pause(context.WithoutCancel(ctx), p.record)
 	p.mu.Lock()
-	p.doubted = err != nil
+	p.doubted, p.still = err != nil, time.Now()
 	p.mu.Unlock()
 	close(paused)
 	if err != nil {

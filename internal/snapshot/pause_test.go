@@ -24,6 +24,8 @@ func (q *slowly) Pause(_ context.Context, record func([]string) error) error {
 	return q.fails
 }
 
+func (q *slowly) Started(context.Context, time.Time) ([]string, error) { return nil, nil }
+
 func (q *slowly) Unpause(context.Context, ...string) error {
 	q.frozen = false
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/blob"
+	"salvor/internal/finding"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/snapshot/restic"
 	"salvor/internal/snapshot/restserver"
@@ -40,6 +41,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed { // else every file is read, and what was lost uploaded
 		backup.Parent = t.last.ID
 	}
+	began := time.Now()
 	end := t.scope(t.job.Stack).Step("read files", "")
 	s.server.Begin(restserver.Pass{})
 	sum, err := s.program.Backup(ctx, s.repo, backup)
@@ -49,8 +51,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	}
 	t.result.Added = sum.BytesAdded
 	if t.pauses() {
-		backup.Parent = s.server.Snapshot()
-		if sum, err = t.paused(ctx, s, backup); err != nil {
+		if sum, err = t.paused(ctx, s, backup, began); err != nil {
 			return err
 		}
 	}
@@ -92,17 +93,46 @@ func (t *taking) writeMeta(spool string) (string, error) {
 	return dir, atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
 }
 
-// paused is the second pass. restic holds its lock already when the stack is
+// pauseTries is how often the pass over what stands still is made.
+const pauseTries = 3
+
+// paused reads what has changed since a pass that began before, while the stack
+// stands still. A container that starts meanwhile, as one does that keeps failing,
+// is not held; the pass is made again then, and after the last the snapshot says so.
+func (t *taking) paused(ctx context.Context, s *session, b restic.Backup, before time.Time) (sum restic.Summary, err error) {
+	var started []string
+	for range pauseTries {
+		if err := t.readAgain(before); err != nil {
+			return sum, err
+		}
+		before, b.Parent = time.Now(), s.server.Snapshot()
+		var still time.Time
+		if sum, still, err = t.pausedPass(ctx, s, b); err != nil {
+			return sum, err
+		}
+		if started, err = t.job.Quiescer.Started(ctx, still); err != nil || len(started) == 0 {
+			return sum, err
+		}
+	}
+	t.result.Findings = append(t.result.Findings, finding.Finding{
+		Code: finding.PauseBroken, Severity: finding.Warning, Subject: t.job.Stack,
+		Text: fmt.Sprintf("while the stack was paused for its snapshot, each of %d times, these started: %s; what they write may be in it in part", pauseTries, strings.Join(started, ", ")),
+		Fix:  "salvor logs " + t.job.Stack + " says why a service keeps starting; once it runs: salvor snapshot take " + t.job.Stack,
+	})
+	return sum, nil
+}
+
+// pausedPass is one pass with the stack paused, since still. restic holds its lock already when the stack is
 // paused, and the stack goes on as soon as restic has read the last file; what
 // it writes waits in the spool until then.
-func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
+func (t *taking) pausedPass(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, still time.Time, err error) {
 	stack := t.job.Stack
 	if err := Resume(ctx, t.Dirs, stack, t.job.Quiescer, false); err != nil {
-		return sum, err // what another one left paused
+		return sum, still, err // what another one left paused
 	}
 	g, err := t.guard(ctx, stack, t.limit)
 	if err != nil {
-		return sum, err
+		return sum, still, err
 	}
 	defer func() { err = errors.Join(err, g.dismiss()) }()
 	pass, cancel := context.WithCancelCause(ctx)
@@ -122,8 +152,8 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 	took, resumed := p.result()
 	err = errors.Join(because(pass, err), resumed)
 	end(err, took.Round(time.Millisecond).String())
-	t.result.Paused, t.result.Added = took, t.result.Added+sum.BytesAdded
-	return sum, err
+	t.result.Paused, t.result.Added = t.result.Paused+took, t.result.Added+sum.BytesAdded
+	return sum, p.still, err
 }
 
 // complete judges what restic could not read.

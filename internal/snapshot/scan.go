@@ -86,8 +86,7 @@ func (s *scan) visit(rel string, info fs.FileInfo, sum hash.Hash, after time.Tim
 			s.sparse = append(s.sparse, rel)
 		}
 	}
-	changed := time.Unix(st.Ctim.Unix())
-	s.hot = s.hot || changed.After(after)
+	s.hot = s.hot || changed(info).After(after)
 	sum.Write([]byte(rel))
 	props := [...]int64{
 		int64(st.Mode), int64(st.Uid), int64(st.Gid), st.Size, int64(st.Ino),

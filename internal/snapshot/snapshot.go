@@ -102,6 +102,8 @@ type Quiescer interface {
 	// is named, and returns when it has seen that none of them is paused. It
 	// may be called when none is, and twice.
 	Unpause(ctx context.Context, containers ...string) error
+	// Started names the containers that started since a time.
+	Started(ctx context.Context, since time.Time) ([]string, error)
 }
 
 // DirName is the name of a volume's folder in snapshots and of its files on the

@@ -291,7 +291,7 @@ func (t *taking) describe() {
 
 // pauses reports whether the stack must be held still.
 func (t *taking) pauses() bool {
-	return !t.job.Stopped && slices.ContainsFunc(t.job.Volumes, func(v Volume) bool { return v.Method == fleet.Pause || v.Method == "" || t.copied[v.Name] })
+	return slices.ContainsFunc(t.job.Volumes, t.copiesPaused)
 }
 
 // suspicious refuses volumes that are missing, empty or have lost nearly all that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Running returns the ids of a stack's containers that run and are not paused.
@@ -14,6 +15,25 @@ func (h *Host) Running(ctx context.Context, stack string) ([]string, error) {
 // Frozen returns the ids of a stack's containers that are paused.
 func (h *Host) Frozen(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "paused")
+}
+
+// Started returns the names of a stack's containers that started since a time.
+func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
+	all, err := h.containers(ctx, stack)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, c := range all {
+		about, err := h.inspect(ctx, c.ID)
+		if err != nil && !errors.Is(err, errNoSuch) {
+			return nil, err
+		}
+		if err == nil && about.Started.After(since) {
+			names = append(names, c.Name)
+		}
+	}
+	return names, nil
 }
 
 func (h *Host) inState(ctx context.Context, stack, state string) ([]string, error) {

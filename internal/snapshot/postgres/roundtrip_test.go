@@ -33,6 +33,7 @@ func makes() []variety {
 		// F12
 		{name: "sub-folder", data: "pgdata", sql: map[string]string{"postgres": "CREATE TABLE t (id int); INSERT INTO t VALUES (1);"}},
 		{name: "deep sub-folder", data: "18/docker", sql: map[string]string{"postgres": "CREATE TABLE t (id int);"}},
+		{name: "log elsewhere", options: postgrestest.Options{Initdb: []string{"-U", "postgres", "-A", "trust", "-X", "OUTSIDE"}}, sql: map[string]string{"postgres": "CREATE TABLE t (id int); INSERT INTO t VALUES (1);"}},
 		// F2
 		{name: "another port", options: postgrestest.Options{Settings: []string{"port=5433"}}, sql: map[string]string{"postgres": "CREATE TABLE t (id int);"}},
 		// F3
@@ -107,14 +108,15 @@ func lay(t *testing.T, m variety) laid {
 			list[i] = replace.Replace(list[i])
 		}
 	}
-	l.server = postgrestest.Run(t, o)
-	for _, d := range []string{"outside", "v/fast"} {
-		if !strings.Contains(m.name, "tablespace") || d == "v/fast" && m.data == "" {
-			continue
-		}
-		if err := errors.Join(os.Mkdir(filepath.Join(dir, d), 0o755), exec.CommandContext(t.Context(), "chown", "postgres:", filepath.Join(dir, d)).Run()); err != nil {
+	ofPostgres := func(path string) {
+		if err := errors.Join(os.Mkdir(path, 0o755), exec.CommandContext(t.Context(), "chown", "postgres:", path).Run()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	ofPostgres(filepath.Join(dir, "outside"))
+	l.server = postgrestest.Run(t, o)
+	if strings.Contains(m.name, "tablespace") && m.data != "" {
+		ofPostgres(filepath.Join(l.volume.Path, "fast"))
 	}
 	order := m.order
 	if order == nil {

@@ -29,6 +29,9 @@ type Server struct {
 	// LeftOut: tables come back in the default tablespace, since theirs lie
 	// outside of the volume.
 	LeftOut bool `json:"left_out,omitempty"`
+	// LogAt is where the server keeps its log, outside of the volume. The one that
+	// loads the dump keeps it in the data folder. "" for inside.
+	LogAt string `json:"log_at,omitempty"`
 }
 
 // template is the locale of template0, from which databases are made. Releases
@@ -76,21 +79,21 @@ func (s session) describe(ctx context.Context, v Volume) (server Server, folders
 		return server, nil, err
 	}
 	server.GroupRead = folders[len(folders)-1].Mode&0o050 == 0o050
-	return server, folders, server.check(v, rel)
+	server.lookOutside(v, rel)
+	return server, folders, nil
 }
 
-// check says what a dump could not bring back, because other volumes have it.
-func (s *Server) check(v Volume, rel string) error {
+// lookOutside notes what comes back elsewhere, because another volume has it.
+func (s *Server) lookOutside(v Volume, rel string) {
 	if to, err := os.Readlink(filepath.Join(v.Path, rel, "pg_wal")); err == nil {
 		if _, ok := v.inside(to); !ok {
-			return fmt.Errorf("the server keeps its log in %s, outside of the volume", to)
+			s.LogAt = to
 		}
 	}
 	s.LeftOut = slices.ContainsFunc(s.Tablespaces, func(t tablespace) bool {
 		_, ok := v.inside(t.Location)
 		return !ok
 	})
-	return nil
 }
 
 // foldersOf describes the folders from a volume's root to its data.
