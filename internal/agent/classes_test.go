@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+)
+
+// classes are a stack's volumes of every class, as Docker volumes and as binds.
+func classes(h *Host) (all []agentapi.Volume) {
+	for _, class := range []fleet.Protection{fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None} {
+		name := string(class)
+		all = append(all,
+			agentapi.Volume{Name: name, Docker: "notes_" + name, Protect: class, Method: fleet.Live},
+			agentapi.Volume{Name: "@" + name, Path: filepath.Join(h.Paths.State, "data", "notes", "@"+name), Protect: class, Method: fleet.Live})
+	}
+	return all
+}
+
+// fillAll writes a note into the place of every volume.
+func fillAll(t *testing.T, h *Host, st agentapi.Stack, content string) {
+	t.Helper()
+	for _, v := range st.Volumes {
+		if err := os.MkdirAll(h.volumePath(v), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(h.volumePath(v), "note"), content)
+	}
+}
+
+// TestEveryClassOfVolume takes, loses and restores volumes of every class: what is
+// in snapshots comes back, and what lies in the place of any other stays as it is.
+func TestEveryClassOfVolume(t *testing.T) {
+	h, remote := newHost(t), t.TempDir()
+	spec, st := withRecord(t, h, remote, 1)
+	st.Volumes = classes(h)
+	for _, v := range h.protected(st) {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fillAll(t, h, st, "of the stack")
+	if _, err := h.take(t.Context(), spec, st, taking{stopped: true, sink: progress.Discard()}); err != nil {
+		t.Fatal(err)
+	}
+
+	other := newHost(t)
+	spec, st = withRecord(t, other, remote, 2)
+	st.Volumes = classes(other)
+	fillAll(t, other, st, "of this host")
+	a, err := other.open("alpha", st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRun(other, spec, progress.Discard())
+	close(r.restic)
+	fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Snapshots.Place(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range st.Volumes {
+		want := "of this host"
+		if v.Protect == fleet.Snapshot {
+			want = "of the stack"
+		}
+		if got, err := os.ReadFile(filepath.Join(other.volumePath(v), "note")); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v, want %q", v.Name, got, err, want)
+		}
+	}
+}
