@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,17 +86,55 @@ type ExitError struct {
 	Stderr []byte // its tail
 }
 
-// Error names the program and the last line it wrote to stderr.
+// Error names the program and the line of its stderr that says why it failed: the
+// last one that calls itself an error, or the last.
 func (e *ExitError) Error() string {
-	msg := fmt.Sprintf("%s: exit %d", strings.Join(e.Argv[:min(len(e.Argv), 3)], " "), e.Code)
+	msg := fmt.Sprintf("%s: exit %d", e.command(), e.Code)
 	if e.Signal != "" {
-		msg = fmt.Sprintf("%s: killed by SIG%s", strings.Join(e.Argv[:min(len(e.Argv), 3)], " "), e.Signal)
+		msg = fmt.Sprintf("%s: killed by SIG%s", e.command(), e.Signal)
 	}
-	lines := strings.Split(strings.TrimSpace(string(e.Stderr)), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		msg += ": " + last
+	if why := reason(string(e.Stderr)); why != "" {
+		msg += ": " + why
 	}
 	return msg
+}
+
+// command is the program and its first two words, without options: they say what
+// was done, and options only how.
+func (e *ExitError) command() string {
+	words := []string{}
+	for i := 0; i < len(e.Argv) && len(words) < 3; i++ {
+		switch arg := e.Argv[i]; {
+		case takesValue(arg):
+			i++
+		case !strings.HasPrefix(arg, "-"):
+			words = append(words, arg)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// takesValue knows the options of docker, git and sh that stand before the words
+// and are followed by a value.
+func takesValue(option string) bool {
+	switch option {
+	case "-c", "-C", "-f", "-p", "-H", "--project-name", "--project-directory", "--file", "--env-file", "--git-dir", "--work-tree":
+		return true
+	}
+	return false
+}
+
+func reason(stderr string) string {
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	for _, line := range slices.Backward(lines) {
+		line = strings.TrimSpace(line)
+		for _, sign := range []string{"fatal: ", "error: ", "Error: ", "ERROR: ", "E: "} {
+			if strings.HasPrefix(line, sign) {
+				return line
+			}
+		}
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 // Command returns a Cmd for a program and its arguments.
