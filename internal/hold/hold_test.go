@@ -68,3 +68,13 @@ func touch(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func TestStepsAreTold(t *testing.T) {
+	var steps []string
+	ctx := With(t.Context(), func(step string) { steps = append(steps, step) })
+	At(ctx, "taken")
+	At(context.WithoutCancel(ctx), "start")
+	if len(steps) != 2 || steps[0] != "taken" || steps[1] != "start" {
+		t.Errorf("told of %v", steps)
+	}
+}
