@@ -91,6 +91,8 @@ type run struct {
 	who  *ownership
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
+	unasked bool // the daemon's own
+
 	restic  chan struct{} // closed when data can be fetched
 	engine  chan struct{} // closed when Docker answers and the networks are there
 	slots   *semaphore.Weighted

@@ -38,6 +38,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	} else {
 		all.Go(func() { h.schedule(ctx, sink) })
 		all.Go(func() { h.tend(ctx) })
+		all.Go(func() { h.finishing(ctx, sink) })
 	}
 	all.Wait()
 	return err
@@ -78,6 +79,7 @@ func (h *Host) wakeAll(ctx context.Context, r *run, verdicts map[string]record.V
 	for _, st := range r.spec.Stacks {
 		r.free[st.Name] = time.Now().Add(h.Lease.Length()) // whatever a request said before the boot
 	}
+	r.unasked = true
 	close(r.restic)
 	close(r.engine)
 	var all sync.WaitGroup
@@ -127,10 +129,17 @@ func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) age
 
 func (r *run) rouse(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := r.Stacks.Deployed(ctx, st.Name)
+	u, left := r.attempt(st.Name), r.runNote(st.Name).What != ""
+	if u.under() {
+		return r.stack(ctx, st, v)
+	}
 	if done, receipt := r.finishWish(ctx, st, v, known); done {
 		return receipt
 	}
-	if u := r.attempt(st.Name); err == nil && known && u.State == attemptFailed && u.Target == target(st) && r.allReady(r.spec, st) == nil {
+	if left {
+		return r.finish(ctx, st, func() agentapi.StackReceipt { return r.stack(ctx, st, v) })
+	}
+	if err == nil && known && u.State == attemptFailed && u.Target == target(st) && r.allReady(r.spec, st) == nil {
 		return r.rise(ctx, st) // only an apply tries again
 	}
 	if err != nil || !known || deployed.Hash != st.Project.Hash || r.allReady(r.spec, st) != nil {
@@ -142,7 +151,7 @@ func (r *run) rouse(ctx context.Context, st agentapi.Stack, v record.Verdict) ag
 // rise starts a stack as it was deployed last.
 func (r *run) rise(ctx context.Context, st agentapi.Stack) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Outcome: "started"}
-	lock, err := r.lockStack(ctx, st.Name, "salvord", "start after a boot")
+	lock, err := r.alone(ctx, st, "start after a boot")
 	if err == nil {
 		defer lock.Release()
 		err = r.externals(st)
@@ -184,7 +193,7 @@ func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
 			return
 		case <-time.After(scheduleEvery):
 		}
-		if err := errors.Join(h.finishAttempts(ctx, sink), h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
+		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
 			note(h, "schedule", err)
 		}
 	}

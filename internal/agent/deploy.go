@@ -24,11 +24,11 @@ import (
 // stack brings one stack up, or says in its receipt why not.
 func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch}
-	lock, err := r.lockStack(ctx, st.Name, "salvord", "deploy")
+	lock, err := r.alone(ctx, st, "deploy")
 	if err == nil {
 		defer lock.Release()
 		if err = r.unfreeze(ctx, st.Name); err == nil {
-			err = r.bring(ctx, st, v, &receipt)
+			err = r.during(ctx, st.Name, "deploy", func() error { return r.bring(ctx, st, v, &receipt) })
 		}
 	}
 	if err != nil {
@@ -170,7 +170,8 @@ func (r *run) halt(ctx context.Context, st agentapi.Stack) error {
 	return errors.Join(r.Stacks.CloseGate(ctx, st.Name), r.Stacks.Stop(ctx, st.Name))
 }
 
-// needs waits for the stacks that this one names.
+// needs waits for the stacks that this one names. To the daemon, which starts what
+// was asked for before, one that went back to its version before will do.
 func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
 	for _, name := range st.Needs {
 		settled, here := r.settled[name]
@@ -183,7 +184,7 @@ func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
 		r.mu.Lock()
 		failed := r.failed[name]
 		r.mu.Unlock()
-		if failed {
+		if failed && (!r.unasked || !r.whole(ctx, name)) {
 			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", st.Name, name), "salvor logs "+name)
 		}
 	}

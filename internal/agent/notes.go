@@ -148,6 +148,28 @@ func readable(path string, schema int) error {
 	return nil
 }
 
+// A stamp is the schema of a file of State about one stack.
+type stamp struct {
+	Schema int `json:"schema"`
+}
+
+func (s *stamp) mark() { s.Schema = agentapi.Schema }
+
+// readNote returns what such a file says; one that can't be read counts as none.
+func readNote[T any](path string) T {
+	var s stamp
+	var note, none T
+	if readJSON(path, &s) != nil || readable(path, s.Schema) != nil || readJSON(path, &note) != nil {
+		return none
+	}
+	return note
+}
+
+func writeNote(path string, note interface{ mark() }) error {
+	note.mark()
+	return writeJSON(path, note)
+}
+
 func writeJSON(path string, v any) error {
 	content, err := json.Marshal(v)
 	if err != nil {

@@ -187,6 +187,9 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	}
 	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
+	} else if commit := h.pending(st.Name, seen); commit != "" && len(changes) == 0 {
+		cause := fmt.Sprintf("commit %.7s, which was asked for last and does not run, is taken back", commit)
+		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, occupied(spec.Name, st, seen, local, decided), nil
 }

@@ -44,14 +44,17 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	if st.Epoch != req.Epoch {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", st.Name, st.Epoch, req.Epoch), "salvor plan")
 	}
-	receipt, err := h.letGo(ctx, spec, st, local, sink)
-	if err != nil {
-		return receipt, err
-	}
-	hold.At(ctx, "release-taken")
-	local.Released, local.Final = st.Epoch, receipt.Snapshot.ID
-	h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
-	return receipt, h.saveLocal(st.Name, local)
+	var receipt agentapi.SnapshotReceipt
+	err = h.during(ctx, st.Name, "release", func() error {
+		if receipt, err = h.letGo(ctx, spec, st, local, sink); err != nil {
+			return err
+		}
+		hold.At(ctx, "release-taken")
+		local.Released, local.Final = st.Epoch, receipt.Snapshot.ID
+		h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
+		return h.saveLocal(st.Name, local)
+	})
+	return receipt, err
 }
 
 // started reports whether a stack was started here although no note says so: its

@@ -11,7 +11,6 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/hold"
 	"salvor/internal/progress"
-	"salvor/internal/runlock"
 	"salvor/internal/stack"
 )
 
@@ -25,7 +24,7 @@ import (
 // On the way back what the new version wrote is taken as a snapshot that nothing
 // picks by itself, the last one takes its place, and the version before starts.
 type attempt struct {
-	Schema int               `json:"schema"`
+	stamp
 	State  attemptState      `json:"state"`
 	Commit string            `json:"commit"` // that it is of
 	Target string            `json:"target"` // its project and images, see target
@@ -49,19 +48,11 @@ func (h *Host) attemptPath(stack string) string {
 	return filepath.Join(h.Paths.State, "attempts", stack+".json")
 }
 
-// attempt returns what is noted of a stack; what can't be read counts as none.
-func (h *Host) attempt(stack string) attempt {
-	var u attempt
-	path := h.attemptPath(stack)
-	if readJSON(path, &u) != nil || readable(path, u.Schema) != nil {
-		return attempt{}
-	}
-	return u
-}
+func (h *Host) attempt(stack string) attempt { return readNote[attempt](h.attemptPath(stack)) }
 
 func (h *Host) saveAttempt(stack string, u attempt) error {
-	u.Schema, u.At = agentapi.Schema, time.Now().UTC()
-	return writeJSON(h.attemptPath(stack), u)
+	u.At = time.Now().UTC()
+	return writeNote(h.attemptPath(stack), &u)
 }
 
 // target tells one thing that a stack may be asked to run from another.
@@ -281,52 +272,11 @@ func (r *run) dataBack(ctx context.Context, st agentapi.Stack, a *access, u atte
 	return r.place(ctx, st, fetched, r.protected(st))
 }
 
-// finishAttempts goes on with what was cut short between two versions, and with
-// ways back that could not be finished, as with the remote away. While another run works on the host it waits for the next round.
-func (h *Host) finishAttempts(ctx context.Context, sink progress.Sink) error {
-	spec, err := h.Spec()
-	if err != nil {
-		return err
-	}
-	var due []agentapi.Stack
-	for _, st := range spec.Stacks {
-		local := h.local(st.Name)
-		if h.attempt(st.Name).under() && !st.Stopped && !local.Lost && !local.released(st.Epoch) {
-			due = append(due, st)
-		}
-	}
-	if len(due) == 0 {
-		return nil
-	}
-	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: daemon, Message: "finishing a deploy that failed", Since: time.Now().UTC()})
-	if errors.As(err, new(*runlock.HeldError)) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer lock.Release()
-	ask := spec
-	ask.Stacks = due
-	verdicts, err := h.verdicts(ctx, ask)
-	if err != nil {
-		return err
-	}
-	r := newRun(h, ask, sink)
-	close(r.restic)
-	close(r.engine)
-	for _, st := range due {
-		if h.attempt(st.Name).under() {
-			r.add(r.stack(ctx, st, verdicts[st.Name]))
-		}
-	}
-	return nil
-}
-
-// attemptFindings says what runs other than what is committed, and why.
+// attemptFindings says that something else runs than what the host was asked for, and
+// why.
 func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack.State) []finding.Finding {
-	u := h.attempt(st.Name)
-	if u.State == "" || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
+	u, run := h.attempt(st.Name), h.runNote(st.Name)
+	if st.Stopped || st.Kept || seen.Untouched(deployment(spec, st, nil)) {
 		return nil
 	}
 	f := finding.Finding{
@@ -334,7 +284,16 @@ func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack
 		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
 		Fix:  "salvor rollback " + st.Name + ", or mend it and salvor apply",
 	}
+	pending := h.pending(st.Name, seen)
 	switch {
+	case !u.under() && run.What != "":
+		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))
+		f.Fix = "nothing to do; salvor apply goes on at once"
+	case u.State == "" && pending == "":
+		return nil
+	case u.State == "":
+		f.Text = fmt.Sprintf("commit %.7s was not deployed; commit %.7s runs", pending, seen.Record.Commit)
+		f.Fix = "salvor apply"
 	case u.State == attemptTrying:
 		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
 		f.Fix = "salvor apply goes on with it"

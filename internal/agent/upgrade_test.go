@@ -85,13 +85,19 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 		t.Errorf("the next boot: %+v", receipt)
 	}
 	l.checkBack()
-	// the rollback finds what it asks for, and ends the finding
+	// the rollback finds what it asks for, and ends the finding: so it is a change
+	asked := l.spec
 	l.runs("reg/app:1")
+	asked.Stacks = []agentapi.Stack{l.st}
+	var plan agentapi.HostState
+	if err := l.observeStacks(t.Context(), asked, &plan); err != nil || len(plan.Changes) != 1 || !strings.Contains(plan.Changes[0].Cause, "is taken back") {
+		t.Errorf("planned %+v, %v", plan.Changes, err)
+	}
 	if receipt := l.apply(); receipt.Error != nil || receipt.Outcome != "untouched" {
 		t.Errorf("the rollback: %+v", receipt)
 	}
-	if state, _ := l.state(); codes(state.Findings) != "" {
-		t.Errorf("%+v", state.Findings)
+	if state, _ := l.state(); codes(state.Findings) != "" || len(state.Changes) > 0 {
+		t.Errorf("%+v", state)
 	}
 }
 
@@ -108,86 +114,6 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	}
 	if l.newest().Seq <= l.old.Snapshot.Seq {
 		t.Error("no snapshot was taken")
-	}
-}
-
-// TestAFailedUpgradeIsFinished is V16 with the power cut on the way: whichever run
-// comes next ends in the same state.
-func TestAFailedUpgradeIsFinished(t *testing.T) {
-	next := map[string]func(*lived){
-		"boot":  func(l *lived) { l.boot() },
-		"apply": func(l *lived) { l.apply() },
-		"daemon": func(l *lived) {
-			l.run()
-			if err := l.finishAttempts(l.t.Context(), progress.Discard()); err != nil {
-				l.t.Error(err)
-			}
-		},
-	}
-	for name, goOn := range next {
-		for _, cut := range []string{"while the new version is tried", "before its data is taken", "before the data is back", "before the old version starts"} {
-			if name != "boot" && !strings.HasPrefix(cut, "while") {
-				continue // from there on every run does the same
-			}
-			t.Run(name+" "+cut, func(t *testing.T) {
-				l := newLived(t)
-				l.migrates()
-				if receipt := l.apply(); receipt.Error == nil {
-					t.Fatal("version 2 came up")
-				}
-				u := l.attempt(renewed)
-				// what the run leaves that is cut there
-				u.State = attemptBack
-				for _, c := range l.engine.Containers() {
-					l.engine.Set(c.ID, "exited")
-				}
-				after := u.After
-				switch cut {
-				case "before the old version starts":
-				default:
-					l.unplace()
-					write(t, l.note, "format 2 of written since")
-					if cut != "before the data is back" {
-						u.After = ""
-					}
-					if strings.HasPrefix(cut, "while") {
-						u.State = attemptTrying
-					}
-				}
-				if u.After == "" {
-					l.forgetSnapshot(after)
-				}
-				if err := l.saveAttempt(renewed, u); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := l.Host.take(t.Context(), l.spec, l.st, taking{sink: progress.Discard()}); err == nil {
-					t.Error("data between two versions became a snapshot")
-				}
-				goOn(l)
-				if l.attempt(renewed).State == attemptTrying {
-					t.Fatalf("%+v", l.attempt(renewed))
-				}
-				l.checkBack()
-			})
-		}
-	}
-}
-
-// unplace has the volume's marker forget the way back.
-func (l *lived) unplace() {
-	l.t.Helper()
-	m := l.Snapshots.Marker(renewed, "data")
-	m.Wish = ""
-	v := l.protected(l.st)[0]
-	if err := l.Snapshots.Accept(renewed, v, m); err != nil {
-		l.t.Fatal(err)
-	}
-}
-
-func (l *lived) forgetSnapshot(id string) {
-	l.t.Helper()
-	if err := os.Remove(l.remote + "/" + renewed + "/aaaa0001/snapshots/" + id); err != nil {
-		l.t.Fatal(err)
 	}
 }
 
@@ -215,7 +141,7 @@ func TestTheWayBackWaitsForTheRemote(t *testing.T) {
 	if err := errors.Join(os.Remove(l.remote), os.Rename(l.remote+".away", l.remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.finishAttempts(t.Context(), progress.Discard()); err != nil {
+	if err := l.finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	l.checkBack()

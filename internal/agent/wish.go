@@ -23,7 +23,7 @@ import (
 // That the data is in place is written in the volumes' markers, in the same write
 // that calls them ready. These notes follow.
 type wishes struct {
-	Schema int         `json:"schema"`
+	stamp
 	Done   string      `json:"done,omitempty"` // id of the last that was fulfilled
 	Owed   string      `json:"owed,omitempty"` // id of the one whose data no snapshot holds as the newest yet
 	Failed *failedWish `json:"failed,omitempty"`
@@ -39,23 +39,14 @@ func (h *Host) wishesPath(stack string) string {
 	return filepath.Join(h.Paths.State, "wishes", stack+".json")
 }
 
-// wishes returns the notes of a stack's wishes; what can't be read counts as none.
-func (h *Host) wishes(stack string) wishes {
-	var w wishes
-	path := h.wishesPath(stack)
-	if readJSON(path, &w) != nil || readable(path, w.Schema) != nil {
-		return wishes{}
-	}
-	return w
-}
+func (h *Host) wishes(stack string) wishes { return readNote[wishes](h.wishesPath(stack)) }
 
 // changeWishes notes what became of a wish. A full disk keeps no stack from
 // starting: what is in place the markers say, too.
 func (h *Host) changeWishes(stack string, change func(*wishes)) {
 	w := h.wishes(stack)
-	w.Schema = agentapi.Schema
 	change(&w)
-	if err := writeJSON(h.wishesPath(stack), w); err != nil {
+	if err := writeNote(h.wishesPath(stack), &w); err != nil {
 		note(h, "wishes", err)
 	}
 }

@@ -79,7 +79,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	if known && !d.Reread && record.covers(d) && record.runs(before) {
+	if known && !d.Reread && record.Covers(d) && record.runs(before) {
 		return h.untouched(ctx, d, record, before)
 	}
 	d.Images = record.pins(d)

@@ -45,7 +45,7 @@ func (h *Host) Observe(ctx context.Context, stacks ...string) ([]State, error) {
 
 // Untouched reports whether Deploy would leave the stack as it is.
 func (s State) Untouched(d Deployment) bool {
-	return s.Deployed && s.Record.covers(d) && s.Record.runs(s.Containers)
+	return s.Deployed && s.Record.Covers(d) && s.Record.runs(s.Containers)
 }
 
 // Running reports whether a container of the stack runs.
@@ -76,8 +76,8 @@ func (s *State) compare() {
 	slices.Sort(s.Drifted)
 }
 
-// covers reports whether a deployment asks for what was deployed already.
-func (r Record) covers(d Deployment) bool {
+// Covers reports whether a deployment asks for what was deployed already.
+func (r Record) Covers(d Deployment) bool {
 	for _, s := range d.Project.Services {
 		if ref := s.Reference(d.Images); agentapi.Digested(ref) && !s.Idle && !s.Build && r.Images[s.Name] != ref {
 			return false

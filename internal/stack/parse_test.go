@@ -122,7 +122,7 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 	}
 	r := Record{Images: map[string]string{"a": "nginx:1.27@sha256:old"}}
 	d := Deployment{Images: r.Images, Project: agentapi.Project{Services: []agentapi.Service{{Name: "a", Image: "nginx:1.27@sha256:new"}}}}
-	if r.covers(d) {
+	if r.Covers(d) {
 		t.Error("a digest that does not run counts as deployed")
 	}
 }
@@ -201,7 +201,7 @@ func TestRecord(t *testing.T) {
 		"a run beside is none": {nil, []Container{{Service: "web", State: "running", Hash: "c", OneOff: true}}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := r.covers(Deployment{Project: p, Images: tc.images}); got != tc.covers {
+			if got := r.Covers(Deployment{Project: p, Images: tc.images}); got != tc.covers {
 				t.Errorf("covers: %v", got)
 			}
 			if got := r.runs(tc.containers); got != tc.runs {
