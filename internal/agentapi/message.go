@@ -37,3 +37,7 @@ type Request struct {
 // CodeOtherVersion is the Error.Code of a salvord that is not the one asked
 // for; Text is its version.
 const CodeOtherVersion = 64
+
+// CodeMoved is the Error.Code of a host that is no longer as it was when the plan of
+// an Apply was made. Nothing was done.
+const CodeMoved = 65

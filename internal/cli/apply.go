@@ -83,7 +83,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}
-	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves})
+	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
+		g.note(fmt.Errorf("%s changed since the plan was made; this is the plan now", p.Hosts[0].Host))
+		return g.acceptPlan(bar, &p, o.partial)
+	}})
 	bar.Close()
 	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))

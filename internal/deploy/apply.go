@@ -27,6 +27,11 @@ type Options struct {
 	Message  string            // of the commit, where there is more to say than which stacks move
 	Asked    []string          // the stacks that the command is about; nil for all
 	NoPrints bool              // hosts apply without comparing fingerprints: nothing was observed there
+
+	// Accept shows the plan of one host, which changed since the first plan was made
+	// and has more to do now, and asks; nil refuses it. One host is asked about at a
+	// time.
+	Accept func(Plan) error
 }
 
 // Apply makes plan true: it has the old hosts of moving stacks let go of them,
@@ -249,7 +254,7 @@ func (s *Session) applyHost(ctx context.Context, h fleet.Host, hp HostPlan, o Op
 	}
 	req := agentapi.Apply{Host: spec, Owner: s.Owner, Message: fmt.Sprintf("%s %.7s", o.Kind, s.Commit), Wait: s.waits(spec.Stacks)}
 	if !hp.New && !o.NoPrints {
-		req.Fingerprint = hp.Fingerprint
+		return s.applyPlanned(ctx, link, h, hp, o, req)
 	}
 	err = s.call(ctx, link, agentapi.VerbApply, req, &receipt)
 	return receipt, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -38,7 +39,8 @@ type Session struct {
 	Hosts  Dialer
 	Sink   progress.Sink
 
-	free map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
+	asking sync.Mutex           // held while the operator is asked in the midst of an apply
+	free   map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
 }
 
 // Rendered is a stack as package stack made it from its Compose file.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 
+	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/machine"
@@ -85,6 +86,8 @@ func wireError(err error) *agentapi.Error {
 	switch code, ok := fault.Code(err); {
 	case ok:
 		e.Code = code
+	case errors.Is(err, agent.ErrMoved):
+		e.Code = agentapi.CodeMoved
 	case errors.As(err, &held):
 		e.Code = fault.Locked
 	case errors.Is(err, secret.ErrLocked):

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/progress"
@@ -77,4 +78,11 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%v: %s", err, out.String())
 		}
 	})
+}
+
+// TestAPlanThatIsOutdatedHasACode: salvor plans again then, so it must know.
+func TestAPlanThatIsOutdatedHasACode(t *testing.T) {
+	if e := wireError(fmt.Errorf("alpha: %w", agent.ErrMoved)); e.Code != agentapi.CodeMoved {
+		t.Errorf("code %d", e.Code)
+	}
 }
