@@ -125,21 +125,7 @@ func (h *handMade) salvor(t *testing.T, args ...string) string {
 
 func (h *handMade) apply(t *testing.T) {
 	t.Helper()
-	_, err := applied(t, h.w)
-	must(t, err)
-}
-
-// applied applies; as often as a person does who is told that a host, which ended
-// something by itself meanwhile, changed since the plan was made.
-func applied(t *testing.T, w *world.World) (out string, err error) {
-	t.Helper()
-	for range 3 {
-		out, err = w.Salvor(t.Context(), nil, "apply")
-		if err == nil || !strings.Contains(err.Error(), "changed since the plan was made") {
-			break
-		}
-	}
-	return out, err
+	h.salvor(t, "apply")
 }
 
 // write waits until every stack has written again.

@@ -373,11 +373,17 @@ func again(t *testing.T, s *scenario.Scenario, w *world.World, c *oracle.Collect
 // killSalvord kills (-9) the salvord that works on an apply, on its host.
 func killSalvord(t *testing.T, s *scenario.Scenario, h *lab.Host) {
 	t.Helper()
-	const find = `for p in /proc/[0-9]*; do [ "$(tr '\0' ' ' <$p/cmdline)" = "/usr/local/bin/salvord apply " ] && echo ${p#/proc/}; done 2>/dev/null; :`
-	ids, err := h.Exec(t.Context(), "sh", "-c", find)
+	killVerb(t, s, h, "apply")
+}
+
+// killVerb kills (-9) every salvord of a verb on a host; "agent" is the daemon.
+func killVerb(t *testing.T, s *scenario.Scenario, h *lab.Host, verb string) {
+	t.Helper()
+	const find = `for p in /proc/[0-9]*; do [ "$(tr '\0' ' ' <$p/cmdline)" = "/usr/local/bin/salvord $1 " ] && echo ${p#/proc/}; done 2>/dev/null; :`
+	ids, err := h.Exec(t.Context(), "sh", "-c", find, "sh", verb)
 	must(t, err)
 	if ids == "" {
-		t.Errorf("no salvord apply runs on %s", h.Name)
+		t.Errorf("no salvord %s runs on %s", verb, h.Name)
 		return
 	}
 	_, err = h.Exec(t.Context(), append([]string{"kill", "-9"}, strings.Fields(ids)...)...)

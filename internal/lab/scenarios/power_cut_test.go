@@ -34,11 +34,17 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// eventually probes until it succeeds, a minute at most. It pauses three times as
-// long as a probe takes, a second at most, so that waiting slows down nothing of what is waited for.
+// eventually is within for a minute.
 func eventually(t *testing.T, what string, probe func() error) {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	within(t, time.Minute, what, probe)
+}
+
+// within probes until it succeeds, for as long as limit at most. It pauses three times as
+// long as a probe takes, a second at most, so that waiting slows down nothing of what is waited for.
+func within(t *testing.T, limit time.Duration, what string, probe func() error) {
+	t.Helper()
+	deadline := time.After(limit)
 	for {
 		began := time.Now()
 		err := probe()

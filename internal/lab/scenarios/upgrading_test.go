@@ -1,10 +1,12 @@
 package scenarios
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"salvor/internal/finding"
 	"salvor/internal/lab"
 	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/scenario"
@@ -43,39 +45,81 @@ func (u *upgrading) next(t *testing.T, images world.Images) {
 	must(t, err)
 }
 
-// fail commits the next version, has it fail and judges what runs afterwards.
-// Then the commit is taken back.
+// fail commits the next version, has it fail, and takes the commit back.
 func (u *upgrading) fail(t *testing.T, apply func()) {
-	ctx, began := t.Context(), time.Now()
+	u.change(t, u.images[0], u.images[1])
+	u.try(t, apply)
+	u.takeBack(t)
+}
+
+// try has the next version, which is committed, fail, and judges what runs afterwards.
+func (u *upgrading) try(t *testing.T, apply func()) {
+	began, tried := time.Now(), 0
 	for _, st := range u.stacks {
 		writesAfter(t, u.c, st.Name, began)
 	}
-	u.change(t, u.images[0], u.images[1])
 	apply()
 	back := time.Now()
+	status := statusOf(t, u.w)
 	for _, st := range u.stacks {
 		writesAfter(t, u.c, st.Name, back)
-		if len(u.c.Only(func(a oracle.Ack) bool { return a.At.After(began) }).Acks(st.Name+"-next")) == 0 {
-			t.Errorf("%s: the next version wrote nothing, so nothing was shown", st.Name)
-		}
 		holdsAll(t, u.Scenario, u.c, u.alpha, st)
+		finding := u.notAsCommitted(t, status, st)
+		if len(u.c.Only(func(a oracle.Ack) bool { return a.At.After(began) }).Acks(st.Name+"-next")) > 0 {
+			tried++
+			u.named(t, st, finding)
+		}
 		t.Logf("%s: %s without the old version", st.Name, u.c.LongestGap(st.Name, began).Round(time.Second/10))
 	}
-	status, err := u.w.Salvor(ctx, nil, "status")
-	t.Log(err)
-	for _, st := range u.stacks {
-		if !strings.Contains(status, "/"+st.Name) {
-			t.Errorf("status has no finding about %s:\n%s", st.Name, status)
-		}
+	if tried == 0 {
+		t.Error("the next version wrote nothing, so nothing was shown")
 	}
+	u.Count("upgrades that failed", tried)
+}
+
+// takeBack takes the commit of the next version back: then nothing is left to do or to
+// say.
+func (u *upgrading) takeBack(t *testing.T) {
 	u.change(t, u.images[1], u.images[0])
-	_, err = u.w.Salvor(ctx, nil, "apply")
+	_, err := u.w.Salvor(t.Context(), nil, "apply")
 	must(t, err)
 	settled(t, u.w)
+	if status := statusOf(t, u.w); strings.Contains(status, string(finding.NotAsCommitted)) {
+		t.Errorf("what runs is what is committed:\n%s", status)
+	}
 	for _, st := range u.stacks {
 		holdsAll(t, u.Scenario, u.c, u.alpha, st)
 	}
-	u.Count("upgrades that failed", len(u.stacks))
+}
+
+// notAsCommitted returns what status says of a stack that runs another version than
+// is committed.
+func (u *upgrading) notAsCommitted(t *testing.T, status string, st world.Stack) string {
+	t.Helper()
+	for line := range strings.Lines(status) {
+		if strings.Contains(line, string(finding.NotAsCommitted)) && strings.Contains(line, u.alpha.Name+"/"+st.Name) {
+			return line
+		}
+	}
+	t.Errorf("status has no finding about %s:\n%s", st.Name, status)
+	return ""
+}
+
+var nextWrote = regexp.MustCompile(`what the new version wrote is snapshot ([0-9a-f]{8})`)
+
+// named checks that a finding names the snapshot of what the next version wrote, and
+// that there is one.
+func (u *upgrading) named(t *testing.T, st world.Stack, finding string) {
+	t.Helper()
+	name := nextWrote.FindStringSubmatch(finding)
+	if name == nil {
+		t.Errorf("%s: no snapshot is named: %s", st.Name, finding)
+		return
+	}
+	list, err := u.w.Salvor(t.Context(), nil, "snapshot", "ls", st.Name)
+	if err != nil || !strings.Contains(list, name[1]) {
+		t.Errorf("%s: snapshot %s is not listed: %v\n%s", st.Name, name[1], err, list)
+	}
 }
 
 func (u *upgrading) change(t *testing.T, from, to string) {
@@ -92,7 +136,7 @@ func (u *upgrading) change(t *testing.T, from, to string) {
 // refused runs an apply whose new version fails.
 func (u *upgrading) refused(t *testing.T) {
 	t.Helper()
-	out, err := applied(t, u.w)
+	out, err := u.w.Salvor(t.Context(), nil, "apply")
 	if err == nil {
 		t.Errorf("the apply of a version that is never healthy went well:\n%s", out)
 	}
