@@ -84,7 +84,7 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 // sight is the record remote as one stack's access reaches it.
 type sight struct {
 	*record.Record
-	folder *storage.Folder
+	folder record.Folder
 }
 
 func (s *sight) close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
@@ -93,11 +93,13 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")
 	}
-	folder, err := storage.Open(ctx, a.remotes, where)
+	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
+		return storage.Open(ctx, a.remotes, where)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &sight{Record: record.New(folder), folder: folder}, nil
+	return &sight{Record: record.New(site), folder: site}, nil
 }
 
 // sealedDigest tells one sealed file from another.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -347,5 +348,42 @@ func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	found := whose("beta", beta.spec.Stacks[0], Local{Epoch: 2}, verdicts[guarded])
 	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// TestAHostFollowsTheRecord is fault D6: a host with the settings of before a move of
+// the record reads claims at the new place where its seals lead there, and else none.
+func TestAHostFollowsTheRecord(t *testing.T) {
+	for _, c := range []struct {
+		to    fleet.Location
+		state record.State
+	}{
+		{fleet.Location{Remote: "disk", Path: t.TempDir() + "/record"}, record.Lost},
+		{fleet.Location{Remote: "another", Path: "record"}, record.Unknown},
+	} {
+		remote := t.TempDir()
+		alpha := newGuarded(t, "alpha", remote, "", 1)
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		alpha.starts(t)
+		who := alpha.ownership(askWithin)
+		defer who.close(t.Context())
+		if v, err := who.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != record.Own {
+			t.Fatalf("%+v, %v", v, err)
+		}
+		if c.to.Remote == "disk" {
+			claims(t, c.to.Path, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
+		}
+		mark := fmt.Sprintf(`{"schema":1,"to":{"remote":%q,"path":%q},"at":"2026-01-01T00:00:00Z"}`, c.to.Remote, c.to.Path)
+		if err := os.WriteFile(remote+"/moved.json", []byte(mark), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v, err := who.verdicts(t.Context(), alpha.spec) // its record was open
+		if err != nil || v[guarded].State != record.Unknown || v[guarded].MayChange {
+			t.Errorf("to %s: by the claims of before: %+v, %v", c.to.Remote, v, err)
+		}
+		v, err = who.verdicts(t.Context(), alpha.spec)
+		if err != nil || v[guarded].State != c.state || v[guarded].MayChange {
+			t.Errorf("to %s: %+v, %v; want %s", c.to.Remote, v, err, c.state)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -195,6 +196,10 @@ func (o *ownership) askRecord(ctx context.Context, spec agentapi.Host) (map[stri
 		})
 	}
 	err = all.Wait()
+	if at, moved, markErr := rec.Moved(ctx); moved || markErr != nil {
+		// claims may be made elsewhere by now; the next look follows
+		seen, err = make([]claimSight, len(spec.Stacks)), cmp.Or(markErr, fmt.Errorf("the record is at %s by now", location(at)))
+	}
 	if err != nil {
 		o.drop(ctx) // whatever hangs there, the next look begins afresh
 	}

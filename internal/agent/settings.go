@@ -182,7 +182,7 @@ func location(l fleet.Location) string {
 	if l == (fleet.Location{}) {
 		return ""
 	}
-	return l.Remote + ":" + l.Path
+	return l.String()
 }
 
 // duration is as fleet.yaml has it: "15m", not "15m0s"; "" for none.

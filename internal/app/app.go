@@ -65,6 +65,8 @@ type App struct {
 	stacks   map[string]deploy.Rendered
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
+
+	movedNote sync.Once // says that the record is not where the lock has it
 }
 
 // Open loads the control repository as o.Files says: the newest commit, so that

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/card"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
@@ -139,12 +140,14 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, err error) {
-	folder, err := storage.Open(ctx, storage.Unsealed(access.Remotes), access.Record)
+	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
+		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)
+	})
 	if err != nil {
 		return m, bundle, err
 	}
-	defer func() { err = errors.Join(err, folder.Close(context.WithoutCancel(ctx))) }()
-	rec := record.New(folder)
+	defer func() { err = errors.Join(err, site.Close(context.WithoutCancel(ctx))) }()
+	rec := record.New(site)
 	all, err := rec.Mirrors(ctx)
 	if err != nil {
 		return m, bundle, err

@@ -121,7 +121,7 @@ type Rollback struct {
 // Rollback prepares going back to an earlier deploy: the stack's folder as it
 // was, on the host where it is now, with the images of then. Nothing is changed.
 func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollback, error) {
-	r := Rollback{To: to, Lock: fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(a.repo.Lock.Stacks)}}
+	r := Rollback{To: to, Lock: a.repo.Lock.Copy()}
 	st, _ := a.repo.Fleet.Stack(stack)
 	p, placed := r.Lock.Placement(stack)
 	if !placed {

@@ -161,7 +161,7 @@ func (a *App) eachRecovery(visit func(stack string, sealed []byte) error) error 
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
 func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := fleet.Lock{Schema: a.repo.Lock.Schema, Stacks: maps.Clone(a.repo.Lock.Stacks)}
+	lock := a.repo.Lock.Copy()
 	var placed []string
 	for _, st := range a.repo.Fleet.Stacks {
 		if p, is := lock.Placement(st.Name); is {

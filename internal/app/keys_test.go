@@ -49,6 +49,12 @@ volumes: {data: {}}
 
 func newKeyed(t *testing.T) *keyed {
 	t.Helper()
+	return newKeyedOn(t, filepath.Join(t.TempDir(), "disk"))
+}
+
+// newKeyedOn makes the fleet with its remote in a folder, which others may use too.
+func newKeyedOn(t *testing.T, disk string) *keyed {
+	t.Helper()
 	for _, name := range []string{"GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"} {
 		t.Setenv(name, "Olga")
 	}
@@ -56,7 +62,7 @@ func newKeyed(t *testing.T) *keyed {
 		t.Setenv(name, "olga@example.net")
 	}
 	base := t.TempDir()
-	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), disk: filepath.Join(base, "disk")}
+	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), disk: disk}
 	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +106,8 @@ func (k *keyed) commit(files map[string][]byte) {
 func (k *keyed) place() {
 	k.t.Helper()
 	k.do(func(a *App) error {
-		lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
+		lock := a.repo.Lock.Copy()
+		lock.Record, lock.Stacks["notes"] = a.repo.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
 		files, lock, err := (&sealer{app: a}).Seal(k.t.Context(), lock, []string{"notes"}, nil)
 		if err != nil {
 			return err

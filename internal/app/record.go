@@ -14,7 +14,9 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/progress"
 	"salvor/internal/record"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
@@ -48,11 +50,30 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	if where.Remote == "" {
 		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
 	}
-	folder, err := r.open(ctx, where)
+	site, err := record.Follow(ctx, where, r.folder)
+	if errors.Is(err, record.ErrMoved) {
+		err = fault.WithHint(err, "a salvor record move was cut short: the same command finishes it")
+	}
 	if err != nil {
 		return fmt.Errorf("record remote: %w", err)
 	}
-	return errors.Join(work(record.New(folder)), folder.Close(context.WithoutCancel(ctx)))
+	r.noteMoved(where, site.Where)
+	return errors.Join(work(record.New(site)), site.Close(context.WithoutCancel(ctx)))
+}
+
+func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
+	return r.open(ctx, where)
+}
+
+// noteMoved says, once, that the record is not where salvor.lock has it.
+func (r *recorder) noteMoved(want, at fleet.Location) {
+	if at == want || r.app.opts.Sink == nil {
+		return
+	}
+	r.app.movedNote.Do(func() {
+		text := fmt.Sprintf("the record is at %s:%s, and salvor.lock here does not say so: git pull --rebase, or, where a move was cut short, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
+		progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name}.Note(text)
+	})
 }
 
 // Claim implements deploy.Record.
@@ -135,8 +156,12 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 	return epoch, err
 }
 
-// Used implements deploy.Record.
+// Used implements deploy.Record. A fleet keeps the passwords of every repository that
+// it ever had: where it has none for a name, what is on the targets is another fleet's.
 func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
+	if sealed, err := (&sealer{app: r.app}).file(seal.RecoveryPath(stack)); err != nil || sealed == nil {
+		return nil, err
+	}
 	var used []string
 	for _, t := range r.app.repo.Fleet.Snapshots {
 		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})

@@ -241,7 +241,7 @@ func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting)
 
 // Seal implements deploy.Sealer.
 func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
-	next := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks)}
+	next := lock.Copy()
 	files := map[string][]byte{}
 	if s.made == nil {
 		s.made = map[string][]byte{}

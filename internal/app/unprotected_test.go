@@ -51,6 +51,7 @@ func TestDataWithoutASnapshotTargetIsSaid(t *testing.T) {
 // has no place.
 func TestAFleetWithoutARemoteIsSaid(t *testing.T) {
 	k := newKeyed(t)
+	k.commit(map[string][]byte{controlrepo.LockFile: nil}) // nothing is placed yet
 	k.commit(map[string][]byte{"stacks/plain/compose.yaml": []byte("x-salvor: {host: alpha}\nservices: {web: {image: nginx:1}}\n")})
 	k.withoutTargets("remotes: {}\n")
 	if got := k.codes(finding.RecordMissing); len(got) != 1 {

@@ -117,10 +117,7 @@ func waysBack(ctx context.Context, r *deploy.Receipt, moves []deploy.Move) []str
 }
 
 func moved(lock fleet.Lock, stack, to string) (fleet.Lock, deploy.Move) {
-	next := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
-	for name, p := range lock.Stacks {
-		next.Stacks[name] = p
-	}
+	next := lock.Copy()
 	was := lock.Stacks[stack]
 	now := was
 	now.Host, now.Epoch = to, was.Epoch+1

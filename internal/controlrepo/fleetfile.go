@@ -72,9 +72,6 @@ func setDefaults(f *fleet.Fleet) {
 		h.Port = cmp.Or(h.Port, 22)
 		h.User = cmp.Or(h.User, "root")
 	}
-	if f.Record == (fleet.Location{}) && len(f.Remotes) > 0 {
-		f.Record = fleet.Location{Remote: f.Remotes[0].Name, Path: "salvor/record"}
-	}
 	for i := range f.Snapshots {
 		t := &f.Snapshots[i]
 		t.Every = cmp.Or(t.Every, time.Hour)

@@ -26,7 +26,7 @@ func fleetShape() shape[fleetFile] {
 		key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).must(),
 		key("hosts", "The declared servers by name.", named(names(), hostShape()), (*fleetFile).setHosts),
 		key("remotes", "The rclone remotes by name.", named(names(), remoteShape()), (*fleetFile).setRemotes),
-		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: salvor/record on the first remote.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
+		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
 		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
 		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
 		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),

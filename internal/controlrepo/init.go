@@ -81,7 +81,7 @@ func initialFiles(o InitOptions) (map[string][]byte, error) {
 		}
 	}
 	maps.Copy(files, o.Files)
-	lock, err := EncodeLock(fleet.Lock{})
+	lock, err := EncodeLock(fleet.Lock{Record: newRecord(o.Name)})
 	if err != nil {
 		return nil, err
 	}

@@ -87,8 +87,13 @@ func readLock(fsys fs.FS, problems *problemList) fleet.Lock {
 	return lock
 }
 
-// checkLock returns the first stack whose placement is wrong, and why.
-func checkLock(l fleet.Lock) (stack string, err error) {
+// checkLock returns the key of what is wrong first, a stack's or the record's, and why.
+func checkLock(l fleet.Lock) (key string, err error) {
+	if l.Record != (fleet.Location{}) {
+		if err := checkRemotePath(l.Record.Path); err != nil {
+			return "record", fmt.Errorf("record: %w", err)
+		}
+	}
 	for _, stack := range keysSorted(l.Stacks) {
 		if err := fleet.ValidName(stack); err != nil {
 			return stack, err

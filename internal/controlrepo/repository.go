@@ -118,6 +118,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	}
 	if understood {
 		checkFleet(r, &repo.Fleet)
+		repo.settleRecord()
 		checkSecrets(r, &repo.Fleet, fsys)
 		checkStacks(stacks, &repo.Fleet)
 		repo.notice(file.unused, stacks)

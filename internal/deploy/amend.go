@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"maps"
 	"strings"
 
 	"salvor/internal/agentapi"
@@ -74,7 +73,7 @@ func (s *Session) amend(ctx context.Context, kind, stack string, change func(*fl
 		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
 	}
 	change(&p)
-	next := fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(s.Lock.Stacks)}
+	next := s.Lock.Copy()
 	next.Stacks[stack] = p
 	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, Asked: []string{stack}, NoPrints: true})
 }

@@ -183,6 +183,9 @@ func orNone(host string) string {
 // commitLock commits files together with the lock, when either changes
 // anything, and pushes.
 func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][]byte, lock fleet.Lock, message string) error {
+	if lock.Record.Remote == "" && len(lock.Stacks) > 0 {
+		lock.Record = s.Fleet.Record // from the first placement on it stays there
+	}
 	changed, err := lockFile(s.Lock, lock)
 	if err != nil {
 		return err

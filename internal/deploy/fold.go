@@ -72,10 +72,7 @@ func filled(p, known fleet.Placement, services []agentapi.Service) fleet.Placeme
 
 // learned is the lock with what the receipts say.
 func learned(was fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
-	lock := fleet.Lock{Schema: was.Schema, Stacks: maps.Clone(was.Stacks)}
-	if lock.Stacks == nil {
-		lock.Stacks = map[string]fleet.Placement{}
-	}
+	lock := was.Copy()
 	for _, h := range receipts {
 		for _, st := range h.Stacks {
 			p, placed := lock.Stacks[st.Name]

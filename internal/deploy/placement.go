@@ -27,7 +27,7 @@ type Move struct {
 // files do not load. A stack that is no
 // longer declared leaves the lock; its recovery seal and its repository stay.
 func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
-	next := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
+	next := fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}}
 	var moves []Move
 	for _, s := range f.Stacks {
 		was, placed := lock.Placement(s.Name)

@@ -23,7 +23,7 @@ func bornAs(p fleet.Placement, v agentapi.Volume) time.Time {
 // Rename returns placements in which volumes have the names that they have now,
 // and without those that the operator let go of.
 func (s *Session) Rename(next fleet.Lock) fleet.Lock {
-	lock := fleet.Lock{Schema: next.Schema, Stacks: maps.Clone(next.Stacks)}
+	lock := next.Copy()
 	for name, p := range lock.Stacks {
 		p = clone(p)
 		for _, v := range s.Stacks[name].Volumes {

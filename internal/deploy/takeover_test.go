@@ -60,7 +60,8 @@ func answering(t *testing.T, f *surroundings, host string) *hostlink.Link {
 // recorded is session with a record remote and keys.
 func recorded(f *surroundings) *Session {
 	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
-	s.Fleet.Record.Remote = "nas"
+	s.Fleet.Record = fleet.Location{Remote: "nas", Path: "salvor/record"}
+	s.Lock.Record = s.Fleet.Record
 	s.Keys, s.Lease = map[string]string{"alpha": "age1alpha", "beta": "age1beta"}, time.Minute
 	return s
 }
@@ -196,5 +197,18 @@ func TestTakenOverElsewhere(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ask Git"}, f.log); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheFirstPlacementSettlesTheRecord is fault D6: from the commit that places the
+// first stack on, the lock has the record's place.
+func TestTheFirstPlacementSettlesTheRecord(t *testing.T) {
+	f := &surroundings{}
+	s := session(f, nil)
+	s.Fleet.Record = fleet.Location{Remote: "nas", Path: "salvor/home-1a2b3c4d/record"}
+	next := s.Lock
+	s.Lock = fleet.Lock{Record: fleet.Location{Path: "salvor/home-1a2b3c4d/record"}}
+	if _, err := s.Apply(t.Context(), Plan{}, next, Options{Kind: "apply"}); err != nil || s.Lock.Record != s.Fleet.Record {
+		t.Errorf("it is at %s, %v", s.Lock.Record, err)
 	}
 }

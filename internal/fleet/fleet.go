@@ -19,7 +19,7 @@ type Fleet struct {
 	MinVersion string   // the oldest salvor that may apply this fleet, "" for any
 	Hosts      []Host   // sorted by name
 	Remotes    []Remote // in the order of the file
-	Record     Location // claims, facts, operators' journal; the first remote's salvor/record by default
+	Record     Location // claims, facts, operators' journal; where salvor.lock has it, before the first placement on the first remote
 	Shared     Location // where volumes that live on a remote are; zero when none may
 	Snapshots  []Target // in the order of preference for taking; at least one when a volume is protected
 	Networks   []Network
@@ -77,9 +77,12 @@ type Remote struct {
 
 // A Location is a path on a remote.
 type Location struct {
-	Remote string
-	Path   string
+	Remote string `json:"remote,omitempty"`
+	Path   string `json:"path"`
 }
+
+// String returns REMOTE:PATH, as commands take it.
+func (l Location) String() string { return l.Remote + ":" + l.Path }
 
 // A Target is one place where snapshots go.
 type Target struct {

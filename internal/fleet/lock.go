@@ -11,7 +11,17 @@ import (
 // compare-and-swap.
 type Lock struct {
 	Schema int                  `json:"schema"`
+	Record Location             `json:"record,omitzero"` // where the record is; without a remote only which path it gets
 	Stacks map[string]Placement `json:"stacks"`
+}
+
+// Copy returns the lock with placements of its own, to change.
+func (l Lock) Copy() Lock {
+	l.Schema, l.Stacks = Schema, maps.Clone(l.Stacks)
+	if l.Stacks == nil {
+		l.Stacks = map[string]Placement{}
+	}
+	return l
 }
 
 // A Placement says where a stack lives, counted by epoch: every change of

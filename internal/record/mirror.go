@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -59,6 +58,9 @@ func (r *Record) PutMirror(ctx context.Context, m Mirror, content []byte) error 
 	if _, err := r.store.Put(ctx, m.path(), bytes.NewReader(content), int64(len(content))); err != nil {
 		return err
 	}
+	if err := r.here(ctx); err != nil {
+		return err
+	}
 	all, err := r.Mirrors(ctx)
 	if err != nil {
 		return err
@@ -72,14 +74,6 @@ func (r *Record) PutMirror(ctx context.Context, m Mirror, content []byte) error 
 }
 
 // ReadMirror returns a mirror's encrypted content.
-func (r *Record) ReadMirror(ctx context.Context, m Mirror) (content []byte, err error) {
-	body, err := r.store.Get(ctx, m.path(), 0, -1)
-	if err != nil {
-		return nil, err
-	}
-	content, err = io.ReadAll(io.LimitReader(body, maxMirror+1))
-	if err == nil && len(content) > maxMirror {
-		err = fmt.Errorf("%s: larger than 1 GiB", m.path())
-	}
-	return content, errors.Join(err, body.Close())
+func (r *Record) ReadMirror(ctx context.Context, m Mirror) ([]byte, error) {
+	return whole(ctx, r.store, m.path())
 }

@@ -5,7 +5,11 @@
 //	claims/<stack>/<epoch>-<uuid>.json
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
+//	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
 //	mirror/<commits>-<commit>.bundle.age
+//
+// A folder that the record has left, or where it is not yet, has the file moved.json,
+// which says where it is.
 package record
 
 import (
@@ -60,7 +64,16 @@ func (r *Record) read(ctx context.Context, path string) (data []byte, err error)
 	return data, errors.Join(err, body.Close())
 }
 
+// write adds an entry. ErrMoved means that it may be lost there: the record is
+// elsewhere.
 func (r *Record) write(ctx context.Context, path string, entry any) error {
+	if err := r.put(ctx, path, entry); err != nil {
+		return err
+	}
+	return r.here(ctx)
+}
+
+func (r *Record) put(ctx context.Context, path string, entry any) error {
 	data, err := json.Marshal(entry)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -48,7 +47,7 @@ type Plan struct {
 // host on the other one, counted on. A recovery that was cut short has moved
 // them already; then there is nothing to move, and Recover finishes it.
 func Prepare(lock fleet.Lock, o Options) Plan {
-	p := Plan{Next: fleet.Lock{Schema: fleet.Schema, Stacks: maps.Clone(lock.Stacks)}}
+	p := Plan{Next: lock.Copy()}
 	if o.Lost == o.To && !o.Replaced {
 		return p // Git has this machine already
 	}

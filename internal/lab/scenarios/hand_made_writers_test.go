@@ -120,7 +120,7 @@ func (h *handMade) claimsLost(t *testing.T) {
 	}
 	lock := readLock(t, h.w)
 	for _, st := range h.stacks {
-		claims, err := filepath.Glob(filepath.Join(h.w.Remote.Dir, "salvor", "record", "claims", st.Name, fmt.Sprintf("%d-*", lock.Stacks[st.Name].Epoch)))
+		claims, err := filepath.Glob(filepath.Join(h.w.Remote.Dir, filepath.FromSlash(lock.Record.Path), "claims", st.Name, fmt.Sprintf("%d-*", lock.Stacks[st.Name].Epoch)))
 		must(t, err)
 		if len(claims) != 1 {
 			t.Fatalf("claims of %s: %v", st.Name, claims)

@@ -147,10 +147,13 @@ func readLock(t *testing.T, w *world.World) fleet.Lock {
 // claimsOf counts a stack's claims by epoch, on the remote itself.
 func claimsOf(t *testing.T, w *world.World, stack string) map[int]int {
 	t.Helper()
-	files, err := os.ReadDir(filepath.Join(w.Remote.Dir, "salvor", "record", "claims", stack))
+	files, err := os.ReadDir(filepath.Join(w.Remote.Dir, filepath.FromSlash(readLock(t, w).Record.Path), "claims", stack))
 	must(t, err)
 	claims := map[int]int{}
 	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".part") {
+			continue // of a run that was killed while it wrote
+		}
 		var epoch int
 		if _, err := fmt.Sscanf(f.Name(), "%d-", &epoch); err != nil {
 			t.Errorf("%s among the claims of %s", f.Name(), stack)

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"salvor/internal/card"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/record"
+)
+
+// A RecordMove is the record on its way to another place.
+type RecordMove struct {
+	From, To fleet.Location
+	Files    int               // that are at the new place
+	Changed  map[string][]byte // files that belong into the commit of the new place
+}
+
+// RecordPlace reads REMOTE or REMOTE:PATH as a place for the record. Without a path
+// it is the one that the record has now, which no other fleet has.
+func (a *App) RecordPlace(text string) (fleet.Location, error) {
+	remote, path, given := strings.Cut(text, ":")
+	to := fleet.Location{Remote: remote, Path: a.repo.Fleet.Record.Path}
+	if given {
+		to.Path = path
+	}
+	from := a.repo.Fleet.Record
+	_, declared := a.repo.Fleet.Remote(remote)
+	switch {
+	case !declared:
+		return to, fault.WithHint(fmt.Errorf("no remote %s is declared", remote), "declare it under remotes: in fleet.yaml, and commit")
+	case from.Remote == "":
+		return to, fault.WithHint(errors.New("the fleet has no record yet"), "salvor apply begins it, on the first remote in fleet.yaml")
+	case to != from && to.Remote == from.Remote && (within(to.Path, from.Path) || within(from.Path, to.Path)):
+		return to, fmt.Errorf("%s and %s are not two folders: one is in the other", from, to)
+	}
+	return to, controlrepo.CheckRecord(to)
+}
+
+func within(inner, outer string) bool { return strings.HasPrefix(inner+"/", outer+"/") }
+
+// MoveRecord carries the record to another place, marks the one that it leaves, and
+// has this App work with the new one. The caller commits it to the lock. It may be
+// run again, also with the place where the record was before.
+func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, error) {
+	m := RecordMove{From: a.repo.Fleet.Record, To: to, Changed: map[string][]byte{}}
+	if err := (&committer{app: a}).Behind(ctx); err != nil {
+		return m, err // a commit that can't be published would leave the record between two places
+	}
+	var err error
+	if m.From != to {
+		err = a.changedWithRecord(m.Changed)
+	}
+	if err != nil {
+		return m, err
+	}
+	if m.Files, err = a.carryRecord(ctx, m.From, to); err != nil {
+		return m, fmt.Errorf("move the record to %s: %w", to, err)
+	}
+	a.repo.Fleet.Record = to
+	return m, nil
+}
+
+func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (files int, err error) {
+	r := &recorder{app: a}
+	chain, _, err := record.Chain(ctx, from, r.folder)
+	if err != nil {
+		return 0, err
+	}
+	folder, err := r.open(ctx, to)
+	if err == nil {
+		files, err = record.Relocate(ctx, chain, record.Site{Where: to, Folder: folder})
+		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
+	}
+	for _, s := range chain {
+		err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+	}
+	if errors.Is(err, record.ErrTaken) {
+		err = fault.WithHint(err, "choose an empty folder: salvor record move REMOTE:PATH")
+	}
+	return files, err
+}
+
+// changedWithRecord adds the files that say something else once the record is at
+// another place: the card that was tried leads to the old one.
+func (a *App) changedWithRecord(files map[string][]byte) error {
+	config, err := a.file(controlrepo.FleetFile)
+	if err != nil {
+		return err
+	}
+	without, err := controlrepo.RemoveRecord(config)
+	if err != nil {
+		return err
+	}
+	if string(without) != string(config) {
+		files[controlrepo.FleetFile] = without
+	}
+	proven, err := a.proven()
+	if err != nil {
+		return err
+	}
+	if _, tried := proven[a.repo.Fleet.Recipients.Recovery]; tried {
+		delete(proven, a.repo.Fleet.Recipients.Recovery)
+		files[card.ProvenPath], err = proven.Encode()
+	}
+	return err
+}

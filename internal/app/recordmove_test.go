@@ -1,0 +1,170 @@
+package app
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/card"
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// claim claims the stack notes for alpha as an apply does.
+func (k *keyed) claim(epoch int) {
+	k.t.Helper()
+	k.do(func(a *App) error {
+		return (&recorder{app: a}).Claim(k.t.Context(), "notes", epoch, "alpha", a.Commit())
+	})
+}
+
+func (k *keyed) owner() deploy.Owner {
+	k.t.Helper()
+	owners, err := (&recorder{app: k.open(k.ann)}).Owners(k.t.Context(), []string{"notes"})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return owners["notes"]
+}
+
+// TestTwoFleetsOnOneRemoteNeverTouch is fault D6: two fleets of one name, with the
+// same stack and everything else left at its default, on one remote.
+func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
+	one := newKeyed(t)
+	other := newKeyedOn(t, one.disk)
+	one.claim(1)
+	other.claim(4)
+	for _, k := range []*keyed{one, other} {
+		k.do(func(a *App) error { return a.RenewMirror(t.Context()) })
+	}
+	for k, epoch := range map[*keyed]int{one: 1, other: 4} {
+		if got, want := k.owner(), (deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: epoch}); got != want {
+			t.Errorf("the claim is %+v, want %+v", got, want)
+		}
+		k.atMirror("beside another fleet", k.open(k.ann).Commit())
+	}
+	r := &recorder{app: one.open(one.ann)}
+	folder, err := r.open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.Put(t.Context(), "snapshots/s", strings.NewReader("x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := r.Used(t.Context(), "blog"); err != nil || len(used) > 0 {
+		t.Errorf("another fleet's repository counts: %v, %v", used, err)
+	}
+}
+
+// moveTo moves the record and commits as the command does.
+func (k *keyed) moveTo(place string) RecordMove {
+	k.t.Helper()
+	a := k.open(k.ann)
+	to, err := a.RecordPlace(place)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	m, err := a.MoveRecord(k.t.Context(), to)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	lock := a.Lock().Copy()
+	lock.Record = to
+	files := maps.Clone(m.Changed)
+	if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := a.CommitFiles(k.t.Context(), files, "record move"); err != nil {
+		k.t.Fatal(err)
+	}
+	return m
+}
+
+// TestMoveRecord is fault D6: the command takes claims and mirror along; the card is
+// made for the new place, and who has an older commit is led there.
+func TestMoveRecord(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(3)
+	key := k.recovery()
+	proven, err := card.Proven{key.Recipient: {}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.commit(map[string][]byte{card.ProvenPath: proven})
+	k.do(func(a *App) error { return a.RenewMirror(t.Context()) })
+	was, before := k.owner(), k.open(k.ann)
+	old, err := before.Card(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := k.moveTo("disk:" + strings.TrimPrefix(k.disk, "/") + "/elsewhere/record")
+	if m.Files < 2 || m.From.Remote != "box" {
+		t.Errorf("%+v", m)
+	}
+	if diff := cmp.Diff(was, k.owner()); diff != "" {
+		t.Error(diff)
+	}
+	now := k.open(k.ann)
+	if now.Fleet().Record != m.To || len(k.codes(finding.RecordMoved)) > 0 {
+		t.Errorf("it is at %s", now.Fleet().Record)
+	}
+	if tried, err := now.proven(); err != nil || len(tried) > 0 {
+		t.Errorf("the old card counts as tried: %v, %v", tried, err)
+	}
+	made, err := now.Card(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if access, err := made.Access(); err != nil || access.Record != m.To {
+		t.Errorf("the card leads to %s, %v", access.Record, err)
+	}
+	for _, c := range []card.Card{made, old} {
+		access, err := c.Access()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := fetchMirror(t.Context(), key, access); err != nil {
+			t.Errorf("from %s: %v", access.Record, err)
+		}
+	}
+	if owners, err := (&recorder{app: before}).Owners(t.Context(), []string{"notes"}); err != nil || owners["notes"] != was {
+		t.Errorf("an older commit reads %+v, %v", owners, err)
+	}
+	k.moveTo("box:" + m.From.Path)
+	if diff := cmp.Diff(was, k.owner()); diff != "" {
+		t.Errorf("back again: %s", diff)
+	}
+}
+
+// TestTheRecordMovesToSensiblePlaces is fault D6.
+func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
+	k := newKeyed(t)
+	a := k.open(k.ann)
+	at := a.Fleet().Record
+	for place, refused := range map[string]string{
+		"drive": "no remote drive is declared", "box:/abs": "no path on a remote", "box:" + at.Path + "/new": "one is in the other",
+		"box:" + filepath.Dir(at.Path): "one is in the other", "disk": "", "box:mine": "",
+	} {
+		_, err := a.RecordPlace(place)
+		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), refused) {
+			t.Errorf("%s: %v", place, err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(k.disk, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(k.disk, "full", "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(k.disk, "/") + "/full"}
+	if _, err := a.MoveRecord(t.Context(), full); err == nil || !strings.Contains(fault.Hint(err), "REMOTE:PATH") {
+		t.Errorf("into a folder that is not empty: %v", err)
+	}
+}

@@ -1,0 +1,114 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+)
+
+// movedFile marks a folder in which the record is no longer, or not yet.
+const movedFile = "moved.json"
+
+// ErrMoved is wrapped by errors that mean: the record is at another place.
+var ErrMoved = errors.New("the record is at another place")
+
+type movedTo struct {
+	Schema int            `json:"schema"`
+	To     fleet.Location `json:"to"`
+	At     time.Time      `json:"at"`
+}
+
+// Moved returns where the record is instead of here, and whether it is elsewhere.
+// A mark that can't be read is an error.
+func (r *Record) Moved(ctx context.Context) (to fleet.Location, is bool, err error) {
+	data, err := r.read(ctx, movedFile)
+	if errors.Is(err, blob.ErrNotExist) {
+		return to, false, nil
+	}
+	var m movedTo
+	if err == nil {
+		err = decode(data, &m)
+	}
+	if err != nil {
+		return to, false, fmt.Errorf("%s: %w", movedFile, err)
+	}
+	return m.To, true, nil
+}
+
+// here returns ErrMoved when the record is not here any more. Asked after a write it
+// is sure: Relocate marks a folder first and copies what is there then, so that what
+// was written before the mark could be seen is copied.
+func (r *Record) here(ctx context.Context) error {
+	to, is, err := r.Moved(ctx)
+	if err == nil && is {
+		err = fmt.Errorf("%w: %s:%s", ErrMoved, to.Remote, to.Path)
+	}
+	return err
+}
+
+// A Folder is an opened place on a remote.
+type Folder interface {
+	blob.Store
+	Close(ctx context.Context) error
+}
+
+// A Site is one place of the record.
+type Site struct {
+	Where fleet.Location
+	Folder
+}
+
+// Open opens a place on a remote.
+type Open func(ctx context.Context, where fleet.Location) (Folder, error)
+
+// Chain opens where and every place that the marks lead to from there, in their
+// order; in the last one the record is. While the record is on its way to a place
+// that is still marked itself, the marks lead back: whole is false then.
+func Chain(ctx context.Context, where fleet.Location, open Open) (sites []Site, settled bool, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(ctx, sites)
+		}
+	}()
+	for {
+		folder, err := open(ctx, where)
+		if err != nil {
+			return sites, false, err
+		}
+		sites = append(sites, Site{where, folder})
+		to, is, err := New(folder).Moved(ctx)
+		if err != nil || !is {
+			return sites, err == nil, err
+		}
+		if slices.ContainsFunc(sites, func(s Site) bool { return s.Where == to }) {
+			return sites, false, nil
+		}
+		where = to
+	}
+}
+
+// Follow opens the record at where, or where the marks lead from there. While it is
+// on its way the error is ErrMoved.
+func Follow(ctx context.Context, where fleet.Location, open Open) (Site, error) {
+	sites, settled, err := Chain(ctx, where, open)
+	if err != nil {
+		return Site{}, err
+	}
+	if !settled {
+		closeAll(ctx, sites)
+		return Site{}, fmt.Errorf("%w: it is on its way to %s:%s", ErrMoved, sites[len(sites)-1].Where.Remote, sites[len(sites)-1].Where.Path)
+	}
+	closeAll(ctx, sites[:len(sites)-1])
+	return sites[len(sites)-1], nil
+}
+
+func closeAll(ctx context.Context, sites []Site) {
+	for _, s := range sites {
+		_ = s.Close(context.WithoutCancel(ctx)) // only read from
+	}
+}

@@ -1,0 +1,201 @@
+package record
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
+)
+
+// ErrTaken is wrapped by errors that mean: something else is in the folder.
+var ErrTaken = errors.New("the folder is not empty")
+
+// copiedAtOnce is how many files are copied at a time.
+const copiedAtOnce = 8
+
+// Relocate carries the record from the places of a chain (see Chain) to another, or
+// to one of them, and returns how many files are there now. Every file is compared
+// after it was written. While it works, to is marked as a place where the record is
+// not yet; then the others are marked, and what came in the meantime is copied; at
+// last to loses its mark. Nothing is removed. Cut short anywhere it may be run again,
+// also to another place.
+func Relocate(ctx context.Context, chain []Site, to Site) (files int, err error) {
+	c := carrier{to: to, done: map[string]int64{}}
+	var from []Site
+	for _, s := range chain {
+		if s.Where == to.Where {
+			c.live = true
+		} else {
+			from = append(from, s)
+		}
+	}
+	if !c.live {
+		if err := reserve(ctx, chain, to); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.copyAll(ctx, from); err != nil {
+		return 0, err
+	}
+	for _, s := range from {
+		if err := mark(ctx, s, to.Where); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.copyAll(ctx, from); err != nil {
+		return 0, err
+	}
+	if err := c.awaitListed(ctx); err != nil {
+		return 0, err
+	}
+	if err := to.Delete(ctx, movedFile); err != nil && !errors.Is(err, blob.ErrNotExist) {
+		return 0, err
+	}
+	return len(c.done), New(to).here(ctx)
+}
+
+// reserve marks an empty folder as one where the record is not yet. A folder that
+// is marked already is an earlier run's, or a place that the record has left.
+func reserve(ctx context.Context, chain []Site, to Site) error {
+	leads, marked, err := New(to).Moved(ctx)
+	switch {
+	case err != nil:
+		return err
+	case marked && slices.ContainsFunc(chain, func(s Site) bool { return s.Where == leads }):
+		return nil
+	}
+	files, err := to.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	if len(files) > 0 {
+		return fmt.Errorf("%s:%s: %w: %s", to.Where.Remote, to.Where.Path, ErrTaken, files[0].Path)
+	}
+	return mark(ctx, to, chain[len(chain)-1].Where)
+}
+
+// mark writes down in a folder where the record is instead.
+func mark(ctx context.Context, s Site, to fleet.Location) error {
+	return New(s).put(ctx, movedFile, movedTo{Schema: fleet.Schema, To: to, At: time.Now().UTC()})
+}
+
+// A carrier copies files to a place of the record.
+type carrier struct {
+	to   Site
+	live bool // the record is there already: what it has there is newer
+
+	mu   sync.Mutex
+	done map[string]int64 // files that were compared, with their sizes
+}
+
+func (c *carrier) copyAll(ctx context.Context, from []Site) error {
+	for _, s := range from {
+		files, err := s.List(ctx, "")
+		if err != nil {
+			return err
+		}
+		files = slices.DeleteFunc(files, func(f blob.Object) bool { return f.Path == movedFile || c.has(f.Path) })
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(copiedAtOnce)
+		for _, f := range files {
+			all.Go(func() error { return c.copyOne(ctx, s, f.Path) })
+		}
+		if err := all.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *carrier) has(path string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, done := c.done[path]
+	return done
+}
+
+// copyOne copies a file unless it is there. One that is gone by now was pruned.
+func (c *carrier) copyOne(ctx context.Context, from Site, path string) error {
+	content, err := whole(ctx, from, path)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	there, err := whole(ctx, c.to, path)
+	missing := errors.Is(err, blob.ErrNotExist)
+	if err != nil && !missing {
+		return err
+	}
+	if missing || !c.live && !bytes.Equal(there, content) {
+		if _, err := c.to.Put(ctx, path, bytes.NewReader(content), int64(len(content))); err != nil {
+			return err
+		}
+		if there, err = whole(ctx, c.to, path); err != nil {
+			return err
+		}
+		if !bytes.Equal(there, content) {
+			return fmt.Errorf("%s on %s is not what was written there", path, c.to.Where.Remote)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done[path] = int64(len(there))
+	return nil
+}
+
+// awaitListed waits until a listing has every file that was copied.
+func (c *carrier) awaitListed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, visibleWithin, ErrNotVisible)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		files, err := c.to.List(ctx, "")
+		if err != nil {
+			return cmp.Or(context.Cause(ctx), err)
+		}
+		listed := map[string]int64{}
+		for _, f := range files {
+			listed[f.Path] = f.Size
+		}
+		if c.within(listed) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (c *carrier) within(listed map[string]int64) bool {
+	for path, size := range c.done {
+		if have, is := listed[path]; !is || have != size {
+			return false
+		}
+	}
+	return true
+}
+
+func whole(ctx context.Context, from blob.Store, path string) ([]byte, error) {
+	body, err := from.Get(ctx, path, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(body, maxMirror+1))
+	if err == nil && len(content) > maxMirror {
+		err = fmt.Errorf("%s: larger than 1 GiB", path)
+	}
+	return content, errors.Join(err, body.Close())
+}
