@@ -387,3 +387,20 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		}
 	}
 }
+
+// TestAHostRunsOnUnderItsNewName is fault V17 for hosts: while Git has its new name
+// already, a host that knows its old one is the machine that Git and claims mean.
+func TestAHostRunsOnUnderItsNewName(t *testing.T) {
+	remote := t.TempDir()
+	alpha := newGuarded(t, "alpha", remote, "", 1)
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	alpha.starts(t)
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.key(), 1), Branch: "main"}
+	for _, name := range []string{"alpha", "gamma"} {
+		alpha.spec.Name = name
+		v, err := alpha.verdicts(t.Context(), alpha.spec)
+		if got := v[guarded]; err != nil || name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
+			t.Errorf("as %s: %+v, %v", name, got, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
@@ -26,11 +27,21 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 	if head != c.app.commit {
 		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
 	}
-	commit, err := c.app.git.CommitFiles(ctx, files, message)
+	commit, err := c.app.git.CommitFiles(ctx, c.app.renaming(files), message)
 	if err == nil && commit != head {
 		c.app.commit, c.made, c.from = commit, commit, head
 	}
 	return string(commit), err
+}
+
+// renaming adds to the files of a commit those that say the new names of hosts.
+func (a *App) renaming(files map[string][]byte) map[string][]byte {
+	all := maps.Clone(a.repo.Renaming)
+	if len(all) == 0 {
+		return files
+	}
+	maps.Copy(all, files)
+	return all
 }
 
 // Push implements deploy.Repo. A commit of this run that lost the race is taken

@@ -162,6 +162,13 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 			return twice(h.Name, have.Name)
 		}
 	}
+	for name, recipient := range a.repo.Recipients {
+		_, declared := a.repo.Fleet.Host(name)
+		if on := a.repo.Lock.On(name); recipient == e.Recipient && name != h.Name && !declared && len(on) > 0 {
+			return fault.WithHint(fmt.Errorf("%s is the machine that was declared as %s, which has %s", h.Name, name, strings.Join(on, ", ")),
+				fmt.Sprintf("declare it in fleet.yaml as hosts: {%s: {address: %s, formerly: %s}}, then salvor apply", h.Name, h.Address, name))
+		}
+	}
 	before := a.repo.Recipients[h.Name]
 	if on := a.repo.Lock.On(h.Name); before != "" && before != e.Recipient && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),

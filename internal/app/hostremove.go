@@ -31,14 +31,23 @@ type RemovedHost struct {
 // variables.
 func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
 	var r RemovedHost
-	files, err := a.git.EverIn(ctx, path.Join("sealed", host))
-	if err != nil {
-		return r, err
+	h, _ := a.repo.Fleet.Host(host)
+	var files []string
+	names := []string{host}
+	if h.Formerly != "" {
+		names = append(names, h.Formerly)
+	}
+	for _, name := range names {
+		ever, err := a.git.EverIn(ctx, path.Join("sealed", name))
+		if err != nil {
+			return r, err
+		}
+		files = append(files, ever...)
 	}
 	seen := sight{names: map[string]bool{}, gone: map[string]bool{}}
 	for _, file := range files {
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
-		if sealed && path.Dir(file) == path.Join("sealed", host) {
+		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
 			r.Stacks = append(r.Stacks, stack)
 			seen.add(a, stack)
 		}

@@ -84,15 +84,22 @@ func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 		if err != nil {
 			return err
 		}
-		if ruling.Owner != host || ruling.Key != want.Key || ruling.Epoch != epoch {
-			return deploy.Outrun(stack, ownerBy(ruling))
+		if owner := r.ownerBy(ruling); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
+			return deploy.Outrun(stack, owner)
 		}
 		return nil
 	})
 }
 
-func ownerBy(r record.Ruling) deploy.Owner {
-	return deploy.Owner{Host: r.Owner, Key: r.Key, Epoch: r.Epoch}
+// ownerBy is who has a stack by a ruling, under the name that the machine has now.
+func (r *recorder) ownerBy(by record.Ruling) deploy.Owner {
+	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
+	for name, key := range r.app.repo.Recipients {
+		if by.Key != "" && key == by.Key {
+			o.Host = name
+		}
+	}
+	return o
 }
 
 // listedAtOnce is how many stacks' claims are listed at a time.
@@ -108,7 +115,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 		for i, stack := range stacks {
 			all.Go(func() error {
 				claims, err := rec.Claims(ctx, stack)
-				owners[i] = ownerBy(record.Rule(claims, onBranch))
+				owners[i] = r.ownerBy(record.Rule(claims, onBranch))
 				return err
 			})
 		}
@@ -190,9 +197,21 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error
 			if err != nil {
 				return err
 			}
-			lock = record.Fold(lock, name, facts)
+			lock = record.Fold(lock, name, r.asCalledNow(facts))
 		}
 		return nil
 	})
 	return lock, err
+}
+
+// asCalledNow gives facts the names that their hosts have now.
+func (r *recorder) asCalledNow(facts []record.Fact) []record.Fact {
+	for _, h := range r.app.repo.Fleet.Hosts {
+		for i := range facts {
+			if h.Formerly != "" && facts[i].Host == h.Formerly {
+				facts[i].Host = h.Name
+			}
+		}
+	}
+	return facts
 }

@@ -32,6 +32,9 @@ type Repository struct {
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
 	Broken map[string][]*Problem
+	// Renaming are the files of the commit that says the new names of hosts: the next
+	// commit has them. The rest of this Repository has the new names already.
+	Renaming map[string][]byte
 
 	places places
 }
@@ -118,6 +121,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	}
 	if understood {
 		checkFleet(r, &repo.Fleet)
+		repo.renameHosts(r, fsys)
 		repo.settleRecord()
 		checkSecrets(r, &repo.Fleet, fsys)
 		checkStacks(stacks, &repo.Fleet)
@@ -141,12 +145,24 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 	for _, stack := range keysSorted(repo.Lock.Stacks) {
 		p := repo.Lock.Stacks[stack]
 		file := "sealed/" + p.Host + "/" + stack + ".age"
-		if _, err := fs.Stat(fsys, file); err != nil {
+		if !repo.sealed(fsys, p.Host, stack) {
 			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: keyPosition(content, stack).String(),
 				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
 				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
 		}
 	}
+}
+
+// sealed reports whether a stack has a seal for a host, under the name that it has or
+// the one before.
+func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
+	h, _ := repo.Fleet.Host(host)
+	for _, name := range []string{host, h.Formerly} {
+		if _, err := fs.Stat(fsys, "sealed/"+name+"/"+stack+".age"); name != "" && err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // notice collects the findings of what was read.
@@ -167,6 +183,7 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")
 		}
 	}
+	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
 		place := Position{File: HostDir + "/" + name + ".pub"}
 		add(finding.HostFileUnused, finding.Warning, place, FleetFile+" declares no host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")

@@ -29,7 +29,9 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 func checkPlacement(s *stackFile, f *fleet.Fleet) {
 	if _, ok := f.Host(s.Host); s.Host != "" && !ok {
 		meant, advice := didYouMean(s.Host, hostNames(f)), ""
-		if meant == "" {
+		if now := calledNow(s.Host, f); now != "" {
+			meant, advice = "", "set host: "+now+", as "+s.Host+" is called now"
+		} else if meant == "" {
 			advice = "salvor host add " + s.Host + " USER@ADDRESS"
 		}
 		s.r.advise(s.place("host"), advice, "no host %q in %s%s", s.Host, FleetFile, meant)
@@ -39,6 +41,16 @@ func checkPlacement(s *stackFile, f *fleet.Fleet) {
 			s.r.add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared to put it", v.Volume, FleetFile)
 		}
 	}
+}
+
+// calledNow returns the new name of a host that was renamed, else "".
+func calledNow(host string, f *fleet.Fleet) string {
+	for _, h := range f.Hosts {
+		if h.Formerly == host {
+			return h.Name
+		}
+	}
+	return ""
 }
 
 func checkNeeds(s *stackFile, byName map[string]*stackFile) {

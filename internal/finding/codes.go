@@ -60,6 +60,7 @@ const (
 	RecordMissing      Code = "record-missing"
 	HookMissing        Code = "hook-missing"
 	RecordMoved        Code = "record-moved"
+	HostRenamed        Code = "host-renamed"
 	GitUnpinned        Code = "git-unpinned"
 	GitUnread          Code = "git-unread"
 )
@@ -127,6 +128,7 @@ func Table() []Row {
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},
 		{HookMissing, "No pre-commit hook of this clone calls salvor: a fresh git clone has none, and with core.hooksPath Git runs others. A secret in clear could be committed without a word.", "make the hook, or call salvor scan --staged and salvor check --staged from your own"},
+		{HostRenamed, "A host with stacks is no longer declared while another one appeared: it may be the same machine under a new name.", "formerly: OLD under hosts.NEW when it was renamed"},
 		{RecordMoved, "fleet.yaml has another place for the record than the one where it is, or no longer the remote that it is on. Hosts know by what is there whose a stack is, so it stays where salvor.lock has it.", "salvor record move REMOTE"},
 		{ComposeRefused, "Docker Compose on the host does not take the project, though it is valid by the specification.", "change the Compose file, or install a newer Compose on the host"},
 		{SealMissing, "A placement stands in salvor.lock without the file that brings its secrets; both are written in one commit.", "git checkout COMMIT -- FILE from the commit that had it"},

@@ -144,11 +144,20 @@ func superseded(claims []Claim, want Claim, onBranch OnBranch) bool {
 			return c.Epoch > want.Epoch
 		}
 		on, known := onBranch(c.Commit)
-		if c.Host != want.Host || c.Key != want.Key {
+		if !c.same(want) {
 			return on || !known
 		}
 		return c.Commit == want.Commit || on && known
 	})
+}
+
+// same reports whether two claims are for one machine: by its key, or by its name
+// where a key is not known.
+func (c Claim) same(o Claim) bool {
+	if c.Key != "" && o.Key != "" {
+		return c.Key == o.Key
+	}
+	return c.Host == o.Host && c.Key == o.Key
 }
 
 func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]Claim, error) {

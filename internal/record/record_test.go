@@ -97,6 +97,17 @@ func TestClaimOfAnotherMachineOfTheName(t *testing.T) {
 // TestClaimIsPutBack is fault V9: where the newest claim was lost or damaged, or a
 // claim from a commit that never was on the branch stands in its place, claiming
 // again makes the placement's host the owner.
+// TestClaimOfARenamedHost is fault V17 for hosts: the claim under its old name is its.
+func TestClaimOfARenamedHost(t *testing.T) {
+	r := New(&blobtest.Memory{})
+	on := func(string) (bool, bool) { return true, true }
+	claimed(t, r, Claim{Epoch: 1, Host: "alpha", Key: "age1a", Commit: "c1"})
+	got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "gamma", Key: "age1a", Commit: "c2"}, on)
+	if claims, listErr := r.Claims(t.Context(), "notes"); err != nil || listErr != nil || len(claims) != 1 || got.Key != "age1a" {
+		t.Errorf("%+v, %+v, %v, %v", got, claims, err, listErr)
+	}
+}
+
 func TestClaimIsPutBack(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	for name, left := range map[string]string{

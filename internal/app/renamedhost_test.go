@@ -1,0 +1,87 @@
+package app
+
+import (
+	"strings"
+	"testing"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/progress"
+)
+
+// rename commits alpha under another name, with or without formerly:.
+func (k *keyed) rename(entry string) {
+	k.t.Helper()
+	k.do(func(a *App) error {
+		config, err := a.file(controlrepo.FleetFile)
+		if err != nil {
+			return err
+		}
+		return a.CommitFiles(k.t.Context(), map[string][]byte{
+			controlrepo.FleetFile:       []byte(strings.Replace(string(config), "alpha: {address: 192.0.2.10}", entry, 1)),
+			"stacks/notes/compose.yaml": []byte(strings.Replace(keyedStack, "host: alpha", "host: gamma", 1)),
+		}, "renamed")
+	})
+}
+
+// TestARenamedHostIsTheSameMachine is fault V17 for hosts: its claims count, nothing
+// moves, and one commit has its lock, its key and its seals under the new name.
+func TestARenamedHostIsTheSameMachine(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(1)
+	k.rename("gamma: {address: 192.0.2.10, formerly: alpha}")
+	a := k.open(k.ann)
+	r := &recorder{app: a}
+	owners, err := r.Owners(t.Context(), []string{"notes"})
+	if want := (deploy.Owner{Host: "gamma", Key: k.host.Recipient, Epoch: 1}); err != nil || owners["notes"] != want {
+		t.Errorf("owned by %+v, %v", owners["notes"], err)
+	}
+	if err := r.Claim(t.Context(), "notes", 1, "gamma", a.Commit()); err != nil {
+		t.Errorf("the claim that it has: %v", err)
+	}
+	next, moves := deploy.Next(a.Fleet(), a.Lock(), nil)
+	if len(moves) > 0 || next.Stacks["notes"].Epoch != 1 {
+		t.Errorf("it moves: %+v", moves)
+	}
+	s, err := a.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Sink = progress.Discard()
+	if _, err := s.Apply(t.Context(), deploy.Plan{}, next, deploy.Options{Kind: "apply"}); err != nil {
+		t.Fatal(err)
+	}
+	now := k.open(k.ann)
+	for file, want := range map[string]bool{"hosts/gamma.pub": true, "hosts/alpha.pub": false, "sealed/gamma/notes.age": true, "sealed/alpha/notes.age": false} {
+		if _, err := now.file(file); (err == nil) != want {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if lock, err := now.file(controlrepo.LockFile); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
+		t.Errorf("%s, %v", lock, err)
+	}
+	if stale, err := (&sealer{app: now}).Stale(now.Lock()); err != nil || len(stale) > 0 {
+		t.Errorf("still to be sealed: %v, %v", stale, err)
+	}
+	if seen, err := now.SeenByHost(t.Context(), "gamma"); err != nil || len(seen.Stacks) != 1 {
+		t.Errorf("it has seen %+v, %v", seen, err)
+	}
+}
+
+// TestANewNameOfAMachineIsNoNewHost is fault V17 for hosts: enrolled under another
+// name, without formerly:, it would have its stacks taken from it.
+func TestANewNameOfAMachineIsNoNewHost(t *testing.T) {
+	k := newKeyed(t)
+	k.rename("gamma: {address: 192.0.2.10}")
+	a := k.open(k.ann)
+	h, _ := a.Fleet().Host("gamma")
+	err := a.itself(h, agentapi.Enrolment{Recipient: k.host.Recipient}, false)
+	if err == nil || !strings.Contains(fault.Hint(err), "formerly: alpha") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+	if lock := a.Lock(); lock.Stacks["notes"].Host != "alpha" {
+		t.Errorf("placed as %+v", lock.Stacks["notes"])
+	}
+}

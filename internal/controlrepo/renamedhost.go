@@ -1,0 +1,85 @@
+package controlrepo
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+)
+
+// renameHosts gives hosts that have another name now their placements and keys under
+// it. Renaming then has the files that say so in Git, which belong into one commit:
+// a placement on a name without a key would be another machine's.
+func (repo *Repository) renameHosts(r *reader, fsys fs.FS) {
+	for _, h := range repo.Fleet.Hosts {
+		if _, still := repo.Fleet.Host(h.Formerly); h.Formerly == "" || still {
+			continue
+		}
+		was, known := repo.Recipients[h.Formerly]
+		now, enrolled := repo.Recipients[h.Name]
+		if known && enrolled && was != now && len(repo.Lock.On(h.Formerly)) > 0 {
+			r.advise(r.at.of("hosts", h.Name, "formerly"), fmt.Sprintf("declare %s again, then: salvor recover %s --to %s", h.Formerly, h.Formerly, h.Name),
+				"%s is another machine than %s was: it has another key", h.Name, h.Formerly)
+			continue
+		}
+		if known {
+			repo.renameKey(fsys, h)
+		}
+		repo.renamePlacements(h)
+	}
+}
+
+func (repo *Repository) renameKey(fsys fs.FS, h fleet.Host) {
+	before := HostDir + "/" + h.Formerly + ".pub"
+	if content, err := fs.ReadFile(fsys, before); err == nil {
+		repo.renaming(before, nil)
+		if _, enrolled := repo.Recipients[h.Name]; !enrolled {
+			repo.renaming(HostDir+"/"+h.Name+".pub", content)
+			repo.Recipients[h.Name] = repo.Recipients[h.Formerly]
+		}
+	}
+	delete(repo.Recipients, h.Formerly)
+}
+
+func (repo *Repository) renamePlacements(h fleet.Host) {
+	on := repo.Lock.On(h.Formerly)
+	if len(on) == 0 {
+		return
+	}
+	for _, stack := range on {
+		p := repo.Lock.Stacks[stack]
+		p.Host = h.Name
+		repo.Lock.Stacks[stack] = p
+	}
+	if content, err := EncodeLock(repo.Lock); err == nil { // it was read, so it can be written
+		repo.renaming(LockFile, content)
+	}
+}
+
+func (repo *Repository) renaming(file string, content []byte) {
+	if repo.Renaming == nil {
+		repo.Renaming = map[string][]byte{}
+	}
+	repo.Renaming[file] = content
+}
+
+// noticeRenamedHosts asks about hosts that are no longer declared, with stacks, while
+// a host appeared that may be the same machine.
+func (repo *Repository) noticeRenamedHosts() {
+	for _, gone := range unknownHosts(repo.Recipients, &repo.Fleet) {
+		stacks := repo.Lock.On(gone)
+		for _, h := range repo.Fleet.Hosts {
+			key, enrolled := repo.Recipients[h.Name]
+			if len(stacks) == 0 || h.Formerly != "" || enrolled && key != repo.Recipients[gone] {
+				continue
+			}
+			repo.Findings = append(repo.Findings, finding.Finding{
+				Code: finding.HostRenamed, Severity: finding.Fatal, Subject: repo.places.of("hosts", h.Name).String(),
+				Text: fmt.Sprintf("the host %s is new, while %s, which has %s, is no longer declared", h.Name, gone, strings.Join(stacks, ", ")),
+				Fix:  fmt.Sprintf("hosts: {%s: {formerly: %s}} when it was renamed; declare %s again when it was not", h.Name, gone, gone),
+			})
+		}
+	}
+}
