@@ -137,6 +137,13 @@ func (a *App) Fleet() *fleet.Fleet { return &a.repo.Fleet }
 // Lock returns the placements.
 func (a *App) Lock() fleet.Lock { return a.repo.Lock }
 
+// Renamed returns the stacks whose new names Git's lock does not have yet.
+func (a *App) Renamed() []fleet.Stack { return a.repo.Renamed }
+
+// Named returns the name by which a stack goes, for that name or what it is called
+// since it was renamed.
+func (a *App) Named(stack string) string { return a.repo.Named(stack) }
+
 // Commit returns the commit that was loaded.
 func (a *App) Commit() string { return string(a.commit) }
 
@@ -152,7 +159,8 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	s := &deploy.Session{
 		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Owner: owner(),
 		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
+		Renamed: len(a.repo.Renaming) > 0,
+		Sealer:  &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
 	}
 	return s, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/scan"
@@ -146,7 +145,8 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 // CommitImport makes one commit of what PrepareImport found. The env file goes
 // when the commit has been read back.
 func (a *App) CommitImport(ctx context.Context, i *Import) error {
-	envPath := controlrepo.StackDir + "/" + i.Stack + "/stack.env"
+	st, _ := a.repo.Fleet.Stack(i.Stack)
+	envPath := st.Dir + "/stack.env"
 	if err := i.proven(a, i.will(a, i.Encrypted), i.will(a, envPath)); err != nil {
 		return err
 	}

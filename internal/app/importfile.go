@@ -123,7 +123,7 @@ func (i *importing) findStack() error {
 	if name == "" {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", i.source.shown, errNoStack), "salvor secret import FILE --stack NAME"), fault.Usage)
 	}
-	st, declared := i.app.repo.Fleet.Stack(name)
+	st, declared := i.app.repo.Fleet.Stack(i.app.Named(name))
 	if !declared {
 		return fmt.Errorf("no stack %s is declared", name)
 	}

@@ -49,7 +49,7 @@ func (a *App) load(ctx context.Context) error {
 	}
 	a.hosts = newDialer(a)
 	a.use(a.keyring())
-	a.findings = slices.Concat(a.findings, a.repo.Findings, leftOut(left))
+	a.findings = slices.Concat(a.findings, a.repo.Findings, a.leftOut(left))
 	if err := a.noticeElsewhere(ctx); err != nil {
 		return err
 	}
@@ -68,11 +68,11 @@ func (a *App) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
 }
 
 // leftOut are the findings about what Git has and no host gets.
-func leftOut(left []controlrepo.LeftOut) []finding.Finding {
+func (a *App) leftOut(left []controlrepo.LeftOut) []finding.Finding {
 	var all []finding.Finding
 	for _, l := range left {
 		f := finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: l.Path, Text: l.Path + " " + l.Why, Fix: l.Fix}
-		if f.Stack = stackOf(l.Path); f.Stack != "" {
+		if f.Stack = a.repo.Named(stackOf(l.Path)); f.Stack != "" {
 			f.Severity = finding.Fatal
 		}
 		all = append(all, f)
@@ -80,7 +80,7 @@ func leftOut(left []controlrepo.LeftOut) []finding.Finding {
 	return all
 }
 
-// stackOf returns the stack in whose folder a path of the repository is.
+// stackOf returns the folder below stacks/ that a path of the repository is in.
 func stackOf(repoPath string) string {
 	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == controlrepo.StackDir {
 		return parts[1]

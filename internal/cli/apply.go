@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -63,7 +64,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	if s.Consent, err = consents(a.Fleet(), o); err != nil {
+	if s.Consent, err = consents(a, o); err != nil {
 		return err
 	}
 	past, err := s.New(ctx)
@@ -126,15 +127,16 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 }
 
 // consents returns what was said about the data of each stack.
-func consents(f *fleet.Fleet, o applyOptions) (map[string]agentapi.Consent, error) {
+func consents(a *app.App, o applyOptions) (map[string]agentapi.Consent, error) {
 	all := map[string]agentapi.Consent{}
 	for _, said := range []struct {
 		consent agentapi.Consent
 		stacks  []string
 	}{{agentapi.ConsentRestore, o.restore}, {agentapi.ConsentFresh, o.fresh}, {agentapi.ConsentTake, o.take}, {agentapi.ConsentEmpty, o.empty}} {
-		for _, stack := range said.stacks {
-			if _, declared := f.Stack(stack); !declared {
-				return nil, fault.WithCode(fmt.Errorf("--%s: no stack %s is declared", said.consent, stack), fault.Usage)
+		for _, name := range said.stacks {
+			stack := a.Named(name)
+			if _, declared := a.Fleet().Stack(stack); !declared {
+				return nil, fault.WithCode(fmt.Errorf("--%s: no stack %s is declared", said.consent, name), fault.Usage)
 			}
 			if before := all[stack]; before != "" && before != said.consent {
 				return nil, fault.WithCode(fmt.Errorf("stack %s has both --%s and --%s", stack, before, said.consent), fault.Usage)

@@ -39,6 +39,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 		return err
 	}
 	defer g.close(ctx, a)
+	stack = a.Named(stack)
 	lock := a.Lock()
 	was, placed := lock.Placement(stack)
 	target, declared := a.Fleet().Host(o.to)

@@ -17,8 +17,9 @@ import (
 )
 
 // onHost opens the stacks of the host that a stack is placed on.
-func (g *globals) onHost(ctx context.Context, name string, work func(*stack.Host) error) error {
+func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Host, name string) error) error {
 	return g.with(ctx, func(a *app.App) error {
+		name := a.Named(name)
 		lock := a.Lock()
 		p, placed := lock.Placement(name)
 		if !placed {
@@ -30,7 +31,7 @@ func (g *globals) onHost(ctx context.Context, name string, work func(*stack.Host
 		}
 		h := stack.New(m)
 		defer h.Close()
-		return work(h)
+		return work(h, name)
 	})
 }
 
@@ -42,7 +43,7 @@ func newLogs(g *globals) *cobra.Command {
 		Args:  leastArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Services = args[1:]
-			return g.onHost(cmd.Context(), args[0], func(h *stack.Host) error { return h.Logs(cmd.Context(), args[0], g.Out, o) })
+			return g.onHost(cmd.Context(), args[0], func(h *stack.Host, name string) error { return h.Logs(cmd.Context(), name, g.Out, o) })
 		},
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
@@ -57,15 +58,15 @@ func newExec(g *globals) *cobra.Command {
 		Short: "Run a command in a service's container",
 		Args:  leastArgs("STACK", "SERVICE", "COMMAND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.onHost(cmd.Context(), args[0], func(h *stack.Host) error { return g.exec(cmd.Context(), h, args) })
+			return g.onHost(cmd.Context(), args[0], func(h *stack.Host, name string) error { return g.exec(cmd.Context(), h, name, args[1:]) })
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
 	return prints("what the command prints", cmd)
 }
 
-func (g *globals) exec(ctx context.Context, h *stack.Host, args []string) error {
-	session := stack.Session{Service: args[1], Argv: args[2:], Stdin: g.In, Stdout: g.Out}
+func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []string) error {
+	session := stack.Session{Service: args[0], Argv: args[1:], Stdin: g.In, Stdout: g.Out}
 	if fd := int(g.In.Fd()); term.IsTerminal(fd) && g.Term != nil {
 		width, height, err := term.GetSize(fd)
 		if err != nil {
@@ -79,7 +80,7 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, args []string) error 
 		session.TTY = &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height}
 	}
 	var err error
-	g.progress().Suspend(func() { err = h.Exec(ctx, args[0], session) })
+	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
 	var exit *machine.ExitError
 	if errors.As(err, &exit) && exit.Code > 0 {
 		return fault.WithCode(err, exit.Code)
@@ -94,7 +95,7 @@ func newDown(g *globals) *cobra.Command {
 		Args:  exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stack := cmd.Context(), args[0]
-			return g.amend(ctx, fmt.Sprintf("Stop %s? Its volumes are kept.", stack), func(s *deploy.Session) (deploy.Receipt, error) { return s.Down(ctx, stack) })
+			return g.amend(ctx, fmt.Sprintf("Stop %s? Its volumes are kept.", stack), stack, func(s *deploy.Session, stack string) (deploy.Receipt, error) { return s.Down(ctx, stack) })
 		},
 	}
 }
@@ -106,13 +107,13 @@ func newUp(g *globals) *cobra.Command {
 		Args:  exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stack := cmd.Context(), args[0]
-			return g.amend(ctx, fmt.Sprintf("Start %s?", stack), func(s *deploy.Session) (deploy.Receipt, error) { return s.Up(ctx, stack) })
+			return g.amend(ctx, fmt.Sprintf("Start %s?", stack), stack, func(s *deploy.Session, stack string) (deploy.Receipt, error) { return s.Up(ctx, stack) })
 		},
 	}
 }
 
 // amend asks and runs one change of one stack.
-func (g *globals) amend(ctx context.Context, question string, work func(*deploy.Session) (deploy.Receipt, error)) error {
+func (g *globals) amend(ctx context.Context, question, stack string, work func(s *deploy.Session, stack string) (deploy.Receipt, error)) error {
 	bar := g.progress()
 	defer bar.Close()
 	a, err := g.open(ctx, bar)
@@ -124,7 +125,7 @@ func (g *globals) amend(ctx context.Context, question string, work func(*deploy.
 	if err := g.confirm(question); err != nil {
 		return err
 	}
-	return g.working(ctx, a, work)
+	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return work(s, a.Named(stack)) })
 }
 
 // working runs one change with live progress and prints its receipt.

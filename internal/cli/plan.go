@@ -106,6 +106,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	}
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
 	p.Reseal(stale, next, s.Stacks)
+	p.Rename(a.Renamed(), next)
 	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks, s.RenameFindings())
 	finding.Sort(p.Findings)
 	return p, next, moves, nil

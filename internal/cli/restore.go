@@ -48,6 +48,7 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 		return err
 	}
 	defer g.close(ctx, a)
+	stack = a.Named(stack)
 	if o.withdraw {
 		bar.Close()
 		return g.withdrawRestore(ctx, a, stack)

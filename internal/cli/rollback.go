@@ -52,6 +52,7 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 		return err
 	}
 	defer g.close(ctx, a)
+	stack = a.Named(stack)
 	now, earlier, err := a.Deploys(ctx, stack)
 	if err != nil {
 		return err

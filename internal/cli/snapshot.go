@@ -38,7 +38,7 @@ func newSnapshotTake(g *globals) *cobra.Command {
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
 	return g.with(ctx, func(a *app.App) error {
-		lock := a.Lock()
+		stack, lock := a.Named(stack), a.Lock()
 		p, placed := lock.Placement(stack)
 		if !placed {
 			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
@@ -74,7 +74,7 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 		if err != nil {
 			return err
 		}
-		list, err := s.Snapshots(ctx, stack)
+		list, err := s.Snapshots(ctx, a.Named(stack))
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 )
 
 func newStatus(g *globals) *cobra.Command {
@@ -42,7 +43,7 @@ func runStatus(ctx context.Context, g *globals) error {
 			}{1, all})
 		} else {
 			g.progress().Close()
-			err = printStatus(g.Out, all)
+			err = printStatus(g.Out, all, called(a.Fleet()))
 		}
 		return errors.Join(err, unwell(all))
 	})
@@ -70,18 +71,28 @@ func unwell(all []deploy.HostStatus) error {
 	return nil
 }
 
-func printStatus(w io.Writer, all []deploy.HostStatus) error {
+// called returns how a stack is shown: with what it is called since it was renamed.
+func called(f *fleet.Fleet) func(stack string) string {
+	return func(stack string) string {
+		if st, _ := f.Stack(stack); st.Called != "" {
+			return st.Called + " (" + stack + ")"
+		}
+		return stack
+	}
+}
+
+func printStatus(w io.Writer, all []deploy.HostStatus, called func(stack string) string) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT")
 	for _, h := range all {
 		for _, name := range h.Placed {
-			fmt.Fprintf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, name)
+			fmt.Fprintf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, called(name))
 		}
 		if len(h.State.Stacks) == 0 && len(h.Placed) == 0 {
 			fmt.Fprintf(tab, "%s\t-\t\t\t\n", h.Host)
 		}
 		for _, s := range h.State.Stacks {
-			fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", h.Host, s.Name, s.Verdict, servicesUp(s), newest(s))
+			fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", h.Host, called(s.Name), s.Verdict, servicesUp(s), newest(s))
 		}
 	}
 	if err := tab.Flush(); err != nil {

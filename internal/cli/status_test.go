@@ -7,6 +7,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 )
 
 // TestStatusIsTrue is the faults D19, D24 and F9: "none" for a snapshot that nobody
@@ -32,7 +33,7 @@ func TestStatusIsTrue(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			if err := printStatus(&out, []deploy.HostStatus{test.host}); err != nil {
+			if err := printStatus(&out, []deploy.HostStatus{test.host}, called(&fleet.Fleet{})); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range test.screen {

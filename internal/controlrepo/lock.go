@@ -94,10 +94,16 @@ func checkLock(l fleet.Lock) (key string, err error) {
 			return "record", fmt.Errorf("record: %w", err)
 		}
 	}
+	called := map[string]string{}
 	for _, stack := range keysSorted(l.Stacks) {
 		if err := fleet.ValidName(stack); err != nil {
 			return stack, err
 		}
+		name := l.Stacks[stack].Called
+		if _, taken := l.Stacks[name]; name != "" && (taken || called[name] != "") {
+			return stack, fmt.Errorf("stack %s: another one is called %q, too", stack, name)
+		}
+		called[name] = stack
 		if err := checkPlaced(l.Stacks[stack]); err != nil {
 			return stack, fmt.Errorf("stack %s: %w", stack, err)
 		}
@@ -108,6 +114,9 @@ func checkLock(l fleet.Lock) (key string, err error) {
 func checkPlaced(p fleet.Placement) error {
 	if err := fleet.ValidName(p.Host); err != nil {
 		return fmt.Errorf("host: %w", err)
+	}
+	if p.Called != "" && fleet.ValidName(p.Called) != nil {
+		return fmt.Errorf("called: %w", fleet.ValidName(p.Called))
 	}
 	if p.Epoch < 1 {
 		return fmt.Errorf("epoch is %d, want 1 or more", p.Epoch)

@@ -32,10 +32,12 @@ type Repository struct {
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
 	Broken map[string][]*Problem
-	// Renaming are the files of the commit that says the new names of hosts: the next
+	// Renaming are the files of the commit that says the new names of hosts and stacks: the next
 	// commit has them. The rest of this Repository has the new names already.
 	Renaming map[string][]byte
+	Renamed  []fleet.Stack // stacks that are called otherwise than the lock in Git has it
 
+	began  map[string]string // folder of a renamed stack to the name that it began with
 	places places
 }
 
@@ -76,6 +78,7 @@ func Load(dir, version string) (*Repository, error) {
 		if stack == "" {
 			return nil, err
 		}
+		stack = repo.Named(stack)
 		repo.Broken[stack] = append(repo.Broken[stack], p)
 	}
 	if len(found) == 0 && err != nil {
@@ -123,6 +126,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 		checkFleet(r, &repo.Fleet)
 		repo.renameHosts(r, fsys)
 		repo.settleRecord()
+		repo.identify(r, fsys)
 		checkSecrets(r, &repo.Fleet, fsys)
 		checkStacks(stacks, &repo.Fleet)
 		repo.notice(file.unused, stacks)
@@ -177,7 +181,7 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 		if s.Host != "" || !s.read {
 			continue
 		}
-		if p, placed := repo.Lock.Placement(s.Name); placed {
+		if p, placed := repo.Lock.Placement(repo.Named(s.Name)); placed {
 			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" names no host any more and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
 		} else {
 			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")

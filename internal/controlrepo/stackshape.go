@@ -32,7 +32,7 @@ func stackShape() shape[fleet.Stack] {
 		key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", named(volumeNames(), volumeShape()), setVolumes),
 		key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", named(serviceNames(), matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
 		key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", named(serviceNames(), list(plain())), setOnRotate),
-		key("formerly", "The name this stack had before.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
+		key("formerly", "The name this stack had before: it keeps everything, and that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }

@@ -191,7 +191,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		return err
 	}
 	maps.Copy(files, changed)
-	if len(files) == 0 {
+	if len(files) == 0 && !s.Renamed {
 		return nil
 	}
 	var commit string
@@ -203,7 +203,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		err = s.push(ctx, r)
 	}
 	if err == nil {
-		s.Lock, s.Commit = lock, commit
+		s.Lock, s.Commit, s.Renamed = lock, commit, false
 	}
 	return err
 }

@@ -40,6 +40,7 @@ func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []M
 			now.Restore = nil // said for the placement before
 			moves = append(moves, Move{Stack: s.Name, From: was.Host, To: s.Host, Epoch: now.Epoch})
 		}
+		now.Called = s.Called
 		next.Stacks[s.Name] = now
 	}
 	for _, name := range slices.Sorted(maps.Keys(lock.Stacks)) {

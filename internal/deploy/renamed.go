@@ -70,6 +70,13 @@ func (s *Session) RenameFindings() []finding.Finding {
 			continue
 		}
 		p, placed := s.Lock.Placement(st.Name)
+		if was := s.formerStack(nil); st.Broken && !placed && was != "" {
+			found = append(found, finding.Finding{
+				Code: finding.VolumeRenamed, Severity: finding.Fatal, Subject: st.Name,
+				Text: fmt.Sprintf("the stack does not load, while stack %s, which has data, is no longer declared: it may be that one under a new name", was),
+				Fix:  "correct its Compose file first; salvor check says what is wrong",
+			})
+		}
 		fresh := s.unborn(st.Name, p)
 		if len(fresh) == 0 {
 			continue
@@ -79,9 +86,9 @@ func (s *Session) RenameFindings() []finding.Finding {
 			f.Text = fmt.Sprintf("the volume would start empty, while the stack no longer mounts %s, which had data", asWritten(gone[0]))
 			f.Fix = fmt.Sprintf("x-salvor: {volumes: {%s: {formerly: %s}}} when it was renamed; salvor apply --empty %s when it was not", fresh[0].Source, asWritten(gone[0]), st.Name)
 			found = append(found, f)
-		} else if was := s.formerStack(st, fresh); !placed && was != "" {
-			f.Text = fmt.Sprintf("the stack would start empty, while stack %s, which had data, is no longer declared; this version can't rename a stack", was)
-			f.Fix = fmt.Sprintf("give it its name %s again to keep its data; salvor apply --empty %s starts it as a new one", was, st.Name)
+		} else if was := s.formerStack(fresh); !placed && was != "" {
+			f.Text = fmt.Sprintf("the stack would start empty, while stack %s, which had data, is no longer declared", was)
+			f.Fix = fmt.Sprintf("x-salvor: {formerly: %s} when it was renamed; salvor apply --empty %s starts it as a new one", was, st.Name)
 			found = append(found, f)
 		}
 	}
@@ -101,17 +108,38 @@ func asWritten(name string) string {
 }
 
 // formerStack returns the stack that is no longer declared and whose data a new
-// one may be meant to have: the one that it names, or one with such a volume.
-func (s *Session) formerStack(st fleet.Stack, fresh []agentapi.Volume) string {
+// one may be meant to have: one with such a volume, or with any for a new one whose
+// volumes are not known.
+func (s *Session) formerStack(fresh []agentapi.Volume) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Lock.Stacks)) {
 		if _, declared := s.Fleet.Stack(name); declared {
 			continue
 		}
 		p := s.Lock.Stacks[name]
-		same := slices.ContainsFunc(fresh, func(v agentapi.Volume) bool { return !p.Volumes[v.Name].Born.IsZero() })
-		if st.Formerly == name && len(p.Volumes) > 0 || same {
+		if fresh == nil && len(p.Volumes) > 0 || slices.ContainsFunc(fresh, func(v agentapi.Volume) bool { return !p.Volumes[v.Name].Born.IsZero() }) {
 			return name
 		}
 	}
 	return ""
+}
+
+// Rename adds to a plan that stacks are called otherwise from now on: the apply notes
+// it in the lock, and nothing else happens to them.
+func (p *Plan) Rename(renamed []fleet.Stack, lock fleet.Lock) {
+	for _, st := range renamed {
+		for i := range p.Hosts {
+			if hp := &p.Hosts[i]; hp.Host == lock.Stacks[st.Name].Host && hp.Unreachable == "" {
+				hp.Changes = append(hp.Changes, agentapi.Change{Stack: st.Name, ID: "name", Action: "~", Cause: renamedCause(st)})
+				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+			}
+		}
+	}
+	p.Fingerprint = fingerprint(p.Hosts)
+}
+
+func renamedCause(st fleet.Stack) string {
+	if st.Called == "" {
+		return "renamed: called " + st.Name + " again"
+	}
+	return fmt.Sprintf("renamed: called %s now; it runs on as it is, as %s on hosts and remotes", st.Called, st.Name)
 }

@@ -10,6 +10,20 @@ import (
 	"salvor/internal/fleet"
 )
 
+// TestAStackThatDoesNotLoadIsAskedAbout is fault V17: it may be the one that is gone,
+// which would be stopped.
+func TestAStackThatDoesNotLoadIsAskedAbout(t *testing.T) {
+	s := session(&surroundings{}, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
+	s.Fleet.Stacks = []fleet.Stack{{Name: "diary", Broken: true}, {Name: "blog", Host: "alpha"}}
+	if found := s.RenameFindings(); len(found) != 1 || found[0].Severity != finding.Fatal || !strings.Contains(found[0].Text, "stack notes, which has data") {
+		t.Errorf("%+v", found)
+	}
+	s.Fleet.Stacks = append(s.Fleet.Stacks, fleet.Stack{Name: "notes", Host: "beta"})
+	if found := s.RenameFindings(); len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+}
+
 // TestRenamedVolumesAreAskedAbout is faults V17 and D7: a new volume that would
 // start empty while one with data is gone stops the plan, until formerly: or the
 // operator says what it is. A renamed one has been born.
@@ -19,12 +33,12 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 		return agentapi.Volume{Name: name, Source: name, Protect: fleet.Snapshot, Formerly: formerly}
 	}
 	for name, c := range map[string]struct {
-		stack, formerly string
-		volumes         []agentapi.Volume
-		known           []string // volumes that the lock knows
-		consent         agentapi.Consent
-		fix             string   // of the finding, "" for none
-		after           []string // volumes that the lock knows after the apply
+		stack   string
+		volumes []agentapi.Volume
+		known   []string // volumes that the lock knows
+		consent agentapi.Consent
+		fix     string   // of the finding, "" for none
+		after   []string // volumes that the lock knows after the apply
 	}{
 		"nothing changed":            {stack: "notes", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data"}, after: []string{"data"}},
 		"one more":                   {stack: "notes", volumes: []agentapi.Volume{volume("data", ""), volume("more", "")}, known: []string{"data"}, after: []string{"data"}},
@@ -33,8 +47,7 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 		"another, a bind":            {stack: "notes", volumes: []agentapi.Volume{volume("daten", "")}, known: []string{"@pg@data"}, fix: "{formerly: ./pg/data}", after: []string{"@pg@data"}},
 		"renamed":                    {stack: "notes", volumes: []agentapi.Volume{volume("daten", "data")}, known: []string{"data"}, after: []string{"daten"}},
 		"meant to be another":        {stack: "notes", volumes: []agentapi.Volume{volume("daten", "")}, known: []string{"data"}, consent: agentapi.ConsentEmpty},
-		"a renamed stack":            {stack: "diary", formerly: "notes", volumes: []agentapi.Volume{volume("rows", "")}, known: []string{"data"}, fix: "its name notes again"},
-		"a stack that looks renamed": {stack: "diary", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data"}, fix: "its name notes again"},
+		"a stack that looks renamed": {stack: "diary", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data"}, fix: "{formerly: notes}"},
 		"another stack":              {stack: "diary", volumes: []agentapi.Volume{volume("rows", "")}, known: []string{"data"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +56,7 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 				p.Volumes[v] = fleet.VolumeState{Born: born}
 			}
 			s := &Session{
-				Fleet:   &fleet.Fleet{Stacks: []fleet.Stack{{Name: c.stack, Formerly: c.formerly, Host: "alpha"}}},
+				Fleet:   &fleet.Fleet{Stacks: []fleet.Stack{{Name: c.stack, Host: "alpha"}}},
 				Lock:    fleet.Lock{Stacks: map[string]fleet.Placement{"notes": p}},
 				Stacks:  map[string]Rendered{c.stack: {Volumes: c.volumes}},
 				Consent: map[string]agentapi.Consent{c.stack: c.consent},

@@ -29,6 +29,8 @@ type Session struct {
 	Keys   map[string]string   // by host, its recipient: which machine it is
 	Lease  time.Duration       // what a host that can't be asked to stop gets to stop by itself
 
+	Renamed bool // Git does not have the names yet that hosts or stacks have here: the next commit says them
+
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there

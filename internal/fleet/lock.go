@@ -29,6 +29,7 @@ func (l Lock) Copy() Lock {
 type Placement struct {
 	Host         string                 `json:"host"`
 	Epoch        int                    `json:"epoch"`
+	Called       string                 `json:"called,omitempty"`       // the stack's folder, since it was renamed
 	Stopped      bool                   `json:"stopped,omitempty"`      // `salvor down`
 	Repositories map[string]string      `json:"repositories,omitempty"` // target name to repository id
 	Former       map[string][]string    `json:"former,omitempty"`       // target name to ids of the repositories before, newest last

@@ -5,8 +5,9 @@ import "time"
 // A Stack is one Compose project and what Salvor needs to know beside it, from
 // x-salvor. Host is the wish; the placement itself is in the Lock.
 type Stack struct {
-	Name       string
-	Dir        string // folder in the repository, "stacks/<name>"
+	Name       string // on hosts and remotes, for good: what the stack began as
+	Called     string // what it is called since it was renamed, "" while that is Name
+	Dir        string // folder in the repository, "stacks/<name>" or "stacks/<called>"
 	File       string // Compose file within Dir
 	Host       string
 	RPO        time.Duration // goal, 0 for none
