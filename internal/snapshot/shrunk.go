@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"salvor/internal/finding"
@@ -57,6 +58,34 @@ func (s *scan) weigh(path string, info fs.FileInfo) {
 	if info.Size() > 0 && info.Size() <= maxSmall {
 		s.stats.Rows += sqliteRows(path)
 	}
+}
+
+// outgrown reports whether a volume has a database that is too large for its rows
+// to be counted: it may be the small one that they were counted of last time.
+func outgrown(path string) bool {
+	found := errors.New("one is enough")
+	err := filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return ignoreVanished(err)
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > maxSmall && isSQLite(file) {
+			return found
+		}
+		return ignoreVanished(err)
+	})
+	return errors.Is(err, found)
+}
+
+func isSQLite(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(sqliteMagic))
+	_, err = f.ReadAt(head, 0)
+	return err == nil && bytes.Equal(head, sqliteMagic)
 }
 
 // sidecar reports whether a file is a journal or log that SQLite keeps beside a

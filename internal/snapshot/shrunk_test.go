@@ -50,6 +50,30 @@ func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
 	}
 }
 
+// TestADatabaseMayGrow: one that grew past the size up to which rows are counted
+// seemed to have lost all of them, and its stack got no snapshot any more.
+func TestADatabaseMayGrow(t *testing.T) {
+	l := newLab(t)
+	db := func(size int) {
+		content := make([]byte, size)
+		copy(content, sqliteMagic)
+		content[16], content[100], content[103], content[104] = 0x10, 0x0d, 0x0e, 0x90 // 3728 rows
+		write(t, filepath.Join(l.data, "rows.db"), string(content))
+	}
+	db(maxSmall)
+	l.take(t, nil)
+	for range 2 {
+		db(2 * maxSmall)
+		if r := l.take(t, nil); len(r.Findings) > 0 || r.Snapshot.ID == "" {
+			t.Fatalf("it grew: %+v", r)
+		}
+	}
+	db(8192)
+	if r := l.take(t, nil); len(r.Findings) != 1 || r.Findings[0].Code != finding.VolumeShrunk {
+		t.Errorf("made anew: %+v", r)
+	}
+}
+
 // TestADumpThatLostItsRowsIsRefused is fault V4: the database made itself anew
 // and its folder is as large as before.
 func TestADumpThatLostItsRowsIsRefused(t *testing.T) {

@@ -300,7 +300,7 @@ func (t *taking) suspicious() {
 	for _, v := range t.job.Volumes {
 		scanned, there := t.scans[v.Name]
 		before, now := t.was(v), scanned.stats
-		if v.Method == fleet.Postgres {
+		if v.Method == fleet.Postgres || there && emptied(before, now) && outgrown(v.Path) {
 			now.Rows = before.Rows
 		}
 		switch {
