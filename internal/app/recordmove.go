@@ -15,8 +15,8 @@ import (
 
 // A RecordMove is the record on its way to another place.
 type RecordMove struct {
+	record.Relocated
 	From, To fleet.Location
-	Files    int               // that are at the new place
 	Changed  map[string][]byte // files that belong into the commit of the new place
 }
 
@@ -58,22 +58,22 @@ func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, er
 	if err != nil {
 		return m, err
 	}
-	if m.Files, err = a.carryRecord(ctx, m.From, to); err != nil {
+	if m.Relocated, err = a.carryRecord(ctx, m.From, to); err != nil {
 		return m, fmt.Errorf("move the record to %s: %w", to, err)
 	}
 	a.repo.Fleet.Record = to
 	return m, nil
 }
 
-func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (files int, err error) {
+func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done record.Relocated, err error) {
 	r := &recorder{app: a}
 	chain, _, err := record.Chain(ctx, from, r.folder)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	folder, err := r.open(ctx, to)
 	if err == nil {
-		files, err = record.Relocate(ctx, chain, record.Site{Where: to, Folder: folder})
+		done, err = record.Relocate(ctx, chain, record.Site{Where: to, Folder: folder})
 		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
 	}
 	for _, s := range chain {
@@ -82,7 +82,7 @@ func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (files i
 	if errors.Is(err, record.ErrTaken) {
 		err = fault.WithHint(err, "choose an empty folder: salvor record move REMOTE:PATH")
 	}
-	return files, err
+	return done, err
 }
 
 // changedWithRecord adds the files that say something else once the record is at

@@ -168,3 +168,26 @@ func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
 		t.Errorf("into a folder that is not empty: %v", err)
 	}
 }
+
+// TestARemoteGetsAnotherName is fault D6: the record stays in its folder, and none is
+// said to be one that can be deleted.
+func TestARemoteGetsAnotherName(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(3)
+	was := k.owner()
+	config, err := k.open(k.ann).file(controlrepo.FleetFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := "  box: {type: crypt, remote: \"disk:" + k.disk + "\", password: secret:box_password}\n"
+	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(config), box, box+strings.Replace(box, "box:", "chest:", 1), 1))})
+	if m := k.moveTo("chest"); !m.Same || m.Files == 0 || m.To.Remote != "chest" {
+		t.Errorf("%+v", m)
+	}
+	if diff := cmp.Diff(was, k.owner()); diff != "" {
+		t.Error(diff)
+	}
+	if m := k.moveTo("disk:" + strings.TrimPrefix(k.disk, "/") + "/elsewhere"); m.Same {
+		t.Errorf("%+v", m)
+	}
+}

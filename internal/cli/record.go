@@ -82,6 +82,9 @@ func afterRecordMove(m app.RecordMove, unreachable []string) []string {
 	for _, host := range unreachable {
 		left = append(left, fmt.Sprintf("%s does not know the new place yet; until the next salvor apply it follows the mark at the old one, or asks Git", host))
 	}
+	if m.Same {
+		return append(left, fmt.Sprintf("%s is the folder in which the record was, by another name: no file was moved, and none can be deleted; print a new card with salvor key card", m.To))
+	}
 	return append(left,
 		fmt.Sprintf("the recovery card leads to the old place: print a new one with salvor key card, and try it with salvor key prove (%d files are at %s)", m.Files, m.To),
 		fmt.Sprintf("%s is left as it was; once every host was applied to and the new card is printed, that folder can be deleted", m.From))

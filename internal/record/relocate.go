@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/blob"
@@ -23,13 +25,20 @@ var ErrTaken = errors.New("the folder is not empty")
 // copiedAtOnce is how many files are copied at a time.
 const copiedAtOnce = 8
 
+// Relocated is what became of the record.
+type Relocated struct {
+	Files int  // that are at the new place
+	Same  bool // it is the folder in which the record was, by another name: nothing is left behind
+}
+
 // Relocate carries the record from the places of a chain (see Chain) to another, or
-// to one of them, and returns how many files are there now. Every file is compared
+// to one of them. Every file is compared
 // after it was written. While it works, to is marked as a place where the record is
 // not yet; then the others are marked, and what came in the meantime is copied; at
-// last to loses its mark. Nothing is removed. Cut short anywhere it may be run again,
+// last to loses its mark. Nothing is removed. Where to is the same folder by another
+// name nothing happens. Cut short anywhere it may be run again,
 // also to another place.
-func Relocate(ctx context.Context, chain []Site, to Site) (files int, err error) {
+func Relocate(ctx context.Context, chain []Site, to Site) (Relocated, error) {
 	c := carrier{to: to, done: map[string]int64{}}
 	var from []Site
 	for _, s := range chain {
@@ -39,29 +48,59 @@ func Relocate(ctx context.Context, chain []Site, to Site) (files int, err error)
 			from = append(from, s)
 		}
 	}
+	if files, err := oneFolder(ctx, chain, to); err != nil || files > 0 {
+		return Relocated{Files: files, Same: true}, err
+	}
 	if !c.live {
 		if err := reserve(ctx, chain, to); err != nil {
-			return 0, err
+			return Relocated{}, err
 		}
 	}
 	if err := c.copyAll(ctx, from); err != nil {
-		return 0, err
+		return Relocated{}, err
 	}
 	for _, s := range from {
 		if err := mark(ctx, s, to.Where); err != nil {
-			return 0, err
+			return Relocated{}, err
 		}
 	}
 	if err := c.copyAll(ctx, from); err != nil {
-		return 0, err
+		return Relocated{}, err
 	}
 	if err := c.awaitListed(ctx); err != nil {
-		return 0, err
+		return Relocated{}, err
 	}
 	if err := to.Delete(ctx, movedFile); err != nil && !errors.Is(err, blob.ErrNotExist) {
+		return Relocated{}, err
+	}
+	return Relocated{Files: len(c.done)}, New(to).here(ctx)
+}
+
+// oneFolder returns how many files the record has where to is the folder that it is in
+// already, by another name of its remote; else 0. What is put at one of them must be
+// seen at the other for that.
+func oneFolder(ctx context.Context, chain []Site, to Site) (files int, err error) {
+	at := chain[len(chain)-1]
+	_, marked, err := New(to).Moved(ctx)
+	if err != nil || marked || at.Where == to.Where {
 		return 0, err
 	}
-	return len(c.done), New(to).here(ctx)
+	there, err := to.List(ctx, "")
+	if err != nil || len(there) == 0 {
+		return 0, err
+	}
+	name := "probe-" + uuid.NewString()
+	if _, err := at.Put(ctx, name, strings.NewReader(name), int64(len(name))); err != nil {
+		return 0, err
+	}
+	seen, err := whole(ctx, to, name)
+	if errors.Is(err, blob.ErrNotExist) {
+		err = nil
+	}
+	if string(seen) == name {
+		files = len(there)
+	}
+	return files, errors.Join(err, at.Delete(ctx, name))
 }
 
 // reserve marks an empty folder as one where the record is not yet. A folder that

@@ -210,6 +210,25 @@ func TestTheRecordMovesIntoNoOtherFleets(t *testing.T) {
 	}
 }
 
+// TestAnotherNameOfTheSameFolder is fault D6: a remote that gets another name keeps the
+// record as it is.
+func TestAnotherNameOfTheSameFolder(t *testing.T) {
+	d := keptRecord(t)
+	d[placeB] = d[placeA]
+	was := d.contents(t, placeA)
+	if err := d.relocate(t.Context(), placeA, placeB); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(was, d.contents(t, placeB)); diff != "" {
+		t.Error(diff)
+	}
+	for _, at := range []fleet.Location{placeA, placeB} {
+		if site, err := Follow(t.Context(), at, d.open); err != nil || site.Where != at {
+			t.Errorf("from %s it leads to %s, %v", at, site.Where, err)
+		}
+	}
+}
+
 // writing is a store in which something is written right before the mark is.
 type writing struct {
 	disk
