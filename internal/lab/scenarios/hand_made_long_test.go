@@ -139,7 +139,7 @@ func (h *handMade) upgradeFails(t *testing.T) {
 	must(t, h.w.Write(file, impatient(before)))
 	must(t, h.w.Commit(t.Context(), "less patience"))
 	h.apply(t)
-	u.fail(t, func() { u.refused(t) })
+	u.fail(t, 1, func() { u.refused(t) })
 	must(t, h.w.Write(file, before))
 	must(t, h.w.Commit(t.Context(), "patience"))
 	h.apply(t)
