@@ -41,16 +41,18 @@ func (h *Host) end(stack string) {
 	}
 }
 
-// during does work that may stop a stack for a while, under the stack's lock. A full
-// disk keeps nothing from starting: without the note nothing else is different.
+// during does work that may stop a stack for a while, under the stack's lock. What an
+// earlier run has left stopped, and this one can't finish, stays noted. A full disk keeps
+// nothing from starting: without the note nothing else is different.
 func (h *Host) during(ctx context.Context, stack, what string, work func() error) error {
+	left := h.runNote(stack).What != ""
 	if seen, err := h.Stacks.Observe(ctx, stack); err == nil && seen[0].Running() {
 		if err := h.begin(stack, what); err != nil {
 			note(h, "runs", err)
 		}
 	}
 	err := work()
-	if ctx.Err() == nil || h.whole(context.WithoutCancel(ctx), stack) {
+	if err == nil || !left && ctx.Err() == nil || h.whole(context.WithoutCancel(ctx), stack) {
 		h.end(stack)
 	}
 	return err
@@ -151,10 +153,13 @@ func (h *Host) finishing(ctx context.Context, sink progress.Sink) {
 	}
 }
 
-// finish goes on with a stack that a run has left stopped. Where it can't be and the
-// data of before is whole, what was deployed last starts.
+// finish goes on with a stack that a run has left stopped, once. Where it can't be and
+// the data of before is whole, what was deployed last starts.
 func (r *run) finish(ctx context.Context, st agentapi.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
+	if ctx.Err() == nil {
+		r.end(st.Name)
+	}
 	if receipt.Error == nil || ctx.Err() != nil || r.attempt(st.Name).under() || r.allReady(r.spec, st) != nil || r.whole(ctx, st.Name) {
 		return receipt
 	}

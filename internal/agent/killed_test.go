@@ -13,6 +13,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/hold"
 	"salvor/internal/progress"
+	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/stack/stacktest"
@@ -86,6 +87,20 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestWhatAnApplyCannotFinishTheDaemonDoes: the apply after the killed one was refused
+// before it came to the stack that is stopped.
+func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
+	l := newLived(t)
+	l.migrates()
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+	if receipt := l.run().stack(t.Context(), l.st, record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
+		t.Fatalf("%+v, %s runs", receipt, l.image())
+	}
+	l.round()
+	l.checkBack()
+	l.checkNothingLeft()
 }
 
 // checkNothingLeft checks that the daemon sees nothing to finish.
