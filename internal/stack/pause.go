@@ -75,20 +75,36 @@ func (h *Host) Unpause(ctx context.Context, containers ...string) error {
 	return errors.Join(errs...)
 }
 
+// An engine hears of a pause a second time, by an event: when that is late, it
+// calls a container paused that goes on already, until the next event. So it is
+// asked again before it is believed.
+const (
+	resumePatience = 5 * time.Second
+	resumeEvery    = 100 * time.Millisecond
+)
+
 func (h *Host) unpause(ctx context.Context, id string) error {
 	state, err := h.state(ctx, id)
 	if err != nil || state != "paused" {
 		return err
 	}
-	err = h.post(ctx, "/containers/"+id+"/unpause")
-	state, serr := h.state(ctx, id)
-	switch {
-	case serr != nil:
-		return errors.Join(err, serr)
-	case state == "paused":
-		return fmt.Errorf("container %.12s stays paused: %w", id, errors.Join(err, errStaysPaused))
+	limit, cancel := context.WithTimeout(ctx, resumePatience)
+	defer cancel()
+	for {
+		err = h.post(ctx, "/containers/"+id+"/unpause")
+		state, serr := h.state(ctx, id)
+		if serr != nil {
+			return errors.Join(err, serr)
+		}
+		if state != "paused" {
+			return nil
+		}
+		select {
+		case <-limit.Done():
+			return fmt.Errorf("container %.12s stays paused: %w", id, errors.Join(err, ctx.Err(), errStaysPaused))
+		case <-time.After(resumeEvery):
+		}
 	}
-	return nil
 }
 
 var errStaysPaused = errors.New("the engine still calls it paused")

@@ -1,6 +1,8 @@
 package stack_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"salvor/internal/agentapi"
@@ -35,5 +37,30 @@ func TestDeployUnpauses(t *testing.T) {
 	engine.Set(id, "paused")
 	if err := h.Stop(t.Context(), "web"); err != nil || engine.State(id) != "exited" {
 		t.Errorf("stopped while paused: %s, %v", engine.State(id), err)
+	}
+}
+
+// TestAResumedContainerIsAskedForAgain is of V2's and V21's kind: an engine that
+// hears of the pause only after the resume calls the container paused for a
+// moment, and that is no failure of the snapshot.
+func TestAResumedContainerIsAskedForAgain(t *testing.T) {
+	engine := stacktest.New()
+	h := stack.New(engine)
+	defer h.Close()
+	id := engine.Add("notes", "app", "paused")
+	resumed, looked := 0, 0
+	engine.OnRequest = func(method, path string) int {
+		switch {
+		case strings.HasSuffix(path, "/unpause"):
+			resumed++
+		case method == http.MethodGet && resumed == 1:
+			if looked++; looked == 1 {
+				engine.Set(id, "paused") // the late event
+			}
+		}
+		return 0
+	}
+	if err := h.Unpause(t.Context(), id); err != nil || engine.State(id) != "running" {
+		t.Errorf("%s, %v", engine.State(id), err)
 	}
 }
