@@ -246,6 +246,29 @@ func TestALostIndexIsMadeAnew(t *testing.T) {
 	}
 }
 
+// TestTheOnlyIndexIsMadeAnew is fault V7's kin: nothing that is left names the
+// packs of older snapshots, and the next snapshot brings all of them back.
+func TestTheOnlyIndexIsMadeAnew(t *testing.T) {
+	l := newLab(t)
+	all := l.series(t)
+	for _, index := range l.all(t, "index") {
+		l.remove(t, index)
+	}
+	write(t, filepath.Join(l.data, "note"), "four")
+	if r := l.take(t, nil); r.Repaired == 0 || len(r.Findings) > 0 {
+		t.Errorf("took %+v", r)
+	}
+	for i, want := range []string{"one", "two", "three"} {
+		j := l.restoreJob()
+		j.Snapshot = all[i].ID
+		l.restore(t, j)
+		if got, err := os.ReadFile(filepath.Join(l.data, "note")); err != nil || string(got) != want {
+			t.Errorf("restored %q, %v; want %q", got, err, want)
+		}
+	}
+	l.wantRestored(t, "four")
+}
+
 // TestARepairAsksBeforeItDeletes: a host that has lost the stack meanwhile deletes
 // nothing of its repository, neither at a snapshot nor at a restore.
 func TestARepairAsksBeforeItDeletes(t *testing.T) {

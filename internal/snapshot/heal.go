@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
+	"salvor/internal/blob"
 	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restserver"
 )
@@ -14,20 +16,53 @@ import (
 // it leaves the index, so that restic uploads it again where the host still has
 // it; of damaged packs the rest is kept.
 func (t *taking) heal(ctx context.Context) error {
-	loss, _, err := t.repo.Survey(ctx)
+	loss, packs, err := t.repo.Survey(ctx)
 	if err != nil {
 		return err
 	}
 	bad, err := t.suspects(ctx, loss)
-	if err != nil || len(bad) == 0 && loss.None() {
+	if err != nil {
+		return err
+	}
+	unnamed, err := t.unnamed(ctx, packs)
+	if err != nil || len(bad)+unnamed == 0 && loss.None() {
 		return err
 	}
 	end := t.scope(t.job.Stack).Step("repair the repository", "")
 	err = t.repair(ctx, t.job.Repository, t.repo, t.job.Epoch, t.job.Holds, bad)
 	end(err, "")
 	t.healed = err == nil
-	t.result.Repaired = len(bad) + len(loss.Packs) + len(loss.Indexes)
+	t.result.Repaired = len(bad) + len(loss.Packs) + len(loss.Indexes) + unnamed
 	return err
+}
+
+// unnamed counts the packs that no index names, where a snapshot needs what no
+// index names: then an index is lost whole. Without such a snapshot they are what
+// an upload left that was cut short.
+func (t *taking) unnamed(ctx context.Context, packs []blob.Object) (int, error) {
+	known := t.repo.Packs()
+	count := 0
+	for _, o := range packs {
+		if _, ok := known[path.Base(o.Path)]; !ok {
+			count++
+		}
+	}
+	if count == 0 {
+		return 0, nil
+	}
+	for _, i := range t.listed.Infos {
+		s, err := t.repo.Snapshot(ctx, i.ID)
+		if err == nil {
+			err = t.repo.Named(ctx, s.Tree)
+		}
+		switch {
+		case repository.IsDamage(err):
+			return count, nil
+		case err != nil:
+			return 0, err
+		}
+	}
+	return 0, nil
 }
 
 // suspects returns the packs that are there and do not hold what they should:

@@ -148,6 +148,12 @@ func (r *Repository) find(ctx context.Context, id string) (place, error) {
 	return p, nil
 }
 
+// Named is nil for a blob that an index names, ErrDamaged for another.
+func (r *Repository) Named(ctx context.Context, id string) error {
+	_, err := r.find(ctx, id)
+	return err
+}
+
 // Blob reads one blob and compares it with its name.
 func (r *Repository) Blob(ctx context.Context, id string) ([]byte, error) {
 	p, err := r.find(ctx, id)
