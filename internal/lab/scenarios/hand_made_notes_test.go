@@ -65,7 +65,8 @@ func (h *handMade) filesEmptied(t *testing.T) {
 		}
 		seen[kind] = true
 		t.Logf("emptied: %s", file)
-		exec(t, h.on, ": >"+file+"; systemctl restart salvord")
+		// what a snapshot keeps for its own time may be gone since it was listed
+		exec(t, h.on, "if [ -e "+file+" ]; then : >"+file+"; fi; systemctl restart salvord")
 		h.salvor(t, "status")
 		h.apply(t)
 		h.Count("own files emptied", 1)
