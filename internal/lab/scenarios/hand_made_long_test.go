@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/lab"
 	"salvor/internal/lab/faultproxy"
+	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/world"
 )
 
@@ -274,8 +276,7 @@ func (h *handMade) pruneWithoutClaim(t *testing.T) {
 		h.gone(other, taken)
 	}
 	after := h.objects(t, st.Name, "data")
-	must(t, old.Thaw(ctx))
-	fenced(t, old, h.stacks)
+	h.thaw(t, old)
 	<-done
 	now := h.objects(t, st.Name, "data")
 	for file := range after {
@@ -287,6 +288,30 @@ func (h *handMade) pruneWithoutClaim(t *testing.T) {
 	must(t, h.w.Commit(ctx, "as before"))
 	h.apply(t)
 	h.judge(t)
+}
+
+// leaseBound is how long a host that was frozen may write before it knows better.
+const leaseBound = 20 * time.Second
+
+// thaw lets a frozen host that has lost its stacks go on. Its containers go on
+// before it can look around: what they write until it has stopped them is in no
+// snapshot, the seconds are printed, and there is a bound.
+func (h *handMade) thaw(t *testing.T, old *lab.Host) {
+	t.Helper()
+	thawed := time.Now()
+	must(t, old.Thaw(t.Context()))
+	fenced(t, old, h.stacks)
+	stopsAll(t, old)
+	for _, st := range h.stacks {
+		for _, ack := range acksFrom(h.c, st.Name, old, thawed.Add(leaseBound)) {
+			t.Errorf("%s: a host that thawed at %s still wrote at %s", st.Name, thawed, ack.At)
+			break
+		}
+		together := h.c.Only(func(a oracle.Ack) bool { return a.At.After(thawed) }).Together(st.Name)
+		h.Count("seconds with two writers after a thaw", together)
+		h.gone(st, thawed)
+	}
+	h.began = time.Now()
 }
 
 // neverTaken is V13: the data of a stack that never had a snapshot is on a host
