@@ -321,7 +321,8 @@ func (h *handMade) neverTaken(t *testing.T) {
 	images, err := h.w.Images(ctx)
 	must(t, err)
 	late := world.Stack{Name: "late", Store: "sqlite", Host: old.Name, Port: 8091, Every: "20ms", Size: 100}
-	rule := h.w.Faults.Add(faultproxy.Rule{Method: "PUT", Path: "**/late/**", Fault: faultproxy.Status(507)})
+	rule := h.w.Faults.Add(faultproxy.Rule{Method: "PUT", Path: "**/snapshots/late/**", Fault: faultproxy.Status(507)})
+	t.Cleanup(rule.Lift) // whatever ends this
 	h.add(t, late.Name, late.Compose(images, listen(t, h.Lab, h.c)))
 	h.apply(t)
 	writesAfter(t, h.c, late.Name, time.Now())
