@@ -3,7 +3,6 @@ package scenarios
 import (
 	"encoding/json"
 	"testing"
-	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/lab/faultproxy"
@@ -73,13 +72,13 @@ func (h *handMade) restoreCutBeforeNote(t *testing.T) { h.restoreCut(t, "put-pla
 func (h *handMade) restoreCutBeforeStart(t *testing.T) {
 	h.restoreCut(t, "start")
 	st := h.stacks[0]
-	id, taken := h.newest(t, st).ID, time.Now()
+	again := h.newest(t, st)
 	h.write(t)
-	h.salvor(t, "restore", st.Name, "--snapshot", id)
+	h.salvor(t, "restore", st.Name, "--snapshot", again.ID)
 	if h.lost(t, st) == 0 {
 		t.Error("the same snapshot was asked for again, and nothing was brought back")
 	}
-	h.gone(st, taken)
+	h.gone(st, again.Began)
 	h.judge(t)
 }
 
