@@ -191,7 +191,7 @@ func (h *handMade) killedWhilePaused(t *testing.T) {
 	}()
 	must(t, h.on.Held(ctx, "paused"))
 	must(t, h.on.LetGo(ctx, "paused"))
-	exec(t, h.on, `for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline)" in *"salvord snapshot "*|*"salvord guard "*) echo ${p#/proc/};; esac; done 2>/dev/null | xargs -r kill -9`)
+	exec(t, h.on, `for p in /proc/[0-9]*; do case "$(tr '\0' ' ' <$p/cmdline)" in *"salvord "[s]"napshot "*|*"salvord "[g]"uard "*) echo ${p#/proc/};; esac; done 2>/dev/null | xargs -r kill -9`) // not this shell, whose command has brackets
 	<-done
 	h.judge(t)
 }
@@ -255,7 +255,7 @@ func (h *handMade) pruneWithoutClaim(t *testing.T) {
 	ctx, st, old, to := t.Context(), h.stacks[2], h.on, h.other()
 	fleet, err := h.w.Read("fleet.yaml")
 	must(t, err)
-	must(t, h.w.Write("fleet.yaml", strings.Replace(fleet, "last: 8, daily: 14", "last: 1", 1)))
+	must(t, h.w.Write("fleet.yaml", strings.Replace(fleet, "last: 50, daily: 14", "last: 1", 1)))
 	must(t, h.w.Commit(ctx, "only the newest"))
 	h.apply(t)
 	taken := h.take(t, h.stacks...)
