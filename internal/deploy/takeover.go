@@ -92,7 +92,7 @@ func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 		return t, err
 	}
 	for _, name := range names {
-		if err := s.weighOne(&t, name, next.Stacks[name], owners[name], o); err != nil {
+		if err := s.weighOne(&t, plan, name, next.Stacks[name], owners[name], o); err != nil {
 			return t, err
 		}
 	}
@@ -101,7 +101,7 @@ func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	return t, nil
 }
 
-func (s *Session) weighOne(t *takeover, name string, p fleet.Placement, owner Owner, o Options) error {
+func (s *Session) weighOne(t *takeover, plan Plan, name string, p fleet.Placement, owner Owner, o Options) error {
 	mine := s.is(owner, p.Host)
 	switch {
 	case owner.Epoch > p.Epoch, owner.Epoch == p.Epoch && owner.Host != "" && !mine:
@@ -111,13 +111,22 @@ func (s *Session) weighOne(t *takeover, name string, p fleet.Placement, owner Ow
 	case owner.Epoch < p.Epoch || owner.Host == "":
 		t.claim = append(t.claim, name)
 	}
-	if owner.Epoch > 0 && owner.Epoch < p.Epoch && owner.Host != "" && (!mine || o.Lost == p.Host) {
+	if owner.Epoch > 0 && owner.Epoch < p.Epoch && owner.Host != "" && (!mine || o.Lost == p.Host) && !runsAsPlaced(plan, name, p.Host, o) {
 		t.add(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch}, o)
 	}
 	if o.Lost != "" && owner.Epoch == p.Epoch {
 		t.add(former{stack: name, host: o.Lost, next: p.Epoch}, o) // a recovery that was cut short
 	}
 	return nil
+}
+
+// runsAsPlaced reports whether a host was seen to run a stack at its placement's
+// epoch. Then the claim of that epoch was there, and the remote has lost it: who had
+// the stack before let go of it, or was fenced, and has nothing that is newer.
+func runsAsPlaced(plan Plan, stack, host string, o Options) bool {
+	i := slices.IndexFunc(plan.Hosts, func(hp HostPlan) bool { return worksOn(hp, host, o) })
+	return i >= 0 && !o.NoPrints && !plan.Hosts[i].New &&
+		!slices.ContainsFunc(plan.Hosts[i].Changes, func(c agentapi.Change) bool { return c.Stack == stack })
 }
 
 // add has a former host release the stack, or fences it where it is lost: what it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,24 @@ func TestAResumedMoveWithoutItsOldHost(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ask Git"}, f.log); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestALostClaimReleasesNobody is fault V9: the new host runs the stack, so that the
+// old one, which the claim before names, has nothing to add.
+func TestALostClaimReleasesNobody(t *testing.T) {
+	f := &surroundings{owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}, "blog": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
+	f.link = answering(t, f, "alpha")
+	s := recorded(f)
+	_, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha"}, {Host: "beta"}}}, s.Lock, Options{Kind: "apply"})
+	if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); err != nil || diff != "" {
+		t.Errorf("%v, asked (-want +got):\n%s", err, diff)
+	}
+	f.log = nil
+	waiting := HostPlan{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services", Action: "~"}}}
+	_, _ = s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha"}, waiting}}, s.Lock, Options{Kind: "apply"})
+	if !slices.Contains(f.log, "alpha releases notes at 1") {
+		t.Errorf("a stack that does not run there yet: asked %q", f.log)
 	}
 }
 
