@@ -57,6 +57,21 @@ func TestTextReadsBack(t *testing.T) {
 	}
 }
 
+// TestTheCardPromisesNoMirrorThatIsNotThere is fault D27: right after init there is
+// no remote, and the card said that a mirror was on it.
+func TestTheCardPromisesNoMirrorThatIsNotThere(t *testing.T) {
+	c := sample(t)
+	for _, url := range []string{"", c.GitURL} {
+		for _, mirrored := range []bool{false, true} {
+			c.GitURL, c.Mirrored = url, mirrored
+			text := string(c.Text())
+			if strings.Contains(text, "mirror is on the fleet's remote") != mirrored || strings.Contains(text, "The repository: "+sample(t).GitURL) != (url != "") {
+				t.Errorf("with Git at %q, mirrored %v:\n%s", url, mirrored, text)
+			}
+		}
+	}
+}
+
 func mustParse(t *testing.T, text []byte) Card {
 	t.Helper()
 	c, err := Parse(text)

@@ -153,15 +153,14 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 // loseNewest removes a stack's newest snapshot from the remote. The record says
 // which it is.
 func (b *badInput) loseNewest(stack string) {
-	root := filepath.Join(b.w.Remote.Dir, "salvor")
-	proven, err := filepath.Glob(filepath.Join(root, "record", "proven", stack, "*.json"))
+	proven, err := filepath.Glob(filepath.Join(b.w.Remote.Dir, filepath.FromSlash(readLock(b.t, b.w).Record.Path), "proven", stack, "*.json"))
 	must(b.t, err)
 	if len(proven) != 1 {
 		b.t.Fatalf("proven of %s: %v", stack, proven)
 	}
 	name := strings.TrimSuffix(filepath.Base(proven[0]), ".json")
 	id := name[strings.LastIndexByte(name, '-')+1:]
-	files, err := filepath.Glob(filepath.Join(root, "snapshots", stack, "*", "snapshots", id))
+	files, err := filepath.Glob(filepath.Join(b.w.Remote.Dir, "salvor", "snapshots", stack, "*", "snapshots", id))
 	must(b.t, err)
 	if len(files) != 1 {
 		b.t.Fatalf("the newest snapshot of %s: %v", stack, files)

@@ -46,7 +46,7 @@ var handMadeFaults = []struct {
 	{"V4 volumes removed by Compose", false, (*handMade).volumesRemoved},
 	{"V19 own files emptied", false, (*handMade).filesEmptied},
 	{"V15 restore cut during the download", false, (*handMade).restoreCutEarly},
-	{"V15 restore cut before it is noted", false, (*handMade).restoreCutBeforeNote},
+	{"V15 restore cut before it is noted", true, (*handMade).restoreCutBeforeNote},
 	{"V15 restore cut before the start", true, (*handMade).restoreCutBeforeStart},
 	{"V5 interrupted move, run again", false, (*handMade).moveRunAgain},
 	{"V6 V8 damaged snapshots, then the host is lost", false, (*handMade).damagedThenLost},
