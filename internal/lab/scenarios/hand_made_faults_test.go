@@ -220,8 +220,11 @@ func (h *handMade) add(t *testing.T, name, compose string) {
 func (h *handMade) objects(t *testing.T, stack, kind string) map[string]time.Time {
 	t.Helper()
 	found := map[string]time.Time{}
-	must(t, filepath.WalkDir(filepath.Join(h.w.Remote.Dir, "salvor", "snapshots"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(path, "/"+stack) || !strings.Contains(path, "/"+kind+"/") {
+	root := filepath.Join(h.w.Remote.Dir, "salvor", "snapshots")
+	must(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		// stack, repository, kind, and the object
+		at := strings.Split(strings.TrimPrefix(path, root+"/"), "/")
+		if err != nil || d.IsDir() || len(at) < 4 || at[0] != stack || at[2] != kind {
 			return err
 		}
 		info, err := d.Info()
