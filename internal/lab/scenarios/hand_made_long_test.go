@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -276,7 +277,7 @@ func (h *handMade) pruneWithoutClaim(t *testing.T) {
 		h.gone(other, taken)
 	}
 	after := h.objects(t, st.Name, "data")
-	h.thaw(t, old)
+	h.comesBack(t, old, old.Thaw)
 	<-done
 	now := h.objects(t, st.Name, "data")
 	for file := range after {
@@ -290,26 +291,27 @@ func (h *handMade) pruneWithoutClaim(t *testing.T) {
 	h.judge(t)
 }
 
-// leaseBound is how long a host that was frozen may write before it knows better.
+// leaseBound is how long a host that comes back may write before it knows better.
 const leaseBound = 20 * time.Second
 
-// thaw lets a frozen host that has lost its stacks go on. Its containers go on
-// before it can look around: what they write until it has stopped them is in no
-// snapshot, the seconds are printed, and there is a bound.
-func (h *handMade) thaw(t *testing.T, old *lab.Host) {
+// comesBack has a host that was frozen or cut off, and has lost its stacks, reach
+// others again. Its containers are seen before it can look around: what they write
+// until it has stopped them is in no snapshot, the seconds are printed, and there
+// is a bound.
+func (h *handMade) comesBack(t *testing.T, old *lab.Host, how func(context.Context) error) {
 	t.Helper()
-	thawed := time.Now()
-	must(t, old.Thaw(t.Context()))
+	began := time.Now()
+	must(t, how(t.Context()))
 	fenced(t, old, h.stacks)
 	stopsAll(t, old)
 	for _, st := range h.stacks {
-		for _, ack := range acksFrom(h.c, st.Name, old, thawed.Add(leaseBound)) {
-			t.Errorf("%s: a host that thawed at %s still wrote at %s", st.Name, thawed, ack.At)
+		for _, ack := range acksFrom(h.c, st.Name, old, began.Add(leaseBound)) {
+			t.Errorf("%s: a host that came back at %s still wrote at %s", st.Name, began, ack.At)
 			break
 		}
-		together := h.c.Only(func(a oracle.Ack) bool { return a.At.After(thawed) }).Together(st.Name)
-		h.Count("seconds with two writers after a thaw", together)
-		h.gone(st, thawed)
+		together := h.c.Only(func(a oracle.Ack) bool { return a.At.After(began) }).Together(st.Name)
+		h.Count("seconds with two writers after a host came back", together)
+		h.gone(st, began)
 	}
 	h.began = time.Now()
 }
@@ -332,8 +334,7 @@ func (h *handMade) neverTaken(t *testing.T) {
 		t.Error("a stack that has no data was recovered")
 	}
 	rule.Lift()
-	must(t, old.Reconnect(ctx))
-	fenced(t, old, h.stacks)
+	h.comesBack(t, old, old.Reconnect)
 	h.on = h.other()
 	for _, st := range h.stacks {
 		writesAfter(t, h.c, st.Name, time.Now())
