@@ -134,7 +134,7 @@ func (h *handMade) settingsChange(t *testing.T) {
 func (h *handMade) upgradeFails(t *testing.T) {
 	images, err := h.w.Images(t.Context())
 	must(t, err)
-	u := &upgrading{Scenario: h.Scenario, w: h.w, c: h.c, alpha: h.on, stacks: h.stacks[:1]}
+	u := &upgrading{Scenario: h.Scenario, w: h.w, c: h.c, alpha: h.on, stacks: h.stacks[:1], since: h.began}
 	u.next(t, images)
 	file := "stacks/" + u.stacks[0].Name + "/compose.yaml"
 	before, err := h.w.Read(file)
