@@ -38,6 +38,6 @@ type Request struct {
 // for; Text is its version.
 const CodeOtherVersion = 64
 
-// CodeMoved is the Error.Code of a host that is no longer as it was when the plan of
-// an Apply was made. Nothing was done.
+// CodeMoved is the Error.Code when a host has changed since the plan of an Apply was
+// made. The host did nothing.
 const CodeMoved = 65

@@ -65,8 +65,8 @@ func (repo *Repository) renaming(file string, content []byte) {
 	repo.Renaming[file] = content
 }
 
-// noticeRenamedHosts asks about hosts that are no longer declared, with stacks, while
-// a host appeared that may be the same machine.
+// noticeRenamedHosts reports each host that has stacks and is no longer declared,
+// when a new host may be the same machine.
 func (repo *Repository) noticeRenamedHosts() {
 	for _, gone := range unknownHosts(repo.Recipients, &repo.Fleet) {
 		stacks := repo.Lock.On(gone)

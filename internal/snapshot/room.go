@@ -14,6 +14,9 @@ import (
 	"salvor/internal/snapshot/restic"
 )
 
+// ErrNoRoom is wrapped by errors that mean: the disk is too small.
+var ErrNoRoom = errors.New("not enough disk space")
+
 // A Room adds up what the restores that run at once have still to write, so that
 // two which fit alone and not together do not both begin, and fail both. The zero
 // Room is ready. It is safe for concurrent use.
