@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,22 +21,67 @@ func (t *taking) copiesPaused(v Volume) bool {
 	return !t.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || t.copied[v.Name])
 }
 
-// readAgain has the next pass read every file again that was written since a pass
-// began. By its times alone a file that was written twice within one tick of the
-// kernel's clock, before and after it was read, looks as it was read.
-func (t *taking) readAgain(began time.Time) error {
-	var errs []error
+// cleaned writes out what lies in the memory of this host for the volumes' files,
+// and notes since when. Through a mapping a program writes to a page that is dirty
+// already without a new time for its file; to a clean one it can't, and neither
+// through a mapping that is new. So a stack that does not run needs nothing.
+func (t *taking) cleaned() error {
+	t.clean = time.Now().UTC()
 	for _, v := range t.job.Volumes {
-		if t.copiesPaused(v) {
-			errs = append(errs, touchSince(v.Path, began.Add(-hotFor)))
+		if t.job.Stopped || t.dumps(v) {
+			continue
+		}
+		f, err := os.Open(v.Path)
+		if err == nil {
+			err = errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
+		}
+		if ignoreVanished(err) != nil {
+			return fmt.Errorf("write out what %s has in memory: %w", v.Path, err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-// touchSince gives every file that was changed since a time a new change time,
-// which restic compares, and changes nothing else of it.
-func touchSince(path string, since time.Time) error {
+// readAgain has the next pass read every file of these volumes again whose times
+// lie between two, or so shortly before that a later change could carry the same.
+// By its times alone, a file that was written
+// while it was read may look as it was read: twice within one tick of the kernel's
+// clock, or through a mapping.
+func (t *taking) readAgain(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
+	var errs []error
+	for _, v := range t.job.Volumes {
+		if these(v) {
+			errs = append(errs, seen.touchBetween(v.Path, from.Add(-hotFor), to))
+		}
+	}
+	return seen, errors.Join(errs...)
+}
+
+// doubtLast has every file read again that was written while the last snapshot was
+// taken. Where nothing was written since, it returns once that is too long ago for
+// the new one to doubt them too: else the stack would never look unchanged.
+func (t *taking) doubtLast(ctx context.Context) error {
+	if t.state.Clean.IsZero() {
+		return nil
+	}
+	seen, err := t.readAgain(t.state.Clean, t.state.Ended, func(v Volume) bool { return !t.dumps(v) })
+	if err != nil || seen.touched == 0 || seen.newer > 0 || t.job.Stopped { // it is not to stand longer for that
+		return err
+	}
+	select {
+	case <-time.After(hotFor + hotFor/10):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ages counts files that were touched, and those that are newer.
+type ages struct{ touched, newer int }
+
+// touchBetween gives every file whose change time lies between two a new one, which
+// restic compares, and changes nothing else of it.
+func (a *ages) touchBetween(path string, from, to time.Time) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return ignoreVanished(err)
@@ -53,9 +100,14 @@ func touchSince(path string, since time.Time) error {
 			return ignoreVanished(err)
 		}
 		info, err := d.Info()
-		if err != nil || changed(info).Before(since) {
+		if err != nil || changed(info).Before(from) {
 			return ignoreVanished(err)
 		}
+		if changed(info).After(to) {
+			a.newer++
+			return nil
+		}
+		a.touched++
 		return touch(root, name)
 	})
 }

@@ -1,11 +1,14 @@
 package snapshot
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"salvor/internal/finding"
 )
@@ -40,7 +43,8 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	_, outsideAt := look(outside)
 	waitFor(t, func() bool { return time.Since(at) > 10*time.Millisecond })
 
-	if err := touchSince(dir, at.Add(time.Nanosecond)); err != nil {
+	var seen ages
+	if err := seen.touchBetween(dir, at.Add(time.Nanosecond), time.Now()); seen.touched > 0 || err != nil {
 		t.Fatal(err)
 	}
 	if _, now := look(path); !now.Equal(at) {
@@ -48,8 +52,9 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	}
 	for _, root := range []string{dir, path} {
 		_, was := look(path)
-		if err := touchSince(root, at); err != nil {
-			t.Fatal(err)
+		seen = ages{}
+		if err := seen.touchBetween(root, at, time.Now()); seen != (ages{touched: 1}) || err != nil {
+			t.Fatal(seen, err)
 		}
 		after, now := look(path)
 		if !now.After(was) {
@@ -63,8 +68,53 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 	if _, now := look(outside); !now.Equal(outsideAt) {
 		t.Error("a file outside of the volume was touched")
 	}
-	if err := touchSince(filepath.Join(dir, "gone"), at); err != nil {
+	if err := seen.touchBetween(filepath.Join(dir, "gone"), at, time.Now()); err != nil {
 		t.Errorf("a volume that is gone: %v", err)
+	}
+}
+
+// TestWhatIsWrittenThroughAMappingIsTaken: a mapped file gets a new time only when
+// a page of it becomes dirty, and not at every write.
+func TestWhatIsWrittenThroughAMappingIsTaken(t *testing.T) {
+	l := newLab(t)
+	path := filepath.Join(l.data, "note")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	_, err = f.WriteString("one-")
+	if err := errors.Join(err, f.Sync()); err != nil {
+		t.Fatal(err)
+	}
+	page, err := unix.Mmap(int(f.Fd()), 0, 4, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(page, "two-")
+	l.settle(t)
+	l.fz.onRun = func() { copy(page, "tri-") } // just before the stack is frozen
+	first := l.take(t, nil)
+	l.fz.onRun = nil
+	copy(page, "four")
+	l.settle(t)
+	last := l.take(t, nil)
+	if err := unix.Munmap(page); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what was doubted once is not doubted for ever
+		l.settle(t)
+		last = l.take(t, nil)
+	}
+	if !last.Skipped {
+		t.Error("a stack that writes nothing more is not skipped")
+	}
+	l.wantRestored(t, "four")
+	j := l.restoreJob()
+	j.Snapshot = first.Snapshot.ID
+	l.restore(t, j)
+	if got, err := os.ReadFile(path); err != nil || string(got) != "tri-" {
+		t.Errorf("the first has %q, %v", got, err)
 	}
 }
 

@@ -38,10 +38,11 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !t.healed { // else every file is read, and what was lost uploaded
+	// else every file is read: what was lost is uploaded, and a host without a note
+	// of the last snapshot can't know what was written while that was taken
+	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	began := time.Now()
 	end := t.scope(t.job.Stack).Step("read files", "")
 	s.server.Begin(restserver.Pass{})
 	sum, err := s.program.Backup(ctx, s.repo, backup)
@@ -51,7 +52,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	}
 	t.result.Added = sum.BytesAdded
 	if t.pauses() {
-		if sum, err = t.paused(ctx, s, backup, began); err != nil {
+		if sum, err = t.paused(ctx, s, backup); err != nil {
 			return err
 		}
 	}
@@ -96,16 +97,16 @@ func (t *taking) writeMeta(spool string) (string, error) {
 // pauseTries is how often the pass over what stands still is made.
 const pauseTries = 3
 
-// paused reads what has changed since a pass that began before, while the stack
-// stands still. A container that starts meanwhile, as one does that keeps failing,
+// paused reads what has changed since the first pass, while the stack stands
+// still. A container that starts meanwhile, as one does that keeps failing,
 // is not held; the pass is made again then, and after the last the snapshot says so.
-func (t *taking) paused(ctx context.Context, s *session, b restic.Backup, before time.Time) (sum restic.Summary, err error) {
+func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
 	var started []string
 	for range pauseTries {
-		if err := t.readAgain(before); err != nil {
+		if _, err := t.readAgain(t.clean, time.Now(), t.copiesPaused); err != nil {
 			return sum, err
 		}
-		before, b.Parent = time.Now(), s.server.Snapshot()
+		b.Parent = s.server.Snapshot()
 		var still time.Time
 		if sum, still, err = t.pausedPass(ctx, s, b); err != nil {
 			return sum, err

@@ -37,14 +37,18 @@ type scan struct {
 // hotFor is more than the granularity of any kernel's file times.
 const hotFor = time.Second
 
-// scanVolume walks a folder or a single file. What vanishes meanwhile is passed
-// over; a root that does not exist is fs.ErrNotExist.
-func scanVolume(root string) (scan, error) {
+// scanVolume is scanSince now.
+func scanVolume(root string) (scan, error) { return scanSince(root, time.Now()) }
+
+// scanSince walks a folder or a single file. What vanishes meanwhile is passed
+// over; a root that does not exist is fs.ErrNotExist. What changes from a time on may
+// change again unseen.
+func scanSince(root string, from time.Time) (scan, error) {
 	if _, err := os.Lstat(root); err != nil {
 		return scan{}, err
 	}
 	s := scan{}
-	sum, after := sha256.New(), time.Now().Add(-hotFor)
+	sum, after := sha256.New(), from.Add(-hotFor)
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return ignoreVanished(err)

@@ -25,7 +25,11 @@ type localState struct {
 	Snapshot string           `json:"snapshot"`
 	Print    string           `json:"print"` // over the scans that came before it, "" when they prove nothing
 	Stats    map[string]Stats `json:"stats"`
-	Checked  time.Time        `json:"checked,omitzero"` // when the repository was last seen to be whole
+	// A file whose times lie between these may have been written again unseen.
+	Clean time.Time `json:"clean,omitzero"`
+	Ended time.Time `json:"ended,omitzero"`
+
+	Checked time.Time `json:"checked,omitzero"` // when the repository was last seen to be whole
 }
 
 func (e Engine) statePath(j Job) string {
@@ -48,7 +52,7 @@ func (e Engine) loadState(j Job) (localState, error) {
 }
 
 func (t *taking) saveState() error {
-	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Checked: time.Now().UTC()}
+	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Clean: t.clean, Ended: time.Now().UTC(), Checked: time.Now().UTC()}
 	for _, v := range t.meta.Volumes {
 		s.Stats[v.Name] = v.Stats
 	}

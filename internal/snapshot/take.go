@@ -135,6 +135,7 @@ type taking struct {
 	healed bool // the repository was repaired, so that every file is read again
 	before map[string]Stats
 	state  localState
+	clean  time.Time       // when writing out what is in memory began
 	scans  map[string]scan // by volume; a missing volume has none
 	meta   Meta
 	dumped map[string]dumped // by volume
@@ -152,17 +153,23 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 			return nil, err
 		}
 	}
+	var err error
+	if t.state, err = t.loadState(t.job); err != nil {
+		return nil, err
+	}
+	if err := t.doubtLast(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.cleaned(); err != nil {
+		return nil, err
+	}
 	if err := t.scan(); err != nil {
 		return nil, err
 	}
-	var err error
 	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
 		return nil, err
 	}
 	if t.listed, err = list(ctx, t.repo, j.Repository.Damaged); err != nil {
-		return nil, err
-	}
-	if t.state, err = t.loadState(t.job); err != nil {
 		return nil, err
 	}
 	t.last, _ = Newest(t.listed.Infos)
@@ -198,7 +205,7 @@ func (t *taking) rely(ctx context.Context) (err error) {
 func (t *taking) scan() error {
 	t.scans = map[string]scan{}
 	for _, v := range t.job.Volumes {
-		s, err := scanVolume(v.Path)
+		s, err := scanSince(v.Path, t.clean)
 		if ignoreVanished(err) != nil {
 			return err
 		}
