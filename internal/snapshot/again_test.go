@@ -16,6 +16,7 @@ import (
 // TestWhatWasWrittenMeanwhileIsReadAgain: a file that was written while it was
 // copied may look as it did, so that restic is given another change time.
 func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path, outside := filepath.Join(dir, "sub", "page"), filepath.Join(t.TempDir(), "outside")
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
@@ -76,6 +77,7 @@ func TestWhatWasWrittenMeanwhileIsReadAgain(t *testing.T) {
 // TestWhatIsWrittenThroughAMappingIsTaken: a mapped file gets a new time only when
 // a page of it becomes dirty, and not at every write.
 func TestWhatIsWrittenThroughAMappingIsTaken(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	path := filepath.Join(l.data, "note")
 	f, err := os.Create(path)
@@ -121,6 +123,7 @@ func TestWhatIsWrittenThroughAMappingIsTaken(t *testing.T) {
 // TestABrokenPauseIsMadeAgain is F13's kin: files that are copied in a pause are
 // those of one moment, or the snapshot says that they may not be.
 func TestABrokenPauseIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	for loops, broken := range map[int]bool{0: false, 1: false, pauseTries: true} {
 		l := newLab(t)
 		write(t, filepath.Join(l.data, "note"), "one")

@@ -38,6 +38,7 @@ func (l *lab) wantRestored(t *testing.T, want string) {
 // TestANewestSnapshotThatDoesNotReadBackHidesNothing is fault V6: the pack with
 // the newest snapshot's metadata is lost, and the two before are good.
 func TestANewestSnapshotThatDoesNotReadBackHidesNothing(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
 	l.remove(t, l.metaPack(t, all[2].ID))
@@ -76,6 +77,7 @@ func TestANewestSnapshotThatDoesNotReadBackHidesNothing(t *testing.T) {
 // TestASnapshotThatDoesNotReadBackIsTakenAway is fault V6: what a failed
 // snapshot has written does not stay as the newest.
 func TestASnapshotThatDoesNotReadBackIsTakenAway(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	write(t, filepath.Join(l.data, "note"), "one")
 	good := l.take(t, nil)
@@ -99,6 +101,7 @@ func TestASnapshotThatDoesNotReadBackIsTakenAway(t *testing.T) {
 // TestOneFlippedBitInASnapshotFile is fault V7: the oldest of three snapshots is
 // changed, the two newer ones are perfect.
 func TestOneFlippedBitInASnapshotFile(t *testing.T) {
+	t.Parallel()
 	for which, want := range map[int]string{0: "three", 2: "two"} {
 		l := newLab(t)
 		all := l.series(t)
@@ -131,6 +134,7 @@ var strays = []string{"Thumbs.db", ".nfs0001", "desktop.ini", ".DS_Store", "Icon
 // TestStrayFilesChangeNothing is fault V7: files that do not belong to the
 // repository lie in every folder of it.
 func TestStrayFilesChangeNothing(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.series(t)
 	for _, dir := range []string{"", "snapshots/", "locks/", "index/", "keys/", "data/", "data/ab/"} {
@@ -159,6 +163,7 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 
 // TestAStrayFileIsNoRepository: a repository may be made where only strays lie.
 func TestAStrayFileIsNoRepository(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	for _, path := range l.all(t, "keys") {
 		l.remove(t, path)
@@ -175,6 +180,7 @@ func TestAStrayFileIsNoRepository(t *testing.T) {
 // TestADamagedLockIsRemoved is fault V7's kin: restic stops at a lock that it
 // can't read.
 func TestADamagedLockIsRemoved(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.series(t)
 	path := "locks/" + strings.Repeat("ab", 32)
@@ -191,6 +197,7 @@ func TestADamagedLockIsRemoved(t *testing.T) {
 // TestAFlippedIndexIsMadeAnew is fault V7: restic reads its cache and sees
 // nothing, and a restore from elsewhere would fail.
 func TestAFlippedIndexIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
 	for _, path := range l.all(t, "index") {
@@ -219,6 +226,7 @@ func TestAFlippedIndexIsMadeAnew(t *testing.T) {
 // gone, and one bit of another has flipped. The next snapshot repairs both, with
 // the real restic.
 func TestALostIndexIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
 	indexes := l.all(t, "index")
@@ -249,6 +257,7 @@ func TestALostIndexIsMadeAnew(t *testing.T) {
 // TestTheOnlyIndexIsMadeAnew is fault V7's kin: nothing that is left names the
 // packs of older snapshots, and the next snapshot brings all of them back.
 func TestTheOnlyIndexIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
 	for _, index := range l.all(t, "index") {
@@ -272,6 +281,7 @@ func TestTheOnlyIndexIsMadeAnew(t *testing.T) {
 // TestARepairAsksBeforeItDeletes: a host that has lost the stack meanwhile deletes
 // nothing of its repository, neither at a snapshot nor at a restore.
 func TestARepairAsksBeforeItDeletes(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.series(t)
 	for _, path := range l.all(t, "index") {
@@ -301,6 +311,7 @@ func TestARepairAsksBeforeItDeletes(t *testing.T) {
 // TestASnapshotRestsOnNothingThatIsLost is fault V8: the remote loses or changes
 // a pack of data that the host still has. The next snapshot uploads it again.
 func TestASnapshotRestsOnNothingThatIsLost(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		damage   func(l *lab, path string)
 		suspects bool // only reading the pack shows it
@@ -376,6 +387,7 @@ func (l *lab) largest(t *testing.T) string {
 // TestWhatTheHostHasNotIsSaid is fault V8: what is lost and gone from the host,
 // too, stays lost; the snapshot that needs it is named, the new one is whole.
 func TestWhatTheHostHasNotIsSaid(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	content := make([]byte, 1<<20)
 	if _, err := rand.Read(content); err != nil {
@@ -402,6 +414,7 @@ func TestWhatTheHostHasNotIsSaid(t *testing.T) {
 // changed on the host, the remote has lost everything, and a skipped snapshot
 // would count as good.
 func TestAnUnchangedStackRestsOnNothingThatIsLost(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	write(t, filepath.Join(l.data, "note"), "one")
 	l.settle(t)
@@ -435,6 +448,7 @@ func (l *lab) settle(t *testing.T) {
 // TestTheKeyAndTheConfigurationComeBack is fault V7: one bit of the only key
 // file flips, or the configuration goes, which is no wrong password.
 func TestTheKeyAndTheConfigurationComeBack(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func(*lab){
 		"key flipped":    func(l *lab) { l.change(t, l.all(t, "keys")[0], flip) },
 		"key gone":       func(l *lab) { l.remove(t, l.all(t, "keys")[0]) },
@@ -446,6 +460,7 @@ func TestTheKeyAndTheConfigurationComeBack(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t)
 			l.series(t)
 			spare := l.take(t, func(j *Job) { j.Force = true }).Spare

@@ -15,6 +15,7 @@ import (
 // TestDecideGolden writes down the decision for every combination of facts, so
 // that a change to the rule is read line by line.
 func TestDecideGolden(t *testing.T) {
+	t.Parallel()
 	const id, epoch = "home/notes/db@r1", 5
 	markers := []struct {
 		name string
@@ -98,6 +99,7 @@ func checkDecision(t *testing.T, f Facts, d Decision) {
 // damaged or of an earlier day, data that was in use here at this epoch is never
 // replaced by a snapshot.
 func TestLostNotesNeverHydrate(t *testing.T) {
+	t.Parallel()
 	const id, epoch = "home/notes/db@r1", 5
 	for name, m := range map[string]Marker{
 		"lost":    {},
@@ -126,6 +128,7 @@ func TestLostNotesNeverHydrate(t *testing.T) {
 // volume that was removed, nor for one that was made at its place since; a
 // volume that was emptied is still itself.
 func TestARemovedVolumeIsMissing(t *testing.T) {
+	t.Parallel()
 	const id = "home/notes/db@r1"
 	v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
 	e := Engine{Dirs: Dirs{State: t.TempDir()}}
@@ -172,6 +175,7 @@ func TestARemovedVolumeIsMissing(t *testing.T) {
 // TestOnlyWhatASnapshotHoldsIsDeleted is faults V1 and V13: what was moved aside
 // stays until a snapshot that exists holds exactly that data.
 func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
+	t.Parallel()
 	const id = "home/notes/db@r1"
 	exists := func(id string) bool { return id == "good" }
 	for name, c := range map[string]struct {

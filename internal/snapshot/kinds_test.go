@@ -18,6 +18,7 @@ import (
 // binds and absolute ones are staged in different places; one lies on another
 // file system.
 func TestEveryKindOfVolumeComesBack(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{}) // the database of a named volume
 	other, err := os.MkdirTemp("/dev/shm", "snapshot-")
 	if err != nil {
@@ -80,6 +81,7 @@ func (s services) Exec(ctx context.Context, c Command) error {
 // TestADatabaseComesBackFromEveryMount is faults D3 and F12: a dump is loaded where
 // its database lay, whatever the mount and wherever below it the data.
 func TestADatabaseComesBackFromEveryMount(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	other, err := os.MkdirTemp("/dev/shm", "snapshot-")
 	if err != nil {
@@ -127,6 +129,7 @@ func TestADatabaseComesBackFromEveryMount(t *testing.T) {
 // TestSilentDatabaseIsNotJudged: a deploy that ends before its database answers
 // says nothing of dumps.
 func TestSilentDatabaseIsNotJudged(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	v := Volume{Name: "data", Path: h.data, Method: fleet.Postgres, Service: "db", MountAt: h.data}
 	if found, answered := ProbeDump(t.Context(), oneService{h.server}, "notes", v); len(found) > 0 || !answered {

@@ -32,6 +32,7 @@ func (q *slowly) Unpause(context.Context, ...string) error {
 }
 
 func TestAPauseAlwaysEnds(t *testing.T) {
+	t.Parallel()
 	const limit = 5 * time.Second
 	for name, c := range map[string]struct {
 		slowly

@@ -116,6 +116,7 @@ func only(t *testing.T, r Result, code finding.Code, text string) {
 }
 
 func TestPostgresIsDumpedAndLoaded(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	h.server.Script(t, "postgres", schema)
 	want := h.server.Script(t, "app-db", digest)
@@ -156,6 +157,7 @@ func TestPostgresIsDumpedAndLoaded(t *testing.T) {
 // TestDataInASubfolderComesBack is fault F12: the folders on the way to the data
 // get their owner and mode again, and what lies in them comes back.
 func TestDataInASubfolderComesBack(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	if err := h.server.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -190,6 +192,7 @@ CREATE TABLE a_things (id int CHECK (ok(id))); INSERT INTO lookup VALUES (1); IN
 // TestDumpThatIsRefusedIsCopied is fault F13: what Postgres refuses to load is
 // found out when the snapshot is taken, and the files come back instead.
 func TestDumpThatIsRefusedIsCopied(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	h.server.Script(t, "postgres", refused)
 	r := h.take(t, h.postgres)
@@ -214,6 +217,7 @@ func TestDumpThatIsRefusedIsCopied(t *testing.T) {
 // TestFirstDumpIsLoadedAtOnce is the other half of fault F13: the first dump is
 // loaded for a try before the snapshot counts, the next one is not.
 func TestFirstDumpIsLoadedAtOnce(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	h.take(t, h.postgres)
 	h.server.Script(t, "postgres", "CREATE TABLE more (id int)")
@@ -231,6 +235,7 @@ func TestFirstDumpIsLoadedAtOnce(t *testing.T) {
 }
 
 func TestLoadsAreDue(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 9, 0, 0, 0, 0, time.UTC)
 	good := func(age time.Duration) loadNote {
 		return loadNote{At: now.Add(-age), Good: now.Add(-age), Image: "a", Objects: "x"}
@@ -279,6 +284,7 @@ func (b breaking) Exec(ctx context.Context, c Command) error {
 
 // TestFailedDumpIsCopied: where a dump can't be taken, the files are.
 func TestFailedDumpIsCopied(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, postgrestest.Options{})
 	h.server.Script(t, "postgres", "CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
 	for _, program := range []string{"psql", "pg_dump", "pg_dumpall"} {

@@ -115,6 +115,7 @@ func (l *lab) restore(t *testing.T, j RestoreJob) *Fetched {
 }
 
 func TestRestoreBringsEverythingBack(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	rich(t, l.data)
 	single := filepath.Join(t.TempDir(), "app.db")
@@ -161,6 +162,7 @@ func TestRestoreBringsEverythingBack(t *testing.T) {
 
 // TestRestoreResumes cuts Place short after every stage, and begins again.
 func TestRestoreResumes(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	rich(t, l.data)
 	want := manifest(t, l.data)
@@ -233,6 +235,7 @@ func TestRestoreResumes(t *testing.T) {
 }
 
 func TestVerifyFindsWhatDiffers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	rich(t, l.data)
 	r := l.take(t, nil)
@@ -286,6 +289,7 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 }
 
 func TestFetchNeedsRoom(t *testing.T) {
+	t.Parallel()
 	if err := hasRoom(t.TempDir(), 1<<60); !errors.Is(err, ErrNoRoom) || !strings.Contains(err.Error(), "needed") {
 		t.Errorf("got %v", err)
 	}
@@ -296,6 +300,7 @@ func TestFetchNeedsRoom(t *testing.T) {
 
 // TestDamageIsFound flips or cuts what lies on the remote.
 func TestDamageIsFound(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"data", "index", "snapshots"} {
 		for name, damage := range map[string]func([]byte) []byte{
 			"flipped bit": func(b []byte) []byte { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b },
@@ -336,6 +341,7 @@ func TestDamageIsFound(t *testing.T) {
 // TestDamagedContentIsNotPlaced flips a bit in a pack of file content alone,
 // which only restic reads.
 func TestDamagedContentIsNotPlaced(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	content := make([]byte, 2<<20)
 	if _, err := rand.Read(content); err != nil {
@@ -373,6 +379,7 @@ func TestDamagedContentIsNotPlaced(t *testing.T) {
 // TestRepositoryIsReadWithoutSalvor restores with restic alone, the repository
 // copied to a folder and the password known: nobody is locked in.
 func TestRepositoryIsReadWithoutSalvor(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	rich(t, l.data)
 	want := manifest(t, l.data)

@@ -39,6 +39,7 @@ func series() []Info {
 }
 
 func TestRetainGolden(t *testing.T) {
+	t.Parallel()
 	for name, keep := range map[string]fleet.Keep{
 		"last":     {Last: 3},
 		"standard": {Last: 8, Daily: 14, Weekly: 8, Monthly: 12},
@@ -69,6 +70,7 @@ func TestRetainGolden(t *testing.T) {
 }
 
 func TestRetain(t *testing.T) {
+	t.Parallel()
 	at := func(seq int, day int, volumes ...string) Info {
 		return Info{ID: fmt.Sprint(seq), Epoch: 1, Seq: seq, Time: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC), Volumes: volumes}
 	}
@@ -108,6 +110,7 @@ func always(context.Context) error { return nil }
 // TestThinEndsWithTheClaim is fault V11: the claim is lost after so many deletions.
 // Nothing more goes then.
 func TestThinEndsWithTheClaim(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	for _, content := range []string{"one", "two", "three"} {
 		write(t, filepath.Join(l.data, "plain"), strings.Repeat(content, 100_000))
@@ -150,6 +153,7 @@ func objects(t *testing.T, s blob.Store) int {
 }
 
 func TestThinRemovesDataAndKeepsTheNewest(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	for _, content := range []string{"one", "two", "three"} {
 		rich(t, l.data)

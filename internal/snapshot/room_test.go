@@ -10,6 +10,7 @@ import (
 // TestRoomIsAddedUpOverStacks is one of the smaller faults of issue 10: two stacks of
 // 60 MB on 110 MB both began, and failed both.
 func TestRoomIsAddedUpOverStacks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	free := int64(110 << 10)
 	room := &Room{free: func(string) (int64, error) { return free, nil }}
@@ -40,6 +41,7 @@ func TestRoomIsAddedUpOverStacks(t *testing.T) {
 // TestAFullDiskIsGivenBack: what a download that can't succeed has staged kept the
 // other stacks from starting.
 func TestAFullDiskIsGivenBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	free := int64(4 << 10)
 	room := &Room{free: func(string) (int64, error) { return free, nil }}

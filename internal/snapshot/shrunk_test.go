@@ -12,6 +12,7 @@ import (
 
 // TestSmallVolumesShrink is fault V4: little volumes and little databases count.
 func TestSmallVolumesShrink(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		before, now Stats
 		want        bool
@@ -31,6 +32,7 @@ func TestSmallVolumesShrink(t *testing.T) {
 // TestRowsOfASmallDatabaseAreCounted reads pages as SQLite lays them out: a leaf
 // after the file's header, an inner page, and a leaf of its own.
 func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
+	t.Parallel()
 	db := make([]byte, 3*4096)
 	copy(db, sqliteMagic)
 	db[16] = 0x10 // pages of 4096 bytes
@@ -53,6 +55,7 @@ func TestRowsOfASmallDatabaseAreCounted(t *testing.T) {
 // TestADatabaseMayGrow: one that grew past the size up to which rows are counted
 // seemed to have lost all of them, and its stack got no snapshot any more.
 func TestADatabaseMayGrow(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	db := func(size int) {
 		content := make([]byte, size)
@@ -77,6 +80,7 @@ func TestADatabaseMayGrow(t *testing.T) {
 // TestADumpThatLostItsRowsIsRefused is fault V4: the database made itself anew
 // and its folder is as large as before.
 func TestADumpThatLostItsRowsIsRefused(t *testing.T) {
+	t.Parallel()
 	for rows, want := range map[int64]bool{38: true, 800: false} {
 		v := Volume{Name: "data", Method: fleet.Postgres}
 		tk := &taking{

@@ -23,6 +23,7 @@ import (
 )
 
 func TestTakeMakesAVerifiedSnapshot(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	write(t, filepath.Join(l.data, "a"), "one")
 	l.fz.onRun = func() { write(t, filepath.Join(l.data, "b"), "written while pausing") }
@@ -69,6 +70,7 @@ func old(t *testing.T, l *lab) {
 }
 
 func TestTakeSkipsWhatHasNotChanged(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	write(t, filepath.Join(l.data, "a"), "one")
 	old(t, l)
@@ -95,6 +97,7 @@ func TestTakeSkipsWhatHasNotChanged(t *testing.T) {
 }
 
 func TestSuspiciousVolumesAreNotTaken(t *testing.T) {
+	t.Parallel()
 	fill := func(t *testing.T, dir string) {
 		for n := range 40 {
 			write(t, filepath.Join(dir, fmt.Sprint(n)), strings.Repeat("x", 4096))
@@ -143,6 +146,7 @@ func TestSuspiciousVolumesAreNotTaken(t *testing.T) {
 }
 
 func TestPauseTooLongIsGivenUp(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	for n := range 2000 {
 		write(t, filepath.Join(l.data, fmt.Sprint(n)), fmt.Sprint(n))
@@ -164,6 +168,7 @@ func TestPauseTooLongIsGivenUp(t *testing.T) {
 
 // TestKilledWhilePausedIsResumed kills (-9) a process that has paused a stack.
 func TestKilledWhilePausedIsResumed(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
@@ -215,6 +220,7 @@ func waitFor(t *testing.T, is func() bool) {
 // TestResume has stacks go on whose snapshot is gone: of one record that can't be
 // read, nobody knows which containers it meant.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	d := Dirs{Run: t.TempDir()}
 	f := &freezer{dir: d.Run}
 	if err := f.Pause(t.Context(), func(ids []string) error { return recordPaused(d, "notes", time.Minute, ids) }); err != nil {
@@ -248,6 +254,7 @@ func TestResume(t *testing.T) {
 
 // TestWrongPassword must come out as the error with exit code 12.
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	j := l.job()
 	j.Repository.Password = secret.NewString("another")
@@ -257,6 +264,7 @@ func TestWrongPassword(t *testing.T) {
 }
 
 func TestNoRepository(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	j := l.job()
 	j.Repository.Store = &blobtest.Memory{}
@@ -276,6 +284,7 @@ func (l *lab) failPuts(fail func(path string) bool) {
 
 // TestFailedUploadIsNotGreen fails each kind of object in turn.
 func TestFailedUploadIsNotGreen(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"locks/", "data/", "index/", "snapshots/"} {
 		t.Run(kind, func(t *testing.T) {
 			l := newLab(t)
@@ -305,6 +314,7 @@ func TestFailedUploadIsNotGreen(t *testing.T) {
 
 // TestOnlyLiveFilesMayVanish: files of other volumes that can't be read are errors.
 func TestOnlyLiveFilesMayVanish(t *testing.T) {
+	t.Parallel()
 	j := &taking{job: Job{Stack: "notes", Volumes: []Volume{
 		{Name: "live", Path: t.TempDir(), Method: fleet.Live}, {Name: "still", Path: t.TempDir(), Method: fleet.Pause},
 	}}}
@@ -320,6 +330,7 @@ func TestOnlyLiveFilesMayVanish(t *testing.T) {
 }
 
 func TestLocksAreJudgedByEpoch(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]bool{"salvor-epoch-3": true, "salvor-epoch-2": true, "salvor-epoch-4": false, "laptop": false, "salvor-epoch-x": false} {
 		if got := ours(repository.Lock{Hostname: name}, 3); got != want {
 			t.Errorf("ours(%s) = %v", name, got)
@@ -328,6 +339,7 @@ func TestLocksAreJudgedByEpoch(t *testing.T) {
 }
 
 func TestTagsRoundTrip(t *testing.T) {
+	t.Parallel()
 	want := Info{Epoch: 3, Seq: 14, Commit: "abc", Volumes: []string{"./data", "a,b+c", "db"}, Diverged: true}
 	var tags []string
 	for _, tag := range want.tags() {
@@ -340,6 +352,7 @@ func TestTagsRoundTrip(t *testing.T) {
 }
 
 func TestNewestIsByEpochAndSequence(t *testing.T) {
+	t.Parallel()
 	infos := []Info{
 		{ID: "a", Epoch: 1, Seq: 9, Time: time.Unix(900, 0)}, {ID: "b", Epoch: 2, Seq: 1, Time: time.Unix(1, 0)},
 		{ID: "c", Epoch: 2, Seq: 2, Time: time.Unix(0, 0)}, {ID: "d", Epoch: 3, Seq: 1, Diverged: true},
