@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -103,7 +104,8 @@ func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l List
 	}
 	err := loss.Err()
 	for _, id := range slices.Sorted(maps.Keys(c.Damaged)) {
-		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", short(id), c.Damaged[id], ErrDamaged))
+		why := strings.TrimSuffix(c.Damaged[id], ": "+ErrDamaged.Error())
+		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", short(id), why, ErrDamaged))
 	}
 	return err
 }

@@ -101,7 +101,8 @@ func (h *handMade) start(t *testing.T) {
 	must(t, err)
 	images, err := h.w.Images(ctx)
 	must(t, err)
-	h.alpha, h.beta = spare(t, h.w, "alpha"), spare(t, h.w, "beta")
+	hosts := spares(t, h.w, "alpha", "beta")
+	h.alpha, h.beta = hosts[0], hosts[1]
 	h.on = h.alpha
 	_, err = h.w.Salvor(ctx, strings.NewReader("s3cret-of-the-blog"), "secret", "set", "blog/POSTGRES_PASSWORD")
 	must(t, err)

@@ -24,7 +24,8 @@ func TestNames(t *testing.T) {
 	must(t, err)
 	images, err := w.Images(ctx)
 	must(t, err)
-	alpha, beta := spare(t, w, "alpha"), spare(t, w, "beta")
+	hosts := spares(t, w, "alpha", "beta")
+	alpha, beta := hosts[0], hosts[1]
 	diary := world.Stack{Name: "diary", Store: "sqlite", Host: "alpha", Port: 8081, Every: "20ms", Size: 100}
 	must(t, w.Write("stacks/diary/compose.yaml", diary.Compose(images, listen(t, s.Lab, &collector))))
 	must(t, w.Commit(ctx, "a diary"))

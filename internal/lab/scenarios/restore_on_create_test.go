@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/lab"
@@ -38,7 +40,8 @@ func TestRestoreOnCreate(t *testing.T) {
 	_, err := alpha.Exec(ctx, "sh", "-c", "head -c 300M /dev/urandom >"+notesVolume+"/ballast")
 	must(t, err)
 	t.Run("killed before the restore", func(t *testing.T) {
-		beta, gamma := spare(t, w, "beta"), spare(t, w, "gamma")
+		next := spares(t, w, "beta", "gamma")
+		beta, gamma := next[0], next[1]
 		_, err := w.Salvor(ctx, nil, "apply")
 		must(t, err)
 		lose(t, s, w, alpha, beta, stacks, func(h *lab.Host) { killSalvord(t, s, h) })
@@ -213,10 +216,25 @@ func entryMissing(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.Hos
 // sooner than it has their data.
 func spare(t *testing.T, w *world.World, name string) *lab.Host {
 	t.Helper()
-	h, err := w.Host(t.Context(), name, lab.HostOptions{Prepared: true})
-	must(t, err)
-	must(t, w.Add(t.Context(), h))
-	return h
+	return spares(t, w, name)[0]
+}
+
+// spares has several boot at once.
+func spares(t *testing.T, w *world.World, names ...string) []*lab.Host {
+	t.Helper()
+	hosts := make([]*lab.Host, len(names))
+	all, ctx := errgroup.WithContext(t.Context())
+	for i, name := range names {
+		all.Go(func() (err error) {
+			hosts[i], err = w.Host(ctx, name, lab.HostOptions{Prepared: true})
+			return err
+		})
+	}
+	must(t, all.Wait())
+	for _, h := range hosts {
+		must(t, w.Add(t.Context(), h))
+	}
+	return hosts
 }
 
 // lose kills a host and recovers its stacks onto another, which has bad luck when
