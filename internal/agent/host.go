@@ -89,7 +89,7 @@ func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Si
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
 	for told := false; ; told = true {
-		if err := os.MkdirAll(h.Paths.Run, 0o711); err != nil {
+		if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 			return nil, err
 		}
 		l, err := runlock.Acquire(h.Paths.Run, "host", holder)
@@ -117,7 +117,7 @@ func (h *Host) lockStack(ctx context.Context, stack, owner, message string) (*ru
 }
 
 func (h *Host) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
-	if err := os.MkdirAll(h.Paths.Run, 0o711); err != nil {
+	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
 	}
 	for {

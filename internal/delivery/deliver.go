@@ -50,7 +50,7 @@ func Deliver(root string, s Secrets) (Report, error) {
 		return Report{}, err
 	}
 	stackDir := filepath.Join(root, s.Stack)
-	if err := os.MkdirAll(stackDir, 0o755); err != nil {
+	if err := os.MkdirAll(stackDir, 0o700); err != nil {
 		return Report{}, err
 	}
 	var report Report

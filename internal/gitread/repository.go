@@ -79,8 +79,12 @@ func Open(dir string, source Source) (*Repository, error) {
 	return r, nil
 }
 
-// open opens the copy, or makes it.
+// open opens the copy, or makes it: for its user alone, since it holds all that
+// the control repository does.
 func (r *Repository) open() error {
+	if err := private(r.dir); err != nil {
+		return err
+	}
 	copied, err := git.PlainOpen(r.dir)
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		copied, err = git.PlainInit(r.dir, true)
@@ -95,6 +99,14 @@ func (r *Repository) open() error {
 	c.Remotes = map[string]*config.RemoteConfig{remoteName: r.remote}
 	r.git = copied
 	return copied.SetConfig(c)
+}
+
+// private makes a folder that only its user can enter, or closes one that is there.
+func private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 // renew begins with an empty copy. What was there came from the remote, and comes

@@ -185,8 +185,7 @@ func clock(f Facts, install string) []converge.Resource {
 	return []converge.Resource{resource.Unit{Name: timesyncd + ".service", Boot: resource.Enabled, Run: resource.Running, Needs: []string{install}}}
 }
 
-// salvord are Salvor's own directories and its service. Volumes and stacks can
-// be passed through but not listed; what is below has its own modes.
+// salvord are Salvor's own directories and its service.
 func salvord() []converge.Resource {
 	const unit = "salvord.service"
 	return append(directories(),
@@ -198,17 +197,19 @@ func salvord() []converge.Resource {
 	)
 }
 
+// directories are closed to the host's other users. A container may leave a
+// program there that is set-uid root, a device node, or a file that everyone may
+// read; it can be reached through what is bound into containers, which Docker
+// resolves as root. Docker keeps its own volumes so, too (CVE-2021-41091).
 func directories() []converge.Resource {
-	return []converge.Resource{
-		resource.Directory{Path: "/etc/salvor", Mode: 0o700},
-		resource.Directory{Path: "/var/lib/salvor", Mode: 0o711},
-		resource.Directory{Path: "/var/lib/salvor/stacks", Mode: 0o711},
-		resource.Directory{Path: "/var/lib/salvor/volumes", Mode: 0o711},
-		resource.Directory{Path: "/var/lib/salvor/journal", Mode: 0o700},
-		resource.Directory{Path: "/mnt/salvor", Mode: 0o755},
-		resource.File{Path: "/etc/tmpfiles.d/salvor.conf", Content: tmpfiles, Mode: 0o644},
-		resource.Directory{Path: "/run/salvor", Mode: 0o711},
-		resource.Directory{Path: "/run/salvor/gate", Mode: 0o755},
-		resource.Directory{Path: "/run/salvor/secrets", Mode: 0o700}, // see docs/adr/0003: host users can't read what containers may
+	all := []converge.Resource{resource.File{Path: "/etc/tmpfiles.d/salvor.conf", Content: tmpfiles, Mode: 0o644}}
+	for _, path := range []string{
+		"/etc/salvor",
+		"/var/lib/salvor", "/var/lib/salvor/stacks", "/var/lib/salvor/volumes", "/var/lib/salvor/journal",
+		"/mnt/salvor",
+		"/run/salvor", "/run/salvor/gate", "/run/salvor/secrets",
+	} {
+		all = append(all, resource.Directory{Path: path, Mode: 0o700})
 	}
+	return all
 }

@@ -101,10 +101,19 @@ func (e Engine) mark(stack string, v Volume, m Marker) error {
 		return err
 	}
 	path := e.markerPath(stack, v.Name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := closed(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(content), 0o644)
+	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
+}
+
+// closed makes a folder that only root can enter, or closes one that is there:
+// Docker makes those of binds for everyone.
+func closed(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 func (e Engine) markReady(stack string, v Volume, m Marker) error {
