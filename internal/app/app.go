@@ -107,13 +107,13 @@ func OpenFiles(ctx context.Context, o Options) (*App, error) {
 }
 
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
-// not know them, too old, not pinned.
+// not know them, too old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.unproven(now)
 	seen, seenErr := a.seen()
 	late, lateErr := a.late(ctx, now)
 	unpinned, gitErr := a.unpinnedGit(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned)
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, a.identityFindings())
 	finding.Sort(a.findings)
 	return errors.Join(err, seenErr, lateErr, gitErr)
 }

@@ -35,7 +35,7 @@ func (a *App) warnOfWeak(id string) {
 // vaults.
 func (a *App) warnOfPassword(name string, value secret.Value) {
 	for id, setting := range a.repo.Fleet.Vaults {
-		if ref, ok := setting.Secret(); ok && ref == name && ansiblevault.Weak(value) {
+		if ref, ok := setting.Secret(); ok && ref == name && secret.Weak(value) {
 			a.warnOfWeak(id)
 		}
 	}

@@ -73,6 +73,7 @@ type globals struct {
 	yes            bool
 	identity       string
 	passphraseFile string
+	noPassphrase   bool
 	sshKey         string
 	printed        *command.Memory // what programs printed, for all that this command opens
 	command        string          // as the operators' journal has it: "secret get token"

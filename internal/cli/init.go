@@ -12,11 +12,12 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
 )
 
 type initOptions struct {
-	name string
+	name         string
+	showRecovery bool
 }
 
 func newInit(g *globals) *cobra.Command {
@@ -28,6 +29,8 @@ func newInit(g *globals) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, args []string) error { return runInit(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "the fleet's `NAME` (default: the folder's)")
+	cmd.Flags().BoolVar(&o.showRecovery, "show-recovery", false, "print the recovery key also where standard output is not a terminal")
+	g.noPassphraseFlag(cmd)
 	return cmd
 }
 
@@ -42,6 +45,11 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if err := fleet.ValidName(o.name); err != nil {
 		return fault.WithCode(fault.WithHint(err, "salvor init DIR --name NAME"), fault.Usage)
 	}
+	if o.showRecovery {
+		if err := g.keptPrivate("salvor init DIR, then salvor key card --out FILE"); err != nil {
+			return err
+		}
+	}
 	passphrase, err := g.newPassphrase()
 	if err != nil {
 		return err
@@ -54,22 +62,38 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Err, `The fleet %s is in %s, with its first commit.
-Your key is %s, protected by the passphrase.
-
-Below is the recovery key. It opens everything, needs no passphrase, and is for
-the day when your key is gone: print it, or write it down, and keep it away from
-this computer. `+"`salvor key recovery`"+` shows it again as long as you have your key.
-
-`, o.name, abs, identity)
-	if g.json {
-		return errors.Join(g.printOne("recovery_key", string(recovery.Secret.Reveal())), noteHook(ctx, g, abs))
-	}
-	if _, err := g.Out.Write(recovery.Secret.Reveal()); err != nil {
-		return err
+	fmt.Fprintf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, identity, protection(passphrase))
+	if err := g.printRecovery(recovery, identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
+		return errors.Join(err, noteHook(ctx, g, abs))
 	}
 	_, err = fmt.Fprintf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
-	return errors.Join(err, endLine(g), noteHook(ctx, g, abs))
+	return errors.Join(err, noteHook(ctx, g, abs))
+}
+
+// printRecovery prints a new fleet's recovery key, or says how to see it: where nobody
+// looks at what is printed, it may be kept in a log.
+func (g *globals) printRecovery(recovery agekey.Key, identity string, show bool) error {
+	key := string(recovery.Secret.Reveal())
+	switch {
+	case g.json && show:
+		return g.printJSON(map[string]any{"schema": fleet.Schema, "identity": identity, "recovery_key": key})
+	case g.json:
+		return g.printJSON(map[string]any{"schema": fleet.Schema, "identity": identity})
+	case !show:
+		_, err := fmt.Fprint(g.Err, "The recovery key opens everything on the day when your key is gone. It is not printed here, where standard output\n"+
+			"is not a terminal: salvor key card --out FILE writes the recovery card, to print; salvor key recovery shows the key.")
+		return err
+	}
+	fmt.Fprint(g.Err, `Below is the recovery key. It opens everything, needs no passphrase, and is for
+the day when your key is gone: print it, or write it down, keep it away from this
+computer, and clear the terminal, which remembers what it showed.
+`+"`salvor key recovery`"+` shows it again as long as you have your key.
+
+`)
+	if _, err := fmt.Fprint(g.Out, key); err != nil {
+		return err
+	}
+	return endLine(g)
 }
 
 // endLine ends the line of a result that is printed without one.
@@ -89,20 +113,4 @@ func noteHook(ctx context.Context, g *globals, dir string) error {
 	}
 	_, err = fmt.Fprintf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps a secret in clear out of a commit yet\nhint: %s\n", filepath.Dir(hook.Path), hook.Install())
 	return err
-}
-
-// newPassphrase asks twice, or reads --passphrase-file once.
-func (g *globals) newPassphrase() (secret.Value, error) {
-	first, err := g.passphrase("Passphrase for your key: ")
-	if err != nil || g.passphraseFile != "" {
-		return first, err
-	}
-	if first.IsZero() {
-		return first, fault.WithHint(errors.New("an empty passphrase protects nothing"), "choose one, and keep it in a password manager")
-	}
-	again, err := g.passphrase("The same again: ")
-	if err == nil && string(again.Reveal()) != string(first.Reveal()) {
-		err = errors.New("the two passphrases differ; nothing was made")
-	}
-	return first, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/atomicfile"
 	"salvor/internal/card"
 	"salvor/internal/fault"
+	"salvor/internal/secret/agekey"
 )
 
 func newKey(g *globals) *cobra.Command {
@@ -27,6 +30,9 @@ func newKeyRecovery(g *globals) *cobra.Command {
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
+				if err := g.keptPrivate("salvor key card --out FILE makes a file that only you can read"); err != nil {
+					return err
+				}
 				key, err := a.Recovery()
 				if err != nil {
 					return err
@@ -84,43 +90,54 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 }
 
 func newKeyNew(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a key for yourself in a fleet that others began; they grant it with salvor secret grant",
 		Args:  exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			passphrase, err := g.newPassphrase()
-			if err != nil {
-				return err
-			}
-			return g.with(cmd.Context(), func(a *app.App) error {
-				recipient, path, err := a.NewKey(passphrase)
-				if errors.Is(err, fs.ErrExist) {
-					return fault.WithHint(fmt.Errorf("%s is there already: %w", path, err), "--identity FILE for a key elsewhere")
-				}
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(g.Err, "Your key is %s, protected by the passphrase. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, recipient)
-				return g.printOne("recipient", recipient)
-			})
-		},
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runKeyNew(cmd.Context(), g) },
 	}
+	g.noPassphraseFlag(cmd)
+	return cmd
+}
+
+func runKeyNew(ctx context.Context, g *globals) error {
+	passphrase, err := g.newPassphrase()
+	if err != nil {
+		return err
+	}
+	return g.with(ctx, func(a *app.App) error {
+		recipient, path, err := a.NewKey(passphrase)
+		if errors.Is(err, fs.ErrExist) {
+			return fault.WithHint(fmt.Errorf("%s is there already: %w", path, err), "--identity FILE for a key elsewhere")
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
+		return g.printOne("recipient", recipient)
+	})
+}
+
+type cardOptions struct {
+	html bool
+	out  string
 }
 
 func newKeyCard(g *globals) *cobra.Command {
-	var html bool
+	var o cardOptions
 	cmd := &cobra.Command{
 		Use:   "card",
 		Short: "Write the recovery card: all that is needed when everything else is gone",
 		Long: "The card has the recovery key, where the repository is, how to reach the remote, and what to do. Print it, and make a\n" +
-			"new one when the remote or its password changes. As text it is an age identity file: --identity takes it.",
+			"new one when the remote or its password changes. As text it is an age identity file: --identity takes it. --out makes\n" +
+			"a file that only you can read.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.with(cmd.Context(), func(a *app.App) error { return printCard(cmd.Context(), g.Out, a, html) })
+			return g.with(cmd.Context(), func(a *app.App) error { return g.writeCard(cmd.Context(), a, o) })
 		},
 	}
-	cmd.Flags().BoolVar(&html, "html", false, "a page to print, with QR codes")
+	cmd.Flags().BoolVar(&o.html, "html", false, "a page to print, with QR codes")
+	cmd.Flags().StringVar(&o.out, "out", "", "write it to this `FILE`, which only you can read; one in /dev/shm never reaches a disk")
 	return prints("a page", cmd)
 }
 
@@ -165,15 +182,33 @@ func (g *globals) printProof(p app.Proof) error {
 	return err
 }
 
-func printCard(ctx context.Context, out io.Writer, a *app.App, html bool) error {
+func (g *globals) writeCard(ctx context.Context, a *app.App, o cardOptions) error {
+	if o.out == "" {
+		if err := g.keptPrivate("salvor key card --out FILE"); err != nil {
+			return err
+		}
+	}
 	c, err := a.Card(ctx)
 	if err != nil {
 		return err
 	}
-	if html {
-		return c.WriteHTML(out)
+	var page bytes.Buffer
+	if o.html {
+		err = c.WriteHTML(&page)
+	} else {
+		page.Write(c.Text())
 	}
-	_, err = out.Write(c.Text())
+	if err != nil {
+		return err
+	}
+	if o.out == "" {
+		_, err = g.Out.Write(page.Bytes())
+		return err
+	}
+	if err := atomicfile.Write(o.out, &page, 0o600); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(g.Err, "The card is in %s, which only you can read. Print it, then remove the file.\n", o.out)
 	return err
 }
 
@@ -201,6 +236,9 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	c, err := readCard(file)
 	if err != nil {
 		return err
+	}
+	if at, err := agekey.Look(file); err == nil && at.Exposed() {
+		g.note(fmt.Errorf("others may read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
 	from, err := app.CloneByCard(ctx, c, dir)
 	if err != nil {

@@ -36,12 +36,13 @@ func newKeyRotate(g *globals) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.recovery, "recovery", false, "replace the recovery key, not yours")
 	cmd.Flags().BoolVar(&o.compromised, "compromised", false, "others may have the old key: new snapshot repositories too, and a list of secrets to change")
+	g.noPassphraseFlag(cmd)
 	cmd.Flags().StringVar(&o.passphraseFile, "new-passphrase-file", "", "read the new key's passphrase from this file, for instance /dev/fd/4")
 	return cmd
 }
 
 func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
-	if o.passphraseFile == "" && g.Term == nil {
+	if o.passphraseFile == "" && !g.noPassphrase && g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the new key's passphrase"), "--new-passphrase-file FILE"), fault.Usage)
 	}
 	if err := g.confirm("Replace your key?"); err != nil {
@@ -49,26 +50,29 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 	}
 	fresh := *g
 	fresh.passphraseFile = o.passphraseFile
-	phrase := func(path string) (secret.Value, error) {
-		if path != "" {
-			return fresh.passphrase(fmt.Sprintf("Passphrase of %s, which an earlier run has made: ", path))
+	var chosen secret.Value
+	phrase := func(path string) (_ secret.Value, err error) {
+		if path != "" && !g.noPassphrase {
+			chosen, err = fresh.passphrase(fmt.Sprintf("Passphrase of %s, which an earlier run has made: ", path))
+		} else {
+			chosen, err = fresh.newPassphrase()
 		}
-		return fresh.newPassphrase()
+		return chosen, err
 	}
 	return g.with(ctx, func(a *app.App) error {
 		r, err := a.RotateKey(ctx, app.KeyRotation{Compromised: o.compromised, Passphrase: phrase})
 		if err != nil {
 			return err
 		}
-		return g.printRotatedKey(r, o)
+		return g.printRotatedKey(r, chosen, o)
 	})
 }
 
-func (g *globals) printRotatedKey(r app.RotatedKey, o keyRotateOptions) error {
+func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o keyRotateOptions) error {
 	if r.Finished {
 		fmt.Fprintln(g.Err, "An earlier run had committed the change; this one finished it.")
 	}
-	fmt.Fprintf(g.Err, "%s has a new key, %s. It was seen to open everything in the newest commit.\n", r.Operator, r.Path)
+	fmt.Fprintf(g.Err, "%s has a new key, %s, %s. It was seen to open everything in the newest commit.\n", r.Operator, r.Path, protection(passphrase))
 	if r.Old != "" {
 		fmt.Fprintf(g.Err, "The old one opens nothing new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
 	}

@@ -50,6 +50,8 @@ const (
 	SecretInClear      Code = "secret-in-clear"
 	SecretExposed      Code = "secret-exposed"
 	KeyUnproven        Code = "key-unproven"
+	IdentityExposed    Code = "identity-exposed"
+	IdentityInClear    Code = "identity-unprotected"
 	SecretSeen         Code = "secret-seen"
 	SecretMissing      Code = "secret-missing"
 	SecretLate         Code = "secret-late"
@@ -117,6 +119,8 @@ func Table() []Row {
 		{SecretInClear, "A file of the repository holds a secret that anybody who reads it can use.", "salvor secret set NAME, and change the value where it is used: Git keeps what it once held"},
 		{SecretExposed, "A secret stands in a container's environment or definition: docker inspect shows it, every process of the container has it, and Docker keeps it on the host's disk, in /var/lib/docker/containers and in containerd's metadata under /var/lib/containerd.", "deliver it as a file: list it under secrets: and point the image at it, as with POSTGRES_PASSWORD_FILE"},
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
+		{IdentityExposed, "Other users of this computer may read or write the file of a key that opens everything: an operator's, or the recovery card.", "chmod 600 FILE; when somebody may have read it, salvor key rotate --compromised"},
+		{IdentityInClear, "An operator's key has no passphrase: who gets the file, or a backup of it, opens everything.", "salvor key rotate makes one with a passphrase"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
 		{SecretMissing, "fleet.yaml gives a period to a secret that is not there.", "salvor secret set NAME, or correct the name"},
 		{SecretLate, "A secret is older than the period that fleet.yaml gives it.", "salvor secret rotate NAME --generate"},

@@ -57,7 +57,7 @@ func wrap(path string, err error) error {
 // program prints: one that is a vault itself could need itself.
 func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, error) {
 	password, err := s.passwordOf(ctx, id)
-	if err == nil && s.opts.Weak != nil && ansiblevault.Weak(password) {
+	if err == nil && s.opts.Weak != nil && secret.Weak(password) {
 		s.opts.Weak(id)
 	}
 	return password, err

@@ -89,8 +89,7 @@ func Open(path string, opts FileOptions) (*File, error) {
 	return &File{path: path, data: data, opts: opts}, nil
 }
 
-// Protected reports whether the file is encrypted. Where it is not, the caller
-// raises the finding identity-unprotected.
+// Protected reports whether the file is encrypted.
 func (f *File) Protected() bool { return IsFile(f.data) }
 
 // Identities unlocks the file. A wrong passphrase wraps secret.ErrLocked and is

@@ -1,19 +1,15 @@
-package ansiblevault
+package secret
 
 import (
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"salvor/internal/secret"
 )
 
-// WeakReason is why the strength of a vault's password matters, for messages.
-const WeakReason = "Ansible Vault derives its key with PBKDF2 of 10,000 rounds only, so whoever has the file can try passwords fast"
-
-// Below these a password counts as one that a person chose. The rounds make each
-// try cost some 13 bits more; 72 bits and those are out of reach for years to come.
+// Below these a password counts as one that a person chose. Ansible Vault's rounds
+// make each try cost some 13 bits more; 72 bits and those are out of reach for years
+// to come, and so they are behind age's scrypt, whose tries cost more.
 const (
 	leastLength   = 20
 	leastDistinct = 8
@@ -35,12 +31,12 @@ const (
 
 var parts = regexp.MustCompile(`(?s)\p{Lu}?\p{Ll}+|\p{Lu}+|\p{Nd}+|.`)
 
-// Weak reports whether a vault password looks like one that can be guessed. It is
+// Weak reports whether a password or passphrase looks like one that can be guessed. It is
 // a bound and no estimate: it takes every run of letters for words, so it may warn
 // of letters that are random (one in a thousand passwords of 24 random characters),
 // and it never takes words for random ones. A password of `openssl rand -hex 32` or
 // of `salvor secret rotate --generate` is not weak.
-func Weak(password secret.Value) bool {
+func Weak(password Value) bool {
 	text := strings.TrimSpace(string(password.Reveal()))
 	distinct := map[rune]bool{}
 	for _, r := range text {

@@ -1,4 +1,4 @@
-package ansiblevault
+package secret
 
 import (
 	"encoding/base64"
@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-
-	"salvor/internal/secret"
 )
 
 func TestWeak(t *testing.T) {
@@ -15,7 +13,7 @@ func TestWeak(t *testing.T) {
 		"", "hunter2", "correct horse battery staple", "CorrectHorseBatteryStaple", "Sommer2024!Sommer2024!", "01234567890123456789",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", strings.Repeat("password-", 12), "abc123abc123abc123abc123abc123", "x7$kQ9!pL2#mN8", "  Zx8!qW3@eR7#tY1  ",
 	} {
-		if !Weak(secret.NewString(weak)) {
+		if !Weak(NewString(weak)) {
 			t.Errorf("%q counts as strong", weak)
 		}
 	}
@@ -27,12 +25,12 @@ func TestWeak(t *testing.T) {
 		b := make([]byte, 32)
 		random.Read(b)
 		for _, strong := range []string{hex.EncodeToString(b), base64.StdEncoding.EncodeToString(b), base64.RawURLEncoding.EncodeToString(b[:24]) + "\n"} {
-			if Weak(secret.NewString(strong)) {
+			if Weak(NewString(strong)) {
 				t.Errorf("%q counts as weak", strong)
 			}
 		}
 	}
-	if Weak(secret.NewString("pilot-amber-cactus-rinse-delta-moth")) {
+	if Weak(NewString("pilot-amber-cactus-rinse-delta-moth")) {
 		t.Error("six words of a list count as weak")
 	}
 }
