@@ -28,6 +28,7 @@ type NewFleet struct {
 	Identity   string // where the operator's key goes, "" for the usual place
 	Passphrase secret.Value
 	Work       agekey.WorkFactor // of the identity's passphrase
+	Signer     string            // the only public SSH key that signs commits, "" to take them unsigned
 }
 
 // Init makes a control repository and the keys that open it: the operator's
@@ -71,9 +72,15 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	files[agekey.RecoveryPath], files[sops.ConfigPath] = sealed, config
 	_, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
 		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
-		Files: files,
+		Files: files, Signer: n.Signer,
 	})
 	return recovery, identity, err
+}
+
+// SigningKey returns the public SSH key that the operator's git signs with, and
+// whether it signs every commit; see controlrepo.SigningKey.
+func SigningKey(ctx context.Context) (key string, always bool, err error) {
+	return controlrepo.SigningKey(ctx, local.Machine{}, os.Environ())
 }
 
 // free returns what stands in the way of a new fleet before anything is made.

@@ -47,6 +47,9 @@ func (a *App) load(ctx context.Context) error {
 	if a.repo, err = controlrepo.Load(a.export, version.String()); err != nil {
 		return err
 	}
+	if err := a.checkSigned(ctx); err != nil {
+		return err
+	}
 	a.hosts = newDialer(a)
 	a.use(a.keyring())
 	a.findings = slices.Concat(a.findings, a.repo.Findings, a.leftOut(left))

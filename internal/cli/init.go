@@ -18,6 +18,7 @@ import (
 type initOptions struct {
 	name         string
 	showRecovery bool
+	signed       bool
 }
 
 func newInit(g *globals) *cobra.Command {
@@ -31,6 +32,7 @@ func newInit(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.name, "name", "", "the fleet's `NAME` (default: the folder's)")
 	cmd.Flags().BoolVar(&o.showRecovery, "show-recovery", false, "print the recovery key also where standard output is not a terminal")
 	g.noPassphraseFlag(cmd)
+	cmd.Flags().BoolVar(&o.signed, "signed-commits", false, "plan and apply only commits that your SSH key signed")
 	return cmd
 }
 
@@ -50,6 +52,10 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 			return err
 		}
 	}
+	signer, err := g.signer(ctx, o)
+	if err != nil {
+		return err
+	}
 	passphrase, err := g.newPassphrase()
 	if err != nil {
 		return err
@@ -58,7 +64,7 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
 		operator = u.Username
 	}
-	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work})
+	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
 	if err != nil {
 		return err
 	}
@@ -94,6 +100,25 @@ computer, and clear the terminal, which remembers what it showed.
 		return err
 	}
 	return endLine(g)
+}
+
+// signer returns the key that must sign every commit: the operator's, where they ask
+// for it, or say yes because their git signs every commit anyway.
+func (g *globals) signer(ctx context.Context, o initOptions) (string, error) {
+	key, always, err := app.SigningKey(ctx)
+	switch {
+	case o.signed && err != nil:
+		return "", fault.WithHint(fmt.Errorf("--signed-commits: %w", err), "git config --global gpg.format ssh && git config --global user.signingKey ~/.ssh/id_ed25519.pub")
+	case o.signed:
+		return key, nil
+	case err != nil || !always || g.Term == nil || g.yes:
+		return "", nil // nobody asked for it
+	}
+	err = g.confirm("Your git signs every commit. Plan and apply only commits that your key signed?")
+	if errors.Is(err, errNotConfirmed) {
+		return "", nil
+	}
+	return key, err
 }
 
 // endLine ends the line of a result that is printed without one.

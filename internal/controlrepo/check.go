@@ -16,11 +16,12 @@ import (
 )
 
 var (
-	addressPattern  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
-	userPattern     = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*\$?$`)
-	registryPattern = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
-	tagPattern      = regexp.MustCompile(`^tag:[a-zA-Z][a-zA-Z0-9-]*$`)
-	branchPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`)
+	addressPattern     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	userPattern        = regexp.MustCompile(`^[a-z_][a-z0-9_.-]*\$?$`)
+	registryPattern    = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
+	tagPattern         = regexp.MustCompile(`^tag:[a-zA-Z][a-zA-Z0-9-]*$`)
+	fingerprintPattern = regexp.MustCompile(`^([0-9A-F]{40}|[0-9A-F]{64})$`)
+	branchPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+-]*$`)
 )
 
 // checkAddress accepts an IP address or a DNS name.

@@ -212,16 +212,22 @@ func (c *commitment) write(ctx context.Context, tree, message string) (Commit, e
 	if c.parent != "" {
 		args = append(args, "-p", string(c.parent))
 	}
-	if sign, err := c.g.line(ctx, "config", "--type=bool", "--get", "commit.gpgSign"); err == nil && sign == "true" {
+	if c.g.signs(ctx) {
 		args = append(args, "-S")
 	}
 	id, err := c.with(ctx, c.index, []byte(message), args...)
 	if strings.Contains(stderrOf(err), "dentity unknown") || strings.Contains(stderrOf(err), "ident name") {
 		return "", fault.WithHint(errors.New("git does not know who you are"), `git config --global user.name "Your Name" && git config --global user.email you@example.net`)
+	} else if err != nil && !c.g.signers.Empty() {
+		return "", fault.WithHint(fmt.Errorf("sign the commit: %w", err), hintSigning)
 	} else if err != nil {
 		return "", fmt.Errorf("commit: %w", err)
 	}
-	return ParseCommit(strings.TrimSpace(id))
+	made, err := ParseCommit(strings.TrimSpace(id))
+	if err != nil {
+		return "", err
+	}
+	return made, c.g.ownSigned(ctx, made)
 }
 
 // refresh puts files from the index named source into the working tree, and the

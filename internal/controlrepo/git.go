@@ -65,6 +65,8 @@ type Git struct {
 	dir   string
 	env   []string
 	index string // that a commit under way has, "" for the usual one
+
+	signers Signers // of whom one must have signed Salvor's own commits, empty for anybody
 }
 
 // OpenGit returns the Git repository whose root is dir, on the operator's
@@ -228,7 +230,7 @@ func (g *Git) has(ctx context.Context, c Commit) bool {
 }
 
 func (g *Git) command(args ...string) machine.Cmd {
-	argv := append([]string{"git", "-c", "core.quotePath=false", "-c", "advice.detachedHead=false"}, args...)
+	argv := append([]string{"git", "--no-replace-objects", "-c", "core.quotePath=false", "-c", "advice.detachedHead=false"}, args...)
 	return machine.Cmd{Argv: argv, Env: g.env, Dir: g.dir, Timeout: localTimeout}
 }
 

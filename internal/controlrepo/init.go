@@ -30,6 +30,7 @@ type InitOptions struct {
 	Recipients fleet.Recipients  // who may open its secrets
 	Files      map[string][]byte // more files for the first commit: encrypted keys, .sops.yaml
 	Environ    []string          // the operator's environment, as os.Environ has it
+	Signer     string            // the only public SSH key that signs commits, "" to take them unsigned
 }
 
 // Init makes dir a control repository with a first commit: the folder and its
@@ -53,12 +54,16 @@ func Init(ctx context.Context, m machine.Machine, dir string, o InitOptions) (*G
 	if err != nil {
 		return nil, "", err
 	}
+	git.OnlySigned(Signers{SSH: files[initialSigners]})
 	commit, err := git.CommitFiles(ctx, files, "Begin the fleet "+o.Name+"\n\nWritten by salvor init.\n")
 	if err != nil {
 		return nil, "", err
 	}
 	return git, commit, writeHook(hook)
 }
+
+// initialSigners is where init writes the list of keys that sign commits.
+const initialSigners = "hosts/allowed_signers"
 
 // initialFiles renders the templates and joins them with the caller's files.
 func initialFiles(o InitOptions) (map[string][]byte, error) {
@@ -74,6 +79,9 @@ func initialFiles(o InitOptions) (map[string][]byte, error) {
 			return nil, err
 		}
 		files[path] = content
+	}
+	if o.Signer != "" {
+		files[initialSigners] = fmt.Appendf(nil, "# Whose signature makes a commit one of the fleet's: ssh-keygen(1), ALLOWED SIGNERS.\n%s namespaces=\"git\" %s\n", o.Name, o.Signer)
 	}
 	for path := range o.Files {
 		if _, twice := files[path]; twice {

@@ -28,6 +28,7 @@ type Repository struct {
 	Recipients map[string]string // host name to age recipient, from hosts/<name>.pub
 	HostKeys   []HostKey         // pinned, from hosts/known_hosts
 	LetIn      []string          // SSH public keys, from hosts/authorized_keys
+	Signers    Signers           // who may sign commits, as fleet.yaml has it; empty for anybody
 	Findings   []finding.Finding // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
@@ -124,6 +125,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	}
 	if understood {
 		checkFleet(r, &repo.Fleet)
+		repo.Signers = readSigners(r, fsys, repo.Fleet.Git)
 		repo.renameHosts(r, fsys)
 		repo.settleRecord()
 		repo.identify(r, fsys)

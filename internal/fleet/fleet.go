@@ -59,6 +59,9 @@ type Git struct {
 	Branch string // "main" by default
 
 	Key secret.Setting // SSH private key that may read the repository, for the recovery card
+
+	Signers string   // path in the repository of the keys that may sign commits, as OpenSSH's allowed_signers; "" for none
+	GPG     []string // fingerprints of GnuPG keys that may, too
 }
 
 // Recipients are the age recipients every secret is encrypted to.
