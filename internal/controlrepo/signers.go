@@ -102,7 +102,7 @@ func (g *Git) Signed(ctx context.Context, id Commit, by Signers) error {
 	if err := atomicfile.Write(list, bytes.NewReader(by.SSH), 0o600); err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(list) }() // it is written anew each time
+	defer func() { _ = os.Remove(list) }() // the next check writes it again
 	out, err := g.output(ctx, "-c", "gpg.ssh.allowedSignersFile="+list, "-c", "gpg.minTrustLevel=undefined", "show", "--no-patch", "--no-show-signature", "--format=%G?%n%GF%n%GP", string(id))
 	if err != nil {
 		return fmt.Errorf("check the signature of %s: %w", id.Short(), err)

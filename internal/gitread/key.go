@@ -2,9 +2,6 @@ package gitread
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -13,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/sign"
 )
 
 // EnsureKey returns the public half of the SSH key at path, in
@@ -36,14 +34,10 @@ func EnsureKey(path string) (string, error) {
 }
 
 func newKey(path string) ([]byte, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	key, err := sign.NewKey("salvor")
 	if err != nil {
 		return nil, err
 	}
-	block, err := ssh.MarshalPrivateKey(key, "salvor")
-	if err != nil {
-		return nil, err
-	}
-	content := pem.EncodeToMemory(block)
+	content := key.Reveal()
 	return content, atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }

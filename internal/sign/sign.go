@@ -30,7 +30,8 @@ type Kind string
 // A Key signs. Its zero value does not.
 type Key struct{ signer ssh.Signer }
 
-// NewKey makes a key: the private half as OpenSSH writes it, without a passphrase.
+// NewKey makes an Ed25519 key: the private half as OpenSSH writes it, without a
+// passphrase.
 func NewKey(comment string) (secret.Value, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -3,16 +3,14 @@ package ssh
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/pem"
 	"fmt"
 	"io"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 
 	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 // A KeptKey is a private key that is encrypted somewhere and opened only for a
@@ -25,20 +23,14 @@ type KeptKey struct {
 // NewKey makes an Ed25519 key: the private part as OpenSSH writes it, without a
 // passphrase, and the line for authorized_keys with the comment.
 func NewKey(comment string) (private secret.Value, line string, err error) {
-	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if private, err = sign.NewKey(comment); err != nil {
+		return secret.Value{}, "", err
+	}
+	key, err := sign.ParseKey(private)
 	if err != nil {
 		return secret.Value{}, "", err
 	}
-	block, err := ssh.MarshalPrivateKey(key, comment)
-	if err != nil {
-		return secret.Value{}, "", err
-	}
-	encoded, err := ssh.NewPublicKey(public)
-	if err != nil {
-		return secret.Value{}, "", err
-	}
-	line = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(encoded))) + " " + comment
-	return secret.New(pem.EncodeToMemory(block)), line, nil
+	return private, string(key.Public()) + " " + comment, nil
 }
 
 func (k PublicKey) parse() (ssh.PublicKey, error) {

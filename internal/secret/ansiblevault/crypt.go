@@ -25,7 +25,7 @@ const (
 )
 
 // WeakReason is why the strength of a vault's password matters, for messages.
-const WeakReason = "Ansible Vault derives its key with PBKDF2 of 10,000 rounds only, so whoever has the file can try passwords fast"
+const WeakReason = "Ansible Vault derives its key with PBKDF2 of 10,000 rounds only, and who has the file can try passwords fast"
 
 // ErrPassword means that no password at hand opens the vault, or that it was
 // tampered with: the format can't tell the two apart.
