@@ -96,11 +96,28 @@ func oneLine(text, pattern string) error {
 	return nil
 }
 
-// commit DIR commits everything in DIR, a Git repository or not yet one.
+// commit DIR commits everything in DIR, a Git repository or not yet one. A fleet that
+// was written by hand gets a signing key, which the clone trusts.
 func commit(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(ts.Exec("git", "-C", args[0], "init", "--quiet"))
+	ts.Check(signer(ts.MkAbs(args[0])))
 	ts.Check(ts.Exec("git", "-C", args[0], "add", "--all"))
 	ts.Check(ts.Exec("git", "-C", args[0], "commit", "--quiet", "--no-verify", "--message", "test"))
+}
+
+// handSigner is the public half of a key that was made for these tests and thrown away.
+const handSigner = "home ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYK\n"
+
+func signer(dir string) error {
+	declared, pinned := filepath.Join(dir, "hosts", "fleet_signers"), filepath.Join(dir, ".git", "salvor", "fleet_signers")
+	if _, err := os.Lstat(declared); err == nil {
+		return nil
+	}
+	var errs []error
+	for _, file := range []string{declared, pinned} {
+		errs = append(errs, os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(handSigner), 0o600))
+	}
+	return errors.Join(errs...)
 }
 
 // refused CASE CODE PATTERN lays cases/CASE over base and has check and apply

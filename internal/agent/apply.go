@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -37,6 +38,9 @@ const downloads = 2
 func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink) (agentapi.HostReceipt, error) {
 	// looked at before the lock's own folder is made, which is part of the plan
 	moved := h.moved(ctx, req, sink)
+	if err := req.Host.Signers.Check(); err != nil {
+		return agentapi.HostReceipt{}, fmt.Errorf("the fleet's signing keys: %w", err)
+	}
 	lock, err := h.lock(ctx, req.Owner, req.Message, sink)
 	if err != nil {
 		return agentapi.HostReceipt{}, err
@@ -183,7 +187,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	close(r.restic)
-	all, err := hostprep.Resources(facts, hostprep.Spec{Docker: r.spec.Docker, LetIn: hostprep.LetIn(r.spec.SSH)})
+	all, err := hostprep.Resources(facts, preparationOf(r.spec))
 	if err != nil {
 		return err
 	}
@@ -238,9 +242,12 @@ func (r *run) dropOthers(ctx context.Context) error {
 }
 
 // Enrol makes the host's identity and its key for Git, once, and returns their
-// public halves.
-func (h *Host) Enrol(ctx context.Context, _ agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
+// public halves. The host trusts the fleet's signing keys from here on.
+func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	if err := h.trust(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	recipient, err := agekey.EnsureHost(h.Paths.identity())

@@ -34,6 +34,7 @@ func DefaultPaths() Paths {
 
 func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
 func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
+func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
 func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
 func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }

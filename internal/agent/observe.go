@@ -54,9 +54,13 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	return state, err
 }
 
+func preparationOf(spec agentapi.Host) hostprep.Spec {
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
+}
+
 // preparation plans what the host itself lacks.
 func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
-	resources, err := hostprep.Resources(facts, hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH)})
+	resources, err := hostprep.Resources(facts, preparationOf(spec))
 	if err != nil {
 		return nil, err
 	}

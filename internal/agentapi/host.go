@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // Schema is the version of these types.
@@ -25,6 +26,7 @@ type Host struct {
 	Networks []fleet.Network `json:"networks,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
+	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
 }

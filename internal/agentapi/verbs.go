@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"salvor/internal/finding"
+	"salvor/internal/sign"
 )
 
 // The verbs of salvord that take one of these requests on standard input.
@@ -248,10 +249,11 @@ type SnapshotReceipt struct {
 }
 
 // Enrol asks a host for its identity and its key for Git; both are made there
-// at the first call and never change.
+// at the first call and never change. It says which keys are the fleet's.
 type Enrol struct {
-	Fleet string `json:"fleet"`
-	Host  string `json:"host"`
+	Fleet   string    `json:"fleet"`
+	Host    string    `json:"host"`
+	Signers sign.Keys `json:"signers,omitempty"` // none leaves those that the host trusts
 }
 
 // Enrolment is the answer to Enrol.

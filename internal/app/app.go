@@ -40,6 +40,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
+	Approve    func(question string) error                                // asked at the terminal alone, whatever was answered in advance; nil refuses
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
@@ -60,6 +61,7 @@ type App struct {
 	ring   agekey.Keyring
 	store  *secretstore.Store
 	trail  *trail
+	trust  trust
 	hosts  *dialer
 
 	stacks   map[string]deploy.Rendered
@@ -156,8 +158,12 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	s := &deploy.Session{
-		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Owner: owner(),
+		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Signers: trusted, Owner: owner(),
 		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
 		Renamed: len(a.repo.Renaming) > 0,
 		Sealer:  &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/record"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 	"salvor/internal/storage"
 )
 
@@ -36,16 +37,19 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 		return c, err
 	}
 	c.GitURL, c.Mirrored = git.URL, a.repo.Fleet.Record.Remote != ""
-	access, err := a.cardAccess(ctx, git)
+	if c.Signers, err = a.Trusted(ctx); err != nil {
+		return c, err
+	}
+	access, err := a.cardAccess(ctx, git, c.Signers)
 	if err == nil {
 		c.Sealed, err = access.Seal(c.Recovery)
 	}
 	return c, err
 }
 
-func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, error) {
+func (a *App) cardAccess(ctx context.Context, git agentapi.Git, signers sign.Keys) (card.Access, error) {
 	f := &a.repo.Fleet
-	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
+	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
 		key, err := a.store.Resolve(ctx, ref)
 		if err != nil {
@@ -64,7 +68,7 @@ func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, er
 
 // CloneByCard clones the control repository into dir, which must not exist or be
 // empty: from its Git URL, or else from its newest mirror on the record remote.
-// It says where from.
+// The clone trusts the signing keys on the card. It says where from.
 func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err error) {
 	access, err := c.Access()
 	if err != nil {
@@ -74,14 +78,17 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err
 		return "", err
 	}
 	gitErr := errors.New("the card names no Git URL")
+	var git *controlrepo.Git
 	if access.GitURL != "" {
-		if gitErr = cloneGit(ctx, access, dir); gitErr == nil {
-			return access.GitURL, nil
+		if git, gitErr = cloneGit(ctx, access, dir); gitErr == nil {
+			return access.GitURL, writePin(ctx, git, c.Fleet, access.Signers)
 		}
 		gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
 	}
-	from, err = cloneMirror(ctx, c.Recovery, access, dir)
-	if err != nil {
+	git, from, err = cloneMirror(ctx, c.Recovery, access, dir)
+	if err == nil {
+		err = writePin(ctx, git, c.Fleet, access.Signers)
+	} else {
 		err = fault.WithHint(fmt.Errorf("the repository is nowhere to be had: %w; %w", gitErr, err),
 			"git clone the repository from wherever a copy of it is; the card's key opens it: --identity FILE")
 	}
@@ -90,12 +97,12 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err
 
 // cloneGit clones from the Git host. ssh is offered the card's key when it has one,
 // and knows the host by the card unless the operator has a way of their own.
-func cloneGit(ctx context.Context, access card.Access, dir string) error {
+func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo.Git, error) {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
 		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
 		if err != nil {
-			return fmt.Errorf("the card's Git key: %w", err)
+			return nil, fmt.Errorf("the card's Git key: %w", err)
 		}
 		defer stop()
 		environ = append(environ, "SSH_AUTH_SOCK="+agent)
@@ -103,40 +110,39 @@ func cloneGit(ctx context.Context, access card.Access, dir string) error {
 	if os.Getenv("GIT_SSH_COMMAND") == "" && len(access.KnownHosts) > 0 {
 		dir, err := os.MkdirTemp("", "salvor-known-hosts-")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // public keys in the temporary folder
 		known := filepath.Join(dir, "known_hosts")
 		if err := atomicfile.Write(known, strings.NewReader(strings.Join(access.KnownHosts, "\n")+"\n"), 0o600); err != nil {
-			return err
+			return nil, err
 		}
 		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	_, err := controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
-	return err
+	return controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
 }
 
-func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string) (from string, err error) {
+func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string) (git *controlrepo.Git, from string, err error) {
 	if access.Record.Remote == "" {
-		return "", errors.New("the card names no remote")
+		return nil, "", errors.New("the card names no remote")
 	}
 	newest, bundle, err := fetchMirror(ctx, key, access)
 	if err != nil {
-		return "", fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
+		return nil, "", fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
 	}
 	tmp, err := os.MkdirTemp("", "salvor-mirror-")
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	file := filepath.Join(tmp, "mirror.bundle")
 	if err := atomicfile.Write(file, bytes.NewReader(bundle.Reveal()), 0o600); err != nil {
-		return "", err
+		return nil, "", err
 	}
-	if _, err := controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ()); err != nil {
-		return "", err
+	if git, err = controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ()); err != nil {
+		return nil, "", err
 	}
-	return fmt.Sprintf("the mirror on %s, commit %.7s", access.Record.Remote, newest.Commit), nil
+	return git, fmt.Sprintf("the mirror on %s, commit %.7s", access.Record.Remote, newest.Commit), nil
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, err error) {

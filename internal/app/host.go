@@ -46,11 +46,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 	if err := a.pin(h, key); err != nil {
 		return Addition{}, err
 	}
-	link, err := a.hosts.Dial(ctx, h)
-	if err != nil {
-		return Addition{}, err
-	}
-	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
+	enrolment, err := a.enrol(ctx, h)
 	if err != nil {
 		return Addition{}, err
 	}
@@ -64,15 +60,23 @@ func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
-	link, err := a.hosts.Dial(ctx, h)
-	if err != nil {
-		return Addition{}, err
-	}
-	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
+	enrolment, err := a.enrol(ctx, h)
 	if err != nil {
 		return Addition{}, err
 	}
 	return a.declare(h, "", enrolment, false)
+}
+
+func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	link, err := a.hosts.Dial(ctx, h)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	return recovery.Enrol(ctx, link, a.repo.Fleet.Name, trusted)
 }
 
 // pin trusts a key for the rest of this command.

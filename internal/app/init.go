@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,8 +52,9 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
+	var git *controlrepo.Git
 	defer func() {
-		if err != nil { // nothing was encrypted to it, and it would stand in the way of the next try
+		if err != nil && git == nil { // nothing was encrypted to it, and it would stand in the way of the next try
 			err = errors.Join(err, os.Remove(identity))
 		}
 	}()
@@ -69,11 +71,19 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err != nil {
 		return recovery, identity, err
 	}
+	signing, keys, err := newSignKey(n.Name, recipients.All())
+	if err != nil {
+		return recovery, identity, err
+	}
+	maps.Copy(files, signing)
 	files[agekey.RecoveryPath], files[sops.ConfigPath] = sealed, config
-	_, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
+	git, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
 		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
 		Files: files, Signer: n.Signer,
 	})
+	if err == nil {
+		err = writePin(ctx, git, n.Name, keys)
+	}
 	return recovery, identity, err
 }
 

@@ -166,7 +166,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 	a := k.open(k.ann)
 	a.use(key)
 	all, err := a.store.List()
-	if err != nil || len(all) != 4 {
+	if err != nil || len(all) != 5 {
 		k.t.Fatal(all, err)
 	}
 	for _, s := range all {
@@ -239,7 +239,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("the proof of the old recovery key counts for the new one: %v", found)
 	}
 	checkRotations(t, h)
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB", "secret token"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB", "secret token"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("findings about %v, want %v", k.codes(finding.SecretSeen), want)
 	}
 }
@@ -286,7 +286,7 @@ func checkRotations(t *testing.T, h Handover) {
 	}
 	want := map[string]string{
 		"token": "salvor secret rotate token --generate", "notes/DB": "salvor secret rotate notes/DB --generate",
-		"box_password": "salvor secret rotate box_password", "fleet_ssh_key": "salvor key ssh --rotate",
+		"box_password": "salvor secret rotate box_password", "fleet_sign_key": "salvor key rotate --signing", "fleet_ssh_key": "salvor key ssh --rotate",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -358,7 +358,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	k.grant("bob")
 	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
 	k.do(func(a *App) error { return a.SetSecret(t.Context(), "token", secret.NewString("another")) })
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is set: %v", k.codes(finding.SecretSeen))
 	}
 	var before secretstore.Changes
@@ -366,19 +366,19 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 		before, err = a.RotateSecret(t.Context(), "notes/DB", secret.NewString("another"))
 		return err
 	})
-	if want := []string{"secret box_password", "secret fleet_ssh_key"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is rotated: %v", k.codes(finding.SecretSeen))
 	}
 	k.do(func(a *App) error { return a.UndoRotation(t.Context(), "notes/DB", before) })
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after a rotation that was undone: %v", k.codes(finding.SecretSeen))
 	}
 	for _, name := range []string{"notes/DB", "box_password"} {
 		k.do(func(a *App) error { return a.SetSecret(t.Context(), name, secret.NewString("another")) })
 	}
-	k.do(func(a *App) error { // what the second step of key ssh --rotate does, which needs hosts
+	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName), a.CommitFiles(t.Context(), files, "another SSH key"))
+		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

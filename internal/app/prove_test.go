@@ -63,7 +63,7 @@ func TestProveOpensFormerRepositories(t *testing.T) {
 	k.grant("bob")
 	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
 	p, err := k.open(k.ann).Prove(t.Context())
-	if err != nil || p.Repositories != 1 || p.Secrets != 4 {
+	if err != nil || p.Repositories != 1 || p.Secrets != 5 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	lock = k.open(k.ann).Lock()

@@ -33,6 +33,7 @@ var sideways = map[[2]string]string{
 	{"agentapi", "fleet"}:            "the wire carries the vocabulary",
 	{"agentapi", "finding"}:          "the wire carries the vocabulary",
 	{"agentapi", "progress"}:         "the wire carries the vocabulary",
+	{"agentapi", "sign"}:             "the wire carries the vocabulary",
 	{"sign", "secret"}:               "a private key is a secret",
 	{"fleet", "secret"}:              "a remote's options may be references to secrets",
 	{"resource", "converge"}:         "a kind is a resource of the engine",

@@ -20,7 +20,7 @@ import (
 
 func newKey(g *globals) *cobra.Command {
 	return newGroup("key", "Keys: yours, the recovery key and its card",
-		newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g), newKeySSH(g))
+		newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g), newKeySSH(g), newKeyTrust(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 
 type keyRotateOptions struct {
 	recovery       bool
+	signing        bool
 	compromised    bool
 	passphraseFile string
 }
@@ -22,12 +23,16 @@ func newKeyRotate(g *globals) *cobra.Command {
 	var o keyRotateOptions
 	cmd := &cobra.Command{
 		Use:   "rotate",
-		Short: "Replace your key, or the recovery key, and encrypt everything to the new one",
+		Short: "Replace your key or the recovery key, and encrypt everything to the new one; or the fleet's signing key",
 		Long: "Rotate makes the new key beside the old one, encrypts everything to it in one commit, and puts it in the old one's\n" +
 			"place once it was seen to open all of that. Cut short, it is finished by running it again. When others may have\n" +
-			"the old key, --compromised does the same as when an operator is removed.",
+			"the old key, --compromised does the same as when an operator is removed.\n\n" +
+			"The fleet's signing key is replaced once every host trusts the new one; run it again when one did not answer.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.signing {
+				return runRotateSigning(cmd.Context(), g)
+			}
 			if o.recovery {
 				return runRotateRecovery(cmd.Context(), g, o)
 			}
@@ -35,9 +40,13 @@ func newKeyRotate(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&o.recovery, "recovery", false, "replace the recovery key, not yours")
+	cmd.Flags().BoolVar(&o.signing, "signing", false, "replace the fleet's signing key")
 	cmd.Flags().BoolVar(&o.compromised, "compromised", false, "others may have the old key: new snapshot repositories too, and a list of secrets to change")
 	g.noPassphraseFlag(cmd)
 	cmd.Flags().StringVar(&o.passphraseFile, "new-passphrase-file", "", "read the new key's passphrase from this file, for instance /dev/fd/4")
+	for _, other := range []string{"recovery", "compromised", "new-passphrase-file"} {
+		cmd.MarkFlagsMutuallyExclusive("signing", other)
+	}
 	return cmd
 }
 
@@ -82,6 +91,19 @@ func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o k
 	}
 	fmt.Fprintln(g.Err, "No secret has to change as long as nobody else had the old key, and the recovery key and its card stay as they are.\nOtherwise: salvor key rotate --compromised")
 	return nil
+}
+
+func runRotateSigning(ctx context.Context, g *globals) error {
+	if err := g.confirm("Replace the fleet's signing key? Every card printed before names the old one."); err != nil {
+		return err
+	}
+	return g.with(ctx, func(a *app.App) error {
+		if err := a.RotateSigningKey(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(g.Err, "There is a new signing key, committed. Next: salvor apply, after which hosts trust no other, and a new card: salvor key card")
+		return nil
+	})
 }
 
 func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) error {

@@ -14,20 +14,22 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
+	"salvor/internal/sign"
 )
 
 // A Session works on one commit of one control repository. Its methods are
 // called one after another: Observe, MakePlan, Apply.
 type Session struct {
-	Fleet  *fleet.Fleet
-	Lock   fleet.Lock
-	Commit string
-	Stacks map[string]Rendered // by name, every stack of the fleet
-	Git    agentapi.Git        // how hosts read the repository
-	LetIn  []string            // lines of authorized_keys that every host has
-	Owner  string              // "alice@laptop"
-	Keys   map[string]string   // by host, its recipient: which machine it is
-	Lease  time.Duration       // what a host that can't be asked to stop gets to stop by itself
+	Fleet   *fleet.Fleet
+	Lock    fleet.Lock
+	Commit  string
+	Stacks  map[string]Rendered // by name, every stack of the fleet
+	Git     agentapi.Git        // how hosts read the repository
+	LetIn   []string            // lines of authorized_keys that every host has
+	Signers sign.Keys           // the fleet's, which every host trusts
+	Owner   string              // "alice@laptop"
+	Keys    map[string]string   // by host, its recipient: which machine it is
+	Lease   time.Duration       // what a host that can't be asked to stop gets to stop by itself
 
 	Renamed bool // Git does not have the names yet that hosts or stacks have here: the next commit says them
 
@@ -113,7 +115,7 @@ type Dialer interface {
 func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: s.Fleet.Name, Name: host.Name, Commit: commit,
-		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Record: s.Fleet.Record,
+		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Signers: s.Signers, Record: s.Fleet.Record,
 	}
 	if len(s.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: s.LetIn}

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
+	"salvor/internal/sign"
 )
 
 // Options say which host is lost and where its stacks go.
@@ -76,10 +77,11 @@ func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.
 	})
 }
 
-// Enrol installs salvord on a machine and asks for its identity and Git key.
-func Enrol(ctx context.Context, link *hostlink.Link, fleetName string) (agentapi.Enrolment, error) {
+// Enrol installs salvord on a machine, asks for its identity and Git key, and has it
+// trust the fleet's signing keys.
+func Enrol(ctx context.Context, link *hostlink.Link, fleetName string, signers sign.Keys) (agentapi.Enrolment, error) {
 	var e agentapi.Enrolment
-	req := agentapi.Enrol{Fleet: fleetName, Host: link.Host}
+	req := agentapi.Enrol{Fleet: fleetName, Host: link.Host, Signers: signers}
 	err := link.Call(ctx, agentapi.VerbEnrol, req, &e)
 	if errors.Is(err, hostlink.ErrNoSalvord) {
 		if err = link.Install(ctx); err == nil {

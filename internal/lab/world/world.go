@@ -325,7 +325,13 @@ func (w *World) Clone(ctx context.Context, name string) (*World, error) {
 	if _, err := w.command(ctx, w.home, nil, "git", "clone", "-q", w.Git.URL(), other.Dir); err != nil {
 		return nil, err
 	}
-	return &other, nil
+	trusted, err := w.Salvor(ctx, nil, "key", "trust")
+	if err != nil {
+		return nil, err
+	}
+	fingerprint, _, _ := strings.Cut(trusted, " ") // which the first operator tells the second
+	_, err = other.Salvor(ctx, nil, "key", "trust", fingerprint)
+	return &other, err
 }
 
 // LoseOperator destroys the operator's computer: clone, keys, settings.
