@@ -49,6 +49,9 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
+	for _, st := range req.Host.Stacks {
+		state.Findings = append(state.Findings, h.historyNoted(req.Host.Name, st)...)
+	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err

@@ -204,6 +204,8 @@ type SnapshotRow struct {
 	Volumes  []string          `json:"volumes"`
 	Diverged bool              `json:"diverged,omitempty"` // taken by a host that had lost the stack
 	Damaged  string            `json:"damaged,omitempty"`  // why it can't be restored, "" for a good one
+	Unproven bool              `json:"unproven,omitempty"` // not known to be proven: restored only by its id
+	Future   bool              `json:"future,omitempty"`   // of an epoch above the placement's: never restored
 	Missing  bool              `json:"missing,omitempty"`  // it was proven, and the target does not list it; Damaged says so, too
 	Former   int               `json:"former,omitempty"`   // how many repositories ago: 0 for the present one
 }

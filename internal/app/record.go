@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -202,6 +203,31 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error
 		return nil
 	})
 	return lock, err
+}
+
+// Proven implements deploy.Record.
+func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error) {
+	found := map[string]map[string]fleet.Proven{}
+	var mu sync.Mutex
+	err := r.with(ctx, func(rec *record.Record) error {
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for name, p := range lock.Stacks {
+			all.Go(func() error {
+				proven, err := rec.Proven(ctx, name, p.Epoch)
+				marks := map[string]fleet.Proven{}
+				for _, one := range proven {
+					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				found[name] = marks
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	return found, err
 }
 
 // asCalledNow gives facts the names that their hosts have now.

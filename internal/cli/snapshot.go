@@ -97,6 +97,12 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		if s.Diverged {
 			target += " (diverged: restore it by its id)"
 		}
+		switch {
+		case s.Future:
+			target += " (of an epoch that the stack has not reached: it counts for nothing)"
+		case s.Unproven:
+			target += " (not known to be proven: restore it by its id)"
+		}
 		if s.Former > 0 {
 			target += ", former repository"
 		}

@@ -29,7 +29,10 @@ const (
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
 	SnapshotDamaged    Code = "snapshot-damaged"
-	SnapshotMissing    Code = "snapshot-missing"
+	HistoryLost        Code = "snapshot-history-lost"
+	SnapshotRolledBack Code = "snapshot-rolled-back"
+	SnapshotFuture     Code = "snapshot-from-the-future"
+	SnapshotUnproven   Code = "snapshot-unproven"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
@@ -99,7 +102,10 @@ func Table() []Row {
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "The stack was to go back to a snapshot, and that failed; it runs on as it was, and nothing tries again by itself.", "salvor restore STACK --snapshot ID tries again; salvor restore STACK --withdraw gives it up"},
 		{NotAsCommitted, "What the newest commit has for the stack does not run: it did not become healthy, and what ran before runs (for an image change of a stack with data on the data of before), or its deploy is under way or was cut short.", "salvor rollback STACK, or mend it and salvor apply"},
-		{SnapshotMissing, "The remote does not list the stack's newest known snapshot, or its whole repository. A disk may not be mounted there, or the files were deleted.", "bring it back; salvor restore STACK --snapshot ID goes on with another one, salvor recover with --accept-loss with the newest that is left, salvor snapshot take STACK --accept-loss with what is on the host"},
+		{HistoryLost, "The remote has none of the snapshots of a stack that were proven. A disk may not be mounted there, or the repository was emptied or deleted.", "bring it back; where it is lost for good, salvor snapshot take STACK --accept-loss takes a new one of what is on the host, and salvor apply --fresh STACK starts empty"},
+		{SnapshotRolledBack, "The remote lists older snapshots of a stack and not the newest that was proven. It went back to an earlier copy, or snapshots were deleted there.", "bring it back; salvor restore STACK --snapshot ID goes on with another one, salvor recover with --accept-loss with the newest that is left, salvor snapshot take STACK --accept-loss with what is on the host"},
+		{SnapshotFuture, "Snapshots on the remote say an epoch that the stack's placement has not reached. No host of the fleet took them for it; they count for nothing, and nothing removes them.", "find out who can write to the remote; salvor snapshot ls STACK shows them"},
+		{SnapshotUnproven, "Snapshots on the remote are none of those that were proven: a host was cut short, or somebody else put them there. They push no other out, and none is restored by itself.", "salvor snapshot take STACK takes a proven one; salvor restore STACK --snapshot ID takes one of these all the same"},
 		{SnapshotDamaged, "A snapshot on the remote can't be restored: something of it is lost or changed there. It is passed over, and counts for nothing.", "salvor snapshot take STACK takes again what the remote has lost and the host still has; salvor snapshot ls STACK shows the good ones"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
