@@ -43,15 +43,15 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return fault.Usage
 	}
 	unix.Umask(umask)
-	switch args[0] {
-	case "version":
+	if args[0] == "version" {
 		fmt.Fprintln(out, version.String())
 		return fault.OK
-	case verbNamespace:
-		return end(errOut, nsexec.Main(in))
 	}
 	if err := local.NoCoreDumps(); err != nil {
 		return end(errOut, err)
+	}
+	if args[0] == verbNamespace {
+		return end(errOut, nsexec.Main(in))
 	}
 	debug.SetMemoryLimit(softMemory)
 	h := newHost()
