@@ -23,7 +23,7 @@ import (
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = "fleet_ssh_key"
+	sshKeyName       = secretstore.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
