@@ -39,8 +39,8 @@ type Options struct {
 	Work       agekey.WorkFactor             // of the passphrases of new identities
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
-	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
-	Approve    func(question string) error                                // asked at the terminal alone, whatever was answered in advance; nil refuses
+	Confirm    func(question string) error                                // asked what can be answered by --yes, too
+	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
@@ -68,7 +68,8 @@ type App struct {
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
 
-	movedNote sync.Once // says that the record is not where the lock has it
+	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
+	movedNote sync.Once  // says that the record is not where the lock has it
 }
 
 // Open loads the control repository as o.Files says: the newest commit, so that

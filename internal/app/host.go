@@ -100,6 +100,9 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 // from here on.
 func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
+	if err := controlrepo.CheckRecipient(e.Recipient); err != nil {
+		return add, fmt.Errorf("%s enrols with a key that is not a host's: %w", h.Name, err)
+	}
 	if err := a.itself(h, e, replaces); err != nil {
 		return add, err
 	}

@@ -32,9 +32,12 @@ var _ deploy.Record = (*recorder)(nil)
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
+		if err := r.app.allowRemote(ctx, declared); err != nil {
+			return nil, err
+		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, r.app.store)
+			value, err := setting.Resolve(ctx, delivered{r.app.store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}

@@ -15,13 +15,14 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // sshKeyName is the secret that is the fleet's SSH key. The comments mark its
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = "fleet_ssh_key"
+	sshKeyName       = secretstore.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )

@@ -74,6 +74,8 @@ type globals struct {
 	identity       string
 	passphraseFile string
 	noPassphrase   bool
+	allowRemotes   []string
+	allowPrograms  []string
 	sshKey         string
 	printed        *command.Memory // what programs printed, for all that this command opens
 	command        string          // as the operators' journal has it: "secret get token"
@@ -110,6 +112,8 @@ func newRoot(g *globals) *cobra.Command {
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
+	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve where the remote `NAME` goes and the secrets it is given, as they are now")
+	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program of fleet.yaml with this `FINGERPRINT`, which its refusal shows")
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")

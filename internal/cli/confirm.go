@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
+	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 )
@@ -30,14 +32,24 @@ func (g *globals) confirm(question string) error {
 	return err
 }
 
-// approve is confirm for what nobody can have meant in advance: it takes no --yes.
-func (g *globals) approve(question string) error {
-	if g.Term == nil {
-		return fault.WithCode(errors.New("there is no terminal to ask at"), fault.Usage)
+// approve asks whether this computer may do what the repository says. That is never
+// answered by --yes, which scripts have always: where there is no terminal a flag
+// names what is approved.
+func (g *globals) approve(a app.Approval) error {
+	given := map[string][]string{"--allow-remote": g.allowRemotes, "--allow-program": g.allowPrograms}
+	if slices.Contains(given[a.Flag], a.Value) {
+		return nil
 	}
-	asking := *g
-	asking.yes = false
-	return asking.confirm(question)
+	if g.Term == nil && a.Flag == "" {
+		return fault.WithCode(errors.New("there is no terminal to ask at"), fault.Usage)
+	} else if g.Term == nil {
+		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+a.Question), "where there is no terminal, "+a.Flag+" "+a.Value+" says yes to this alone"), fault.Usage)
+	}
+	answer, err := g.ask(a.Question + " [y/N] ")
+	if typed := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && typed != "y" && typed != "yes" {
+		return errNotConfirmed
+	}
+	return err
 }
 
 // confirmName has the operator type the name of what will lose data.

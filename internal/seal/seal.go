@@ -39,6 +39,11 @@ func (p Placement) Path() string { return path.Join("sealed", p.Host, p.Stack+".
 // file are set from the inputs' placement.
 func Seal(file agentapi.SealedFile, in Inputs) ([]byte, error) {
 	file.Schema = agentapi.Schema
+	for _, r := range in.Recipients {
+		if _, err := age.ParseX25519Recipient(r); err != nil {
+			return nil, fmt.Errorf("%s: a host's recipient is an X25519 one, age1…", in.Placement.Path())
+		}
+	}
 	file.Host, file.Stack, file.Epoch = in.Placement.Host, in.Placement.Stack, in.Placement.Epoch
 	plain, err := json.Marshal(file)
 	if err != nil {
