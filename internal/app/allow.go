@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"salvor/internal/atomicfile"
@@ -34,8 +35,18 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) erro
 	if slices.Contains(splitLines(string(known)), line) {
 		return nil
 	}
-	if err := a.opts.Confirm(fmt.Sprintf("fleet.yaml has a program on this computer print the secret %s: %s; let it run, now and from here on?", name, strings.Join(argv, " "))); err != nil {
+	if err := a.opts.Confirm(fmt.Sprintf("fleet.yaml has a program on this computer print the secret %s: %s; let it run, now and from here on?", name, quoted(argv))); err != nil {
 		return err
 	}
 	return atomicfile.Write(file, strings.NewReader(string(known)+line+"\n"), 0o600)
+}
+
+// quoted is a command as it is shown: each argument in quotes, so that none of them
+// looks like something else.
+func quoted(argv []string) string {
+	var all []string
+	for _, arg := range argv {
+		all = append(all, strconv.Quote(arg))
+	}
+	return strings.Join(all, " ")
 }

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 type applyOptions struct {
@@ -164,9 +165,9 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 		return // the receipt has them
 	}
 	for _, f := range failed {
-		fmt.Fprintf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, f.Error.Text)
+		terminal.Printf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
 		if f.Error.Hint != "" {
-			fmt.Fprintf(g.Err, "hint: %s\n", f.Error.Hint)
+			terminal.Printf(g.Err, "hint: %s\n", f.Error.Hint)
 		}
 	}
 }

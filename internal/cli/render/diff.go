@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"salvor/internal/terminal"
 )
 
 // around is how many equal lines a diff shows around each change.
@@ -28,7 +30,7 @@ func Diff(w io.Writer, path string, before, after []byte) error {
 		to = "/dev/null"
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "--- %s\n+++ %s\n", from, to)
+	terminal.Printf(&out, "--- %s\n+++ %s\n", from, to)
 	lines := compare(split(before), split(after))
 	for at := 0; at < len(lines); {
 		begin, end := hunk(lines, at)
@@ -110,7 +112,7 @@ func printHunk(out *strings.Builder, lines []diffLine, begin, end int) {
 		return count
 	}
 	old, fresh := position('+', begin), position('-', begin)
-	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
+	terminal.Printf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
 	for _, l := range lines[begin:end] {
 		out.WriteByte(l.sign)
 		out.WriteString(l.text)
