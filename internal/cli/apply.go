@@ -152,8 +152,7 @@ func consents(a *app.App, o applyOptions) (map[string]agentapi.Consent, error) {
 func notUp(failed []deploy.Failure) error {
 	var errs []error
 	for _, f := range failed {
-		err := fmt.Errorf("%s: %s: %s", f.Host, f.Stack, f.Error.Text)
-		errs = append(errs, fault.WithCode(fault.WithHint(err, f.Error.Hint), fault.Partial))
+		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
 	}
 	return errors.Join(errs...)
 }
@@ -167,7 +166,7 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 	for _, f := range failed {
 		terminal.Printf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
 		if f.Error.Hint != "" {
-			terminal.Printf(g.Err, "hint: %s\n", f.Error.Hint)
+			terminal.Printf(g.Err, "%s\n", f.Error.Hint)
 		}
 	}
 }

@@ -226,23 +226,25 @@ func exitCode(ctx context.Context, err error) int {
 // report prints the error: one line and a hint, or with --json an object.
 func (g *globals) report(err error, code int) {
 	if g.json {
-		hint := hintOf(err)
 		// standard error is the last resort; when it is gone nobody listens
-		_ = terminal.JSON(g.Err, map[string]any{"schema": 1, "error": err.Error(), "hint": hint, "code": code}, "")
+		_ = terminal.JSON(g.Err, map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "said": saidBy(err), "code": code}, "")
 		return
 	}
 	for _, each := range apart(err) {
 		terminal.Printf(g.Err, "salvor: %s\n", terminal.Text(each.Error()))
-		if hint := hintOf(each); hint != "" {
+		if hint := fault.Hint(each); hint != "" {
 			terminal.Printf(g.Err, "hint: %s\n", hint)
+		} else if said := saidBy(each); said != "" {
+			terminal.Printf(g.Err, "%s\n", said)
 		}
 	}
 }
 
-func hintOf(err error) string {
+// saidBy is what a host says that could be done, in its name: "alpha says: …".
+func saidBy(err error) string {
 	var told *agentapi.Error
-	if hint := fault.Hint(err); hint != "" || !errors.As(err, &told) {
-		return hint
+	if !errors.As(err, &told) {
+		return ""
 	}
 	return told.Hint
 }

@@ -100,7 +100,7 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	var err error
 	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
 	var exit *machine.ExitError
-	if errors.As(err, &exit) && exit.Code > 0 {
+	if errors.As(err, &exit) && exit.Code > 0 && exit.Code <= 255 {
 		return fault.WithCode(err, exit.Code)
 	}
 	return err

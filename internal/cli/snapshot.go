@@ -14,6 +14,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/terminal"
 )
 
@@ -87,6 +88,7 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 }
 
 func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
+	printFindings(w, list.Findings)
 	if len(list.Snapshots) == 0 {
 		_, err := terminal.Printf(w, "%s has no snapshot yet.\n", list.Stack)
 		return err
@@ -150,11 +152,15 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
 	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
-	for _, f := range r.Findings {
-		terminal.Printf(g.Out, "  %s  %s: %s\n", f.Severity, f.Subject, f.Text)
+	printFindings(g.Out, r.Findings)
+	return nil
+}
+
+func printFindings(w io.Writer, found []finding.Finding) {
+	for _, f := range found {
+		terminal.Printf(w, "  %s  %s: %s\n", f.Severity, f.Subject, f.Text)
 		if f.Fix != "" {
-			terminal.Printf(g.Out, "  hint: %s\n", f.Fix)
+			terminal.Printf(w, "  fix: %s\n", f.Fix)
 		}
 	}
-	return nil
 }

@@ -52,8 +52,41 @@ func split(content []byte) []string {
 	return lines
 }
 
-// compare finds a longest common subsequence. Files of a stack are short.
+// maxTable bounds what compare remembers; larger files are rarely read line by line.
+const maxTable = 4 << 20
+
+// compare finds a longest common subsequence between what both have at their begin
+// and at their end. Where that is too much to compare, all of the old goes and all
+// of the new comes.
 func compare(a, b []string) []diffLine {
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	behind := 0
+	for behind < min(len(a), len(b))-same && a[len(a)-1-behind] == b[len(b)-1-behind] {
+		behind++
+	}
+	lines := signed(' ', a[:same])
+	from, to := a[same:len(a)-behind], b[same:len(b)-behind]
+	if (len(from)+1)*(len(to)+1) > maxTable {
+		lines = append(append(lines, signed('-', from)...), signed('+', to)...)
+	} else {
+		lines = append(lines, fewest(from, to)...)
+	}
+	return append(lines, signed(' ', a[len(a)-behind:])...)
+}
+
+func signed(sign byte, texts []string) []diffLine {
+	var lines []diffLine
+	for _, text := range texts {
+		lines = append(lines, diffLine{sign, text})
+	}
+	return lines
+}
+
+// fewest is the difference with as many lines kept as can be.
+func fewest(a, b []string) []diffLine {
 	longest := make([][]int, len(a)+1)
 	for i := range longest {
 		longest[i] = make([]int, len(b)+1)
