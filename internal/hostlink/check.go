@@ -129,6 +129,9 @@ func (a *answer) receipt(r *agentapi.HostReceipt) {
 		*r = agentapi.HostReceipt{Schema: r.Schema, Host: a.host, Commit: a.commit}
 		return
 	}
+	if r.Commit == "" {
+		r.Commit = a.commit // interrupted before it looked
+	}
 	if r.Commit != a.commit {
 		a.refuse("a receipt of commit %.7s", r.Commit)
 		r.Commit, r.Stacks = a.commit, nil
@@ -214,6 +217,11 @@ func repositoryOf(ref string) string {
 }
 
 func (a *answer) snapshot(r *agentapi.SnapshotReceipt) {
+	if r.Stack == "" {
+		for stack := range a.asked {
+			r.Stack = stack
+		}
+	}
 	if _, asked := a.asked[r.Stack]; !asked || a.oddSnapshot(r.Snapshot) || a.late(r.Stopped) || r.Paused < 0 {
 		a.refuse("a snapshot of stack %s", r.Stack)
 		*r = agentapi.SnapshotReceipt{}
