@@ -193,6 +193,8 @@ type SnapshotList struct {
 	Schema    int           `json:"schema"`
 	Stack     string        `json:"stack"`
 	Snapshots []SnapshotRow `json:"snapshots"`
+
+	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }
 
 // SnapshotRow is one snapshot on one target.
@@ -282,6 +284,8 @@ type Deliveries struct {
 type DeliveryList struct {
 	Schema     int        `json:"schema"`
 	Deliveries []Delivery `json:"deliveries"`
+
+	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }
 
 // A Delivery is one time that secrets were written for a stack: at its deploy, at

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 type applyOptions struct {
@@ -151,8 +152,7 @@ func consents(a *app.App, o applyOptions) (map[string]agentapi.Consent, error) {
 func notUp(failed []deploy.Failure) error {
 	var errs []error
 	for _, f := range failed {
-		err := fmt.Errorf("%s: %s: %s", f.Host, f.Stack, f.Error.Text)
-		errs = append(errs, fault.WithCode(fault.WithHint(err, f.Error.Hint), fault.Partial))
+		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
 	}
 	return errors.Join(errs...)
 }
@@ -164,9 +164,9 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 		return // the receipt has them
 	}
 	for _, f := range failed {
-		fmt.Fprintf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, f.Error.Text)
+		terminal.Printf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
 		if f.Error.Hint != "" {
-			fmt.Fprintf(g.Err, "hint: %s\n", f.Error.Hint)
+			terminal.Printf(g.Err, "%s\n", f.Error.Hint)
 		}
 	}
 }

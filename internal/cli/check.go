@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/finding"
+	"salvor/internal/terminal"
 )
 
 func newCheck(g *globals) *cobra.Command {
@@ -62,14 +62,14 @@ func printCheck(g *globals, a *app.App, found []finding.Finding) error {
 		return errors.Join(err, settleFirst(found))
 	}
 	for _, f := range found {
-		fmt.Fprintf(g.Out, "%s: %s\n", f.Severity, f)
+		terminal.Printf(g.Out, "%s: %s\n", f.Severity, f)
 		if f.Fix != "" {
-			fmt.Fprintf(g.Out, "  fix: %s\n", f.Fix)
+			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
 		}
 	}
 	if err := settleFirst(found); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
+	_, err := terminal.Printf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
 	return err
 }

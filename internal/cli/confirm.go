@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
+	"salvor/internal/terminal"
 )
 
 // confirm asks a yes/no question that names its target. Without a terminal it
@@ -60,7 +60,7 @@ func (g *globals) confirmName(warning, name string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New(warning), "add --yes where there is no terminal"), fault.Usage)
 	}
-	answer, err := g.ask(fmt.Sprintf("%s\nType %s to go on: ", warning, name))
+	answer, err := g.ask(terminal.Sprintf("%s\nType %s to go on: ", terminal.Text(warning), name))
 	if errors.Is(err, io.EOF) || err == nil && answer != name {
 		return errNotConfirmed
 	}
@@ -78,7 +78,7 @@ func (g *globals) ask(prompt string) (string, error) {
 	return g.typed(prompt, func() (string, error) {
 		text, err := bufio.NewReader(g.Term).ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			fmt.Fprintln(g.Err)
+			terminal.Printf(g.Err, "\n")
 		}
 		return strings.TrimSpace(text), err
 	})
@@ -93,7 +93,7 @@ func (g *globals) typed(prompt string, read func() (string, error)) (text string
 		err  error
 	}
 	g.progress().Suspend(func() {
-		fmt.Fprint(g.Err, prompt)
+		terminal.Printf(g.Err, "%s", terminal.Text(prompt))
 		got := make(chan answer, 1)
 		go func() {
 			text, err := read()
@@ -103,7 +103,7 @@ func (g *globals) typed(prompt string, read func() (string, error)) (text string
 		case a := <-got:
 			text, err = a.text, a.err
 		case <-g.interrupted:
-			fmt.Fprintln(g.Err)
+			terminal.Printf(g.Err, "\n")
 			err = errInterrupted
 		}
 	})
@@ -140,7 +140,7 @@ func (g *globals) hidden(prompt string, tty *os.File) (secret.Value, error) {
 	defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
 	text, err := g.typed(prompt, func() (string, error) {
 		typed, err := term.ReadPassword(fd)
-		fmt.Fprintln(g.Err)
+		terminal.Printf(g.Err, "\n")
 		return string(typed), err
 	})
 	return secret.New([]byte(text)), err

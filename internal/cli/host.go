@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/terminal"
 )
 
 func newHost(g *globals) *cobra.Command {
@@ -59,7 +60,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err := a.CommitFiles(ctx, add.Files, "host "+h.Name+": added"); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
 		return g.printOne("git_key", add.GitKey)
 	})
 }
@@ -95,7 +96,7 @@ func (g *globals) trust(ctx context.Context, h fleet.Host, expected string) (ssh
 		}
 		return key, nil
 	}
-	fmt.Fprintf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
+	terminal.Printf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
 	if err := g.confirm("Is that its key?"); err != nil {
 		return key, errors.Join(err, fmt.Errorf("compare it with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on %s", h.Name))
 	}
@@ -132,9 +133,9 @@ func printHosts(g *globals, a *app.App) error {
 		}{fleet.Schema, rows})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "HOST\tADDRESS\tSTACKS")
+	terminal.Printf(tab, "HOST\tADDRESS\tSTACKS\n")
 	for _, r := range rows {
-		fmt.Fprintf(tab, "%s\t%s@%s:%d\t%s\n", r.Host, r.User, r.Address, r.Port, strings.Join(r.Stacks, ", "))
+		terminal.Printf(tab, "%s\t%s@%s:%d\t%s\n", r.Host, r.User, r.Address, r.Port, strings.Join(r.Stacks, ", "))
 	}
 	return tab.Flush()
 }

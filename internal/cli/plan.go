@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 type planOptions struct {
@@ -117,7 +118,7 @@ func (g *globals) printPlan(p *deploy.Plan) error {
 		return g.printJSON(p)
 	}
 	if p.Empty() && len(p.Unreachable()) == 0 {
-		if _, err := fmt.Fprintf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
+		if _, err := terminal.Printf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
 			return err
 		}
 		return p.RenderFindings(g.Out)

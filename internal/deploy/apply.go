@@ -268,7 +268,7 @@ func (s *Session) call(ctx context.Context, link *hostlink.Link, verb string, re
 	err := link.Call(ctx, verb, req, resp)
 	var told *agentapi.Error
 	if errors.As(err, &told) {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", link.Host, err), told.Hint), told.Code)
+		return fault.WithCode(fmt.Errorf("%s: %w", link.Host, err), told.Code)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/terminal"
 )
 
 // Render writes the plan as a person reads it; tests compare this text.
@@ -18,7 +19,7 @@ func (p *Plan) Render(w io.Writer) error {
 	for _, h := range p.Hosts {
 		switch {
 		case h.Unreachable != "":
-			out.linef("\n%s\n  unreachable: %s", h.Host, h.Unreachable)
+			out.linef("\n%s\n  unreachable: %s", h.Host, terminal.Text(h.Unreachable))
 		case !h.New && len(h.Changes) == 0:
 			right = append(right, h.Host)
 		default:
@@ -58,7 +59,7 @@ type textWriter struct {
 
 func (t *textWriter) linef(format string, args ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, format+"\n", args...)
+		_, t.err = terminal.Printf(t.w, format+"\n", args...)
 	}
 }
 
@@ -75,7 +76,7 @@ func (t *textWriter) host(h HostPlan) {
 	for _, c := range gathered(h.Changes) {
 		if c.Stack != stack {
 			stack = c.Stack
-			fmt.Fprintf(tab, "  %s\n", stack)
+			terminal.Printf(tab, "  %s\n", stack)
 		}
 		writeChange(tab, c)
 	}
@@ -111,8 +112,8 @@ func writeChange(w io.Writer, c agentapi.Change) {
 	if c.Stack != "" {
 		indent = "    "
 	}
-	fmt.Fprintf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
+	terminal.Printf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
 	if c.Destroys != "" {
-		fmt.Fprintf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
+		terminal.Printf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
 	}
 }

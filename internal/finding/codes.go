@@ -68,6 +68,7 @@ const (
 	HostRenamed        Code = "host-renamed"
 	GitUnpinned        Code = "git-unpinned"
 	GitUnread          Code = "git-unread"
+	AnswerRefused      Code = "answer-refused"
 )
 
 // Row documents one code.
@@ -134,6 +135,7 @@ func Table() []Row {
 		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "publish another port in one of them"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so no host reads the repository.", "salvor apply pins it"},
 		{GitUnread, "A host can't read the control repository. If the record remote is away too, the host does not learn that another host has taken over a stack.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
+		{AnswerRefused, "A host answered what it was not asked: about another host, a stack that is not placed there, another image, a time that can't be. That was dropped, and the rest was used.", "look at the host: salvord does not do that by itself; when others have root there, salvor recover HOST --to OTHER"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},
