@@ -71,6 +71,7 @@ type globals struct {
 	json           bool
 	quiet          bool
 	yes            bool
+	grants         []string // names of grants that are confirmed, see package grant
 	identity       string
 	passphraseFile string
 	noPassphrase   bool
@@ -110,6 +111,7 @@ func newRoot(g *globals) *cobra.Command {
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
+	flags.StringArrayVar(&g.grants, "grant", nil, "confirm the grant of that `NAME`, as salvor plan shows it; --yes does not")
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")
