@@ -32,10 +32,11 @@ type Observe struct {
 // HostState is the answer to Observe, and the world a plan is made from.
 type HostState struct {
 	Schema      int               `json:"schema"`
-	Salvord     string            `json:"salvord,omitempty"` // version
-	OS          string            `json:"os,omitempty"`      // "debian 13"
-	Arch        string            `json:"arch,omitempty"`    // as Go names it
-	Commit      string            `json:"commit"`            // last applied, "" for none
+	Salvord     string            `json:"salvord,omitempty"`   // version
+	OS          string            `json:"os,omitempty"`        // "debian 13"
+	Arch        string            `json:"arch,omitempty"`      // as Go names it
+	Commit      string            `json:"commit"`              // last applied, "" for none
+	Recipient   string            `json:"recipient,omitempty"` // of the host's identity, "" where it can't be read
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`

@@ -44,6 +44,9 @@ type Handover struct {
 // opens with the next recovery key as well.
 func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
+	if err := a.mayChangeKeys(ctx, c); err != nil {
+		return h, err
+	}
 	recovery, err := a.recoveryFor(&c)
 	if err != nil {
 		return h, err

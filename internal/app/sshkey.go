@@ -35,6 +35,9 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if line = marked(a.repo.LetIn, sshKeyComment); line != "" {
 		return line, false, nil
 	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return "", false, err
+	}
 	before, err := a.authorizedKeys()
 	if err != nil {
 		return "", false, err
@@ -54,6 +57,9 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	current, old := marked(a.repo.LetIn, sshKeyComment), marked(a.repo.LetIn, oldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
+	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {

@@ -76,7 +76,8 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := g.acceptPlan(bar, &p, o.partial); err != nil {
+	grants := func() error { return a.ConfirmGrants(ctx, next) }
+	if err := g.acceptPlan(bar, &p, o.partial, grants); err != nil {
 		return err
 	}
 	if p.Empty() && len(moves) == 0 {
@@ -87,9 +88,12 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
 		g.note(fmt.Errorf("%s changed since the plan was made; this is the plan now", p.Hosts[0].Host))
-		return g.acceptPlan(bar, &p, o.partial)
+		return g.acceptPlan(bar, &p, o.partial, grants)
 	}})
 	bar.Close()
+	if err == nil {
+		g.note(a.Delivered(ctx))
+	}
 	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
 }
@@ -103,8 +107,8 @@ func leftAsTheyRun(broken []finding.Finding) error {
 	return errors.Join(errs...)
 }
 
-// acceptPlan shows the plan and asks.
-func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool) error {
+// acceptPlan shows the plan and asks, about its grants first.
+func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, grants func() error) error {
 	bar.Close()
 	if !g.json || p.Empty() {
 		if err := g.printPlan(p); err != nil {
@@ -118,8 +122,8 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 	if err := p.Complete(); err != nil && !partial {
 		return fault.WithCode(fault.WithHint(err, "salvor apply --partial goes on without them"), fault.Unreachable)
 	}
-	if p.Empty() {
-		return nil
+	if err := grants(); err != nil || p.Empty() {
+		return err
 	}
 	if lost := p.Destroys(); len(lost) > 0 {
 		return g.confirmName("This may lose data: "+strings.Join(lost, ", "), p.Fleet)

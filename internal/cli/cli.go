@@ -91,6 +91,7 @@ type globals struct {
 	json           bool
 	quiet          bool
 	yes            bool
+	grants         []string // names of grants that are confirmed, see package grant
 	identity       string
 	passphraseFile string
 	noPassphrase   bool
@@ -134,6 +135,7 @@ func newRoot(g *globals) *cobra.Command {
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
 	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve where the remote `NAME` goes and the secrets it is given, as they are now")
 	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program of fleet.yaml with this `FINGERPRINT`, which its refusal shows")
+	flags.StringArrayVar(&g.grants, "grant", nil, "confirm the grant of that `NAME`, as salvor plan shows it; --yes does not")
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")

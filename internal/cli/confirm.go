@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/grant"
 	"salvor/internal/secret"
 	"salvor/internal/terminal"
 )
@@ -25,6 +26,11 @@ func (g *globals) confirm(question string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+question), "add --yes where there is no terminal"), fault.Usage)
 	}
+	return g.askYes(question)
+}
+
+// askYes asks on the terminal, whatever --yes says.
+func (g *globals) askYes(question string) error {
 	answer, err := g.ask(question + " [y/N] ")
 	if a := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && a != "y" && a != "yes" {
 		return errNotConfirmed
@@ -65,6 +71,23 @@ func (g *globals) confirmName(warning, name string) error {
 		return errNotConfirmed
 	}
 	return err
+}
+
+// confirmGrants asks about grants of one name: on a terminal with a question that
+// says what each means, else only --grant NAME confirms them. --yes does not.
+func (g *globals) confirmGrants(all []grant.Grant) error {
+	name := all[0].Name
+	if slices.Contains(g.grants, name) {
+		return nil
+	}
+	if g.Term == nil {
+		return grant.Unconfirmed([]string{name + " (" + all[0].Text + ")"})
+	}
+	question := "Grant " + name + "?"
+	for _, each := range all {
+		question += "\n  " + each.Text
+	}
+	return g.askYes(question + "\nIs that meant?")
 }
 
 var (

@@ -56,8 +56,9 @@ func (g *globals) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
 	if g.Term != nil {
+		o.Trust = g.askYes
 		o.Prompts = terminal.Under(g.Err) // a terminal as well: what a program asks must be seen
 	}
 	return o

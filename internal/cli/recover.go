@@ -101,7 +101,7 @@ func (g *globals) target(ctx context.Context, a *app.App, lost string, o recover
 		if h, err = parseHost(name, address); err != nil {
 			return name, add, nil, err
 		}
-		key, trustErr := g.trust(ctx, h, o.hostKey)
+		key, trustErr := g.trust(ctx, a, h, o.hostKey, "--host-key")
 		if trustErr != nil {
 			return name, add, nil, trustErr
 		}

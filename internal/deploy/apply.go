@@ -51,6 +51,11 @@ func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Optio
 }
 
 func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) error {
+	if s.Granted != nil {
+		if err := s.Granted(ctx, next); err != nil {
+			return err
+		}
+	}
 	t, err := s.takeover(ctx, r, plan, next, o)
 	if err != nil {
 		return err

@@ -37,6 +37,10 @@ type Session struct {
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
 
+	// Granted makes sure, before anything is done for it, that the operator confirmed
+	// what the commit lets others do under next; nil when there is nothing to ask.
+	Granted func(ctx context.Context, next fleet.Lock) error
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record

@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/grant"
 	"salvor/internal/terminal"
 )
 
@@ -15,6 +16,7 @@ import (
 func (p *Plan) Render(w io.Writer) error {
 	out := &textWriter{w: w}
 	out.linef("Plan for %s at %.7s", p.Fleet, p.Commit)
+	out.grants(p.Grants)
 	var right []string
 	for _, h := range p.Hosts {
 		switch {
@@ -36,9 +38,29 @@ func (p *Plan) Render(w io.Writer) error {
 	return out.err
 }
 
-// RenderFindings writes the plan's findings alone, each with its fix.
-func (p *Plan) RenderFindings(w io.Writer) error {
+// RenderGrants writes the grants alone, as a section of their own.
+func RenderGrants(w io.Writer, all []grant.Grant) error {
 	out := &textWriter{w: w}
+	out.grants(all)
+	return out.err
+}
+
+// grants writes what the commit lets others do, each line with the name by which it
+// is confirmed.
+func (t *textWriter) grants(all []grant.Grant) {
+	if len(all) == 0 {
+		return
+	}
+	t.linef("\nGrants, each confirmed by its name")
+	for _, g := range all {
+		t.linef("  ! %s\n      %s", g.Name, g.Text)
+	}
+}
+
+// RenderRest writes the plan's grants and findings alone, each finding with its fix.
+func (p *Plan) RenderRest(w io.Writer) error {
+	out := &textWriter{w: w}
+	out.grants(p.Grants)
 	out.findings(p.Findings)
 	return out.err
 }
