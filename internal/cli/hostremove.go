@@ -31,6 +31,9 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 			return err
 		}
 		fmt.Fprintf(g.Err, "%s is no host of %s any more, committed.\n", name, a.Fleet().Name)
+		for _, left := range stillHas(name, r) {
+			fmt.Fprintln(g.Err, "- "+left+".")
+		}
 		if len(r.Rotate) > 0 {
 			fmt.Fprintf(g.Err, "\nIts disk could open what its stacks needed, and their snapshots where it reached the remote. Unless that disk is\nwiped, or encrypted and off:\n")
 			g.explainRotations(r.Rotate, "")
