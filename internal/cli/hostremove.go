@@ -32,6 +32,9 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is no host of %s any more, committed.\n", name, a.Fleet().Name)
+		for _, left := range stillHas(name, r) {
+			terminal.Printf(g.Err, "- %s.\n", left)
+		}
 		if len(r.Rotate) > 0 {
 			terminal.Printf(g.Err, "\nIts disk could open what its stacks needed, and their snapshots where it reached the remote. Unless that disk is\nwiped, or encrypted and off:\n")
 			g.explainRotations(r.Rotate, "")
