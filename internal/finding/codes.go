@@ -41,6 +41,7 @@ const (
 	DumpFailed         Code = "dump-failed"
 	DumpUntried        Code = "dump-untried"
 	DumpChanged        Code = "dump-changed"
+	MountNested        Code = "mount-nested"
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
@@ -117,6 +118,7 @@ func Table() []Row {
 		{DumpFailed, "A database can't be dumped, or its dump not be loaded; snapshots hold its files instead, copied in a pause.", "mend what Postgres says, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded for a try, so nothing shows yet that it can be.", "make room on the host"},
 		{DumpChanged, "Something of a database comes back elsewhere than it was.", "keep tablespaces in folders of the volume"},
+		{MountNested, "A service can write to a folder below which another mount of the stack begins. It may put a link in its place, and Docker follows that when the other container starts next: it then has another folder of the host.", "mount the outer folder read-only, or move the inner one out of it"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
