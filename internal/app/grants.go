@@ -13,7 +13,6 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
-	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -160,22 +159,17 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 	})
 }
 
-// sealedAlready reports whether no new seal of a stack is needed under a lock.
+// sealedAlready reports whether a command that puts a lock in force makes no new seal
+// of a stack. A stack that is placed is sealed whatever lies there: anyone who pushes
+// can put a file there.
 func (a *App) sealedAlready(stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
-	if !placed {
+	was := a.repo.Lock.Stacks[stack]
+	if st, _ := a.repo.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	if st, _ := a.repo.Fleet.Stack(stack); st.Host != "" && st.Host != p.Host {
-		return false
-	}
-	s := &sealer{app: a}
-	sealed, err := s.Current(p.Host, stack)
-	if err != nil || sealed == nil {
-		return false
-	}
-	in, err := s.inputs(stack, p)
-	return err == nil && seal.Current(sealed, in)
+	stale, err := (&sealer{app: a}).Stale(fleet.Lock{Stacks: map[string]fleet.Placement{stack: p}})
+	return err == nil && stale[stack] == ""
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
