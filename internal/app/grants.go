@@ -32,6 +32,9 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
 		case a.renamedGrant(book, g), a.ownSecret(book, g):
 		case isSecret && a.sealedAlready(stack, next):
+		case isSecret:
+			st, _ := a.repo.Fleet.Stack(stack)
+			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
 		default:
 			missing = append(missing, g)
 		}
@@ -239,7 +242,7 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 	return all
 }
 
-// secretGrants are the secrets that stacks get.
+// secretGrants are the secrets that stacks get, without whose they are.
 func (a *App) secretGrants() []grant.Grant {
 	var all []grant.Grant
 	for _, st := range a.repo.Fleet.Stacks {
@@ -248,8 +251,7 @@ func (a *App) secretGrants() []grant.Grant {
 		}
 		n := (&sealer{app: a}).needs(st.Name)
 		for _, file := range n.files {
-			name := strings.TrimPrefix(file, secretstore.Dir+"/")
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), name, a.whoseSecret(name, st.Name)))
+			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, secretstore.Dir+"/"), ""))
 		}
 		for _, key := range n.env {
 			all = append(all, grant.Secret(st.Name, a.hostOf(st), st.Name+"/"+key, ""))
