@@ -254,6 +254,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	pushed(t, g, map[string]string{
 		controlrepo.LockFile:        `{"schema": 1, "stacks": {"notes": {"host": "alpha", "epoch": 1}}}` + "\n",
+		"sealed/alpha/notes.age":    "an older one",
 		"stacks/notes/compose.yaml": strings.Replace(printedStack, "secrets: [nas_password]", "secrets: [nas_password, registry]", 1) + "  registry: {external: true}\n",
 	})
 	for epoch, hidden := range map[int]bool{1: true, 2: false} {

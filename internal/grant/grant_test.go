@@ -48,7 +48,7 @@ func TestS06TextsOfARepositoryAreVisible(t *testing.T) {
 // FuzzLedger: a ledger that was changed by hand has nothing that its text does not
 // say, and reading what was written gives the same.
 func FuzzLedger(f *testing.F) {
-	f.Add([]byte(Ledger{}.With(Operator("eve", "age1e")).Make("notes/DB").Bytes()))
+	f.Add(Ledger{}.With(Operator("eve", "age1e")).Make("notes/DB").Bytes())
 	f.Add([]byte("salvor grants 1\ngrant \"operator/eve\" \"age1\\ne\"\ngrant \"x\"\nmade \"a\" \"b\"\nmade \"\\x\"\n"))
 	f.Add([]byte("salvor grants 2\ngrant \"a\" \"b\"\n"))
 	f.Fuzz(func(t *testing.T, content []byte) {
