@@ -164,7 +164,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		a.repo.Recipients = map[string]string{}
 	}
 	a.repo.Recipients[h.Name] = e.Recipient
-	return add, a.granted(ctx, append(a.trusted(h, key), grant.Host(h.Name, e.Recipient))...)
+	return add, a.granted(ctx, append(a.trustedGrants(h, key), grant.Host(h.Name, e.Recipient))...)
 }
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
@@ -181,9 +181,9 @@ func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
 	return known, nil
 }
 
-// trusted are the grants that come with a key which the operator trusts for a host,
+// trustedGrants are the grants that come with a key which the operator trusts for a host,
 // none without one: its address and key are Git's then.
-func (a *App) trusted(h fleet.Host, key ssh.PublicKey) []grant.Grant {
+func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 	if key == "" {
 		return nil
 	}
