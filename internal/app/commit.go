@@ -27,6 +27,9 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 	if head != c.app.commit {
 		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
 	}
+	if err := c.app.git.EnsureHook(ctx); err != nil {
+		return "", err
+	}
 	files = c.app.renaming(files)
 	if err := c.app.ownCommit(ctx, files); err != nil {
 		return "", err // before the commit: what stands in none is taken off the ledger again

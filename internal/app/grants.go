@@ -13,7 +13,6 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
-	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -33,6 +32,9 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
 		case a.renamedGrant(book, g), a.ownSecret(book, g):
 		case isSecret && a.sealedAlready(stack, next):
+		case isSecret:
+			st, _ := a.repo.Fleet.Stack(stack)
+			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
 		default:
 			missing = append(missing, g)
 		}
@@ -160,22 +162,17 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 	})
 }
 
-// sealedAlready reports whether no new seal of a stack is needed under a lock.
+// sealedAlready reports whether a command that puts a lock in force makes no new seal
+// of a stack. A stack that is placed is sealed whatever lies there: anyone who pushes
+// can put a file there.
 func (a *App) sealedAlready(stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
-	if !placed {
+	was := a.repo.Lock.Stacks[stack]
+	if st, _ := a.repo.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	if st, _ := a.repo.Fleet.Stack(stack); st.Host != "" && st.Host != p.Host {
-		return false
-	}
-	s := &sealer{app: a}
-	sealed, err := s.Current(p.Host, stack)
-	if err != nil || sealed == nil {
-		return false
-	}
-	in, err := s.inputs(stack, p)
-	return err == nil && seal.Current(sealed, in)
+	stale, err := (&sealer{app: a}).Stale(fleet.Lock{Stacks: map[string]fleet.Placement{stack: p}})
+	return err == nil && stale[stack] == ""
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
@@ -245,7 +242,7 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 	return all
 }
 
-// secretGrants are the secrets that stacks get.
+// secretGrants are the secrets that stacks get, without whose they are.
 func (a *App) secretGrants() []grant.Grant {
 	var all []grant.Grant
 	for _, st := range a.repo.Fleet.Stacks {
@@ -254,8 +251,7 @@ func (a *App) secretGrants() []grant.Grant {
 		}
 		n := (&sealer{app: a}).needs(st.Name)
 		for _, file := range n.files {
-			name := strings.TrimPrefix(file, secretstore.Dir+"/")
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), name, a.whoseSecret(name, st.Name)))
+			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, secretstore.Dir+"/"), ""))
 		}
 		for _, key := range n.env {
 			all = append(all, grant.Secret(st.Name, a.hostOf(st), st.Name+"/"+key, ""))

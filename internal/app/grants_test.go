@@ -8,11 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -242,6 +245,35 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	pushed(t, g, map[string]string{"stacks/evil/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [token]}}\nsecrets: {token: {external: true}}\n"})
 	if all := grantsOf(t, openGranting(t, dir)); len(all) != 1 || !strings.Contains(all[0].Text, "stack evil on alpha is given the secret token that stack web uses") {
 		t.Errorf("another stack: %v", all)
+	}
+}
+
+// TestS06AForgedSealHidesNoGrant: a seal with the right digest, which everyone can
+// compute, does not stand for a confirmation when the stack is sealed anyway.
+func TestS06AForgedSealHidesNoGrant(t *testing.T) {
+	dir, g, _ := grantedFleet(t)
+	pushed(t, g, map[string]string{
+		controlrepo.LockFile:        `{"schema": 1, "stacks": {"notes": {"host": "alpha", "epoch": 1}}}` + "\n",
+		"sealed/alpha/notes.age":    "an older one",
+		"stacks/notes/compose.yaml": strings.Replace(printedStack, "secrets: [nas_password]", "secrets: [nas_password, registry]", 1) + "  registry: {external: true}\n",
+	})
+	for epoch, hidden := range map[int]bool{1: true, 2: false} {
+		a := openGranting(t, dir)
+		next := a.Lock().Copy()
+		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
+		in, err := (&sealer{app: a}).inputs("notes", next.Stacks["notes"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged, err := seal.Seal(agentapi.SealedFile{}, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushed(t, g, map[string]string{in.Placement.Path(): string(forged)})
+		all, err := openGranting(t, dir).Grants(t.Context(), next)
+		if err != nil || (len(all) == 0) != hidden {
+			t.Errorf("epoch %d: %v, %v", epoch, all, err)
+		}
 	}
 }
 

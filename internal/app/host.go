@@ -155,16 +155,9 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	add.Files[controlrepo.FleetFile] = edited
 	add.Files[controlrepo.HostDir+"/"+h.Name+".pub"] = []byte(e.Recipient + "\n")
 	if key != "" {
-		known, err := a.file(controlrepo.KnownHostsFile)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
 		}
-		for _, line := range append(a.jumpKeys, knownHostsName(h.Address, h.Port)+" "+string(key)) {
-			if !slices.Contains(splitLines(string(known)), line) {
-				known = append(known, []byte(line+"\n")...)
-			}
-		}
-		add.Files[controlrepo.KnownHostsFile] = known
 	}
 	for name, content := range add.Files {
 		if have, err := a.file(name); err == nil && string(have) == string(content) {
@@ -178,16 +171,36 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		a.repo.Recipients = map[string]string{}
 	}
 	a.repo.Recipients[h.Name] = e.Recipient
-	own := []grant.Grant{grant.Host(h.Name, e.Recipient)}
-	if key != "" { // else the address and the key are Git's, not the operator's
-		own = append(own, grant.Address(h.Name, reachedAt(h), h.Jump))
-		for _, k := range a.repo.HostKeys {
-			if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
-				own = append(own, hostKeyGrant(&a.repo.Fleet, k))
-			}
+	return add, a.granted(ctx, append(a.trustedGrants(h, key), grant.Host(h.Name, e.Recipient))...)
+}
+
+// knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
+func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
+	known, err := a.file(controlrepo.KnownHostsFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, line := range append(slices.Clone(a.jumpKeys), knownHostsName(h.Address, h.Port)+" "+string(key)) {
+		if !slices.Contains(splitLines(string(known)), line) {
+			known = append(known, []byte(line+"\n")...)
 		}
 	}
-	return add, a.granted(ctx, own...)
+	return known, nil
+}
+
+// trustedGrants are the grants that come with a key which the operator trusts for a host,
+// none without one: its address and key are Git's then.
+func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
+	if key == "" {
+		return nil
+	}
+	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
+	for _, k := range a.repo.HostKeys {
+		if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
+			own = append(own, hostKeyGrant(&a.repo.Fleet, k))
+		}
+	}
+	return own
 }
 
 // another refuses a machine that is a host already, by its address or its SSH key.

@@ -87,11 +87,6 @@ func Login(fingerprint, comment, as string) Grant {
 	return Grant{Name: "login/" + fingerprint, value: as, Text: "lets in " + strings.TrimSpace(fingerprint+" "+shown(comment)) + " as " + as}
 }
 
-// Signer is that orders signed with a key are the fleet's.
-func Signer(fingerprint, comment string) Grant {
-	return Grant{Name: "signer/" + fingerprint, value: fingerprint, Text: "what is signed with " + strings.TrimSpace(fingerprint+" "+shown(comment)) + " is the fleet's order"}
-}
-
 // Secret is that a stack gets a secret. from says whose it is, "" for the stack's own.
 func Secret(stack, host, name, from string) Grant {
 	if host != "" {
