@@ -232,8 +232,12 @@ func exitCode(ctx context.Context, err error) int {
 // report prints the error: one line and a hint, or with --json an object.
 func (g *globals) report(err error, code int) {
 	if g.json {
+		said := map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "code": code}
+		if advice := saidBy(err); advice != "" {
+			said["said"] = advice
+		}
 		// standard error is the last resort; when it is gone nobody listens
-		_ = terminal.JSON(g.Err, map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "said": saidBy(err), "code": code}, "")
+		_ = terminal.JSON(g.Err, said, "")
 		return
 	}
 	for _, each := range apart(err) {

