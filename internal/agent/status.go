@@ -138,7 +138,7 @@ func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []find
 	for _, i := range v.Ignored {
 		all = append(all, finding.Finding{
 			Code: finding.ClaimIgnored, Severity: finding.Warning, Subject: i.Path,
-			Text: "not a claim of the fleet, and passed over: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; then delete the file",
+			Text: "not a claim of the fleet, and passed over: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; salvor claim drop " + st.Name + " CLAIM deletes it",
 		})
 	}
 	return all

@@ -13,6 +13,7 @@ type OnBranch func(commit string) (on, known bool)
 // ever claimed it.
 type Ruling struct {
 	Epoch  int
+	ID     string // of the claim
 	Owner  string
 	Key    string // the owner's recipient
 	Commit string
@@ -36,7 +37,7 @@ func Rule(claims []Claim, onBranch OnBranch) Ruling {
 		top, reason = byBranch(top, onBranch)
 	}
 	winner := slices.MinFunc(top, func(a, b Claim) int { return strings.Compare(a.ID, b.ID) })
-	return Ruling{Epoch: epoch, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
+	return Ruling{Epoch: epoch, ID: winner.ID, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
 }
 
 // byBranch narrows claims of one epoch to those whose commit is on the branch,
