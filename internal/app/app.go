@@ -40,13 +40,13 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
-	Approve    func(question string) error                                // asked at the terminal alone, whatever was answered in advance; nil refuses
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	Files      Files                                                      // which files are the fleet's
+	AskTrust   func(question string) error                                // asked about a signing key, at the terminal alone; nil refuses
 }
 
 // App is one fleet at one commit, opened for one command.

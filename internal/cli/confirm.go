@@ -30,16 +30,6 @@ func (g *globals) confirm(question string) error {
 	return err
 }
 
-// approve is confirm for what nobody can have meant in advance: it takes no --yes.
-func (g *globals) approve(question string) error {
-	if g.Term == nil {
-		return fault.WithCode(errors.New("there is no terminal to ask at"), fault.Usage)
-	}
-	asking := *g
-	asking.yes = false
-	return asking.confirm(question)
-}
-
 // confirmName has the operator type the name of what will lose data.
 func (g *globals) confirmName(warning, name string) error {
 	if g.yes {

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/fault"
 	"salvor/internal/sign"
 )
 
@@ -28,6 +30,16 @@ func newKeyTrust(g *globals) *cobra.Command {
 			})
 		},
 	}
+}
+
+// askTrust asks about a signing key. Nobody can have meant it with --yes.
+func (g *globals) askTrust(question string) error {
+	if g.Term == nil {
+		return fault.WithCode(errors.New("there is no terminal to ask at"), fault.Usage)
+	}
+	asking := *g
+	asking.yes = false
+	return asking.confirm(question)
 }
 
 func (g *globals) printSigners(keys sign.Keys) error {

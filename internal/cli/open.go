@@ -56,10 +56,11 @@ func (g *globals) note(err error) {
 
 func (g *globals) options(sink progress.Sink) app.Options {
 	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
 	if g.Term != nil {
 		o.Prompts = g.Err // a terminal as well: what a program asks must be seen
 	}
+	o.AskTrust = g.askTrust
 	return o
 }
 
