@@ -15,6 +15,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
@@ -25,11 +26,12 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
-	epoch   int                      // the stack's
-	locked  map[string]snapshot.Mark // by repository, what salvor.lock says was proven
-	proven  map[string]record.Proven // by repository, once learned
-	silent  error                    // why the record remote did not say what was proven
-	givenUp snapshot.Mark            // a snapshot that the remote has lost, and that the operator gives up
+	epoch   int                       // the stack's
+	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
+	proven  map[string]record.Proven  // by repository, once learned
+	silent  error                     // why the record remote did not say what was proven
+	trusted func() (sign.Keys, error) // whose claims count
+	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
 
 // open opens a stack's sealed file with the host's identity.
@@ -50,7 +52,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes), epoch: st.Epoch, locked: lockedMarks(st)}, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, epoch: st.Epoch, locked: lockedMarks(st)}, nil
 }
 
 // logins returns the stack's registry logins.
@@ -102,7 +104,8 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if err != nil {
 		return nil, err
 	}
-	return &sight{Record: record.New(site), folder: site}, nil
+	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return a.trusted() }}
+	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
 }
 
 // sealedDigest tells one sealed file from another.

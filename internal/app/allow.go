@@ -17,7 +17,7 @@ import (
 // clone, and holds until what was approved changes.
 type Approval struct {
 	Question string
-	Flag     string // stands in for the answer where there is no terminal, "" when none does
+	Flag     string // stands in for the answer where there is no terminal
 	Value    string // of the flag
 }
 

@@ -43,7 +43,7 @@ type Options struct {
 	Confirm    func(question string) error                                // asked what can be answered by --yes, too
 	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
 	Grant      func([]grant.Grant) error                                  // has the operator confirm grants of one name; nil refuses all
-	Trust      func(question string) error                                // asks whether a key is a server's; nil trusts none
+	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody

@@ -100,10 +100,10 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", controlrepo.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
 	}
 	hint := "compare it with the recovery card, or with what salvor key trust prints in another operator's clone; when it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
-	if a.opts.Approve == nil {
+	if a.opts.Trust == nil {
 		return fault.WithHint(errors.New(text), hint)
 	}
-	err := a.opts.Approve(Approval{Question: text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?"})
+	err := a.opts.Trust(text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?")
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", text, err), hint)
 	}

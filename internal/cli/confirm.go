@@ -46,16 +46,10 @@ func (g *globals) approve(a app.Approval) error {
 	if slices.Contains(given[a.Flag], a.Value) {
 		return nil
 	}
-	if g.Term == nil && a.Flag == "" {
-		return fault.WithCode(errors.New("there is no terminal to ask at"), fault.Usage)
-	} else if g.Term == nil {
+	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+a.Question), "where there is no terminal, "+a.Flag+" "+a.Value+" says yes to this alone"), fault.Usage)
 	}
-	answer, err := g.ask(a.Question + " [y/N] ")
-	if typed := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && typed != "y" && typed != "yes" {
-		return errNotConfirmed
-	}
-	return err
+	return g.askYes(a.Question)
 }
 
 // confirmName has the operator type the name of what will lose data.

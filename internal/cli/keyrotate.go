@@ -102,7 +102,7 @@ func runRotateSigning(ctx context.Context, g *globals) error {
 		if err := a.RotateSigningKey(ctx); err != nil {
 			return err
 		}
-		fmt.Fprintln(g.Err, "There is a new signing key, committed. Next: salvor apply, after which hosts trust no other, and a new card: salvor key card")
+		terminal.Printf(g.Err, "There is a new signing key, committed. Next: salvor apply, after which hosts trust no other, and a new card: salvor key card\n")
 		return nil
 	})
 }

@@ -1,20 +1,20 @@
 package cli
 
 import (
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/sign"
+	"salvor/internal/terminal"
 )
 
 func newKeyTrust(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "trust [FINGERPRINT…]",
 		Short: "Show the fleet's signing key that this clone trusts, or trust the one that Git has",
-		Long: "What the fleet's signing key did not sign is not the fleet's: claims, seals, hosts' keys, the mirror. The clone that\n" +
-			"salvor init made trusts its key, and so does one that salvor clone made with the card. Every other clone asks once,\n" +
+		Long: "What the fleet's signing key did not sign, a claim for instance, is not the fleet's. The clone that salvor init\n" +
+			"made trusts its key, and so does one that salvor clone made with the card. Every other clone asks once,\n" +
 			"and again when Git has another key. Compare the fingerprint with the card, or with what this command prints in another\n" +
 			"operator's clone. Where there is no terminal, name the fingerprint.",
 		Args: cobra.ArbitraryArgs,
@@ -38,7 +38,7 @@ func (g *globals) printSigners(keys sign.Keys) error {
 		}{1, keys})
 	}
 	for _, k := range keys {
-		if _, err := fmt.Fprintf(g.Out, "%s %s\n", k.Fingerprint(), k); err != nil {
+		if _, err := terminal.Printf(g.Out, "%s %s\n", k.Fingerprint(), k); err != nil {
 			return err
 		}
 	}
