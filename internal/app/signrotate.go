@@ -3,14 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
-	"salvor/internal/record"
 	"salvor/internal/recovery"
 	"salvor/internal/secret"
 	"salvor/internal/sign"
@@ -92,23 +90,7 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 	return all.Wait()
 }
 
-// resign signs again what lies on the record with a key that every host trusts by now.
-func (a *App) resign(ctx context.Context, key sign.Key) error {
-	if a.repo.Fleet.Record.Remote == "" {
-		return nil
-	}
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		for _, stack := range slices.Sorted(maps.Keys(a.repo.Lock.Stacks)) {
-			if err := rec.Resign(ctx, stack, key); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// signWith signs the claims again with one of the keys and drops the others: it
-// signs from here on.
+// signWith drops all keys but one, which signs from here on.
 func (a *App) signWith(ctx context.Context, public sign.Public, private secret.Value) error {
 	for _, one := range splitKeys(private) {
 		k, err := sign.ParseKey(one)
@@ -116,9 +98,6 @@ func (a *App) signWith(ctx context.Context, public sign.Public, private secret.V
 			return fmt.Errorf("secret %s: %w", signKeyName, err)
 		}
 		if k.Public() == public {
-			if err := a.resign(ctx, k); err != nil {
-				return err
-			}
 			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more")
 		}
 	}

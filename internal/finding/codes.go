@@ -13,7 +13,6 @@ const (
 	Fenced             Code = "fenced"
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
-	ClaimIgnored       Code = "claim-ignored"
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
@@ -53,6 +52,9 @@ const (
 	KeyUnproven        Code = "key-unproven"
 	IdentityExposed    Code = "identity-exposed"
 	IdentityInClear    Code = "identity-unprotected"
+	SealUntrusted      Code = "seal-untrusted"
+	MirrorUntrusted    Code = "mirror-untrusted"
+	JournalUntrusted   Code = "journal-untrusted"
 	SecretSeen         Code = "secret-seen"
 	SecretMissing      Code = "secret-missing"
 	SecretLate         Code = "secret-late"
@@ -84,8 +86,7 @@ func Table() []Row {
 		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so nobody knows whether another host owns it.", "bring Git or the remote back; the check is repeated"},
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
-		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "find out who wrote it, and delete it"},
-		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
+		{ClaimMissing, "The claim of a stack's placement is not on the record remote, or can't be read there; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},
@@ -123,6 +124,9 @@ func Table() []Row {
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
 		{IdentityExposed, "Other users of this computer may read or write the file of a key that opens everything: an operator's, or the recovery card.", "chmod 600 FILE; when somebody may have read it, salvor key rotate --compromised"},
 		{IdentityInClear, "An operator's key has no passphrase: who gets the file, or a backup of it, opens everything.", "salvor key rotate makes one with a passphrase"},
+		{SealUntrusted, "A sealed file is not what the fleet's signing key has signed: somebody who can push put another in its place, or damaged it. No host and no operator opens it.", "git log -- FILE shows who changed it; salvor apply seals again for hosts, git checkout COMMIT -- FILE FILE.sig brings back the passwords of repositories and the recovery key"},
+		{MirrorUntrusted, "A file on the record remote looks like a mirror of the repository, and the fleet's signing key has not signed it, or not its content. It is passed over. Told by whatever looks at the mirrors.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
+		{JournalUntrusted, "A file in the operators' journal is no entry that the fleet's signing key has signed. It is passed over. Told by salvor secret audit.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
 		{SecretMissing, "fleet.yaml gives a period to a secret that is not there.", "salvor secret set NAME, or correct the name"},
 		{SecretLate, "A secret is older than the period that fleet.yaml gives it.", "salvor secret rotate NAME --generate"},

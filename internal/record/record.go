@@ -2,11 +2,14 @@
 // who claimed a stack, what hosts found out, what operators did; append-only, one
 // small JSON file an entry. Beside that lies the repository's encrypted mirror.
 //
-//	claims/<stack>/<epoch>-<uuid>.json, signed by the fleet
+//	claims/<stack>/<epoch>-<uuid>.json
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
 //	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
-//	mirror/<commits>-<commit>.bundle.age
+//	mirror/<commits>-<commit>.bundle.age, with .bundle.json beside it
+//
+// Mirrors and the operators' journal are signed by the fleet's key, for the path that
+// they lie at; what is not counts for nothing.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
 // which says where it is.
@@ -22,7 +25,6 @@ import (
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
-	"salvor/internal/sign"
 )
 
 // ErrNewerSchema is wrapped by errors that mean: a newer salvor wrote this.
@@ -32,37 +34,10 @@ var ErrNewerSchema = errors.New("written by a newer salvor")
 const maxEntry = 1 << 20
 
 // A Record is the fleet's record on a remote.
-type Record struct {
-	store blob.Store
-	trust Trust
-}
+type Record struct{ store blob.Store }
 
-// New returns the record kept in a folder. It trusts no claim and makes none.
+// New returns the record kept in a folder.
 func New(store blob.Store) *Record { return &Record{store: store} }
-
-// A Trust says whose claims count, and signs new ones. Each is asked when it is
-// needed; one that is nil trusts nobody, or signs nothing.
-type Trust struct {
-	Keys func(context.Context) (sign.Keys, error) // the fleet's
-	Key  func(context.Context) (sign.Key, error)  // the one that signs for it
-}
-
-// Trusting returns the same record for who goes by these keys.
-func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, trust: t} }
-
-func (t Trust) keys(ctx context.Context) (sign.Keys, error) {
-	if t.Keys == nil {
-		return nil, nil
-	}
-	return t.Keys(ctx)
-}
-
-func (t Trust) key(ctx context.Context) (sign.Key, error) {
-	if t.Key == nil {
-		return sign.Key{}, errors.New("no key to sign a claim with")
-	}
-	return t.Key(ctx)
-}
 
 // decode reads one entry strictly: known schema, known fields, nothing after.
 func decode(data []byte, into any) error {
@@ -106,10 +81,10 @@ func (r *Record) put(ctx context.Context, path string, entry any) error {
 	if err != nil {
 		return err
 	}
-	return r.putRaw(ctx, path, append(data, '\n'))
+	return r.putBytes(ctx, path, append(data, '\n'))
 }
 
-func (r *Record) putRaw(ctx context.Context, path string, data []byte) error {
+func (r *Record) putBytes(ctx context.Context, path string, data []byte) error {
 	_, err := r.store.Put(ctx, path, bytes.NewReader(data), int64(len(data)))
 	return err
 }
