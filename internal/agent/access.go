@@ -27,8 +27,9 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
-	proven  map[string]record.Proven // by repository, once learned
-	givenUp snapshot.Mark            // a snapshot that the remote has lost, and that the operator gives up
+	proven  map[string]record.Proven  // by repository, once learned
+	trusted func() (sign.Keys, error) // whose claims count
+	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
 
 func sealOf(st agentapi.Stack) seal.Signed {
@@ -83,7 +84,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes)}, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted}, nil
 }
 
 // logins returns the stack's registry logins.
@@ -135,7 +136,8 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if err != nil {
 		return nil, err
 	}
-	return &sight{Record: record.New(site), folder: site}, nil
+	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return a.trusted() }}
+	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
 }
 
 // sealedDigest tells one sealed file from another.

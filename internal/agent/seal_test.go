@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"salvor/internal/agentapi"
@@ -14,27 +13,14 @@ import (
 	"salvor/internal/sign"
 )
 
-// fleetSigner is the fleet's signing key in these tests.
-var fleetSigner = sync.OnceValue(func() sign.Key {
-	private, err := sign.NewKey("test")
-	if err != nil {
-		panic(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		panic(err)
-	}
-	return k
-})
-
 // sealFor gives a stack its seal, which the fleet's key signs, and has the host trust
 // that key.
 func sealFor(t *testing.T, h *Host, st *agentapi.Stack, host string, file agentapi.SealedFile) {
 	t.Helper()
 	in := seal.Inputs{Placement: seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}, Recipients: []string{h.key()}}
-	sealed, err := seal.Seal(file, in, fleetSigner())
+	sealed, err := seal.Seal(file, in, fleetKey())
 	if err == nil {
-		err = h.trust("home", sign.Keys{fleetSigner().Public()})
+		err = h.trust("home", sign.Keys{fleetKey().Public()})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -51,16 +37,8 @@ func TestS07AHostOpensWhatTheFleetHasSigned(t *testing.T) {
 	if _, err := g.open("alpha", good); err != nil || len(g.sealFindings(g.spec)) > 0 {
 		t.Fatal(err, g.sealFindings(g.spec))
 	}
-	eve, err := sign.NewKey("eve")
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := sign.ParseKey(eve)
-	if err != nil {
-		t.Fatal(err)
-	}
 	in := seal.Inputs{Placement: seal.Placement{Host: "alpha", Stack: guarded, Epoch: 1}, Recipients: []string{g.key()}}
-	forged, err := seal.Seal(agentapi.SealedFile{Secrets: map[string][]byte{"API_KEY": []byte("chosen by eve")}}, in, k)
+	forged, err := seal.Seal(agentapi.SealedFile{Secrets: map[string][]byte{"API_KEY": []byte("chosen by eve")}}, in, newSigningKey())
 	if err != nil {
 		t.Fatal(err)
 	}

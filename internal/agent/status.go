@@ -134,6 +134,17 @@ func onlyNone(err error) bool {
 
 // whose says what is worth knowing about whose a stack is.
 func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+	all := ruled(host, st, local, v)
+	for _, i := range v.Ignored {
+		all = append(all, finding.Finding{
+			Code: finding.ClaimIgnored, Severity: finding.Warning, Subject: i.Path,
+			Text: "not a claim of the fleet, and passed over: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; then delete the file",
+		})
+	}
+	return all
+}
+
+func ruled(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, Subject: host + "/" + st.Name, Text: v.Reason}
 	switch {
 	case v.State == record.Lost:

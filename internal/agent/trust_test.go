@@ -18,15 +18,7 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	if keys, err := h.Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
-	private, err := sign.NewKey("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := sign.Keys{k.Public()}
+	want := sign.Keys{newSigningKey().Public()}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Host: "alpha", Signers: want}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,8 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 		return fmt.Errorf("record remote: %w", err)
 	}
 	r.noteMoved(where, site.Where)
-	return errors.Join(work(record.New(site)), site.Close(context.WithoutCancel(ctx)))
+	rec := record.New(site).Trusting(record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey})
+	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
 func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
@@ -114,7 +115,8 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 		all.SetLimit(listedAtOnce)
 		for i, stack := range stacks {
 			all.Go(func() error {
-				claims, err := rec.Claims(ctx, stack)
+				claims, ignored, err := rec.Claims(ctx, stack)
+				r.noteIgnored(stack, ignored)
 				owners[i] = r.ownerBy(record.Rule(claims, onBranch))
 				return err
 			})
@@ -126,6 +128,15 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 		byStack[stack] = owners[i]
 	}
 	return byStack, err
+}
+
+// noteIgnored names the files among a stack's claims that rule nothing.
+func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
+	for _, i := range ignored {
+		if r.app.opts.Sink != nil {
+			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not a claim of the fleet, and passed over: " + i.Text())
+		}
+	}
 }
 
 // onBranch judges as hosts do: by what the Git host has. While something here is
@@ -154,7 +165,7 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 		return 0, nil
 	}
 	err = r.with(ctx, func(rec *record.Record) error {
-		claims, err := rec.Claims(ctx, stack)
+		claims, _, err := rec.Claims(ctx, stack)
 		if len(claims) > 0 {
 			epoch = claims[0].Epoch
 		}

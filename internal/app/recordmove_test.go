@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/record"
 )
 
 // claim claims the stack notes for alpha as an apply does.
@@ -32,6 +34,38 @@ func (k *keyed) owner() deploy.Owner {
 		k.t.Fatal(err)
 	}
 	return owners["notes"]
+}
+
+// TestS04AForgedClaimTakesNothingOver: with a remote's credential, files are left
+// among the claims.
+func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(1)
+	a := k.open(k.ann)
+	r := &recorder{app: a}
+	folder, err := r.open(t.Context(), a.repo.Fleet.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "claims/notes/9-01890000-0000-7000-8000-000000000000.json"
+	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":2,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.Put(t.Context(), path, bytes.NewReader(signed), int64(len(signed))); err != nil {
+		t.Fatal(err)
+	}
+	want := deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: 1}
+	if got := k.owner(); got != want {
+		t.Errorf("the claim is %+v, want %+v", got, want)
+	}
+	if epoch, err := r.Epoch(t.Context(), "notes"); err != nil || epoch != 1 {
+		t.Errorf("epoch %d, %v", epoch, err)
+	}
+	k.claim(2) // and nothing is in its way
+	if want.Epoch = 2; k.owner() != want {
+		t.Errorf("the claim is %+v, want %+v", k.owner(), want)
+	}
 }
 
 // TestTwoFleetsOnOneRemoteNeverTouch is fault D6: two fleets of one name, with the

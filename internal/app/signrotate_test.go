@@ -63,6 +63,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 		return a
 	}
 	before := k.trusted()
+	k.claim(1)
 	for range 2 { // the second goes on where the first was cut short
 		if err := open().RotateSigningKey(t.Context()); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
 			t.Fatalf("%v", err)
@@ -83,5 +84,13 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	key, err := k.open(k.ann).SigningKey(t.Context())
 	if now := k.trusted(); err != nil || !slices.Equal(now, sign.Keys{both[1]}) || key.Public() != both[1] {
 		t.Errorf("trusted %q: %v", now, err)
+	}
+	if owner := k.owner(); owner.Host != "alpha" || owner.Epoch != 1 {
+		t.Errorf("the claim is %+v: it was not signed again", owner)
+	}
+	k.opensAll("ann", ringOf(t, k.ann, ""))
+	a := k.open(k.ann)
+	if stale, err := (&sealer{app: a}).Stale(t.Context(), a.Lock()); err != nil || len(stale) > 0 {
+		t.Errorf("seals that were signed again are out of date: %v, %v", stale, err)
 	}
 }

@@ -118,8 +118,8 @@ func checkPlaced(p fleet.Placement) error {
 	if p.Called != "" && fleet.ValidName(p.Called) != nil {
 		return fmt.Errorf("called: %w", fleet.ValidName(p.Called))
 	}
-	if p.Epoch < 1 {
-		return fmt.Errorf("epoch is %d, want 1 or more", p.Epoch)
+	if p.Epoch < 1 || p.Epoch > fleet.MaxEpoch {
+		return fmt.Errorf("epoch is %d, want 1 to %d", p.Epoch, fleet.MaxEpoch)
 	}
 	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
 		return errors.New("restore lacks its id, epoch or snapshot")

@@ -13,6 +13,7 @@ const (
 	Fenced             Code = "fenced"
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
+	ClaimIgnored       Code = "claim-ignored"
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
@@ -86,7 +87,8 @@ func Table() []Row {
 		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so nobody knows whether another host owns it.", "bring Git or the remote back; the check is repeated"},
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
-		{ClaimMissing, "The claim of a stack's placement is not on the record remote, or can't be read there; whose the stack is rests on Git alone.", "salvor apply puts it back"},
+		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "find out who wrote it, and delete it"},
+		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},

@@ -24,6 +24,10 @@ func (l Lock) Copy() Lock {
 	return l
 }
 
+// MaxEpoch is the highest epoch: far more than any stack is moved, and far from where
+// counting on goes wrong.
+const MaxEpoch = 1_000_000_000
+
 // A Placement says where a stack lives, counted by epoch: every change of
 // placement raises it by one.
 type Placement struct {

@@ -74,7 +74,7 @@ func (r *Record) AppendEntry(ctx context.Context, entry Entry, key sign.Key, rec
 	if err != nil {
 		return err
 	}
-	if err := r.putBytes(ctx, entry.path(), append(signed, '\n')); err != nil {
+	if err := r.putRaw(ctx, entry.path(), append(signed, '\n')); err != nil {
 		return err
 	}
 	return r.here(ctx)
@@ -121,6 +121,33 @@ func (r *Record) Entries(ctx context.Context, since time.Time, trusted sign.Keys
 		entries = append(entries, entry)
 	}
 	return entries, unread, nil
+}
+
+// ResignJournal signs with another key the entries that the trusted keys have signed.
+func (r *Record) ResignJournal(ctx context.Context, trusted sign.Keys, key sign.Key) error {
+	files, err := r.store.List(ctx, journalDir)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		name := path.Join(journalDir, file.Path)
+		data, err := r.read(ctx, name)
+		if err != nil {
+			return err
+		}
+		content, by, err := trusted.Open(JournalKind, name, data)
+		if err != nil || by == key.Public() {
+			continue // no entry, or done
+		}
+		signed, err := key.Enclose(JournalKind, name, content)
+		if err == nil {
+			err = r.putRaw(ctx, name, append(signed, '\n'))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errNoKeys means that the keyring could not be opened at all.

@@ -167,7 +167,7 @@ func (r *Record) PutMirror(ctx context.Context, m Mirror, content []byte, key si
 	if err != nil {
 		return err
 	}
-	if err := r.putBytes(ctx, m.statement(), append(signed, '\n')); err != nil {
+	if err := r.putRaw(ctx, m.statement(), append(signed, '\n')); err != nil {
 		return err
 	}
 	if _, err := r.store.Put(ctx, m.Path(), bytes.NewReader(content), int64(len(content))); err != nil {

@@ -40,7 +40,7 @@ func (d disks) follow(t *testing.T, where fleet.Location) *Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(site)
+	return trusting(site)
 }
 
 func (d disks) relocate(ctx context.Context, from, to fleet.Location) error {
@@ -148,7 +148,7 @@ func TestARecordThatMovesIsWholeWhereverItIsCut(t *testing.T) {
 			}
 			d[placeA].Fail, d[placeB].Fail = nil, nil
 			if site, err := Follow(t.Context(), placeA, d.open); err == nil {
-				claimed(t, New(site), Claim{Epoch: 4, Host: "beta"})
+				claimed(t, trusting(site), Claim{Epoch: 4, Host: "beta"})
 			} else if !errors.Is(err, ErrMoved) {
 				t.Fatal(err)
 			}
@@ -185,7 +185,7 @@ func TestTheRecordGoesThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, from := range []fleet.Location{placeA, placeB} {
-		if claims, err := d.follow(t, from).Claims(t.Context(), "notes"); err != nil || len(claims) != 1 || claims[0].Host != "gamma" {
+		if claims, _, err := d.follow(t, from).Claims(t.Context(), "notes"); err != nil || len(claims) != 1 || claims[0].Host != "gamma" {
 			t.Errorf("from %s: %+v, %v", from.Remote, claims, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 )
 
@@ -56,6 +57,21 @@ func (s Signed) check(path string, trusted sign.Keys) (digest string, err error)
 	}
 	_, err = trusted.Verify(Kind, path+" "+digest, bytes.NewReader(s.File), s.Signature)
 	return digest, err
+}
+
+// Resign returns the file with the signature of another key, if one of the trusted
+// keys has signed it for its path.
+func (s Signed) Resign(path string, trusted sign.Keys, key sign.Key) (Signed, error) {
+	place := path
+	if path != agekey.RecoveryPath {
+		digest, _ := recorded(s.File)
+		place += " " + digest
+	}
+	if _, err := trusted.Verify(Kind, place, bytes.NewReader(s.File), s.Signature); err != nil {
+		return Signed{}, err
+	}
+	signature, err := key.Sign(Kind, place, bytes.NewReader(s.File))
+	return Signed{s.File, signature}, err
 }
 
 // Current returns nil for a sealed file that was made from exactly these inputs, by
