@@ -37,12 +37,13 @@ func TestScripts(t *testing.T) {
 		Dir:   "testdata/script",
 		Setup: setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":   exits,
-			"errs":    errs,
-			"commit":  commit,
-			"refused": refused,
-			"shut":    shut,
-			"tamper":  tamper,
+			"approved": approved,
+			"exits":    exits,
+			"errs":     errs,
+			"commit":   commit,
+			"refused":  refused,
+			"shut":     shut,
+			"tamper":   tamper,
 		},
 	})
 }
@@ -76,6 +77,27 @@ func run(ts *testscript.TestScript, args []string) int {
 	}
 	ts.Check(err)
 	return 0
+}
+
+// approved CODE PROGRAM ARG… is exits for an operator who approves all that the
+// command refuses to do unasked.
+func approved(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	command := args[1:]
+	for range 5 {
+		got := run(ts, command)
+		flag := regexp.MustCompile(`(--allow-\S+) (\S+) says yes`).FindStringSubmatch(ts.ReadFile("stderr"))
+		if flag != nil {
+			command = append(command, flag[1], flag[2])
+			continue
+		}
+		if got != want {
+			ts.Fatalf("exit code %d, want %d", got, want)
+		}
+		return
+	}
+	ts.Fatalf("%s asks again and again", command)
 }
 
 // errs PATTERN: standard error is one line `salvor: PATTERN`, and a hint.

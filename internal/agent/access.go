@@ -27,7 +27,10 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
+	epoch   int                       // the stack's
+	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
 	proven  map[string]record.Proven  // by repository, once learned
+	silent  error                     // why the record remote did not say what was proven
 	trusted func() (sign.Keys, error) // whose claims count
 	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
@@ -84,7 +87,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted}, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes), epoch: st.Epoch, locked: lockedMarks(st), trusted: h.Trusted}, nil
 }
 
 // logins returns the stack's registry logins.

@@ -247,7 +247,7 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	if err := h.trust(req.Fleet, req.Signers); err != nil {
+	if err := h.pin(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	recipient, err := agekey.EnsureHost(h.Paths.identity())

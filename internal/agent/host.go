@@ -17,6 +17,7 @@ import (
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
+	"salvor/internal/terminal"
 )
 
 // Paths are where a host keeps Salvor's things.
@@ -150,6 +151,6 @@ func (h *Host) record(e journal.Entry) {
 		err = h.Journal.Append(e)
 	}
 	if err != nil {
-		println("salvord:", e.Kind, e.Stack, e.Text, e.Error, "(not in the journal:", err.Error()+")")
+		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
 	}
 }

@@ -20,7 +20,7 @@ func sealFor(t *testing.T, h *Host, st *agentapi.Stack, host string, file agenta
 	in := seal.Inputs{Placement: seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}, Recipients: []string{h.key()}}
 	sealed, err := seal.Seal(file, in, fleetKey())
 	if err == nil {
-		err = h.trust("home", sign.Keys{fleetKey().Public()})
+		err = h.pin("home", sign.Keys{fleetKey().Public()})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -30,9 +30,9 @@ func (h *Host) Trusted() (sign.Keys, error) {
 	return keys, nil
 }
 
-// trust has the host trust these keys of the fleet instead of those before; none
+// pin has the host trust these keys of the fleet instead of those before; none
 // changes nothing.
-func (h *Host) trust(fleet string, keys sign.Keys) error {
+func (h *Host) pin(fleet string, keys sign.Keys) error {
 	content := signersFile(fleet, keys)
 	if content == nil {
 		return nil

@@ -94,6 +94,9 @@ func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 			list, err := a.deliveriesOf(ctx, h, since)
 			mu.Lock()
 			defer mu.Unlock()
+			for _, f := range list.Findings {
+				audit.Silent = append(audit.Silent, f.String())
+			}
 			if err != nil {
 				audit.Silent = append(audit.Silent, err.Error())
 			}

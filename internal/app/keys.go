@@ -45,6 +45,9 @@ type Handover struct {
 // opens with the next recovery key as well.
 func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
+	if err := a.mayChangeKeys(ctx, c); err != nil {
+		return h, err
+	}
 	recovery, err := a.recoveryFor(ctx, &c)
 	if err != nil {
 		return h, err
@@ -190,17 +193,21 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 }
 
 // use opens secrets with other keys from here on, for the fleet's recipients as
-// they are now. Programs that print secrets run in the operator's own environment,
-// in the repository's folder.
+// they are now. Programs that print secrets run in the operator's own environment.
 func (a *App) use(ring agekey.Keyring) {
 	a.ring = ring
 	a.store = secretstore.New(secretstore.Options{
 		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(),
-		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Opened: a.trail.add,
+		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Kept: a.kept(), Opened: a.trail.add,
 		Run: command.Options{
-			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
+			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
 		},
 	})
+}
+
+// kept are the keys that are delivered to nobody: those of people and of hosts.
+func (a *App) kept() secretstore.Kept {
+	return secretstore.Kept{Identities: slices.Collect(maps.Values(a.repo.Recipients)), SSH: a.repo.LetIn}
 }
 
 // keyrings are several as one.

@@ -125,7 +125,7 @@ const quickWork = 10
 func (k *keyed) open(identity string) *App {
 	k.t.Helper()
 	a, err := Open(k.t.Context(), Options{
-		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Work: quickWork,
+		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Approve: approveAll, Work: quickWork,
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
 	})
 	if err != nil {

@@ -136,7 +136,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, files := range []Files{Committed, WorkTree} {
-		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard()})
+		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard(), Approve: approveAll})
 		if err != nil {
 			t.Fatal(err)
 		}

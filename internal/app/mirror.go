@@ -44,7 +44,11 @@ func (r *recorder) Mirror(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		sealed, err := agekey.Encrypt(secret.New(bundle), a.repo.Fleet.Recipients.All()...)
+		recipients, err := a.confirmedRecipients(ctx)
+		if err != nil {
+			return err
+		}
+		sealed, err := agekey.Encrypt(secret.New(bundle), recipients...)
 		if err != nil {
 			return err
 		}

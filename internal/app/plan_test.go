@@ -133,7 +133,7 @@ volumes: {data: {}, db: {}}
 
 // plan does what `salvor plan` does, the hosts in this process.
 func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy.Plan, err error) {
-	a, err := Open(ctx, Options{Dir: dir, Sink: progress.Discard(), Connect: func(_ context.Context, h fleet.Host) (machine.Machine, error) { return hosts[h.Name], nil }})
+	a, err := Open(ctx, Options{Dir: dir, Sink: progress.Discard(), Approve: approveAll, Connect: func(_ context.Context, h fleet.Host) (machine.Machine, error) { return hosts[h.Name], nil }})
 	if err != nil {
 		return deploy.Plan{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,9 +32,12 @@ var _ deploy.Record = (*recorder)(nil)
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
+		if err := r.app.allowRemote(ctx, declared); err != nil {
+			return nil, err
+		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, r.app.store)
+			value, err := setting.Resolve(ctx, delivered{r.app.store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -213,6 +217,31 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error
 		return nil
 	})
 	return lock, err
+}
+
+// Proven implements deploy.Record.
+func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error) {
+	found := map[string]map[string]fleet.Proven{}
+	var mu sync.Mutex
+	err := r.with(ctx, func(rec *record.Record) error {
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for name, p := range lock.Stacks {
+			all.Go(func() error {
+				proven, err := rec.Proven(ctx, name, p.Epoch)
+				marks := map[string]fleet.Proven{}
+				for _, one := range proven {
+					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				found[name] = marks
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	return found, err
 }
 
 // asCalledNow gives facts the names that their hosts have now.

@@ -379,8 +379,11 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
+	if err := s.app.allowRemote(ctx, r); err != nil {
+		return sealed, err
+	}
 	for option, setting := range r.Options {
-		value, err := setting.Resolve(ctx, s.store())
+		value, err := setting.Resolve(ctx, delivered{s.store()})
 		if err != nil {
 			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
 		}
@@ -389,12 +392,20 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 	return sealed, nil
 }
 
+// delivered opens secrets for what leaves the operator's computer.
+type delivered struct{ store *secretstore.Store }
+
+// Resolve implements secret.Resolver.
+func (d delivered) Resolve(ctx context.Context, name string) (secret.Value, error) {
+	return d.store.Deliver(ctx, name)
+}
+
 func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
-	username, err := r.Username.Resolve(ctx, s.store())
+	username, err := r.Username.Resolve(ctx, delivered{s.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	password, err := r.Password.Resolve(ctx, s.store())
+	password, err := r.Password.Resolve(ctx, delivered{s.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
@@ -403,7 +414,7 @@ func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.Seal
 
 func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *agentapi.SealedFile) error {
 	for _, name := range n.files {
-		value, err := s.store().File(ctx, name)
+		value, err := s.store().DeliverFile(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -412,7 +423,7 @@ func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *a
 	if len(n.env) == 0 {
 		return nil
 	}
-	env, err := s.store().Env(ctx, stack, n.env...)
+	env, err := s.store().DeliverEnv(ctx, stack, n.env...)
 	if err != nil {
 		return err
 	}

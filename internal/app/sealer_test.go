@@ -77,7 +77,7 @@ func printValue(t *testing.T, dir, name, value string) {
 
 func openPrinted(t *testing.T, dir string) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard()})
+	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard(), Approve: approveAll})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,13 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 		return nil, errMadeHere(name)
 	}
 	a.warnOfPassword(name, value)
+	if err := a.mayEncrypt(ctx); err != nil {
+		return nil, err
+	}
 	if files, err = a.store.Set(ctx, name, value); err != nil {
+		return nil, err
+	}
+	if err := a.noteMade(ctx, name); err != nil {
 		return nil, err
 	}
 	return files, a.forgetSeen(files, name)

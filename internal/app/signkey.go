@@ -15,7 +15,7 @@ import (
 )
 
 // signKeyName is the secret that is the fleet's signing key.
-const signKeyName = "fleet_sign_key"
+const signKeyName = secretstore.SignKey
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's

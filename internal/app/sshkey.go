@@ -15,13 +15,14 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // sshKeyName is the secret that is the fleet's SSH key. The comments mark its
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = "fleet_ssh_key"
+	sshKeyName       = secretstore.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
@@ -33,6 +34,9 @@ const (
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if line = marked(a.repo.LetIn, sshKeyComment); line != "" {
 		return line, false, nil
+	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return "", false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {
@@ -53,6 +57,9 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	current, old := marked(a.repo.LetIn, sshKeyComment), marked(a.repo.LetIn, oldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
+	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {

@@ -103,7 +103,7 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 	if a.opts.Approve == nil {
 		return fault.WithHint(errors.New(text), hint)
 	}
-	err := a.opts.Approve(text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?")
+	err := a.opts.Approve(Approval{Question: text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?"})
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", text, err), hint)
 	}

@@ -80,7 +80,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 	var asked string
 	no := errors.New("no")
-	a.opts.Approve = func(question string) error { asked = question; return no }
+	a.opts.Approve = func(ap Approval) error { asked = ap.Question; return no }
 	if _, err := a.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
@@ -120,7 +120,7 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 		t.Errorf("trusted unasked: %q", keys)
 	}
 	a := k.open(k.ann)
-	a.opts.Approve = func(string) error { return nil }
+	a.opts.Approve = func(Approval) error { return nil }
 	if keys, err := a.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
 		t.Errorf("%q, %v", keys, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/terminal"
 )
 
 type auditOptions struct {
@@ -54,9 +55,9 @@ func (g *globals) printAudit(audit app.Audit) error {
 		}{1, audit})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "WHEN\tWHO\tWHAT\tSECRETS")
+	terminal.Printf(tab, "WHEN\tWHO\tWHAT\tSECRETS\n")
 	for _, e := range audit.Events {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
+		terminal.Printf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
 	}
 	if err := tab.Flush(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/card"
 	"salvor/internal/fault"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/terminal"
 )
 
 func newKey(g *globals) *cobra.Command {
@@ -71,7 +72,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 		return err
 	}
 	if made {
-		fmt.Fprintln(g.Err, "The key is new and committed. salvor apply lets it in on every host.")
+		terminal.Printf(g.Err, "The key is new and committed. salvor apply lets it in on every host.\n")
 	}
 	return g.printOne("key", line)
 }
@@ -82,9 +83,9 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 	case err != nil:
 		return err
 	case done:
-		fmt.Fprintln(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.")
+		terminal.Printf(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.\n")
 	default:
-		fmt.Fprintln(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.")
+		terminal.Printf(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func runKeyNew(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
+		terminal.Printf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
 		return g.printOne("recipient", recipient)
 	})
 }
@@ -174,13 +175,13 @@ func (g *globals) printProof(p app.Proof) error {
 	if p.Mirror != "" {
 		mirror = fmt.Sprintf("the mirror of commit %.7s (%s)", p.Mirror, p.MirrorOf)
 	}
-	_, err := fmt.Fprintf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	_, err := terminal.Printf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
 	for _, f := range p.Findings {
-		_, failed := fmt.Fprintf(g.Out, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		_, failed := terminal.Printf(g.Out, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 		err = errors.Join(err, failed)
 	}
 	for _, d := range p.Damaged {
-		_, failed := fmt.Fprintf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
+		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
 		err = errors.Join(err, failed)
 	}
 	return err
@@ -206,13 +207,13 @@ func (g *globals) writeCard(ctx context.Context, a *app.App, o cardOptions) erro
 		return err
 	}
 	if o.out == "" {
-		_, err = g.Out.Write(page.Bytes())
+		_, err = terminal.Raw(g.Out).Write(page.Bytes())
 		return err
 	}
 	if err := atomicfile.Write(o.out, &page, 0o600); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.Err, "The card is in %s, which only you can read. Print it, then remove the file.\n", o.out)
+	_, err = terminal.Printf(g.Err, "The card is in %s, which only you can read. Print it, then remove the file.\n", o.out)
 	return err
 }
 
@@ -249,9 +250,9 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 		return err
 	}
 	for _, n := range clone.Notes {
-		fmt.Fprintf(g.Err, "note: %s\n", n)
+		terminal.Printf(g.Err, "note: %s\n", n)
 	}
-	fmt.Fprintf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
+	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
+	"salvor/internal/terminal"
 )
 
 type keyRotateOptions struct {
@@ -79,17 +80,17 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 
 func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o keyRotateOptions) error {
 	if r.Finished {
-		fmt.Fprintln(g.Err, "An earlier run had committed the change; this one finished it.")
+		terminal.Printf(g.Err, "An earlier run had committed the change; this one finished it.\n")
 	}
-	fmt.Fprintf(g.Err, "%s has a new key, %s, %s. It was seen to open everything in the newest commit.\n", r.Operator, r.Path, protection(passphrase))
+	terminal.Printf(g.Err, "%s has a new key, %s, %s. It was seen to open everything in the newest commit.\n", r.Operator, r.Path, protection(passphrase))
 	if r.Old != "" {
-		fmt.Fprintf(g.Err, "The old one opens nothing new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
+		terminal.Printf(g.Err, "The old one opens nothing new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
 	}
 	if o.compromised {
 		g.explainRemoval("whoever has the old key", r.Handover)
 		return g.printRotations(handover{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Rotate})
 	}
-	fmt.Fprintln(g.Err, "No secret has to change as long as nobody else had the old key, and the recovery key and its card stay as they are.\nOtherwise: salvor key rotate --compromised")
+	terminal.Printf(g.Err, "No secret has to change as long as nobody else had the old key, and the recovery key and its card stay as they are.\nOtherwise: salvor key rotate --compromised\n")
 	return nil
 }
 
@@ -115,9 +116,9 @@ func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) erro
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(g.Err, "There is a new recovery key, committed. Print the card again: salvor key card")
+		terminal.Printf(g.Err, "There is a new recovery key, committed. Print the card again: salvor key card\n")
 		if !o.compromised {
-			fmt.Fprintln(g.Err, "Destroy the old cards: they still open the history. When others may have seen one: salvor key rotate --recovery --compromised")
+			terminal.Printf(g.Err, "Destroy the old cards: they still open the history. When others may have seen one: salvor key rotate --recovery --compromised\n")
 			return nil
 		}
 		g.explainRemoval("whoever has the old card", h)

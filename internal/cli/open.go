@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/progress"
+	"salvor/internal/terminal"
 )
 
 // commands are salvor's commands, in the order of the help.
@@ -50,15 +50,16 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 // note tells what failed beside the command's own work.
 func (g *globals) note(err error) {
 	if err != nil {
-		g.progress().Suspend(func() { fmt.Fprintf(g.Err, "note: %v\n", err) })
+		g.progress().Suspend(func() { terminal.Printf(g.Err, "note: %s\n", terminal.Text(err.Error())) })
 	}
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
+	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
 	if g.Term != nil {
-		o.Prompts = g.Err // a terminal as well: what a program asks must be seen
+		o.Trust = g.askYes
+		o.Prompts = terminal.Under(g.Err) // a terminal as well: what a program asks must be seen
 	}
 	return o
 }

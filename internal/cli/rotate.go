@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/terminal"
 )
 
 type rotateOptions struct {
@@ -158,7 +159,7 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 	hosts, stacks, err := sealedFor(ctx, s)
 	if err != nil || len(hosts) == 0 {
 		if err == nil {
-			fmt.Fprintf(g.Err, "%s is committed; no placed stack needs it\n", name)
+			terminal.Printf(g.Err, "%s is committed; no placed stack needs it\n", name)
 		}
 		return false, err
 	}

@@ -119,6 +119,9 @@ func readObject(from *bufio.Reader) (Object, error) {
 	if err != nil {
 		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
 	}
+	if size > maxFile {
+		return Object{}, fmt.Errorf("the file has %d MiB, and one in a commit may have %d", size>>20, maxFile>>20)
+	}
 	content, err := io.ReadAll(io.LimitReader(from, int64(size)+1))
 	if err == nil && len(content) <= int(size) {
 		err = io.ErrUnexpectedEOF

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/grant"
 )
 
 func cmpString(a, b string) int { return cmp.Compare(a, b) }
@@ -26,6 +27,7 @@ type Plan struct {
 	Schema      int               `json:"schema"`
 	Fleet       string            `json:"fleet"`
 	Commit      string            `json:"commit"`
+	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
 	Left        []string          `json:"left,omitempty"` // stacks whose files do not load, and that stay as they run
 	Findings    []finding.Finding `json:"findings,omitempty"`

@@ -20,14 +20,16 @@ import (
 
 // surroundings fake everything around a session and note what was asked of them.
 type surroundings struct {
-	mu      sync.Mutex
-	log     []string
-	facts   map[string]fleet.Placement
-	pushErr []error // of the first pushes
-	owners  map[string]Owner
-	outrun  Owner // who has every stack that is claimed, unless Host is ""
-	ahead   bool  // the newest commit is not published
-	link    *hostlink.Link
+	mu       sync.Mutex
+	log      []string
+	facts    map[string]fleet.Placement
+	pushErr  []error // of the first pushes
+	owners   map[string]Owner
+	outrun   Owner // who has every stack that is claimed, unless Host is ""
+	unproven error // why the record does not say what was proven
+	proven   map[string]map[string]fleet.Proven
+	ahead    bool // the newest commit is not published
+	link     *hostlink.Link
 }
 
 var errNoHost = errors.New("no host here")
@@ -89,6 +91,10 @@ func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, c
 func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, error) {
 	f.note("fold")
 	return fleet.Lock{Stacks: f.facts}, nil
+}
+
+func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, error) {
+	return f.proven, f.unproven
 }
 
 // session has the stack notes placed on beta, and blog on alpha.

@@ -37,6 +37,10 @@ type Session struct {
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
 
+	// Granted makes sure, before anything is done for it, that the operator confirmed
+	// what the commit lets others do under next; nil when there is nothing to ask.
+	Granted func(ctx context.Context, next fleet.Lock) error
+
 	Repo   Repo
 	Sealer Sealer
 	Record Record
@@ -110,6 +114,9 @@ type Record interface {
 	Used(ctx context.Context, stack string) ([]string, error)
 	// Fold adds what hosts recorded since to the lock.
 	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error)
+	// Proven returns how far the snapshots of placed stacks have come by the record,
+	// by stack and repository.
+	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error)
 	// Mirror brings the repository's encrypted mirror up to the newest commit.
 	Mirror(ctx context.Context) error
 }
@@ -153,10 +160,10 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 		return agentapi.Stack{}, err
 	}
 	if declared.Broken {
-		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Restore: p.Wish(), Kept: true}, nil
+		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Restore: p.Wish(), Proven: p.Proven, Kept: true}, nil
 	}
 	st := agentapi.Stack{
-		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs, Restore: p.Wish(),
+		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs, Restore: p.Wish(), Proven: p.Proven,
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
 		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name], AcceptLoss: s.AcceptLoss,
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	// AcceptLoss gives up newest snapshots that the remote has lost: the newest ones
 	// that are there are restored.
 	AcceptLoss bool
+	// Compromised says that somebody else has Lost's disk: its stacks get repositories
+	// with passwords that Lost never had, and are restored from the former ones.
+	Compromised bool
 	// Replaced says that To is Lost's name on another machine than Git has there.
 	Replaced bool
 }
@@ -55,6 +58,9 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 	for _, name := range lock.On(o.Lost) {
 		was := lock.Stacks[name]
 		now := was
+		if o.Compromised {
+			now = was.Retired()
+		}
 		now.Host, now.Epoch = o.To, was.Epoch+1
 		p.Next.Stacks[name] = now
 		p.Moves = append(p.Moves, deploy.Move{Stack: name, From: o.Lost, To: o.To, Epoch: now.Epoch})

@@ -40,6 +40,11 @@ func (p Placement) Path() string { return path.Join("sealed", p.Host, p.Stack+".
 // stack, epoch and digest of the content are set from the inputs.
 func Seal(file agentapi.SealedFile, in Inputs, key sign.Key) (Signed, error) {
 	file.Schema = agentapi.Schema
+	for _, r := range in.Recipients {
+		if _, err := age.ParseX25519Recipient(r); err != nil {
+			return Signed{}, fmt.Errorf("%s: a host's recipient is an X25519 one, age1…", in.Placement.Path())
+		}
+	}
 	file.Host, file.Stack, file.Epoch, file.Inputs = in.Placement.Host, in.Placement.Stack, in.Placement.Epoch, in.Digest()
 	plain, err := json.Marshal(file)
 	if err != nil {

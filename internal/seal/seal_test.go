@@ -328,3 +328,13 @@ func FuzzRecorded(f *testing.F) {
 	f.Add([]byte("age-encryption.org/v1\n-> salvor-inputs \n"))
 	f.Fuzz(func(t *testing.T, data []byte) { recorded(data) })
 }
+
+// TestS25AHostHasAnX25519Key seals for what would start a plugin on the operator's
+// computer.
+func TestS25AHostHasAnX25519Key(t *testing.T) {
+	in := inputsFor(mustKey(t))
+	in.Recipients = []string{"age1xyz1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"}
+	if _, err := Seal(agentapi.SealedFile{}, in, fleetKey); err == nil || !strings.Contains(err.Error(), "X25519") {
+		t.Errorf("Seal() = %v, want it refused", err)
+	}
+}
