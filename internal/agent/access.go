@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -34,10 +35,42 @@ type access struct {
 	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
 
-// open opens a stack's sealed file with the host's identity.
+func sealOf(st agentapi.Stack) seal.Signed {
+	return seal.Signed{File: st.Sealed, Signature: st.Signature}
+}
+
+func untrustedFix(file string) string {
+	return "git log -- " + file + " shows who changed it; salvor apply seals again"
+}
+
+// sealFindings are about seals that the fleet's key has not signed: somebody put them
+// there who can push.
+func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
+	trusted, err := h.Trusted()
+	var found []finding.Finding
+	for _, st := range spec.Stacks {
+		file := seal.Placement{Host: spec.Name, Stack: st.Name}.Path()
+		failed := err
+		if failed == nil && len(st.Sealed) > 0 {
+			failed = sealOf(st).Check(file, trusted)
+		}
+		if failed != nil && len(st.Sealed) > 0 {
+			found = append(found, finding.Finding{Code: finding.SealUntrusted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name, Stack: st.Name,
+				Text: "the host does not open its secrets: " + failed.Error(), Fix: untrustedFix(file)})
+		}
+	}
+	return found
+}
+
+// open opens a stack's sealed file with the host's identity, if the fleet's key has
+// signed it.
 func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	if len(st.Sealed) == 0 {
 		return nil, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", st.Name, host, st.Epoch), "salvor apply writes it")
+	}
+	trusted, err := h.Trusted()
+	if err != nil {
+		return nil, err
 	}
 	key, err := agekey.OpenHost(h.Paths.identity())
 	if err != nil {
@@ -45,8 +78,10 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
 	}
 	place := seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}
-	file, err := seal.Open(st.Sealed, key, place)
+	file, err := sealOf(st).Open(trusted, key, place, st.Inputs)
 	switch {
+	case errors.Is(err, sign.ErrUntrusted):
+		return nil, fault.WithHint(err, untrustedFix(place.Path()))
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return nil, err
 	case err != nil:

@@ -25,7 +25,6 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
-	"salvor/internal/seal"
 	"salvor/internal/sign"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
@@ -109,11 +108,8 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 		g.spec.Git = agentapi.Git{URL: "file://" + git, Branch: "main"}
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
-	sealed, err := seal.Seal(file, seal.Inputs{Placement: seal.Placement{Host: name, Stack: guarded, Epoch: epoch}, Recipients: []string{h.key()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch, Sealed: sealed}}
+	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch}}
+	sealFor(t, h, &g.spec.Stacks[0], name, file)
 	if err := h.saveSpec(g.spec); err != nil {
 		t.Fatal(err)
 	}

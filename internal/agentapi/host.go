@@ -53,8 +53,10 @@ type Stack struct {
 	Project      Project                 `json:"project"`
 	Volumes      []Volume                `json:"volumes,omitempty"`
 	Targets      []Target                `json:"targets,omitempty"`
-	Images       map[string]string       `json:"images,omitempty"` // service to pinned reference, from the lock
-	Sealed       []byte                  `json:"sealed,omitempty"` // sealed/<host>/<stack>.age
+	Images       map[string]string       `json:"images,omitempty"`    // service to pinned reference, from the lock
+	Sealed       []byte                  `json:"sealed,omitempty"`    // sealed/<host>/<stack>.age
+	Signature    []byte                  `json:"signature,omitempty"` // of Sealed, by the fleet's key
+	Inputs       string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
 	Consent      Consent                 `json:"consent,omitempty"`
 	Restore      *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
 	Proven       map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock

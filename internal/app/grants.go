@@ -31,7 +31,7 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
 		case a.renamedGrant(book, g), a.ownSecret(book, g):
-		case isSecret && a.sealedAlready(stack, next):
+		case isSecret && a.sealedAlready(ctx, stack, next):
 		case isSecret:
 			st, _ := a.repo.Fleet.Stack(stack)
 			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
@@ -163,16 +163,25 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 }
 
 // sealedAlready reports whether a command that puts a lock in force makes no new seal
-// of a stack. A stack that is placed is sealed whatever lies there: anyone who pushes
-// can put a file there.
-func (a *App) sealedAlready(stack string, next fleet.Lock) bool {
+// of a stack, by the signing keys that this clone trusts already. A stack that is
+// placed is sealed whatever lies there: anyone who pushes can put a file there.
+func (a *App) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
 	was := a.repo.Lock.Stacks[stack]
 	if st, _ := a.repo.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	stale, err := (&sealer{app: a}).Stale(fleet.Lock{Stacks: map[string]fleet.Placement{stack: p}})
-	return err == nil && stale[stack] == ""
+	s := &sealer{app: a}
+	in, err := s.inputsOf(stack, p)
+	if err != nil {
+		return false
+	}
+	sealed, err := s.signed(in.Placement.Path())
+	if err != nil {
+		return false
+	}
+	pinned, err := readPin(ctx, a.git)
+	return err == nil && sealed.Current(in, pinned) == nil
 }
 
 // renamedGrant reports whether a host has what it had under the name before.

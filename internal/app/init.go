@@ -16,9 +16,11 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
+	"salvor/internal/sign"
 )
 
 // NewFleet says what `salvor init` makes.
@@ -58,10 +60,6 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 			err = errors.Join(err, os.Remove(identity))
 		}
 	}()
-	sealed, err := agekey.SealRecovery(recovery, operator.Recipient)
-	if err != nil {
-		return recovery, identity, err
-	}
 	recipients := fleet.Recipients{Operators: map[string]string{n.Operator: operator.Recipient}, Recovery: recovery.Recipient}
 	config, err := sops.Config(recipients.All())
 	if err != nil {
@@ -71,18 +69,23 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err != nil {
 		return recovery, identity, err
 	}
-	signing, keys, err := newSignKey(n.Name, recipients.All())
+	signing, signer, err := newSignKey(n.Name, recipients.All())
+	if err != nil {
+		return recovery, identity, err
+	}
+	sealed, err := seal.SealKey(recovery, signer, operator.Recipient)
 	if err != nil {
 		return recovery, identity, err
 	}
 	maps.Copy(files, signing)
-	files[agekey.RecoveryPath], files[sops.ConfigPath] = sealed, config
+	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
+	files[sops.ConfigPath] = config
 	git, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
 		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
 		Files: files, Signer: n.Signer,
 	})
 	if err == nil {
-		err = writePin(ctx, git, n.Name, keys)
+		err = writePin(ctx, git, n.Name, sign.Keys{signer.Public()})
 	}
 	return recovery, identity, err
 }

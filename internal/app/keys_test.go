@@ -156,7 +156,7 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 
 func (k *keyed) recovery() (key agekey.Key) {
 	k.t.Helper()
-	k.do(func(a *App) (err error) { key, err = a.Recovery(); return err })
+	k.do(func(a *App) (err error) { key, err = a.Recovery(k.t.Context()); return err })
 	return key
 }
 
@@ -174,11 +174,11 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
-	if _, err := a.Recovery(); !errors.Is(err, secret.ErrLocked) {
+	if _, err := a.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
-	if err := a.eachRecovery(func(stack string, sealed []byte) error {
-		_, err := seal.OpenRecovery(sealed, key, stack)
+	if err := a.eachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := a.openRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)
@@ -258,14 +258,18 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 		k.t.Error(diff)
 	}
 	s := &sealer{app: a}
-	if stale, err := s.Stale(lock); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(k.t.Context(), lock); err != nil || len(stale) != 0 {
 		k.t.Errorf("seals out of date in the same commit: %v, %v", stale, err)
 	}
 	sealed, err := s.Current("alpha", "notes")
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	file, err := seal.Open(sealed, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1})
+	trusted, err := a.Trusted(k.t.Context())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	file, err := seal.Signed{File: sealed.File, Signature: sealed.Signature}.Open(trusted, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}, sealed.Inputs)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
 		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
 	}
-	stale, err := (&sealer{app: a}).Stale(lock)
+	stale, err := (&sealer{app: a}).Stale(t.Context(), lock)
 	if _, resealed := stale["runs"]; resealed || err != nil || stale["good"] == "" {
 		t.Errorf("seals %v, %v", stale, err)
 	}

@@ -19,7 +19,7 @@ func (k *keyed) put(id string) {
 	k.t.Helper()
 	dir := filepath.Join(k.t.TempDir(), id)
 	k.do(func(a *App) error {
-		known, err := (&sealer{app: a}).recovery("notes")
+		known, err := (&sealer{app: a}).recovery(k.t.Context(), "notes")
 		if err != nil {
 			return err
 		}

@@ -176,7 +176,7 @@ func TestMoveRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := fetchMirror(t.Context(), key, access); err != nil {
+		if m, _, unread, err := fetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}

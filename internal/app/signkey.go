@@ -48,23 +48,34 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
 }
 
-// newSignKey makes the signing key of a new fleet: its files in Git, and the keys to
-// trust.
-func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Keys, error) {
+// knownSigningKey is SigningKey for the end of a command: a clone that does not trust
+// the fleet's key yet is not asked about it then.
+func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
+	pinned, err := readPin(ctx, a.git)
+	if err != nil {
+		return sign.Key{}, err
+	}
+	if len(missing(a.repo.FleetSigners, pinned)) > 0 {
+		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
+	}
+	return a.SigningKey(ctx)
+}
+
+// newSignKey makes the signing key of a new fleet, and its files in Git.
+func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key, error) {
 	private, err := sign.NewKey(signKeyName)
 	if err != nil {
-		return nil, nil, err
+		return nil, sign.Key{}, err
 	}
 	k, err := sign.ParseKey(private)
 	if err != nil {
-		return nil, nil, err
+		return nil, sign.Key{}, err
 	}
-	keys := sign.Keys{k.Public()}
 	files, err := keptKeyFiles(signKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.FleetSignersFile] = keys.Signers(fleet)
+		files[controlrepo.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
 	}
-	return files, keys, err
+	return files, k, err
 }
 
 // keptKeyFiles is the file of a private key that Salvor keeps as a secret, or of

@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -12,7 +15,9 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/record"
 	"salvor/internal/recovery"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 )
 
@@ -37,7 +42,7 @@ func (a *App) RotateSigningKey(ctx context.Context) error {
 	if err := a.bringSigners(ctx, trusted); err != nil {
 		return err
 	}
-	return a.signWith(ctx, trusted[len(trusted)-1], private)
+	return a.signWith(ctx, trusted, private)
 }
 
 // addSigner commits a new key behind the one that signs.
@@ -51,16 +56,18 @@ func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.V
 		return nil, private, err
 	}
 	both, kept := append(slices.Clone(trusted), k.Public()), secret.New(slices.Concat(private.Reveal(), fresh.Reveal()))
-	return both, kept, a.commitSigners(ctx, both, kept, "The fleet's signing key: a new one, behind the old")
+	return both, kept, a.commitSigners(ctx, both, kept, "The fleet's signing key: a new one, behind the old", nil)
 }
 
-// commitSigners commits keys and their private halves, and trusts them here: before
-// the commit, since keys that Git does not have are forgotten, and the others asked for.
-func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string) error {
+// commitSigners commits keys and their private halves with other files, and trusts
+// them here: before the commit, since keys that Git does not have are forgotten, and
+// the others asked for.
+func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
 	files, err := keptKeyFiles(signKeyName, private, a.repo.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
+	maps.Copy(files, others)
 	files[controlrepo.FleetSignersFile] = keys.Signers(a.repo.Fleet.Name)
 	if len(keys) == 1 {
 		if err := a.forgetSeen(files, signKeyName); err != nil {
@@ -93,7 +100,7 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 }
 
 // resign signs again what lies on the record with a key that every host trusts by now.
-func (a *App) resign(ctx context.Context, key sign.Key) error {
+func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
 	if a.repo.Fleet.Record.Remote == "" {
 		return nil
 	}
@@ -103,23 +110,54 @@ func (a *App) resign(ctx context.Context, key sign.Key) error {
 				return err
 			}
 		}
-		return nil
+		return rec.ResignJournal(ctx, trusted, key)
 	})
 }
 
-// signWith signs the claims again with one of the keys and drops the others: it
+// resigned returns the signatures of what the keys have signed in Git, by another one.
+// What they have not signed stays as it is, which is a finding.
+func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
+	sealed, err := fs.Glob(os.DirFS(a.export), "sealed/*/*.age")
+	files := map[string][]byte{}
+	for _, file := range append(sealed, agekey.RecoveryPath) {
+		if err != nil {
+			return nil, err
+		}
+		var before, after seal.Signed
+		if before, err = (&sealer{app: a}).signed(file); err == nil {
+			after, err = before.Resign(file, trusted, key)
+		}
+		switch {
+		case errors.Is(err, sign.ErrUntrusted):
+			err = nil
+		case err == nil:
+			files[seal.SignaturePath(file)] = after.Signature
+		}
+	}
+	return files, err
+}
+
+// signWith signs everything again with the last of the keys and drops the others: it
 // signs from here on.
-func (a *App) signWith(ctx context.Context, public sign.Public, private secret.Value) error {
+func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
+	public := trusted[len(trusted)-1]
 	for _, one := range splitKeys(private) {
 		k, err := sign.ParseKey(one)
 		if err != nil {
 			return fmt.Errorf("secret %s: %w", signKeyName, err)
 		}
 		if k.Public() == public {
-			if err := a.resign(ctx, k); err != nil {
+			if err := a.resign(ctx, trusted, k); err != nil {
 				return err
 			}
-			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more")
+			files, err := a.resigned(trusted, k)
+			if err != nil {
+				return err
+			}
+			a.trust.mu.Lock()
+			a.trust.pinned, a.trust.key = sign.Keys{public}, &k // the mirror of this commit, too
+			a.trust.mu.Unlock()
+			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more", files)
 		}
 	}
 	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)

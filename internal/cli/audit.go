@@ -59,5 +59,14 @@ func (g *globals) printAudit(audit app.Audit) error {
 	for _, e := range audit.Events {
 		terminal.Printf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
 	}
-	return tab.Flush()
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	for _, f := range audit.Findings {
+		fmt.Fprintf(g.Err, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+	}
+	if audit.Shut > 0 {
+		fmt.Fprintf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", audit.Shut)
+	}
+	return nil
 }

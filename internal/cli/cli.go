@@ -119,8 +119,7 @@ func newRoot(g *globals) *cobra.Command {
 			return showHelp(cmd, args)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			path := strings.TrimPrefix(cmd.CommandPath(), "salvor ")
-			g.command = strings.Join(append([]string{path}, args...), " ")
+			g.command = journaled(cmd, args)
 			if g.json && cmd.Annotations[rawOutput] != "" {
 				return usage(cmd, "%s prints %s: --json is not for it", cmd.CommandPath(), cmd.Annotations[rawOutput])
 			}
@@ -153,8 +152,27 @@ const rawOutput = "raw-output"
 
 // prints marks a command whose output is something as it is.
 func prints(what string, cmd *cobra.Command) *cobra.Command {
-	cmd.Annotations = map[string]string{rawOutput: what}
+	return annotated(cmd, rawOutput, what)
+}
+
+// firstOnly is the annotation of commands of which the operators' journal has the
+// first argument alone: what follows may hold a secret.
+const firstOnly = "first-only"
+
+func annotated(cmd *cobra.Command, name, value string) *cobra.Command {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[name] = value
 	return cmd
+}
+
+// journaled is a command as the operators' journal has it: without options.
+func journaled(cmd *cobra.Command, args []string) string {
+	if cmd.Annotations[firstOnly] != "" && len(args) > 1 {
+		args = args[:1]
+	}
+	return strings.Join(append([]string{strings.TrimPrefix(cmd.CommandPath(), "salvor ")}, args...), " ")
 }
 
 // newGroup makes a command that only holds others: alone it shows its help.

@@ -34,7 +34,7 @@ func newKeyRecovery(g *globals) *cobra.Command {
 				if err := g.keptPrivate("salvor key card --out FILE makes a file that only you can read"); err != nil {
 					return err
 				}
-				key, err := a.Recovery()
+				key, err := a.Recovery(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -173,9 +173,13 @@ func (g *globals) printProof(p app.Proof) error {
 		key = "The recovery key"
 	}
 	if p.Mirror != "" {
-		mirror = fmt.Sprintf("the mirror of commit %.7s", p.Mirror)
+		mirror = fmt.Sprintf("the mirror of commit %.7s (%s)", p.Mirror, p.MirrorOf)
 	}
 	_, err := terminal.Printf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	for _, f := range p.Findings {
+		_, failed := terminal.Printf(g.Out, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		err = errors.Join(err, failed)
+	}
 	for _, d := range p.Damaged {
 		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
 		err = errors.Join(err, failed)
@@ -241,11 +245,14 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	if at, err := agekey.Look(file); err == nil && at.Exposed() {
 		g.note(fmt.Errorf("others may read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
-	from, err := app.CloneByCard(ctx, c, dir)
+	clone, err := app.CloneByCard(ctx, c, dir)
 	if err != nil {
 		return err
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, from, dir, file)
+	for _, n := range clone.Notes {
+		terminal.Printf(g.Err, "note: %s\n", n)
+	}
+	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
 	return nil
 }
 

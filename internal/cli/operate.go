@@ -51,7 +51,7 @@ func newLogs(g *globals) *cobra.Command {
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
-	return prints("what the services print", cmd)
+	return prints("what the services print", annotated(cmd, firstOnly, "services"))
 }
 
 func newExec(g *globals) *cobra.Command {
@@ -75,7 +75,7 @@ func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *
 	}
 	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
 	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal: what it prints there is not made visible")
-	return prints("what the command prints", cmd)
+	return prints("what the command prints", annotated(cmd, firstOnly, "what is run"))
 }
 
 func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []string, tty bool) error {

@@ -96,7 +96,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	var leaks []finding.Finding
 	var beside errgroup.Group
 	beside.Go(func() (err error) {
-		if stale, err = s.StaleSeals(); err == nil {
+		if stale, err = s.StaleSeals(ctx); err == nil {
 			leaks, err = a.LeakFindings(ctx)
 		}
 		return err

@@ -143,7 +143,7 @@ func (s *Session) install(ctx context.Context, r *Receipt, plan Plan, o Options)
 func (s *Session) seal(ctx context.Context, r *Receipt, next fleet.Lock, o Options) (map[string][]byte, fleet.Lock, error) {
 	files := map[string][]byte{}
 	maps.Copy(files, o.Extra)
-	stale, err := s.Sealer.Stale(next)
+	stale, err := s.Sealer.Stale(ctx, next)
 	if err != nil {
 		return nil, next, err
 	}

@@ -55,11 +55,13 @@ func (f *surroundings) Push(context.Context) error {
 	return err
 }
 
-func (f *surroundings) Published(context.Context) (bool, error)        { return !f.ahead, nil }
-func (f *surroundings) Behind(context.Context) error                   { f.note("ask Git"); return nil }
-func (f *surroundings) Uncommit(context.Context) (bool, error)         { f.note("uncommit"); return true, nil }
-func (f *surroundings) Stale(fleet.Lock) (map[string]string, error)    { return map[string]string{}, nil }
-func (f *surroundings) Current(string, string) ([]byte, error)         { return nil, nil }
+func (f *surroundings) Published(context.Context) (bool, error) { return !f.ahead, nil }
+func (f *surroundings) Behind(context.Context) error            { f.note("ask Git"); return nil }
+func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncommit"); return true, nil }
+func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
+	return map[string]string{}, nil
+}
+func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }

@@ -81,15 +81,23 @@ type Repo interface {
 
 // Sealer keeps sealed/ in step with placements.
 type Sealer interface {
-	// Stale returns the placed stacks whose seal is missing or was made from
-	// other inputs, with the reason, without opening a secret.
-	Stale(lock fleet.Lock) (map[string]string, error)
+	// Stale returns the placed stacks whose seal is missing, was made from other
+	// inputs or is not signed by the fleet's key, with the reason, without opening a
+	// secret.
+	Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error)
 	// Seal returns the files that make the seals of these stacks current, and
 	// the lock with the repositories they need. consent fresh gives a stack new
 	// repositories.
 	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error)
-	// Current returns sealed/<host>/<stack>.age, nil when there is none.
-	Current(host, stack string) ([]byte, error)
+	// Current returns a stack's seal for a host, the zero Seal when there is none.
+	Current(host, stack string) (Seal, error)
+}
+
+// A Seal is sealed/<host>/<stack>.age as its host gets it.
+type Seal struct {
+	File      []byte
+	Signature []byte
+	Inputs    string // digest of what the file must be made from; "" where Stale has not been asked, or names the stack
 }
 
 // Record is the record remote as placements need it.
@@ -152,10 +160,10 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 		return agentapi.Stack{}, err
 	}
 	if declared.Broken {
-		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed, Restore: p.Wish(), Proven: p.Proven, Kept: true}, nil
+		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Restore: p.Wish(), Proven: p.Proven, Kept: true}, nil
 	}
 	st := agentapi.Stack{
-		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(), Proven: p.Proven,
+		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs, Restore: p.Wish(), Proven: p.Proven,
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
 		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name], AcceptLoss: s.AcceptLoss,
 	}

@@ -2,11 +2,14 @@
 // who claimed a stack, what hosts found out, what operators did; append-only, one
 // small JSON file an entry. Beside that lies the repository's encrypted mirror.
 //
-//	claims/<stack>/<epoch>-<uuid>.json, signed by the fleet
+//	claims/<stack>/<epoch>-<uuid>.json
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
 //	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
-//	mirror/<commits>-<commit>.bundle.age
+//	mirror/<commits>-<commit>.bundle.age, with .bundle.json beside it
+//
+// Claims, mirrors and the operators' journal are signed by the fleet's key, for the path that
+// they lie at; what is not counts for nothing.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
 // which says where it is.

@@ -413,29 +413,6 @@ func TestFold(t *testing.T) {
 	}
 }
 
-func TestJournal(t *testing.T) {
-	store := &blobtest.Memory{}
-	r := trusting(store)
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", -7200))
-	for i, command := range []string{"apply", "recover alpha --to gamma", "move notes --to beta"} {
-		entry, err := NewEntry(at.Add(time.Duration(i)*time.Hour), "ann", command)
-		for range 2 { // sent again after a lost answer, it is there once
-			err = errors.Join(err, r.AppendEntry(t.Context(), entry))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := r.Entries(t.Context(), at.Add(time.Hour))
-	if err != nil || len(got) != 2 || got[0].Command != "recover alpha --to gamma" || got[0].At.Location() != time.UTC {
-		t.Errorf("entries %+v, %v", got, err)
-	}
-	put(t, store, "journal/operators/20270101T000000.000000000Z-x.json", "garbage")
-	if _, err := r.Entries(t.Context(), at); err == nil || !strings.Contains(err.Error(), "20270101T") {
-		t.Errorf("%v, want an error that names the entry", err)
-	}
-}
-
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"id":"019ac000-0000-7000-8000-000000000000","at":"2026-01-02T03:04:05Z","operator":"ann","command":"apply","opened":["token"]}`))
 	f.Add([]byte(`{"schema":1,"id":"../x"}`))

@@ -21,6 +21,8 @@ import (
 	"salvor/internal/lab/scenario"
 	"salvor/internal/lab/world"
 	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 // TestBadInput tries what can be wrong only where there are hosts: each command
@@ -168,7 +170,8 @@ func (b *badInput) loseNewest(stack string) {
 	must(b.t, os.Remove(files[0]))
 }
 
-// wrongPassword replaces a stack's repository password in its recovery file.
+// wrongPassword replaces a stack's repository password in its recovery file, as who
+// has the fleet's keys can.
 func (b *badInput) wrongPassword(ctx context.Context, stack string) {
 	content, err := b.w.Read("salvor.lock")
 	must(b.t, err)
@@ -181,9 +184,15 @@ func (b *badInput) wrongPassword(ctx context.Context, stack string) {
 		r, err = r.Add(seal.Repository{ID: id, Target: target, Location: "nas:salvor/snapshots/" + stack + "/" + id, Password: seal.NewPassword()})
 		must(b.t, err)
 	}
-	sealed, err := r.Seal(regexp.MustCompile(`\bage1[a-z0-9]+`).FindAllString(declared, -1))
+	private, err := b.w.Salvor(ctx, nil, "--quiet", "secret", "get", "fleet_sign_key")
 	must(b.t, err)
-	must(b.t, b.w.Write(seal.RecoveryPath(stack), string(sealed)))
+	key, err := sign.ParseKey(secret.NewString(private))
+	must(b.t, err)
+	sealed, err := r.Seal(regexp.MustCompile(`\bage1[a-z0-9]+`).FindAllString(declared, -1), key)
+	must(b.t, err)
+	for file, content := range sealed.Files(seal.RecoveryPath(stack)) {
+		must(b.t, b.w.Write(file, string(content)))
+	}
 	must(b.t, b.w.Commit(ctx, "another password"))
 }
 
