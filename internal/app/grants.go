@@ -196,6 +196,24 @@ func (a *App) renamedGrant(book grant.Ledger, g grant.Grant) bool {
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
 }
 
+// formerGrants are what renamed hosts had under the names before.
+func formerGrants(repo *controlrepo.Repository) []grant.Grant {
+	var all []grant.Grant
+	for _, h := range repo.Fleet.Hosts {
+		if h.Formerly == "" {
+			continue
+		}
+		// a loaded repository has the machine's key under the new name already
+		for _, name := range []string{h.Formerly, h.Name} {
+			if recipient := repo.Recipients[name]; recipient != "" {
+				all = append(all, grant.Host(h.Formerly, recipient))
+			}
+		}
+		all = append(all, grant.Address(h.Formerly, reachedAt(h), h.Jump))
+	}
+	return all
+}
+
 // declaredGrants are what fleet.yaml and hosts/ let others do.
 func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 	f := &repo.Fleet

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 const (
@@ -249,7 +250,8 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 }
 
 // TestS06AForgedSealHidesNoGrant: a seal with the right digest, which everyone can
-// compute, does not stand for a confirmation when the stack is sealed anyway.
+// compute, does not stand for a confirmation: neither where the stack is sealed anyway
+// nor where a seal of the fleet's would do.
 func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	pushed(t, g, map[string]string{
@@ -257,21 +259,29 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 		"sealed/alpha/notes.age":    "an older one",
 		"stacks/notes/compose.yaml": strings.Replace(printedStack, "secrets: [nas_password]", "secrets: [nas_password, registry]", 1) + "  registry: {external: true}\n",
 	})
-	for epoch, hidden := range map[int]bool{1: true, 2: false} {
+	private, err := sign.NewKey("eve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eve, err := sign.ParseKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, epoch := range []int{1, 2} {
 		a := openGranting(t, dir)
 		next := a.Lock().Copy()
 		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
-		in, err := (&sealer{app: a}).inputs("notes", next.Stacks["notes"])
+		in, err := (&sealer{app: a}).inputsOf("notes", next.Stacks["notes"])
 		if err != nil {
 			t.Fatal(err)
 		}
-		forged, err := seal.Seal(agentapi.SealedFile{}, in)
+		forged, err := seal.Seal(agentapi.SealedFile{}, in, eve)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pushed(t, g, map[string]string{in.Placement.Path(): string(forged)})
+		pushed(t, g, map[string]string{in.Placement.Path(): string(forged.File), seal.SignaturePath(in.Placement.Path()): string(forged.Signature)})
 		all, err := openGranting(t, dir).Grants(t.Context(), next)
-		if err != nil || (len(all) == 0) != hidden {
+		if err != nil || len(all) == 0 {
 			t.Errorf("epoch %d: %v, %v", epoch, all, err)
 		}
 	}

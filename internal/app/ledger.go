@@ -44,7 +44,7 @@ func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
 		a.book = &book
 		return book, nil
 	}
-	book = book.Only(slices.Concat(declaredGrants(a.declared), a.secretGrants()), func(name string) bool {
+	book = book.Only(slices.Concat(declaredGrants(a.declared), formerGrants(a.declared), a.secretGrants()), func(name string) bool {
 		stack, isSecret := strings.CutPrefix(name, "secret/")
 		st, declared := a.repo.Fleet.Stack(stack)
 		return isSecret && declared && st.Broken
@@ -115,8 +115,9 @@ func (a *App) ownCommit(ctx context.Context, files map[string][]byte) error {
 			made = append(made, g)
 		}
 	}
+	stay := append(declaredGrants(after), formerGrants(after)...)
 	for _, g := range before {
-		if !slices.ContainsFunc(declaredGrants(after), g.Is) {
+		if !slices.ContainsFunc(stay, g.Is) {
 			a.gone = append(a.gone, g)
 		}
 	}
