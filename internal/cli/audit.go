@@ -63,10 +63,10 @@ func (g *globals) printAudit(audit app.Audit) error {
 		return err
 	}
 	for _, f := range audit.Findings {
-		fmt.Fprintf(g.Err, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		terminal.Printf(g.Err, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 	}
 	if audit.Shut > 0 {
-		fmt.Fprintf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", audit.Shut)
+		terminal.Printf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", audit.Shut)
 	}
 	return nil
 }
