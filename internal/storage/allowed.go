@@ -26,7 +26,7 @@ const PlainHTTP = "plain_http"
 // needs. rclone has more of them. None is here that names a program, or a file or
 // a socket of this computer, that takes credentials from its surroundings, that has
 // credentials sent elsewhere, or that weakens what protects the connection or the
-// data (docs/adr/0022).
+// data (docs/adr/0023).
 func allowed(kind string) map[string]use {
 	all := map[string]use{"description": tuning}
 	add := func(what use, names string) {
