@@ -52,7 +52,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	applied, _ := h.Spec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
 	r := newRun(h, req.Host, sink)
-	if err := h.saveSpec(req.Host); err != nil {
+	if err := h.accept(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then
 		r.warn("", finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: req.Host.Name,
@@ -66,6 +66,12 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	receipt, err := r.do(ctx)
 	h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
 	return receipt, err
+}
+
+// accept has the host trust the keys that an operator brings, and notes what it is
+// asked to be. All that its stacks need is opened by these keys.
+func (h *Host) accept(spec agentapi.Host) error {
+	return errors.Join(h.pin(spec.Fleet, spec.Signers), h.saveSpec(spec))
 }
 
 // moved returns ErrMoved when the host is not as the plan saw it.

@@ -40,6 +40,9 @@ func (h *Host) pin(fleet string, keys sign.Keys) error {
 	if err := keys.Check(); err != nil {
 		return fmt.Errorf("the fleet's signing keys: %w", err)
 	}
+	if before, err := os.ReadFile(h.Paths.signers()); err == nil && bytes.Equal(before, content) {
+		return nil
+	}
 	return atomicfile.Write(h.Paths.signers(), bytes.NewReader(content), 0o600)
 }
 

@@ -39,3 +39,26 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 		t.Errorf("garbage is %q", keys)
 	}
 }
+
+// TestLostSigningKeysComeWithTheApply: an operator's apply brings them before anything
+// is opened that they have signed.
+func TestLostSigningKeysComeWithTheApply(t *testing.T) {
+	l := newLived(t)
+	keys, err := l.Trusted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.spec.Signers = keys
+	if err := os.WriteFile(l.Paths.signers(), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.accept(l.spec); err != nil {
+		t.Fatal(err)
+	}
+	if receipt := l.apply(); receipt.Error != nil {
+		t.Error(receipt.Error)
+	}
+	if again, err := l.Trusted(); err != nil || !slices.Equal(again, keys) {
+		t.Errorf("trusted %q, %v", again, err)
+	}
+}
