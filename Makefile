@@ -35,10 +35,11 @@ test: setup build ## every test, or with BUDGET=50m those that fit into the time
 demo: setup build ## three hosts, six stacks, one killed: watch it come back
 	@bin/salvorlab demo
 
-lint: ## gofmt, go vet, golangci-lint as pinned in tools/
+lint: ## gofmt, go vet, golangci-lint as pinned in tools/, known vulnerabilities where their database answers
 	@test -z "$$(gofmt -l cmd internal)" || { gofmt -l cmd internal; exit 1; }
 	@cd tools && go build -o ../build/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@build/golangci-lint run ./...
+	@scripts/vulncheck
 
 generate: ## CLI reference, JSON schemas, tables of findings and exit codes
 	@go generate ./...

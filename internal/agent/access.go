@@ -10,11 +10,13 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
@@ -25,14 +27,50 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
-	proven  map[string]record.Proven // by repository, once learned
-	givenUp snapshot.Mark            // a snapshot that the remote has lost, and that the operator gives up
+	epoch   int                       // the stack's
+	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
+	proven  map[string]record.Proven  // by repository, once learned
+	silent  error                     // why the record remote did not say what was proven
+	trusted func() (sign.Keys, error) // whose claims count
+	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
 
-// open opens a stack's sealed file with the host's identity.
+func sealOf(st agentapi.Stack) seal.Signed {
+	return seal.Signed{File: st.Sealed, Signature: st.Signature}
+}
+
+func untrustedFix(file string) string {
+	return "git log -- " + file + " shows who changed it; salvor apply seals again"
+}
+
+// sealFindings are about seals that the fleet's key has not signed: somebody put them
+// there who can push.
+func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
+	trusted, err := h.Trusted()
+	var found []finding.Finding
+	for _, st := range spec.Stacks {
+		file := seal.Placement{Host: spec.Name, Stack: st.Name}.Path()
+		failed := err
+		if failed == nil && len(st.Sealed) > 0 {
+			failed = sealOf(st).Check(file, trusted)
+		}
+		if failed != nil && len(st.Sealed) > 0 {
+			found = append(found, finding.Finding{Code: finding.SealUntrusted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name, Stack: st.Name,
+				Text: "the host does not open its secrets: " + failed.Error(), Fix: untrustedFix(file)})
+		}
+	}
+	return found
+}
+
+// open opens a stack's sealed file with the host's identity, if the fleet's key has
+// signed it.
 func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	if len(st.Sealed) == 0 {
 		return nil, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", st.Name, host, st.Epoch), "salvor apply writes it")
+	}
+	trusted, err := h.Trusted()
+	if err != nil {
+		return nil, err
 	}
 	key, err := agekey.OpenHost(h.Paths.identity())
 	if err != nil {
@@ -40,14 +78,16 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
 	}
 	place := seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}
-	file, err := seal.Open(st.Sealed, key, place)
+	file, err := sealOf(st).Open(trusted, key, place, st.Inputs)
 	switch {
+	case errors.Is(err, sign.ErrUntrusted):
+		return nil, fault.WithHint(err, untrustedFix(place.Path()))
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return nil, err
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes)}, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, epoch: st.Epoch, locked: lockedMarks(st)}, nil
 }
 
 // logins returns the stack's registry logins.
@@ -99,7 +139,8 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if err != nil {
 		return nil, err
 	}
-	return &sight{Record: record.New(site), folder: site}, nil
+	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return a.trusted() }}
+	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
 }
 
 // sealedDigest tells one sealed file from another.

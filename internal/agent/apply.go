@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -37,6 +38,9 @@ const downloads = 2
 func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink) (agentapi.HostReceipt, error) {
 	// looked at before the lock's own folder is made, which is part of the plan
 	moved := h.moved(ctx, req, sink)
+	if err := req.Host.Signers.Check(); err != nil {
+		return agentapi.HostReceipt{}, fmt.Errorf("the fleet's signing keys: %w", err)
+	}
 	lock, err := h.lock(ctx, req.Owner, req.Message, sink)
 	if err != nil {
 		return agentapi.HostReceipt{}, err
@@ -48,7 +52,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	applied, _ := h.Spec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
 	r := newRun(h, req.Host, sink)
-	if err := h.saveSpec(req.Host); err != nil {
+	if err := h.accept(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then
 		r.warn("", finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: req.Host.Name,
@@ -62,6 +66,12 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	receipt, err := r.do(ctx)
 	h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
 	return receipt, err
+}
+
+// accept has the host trust the keys that an operator brings, and notes what it is
+// asked to be. All that its stacks need is opened by these keys.
+func (h *Host) accept(spec agentapi.Host) error {
+	return errors.Join(h.pin(spec.Fleet, spec.Signers), h.saveSpec(spec))
 }
 
 // moved returns ErrMoved when the host is not as the plan saw it.
@@ -183,7 +193,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	close(r.restic)
-	all, err := hostprep.Resources(facts, hostprep.Spec{Docker: r.spec.Docker, LetIn: hostprep.LetIn(r.spec.SSH)})
+	all, err := hostprep.Resources(facts, preparationOf(r.spec))
 	if err != nil {
 		return err
 	}
@@ -238,9 +248,12 @@ func (r *run) dropOthers(ctx context.Context) error {
 }
 
 // Enrol makes the host's identity and its key for Git, once, and returns their
-// public halves.
-func (h *Host) Enrol(ctx context.Context, _ agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
+// public halves. The host trusts the fleet's signing keys from here on.
+func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	if err := h.pin(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	recipient, err := agekey.EnsureHost(h.Paths.identity())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -187,43 +188,56 @@ func (r *run) restart(ctx context.Context, st agentapi.Stack) error {
 
 // schedule takes the snapshots that are due.
 func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
+	takers := newTakers(takerTurn)
+	defer takers.wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(scheduleEvery):
 		}
-		if err := errors.Join(h.takeDue(ctx, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
+		if err := errors.Join(h.takeDue(ctx, takers, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
 			note(h, "schedule", err)
 		}
 	}
 }
 
-func (h *Host) takeDue(ctx context.Context, sink progress.Sink) error {
+func (h *Host) takeDue(ctx context.Context, takers *takers, sink progress.Sink) error {
+	spec, err := h.Spec()
+	if err != nil {
+		return err
+	}
+	for _, st := range h.due(spec, time.Now()) {
+		takers.start(ctx, st.Name, func() {
+			if err := h.takeOne(ctx, st.Name, sink); err != nil {
+				note(h, "schedule", err)
+			}
+		})
+	}
+	return nil
+}
+
+// takeOne takes a stack's snapshots if they are due still and it may change: that is
+// asked when it is the stack's turn.
+func (h *Host) takeOne(ctx context.Context, stack string, sink progress.Sink) error {
 	spec, err := h.Spec()
 	if err != nil {
 		return err
 	}
 	due := h.due(spec, time.Now())
-	if len(due) == 0 {
+	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
+	if i < 0 {
 		return nil
 	}
-	ask := spec
-	ask.Stacks = due
+	st, ask := due[i], spec
+	ask.Stacks = []agentapi.Stack{st}
 	verdicts, err := h.verdicts(ctx, ask)
-	if err != nil {
+	if err != nil || !verdicts[st.Name].MayChange {
 		return err
 	}
-	defer debug.FreeOSMemory() // what the packs took: nothing is taken for a while now
-	var errs []error
-	for _, st := range due {
-		if v := verdicts[st.Name]; !v.MayChange {
-			continue
-		}
-		_, err := h.take(ctx, spec, st, taking{sink: sink})
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	defer debug.FreeOSMemory() // what the packs took
+	_, err = h.take(ctx, spec, st, taking{sink: sink})
+	return err
 }
 
 // due returns the running stacks whose shortest interval has passed. Methods

@@ -18,13 +18,14 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
-	"salvor/internal/seal"
+	"salvor/internal/sign"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
 )
@@ -99,7 +100,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
-	if _, err := h.Enrol(t.Context(), agentapi.Enrol{}, nil); err != nil {
+	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Signers: sign.Keys{fleetKey().Public()}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	g := &guardedHost{Host: h, engine: e, spec: agentapi.Host{Schema: agentapi.Schema, Fleet: "home", Name: name, Record: fleet.Location{Remote: "disk", Path: remote}}}
@@ -107,11 +108,8 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 		g.spec.Git = agentapi.Git{URL: "file://" + git, Branch: "main"}
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
-	sealed, err := seal.Seal(file, seal.Inputs{Placement: seal.Placement{Host: name, Stack: guarded, Epoch: epoch}, Recipients: []string{h.key()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch, Sealed: sealed}}
+	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch}}
+	sealFor(t, h, &g.spec.Stacks[0], name, file)
 	if err := h.saveSpec(g.spec); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +125,29 @@ func (g *guardedHost) starts(t *testing.T) {
 	g.engine.set(guarded, true)
 }
 
+// fleetKey is the key of the fleet in these tests.
+var fleetKey = sync.OnceValue(newSigningKey)
+
+func newSigningKey() sign.Key {
+	private, err := sign.NewKey("test")
+	if err != nil {
+		panic(err)
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// fleetTrust is what an operator's clone goes by.
+func fleetTrust() record.Trust {
+	return record.Trust{
+		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
+		Key:  func(context.Context) (sign.Key, error) { return fleetKey(), nil },
+	}
+}
+
 // claims appends a claim to the record, as an operator does.
 func claims(t *testing.T, remote string, c record.Claim) {
 	t.Helper()
@@ -136,7 +157,7 @@ func claims(t *testing.T, remote string, c record.Claim) {
 	}
 	defer folder.Close(t.Context())
 	away := func(string) (bool, bool) { return false, false }
-	if r, err := record.New(folder).Claim(t.Context(), guarded, c, away); err != nil || r.Owner != c.Host {
+	if r, err := record.New(folder).Trusting(fleetTrust()).Claim(t.Context(), guarded, c, away); err != nil || r.Owner != c.Host {
 		t.Fatal(r, err)
 	}
 }
@@ -254,6 +275,51 @@ func TestOwnersRunOn(t *testing.T) {
 	}
 	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
 		t.Errorf("stopped although nobody answers: %v", err)
+	}
+}
+
+// TestS04AForgedClaimStopsNoStack: root on another host leaves claims on the record
+// remote, for which it has the credential.
+func TestS04AForgedClaimStopsNoStack(t *testing.T) {
+	const id = "01890000-0000-7000-8000-000000000000"
+	remote := t.TempDir()
+	alpha := newGuarded(t, "alpha", remote, "", 1)
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	alpha.starts(t)
+	forged := map[string]string{"claims/" + guarded + "/7-" + id + ".json": `{"schema":1,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`}
+	own := "claims/" + guarded + "/8-" + id + ".json"
+	signed, err := newSigningKey().Enclose(record.ClaimKind, own, []byte(`{"schema":2,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged[own] = string(signed)
+	for path, content := range forged {
+		if err := os.WriteFile(filepath.Join(remote, path), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	who := alpha.ownership(askWithin)
+	defer who.close(t.Context())
+	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+		t.Fatalf("stopped: %v", err)
+	}
+	st := alpha.spec.Stacks[0]
+	v, err := who.verdict(t.Context(), alpha.spec, st)
+	if err != nil || v.State != record.Own {
+		t.Errorf("%+v, %v", v, err)
+	}
+	found := whose("alpha", st, alpha.local(guarded), v)
+	for path := range forged {
+		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
+			return f.Code == finding.ClaimIgnored && f.Subject == path && strings.Contains(f.Text, "beta")
+		}) {
+			t.Errorf("no finding names %s and beta: %+v", path, found)
+		}
+	}
+	// what the fleet signed stops it
+	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
+	if err := alpha.enforce(t.Context(), who); err != nil || alpha.engine.running(guarded) {
+		t.Errorf("it runs on: %v", err)
 	}
 }
 

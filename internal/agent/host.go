@@ -17,6 +17,7 @@ import (
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
+	"salvor/internal/terminal"
 )
 
 // Paths are where a host keeps Salvor's things.
@@ -34,6 +35,7 @@ func DefaultPaths() Paths {
 
 func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
 func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
+func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
 func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
 func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
@@ -149,6 +151,6 @@ func (h *Host) record(e journal.Entry) {
 		err = h.Journal.Append(e)
 	}
 	if err != nil {
-		println("salvord:", e.Kind, e.Stack, e.Text, e.Error, "(not in the journal:", err.Error()+")")
+		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
 	}
 }

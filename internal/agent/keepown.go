@@ -17,10 +17,10 @@ func keepOwn(applied, spec agentapi.Host) agentapi.Host {
 			continue
 		}
 		own := applied.Stacks[at]
-		own.Epoch, own.Stopped, own.Images, own.Restore = asked.Epoch, asked.Stopped, asked.Images, asked.Restore
+		own.Epoch, own.Stopped, own.Images, own.Restore, own.Proven = asked.Epoch, asked.Stopped, asked.Images, asked.Restore, asked.Proven
 		own.Consent, own.AcceptShrunk, own.AcceptLoss = asked.Consent, asked.AcceptShrunk, asked.AcceptLoss
 		if len(asked.Sealed) > 0 {
-			own.Sealed = asked.Sealed
+			own.Sealed, own.Signature, own.Inputs = asked.Sealed, asked.Signature, asked.Inputs
 		}
 		spec.Stacks[i] = own
 	}

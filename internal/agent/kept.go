@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -73,7 +74,7 @@ func (h *Host) noteReread(stack string, doubted bool, err error) error {
 // against its goal; without a goal, against the second try in a row.
 func (k kept) keeping(host string, st agentapi.Stack, now time.Time) []finding.Finding {
 	subject := host + "/" + st.Name
-	found := append([]finding.Finding{}, k.Findings...)
+	found := slices.DeleteFunc(slices.Clone(k.Findings), aboutHistory) // the remote is asked about that
 	if k.Unread != "" {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,

@@ -14,8 +14,6 @@ import (
 	"salvor/internal/hold"
 	"salvor/internal/progress"
 	"salvor/internal/record"
-	"salvor/internal/seal"
-	"salvor/internal/secret/agekey"
 	"salvor/internal/stack/stacktest"
 )
 
@@ -253,15 +251,8 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 // other. The first kept the second waiting for good.
 func TestEveryStackIsFinished(t *testing.T) {
 	l := newLived(t)
-	recipient, err := agekey.EnsureHost(l.Paths.identity())
-	if err != nil {
-		t.Fatal(err)
-	}
 	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{renewed}, Project: l.st.Project}
-	site.Sealed, err = seal.Seal(agentapi.SealedFile{}, seal.Inputs{Placement: seal.Placement{Host: "alpha", Stack: "site", Epoch: 1}, Recipients: []string{recipient}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealFor(t, l.Host, &site, "alpha", agentapi.SealedFile{})
 	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, renewed, "site")
 	l.migrates()
 	two := func() *run {

@@ -159,8 +159,11 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 		for _, one := range t.Line() {
 			all, err := list(one)
 			errs = append(errs, err)
-			if slices.ContainsFunc(all.Infos, func(i snapshot.Info) bool { return i.ID == id }) {
+			if slices.ContainsFunc(slices.Concat(all.Infos, all.Unproven), func(i snapshot.Info) bool { return i.ID == id }) {
 				return one, nil
+			}
+			if at := slices.IndexFunc(all.Future, func(i snapshot.Info) bool { return i.ID == id }); at >= 0 {
+				return one, fault.WithHint(fmt.Errorf("snapshot %.8s of %s says epoch %d, which the placement has not reached: it is not restored", id, stack, all.Future[at].Epoch), "salvor snapshot ls "+stack+" shows others")
 			}
 			if d, bad := all.Find(id); bad {
 				errs = append(errs, d.Err())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -12,7 +13,6 @@ import (
 	"salvor/internal/journal"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/repository"
 )
 
 // errMissing is wrapped by errors that mean: a snapshot that is known to have
@@ -34,26 +34,50 @@ func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 	a.proven = map[string]record.Proven{}
 	rec, err := a.record(ctx, spec.Record)
 	if err != nil {
+		a.silent = err
 		return
 	}
-	all, err := rec.Proven(ctx, st.Name)
-	if err := errors.Join(err, rec.close(ctx)); err != nil {
-		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: err.Error()})
+	all, err := rec.Proven(ctx, st.Name, st.Epoch)
+	if a.silent = errors.Join(err, rec.close(ctx)); a.silent != nil {
+		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: a.silent.Error()})
 	}
 	for _, p := range all {
 		a.proven[p.Repository] = p
 	}
 }
 
-// mark returns the newest proven snapshot of a repository that is known.
-func (h *Host) mark(a *access, stack, id string) snapshot.Mark {
-	m := h.repositoryNotes(stack)[id].Mark
-	if p, ok := a.proven[id]; ok {
-		if told := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); told.Newer(m) {
-			m = told
+// lockedMarks are the marks that salvor.lock has of a stack's repositories.
+func lockedMarks(st agentapi.Stack) map[string]snapshot.Mark {
+	marks := map[string]snapshot.Mark{}
+	for id, p := range st.Proven {
+		if p.Epoch <= st.Epoch {
+			marks[id] = snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.ID}
 		}
 	}
-	return m
+	return marks
+}
+
+// mark returns the newest proven snapshot of a repository that is known.
+func (h *Host) mark(a *access, stack, id string) snapshot.Mark { return h.trust(a, stack, id).Proven }
+
+// trust says which of a repository's snapshots this host believes: by its own note,
+// the record remote or the lock, whichever knows the newest. Whoever can delete on the
+// remotes can't make all three forget.
+func (h *Host) trust(a *access, stack, id string) snapshot.Trust {
+	note := h.repositoryNotes(stack)[id]
+	t := snapshot.Trust{Epoch: a.epoch, Proven: note.Mark, Known: note.Known}
+	if p, ok := a.proven[id]; ok {
+		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
+			t.Proven, t.Known = said, p.Known
+			if t.Known != nil {
+				t.Known = append(t.Known, note.Known...) // one of this host's own may have been cut short
+			}
+		}
+	}
+	if locked := a.locked[id]; locked.Newer(t.Proven) {
+		t.Proven, t.Known = locked, nil
+	}
+	return t
 }
 
 // found lists what a restore would pick from. Where the newest snapshot that is
@@ -65,7 +89,7 @@ func (h *Host) found(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 		listed, err := listings(st.Targets, h.lister(ctx, st, a))
 		missing := h.ahead(st, a, listed)
 		if missing.Zero() || missing.ID == a.givenUp.ID {
-			return listed, err
+			return listed, errors.Join(err, a.untold(st.Name, listed))
 		}
 		late := time.Since(began) > h.late()
 		switch {
@@ -102,13 +126,21 @@ func missingError(stack string, m snapshot.Mark, listed []listing) error {
 	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, errMissing), hint)
 }
 
-// dated names a snapshot with its time, where that is known.
-func dated(id string, at time.Time) string {
-	if at.IsZero() {
-		return fmt.Sprintf("%.8s", id)
+// untold refuses to choose while snapshots are newer than those known to be proven
+// and the record remote, which may know of them, does not answer.
+func (a *access) untold(stack string, listed []listing) error {
+	for _, l := range listed {
+		if n := len(l.Unproven); n > 0 && a.silent != nil {
+			newest := l.Unproven[n-1]
+			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", stack, dated(newest.ID, newest.Time), a.silent),
+				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", stack))
+		}
 	}
-	return fmt.Sprintf("%.8s of %s", id, at.UTC().Format(time.DateTime))
+	return nil
 }
+
+// dated names a snapshot with its time, where that is known.
+func dated(id string, at time.Time) string { return snapshot.Mark{ID: id, At: at}.String() }
 
 // lossAccepted says what was restored in place of a snapshot that was given up.
 func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
@@ -117,27 +149,48 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 		span = fmt.Sprintf(", that is %s at least", d.Round(time.Second))
 	}
 	return finding.Finding{
-		Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: host + "/" + stack,
+		Code: finding.SnapshotRolledBack, Severity: finding.Warning, Subject: host + "/" + stack,
 		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and what was written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
 		Fix:  "nothing to do; salvor snapshot ls " + stack + " shows what is left",
 	}
 }
 
-// missed says which targets lack the newest snapshot that was proven on them.
-func (h *Host) missed(host string, st agentapi.Stack, a *access, listed []listing) []finding.Finding {
+// history says which targets lack the newest snapshot that was proven on them, and
+// which snapshots are passed over.
+func (h *Host) history(host string, st agentapi.Stack, a *access, listed []listing) []finding.Finding {
 	var found []finding.Finding
 	for _, l := range listed {
-		m := h.mark(a, st.Name, l.target.Repository)
-		if !m.Missing(l.Listing) {
-			continue
+		if f, lost := h.mark(a, st.Name, l.target.Repository).Lost(l.Listing, st.Name, l.target.Name); lost {
+			found = append(found, f)
 		}
-		found = append(found, finding.Finding{
-			Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: host + "/" + st.Name,
-			Text: fmt.Sprintf("snapshot %s was proven and is not on %s any more: is a disk not mounted there?", dated(m.ID, m.At), l.target.Name),
-			Fix:  fmt.Sprintf("bring it back; once it is gone for good: salvor snapshot take %s --accept-loss takes a new one of what is on the host", st.Name),
-		})
+		found = append(found, l.Distrusted(st.Name)...)
+	}
+	return onHost(host, st.Name, found)
+}
+
+// onHost gives findings about a stack's history the host that has seen them. They
+// keep that stack alone from being restored, whatever their severity.
+func onHost(host, stack string, found []finding.Finding) []finding.Finding {
+	for i := range found {
+		if aboutHistory(found[i]) {
+			found[i].Subject, found[i].Stack = host+"/"+stack, stack
+		}
 	}
 	return found
+}
+
+// historyNoted is what the last snapshot found out about the stack's history, for
+// reports that don't ask the remote. Who starts fresh gives it up.
+func (h *Host) historyNoted(host string, st agentapi.Stack) []finding.Finding {
+	if st.Consent == agentapi.ConsentFresh || h.local(st.Name).Lost {
+		return nil
+	}
+	noted := slices.DeleteFunc(h.kept(st.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	return onHost(host, st.Name, noted)
+}
+
+func aboutHistory(f finding.Finding) bool {
+	return slices.Contains([]finding.Code{finding.HistoryLost, finding.SnapshotRolledBack, finding.SnapshotFuture, finding.SnapshotUnproven}, f.Code)
 }
 
 // ahead returns the newest snapshot that is known of the stack when no listing
@@ -168,22 +221,22 @@ func (h *Host) ahead(st agentapi.Stack, a *access, listed []listing) snapshot.Ma
 
 // gone is the finding about a repository that is not there any more.
 func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Finding {
-	return finding.Finding{
-		Code: finding.SnapshotMissing, Severity: finding.Fatal, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("repository %s is not on %s any more, and snapshot %.8s was taken into it: is a disk not mounted there?", t.Repository, t.Name, m.ID),
-		Fix:  "bring it back; once it is gone for good: salvor snapshot take " + stack + " --accept-loss",
-	}
+	f, _ := m.Lost(snapshot.Listing{}, stack, t.Name)
+	return onHost(host, stack, []finding.Finding{f})[0]
 }
 
-// prove writes down on the record remote how far the stack has come. What can't
-// be written now is written with the next snapshot; this host's note has it.
-func (h *Host) prove(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, m snapshot.Mark, spare repository.Spare) {
+// prove writes down on the record remote how far the stack has come, and reports
+// whether it is there. What can't be written now is written with the next snapshot;
+// this host's note has it.
+func (h *Host) prove(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, n repositoryNote) bool {
 	rec, err := a.record(ctx, spec.Record)
 	if err == nil {
-		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Key: spare.Key, Config: spare.Config}
+		m := n.Mark
+		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
 		err = errors.Join(rec.Prove(ctx, st.Name, p), rec.close(ctx))
 	}
 	if err != nil {
 		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: err.Error()})
 	}
+	return err == nil
 }

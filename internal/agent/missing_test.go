@@ -132,7 +132,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
 	found := r.receipt.Findings
-	if len(found) != 1 || found[0].Code != finding.SnapshotMissing || !strings.Contains(found[0].Text, newest[:8]) || !strings.Contains(found[0].Text, older[:8]+" of ") || !strings.Contains(found[0].Text, "lost, that is ") {
+	if len(found) != 1 || found[0].Code != finding.SnapshotRolledBack || !strings.Contains(found[0].Text, newest[:8]) || !strings.Contains(found[0].Text, older[:8]+" of ") || !strings.Contains(found[0].Text, "lost, that is ") {
 		t.Errorf("findings %+v", found)
 	}
 }
@@ -189,7 +189,7 @@ func TestStatusNamesAMissingSnapshot(t *testing.T) {
 	if err := os.Remove(filepath.Join(l.remote, renewed, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if found := status(); strings.Count(found, string(finding.SnapshotMissing)) != 1 {
+	if found := status(); strings.Count(found, "snapshot-history-lost")+strings.Count(found, "snapshot-rolled-back") != 1 {
 		t.Errorf("once it is gone: %s", found)
 	}
 }
@@ -217,7 +217,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(remote, renewed)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
-	if k := h.kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != "snapshot-missing" {
+	if k := h.kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", k.Findings)
 	}
 	r, err := h.take(t.Context(), spec, st, taking{force: true, stopped: true, loss: true, sink: progress.Discard()})

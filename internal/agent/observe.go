@@ -34,7 +34,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	}
 	applied, _ := h.Spec() // where it can't be read, everything is a change
 	req.Host = keepOwn(applied, req.Host)
-	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit}
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.key()}
 	if damage := h.specDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
 	}
@@ -49,14 +49,21 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err := h.observeStacks(ctx, req.Host, &state); err != nil {
 		return state, err
 	}
+	for _, st := range req.Host.Stacks {
+		state.Findings = append(state.Findings, h.historyNoted(req.Host.Name, st)...)
+	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
 }
 
+func preparationOf(spec agentapi.Host) hostprep.Spec {
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
+}
+
 // preparation plans what the host itself lacks.
 func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
-	resources, err := hostprep.Resources(facts, hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH)})
+	resources, err := hostprep.Resources(facts, preparationOf(spec))
 	if err != nil {
 		return nil, err
 	}

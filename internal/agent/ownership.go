@@ -110,7 +110,9 @@ func (o *ownership) since(ctx context.Context, spec agentapi.Host, earliest time
 	for _, st := range spec.Stacks {
 		local := o.h.local(st.Name)
 		here := record.Local{Host: spec.Name, Key: key, Epoch: local.Epoch, Lost: local.Lost}
-		all[st.Name] = record.Decide(here, o.git.placement(st.Name), o.claims[st.Name].ruling(o.git.contains))
+		v := record.Decide(here, o.git.placement(st.Name), o.claims[st.Name].ruling(o.git.contains))
+		v.Ignored = o.claims[st.Name].ignored
+		all[st.Name] = v
 	}
 	return all, nil
 }
@@ -166,6 +168,7 @@ func (h *Host) key() string {
 type claimSight struct {
 	reached bool
 	claims  []record.Claim
+	ignored []record.Ignored
 }
 
 func (c claimSight) ruling(onBranch record.OnBranch) record.OnRecord {
@@ -190,8 +193,8 @@ func (o *ownership) askRecord(ctx context.Context, spec agentapi.Host) (map[stri
 	all.SetLimit(listedAtOnce)
 	for i, st := range spec.Stacks {
 		all.Go(func() error {
-			claims, err := rec.Claims(ctx, st.Name)
-			seen[i] = claimSight{reached: err == nil, claims: claims}
+			claims, ignored, err := rec.Claims(ctx, st.Name)
+			seen[i] = claimSight{reached: err == nil, claims: claims, ignored: ignored}
 			return err
 		})
 	}

@@ -14,7 +14,6 @@ import (
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
-	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/nsexec"
@@ -69,24 +68,21 @@ const renewed = "notes-renewed-test" // a stack that no machine has
 // repositories, newest last.
 func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...string) agentapi.Stack {
 	t.Helper()
-	recipient, err := agekey.EnsureHost(h.Paths.identity())
-	if err != nil {
+	if _, err := agekey.EnsureHost(h.Paths.identity()); err != nil {
 		t.Fatal(err)
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{}}
 	for _, id := range repositories {
 		file.Repositories[id] = []byte(strings.Repeat(id, 20))
 	}
-	sealed, err := seal.Seal(file, seal.Inputs{Placement: seal.Placement{Host: "alpha", Stack: renewed, Epoch: epoch}, Recipients: []string{recipient}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	last := len(repositories) - 1
-	return agentapi.Stack{
-		Name: renewed, Epoch: epoch, Sealed: sealed,
+	st := agentapi.Stack{
+		Name: renewed, Epoch: epoch,
 		Volumes: []agentapi.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
 		Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "disk", Path: remote}, Repository: repositories[last], Former: repositories[:last]}},
 	}
+	sealFor(t, h, &st, "alpha", file)
+	return st
 }
 
 func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt {

@@ -14,7 +14,8 @@ import (
 // A repositoryNote is what this host knows of one repository beside what the
 // remote says. Losing it costs a reading back, nothing else.
 type repositoryNote struct {
-	Mark     snapshot.Mark     `json:"mark,omitzero"` // the newest snapshot that was proven
+	Mark     snapshot.Mark     `json:"mark,omitzero"`   // the newest snapshot that was proven
+	Known    []string          `json:"known,omitempty"` // those that were there then, and this host's own since
 	Spare    repository.Spare  `json:"spare,omitzero"`
 	Suspects []string          `json:"suspects,omitempty"` // packs that a reading back found lost or changed
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
@@ -48,6 +49,7 @@ func (h *Host) repository(ctx context.Context, a *access, stack string, t agenta
 	}
 	n := h.repositoryNotes(stack)[t.Repository]
 	r.Spare, r.Damaged = n.Spare, n.Damaged
+	r.Trust = h.trust(a, stack, t.Repository)
 	if p, ok := a.proven[t.Repository]; ok && !r.Spare.Whole() {
 		r.Spare = repository.Spare{Key: p.Key, Config: p.Config}
 	}
@@ -77,6 +79,7 @@ func (h *Host) noteResult(stack, id string, r snapshot.Result) error {
 			n.Suspects = nil
 		}
 		if !r.Skipped && !r.Snapshot.Diverged {
+			n.Known = r.Known
 			n.Mark = snapshot.Mark{Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Repository: id, ID: r.Snapshot.ID, At: time.Now().UTC()}
 		}
 		if r.Repaired > 0 {

@@ -52,7 +52,7 @@ func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentap
 	for _, d := range described {
 		rows = append(rows, agentapi.SnapshotRow{
 			SnapshotInfo: infoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
-			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged,
+			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
 		})
 	}
 	if m := h.mark(a, st.Name, t.Repository); m.Missing(snapshot.Listed(described)) {

@@ -85,7 +85,8 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 	}}
 }
 
-// describe says how one stack is, and returns which of its snapshots are missing.
+// describe says how one stack is, and returns what is wrong with the history of its
+// snapshots.
 func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Stack, s *agentapi.StackState) ([]finding.Finding, error) {
 	seen, err := h.Stacks.Observe(ctx, st.Name)
 	if err != nil {
@@ -119,7 +120,10 @@ func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Sta
 	if h.local(st.Name).Lost {
 		return nil, nil
 	}
-	return h.missed(spec.Name, st, a, listed), nil
+	if len(listed) == 0 {
+		return h.historyNoted(spec.Name, st), nil
+	}
+	return h.history(spec.Name, st, a, listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that
@@ -134,6 +138,17 @@ func onlyNone(err error) bool {
 
 // whose says what is worth knowing about whose a stack is.
 func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+	all := ruled(host, st, local, v)
+	for _, i := range v.Ignored {
+		all = append(all, finding.Finding{
+			Code: finding.ClaimIgnored, Severity: finding.Warning, Subject: i.Path,
+			Text: "not a claim of the fleet, and passed over: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; salvor claim drop " + st.Name + " CLAIM deletes it",
+		})
+	}
+	return all
+}
+
+func ruled(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, Subject: host + "/" + st.Name, Text: v.Reason}
 	switch {
 	case v.State == record.Lost:

@@ -133,6 +133,7 @@ func (h *Host) allReady(spec agentapi.Host, st agentapi.Stack) error {
 }
 
 func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
+	h.learn(ctx, spec, st, a)
 	repo, err := h.repository(ctx, a, st.Name, target)
 	if err != nil {
 		return receipt, err
@@ -144,7 +145,6 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	}
 	engine := h.Snapshots
 	engine.Progress = t.sink
-	h.learn(ctx, spec, st, a)
 	known := h.mark(a, st.Name, target.Repository)
 	if !exists {
 		if !known.Zero() && !t.loss {
@@ -165,9 +165,13 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 	job.Holds = func(ctx context.Context) error { return who.notLost(ctx, spec, st) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return h.before(ctx, a, st, target) }
 	job.After = known
+	job.Uploading = func(id string) error {
+		return h.changeRepositoryNote(st.Name, target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
+	}
 	job.Suspects = h.repositoryNotes(st.Name)[target.Repository].Suspects
-	result, err := engine.Take(ctx, job)
+	result, err := h.takeListed(ctx, engine, job)
 	receipt = receiptOf(st, result)
+	receipt.Findings = onHost(spec.Name, st.Name, receipt.Findings)
 	if err == nil && finding.AnyFatal(result.Findings) {
 		worst := result.Findings[slices.IndexFunc(result.Findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })]
 		err = fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", st.Name, worst.Subject, worst.Text), worst.Fix)
@@ -180,9 +184,30 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 		return receipt, err
 	}
 	if !result.Skipped && !result.Snapshot.Diverged {
-		h.prove(ctx, spec, st, a, h.repositoryNotes(st.Name)[target.Repository].Mark, result.Spare)
+		note := h.repositoryNotes(st.Name)[target.Repository]
+		repo.Trust.Proven, repo.Trust.Known = note.Mark, note.Known
+		if !h.prove(ctx, spec, st, a, note) && spec.Record.Remote != "" {
+			return receipt, nil // the one that the record knows to be proven stays until it knows another
+		}
 	}
 	return receipt, h.thin(ctx, spec, engine, repo, st, target, t)
+}
+
+// takeListed takes a snapshot once the listing has what was proven, which may be
+// late.
+func (h *Host) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+	for began := time.Now(); ; {
+		result, err := engine.Take(ctx, job)
+		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
+			return aboutHistory(f) && f.Severity == finding.Fatal
+		})
+		if err != nil || !lost || time.Since(began) > h.late() {
+			return result, err
+		}
+		if err := pause(ctx, min(listAgain, h.late())); err != nil {
+			return result, err
+		}
+	}
 }
 
 func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
@@ -196,7 +221,7 @@ func (h *Host) job(ctx context.Context, spec agentapi.Host, st agentapi.Stack, r
 	return snapshot.Job{
 		Fleet: spec.Fleet, Stack: st.Name, Host: spec.Name, Epoch: st.Epoch, Commit: was.commit, Repository: repo, Volumes: h.protected(st),
 		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: h, stack: ran, images: was.images, sink: t.sink}, PauseLimit: st.PauseLimit,
-		Stopped: t.stopped, Force: t.force, Diverged: t.diverged, AcceptShrunk: t.accept || st.AcceptShrunk,
+		Stopped: t.stopped, Force: t.force, Diverged: t.diverged, AcceptShrunk: t.accept || st.AcceptShrunk, AcceptLoss: t.loss,
 	}, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // Schema is the version of these types.
@@ -25,6 +26,7 @@ type Host struct {
 	Networks []fleet.Network `json:"networks,omitempty"`
 	Git      Git             `json:"git"`
 	SSH      SSH             `json:"ssh,omitzero"`
+	Signers  sign.Keys       `json:"signers,omitempty"` // the fleet's signing keys
 	Record   fleet.Location  `json:"record"`
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
 }
@@ -45,23 +47,26 @@ type Git struct {
 
 // Stack is one placed stack as a host needs it.
 type Stack struct {
-	Name         string            `json:"name"`
-	Epoch        int               `json:"epoch"`
-	Stopped      bool              `json:"stopped,omitempty"`
-	Project      Project           `json:"project"`
-	Volumes      []Volume          `json:"volumes,omitempty"`
-	Targets      []Target          `json:"targets,omitempty"`
-	Images       map[string]string `json:"images,omitempty"` // service to pinned reference, from the lock
-	Sealed       []byte            `json:"sealed,omitempty"` // sealed/<host>/<stack>.age
-	Consent      Consent           `json:"consent,omitempty"`
-	Restore      *fleet.Restore    `json:"restore,omitempty"` // of this epoch; done when the host says so
-	RPO          time.Duration     `json:"rpo,omitempty"`
-	PauseLimit   time.Duration     `json:"pause_limit"`
-	PauseEvery   time.Duration     `json:"pause_every"`
-	Needs        []string          `json:"needs,omitempty"`
-	AcceptShrunk bool              `json:"accept_shrunk,omitempty"`
-	AcceptLoss   bool              `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
-	Kept         bool              `json:"kept,omitempty"`        // the commit's files do not load: all but what stands above from the lock is as the host has it
+	Name         string                  `json:"name"`
+	Epoch        int                     `json:"epoch"`
+	Stopped      bool                    `json:"stopped,omitempty"`
+	Project      Project                 `json:"project"`
+	Volumes      []Volume                `json:"volumes,omitempty"`
+	Targets      []Target                `json:"targets,omitempty"`
+	Images       map[string]string       `json:"images,omitempty"`    // service to pinned reference, from the lock
+	Sealed       []byte                  `json:"sealed,omitempty"`    // sealed/<host>/<stack>.age
+	Signature    []byte                  `json:"signature,omitempty"` // of Sealed, by the fleet's key
+	Inputs       string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
+	Consent      Consent                 `json:"consent,omitempty"`
+	Restore      *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
+	Proven       map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock
+	RPO          time.Duration           `json:"rpo,omitempty"`
+	PauseLimit   time.Duration           `json:"pause_limit"`
+	PauseEvery   time.Duration           `json:"pause_every"`
+	Needs        []string                `json:"needs,omitempty"`
+	AcceptShrunk bool                    `json:"accept_shrunk,omitempty"`
+	AcceptLoss   bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
+	Kept         bool                    `json:"kept,omitempty"`        // the commit's files do not load: all but what stands above from the lock is as the host has it
 }
 
 // Consent is what the operator said about volumes whose data does not fit the

@@ -34,3 +34,16 @@ func TestReference(t *testing.T) {
 		}
 	}
 }
+
+// TestS09ADigestInTheComposeFileWins bumps a digest that the Compose file names,
+// which the lock has an older one for.
+func TestS09ADigestInTheComposeFileWins(t *testing.T) {
+	patched := Service{Name: "web", Image: "nginx:1.29@sha256:bbbb"}
+	locked := map[string]string{"web": "nginx:1.29@sha256:aaaa"}
+	if got := patched.Reference(locked); got != patched.Image {
+		t.Errorf("it runs %s, want %s", got, patched.Image)
+	}
+	if patched.Pinned(locked) {
+		t.Error("the lock counts as what it runs")
+	}
+}

@@ -9,6 +9,7 @@ type SealedFile struct {
 	Host         string                  `json:"host"`
 	Stack        string                  `json:"stack"`
 	Epoch        int                     `json:"epoch"`
+	Inputs       string                  `json:"inputs"`                 // digest of what it was made from
 	Remotes      map[string]SealedRemote `json:"remotes,omitempty"`      // targets' and the record's, crypt's inner ones too
 	Repositories map[string][]byte       `json:"repositories,omitempty"` // repository id to password
 	Registries   map[string]SealedLogin  `json:"registries,omitempty"`   // registry host to login

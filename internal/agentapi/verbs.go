@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"salvor/internal/finding"
+	"salvor/internal/sign"
 )
 
 // The verbs of salvord that take one of these requests on standard input.
@@ -31,10 +32,11 @@ type Observe struct {
 // HostState is the answer to Observe, and the world a plan is made from.
 type HostState struct {
 	Schema      int               `json:"schema"`
-	Salvord     string            `json:"salvord,omitempty"` // version
-	OS          string            `json:"os,omitempty"`      // "debian 13"
-	Arch        string            `json:"arch,omitempty"`    // as Go names it
-	Commit      string            `json:"commit"`            // last applied, "" for none
+	Salvord     string            `json:"salvord,omitempty"`   // version
+	OS          string            `json:"os,omitempty"`        // "debian 13"
+	Arch        string            `json:"arch,omitempty"`      // as Go names it
+	Commit      string            `json:"commit"`              // last applied, "" for none
+	Recipient   string            `json:"recipient,omitempty"` // of the host's identity, "" where it can't be read
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
@@ -192,6 +194,8 @@ type SnapshotList struct {
 	Schema    int           `json:"schema"`
 	Stack     string        `json:"stack"`
 	Snapshots []SnapshotRow `json:"snapshots"`
+
+	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }
 
 // SnapshotRow is one snapshot on one target.
@@ -203,6 +207,8 @@ type SnapshotRow struct {
 	Volumes  []string          `json:"volumes"`
 	Diverged bool              `json:"diverged,omitempty"` // taken by a host that had lost the stack
 	Damaged  string            `json:"damaged,omitempty"`  // why it can't be restored, "" for a good one
+	Unproven bool              `json:"unproven,omitempty"` // not known to be proven: restored only by its id
+	Future   bool              `json:"future,omitempty"`   // of an epoch above the placement's: never restored
 	Missing  bool              `json:"missing,omitempty"`  // it was proven, and the target does not list it; Damaged says so, too
 	Former   int               `json:"former,omitempty"`   // how many repositories ago: 0 for the present one
 }
@@ -248,10 +254,11 @@ type SnapshotReceipt struct {
 }
 
 // Enrol asks a host for its identity and its key for Git; both are made there
-// at the first call and never change.
+// at the first call and never change. It says which keys are the fleet's.
 type Enrol struct {
-	Fleet string `json:"fleet"`
-	Host  string `json:"host"`
+	Fleet   string    `json:"fleet"`
+	Host    string    `json:"host"`
+	Signers sign.Keys `json:"signers,omitempty"` // none leaves those that the host trusts
 }
 
 // Enrolment is the answer to Enrol.
@@ -278,6 +285,8 @@ type Deliveries struct {
 type DeliveryList struct {
 	Schema     int        `json:"schema"`
 	Deliveries []Delivery `json:"deliveries"`
+
+	Findings []finding.Finding `json:"findings,omitempty"` // by salvor, about the answer
 }
 
 // A Delivery is one time that secrets were written for a stack: at its deploy, at

@@ -1,41 +1,70 @@
 package app
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
 
 	"salvor/internal/atomicfile"
 )
 
-// allowProgram asks the operator before a program that fleet.yaml names runs on
-// their computer for the first time, with these arguments: whoever can push to the
-// repository can name one. What was allowed is kept in this clone.
-func (a *App) allowProgram(ctx context.Context, name string, argv []string) error {
-	if a.opts.Confirm == nil {
-		return nil
-	}
-	file, err := a.git.OwnFile(ctx, "programs")
+// An Approval is what the operator is asked before this computer does what the
+// repository says: whoever can push to it can say so. An answer is kept in this
+// clone, and holds until what was approved changes.
+type Approval struct {
+	Question string
+	Flag     string // stands in for the answer where there is no terminal
+	Value    string // of the flag
+}
+
+// errUnapproved is what nobody could be asked about.
+var errUnapproved = errors.New("not approved in this clone")
+
+// approve returns nil where the operator's clone has approved, or now approves, the
+// content under a key. What was approved before under it is forgotten.
+func (a *App) approve(ctx context.Context, file, key, content string, ask func(before string) Approval) error {
+	a.approving.Lock()
+	defer a.approving.Unlock()
+	path, err := a.git.OwnFile(ctx, file)
 	if err != nil {
 		return err
 	}
-	known, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	known, err := readApproved(path)
+	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(strings.Join(argv, "\x00")))
-	line := hex.EncodeToString(sum[:])
-	if slices.Contains(splitLines(string(known)), line) {
+	if before, is := known[key]; is && before == content {
 		return nil
 	}
-	if err := a.opts.Confirm(fmt.Sprintf("fleet.yaml has a program on this computer print the secret %s: %s; let it run, now and from here on?", name, strings.Join(argv, " "))); err != nil {
+	question := ask(known[key])
+	if a.opts.Approve == nil {
+		return fmt.Errorf("%w: %s", errUnapproved, question.Question)
+	}
+	if err := a.opts.Approve(question); err != nil {
 		return err
 	}
-	return atomicfile.Write(file, strings.NewReader(string(known)+line+"\n"), 0o600)
+	known[key] = content
+	text, err := json.MarshalIndent(known, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, bytes.NewReader(text), 0o600)
+}
+
+// readApproved reads what a clone has approved. A file that is damaged approves
+// nothing.
+func readApproved(path string) (map[string]string, error) {
+	known := map[string]string{}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil || json.Unmarshal(text, &known) != nil || known == nil {
+		known = map[string]string{}
+	}
+	return known, err
 }

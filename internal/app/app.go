@@ -21,6 +21,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/grant"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -39,7 +40,10 @@ type Options struct {
 	Work       agekey.WorkFactor             // of the passphrases of new identities
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
-	Confirm    func(question string) error                                // asked before a program that fleet.yaml names runs here for the first time; nil allows all
+	Confirm    func(question string) error                                // asked what can be answered by --yes, too
+	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
+	Grant      func([]grant.Grant) error                                  // has the operator confirm grants of one name; nil refuses all
+	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
@@ -60,13 +64,21 @@ type App struct {
 	ring   agekey.Keyring
 	store  *secretstore.Store
 	trail  *trail
+	trust  trust
 	hosts  *dialer
+
+	declared *controlrepo.Repository // by the newest commit, see ownCommit
+	book     *grant.Ledger           // see ledger; nil until it is read
+	gone     []grant.Grant           // by this command's commits, see ownPublished
+
+	jumpKeys []string // lines of known_hosts, see PinJump
 
 	stacks   map[string]deploy.Rendered
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
 
-	movedNote sync.Once // says that the record is not where the lock has it
+	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
+	movedNote sync.Once  // says that the record is not where the lock has it
 }
 
 // Open loads the control repository as o.Files says: the newest commit, so that
@@ -156,11 +168,15 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	s := &deploy.Session{
-		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Owner: owner(),
+		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Signers: trusted, Owner: owner(),
 		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
-		Renamed: len(a.repo.Renaming) > 0,
-		Sealer:  &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
+		Renamed: len(a.repo.Renaming) > 0, Granted: a.ConfirmGrants,
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
 	}
 	return s, nil
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,8 +11,10 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
+	"salvor/internal/secret"
 )
 
 // A SecretEvent is one time that secrets were in clear somewhere.
@@ -26,23 +29,19 @@ type SecretEvent struct {
 type Audit struct {
 	Events []SecretEvent `json:"events"`           // oldest first
 	Silent []string      `json:"silent,omitempty"` // hosts that could not be asked, each with its reason
+	Shut   int           `json:"shut,omitempty"`   // entries of the operators' journal that the identity at hand does not open
+
+	Findings []finding.Finding `json:"findings,omitempty"` // files among the journal that count for nothing
 }
 
 // Audit returns who decrypted what with a salvor command, by the operators'
 // journal, and what was delivered to hosts, by each host's own. name is a secret
 // as in SetSecret, "" for all. What sops or age opened by themselves is in no
-// journal.
+// journal. The operators' journal is encrypted to them, so an identity is needed.
 func (a *App) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
 	audit := Audit{Events: []SecretEvent{}}
 	if a.repo.Fleet.Record.Remote != "" {
-		err := (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-			entries, err := rec.Entries(ctx, since)
-			for _, e := range entries {
-				audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
-			}
-			return err
-		})
-		if err != nil {
+		if err := a.operatorsJournal(ctx, since, &audit); err != nil {
 			return audit, err
 		}
 	}
@@ -51,6 +50,33 @@ func (a *App) Audit(ctx context.Context, name string, since time.Time) (Audit, e
 	slices.SortStableFunc(audit.Events, func(a, b SecretEvent) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Who, b.Who)) })
 	slices.Sort(audit.Silent)
 	return audit, nil
+}
+
+func (a *App) operatorsJournal(ctx context.Context, since time.Time, audit *Audit) error {
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return err
+	}
+	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+		entries, unread, err := rec.Entries(ctx, since, trusted, a.ring)
+		for _, e := range entries {
+			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
+		}
+		for _, u := range unread {
+			if errors.Is(u.Err, secret.ErrLocked) {
+				audit.Shut++
+				continue
+			}
+			audit.Findings = append(audit.Findings, untrusted(finding.JournalUntrusted, u))
+		}
+		return err
+	})
+}
+
+// untrusted is the finding about a file on the record remote that counts for nothing.
+func untrusted(code finding.Code, u record.Unread) finding.Finding {
+	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is passed over: %v", u.Err),
+		Fix: "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"}
 }
 
 // concerns reports whether a secret is among those named. A stack's variables are
@@ -68,6 +94,9 @@ func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 			list, err := a.deliveriesOf(ctx, h, since)
 			mu.Lock()
 			defer mu.Unlock()
+			for _, f := range list.Findings {
+				audit.Silent = append(audit.Silent, f.String())
+			}
 			if err != nil {
 				audit.Silent = append(audit.Silent, err.Error())
 			}

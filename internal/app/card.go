@@ -15,12 +15,14 @@ import (
 	"salvor/internal/card"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 	"salvor/internal/storage"
 )
 
@@ -28,7 +30,7 @@ import (
 func (a *App) Card(ctx context.Context) (card.Card, error) {
 	c := card.Card{Fleet: a.repo.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.commit)}
 	var err error
-	if c.Recovery, err = a.Recovery(); err != nil {
+	if c.Recovery, err = a.Recovery(ctx); err != nil {
 		return c, err
 	}
 	git, err := a.gitSource(ctx)
@@ -36,16 +38,19 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 		return c, err
 	}
 	c.GitURL, c.Mirrored = git.URL, a.repo.Fleet.Record.Remote != ""
-	access, err := a.cardAccess(ctx, git)
+	if c.Signers, err = a.Trusted(ctx); err != nil {
+		return c, err
+	}
+	access, err := a.cardAccess(ctx, git, c.Signers)
 	if err == nil {
 		c.Sealed, err = access.Seal(c.Recovery)
 	}
 	return c, err
 }
 
-func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, error) {
+func (a *App) cardAccess(ctx context.Context, git agentapi.Git, signers sign.Keys) (card.Access, error) {
 	f := &a.repo.Fleet
-	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
+	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
 		key, err := a.store.Resolve(ctx, ref)
 		if err != nil {
@@ -62,40 +67,75 @@ func (a *App) cardAccess(ctx context.Context, git agentapi.Git) (card.Access, er
 	return access, nil
 }
 
+// A Clone says where a control repository was cloned from.
+type Clone struct {
+	From  string
+	Notes []string // what the operator should know before anything is done with it
+}
+
 // CloneByCard clones the control repository into dir, which must not exist or be
-// empty: from its Git URL, or else from its newest mirror on the record remote.
-// It says where from.
-func CloneByCard(ctx context.Context, c card.Card, dir string) (from string, err error) {
+// empty: from its Git URL, or else from the newest mirror on the record remote that a
+// signing key on the card has signed. The clone trusts these keys.
+func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err error) {
 	access, err := c.Access()
 	if err != nil {
-		return "", err
+		return clone, err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return "", err
+		return clone, err
 	}
 	gitErr := errors.New("the card names no Git URL")
+	var git *controlrepo.Git
 	if access.GitURL != "" {
-		if gitErr = cloneGit(ctx, access, dir); gitErr == nil {
-			return access.GitURL, nil
+		git, gitErr = cloneGit(ctx, access, dir)
+	}
+	if gitErr == nil {
+		clone.From = access.GitURL
+	} else {
+		if access.GitURL != "" {
+			gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
 		}
-		gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
+		if git, err = cloneMirror(ctx, c.Recovery, access, dir, &clone); err != nil {
+			return clone, fault.WithHint(fmt.Errorf("the repository is nowhere to be had: %w; %w", gitErr, err),
+				"git clone the repository from wherever a copy of it is; the card's key opens it: --identity FILE")
+		}
 	}
-	from, err = cloneMirror(ctx, c.Recovery, access, dir)
+	if err := writePin(ctx, git, c.Fleet, access.Signers); err != nil {
+		return clone, err
+	}
+	return clone, clone.name(ctx, git, c)
+}
+
+// name says which commit the clone is at, whose it is, and whether that is older than
+// the card.
+func (clone *Clone) name(ctx context.Context, git *controlrepo.Git, c card.Card) error {
+	head, err := git.Head(ctx)
 	if err != nil {
-		err = fault.WithHint(fmt.Errorf("the repository is nowhere to be had: %w; %w", gitErr, err),
-			"git clone the repository from wherever a copy of it is; the card's key opens it: --identity FILE")
+		return err
 	}
-	return from, err
+	about, err := git.About(ctx, head)
+	if err != nil {
+		return err
+	}
+	clone.From += fmt.Sprintf(", commit %s of %s", head.Short(), about)
+	made, err := controlrepo.ParseCommit(c.Commit)
+	if err != nil {
+		return nil //nolint:nilerr // a card of a repository without commits names none
+	}
+	if has, err := git.IsAncestor(ctx, made, head); err != nil || !has {
+		clone.Notes = append(clone.Notes, fmt.Sprintf("commit %s, which the card was made from, is not in it: what is newer was taken away there, or never got there; look for a newer copy before anything is recovered", made.Short()))
+	}
+	return nil
 }
 
 // cloneGit clones from the Git host. ssh is offered the card's key when it has one,
 // and knows the host by the card unless the operator has a way of their own.
-func cloneGit(ctx context.Context, access card.Access, dir string) error {
+func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo.Git, error) {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
 		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
 		if err != nil {
-			return fmt.Errorf("the card's Git key: %w", err)
+			return nil, fmt.Errorf("the card's Git key: %w", err)
 		}
 		defer stop()
 		environ = append(environ, "SSH_AUTH_SOCK="+agent)
@@ -103,62 +143,54 @@ func cloneGit(ctx context.Context, access card.Access, dir string) error {
 	if os.Getenv("GIT_SSH_COMMAND") == "" && len(access.KnownHosts) > 0 {
 		dir, err := os.MkdirTemp("", "salvor-known-hosts-")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // public keys in the temporary folder
 		known := filepath.Join(dir, "known_hosts")
 		if err := atomicfile.Write(known, strings.NewReader(strings.Join(access.KnownHosts, "\n")+"\n"), 0o600); err != nil {
-			return err
+			return nil, err
 		}
 		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	_, err := controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
-	return err
+	return controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
 }
 
-func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string) (from string, err error) {
+// cloneMirror clones from the newest mirror that the fleet has signed. What else looks
+// like one is named in the clone's notes.
+func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (git *controlrepo.Git, err error) {
 	if access.Record.Remote == "" {
-		return "", errors.New("the card names no remote")
+		return nil, errors.New("the card names no remote")
 	}
-	newest, bundle, err := fetchMirror(ctx, key, access)
+	newest, bundle, unread, err := fetchMirror(ctx, key, access)
+	if err == nil && newest.Commit == "" {
+		err = errors.New("there is none")
+	}
 	if err != nil {
-		return "", fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
+		return nil, fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
+	}
+	for _, u := range unread {
+		clone.Notes = append(clone.Notes, untrusted(finding.MirrorUntrusted, u).String())
 	}
 	tmp, err := os.MkdirTemp("", "salvor-mirror-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	file := filepath.Join(tmp, "mirror.bundle")
 	if err := atomicfile.Write(file, bytes.NewReader(bundle.Reveal()), 0o600); err != nil {
-		return "", err
+		return nil, err
 	}
-	if _, err := controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ()); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("the mirror on %s, commit %.7s", access.Record.Remote, newest.Commit), nil
+	clone.From = "the mirror on " + access.Record.Remote
+	return controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
 }
 
-func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, err error) {
+func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)
 	})
 	if err != nil {
-		return m, bundle, err
+		return m, bundle, nil, err
 	}
 	defer func() { err = errors.Join(err, site.Close(context.WithoutCancel(ctx))) }()
-	rec := record.New(site)
-	all, err := rec.Mirrors(ctx)
-	if err != nil {
-		return m, bundle, err
-	}
-	if len(all) == 0 {
-		return m, bundle, errors.New("there is none")
-	}
-	sealed, err := rec.ReadMirror(ctx, all[0])
-	if err != nil {
-		return m, bundle, err
-	}
-	bundle, err = agekey.Decrypt("the mirror", sealed, key)
-	return all[0], bundle, err
+	return openMirror(ctx, record.New(site), access.Signers, key)
 }

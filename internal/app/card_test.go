@@ -30,7 +30,7 @@ func (k *keyed) card() string {
 func TestTheCardMakesAnOperator(t *testing.T) {
 	k := newKeyed(t)
 	card, old := k.card(), k.recovery()
-	if key, err := k.open(card).Recovery(); err != nil || key.Recipient != old.Recipient {
+	if key, err := k.open(card).Recovery(t.Context()); err != nil || key.Recipient != old.Recipient {
 		t.Fatalf("the card shows %s, %v", key.Recipient, err)
 	}
 	mine := filepath.Join(t.TempDir(), "mine.age")

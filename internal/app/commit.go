@@ -27,7 +27,14 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 	if head != c.app.commit {
 		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
 	}
-	commit, err := c.app.git.CommitFiles(ctx, c.app.renaming(files), message)
+	if err := c.app.git.EnsureHook(ctx); err != nil {
+		return "", err
+	}
+	files = c.app.renaming(files)
+	if err := c.app.ownCommit(ctx, files); err != nil {
+		return "", err // before the commit: what stands in none is taken off the ledger again
+	}
+	commit, err := c.app.git.CommitFiles(ctx, files, message)
 	if err == nil && commit != head {
 		c.app.commit, c.made, c.from = commit, commit, head
 	}
@@ -55,9 +62,10 @@ func (c *committer) Push(ctx context.Context) error {
 	case err == nil, errors.Is(err, controlrepo.ErrNoRemote):
 		c.app.pushed = c.app.pushed || c.made != ""
 		c.made = ""
-		return nil
+		return c.app.ownPublished(ctx)
 	case c.made != "" && (c.whole || errors.Is(err, controlrepo.ErrDiverged)):
 		undo := c.app.git.Uncommit(context.WithoutCancel(ctx), c.made)
+		c.app.gone = nil
 		c.app.commit, c.made = c.from, ""
 		return errors.Join(err, undo)
 	}
@@ -95,6 +103,7 @@ func (c *committer) Uncommit(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	err := c.app.git.Uncommit(ctx, c.made)
+	c.app.gone = nil
 	c.app.commit, c.made = c.from, ""
 	return err == nil, err
 }

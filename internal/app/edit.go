@@ -63,7 +63,7 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
 		return nil, fmt.Errorf("%s is no text in UTF-8", e.Name)
 	case e.stack != "":
-		return a.editedEnv(e, text)
+		return a.editedEnv(ctx, e, text)
 	}
 	if !e.ends { // the line end is the editor's
 		content = bytes.TrimSuffix(content, []byte("\n"))
@@ -75,9 +75,15 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 }
 
 // editedEnv is Edited for all variables of a stack.
-func (a *App) editedEnv(e Edit, text secret.Value) (secretstore.Changes, error) {
+func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+	if err := a.mayEncrypt(ctx); err != nil {
+		return nil, err
+	}
 	files, changed, err := a.store.ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	if err := a.noteMade(ctx, inStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
 	return files, a.forgetSeen(files, inStack(e.stack, changed)...)

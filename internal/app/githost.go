@@ -137,10 +137,10 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 // askGitHost asks whether a key is the Git host's. Where nobody can be asked it is
 // not pinned, which is a finding and not an error.
 func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
-	if a.opts.Confirm == nil {
+	if a.opts.Trust == nil {
 		return false, nil
 	}
-	err = a.opts.Confirm(fmt.Sprintf("The Git host %s shows the key %s. Is that its key?", host, key.Fingerprint))
+	err = a.opts.Trust(fmt.Sprintf("The Git host %s shows the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}

@@ -51,7 +51,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			}
 			t.Setenv("GIT_SSH_COMMAND", "ssh -o UserKnownHostsFile="+known)
 			asked := false
-			a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard(), Confirm: func(question string) error {
+			a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard(), Approve: approveAll, Trust: func(question string) error {
 				asked = strings.Contains(question, "127.0.0.1") && strings.Contains(question, "SHA256:")
 				return test.answer
 			}})

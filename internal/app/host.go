@@ -15,13 +15,44 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/grant"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/recovery"
 )
 
-// ScanHost returns the key that a host shows, for the operator to compare.
-func ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
-	return ssh.Scan(ctx, ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User})
+// ScanHost returns the key that a host shows, for the operator to compare: through
+// its jump host where it has one, whose own key is pinned by then.
+func (a *App) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
+	if h.Jump != "" {
+		auth, err := a.sshAuth(h.Address)
+		if err != nil {
+			return ssh.HostKey{}, err
+		}
+		o.Jump = a.sshOptions(h, auth).Jump
+	}
+	return ssh.Scan(ctx, o)
+}
+
+// Jump returns the jump host of a host as a host of its own; unpinned reports whether
+// no key of it is pinned yet.
+func (a *App) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
+	if h.Jump == "" {
+		return fleet.Host{}, false
+	}
+	j := parseJump(h.Jump)
+	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
+	return jump, len(pinned(a.repo.HostKeys, j.Address, j.Port)) == 0
+}
+
+// PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
+// with the next commit.
+func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
+	if err := a.pin(jump, key); err != nil {
+		return err
+	}
+	a.jumpKeys = append(a.jumpKeys, knownHostsName(jump.Address, jump.Port)+" "+string(key))
+	return a.granted(ctx, hostKeyGrant(&a.repo.Fleet, a.repo.HostKeys[len(a.repo.HostKeys)-1]))
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
@@ -46,15 +77,11 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 	if err := a.pin(h, key); err != nil {
 		return Addition{}, err
 	}
-	link, err := a.hosts.Dial(ctx, h)
+	enrolment, err := a.enrol(ctx, h)
 	if err != nil {
 		return Addition{}, err
 	}
-	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
-	if err != nil {
-		return Addition{}, err
-	}
-	return a.declare(h, key, enrolment, replaces)
+	return a.declare(ctx, h, key, enrolment, replaces)
 }
 
 // Enrol makes sure that a declared host has its identity and that the
@@ -64,15 +91,23 @@ func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
+	enrolment, err := a.enrol(ctx, h)
+	if err != nil {
+		return Addition{}, err
+	}
+	return a.declare(ctx, h, "", enrolment, false)
+}
+
+func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
 	link, err := a.hosts.Dial(ctx, h)
 	if err != nil {
-		return Addition{}, err
+		return agentapi.Enrolment{}, err
 	}
-	enrolment, err := recovery.Enrol(ctx, link, a.repo.Fleet.Name)
-	if err != nil {
-		return Addition{}, err
-	}
-	return a.declare(h, "", enrolment, false)
+	return recovery.Enrol(ctx, link, a.repo.Fleet.Name, trusted)
 }
 
 // pin trusts a key for the rest of this command.
@@ -94,9 +129,17 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 
 // declare returns the files that make the host part of the fleet, and knows it
 // from here on.
-func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
+func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
-	if err := a.itself(h, e, replaces); err != nil {
+	if err := controlrepo.CheckRecipient(e.Recipient); err != nil {
+		return add, fmt.Errorf("%s enrols with a key that is not a host's: %w", h.Name, err)
+	}
+	book, err := a.ledger(ctx)
+	if err != nil {
+		return add, err
+	}
+	// a machine that was confirmed here replaces nothing, whatever Git has now
+	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient))); err != nil {
 		return add, err
 	}
 	before := a.repo.Recipients[h.Name]
@@ -112,12 +155,8 @@ func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, rep
 	add.Files[controlrepo.FleetFile] = edited
 	add.Files[controlrepo.HostDir+"/"+h.Name+".pub"] = []byte(e.Recipient + "\n")
 	if key != "" {
-		known, err := a.file(controlrepo.KnownHostsFile)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
-		}
-		if line := knownHostsName(h.Address, h.Port) + " " + string(key); !strings.Contains(string(known), line) {
-			add.Files[controlrepo.KnownHostsFile] = append(known, []byte(line+"\n")...)
 		}
 	}
 	for name, content := range add.Files {
@@ -132,7 +171,36 @@ func (a *App) declare(h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, rep
 		a.repo.Recipients = map[string]string{}
 	}
 	a.repo.Recipients[h.Name] = e.Recipient
-	return add, nil
+	return add, a.granted(ctx, append(a.trustedGrants(h, key), grant.Host(h.Name, e.Recipient))...)
+}
+
+// knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
+func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
+	known, err := a.file(controlrepo.KnownHostsFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, line := range append(slices.Clone(a.jumpKeys), knownHostsName(h.Address, h.Port)+" "+string(key)) {
+		if !slices.Contains(splitLines(string(known)), line) {
+			known = append(known, []byte(line+"\n")...)
+		}
+	}
+	return known, nil
+}
+
+// trustedGrants are the grants that come with a key which the operator trusts for a host,
+// none without one: its address and key are Git's then.
+func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
+	if key == "" {
+		return nil
+	}
+	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
+	for _, k := range a.repo.HostKeys {
+		if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
+			own = append(own, hostKeyGrant(&a.repo.Fleet, k))
+		}
+	}
+	return own
 }
 
 // another refuses a machine that is a host already, by its address or its SSH key.

@@ -21,8 +21,9 @@ import (
 
 // A RemovedHost is what a host leaves behind.
 type RemovedHost struct {
-	Stacks []string   // that were ever sealed for it
-	Rotate []Rotation // secrets that it was able to open
+	Stacks  []string   // that were ever sealed for it
+	Remotes []string   // whose credentials it has
+	Rotate  []Rotation // secrets that it was able to open
 }
 
 // SeenByHost returns what a host was able to open: by the history of its sealed
@@ -44,7 +45,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 		}
 		files = append(files, ever...)
 	}
-	seen := sight{names: map[string]bool{}, gone: map[string]bool{}}
+	seen := sight{names: map[string]bool{}, gone: map[string]bool{}, remotes: map[string]bool{}}
 	for _, file := range files {
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
@@ -52,6 +53,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 			seen.add(a, stack)
 		}
 	}
+	r.Remotes = slices.Sorted(maps.Keys(seen.remotes))
 	all, err := a.store.List()
 	if err != nil {
 		return r, err
@@ -66,8 +68,9 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 
 // A sight is which secrets somebody was able to see.
 type sight struct {
-	names map[string]bool
-	gone  map[string]bool // stacks that are no longer declared
+	names   map[string]bool
+	gone    map[string]bool // stacks that are no longer declared
+	remotes map[string]bool
 }
 
 func (s sight) has(info secretstore.Info) bool {
@@ -81,11 +84,15 @@ func (s sight) has(info secretstore.Info) bool {
 func (s sight) add(a *App, stack string) {
 	if _, declared := a.repo.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
+		for _, r := range a.repo.Fleet.Remotes {
+			s.remotes[r.Name] = true
+		}
 		return
 	}
 	n := (&sealer{app: a}).needs(stack)
 	var settings []secret.Setting
 	for _, r := range n.remotes {
+		s.remotes[r.Name] = true
 		settings = slices.AppendSeq(settings, maps.Values(r.Options))
 	}
 	for _, r := range n.registries {
@@ -128,6 +135,21 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 		return seen, err
 	}
 	return seen, a.CommitFiles(ctx, files, "host "+name+": removed")
+}
+
+// NoteStolen adds to files what a host was able to open whose disk somebody else has.
+// It is written down until each has another value.
+func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
+	seen, err := a.SeenByHost(ctx, host)
+	if err != nil {
+		return err
+	}
+	r := secretstore.Removal{Host: host, At: time.Now()}
+	for _, s := range seen.Rotate {
+		r.Secrets = append(r.Secrets, s.Secret)
+	}
+	_, err = a.noteRemoval(r, files)
+	return err
 }
 
 // Removable returns what still needs a host, nil for nothing.

@@ -79,6 +79,9 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
 		Encrypted: secretstore.Dir + "/" + i.stack.Name + ".env", Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
 	if len(i.split.secret) > 0 {
+		if err := a.mayEncrypt(ctx); err != nil {
+			return nil, err
+		}
 		changes, err := a.store.SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "take the variable out of the file and keep its value as a secret of its own: salvor secret set NAME")
@@ -148,6 +151,9 @@ func (a *App) CommitImport(ctx context.Context, i *Import) error {
 	st, _ := a.repo.Fleet.Stack(i.Stack)
 	envPath := st.Dir + "/stack.env"
 	if err := i.proven(a, i.will(a, i.Encrypted), i.will(a, envPath)); err != nil {
+		return err
+	}
+	if err := a.noteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
 		return err
 	}
 	if err := a.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {

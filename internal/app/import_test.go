@@ -107,7 +107,7 @@ func (s *scene) read(t *testing.T, words []string) {
 
 func (s scene) open(t *testing.T) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: WorkTree, Sink: progress.Discard()})
+	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: WorkTree, Sink: progress.Discard(), Approve: approveAll})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,9 +16,11 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
+	"salvor/internal/sign"
 )
 
 // NewFleet says what `salvor init` makes.
@@ -51,15 +54,12 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
+	var git *controlrepo.Git
 	defer func() {
-		if err != nil { // nothing was encrypted to it, and it would stand in the way of the next try
+		if err != nil && git == nil { // nothing was encrypted to it, and it would stand in the way of the next try
 			err = errors.Join(err, os.Remove(identity))
 		}
 	}()
-	sealed, err := agekey.SealRecovery(recovery, operator.Recipient)
-	if err != nil {
-		return recovery, identity, err
-	}
 	recipients := fleet.Recipients{Operators: map[string]string{n.Operator: operator.Recipient}, Recovery: recovery.Recipient}
 	config, err := sops.Config(recipients.All())
 	if err != nil {
@@ -69,11 +69,24 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err != nil {
 		return recovery, identity, err
 	}
-	files[agekey.RecoveryPath], files[sops.ConfigPath] = sealed, config
-	_, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
+	signing, signer, err := newSignKey(n.Name, recipients.All())
+	if err != nil {
+		return recovery, identity, err
+	}
+	sealed, err := seal.SealKey(recovery, signer, operator.Recipient)
+	if err != nil {
+		return recovery, identity, err
+	}
+	maps.Copy(files, signing)
+	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
+	files[sops.ConfigPath] = config
+	git, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
 		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
 		Files: files, Signer: n.Signer,
 	})
+	if err == nil {
+		err = writePin(ctx, git, n.Name, sign.Keys{signer.Public()})
+	}
 	return recovery, identity, err
 }
 

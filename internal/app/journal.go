@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/record"
+	"salvor/internal/sign"
 )
 
 // ErrUnsent is wrapped by errors that mean: an entry of the operators' journal
@@ -65,9 +66,13 @@ func (a *App) sendEntries(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	key, err := a.knownSigningKey(ctx)
+	if err != nil {
+		return err
+	}
 	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
 		for _, file := range waiting {
-			if err := sendEntry(ctx, rec, file); err != nil {
+			if err := sendEntry(ctx, rec, file, key, a.repo.Fleet.Recipients.All()); err != nil {
 				return err
 			}
 		}
@@ -75,7 +80,7 @@ func (a *App) sendEntries(ctx context.Context, dir string) error {
 	})
 }
 
-func sendEntry(ctx context.Context, rec *record.Record, file string) error {
+func sendEntry(ctx context.Context, rec *record.Record, file string, key sign.Key, recipients []string) error {
 	content, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // another command sent it
@@ -87,7 +92,7 @@ func sendEntry(ctx context.Context, rec *record.Record, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := rec.AppendEntry(ctx, entry); err != nil {
+	if err := rec.AppendEntry(ctx, entry, key, recipients); err != nil {
 		return err
 	}
 	if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"salvor/internal/fault"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -222,7 +223,7 @@ func (a *App) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	b.use(ring)
-	if _, err := b.Recovery(); err != nil {
+	if _, err := b.Recovery(ctx); err != nil {
 		return err
 	}
 	return b.opensSecrets(ctx)
@@ -242,8 +243,8 @@ func (a *App) opensSecrets(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.eachRecovery(func(stack string, sealed []byte) error {
-		_, err := a.openRecovery(stack, sealed)
+	return a.eachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := a.openRecovery(ctx, stack, sealed)
 		return err
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/secret/command"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
+	"salvor/internal/sign"
 )
 
 // A keyChange is a change of whom the fleet is encrypted to.
@@ -44,7 +45,10 @@ type Handover struct {
 // opens with the next recovery key as well.
 func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
-	recovery, err := a.recoveryFor(&c)
+	if err := a.mayChangeKeys(ctx, c); err != nil {
+		return h, err
+	}
+	recovery, err := a.recoveryFor(ctx, &c)
 	if err != nil {
 		return h, err
 	}
@@ -55,7 +59,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	a.repo.Fleet.Recipients = c.next
 	a.use(keyrings{a.ring, recovery})
 	files := map[string][]byte{controlrepo.FleetFile: declared}
-	if err := a.encryptAll(recovery, files); err != nil {
+	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
 	}
 	if c.removed != nil {
@@ -71,9 +75,9 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 
 // recoveryFor returns the recovery key after the change, a new one if it is to be
 // replaced.
-func (a *App) recoveryFor(c *keyChange) (agekey.Key, error) {
+func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error) {
 	if !c.newRecovery {
-		return a.Recovery()
+		return a.Recovery(ctx)
 	}
 	key, err := agekey.Generate()
 	c.next.Recovery = key.Recipient
@@ -108,27 +112,33 @@ func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
 
 // encryptAll adds to files whatever is not encrypted to exactly the fleet's
 // recipients.
-func (a *App) encryptAll(recovery agekey.Key, files map[string][]byte) error {
+func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
 	recipients := a.repo.Fleet.Recipients
-	var err error
+	key, err := a.SigningKey(ctx)
+	if err != nil {
+		return err
+	}
 	if files[sops.ConfigPath], err = sops.Config(recipients.All()); err != nil {
 		return err
 	}
-	if files[agekey.RecoveryPath], err = agekey.SealRecovery(recovery, slices.Sorted(maps.Values(recipients.Operators))...); err != nil {
+	sealed, err := seal.SealKey(recovery, key, slices.Sorted(maps.Values(recipients.Operators))...)
+	if err != nil {
 		return err
 	}
+	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
 	changes, err := a.store.Reencrypt()
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, changes)
-	return a.eachRecovery(func(stack string, sealed []byte) error {
-		if seal.RecoveryCurrent(sealed, stack, recipients.All()) {
+	return a.eachRecovery(func(stack string, sealed seal.Signed) error {
+		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := a.openRecovery(stack, sealed)
+		opened, err := a.openRecovery(ctx, stack, sealed)
 		if err == nil {
-			files[seal.RecoveryPath(stack)], err = opened.Seal(recipients.All())
+			sealed, err = opened.Seal(recipients.All(), key)
+			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))
 		}
 		return err
 	})
@@ -136,7 +146,7 @@ func (a *App) encryptAll(recovery agekey.Key, files map[string][]byte) error {
 
 // eachRecovery visits sealed/recovery, also the files of stacks that are declared
 // no longer.
-func (a *App) eachRecovery(visit func(stack string, sealed []byte) error) error {
+func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
 	entries, err := os.ReadDir(filepath.Join(a.export, "sealed", "recovery"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -146,7 +156,7 @@ func (a *App) eachRecovery(visit func(stack string, sealed []byte) error) error 
 		if !ours {
 			continue
 		}
-		sealed, err := a.file(seal.RecoveryPath(stack))
+		sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
 		if err == nil {
 			err = visit(stack, sealed)
 		}
@@ -183,17 +193,21 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 }
 
 // use opens secrets with other keys from here on, for the fleet's recipients as
-// they are now. Programs that print secrets run in the operator's own environment,
-// in the repository's folder.
+// they are now. Programs that print secrets run in the operator's own environment.
 func (a *App) use(ring agekey.Keyring) {
 	a.ring = ring
 	a.store = secretstore.New(secretstore.Options{
 		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(),
-		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Opened: a.trail.add,
+		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Kept: a.kept(), Opened: a.trail.add,
 		Run: command.Options{
-			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Dir: a.root, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
+			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
 		},
 	})
+}
+
+// kept are the keys that are delivered to nobody: those of people and of hosts.
+func (a *App) kept() secretstore.Kept {
+	return secretstore.Kept{Identities: slices.Collect(maps.Values(a.repo.Recipients)), SSH: a.repo.LetIn}
 }
 
 // keyrings are several as one.

@@ -125,7 +125,7 @@ const quickWork = 10
 func (k *keyed) open(identity string) *App {
 	k.t.Helper()
 	a, err := Open(k.t.Context(), Options{
-		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Work: quickWork,
+		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Approve: approveAll, Work: quickWork,
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
 	})
 	if err != nil {
@@ -156,7 +156,7 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 
 func (k *keyed) recovery() (key agekey.Key) {
 	k.t.Helper()
-	k.do(func(a *App) (err error) { key, err = a.Recovery(); return err })
+	k.do(func(a *App) (err error) { key, err = a.Recovery(k.t.Context()); return err })
 	return key
 }
 
@@ -166,7 +166,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 	a := k.open(k.ann)
 	a.use(key)
 	all, err := a.store.List()
-	if err != nil || len(all) != 4 {
+	if err != nil || len(all) != 5 {
 		k.t.Fatal(all, err)
 	}
 	for _, s := range all {
@@ -174,11 +174,11 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
-	if _, err := a.Recovery(); !errors.Is(err, secret.ErrLocked) {
+	if _, err := a.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
-	if err := a.eachRecovery(func(stack string, sealed []byte) error {
-		_, err := seal.OpenRecovery(sealed, key, stack)
+	if err := a.eachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := a.openRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)
@@ -239,7 +239,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("the proof of the old recovery key counts for the new one: %v", found)
 	}
 	checkRotations(t, h)
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB", "secret token"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB", "secret token"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("findings about %v, want %v", k.codes(finding.SecretSeen), want)
 	}
 }
@@ -258,14 +258,18 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 		k.t.Error(diff)
 	}
 	s := &sealer{app: a}
-	if stale, err := s.Stale(lock); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(k.t.Context(), lock); err != nil || len(stale) != 0 {
 		k.t.Errorf("seals out of date in the same commit: %v, %v", stale, err)
 	}
 	sealed, err := s.Current("alpha", "notes")
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	file, err := seal.Open(sealed, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1})
+	trusted, err := a.Trusted(k.t.Context())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	file, err := seal.Signed{File: sealed.File, Signature: sealed.Signature}.Open(trusted, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}, sealed.Inputs)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -286,7 +290,7 @@ func checkRotations(t *testing.T, h Handover) {
 	}
 	want := map[string]string{
 		"token": "salvor secret rotate token --generate", "notes/DB": "salvor secret rotate notes/DB --generate",
-		"box_password": "salvor secret rotate box_password", "fleet_ssh_key": "salvor key ssh --rotate",
+		"box_password": "salvor secret rotate box_password", "fleet_sign_key": "salvor key rotate --signing", "fleet_ssh_key": "salvor key ssh --rotate",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -358,7 +362,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	k.grant("bob")
 	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
 	k.do(func(a *App) error { return a.SetSecret(t.Context(), "token", secret.NewString("another")) })
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is set: %v", k.codes(finding.SecretSeen))
 	}
 	var before secretstore.Changes
@@ -366,19 +370,19 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 		before, err = a.RotateSecret(t.Context(), "notes/DB", secret.NewString("another"))
 		return err
 	})
-	if want := []string{"secret box_password", "secret fleet_ssh_key"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is rotated: %v", k.codes(finding.SecretSeen))
 	}
 	k.do(func(a *App) error { return a.UndoRotation(t.Context(), "notes/DB", before) })
-	if want := []string{"secret box_password", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
+	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after a rotation that was undone: %v", k.codes(finding.SecretSeen))
 	}
 	for _, name := range []string{"notes/DB", "box_password"} {
 		k.do(func(a *App) error { return a.SetSecret(t.Context(), name, secret.NewString("another")) })
 	}
-	k.do(func(a *App) error { // what the second step of key ssh --rotate does, which needs hosts
+	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName), a.CommitFiles(t.Context(), files, "another SSH key"))
+		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

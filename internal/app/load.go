@@ -50,6 +50,7 @@ func (a *App) load(ctx context.Context) error {
 	if err := a.checkSigned(ctx); err != nil {
 		return err
 	}
+	a.declared = a.repo.Declared()
 	a.hosts = newDialer(a)
 	a.use(a.keyring())
 	a.findings = slices.Concat(a.findings, a.repo.Findings, a.leftOut(left))
@@ -132,9 +133,18 @@ func (a *App) isPointer(p string) bool {
 	return n == len(pointer) && slices.Equal(head, pointer)
 }
 
-// render resolves every stack at once, each for itself: one that does not load is
-// Broken, and a fatal finding says why.
+// render resolves every stack and collects the findings about the fleet.
 func (a *App) render(ctx context.Context) error {
+	if err := a.resolveAll(ctx); err != nil {
+		return err
+	}
+	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.invalidRemotes(), a.unrecorded())
+	return a.noticeKeys(ctx, time.Now())
+}
+
+// resolveAll resolves every stack at once, each for itself: one that does not load is
+// Broken, and a fatal finding says why.
+func (a *App) resolveAll(ctx context.Context) error {
 	a.stacks = map[string]deploy.Rendered{}
 	named, err := a.store.Unfiled()
 	if err != nil {
@@ -157,8 +167,7 @@ func (a *App) render(ctx context.Context) error {
 			a.stacks[stacks[i].Name] = o.rendered
 		}
 	}
-	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.invalidRemotes(), a.unrecorded())
-	return a.noticeKeys(ctx, time.Now())
+	return nil
 }
 
 // nameless are the findings about folders of stacks/ whose names no stack can have.

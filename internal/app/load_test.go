@@ -90,7 +90,7 @@ func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
 		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
 	}
-	stale, err := (&sealer{app: a}).Stale(lock)
+	stale, err := (&sealer{app: a}).Stale(t.Context(), lock)
 	if _, resealed := stale["runs"]; resealed || err != nil || stale["good"] == "" {
 		t.Errorf("seals %v, %v", stale, err)
 	}
@@ -136,7 +136,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, files := range []Files{Committed, WorkTree} {
-		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard()})
+		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard(), Approve: approveAll})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,9 +9,12 @@ import (
 	"strings"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/finding"
+	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 // ErrMirrorBehind is wrapped by errors that mean: the encrypted mirror of the
@@ -27,8 +30,13 @@ func (r *recorder) Mirror(ctx context.Context) error {
 		return err
 	}
 	want := record.Mirror{Commits: count, Commit: string(a.commit)}
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return err
+	}
 	err = r.with(ctx, func(rec *record.Record) error {
-		all, err := rec.Mirrors(ctx)
+		all, unread, err := rec.Mirrors(ctx, trusted)
+		a.notePassedOver(unread)
 		if err != nil || len(all) > 0 && all[0] == want {
 			return err
 		}
@@ -36,16 +44,63 @@ func (r *recorder) Mirror(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		sealed, err := agekey.Encrypt(secret.New(bundle), a.repo.Fleet.Recipients.All()...)
+		recipients, err := a.confirmedRecipients(ctx)
 		if err != nil {
 			return err
 		}
-		return rec.PutMirror(ctx, want, sealed)
+		sealed, err := agekey.Encrypt(secret.New(bundle), recipients...)
+		if err != nil {
+			return err
+		}
+		key, err := a.SigningKey(ctx)
+		if err != nil {
+			return err
+		}
+		return rec.PutMirror(ctx, want, sealed, key, trusted)
 	})
 	if err != nil {
 		return err
 	}
 	return a.noteMirrored(ctx)
+}
+
+// notePassedOver tells the operator of files that only look like mirrors.
+func (a *App) notePassedOver(unread []record.Unread) {
+	if a.opts.Sink == nil {
+		return
+	}
+	for _, u := range unread {
+		f := untrusted(finding.MirrorUntrusted, u)
+		progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; %s", f.Severity, f, f.Fix))
+	}
+}
+
+// openMirror returns the newest mirror that the fleet's key has signed and that a
+// keyring opens, with its bundle; none is the zero Mirror. What is passed over is
+// unread.
+func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
+	all, unread, err := rec.Mirrors(ctx, trusted)
+	if err != nil {
+		return m, bundle, unread, err
+	}
+	for _, m := range all {
+		sealed, err := rec.ReadMirror(ctx, m, trusted)
+		if err == nil {
+			bundle, err = agekey.Decrypt(m.Path(), sealed, ring)
+		}
+		if err == nil {
+			return m, bundle, unread, nil
+		}
+		unread = append(unread, record.Unread{Path: m.Path(), Err: err})
+	}
+	if len(unread) > 0 {
+		var errs []error
+		for _, u := range unread {
+			errs = append(errs, fmt.Errorf("%s: %w", u.Path, u.Err))
+		}
+		return m, bundle, unread, fmt.Errorf("no mirror opens that the fleet's key has signed: %w", errors.Join(errs...))
+	}
+	return m, bundle, nil, nil
 }
 
 // RenewMirror brings the mirror up to the newest commit. This clone remembers the
@@ -63,8 +118,8 @@ func (a *App) RenewMirror(ctx context.Context) error {
 }
 
 // MirrorCommitted is RenewMirror for the end of a command: only what the command
-// itself has pushed is looked at. Where that needs the operator's key and nobody
-// has unlocked it, only the error says that the mirror is behind, unless unlock.
+// itself has pushed is looked at. That needs the operator's key, which signs: where
+// nobody has unlocked it, only the error says that the mirror is behind, unless unlock.
 func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 	if !a.pushed {
 		return nil
@@ -73,21 +128,13 @@ func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 	switch {
 	case err != nil || !behind:
 		return err
-	case !unlock && !a.unlocked() && a.recordNeedsKey():
+	case !unlock && !a.unlocked():
 		return ErrMirrorBehind
 	}
-	return a.RenewMirror(ctx)
-}
-
-func (a *App) recordNeedsKey() bool {
-	for _, r := range withInner(&a.repo.Fleet, []string{a.repo.Fleet.Record.Remote}) {
-		for _, setting := range r.Options {
-			if _, is := setting.Secret(); is {
-				return true
-			}
-		}
+	if _, err := a.knownSigningKey(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
-	return false
+	return a.RenewMirror(ctx)
 }
 
 func (a *App) mirrorBehind(ctx context.Context) (bool, error) {

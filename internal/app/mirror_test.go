@@ -12,8 +12,9 @@ import (
 // atMirror fails unless the newest mirror is of this commit.
 func (k *keyed) atMirror(what, want string) {
 	k.t.Helper()
-	if got, err := k.open(k.ann).proveMirror(k.t.Context()); err != nil || got != want {
-		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, got, want, err)
+	var p Proof
+	if err := k.open(k.ann).proveMirror(k.t.Context(), &p); err != nil || p.Mirror != want {
+		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, p.Mirror, want, err)
 	}
 }
 

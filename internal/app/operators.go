@@ -11,6 +11,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/grant"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -42,6 +43,9 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 		return err
 	}
 	next.Operators[name] = recipient
+	if err := a.granted(ctx, grant.Operator(name, recipient)); err != nil {
+		return err
+	}
 	_, err := a.changeKeys(ctx, keyChange{message: "operator " + name + ": may open everything", next: next})
 	return err
 }

@@ -23,6 +23,7 @@ import (
 	"salvor/internal/machine/debiantest"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 )
@@ -87,6 +88,10 @@ func largeFleet(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	signers := sign.Keys{mustSigner(tb).Public()}
+	if err := writePin(tb.Context(), g, "home", signers); err != nil {
+		tb.Fatal(err)
+	}
 	config, err := os.ReadFile(filepath.Join(dir, controlrepo.FleetFile))
 	if err != nil {
 		tb.Fatal(err)
@@ -96,8 +101,9 @@ func largeFleet(tb testing.TB) string {
 		fmt.Fprintf(&hosts, "  host%02d: {address: 192.0.2.%d}\n", i, i+1)
 	}
 	files := map[string][]byte{
-		controlrepo.FleetFile:       []byte(strings.Replace(string(config), "hosts: {}\n", "hosts:\n"+hosts.String(), 1)),
-		"stacks/hello/compose.yaml": nil,
+		controlrepo.FleetFile:        []byte(strings.Replace(string(config), "hosts: {}\n", "hosts:\n"+hosts.String(), 1)),
+		controlrepo.FleetSignersFile: signers.Signers("home"),
+		"stacks/hello/compose.yaml":  nil,
 	}
 	for i := range planStacks {
 		files[fmt.Sprintf("stacks/stack%03d/compose.yaml", i)] = fmt.Appendf(nil, `x-salvor:
@@ -127,7 +133,7 @@ volumes: {data: {}, db: {}}
 
 // plan does what `salvor plan` does, the hosts in this process.
 func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy.Plan, err error) {
-	a, err := Open(ctx, Options{Dir: dir, Sink: progress.Discard(), Connect: func(_ context.Context, h fleet.Host) (machine.Machine, error) { return hosts[h.Name], nil }})
+	a, err := Open(ctx, Options{Dir: dir, Sink: progress.Discard(), Approve: approveAll, Connect: func(_ context.Context, h fleet.Host) (machine.Machine, error) { return hosts[h.Name], nil }})
 	if err != nil {
 		return deploy.Plan{}, err
 	}

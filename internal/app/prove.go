@@ -12,6 +12,7 @@ import (
 	"filippo.io/age"
 
 	"salvor/internal/card"
+	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -27,9 +28,12 @@ type Proof struct {
 	Recovery     bool     `json:"recovery"`   // whether it is the recovery key
 	Secrets      int      `json:"secrets"`
 	Repositories int      `json:"repositories"`
-	Snapshots    int      `json:"snapshots"`         // those that are good
-	Damaged      []string `json:"damaged,omitempty"` // those whose file the remote does not return as it was written, and why
-	Mirror       string   `json:"mirror,omitempty"`  // commit of the newest mirror, "" for no mirror yet
+	Snapshots    int      `json:"snapshots"`           // those that are good
+	Damaged      []string `json:"damaged,omitempty"`   // those whose file the remote does not return as it was written, and why
+	Mirror       string   `json:"mirror,omitempty"`    // commit of the newest mirror that the fleet's key has signed, "" for no mirror yet
+	MirrorOf     string   `json:"mirror_of,omitempty"` // when that commit was made, and by whom
+
+	Findings []finding.Finding `json:"findings,omitempty"` // what only looks like a mirror
 }
 
 // Prove opens with the identity at hand everything that a recovery needs: every
@@ -44,7 +48,7 @@ func (a *App) Prove(ctx context.Context) (Proof, error) {
 		err = a.proveRepositories(ctx, &p)
 	}
 	if err == nil {
-		p.Mirror, err = a.proveMirror(ctx)
+		err = a.proveMirror(ctx, &p)
 	}
 	if err != nil {
 		return p, err
@@ -94,11 +98,11 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 
 func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 	for stack, placed := range a.repo.Lock.Stacks {
-		sealed, err := a.file(seal.RecoveryPath(stack))
+		sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
 		if err != nil {
 			return err
 		}
-		known, err := a.openRecovery(stack, sealed)
+		known, err := a.openRecovery(ctx, stack, sealed)
 		if err != nil {
 			return err
 		}
@@ -150,22 +154,37 @@ func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target strin
 	return len(good), true, err
 }
 
-func (a *App) proveMirror(ctx context.Context) (commit string, err error) {
+// proveMirror opens the newest mirror that is signed. Its commit must be one that this
+// clone has: else it is a mirror of something else.
+func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	if a.repo.Fleet.Record.Remote == "" {
-		return "", nil
+		return nil
 	}
-	return commit, (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		all, err := rec.Mirrors(ctx)
-		if err != nil || len(all) == 0 {
-			return err
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return err
+	}
+	var m record.Mirror
+	err = (&recorder{app: a}).with(ctx, func(rec *record.Record) (err error) {
+		var unread []record.Unread
+		m, _, unread, err = openMirror(ctx, rec, trusted, a.ring)
+		for _, u := range unread {
+			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
 		}
-		sealed, err := rec.ReadMirror(ctx, all[0])
-		if err == nil {
-			_, err = agekey.Decrypt("the mirror", sealed, a.ring)
-		}
-		commit = all[0].Commit
 		return err
 	})
+	if err != nil || m.Commit == "" {
+		return err
+	}
+	commit, err := controlrepo.ParseCommit(m.Commit)
+	if err == nil {
+		p.MirrorOf, err = a.git.About(ctx, commit)
+	}
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if somebody else has committed since; else nobody knows what it is a mirror of, and salvor apply makes another")
+	}
+	p.Mirror = m.Commit
+	return nil
 }
 
 func (a *App) noteProof(ctx context.Context, p Proof) error {

@@ -19,7 +19,7 @@ func (k *keyed) put(id string) {
 	k.t.Helper()
 	dir := filepath.Join(k.t.TempDir(), id)
 	k.do(func(a *App) error {
-		known, err := (&sealer{app: a}).recovery("notes")
+		known, err := (&sealer{app: a}).recovery(k.t.Context(), "notes")
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func TestProveOpensFormerRepositories(t *testing.T) {
 	k.grant("bob")
 	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
 	p, err := k.open(k.ann).Prove(t.Context())
-	if err != nil || p.Repositories != 1 || p.Secrets != 4 {
+	if err != nil || p.Repositories != 1 || p.Secrets != 5 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	lock = k.open(k.ann).Lock()

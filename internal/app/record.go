@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,9 +32,12 @@ var _ deploy.Record = (*recorder)(nil)
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
+		if err := r.app.allowRemote(ctx, declared); err != nil {
+			return nil, err
+		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, r.app.store)
+			value, err := setting.Resolve(ctx, delivered{r.app.store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -58,7 +62,8 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 		return fmt.Errorf("record remote: %w", err)
 	}
 	r.noteMoved(where, site.Where)
-	return errors.Join(work(record.New(site)), site.Close(context.WithoutCancel(ctx)))
+	rec := record.New(site).Trusting(record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey})
+	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
 func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
@@ -114,7 +119,8 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 		all.SetLimit(listedAtOnce)
 		for i, stack := range stacks {
 			all.Go(func() error {
-				claims, err := rec.Claims(ctx, stack)
+				claims, ignored, err := rec.Claims(ctx, stack)
+				r.noteIgnored(stack, ignored)
 				owners[i] = r.ownerBy(record.Rule(claims, onBranch))
 				return err
 			})
@@ -126,6 +132,15 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 		byStack[stack] = owners[i]
 	}
 	return byStack, err
+}
+
+// noteIgnored names the files among a stack's claims that rule nothing.
+func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
+	for _, i := range ignored {
+		if r.app.opts.Sink != nil {
+			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not a claim of the fleet, and passed over: " + i.Text())
+		}
+	}
 }
 
 // onBranch judges as hosts do: by what the Git host has. While something here is
@@ -154,7 +169,7 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 		return 0, nil
 	}
 	err = r.with(ctx, func(rec *record.Record) error {
-		claims, err := rec.Claims(ctx, stack)
+		claims, _, err := rec.Claims(ctx, stack)
 		if len(claims) > 0 {
 			epoch = claims[0].Epoch
 		}
@@ -202,6 +217,31 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error
 		return nil
 	})
 	return lock, err
+}
+
+// Proven implements deploy.Record.
+func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error) {
+	found := map[string]map[string]fleet.Proven{}
+	var mu sync.Mutex
+	err := r.with(ctx, func(rec *record.Record) error {
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for name, p := range lock.Stacks {
+			all.Go(func() error {
+				proven, err := rec.Proven(ctx, name, p.Epoch)
+				marks := map[string]fleet.Proven{}
+				for _, one := range proven {
+					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				found[name] = marks
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	return found, err
 }
 
 // asCalledNow gives facts the names that their hosts have now.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/record"
 )
 
 // claim claims the stack notes for alpha as an apply does.
@@ -32,6 +34,50 @@ func (k *keyed) owner() deploy.Owner {
 		k.t.Fatal(err)
 	}
 	return owners["notes"]
+}
+
+// TestS04AForgedClaimTakesNothingOver: with a remote's credential, files are left
+// among the claims.
+func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(1)
+	a := k.open(k.ann)
+	r := &recorder{app: a}
+	folder, err := r.open(t.Context(), a.repo.Fleet.Record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "claims/notes/9-01890000-0000-7000-8000-000000000000.json"
+	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":2,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.Put(t.Context(), path, bytes.NewReader(signed), int64(len(signed))); err != nil {
+		t.Fatal(err)
+	}
+	want := deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: 1}
+	if got := k.owner(); got != want {
+		t.Errorf("the claim is %+v, want %+v", got, want)
+	}
+	if epoch, err := r.Epoch(t.Context(), "notes"); err != nil || epoch != 1 {
+		t.Errorf("epoch %d, %v", epoch, err)
+	}
+	rows, err := k.open(k.ann).Claims(t.Context(), "notes")
+	if err != nil || len(rows) != 2 || rows[0].Host != "eve" || rows[0].Ignored == "" || rows[0].Rules || !rows[1].Rules || rows[1].Host != "alpha" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	k.claim(2) // and nothing is in its way
+	for _, id := range []string{rows[0].ID, "01890000-0000-7000-8000-00000000ffff"} {
+		if err := k.open(k.ann).DropClaim(t.Context(), "notes", id); (err == nil) != (id == rows[0].ID) {
+			t.Errorf("drop %s: %v", id, err)
+		}
+	}
+	if rows, err := k.open(k.ann).Claims(t.Context(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if want.Epoch = 2; k.owner() != want {
+		t.Errorf("the claim is %+v, want %+v", k.owner(), want)
+	}
 }
 
 // TestTwoFleetsOnOneRemoteNeverTouch is fault D6: two fleets of one name, with the
@@ -130,7 +176,7 @@ func TestMoveRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := fetchMirror(t.Context(), key, access); err != nil {
+		if m, _, unread, err := fetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // Recovery returns the fleet's recovery key: the one at hand when that is it,
 // which is so with the card, else the one that the repository keeps for the
 // operators.
-func (a *App) Recovery() (agekey.Key, error) {
+func (a *App) Recovery(ctx context.Context) (agekey.Key, error) {
 	key, is, err := a.ownRecovery()
 	if err != nil {
 		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
@@ -26,15 +26,19 @@ func (a *App) Recovery() (agekey.Key, error) {
 	if is {
 		return key, nil
 	}
-	sealed, err := a.file(agekey.RecoveryPath)
+	sealed, err := (&sealer{app: a}).signed(agekey.RecoveryPath)
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	key, err = agekey.OpenRecovery(sealed, a.ring)
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return agekey.Key{}, err
+	}
+	key, err = sealed.OpenKey(trusted, a.ring, a.repo.Fleet.Recipients.Recovery)
 	if err == nil {
 		a.trail.add(agekey.RecoveryPath)
 	}
-	return key, err
+	return key, hintUntrusted(err, agekey.RecoveryPath)
 }
 
 // ownRecovery returns the recovery key when the identity at hand has it.

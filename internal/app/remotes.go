@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
@@ -22,12 +23,21 @@ func (a *App) invalidRemotes() []finding.Finding {
 	}
 	var found []finding.Finding
 	for _, r := range a.repo.Fleet.Remotes {
-		err := all.CheckOne(r.Name)
+		err := a.checkSettings(r)
+		if err == nil {
+			err = all.CheckOne(r.Name)
+		}
 		if err == nil {
 			continue
 		}
 		f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.repo.Place("remotes", r.Name).String(),
 			Text: "the remote " + r.Name + ": " + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
+		if about := new(storage.OptionError); errors.As(err, &about) {
+			f.Subject = a.repo.Place("remotes", r.Name, about.Option).String()
+		}
+		if hint := fault.Hint(err); hint != "" {
+			f.Fix = hint
+		}
 		if errors.Is(err, storage.ErrHostKey) {
 			f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
 		}

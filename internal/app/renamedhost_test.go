@@ -62,7 +62,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if lock, err := now.file(controlrepo.LockFile); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
 		t.Errorf("%s, %v", lock, err)
 	}
-	if stale, err := (&sealer{app: now}).Stale(now.Lock()); err != nil || len(stale) > 0 {
+	if stale, err := (&sealer{app: now}).Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("still to be sealed: %v, %v", stale, err)
 	}
 	if seen, err := now.SeenByHost(t.Context(), "gamma"); err != nil || len(seen.Stacks) != 1 {

@@ -31,7 +31,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if len(moves) > 0 || len(next.Stacks) != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
-	if stale, err := (&sealer{app: a}).Stale(next); err != nil || len(stale) > 0 {
+	if stale, err := (&sealer{app: a}).Stale(t.Context(), next); err != nil || len(stale) > 0 {
 		t.Errorf("it is sealed again: %v, %v", stale, err)
 	}
 	if owner := k.owner(); owner.Host != "alpha" || owner.Epoch != 1 {

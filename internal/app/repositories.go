@@ -1,21 +1,26 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/seal"
+	"salvor/internal/sign"
 )
 
 // repositories gives a placement a repository on every target, with its
 // password in the recovery file.
-func (s *sealer) repositories(stack string, p fleet.Placement, consent agentapi.Consent) (fleet.Placement, map[string][]byte, error) {
-	recovery, err := s.recovery(stack)
+func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent agentapi.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
+	recovery, err := s.recovery(ctx, stack)
 	if err != nil {
 		return p, nil, err
 	}
@@ -44,8 +49,8 @@ func (s *sealer) repositories(stack string, p fleet.Placement, consent agentapi.
 	if !changed {
 		return p, nil, nil
 	}
-	sealed, err := recovery.Seal(s.app.repo.Fleet.Recipients.All())
-	return p, map[string][]byte{seal.RecoveryPath(stack): sealed}, err
+	sealed, err := recovery.Seal(s.app.repo.Fleet.Recipients.All(), key)
+	return p, sealed.Files(seal.RecoveryPath(stack)), err
 }
 
 // takenUp returns the newest repository that the stack's name ever had on a
@@ -77,12 +82,12 @@ func newID() string {
 }
 
 // recovery opens a stack's recovery file; a stack without one has an empty one.
-func (s *sealer) recovery(stack string) (seal.Recovery, error) {
-	sealed, err := s.file(seal.RecoveryPath(stack))
-	if err != nil || sealed == nil {
+func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, error) {
+	sealed, err := s.signed(seal.RecoveryPath(stack))
+	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return s.app.openRecovery(stack, sealed)
+	return s.app.openRecovery(ctx, stack, sealed)
 }
 
 // A placedRepository is one that a placement names, present or former.
@@ -103,11 +108,25 @@ func repositoriesOf(p fleet.Placement) []placedRepository {
 	return all
 }
 
-// openRecovery opens the passwords of a stack's repositories.
-func (a *App) openRecovery(stack string, sealed []byte) (seal.Recovery, error) {
-	r, err := seal.OpenRecovery(sealed, a.ring, stack)
+// openRecovery opens the passwords of a stack's repositories, which must be what the
+// fleet's key has signed.
+func (a *App) openRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return seal.Recovery{}, err
+	}
+	r, err := sealed.OpenRecovery(trusted, a.ring, stack)
 	if err == nil {
 		a.trail.add(seal.RecoveryPath(stack))
 	}
-	return r, err
+	return r, hintUntrusted(err, seal.RecoveryPath(stack))
+}
+
+// hintUntrusted says what to do about a file that the fleet's key has not signed and
+// that Salvor can't make again.
+func hintUntrusted(err error, file string) error {
+	if !errors.Is(err, sign.ErrUntrusted) {
+		return err
+	}
+	return fault.WithHint(err, fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s %s brings back what the fleet has signed", file, file, seal.SignaturePath(file)))
 }

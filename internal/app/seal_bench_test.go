@@ -11,6 +11,7 @@ import (
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
+	"salvor/internal/sign"
 )
 
 func newKey(tb testing.TB) agekey.Key {
@@ -38,6 +39,14 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 		names, hosts[stack] = append(names, stack), newKey(b)
 		files["secrets/"+stack+".env"] = &fstest.MapFile{Data: fiftyVariables(b, stack, each, operator, recipients)}
 	}
+	private, err := sign.NewKey("bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	key, err := sign.ParseKey(private)
+	if err != nil {
+		b.Fatal(err)
+	}
 	store := secretstore.New(secretstore.Options{Files: files, Keys: operator, Recipients: recipients})
 	b.ResetTimer()
 	for b.Loop() {
@@ -51,7 +60,7 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 				content.Env[name] = value.Reveal()
 			}
 			in := seal.Inputs{Placement: seal.Placement{Host: "host-" + stack, Stack: stack, Epoch: 1}, Recipients: []string{hosts[stack].Recipient}}
-			if _, err := seal.Seal(content, in); err != nil {
+			if _, err := seal.Seal(content, in, key); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 
@@ -21,6 +22,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/sign"
 )
 
 // sealer keeps sealed/ in step with placements. What it made in this run comes
@@ -28,6 +30,9 @@ import (
 type sealer struct {
 	app  *App
 	made map[string][]byte
+
+	mu     sync.Mutex        // guards inputs
+	inputs map[string]string // by the path of a seal that was seen to be current, the digest of its inputs
 }
 
 var _ deploy.Sealer = (*sealer)(nil)
@@ -47,38 +52,83 @@ func (s *sealer) file(name string) ([]byte, error) {
 // store opens secrets as they are with what was made.
 func (s *sealer) store() *secretstore.Store { return s.app.store.Over(s.made) }
 
-// Current implements deploy.Sealer.
-func (s *sealer) Current(host, stack string) ([]byte, error) {
-	return s.file(seal.Placement{Host: host, Stack: stack}.Path())
+// signed reads a sealed file with its signature; the zero one when there is none.
+func (s *sealer) signed(name string) (seal.Signed, error) {
+	file, err := s.file(name)
+	if err != nil || file == nil {
+		return seal.Signed{}, err
+	}
+	signature, err := s.file(seal.SignaturePath(name))
+	return seal.Signed{File: file, Signature: signature}, err
 }
 
-// Stale implements deploy.Sealer.
-func (s *sealer) Stale(lock fleet.Lock) (map[string]string, error) {
+// Current implements deploy.Sealer.
+func (s *sealer) Current(host, stack string) (deploy.Seal, error) {
+	where := seal.Placement{Host: host, Stack: stack}.Path()
+	sealed, err := s.signed(where)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return deploy.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
+}
+
+// note remembers what a seal was made from that is current now.
+func (s *sealer) note(where, digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inputs == nil {
+		s.inputs = map[string]string{}
+	}
+	s.inputs[where] = digest
+}
+
+// Stale implements deploy.Sealer. While the fleet's signing key is replaced, a seal
+// that the old one has signed is out of date.
+func (s *sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error) {
+	trusted, err := s.app.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	stale := map[string]string{}
 	for name, p := range lock.Stacks {
 		if st, declared := s.app.repo.Fleet.Stack(name); declared && st.Broken {
 			continue // what it needs is not known; the seal that it has stays
 		}
-		sealed, err := s.Current(p.Host, name)
+		why, err := s.stale(name, p, trusted[:1])
 		if err != nil {
 			return nil, err
 		}
-		in, err := s.inputs(name, p)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case sealed == nil:
-			stale[name] = "no seal yet"
-		case !seal.Current(sealed, in):
-			stale[name] = "its secrets, remotes or recipients changed"
-		default:
-			if target := s.unmade(p); target != "" {
-				stale[name] = "no repository on " + target + " yet"
-			}
+		if why != "" {
+			stale[name] = why
 		}
 	}
 	return stale, nil
+}
+
+// stale says why a placement needs another seal, "" when it needs none.
+func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (string, error) {
+	in, err := s.inputsOf(stack, p)
+	if err != nil {
+		return "", err
+	}
+	where := in.Placement.Path()
+	sealed, err := s.signed(where)
+	if err != nil {
+		return "", err
+	}
+	if sealed.File == nil {
+		return "no seal yet", nil
+	}
+	switch err := sealed.Current(in, signer); {
+	case errors.Is(err, seal.ErrStale):
+		return seal.ErrStale.Error(), nil
+	case err != nil:
+		return err.Error(), nil
+	}
+	s.note(where, in.Digest())
+	if target := s.unmade(p); target != "" {
+		return "no repository on " + target + " yet", nil
+	}
+	return "", nil
 }
 
 // unmade returns a snapshot target on which a placement has no repository, "" for
@@ -156,8 +206,8 @@ func registryOf(image string) string {
 	return reference.Domain(named)
 }
 
-// inputs are what a stack's seal is made from, without opening anything.
-func (s *sealer) inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
+// inputsOf is what a stack's seal is made from, without opening anything.
+func (s *sealer) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
 	recipient, enrolled := s.app.repo.Recipients[p.Host]
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
@@ -242,24 +292,29 @@ func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting)
 // Seal implements deploy.Sealer.
 func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
 	next := lock.Copy()
+	key, err := s.app.SigningKey(ctx)
+	if err != nil {
+		return nil, next, err
+	}
 	files := map[string][]byte{}
 	if s.made == nil {
 		s.made = map[string][]byte{}
 	}
 	for _, name := range stacks {
-		p, changed, err := s.repositories(name, next.Stacks[name], consent[name])
+		p, changed, err := s.repositories(ctx, name, next.Stacks[name], consent[name], key)
 		if err != nil {
 			return nil, next, err
 		}
 		maps.Copy(s.made, changed)
 		maps.Copy(files, changed)
 		next.Stacks[name] = p
-		sealed, err := s.sealStack(ctx, name, p)
+		sealed, err := s.sealStack(ctx, name, p, key)
 		if err != nil {
 			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)
 		}
 		where := seal.Placement{Host: p.Host, Stack: name}.Path()
-		files[where], s.made[where] = sealed, sealed
+		maps.Copy(files, sealed.Files(where))
+		maps.Copy(s.made, sealed.Files(where))
 		s.dropOthers(name, p.Host, files)
 	}
 	return files, next, nil
@@ -272,52 +327,63 @@ func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
 		return // the pattern is ours and valid
 	}
 	for _, f := range old {
-		if dir := filepath.Base(filepath.Dir(f)); dir != host && dir != "recovery" {
-			files[path.Join("sealed", dir, stack+".age")] = nil
+		dir, gone := filepath.Base(filepath.Dir(f)), path.Join("sealed", filepath.Base(filepath.Dir(f)), stack+".age")
+		if dir == host || dir == "recovery" {
+			continue
+		}
+		files[gone] = nil
+		if signature, err := s.file(seal.SignaturePath(gone)); err == nil && signature != nil {
+			files[seal.SignaturePath(gone)] = nil
 		}
 	}
 }
 
-func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement) ([]byte, error) {
-	in, err := s.inputs(stack, p)
+func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement, key sign.Key) (sealed seal.Signed, err error) {
+	in, err := s.inputsOf(stack, p)
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{}, Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{}, Secrets: map[string][]byte{}, Env: map[string][]byte{}}
 	n := s.needs(stack)
 	for _, r := range n.remotes {
 		if file.Remotes[r.Name], err = s.sealRemote(ctx, r); err != nil {
-			return nil, err
+			return sealed, err
 		}
 	}
 	for _, r := range n.registries {
 		login, err := s.sealLogin(ctx, r)
 		if err != nil {
-			return nil, err
+			return sealed, err
 		}
 		file.Registries[r.Name] = login
 	}
-	recovery, err := s.recovery(stack)
+	recovery, err := s.recovery(ctx, stack)
 	if err != nil {
-		return nil, err
+		return sealed, err
 	}
 	for _, one := range repositoriesOf(p) {
 		repo, ok := recovery.Find(one.id)
 		if !ok {
-			return nil, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
+			return sealed, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
 		}
 		file.Repositories[one.id] = repo.Password.Reveal()
 	}
 	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
-		return nil, err
+		return sealed, err
 	}
-	return seal.Seal(file, in)
+	if sealed, err = seal.Seal(file, in, key); err == nil {
+		s.note(in.Placement.Path(), in.Digest())
+	}
+	return sealed, err
 }
 
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
+	if err := s.app.allowRemote(ctx, r); err != nil {
+		return sealed, err
+	}
 	for option, setting := range r.Options {
-		value, err := setting.Resolve(ctx, s.store())
+		value, err := setting.Resolve(ctx, delivered{s.store()})
 		if err != nil {
 			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
 		}
@@ -326,12 +392,20 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 	return sealed, nil
 }
 
+// delivered opens secrets for what leaves the operator's computer.
+type delivered struct{ store *secretstore.Store }
+
+// Resolve implements secret.Resolver.
+func (d delivered) Resolve(ctx context.Context, name string) (secret.Value, error) {
+	return d.store.Deliver(ctx, name)
+}
+
 func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
-	username, err := r.Username.Resolve(ctx, s.store())
+	username, err := r.Username.Resolve(ctx, delivered{s.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	password, err := r.Password.Resolve(ctx, s.store())
+	password, err := r.Password.Resolve(ctx, delivered{s.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
@@ -340,7 +414,7 @@ func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.Seal
 
 func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *agentapi.SealedFile) error {
 	for _, name := range n.files {
-		value, err := s.store().File(ctx, name)
+		value, err := s.store().DeliverFile(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -349,7 +423,7 @@ func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs, file *a
 	if len(n.env) == 0 {
 		return nil
 	}
-	env, err := s.store().Env(ctx, stack, n.env...)
+	env, err := s.store().DeliverEnv(ctx, stack, n.env...)
 	if err != nil {
 		return err
 	}

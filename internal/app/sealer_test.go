@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"salvor/internal/agentapi"
@@ -12,6 +13,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
+	"salvor/internal/sign"
 )
 
 const printedFleet = `schema: 1
@@ -75,13 +77,29 @@ func printValue(t *testing.T, dir, name, value string) {
 
 func openPrinted(t *testing.T, dir string) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard()})
+	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard(), Approve: approveAll})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
+	key := printedSigner()
+	a.trust.pinned, a.trust.key = sign.Keys{key.Public()}, &key
 	return a
 }
+
+// printedSigner is the signing key of a fleet whose secrets programs print: it has no
+// file that could hold one.
+var printedSigner = sync.OnceValue(func() sign.Key {
+	private, err := sign.NewKey("test")
+	if err != nil {
+		panic(err)
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
 
 // TestWhatProgramsPrintIsSealed seals values that programs print, finds the seal
 // current without running them, and out of date once a revision was raised.
@@ -99,7 +117,8 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := seal.Open(files[where.Path()], host, where)
+		signed := seal.Signed{File: files[where.Path()], Signature: files[seal.SignaturePath(where.Path())]}
+		opened, err := signed.Open(sign.Keys{printedSigner().Public()}, host, where, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +129,7 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 		t.Errorf("sealed %q, %q, %q", first.Env, first.Secrets, first.Registries["registry.example.net"].Password)
 	}
 	printValue(t, dir, "nas", "nas-2")
-	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("out of date although Git knows nothing: %v, %v", stale, err)
 	}
 	made := s.made
@@ -120,13 +139,13 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 
 	a = openPrinted(t, dir)
 	s = &sealer{app: a, made: made}
-	if stale, err := s.Stale(placed); err != nil || len(stale) != 1 {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 1 {
 		t.Errorf("a raised revision left the seal: %v, %v", stale, err)
 	}
 	if again := sealed(); string(again.Secrets["secrets/nas_password"]) != "nas-2" {
 		t.Errorf("sealed %q", again.Secrets)
 	}
-	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
 	}
 }
@@ -154,20 +173,20 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Fatalf("out of date at once: %v, %v", stale, err)
 	}
 	made := s.made
 	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
 	s.made = made
-	if stale, err := s.Stale(placed); err != nil || stale["notes"] != "no repository on second yet" {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || stale["notes"] != "no repository on second yet" {
 		t.Fatalf("a new target: %v, %v", stale, err)
 	}
 	_, placed, err = s.Seal(t.Context(), placed, []string{"notes"}, nil)
 	if err != nil || placed.Stacks["notes"].Repositories["second"] == "" {
 		t.Errorf("sealed with %v, %v", placed.Stacks["notes"].Repositories, err)
 	}
-	if stale, err := s.Stale(placed); err != nil || len(stale) != 0 {
+	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
 	}
 }

@@ -16,11 +16,6 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// errSSHKey keeps the fleet's SSH key from becoming something that no host takes.
-func errSSHKey() error {
-	return fault.WithHint(fmt.Errorf("%s is made by Salvor, together with its public part", sshKeyName), "salvor key ssh --rotate")
-}
-
 // warnOfWeak tells the operator once in a run that a vault's password is weak.
 func (a *App) warnOfWeak(id string) {
 	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
@@ -108,11 +103,17 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 // secretChange returns the files that give a secret a value, and with it forget
 // who has seen the one before.
 func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
-	if name == sshKeyName {
-		return nil, errSSHKey()
+	if _, own := ownKeys()[name]; own {
+		return nil, errMadeHere(name)
 	}
 	a.warnOfPassword(name, value)
+	if err := a.mayEncrypt(ctx); err != nil {
+		return nil, err
+	}
 	if files, err = a.store.Set(ctx, name, value); err != nil {
+		return nil, err
+	}
+	if err := a.noteMade(ctx, name); err != nil {
 		return nil, err
 	}
 	return files, a.forgetSeen(files, name)

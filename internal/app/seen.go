@@ -64,8 +64,8 @@ func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rot
 }
 
 func (a *App) rotation(info secretstore.Info) Rotation {
-	if info.Name == sshKeyName {
-		return Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor key ssh --rotate"}
+	if command, own := ownKeys()[info.Name]; own {
+		return Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: command}
 	}
 	r := Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
 	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })

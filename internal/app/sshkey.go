@@ -15,7 +15,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
 
@@ -23,7 +22,7 @@ import (
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = "fleet_ssh_key"
+	sshKeyName       = secretstore.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
@@ -35,6 +34,9 @@ const (
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if line = marked(a.repo.LetIn, sshKeyComment); line != "" {
 		return line, false, nil
+	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return "", false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {
@@ -56,6 +58,9 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
 	}
+	if err := a.mayEncrypt(ctx); err != nil {
+		return false, err
+	}
 	before, err := a.authorizedKeys()
 	if err != nil {
 		return false, err
@@ -75,8 +80,11 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
 	}
-	first, _, _ := strings.Cut(string(private.Reveal()), pemEnd)
-	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), secret.NewString(first+pemEnd+"\n"), a.repo.Fleet.Recipients.All())
+	both := splitKeys(private)
+	if len(both) == 0 {
+		return false, fmt.Errorf("the secret %s is not a private key", sshKeyName)
+	}
+	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.repo.Fleet.Recipients.All())
 	if err != nil {
 		return false, err
 	}
@@ -85,8 +93,6 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	}
 	return true, a.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
 }
-
-const pemEnd = "-----END OPENSSH PRIVATE KEY-----"
 
 // proveSSHKey logs in to every host with this key alone.
 func (a *App) proveSSHKey(ctx context.Context, line string) error {
@@ -127,12 +133,11 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 }
 
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	path, err := secretstore.Path(sshKeyName)
-	if err != nil {
-		return nil, err
+	files, err := keptKeyFiles(sshKeyName, private, recipients)
+	if err == nil {
+		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
 	}
-	sealed, err := sops.Encrypt(path, private, recipients)
-	return map[string][]byte{path: sealed, controlrepo.AuthorizedKeysFile: []byte(authorized)}, err
+	return files, err
 }
 
 // marked finds the line with that comment in authorized_keys, "" for none.

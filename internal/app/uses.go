@@ -91,6 +91,9 @@ func (a *App) fleetUses(name string) []SecretUse {
 	if name == sshKeyName && marked(a.repo.LetIn, sshKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
+	if name == signKeyName && len(a.repo.FleetSigners) > 0 {
+		uses = append(uses, SecretUse{Fleet: "what the fleet signs"})
+	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)
 	}

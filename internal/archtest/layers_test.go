@@ -16,7 +16,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"vocabulary", []string{"fault", "fleet", "finding", "progress", "secret", "sign", "blob", "agentapi"}},
+	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "blob", "agentapi", "terminal"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "memdir", "hold", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
@@ -33,6 +33,8 @@ var sideways = map[[2]string]string{
 	{"agentapi", "fleet"}:            "the wire carries the vocabulary",
 	{"agentapi", "finding"}:          "the wire carries the vocabulary",
 	{"agentapi", "progress"}:         "the wire carries the vocabulary",
+	{"agentapi", "sign"}:             "the wire carries the vocabulary",
+	{"grant", "fault"}:               "a command that acts on nothing unconfirmed says how to confirm",
 	{"sign", "secret"}:               "a private key is a secret",
 	{"fleet", "secret"}:              "a remote's options may be references to secrets",
 	{"resource", "converge"}:         "a kind is a resource of the engine",

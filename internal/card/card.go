@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 // A Card is what the page holds.
@@ -26,6 +27,7 @@ type Card struct {
 	GitURL   string     // "" when the repository has no remote
 	Mirrored bool       // the fleet has a remote, where the mirror lies; a parsed card does not say
 	Sealed   []byte     // Access, encrypted to Recovery, armored
+	Signers  sign.Keys  // the fleet's signing keys, shown by their fingerprints; a parsed card has them in Access
 }
 
 // Access is how to reach the repository and the record remote. It is encoded to
@@ -37,6 +39,7 @@ type Access struct {
 	GitURL     string                           `json:"git_url,omitempty"`
 	GitKey     []byte                           `json:"git_key,omitempty"` // SSH private key that may read the repository
 	KnownHosts []string                         `json:"known_hosts,omitempty"`
+	Signers    sign.Keys                        `json:"signers"` // the fleet's signing keys, the one that signs first
 	Record     fleet.Location                   `json:"record"`
 	Remotes    map[string]agentapi.SealedRemote `json:"remotes"` // the record's, and those it wraps
 }
@@ -68,6 +71,11 @@ func (c Card) Access() (Access, error) {
 		return a, fmt.Errorf("the card has schema %d: a newer salvor made it", a.Schema)
 	case a.Fleet != c.Fleet:
 		return a, fmt.Errorf("the card is of the fleet %s, its encrypted block of %s", c.Fleet, a.Fleet)
+	case len(a.Signers) == 0:
+		return a, errors.New("the card names no signing key of the fleet: a Salvor before this one made it")
+	}
+	if err := a.Signers.Check(); err != nil {
+		return a, fmt.Errorf("the fleet's signing keys on the card: %w", err)
 	}
 	return a, nil
 }

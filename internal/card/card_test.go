@@ -13,9 +13,13 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 const canary = "hunter2-canary"
+
+// signer is the public half of a key that was made for these tests and thrown away.
+const signer = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYKEYK"
 
 func sample(t testing.TB) Card {
 	t.Helper()
@@ -23,7 +27,7 @@ func sample(t testing.TB) Card {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Card{Fleet: "home", Made: time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC), Commit: strings.Repeat("ab", 20), Recovery: key, GitURL: "ssh://git@git.example/fleet.git"}
+	c := Card{Fleet: "home", Made: time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC), Commit: strings.Repeat("ab", 20), Recovery: key, GitURL: "ssh://git@git.example/fleet.git", Signers: sign.Keys{signer}}
 	if c.Sealed, err = sampleAccess().Seal(key); err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +36,30 @@ func sample(t testing.TB) Card {
 
 func sampleAccess() Access {
 	return Access{Schema: 1, Fleet: "home", GitURL: "ssh://git@git.example/fleet.git", GitKey: []byte("pem"), KnownHosts: []string{"git.example ssh-ed25519 AAAA"},
+		Signers: sign.Keys{signer},
 		Record:  fleet.Location{Remote: "crypt", Path: "salvor/record"},
 		Remotes: map[string]agentapi.SealedRemote{"crypt": {Type: "crypt", Options: map[string][]byte{"password": []byte(canary)}}, "drive": {Type: "drive", Options: map[string][]byte{"token": bytes.Repeat([]byte("x"), 900)}}}}
+}
+
+// TestS02ACardNamesTheSigningKey is how a clone made with the card knows whose
+// mirror to believe.
+func TestS02ACardNamesTheSigningKey(t *testing.T) {
+	c := sample(t)
+	if f := sign.Public(signer).Fingerprint(); !strings.Contains(string(c.Text()), "The fleet's signing key is "+f) {
+		t.Errorf("the text does not show %s", f)
+	}
+	for name, keys := range map[string]sign.Keys{"none": nil, "no key": {"ssh-ed25519 AAAA"}, "with a comment": {signer + " x"}} {
+		access := sampleAccess()
+		access.Signers = keys
+		sealed, err := access.Seal(c.Recovery)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Sealed = sealed
+		if _, err := c.Access(); err == nil {
+			t.Errorf("%s: a card with the keys %q is taken", name, keys)
+		}
+	}
 }
 
 func TestTextReadsBack(t *testing.T) {

@@ -52,6 +52,9 @@ func (c Card) Text() []byte {
 		"# and has no passphrase: keep this page as you keep cash, and not in the house that may burn.",
 		"#")
 	lines = append(lines, c.steps()...)
+	for _, f := range c.Signers.Fingerprints() {
+		lines = append(lines, "# The fleet's signing key is "+f+".")
+	}
 	lines = append(lines, "#", "# How to reach the repository and the remote, encrypted to the key above:")
 	lines = append(lines, c.accessLines()...)
 	return []byte(strings.Join(lines, "\n") + "\n")

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 type applyOptions struct {
@@ -75,7 +76,8 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := g.acceptPlan(bar, &p, o.partial); err != nil {
+	grants := func() error { return a.ConfirmGrants(ctx, next) }
+	if err := g.acceptPlan(bar, &p, o.partial, grants); err != nil {
 		return err
 	}
 	if p.Empty() && len(moves) == 0 {
@@ -86,9 +88,12 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
 		g.note(fmt.Errorf("%s changed since the plan was made; this is the plan now", p.Hosts[0].Host))
-		return g.acceptPlan(bar, &p, o.partial)
+		return g.acceptPlan(bar, &p, o.partial, grants)
 	}})
 	bar.Close()
+	if err == nil {
+		g.note(a.Delivered(ctx))
+	}
 	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
 }
@@ -102,8 +107,8 @@ func leftAsTheyRun(broken []finding.Finding) error {
 	return errors.Join(errs...)
 }
 
-// acceptPlan shows the plan and asks.
-func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool) error {
+// acceptPlan shows the plan and asks, about its grants first.
+func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, grants func() error) error {
 	bar.Close()
 	if !g.json || p.Empty() {
 		if err := g.printPlan(p); err != nil {
@@ -117,8 +122,8 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 	if err := p.Complete(); err != nil && !partial {
 		return fault.WithCode(fault.WithHint(err, "salvor apply --partial goes on without them"), fault.Unreachable)
 	}
-	if p.Empty() {
-		return nil
+	if err := grants(); err != nil || p.Empty() {
+		return err
 	}
 	if lost := p.Destroys(); len(lost) > 0 {
 		return g.confirmName("This may lose data: "+strings.Join(lost, ", "), p.Fleet)
@@ -151,8 +156,7 @@ func consents(a *app.App, o applyOptions) (map[string]agentapi.Consent, error) {
 func notUp(failed []deploy.Failure) error {
 	var errs []error
 	for _, f := range failed {
-		err := fmt.Errorf("%s: %s: %s", f.Host, f.Stack, f.Error.Text)
-		errs = append(errs, fault.WithCode(fault.WithHint(err, f.Error.Hint), fault.Partial))
+		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
 	}
 	return errors.Join(errs...)
 }
@@ -164,9 +168,9 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 		return // the receipt has them
 	}
 	for _, f := range failed {
-		fmt.Fprintf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, f.Error.Text)
+		terminal.Printf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
 		if f.Error.Hint != "" {
-			fmt.Fprintf(g.Err, "hint: %s\n", f.Error.Hint)
+			terminal.Printf(g.Err, "%s\n", f.Error.Hint)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/terminal"
 )
 
 type auditOptions struct {
@@ -54,9 +55,18 @@ func (g *globals) printAudit(audit app.Audit) error {
 		}{1, audit})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "WHEN\tWHO\tWHAT\tSECRETS")
+	terminal.Printf(tab, "WHEN\tWHO\tWHAT\tSECRETS\n")
 	for _, e := range audit.Events {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
+		terminal.Printf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
 	}
-	return tab.Flush()
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	for _, f := range audit.Findings {
+		terminal.Printf(g.Err, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+	}
+	if audit.Shut > 0 {
+		terminal.Printf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", audit.Shut)
+	}
+	return nil
 }

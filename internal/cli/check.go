@@ -3,13 +3,15 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/deploy"
 	"salvor/internal/finding"
+	"salvor/internal/grant"
+	"salvor/internal/terminal"
 )
 
 func newCheck(g *globals) *cobra.Command {
@@ -50,26 +52,36 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 		found = append(found, unguarded...)
 	}
 	finding.Sort(found)
-	return printCheck(g, a, found)
+	var grants []grant.Grant
+	if !staged {
+		if grants, err = a.Grants(ctx, a.Lock()); err != nil {
+			return err
+		}
+	}
+	return printCheck(g, a, found, grants)
 }
 
-func printCheck(g *globals, a *app.App, found []finding.Finding) error {
+func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.Grant) error {
 	if g.json {
 		err := g.printJSON(struct {
 			Schema   int               `json:"schema"`
+			Grants   []grant.Grant     `json:"grants,omitempty"`
 			Findings []finding.Finding `json:"findings"`
-		}{1, found})
+		}{1, grants, found})
 		return errors.Join(err, settleFirst(found))
 	}
+	if err := deploy.RenderGrants(g.Out, grants); err != nil {
+		return err
+	}
 	for _, f := range found {
-		fmt.Fprintf(g.Out, "%s: %s\n", f.Severity, f)
+		terminal.Printf(g.Out, "%s: %s\n", f.Severity, f)
 		if f.Fix != "" {
-			fmt.Fprintf(g.Out, "  fix: %s\n", f.Fix)
+			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
 		}
 	}
 	if err := settleFirst(found); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
+	_, err := terminal.Printf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
 	return err
 }

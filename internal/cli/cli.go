@@ -9,7 +9,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +30,7 @@ import (
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/storage"
+	"salvor/internal/terminal"
 	"salvor/internal/version"
 )
 
@@ -43,8 +43,28 @@ type Console struct {
 	Work     agekey.WorkFactor // of the passphrases of new identities; for tests, which make many
 }
 
+// visible is the console with whatever is printed made visible.
+func (c Console) visible() Console {
+	same := c.Out == c.Err
+	c.Out = terminal.New(c.Out)
+	if c.Err = terminal.New(c.Err); same {
+		c.Err = c.Out
+	}
+	return c
+}
+
+func (c Console) flush() {
+	for _, w := range []io.Writer{c.Out, c.Err} {
+		if t, is := w.(*terminal.Writer); is {
+			t.Flush()
+		}
+	}
+}
+
 // Main runs salvor with args and returns the exit code.
 func Main(ctx context.Context, args []string, c Console) int {
+	c = c.visible()
+	defer c.flush()
 	g := &globals{Console: c, printed: command.NewMemory(), interrupted: ctx.Done()}
 	root := newRoot(g)
 	root.SetArgs(args)
@@ -71,9 +91,12 @@ type globals struct {
 	json           bool
 	quiet          bool
 	yes            bool
+	grants         []string // names of grants that are confirmed, see package grant
 	identity       string
 	passphraseFile string
 	noPassphrase   bool
+	allowRemotes   []string
+	allowPrograms  []string
 	sshKey         string
 	printed        *command.Memory // what programs printed, for all that this command opens
 	command        string          // as the operators' journal has it: "secret get token"
@@ -96,8 +119,7 @@ func newRoot(g *globals) *cobra.Command {
 			return showHelp(cmd, args)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			path := strings.TrimPrefix(cmd.CommandPath(), "salvor ")
-			g.command = strings.Join(append([]string{path}, args...), " ")
+			g.command = journaled(cmd, args)
 			if g.json && cmd.Annotations[rawOutput] != "" {
 				return usage(cmd, "%s prints %s: --json is not for it", cmd.CommandPath(), cmd.Annotations[rawOutput])
 			}
@@ -110,6 +132,9 @@ func newRoot(g *globals) *cobra.Command {
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no progress")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
+	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve where the remote `NAME` goes and the secrets it is given, as they are now")
+	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program of fleet.yaml with this `FINGERPRINT`, which its refusal shows")
+	flags.StringArrayVar(&g.grants, "grant", nil, "confirm the grant of that `NAME`, as salvor plan shows it; --yes does not")
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")
@@ -127,8 +152,27 @@ const rawOutput = "raw-output"
 
 // prints marks a command whose output is something as it is.
 func prints(what string, cmd *cobra.Command) *cobra.Command {
-	cmd.Annotations = map[string]string{rawOutput: what}
+	return annotated(cmd, rawOutput, what)
+}
+
+// firstOnly is the annotation of commands of which the operators' journal has the
+// first argument alone: what follows may hold a secret.
+const firstOnly = "first-only"
+
+func annotated(cmd *cobra.Command, name, value string) *cobra.Command {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[name] = value
 	return cmd
+}
+
+// journaled is a command as the operators' journal has it: without options.
+func journaled(cmd *cobra.Command, args []string) string {
+	if cmd.Annotations[firstOnly] != "" && len(args) > 1 {
+		args = args[:1]
+	}
+	return strings.Join(append([]string{strings.TrimPrefix(cmd.CommandPath(), "salvor ")}, args...), " ")
 }
 
 // newGroup makes a command that only holds others: alone it shows its help.
@@ -206,23 +250,29 @@ func exitCode(ctx context.Context, err error) int {
 // report prints the error: one line and a hint, or with --json an object.
 func (g *globals) report(err error, code int) {
 	if g.json {
-		hint := hintOf(err)
+		said := map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "code": code}
+		if advice := saidBy(err); advice != "" {
+			said["said"] = advice
+		}
 		// standard error is the last resort; when it is gone nobody listens
-		_ = json.NewEncoder(g.Err).Encode(map[string]any{"schema": 1, "error": err.Error(), "hint": hint, "code": code})
+		_ = terminal.JSON(g.Err, said, "")
 		return
 	}
 	for _, each := range apart(err) {
-		fmt.Fprintf(g.Err, "salvor: %v\n", each)
-		if hint := hintOf(each); hint != "" {
-			fmt.Fprintf(g.Err, "hint: %s\n", hint)
+		terminal.Printf(g.Err, "salvor: %s\n", terminal.Text(each.Error()))
+		if hint := fault.Hint(each); hint != "" {
+			terminal.Printf(g.Err, "hint: %s\n", hint)
+		} else if said := saidBy(each); said != "" {
+			terminal.Printf(g.Err, "%s\n", said)
 		}
 	}
 }
 
-func hintOf(err error) string {
+// saidBy is what a host says that could be done, in its name: "alpha says: …".
+func saidBy(err error) string {
 	var told *agentapi.Error
-	if hint := fault.Hint(err); hint != "" || !errors.As(err, &told) {
-		return hint
+	if !errors.As(err, &told) {
+		return ""
 	}
 	return told.Hint
 }
@@ -246,9 +296,7 @@ func apart(err error) []error {
 
 // printJSON writes a result; every result carries its schema.
 func (g *globals) printJSON(v any) error {
-	enc := json.NewEncoder(g.Out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return terminal.JSON(g.Out, v, "  ")
 }
 
 // progress returns the printer of this command's events: always the same one, so
@@ -275,7 +323,7 @@ func (g *globals) printVersion() error {
 	if g.json {
 		return g.printOne("version", version.String())
 	}
-	_, err := fmt.Fprintln(g.Out, "salvor version "+version.String())
+	_, err := terminal.Printf(g.Out, "salvor version %s\n", version.String())
 	return err
 }
 
@@ -285,7 +333,7 @@ func (g *globals) printOne(name, text string) error {
 	if g.json {
 		return g.printJSON(map[string]any{"schema": fleet.Schema, name: text})
 	}
-	_, err := fmt.Fprintln(g.Out, text)
+	_, err := terminal.Printf(g.Out, "%s\n", text)
 	return err
 }
 

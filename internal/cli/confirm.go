@@ -3,15 +3,18 @@ package cli
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
+	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/grant"
 	"salvor/internal/secret"
+	"salvor/internal/terminal"
 )
 
 // confirm asks a yes/no question that names its target. Without a terminal it
@@ -23,11 +26,30 @@ func (g *globals) confirm(question string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+question), "add --yes where there is no terminal"), fault.Usage)
 	}
+	return g.askYes(question)
+}
+
+// askYes asks on the terminal, whatever --yes says.
+func (g *globals) askYes(question string) error {
 	answer, err := g.ask(question + " [y/N] ")
 	if a := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && a != "y" && a != "yes" {
 		return errNotConfirmed
 	}
 	return err
+}
+
+// approve asks whether this computer may do what the repository says. That is never
+// answered by --yes, which scripts have always: where there is no terminal a flag
+// names what is approved.
+func (g *globals) approve(a app.Approval) error {
+	given := map[string][]string{"--allow-remote": g.allowRemotes, "--allow-program": g.allowPrograms}
+	if slices.Contains(given[a.Flag], a.Value) {
+		return nil
+	}
+	if g.Term == nil {
+		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+a.Question), "where there is no terminal, "+a.Flag+" "+a.Value+" says yes to this alone"), fault.Usage)
+	}
+	return g.askYes(a.Question)
 }
 
 // confirmName has the operator type the name of what will lose data.
@@ -38,11 +60,28 @@ func (g *globals) confirmName(warning, name string) error {
 	if g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New(warning), "add --yes where there is no terminal"), fault.Usage)
 	}
-	answer, err := g.ask(fmt.Sprintf("%s\nType %s to go on: ", warning, name))
+	answer, err := g.ask(terminal.Sprintf("%s\nType %s to go on: ", terminal.Text(warning), name))
 	if errors.Is(err, io.EOF) || err == nil && answer != name {
 		return errNotConfirmed
 	}
 	return err
+}
+
+// confirmGrants asks about grants of one name: on a terminal with a question that
+// says what each means, else only --grant NAME confirms them. --yes does not.
+func (g *globals) confirmGrants(all []grant.Grant) error {
+	name := all[0].Name
+	if slices.Contains(g.grants, name) {
+		return nil
+	}
+	if g.Term == nil {
+		return grant.Unconfirmed([]string{name + " (" + all[0].Text + ")"})
+	}
+	question := "Grant " + name + "?"
+	for _, each := range all {
+		question += "\n  " + each.Text
+	}
+	return g.askYes(question + "\nIs that meant?")
 }
 
 var (
@@ -56,7 +95,7 @@ func (g *globals) ask(prompt string) (string, error) {
 	return g.typed(prompt, func() (string, error) {
 		text, err := bufio.NewReader(g.Term).ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			fmt.Fprintln(g.Err)
+			terminal.Printf(g.Err, "\n")
 		}
 		return strings.TrimSpace(text), err
 	})
@@ -71,7 +110,7 @@ func (g *globals) typed(prompt string, read func() (string, error)) (text string
 		err  error
 	}
 	g.progress().Suspend(func() {
-		fmt.Fprint(g.Err, prompt)
+		terminal.Printf(g.Err, "%s", terminal.Text(prompt))
 		got := make(chan answer, 1)
 		go func() {
 			text, err := read()
@@ -81,7 +120,7 @@ func (g *globals) typed(prompt string, read func() (string, error)) (text string
 		case a := <-got:
 			text, err = a.text, a.err
 		case <-g.interrupted:
-			fmt.Fprintln(g.Err)
+			terminal.Printf(g.Err, "\n")
 			err = errInterrupted
 		}
 	})
@@ -118,7 +157,7 @@ func (g *globals) hidden(prompt string, tty *os.File) (secret.Value, error) {
 	defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
 	text, err := g.typed(prompt, func() (string, error) {
 		typed, err := term.ReadPassword(fd)
-		fmt.Fprintln(g.Err)
+		terminal.Printf(g.Err, "\n")
 		return string(typed), err
 	})
 	return secret.New([]byte(text)), err

@@ -22,6 +22,7 @@ import (
 	"salvor/internal/memdir"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/terminal"
 )
 
 func newSecretEdit(g *globals) *cobra.Command {
@@ -54,13 +55,13 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 			return err
 		}
 		if len(files) == 0 {
-			fmt.Fprintf(g.Err, "%s is as it was, nothing was changed\n", name)
+			terminal.Printf(g.Err, "%s is as it was, nothing was changed\n", name)
 			return nil
 		}
 		if err := a.CommitEdit(ctx, e, files); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is changed and committed; salvor apply delivers it\n", name)
+		terminal.Printf(g.Err, "%s is changed and committed; salvor apply delivers it\n", name)
 		return nil
 	})
 }
@@ -120,7 +121,7 @@ func (g *globals) runEditor(ctx context.Context, argv []string) error {
 		}
 		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
 	}
-	return local.Foreground(ctx, argv, g.In, g.Out, g.Err)
+	return local.Foreground(ctx, argv, g.In, terminal.Under(g.Out), terminal.Under(g.Err))
 }
 
 func readEdited(file string) (secret.Value, error) {

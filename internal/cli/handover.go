@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 
 	"salvor/internal/app"
+	"salvor/internal/terminal"
 )
 
 // handover is the result of a command after which somebody knows what they must
@@ -31,25 +32,25 @@ func (g *globals) printRotations(h handover) error {
 		return nil
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SECRET\tUSED BY\tCOMMAND")
+	terminal.Printf(tab, "SECRET\tUSED BY\tCOMMAND\n")
 	for _, s := range h.Secrets {
 		command := s.Command
 		if s.Provider {
 			command += "   (change it there first)"
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\n", s.Secret, users(s.UsedBy), command)
+		terminal.Printf(tab, "%s\t%s\t%s\n", s.Secret, users(s.UsedBy), command)
 	}
 	return tab.Flush()
 }
 
 // explainRemoval says why it is not enough that somebody's key opens nothing new.
 func (g *globals) explainRemoval(who string, h app.Handover) {
-	fmt.Fprintf(g.Err, "\nWhat %s has seen stays seen, so in the same commit:\n", who)
+	terminal.Printf(g.Err, "\nWhat %s has seen stays seen, so in the same commit:\n", who)
 	if len(h.Stacks) > 0 {
-		fmt.Fprintf(g.Err, "- %s from now on, with new passwords: %s. A repository's password wraps a key\n  that never changes, which may have been copied. What is in the old ones stays, for restores. salvor apply brings\n  this to the hosts; the first snapshot in a new repository is a full one.\n",
+		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. A repository's password wraps a key\n  that never changes, which may have been copied. What is in the old ones stays, for restores. salvor apply brings\n  this to the hosts; the first snapshot in a new repository is a full one.\n",
 			counted(len(h.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(h.Stacks, ", "))
 	}
-	fmt.Fprintf(g.Err, "- There is a new recovery key, since the old one could be read. Cards made before open nothing new; print the\n  card again: salvor key card\n")
+	terminal.Printf(g.Err, "- There is a new recovery key, since the old one could be read. Cards made before open nothing new; print the\n  card again: salvor key card\n")
 	g.explainRotations(h.Rotate, "- ")
 }
 
@@ -58,7 +59,7 @@ func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
 	if len(rotate) == 0 {
 		return
 	}
-	fmt.Fprintf(g.Err, "%s%s need another value; salvor check names them (secret-seen) until they have one. What a provider gives out\n  (remotes, registries, tokens) is changed there first, then given here on standard input, without --generate.\n\n",
+	terminal.Printf(g.Err, "%s%s need another value; salvor check names them (secret-seen) until they have one. What a provider gives out\n  (remotes, registries, tokens) is changed there first, then given here on standard input, without --generate.\n\n",
 		mark, count(len(rotate), "secret"))
 }
 

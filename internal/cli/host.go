@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/terminal"
 )
 
 func newHost(g *globals) *cobra.Command {
@@ -24,6 +25,7 @@ func newHost(g *globals) *cobra.Command {
 type hostAddOptions struct {
 	hostKey string
 	jump    string
+	jumpKey string
 }
 
 func newHostAdd(g *globals) *cobra.Command {
@@ -38,6 +40,7 @@ func newHostAdd(g *globals) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of being asked")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
+	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, where it is not pinned yet")
 	return cmd
 }
 
@@ -48,7 +51,10 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 	}
 	h.Jump = o.jump
 	return g.with(ctx, func(a *app.App) error {
-		key, err := g.trust(ctx, h, o.hostKey)
+		if err := g.trustJump(ctx, a, h, o.jumpKey); err != nil {
+			return err
+		}
+		key, err := g.trust(ctx, a, h, o.hostKey, "--host-key")
 		if err != nil {
 			return err
 		}
@@ -59,7 +65,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err := a.CommitFiles(ctx, add.Files, "host "+h.Name+": added"); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
 		return g.printOne("git_key", add.GitKey)
 	})
 }
@@ -82,10 +88,24 @@ func parseHost(name, address string) (fleet.Host, error) {
 	return h, fleet.ValidName(name)
 }
 
+// trustJump pins the key of a host's jump host, where none is pinned yet.
+func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expected string) error {
+	jump, unpinned := a.Jump(h)
+	if !unpinned {
+		return nil
+	}
+	key, err := g.trust(ctx, a, jump, expected, "--jump-key")
+	if err != nil {
+		return err
+	}
+	return a.PinJump(ctx, jump, key.Key)
+}
+
 // trust shows the key that the host has and compares it with what the operator
-// expects, or asks.
-func (g *globals) trust(ctx context.Context, h fleet.Host, expected string) (ssh.HostKey, error) {
-	key, err := app.ScanHost(ctx, h)
+// expects, or asks. --yes is no answer to that: where there is no terminal the key
+// has to be named by flag.
+func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected, flag string) (ssh.HostKey, error) {
+	key, err := a.ScanHost(ctx, h)
 	if err != nil {
 		return key, err
 	}
@@ -95,8 +115,12 @@ func (g *globals) trust(ctx context.Context, h fleet.Host, expected string) (ssh
 		}
 		return key, nil
 	}
-	fmt.Fprintf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
-	if err := g.confirm("Is that its key?"); err != nil {
+	terminal.Printf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
+	if g.Term == nil {
+		return key, fault.WithCode(fault.WithHint(fmt.Errorf("nobody said that %s is the key of %s", key.Fingerprint, h.Name),
+			flag+" SHA256:… names it; on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"), fault.Usage)
+	}
+	if err := g.askYes("Is that its key?"); err != nil {
 		return key, errors.Join(err, fmt.Errorf("compare it with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on %s", h.Name))
 	}
 	return key, nil
@@ -132,9 +156,9 @@ func printHosts(g *globals, a *app.App) error {
 		}{fleet.Schema, rows})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "HOST\tADDRESS\tSTACKS")
+	terminal.Printf(tab, "HOST\tADDRESS\tSTACKS\n")
 	for _, r := range rows {
-		fmt.Fprintf(tab, "%s\t%s@%s:%d\t%s\n", r.Host, r.User, r.Address, r.Port, strings.Join(r.Stacks, ", "))
+		terminal.Printf(tab, "%s\t%s@%s:%d\t%s\n", r.Host, r.User, r.Address, r.Port, strings.Join(r.Stacks, ", "))
 	}
 	return tab.Flush()
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/terminal"
 )
 
 func newHostRemove(g *globals) *cobra.Command {
@@ -30,9 +31,12 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is no host of %s any more, committed.\n", name, a.Fleet().Name)
+		terminal.Printf(g.Err, "%s is no host of %s any more, committed.\n", name, a.Fleet().Name)
+		for _, left := range stillHas(name, r) {
+			terminal.Printf(g.Err, "- %s.\n", left)
+		}
 		if len(r.Rotate) > 0 {
-			fmt.Fprintf(g.Err, "\nIts disk could open what its stacks needed, and their snapshots where it reached the remote. Unless that disk is\nwiped, or encrypted and off:\n")
+			terminal.Printf(g.Err, "\nIts disk could open what its stacks needed, and their snapshots where it reached the remote. Unless that disk is\nwiped, or encrypted and off:\n")
 			g.explainRotations(r.Rotate, "")
 		}
 		return g.printRotations(handover{Host: name, Stacks: r.Stacks, Secrets: r.Rotate})

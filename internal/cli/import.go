@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
+	"salvor/internal/terminal"
 )
 
 func newSecretImport(g *globals) *cobra.Command {
@@ -68,7 +69,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 // printImport shows what will change: of secrets their names.
 func (g *globals) printImport(i *app.Import) error {
 	if len(i.Secret) > 0 {
-		fmt.Fprintf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
+		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 	}
 	for _, c := range i.Changes {
 		if err := render.Diff(g.Out, c.Path, c.Before, c.After); err != nil {
@@ -76,25 +77,25 @@ func (g *globals) printImport(i *app.Import) error {
 		}
 	}
 	if len(i.Kept) > 0 {
-		fmt.Fprintf(g.Out, "already there with the same value: %s\n", strings.Join(i.Kept, ", "))
+		terminal.Printf(g.Out, "already there with the same value: %s\n", strings.Join(i.Kept, ", "))
 	}
 	if i.Removed != "" {
-		fmt.Fprintf(g.Out, "%s: removed\n", i.Removed)
+		terminal.Printf(g.Out, "%s: removed\n", i.Removed)
 	}
 	return nil
 }
 
 func (g *globals) printImported(i *app.Import, o app.ImportOptions) error {
-	fmt.Fprintf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
+	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
 	if i.Outside {
-		fmt.Fprintf(g.Err, "%s is outside of the repository and was left there: remove it\n", o.File)
+		terminal.Printf(g.Err, "%s is outside of the repository and was left there: remove it\n", o.File)
 	}
 	if len(i.InHistory) == 0 {
 		return nil
 	}
-	fmt.Fprintln(g.Err, "Git's history has these values in clear and keeps them. Give each a new one:")
+	terminal.Printf(g.Err, "Git's history has these values in clear and keeps them. Give each a new one:\n")
 	for _, name := range i.InHistory {
-		fmt.Fprintf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
+		terminal.Printf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/terminal"
 )
 
 type initOptions struct {
@@ -68,11 +69,11 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, identity, protection(passphrase))
+	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, identity, protection(passphrase))
 	if err := g.printRecovery(recovery, identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
 		return errors.Join(err, noteHook(ctx, g, abs))
 	}
-	_, err = fmt.Fprintf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
+	_, err = terminal.Printf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
 	return errors.Join(err, noteHook(ctx, g, abs))
 }
 
@@ -86,17 +87,17 @@ func (g *globals) printRecovery(recovery agekey.Key, identity string, show bool)
 	case g.json:
 		return g.printJSON(map[string]any{"schema": fleet.Schema, "identity": identity})
 	case !show:
-		_, err := fmt.Fprint(g.Err, "The recovery key opens everything on the day when your key is gone. It is not printed here, where standard output\n"+
+		_, err := terminal.Printf(g.Err, "The recovery key opens everything on the day when your key is gone. It is not printed here, where standard output\n"+
 			"is not a terminal: salvor key card --out FILE writes the recovery card, to print; salvor key recovery shows the key.")
 		return err
 	}
-	fmt.Fprint(g.Err, `Below is the recovery key. It opens everything, needs no passphrase, and is for
+	terminal.Printf(g.Err, `Below is the recovery key. It opens everything, needs no passphrase, and is for
 the day when your key is gone: print it, or write it down, keep it away from this
 computer, and clear the terminal, which remembers what it showed.
 `+"`salvor key recovery`"+` shows it again as long as you have your key.
 
 `)
-	if _, err := fmt.Fprint(g.Out, key); err != nil {
+	if _, err := g.Out.Write([]byte(key)); err != nil {
 		return err
 	}
 	return endLine(g)
@@ -126,7 +127,7 @@ func endLine(g *globals) error {
 	if g.Out == g.Err {
 		return nil
 	}
-	_, err := fmt.Fprintln(g.Out)
+	_, err := terminal.Printf(g.Out, "\n")
 	return err
 }
 
@@ -136,6 +137,6 @@ func noteHook(ctx context.Context, g *globals, dir string) error {
 	if err != nil || !hook.Moved || hook.Calls {
 		return err
 	}
-	_, err = fmt.Fprintf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps a secret in clear out of a commit yet\nhint: %s\n", filepath.Dir(hook.Path), hook.Install())
+	_, err = terminal.Printf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps a secret in clear out of a commit yet\nhint: %s\n", filepath.Dir(hook.Path), hook.Install())
 	return err
 }

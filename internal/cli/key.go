@@ -16,11 +16,12 @@ import (
 	"salvor/internal/card"
 	"salvor/internal/fault"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/terminal"
 )
 
 func newKey(g *globals) *cobra.Command {
 	return newGroup("key", "Keys: yours, the recovery key and its card",
-		newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g), newKeySSH(g))
+		newKeyNew(g), newKeyRecovery(g), newKeyCard(g), newKeyProve(g), newKeyRotate(g), newKeySSH(g), newKeyTrust(g))
 }
 
 func newKeyRecovery(g *globals) *cobra.Command {
@@ -33,7 +34,7 @@ func newKeyRecovery(g *globals) *cobra.Command {
 				if err := g.keptPrivate("salvor key card --out FILE makes a file that only you can read"); err != nil {
 					return err
 				}
-				key, err := a.Recovery()
+				key, err := a.Recovery(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -71,7 +72,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 		return err
 	}
 	if made {
-		fmt.Fprintln(g.Err, "The key is new and committed. salvor apply lets it in on every host.")
+		terminal.Printf(g.Err, "The key is new and committed. salvor apply lets it in on every host.\n")
 	}
 	return g.printOne("key", line)
 }
@@ -82,9 +83,9 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 	case err != nil:
 		return err
 	case done:
-		fmt.Fprintln(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.")
+		terminal.Printf(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.\n")
 	default:
-		fmt.Fprintln(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.")
+		terminal.Printf(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func runKeyNew(ctx context.Context, g *globals) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
+		terminal.Printf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
 		return g.printOne("recipient", recipient)
 	})
 }
@@ -172,11 +173,15 @@ func (g *globals) printProof(p app.Proof) error {
 		key = "The recovery key"
 	}
 	if p.Mirror != "" {
-		mirror = fmt.Sprintf("the mirror of commit %.7s", p.Mirror)
+		mirror = fmt.Sprintf("the mirror of commit %.7s (%s)", p.Mirror, p.MirrorOf)
 	}
-	_, err := fmt.Fprintf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	_, err := terminal.Printf(g.Out, "%s opens everything: %d secrets, %d snapshot repositories with %d snapshots, %s.\n", key, p.Secrets, p.Repositories, p.Snapshots, mirror)
+	for _, f := range p.Findings {
+		_, failed := terminal.Printf(g.Out, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+		err = errors.Join(err, failed)
+	}
 	for _, d := range p.Damaged {
-		_, failed := fmt.Fprintf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
+		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
 		err = errors.Join(err, failed)
 	}
 	return err
@@ -202,13 +207,13 @@ func (g *globals) writeCard(ctx context.Context, a *app.App, o cardOptions) erro
 		return err
 	}
 	if o.out == "" {
-		_, err = g.Out.Write(page.Bytes())
+		_, err = terminal.Raw(g.Out).Write(page.Bytes())
 		return err
 	}
 	if err := atomicfile.Write(o.out, &page, 0o600); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.Err, "The card is in %s, which only you can read. Print it, then remove the file.\n", o.out)
+	_, err = terminal.Printf(g.Err, "The card is in %s, which only you can read. Print it, then remove the file.\n", o.out)
 	return err
 }
 
@@ -240,11 +245,14 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	if at, err := agekey.Look(file); err == nil && at.Exposed() {
 		g.note(fmt.Errorf("others may read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
-	from, err := app.CloneByCard(ctx, c, dir)
+	clone, err := app.CloneByCard(ctx, c, dir)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, from, dir, file)
+	for _, n := range clone.Notes {
+		terminal.Printf(g.Err, "note: %s\n", n)
+	}
+	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
 	return nil
 }
 

@@ -3,20 +3,20 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
 	"salvor/internal/progress"
+	"salvor/internal/terminal"
 )
 
 // commands are salvor's commands, in the order of the help.
 func commands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newInit(g), newHost(g), newSecret(g), newKey(g), newClone(g), newScan(g), newCheck(g), newPlan(g), newApply(g), newStatus(g),
-		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRecord(g), newUp(g), newDown(g), newLogs(g), newExec(g),
+		newSnapshot(g), newRestore(g), newRollback(g), newMove(g), newRecover(g), newRecord(g), newClaim(g), newUp(g), newDown(g), newLogs(g), newExec(g),
 	}
 }
 
@@ -50,15 +50,16 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 // note tells what failed beside the command's own work.
 func (g *globals) note(err error) {
 	if err != nil {
-		g.progress().Suspend(func() { fmt.Fprintf(g.Err, "note: %v\n", err) })
+		g.progress().Suspend(func() { terminal.Printf(g.Err, "note: %s\n", terminal.Text(err.Error())) })
 	}
 }
 
 func (g *globals) options(sink progress.Sink) app.Options {
-	say := func(format string, v ...any) { fmt.Fprintf(g.Err, format+"\n", v...) }
-	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
+	say := func(format string, v ...any) { terminal.Printf(g.Err, format+"\n", v...) }
+	o := app.Options{Dir: g.dir, Identity: g.identity, SSHKey: g.sshKey, Passphrase: g.passphrase, Work: g.Work, Say: say, Confirm: g.confirm, Approve: g.approve, Grant: g.confirmGrants, Sink: sink, Ask: g.progress().Suspend, Terminal: g.Term, Printed: g.printed}
 	if g.Term != nil {
-		o.Prompts = g.Err // a terminal as well: what a program asks must be seen
+		o.Trust = g.askYes
+		o.Prompts = terminal.Under(g.Err) // a terminal as well: what a program asks must be seen
 	}
 	return o
 }

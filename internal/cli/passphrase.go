@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/secret"
+	"salvor/internal/terminal"
 )
 
 // noPassphraseFlag lets a command that makes a key make one without a passphrase.
@@ -58,14 +59,14 @@ func protection(passphrase secret.Value) string {
 
 // showsOnTerminal reports whether a person sees what is printed, and nothing keeps it.
 func (g *globals) showsOnTerminal() bool {
-	out, is := g.Out.(*os.File)
+	out, is := terminal.Under(g.Out).(*os.File)
 	return is && term.IsTerminal(int(out.Fd()))
 }
 
 // keptPrivate is an error where what is printed goes into a file that others may
 // read: nothing that holds the recovery key may be there.
 func (g *globals) keptPrivate(hint string) error {
-	out, is := g.Out.(*os.File)
+	out, is := terminal.Under(g.Out).(*os.File)
 	if !is {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 type planOptions struct {
@@ -57,7 +58,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 		return settleFirst(p.Findings)
 	case p.Complete() != nil:
 		return fault.WithCode(fmt.Errorf("%w: %d of %d", deploy.ErrUnreachableHosts, len(p.Unreachable()), len(p.Hosts)), fault.Unreachable)
-	case o.check && !p.Empty():
+	case o.check && (!p.Empty() || len(p.Grants) > 0):
 		return fault.WithCode(errors.New("changes are pending"), fault.Pending)
 	}
 	return nil
@@ -95,7 +96,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	var leaks []finding.Finding
 	var beside errgroup.Group
 	beside.Go(func() (err error) {
-		if stale, err = s.StaleSeals(); err == nil {
+		if stale, err = s.StaleSeals(ctx); err == nil {
 			leaks, err = a.LeakFindings(ctx)
 		}
 		return err
@@ -109,7 +110,9 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	p.Rename(a.Renamed(), next)
 	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks, s.RenameFindings())
 	finding.Sort(p.Findings)
-	return p, next, moves, nil
+	var err error
+	p.Grants, err = a.Grants(ctx, next)
+	return p, next, moves, err
 }
 
 func (g *globals) printPlan(p *deploy.Plan) error {
@@ -117,10 +120,10 @@ func (g *globals) printPlan(p *deploy.Plan) error {
 		return g.printJSON(p)
 	}
 	if p.Empty() && len(p.Unreachable()) == 0 {
-		if _, err := fmt.Fprintf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
+		if _, err := terminal.Printf(g.Out, "%s at %.7s: everything is as declared.\n", p.Fleet, p.Commit); err != nil {
 			return err
 		}
-		return p.RenderFindings(g.Out)
+		return p.RenderRest(g.Out)
 	}
 	return p.Render(g.Out)
 }

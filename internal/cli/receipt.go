@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
+	"salvor/internal/terminal"
 )
 
 // worthALine is what a phase takes at least to be printed; as JSON the receipt
@@ -21,22 +22,22 @@ const worthALine = 500 * time.Millisecond
 // stack and how old the data is that came back, and what a human must still do.
 func printReceipt(w io.Writer, r *deploy.Receipt) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(tab, "\nReceipt: %s of %s at %.7s\n\n", r.Kind, r.Fleet, r.Commit)
+	terminal.Printf(tab, "\nReceipt: %s of %s at %.7s\n\n", r.Kind, r.Fleet, r.Commit)
 	for _, p := range phases(r) {
-		fmt.Fprintf(tab, "  %s\t%s\tfrom %s on\n", p.Name, render.Duration(p.Ended.Sub(p.Began)), render.Duration(p.Began.Sub(r.Began)))
+		terminal.Printf(tab, "  %s\t%s\tfrom %s on\n", p.Name, render.Duration(p.Ended.Sub(p.Began)), render.Duration(p.Began.Sub(r.Began)))
 	}
-	fmt.Fprintf(tab, "  total\t%s\n", render.Duration(r.Ended.Sub(r.Began)))
+	terminal.Printf(tab, "  total\t%s\n", render.Duration(r.Ended.Sub(r.Began)))
 	printStacks(tab, r)
 	for _, h := range r.Hosts {
 		for _, f := range h.Findings {
-			fmt.Fprintf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+			terminal.Printf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 		}
 	}
 	for i, pending := range r.Pending {
 		if i == 0 {
-			fmt.Fprint(tab, "\n  Still to do by hand:\n")
+			terminal.Printf(tab, "\n  Still to do by hand:\n")
 		}
-		fmt.Fprintf(tab, "  - %s\n", pending)
+		terminal.Printf(tab, "  - %s\n", pending)
 	}
 	return tab.Flush()
 }
@@ -49,18 +50,18 @@ func printStacks(tab io.Writer, r *deploy.Receipt) {
 		return
 	}
 	restored := slices.ContainsFunc(slices.Collect(maps.Values(stacks)), func(s agentapi.StackReceipt) bool { return s.Restored != nil })
-	head := "\n  STACK\tOUTCOME\tHEALTHY AFTER"
+	terminal.Printf(tab, "\n  STACK\tOUTCOME\tHEALTHY AFTER")
 	if restored {
-		head += "\tDATA BROUGHT BACK"
+		terminal.Printf(tab, "\tDATA BROUGHT BACK")
 	}
-	fmt.Fprintln(tab, head)
+	terminal.Printf(tab, "\n")
 	for _, name := range slices.Sorted(maps.Keys(stacks)) {
 		s := stacks[name]
-		line := fmt.Sprintf("  %s\t%s\t%s", name, s.Outcome, healthyAfter(r, s))
+		terminal.Printf(tab, "  %s\t%s\t%s", name, s.Outcome, healthyAfter(r, s))
 		if restored {
-			line += "\t" + brought(s, r.Began)
+			terminal.Printf(tab, "\t%s", brought(s, r.Began))
 		}
-		fmt.Fprintln(tab, line)
+		terminal.Printf(tab, "\n")
 	}
 }
 

@@ -20,6 +20,7 @@ type recoverOptions struct {
 	to         string
 	hostKey    string
 	acceptLoss bool
+	stolen     bool
 }
 
 func newRecover(g *globals) *cobra.Command {
@@ -34,6 +35,7 @@ func newRecover(g *globals) *cobra.Command {
 	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the host that takes over")
 	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of being asked")
 	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers, or the remote has lost a newest snapshot: what was written since the newest that is there is lost")
+	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "somebody else has the host's disk: its stacks get new snapshot repositories, and what it could open is listed until it is changed")
 	return cmd
 }
 
@@ -67,7 +69,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if err := errors.Join(gone(), err); err != nil {
 		return err
 	}
-	opts := recovery.Options{Lost: lost, To: to, Files: add.Files, AcceptLoss: o.acceptLoss, Replaced: add.Replaced}
+	opts := recovery.Options{Lost: lost, To: to, Files: add.Files, AcceptLoss: o.acceptLoss, Compromised: o.stolen, Replaced: add.Replaced}
 	plan := recovery.Prepare(a.Lock(), opts)
 	if err := g.confirmRecovery(a.Lock(), plan, lost, to, o); err != nil {
 		return err
@@ -101,7 +103,7 @@ func (g *globals) target(ctx context.Context, a *app.App, lost string, o recover
 		if h, err = parseHost(name, address); err != nil {
 			return name, add, nil, err
 		}
-		key, trustErr := g.trust(ctx, h, o.hostKey)
+		key, trustErr := g.trust(ctx, a, h, o.hostKey, "--host-key")
 		if trustErr != nil {
 			return name, add, nil, trustErr
 		}
@@ -168,6 +170,9 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	if err != nil {
 		return err
 	}
+	if len(stacks) == 0 && o.Compromised {
+		pending = append(pending, o.Lost+" was recovered before, so no repository was replaced now: where that was without --compromised, salvor key rotate --compromised gives every stack a new one")
+	}
 	if len(stacks) == 0 { // cut short after the placement
 		lock := a.Lock()
 		stacks = lock.On(o.To)
@@ -181,6 +186,11 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 		o.Files = map[string][]byte{}
 	}
 	maps.Copy(o.Files, edits)
+	if o.Compromised && len(plan.Moves) > 0 {
+		if err := a.NoteStolen(ctx, o.Lost, o.Files); err != nil {
+			return err
+		}
+	}
 	bar := g.progress()
 	defer bar.Close()
 	s, err := a.Session(ctx)
@@ -196,11 +206,25 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	return g.finish(&receipt, err, nil)
 }
 
-// leftOn is what lies on the disk of a host that is lost.
+// leftOn is what somebody has who has the disk of a host that is lost.
 func leftOn(ctx context.Context, a *app.App, host string) []string {
 	seen, err := a.SeenByHost(ctx, host)
-	if err != nil || len(seen.Rotate) == 0 {
+	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}
-	return []string{fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", host, count(len(seen.Rotate), "secret"), host)}
+	left := stillHas(host, seen)
+	if len(seen.Rotate) > 0 {
+		left = append(left, fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", host, count(len(seen.Rotate), "secret"), host))
+	}
+	return left
+}
+
+// stillHas is what a host can reach by what is on its disk, until it is ended where it
+// was given.
+func stillHas(host string, seen app.RemovedHost) []string {
+	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key at the Git host", host)}
+	if len(seen.Remotes) > 0 {
+		left = append(left, fmt.Sprintf("%s still has the credentials of %s, and can delete there what they can: change them at the server, then here with salvor secret set", host, strings.Join(seen.Remotes, ", ")))
+	}
+	return left
 }

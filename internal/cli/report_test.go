@@ -24,7 +24,7 @@ func TestReport(t *testing.T) {
 		"with a hint":           {fmt.Errorf("alpha: %w", two), "salvor: alpha: two\nhint: do this\n"},
 		"joined":                {errors.Join(one, errors.Join(two, one)), "salvor: one\nsalvor: two\nhint: do this\nsalvor: one\n"},
 		"a sentence of several": {fmt.Errorf("%w: %w", one, errors.New("no answer")), "salvor: one: no answer\n"},
-		"told by a host":        {fmt.Errorf("alpha: %w", &agentapi.Error{Text: "busy", Hint: "wait"}), "salvor: alpha: busy\nhint: wait\n"},
+		"told by a host":        {fmt.Errorf("alpha: %w", &agentapi.Error{Text: "busy", Hint: "alpha says: wait"}), "salvor: alpha: busy\nalpha says: wait\n"},
 	}
 	for name, c := range cases {
 		var out bytes.Buffer
@@ -65,14 +65,14 @@ func TestReceiptIsGolden(t *testing.T) {
 func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
 	host := agentapi.HostReceipt{Host: "beta", Stacks: []agentapi.StackReceipt{
 		{Name: "notes", Outcome: "restored"},
-		{Name: "old", Outcome: "failed", Error: &agentapi.Error{Text: "port 80 is taken", Hint: "docker ps"}},
+		{Name: "old", Outcome: "failed", Error: &agentapi.Error{Text: "port 80 is taken", Hint: "beta says: docker ps"}},
 	}}
 	for name, c := range map[string]struct {
 		asked []string
 		code  int
 		said  string
 	}{
-		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which this command was not about: port 80 is taken\nhint: docker ps\n"},
+		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which this command was not about: port 80 is taken\nbeta says: docker ps\n"},
 		"what was asked":    {[]string{"old"}, fault.Partial, ""},
 		"everything, apply": {nil, fault.Partial, ""},
 	} {

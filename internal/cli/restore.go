@@ -99,7 +99,7 @@ func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
 func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
-		fits := !s.Diverged && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
+		fits := !s.Diverged && !s.Unproven && !s.Future && s.Damaged == "" && (len(found) == 0 || !s.Before(found[0]))
 		switch {
 		case id == "" && fits:
 			found = []agentapi.SnapshotRow{s}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/terminal"
 )
 
 func newSecretRevoke(g *globals) *cobra.Command {
@@ -30,15 +31,15 @@ func runRevoke(ctx context.Context, g *globals, name string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is no operator any more, committed.\n", name)
+		terminal.Printf(g.Err, "%s is no operator any more, committed.\n", name)
 		if h.OwnToo {
-			fmt.Fprintf(g.Err, "Your identity file has %s's key too: it opens nothing new from now on.\n", name)
+			terminal.Printf(g.Err, "Your identity file has %s's key too: it opens nothing new from now on.\n", name)
 		}
 		g.explainRemoval(name, h)
 		if err := g.printRotations(handover{Operator: name, Stacks: h.Stacks, Secrets: h.Rotate}); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "\nWhere Salvor can't: take %s's access away at the Git host, and an SSH key of theirs out of hosts/authorized_keys.\n", name)
+		terminal.Printf(g.Err, "\nWhere Salvor can't: take %s's access away at the Git host, and an SSH key of theirs out of hosts/authorized_keys.\n", name)
 		return nil
 	})
 }

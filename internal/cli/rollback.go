@@ -15,6 +15,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/terminal"
 )
 
 type rollbackOptions struct {
@@ -201,13 +202,13 @@ func (g *globals) printDeploys(now app.Deploy, earlier []app.Deploy) error {
 		}{1, rows})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "COMMIT\tTIME\tIMAGES")
+	terminal.Printf(tab, "COMMIT\tTIME\tIMAGES\n")
 	for _, r := range rows {
 		at := r.At.Format(time.DateTime)
 		if r.Now {
 			at += " (now)"
 		}
-		fmt.Fprintf(tab, "%.7s\t%s\t%s\n", r.Commit, at, strings.Join(shortImages(r.Images), ", "))
+		terminal.Printf(tab, "%.7s\t%s\t%s\n", r.Commit, at, strings.Join(shortImages(r.Images), ", "))
 	}
 	return tab.Flush()
 }

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/terminal"
 )
 
 type rotateOptions struct {
@@ -155,10 +156,10 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 	if err != nil {
 		return false, err
 	}
-	hosts, stacks, err := sealedFor(s)
+	hosts, stacks, err := sealedFor(ctx, s)
 	if err != nil || len(hosts) == 0 {
 		if err == nil {
-			fmt.Fprintf(g.Err, "%s is committed; no placed stack needs it\n", name)
+			terminal.Printf(g.Err, "%s is committed; no placed stack needs it\n", name)
 		}
 		return false, err
 	}
@@ -171,8 +172,8 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 }
 
 // sealedFor returns the stacks whose seals are out of date and their hosts, sorted.
-func sealedFor(s *deploy.Session) (hosts, stacks []string, err error) {
-	stale, err := s.StaleSeals()
+func sealedFor(ctx context.Context, s *deploy.Session) (hosts, stacks []string, err error) {
+	stale, err := s.StaleSeals(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/scan"
+	"salvor/internal/terminal"
 )
 
 type scanOptions struct {
@@ -71,7 +72,7 @@ func (g *globals) printLeaks(leaks []scan.Leak) error {
 	}
 	var errs []error
 	for _, l := range leaks {
-		_, err := fmt.Fprintln(g.Out, l)
+		_, err := terminal.Printf(g.Out, "%s\n", l)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

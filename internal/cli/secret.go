@@ -17,6 +17,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/terminal"
 )
 
 func newSecret(g *globals) *cobra.Command {
@@ -47,7 +48,7 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 		if err := a.SetSecret(ctx, name, value); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.Err, "%s is set and committed; salvor apply delivers it\n", name)
+		terminal.Printf(g.Err, "%s is set and committed; salvor apply delivers it\n", name)
 		return nil
 	})
 }
@@ -84,7 +85,7 @@ func newSecretGet(g *globals) *cobra.Command {
 			return g.with(cmd.Context(), func(a *app.App) error {
 				value, err := a.Secret(cmd.Context(), args[0])
 				if err == nil {
-					_, err = g.Out.Write(value.Reveal())
+					_, err = terminal.Raw(g.Out).Write(value.Reveal())
 				}
 				return err
 			})
@@ -105,7 +106,7 @@ func newSecretGrant(g *globals) *cobra.Command {
 				if err := a.Grant(cmd.Context(), args[0], args[1]); err != nil {
 					return err
 				}
-				fmt.Fprintf(g.Err, "%s is an operator, committed. salvor apply renews the hosts' seals, which nothing there notices.\n", args[0])
+				terminal.Printf(g.Err, "%s is an operator, committed. salvor apply renews the hosts' seals, which nothing there notices.\n", args[0])
 				return nil
 			})
 		},
@@ -136,10 +137,10 @@ func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 		return g.printSecretsJSON(a, all, due)
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SECRET\tSET\tDUE\tRECIPIENTS\tFILE\tUSED BY")
+	terminal.Printf(tab, "SECRET\tSET\tDUE\tRECIPIENTS\tFILE\tUSED BY\n")
 	now := time.Now()
 	for _, s := range all {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.SecretUses(s.Name)))
+		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.SecretUses(s.Name)))
 	}
 	return tab.Flush()
 }

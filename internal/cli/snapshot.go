@@ -14,6 +14,8 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/terminal"
 )
 
 func newSnapshot(g *globals) *cobra.Command {
@@ -86,25 +88,32 @@ func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
 }
 
 func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
+	printFindings(w, list.Findings)
 	if len(list.Snapshots) == 0 {
-		_, err := fmt.Fprintf(w, "%s has no snapshot yet.\n", list.Stack)
+		_, err := terminal.Printf(w, "%s has no snapshot yet.\n", list.Stack)
 		return err
 	}
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "SNAPSHOT\tTAKEN\tAGE\tSIZE\tFILES\tDUMP LOADED\tCOMMIT\tTARGET")
+	terminal.Printf(tab, "SNAPSHOT\tTAKEN\tAGE\tSIZE\tFILES\tDUMP LOADED\tCOMMIT\tTARGET\n")
 	for _, s := range list.Snapshots {
 		target := s.Target
 		if s.Diverged {
 			target += " (diverged: restore it by its id)"
 		}
+		switch {
+		case s.Future:
+			target += " (of an epoch that the stack has not reached: it counts for nothing)"
+		case s.Unproven:
+			target += " (not known to be proven: restore it by its id)"
+		}
 		if s.Former > 0 {
 			target += ", former repository"
 		}
 		if s.Damaged != "" {
-			fmt.Fprintln(tab, damagedRow(s, target))
+			printDamaged(tab, s, target)
 			continue
 		}
-		fmt.Fprintf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
+		terminal.Printf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
 			render.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
 	}
 	return tab.Flush()
@@ -126,18 +135,18 @@ func flaw(s agentapi.SnapshotRow) string {
 	return "damaged"
 }
 
-// damagedRow is a snapshot of which not everything is known.
-func damagedRow(s agentapi.SnapshotRow, target string) string {
+// printDamaged prints the row of a snapshot of which not everything is known.
+func printDamaged(tab io.Writer, s agentapi.SnapshotRow, target string) {
 	taken, age := "-", "-"
 	if !s.Began.IsZero() {
 		taken, age = s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began))
 	}
-	return fmt.Sprintf("%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, flaw(s), s.Damaged)
+	terminal.Printf(tab, "%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s\n", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, flaw(s), s.Damaged)
 }
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Snapshot.ID == "" {
-		_, err := fmt.Fprintf(g.Out, "%s: %s\n", r.Stack, r.Verified)
+		_, err := terminal.Printf(g.Out, "%s: %s\n", r.Stack, r.Verified)
 		return err
 	}
 	paused := "without a pause"
@@ -148,12 +157,16 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Skipped {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
-	fmt.Fprintf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
-	for _, f := range r.Findings {
-		fmt.Fprintf(g.Out, "  %s  %s: %s\n", f.Severity, f.Subject, f.Text)
+	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
+	printFindings(g.Out, r.Findings)
+	return nil
+}
+
+func printFindings(w io.Writer, found []finding.Finding) {
+	for _, f := range found {
+		terminal.Printf(w, "  %s  %s: %s\n", f.Severity, f.Subject, f.Text)
 		if f.Fix != "" {
-			fmt.Fprintf(g.Out, "  hint: %s\n", f.Fix)
+			terminal.Printf(w, "  fix: %s\n", f.Fix)
 		}
 	}
-	return nil
 }

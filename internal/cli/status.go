@@ -17,6 +17,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/terminal"
 )
 
 func newStatus(g *globals) *cobra.Command {
@@ -83,16 +84,16 @@ func called(f *fleet.Fleet) func(stack string) string {
 
 func printStatus(w io.Writer, all []deploy.HostStatus, called func(stack string) string) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT")
+	terminal.Printf(tab, "HOST\tSTACK\tCLAIM\tSERVICES\tNEWEST SNAPSHOT\n")
 	for _, h := range all {
 		for _, name := range h.Placed {
-			fmt.Fprintf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, called(name))
+			terminal.Printf(tab, "%s\t%s\t\tunknown\tunknown\n", h.Host, called(name))
 		}
 		if len(h.State.Stacks) == 0 && len(h.Placed) == 0 {
-			fmt.Fprintf(tab, "%s\t-\t\t\t\n", h.Host)
+			terminal.Printf(tab, "%s\t-\t\t\t\n", h.Host)
 		}
 		for _, s := range h.State.Stacks {
-			fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\n", h.Host, called(s.Name), s.Verdict, servicesUp(s), newest(s))
+			terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\n", h.Host, called(s.Name), s.Verdict, servicesUp(s), newest(s))
 		}
 	}
 	if err := tab.Flush(); err != nil {
@@ -107,17 +108,17 @@ func printTroubles(w io.Writer, all []deploy.HostStatus) error {
 	var out strings.Builder
 	for _, h := range all {
 		if h.Error != "" {
-			fmt.Fprintf(&out, "\n%s\n", h.Error)
+			terminal.Printf(&out, "\n%s\n", terminal.Text(h.Error))
 		}
 		if h.Hint != "" {
-			fmt.Fprintf(&out, "  fix: %s\n", h.Hint)
+			terminal.Printf(&out, "  fix: %s\n", h.Hint)
 		}
 		for _, f := range h.State.Findings {
-			fmt.Fprintf(&out, "\n%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
+			terminal.Printf(&out, "\n%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 		}
 		for _, s := range h.State.Stacks {
 			if s.SnapshotUnknown != "" {
-				fmt.Fprintf(&out, "\nthe newest snapshot of %s is not known: %s\n", s.Name, s.SnapshotUnknown)
+				terminal.Printf(&out, "\nthe newest snapshot of %s is not known: %s\n", s.Name, s.SnapshotUnknown)
 			}
 		}
 	}

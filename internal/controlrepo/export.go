@@ -11,10 +11,15 @@ import (
 	pathpkg "path"
 	"slices"
 	"strings"
+
+	"salvor/internal/fault"
 )
 
 // maxLink bounds the target of a symbolic link, which is a path.
 const maxLink = 4096
+
+// maxFile bounds a file of a commit: what a stack gets from Git is read into memory.
+const maxFile = 100 << 20
 
 // A leaf is one file of a commit.
 type leaf struct {
@@ -139,6 +144,10 @@ func writeLeaves(from *bufio.Reader, leaves []leaf, root *os.Root) error {
 		var size int64
 		if _, err := fmt.Sscanf(head, "%s %s %d\n", &id, &kind, &size); err != nil || id != l.id || kind != "blob" {
 			return fmt.Errorf("%s: git printed %q", l.path, strings.TrimSpace(head))
+		}
+		if size > maxFile {
+			return fault.WithHint(fmt.Errorf("%s: the file has %d MiB, and one in a commit may have %d", l.path, size>>20, maxFile>>20),
+				fmt.Sprintf("git rm --cached %s, name it in .gitignore, and commit", l.path))
 		}
 		content := &io.LimitedReader{R: from, N: size}
 		if err := writeLeaf(content, l, root); err != nil {

@@ -45,6 +45,18 @@ func (g *Git) Log(ctx context.Context, limit int, paths ...string) ([]Logged, er
 	return all, nil
 }
 
+// About returns when a commit was made and by whom, "2026-11-28 10:02 by Ann
+// <ann@example.net>". A commit that this clone does not have is ErrUnknownCommit.
+func (g *Git) About(ctx context.Context, c Commit) (string, error) {
+	if !g.has(ctx, c) {
+		return "", fmt.Errorf("%s: %w", c.Short(), ErrUnknownCommit)
+	}
+	return g.line(ctx, "log", "-1", "--date=format-local:%Y-%m-%d %H:%M", "--format=%cd by %an <%ae>", "--end-of-options", string(c))
+}
+
+// ErrUnknownCommit is wrapped by errors that mean: the clone does not have the commit.
+var ErrUnknownCommit = errors.New("this clone does not have the commit")
+
 // Resolve returns the full id of the commit that an operator named; it must be
 // one that the current branch descends from.
 func (g *Git) Resolve(ctx context.Context, name string) (Commit, error) {
@@ -106,6 +118,9 @@ func readObject(from *bufio.Reader) (Object, error) {
 	size, err := strconv.ParseUint(fields[2], 10, 31)
 	if err != nil {
 		return Object{}, fmt.Errorf("git printed %q", strings.TrimSpace(head))
+	}
+	if size > maxFile {
+		return Object{}, fmt.Errorf("the file has %d MiB, and one in a commit may have %d", size>>20, maxFile>>20)
 	}
 	content, err := io.ReadAll(io.LimitReader(from, int64(size)+1))
 	if err == nil && len(content) <= int(size) {

@@ -108,3 +108,27 @@ func writeHook(path string) error {
 	}
 	return atomicfile.Write(path, bytes.NewReader(content), 0o755)
 }
+
+// hookedFile is this clone's note that it was given the hook: one that its operator
+// takes away stays away.
+const hookedFile = "hooked"
+
+// EnsureHook makes the pre-commit hook in a clone that was never given one, for
+// instance by git clone. A hook of the operator's own stays as it is.
+func (g *Git) EnsureHook(ctx context.Context) error {
+	note, err := g.OwnFile(ctx, hookedFile)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(note); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	path, err := g.freeHook(ctx)
+	if err != nil && !errors.Is(err, ErrExists) {
+		return err
+	}
+	if err := writeHook(path); err != nil {
+		return err
+	}
+	return atomicfile.Write(note, bytes.NewReader(nil), 0o600)
+}

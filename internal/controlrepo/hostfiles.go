@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // HostDir is the folder of hosts' public keys.
@@ -21,6 +22,11 @@ const KnownHostsFile = HostDir + "/known_hosts"
 // AuthorizedKeysFile holds the SSH public keys that every host lets in, in the
 // format of sshd(8) without options: the fleet's own and those of operators.
 const AuthorizedKeysFile = HostDir + "/authorized_keys"
+
+// FleetSignersFile holds the public halves of the fleet's signing key: the one that signs
+// first, and while it is replaced the next one, in the format of allowed_signers
+// (ssh-keygen(1)).
+const FleetSignersFile = HostDir + "/fleet_signers"
 
 // A HostKey is one line of known_hosts.
 type HostKey struct {
@@ -132,6 +138,20 @@ func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []
 			continue
 		}
 		keys = append(keys, line)
+	}
+	return keys
+}
+
+// readFleetSigners reads the fleet's signing keys; a missing file has none.
+func readFleetSigners(fsys fs.FS, problems *problemList) sign.Keys {
+	content, err := fs.ReadFile(fsys, FleetSignersFile)
+	if err != nil {
+		problems.addRead(FleetSignersFile, err)
+		return nil
+	}
+	keys, err := sign.ParseSigners(content)
+	if err != nil {
+		problems.add(Position{File: FleetSignersFile}, "%v", err)
 	}
 	return keys
 }

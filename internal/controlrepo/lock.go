@@ -118,8 +118,8 @@ func checkPlaced(p fleet.Placement) error {
 	if p.Called != "" && fleet.ValidName(p.Called) != nil {
 		return fmt.Errorf("called: %w", fleet.ValidName(p.Called))
 	}
-	if p.Epoch < 1 {
-		return fmt.Errorf("epoch is %d, want 1 or more", p.Epoch)
+	if p.Epoch < 1 || p.Epoch > fleet.MaxEpoch {
+		return fmt.Errorf("epoch is %d, want 1 to %d", p.Epoch, fleet.MaxEpoch)
 	}
 	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
 		return errors.New("restore lacks its id, epoch or snapshot")
@@ -129,7 +129,7 @@ func checkPlaced(p fleet.Placement) error {
 			return fmt.Errorf("repository of target %q has no id", target)
 		}
 	}
-	if err := checkFormer(p); err != nil {
+	if err := errors.Join(checkFormer(p), checkProven(p)); err != nil {
 		return err
 	}
 	for _, service := range keysSorted(p.Images) {
@@ -158,6 +158,23 @@ func checkFormer(p fleet.Placement) error {
 				return fmt.Errorf("repository %q of target %q is named twice", id, target)
 			}
 			seen[id] = true
+		}
+	}
+	return nil
+}
+
+var snapshotID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// checkProven refuses what no host can have proven for this placement.
+func checkProven(p fleet.Placement) error {
+	for _, id := range keysSorted(p.Proven) {
+		switch proven := p.Proven[id]; {
+		case !p.Has(id):
+			return fmt.Errorf("proven: repository %q is none of the placement's", id)
+		case proven.Epoch < 1 || proven.Epoch > p.Epoch || proven.Seq < 1:
+			return fmt.Errorf("proven: repository %q: epoch %d, number %d of a placement at epoch %d", id, proven.Epoch, proven.Seq, p.Epoch)
+		case !snapshotID.MatchString(proven.ID):
+			return fmt.Errorf("proven: repository %q: %q is not the id of a snapshot", id, proven.ID)
 		}
 	}
 	return nil

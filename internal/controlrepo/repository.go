@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // ErrNotFound means that a folder lies in no control repository. It maps to
@@ -22,14 +23,15 @@ var ErrNotFound = errors.New("no control repository")
 
 // A Repository is what the files of a control repository declare.
 type Repository struct {
-	Dir        string
-	Fleet      fleet.Fleet
-	Lock       fleet.Lock
-	Recipients map[string]string // host name to age recipient, from hosts/<name>.pub
-	HostKeys   []HostKey         // pinned, from hosts/known_hosts
-	LetIn      []string          // SSH public keys, from hosts/authorized_keys
-	Signers    Signers           // who may sign commits, as fleet.yaml has it; empty for anybody
-	Findings   []finding.Finding // what is worth knowing and stops nothing, worst first
+	Dir          string
+	Fleet        fleet.Fleet
+	Lock         fleet.Lock
+	Recipients   map[string]string // host name to age recipient, from hosts/<name>.pub
+	HostKeys     []HostKey         // pinned, from hosts/known_hosts
+	LetIn        []string          // SSH public keys, from hosts/authorized_keys
+	Signers      Signers           // who may sign commits, as fleet.yaml has it; empty for anybody
+	FleetSigners sign.Keys         // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
+	Findings     []finding.Finding // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
 	Broken map[string][]*Problem
@@ -117,6 +119,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	repo.Recipients = readRecipients(fsys, problems)
 	repo.HostKeys = readKnownHosts(fsys, problems)
 	repo.LetIn = readAuthorizedKeys(fsys, problems)
+	repo.FleetSigners = readFleetSigners(fsys, problems)
 	stacks := readStacks(fsys, problems)
 	for _, s := range stacks {
 		if fleet.ValidName(s.Name) == nil {

@@ -51,6 +51,11 @@ func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Optio
 }
 
 func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) error {
+	if s.Granted != nil {
+		if err := s.Granted(ctx, next); err != nil {
+			return err
+		}
+	}
 	t, err := s.takeover(ctx, r, plan, next, o)
 	if err != nil {
 		return err
@@ -138,7 +143,7 @@ func (s *Session) install(ctx context.Context, r *Receipt, plan Plan, o Options)
 func (s *Session) seal(ctx context.Context, r *Receipt, next fleet.Lock, o Options) (map[string][]byte, fleet.Lock, error) {
 	files := map[string][]byte{}
 	maps.Copy(files, o.Extra)
-	stale, err := s.Sealer.Stale(next)
+	stale, err := s.Sealer.Stale(ctx, next)
 	if err != nil {
 		return nil, next, err
 	}
@@ -268,7 +273,7 @@ func (s *Session) call(ctx context.Context, link *hostlink.Link, verb string, re
 	err := link.Call(ctx, verb, req, resp)
 	var told *agentapi.Error
 	if errors.As(err, &told) {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", link.Host, err), told.Hint), told.Code)
+		return fault.WithCode(fmt.Errorf("%s: %w", link.Host, err), told.Code)
 	}
 	return err
 }

@@ -28,7 +28,11 @@ func (s *Session) fold(ctx context.Context, r *Receipt) error {
 			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
 		}
 	}
-	err := s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
+	lock, err := s.proven(ctx, lock)
+	if err != nil {
+		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
+	}
+	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
 	if errors.Is(err, controlrepo.ErrDiverged) {
 		r.Pending = append(r.Pending, "somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
 		return nil
@@ -53,7 +57,7 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, nil
+	return s.remembers(ctx)
 }
 
 // filled adds to a placement what facts say and it lacks. Images that it pins

@@ -27,7 +27,7 @@ type interrupts struct{ cancel func() }
 func (i interrupts) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
 	m := machinetest.NewFake()
 	m.Handle(func(_ context.Context, p machinetest.Process) int {
-		_, err := io.WriteString(p.Stdout, `{"result":{"host":"`+h.Name+`","stacks":[{"name":"blog","outcome":"interrupted","error":{"text":"interrupted"}}]}}`+"\n")
+		_, err := io.WriteString(p.Stdout, `{"result":{"host":"`+h.Name+`","stacks":[{"name":"blog","epoch":1,"outcome":"interrupted","error":{"text":"interrupted"}}]}}`+"\n")
 		i.cancel()
 		if err != nil {
 			return 1

@@ -58,5 +58,6 @@ func clone(p fleet.Placement) fleet.Placement {
 	p.Former = maps.Clone(p.Former)
 	p.Images = maps.Clone(p.Images)
 	p.Volumes = maps.Clone(p.Volumes)
+	p.Proven = maps.Clone(p.Proven)
 	return p
 }

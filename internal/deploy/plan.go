@@ -4,6 +4,7 @@ package deploy
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/grant"
 )
 
 func cmpString(a, b string) int { return cmp.Compare(a, b) }
@@ -25,6 +27,7 @@ type Plan struct {
 	Schema      int               `json:"schema"`
 	Fleet       string            `json:"fleet"`
 	Commit      string            `json:"commit"`
+	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
 	Left        []string          `json:"left,omitempty"` // stacks whose files do not load, and that stay as they run
 	Findings    []finding.Finding `json:"findings,omitempty"`
@@ -86,7 +89,7 @@ func hostPlan(host string, o Observation, moves []Move) HostPlan {
 // StaleSeals returns the stacks that are where they belong and whose sealed files
 // are out of date, with the reason. What moves or is placed anew is sealed anyway;
 // what is no longer declared is not sealed again.
-func (s *Session) StaleSeals() (map[string]string, error) {
+func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
 	staying := fleet.Lock{Schema: s.Lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range s.Lock.Stacks {
 		st, declared := s.Fleet.Stack(name)
@@ -94,7 +97,7 @@ func (s *Session) StaleSeals() (map[string]string, error) {
 			staying.Stacks[name] = p
 		}
 	}
-	return s.Sealer.Stale(staying)
+	return s.Sealer.Stale(ctx, staying)
 }
 
 // Reseal adds the stacks that get a new sealed file, with the reason of each: what

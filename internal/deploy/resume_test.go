@@ -20,14 +20,16 @@ import (
 
 // surroundings fake everything around a session and note what was asked of them.
 type surroundings struct {
-	mu      sync.Mutex
-	log     []string
-	facts   map[string]fleet.Placement
-	pushErr []error // of the first pushes
-	owners  map[string]Owner
-	outrun  Owner // who has every stack that is claimed, unless Host is ""
-	ahead   bool  // the newest commit is not published
-	link    *hostlink.Link
+	mu       sync.Mutex
+	log      []string
+	facts    map[string]fleet.Placement
+	pushErr  []error // of the first pushes
+	owners   map[string]Owner
+	outrun   Owner // who has every stack that is claimed, unless Host is ""
+	unproven error // why the record does not say what was proven
+	proven   map[string]map[string]fleet.Proven
+	ahead    bool // the newest commit is not published
+	link     *hostlink.Link
 }
 
 var errNoHost = errors.New("no host here")
@@ -53,11 +55,13 @@ func (f *surroundings) Push(context.Context) error {
 	return err
 }
 
-func (f *surroundings) Published(context.Context) (bool, error)        { return !f.ahead, nil }
-func (f *surroundings) Behind(context.Context) error                   { f.note("ask Git"); return nil }
-func (f *surroundings) Uncommit(context.Context) (bool, error)         { f.note("uncommit"); return true, nil }
-func (f *surroundings) Stale(fleet.Lock) (map[string]string, error)    { return map[string]string{}, nil }
-func (f *surroundings) Current(string, string) ([]byte, error)         { return nil, nil }
+func (f *surroundings) Published(context.Context) (bool, error) { return !f.ahead, nil }
+func (f *surroundings) Behind(context.Context) error            { f.note("ask Git"); return nil }
+func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncommit"); return true, nil }
+func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
+	return map[string]string{}, nil
+}
+func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
@@ -87,6 +91,10 @@ func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, c
 func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, error) {
 	f.note("fold")
 	return fleet.Lock{Stacks: f.facts}, nil
+}
+
+func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, error) {
+	return f.proven, f.unproven
 }
 
 // session has the stack notes placed on beta, and blog on alpha.

@@ -14,26 +14,32 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
+	"salvor/internal/sign"
 )
 
 // A Session works on one commit of one control repository. Its methods are
 // called one after another: Observe, MakePlan, Apply.
 type Session struct {
-	Fleet  *fleet.Fleet
-	Lock   fleet.Lock
-	Commit string
-	Stacks map[string]Rendered // by name, every stack of the fleet
-	Git    agentapi.Git        // how hosts read the repository
-	LetIn  []string            // lines of authorized_keys that every host has
-	Owner  string              // "alice@laptop"
-	Keys   map[string]string   // by host, its recipient: which machine it is
-	Lease  time.Duration       // what a host that can't be asked to stop gets to stop by itself
+	Fleet   *fleet.Fleet
+	Lock    fleet.Lock
+	Commit  string
+	Stacks  map[string]Rendered // by name, every stack of the fleet
+	Git     agentapi.Git        // how hosts read the repository
+	LetIn   []string            // lines of authorized_keys that every host has
+	Signers sign.Keys           // the fleet's, which every host trusts
+	Owner   string              // "alice@laptop"
+	Keys    map[string]string   // by host, its recipient: which machine it is
+	Lease   time.Duration       // what a host that can't be asked to stop gets to stop by itself
 
 	Renamed bool // Git does not have the names yet that hosts or stacks have here: the next commit says them
 
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
+
+	// Granted makes sure, before anything is done for it, that the operator confirmed
+	// what the commit lets others do under next; nil when there is nothing to ask.
+	Granted func(ctx context.Context, next fleet.Lock) error
 
 	Repo   Repo
 	Sealer Sealer
@@ -75,15 +81,23 @@ type Repo interface {
 
 // Sealer keeps sealed/ in step with placements.
 type Sealer interface {
-	// Stale returns the placed stacks whose seal is missing or was made from
-	// other inputs, with the reason, without opening a secret.
-	Stale(lock fleet.Lock) (map[string]string, error)
+	// Stale returns the placed stacks whose seal is missing, was made from other
+	// inputs or is not signed by the fleet's key, with the reason, without opening a
+	// secret.
+	Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error)
 	// Seal returns the files that make the seals of these stacks current, and
 	// the lock with the repositories they need. consent fresh gives a stack new
 	// repositories.
 	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error)
-	// Current returns sealed/<host>/<stack>.age, nil when there is none.
-	Current(host, stack string) ([]byte, error)
+	// Current returns a stack's seal for a host, the zero Seal when there is none.
+	Current(host, stack string) (Seal, error)
+}
+
+// A Seal is sealed/<host>/<stack>.age as its host gets it.
+type Seal struct {
+	File      []byte
+	Signature []byte
+	Inputs    string // digest of what the file must be made from; "" where Stale has not been asked, or names the stack
 }
 
 // Record is the record remote as placements need it.
@@ -100,6 +114,9 @@ type Record interface {
 	Used(ctx context.Context, stack string) ([]string, error)
 	// Fold adds what hosts recorded since to the lock.
 	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error)
+	// Proven returns how far the snapshots of placed stacks have come by the record,
+	// by stack and repository.
+	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error)
 	// Mirror brings the repository's encrypted mirror up to the newest commit.
 	Mirror(ctx context.Context) error
 }
@@ -113,7 +130,7 @@ type Dialer interface {
 func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
 	spec := agentapi.Host{
 		Schema: agentapi.Schema, Fleet: s.Fleet.Name, Name: host.Name, Commit: commit,
-		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Record: s.Fleet.Record,
+		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Signers: s.Signers, Record: s.Fleet.Record,
 	}
 	if len(s.LetIn) > 0 {
 		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: s.LetIn}
@@ -143,10 +160,10 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 		return agentapi.Stack{}, err
 	}
 	if declared.Broken {
-		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed, Restore: p.Wish(), Kept: true}, nil
+		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Restore: p.Wish(), Proven: p.Proven, Kept: true}, nil
 	}
 	st := agentapi.Stack{
-		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed, Restore: p.Wish(),
+		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs, Restore: p.Wish(), Proven: p.Proven,
 		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
 		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name], AcceptLoss: s.AcceptLoss,
 	}

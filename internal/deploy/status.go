@@ -26,7 +26,7 @@ func (s *Session) Status(ctx context.Context) []HostStatus {
 	for i, h := range s.Fleet.Hosts {
 		all[i].Host = h.Name
 		g.Go(func() error {
-			if err := s.Call(ctx, h.Name, agentapi.VerbStatus, agentapi.Observe{}, &all[i].State); err != nil {
+			if err := s.Call(ctx, h.Name, agentapi.VerbStatus, s.placedOn(h.Name), &all[i].State); err != nil {
 				all[i].Error, all[i].Placed = err.Error(), s.Lock.On(h.Name)
 				all[i].Hint = s.wayOn(h.Name, err)
 			}
@@ -37,9 +37,21 @@ func (s *Session) Status(ctx context.Context) []HostStatus {
 	return all
 }
 
+// placedOn is the question how a host's stacks are.
+func (s *Session) placedOn(host string) agentapi.Observe {
+	asked := agentapi.Host{Name: host}
+	for _, name := range s.Lock.On(host) {
+		asked.Stacks = append(asked.Stacks, agentapi.Stack{Name: name, Epoch: s.Lock.Stacks[name].Epoch})
+	}
+	return agentapi.Observe{Host: asked}
+}
+
 // wayOn is the next command for a host that did not answer.
 func (s *Session) wayOn(host string, err error) string {
 	hint := fault.Hint(err)
+	if told, is := errors.AsType[*agentapi.Error](err); is && hint == "" {
+		hint = told.Hint
+	}
 	if !errors.Is(err, machine.ErrUnreachable) || len(s.Lock.On(host)) == 0 {
 		return hint
 	}

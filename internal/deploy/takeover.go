@@ -15,7 +15,7 @@ import (
 
 // An Owner is who has a stack by the claims on the record remote.
 type Owner struct {
-	Host  string // "" when the claim can't be read
+	Host  string // "" when nobody ever claimed it
 	Key   string // the host's recipient
 	Epoch int    // 0: nobody ever claimed it
 }
@@ -26,11 +26,7 @@ var ErrOutrun = errors.New("taken over by another host")
 
 // Outrun returns the error that says who has a stack instead.
 func Outrun(stack string, o Owner) error {
-	who := o.Host
-	if who == "" {
-		who = "a host that can't be read"
-	}
-	return fault.WithHint(fmt.Errorf("%s: %w: %s claimed epoch %d", stack, ErrOutrun, who, o.Epoch),
+	return fault.WithHint(fmt.Errorf("%s: %w: %s claimed epoch %d", stack, ErrOutrun, o.Host, o.Epoch),
 		"git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first")
 }
 
@@ -104,14 +100,14 @@ func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 func (s *Session) weighOne(t *takeover, plan Plan, name string, p fleet.Placement, owner Owner, o Options) error {
 	mine := s.is(owner, p.Host)
 	switch {
-	case owner.Epoch > p.Epoch, owner.Epoch == p.Epoch && owner.Host != "" && !mine:
+	case owner.Epoch > p.Epoch, owner.Epoch == p.Epoch && !mine:
 		return Outrun(name, owner)
 	case owner.Epoch == p.Epoch && mine && !slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name }):
 		t.claim = slices.DeleteFunc(t.claim, func(c string) bool { return c == name })
-	case owner.Epoch < p.Epoch || owner.Host == "":
+	case owner.Epoch < p.Epoch:
 		t.claim = append(t.claim, name)
 	}
-	if owner.Epoch > 0 && owner.Epoch < p.Epoch && owner.Host != "" && (!mine || o.Lost == p.Host) && !runsAsPlaced(plan, name, p.Host, o) {
+	if owner.Epoch > 0 && owner.Epoch < p.Epoch && (!mine || o.Lost == p.Host) && !runsAsPlaced(plan, name, p.Host, o) {
 		t.add(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch}, o)
 	}
 	if o.Lost != "" && owner.Epoch == p.Epoch {

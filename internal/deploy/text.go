@@ -8,17 +8,20 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/grant"
+	"salvor/internal/terminal"
 )
 
 // Render writes the plan as a person reads it; tests compare this text.
 func (p *Plan) Render(w io.Writer) error {
 	out := &textWriter{w: w}
 	out.linef("Plan for %s at %.7s", p.Fleet, p.Commit)
+	out.grants(p.Grants)
 	var right []string
 	for _, h := range p.Hosts {
 		switch {
 		case h.Unreachable != "":
-			out.linef("\n%s\n  unreachable: %s", h.Host, h.Unreachable)
+			out.linef("\n%s\n  unreachable: %s", h.Host, terminal.Text(h.Unreachable))
 		case !h.New && len(h.Changes) == 0:
 			right = append(right, h.Host)
 		default:
@@ -35,9 +38,29 @@ func (p *Plan) Render(w io.Writer) error {
 	return out.err
 }
 
-// RenderFindings writes the plan's findings alone, each with its fix.
-func (p *Plan) RenderFindings(w io.Writer) error {
+// RenderGrants writes the grants alone, as a section of their own.
+func RenderGrants(w io.Writer, all []grant.Grant) error {
 	out := &textWriter{w: w}
+	out.grants(all)
+	return out.err
+}
+
+// grants writes what the commit lets others do, each line with the name by which it
+// is confirmed.
+func (t *textWriter) grants(all []grant.Grant) {
+	if len(all) == 0 {
+		return
+	}
+	t.linef("\nGrants, each confirmed by its name")
+	for _, g := range all {
+		t.linef("  ! %s\n      %s", g.Name, g.Text)
+	}
+}
+
+// RenderRest writes the plan's grants and findings alone, each finding with its fix.
+func (p *Plan) RenderRest(w io.Writer) error {
+	out := &textWriter{w: w}
+	out.grants(p.Grants)
 	out.findings(p.Findings)
 	return out.err
 }
@@ -58,7 +81,7 @@ type textWriter struct {
 
 func (t *textWriter) linef(format string, args ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, format+"\n", args...)
+		_, t.err = terminal.Printf(t.w, format+"\n", args...)
 	}
 }
 
@@ -75,7 +98,7 @@ func (t *textWriter) host(h HostPlan) {
 	for _, c := range gathered(h.Changes) {
 		if c.Stack != stack {
 			stack = c.Stack
-			fmt.Fprintf(tab, "  %s\n", stack)
+			terminal.Printf(tab, "  %s\n", stack)
 		}
 		writeChange(tab, c)
 	}
@@ -111,8 +134,8 @@ func writeChange(w io.Writer, c agentapi.Change) {
 	if c.Stack != "" {
 		indent = "    "
 	}
-	fmt.Fprintf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
+	terminal.Printf(w, "%s%s %s\t%s\n", indent, c.Action, c.ID, c.Cause)
 	if c.Destroys != "" {
-		fmt.Fprintf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
+		terminal.Printf(w, "%s  \tmay lose: %s\n", indent, c.Destroys)
 	}
 }

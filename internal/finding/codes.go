@@ -13,6 +13,7 @@ const (
 	Fenced             Code = "fenced"
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
+	ClaimIgnored       Code = "claim-ignored"
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
@@ -22,6 +23,7 @@ const (
 	VolumeRenamed      Code = "volume-renamed"
 	NoteUnreadable     Code = "note-unreadable"
 	HostKeyLost        Code = "host-key-lost"
+	HostOtherKey       Code = "host-recipient-differs"
 	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
 	SnapshotUnverified Code = "snapshot-unverified"
@@ -29,7 +31,10 @@ const (
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
 	SnapshotDamaged    Code = "snapshot-damaged"
-	SnapshotMissing    Code = "snapshot-missing"
+	HistoryLost        Code = "snapshot-history-lost"
+	SnapshotRolledBack Code = "snapshot-rolled-back"
+	SnapshotFuture     Code = "snapshot-from-the-future"
+	SnapshotUnproven   Code = "snapshot-unproven"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
@@ -37,6 +42,7 @@ const (
 	DumpFailed         Code = "dump-failed"
 	DumpUntried        Code = "dump-untried"
 	DumpChanged        Code = "dump-changed"
+	MountNested        Code = "mount-nested"
 	SettingUnused      Code = "setting-unused"
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
@@ -52,6 +58,9 @@ const (
 	KeyUnproven        Code = "key-unproven"
 	IdentityExposed    Code = "identity-exposed"
 	IdentityInClear    Code = "identity-unprotected"
+	SealUntrusted      Code = "seal-untrusted"
+	MirrorUntrusted    Code = "mirror-untrusted"
+	JournalUntrusted   Code = "journal-untrusted"
 	SecretSeen         Code = "secret-seen"
 	SecretMissing      Code = "secret-missing"
 	SecretLate         Code = "secret-late"
@@ -65,6 +74,7 @@ const (
 	HostRenamed        Code = "host-renamed"
 	GitUnpinned        Code = "git-unpinned"
 	GitUnread          Code = "git-unread"
+	AnswerRefused      Code = "answer-refused"
 )
 
 // Row documents one code.
@@ -83,7 +93,8 @@ func Table() []Row {
 		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so nobody knows whether another host owns it.", "bring Git or the remote back; the check is repeated"},
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
-		{ClaimMissing, "The claim of a stack's placement is not on the record remote, or can't be read there; whose the stack is rests on Git alone.", "salvor apply puts it back"},
+		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
+		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},
@@ -93,13 +104,17 @@ func Table() []Row {
 		{VolumeRenamed, "A volume with data is gone from the stack while a new one appeared, which would start empty.", "formerly: OLD under x-salvor.volumes.NEW when it was renamed; salvor apply --empty STACK when it was not"},
 		{NoteUnreadable, "A file of Salvor's own on a host is damaged or was written by a newer version; it counts as none.", "salvor apply writes it again"},
 		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one, then salvor apply"},
+		{HostOtherKey, "Git has a host's secrets sealed for another key than the host itself says that it has: somebody changed hosts/HOST.pub, or another machine answers. Nothing is sealed.", "salvor host add HOST USER@ADDRESS pins the host's own again; git log -- hosts/HOST.pub says who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
 		{SnapshotUnverified, "What was uploaded does not read back as it was written.", "salvor snapshot take STACK makes a new one of what is on the host"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "The stack was to go back to a snapshot, and that failed; it runs on as it was, and nothing tries again by itself.", "salvor restore STACK --snapshot ID tries again; salvor restore STACK --withdraw gives it up"},
 		{NotAsCommitted, "What the newest commit has for the stack does not run: it did not become healthy, and what ran before runs (for an image change of a stack with data on the data of before), or its deploy is under way or was cut short.", "salvor rollback STACK, or mend it and salvor apply"},
-		{SnapshotMissing, "The remote does not list the stack's newest known snapshot, or its whole repository. A disk may not be mounted there, or the files were deleted.", "bring it back; salvor restore STACK --snapshot ID goes on with another one, salvor recover with --accept-loss with the newest that is left, salvor snapshot take STACK --accept-loss with what is on the host"},
+		{HistoryLost, "The remote has none of the snapshots of a stack that were proven. A disk may not be mounted there, or the repository was emptied or deleted.", "bring it back; where it is lost for good, salvor snapshot take STACK --accept-loss takes a new one of what is on the host, and salvor apply --fresh STACK starts empty"},
+		{SnapshotRolledBack, "The remote lists older snapshots of a stack and not the newest that was proven. It went back to an earlier copy, or snapshots were deleted there.", "bring it back; salvor restore STACK --snapshot ID goes on with another one, salvor recover with --accept-loss with the newest that is left, salvor snapshot take STACK --accept-loss with what is on the host"},
+		{SnapshotFuture, "Snapshots on the remote say an epoch that the stack's placement has not reached. No host of the fleet took them for it; they count for nothing, and nothing removes them.", "find out who can write to the remote; salvor snapshot ls STACK shows them"},
+		{SnapshotUnproven, "Snapshots on the remote are none of those that were proven: a host was cut short, or somebody else put them there. They push no other out, and none is restored by itself.", "salvor snapshot take STACK takes a proven one; salvor restore STACK --snapshot ID takes one of these all the same"},
 		{SnapshotDamaged, "A snapshot on the remote can't be restored: something of it is lost or changed there. It is passed over, and counts for nothing.", "salvor snapshot take STACK takes again what the remote has lost and the host still has; salvor snapshot ls STACK shows the good ones"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
@@ -108,6 +123,7 @@ func Table() []Row {
 		{DumpFailed, "A database can't be dumped, or its dump not be loaded; snapshots hold its files instead, copied in a pause.", "mend what Postgres says, or set consistent: pause"},
 		{DumpUntried, "A dump was not loaded for a try, so nothing shows yet that it can be.", "make room on the host"},
 		{DumpChanged, "Something of a database comes back elsewhere than it was.", "keep tablespaces in folders of the volume"},
+		{MountNested, "A service can write to a folder below which another mount of the stack begins. It may put a link in its place, and Docker follows that when the other container starts next: it then has another folder of the host.", "mount the outer folder read-only, or move the inner one out of it"},
 		{SettingUnused, "The setting is known, but this version of Salvor does not act on it yet.", "leave it, or take it out until a version does"},
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
@@ -121,6 +137,9 @@ func Table() []Row {
 		{KeyUnproven, "Nobody has tried the recovery key, or not for a year; a card that opens nothing is found out on the worst day.", "salvor key prove --identity CARD"},
 		{IdentityExposed, "Other users of this computer may read or write the file of a key that opens everything: an operator's, or the recovery card.", "chmod 600 FILE; when somebody may have read it, salvor key rotate --compromised"},
 		{IdentityInClear, "An operator's key has no passphrase: who gets the file, or a backup of it, opens everything.", "salvor key rotate makes one with a passphrase"},
+		{SealUntrusted, "A sealed file is not what the fleet's signing key has signed: somebody who can push put another in its place, or damaged it. No host and no operator opens it.", "git log -- FILE shows who changed it; salvor apply seals again for hosts, git checkout COMMIT -- FILE FILE.sig brings back the passwords of repositories and the recovery key"},
+		{MirrorUntrusted, "A file on the record remote looks like a mirror of the repository, and the fleet's signing key has not signed it, or not its content. It is passed over. Told by whatever looks at the mirrors.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
+		{JournalUntrusted, "A file in the operators' journal is no entry that the fleet's signing key has signed. It is passed over. Told by salvor secret audit.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
 		{SecretMissing, "fleet.yaml gives a period to a secret that is not there.", "salvor secret set NAME, or correct the name"},
 		{SecretLate, "A secret is older than the period that fleet.yaml gives it.", "salvor secret rotate NAME --generate"},
@@ -128,6 +147,7 @@ func Table() []Row {
 		{PortTaken, "Two stacks of one host publish the same port: the second to start fails.", "publish another port in one of them"},
 		{GitUnpinned, "The Git host's key is not pinned in hosts/known_hosts, so no host reads the repository.", "salvor apply pins it"},
 		{GitUnread, "A host can't read the control repository. If the record remote is away too, the host does not learn that another host has taken over a stack.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
+		{AnswerRefused, "A host answered what it was not asked: about another host, a stack that is not placed there, another image, a time that can't be. That was dropped, and the rest was used.", "look at the host: salvord does not do that by itself; when others have root there, salvor recover HOST --to OTHER"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},

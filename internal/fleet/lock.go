@@ -24,6 +24,10 @@ func (l Lock) Copy() Lock {
 	return l
 }
 
+// MaxEpoch is the highest epoch: far more than any stack is moved, and far from where
+// counting on goes wrong.
+const MaxEpoch = 1_000_000_000
+
 // A Placement says where a stack lives, counted by epoch: every change of
 // placement raises it by one.
 type Placement struct {
@@ -35,7 +39,38 @@ type Placement struct {
 	Former       map[string][]string    `json:"former,omitempty"`       // target name to ids of the repositories before, newest last
 	Images       map[string]string      `json:"images,omitempty"`       // service to image reference with digest
 	Volumes      map[string]VolumeState `json:"volumes,omitempty"`
+	Proven       map[string]Proven      `json:"proven,omitempty"`  // by repository, how far its snapshots are known to have come
 	Restore      *Restore               `json:"restore,omitempty"` // asked for and not known to be done
+}
+
+// Proven names the newest snapshot of a repository that is known to have been read
+// back. The lock has it so that who can delete on the remotes can't have it
+// forgotten.
+type Proven struct {
+	Epoch int       `json:"epoch"`
+	Seq   int       `json:"seq"`
+	ID    string    `json:"id"` // of the snapshot, in full
+	At    time.Time `json:"at"` // when a command learned it, by the operator's clock
+}
+
+// Newer reports whether p is further than o.
+func (p Proven) Newer(o Proven) bool {
+	return p.Epoch > o.Epoch || p.Epoch == o.Epoch && p.Seq > o.Seq
+}
+
+// Has reports whether a repository is one of the placement's, present or former.
+func (p Placement) Has(repository string) bool {
+	for _, id := range p.Repositories {
+		if id == repository {
+			return true
+		}
+	}
+	for _, ids := range p.Former {
+		if slices.Contains(ids, repository) {
+			return true
+		}
+	}
+	return false
 }
 
 // A Restore is the operator's wish that a stack's volumes go back to a snapshot,

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/stack"
+	"salvor/internal/terminal"
 	"salvor/internal/version"
 )
 
@@ -39,19 +40,19 @@ const umask = 0o022
 // Main runs `salvord VERB` and returns the exit code.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprintln(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs")
+		terminal.Printf(errOut, "usage: salvord agent | resume | version | VERB, where salvor speaks the verbs\n")
 		return fault.Usage
 	}
 	unix.Umask(umask)
-	switch args[0] {
-	case "version":
-		fmt.Fprintln(out, version.String())
+	if args[0] == "version" {
+		terminal.Printf(out, "%s\n", version.String())
 		return fault.OK
-	case verbNamespace:
-		return end(errOut, nsexec.Main(in))
 	}
 	if err := local.NoCoreDumps(); err != nil {
 		return end(errOut, err)
+	}
+	if args[0] == verbNamespace {
+		return end(errOut, nsexec.Main(in))
 	}
 	debug.SetMemoryLimit(softMemory)
 	h := newHost()
@@ -66,7 +67,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	}
 	run, known := verbs(h)[args[0]]
 	if !known {
-		fmt.Fprintf(errOut, "salvord: no verb %q\n", args[0])
+		terminal.Printf(errOut, "salvord: no verb %q\n", args[0])
 		return fault.Usage
 	}
 	return serve(ctx, run, in, out)
@@ -74,7 +75,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 
 func end(errOut io.Writer, err error) int {
 	if err != nil {
-		fmt.Fprintln(errOut, "salvord:", err)
+		terminal.Printf(errOut, "salvord: %s\n", terminal.Text(err.Error()))
 		return fault.General
 	}
 	return fault.OK
@@ -128,5 +129,5 @@ func (l logSink) Emit(e progress.Event) {
 	if e.State == progress.Running || e.State == progress.Started {
 		return
 	}
-	fmt.Fprintf(l.w, "%s %s: %s %s\n", e.Stack, e.Step, e.State, e.Text)
+	terminal.Printf(l.w, "%s %s: %s %s\n", e.Stack, e.Step, e.State, e.Text)
 }

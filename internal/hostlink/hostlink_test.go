@@ -131,8 +131,8 @@ func FuzzMessages(f *testing.F) {
 		write(t, parts, said[:at])
 		write(t, parts, said[at:])
 		var a, b json.RawMessage
-		answered, err := whole.outcome(&a)
-		answeredToo, errToo := parts.outcome(&b)
+		answered, err := whole.outcome("status", nil, &a)
+		answeredToo, errToo := parts.outcome("status", nil, &b)
 		if answered != answeredToo || (err == nil) != (errToo == nil) || string(a) != string(b) {
 			t.Errorf("%v %v %s, in parts %v %v %s", answered, err, a, answeredToo, errToo, b)
 		}

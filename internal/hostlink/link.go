@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/machine"
@@ -40,15 +39,19 @@ type Link struct {
 
 // Call runs one verb with req as its body and decodes the result into resp. An
 // *agentapi.Error is what salvord says went wrong; ErrNoSalvord means that
-// Ensure must come first.
+// Ensure must come first. The answer is held to the question: what does not fit is
+// dropped from resp, and is a finding in it (finding.AnswerRefused) where it has
+// some. req is a value and resp a pointer of agentapi.
 func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
 	input, err := l.request(req)
 	if err != nil {
 		return err
 	}
-	answer := &reader{link: l}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	answer := &reader{link: l, end: end}
 	_, err = l.Machine.Run(ctx, machine.Cmd{Argv: []string{Program, verb}, Stdin: bytes.NewReader(input), Stdout: answer})
-	if done, verdict := answer.outcome(resp); done {
+	if done, verdict := answer.outcome(verb, req, resp); done {
 		return verdict
 	}
 	return l.explain(verb, err)
@@ -72,56 +75,5 @@ func (l *Link) explain(verb string, err error) error {
 		return fmt.Errorf("%s: %w", l.Host, ErrNoSalvord)
 	default:
 		return fmt.Errorf("%s: salvord %s: %w", l.Host, verb, err)
-	}
-}
-
-// reader decodes the lines of salvord's standard output as they come.
-type reader struct {
-	link    *Link
-	partial []byte
-	last    *agentapi.Message
-	err     error
-}
-
-// Write implements io.Writer.
-func (r *reader) Write(p []byte) (int, error) {
-	r.partial = append(r.partial, p...)
-	for {
-		line, rest, found := bytes.Cut(r.partial, []byte("\n"))
-		if !found {
-			return len(p), nil
-		}
-		r.partial = rest
-		r.line(line)
-	}
-}
-
-func (r *reader) line(line []byte) {
-	var m agentapi.Message
-	if err := json.Unmarshal(line, &m); err != nil {
-		r.err = errors.Join(r.err, fmt.Errorf("%s: salvord said something that is no message: %.80q", r.link.Host, line))
-		return
-	}
-	if m.Event != nil {
-		m.Event.Host = r.link.Host
-		r.link.Sink.Emit(*m.Event)
-		return
-	}
-	r.last = &m
-}
-
-// outcome says whether salvord gave an answer, and which.
-func (r *reader) outcome(resp any) (answered bool, err error) {
-	switch {
-	case r.last == nil:
-		return false, nil
-	case r.last.Error != nil && r.last.Error.Code == agentapi.CodeOtherVersion:
-		return true, fmt.Errorf("%s runs salvord %s: %w", r.link.Host, strings.TrimSpace(r.last.Error.Text), ErrNoSalvord)
-	case r.last.Error != nil:
-		return true, r.last.Error
-	case r.err != nil:
-		return true, r.err
-	default:
-		return true, json.Unmarshal(r.last.Result, resp)
 	}
 }

@@ -19,6 +19,10 @@ var ErrUnsupported = errors.New("host is not supported")
 // Binary is where salvord lies on a host; it is put there before anything else.
 const Binary = "/usr/local/bin/salvord"
 
+// SignersFile has the fleet's signing keys that the host trusts, in the format of
+// allowed_signers.
+const SignersFile = "/etc/salvor/fleet_signers"
+
 const timesyncd = "systemd-timesyncd"
 
 // dockerKey signs Docker's apt repositories:
@@ -38,6 +42,7 @@ type Spec struct {
 	Docker             fleet.Docker
 	InsecureRegistries []string // host:port, reached without TLS; for labs
 	LetIn              LetIn
+	Signers            []byte // the content of SignersFile; nil leaves what is there
 }
 
 // LetIn are SSH keys that a user of the host lets in.
@@ -114,7 +119,14 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 		RestartOn: restartOn, Needs: []string{install.ID()},
 	})
 	keys, err := letIn(f, spec.LetIn)
-	return slices.Concat(all, clock(f, install.ID()), keys, salvord()), err
+	return slices.Concat(all, clock(f, install.ID()), keys, salvord(), signers(spec.Signers)), err
+}
+
+func signers(content []byte) []converge.Resource {
+	if content == nil {
+		return nil
+	}
+	return []converge.Resource{resource.File{Path: SignersFile, Content: content, Mode: 0o600}}
 }
 
 // letIn adds keys to those that the user has. What others wrote there stays.

@@ -1,10 +1,13 @@
 package record
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // ErrNotVisible is wrapped by the error of a claim that was written but never
@@ -25,8 +29,14 @@ const (
 	longestPause  = 5 * time.Second
 )
 
+// ClaimKind is what a claim is signed as; its place is its path on the record.
+const ClaimKind sign.Kind = "salvor-claim"
+
+// claimSchema counts up since claims are signed: those of schema 1 were not.
+const claimSchema = 2
+
 // A Claim says that a host takes a stack over at an epoch. Epoch and ID stand
-// in the name of its file, so that they count even when the file can't be read.
+// in the name of its file, which is signed with its content.
 type Claim struct {
 	Epoch  int
 	ID     string // a version 7 UUID: lower means earlier, as far as clocks agree
@@ -34,9 +44,22 @@ type Claim struct {
 	Key    string // the recipient of the host's identity: which machine, whatever its name
 	Commit string // of the control repository, with the placement
 	At     time.Time
-	// Unreadable says why the file can't be understood, "" when it can. Such a
-	// claim fences everyone else out and belongs to nobody known.
-	Unreadable string
+}
+
+// Ignored is a file among the claims that rules nothing: the fleet did not sign it
+// for that place, or it can't be understood.
+type Ignored struct {
+	Path string // on the record
+	Host string // whose claim it pretends to be, "" where it does not say
+	Why  string
+}
+
+// Text says which file it is, for people.
+func (i Ignored) Text() string {
+	if i.Host == "" {
+		return i.Why
+	}
+	return i.Why + " (it says to be of " + i.Host + ")"
 }
 
 type claimFile struct {
@@ -47,12 +70,23 @@ type claimFile struct {
 	At     time.Time `json:"at"`
 }
 
+// parseClaim reads the signed content of a claim.
 func parseClaim(data []byte) (claimFile, error) {
 	var c claimFile
-	if err := decode(data, &c); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
 		return claimFile{}, err
 	}
-	if c.Host == "" {
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return claimFile{}, errors.New("something follows the claim")
+	}
+	switch {
+	case c.Schema > claimSchema:
+		return claimFile{}, fmt.Errorf("schema %d: %w", c.Schema, ErrNewerSchema)
+	case c.Schema < claimSchema:
+		return claimFile{}, fmt.Errorf("schema %d: written by a Salvor that did not sign claims", c.Schema)
+	case c.Host == "":
 		return claimFile{}, errors.New("no host")
 	}
 	return c, nil
@@ -63,7 +97,7 @@ func parseClaimName(name string) (epoch int, id string, ok bool) {
 	stem, isJSON := strings.CutSuffix(name, ".json")
 	number, id, hasID := strings.Cut(stem, "-")
 	epoch, err := strconv.Atoi(number)
-	if !isJSON || !hasID || err != nil || epoch < 1 || number != strconv.Itoa(epoch) {
+	if !isJSON || !hasID || err != nil || epoch < 1 || epoch > fleet.MaxEpoch || number != strconv.Itoa(epoch) {
 		return 0, "", false
 	}
 	if u, err := uuid.Parse(id); err != nil || u.String() != id {
@@ -76,46 +110,85 @@ func claimsDir(stack string) string { return "claims/" + stack }
 
 func claimName(epoch int, id string) string { return fmt.Sprintf("%d-%s.json", epoch, id) }
 
-// Claims returns the claims of the highest epoch, sorted by ID; older ones have
-// no say. Files that are no claims by their name are left alone.
-func (r *Record) Claims(ctx context.Context, stack string) ([]Claim, error) {
+// Claims returns the signed claims of the highest epoch that has one, sorted by ID;
+// older ones have no say. What else has a claim's name at that epoch or above is
+// ignored, and rules nothing. Files that are no claims by their name are left alone.
+func (r *Record) Claims(ctx context.Context, stack string) ([]Claim, []Ignored, error) {
+	names, err := r.claimNames(ctx, stack)
+	if err != nil || len(names) == 0 {
+		return nil, nil, err
+	}
+	keys, err := r.trust.keys(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var good []Claim
+	var ignored []Ignored
+	for _, c := range names {
+		if len(good) > 0 && c.Epoch < good[0].Epoch {
+			break
+		}
+		passed, err := r.readClaim(ctx, keys, stack, &c)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case passed != nil:
+			ignored = append(ignored, *passed)
+		default:
+			good = append(good, c)
+		}
+	}
+	return good, ignored, nil
+}
+
+// claimNames returns what the names of files say, the highest epoch first, each
+// epoch sorted by ID.
+func (r *Record) claimNames(ctx context.Context, stack string) ([]Claim, error) {
 	files, err := r.store.List(ctx, claimsDir(stack))
 	if err != nil {
 		return nil, err
 	}
-	var highest []Claim
+	var names []Claim
 	for _, file := range files {
-		epoch, id, ok := parseClaimName(file.Path)
-		if !ok || len(highest) > 0 && epoch < highest[0].Epoch {
-			continue
-		}
-		if len(highest) > 0 && epoch > highest[0].Epoch {
-			highest = nil
-		}
-		highest = append(highest, Claim{Epoch: epoch, ID: id})
-	}
-	for i := range highest {
-		if err := r.readClaim(ctx, stack, &highest[i]); err != nil {
-			return nil, err
+		if epoch, id, ok := parseClaimName(file.Path); ok {
+			names = append(names, Claim{Epoch: epoch, ID: id})
 		}
 	}
-	slices.SortFunc(highest, func(a, b Claim) int { return cmp.Compare(a.ID, b.ID) })
-	return highest, nil
+	slices.SortFunc(names, func(a, b Claim) int { return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), cmp.Compare(a.ID, b.ID)) })
+	return names, nil
 }
 
-func (r *Record) readClaim(ctx context.Context, stack string, c *Claim) error {
+// readClaim fills in what the fleet has signed, or says why the file rules nothing.
+func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c *Claim) (*Ignored, error) {
 	path := claimsDir(stack) + "/" + claimName(c.Epoch, c.ID)
 	data, err := r.read(ctx, path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	file, err := parseClaim(data)
+	content, _, err := keys.Open(ClaimKind, path, data)
 	if err != nil {
-		c.Unreadable = fmt.Sprintf("%s: %v", path, err)
-		return nil
+		return &Ignored{Path: path, Host: pretends(data), Why: err.Error()}, nil
+	}
+	file, err := parseClaim(content)
+	if err != nil {
+		return &Ignored{Path: path, Host: pretends(data), Why: fmt.Sprintf("%s: %v", path, err)}, nil
 	}
 	c.Host, c.Key, c.Commit, c.At = file.Host, file.Key, file.Commit, file.At
-	return nil
+	return nil, nil
+}
+
+// pretends returns the host that a file which does not count names, for people; ""
+// for none that could be one.
+func pretends(data []byte) string {
+	var signed struct{ Content string }
+	if json.Unmarshal(data, &signed) == nil && signed.Content != "" {
+		data = []byte(signed.Content)
+	}
+	var said struct{ Host string }
+	if json.Unmarshal(data, &said) != nil || fleet.ValidName(said.Host) != nil {
+		return ""
+	}
+	return said.Host
 }
 
 // Claim takes a stack over: it appends the claim, waits until a listing shows
@@ -125,7 +198,7 @@ func (r *Record) readClaim(ctx context.Context, stack string, c *Claim) error {
 // claimed a higher epoch, or the same one from a commit that may be on the branch,
 // it only returns the ruling.
 func (r *Record) Claim(ctx context.Context, stack string, want Claim, onBranch OnBranch) (Ruling, error) {
-	claims, err := r.Claims(ctx, stack)
+	claims, _, err := r.Claims(ctx, stack)
 	if err != nil {
 		return Ruling{}, fmt.Errorf("claim %s: %w", stack, err)
 	}
@@ -140,7 +213,7 @@ func (r *Record) Claim(ctx context.Context, stack string, want Claim, onBranch O
 // superseded reports whether a claim would be in vain or is there already.
 func superseded(claims []Claim, want Claim, onBranch OnBranch) bool {
 	return slices.ContainsFunc(claims, func(c Claim) bool {
-		if c.Epoch != want.Epoch || c.Unreadable != "" {
+		if c.Epoch != want.Epoch {
 			return c.Epoch > want.Epoch
 		}
 		on, known := onBranch(c.Commit)
@@ -161,18 +234,54 @@ func (c Claim) same(o Claim) bool {
 }
 
 func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]Claim, error) {
-	if want.Epoch < 1 || want.Host == "" {
+	if want.Epoch < 1 || want.Epoch > fleet.MaxEpoch || want.Host == "" {
 		return nil, fmt.Errorf("epoch %d for host %q is no claim", want.Epoch, want.Host)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
 	}
-	file := claimFile{Schema: fleet.Schema, Host: want.Host, Key: want.Key, Commit: want.Commit, At: want.At.UTC()}
-	if err := r.write(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), file); err != nil {
+	file := claimFile{Schema: claimSchema, Host: want.Host, Key: want.Key, Commit: want.Commit, At: want.At.UTC()}
+	if err := r.writeSigned(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), file); err != nil {
 		return nil, err
 	}
 	return r.awaitVisible(ctx, stack, want.Epoch, id.String())
+}
+
+// Resign signs the claims of the highest epoch with another key, for a fleet that
+// takes another one. It may be called again.
+func (r *Record) Resign(ctx context.Context, stack string, key sign.Key) error {
+	claims, _, err := r.Claims(ctx, stack)
+	if err != nil {
+		return fmt.Errorf("sign the claims of %s again: %w", stack, err)
+	}
+	with := r.Trusting(Trust{Key: func(context.Context) (sign.Key, error) { return key, nil }})
+	for _, c := range claims {
+		file := claimFile{Schema: claimSchema, Host: c.Host, Key: c.Key, Commit: c.Commit, At: c.At}
+		if err := with.writeSigned(ctx, claimsDir(stack)+"/"+claimName(c.Epoch, c.ID), file); err != nil {
+			return fmt.Errorf("sign the claims of %s again: %w", stack, err)
+		}
+	}
+	return nil
+}
+
+func (r *Record) writeSigned(ctx context.Context, path string, file claimFile) error {
+	key, err := r.trust.key(ctx)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(file)
+	if err != nil {
+		return err
+	}
+	signed, err := key.Enclose(ClaimKind, path, content)
+	if err != nil {
+		return err
+	}
+	if err := r.putRaw(ctx, path, append(signed, '\n')); err != nil {
+		return err
+	}
+	return r.here(ctx)
 }
 
 // awaitVisible returns the claims once they hold the given one or a higher.
@@ -180,7 +289,7 @@ func (r *Record) awaitVisible(ctx context.Context, stack string, epoch int, id s
 	ctx, cancel := context.WithTimeoutCause(ctx, visibleWithin, ErrNotVisible)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		claims, err := r.Claims(ctx, stack)
+		claims, _, err := r.Claims(ctx, stack)
 		if err != nil {
 			return nil, cmp.Or(context.Cause(ctx), err)
 		}

@@ -66,6 +66,7 @@ type Verdict struct {
 	Unfenced  bool
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
+	Ignored   []Ignored
 }
 
 // Decide is the fencing rule. The highest claim decides. Git decides where the
@@ -89,7 +90,7 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 		return v
 	case git.Reached && git.Epoch > 0 && git.Epoch >= r.Epoch && git.Host == local.Host && !local.is(git.Host, git.Key):
 		return Verdict{State: Lost, Reason: "another machine has the name " + local.Host + " in Git"}
-	case claimed && git.Reached && (git.Epoch > r.Epoch || git.Epoch == r.Epoch && r.Owner == ""):
+	case claimed && git.Reached && git.Epoch > r.Epoch:
 		return unclaimed(local, git)
 	case claimed:
 		return byClaim(local, git, r)
@@ -117,8 +118,6 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 	switch {
 	case r.Epoch < local.Epoch:
 		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest that can be seen is %d", local.Epoch, r.Epoch))
-	case r.Owner == "":
-		return Verdict{State: Lost, Reason: r.Reason}
 	case mine && local.Lost && r.Epoch == local.Epoch && !confirmed:
 		return Verdict{State: Lost, Reason: fmt.Sprintf("lost since epoch %d, and the claim that took it over can't be seen", r.Epoch)}
 	case mine:
@@ -170,8 +169,6 @@ func claimProblem(local Local, git InGit, record OnRecord) string {
 		return ""
 	case here && r.Epoch < git.Epoch:
 		return fmt.Sprintf("the claim of epoch %d is not on the record remote", git.Epoch)
-	case here && r.Epoch == git.Epoch && r.Owner == "":
-		return r.Reason
 	case !git.Reached && r.Epoch < local.Epoch:
 		return fmt.Sprintf("the claim of epoch %d is not on the record remote", local.Epoch)
 	}

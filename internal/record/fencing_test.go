@@ -34,7 +34,7 @@ func gits() []InGit {
 func records() []OnRecord {
 	all := []OnRecord{{}, {Reached: true}}
 	for epoch := 1; epoch <= 3; epoch++ {
-		for _, owner := range []string{"here", "there", ""} {
+		for _, owner := range []string{"here", "there"} {
 			all = append(all, OnRecord{true, Ruling{Epoch: epoch, Owner: owner, Reason: "a claim"}})
 		}
 	}
@@ -47,8 +47,6 @@ func says(reached bool, host string, epoch int) string {
 		return "-"
 	case epoch == 0:
 		return "nobody"
-	case host == "":
-		return fmt.Sprintf("unreadable@%d", epoch)
 	}
 	return fmt.Sprintf("%s@%d", host, epoch)
 }
@@ -143,8 +141,6 @@ func TestGitDecidesWhileTheClaimIsMissing(t *testing.T) {
 		{"the new host, which runs it, when Git is away", beta, InGit{}, old, Unknown, true},
 		{"the new host, which has not started it", Local{Host: "beta", Key: "age1beta"}, git, old, Unknown, true},
 		{"the new host, no claim at all", beta, git, OnRecord{Reached: true}, Own, true},
-		{"the new host, its claim damaged", beta, git, OnRecord{true, Ruling{Epoch: 2, Reason: "the claim can't be read"}}, Own, true},
-		{"the old host, the claim damaged", alpha, git, OnRecord{true, Ruling{Epoch: 2, Reason: "the claim can't be read"}}, Lost, false},
 		{"a host that was stopped for a takeover which came to nothing", Local{Host: "alpha", Key: "age1alpha", Epoch: 1, Lost: true}, InGit{Reached: true, Host: "alpha", Key: "age1alpha", Epoch: 1}, old, Own, false},
 	} {
 		v := Decide(c.local, c.git, c.record)

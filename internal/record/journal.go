@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -10,6 +12,9 @@ import (
 	"github.com/google/uuid"
 
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 const (
@@ -17,13 +22,17 @@ const (
 	journalTime = "20060102T150405.000000000Z"
 )
 
-// An Entry of the operators' journal says who did what.
+// JournalKind is what the fleet's key signs entries of the operators' journal as.
+const JournalKind sign.Kind = "salvor-journal"
+
+// An Entry of the operators' journal says who did what. On the remote it is encrypted
+// to the operators and signed by the fleet's key for its path.
 type Entry struct {
 	Schema   int       `json:"schema"`
 	ID       string    `json:"id"` // a UUID, which tells it from every other
 	At       time.Time `json:"at"` // UTC
 	Operator string    `json:"operator"`
-	Command  string    `json:"command"`          // without secrets: "recover alpha --to gamma"
+	Command  string    `json:"command"`          // without what a container is asked to run: "recover alpha --to gamma", "exec notes"
 	Commit   string    `json:"commit,omitempty"` // that was looked at or applied
 	Opened   []string  `json:"opened,omitempty"` // names of the secrets that it decrypted, sorted
 }
@@ -34,7 +43,7 @@ func NewEntry(at time.Time, operator, command string) (Entry, error) {
 	return Entry{Schema: fleet.Schema, ID: id.String(), At: at.UTC(), Operator: operator, Command: command}, err
 }
 
-// DecodeEntry reads one entry as AppendEntry writes it, strictly.
+// DecodeEntry reads one entry as a clone keeps it and as it is encrypted, strictly.
 func DecodeEntry(data []byte) (Entry, error) {
 	var entry Entry
 	if err := decode(data, &entry); err != nil {
@@ -46,41 +55,120 @@ func DecodeEntry(data []byte) (Entry, error) {
 	return entry, nil
 }
 
-// AppendEntry adds an entry to the operators' journal. The same entry may be
-// added twice; it is there once.
-func (r *Record) AppendEntry(ctx context.Context, entry Entry) error {
-	return r.write(ctx, path.Join(journalDir, entry.At.Format(journalTime)+"-"+entry.ID+".json"), entry)
+func (e Entry) path() string {
+	return path.Join(journalDir, e.At.Format(journalTime)+"-"+e.ID+".json")
 }
 
-// Entries returns the operators' journal since a time, oldest first. An entry
-// that can't be read is an error that names it.
-func (r *Record) Entries(ctx context.Context, since time.Time) ([]Entry, error) {
+// AppendEntry adds an entry to the operators' journal, encrypted to the recipients
+// and signed by the fleet's key. The same entry may be added twice; it is there once.
+func (r *Record) AppendEntry(ctx context.Context, entry Entry, key sign.Key, recipients []string) error {
+	plain, err := json.Marshal(entry)
+	if err != nil {
+		return err
+	}
+	sealed, err := agekey.Encrypt(secret.New(plain), recipients...)
+	if err != nil {
+		return err
+	}
+	signed, err := key.Enclose(JournalKind, entry.path(), sealed)
+	if err != nil {
+		return err
+	}
+	if err := r.putRaw(ctx, entry.path(), append(signed, '\n')); err != nil {
+		return err
+	}
+	return r.here(ctx)
+}
+
+// An Unread file of the record counts for nothing: it is not signed by the fleet's
+// key, damaged, or encrypted to others (secret.ErrLocked).
+type Unread struct {
+	Path string
+	Err  error
+}
+
+// Entries returns the operators' journal since a time, oldest first, as far as the
+// fleet's keys signed it and the keyring opens it; what is beside that is unread.
+// Nothing needs the keyring where there is no entry.
+func (r *Record) Entries(ctx context.Context, since time.Time, trusted sign.Keys, ring agekey.Keyring) (entries []Entry, unread []Unread, err error) {
 	files, err := r.store.List(ctx, journalDir) // sorted by name, which is by time
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var entries []Entry
 	for _, file := range files {
 		stamp, _, _ := strings.Cut(file.Path, "-")
-		at, err := time.Parse(journalTime, stamp)
-		if err != nil || at.Before(since) {
+		at, failed := time.Parse(journalTime, stamp)
+		if failed == nil && at.Before(since) {
 			continue
 		}
-		entry, err := r.entry(ctx, path.Join(journalDir, file.Path))
+		name := path.Join(journalDir, file.Path)
+		if failed != nil {
+			unread = append(unread, Unread{name, errors.New("its name is not an entry's")})
+			continue
+		}
+		data, err := r.read(ctx, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		entry, err := openEntry(name, data, trusted, ring)
+		if errors.Is(err, errNoKeys) {
+			return nil, nil, err
+		}
+		if err != nil {
+			unread = append(unread, Unread{name, err})
+			continue
 		}
 		entries = append(entries, entry)
 	}
-	return entries, nil
+	return entries, unread, nil
 }
 
-func (r *Record) entry(ctx context.Context, name string) (Entry, error) {
-	data, err := r.read(ctx, name)
+// ResignJournal signs with another key the entries that the trusted keys have signed.
+func (r *Record) ResignJournal(ctx context.Context, trusted sign.Keys, key sign.Key) error {
+	files, err := r.store.List(ctx, journalDir)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		name := path.Join(journalDir, file.Path)
+		data, err := r.read(ctx, name)
+		if err != nil {
+			return err
+		}
+		content, by, err := trusted.Open(JournalKind, name, data)
+		if err != nil || by == key.Public() {
+			continue // no entry, or done
+		}
+		signed, err := key.Enclose(JournalKind, name, content)
+		if err == nil {
+			err = r.putRaw(ctx, name, append(signed, '\n'))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errNoKeys means that the keyring could not be opened at all.
+var errNoKeys = errors.New("the operators' journal is encrypted to the operators")
+
+func openEntry(name string, data []byte, trusted sign.Keys, ring agekey.Keyring) (Entry, error) {
+	sealed, _, err := trusted.Open(JournalKind, name, data)
 	if err != nil {
 		return Entry{}, err
 	}
-	entry, err := DecodeEntry(data)
+	if _, err := ring.Identities(); err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", errNoKeys, err)
+	}
+	plain, err := agekey.Decrypt(name, sealed, ring)
+	if err != nil {
+		return Entry{}, err
+	}
+	entry, err := DecodeEntry(plain.Reveal())
+	if err == nil && entry.path() != name {
+		err = errors.New("it is the entry of another place")
+	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("%s: %w", name, err)
 	}

@@ -14,8 +14,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// Proven says that a snapshot was read back from its repository. Everything but
-// the time and the copies stands in its file's name. Key and Config are copies of
+// Proven says that a snapshot was read back from its repository. Its numbers and
+// where it is stand in its file's name. Key and Config are copies of
 // the two files that open the repository, encrypted as they lie there.
 type Proven struct {
 	Epoch      int
@@ -23,6 +23,7 @@ type Proven struct {
 	Repository string
 	Snapshot   string // full id
 	At         time.Time
+	Known      []string // all snapshots of the repository that were believed then
 	Key        []byte
 	Config     []byte
 }
@@ -30,6 +31,7 @@ type Proven struct {
 type provenFile struct {
 	Schema int       `json:"schema"`
 	At     time.Time `json:"at"`
+	Known  []string  `json:"known,omitempty"`
 	Key    []byte    `json:"key,omitempty"`
 	Config []byte    `json:"config,omitempty"`
 }
@@ -59,7 +61,7 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if _, ok := parseProvenName(p.name()); !ok {
 		return fmt.Errorf("%s is not the name of a proven snapshot", p.name())
 	}
-	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Key: p.Key, Config: p.Config}
+	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Known: p.Known, Key: p.Key, Config: p.Config}
 	if err := r.write(ctx, provenDir(stack)+"/"+p.name(), file); err != nil {
 		return err
 	}
@@ -79,12 +81,14 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 }
 
 // Proven returns the newest proven snapshot of each of a stack's repositories,
-// oldest first. Copies that can't be read are left out: the name says enough.
-func (r *Record) Proven(ctx context.Context, stack string) ([]Proven, error) {
+// oldest first. What says an epoch above the placement's counts for nothing. Copies
+// that can't be read are left out: the name says enough.
+func (r *Record) Proven(ctx context.Context, stack string, epoch int) ([]Proven, error) {
 	all, err := r.provenNames(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(p Proven) bool { return p.Epoch > epoch })
 	newest := map[string]int{}
 	for i, p := range all {
 		newest[p.Repository] = i
@@ -100,7 +104,7 @@ func (r *Record) Proven(ctx context.Context, stack string) ([]Proven, error) {
 		}
 		var file provenFile
 		if err == nil && decode(data, &file) == nil {
-			p.At, p.Key, p.Config = file.At, file.Key, file.Config
+			p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
 		}
 		found = append(found, p)
 	}

@@ -25,7 +25,7 @@ func TestTheNewestProvenSnapshotIsRemembered(t *testing.T) {
 		}
 	}
 	put(t, store, "proven/notes/Thumbs.db", "stray")
-	got, err := r.Proven(t.Context(), "notes")
+	got, err := r.Proven(t.Context(), "notes", 2)
 	if diff := cmp.Diff([]Proven{all[2], all[3]}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

@@ -6,7 +6,10 @@
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
 //	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
-//	mirror/<commits>-<commit>.bundle.age
+//	mirror/<commits>-<commit>.bundle.age, with .bundle.json beside it
+//
+// Claims, mirrors and the operators' journal are signed by the fleet's key, for the path that
+// they lie at; what is not counts for nothing.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
 // which says where it is.
@@ -22,6 +25,7 @@ import (
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // ErrNewerSchema is wrapped by errors that mean: a newer salvor wrote this.
@@ -31,10 +35,37 @@ var ErrNewerSchema = errors.New("written by a newer salvor")
 const maxEntry = 1 << 20
 
 // A Record is the fleet's record on a remote.
-type Record struct{ store blob.Store }
+type Record struct {
+	store blob.Store
+	trust Trust
+}
 
-// New returns the record kept in a folder.
+// New returns the record kept in a folder. It trusts no claim and makes none.
 func New(store blob.Store) *Record { return &Record{store: store} }
+
+// A Trust says whose claims count, and signs new ones. Each is asked when it is
+// needed; one that is nil trusts nobody, or signs nothing.
+type Trust struct {
+	Keys func(context.Context) (sign.Keys, error) // the fleet's
+	Key  func(context.Context) (sign.Key, error)  // the one that signs for it
+}
+
+// Trusting returns the same record for who goes by these keys.
+func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, trust: t} }
+
+func (t Trust) keys(ctx context.Context) (sign.Keys, error) {
+	if t.Keys == nil {
+		return nil, nil
+	}
+	return t.Keys(ctx)
+}
+
+func (t Trust) key(ctx context.Context) (sign.Key, error) {
+	if t.Key == nil {
+		return sign.Key{}, errors.New("no key to sign a claim with")
+	}
+	return t.Key(ctx)
+}
 
 // decode reads one entry strictly: known schema, known fields, nothing after.
 func decode(data []byte, into any) error {
@@ -78,7 +109,10 @@ func (r *Record) put(ctx context.Context, path string, entry any) error {
 	if err != nil {
 		return err
 	}
-	data = append(data, '\n')
-	_, err = r.store.Put(ctx, path, bytes.NewReader(data), int64(len(data)))
+	return r.putRaw(ctx, path, append(data, '\n'))
+}
+
+func (r *Record) putRaw(ctx context.Context, path string, data []byte) error {
+	_, err := r.store.Put(ctx, path, bytes.NewReader(data), int64(len(data)))
 	return err
 }

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -14,9 +15,45 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 func away(string) (on, known bool) { return false, false }
+
+// fleetKey is the key of the fleet in these tests.
+var fleetKey = sync.OnceValue(newKey)
+
+func newKey() sign.Key {
+	private, err := sign.NewKey("test")
+	if err != nil {
+		panic(err)
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// trusting is the record for who goes by the fleet's key.
+func trusting(s blob.Store) *Record { return signedBy(s, fleetKey()) }
+
+func signedBy(s blob.Store, key sign.Key) *Record {
+	return New(s).Trusting(Trust{
+		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
+		Key:  func(context.Context) (sign.Key, error) { return key, nil },
+	})
+}
+
+// putClaim leaves content as a claim that the fleet signed.
+func putClaim(t *testing.T, s blob.Store, path, content string) {
+	t.Helper()
+	signed, err := fleetKey().Enclose(ClaimKind, path, []byte(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, path, string(signed))
+}
 
 func put(t *testing.T, s blob.Store, path, content string) {
 	t.Helper()
@@ -36,7 +73,7 @@ func claimed(t *testing.T, r *Record, c Claim) Ruling {
 
 func TestClaim(t *testing.T) {
 	store := &blobtest.Memory{}
-	r := New(store)
+	r := trusting(store)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
 	if got := claimed(t, r, Claim{Epoch: 9, Host: "alpha", Commit: "c1", At: now}); got.Owner != "alpha" || got.Epoch != 9 {
 		t.Errorf("ruling %+v", got)
@@ -55,7 +92,7 @@ func TestClaim(t *testing.T) {
 	if err != nil || len(files) != 2 {
 		t.Errorf("%d claims written, %v; want 2: %v", len(files), err, files)
 	}
-	claims, err := r.Claims(t.Context(), "notes")
+	claims, _, err := r.Claims(t.Context(), "notes")
 	if err != nil || len(claims) != 1 || claims[0].Host != "beta" || claims[0].At != now.UTC() {
 		t.Errorf("claims %+v, %v", claims, err)
 	}
@@ -63,7 +100,7 @@ func TestClaim(t *testing.T) {
 
 func TestClaimResumedFromALaterCommit(t *testing.T) {
 	store := &blobtest.Memory{}
-	r := New(store)
+	r := trusting(store)
 	for _, commit := range []string{"on-1", "on-2", "on-3"} {
 		got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "beta", Commit: commit}, branchOf)
 		if err != nil || got.Owner != "beta" || got.Commit != "on-1" {
@@ -77,7 +114,7 @@ func TestClaimResumedFromALaterCommit(t *testing.T) {
 		t.Errorf("a claim from a commit that was never published was taken for this one: %+v, %v", got, err)
 	}
 	for stack, want := range map[string]int{"notes": 1, "blog": 2} {
-		if claims, err := r.Claims(t.Context(), stack); err != nil || len(claims) != want {
+		if claims, _, err := r.Claims(t.Context(), stack); err != nil || len(claims) != want {
 			t.Errorf("%s has %d claims, %v; want %d", stack, len(claims), err, want)
 		}
 	}
@@ -86,7 +123,7 @@ func TestClaimResumedFromALaterCommit(t *testing.T) {
 // TestClaimOfAnotherMachineOfTheName is fault D2: a claim is for a machine, not
 // for a name, so the second machine of a name takes nothing over with it.
 func TestClaimOfAnotherMachineOfTheName(t *testing.T) {
-	r := New(&blobtest.Memory{})
+	r := trusting(&blobtest.Memory{})
 	claimed(t, r, Claim{Epoch: 1, Host: "web", Key: "age1old", Commit: "on-1"})
 	got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "web", Key: "age1new", Commit: "on-2"}, branchOf)
 	if err != nil || got.Key != "age1old" {
@@ -99,11 +136,11 @@ func TestClaimOfAnotherMachineOfTheName(t *testing.T) {
 // again makes the placement's host the owner.
 // TestClaimOfARenamedHost is fault V17 for hosts: the claim under its old name is its.
 func TestClaimOfARenamedHost(t *testing.T) {
-	r := New(&blobtest.Memory{})
+	r := trusting(&blobtest.Memory{})
 	on := func(string) (bool, bool) { return true, true }
 	claimed(t, r, Claim{Epoch: 1, Host: "alpha", Key: "age1a", Commit: "c1"})
 	got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "gamma", Key: "age1a", Commit: "c2"}, on)
-	if claims, listErr := r.Claims(t.Context(), "notes"); err != nil || listErr != nil || len(claims) != 1 || got.Key != "age1a" {
+	if claims, _, listErr := r.Claims(t.Context(), "notes"); err != nil || listErr != nil || len(claims) != 1 || got.Key != "age1a" {
 		t.Errorf("%+v, %+v, %v, %v", got, claims, err, listErr)
 	}
 }
@@ -111,12 +148,12 @@ func TestClaimOfARenamedHost(t *testing.T) {
 func TestClaimIsPutBack(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	for name, left := range map[string]string{
-		"damaged": `{"schema":1,"ho`, "of a loser": `{"schema":1,"host":"alpha","commit":"off-9","at":"2026-01-02T03:04:05Z"}`,
+		"damaged": `{"schema":2,"ho`, "of a loser": `{"schema":2,"host":"alpha","commit":"off-9","at":"2026-01-02T03:04:05Z"}`,
 	} {
 		store := &blobtest.Memory{}
-		r := New(store)
+		r := trusting(store)
 		claimed(t, r, Claim{Epoch: 1, Host: "alpha", Commit: "on-1"})
-		put(t, store, "claims/notes/2-"+id+".json", left)
+		putClaim(t, store, "claims/notes/2-"+id+".json", left)
 		got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "beta", Commit: "on-2"}, branchOf)
 		if err != nil || got.Epoch != 2 || got.Owner != "beta" {
 			t.Errorf("%s: ruling %+v, %v", name, got, err)
@@ -125,7 +162,7 @@ func TestClaimIsPutBack(t *testing.T) {
 }
 
 func TestClaimRefusesNonsense(t *testing.T) {
-	r := New(&blobtest.Memory{})
+	r := trusting(&blobtest.Memory{})
 	for _, c := range []Claim{{Epoch: 0, Host: "alpha"}, {Epoch: -1, Host: "alpha"}, {Epoch: 1}} {
 		if _, err := r.Claim(t.Context(), "notes", c, away); err == nil {
 			t.Errorf("%+v was claimed", c)
@@ -133,29 +170,129 @@ func TestClaimRefusesNonsense(t *testing.T) {
 	}
 }
 
-func TestUnreadableClaimStillCounts(t *testing.T) {
+// TestS04AForgedClaimRulesNothing: whoever can write to the record remote can leave
+// files there, and every host can.
+func TestS04AForgedClaimRulesNothing(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
+	const path, good = "claims/notes/10-" + id + ".json", `{"schema":2,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`
+	enclosed := func(key sign.Key, kind sign.Kind, place, content string) string {
+		signed, err := key.Enclose(kind, place, []byte(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(signed)
+	}
 	for name, content := range map[string]string{
-		"garbage": "\x00\xff", "empty": "", "newer schema": `{"schema":2,"host":"x"}`, "unknown field": `{"schema":1,"host":"x","pope":true}`,
-		"no host": `{"schema":1}`, "cut": `{"schema":1,"host":"al`, "trailing": `{"schema":1,"host":"x"} {}`,
+		"garbage": "\x00\xff", "empty": "", "unsigned": good, "of schema 1": `{"schema":1,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`,
+		"by another key":         enclosed(newKey(), ClaimKind, path, good),
+		"of another kind":        enclosed(fleetKey(), "salvor-fact", path, good),
+		"of another stack":       enclosed(fleetKey(), ClaimKind, "claims/blog/10-"+id+".json", good),
+		"of another epoch":       enclosed(fleetKey(), ClaimKind, "claims/notes/9-"+id+".json", good),
+		"changed":                strings.Replace(enclosed(fleetKey(), ClaimKind, path, good), "eve", "bob", 1),
+		"cut":                    enclosed(fleetKey(), ClaimKind, path, good)[:200],
+		"signed, another schema": enclosed(fleetKey(), ClaimKind, path, `{"schema":1,"host":"eve"}`),
+		"signed, newer":          enclosed(fleetKey(), ClaimKind, path, `{"schema":3,"host":"eve"}`),
+		"signed, unknown field":  enclosed(fleetKey(), ClaimKind, path, `{"schema":2,"host":"eve","pope":true}`),
+		"signed, no host":        enclosed(fleetKey(), ClaimKind, path, `{"schema":2}`),
+		"signed, trailing":       enclosed(fleetKey(), ClaimKind, path, good+` {}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := &blobtest.Memory{}
-			r := New(store)
+			r := trusting(store)
 			claimed(t, r, Claim{Epoch: 9, Host: "alpha"})
-			path := "claims/notes/10-" + id + ".json"
 			put(t, store, path, content)
 			put(t, store, "claims/notes/desktop.ini", "not a claim")
-			claims, err := r.Claims(t.Context(), "notes")
+			claims, ignored, err := r.Claims(t.Context(), "notes")
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := Rule(claims, away)
-			if got.Epoch != 10 || got.Owner != "" || !strings.Contains(got.Reason, path) {
-				t.Errorf("ruling %+v, want epoch 10, no owner, the file's name", got)
+			if got := Rule(claims, away); got.Epoch != 9 || got.Owner != "alpha" {
+				t.Errorf("ruling %+v", got)
+			}
+			if len(ignored) != 1 || ignored[0].Path != path || !strings.Contains(ignored[0].Text(), path) {
+				t.Errorf("ignored %+v, want %s", ignored, path)
+			}
+			if (name == "unsigned" || name == "by another key") && !strings.Contains(ignored[0].Text(), "eve") {
+				t.Errorf("%+v does not say whose claim it pretends to be", ignored[0])
+			}
+			// and it keeps nobody from claiming
+			if got := claimed(t, r, Claim{Epoch: 10, Host: "beta"}); got.Owner != "beta" || got.Epoch != 10 {
+				t.Errorf("ruling %+v", got)
 			}
 		})
 	}
+}
+
+// TestS04JunkHidesNoClaim: a good claim counts, however much lies beside it.
+func TestS04JunkHidesNoClaim(t *testing.T) {
+	store := &blobtest.Memory{}
+	r := trusting(store)
+	claimed(t, r, Claim{Epoch: 3, Host: "alpha"})
+	for i := range 50 {
+		put(t, store, fmt.Sprintf("claims/notes/%d-01890000-0000-7000-8000-0000000000%02d.json", 1+i, i), "junk")
+	}
+	claims, ignored, err := r.Claims(t.Context(), "notes")
+	if err != nil || len(claims) != 1 || claims[0].Host != "alpha" || len(ignored) != 48 {
+		t.Errorf("%+v, %d ignored, %v", claims, len(ignored), err)
+	}
+	if _, err := New(store).Claim(t.Context(), "notes", Claim{Epoch: 4, Host: "beta"}, away); err == nil {
+		t.Error("claimed without a key")
+	}
+	if claims, _, err := New(store).Claims(t.Context(), "notes"); err != nil || len(claims) != 0 {
+		t.Errorf("trusted without a key: %+v, %v", claims, err)
+	}
+}
+
+func TestClaimsAreSignedAgain(t *testing.T) {
+	store, next := &blobtest.Memory{}, newKey()
+	r := trusting(store)
+	claimed(t, r, Claim{Epoch: 1, Host: "alpha"})
+	claimed(t, r, Claim{Epoch: 2, Host: "beta", Key: "age1b", Commit: "on-1", At: time.Unix(1, 0)})
+	before, _, err := r.Claims(t.Context(), "notes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := New(store).Trusting(Trust{Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public(), next.Public()}, nil }})
+	for range 2 {
+		if err := both.Resign(t.Context(), "notes", next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after, ignored, err := signedBy(store, next).Claims(t.Context(), "notes")
+	if diff := cmp.Diff(before, after); err != nil || diff != "" || len(ignored) > 0 {
+		t.Error(err, ignored, diff)
+	}
+}
+
+// TestS23EpochsAreBounded: counting on from the highest must not overflow.
+func TestS23EpochsAreBounded(t *testing.T) {
+	const id = "01890000-0000-7000-8000-000000000000"
+	store := &blobtest.Memory{}
+	for _, epoch := range []string{"9223372036854775807", "1000000001", "99999999999999999999", "-1", "0", "01"} {
+		path := "claims/notes/" + epoch + "-" + id + ".json"
+		putClaim(t, store, path, `{"schema":2,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`)
+	}
+	r := trusting(store)
+	if claims, ignored, err := r.Claims(t.Context(), "notes"); err != nil || len(claims)+len(ignored) != 0 {
+		t.Errorf("%+v, %+v, %v", claims, ignored, err)
+	}
+	if _, err := r.Claim(t.Context(), "notes", Claim{Epoch: fleet.MaxEpoch + 1, Host: "alpha"}, away); err == nil {
+		t.Error("an epoch above the highest was claimed")
+	}
+}
+
+func FuzzClaim(f *testing.F) {
+	f.Add([]byte(`{"schema":2,"host":"alpha","commit":"on-1","at":"2026-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"schema":2,"host":"alpha"} {}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseClaim(data)
+		if err == nil && (c.Schema != claimSchema || c.Host == "") {
+			t.Errorf("%+v", c)
+		}
+		if host := pretends(data); host != "" && fleet.ValidName(host) != nil {
+			t.Errorf("%q is named", host)
+		}
+	})
 }
 
 // lagging is a store whose listings show new objects only after a while.
@@ -187,7 +324,7 @@ func TestClaimWaitsUntilVisible(t *testing.T) {
 	}{{"soon", 10 * time.Second, nil}, {"just in time", 50 * time.Second, nil}, {"never", time.Hour, ErrNotVisible}} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := New(&lagging{lag: c.lag})
+				r := trusting(&lagging{lag: c.lag})
 				began := time.Now()
 				got, err := r.Claim(t.Context(), "notes", Claim{Epoch: 1, Host: "alpha"}, away)
 				if !errors.Is(err, c.want) || err == nil && got.Owner != "alpha" {
@@ -205,21 +342,21 @@ func TestClaimFailsWithTheRemote(t *testing.T) {
 	broken := errors.New("remote unreachable")
 	for _, op := range []string{"list", "put", "get"} {
 		store := &blobtest.Memory{}
-		put(t, store, "claims/notes/1-01890000-0000-7000-8000-000000000000.json", `{"schema":1,"host":"beta"}`)
+		put(t, store, "claims/notes/1-01890000-0000-7000-8000-000000000000.json", "junk")
 		store.Fail = func(failing, _ string) error {
 			if failing == op {
 				return broken
 			}
 			return nil
 		}
-		if _, err := New(store).Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "alpha"}, away); !errors.Is(err, broken) {
+		if _, err := trusting(store).Claim(t.Context(), "notes", Claim{Epoch: 2, Host: "alpha"}, away); !errors.Is(err, broken) {
 			t.Errorf("%s fails, Claim says %v", op, err)
 		}
 	}
 }
 
 func TestFacts(t *testing.T) {
-	r := New(&blobtest.Memory{})
+	r := trusting(&blobtest.Memory{})
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	want := []Fact{
 		{Epoch: 2, Seq: 1, Host: "alpha", Commit: "c", At: at, Born: map[string]time.Time{"db": at}},
@@ -242,7 +379,7 @@ func TestUnreadableFactIsNamed(t *testing.T) {
 	for _, content := range []string{"garbage", `{"schema":2,"host":"alpha"}`, `{"schema":1,"host":"beta"}`} {
 		store := &blobtest.Memory{}
 		put(t, store, "facts/notes/3-1-alpha.json", content)
-		if _, err := New(store).Facts(t.Context(), "notes"); err == nil || !strings.Contains(err.Error(), "facts/notes/3-1-alpha.json") {
+		if _, err := trusting(store).Facts(t.Context(), "notes"); err == nil || !strings.Contains(err.Error(), "facts/notes/3-1-alpha.json") {
 			t.Errorf("%s: %v, want an error that names the file", content, err)
 		}
 	}
@@ -273,29 +410,6 @@ func TestFold(t *testing.T) {
 	}
 	if diff := cmp.Diff(lock, Fold(lock, "unknown", facts)); diff != "" {
 		t.Errorf("a stack without a placement was changed:\n%s", diff)
-	}
-}
-
-func TestJournal(t *testing.T) {
-	store := &blobtest.Memory{}
-	r := New(store)
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", -7200))
-	for i, command := range []string{"apply", "recover alpha --to gamma", "move notes --to beta"} {
-		entry, err := NewEntry(at.Add(time.Duration(i)*time.Hour), "ann", command)
-		for range 2 { // sent again after a lost answer, it is there once
-			err = errors.Join(err, r.AppendEntry(t.Context(), entry))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := r.Entries(t.Context(), at.Add(time.Hour))
-	if err != nil || len(got) != 2 || got[0].Command != "recover alpha --to gamma" || got[0].At.Location() != time.UTC {
-		t.Errorf("entries %+v, %v", got, err)
-	}
-	put(t, store, "journal/operators/20270101T000000.000000000Z-x.json", "garbage")
-	if _, err := r.Entries(t.Context(), at); err == nil || !strings.Contains(err.Error(), "20270101T") {
-		t.Errorf("%v, want an error that names the entry", err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // disks are remotes in memory by name and path.
@@ -39,7 +40,7 @@ func (d disks) follow(t *testing.T, where fleet.Location) *Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(site)
+	return trusting(site)
 }
 
 func (d disks) relocate(ctx context.Context, from, to fleet.Location) error {
@@ -89,7 +90,8 @@ func keptRecord(t *testing.T) disks {
 	_, factErr := r.AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha", Born: map[string]time.Time{"data": time.Unix(1, 0)}})
 	proven := Proven{Epoch: 3, Seq: 7, Repository: "aa", Snapshot: fmt.Sprintf("%064d", 1), Key: []byte("key"), Config: []byte("config")}
 	entry, entryErr := NewEntry(time.Unix(1, 0), "ann", "apply")
-	if err := errors.Join(factErr, entryErr, r.Prove(t.Context(), "notes", proven), r.AppendEntry(t.Context(), entry), r.PutMirror(t.Context(), Mirror{1, "c"}, []byte("bundle"))); err != nil {
+	k := signKey(t)
+	if err := errors.Join(factErr, entryErr, r.Prove(t.Context(), "notes", proven), r.AppendEntry(t.Context(), entry, k, []string{ageKey(t).Recipient}), r.PutMirror(t.Context(), Mirror{1, "c"}, []byte("bundle"), k, sign.Keys{k.Public()})); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -103,7 +105,7 @@ func TestTheRecordMovesWithEverything(t *testing.T) {
 	if err := d.relocate(t.Context(), placeA, placeB); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(was, d.contents(t, placeB)); diff != "" || len(was) != 5 {
+	if diff := cmp.Diff(was, d.contents(t, placeB)); diff != "" || len(was) != 6 {
 		t.Errorf("-old +new:\n%s", diff)
 	}
 	if diff := cmp.Diff(was, d.contents(t, placeA)); diff != "" {
@@ -118,7 +120,7 @@ func TestTheRecordMovesWithEverything(t *testing.T) {
 	if _, err := old.AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha"}); !errors.Is(err, ErrMoved) {
 		t.Errorf("a fact at the old place: %v", err)
 	}
-	if err := old.PutMirror(t.Context(), Mirror{2, "d"}, []byte("bundle")); !errors.Is(err, ErrMoved) {
+	if err := old.PutMirror(t.Context(), Mirror{2, "d"}, []byte("bundle"), signKey(t), nil); !errors.Is(err, ErrMoved) {
 		t.Errorf("a mirror at the old place: %v", err)
 	}
 }
@@ -146,7 +148,7 @@ func TestARecordThatMovesIsWholeWhereverItIsCut(t *testing.T) {
 			}
 			d[placeA].Fail, d[placeB].Fail = nil, nil
 			if site, err := Follow(t.Context(), placeA, d.open); err == nil {
-				claimed(t, New(site), Claim{Epoch: 4, Host: "beta"})
+				claimed(t, trusting(site), Claim{Epoch: 4, Host: "beta"})
 			} else if !errors.Is(err, ErrMoved) {
 				t.Fatal(err)
 			}
@@ -183,7 +185,7 @@ func TestTheRecordGoesThereAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, from := range []fleet.Location{placeA, placeB} {
-		if claims, err := d.follow(t, from).Claims(t.Context(), "notes"); err != nil || len(claims) != 1 || claims[0].Host != "gamma" {
+		if claims, _, err := d.follow(t, from).Claims(t.Context(), "notes"); err != nil || len(claims) != 1 || claims[0].Host != "gamma" {
 			t.Errorf("from %s: %+v, %v", from.Remote, claims, err)
 		}
 	}

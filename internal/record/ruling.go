@@ -10,10 +10,10 @@ import (
 type OnBranch func(commit string) (on, known bool)
 
 // A Ruling says who owns a stack by the claims. Its zero value means that nobody
-// ever claimed it. Owner is "" also when the winning claim can't be read: then
-// Epoch still counts and Reason says why.
+// ever claimed it.
 type Ruling struct {
 	Epoch  int
+	ID     string // of the claim
 	Owner  string
 	Key    string // the owner's recipient
 	Commit string
@@ -37,10 +37,7 @@ func Rule(claims []Claim, onBranch OnBranch) Ruling {
 		top, reason = byBranch(top, onBranch)
 	}
 	winner := slices.MinFunc(top, func(a, b Claim) int { return strings.Compare(a.ID, b.ID) })
-	if winner.Unreadable != "" {
-		return Ruling{Epoch: epoch, Reason: "the claim can't be read: " + winner.Unreadable}
-	}
-	return Ruling{Epoch: epoch, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
+	return Ruling{Epoch: epoch, ID: winner.ID, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
 }
 
 // byBranch narrows claims of one epoch to those whose commit is on the branch,
@@ -48,14 +45,14 @@ func Rule(claims []Claim, onBranch OnBranch) Ruling {
 func byBranch(claims []Claim, onBranch OnBranch) ([]Claim, string) {
 	on := keep(claims, func(c Claim) bool {
 		on, known := onBranch(c.Commit)
-		return c.Unreadable == "" && on && known
+		return on && known
 	})
 	if len(on) > 0 {
 		return on, "of several claims the one whose commit is on the branch"
 	}
 	open := keep(claims, func(c Claim) bool {
 		_, known := onBranch(c.Commit)
-		return c.Unreadable != "" || !known
+		return !known
 	})
 	if len(open) == 0 {
 		open = claims

@@ -22,7 +22,6 @@ func TestRule(t *testing.T) {
 	claim := func(epoch int, id, host, commit string) Claim {
 		return Claim{Epoch: epoch, ID: id, Host: host, Commit: commit}
 	}
-	broken := func(epoch int, id string) Claim { return Claim{Epoch: epoch, ID: id, Unreadable: "garbage"} }
 	for _, c := range []struct {
 		name   string
 		claims []Claim
@@ -41,12 +40,6 @@ func TestRule(t *testing.T) {
 		{"equal, none on the branch", []Claim{claim(2, "b", "beta", "off-1"), claim(2, "a", "alpha", "off-2")}, 2, "alpha"},
 		{"equal, both on the branch", []Claim{claim(2, "b", "beta", "on-1"), claim(2, "a", "alpha", "on-2")}, 2, "alpha"},
 		{"three, two on the branch", []Claim{claim(2, "a", "alpha", "off-1"), claim(2, "c", "gamma", "on-2"), claim(2, "b", "beta", "on-1")}, 2, "beta"},
-		{"the highest can't be read", []Claim{claim(2, "a", "alpha", "on-1"), broken(3, "b")}, 3, ""},
-		{"equal, one can't be read, the other is on the branch", []Claim{broken(2, "a"), claim(2, "b", "beta", "on-1")}, 2, "beta"},
-		{"equal, the first can't be read, Git away", []Claim{broken(2, "a"), claim(2, "b", "beta", "away")}, 2, ""},
-		{"equal, the second can't be read, Git away", []Claim{claim(2, "a", "alpha", "away"), broken(2, "b")}, 2, "alpha"},
-		{"equal, one can't be read, the other is off the branch", []Claim{claim(2, "a", "alpha", "off-1"), broken(2, "b")}, 2, ""},
-		{"an older one that can't be read", []Claim{broken(1, "a"), claim(2, "b", "beta", "away")}, 2, "beta"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 10 { // in any order

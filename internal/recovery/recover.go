@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
+	"salvor/internal/sign"
 )
 
 // Options say which host is lost and where its stacks go.
@@ -27,6 +28,9 @@ type Options struct {
 	// AcceptLoss gives up newest snapshots that the remote has lost: the newest ones
 	// that are there are restored.
 	AcceptLoss bool
+	// Compromised says that somebody else has Lost's disk: its stacks get repositories
+	// with passwords that Lost never had, and are restored from the former ones.
+	Compromised bool
 	// Replaced says that To is Lost's name on another machine than Git has there.
 	Replaced bool
 }
@@ -54,6 +58,9 @@ func Prepare(lock fleet.Lock, o Options) Plan {
 	for _, name := range lock.On(o.Lost) {
 		was := lock.Stacks[name]
 		now := was
+		if o.Compromised {
+			now = was.Retired()
+		}
 		now.Host, now.Epoch = o.To, was.Epoch+1
 		p.Next.Stacks[name] = now
 		p.Moves = append(p.Moves, deploy.Move{Stack: name, From: o.Lost, To: o.To, Epoch: now.Epoch})
@@ -76,10 +83,11 @@ func Recover(ctx context.Context, s *deploy.Session, p Plan, o Options) (deploy.
 	})
 }
 
-// Enrol installs salvord on a machine and asks for its identity and Git key.
-func Enrol(ctx context.Context, link *hostlink.Link, fleetName string) (agentapi.Enrolment, error) {
+// Enrol installs salvord on a machine, asks for its identity and Git key, and has it
+// trust the fleet's signing keys.
+func Enrol(ctx context.Context, link *hostlink.Link, fleetName string, signers sign.Keys) (agentapi.Enrolment, error) {
 	var e agentapi.Enrolment
-	req := agentapi.Enrol{Fleet: fleetName, Host: link.Host}
+	req := agentapi.Enrol{Fleet: fleetName, Host: link.Host, Signers: signers}
 	err := link.Call(ctx, agentapi.VerbEnrol, req, &e)
 	if errors.Is(err, hostlink.ErrNoSalvord) {
 		if err = link.Install(ctx); err == nil {

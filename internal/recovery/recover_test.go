@@ -36,6 +36,22 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestS19ACompromisedHostKnowsNoRepositoryAnyMore: what was a stack's repository is a
+// former one, to be restored from; the next seal gives it a new one.
+func TestS19ACompromisedHostKnowsNoRepositoryAnyMore(t *testing.T) {
+	was := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
+		"notes": {Host: "alpha", Epoch: 1, Repositories: map[string]string{"nas": "b"}, Former: map[string][]string{"nas": {"a"}}, Proven: map[string]fleet.Proven{"b": {Epoch: 1, Seq: 2}}},
+	}}
+	p := Prepare(was, Options{Lost: "alpha", To: "gamma", Compromised: true})
+	want := fleet.Placement{Host: "gamma", Epoch: 2, Former: map[string][]string{"nas": {"a", "b"}}, Proven: map[string]fleet.Proven{"b": {Epoch: 1, Seq: 2}}}
+	if diff := cmp.Diff(want, p.Next.Stacks["notes"]); diff != "" {
+		t.Error(diff)
+	}
+	if again := Prepare(p.Next, Options{Lost: "alpha", To: "gamma", Compromised: true}); len(again.Moves) != 0 {
+		t.Errorf("run again it moves %v", again.Moves)
+	}
+}
+
 // TestPrepareUnderTheSameName is fault D2: a machine replaces the lost one under its
 // name, which is a takeover, once.
 func TestPrepareUnderTheSameName(t *testing.T) {

@@ -60,14 +60,7 @@ func add(h hash.Hash, texts ...string) {
 	}
 }
 
-// Current reports whether a sealed file was made from exactly these inputs. It
-// needs no key. A file that can't be read is not current.
-func Current(sealed []byte, in Inputs) bool {
-	digest, ok := recorded(sealed)
-	return ok && digest == in.Digest()
-}
-
-// recorded returns the digest in the file's header.
+// recorded returns the digest in the file's header, which anybody can put there.
 func recorded(sealed []byte) (string, bool) {
 	header, err := age.ExtractHeader(agekey.Dearmored(sealed))
 	if err != nil {

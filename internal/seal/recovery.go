@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 // A Recovery is what sealed/recovery/<stack>.age holds: how to reach every
@@ -71,23 +72,28 @@ func (r Recovery) Add(repo Repository) (Recovery, error) {
 	return r, r.check()
 }
 
-// Seal returns the recovery encrypted to the fleet's recipients.
-func (r Recovery) Seal(recipients []string) ([]byte, error) {
+// Seal returns the recovery encrypted to the fleet's recipients and signed by its key:
+// who could put another in its place would choose where a stack's data goes.
+func (r Recovery) Seal(recipients []string, key sign.Key) (Signed, error) {
 	if err := r.check(); err != nil {
-		return nil, err
+		return Signed{}, err
 	}
-	sealed, err := encrypt(r.text(), recoveryInputs(r.Stack, recipients))
+	in := recoveryInputs(r.Stack, recipients)
+	sealed, err := encrypt(r.text(), in)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", RecoveryPath(r.Stack), err)
+		return Signed{}, fmt.Errorf("%s: %w", RecoveryPath(r.Stack), err)
 	}
-	return sealed, nil
+	return signFile(sealed, RecoveryPath(r.Stack), in.Digest(), key)
 }
 
 // OpenRecovery opens a stack's recovery file with an operator's or the recovery
-// identity. A wrong identity wraps secret.ErrLocked, the file of another stack
-// ErrMismatch.
-func OpenRecovery(sealed []byte, ring agekey.Keyring, stack string) (Recovery, error) {
-	plain, err := agekey.Decrypt(RecoveryPath(stack), sealed, ring)
+// identity. One that none of the fleet's keys has signed wraps sign.ErrUntrusted, a
+// wrong identity secret.ErrLocked, the file of another stack ErrMismatch.
+func (s Signed) OpenRecovery(trusted sign.Keys, ring agekey.Keyring, stack string) (Recovery, error) {
+	if _, err := s.check(RecoveryPath(stack), trusted); err != nil {
+		return Recovery{}, err
+	}
+	plain, err := agekey.Decrypt(RecoveryPath(stack), s.File, ring)
 	if err != nil {
 		return Recovery{}, err
 	}
@@ -98,10 +104,10 @@ func OpenRecovery(sealed []byte, ring agekey.Keyring, stack string) (Recovery, e
 	return r, err
 }
 
-// RecoveryCurrent reports, without a key, whether a recovery file is encrypted
-// to exactly these recipients.
-func RecoveryCurrent(sealed []byte, stack string, recipients []string) bool {
-	return Current(sealed, recoveryInputs(stack, recipients))
+// RecoveryCurrent is Current for a recovery file that is encrypted to exactly these
+// recipients.
+func (s Signed) RecoveryCurrent(stack string, recipients []string, trusted sign.Keys) error {
+	return s.current(RecoveryPath(stack), recoveryInputs(stack, recipients), trusted)
 }
 
 func recoveryInputs(stack string, recipients []string) Inputs {

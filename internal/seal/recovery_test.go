@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 func repository(id, password string) Repository {
@@ -26,7 +27,7 @@ func sample(t testing.TB) Recovery {
 
 func TestRecoveryIsReadableWithAgeAlone(t *testing.T) {
 	operator, card := mustKey(t), mustKey(t)
-	sealed, err := sample(t).Seal([]string{operator.Recipient, card.Recipient})
+	sealed, err := sample(t).Seal([]string{operator.Recipient, card.Recipient}, fleetKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +46,10 @@ target: offsite
 location: drive:salvor/snapshots/notes/91c0
 password: second
 `
-	if got := string(decryptWithAge(t, sealed, card)); got != want {
+	if got := string(decryptWithAge(t, sealed.File, card)); got != want {
 		t.Errorf("age printed\n%s", got)
 	}
-	r, err := OpenRecovery(sealed, operator, "notes")
+	r, err := sealed.OpenRecovery(fleetKeys, operator, "notes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +62,14 @@ password: second
 func TestRecoveryRefusals(t *testing.T) {
 	operator := mustKey(t)
 	recipients := []string{operator.Recipient}
-	sealed, err := sample(t).Seal(recipients)
+	sealed, err := sample(t).Seal(recipients, fleetKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenRecovery(sealed, mustKey(t), "notes"); !errors.Is(err, secret.ErrLocked) {
+	if _, err := sealed.OpenRecovery(fleetKeys, mustKey(t), "notes"); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("another key: %v", err)
 	}
-	if _, err := OpenRecovery(sealed, operator, "wiki"); !errors.Is(err, ErrMismatch) {
+	if _, err := sealed.OpenRecovery(fleetKeys, operator, "wiki"); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("another stack: %v", err)
 	}
 	if _, err := sample(t).Add(repository("3f2a", "other")); err == nil {
@@ -77,8 +78,60 @@ func TestRecoveryRefusals(t *testing.T) {
 	if _, err := sample(t).Add(repository("new", "two\nlines")); err == nil {
 		t.Error("a password of two lines was taken")
 	}
-	if !RecoveryCurrent(sealed, "notes", recipients) || RecoveryCurrent(sealed, "notes", append(recipients, mustKey(t).Recipient)) {
-		t.Error("RecoveryCurrent is wrong")
+	if err := sealed.RecoveryCurrent("notes", recipients, fleetKeys); err != nil {
+		t.Error(err)
+	}
+	if err := sealed.RecoveryCurrent("notes", append(recipients, mustKey(t).Recipient), fleetKeys); !errors.Is(err, ErrStale) {
+		t.Error(err)
+	}
+}
+
+// TestS07PasswordsOfRepositoriesAreTheFleets: who can push could have a stack's data
+// written to a repository of theirs, with a password that they know.
+func TestS07PasswordsOfRepositoriesAreTheFleets(t *testing.T) {
+	operator, eve := mustKey(t), sample(t)
+	eve.Repositories[0].Password = secret.NewString("chosen by eve")
+	theirs, _ := newSigner()
+	forged, err := eve.Seal([]string{operator.Recipient}, theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := sample(t).Seal([]string{operator.Recipient}, fleetKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]Signed{"eve's signature": forged, "none": {forged.File, nil}, "the one before": {forged.File, good.Signature}} {
+		if _, err := s.OpenRecovery(fleetKeys, operator, "notes"); !errors.Is(err, sign.ErrUntrusted) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := s.RecoveryCurrent("notes", []string{operator.Recipient}, fleetKeys); !errors.Is(err, sign.ErrUntrusted) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestS07TheRecoveryKeyIsTheFleets: a card from another one opens nothing.
+func TestS07TheRecoveryKeyIsTheFleets(t *testing.T) {
+	operator, recovery, eves := mustKey(t), mustKey(t), mustKey(t)
+	good, err := SealKey(recovery, fleetKey, operator.Recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := good.OpenKey(fleetKeys, operator, recovery.Recipient); err != nil || got.Recipient != recovery.Recipient {
+		t.Errorf("%s, %v", got.Recipient, err)
+	}
+	theirs, _ := newSigner()
+	forged, err := SealKey(eves, theirs, operator.Recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]Signed{"eve's signature": forged, "none": {forged.File, nil}, "the one before": {forged.File, good.Signature}} {
+		if got, err := s.OpenKey(fleetKeys, operator, eves.Recipient); !errors.Is(err, sign.ErrUntrusted) || got.Recipient != "" {
+			t.Errorf("%s: %s, %v", name, got.Recipient, err)
+		}
+	}
+	if _, err := good.OpenKey(fleetKeys, operator, eves.Recipient); !errors.Is(err, sign.ErrUntrusted) {
+		t.Errorf("fleet.yaml names another key: %v", err)
 	}
 }
 

@@ -1,8 +1,8 @@
 // Package seal makes and opens the files that carry secrets to where they are
 // needed: sealed/<host>/<stack>.age, which one host can open, and
 // sealed/recovery/<stack>.age, which operators and the recovery key can. All
-// are plain age files; docs/adr/0003-sealing.md says how it is known without a
-// key that one is still current.
+// are plain age files with a signature of the fleet's key beside them;
+// docs/adr/0003-sealing.md says how it is known without a key that one is still current.
 package seal
 
 import (
@@ -18,6 +18,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 // ErrMismatch is wrapped by errors that mean: the file was opened, but it is
@@ -35,20 +36,25 @@ type Placement struct {
 func (p Placement) Path() string { return path.Join("sealed", p.Host, p.Stack+".age") }
 
 // Seal returns the file encrypted to the inputs' recipients (the host's alone),
-// with the inputs' digest in its header. Schema, host, stack and epoch of the
-// file are set from the inputs' placement.
-func Seal(file agentapi.SealedFile, in Inputs) ([]byte, error) {
+// with the inputs' digest in its header, and signed by the fleet's key. Schema, host,
+// stack, epoch and digest of the content are set from the inputs.
+func Seal(file agentapi.SealedFile, in Inputs, key sign.Key) (Signed, error) {
 	file.Schema = agentapi.Schema
-	file.Host, file.Stack, file.Epoch = in.Placement.Host, in.Placement.Stack, in.Placement.Epoch
+	for _, r := range in.Recipients {
+		if _, err := age.ParseX25519Recipient(r); err != nil {
+			return Signed{}, fmt.Errorf("%s: a host's recipient is an X25519 one, age1…", in.Placement.Path())
+		}
+	}
+	file.Host, file.Stack, file.Epoch, file.Inputs = in.Placement.Host, in.Placement.Stack, in.Placement.Epoch, in.Digest()
 	plain, err := json.Marshal(file)
 	if err != nil {
-		return nil, fmt.Errorf("encode sealed file: %w", err)
+		return Signed{}, fmt.Errorf("encode sealed file: %w", err)
 	}
 	sealed, err := encrypt(secret.New(plain), in)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", in.Placement.Path(), err)
+		return Signed{}, fmt.Errorf("%s: %w", in.Placement.Path(), err)
 	}
-	return sealed, nil
+	return signFile(sealed, in.Placement.Path(), file.Inputs, key)
 }
 
 func encrypt(plain secret.Value, in Inputs) ([]byte, error) {
@@ -66,11 +72,17 @@ func encrypt(plain secret.Value, in Inputs) ([]byte, error) {
 	return agekey.EncryptTo(plain, append(recipients, record(in.Digest()))...)
 }
 
-// Open opens a sealed file on its host and checks that it is for what the
-// caller expects. A wrong identity wraps secret.ErrLocked, another placement
+// Open opens a sealed file on its host, once it was seen that one of the fleet's keys
+// has signed it, and checks that it is for what the caller expects: the placement, and
+// the inputs' digest unless that is "". A file that the fleet has not signed wraps
+// sign.ErrUntrusted, a wrong identity secret.ErrLocked, another placement or digest
 // ErrMismatch; a damaged file is another error. No error shows content.
-func Open(sealed []byte, host agekey.Keyring, want Placement) (agentapi.SealedFile, error) {
-	plain, err := agekey.Decrypt(want.Path(), sealed, host)
+func (s Signed) Open(trusted sign.Keys, host agekey.Keyring, want Placement, inputs string) (agentapi.SealedFile, error) {
+	signed, err := s.check(want.Path(), trusted)
+	if err != nil {
+		return agentapi.SealedFile{}, err
+	}
+	plain, err := agekey.Decrypt(want.Path(), s.File, host)
 	if err != nil {
 		return agentapi.SealedFile{}, err
 	}
@@ -81,6 +93,9 @@ func Open(sealed []byte, host agekey.Keyring, want Placement) (agentapi.SealedFi
 	if got := placementOf(file); got != want {
 		return agentapi.SealedFile{}, fmt.Errorf("%s: it is for stack %q on host %q at epoch %d, want epoch %d: %w",
 			want.Path(), got.Stack, got.Host, got.Epoch, want.Epoch, ErrMismatch)
+	}
+	if file.Inputs != signed || inputs != "" && file.Inputs != inputs {
+		return agentapi.SealedFile{}, fmt.Errorf("%s: it was made from other secrets or settings than those of this commit: %w", want.Path(), ErrMismatch)
 	}
 	return file, nil
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 const canary = "hunter2-canary"
@@ -44,13 +47,38 @@ func content() agentapi.SealedFile {
 	}
 }
 
-func mustSeal(t testing.TB, in Inputs) []byte {
+// fleetKey signs in these tests, and fleetKeys are what is trusted.
+var fleetKey, fleetKeys = newSigner()
+
+func newSigner() (sign.Key, sign.Keys) {
+	private, err := sign.NewKey("test")
+	if err != nil {
+		panic(err)
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		panic(err)
+	}
+	return k, sign.Keys{k.Public()}
+}
+
+func mustSeal(t testing.TB, in Inputs) Signed {
 	t.Helper()
-	sealed, err := Seal(content(), in)
+	sealed, err := Seal(content(), in, fleetKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return sealed
+}
+
+// signed is a file of whatever content with the fleet's signature, as for these inputs.
+func signed(t testing.TB, file []byte, in Inputs) Signed {
+	t.Helper()
+	s, err := signFile(file, in.Placement.Path(), in.Digest(), fleetKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // decryptWithAge reads a file with the real age program.
@@ -79,19 +107,19 @@ func decryptWithAge(t *testing.T, sealed []byte, key agekey.Key) []byte {
 func TestOnlyTheHostOpensItsFile(t *testing.T) {
 	alpha, beta := mustKey(t), mustKey(t)
 	sealed := mustSeal(t, inputsFor(alpha))
-	if bytes.Contains(sealed, []byte(canary)) {
+	if bytes.Contains(sealed.File, []byte(canary)) {
 		t.Error("the sealed file shows a secret")
 	}
-	got, err := Open(sealed, alpha, notes)
+	got, err := sealed.Open(fleetKeys, alpha, notes, inputsFor(alpha).Digest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := content()
-	want.Schema, want.Host, want.Stack, want.Epoch = agentapi.Schema, "alpha", "notes", 3
+	want.Schema, want.Host, want.Stack, want.Epoch, want.Inputs = agentapi.Schema, "alpha", "notes", 3, inputsFor(alpha).Digest()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := Open(sealed, beta, notes); !errors.Is(err, secret.ErrLocked) {
+	if _, err := sealed.Open(fleetKeys, beta, notes, ""); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("another host: %v, want secret.ErrLocked", err)
 	}
 }
@@ -99,7 +127,7 @@ func TestOnlyTheHostOpensItsFile(t *testing.T) {
 func TestTheAgeProgramReadsASealedFile(t *testing.T) {
 	alpha := mustKey(t)
 	var got agentapi.SealedFile
-	if err := json.Unmarshal(decryptWithAge(t, mustSeal(t, inputsFor(alpha)), alpha), &got); err != nil {
+	if err := json.Unmarshal(decryptWithAge(t, mustSeal(t, inputsFor(alpha)).File, alpha), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Stack != "notes" || string(got.Env["A"]) != canary {
@@ -110,14 +138,17 @@ func TestTheAgeProgramReadsASealedFile(t *testing.T) {
 func TestOpenRefusesWhatIsForSomethingElse(t *testing.T) {
 	alpha := mustKey(t)
 	sealed := mustSeal(t, inputsFor(alpha))
-	for name, want := range map[string]Placement{
-		"another host":  {"beta", "notes", 3},
-		"another stack": {"alpha", "wiki", 3},
-		"older epoch":   {"alpha", "notes", 4},
-		"newer epoch":   {"alpha", "notes", 2},
+	for name, c := range map[string]struct {
+		want Placement
+		err  error
+	}{
+		"another host":  {Placement{"beta", "notes", 3}, sign.ErrUntrusted},
+		"another stack": {Placement{"alpha", "wiki", 3}, sign.ErrUntrusted},
+		"older epoch":   {Placement{"alpha", "notes", 4}, ErrMismatch},
+		"newer epoch":   {Placement{"alpha", "notes", 2}, ErrMismatch},
 	} {
-		if _, err := Open(sealed, alpha, want); !errors.Is(err, ErrMismatch) {
-			t.Errorf("%s: %v, want ErrMismatch", name, err)
+		if _, err := sealed.Open(fleetKeys, alpha, c.want, ""); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
 	}
 	for name, plain := range map[string]string{
@@ -129,11 +160,11 @@ func TestOpenRefusesWhatIsForSomethingElse(t *testing.T) {
 		"not JSON":       canary,
 		"nothing inside": "",
 	} {
-		foreign, err := agekey.Encrypt(secret.NewString(plain), alpha.Recipient)
+		foreign, err := encrypt(secret.NewString(plain), inputsFor(alpha))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Open(foreign, alpha, notes)
+		_, err = signed(t, foreign, inputsFor(alpha)).Open(fleetKeys, alpha, notes, "")
 		if err == nil || strings.Contains(err.Error(), canary) || !strings.HasPrefix(err.Error(), "sealed/alpha/notes.age: ") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -143,12 +174,11 @@ func TestOpenRefusesWhatIsForSomethingElse(t *testing.T) {
 func TestCurrentKnowsWithoutAKey(t *testing.T) {
 	alpha := mustKey(t)
 	sealed := mustSeal(t, inputsFor(alpha))
-	if !Current(sealed, inputsFor(alpha)) {
-		t.Error("a fresh seal is not current")
+	if err := sealed.Current(inputsFor(alpha), fleetKeys); err != nil {
+		t.Errorf("a fresh seal: %v", err)
 	}
 	changes := map[string]func(*Inputs){
 		"epoch":        func(in *Inputs) { in.Placement.Epoch++ },
-		"host":         func(in *Inputs) { in.Placement.Host = "beta" },
 		"recipient":    func(in *Inputs) { in.Recipients = []string{mustKey(t).Recipient} },
 		"a secret":     func(in *Inputs) { in.Parts["secrets/notes.env"] = []byte("other") },
 		"one more":     func(in *Inputs) { in.Parts["secrets/token"] = nil },
@@ -158,45 +188,108 @@ func TestCurrentKnowsWithoutAKey(t *testing.T) {
 	for name, change := range changes {
 		in := inputsFor(alpha)
 		change(&in)
-		if Current(sealed, in) {
-			t.Errorf("%s changed, and the seal still counts as current", name)
+		if err := sealed.Current(in, fleetKeys); !errors.Is(err, ErrStale) {
+			t.Errorf("%s changed: %v", name, err)
 		}
 	}
-	for name, damaged := range map[string][]byte{"none": nil, "cut off": sealed[:40], "text": []byte(canary)} {
-		if Current(damaged, inputsFor(alpha)) {
-			t.Errorf("%s: current", name)
+	other := inputsFor(alpha)
+	other.Placement.Host = "beta"
+	if err := sealed.Current(other, fleetKeys); !errors.Is(err, sign.ErrUntrusted) {
+		t.Errorf("at another host's path: %v", err)
+	}
+	for name, damaged := range map[string][]byte{"none": nil, "cut off": sealed.File[:40], "text": []byte(canary)} {
+		if err := (Signed{damaged, sealed.Signature}).Current(inputsFor(alpha), fleetKeys); !errors.Is(err, sign.ErrUntrusted) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A digest put there by somebody without the key makes the host refuse the file.
-func TestTheDigestCannotBeExchanged(t *testing.T) {
+// TestS07ASealIsTheFleetsOrNone tries what who can push can do: encrypt something of
+// their own to the host's public key behind the digest that everybody can copy or
+// compute, with the signature of another seal, of another key or none.
+func TestS07ASealIsTheFleetsOrNone(t *testing.T) {
 	alpha := mustKey(t)
-	var raw bytes.Buffer
-	if _, err := raw.ReadFrom(agekey.Dearmored(mustSeal(t, inputsFor(alpha)))); err != nil {
+	in := inputsFor(alpha)
+	sealed := mustSeal(t, in)
+	forged, err := encrypt(secret.NewString(`{"schema":1,"host":"alpha","stack":"notes","epoch":3,"inputs":"`+in.Digest()+`"}`), in)
+	if err != nil {
 		t.Fatal(err)
 	}
-	other := inputsFor(alpha)
-	other.Parts = nil
-	forged := bytes.Replace(raw.Bytes(), []byte(inputsFor(alpha).Digest()), []byte(other.Digest()), 1)
-	if !Current(forged, other) {
-		t.Fatal("the test does not forge what it means to")
+	eve, _ := newSigner()
+	byEve, err := signFile(forged, notes.Path(), in.Digest(), eve)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := Open(forged, alpha, notes); err == nil {
-		t.Error("a file with an exchanged digest was opened")
+	wiki := in
+	wiki.Placement.Stack = "wiki"
+	other := mustSeal(t, wiki)
+	for name, s := range map[string]Signed{
+		"no signature": {forged, nil}, "that of the seal before": {forged, sealed.Signature}, "eve's": byEve,
+		"another stack's seal": other, "another stack's signature": {sealed.File, other.Signature}, "cut off": {sealed.File, sealed.Signature[:60]},
+	} {
+		if err := s.Current(in, fleetKeys); !errors.Is(err, sign.ErrUntrusted) {
+			t.Errorf("%s: it counts as current: %v", name, err)
+		}
+		if _, err := s.Open(fleetKeys, alpha, notes, in.Digest()); !errors.Is(err, sign.ErrUntrusted) {
+			t.Errorf("%s: the host opens it: %v", name, err)
+		}
+	}
+	if _, err := sealed.Open(nil, alpha, notes, ""); !errors.Is(err, sign.ErrUntrusted) {
+		t.Errorf("a host that trusts no key opens it: %v", err)
+	}
+}
+
+// TestS07AnOlderSealIsNotTheCommits: it has the fleet's signature, and other secrets.
+func TestS07AnOlderSealIsNotTheCommits(t *testing.T) {
+	alpha := mustKey(t)
+	before, now := mustSeal(t, inputsFor(alpha)), inputsFor(alpha)
+	now.Parts["secrets/notes.env"] = []byte("another ciphertext")
+	if _, err := before.Open(fleetKeys, alpha, notes, now.Digest()); !errors.Is(err, ErrMismatch) {
+		t.Errorf("the host opens it: %v", err)
+	}
+	if err := before.Current(now, fleetKeys); !errors.Is(err, ErrStale) {
+		t.Errorf("it counts as current: %v", err)
+	}
+	// The content says it too: a signature over another digest in the header is not enough.
+	plain, err := agekey.Decrypt("seal", before.File, alpha)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := encrypt(plain, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signed(t, file, now).Open(fleetKeys, alpha, notes, now.Digest()); !errors.Is(err, ErrMismatch) {
+		t.Errorf("content and header say different things: %v", err)
+	}
+}
+
+// TestSSHChecksASeal is the format's own judge, with the program that everybody has.
+func TestSSHChecksASeal(t *testing.T) {
+	alpha, dir := mustKey(t), t.TempDir()
+	in := inputsFor(alpha)
+	sealed := mustSeal(t, in)
+	for name, content := range map[string][]byte{"signers": fmt.Appendf(nil, "home %s\n", fleetKeys[0]), "sig": sealed.Signature} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for place, good := range map[string]bool{notes.Path() + " " + in.Digest(): true, notes.Path(): false} {
+		c := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-f", filepath.Join(dir, "signers"), "-I", "home", "-n", string(Kind), "-s", filepath.Join(dir, "sig"))
+		c.Stdin = io.MultiReader(strings.NewReader("\""+place+"\"\n"), bytes.NewReader(sealed.File))
+		if out, err := c.CombinedOutput(); (err == nil) != good {
+			t.Errorf("%s: %v %s", place, err, out)
+		}
 	}
 }
 
 func TestTamperingIsNoticedAtEveryByte(t *testing.T) {
 	alpha := mustKey(t)
-	var raw bytes.Buffer
-	if _, err := raw.ReadFrom(agekey.Dearmored(mustSeal(t, inputsFor(alpha)))); err != nil {
-		t.Fatal(err)
-	}
-	for i := range raw.Bytes() {
-		changed := bytes.Clone(raw.Bytes())
-		changed[i] ^= 1
-		if _, err := Open(changed, alpha, notes); err == nil || strings.Contains(err.Error(), canary) {
+	sealed := mustSeal(t, inputsFor(alpha))
+	for i := range sealed.File {
+		changed := Signed{bytes.Clone(sealed.File), sealed.Signature}
+		changed.File[i] ^= 1
+		if _, err := changed.Open(fleetKeys, alpha, notes, ""); err == nil || strings.Contains(err.Error(), canary) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}
@@ -204,7 +297,7 @@ func TestTamperingIsNoticedAtEveryByte(t *testing.T) {
 
 func TestSealRefusesWhatIsNoRecipient(t *testing.T) {
 	for name, rs := range map[string][]string{"none": nil, "a secret key": {string(mustKey(t).Secret.Reveal())}} {
-		_, err := Seal(content(), Inputs{Placement: notes, Recipients: rs})
+		_, err := Seal(content(), Inputs{Placement: notes, Recipients: rs}, fleetKey)
 		if err == nil || strings.Contains(err.Error(), "AGE-SECRET") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -231,7 +324,17 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzRecorded(f *testing.F) {
-	f.Add(mustSeal(f, inputsFor(mustKey(f))))
+	f.Add(mustSeal(f, inputsFor(mustKey(f))).File)
 	f.Add([]byte("age-encryption.org/v1\n-> salvor-inputs \n"))
 	f.Fuzz(func(t *testing.T, data []byte) { recorded(data) })
+}
+
+// TestS25AHostHasAnX25519Key seals for what would start a plugin on the operator's
+// computer.
+func TestS25AHostHasAnX25519Key(t *testing.T) {
+	in := inputsFor(mustKey(t))
+	in.Recipients = []string{"age1xyz1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq"}
+	if _, err := Seal(agentapi.SealedFile{}, in, fleetKey); err == nil || !strings.Contains(err.Error(), "X25519") {
+		t.Errorf("Seal() = %v, want it refused", err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -31,14 +32,21 @@ type Options struct {
 	Secrets []fleet.Secret            // those with a command are what it prints
 	Run     command.Options           // where their commands run
 	Weak    func(vaultID string)      // called when a vault is opened or sealed with a weak password; may be nil
+	Kept    Kept                      // what is delivered under no name
 	Opened  func(name string)         // called for each file, value or program that was opened, by several goroutines at once; may be nil
 }
 
 // A Store is the secrets of a control repository. It implements
 // secret.Resolver and is safe for concurrent use.
 type Store struct {
-	opts     Options
-	programs *command.Programs
+	opts      Options
+	programs  *command.Programs
+	passwords *passwords // of vaults, opened at most once
+}
+
+type passwords struct {
+	once   sync.Once
+	values []secret.Value
 }
 
 // New returns the store. It reads nothing and runs nothing yet.
@@ -49,7 +57,7 @@ func New(opts Options) *Store {
 			programs[s.Name] = command.Program{Argv: s.Command, Timeout: s.Timeout}
 		}
 	}
-	return &Store{opts: opts, programs: command.New(programs, opts.Run)}
+	return &Store{opts: opts, programs: command.New(programs, opts.Run), passwords: &passwords{}}
 }
 
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's

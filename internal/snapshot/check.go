@@ -43,12 +43,12 @@ const checks = 4
 // be there. What is lost is ErrDamaged, beside all that was found; everything is
 // read in any case.
 func CheckShare(ctx context.Context, r Repository, stack string, share, of int) (Checked, error) {
-	r.Damaged = nil // what was lost once may be whole again
+	r.Damaged, r.Trust = nil, Trust{} // what was lost once may be whole again, and all of it is read
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Checked{}, err
 	}
-	listed, err := list(ctx, repo, nil)
+	listed, err := list(ctx, repo, r)
 	if err != nil {
 		return Checked{}, fmt.Errorf("check snapshots: %w", err)
 	}

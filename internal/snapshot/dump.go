@@ -155,13 +155,25 @@ func (t *taking) binds(v Volume) []nsexec.Bind {
 	at := inside(t.job.Stack, DirName(v.Name))
 	d, ok := t.dumped[v.Name]
 	if !ok {
-		return []nsexec.Bind{{Source: v.Path, Target: at}}
+		return []nsexec.Bind{{Source: v.Path, Within: t.within(v), Target: at}}
 	}
 	binds := []nsexec.Bind{{Source: d.dir, Target: at}}
 	for _, f := range d.files {
-		binds = append(binds, nsexec.Bind{Source: filepath.Join(v.Path, f), Target: filepath.Join(postgres.FilesIn(at), f)})
+		binds = append(binds, nsexec.Bind{Source: filepath.Join(v.Path, f), Within: v.Path, Target: filepath.Join(postgres.FilesIn(at), f)})
 	}
 	return binds
+}
+
+// within is the folder of all volumes of a kind: below it no link is followed, which
+// another volume's container may have put in place of this one's folder. "" for a
+// bind of the host's own.
+func (e Engine) within(v Volume) string {
+	for _, all := range []string{filepath.Join(e.Dirs.State, "volumes"), e.Dirs.Volumes} {
+		if strings.HasPrefix(v.Path, all+"/") {
+			return all
+		}
+	}
+	return ""
 }
 
 // vanished reports whether a file that restic could not read is one that may

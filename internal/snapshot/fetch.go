@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -146,7 +147,7 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, _, err := usable(ctx, repo, j.Repository.Damaged, j.Stack)
+	l, _, err := usable(ctx, repo, j.Repository, j.Stack)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +207,7 @@ func (l Listing) choose(id string) (Info, error) {
 		return newest, nil
 	}
 	var found []Info
-	for _, i := range l.Infos {
+	for _, i := range slices.Concat(l.Infos, l.Unproven) { // whoever names one may know that it is right
 		if strings.HasPrefix(i.ID, id) {
 			found = append(found, i)
 		}

@@ -13,10 +13,15 @@ import (
 )
 
 // A Listing is what a repository holds: the snapshots that restore may pick
-// from, oldest first, and those that are known to be damaged.
+// from, oldest first, those that are known to be damaged, and those that are
+// only reported (see Trust).
 type Listing struct {
-	Infos   []Info
-	Damaged []Damaged
+	Infos    []Info
+	Damaged  []Damaged
+	Unproven []Info // not known to be proven
+	Future   []Info // of an epoch above the placement's
+
+	begun []string // of the unproven ones, those that this host began itself
 }
 
 // Damaged is a snapshot that cannot be restored, and why. Of one whose own file
@@ -33,7 +38,7 @@ func List(ctx context.Context, r Repository) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	return list(ctx, repo, r.Damaged)
+	return list(ctx, repo, r)
 }
 
 // Usable is List where the newest snapshot was read from the remote with what it
@@ -43,13 +48,13 @@ func Usable(ctx context.Context, r Repository, stack string) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	l, _, err := usable(ctx, repo, r.Damaged, stack)
+	l, _, err := usable(ctx, repo, r, stack)
 	return l, err
 }
 
 // usable is Usable, with the metadata of the newest.
-func usable(ctx context.Context, repo *repository.Repository, known map[string]string, stack string) (Listing, Meta, error) {
-	l, err := list(ctx, repo, known)
+func usable(ctx context.Context, repo *repository.Repository, r Repository, stack string) (Listing, Meta, error) {
+	l, err := list(ctx, repo, r)
 	for err == nil {
 		newest, some := Newest(l.Infos)
 		if !some {
@@ -107,9 +112,11 @@ func (l Listing) Find(id string) (Damaged, bool) {
 // A Described snapshot says what it holds. Damaged says why it cannot be
 // restored, "" for a good one.
 type Described struct {
-	Info    Info
-	Meta    Meta
-	Damaged string
+	Info     Info
+	Meta     Meta
+	Damaged  string
+	Unproven bool // not known to be proven: it is restored only by its id
+	Future   bool // of an epoch above the placement's: it is not restored
 }
 
 // Describe is List with what each snapshot says of itself, read from the remote,
@@ -119,11 +126,17 @@ func Describe(ctx context.Context, r Repository, stack string) ([]Described, err
 	if err != nil {
 		return nil, err
 	}
-	l, err := list(ctx, repo, r.Damaged)
+	l, err := list(ctx, repo, r)
 	if err != nil {
 		return nil, err
 	}
 	var all []Described
+	for _, i := range l.Future {
+		all = append(all, Described{Info: i, Future: true}) // what it says of itself counts for nothing
+	}
+	for _, i := range l.Unproven {
+		all = append(all, Described{Info: i, Unproven: true})
+	}
 	for _, d := range l.Damaged {
 		all = append(all, Described{Info: d.Info, Damaged: d.Reason})
 	}
@@ -144,9 +157,14 @@ func Describe(ctx context.Context, r Repository, stack string) ([]Described, err
 func Listed(described []Described) Listing {
 	var l Listing
 	for _, d := range described {
-		if d.Damaged != "" {
+		switch {
+		case d.Damaged != "":
 			l.Damaged = append(l.Damaged, Damaged{d.Info, d.Damaged})
-		} else {
+		case d.Future:
+			l.Future = append(l.Future, d.Info)
+		case d.Unproven:
+			l.Unproven = append(l.Unproven, d.Info)
+		default:
 			l.Infos = append(l.Infos, d.Info)
 		}
 	}
@@ -161,9 +179,9 @@ func openRepository(ctx context.Context, r Repository) (*repository.Repository, 
 	return repo, err
 }
 
-// list returns what the snapshots' own files say; known holds the ids of others
-// that are damaged, and why.
-func list(ctx context.Context, repo *repository.Repository, known map[string]string) (Listing, error) {
+// list returns what the snapshots' own files say, as far as r.Trust goes; r.Damaged
+// holds the ids of others that are damaged, and why.
+func list(ctx context.Context, repo *repository.Repository, r Repository) (Listing, error) {
 	snapshots, damaged, err := repo.Snapshots(ctx)
 	if err != nil {
 		return Listing{}, fmt.Errorf("list snapshots: %w", err)
@@ -178,13 +196,15 @@ func list(ctx context.Context, repo *repository.Repository, known map[string]str
 			continue
 		}
 		i.ID, i.Time = s.ID, s.Time.UTC()
-		if reason, bad := known[s.ID]; bad {
-			l.Damaged = append(l.Damaged, Damaged{i, reason})
-		} else {
-			l.Infos = append(l.Infos, i)
-		}
+		l.Infos = append(l.Infos, i)
 	}
 	slices.SortFunc(l.Infos, Compare)
+	l = r.Trust.judge(l)
+	for _, i := range slices.Clone(l.Infos) {
+		if reason, bad := r.Damaged[i.ID]; bad {
+			l.condemn(i, reason)
+		}
+	}
 	return l, nil
 }
 

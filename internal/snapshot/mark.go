@@ -2,7 +2,11 @@ package snapshot
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"time"
+
+	"salvor/internal/finding"
 )
 
 // A Mark says how far a stack's snapshots have come: the newest one that was
@@ -25,18 +29,39 @@ func (m Mark) Newer(o Mark) bool {
 }
 
 // Missing reports whether a listing of m's repository lacks the snapshot: it has
-// it neither among the good nor among the damaged ones, nor anything newer.
+// it neither among the good nor among the damaged ones. That something newer is
+// listed proves nothing, since retention keeps the proven one: what is newer may be
+// planted.
 func (m Mark) Missing(l Listing) bool {
 	if m.Zero() {
 		return false
 	}
-	if _, damaged := l.Find(m.ID); damaged {
-		return false
+	_, damaged := l.Find(m.ID)
+	return !damaged && !slices.ContainsFunc(l.Infos, func(i Info) bool { return i.ID == m.ID })
+}
+
+// Lost is the finding about a listing that lacks the snapshot, and whether it does.
+// where names the target, "" for none.
+func (m Mark) Lost(l Listing, stack, where string) (finding.Finding, bool) {
+	if where == "" {
+		where = "the remote"
 	}
-	for _, i := range l.Infos {
-		if i.ID == m.ID || !i.Diverged && (Mark{Epoch: i.Epoch, Seq: i.Seq}).Newer(m) {
-			return false
-		}
+	f := finding.Finding{
+		Code: finding.SnapshotRolledBack, Severity: finding.Fatal, Subject: stack,
+		Text: fmt.Sprintf("snapshot %s was proven and is not on %s any more, which lists older ones: it went back to an earlier copy, or it was deleted there", m, where),
+		Fix:  "bring it back; once it is gone for good: salvor snapshot take " + stack + " --accept-loss takes a new one of what is on the host",
 	}
-	return true
+	if len(l.Infos)+len(l.Damaged) == 0 {
+		f.Code = finding.HistoryLost
+		f.Text = fmt.Sprintf("snapshot %s was proven, and %s has none of the stack's proven snapshots any more: is a disk not mounted there?", m, where)
+	}
+	return f, m.Missing(l)
+}
+
+// String names the snapshot with its time, where that is known.
+func (m Mark) String() string {
+	if m.At.IsZero() {
+		return short(m.ID)
+	}
+	return fmt.Sprintf("%s of %s", short(m.ID), m.At.UTC().Format(time.DateTime))
 }

@@ -173,11 +173,11 @@ func (e Engine) hydrating(stack string, v Volume, m Marker) Marker {
 
 // hold notes that a snapshot of the stopped stack holds a volume's data as it
 // is.
-func (e Engine) hold(stack string, v Volume, snapshot, print string) error {
+func (e Engine) hold(stack string, v Volume, snapshot, now string) error {
 	m := e.Marker(stack, v.Name)
 	if m.State != MarkedReady {
 		return nil
 	}
-	m.Held, m.Print = snapshot, print
+	m.Held, m.Print = snapshot, now
 	return e.mark(stack, v, m)
 }

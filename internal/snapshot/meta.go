@@ -124,9 +124,12 @@ func ParseTags(tags []string) (i Info, ok bool) {
 	return i, found["volumes"] && found["epoch"] && found["seq"]
 }
 
+// maxCount bounds epochs and sequence numbers, so that one can always be counted on.
+const maxCount = 1 << 30
+
 func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(s)
-	if err == nil && n < 0 {
+	if err == nil && (n < 0 || n > maxCount) {
 		err = strconv.ErrRange
 	}
 	return n, err

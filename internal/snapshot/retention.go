@@ -107,7 +107,7 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	if err != nil {
 		return Retention{}, err
 	}
-	listed, err := list(ctx, repo, r.Damaged)
+	listed, err := list(ctx, repo, r)
 	if err != nil {
 		return Retention{}, err
 	}
@@ -115,7 +115,7 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	if len(plan.Forget) == 0 {
 		return plan, nil
 	}
-	if listed, _, err = usable(ctx, repo, r.Damaged, stack); err != nil {
+	if listed, _, err = usable(ctx, repo, r, stack); err != nil {
 		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", stack, err)
 	}
 	plan = Retain(listed.Infos, k)

@@ -172,7 +172,10 @@ func (t *taking) complete(sum restic.Summary) error {
 func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) error {
 	end := t.scope(t.job.Stack).Step("upload", "")
 	id := s.server.Snapshot()
-	err := s.server.Commit(ctx, id)
+	err := t.announce(id)
+	if err == nil {
+		err = s.server.Commit(ctx, id)
+	}
 	if err == nil {
 		t.result.Written = s.server.Written()
 		if err = t.readBack(ctx, id); err != nil {
@@ -184,10 +187,36 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 		return err
 	}
 	t.result.Snapshot.ID, t.result.Files, t.result.Bytes = id, sum.Files, sum.Bytes
+	t.result.Known = t.known(id)
 	if t.job.Diverged {
 		return nil
 	}
 	return t.saveState()
+}
+
+func (t *taking) announce(id string) error {
+	if t.job.Uploading == nil || t.job.Diverged {
+		return nil
+	}
+	return t.job.Uploading(id)
+}
+
+// known returns the ids that may be believed once a snapshot is proven.
+func (t *taking) known(id string) []string {
+	ids := []string{id}
+	for _, i := range t.listed.Infos {
+		ids = append(ids, i.ID)
+	}
+	for _, d := range t.listed.Damaged {
+		ids = append(ids, d.Info.ID)
+	}
+	for _, i := range t.listed.Unproven {
+		if slices.Contains(t.job.Repository.Trust.Known, i.ID) {
+			ids = append(ids, i.ID) // this host's own, which was cut short
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // withdrawWithin bounds the removal of a snapshot that did not read back.

@@ -63,6 +63,7 @@ type Repository struct {
 	Password secret.Value
 	Spare    repository.Spare  // copies of the files that open it, where the caller has them
 	Damaged  map[string]string // snapshots that the caller knows to be damaged, and why
+	Trust    Trust             // which of its snapshots may be believed
 }
 
 // Volume is one protected volume of a stack.

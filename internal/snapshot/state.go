@@ -103,6 +103,6 @@ func (t *taking) print() string {
 }
 
 func (t *taking) unchanged() bool {
-	print := t.print()
-	return print != "" && t.last.ID != "" && t.state.Snapshot == t.last.ID && t.state.Print == print
+	now := t.print()
+	return now != "" && t.last.ID != "" && t.state.Snapshot == t.last.ID && t.state.Print == now
 }

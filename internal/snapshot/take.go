@@ -33,6 +33,7 @@ type Job struct {
 	Stopped            bool          // no container of the stack runs: files are copied as they are, databases too
 	Force              bool          // also when nothing has changed
 	AcceptShrunk       bool          // empty or shrunken volumes are meant
+	AcceptLoss         bool          // proven snapshots that the remote has lost are given up
 	Diverged           bool          // this host has lost its claim; restore never picks the snapshot
 	Suspects           []string      // packs that may be damaged: they are read before anything rests on them
 	After              Mark          // the newest snapshot that is known of the stack: the next one is newer
@@ -44,6 +45,10 @@ type Job struct {
 	// Before returns what the volumes held by the newest snapshot of an earlier
 	// repository. It is asked while Repository has none; nil for no earlier one.
 	Before func(context.Context) (map[string]Stats, error)
+
+	// Uploading is called before the snapshot gets its name on the remote, so that one
+	// that is cut short can be told from another's; nil for nothing.
+	Uploading func(id string) error
 }
 
 // Result is what a Take did. Without a fatal finding, Snapshot is on the remote
@@ -65,6 +70,7 @@ type Result struct {
 	// stay incomplete, and why.
 	Repaired int
 	Damaged  map[string]string
+	Known    []string         // with Snapshot, all that may be believed from here on (see Trust)
 	Spare    repository.Spare // copies of the files that open the repository
 }
 
@@ -75,6 +81,17 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	t, err := e.prepare(ctx, j)
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of %s: %w", j.Stack, err)
+	}
+	t.result.Findings = t.listed.Distrusted(j.Stack)
+	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
+		if j.AcceptLoss {
+			lost.Severity = finding.Warning
+			lost.Text += "; this one holds what is on the host"
+			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " shows what is left"
+		}
+		if t.result.Findings = append(t.result.Findings, lost); !j.AcceptLoss {
+			return t.finish(), nil
+		}
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
 	if idle && t.checkedLately() {
@@ -169,7 +186,7 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if t.repo, err = openRepository(ctx, j.Repository); err != nil {
 		return nil, err
 	}
-	if t.listed, err = list(ctx, t.repo, j.Repository.Damaged); err != nil {
+	if t.listed, err = list(ctx, t.repo, j.Repository); err != nil {
 		return nil, err
 	}
 	t.last, _ = Newest(t.listed.Infos)
@@ -188,13 +205,6 @@ func (t *taking) rely(ctx context.Context) (err error) {
 	}
 	if err := t.history(ctx); err != nil {
 		return err
-	}
-	if m := t.job.After; m.Missing(t.listed) {
-		t.result.Findings = append(t.result.Findings, finding.Finding{
-			Code: finding.SnapshotMissing, Severity: finding.Warning, Subject: t.job.Stack,
-			Text: fmt.Sprintf("snapshot %s was proven and is not listed any more; this one holds what is on the host", short(m.ID)),
-			Fix:  "nothing to do once a newer snapshot is good; salvor snapshot ls " + t.job.Stack + " shows what is left",
-		})
 	}
 	for _, d := range t.listed.Damaged {
 		t.result.Findings = append(t.result.Findings, d.finding(t.job.Stack))
@@ -225,7 +235,7 @@ func (t *taking) history(ctx context.Context) (err error) {
 		return nil
 	}
 	var m Meta
-	if t.listed, m, err = usable(ctx, t.repo, t.job.Repository.Damaged, t.job.Stack); err != nil {
+	if t.listed, m, err = usable(ctx, t.repo, t.job.Repository, t.job.Stack); err != nil {
 		return err
 	}
 	if t.last, _ = Newest(t.listed.Infos); t.last.ID != "" {
@@ -248,7 +258,7 @@ func Held(ctx context.Context, r Repository, stack string) (map[string]Stats, er
 	if err != nil {
 		return nil, err
 	}
-	_, m, err := usable(ctx, repo, r.Damaged, stack)
+	_, m, err := usable(ctx, repo, r, stack)
 	return m.held(), err
 }
 
@@ -267,14 +277,13 @@ func (t *taking) describe() {
 	if t.job.After.Epoch == t.job.Epoch {
 		seq = t.job.After.Seq + 1
 	}
-	for _, i := range t.listed.Infos {
-		if i.Epoch == t.job.Epoch {
-			seq = max(seq, i.Seq+1)
-		}
-	}
+	listed := slices.Clone(t.listed.Infos)
 	for _, d := range t.listed.Damaged {
-		if d.Info.Epoch == t.job.Epoch {
-			seq = max(seq, d.Info.Seq+1)
+		listed = append(listed, d.Info)
+	}
+	for _, i := range listed {
+		if i.Epoch == t.job.Epoch && !i.Diverged && i.Seq < maxCount {
+			seq = max(seq, i.Seq+1)
 		}
 	}
 	t.meta = Meta{

@@ -161,13 +161,26 @@ func durable(targets []target) error {
 	return nil
 }
 
-// digHoles gives files that had holes their holes back.
-func (t target) digHoles() error {
+// digHoles gives files that had holes their holes back. What was restored may have
+// links: none of them leads out of it.
+func (t target) digHoles() (err error) {
+	if len(t.volume.Sparse) == 0 {
+		return nil
+	}
+	folder, single := t.path, ""
+	if t.node.Type != "dir" {
+		folder, single = filepath.Split(t.path)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
 	for _, rel := range t.volume.Sparse {
 		if !filepath.IsLocal(rel) {
 			return fmt.Errorf("%q is no path in a volume", rel)
 		}
-		if err := digHoles(filepath.Join(t.path, rel)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := digHoles(root, filepath.Join(single, rel)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -177,10 +190,13 @@ func (t target) digHoles() error {
 // hole is the least run of zeros worth a hole, and its alignment.
 const hole = 64 << 10
 
-// digHoles turns aligned runs of zeros into holes, which read the same. Size and
-// time stay.
-func digHoles(path string) (err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+// digHoles turns aligned runs of zeros of a regular file into holes, which read the
+// same. Size and time stay.
+func digHoles(root *os.Root, name string) (err error) {
+	if info, err := root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -205,5 +221,5 @@ func digHoles(path string) (err error) {
 			return err
 		}
 	}
-	return os.Chtimes(path, info.ModTime(), info.ModTime())
+	return root.Chtimes(name, info.ModTime(), info.ModTime())
 }

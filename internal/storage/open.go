@@ -136,7 +136,7 @@ func (r Remotes) words(name string) []secret.Value {
 			return words
 		}
 		for option, value := range r[name].Options {
-			if o := backend.Options.Get(option); o.IsPassword || o.Sensitive && !identifies(option) {
+			if o := backend.Options.Get(option); o != nil && (o.IsPassword || o.Sensitive && !identifies(option)) {
 				words = append(words, value)
 			}
 		}

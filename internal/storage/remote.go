@@ -33,9 +33,9 @@ type Remote struct {
 type Remotes map[string]Remote
 
 // Check reports the first remote that can't be used as it is declared: an
-// unknown type or option, with the nearest name that exists; an sftp server
-// whose host key is not pinned; a crypt remote around nothing. It uses no
-// network and never shows an option's value.
+// unknown type; an option that it may not have, as an OptionError with the nearest
+// name; credentials over plain http; an sftp server whose host key is not pinned; a
+// crypt remote around nothing. It uses no network and never shows a secret.
 func (r Remotes) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(r)) {
 		if err := r.CheckOne(name); err != nil {
@@ -52,14 +52,14 @@ var ErrHostKey = errors.New("the server's host key is not pinned")
 // CheckOne is Check for one remote.
 func (r Remotes) CheckOne(name string) error {
 	remote := r[name]
-	backend, err := backendOf(remote.Type)
-	if err != nil {
+	if _, err := backendOf(remote.Type); err != nil {
 		return err
 	}
-	for _, option := range slices.Sorted(maps.Keys(remote.Options)) {
-		if backend.Options.Get(option) == nil {
-			return fmt.Errorf("%s has no option %q%s", remote.Type, option, suggestion(option, optionNames(backend)))
-		}
+	if err := checkOptions(remote); err != nil {
+		return err
+	}
+	if err := checkURLs(remote); err != nil {
+		return err
 	}
 	switch remote.Type {
 	case typeSFTP:
@@ -81,25 +81,15 @@ func backendOf(kind string) (*fs.RegInfo, error) {
 	return nil, fmt.Errorf("unknown type %q%s", kind, suggestion(kind, known))
 }
 
-func optionNames(backend *fs.RegInfo) []string {
-	var names []string
-	for i := range backend.Options {
-		names = append(names, backend.Options[i].Name)
-	}
-	return names
-}
-
-// checkSFTP insists on a pinned host key: rclone's default is to trust whoever
-// answers. Trust on first use and an external ssh program would get around it.
+// checkSFTP insists on a pinned host key, since rclone's default is to trust whoever
+// answers, and on a login of its own: without one rclone takes the keys of the SSH
+// agent.
 func checkSFTP(remote Remote) error {
-	for _, option := range []string{"pin_host_key", "ssh", "ask_password"} {
-		if _, ok := remote.Options[option]; ok {
-			return fmt.Errorf("option %q is not supported", option)
-		}
-	}
-	known := string(remote.Options["known_hosts_file"].Reveal())
-	if remote.Options["host_keys"].IsZero() && (known == "" || strings.EqualFold(known, "none")) {
+	if remote.Options["host_keys"].IsZero() {
 		return fmt.Errorf(`%w: set host_keys: "ssh-ed25519 AAAA…"`, ErrHostKey)
+	}
+	if remote.Options["pass"].IsZero() && remote.Options["key_pem"].IsZero() {
+		return errors.New("it has neither pass nor key_pem: set one to secret:NAME")
 	}
 	return nil
 }
@@ -132,6 +122,8 @@ func (r Remote) config(backend *fs.RegInfo) (*options, error) {
 	for name, value := range r.Options {
 		text := string(value.Reveal())
 		switch {
+		case name == PlainHTTP:
+			continue
 		case backend.Options.Get(name).IsPassword:
 			obscured, err := obscure.Obscure(text)
 			if err != nil {

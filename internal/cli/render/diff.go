@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"salvor/internal/terminal"
 )
 
 // around is how many equal lines a diff shows around each change.
@@ -28,7 +30,7 @@ func Diff(w io.Writer, path string, before, after []byte) error {
 		to = "/dev/null"
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "--- %s\n+++ %s\n", from, to)
+	terminal.Printf(&out, "--- %s\n+++ %s\n", from, to)
 	lines := compare(split(before), split(after))
 	for at := 0; at < len(lines); {
 		begin, end := hunk(lines, at)
@@ -50,8 +52,41 @@ func split(content []byte) []string {
 	return lines
 }
 
-// compare finds a longest common subsequence. Files of a stack are short.
+// maxTable bounds what compare remembers; larger files are rarely read line by line.
+const maxTable = 4 << 20
+
+// compare finds a longest common subsequence between what both have at their begin
+// and at their end. Where that is too much to compare, all of the old goes and all
+// of the new comes.
 func compare(a, b []string) []diffLine {
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	behind := 0
+	for behind < min(len(a), len(b))-same && a[len(a)-1-behind] == b[len(b)-1-behind] {
+		behind++
+	}
+	lines := signed(' ', a[:same])
+	from, to := a[same:len(a)-behind], b[same:len(b)-behind]
+	if (len(from)+1)*(len(to)+1) > maxTable {
+		lines = append(append(lines, signed('-', from)...), signed('+', to)...)
+	} else {
+		lines = append(lines, fewest(from, to)...)
+	}
+	return append(lines, signed(' ', a[len(a)-behind:])...)
+}
+
+func signed(sign byte, texts []string) []diffLine {
+	var lines []diffLine
+	for _, text := range texts {
+		lines = append(lines, diffLine{sign, text})
+	}
+	return lines
+}
+
+// fewest is the difference with as many lines kept as can be.
+func fewest(a, b []string) []diffLine {
 	longest := make([][]int, len(a)+1)
 	for i := range longest {
 		longest[i] = make([]int, len(b)+1)
@@ -110,7 +145,7 @@ func printHunk(out *strings.Builder, lines []diffLine, begin, end int) {
 		return count
 	}
 	old, fresh := position('+', begin), position('-', begin)
-	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
+	terminal.Printf(out, "@@ -%s +%s @@\n", span(old, position('+', end)-old), span(fresh, position('-', end)-fresh))
 	for _, l := range lines[begin:end] {
 		out.WriteByte(l.sign)
 		out.WriteString(l.text)

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,5 +35,20 @@ func TestDiff(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestS30ALargeDiffIsBounded(t *testing.T) {
+	var before, after strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&before, "A%d=x\n", i)
+		fmt.Fprintf(&after, "B%d=x\n", i)
+	}
+	var out strings.Builder
+	if err := Diff(&out, ".env", []byte("same\n"+before.String()+"end\n"), []byte("same\n"+after.String()+"end\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), "\n-A") + strings.Count(out.String(), "\n+B"); got != 120_000 || !strings.Contains(out.String(), "\n same\n") {
+		t.Errorf("%d lines changed", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/progress"
+	"salvor/internal/terminal"
 )
 
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -15,7 +16,7 @@ const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 // live prints finished steps as lines that stay and redraws the running ones
 // below them.
 type live struct {
-	w     io.Writer
+	w     io.Writer // past what makes things visible: it draws
 	size  Size
 	color bool
 
@@ -39,7 +40,7 @@ type step struct {
 }
 
 func newLive(w io.Writer, size Size, color bool) *live {
-	return &live{w: w, size: size, color: color}
+	return &live{w: terminal.Under(w), size: size, color: color}
 }
 
 // open begins to redraw, unless that goes on already. The caller holds mu.
@@ -71,6 +72,7 @@ func (l *live) tick(stop <-chan struct{}, stopped chan<- struct{}) {
 func (l *live) Emit(e progress.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	e = visible(e)
 	l.open()
 	switch e.State {
 	case progress.Started:
@@ -160,7 +162,7 @@ func (l *live) draw(stays string) {
 	}
 	var b strings.Builder
 	if l.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", l.drawn)
+		terminal.Printf(&b, "\x1b[%dA\x1b[J", l.drawn)
 	}
 	if stays != "" {
 		b.WriteString(stays + "\n")
@@ -187,7 +189,7 @@ func (l *live) area(b *strings.Builder) int {
 	if hidden == 0 {
 		return len(shown)
 	}
-	fmt.Fprintf(b, "%s %s\n", mark, pad(fmt.Sprintf("and %d more", hidden), width-3))
+	b.WriteString(mark + " " + pad(fmt.Sprintf("and %d more", hidden), width-3) + "\n")
 	return len(shown) + 1
 }
 

@@ -3,7 +3,6 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"salvor/internal/progress"
+	"salvor/internal/terminal"
 )
 
 // A Progress is a sink that prints.
@@ -55,7 +55,7 @@ func NewProgress(w io.Writer, mode Mode, size Size, color bool) Progress {
 	case Quiet:
 		return &quiet{}
 	case JSON:
-		return &jsonLines{enc: json.NewEncoder(w)}
+		return &jsonLines{w: w}
 	case TTY:
 		return newLive(w, size, color)
 	default:
@@ -88,8 +88,8 @@ func (*quiet) Suspend(ask func())  { ask() }
 func (*quiet) Close()              {}
 
 type jsonLines struct {
-	mu  sync.Mutex
-	enc *json.Encoder
+	mu sync.Mutex
+	w  io.Writer
 }
 
 // Emit writes the event as one line; a closed pipe is noticed by the result
@@ -97,7 +97,7 @@ type jsonLines struct {
 func (j *jsonLines) Emit(e progress.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_ = j.enc.Encode(e)
+	_ = terminal.JSON(j.w, e, "")
 }
 
 // Suspend implements Progress.
@@ -116,6 +116,7 @@ type plain struct {
 func (p *plain) Emit(e progress.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	e = visible(e)
 	k := keyOf(e)
 	switch e.State {
 	case progress.Started:
@@ -125,7 +126,7 @@ func (p *plain) Emit(e progress.Event) {
 		return
 	}
 	if !silent(e, p.began[k]) {
-		fmt.Fprintln(p.w, line(e, p.began[k]))
+		terminal.Printf(p.w, "%s\n", terminal.Text(line(e, p.began[k])))
 	}
 	delete(p.began, k)
 }
@@ -135,6 +136,17 @@ func (*plain) Suspend(ask func()) { ask() }
 
 // Close implements Progress.
 func (*plain) Close() {}
+
+// visible is the event with what a host says in it made visible.
+func visible(e progress.Event) progress.Event {
+	e.Host, e.Stack, e.Step = terminal.Line(e.Host), terminal.Line(e.Stack), terminal.Line(e.Step)
+	if e.State == progress.Failed || e.State == progress.Note {
+		e.Text = terminal.Paragraph(e.Text)
+	} else {
+		e.Text = terminal.Line(e.Text)
+	}
+	return e
+}
 
 // line renders an event that ends a step: `alpha notes: restore volumes: 12 MB (3.2s)`.
 func line(e progress.Event, began time.Time) string {

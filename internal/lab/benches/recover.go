@@ -13,11 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/lab"
 	"salvor/internal/lab/world"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 )
 
 const recoverRounds = 3
@@ -195,6 +197,14 @@ func (s *six) repositories(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	signers, err := os.ReadFile(filepath.Join(s.Dir, controlrepo.FleetSignersFile))
+	if err != nil {
+		return "", err
+	}
+	trusted, err := sign.ParseSigners(signers)
+	if err != nil {
+		return "", err
+	}
 	var lines strings.Builder
 	for _, name := range s.names {
 		at := seal.Placement{Host: "alpha", Stack: name, Epoch: 1}
@@ -202,7 +212,11 @@ func (s *six) repositories(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		opened, err := seal.Open(sealed, key, at)
+		signature, err := os.ReadFile(filepath.Join(s.Dir, seal.SignaturePath(at.Path())))
+		if err != nil {
+			return "", err
+		}
+		opened, err := seal.Signed{File: sealed, Signature: signature}.Open(trusted, key, at, "")
 		if err != nil {
 			return "", err
 		}

@@ -21,6 +21,8 @@ import (
 	"salvor/internal/lab/scenario"
 	"salvor/internal/lab/world"
 	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 // TestBadInput tries what can be wrong only where there are hosts: each command
@@ -125,7 +127,7 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 		`(?m)^salvor: gamma: big: .*not enough disk space at /var/lib/docker/volumes.*: \d+ MiB are needed, \d+ MiB are free$`,
 		`(?m)^salvor: gamma: locked: .*volume data: its data is not ready here, and the repository's password in the seal does not open it$`,
 		`(?m)^salvor: gamma: lost: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it$`,
-		`(?m)^salvor: gamma: older: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it\nhint: .*--accept-loss with the newest that is left, `,
+		`(?m)^salvor: gamma: older: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it\ngamma says: .*--accept-loss with the newest that is left, `,
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			b.t.Errorf("no line %s in\n%s", want, said)
@@ -168,7 +170,8 @@ func (b *badInput) loseNewest(stack string) {
 	must(b.t, os.Remove(files[0]))
 }
 
-// wrongPassword replaces a stack's repository password in its recovery file.
+// wrongPassword replaces a stack's repository password in its recovery file, as who
+// has the fleet's keys can.
 func (b *badInput) wrongPassword(ctx context.Context, stack string) {
 	content, err := b.w.Read("salvor.lock")
 	must(b.t, err)
@@ -181,9 +184,15 @@ func (b *badInput) wrongPassword(ctx context.Context, stack string) {
 		r, err = r.Add(seal.Repository{ID: id, Target: target, Location: "nas:salvor/snapshots/" + stack + "/" + id, Password: seal.NewPassword()})
 		must(b.t, err)
 	}
-	sealed, err := r.Seal(regexp.MustCompile(`\bage1[a-z0-9]+`).FindAllString(declared, -1))
+	private, err := b.w.Salvor(ctx, nil, "--quiet", "secret", "get", "fleet_sign_key")
 	must(b.t, err)
-	must(b.t, b.w.Write(seal.RecoveryPath(stack), string(sealed)))
+	key, err := sign.ParseKey(secret.NewString(private))
+	must(b.t, err)
+	sealed, err := r.Seal(regexp.MustCompile(`\bage1[a-z0-9]+`).FindAllString(declared, -1), key)
+	must(b.t, err)
+	for file, content := range sealed.Files(seal.RecoveryPath(stack)) {
+		must(b.t, b.w.Write(file, string(content)))
+	}
 	must(b.t, b.w.Commit(ctx, "another password"))
 }
 
@@ -197,7 +206,7 @@ func (b *badInput) refused(ctx context.Context, code int, pattern string, args .
 	_, err = b.w.Salvor(ctx, nil, append([]string{"--quiet"}, args...)...)
 	said := b.ended(err, code)
 	lines := strings.Split(strings.TrimSpace(said), "\n")
-	if len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "hint: ") || !regexp.MustCompile(pattern).MatchString(lines[0]) {
+	if len(lines) > 2 || len(lines) == 2 && !strings.HasPrefix(lines[1], "hint: ") && !strings.Contains(lines[1], " says: ") || !regexp.MustCompile(pattern).MatchString(lines[0]) {
 		b.t.Errorf("%v: want one line %s and a hint, got\n%s", args, pattern, said)
 	}
 	after, err := os.ReadFile(filepath.Join(b.w.Dir, ".git", "refs", "heads", "main"))

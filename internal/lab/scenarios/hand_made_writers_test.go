@@ -32,6 +32,7 @@ func (h *handMade) moveRunAgain(t *testing.T) {
 	}
 	_, err = other.Salvor(ctx, nil, "apply")
 	must(t, err)
+	must(t, h.w.Pull(ctx)) // it noted in the lock which snapshots are proven
 	h.write(t)
 	h.salvor(t, "move", st.Name, "--to", h.beta.Name)
 	owner := h.on

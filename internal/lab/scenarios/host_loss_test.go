@@ -174,7 +174,7 @@ func TestHostLossDebian12(t *testing.T) {
 		must(t, w.Commit(ctx, "gamma: engine from Docker's repository"))
 		must(t, w.Push(ctx))
 		must(t, w.Git.Down(ctx))
-		return gamma, []string{"recover", "alpha", "--to", "gamma"}
+		return gamma, []string{"recover", "alpha", "--to", "gamma", "--grant", "source/docker/gamma"}
 	})
 	if unpushed, err := w.Unfinished(t.Context()); err != nil || unpushed == "" {
 		t.Errorf("with the Git host down something was pushed: %v", err)

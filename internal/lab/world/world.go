@@ -169,7 +169,7 @@ func (w *World) declareRemote(ctx context.Context) error {
 // nas returns how fleet.yaml reaches the remote.
 func (w *World) nas(ctx context.Context) (string, error) {
 	if !w.options.SFTP {
-		return fmt.Sprintf("type: webdav, url: %q, vendor: other, user: %s", w.webdav, w.Remote.User), nil
+		return fmt.Sprintf("type: webdav, url: %q, plain_http: true, vendor: other, user: %s", w.webdav, w.Remote.User), nil
 	}
 	key, err := w.Remote.HostKey(ctx)
 	if err != nil {
@@ -232,9 +232,9 @@ func (w *World) Command(ctx context.Context, args ...string) *exec.Cmd {
 // unattended are the flags that stand in for a person at a terminal.
 func (w *World) unattended() []string {
 	if w.bare {
-		return []string{"--yes"}
+		return []string{"--yes", "--allow-remote", "nas"}
 	}
-	return []string{"--yes", "--passphrase-file", filepath.Join(w.home, "passphrase"), "--ssh-key", w.Lab.Key()}
+	return []string{"--yes", "--allow-remote", "nas", "--passphrase-file", filepath.Join(w.home, "passphrase"), "--ssh-key", w.Lab.Key()}
 }
 
 func (w *World) environ() []string {
@@ -325,7 +325,13 @@ func (w *World) Clone(ctx context.Context, name string) (*World, error) {
 	if _, err := w.command(ctx, w.home, nil, "git", "clone", "-q", w.Git.URL(), other.Dir); err != nil {
 		return nil, err
 	}
-	return &other, nil
+	trusted, err := w.Salvor(ctx, nil, "key", "trust")
+	if err != nil {
+		return nil, err
+	}
+	fingerprint, _, _ := strings.Cut(trusted, " ") // which the first operator tells the second
+	_, err = other.Salvor(ctx, nil, "key", "trust", fingerprint)
+	return &other, err
 }
 
 // LoseOperator destroys the operator's computer: clone, keys, settings.

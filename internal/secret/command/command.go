@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,13 +35,13 @@ type Runner interface {
 // Options say where programs run.
 type Options struct {
 	Run     Runner
-	Dir     string    // their working folder
 	Prompts io.Writer // gets what they write to standard error, for programs that ask; nil for nobody
 	Memory  *Memory   // of what was printed, shared by all that is one run for the operator; nil for a new one
 
-	// Allow is asked before a program runs, nil allows all: whoever can push to the
-	// repository can name one. Its error is returned as it is.
-	Allow func(ctx context.Context, name string, argv []string) error
+	// Allow is asked before a program runs: whoever can push to the repository can name
+	// one; nil allows none. It returns the folder to run it in. Its error is returned as
+	// it is.
+	Allow func(ctx context.Context, name string, argv []string) (dir string, err error)
 }
 
 // Memory keeps what programs printed, so that each runs once, and lets one run at
@@ -77,6 +78,13 @@ func (p *Programs) Has(name string) bool {
 	return has
 }
 
+// Same reports whether two secrets are what one program prints.
+func (p *Programs) Same(one, other string) bool {
+	a, isOne := p.byName[one]
+	b, isOther := p.byName[other]
+	return isOne && isOther && slices.Equal(a.Argv, b.Argv)
+}
+
 // Open returns a secret: the program's standard output less one line end, at
 // least one byte and at most 1 MiB. A name without a program wraps
 // secret.ErrNotFound; a program that is not there, takes too long or ends with
@@ -97,12 +105,14 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 	if value, known := m.printed[key]; known {
 		return value, nil
 	}
-	if p.opts.Allow != nil {
-		if err := p.opts.Allow(ctx, name, program.Argv); err != nil {
-			return secret.Value{}, err
-		}
+	if p.opts.Allow == nil {
+		return secret.Value{}, fmt.Errorf("secret %s: no program may run here", name)
 	}
-	value, err := p.run(ctx, program)
+	dir, err := p.opts.Allow(ctx, name, program.Argv)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	value, err := p.run(ctx, dir, program)
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("secret %s: %w", name, err)
 	}
@@ -110,9 +120,9 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 	return value, nil
 }
 
-func (p *Programs) run(ctx context.Context, program Program) (secret.Value, error) {
+func (p *Programs) run(ctx context.Context, dir string, program Program) (secret.Value, error) {
 	stdout := &bounded{}
-	out, err := p.opts.Run.Run(ctx, machine.Cmd{Argv: program.Argv, Dir: p.opts.Dir, Stdout: stdout, Stderr: p.opts.Prompts, Timeout: program.Timeout})
+	out, err := p.opts.Run.Run(ctx, machine.Cmd{Argv: program.Argv, Dir: dir, Stdout: stdout, Stderr: p.opts.Prompts, Timeout: program.Timeout})
 	defer clear(stdout.kept)
 	name := path.Base(program.Argv[0])
 	switch {

@@ -22,7 +22,7 @@ const canary = "hunter2-canary"
 // open runs a shell script as the program of one secret.
 func open(t *testing.T, script string) (secret.Value, error) {
 	t.Helper()
-	p := New(map[string]Program{"nas": {Argv: []string{"/bin/sh", "-c", script}, Timeout: 20 * time.Second}}, Options{Run: local.Machine{}, Dir: t.TempDir()})
+	p := New(map[string]Program{"nas": {Argv: []string{"/bin/sh", "-c", script}, Timeout: 20 * time.Second}}, Options{Run: local.Machine{}, Allow: allowIn(t.TempDir())})
 	return p.Open(t.Context(), "nas")
 }
 
@@ -81,7 +81,7 @@ func TestProgramsThatCanNotBeStarted(t *testing.T) {
 	if err := os.WriteFile(notes, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := New(map[string]Program{"a": {Argv: []string{"salvor-no-such-program", canary}}, "b": {Argv: []string{notes, canary}}}, Options{Run: local.Machine{}, Dir: dir})
+	p := New(map[string]Program{"a": {Argv: []string{"salvor-no-such-program", canary}}, "b": {Argv: []string{notes, canary}}}, Options{Run: local.Machine{}, Allow: allowIn(dir)})
 	for name, want := range map[string]string{"a": "secret a: there is no program salvor-no-such-program on this computer: ", "b": "secret b: notes may not be run: "} {
 		_, err := p.Open(t.Context(), name)
 		if !errors.Is(err, secret.ErrLocked) || !strings.HasPrefix(err.Error(), want) || fault.Hint(err) == "" || strings.Contains(err.Error(), canary) {
@@ -117,7 +117,7 @@ func (c *counter) Run(ctx context.Context, cmd machine.Cmd) (machine.Output, err
 
 func TestEachProgramRunsOnceAndAlone(t *testing.T) {
 	c := &counter{}
-	p := New(map[string]Program{"a": {Argv: []string{"a"}}, "b": {Argv: []string{"b"}}}, Options{Run: c})
+	p := New(map[string]Program{"a": {Argv: []string{"a"}}, "b": {Argv: []string{"b"}}}, Options{Run: c, Allow: allowIn("")})
 	var all sync.WaitGroup
 	for range 20 {
 		for _, name := range []string{"a", "b"} {
@@ -133,7 +133,7 @@ func TestEachProgramRunsOnceAndAlone(t *testing.T) {
 		t.Errorf("%d runs, two at once: %v", c.runs, c.together)
 	}
 	failing := &counter{fail: &machine.ExitError{Argv: []string{"a"}, Code: 1}}
-	p = New(map[string]Program{"a": {Argv: []string{"a"}}}, Options{Run: failing})
+	p = New(map[string]Program{"a": {Argv: []string{"a"}}}, Options{Run: failing, Allow: allowIn("")})
 	for range 2 {
 		if _, err := p.Open(t.Context(), "a"); !errors.Is(err, secret.ErrLocked) {
 			t.Error(err)
@@ -147,7 +147,7 @@ func TestEachProgramRunsOnceAndAlone(t *testing.T) {
 func TestDeadlineAndCancellationEndTheProgram(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	script := "echo " + canary + "; echo waiting for you >&2; echo $$ > " + pidFile + "; exec sleep 1000"
-	p := New(map[string]Program{"nas": {Argv: []string{"/bin/sh", "-c", script}, Timeout: 200 * time.Millisecond}}, Options{Run: local.Machine{}})
+	p := New(map[string]Program{"nas": {Argv: []string{"/bin/sh", "-c", script}, Timeout: 200 * time.Millisecond}}, Options{Run: local.Machine{}, Allow: allowIn("")})
 	_, err := p.Open(t.Context(), "nas")
 	if want := "secret nas: sh gave no value within 200ms"; !errors.Is(err, secret.ErrLocked) || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), canary) || fault.Hint(err) == "" {
 		t.Errorf("%v (hint %q)", err, fault.Hint(err))
@@ -156,5 +156,22 @@ func TestDeadlineAndCancellationEndTheProgram(t *testing.T) {
 	cancel()
 	if _, err := p.Open(gone, "nas"); !errors.Is(err, context.Canceled) || errors.Is(err, secret.ErrLocked) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// allowIn lets every program run, in a folder.
+func allowIn(dir string) func(context.Context, string, []string) (string, error) {
+	return func(context.Context, string, []string) (string, error) { return dir, nil }
+}
+
+// TestS16NobodyToAskMeansNo has no one who allows programs.
+func TestS16NobodyToAskMeansNo(t *testing.T) {
+	ran := filepath.Join(t.TempDir(), "ran")
+	p := New(map[string]Program{"nas": {Argv: []string{"touch", ran}, Timeout: 20 * time.Second}}, Options{Run: local.Machine{}})
+	if _, err := p.Open(t.Context(), "nas"); err == nil || !strings.Contains(err.Error(), "no program may run") {
+		t.Errorf("Open() = %v", err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("the program ran")
 	}
 }

@@ -1,6 +1,6 @@
 // Package nsexec starts a program in a mount namespace of its own, in which
 // chosen folders of the host appear at fixed paths, and hands it secrets on
-// file descriptors. It is how the same volume has the same path in every
+// file descriptors. It sees the rest of the host read-only. It is how the same volume has the same path in every
 // snapshot wherever it lies, and why restic's passwords are in no argument,
 // environment or file.
 //
@@ -34,6 +34,7 @@ const Root = "/salvor"
 // not carried along.
 type Bind struct {
 	Source   string `json:"source"`
+	Within   string `json:"within,omitempty"` // a folder above Source from which on no link is followed: others write there
 	Target   string `json:"target"`
 	Writable bool   `json:"writable,omitempty"`
 }
@@ -49,7 +50,8 @@ type Spec struct {
 	Argv     []string // Argv[0] is an absolute path
 	Env      []string
 	Binds    []Bind
-	Hostname string // for this program alone, "" for the host's
+	Writes   []string // folders of the host that the program writes to; it can read all others
+	Hostname string   // for this program alone, "" for the host's
 	Secrets  map[string]secret.Value
 }
 
@@ -58,6 +60,7 @@ type wire struct {
 	Argv     []string          `json:"argv"`
 	Env      []string          `json:"env,omitempty"`
 	Binds    []Bind            `json:"binds,omitempty"`
+	Writes   []string          `json:"writes,omitempty"`
 	Hostname string            `json:"hostname,omitempty"`
 	Secrets  map[string][]byte `json:"secrets,omitempty"`
 }
@@ -69,7 +72,7 @@ func Command(helper []string, spec Spec) (machine.Cmd, error) {
 	for name, v := range spec.Secrets {
 		secrets[name] = v.Reveal()
 	}
-	input, err := json.Marshal(wire{spec.Argv, spec.Env, spec.Binds, spec.Hostname, secrets})
+	input, err := json.Marshal(wire{spec.Argv, spec.Env, spec.Binds, spec.Writes, spec.Hostname, secrets})
 	if err != nil {
 		return machine.Cmd{}, err
 	}
@@ -97,6 +100,9 @@ func Main(stdin io.Reader) error {
 	if err := silenceStdin(); err != nil {
 		return err
 	}
+	if err := renounce(); err != nil {
+		return err
+	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
 		return fmt.Errorf("lower the priority: %w", err)
 	}
@@ -116,11 +122,19 @@ func isolate(w wire) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	if len(w.Binds) == 0 {
-		return nil
-	}
 	if err := os.MkdirAll(Root, 0o700); err != nil {
 		return err
+	}
+	if err := readOnly(); err != nil {
+		return err
+	}
+	for _, dir := range w.Writes {
+		if err := show(Bind{Source: dir, Target: dir, Writable: true}); err != nil {
+			return fmt.Errorf("have it write to %s: %w", dir, err)
+		}
+	}
+	if len(w.Binds) == 0 {
+		return nil
 	}
 	if err := unix.Mount("salvor", Root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size=1m"); err != nil {
 		return fmt.Errorf("mount %s: %w", Root, err)
@@ -137,37 +151,7 @@ func bind(b Bind) error {
 	if filepath.Clean(b.Target) != b.Target || !strings.HasPrefix(b.Target, Root+"/") {
 		return fmt.Errorf("target is not below %s", Root)
 	}
-	if err := makeTarget(b); err != nil {
-		return err
-	}
-	if err := unix.Mount(b.Source, b.Target, "", unix.MS_BIND, ""); err != nil {
-		return err
-	}
-	if b.Writable {
-		return nil
-	}
-	return unix.Mount("", b.Target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
-}
-
-func makeTarget(b Bind) error {
-	info, err := os.Stat(b.Source)
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		return os.MkdirAll(b.Target, 0o755)
-	}
-	if err := os.MkdirAll(filepath.Dir(b.Target), 0o755); err != nil {
-		return err
-	}
-	if at, err := os.Lstat(b.Target); err == nil && at.Mode().IsRegular() {
-		return nil // in a folder that an earlier bind shows
-	}
-	f, err := os.OpenFile(b.Target, os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return show(b)
 }
 
 // passSecrets puts each secret into a memory file that the program inherits.

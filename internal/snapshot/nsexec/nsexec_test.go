@@ -56,7 +56,7 @@ func TestBindsAreSeenInsideOnly(t *testing.T) {
 
 func TestBindsAreReadOnlyUnlessAsked(t *testing.T) {
 	for _, writable := range []bool{false, true} {
-		_, err := run(t, Spec{Argv: []string{"/bin/touch", Root + "/a/new"}, Binds: []Bind{{t.TempDir(), Root + "/a", writable}}})
+		_, err := run(t, Spec{Argv: []string{"/bin/touch", Root + "/a/new"}, Binds: []Bind{{Source: t.TempDir(), Target: Root + "/a", Writable: writable}}})
 		var exit *machine.ExitError
 		if failed := errors.As(err, &exit); failed == writable {
 			t.Errorf("writable %v: %v", writable, err)
@@ -84,9 +84,9 @@ func TestBadSpecs(t *testing.T) {
 		"no program":          {},
 		"relative program":    {Argv: []string{"cat"}},
 		"no such program":     {Argv: []string{"/no/such"}},
-		"target outside":      {Argv: []string{"/bin/true"}, Binds: []Bind{{"/tmp", "/etc", false}}},
-		"target climbs":       {Argv: []string{"/bin/true"}, Binds: []Bind{{"/tmp", Root + "/../etc", false}}},
-		"source is not there": {Argv: []string{"/bin/true"}, Binds: []Bind{{"/no/such", Root + "/a", false}}},
+		"target outside":      {Argv: []string{"/bin/true"}, Binds: []Bind{{Source: "/tmp", Target: "/etc"}}},
+		"target climbs":       {Argv: []string{"/bin/true"}, Binds: []Bind{{Source: "/tmp", Target: Root + "/../etc"}}},
+		"source is not there": {Argv: []string{"/bin/true"}, Binds: []Bind{{Source: "/no/such", Target: Root + "/a"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := run(t, spec); err == nil {

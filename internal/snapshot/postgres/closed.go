@@ -71,7 +71,7 @@ func (s session) openClosed(ctx context.Context) (done func() error, err error) 
 	said := &awaited{seen: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() {
-		err := s.run(context.WithoutCancel(ctx), s.at.Database, stdin, said, "sh", "-c", script, "salvor", opening, closing)
+		err := s.run(context.WithoutCancel(ctx), s.at.Database, stdin, said, shell, "-c", script, "salvor", opening, closing)
 		ended <- errors.Join(err, stdin.Close())
 	}()
 	select {
@@ -84,15 +84,14 @@ func (s session) openClosed(ctx context.Context) (done func() error, err error) 
 
 // awaited closes seen once a line has been written.
 type awaited struct {
-	got  bytes.Buffer
+	line bool
 	seen chan struct{}
 }
 
 // Write implements io.Writer; it is called by one writer.
 func (a *awaited) Write(p []byte) (int, error) {
-	before := bytes.ContainsRune(a.got.Bytes(), '\n')
-	a.got.Write(p)
-	if !before && bytes.ContainsRune(a.got.Bytes(), '\n') {
+	if !a.line && bytes.ContainsRune(p, '\n') {
+		a.line = true
 		close(a.seen)
 	}
 	return len(p), nil

@@ -1,13 +1,10 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -45,7 +42,7 @@ func Objects(dump string) (string, error) {
 		names = append(names, db.File+listSuffix)
 	}
 	for _, name := range names {
-		content, err := os.ReadFile(filepath.Join(dump, name))
+		content, err := readFile(dump, name)
 		if err != nil {
 			return "", err
 		}
@@ -75,11 +72,11 @@ func sameLines(is, want string) error {
 
 // sameRows compares the number of rows in every table with what was dumped.
 func (s session) sameRows(ctx context.Context, db Database) error {
-	var out bytes.Buffer
+	var out answer
 	if err := s.run(ctx, db.Name, strings.NewReader(countTables), &out, psql()...); err != nil {
 		return fmt.Errorf("count rows: %w", err)
 	}
-	tables, err := parseCounts(out.Bytes())
+	tables, err := parseCounts(&out.kept)
 	if err != nil {
 		return err
 	}
@@ -95,8 +92,8 @@ func (s session) sameRows(ctx context.Context, db Database) error {
 }
 
 // sameObjects compares the list of a database's objects with what was dumped.
-func (s session) sameObjects(ctx context.Context, db Database, path string, noTablespaces bool) error {
-	want, err := os.ReadFile(path + listSuffix)
+func (s session) sameObjects(ctx context.Context, db Database, dump string, noTablespaces bool) error {
+	want, err := readFile(dump, db.File+listSuffix)
 	if err != nil {
 		return err
 	}
@@ -112,12 +109,12 @@ func (s session) sameObjects(ctx context.Context, db Database, path string, noTa
 }
 
 // sameRoles compares roles, memberships and their settings.
-func (s session) sameRoles(ctx context.Context, path string) error {
-	want, err := os.ReadFile(path)
+func (s session) sameRoles(ctx context.Context, dump string) error {
+	want, err := readFile(dump, globalsFile)
 	if err != nil {
 		return err
 	}
-	var out bytes.Buffer
+	var out answer
 	if err := s.run(ctx, s.at.Database, nil, &out, "pg_dumpall", "-w", "-l", connection(s.at.Database), "--globals-only", "--no-tablespaces"); err != nil {
 		return err
 	}

@@ -1,11 +1,11 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	_ "embed" // the script that runs in the container
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -49,11 +49,11 @@ const askTries = 3
 // connect to it.
 func find(ctx context.Context, r Runner) (session, error) {
 	s := session{runner: r, options: optionsFor(0)}
-	var out bytes.Buffer
+	var out answer
 	var err error
 	for range askTries {
-		out.Reset()
-		err = exec(ctx, r, Command{Argv: []string{"sh", "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
+		out = answer{}
+		err = exec(ctx, r, Command{Argv: []string{shell, "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -61,9 +61,11 @@ func find(ctx context.Context, r Runner) (session, error) {
 	if err != nil {
 		return s, fmt.Errorf("find the server: %w", silent(err))
 	}
-	s.user = strings.TrimSpace(out.String())
-	out.Reset()
-	if err := exec(ctx, r, Command{User: s.user, Argv: []string{"sh", "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
+	if s.user = strings.TrimSpace(out.String()); !ownerForm.MatchString(s.user) {
+		return s, fmt.Errorf("find the server: %.100q is not a user and a group", s.user)
+	}
+	out = answer{}
+	if err := exec(ctx, r, Command{User: s.user, Argv: []string{shell, "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
 		return s, fmt.Errorf("connect to the server: %w", silent(err))
 	}
 	fields := strings.Split(out.String(), "\x00")
@@ -73,6 +75,9 @@ func find(ctx context.Context, r Runner) (session, error) {
 	s.at = endpoint{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]}
 	return s, nil
 }
+
+// ownerForm is "uid:gid".
+var ownerForm = regexp.MustCompile(`^[0-9]{1,10}:[0-9]{1,10}$`)
 
 // optionsFor returns PGOPTIONS that any server of at least that version takes, and
 // that keep settings of roles and databases from disturbing a session.

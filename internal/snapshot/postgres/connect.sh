@@ -3,7 +3,15 @@
 #   find OPTIONS              run as that user: prints where and how the server is reached, ended by NULs
 #   with BIN HOST PORT ROLE PASSWORD DATABASE OPTIONS PROGRAM…
 #                             runs a program that is connected so
+# Programs are those beside the server's own, or where images have them: the
+# container's PATH may name a folder that others than the image's maker write to.
 # PASSWORD names the variable of the container that has it; the value stays here.
+
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+for d in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql* /opt/bitnami/postgresql/bin; do
+  if [ -d "$d" ]; then PATH=$PATH:$d; fi
+done
+export PATH
 
 value() { # $1, or the content of the file that $1_FILE names
   eval "v=\${$1-} f=\${$1_FILE-}"
@@ -42,7 +50,7 @@ folder() { # the data folder of the server that runs
 
 connect() { # BIN HOST PORT ROLE PASSWORD DATABASE OPTIONS
   unset PGHOSTADDR PGSERVICE PGSERVICEFILE PGPASSFILE PGSSLMODE PGREQUIRESSL PGREQUIREAUTH PGCHANNELBINDING PGTARGETSESSIONATTRS PGCLIENTENCODING
-  export PATH="$1:$PATH" PGHOST="$2" PGPORT="$3" PGUSER="$4" PGDATABASE="$6" PGOPTIONS="$7" PGCONNECT_TIMEOUT=20
+  export PATH="${1:+$1:}$PATH" PGHOST="$2" PGPORT="$3" PGUSER="$4" PGDATABASE="$6" PGOPTIONS="$7" PGCONNECT_TIMEOUT=20
   if [ -n "$5" ]; then PGPASSWORD=$(value "$5") && export PGPASSWORD; else unset PGPASSWORD; fi
 }
 
@@ -53,7 +61,7 @@ find_server() { # OPTIONS
     case $listen in '' | '*' | 0.0.0.0 | ::) host=localhost ;; *) host=$listen ;; esac
   fi
   bin=$(readlink "/proc/$pid/exe" 2>/dev/null) && bin=${bin%/*}
-  if ! PATH="$bin:$PATH" pg_isready -q -h "$host" -p "$port"; then
+  if ! PATH="${bin:+$bin:}$PATH" pg_isready -q -h "$host" -p "$port"; then
     echo "no Postgres server answers in this container: not at port $port of $host" >&2
     return 3
   fi

@@ -61,6 +61,8 @@ func Dump(ctx context.Context, r Runner, v Volume, dir string) (Manifest, error)
 // Probe reports in little time whether a dump of the server can be taken; the
 // manifest has no databases.
 func Probe(ctx context.Context, r Runner, v Volume) (Manifest, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
 	s, err := m.look(ctx, r, v)
 	if err != nil {
@@ -71,6 +73,8 @@ func Probe(ctx context.Context, r Runner, v Volume) (Manifest, error) {
 
 // look finds the server and describes it.
 func (m *Manifest) look(ctx context.Context, r Runner, v Volume) (session, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	s, err := find(ctx, r)
 	if err != nil {
 		return s, err
@@ -92,6 +96,9 @@ func (s session) everything(ctx context.Context, m *Manifest, dir string) (err e
 	if err := s.query(ctx, s.at.Database, listDatabases, &names); err != nil {
 		return fmt.Errorf("list databases: %w", err)
 	}
+	if len(names) > maxDatabases {
+		return fmt.Errorf("%w: %d databases", ErrTooMuch, len(names))
+	}
 	for _, name := range names {
 		db, err := s.dump(ctx, name, dir, m.Server.LeftOut)
 		if err != nil {
@@ -100,17 +107,17 @@ func (s session) everything(ctx context.Context, m *Manifest, dir string) (err e
 		m.Databases = append(m.Databases, db)
 	}
 	all := []string{"pg_dumpall", "-w", "-l", connection(s.at.Database)}
-	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, globalsFile), append(all, "--globals-only", "--no-tablespaces")...); err != nil {
+	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, globalsFile), maxAnswer, append(all, "--globals-only", "--no-tablespaces")...); err != nil {
 		return fmt.Errorf("dump roles: %w", err)
 	}
-	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, tablespacesFile), append(all, "--tablespaces-only")...); err != nil {
+	if err := s.toFile(ctx, s.at.Database, filepath.Join(dir, tablespacesFile), maxAnswer, append(all, "--tablespaces-only")...); err != nil {
 		return fmt.Errorf("dump tablespaces: %w", err)
 	}
 	return nil
 }
 
-func (s session) toFile(ctx context.Context, database, path string, argv ...string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func (s session) toFile(ctx context.Context, database, path string, limit int64, argv ...string) error {
+	f, err := createDump(path, limit)
 	if err != nil {
 		return err
 	}
@@ -125,9 +132,10 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 	if noTablespaces {
 		argv = append(argv, "--no-tablespaces")
 	}
-	counts, err := s.during(ctx, name, func(ctx context.Context, snapshot string) error {
+	var err error
+	db.Tables, err = s.during(ctx, name, func(ctx context.Context, snapshot string) error {
 		argv = append(argv, "--snapshot="+snapshot)
-		if err := s.toFile(ctx, name, filepath.Join(dir, db.File), argv...); err != nil {
+		if err := s.toFile(ctx, name, filepath.Join(dir, db.File), unlimited, argv...); err != nil {
 			return err
 		}
 		list, err := s.list(ctx, name, argv...)
@@ -136,16 +144,12 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 		}
 		return atomicfile.Write(filepath.Join(dir, db.File+listSuffix), strings.NewReader(list), 0o600)
 	})
-	if err != nil {
-		return db, err
-	}
-	db.Tables, err = parseCounts(counts)
 	return db, err
 }
 
 // during calls do within an exported transaction and returns the counts of the
 // same transaction.
-func (s session) during(ctx context.Context, database string, do func(ctx context.Context, snapshot string) error) ([]byte, error) {
+func (s session) during(ctx context.Context, database string, do func(ctx context.Context, snapshot string) error) ([]Table, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stdin, say := io.Pipe()
@@ -155,16 +159,16 @@ func (s session) during(ctx context.Context, database string, do func(ctx contex
 		err := s.run(ctx, database, stdin, stdout, psql()...)
 		ended <- errors.Join(err, stdout.CloseWithError(io.EOF), stdin.CloseWithError(errors.New("psql has ended")))
 	}()
-	answers := bufio.NewReader(hear)
+	answers := bufio.NewReaderSize(hear, maxLine)
 	err := func() error {
 		if _, err := io.WriteString(say, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT pg_export_snapshot();\n"); err != nil {
 			return err
 		}
-		snapshot, err := answers.ReadString('\n')
+		line, err := answers.ReadSlice('\n')
 		if err != nil {
 			return fmt.Errorf("export a transaction: %w", err)
 		}
-		if err := do(ctx, strings.TrimSpace(snapshot)); err != nil {
+		if err := do(ctx, strings.TrimSpace(string(line))); err != nil {
 			return err
 		}
 		_, err = io.WriteString(say, countTables+"COMMIT;\n")
@@ -174,8 +178,12 @@ func (s session) during(ctx context.Context, database string, do func(ctx contex
 		cancel()
 		return nil, errors.Join(err, say.CloseWithError(err), hear.CloseWithError(err), because(<-ended, err))
 	}
-	counts, err := io.ReadAll(answers)
-	return counts, errors.Join(err, <-ended)
+	tables, err := parseCounts(answers)
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, hear.CloseWithError(err), because(<-ended, err))
+	}
+	return tables, <-ended
 }
 
 // because leaves out the end of a program that was ended for an earlier error.
@@ -186,20 +194,29 @@ func because(end, earlier error) error {
 	return end
 }
 
-// parseCounts reads lines of the JSON arrays [name, rows].
-func parseCounts(out []byte) ([]Table, error) {
+// parseCounts reads lines of the JSON arrays [name, rows], to their end.
+func parseCounts(out io.Reader) ([]Table, error) {
 	var tables []Table
-	for line := range bytes.Lines(out) {
-		if len(bytes.TrimSpace(line)) == 0 {
+	lines := bufio.NewScanner(io.LimitReader(out, maxCounts+1))
+	lines.Buffer(nil, maxLine)
+	var read int64
+	for lines.Scan() {
+		if read += int64(len(lines.Bytes())) + 1; read > maxCounts || len(tables) >= maxTables {
+			return nil, fmt.Errorf("count rows: %w", tooMuch(maxCounts))
+		}
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
 		var t Table
-		if err := json.Unmarshal(line, &[]any{&t.Name, &t.Rows}); err != nil || t.Name == "" || t.Rows < uncounted {
-			return nil, fmt.Errorf("count rows: %q is not a count", line)
+		if err := json.Unmarshal(lines.Bytes(), &[]any{&t.Name, &t.Rows}); err != nil || t.Name == "" || t.Rows < uncounted {
+			return nil, fmt.Errorf("count rows: %.100q is not a count", lines.Bytes())
 		}
 		tables = append(tables, t)
 	}
-	return tables, nil
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("count rows: %w: a line of more than %d KiB", ErrTooMuch, maxLine>>10)
+	}
+	return tables, lines.Err()
 }
 
 // listScript lists the archive that a pg_dump writes.
@@ -208,8 +225,8 @@ const listScript = `(set -o pipefail) 2>/dev/null && set -o pipefail; "$@" | pg_
 // list returns what a pg_dump with these arguments holds, one line an object,
 // sorted, without what differs from server to server.
 func (s session) list(ctx context.Context, database string, argv ...string) (string, error) {
-	var out bytes.Buffer
-	err := s.run(ctx, database, nil, &out, append([]string{"sh", "-c", listScript, "salvor"}, append(argv, "--schema-only")...)...)
+	var out answer
+	err := s.run(ctx, database, nil, &out, append([]string{shell, "-c", listScript, "salvor"}, append(argv, "--schema-only")...)...)
 	if err != nil {
 		return "", fmt.Errorf("list its objects: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // own reports whether an entry of a data folder is the server's, so that the
@@ -34,9 +36,14 @@ var ownNames = []string{
 // Files returns what a volume holds beside the server's own data, as paths in
 // the volume: entries of the data folder and of the folders on the way to it.
 func (m Manifest) Files(v Volume) ([]string, error) {
+	root, err := os.OpenRoot(v.Path) // no link of the container's leads out of its volume
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	var found []string
 	for i, f := range m.Folders {
-		entries, err := os.ReadDir(filepath.Join(v.Path, f.Path))
+		entries, err := entriesOf(root, f.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -65,12 +72,34 @@ func (m Manifest) isTablespace(v Volume, rel string) bool {
 // FilesIn is where a dump has the files of Files.
 func FilesIn(dump string) string { return filepath.Join(dump, filesDir) }
 
+func entriesOf(root *os.Root, folder string) ([]fs.DirEntry, error) {
+	f, err := root.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := f.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, errors.Join(err, f.Close())
+}
+
 // putFiles moves the files of a dump to where they were, in place of what the
-// server has made.
+// server has made. Neither the dump nor the server leads it elsewhere by a link.
 func (m Manifest) putFiles(dump, into string) error {
+	to, err := os.OpenRoot(into)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	from, err := os.OpenRoot(FilesIn(dump))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.fitFolders(to)
+	}
+	if err != nil {
+		return err
+	}
+	defer from.Close()
 	for _, f := range slices.Backward(m.Folders) {
-		from := filepath.Join(FilesIn(dump), f.Path)
-		entries, err := os.ReadDir(from)
+		entries, err := entriesOf(from, f.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -78,16 +107,34 @@ func (m Manifest) putFiles(dump, into string) error {
 			return err
 		}
 		for _, e := range entries {
-			to := filepath.Join(into, f.Path, e.Name())
 			if m.onTheWay(path.Join(f.Path, e.Name())) {
 				continue
 			}
-			if err := errors.Join(os.RemoveAll(to), os.Rename(filepath.Join(from, e.Name()), to)); err != nil {
+			if err := move(from, to, f.Path, e.Name()); err != nil {
 				return fmt.Errorf("put %s back: %w", e.Name(), err)
 			}
 		}
 	}
-	return m.fitFolders(into)
+	return m.fitFolders(to)
+}
+
+// move moves an entry of a folder to the folder of that path below another root,
+// in place of what is there.
+func move(from, to *os.Root, folder, name string) error {
+	if err := to.RemoveAll(filepath.Join(folder, name)); err != nil {
+		return err
+	}
+	source, err := from.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := to.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	return unix.Renameat(int(source.Fd()), name, int(target.Fd()), name)
 }
 
 func (m Manifest) onTheWay(rel string) bool {
@@ -95,20 +142,26 @@ func (m Manifest) onTheWay(rel string) bool {
 }
 
 // fitFolders makes the folders down to the data as they were in the volume.
-func (m Manifest) fitFolders(into string) error {
+func (m Manifest) fitFolders(into *os.Root) error {
 	for _, f := range m.Folders {
-		if !filepath.IsLocal(f.Path) {
-			return fmt.Errorf("%q is not a folder of a volume", f.Path)
-		}
-		at := filepath.Join(into, f.Path)
-		if err := os.Mkdir(at, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := into.Mkdir(f.Path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err := errors.Join(os.Chown(at, f.UID, f.GID), os.Chmod(at, fs.FileMode(f.Mode&0o777)|special(f.Mode))); err != nil {
+		if err := fitFolder(into, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fitFolder sets owner and mode of the folder that it has opened: a server that
+// runs as its owner can't put anything else there meanwhile.
+func fitFolder(into *os.Root, f Folder) error {
+	dir, err := into.OpenFile(f.Path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Chown(f.UID, f.GID), dir.Chmod(fs.FileMode(f.Mode&0o777)|special(f.Mode)), dir.Close())
 }
 
 // special are the bits of a mode that Go keeps elsewhere.

@@ -46,7 +46,7 @@ const stopWithin = 2 * time.Minute
 // ReadManifest returns the manifest of a dump.
 func ReadManifest(dump string) (Manifest, error) {
 	var m Manifest
-	content, err := os.ReadFile(filepath.Join(dump, manifestFile))
+	content, err := readFile(dump, manifestFile)
 	if err != nil {
 		return m, err
 	}
@@ -56,7 +56,7 @@ func ReadManifest(dump string) (Manifest, error) {
 	if m.Schema > fleet.Schema {
 		return m, fmt.Errorf("%s has schema %d, this salvord reads %d: use a newer one", manifestFile, m.Schema, fleet.Schema)
 	}
-	return m, nil
+	return m, m.check()
 }
 
 // Run loads the dump and compares it; the volume then holds what the dumped one
@@ -67,16 +67,10 @@ func (l Load) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(m.Folders) == 0 {
-		return fmt.Errorf("%s names no folder", manifestFile)
-	}
 	l.Volume.MountAt = m.MountAt
 	loaded := filepath.Join(l.Dump, loadedFile)
 	if _, err := os.Lstat(loaded); errors.Is(err, fs.ErrNotExist) {
-		if err := os.RemoveAll(l.Volume.Path); err != nil {
-			return err
-		}
-		if err := m.fitFolders(l.Volume.Path); err != nil {
+		if err := l.begin(m); err != nil {
 			return err
 		}
 		if err := l.serve(ctx, m); err != nil || l.Proof {
@@ -89,6 +83,18 @@ func (l Load) Run(ctx context.Context) error {
 		return err
 	}
 	return m.putFiles(l.Dump, l.Volume.Path)
+}
+
+// begin makes the volume's folders, in place of what is there.
+func (l Load) begin(m Manifest) error {
+	if err := errors.Join(os.RemoveAll(l.Volume.Path), os.Mkdir(l.Volume.Path, 0o700)); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(l.Volume.Path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.fitFolders(root), root.Close())
 }
 
 // loadedFile says in a dump that only its files are still to be put back, which
@@ -126,7 +132,7 @@ func (l Load) serve(ctx context.Context, m Manifest) (err error) {
 
 // roles loads roles and tablespaces. Of roles, a new server has its superuser.
 func (l Load) roles(ctx context.Context, s session, m Manifest) error {
-	content, err := os.ReadFile(filepath.Join(l.Dump, globalsFile))
+	content, err := readFile(l.Dump, globalsFile)
 	if err != nil {
 		return err
 	}
@@ -146,7 +152,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 			return fmt.Errorf("tablespace %s: %w", t.Name, err)
 		}
 	}
-	if content, err = os.ReadFile(filepath.Join(l.Dump, tablespacesFile)); err != nil {
+	if content, err = readFile(l.Dump, tablespacesFile); err != nil {
 		return err
 	}
 	if err := s.run(ctx, s.at.Database, strings.NewReader(string(content)), nil, psql()...); err != nil {
@@ -162,11 +168,15 @@ func (l Load) makeTablespace(t tablespace, data Folder) error {
 	if !ok {
 		return fmt.Errorf("%s is outside of the volume", t.Location)
 	}
-	at := filepath.Join(l.Volume.Path, rel)
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+	root, err := os.OpenRoot(l.Volume.Path) // the server has written there
+	if err != nil {
 		return err
 	}
-	return errors.Join(os.Mkdir(at, 0o700), os.Chown(at, data.UID, data.GID))
+	defer root.Close()
+	if err := root.MkdirAll(filepath.Dir(rel), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(root.Mkdir(rel, 0o700), root.Lchown(rel, data.UID, data.GID))
 }
 
 // emptied drops every database of a new server, template1 and postgres too, and
@@ -191,15 +201,11 @@ func (s session) emptied(ctx context.Context, m Manifest) (string, error) {
 }
 
 func (l Load) database(ctx context.Context, s session, m Manifest, db Database) error {
-	path, err := db.fileIn(l.Dump)
-	if err != nil {
-		return err
-	}
 	restore := []string{"pg_restore", "-w", "-d", connection(s.at.Database), "--exit-on-error", "--create"}
 	if m.Server.LeftOut {
 		restore = append(restore, "--no-tablespaces")
 	}
-	f, err := os.Open(path)
+	f, err := openFile(l.Dump, db.File)
 	if err != nil {
 		return err
 	}
@@ -209,14 +215,14 @@ func (l Load) database(ctx context.Context, s session, m Manifest, db Database) 
 	if err := s.sameRows(ctx, db); err != nil || !l.Strict {
 		return err
 	}
-	return s.sameObjects(ctx, db, path, m.Server.LeftOut)
+	return s.sameObjects(ctx, db, l.Dump, m.Server.LeftOut)
 }
 
 // finish compares the roles, closes what was closed and drops what is not of the
 // dump.
 func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 	if l.Strict {
-		if err := s.sameRoles(ctx, filepath.Join(l.Dump, globalsFile)); err != nil {
+		if err := s.sameRoles(ctx, l.Dump); err != nil {
 			return fmt.Errorf("roles: %w", err)
 		}
 	}

@@ -101,6 +101,10 @@ func connection(database string) string {
 	return "dbname='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(database) + "'"
 }
 
+// shell is the container's: like every program it is found where images have it,
+// and not by the PATH of the container, which others than the image may set.
+const shell = "/bin/sh"
+
 // session speaks to one server through programs in its container.
 type session struct {
 	runner  Runner
@@ -111,7 +115,7 @@ type session struct {
 
 // run runs a program of Postgres that connects to a database.
 func (s session) run(ctx context.Context, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
-	argv = append([]string{"sh", "-c", string(connectScript), "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
+	argv = append([]string{shell, "-c", string(connectScript), "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
 	return exec(ctx, s.runner, Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
 }
 
@@ -127,14 +131,16 @@ func (s session) sql(ctx context.Context, database string, statements ...string)
 
 // query runs a query that returns one JSON value; null leaves into as it is.
 func (s session) query(ctx context.Context, database, query string, into any) error {
-	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	var out answer
 	if err := s.run(ctx, database, nil, &out, psql("-c", query)...); err != nil {
 		return err
 	}
-	if len(bytes.TrimSpace(out.Bytes())) == 0 {
+	if len(bytes.TrimSpace(out.kept.Bytes())) == 0 {
 		return nil
 	}
-	return json.Unmarshal(out.Bytes(), into)
+	return json.Unmarshal(out.kept.Bytes(), into)
 }
 
 // exec runs a command; an error has everything that the program said.
@@ -165,10 +171,21 @@ func (v Volume) inside(path string) (rel string, ok bool) {
 	return rel, err == nil && filepath.IsLocal(rel)
 }
 
-// fileOf is a manifest's database as a path in a dump.
-func (d Database) fileIn(dir string) (string, error) {
-	if !filepath.IsLocal(d.File) || filepath.Base(d.File) != d.File {
-		return "", fmt.Errorf("%q is not the name of a dump", d.File)
+// check refuses a manifest that names what is not in its dump or volume: it may
+// come out of a snapshot that somebody else made.
+func (m Manifest) check() error {
+	if len(m.Folders) == 0 {
+		return fmt.Errorf("%s names no folder", manifestFile)
 	}
-	return filepath.Join(dir, d.File), nil
+	for _, f := range m.Folders {
+		if !filepath.IsLocal(f.Path) {
+			return fmt.Errorf("%q is not a folder of a volume", f.Path)
+		}
+	}
+	for _, db := range m.Databases {
+		if !filepath.IsLocal(db.File) || filepath.Base(db.File) != db.File {
+			return fmt.Errorf("%q is not the name of a dump", db.File)
+		}
+	}
+	return nil
 }

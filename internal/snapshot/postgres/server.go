@@ -68,24 +68,29 @@ func (s session) describe(ctx context.Context, v Volume) (server Server, folders
 	if !ok {
 		return server, nil, fmt.Errorf("%w: in %s, not below %s", ErrElsewhere, s.at.Data, v.MountAt)
 	}
-	if _, err := os.Stat(filepath.Join(v.Path, rel, "PG_VERSION")); errors.Is(err, fs.ErrNotExist) {
+	root, err := os.OpenRoot(v.Path) // no link of the container's leads out of its volume
+	if err != nil {
+		return server, nil, err
+	}
+	defer root.Close()
+	if _, err := root.Stat(filepath.Join(rel, "PG_VERSION")); errors.Is(err, fs.ErrNotExist) {
 		return server, nil, fmt.Errorf("%w: %s has no data folder at %s", ErrElsewhere, v.Path, rel)
 	}
 	if err := s.query(ctx, s.at.Database, describeServer, &server); err != nil {
 		return server, nil, fmt.Errorf("describe the server: %w", err)
 	}
 	server.User, server.Data, server.Bin = s.user, s.at.Data, s.at.Bin
-	if folders, err = foldersOf(v.Path, rel); err != nil {
+	if folders, err = foldersOf(root, rel); err != nil {
 		return server, nil, err
 	}
 	server.GroupRead = folders[len(folders)-1].Mode&0o050 == 0o050
-	server.lookOutside(v, rel)
+	server.lookOutside(root, v, rel)
 	return server, folders, nil
 }
 
 // lookOutside notes what comes back elsewhere, because another volume has it.
-func (s *Server) lookOutside(v Volume, rel string) {
-	if to, err := os.Readlink(filepath.Join(v.Path, rel, "pg_wal")); err == nil {
+func (s *Server) lookOutside(root *os.Root, v Volume, rel string) {
+	if to, err := root.Readlink(filepath.Join(rel, "pg_wal")); err == nil {
 		if _, ok := v.inside(to); !ok {
 			s.LogAt = to
 		}
@@ -97,7 +102,7 @@ func (s *Server) lookOutside(v Volume, rel string) {
 }
 
 // foldersOf describes the folders from a volume's root to its data.
-func foldersOf(root, rel string) ([]Folder, error) {
+func foldersOf(root *os.Root, rel string) ([]Folder, error) {
 	var folders []Folder
 	paths := []string{"."}
 	for i, c := range rel + "/" {
@@ -106,7 +111,7 @@ func foldersOf(root, rel string) ([]Folder, error) {
 		}
 	}
 	for _, p := range paths {
-		info, err := os.Stat(filepath.Join(root, p))
+		info, err := root.Stat(p)
 		if err != nil {
 			return nil, err
 		}

@@ -36,7 +36,7 @@ func (m Manifest) start(proof bool) Start {
 		server = append(server, "-c", name+"="+s.Settings[name])
 	}
 	script := "set -e\nunset PGDATA\n[ -s " + word(path.Join(s.Data, "PG_VERSION")) + " ] || " + words(made) + " >/dev/null\nexec " + words(server)
-	return Start{User: s.User, MountAt: m.MountAt, Argv: []string{"sh", "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
+	return Start{User: s.User, MountAt: m.MountAt, Argv: []string{shell, "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
 }
 
 func (s Server) program(name string) string {

@@ -77,6 +77,11 @@ func (p Program) run(ctx context.Context, repo Repository, c call) error {
 	if p.Temp != "" {
 		spec.Env = append(spec.Env, "TMPDIR="+p.Temp)
 	}
+	for _, dir := range []string{p.Cache, p.Temp} {
+		if dir != "" {
+			spec.Writes = append(spec.Writes, dir)
+		}
+	}
 	cmd, err := nsexec.Command(p.Helper, spec)
 	if err != nil {
 		return err

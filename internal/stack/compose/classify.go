@@ -73,6 +73,7 @@ func (l *load) classify() (*mounts, error) {
 	for _, m := range ms.all {
 		l.decide(ms, m, roots)
 	}
+	l.nested(ms)
 	for _, v := range ms.data {
 		l.consistency(ms, v)
 	}

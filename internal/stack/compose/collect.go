@@ -113,8 +113,12 @@ func (c *collector) build(s *types.ServiceConfig) error {
 	if b.Context, err = c.context(b.Context, b.DockerfileInline != ""); err != nil {
 		return c.fail(c.load.files.of("services", s.Name, "build"), "build context: %v", err)
 	}
-	if out := strings.HasPrefix(b.Dockerfile, "../"); out {
-		if repoPath, ok := c.inRepo(path.Join(s.Build.Context, b.Dockerfile)); ok {
+	if strings.HasPrefix(path.Clean(b.Dockerfile), "../") || path.IsAbs(b.Dockerfile) {
+		repoPath, err := c.inside(path.Join(c.Stack.Dir, c.local(s.Build.Context)), b.Dockerfile)
+		if err != nil {
+			return c.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "dockerfile %v", err)
+		}
+		if !path.IsAbs(b.Dockerfile) {
 			if _, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath)); err != nil {
 				return c.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "%v", err)
 			}

@@ -31,6 +31,9 @@ func (l *load) resolveFiles(p *types.Project) (*types.Project, error) {
 		if err := l.labelFiles(name, s.LabelFiles); err != nil {
 			return nil, err
 		}
+		if err := l.hookFiles(name, &s); err != nil {
+			return nil, err
+		}
 		p.Services[name] = s
 	}
 	p, err := p.WithServicesEnvironmentResolved(true)
@@ -56,7 +59,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	for _, f := range s.EnvFiles {
 		f.Path = l.local(f.Path)
 		repoPath, ok := l.inRepo(f.Path)
-		if filepath.IsAbs(f.Path) || !ok || f.Path[0] == '~' {
+		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
 			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
 		}
 		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
@@ -82,12 +85,47 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 // labelFiles has label_file entries point at the commit's files, in place.
 func (l *load) labelFiles(name string, files []string) error {
 	for i, f := range files {
-		f = l.local(f)
-		repoPath, ok := l.inRepo(f)
-		if filepath.IsAbs(f) || !ok {
-			return l.fail(l.files.of("services", name, "label_file"), "label_file %s is outside of the repository", f)
+		repoPath, err := l.inside(l.Stack.Dir, f)
+		if err != nil {
+			return l.fail(l.files.of("services", name, "label_file"), "label_file %v", err)
 		}
 		files[i] = filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
+	}
+	return nil
+}
+
+// hookFiles has the env_file and label_file entries of a service's pre_start hooks,
+// to which compose-go adds the service's own, point at the commit's files, and holds
+// what else names files of a service to the repository.
+func (l *load) hookFiles(name string, s *types.ServiceConfig) error {
+	for i := range s.PreStart {
+		hook := &s.PreStart[i]
+		if err := l.labelFiles(name, hook.LabelFiles); err != nil {
+			return err
+		}
+		for j, f := range hook.EnvFiles {
+			repoPath, err := l.inside(l.Stack.Dir, f.Path)
+			if err != nil {
+				return l.fail(l.files.of("services", name, "pre_start"), "env_file %v", err)
+			}
+			if hook.EnvFiles[j].Path, err = l.onDisk(repoPath); err != nil {
+				return err
+			}
+		}
+	}
+	var named []string
+	if s.CredentialSpec != nil && s.CredentialSpec.File != "" {
+		named = append(named, s.CredentialSpec.File)
+	}
+	if s.Develop != nil {
+		for _, w := range s.Develop.Watch {
+			named = append(named, w.Path)
+		}
+	}
+	for _, file := range named {
+		if _, err := l.inside(l.Stack.Dir, file); err != nil {
+			return l.fail(l.files.of("services", name), "%v", err)
+		}
 	}
 	return nil
 }

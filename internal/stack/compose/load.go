@@ -52,6 +52,9 @@ func Load(ctx context.Context, opts Options) (*Loaded, []finding.Finding, error)
 	}
 	l.unset()
 	l.ignoredSettings()
+	if err := l.readsInside(); err != nil {
+		return nil, nil, l.because(err)
+	}
 	if l.project, err = l.resolve(ctx); err != nil {
 		return nil, nil, l.because(err)
 	}
@@ -169,7 +172,12 @@ func (l *load) readRepo(repoPath string) ([]byte, error) {
 		}
 		return content, nil
 	}
-	return os.ReadFile(filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)))
+	root, err := os.OpenRoot(l.RepoDir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.ReadFile(filepath.FromSlash(repoPath))
 }
 
 // resolve has compose-go do includes, extends, anchors, interpolation and
@@ -262,6 +270,11 @@ func (l *load) stat(repoPath string) (os.FileInfo, bool) {
 	if content, replaced := l.Replaced[repoPath]; replaced && content == nil {
 		return nil, false
 	}
-	info, err := os.Stat(filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)))
+	root, err := os.OpenRoot(l.RepoDir)
+	if err != nil {
+		return nil, false
+	}
+	defer root.Close()
+	info, err := root.Stat(filepath.FromSlash(repoPath))
 	return info, err == nil
 }

@@ -1,0 +1,221 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+// approveAll is an operator who says yes to everything.
+func approveAll(Approval) error { return nil }
+
+var errNo = errors.New("no")
+
+// askedBy opens the newest commit for an operator who notes what they are asked and
+// answers with err; nil is nobody who could be asked.
+func (k *keyed) askedBy(approve func(Approval) error) *App {
+	k.t.Helper()
+	a, err := Open(k.t.Context(), Options{Dir: k.dir, Identity: k.ann, Sink: progress.Discard(), Work: quickWork, Approve: approve})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+func remote(kind string, pairs ...string) fleet.Remote {
+	r := fleet.Remote{Name: "nas", Type: kind, Options: map[string]secret.Setting{}}
+	for i := 0; i < len(pairs); i += 2 {
+		r.Options[pairs[i]] = secret.ParseSetting(pairs[i+1])
+	}
+	return r
+}
+
+// TestS01ARemoteIsApproved asks once for where a remote goes and what it is given,
+// and again when that changes.
+func TestS01ARemoteIsApproved(t *testing.T) {
+	k := newKeyed(t)
+	home := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password")
+	if err := k.askedBy(nil).allowRemote(t.Context(), home); !errors.Is(err, errUnapproved) {
+		t.Fatalf("where nobody can be asked: %v", err)
+	}
+	var asked []Approval
+	answer := errNo
+	a := k.askedBy(func(q Approval) error { asked = append(asked, q); return answer })
+	if err := a.allowRemote(t.Context(), home); !errors.Is(err, errNo) {
+		t.Fatalf("refused: %v", err)
+	}
+	answer = nil
+	for range 2 {
+		if err := a.allowRemote(t.Context(), home); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tuned := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password", "pacer_min_sleep", "1s")
+	if err := a.allowRemote(t.Context(), tuned); err != nil || len(asked) != 2 {
+		t.Fatalf("%v, asked %v: want once refused and once allowed", err, asked)
+	}
+	answer = errNo
+	for name, changed := range map[string]fleet.Remote{
+		"address": remote("webdav", "url", "https://evil.example", "user", "x", "pass", "secret:nas_password"),
+		"secret":  remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:db_password"),
+		"another": remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password", "bearer_token", "secret:db_password"),
+		"kind":    remote("s3", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password"),
+	} {
+		asked = nil
+		if err := a.allowRemote(t.Context(), changed); !errors.Is(err, errNo) || len(asked) != 1 ||
+			!strings.Contains(asked[0].Question, "the remote nas now goes to "+changed.Type) || !strings.Contains(asked[0].Question, "before: webdav") {
+			t.Errorf("another %s: %v, asked %v", name, err, asked)
+		}
+	}
+}
+
+// TestS01NothingIsSentUnasked opens the record, seals and makes the card for nobody
+// who could approve the remote.
+func TestS01NothingIsSentUnasked(t *testing.T) {
+	k := newKeyed(t)
+	a := k.askedBy(nil)
+	approvals, err := a.git.OwnFile(t.Context(), "remotes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(approvals); err != nil {
+		t.Fatal(err) // what the fleet was made with
+	}
+	if _, err := (&recorder{app: a}).Epoch(t.Context(), "notes"); !errors.Is(err, errUnapproved) {
+		t.Errorf("the record: %v", err)
+	}
+	if _, err := a.Card(t.Context()); !errors.Is(err, errUnapproved) {
+		t.Errorf("the card: %v", err)
+	}
+	for _, r := range a.repo.Fleet.Remotes {
+		if _, err := (&sealer{app: a}).sealRemote(t.Context(), r); !errors.Is(err, errUnapproved) {
+			t.Errorf("the seal: %v", err)
+		}
+	}
+}
+
+// TestS01AddressesAndKeysAreNoSecretsOfARemote has fleet.yaml hide where a remote is,
+// and give it the fleet's own keys.
+func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
+	a := newKeyed(t).askedBy(approveAll)
+	for option, want := range map[string]string{"url": "says where the remote is", "pass": "opens the fleet"} {
+		err := a.checkSettings(remote("webdav", option, "secret:"+secretstore.SSHKey))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", option, err, want)
+		}
+	}
+	if err := a.checkSettings(remote("webdav", "url", "https://nas", "pass", "secret:token")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestS06TheFleetsKeysAreDeliveredNowhere: by name, under another name, or to a
+// remote.
+func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
+	k := newKeyed(t)
+	k.do(func(a *App) error { _, _, err := a.SSHKey(t.Context()); return err })
+	a := k.askedBy(approveAll)
+	for _, deliver := range []func(*sealer) error{
+		func(s *sealer) error {
+			_, err := s.store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
+			return err
+		},
+		func(s *sealer) error {
+			_, err := s.sealRemote(t.Context(), remote("webdav", "pass", "secret:fleet_ssh_key"))
+			return err
+		},
+		func(s *sealer) error {
+			_, err := s.sealLogin(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
+			return err
+		},
+		func(s *sealer) error { // whoever can push can copy what they can't read
+			content, err := s.file("secrets/fleet_ssh_key")
+			if err != nil {
+				return err
+			}
+			s.made = map[string][]byte{"secrets/innocent": content}
+			_, err = s.store().DeliverFile(t.Context(), "secrets/innocent")
+			return err
+		},
+	} {
+		if err := deliver(&sealer{app: a}); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+			t.Errorf("delivered: %v", err)
+		}
+	}
+}
+
+// TestS16AnApprovalIsOfWhatRuns changes a script that was approved, and what PATH
+// leads to.
+func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
+	k := newKeyed(t)
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, safe := filepath.Join(k.dir, "scripts", "get.sh"), filepath.Join(bin, "safe")
+	write(safe, "#!/bin/sh\n")
+	asked := 0
+	a := k.askedBy(func(Approval) error { asked++; return nil })
+	for name, c := range map[string]struct {
+		argv   []string
+		inRepo bool
+	}{
+		"the script itself":    {[]string{"./scripts/get.sh"}, true},
+		"by its whole path":    {[]string{script}, true},
+		"as an argument":       {[]string{"sh", "scripts/get.sh"}, true},
+		"behind an option":     {[]string{"safe", "--with=scripts/get.sh"}, true},
+		"in a line for sh":     {[]string{"sh", "-c", "echo; . scripts/get.sh"}, true},
+		"its folder":           {[]string{"safe", "scripts"}, true},
+		"by a line with globs": {[]string{"sh", "-c", "cd scripts && ./g*"}, true},
+		"nothing of it":        {[]string{"safe", "nas"}, false},
+	} {
+		write(script, "#!/bin/sh\necho "+name)
+		asked = 0
+		for range 2 {
+			dir, err := a.allowProgram(t.Context(), "nas", c.argv)
+			if err != nil || (dir == a.root) != c.inRepo {
+				t.Fatalf("%s: runs in %s, %v", name, dir, err)
+			}
+		}
+		if asked != 1 {
+			t.Errorf("%s: asked %d times for one thing", name, asked)
+		}
+		write(script, "#!/bin/sh\ntouch PWNED "+name)
+		if _, err := a.allowProgram(t.Context(), "nas", c.argv); err != nil || (asked == 2) != c.inRepo {
+			t.Errorf("%s: asked %d times after the script changed: %v", name, asked, err)
+		}
+		if _, err := k.askedBy(nil).allowProgram(t.Context(), "other", append(c.argv, "more")); !errors.Is(err, errUnapproved) {
+			t.Errorf("%s: where nobody can be asked: %v", name, err)
+		}
+	}
+	earlier := t.TempDir()
+	write(filepath.Join(earlier, "safe"), "#!/bin/sh\n")
+	t.Setenv("PATH", earlier+":"+os.Getenv("PATH"))
+	asked = 0
+	if _, err := a.allowProgram(t.Context(), "nas", []string{"safe", "nas"}); err != nil || asked != 1 {
+		t.Errorf("another program of that name: asked %d times, %v", asked, err)
+	}
+}
+
+// TestS16QuestionsShowEveryArgument shows where arguments begin and end.
+func TestS16QuestionsShowEveryArgument(t *testing.T) {
+	text := run{Argv: []string{"safe", "a b", "\x1b[2K"}, Program: "/usr/bin/safe"}.question("nas")
+	if want := `"safe" "a b" "\x1b[2K" ("/usr/bin/safe")`; !strings.Contains(text, want) {
+		t.Errorf("%s, want %s", text, want)
+	}
+}

@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"salvor/internal/machine/local"
+)
+
+// A run is everything that decides what a program of fleet.yaml does, as far as the
+// repository has a say.
+type run struct {
+	Argv    []string          `json:"argv"`
+	Program string            `json:"program"` // where it is on this computer
+	Files   map[string]string `json:"files"`   // of the repository that it names, with their digests
+}
+
+// allowProgram asks the operator before a program that fleet.yaml names runs on
+// their computer for the first time, with these arguments and these files of the
+// repository. It returns the folder that the program is to run in: the repository's
+// for one that names files of it, else the operator's home, where it finds none.
+func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	what := run{Argv: argv}
+	if what.Program, err = a.programPath(argv[0]); errors.Is(err, fs.ErrNotExist) {
+		return home, nil // nothing runs, and running it says so
+	}
+	if err != nil {
+		return "", fmt.Errorf("secret %s: %w", name, err)
+	}
+	if what.Files, err = a.namedFiles(append([]string{what.Program}, argv...)); err != nil {
+		return "", fmt.Errorf("secret %s: %w", name, err)
+	}
+	text, err := json.Marshal(what)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	id := hex.EncodeToString(sum[:8])
+	err = a.approve(ctx, "programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
+		return Approval{Question: what.question(name), Flag: "--allow-program", Value: id}
+	})
+	if len(what.Files) > 0 {
+		return a.root, err
+	}
+	return home, err
+}
+
+func (r run) question(name string) string {
+	words := make([]string, len(r.Argv))
+	for i, arg := range r.Argv {
+		words[i] = strconv.Quote(arg)
+	}
+	with := ""
+	for _, file := range slices.Sorted(maps.Keys(r.Files)) {
+		with += fmt.Sprintf(", with the repository's %q as it is now", file)
+	}
+	return fmt.Sprintf("fleet.yaml has a program on this computer print the secret %s: %s (%s)%s; let it run, now and from here on?", name, strings.Join(words, " "), strconv.Quote(r.Program), with)
+}
+
+// programPath returns where a program is: by its path, in the repository for a
+// relative one, or else by PATH.
+func (a *App) programPath(program string) (string, error) {
+	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
+		program = filepath.Join(a.root, program)
+	}
+	return local.Resolve(program)
+}
+
+// namedFiles returns the files and folders of the repository that arguments name,
+// each with a digest of all that is in it. An argument that names one inside of a
+// longer text, such as a line for a shell, can reach any: then it is all of them.
+func (a *App) namedFiles(argv []string) (map[string]string, error) {
+	root, err := filepath.EvalSymlinks(a.root)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, arg := range argv {
+		_, value, _ := strings.Cut(arg, "=")
+		for _, word := range append(strings.FieldsFunc(arg, notInPath), arg) {
+			named, inside := inFolder(root, word)
+			if !inside {
+				continue
+			}
+			if word != arg && word != value {
+				named = root
+			}
+			rel, err := filepath.Rel(root, named)
+			if err != nil {
+				return nil, err
+			}
+			if files[rel], err = digestBelow(named); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+func notInPath(r rune) bool { return strings.ContainsRune(" \t\r\n'\"`=:,;&|<>(){}$@", r) }
+
+// inFolder returns the file or folder that a word names when it is there, in a
+// folder: seen from it, or by its whole path, links followed or not.
+func inFolder(root, word string) (named string, inside bool) {
+	named = filepath.Clean(word)
+	if !filepath.IsAbs(word) {
+		named = filepath.Join(root, word)
+	}
+	real, err := filepath.EvalSymlinks(named)
+	if word == "" || err != nil {
+		return "", false
+	}
+	below := func(path string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+	return named, below(named) || below(real)
+}
+
+// digestBelow returns the digest of a file, or of all files in a folder but Git's
+// own.
+func digestBelow(path string) (string, error) {
+	sum := sha256.New()
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	err = filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(at) // links followed, as the program does
+		switch {
+		case d.IsDir() && d.Name() == ".git":
+			return filepath.SkipDir
+		case err != nil || !info.Mode().IsRegular():
+			fmt.Fprintf(sum, "%q is not a file\x00", at)
+			return nil
+		}
+		content, err := os.ReadFile(at)
+		if err != nil {
+			return err
+		}
+		each := sha256.Sum256(content)
+		fmt.Fprintf(sum, "%q %v %x\x00", at, info.Mode().Perm()&0o111 != 0, each)
+		return nil
+	})
+	return hex.EncodeToString(sum.Sum(nil)), err
+}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/storage"
+)
+
+// allowRemote asks the operator before a remote is reached, or given to a host, for
+// the first time in this clone, and when it goes elsewhere or is given other secrets
+// than before.
+func (a *App) allowRemote(ctx context.Context, r fleet.Remote) error {
+	goes := a.describeRemote(r)
+	return a.approve(ctx, "remotes", r.Name, goes, func(before string) Approval {
+		question := fmt.Sprintf("the remote %s goes to %s; use it, now and from here on?", r.Name, goes)
+		if before != "" {
+			question = fmt.Sprintf("the remote %s now goes to %s (before: %s); use it so from here on?", r.Name, goes, before)
+		}
+		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
+	})
+}
+
+// describeRemote says where a remote is, as whom it is used and which secrets it is
+// given. Secrets are named, never shown.
+func (a *App) describeRemote(r fleet.Remote) string {
+	words := []string{r.Type}
+	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
+		name, isSecret := r.Options[option].Secret()
+		switch {
+		case isSecret:
+			words = append(words, fmt.Sprintf("%s=the secret %s", option, strconv.Quote(name)))
+		case !storage.IsTuning(r.Type, option):
+			words = append(words, option+"="+strconv.Quote(r.Options[option].String()))
+		}
+	}
+	if r.Type == "local" {
+		words = append(words, "folders of the computer that uses it: "+strings.Join(a.foldersOn(r.Name), " "))
+	}
+	return strings.Join(words, " ")
+}
+
+// foldersOn are the folders that the fleet uses on a remote, or on one that wraps it.
+func (a *App) foldersOn(remote string) []string {
+	f := &a.repo.Fleet
+	all := []fleet.Location{f.Record, f.Shared}
+	for _, t := range f.Snapshots {
+		all = append(all, t.Where)
+	}
+	var folders []string
+	for _, where := range all {
+		if where.Remote == remote {
+			folders = append(folders, strconv.Quote(where.Path))
+		}
+	}
+	for _, r := range f.Remotes {
+		if inner := r.Options["remote"].String(); r.Type == "crypt" && (inner == remote || strings.HasPrefix(inner, remote+":")) {
+			folders = append(folders, strconv.Quote(strings.TrimPrefix(inner, remote+":")))
+		}
+	}
+	slices.Sort(folders)
+	return slices.Compact(folders)
+}
+
+// checkSettings refuses what a remote's options in fleet.yaml may not say: an
+// address that is a secret, which who can push could replace unseen, and a secret
+// that stays with the operators.
+func (a *App) checkSettings(r fleet.Remote) error {
+	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
+		name, isSecret := r.Options[option].Secret()
+		if !isSecret {
+			continue
+		}
+		err := a.store.Deliverable(name)
+		if storage.IsAddress(r.Type, option) {
+			err = fault.WithHint(fmt.Errorf("%s says where the remote is, and a secret does not show who changes it", option), "write "+option+" in clear")
+		}
+		if err != nil {
+			return &storage.OptionError{Option: option, Err: err}
+		}
+	}
+	return nil
+}

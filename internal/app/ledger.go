@@ -1,0 +1,149 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/controlrepo"
+	"salvor/internal/grant"
+)
+
+// ledgerFile is this clone's note of the grants that its operator confirmed.
+const ledgerFile = "grants"
+
+// ledger returns what this clone's operator confirmed. What no longer stands in the
+// newest commit is taken off it. A clone that has none yet begins with what the last
+// apply has made true.
+func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
+	if a.book != nil {
+		return *a.book, nil
+	}
+	file, err := a.git.OwnFile(ctx, ledgerFile)
+	if err != nil {
+		return grant.Ledger{}, err
+	}
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		book, err := a.firstLedger(ctx)
+		if err != nil {
+			return book, err
+		}
+		return book, a.keepLedger(ctx, book)
+	}
+	if err != nil {
+		return grant.Ledger{}, err
+	}
+	book := grant.Parse(content)
+	if a.opts.Files != Committed {
+		a.book = &book
+		return book, nil
+	}
+	book = book.Only(slices.Concat(declaredGrants(a.declared), formerGrants(a.declared), a.secretGrants()), func(name string) bool {
+		stack, isSecret := strings.CutPrefix(name, "secret/")
+		st, declared := a.repo.Fleet.Stack(stack)
+		return isSecret && declared && st.Broken
+	})
+	if bytes.Equal(book.Bytes(), content) {
+		a.book = &book
+		return book, nil
+	}
+	return book, a.keepLedger(ctx, book)
+}
+
+func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
+	file, err := a.git.OwnFile(ctx, ledgerFile)
+	if err != nil {
+		return err
+	}
+	a.book = &book
+	return atomicfile.Write(file, bytes.NewReader(book.Bytes()), 0o600)
+}
+
+// firstLedger has the grants of the commit that the last apply made, or of the
+// repository's first one: what was given then is given, and a clone that somebody
+// just made knows nothing older.
+func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
+	logged, err := a.git.Log(ctx, 1, controlrepo.LockFile, "sealed")
+	if err == nil && len(logged) == 0 {
+		logged, err = a.git.Log(ctx, historyEnd, controlrepo.FleetFile)
+	}
+	if err != nil || len(logged) == 0 {
+		return book, err
+	}
+	dir, err := exportFolder(os.TempDir())
+	if err != nil {
+		return book, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	commit := logged[len(logged)-1].Commit
+	if _, err := a.git.Export(ctx, commit, dir); err != nil {
+		return book, err
+	}
+	then := &App{opts: a.opts, root: a.root, git: a.git, trail: &trail{}, export: dir, commit: commit}
+	then.opts.Files = Committed
+	if then.repo, err = controlrepo.Load(dir, ""); err != nil {
+		return book, nil // nothing can be said of it, so everything is asked
+	}
+	then.use(a.ring)
+	if err := then.resolveAll(ctx); err != nil {
+		return book, err
+	}
+	return book.With(slices.Concat(declaredGrants(then.repo), then.secretGrants())...), nil
+}
+
+// historyEnd is more commits than a repository has.
+const historyEnd = 1 << 30
+
+// ownCommit notes what a commit of this command's own lets others do: it was asked
+// for by the operator of this clone. What it takes away goes with ownPublished, since
+// a commit that can't be pushed may be taken back.
+func (a *App) ownCommit(ctx context.Context, files map[string][]byte) error {
+	book, err := a.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	before, after := declaredGrants(a.declared), a.declared.Amended(files)
+	var made []grant.Grant
+	for _, g := range declaredGrants(after) {
+		if !slices.ContainsFunc(before, g.Is) {
+			made = append(made, g)
+		}
+	}
+	stay := append(declaredGrants(after), formerGrants(after)...)
+	for _, g := range before {
+		if !slices.ContainsFunc(stay, g.Is) {
+			a.gone = append(a.gone, g)
+		}
+	}
+	a.declared = after
+	if len(made) == 0 {
+		return nil
+	}
+	return a.keepLedger(ctx, book.With(made...))
+}
+
+// ownPublished takes off the ledger what this command's commits have taken away.
+func (a *App) ownPublished(ctx context.Context) error {
+	book, err := a.ledger(ctx)
+	if err != nil || len(a.gone) == 0 {
+		return err
+	}
+	gone := a.gone
+	a.gone = nil
+	return a.keepLedger(ctx, book.Without(gone...))
+}
+
+// noteMade notes that this clone has set secrets, by their names.
+func (a *App) noteMade(ctx context.Context, names ...string) error {
+	book, err := a.ledger(ctx)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return a.keepLedger(ctx, book.Make(names...))
+}

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/secret"
+	"salvor/internal/secret/sops"
+	"salvor/internal/secretstore"
+	"salvor/internal/sign"
+)
+
+// signKeyName is the secret that is the fleet's signing key.
+const signKeyName = secretstore.SignKey
+
+// SigningKey returns the key that signs for the fleet, which every host trusts. It
+// is opened at the first call of a command, which may ask for the operator's
+// passphrase.
+func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
+	a.trust.mu.Lock()
+	defer a.trust.mu.Unlock()
+	if a.trust.key != nil {
+		return *a.trust.key, nil
+	}
+	trusted, err := a.trusted(ctx)
+	if err != nil {
+		return sign.Key{}, err
+	}
+	private, err := a.store.Resolve(ctx, signKeyName)
+	if err != nil {
+		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
+	}
+	for _, one := range splitKeys(private) {
+		k, err := sign.ParseKey(one)
+		if err != nil {
+			return sign.Key{}, fmt.Errorf("secret %s: %w", signKeyName, err)
+		}
+		if k.Public() == trusted[0] {
+			a.trust.key = &k
+			return k, nil
+		}
+	}
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
+		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
+}
+
+// knownSigningKey is SigningKey for the end of a command: a clone that does not trust
+// the fleet's key yet is not asked about it then.
+func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
+	pinned, err := readPin(ctx, a.git)
+	if err != nil {
+		return sign.Key{}, err
+	}
+	if len(missing(a.repo.FleetSigners, pinned)) > 0 {
+		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
+	}
+	return a.SigningKey(ctx)
+}
+
+// newSignKey makes the signing key of a new fleet, and its files in Git.
+func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key, error) {
+	private, err := sign.NewKey(signKeyName)
+	if err != nil {
+		return nil, sign.Key{}, err
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		return nil, sign.Key{}, err
+	}
+	files, err := keptKeyFiles(signKeyName, private, recipients)
+	if err == nil {
+		files[controlrepo.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
+	}
+	return files, k, err
+}
+
+// keptKeyFiles is the file of a private key that Salvor keeps as a secret, or of
+// several, one after the other.
+func keptKeyFiles(name string, private secret.Value, recipients []string) (map[string][]byte, error) {
+	path, err := secretstore.Path(name)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := sops.Encrypt(path, private, recipients)
+	return map[string][]byte{path: sealed}, err
+}
+
+const pemEnd = "-----END OPENSSH PRIVATE KEY-----"
+
+// splitKeys returns the private keys that a secret has one after the other.
+func splitKeys(private secret.Value) []secret.Value {
+	var all []secret.Value
+	rest := string(private.Reveal())
+	for {
+		one, after, found := strings.Cut(rest, pemEnd)
+		if !found {
+			return all
+		}
+		all = append(all, secret.NewString(one+pemEnd+"\n"))
+		rest = after
+	}
+}
+
+// errMadeHere keeps the fleet's own keys from becoming something that no host takes.
+func errMadeHere(name string) error {
+	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public part"), ownKeys()[name])
+}
+
+// ownKeys are the secrets that Salvor makes, with the command that replaces each.
+func ownKeys() map[string]string {
+	return map[string]string{sshKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
+}

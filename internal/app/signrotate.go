@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/record"
+	"salvor/internal/recovery"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
+)
+
+// RotateSigningKey replaces the fleet's signing key so that no host is ever without
+// one that it trusts: a new key is committed behind the old one, every host gets
+// both, and only then the new one signs, and the old one is dropped. Cut short, or
+// while a host does not answer, the same again goes on from there.
+func (a *App) RotateSigningKey(ctx context.Context) error {
+	trusted, err := a.Trusted(ctx)
+	if err != nil {
+		return err
+	}
+	private, err := a.store.Resolve(ctx, signKeyName)
+	if err != nil {
+		return err
+	}
+	if len(trusted) == 1 {
+		if trusted, private, err = a.addSigner(ctx, trusted, private); err != nil {
+			return err
+		}
+	}
+	if err := a.bringSigners(ctx, trusted); err != nil {
+		return err
+	}
+	return a.signWith(ctx, trusted, private)
+}
+
+// addSigner commits a new key behind the one that signs.
+func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
+	fresh, err := sign.NewKey(signKeyName)
+	if err != nil {
+		return nil, private, err
+	}
+	k, err := sign.ParseKey(fresh)
+	if err != nil {
+		return nil, private, err
+	}
+	both, kept := append(slices.Clone(trusted), k.Public()), secret.New(slices.Concat(private.Reveal(), fresh.Reveal()))
+	return both, kept, a.commitSigners(ctx, both, kept, "The fleet's signing key: a new one, behind the old", nil)
+}
+
+// commitSigners commits keys and their private halves with other files, and trusts
+// them here: before the commit, since keys that Git does not have are forgotten, and
+// the others asked for.
+func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
+	files, err := keptKeyFiles(signKeyName, private, a.repo.Fleet.Recipients.All())
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, others)
+	files[controlrepo.FleetSignersFile] = keys.Signers(a.repo.Fleet.Name)
+	if len(keys) == 1 {
+		if err := a.forgetSeen(files, signKeyName); err != nil {
+			return err
+		}
+	}
+	if err := writePin(ctx, a.git, a.repo.Fleet.Name, keys); err != nil {
+		return err
+	}
+	return a.CommitFiles(ctx, files, message)
+}
+
+// bringSigners has every host trust the keys.
+func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, h := range a.repo.Fleet.Hosts {
+		all.Go(func() error {
+			link, err := a.hosts.Dial(ctx, h)
+			if err == nil {
+				_, err = recovery.Enrol(ctx, link, a.repo.Fleet.Name, keys)
+			}
+			if err != nil {
+				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so the old one still signs: %w", h.Name, err),
+					"salvor key rotate --signing again, once it answers; a host that is gone: salvor recover, or take it out of fleet.yaml")
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
+// resign signs again what lies on the record with a key that every host trusts by now.
+func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
+	if a.repo.Fleet.Record.Remote == "" {
+		return nil
+	}
+	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+		for _, stack := range slices.Sorted(maps.Keys(a.repo.Lock.Stacks)) {
+			if err := rec.Resign(ctx, stack, key); err != nil {
+				return err
+			}
+		}
+		return rec.ResignJournal(ctx, trusted, key)
+	})
+}
+
+// resigned returns the signatures of what the keys have signed in Git, by another one.
+// What they have not signed stays as it is, which is a finding.
+func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
+	sealed, err := fs.Glob(os.DirFS(a.export), "sealed/*/*.age")
+	files := map[string][]byte{}
+	for _, file := range append(sealed, agekey.RecoveryPath) {
+		if err != nil {
+			return nil, err
+		}
+		var before, after seal.Signed
+		if before, err = (&sealer{app: a}).signed(file); err == nil {
+			after, err = before.Resign(file, trusted, key)
+		}
+		switch {
+		case errors.Is(err, sign.ErrUntrusted):
+			err = nil
+		case err == nil:
+			files[seal.SignaturePath(file)] = after.Signature
+		}
+	}
+	return files, err
+}
+
+// signWith signs everything again with the last of the keys and drops the others: it
+// signs from here on.
+func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
+	public := trusted[len(trusted)-1]
+	for _, one := range splitKeys(private) {
+		k, err := sign.ParseKey(one)
+		if err != nil {
+			return fmt.Errorf("secret %s: %w", signKeyName, err)
+		}
+		if k.Public() == public {
+			if err := a.resign(ctx, trusted, k); err != nil {
+				return err
+			}
+			files, err := a.resigned(trusted, k)
+			if err != nil {
+				return err
+			}
+			a.trust.mu.Lock()
+			a.trust.pinned, a.trust.key = sign.Keys{public}, &k // the mirror of this commit, too
+			a.trust.mu.Unlock()
+			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more", files)
+		}
+	}
+	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)
+}

@@ -1,0 +1,149 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"salvor/internal/atomicfile"
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/sign"
+)
+
+// signersPin is the clone's own copy of the fleet's signing keys: whoever can push
+// changes those in Git, and not these.
+const signersPin = "fleet_signers"
+
+// trust is what this command knows of the fleet's signing key, once it was needed.
+type trust struct {
+	mu     sync.Mutex // guards what follows
+	pinned sign.Keys
+	key    *sign.Key
+}
+
+// Trusted returns the fleet's signing keys that this clone trusts; the first one
+// signs. What is signed by another key is not the fleet's. Keys that Git has and
+// this clone does not trust yet are shown to the operator, once; without a terminal
+// they are refused.
+func (a *App) Trusted(ctx context.Context) (sign.Keys, error) {
+	a.trust.mu.Lock()
+	defer a.trust.mu.Unlock()
+	return a.trusted(ctx)
+}
+
+// trusted is Trusted for callers that hold the lock.
+func (a *App) trusted(ctx context.Context) (sign.Keys, error) {
+	if a.trust.pinned != nil {
+		return a.trust.pinned, nil
+	}
+	declared := a.repo.FleetSigners
+	if len(declared) == 0 {
+		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: %s has none", controlrepo.FleetSignersFile),
+			"git log -- "+controlrepo.FleetSignersFile+" shows the commit that took it away; a fleet that never had one is of a Salvor before this one: begin it again with salvor init")
+	}
+	pinned, err := readPin(ctx, a.git)
+	if err != nil {
+		return nil, err
+	}
+	if fresh := missing(declared, pinned); len(fresh) > 0 {
+		if err := a.approveSigners(fresh, pinned); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.pinSigners(ctx, declared); err != nil {
+		return nil, err
+	}
+	return declared, nil
+}
+
+// Trust pins the fleet's signing keys that Git has, if the fingerprints name each
+// one that this clone does not trust yet. Without fingerprints the operator is asked.
+func (a *App) Trust(ctx context.Context, fingerprints []string) (sign.Keys, error) {
+	if len(fingerprints) == 0 {
+		return a.Trusted(ctx)
+	}
+	pinned, err := readPin(ctx, a.git)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range missing(a.repo.FleetSigners, pinned) {
+		if !slices.Contains(fingerprints, k.Fingerprint()) {
+			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one named", controlrepo.FleetSignersFile, k.Fingerprint()),
+				"ask who runs the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card has it too")
+		}
+	}
+	a.trust.mu.Lock()
+	defer a.trust.mu.Unlock()
+	if err := a.pinSigners(ctx, a.repo.FleetSigners); err != nil {
+		return nil, err
+	}
+	return a.trusted(ctx)
+}
+
+// missing returns the keys that are not among those pinned.
+func missing(declared, pinned sign.Keys) sign.Keys {
+	return slices.DeleteFunc(slices.Clone(declared), func(k sign.Public) bool { return slices.Contains(pinned, k) })
+}
+
+// approveSigners asks the operator whether keys are the fleet's.
+func (a *App) approveSigners(fresh, pinned sign.Keys) error {
+	names := strings.Join(fresh.Fingerprints(), " and ")
+	text := fmt.Sprintf("this clone does not know the fleet's signing key yet; %s says %s", controlrepo.FleetSignersFile, names)
+	if len(pinned) > 0 {
+		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", controlrepo.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
+	}
+	hint := "compare it with the recovery card, or with what salvor key trust prints in another operator's clone; when it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
+	if a.opts.Trust == nil {
+		return fault.WithHint(errors.New(text), hint)
+	}
+	err := a.opts.Trust(text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?")
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("%s: %w", text, err), hint)
+	}
+	return nil
+}
+
+// pinSigners has this clone trust the keys, and no others, from here on.
+func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
+	if err := writePin(ctx, a.git, a.repo.Fleet.Name, keys); err != nil {
+		return err
+	}
+	a.trust.pinned = keys
+	return nil
+}
+
+func readPin(ctx context.Context, git *controlrepo.Git) (sign.Keys, error) {
+	file, err := git.OwnFile(ctx, signersPin)
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	keys, err := sign.ParseSigners(content)
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", file, err), "delete the file; salvor key trust writes it again")
+	}
+	return keys, nil
+}
+
+// writePin replaces the pin, unless it says the same.
+func writePin(ctx context.Context, git *controlrepo.Git, fleet string, keys sign.Keys) error {
+	file, err := git.OwnFile(ctx, signersPin)
+	if err != nil {
+		return err
+	}
+	content := keys.Signers(fleet)
+	if before, err := os.ReadFile(file); err == nil && bytes.Equal(before, content) {
+		return nil
+	}
+	return atomicfile.Write(file, bytes.NewReader(content), 0o600)
+}

@@ -1,0 +1,149 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/fault"
+	"salvor/internal/sign"
+)
+
+func mustSigner(t testing.TB) sign.Key {
+	t.Helper()
+	private, err := sign.NewKey("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := sign.ParseKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (k *keyed) trusted() sign.Keys {
+	k.t.Helper()
+	keys, err := k.open(k.ann).Trusted(k.t.Context())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return keys
+}
+
+func TestInitMakesASigningKey(t *testing.T) {
+	k := newKeyed(t)
+	a := k.open(k.ann)
+	key, err := a.SigningKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trusted := k.trusted(); !slices.Equal(trusted, sign.Keys{key.Public()}) {
+		t.Errorf("the clone trusts %q, the key is %q", trusted, key.Public())
+	}
+	signature, err := key.Sign("salvor-test", "place", strings.NewReader("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-f", filepath.Join(k.dir, controlrepo.FleetSignersFile), "-I", "home", "-n", "salvor-test", "-s", filepath.Join(t.TempDir(), "sig"))
+	if err := os.WriteFile(cmd.Args[len(cmd.Args)-1], signature, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin = strings.NewReader("\"place\"\ncontent")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("ssh-keygen does not take the file in Git: %v %s", err, out)
+	}
+}
+
+// TestS06TheSigningKeyInGitIsNotTrustedByThat is whoever pushes a key of their own.
+func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
+	k := newKeyed(t)
+	own, other := k.trusted(), mustSigner(t).Public()
+	k.commit(map[string][]byte{controlrepo.FleetSignersFile: sign.Keys{own[0], other}.Signers("home")})
+	a := k.open(k.ann)
+	for name, work := range map[string]func() error{
+		"trusted": func() error { _, err := a.Trusted(t.Context()); return err },
+		"session": func() error { _, err := a.Session(t.Context()); return err },
+		"card":    func() error { _, err := a.Card(t.Context()); return err },
+		"sign":    func() error { _, err := a.SigningKey(t.Context()); return err },
+		"named":   func() error { _, err := a.Trust(t.Context(), own.Fingerprints()); return err },
+	} {
+		if err := work(); err == nil || !strings.Contains(err.Error(), other.Fingerprint()) || fault.Hint(err) == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var asked string
+	no := errors.New("no")
+	a.opts.Trust = func(question string) error { asked = question; return no }
+	if _, err := a.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
+		t.Errorf("%v, asked %q", err, asked)
+	}
+	// taken back, the clone is as it was: nothing was pinned
+	k.commit(map[string][]byte{controlrepo.FleetSignersFile: own.Signers("home")})
+	if got := k.trusted(); !slices.Equal(got, own) {
+		t.Errorf("trusted: %q", got)
+	}
+}
+
+// TestASigningKeyThatWasDroppedIsAskedForAgain is a key that was replaced because
+// others may have it.
+func TestASigningKeyThatWasDroppedIsAskedForAgain(t *testing.T) {
+	k := newKeyed(t)
+	own, next := k.trusted(), mustSigner(t).Public()
+	for _, keys := range []sign.Keys{{own[0], next}, {next}} {
+		k.commit(map[string][]byte{controlrepo.FleetSignersFile: keys.Signers("home")})
+		if got, err := k.open(k.ann).Trust(t.Context(), []string{next.Fingerprint()}); err != nil || !slices.Equal(got, keys) {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	k.commit(map[string][]byte{controlrepo.FleetSignersFile: own.Signers("home")})
+	if got, err := k.open(k.ann).Trusted(t.Context()); err == nil {
+		t.Errorf("the old key is back: %q", got)
+	}
+}
+
+func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
+	k := newKeyed(t)
+	own := k.trusted()
+	again := filepath.Join(t.TempDir(), "again")
+	if out, err := exec.CommandContext(t.Context(), "git", "clone", "-q", k.dir, again).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	k.dir = again
+	if keys, err := k.open(k.ann).Trusted(t.Context()); err == nil {
+		t.Errorf("trusted unasked: %q", keys)
+	}
+	a := k.open(k.ann)
+	a.opts.Trust = func(string) error { return nil }
+	if keys, err := a.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
+		t.Errorf("%q, %v", keys, err)
+	}
+	if keys := k.trusted(); !slices.Equal(keys, own) {
+		t.Errorf("asked again: %q", keys)
+	}
+}
+
+func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
+	k := newKeyed(t)
+	own := k.trusted()
+	k.commit(map[string][]byte{controlrepo.FleetSignersFile: nil})
+	if _, err := k.open(k.ann).Session(t.Context()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
+		t.Errorf("%v", err)
+	}
+	// a secret that is not the key that Git and the clone say
+	other := mustSigner(t).Public()
+	k.commit(map[string][]byte{controlrepo.FleetSignersFile: bytes.Replace(own.Signers("home"), []byte(own[0]), []byte(other), 1)})
+	a := k.open(k.ann)
+	if _, err := a.Trust(t.Context(), []string{other.Fingerprint()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.SigningKey(t.Context()); err == nil || fault.Hint(err) == "" {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,47 @@
+package controlrepo
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Declared returns a copy of what fleet.yaml and hosts/ declare, which stays as it is
+// when repo is changed. Stacks and the lock are not in it.
+func (repo *Repository) Declared() *Repository {
+	d := &Repository{Dir: repo.Dir, Fleet: repo.Fleet, Recipients: maps.Clone(repo.Recipients), HostKeys: slices.Clone(repo.HostKeys), LetIn: slices.Clone(repo.LetIn)}
+	d.Fleet.Stacks, d.Fleet.Hosts = nil, slices.Clone(repo.Fleet.Hosts)
+	d.Fleet.Recipients.Operators = maps.Clone(repo.Fleet.Recipients.Operators)
+	return d
+}
+
+// Amended returns Declared as it is with some files changed: contents by path, nil
+// for one that is gone. A file that can't be read declares what it did before.
+func (repo *Repository) Amended(files map[string][]byte) *Repository {
+	next := repo.Declared()
+	if next.Recipients == nil {
+		next.Recipients = map[string]string{}
+	}
+	for path, content := range files {
+		problems := &problemList{}
+		host, isRecipient := strings.CutSuffix(strings.TrimPrefix(path, HostDir+"/"), ".pub")
+		switch {
+		case path == FleetFile:
+			r := newReader(FleetFile, problems)
+			if file, understood := decodeFleet(r, bytes.Clone(content), ""); understood && problems.err() == nil {
+				next.Fleet = file.fleet
+			}
+		case path == KnownHostsFile:
+			next.HostKeys = decodeKnownHosts(path, content, problems)
+		case path == AuthorizedKeysFile:
+			next.LetIn = decodeAuthorizedKeys(path, content, problems)
+		case isRecipient && strings.HasPrefix(path, HostDir+"/"):
+			delete(next.Recipients, host)
+			if recipient := decodeRecipient(path, content, problems); recipient != "" {
+				next.Recipients[host] = recipient
+			}
+		}
+	}
+	return next
+}

@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A container says what it likes. What of it is kept in memory or on disk is
+// bounded, and so is the time that it takes.
+const (
+	maxAnswer    = 16 << 20 // bytes of one query, list or script
+	maxCounts    = 64 << 20 // bytes of one database's counts
+	maxLine      = 64 << 10 // bytes of one count
+	maxTables    = 1 << 20  // of one database
+	maxDatabases = 4096
+
+	askWithin = 5 * time.Minute // a question that needs no dump
+)
+
+// ErrTooMuch is wrapped by errors that mean: a container says more than any
+// server does.
+var ErrTooMuch = errors.New("the container says too much")
+
+// ErrNoRoom is wrapped by errors that mean: what a container says would fill the
+// disk.
+var ErrNoRoom = errors.New("not enough disk space")
+
+func tooMuch(limit int64) error { return fmt.Errorf("%w: more than %d MiB", ErrTooMuch, limit>>20) }
+
+// An answer keeps what a program says, up to maxAnswer. Write is the only way in:
+// a bytes.Buffer that is embedded would be filled past it.
+type answer struct{ kept bytes.Buffer }
+
+// Write implements io.Writer.
+func (a *answer) Write(p []byte) (int, error) {
+	if a.kept.Len()+len(p) > maxAnswer {
+		return 0, tooMuch(maxAnswer)
+	}
+	return a.kept.Write(p)
+}
+
+// String returns what was said.
+func (a *answer) String() string { return a.kept.String() }
+
+// reserve is what a dump leaves free on a disk: 1 GiB, less on a small one.
+const reserve = 1 << 30
+
+// looksEvery is how much is written between two looks at the disk.
+const looksEvery = 4 << 20
+
+// A dumpFile is written up to a limit, and while the disk keeps its reserve.
+type dumpFile struct {
+	file   *os.File
+	limit  int64
+	unseen int64 // written since the last look
+}
+
+// createDump makes a new file of a dump.
+func createDump(path string, limit int64) (*dumpFile, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &dumpFile{file: f, limit: limit, unseen: looksEvery}, nil
+}
+
+// unlimited is the limit of a dump's data: the disk's.
+const unlimited = math.MaxInt64
+
+// Write implements io.Writer.
+func (d *dumpFile) Write(p []byte) (int, error) {
+	if d.limit -= int64(len(p)); d.limit < 0 {
+		return 0, fmt.Errorf("%w: its script is too long", ErrTooMuch)
+	}
+	if d.unseen += int64(len(p)); d.unseen >= looksEvery {
+		if err := d.hasRoom(d.unseen); err != nil {
+			return 0, err
+		}
+		d.unseen = 0
+	}
+	return d.file.Write(p)
+}
+
+func (d *dumpFile) hasRoom(more int64) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.file.Fd()), &st); err != nil {
+		return err
+	}
+	free, least := int64(st.Bavail)*st.Bsize, min(reserve, int64(st.Blocks)*st.Bsize/20)
+	if free-more < least {
+		return fmt.Errorf("%w: the dump was stopped, since it would leave less than %d MiB", ErrNoRoom, least>>20)
+	}
+	return nil
+}
+
+// Close implements io.Closer.
+func (d *dumpFile) Close() error { return d.file.Close() }
+
+// readFile reads a file of a dump's folder: a regular one of at most maxAnswer, so
+// that a snapshot can't have another file of the host read for it.
+func readFile(dump, name string) ([]byte, error) {
+	f, err := openFile(dump, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxAnswer+1))
+	if err == nil && len(content) > maxAnswer {
+		err = fmt.Errorf("%s: %w", name, tooMuch(maxAnswer))
+	}
+	return content, err
+}
+
+// openFile opens a regular file of a dump's folder.
+func openFile(dump, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dump)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	info, err := root.Lstat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is not a regular file")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return root.Open(name)
+}
