@@ -71,9 +71,16 @@ func (o *twin) Remove(context.Context) error {
 	return nil
 }
 
+func twinsFolder(below *twins) *Folder {
+	return &Folder{
+		remote: "drive", fs: below, pause: retryPause, patience: patience,
+		hashes: func() hash.Set { return comparable(below) },
+	}
+}
+
 func TestPutLeavesNoTwin(t *testing.T) {
 	below := &twins{}
-	f := &Folder{remote: "drive", fs: below, pause: retryPause, hashes: func() hash.Set { return comparable(below) }}
+	f := twinsFolder(below)
 	for _, content := range []string{"first", "second", "third"} {
 		if _, err := f.Put(t.Context(), "f", strings.NewReader(content), int64(len(content))); err != nil {
 			t.Fatal(err)
@@ -89,7 +96,7 @@ func TestDeleteRemovesTwins(t *testing.T) {
 	for i := range 3 {
 		below.objects = append(below.objects, &twin{in: below, id: fmt.Sprint(i), name: "f"})
 	}
-	f := &Folder{remote: "drive", fs: below, pause: retryPause, hashes: func() hash.Set { return comparable(below) }}
+	f := twinsFolder(below)
 	if err := f.Delete(t.Context(), "f"); err != nil || len(below.objects) != 0 {
 		t.Errorf("%v, %d objects left", err, len(below.objects))
 	}
