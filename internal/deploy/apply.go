@@ -76,7 +76,7 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	if ctx.Err() != nil {
 		return applied // what the hosts learned is folded by the run that goes on
 	}
-	folded := s.fold(ctx, r)
+	folded := s.fold(ctx, r, applied)
 	s.mirror(ctx, r)
 	return errors.Join(applied, folded)
 }

@@ -16,8 +16,8 @@ import (
 // fold commits what the hosts learned: digests of deployed images, volumes that
 // came to life, by this run's receipts and by what earlier runs, cut short, left
 // as facts on the record remote. What can't be folded now is folded by the next
-// command, so it is a pending item and no error.
-func (s *Session) fold(ctx context.Context, r *Receipt) error {
+// command, so it is a pending item and no error. applied is how the hosts' part ended.
+func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 	lock := learned(s.Lock, r.Hosts)
 	if owing := s.owing(lock); len(owing.Stacks) > 0 {
 		known, err := s.Record.Fold(ctx, owing)
@@ -28,7 +28,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt) error {
 			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
 		}
 	}
-	lock, err := s.proven(ctx, lock)
+	lock, err := s.remembering(ctx, lock, applied == nil)
 	if err != nil {
 		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
 	}
@@ -57,7 +57,11 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return s.remembers(ctx)
+	next, err := s.proven(ctx, s.Lock)
+	if err != nil {
+		return true, nil //nolint:nilerr // the next apply asks again
+	}
+	return !due(s.Lock, next), nil
 }
 
 // filled adds to a placement what facts say and it lacks. Images that it pins

@@ -25,14 +25,14 @@ func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, erro
 	}
 	next := lock.Copy()
 	for name, p := range lock.Stacks {
-		next.Stacks[name] = remembering(p, known[name], time.Now().UTC())
+		next.Stacks[name] = marked(p, known[name], time.Now().UTC())
 	}
 	return next, nil
 }
 
-// remembering is a placement with what was proven in its repositories. What is said
+// marked is a placement with what was proven in its repositories. What is said
 // of others, or of an epoch that it has not reached, counts for nothing.
-func remembering(p fleet.Placement, known map[string]fleet.Proven, now time.Time) fleet.Placement {
+func marked(p fleet.Placement, known map[string]fleet.Proven, now time.Time) fleet.Placement {
 	marks := maps.Clone(p.Proven)
 	maps.DeleteFunc(marks, func(id string, _ fleet.Proven) bool { return !p.Has(id) })
 	for id, mark := range known {
@@ -51,21 +51,32 @@ func remembering(p fleet.Placement, known map[string]fleet.Proven, now time.Time
 	return p
 }
 
-// remembers reports whether the lock knows of snapshots in every repository that
-// has some, and has learned of newer ones lately. That the record is away is no
-// reason for a commit.
-func (s *Session) remembers(ctx context.Context) (bool, error) {
-	next, err := s.proven(ctx, s.Lock)
+// remembering is the lock with how far snapshots have come, if it differs from the
+// committed one anyway, or if that was noted long ago and the run did what it was to.
+// A run that a host refused makes no commit for it: somebody else is at work there,
+// and has one of their own to push.
+func (s *Session) remembering(ctx context.Context, lock fleet.Lock, done bool) (fleet.Lock, error) {
+	next, err := s.proven(ctx, lock)
 	if err != nil {
-		return true, nil //nolint:nilerr // the next apply asks again
+		return lock, err
 	}
+	changed, err := lockFile(s.Lock, lock)
+	if err != nil || len(changed) > 0 || done && due(lock, next) {
+		return next, err
+	}
+	return lock, nil
+}
+
+// due reports whether next knows of newer snapshots in a repository of which was
+// knows none, or has learned of none lately.
+func due(was, next fleet.Lock) bool {
 	for name, p := range next.Stacks {
-		was := s.Lock.Stacks[name].Proven
+		old := was.Stacks[name].Proven
 		if slices.ContainsFunc(slices.Collect(maps.Keys(p.Proven)), func(id string) bool {
-			return p.Proven[id] != was[id] && time.Since(was[id].At) > rememberedFor
+			return p.Proven[id] != old[id] && time.Since(old[id].At) > rememberedFor
 		}) {
-			return false, nil
+			return true
 		}
 	}
-	return true, nil
+	return false
 }

@@ -2,12 +2,14 @@ package deploy
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 )
 
@@ -32,7 +34,7 @@ func TestS03WhatWasProvenIsFoldedIntoTheLock(t *testing.T) {
 		"a former one":       {nil, map[string]fleet.Proven{"a": proven(1, 7, time.Time{})}, map[string]fleet.Proven{"a": proven(1, 7, at)}},
 	} {
 		p.Proven = c.was
-		if diff := cmp.Diff(c.want, remembering(p, c.said, at).Proven); diff != "" {
+		if diff := cmp.Diff(c.want, marked(p, c.said, at).Proven); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
@@ -58,13 +60,43 @@ func TestS03AnUnchangedFleetRemembersOnceADay(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Repositories, p.Proven = map[string]string{"nas": "b"}, c.was
 		s.Lock.Stacks["notes"] = p
-		if settled, err := s.remembers(t.Context()); err != nil || settled != c.want {
-			t.Errorf("%s: settled %v, %v", name, settled, err)
+		noted := func(done bool) bool {
+			lock, err := s.remembering(t.Context(), s.Lock, done)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return lock.Stacks["notes"].Proven["b"].Seq > c.was["b"].Seq
+		}
+		if settled := !noted(true); settled != c.want {
+			t.Errorf("%s: settled %v", name, settled)
+		}
+		if noted(false) {
+			t.Errorf("%s: a run that was refused makes a commit", name)
 		}
 	}
-	s := session(&surroundings{unproven: errors.New("away")}, nil)
+	s := session(&surroundings{
+		unproven: errors.New("away"), owners: map[string]Owner{"notes": {Host: "beta", Epoch: 2}, "blog": {Host: "alpha", Epoch: 1}},
+	}, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
 	s.Fleet.Record.Remote = "disk"
-	if settled, err := s.remembers(t.Context()); err != nil || !settled {
+	if settled, err := s.Settled(t.Context()); err != nil || !settled {
 		t.Errorf("with the record away: %v, %v", settled, err)
+	}
+}
+
+// TestARefusedApplyCommitsNothing: the host is locked by another apply, whose second
+// commit must not lose the race to one that only notes what was proven.
+func TestARefusedApplyCommitsNothing(t *testing.T) {
+	t.Parallel()
+	f := &surroundings{proven: map[string]map[string]fleet.Proven{"notes": {"b": {Epoch: 1, Seq: 2, ID: strings.Repeat("a", 64)}}}}
+	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
+	s.Fleet.Record = fleet.Location{Remote: "disk", Path: "record"}
+	s.Lock.Record = s.Fleet.Record
+	p := s.Lock.Stacks["notes"]
+	p.Repositories = map[string]string{"nas": "b"}
+	s.Lock.Stacks["notes"] = p
+	plan := Plan{Hosts: []HostPlan{{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}}}
+	_, err := s.Apply(t.Context(), plan, s.Lock, Options{Kind: "apply"})
+	if !errors.Is(err, errNoHost) || slices.ContainsFunc(f.log, func(s string) bool { return strings.HasPrefix(s, "commit") }) {
+		t.Errorf("%v, asked %v", err, f.log)
 	}
 }
