@@ -34,6 +34,7 @@ func DefaultPaths() Paths {
 }
 
 func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
+func (p Paths) signing() string  { return filepath.Join(p.Config, "host.sign") }
 func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
 func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }

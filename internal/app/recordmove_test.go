@@ -48,7 +48,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "claims/notes/9-01890000-0000-7000-8000-000000000000.json"
-	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":2,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":3,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ const (
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
 	ClaimIgnored       Code = "claim-ignored"
+	RecordIgnored      Code = "record-ignored"
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
@@ -94,6 +95,7 @@ func Table() []Row {
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
 		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
+		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/), and no host that had the stack at that epoch signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},

@@ -132,7 +132,9 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 	if err != nil || len(delivered.Deliveries) > 0 || !refused(delivered.Findings) {
 		t.Errorf("%+v, %v", delivered, err)
 	}
-	for _, enrolment := range []string{`{"recipient":"age1xyz1qqq","git_key":""}`, `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"command=\"x\" ssh-ed25519 AAAA"}`} {
+	for _, enrolment := range []string{`{"recipient":"age1xyz1qqq","git_key":""}`, `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"command=\"x\" ssh-ed25519 AAAA"}`,
+		`{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"}`,
+		`{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl","signer":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl eve"}`} {
 		if err := answered(`{"result":`+enrolment+"}\n", agentapi.Enrol{Host: "alpha"}, &agentapi.Enrolment{}, agentapi.VerbEnrol); err == nil {
 			t.Errorf("%s is taken", enrolment)
 		}
@@ -140,7 +142,7 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 }
 
 func TestS05AnEnrolmentIsTaken(t *testing.T) {
-	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
+	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","signer":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
 	var e agentapi.Enrolment
 	if err := answered(`{"result":`+good+"}\n", agentapi.Enrol{Host: "alpha"}, &e, agentapi.VerbEnrol); err != nil || !strings.HasPrefix(e.GitKey, "ssh-ed25519 AAAA") {
 		t.Errorf("%+v, %v", e, err)
