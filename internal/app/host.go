@@ -226,7 +226,7 @@ func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
 
 func twice(name, have string) error {
 	return fault.WithHint(fmt.Errorf("%s is the machine that is declared as %s already", name, have),
-		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age there, then dpkg-reconfigure openssh-server")
+		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age /etc/salvor/host.sign there, then dpkg-reconfigure openssh-server")
 }
 
 // itself refuses a machine that is a host already under another name, and one that

@@ -209,3 +209,23 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestS05AFindingAboutTheRecordStays: a host names files on the record about its own
+// stacks, and no others.
+func TestS05AFindingAboutTheRecordStays(t *testing.T) {
+	about := func(subject string) []finding.Finding {
+		state := agentapi.HostState{Findings: []finding.Finding{{Code: finding.RecordIgnored, Severity: finding.Warning, Subject: subject}}}
+		if err := check("alpha", agentapi.Observe{Host: agentapi.Host{Stacks: []agentapi.Stack{{Name: "notes"}}}}, &state, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return state.Findings
+	}
+	for subject, code := range map[string]finding.Code{
+		"proven/notes/1-1-aa.json": finding.RecordIgnored, "claims/notes/1-x.json": finding.RecordIgnored,
+		"claims/shop/1-x.json": finding.AnswerRefused, "proven/notes": finding.AnswerRefused, "mirror/notes/1": finding.AnswerRefused,
+	} {
+		if found := about(subject); len(found) != 1 || found[0].Code != code {
+			t.Errorf("%s: %+v", subject, found)
+		}
+	}
+}
