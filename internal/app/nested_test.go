@@ -27,7 +27,7 @@ func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 		"of the host's own": {bind("/srv", fleet.HostPath), "alpha", 0},
 	} {
 		a := &App{
-			repo:   &controlrepo.Repository{Fleet: &fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}},
+			repo:   &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}},
 			stacks: map[string]deploy.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
 		}
 		got := a.mountsNested()
