@@ -31,7 +31,9 @@ type access struct {
 	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
 	proven  map[string]record.Proven  // by repository, once learned
 	silent  error                     // why the record remote did not say what was proven
+	ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
 	trusted func() (sign.Keys, error) // whose claims count
+	own     func() (sign.Key, error)  // signs what this host writes down
 	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
 }
 
@@ -87,7 +89,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, epoch: st.Epoch, locked: lockedMarks(st)}, nil
+	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}, nil
 }
 
 // logins returns the stack's registry logins.
@@ -139,7 +141,10 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if err != nil {
 		return nil, err
 	}
-	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return a.trusted() }}
+	trust := record.Trust{
+		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
+		Own:  func(context.Context) (sign.Key, error) { return a.own() },
+	}
 	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
 }
 

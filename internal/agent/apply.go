@@ -247,7 +247,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 	return nil
 }
 
-// Enrol makes the host's identity and its key for Git, once, and returns their
+// Enrol makes the host's identity, its signing key and its key for Git, once, and returns their
 // public halves. The host trusts the fleet's signing keys from here on.
 func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
@@ -260,8 +260,12 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
+	signer, err := h.ensureSigning(req.Host)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
 	key, err := gitread.EnsureKey(h.Paths.gitKey())
-	return agentapi.Enrolment{Recipient: recipient, GitKey: key}, err
+	return agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}, err
 }
 
 func factOf(spec agentapi.Host, st agentapi.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {

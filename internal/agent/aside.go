@@ -86,7 +86,7 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 // takeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
 func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
-	lock, err := h.lockStack(ctx, st.Name, "salvord", "snapshot")
+	lock, err := h.lockStack(ctx, st.Name, daemon, takingIt)
 	if err != nil {
 		return receipt, err
 	}
@@ -117,7 +117,7 @@ func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi
 	job.Volumes, job.Diverged = volumes, true
 	engine := h.Snapshots
 	engine.Progress = sink
-	result, err := engine.Take(ctx, job)
+	result, err := takeWithin(ctx, engine, job)
 	receipt = receiptOf(st, result)
 	h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: text(err)})
 	for _, k := range kept {

@@ -151,13 +151,18 @@ func fleetTrust() record.Trust {
 // claims appends a claim to the record, as an operator does.
 func claims(t *testing.T, remote string, c record.Claim) {
 	t.Helper()
+	claimsFor(t, guarded, remote, c)
+}
+
+func claimsFor(t *testing.T, stack, remote string, c record.Claim) {
+	t.Helper()
 	folder, err := storage.Open(t.Context(), storage.Remotes{"disk": {Type: "local"}}, fleet.Location{Remote: "disk", Path: remote})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close(t.Context())
 	away := func(string) (bool, bool) { return false, false }
-	if r, err := record.New(folder).Trusting(fleetTrust()).Claim(t.Context(), guarded, c, away); err != nil || r.Owner != c.Host {
+	if r, err := record.New(folder).Trusting(fleetTrust()).Claim(t.Context(), stack, c, away); err != nil || r.Owner != c.Host {
 		t.Fatal(r, err)
 	}
 }
@@ -288,7 +293,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	alpha.starts(t)
 	forged := map[string]string{"claims/" + guarded + "/7-" + id + ".json": `{"schema":1,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`}
 	own := "claims/" + guarded + "/8-" + id + ".json"
-	signed, err := newSigningKey().Enclose(record.ClaimKind, own, []byte(`{"schema":2,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	signed, err := newSigningKey().Enclose(record.ClaimKind, own, []byte(`{"schema":3,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 // dueToFinish reports whether a stack waits for the daemon. One that a living run
 // works on does not, and neither does one that a dead run has not stopped.
 func (h *Host) dueToFinish(ctx context.Context, st agentapi.Stack) (bool, error) {
-	lock, err := runlock.Acquire(h.Paths.Run, "stack-"+st.Name, runlock.Holder{Owner: daemon, Message: "finish", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(h.Paths.Run, stackLock(st.Name), runlock.Holder{Owner: daemon, Message: "finish", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return false, nil
 	}

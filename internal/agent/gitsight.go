@@ -13,6 +13,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/gitread"
+	"salvor/internal/hostkey"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
 )
@@ -59,11 +60,15 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 		return unreached(), err
 	}
 	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string {
-		content, err := repo.File(commit, "hosts/"+host+".pub")
+		content, err := repo.File(commit, hostkey.Path(host))
 		if err != nil {
 			return "" // names decide then
 		}
-		return strings.TrimSpace(string(content))
+		keys, _, err := hostkey.Parse(content)
+		if err != nil {
+			return ""
+		}
+		return keys.Recipient
 	}}
 	content, err := repo.File(commit, "salvor.lock")
 	if errors.Is(err, os.ErrNotExist) {

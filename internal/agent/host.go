@@ -34,6 +34,7 @@ func DefaultPaths() Paths {
 }
 
 func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
+func (p Paths) signing() string  { return filepath.Join(p.Config, "host.sign") }
 func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
 func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
 func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
@@ -115,8 +116,10 @@ const lockPause = 200 * time.Millisecond
 
 // lockStack takes a stack's lock, waiting for a snapshot or a start under way.
 func (h *Host) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
-	return h.await(ctx, "stack-"+stack, runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
+	return h.await(ctx, stackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
+
+func stackLock(stack string) string { return "stack-" + stack }
 
 func (h *Host) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {

@@ -37,7 +37,8 @@ func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 		a.silent = err
 		return
 	}
-	all, err := rec.Proven(ctx, st.Name, st.Epoch)
+	all, ignored, err := rec.Proven(ctx, st.Name, st.Epoch)
+	a.ignored = ignored
 	if a.silent = errors.Join(err, rec.close(ctx)); a.silent != nil {
 		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: a.silent.Error()})
 	}
@@ -158,7 +159,7 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 // history says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
 func (h *Host) history(host string, st agentapi.Stack, a *access, listed []listing) []finding.Finding {
-	var found []finding.Finding
+	found := record.Findings(st.Name, a.ignored)
 	for _, l := range listed {
 		if f, lost := h.mark(a, st.Name, l.target.Repository).Lost(l.Listing, st.Name, l.target.Name); lost {
 			found = append(found, f)

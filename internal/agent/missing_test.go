@@ -12,10 +12,11 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/record"
 	"salvor/internal/snapshot"
 )
 
-// withRecord is began where the fleet has a record.
+// withRecord is began where the fleet has a record, with the host's claim on it.
 func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host, agentapi.Stack) {
 	t.Helper()
 	spec, st := began(t, h, remote, epoch)
@@ -24,6 +25,11 @@ func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host,
 		t.Fatal(err)
 	}
 	h.Late = time.Millisecond
+	signer, err := h.ensureSigning("alpha")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.key(), Sign: signer})
 	return spec, st
 }
 

@@ -230,15 +230,23 @@ func unreadable(subject, why string) finding.Finding {
 // keyFindings says whether the host can still open what is sealed to it.
 func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 	sealed := slices.ContainsFunc(spec.Stacks, func(st agentapi.Stack) bool { return len(st.Sealed) > 0 })
-	_, err := agekey.OpenHost(h.Paths.identity())
-	if err == nil || !sealed {
+	if !sealed {
 		return nil
 	}
-	return []finding.Finding{{
-		Code: finding.HostKeyLost, Severity: finding.Warning, Subject: spec.Name,
-		Text: "the host's identity can't be read, so nothing that is sealed to it opens: " + err.Error(),
-		Fix:  "salvor host add " + spec.Name + " ADDRESS makes a new one, then salvor apply",
-	}}
+	var found []finding.Finding
+	lost := func(text string, err error) {
+		if err != nil {
+			found = append(found, finding.Finding{
+				Code: finding.HostKeyLost, Severity: finding.Warning, Subject: spec.Name, Text: text + ": " + err.Error(),
+				Fix: "salvor host add " + spec.Name + " ADDRESS makes a new one, then salvor apply",
+			})
+		}
+	}
+	_, err := agekey.OpenHost(h.Paths.identity())
+	lost("the host's identity can't be read, so nothing that is sealed to it opens", err)
+	_, err = h.signing()
+	lost("the host's signing key can't be read, so nothing that it finds out counts", err)
+	return found
 }
 
 // room is what Salvor's notes need.

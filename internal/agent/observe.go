@@ -34,7 +34,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	}
 	applied, _ := h.Spec() // where it can't be read, everything is a change
 	req.Host = keepOwn(applied, req.Host)
-	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.key()}
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.key(), Signer: h.signer()}
 	if damage := h.specDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
 	}

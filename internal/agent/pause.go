@@ -104,7 +104,7 @@ func (h *Host) Resume(ctx context.Context) error {
 }
 
 func (h *Host) resume(ctx context.Context, p snapshot.Paused) error {
-	lock, err := runlock.Acquire(h.Paths.Run, "stack-"+p.Stack, runlock.Holder{Owner: daemon, Message: "resume", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(h.Paths.Run, stackLock(p.Stack), runlock.Holder{Owner: daemon, Message: "resume", Since: time.Now().UTC()})
 	held := errors.As(err, new(*runlock.HeldError))
 	switch {
 	case held && !p.Overdue:

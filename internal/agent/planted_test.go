@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 )
 
@@ -165,6 +168,70 @@ func TestS13ARecordOfALaterEpochProvesNothing(t *testing.T) {
 	spec, st = withRecord(t, other, remote, 2)
 	if info, err := newestFor(t, other, spec, st); err != nil || info != newest {
 		t.Errorf("restored %s, %v", info, err)
+	}
+}
+
+// TestS05AForgedNoteHidesNoSnapshot: a host that lost the stack notes on the record that
+// snapshots of its own are the newest, signed by its key or not at all. The one that the
+// stack's host proved is restored, and each note is a finding.
+func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
+	t.Parallel()
+	h, remote := newHost(t), t.TempDir()
+	spec, st := withRecord(t, h, remote, 2)
+	newest := takeFor(t, h, spec, st, "one")
+	dir := "proven/" + st.Name + "/"
+	forged := map[string]string{dir + "2-9-aaaa0001-" + strings.Repeat("e", 64) + ".json": `{"schema":1,"at":"2026-01-02T03:04:05Z"}`}
+	thief := dir + "2-8-aaaa0001-" + strings.Repeat("f", 64) + ".json"
+	signed, err := newSigningKey().Enclose(record.ProvenKind, thief, []byte(`{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged[thief] = string(signed)
+	for path, content := range forged {
+		write(t, filepath.Join(remote, "record", path), content)
+	}
+	other := newHost(t)
+	spec, st = withRecord(t, other, remote, 3)
+	if info, err := newestFor(t, other, spec, st); err != nil || info != newest {
+		t.Errorf("restored %s, %v", info, err)
+	}
+	state, err := other.Status(t.Context(), agentapi.Observe{}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, f := range state.Findings {
+		if f.Code == finding.RecordIgnored {
+			named = append(named, f.Subject)
+		}
+	}
+	if slices.Sort(named); !slices.Equal(named, slices.Sorted(maps.Keys(forged))) {
+		t.Errorf("status names %q", named)
+	}
+}
+
+// TestS05AHostSignsWithAKeyOfItsOwn: it is made once at enrolment, and no other user of
+// the host reads it.
+func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := &Host{Paths: Paths{Config: dir + "/etc", State: dir, Run: dir}}
+	first, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
+	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.signer() != first.Signer {
+		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
+	}
+	if info, err := os.Stat(h.Paths.signing()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.Chmod(h.Paths.signing(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if key, err := h.signing(); err == nil {
+		t.Errorf("a key that others read signs as %s", key.Public())
 	}
 }
 

@@ -47,6 +47,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.protected(st)) > 0 {
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
+			state.Findings = append(state.Findings, h.lasting(spec.Name, st.Name, time.Now())...)
 		}
 		state.Findings = append(state.Findings, h.keptFindings(spec.Name, st)...)
 		all.Go(func() (err error) {

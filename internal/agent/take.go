@@ -66,7 +66,7 @@ type taking struct {
 // take takes one snapshot for each target, under the stack's lock, and returns
 // the receipt of the first. The caller has checked the claim.
 func (h *Host) take(ctx context.Context, spec agentapi.Host, st agentapi.Stack, t taking) (agentapi.SnapshotReceipt, error) {
-	lock, err := h.lockStack(ctx, st.Name, "salvord", "snapshot")
+	lock, err := h.lockStack(ctx, st.Name, daemon, takingIt)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
@@ -197,7 +197,7 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 // late.
 func (h *Host) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
 	for began := time.Now(); ; {
-		result, err := engine.Take(ctx, job)
+		result, err := takeWithin(ctx, engine, job)
 		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
 			return aboutHistory(f) && f.Severity == finding.Fatal
 		})

@@ -37,6 +37,7 @@ type HostState struct {
 	Arch        string            `json:"arch,omitempty"`      // as Go names it
 	Commit      string            `json:"commit"`              // last applied, "" for none
 	Recipient   string            `json:"recipient,omitempty"` // of the host's identity, "" where it can't be read
+	Signer      sign.Public       `json:"signer,omitempty"`    // the host's signing key, "" where it can't be read
 	Changes     []Change          `json:"changes,omitempty"`
 	Stacks      []StackState      `json:"stacks,omitempty"` // those asked for and those found, by name
 	Findings    []finding.Finding `json:"findings,omitempty"`
@@ -253,7 +254,7 @@ type SnapshotReceipt struct {
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 
-// Enrol asks a host for its identity and its key for Git; both are made there
+// Enrol asks a host for its identity, its signing key and its key for Git; all are made there
 // at the first call and never change. It says which keys are the fleet's.
 type Enrol struct {
 	Fleet   string    `json:"fleet"`
@@ -263,8 +264,9 @@ type Enrol struct {
 
 // Enrolment is the answer to Enrol.
 type Enrolment struct {
-	Recipient string `json:"recipient"` // age recipient of the host's identity
-	GitKey    string `json:"git_key"`   // SSH public key, authorized_keys format
+	Recipient string      `json:"recipient"` // age recipient of the host's identity
+	Signer    sign.Public `json:"signer"`    // signs what the host finds out
+	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format
 }
 
 // Prepare asks a host to install what data is restored with.

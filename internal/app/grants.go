@@ -192,7 +192,7 @@ func (a *App) renamedGrant(book grant.Ledger, g grant.Grant) bool {
 		return false
 	}
 	at, before := grant.Address(h.Name, reachedAt(h), h.Jump), grant.Address(h.Formerly, reachedAt(h), h.Jump)
-	sealed, sealedBefore := grant.Host(h.Name, a.repo.Recipients[h.Name]), grant.Host(h.Formerly, a.repo.Recipients[h.Name])
+	sealed, sealedBefore := hostGrant(a.repo, h.Name, h.Name), hostGrant(a.repo, h.Formerly, h.Name)
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
 }
 
@@ -205,8 +205,8 @@ func formerGrants(repo *controlrepo.Repository) []grant.Grant {
 		}
 		// a loaded repository has the machine's key under the new name already
 		for _, name := range []string{h.Formerly, h.Name} {
-			if recipient := repo.Recipients[name]; recipient != "" {
-				all = append(all, grant.Host(h.Formerly, recipient))
+			if repo.Recipients[name] != "" {
+				all = append(all, hostGrant(repo, h.Formerly, name))
 			}
 		}
 		all = append(all, grant.Address(h.Formerly, reachedAt(h), h.Jump))
@@ -225,8 +225,8 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 		all = append(all, grant.Recovery(f.Recipients.Recovery))
 	}
 	for _, h := range f.Hosts {
-		if recipient := repo.Recipients[h.Name]; recipient != "" {
-			all = append(all, grant.Host(h.Name, recipient))
+		if repo.Recipients[h.Name] != "" {
+			all = append(all, hostGrant(repo, h.Name, h.Name))
 		}
 		all = append(all, grant.Address(h.Name, reachedAt(h), h.Jump))
 	}
@@ -241,6 +241,15 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 		all = append(all, grant.Login(fingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(f)))
 	}
 	return append(all, sourceGrants(f)...)
+}
+
+// hostGrant is that a name is the host which has the keys of another name, or of itself.
+func hostGrant(repo *controlrepo.Repository, name, of string) grant.Grant {
+	signer := ""
+	if k := repo.HostSigners[of]; k != "" {
+		signer = k.Fingerprint()
+	}
+	return grant.Host(name, repo.Recipients[of], signer)
 }
 
 // sourceGrants are from where hosts take what they run, and who is sent secrets.

@@ -16,8 +16,10 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/hostkey"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/recovery"
+	"salvor/internal/sign"
 )
 
 // ScanHost returns the key that a host shows, for the operator to compare: through
@@ -131,7 +133,12 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 // from here on.
 func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
-	if err := controlrepo.CheckRecipient(e.Recipient); err != nil {
+	keys := hostkey.Keys{Recipient: e.Recipient, Signer: e.Signer}
+	_, _, err := hostkey.Parse(keys.File())
+	if err == nil && keys.Signer == "" {
+		err = errors.New("it has no signing key")
+	}
+	if err != nil {
 		return add, fmt.Errorf("%s enrols with a key that is not a host's: %w", h.Name, err)
 	}
 	book, err := a.ledger(ctx)
@@ -139,11 +146,11 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		return add, err
 	}
 	// a machine that was confirmed here replaces nothing, whatever Git has now
-	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient))); err != nil {
+	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))); err != nil {
 		return add, err
 	}
 	before := a.repo.Recipients[h.Name]
-	add.Replaced = before != "" && before != e.Recipient
+	add.Replaced = before != "" && a.otherMachine(h.Name, e)
 	content, err := a.file(controlrepo.FleetFile)
 	if err != nil {
 		return add, err
@@ -153,7 +160,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		return add, err
 	}
 	add.Files[controlrepo.FleetFile] = edited
-	add.Files[controlrepo.HostDir+"/"+h.Name+".pub"] = []byte(e.Recipient + "\n")
+	add.Files[hostkey.Path(h.Name)] = keys.File()
 	if key != "" {
 		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
@@ -168,10 +175,10 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		a.repo.Fleet.Hosts = append(a.repo.Fleet.Hosts, h)
 	}
 	if a.repo.Recipients == nil {
-		a.repo.Recipients = map[string]string{}
+		a.repo.Recipients, a.repo.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
-	a.repo.Recipients[h.Name] = e.Recipient
-	return add, a.granted(ctx, append(a.trustedGrants(h, key), grant.Host(h.Name, e.Recipient))...)
+	a.repo.Recipients[h.Name], a.repo.HostSigners[h.Name] = e.Recipient, e.Signer
+	return add, a.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.repo, h.Name, h.Name))...)
 }
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
@@ -219,7 +226,7 @@ func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
 
 func twice(name, have string) error {
 	return fault.WithHint(fmt.Errorf("%s is the machine that is declared as %s already", name, have),
-		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age there, then dpkg-reconfigure openssh-server")
+		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age /etc/salvor/host.sign there, then dpkg-reconfigure openssh-server")
 }
 
 // itself refuses a machine that is a host already under another name, and one that
@@ -238,11 +245,18 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 		}
 	}
 	before := a.repo.Recipients[h.Name]
-	if on := a.repo.Lock.On(h.Name); before != "" && before != e.Recipient && len(on) > 0 && !replaces {
+	if on := a.repo.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),
 			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
 	}
 	return nil
+}
+
+// otherMachine reports whether a host that enrols has other keys than the repository
+// has for its name. One whose signing key is another has lost its keys, or is a copy.
+func (a *App) otherMachine(name string, e agentapi.Enrolment) bool {
+	signer := a.repo.HostSigners[name]
+	return a.repo.Recipients[name] != e.Recipient || signer != "" && signer != e.Signer
 }
 
 // file reads a file of the commit.

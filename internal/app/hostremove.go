@@ -15,6 +15,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -197,7 +198,7 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range append(sealed, controlrepo.HostDir+"/"+h.Name+".pub") {
+	for _, file := range append(sealed, hostkey.Path(h.Name)) {
 		if _, err := fs.Stat(os.DirFS(a.export), file); err == nil {
 			files[file] = nil
 		}

@@ -16,22 +16,25 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
+	"salvor/internal/sign"
 )
 
 // A keyed fleet has one operator, ann, and a stack with data and two secrets that
 // is placed on alpha.
 type keyed struct {
-	t    *testing.T
-	dir  string
-	ann  string     // her identity file, without a passphrase
-	host agekey.Key // alpha's
-	disk string     // what the remote is
+	t     *testing.T
+	dir   string
+	ann   string     // her identity file, without a passphrase
+	host  agekey.Key // alpha's
+	signs sign.Key
+	disk  string // what the remote is
 }
 
 const keyedStack = `x-salvor:
@@ -62,7 +65,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 		t.Setenv(name, "olga@example.net")
 	}
 	base := t.TempDir()
-	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), disk: disk}
+	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), signs: mustSigner(t), disk: disk}
 	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +77,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	text = strings.Replace(text, "remotes: {}\n", "remotes:\n  box: {type: crypt, remote: \"disk:"+k.disk+"\", password: secret:box_password}\n  disk: {type: local}\n"+
 		"data: {snapshots: [{name: offsite, remote: box, path: snapshots, every: 15m}]}\n", 1)
 	files := map[string][]byte{
-		controlrepo.FleetFile: []byte(text), "hosts/alpha.pub": []byte(k.host.Recipient + "\n"),
+		controlrepo.FleetFile: []byte(text), "hosts/alpha.pub": hostkey.Keys{Recipient: k.host.Recipient, Signer: k.signs.Public()}.File(),
 		"stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(keyedStack),
 	}
 	k.do(func(a *App) error {

@@ -138,7 +138,7 @@ func (a *App) render(ctx context.Context) error {
 	if err := a.resolveAll(ctx); err != nil {
 		return err
 	}
-	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.invalidRemotes(), a.unrecorded())
+	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.mountsNested(), a.invalidRemotes(), a.unrecorded())
 	return a.noticeKeys(ctx, time.Now())
 }
 

@@ -100,8 +100,12 @@ func largeFleet(tb testing.TB) string {
 	for i := range planHosts {
 		fmt.Fprintf(&hosts, "  host%02d: {address: 192.0.2.%d}\n", i, i+1)
 	}
+	declared := strings.Replace(string(config), "hosts: {}\n", "hosts:\n"+hosts.String(), 1)
+	folder := strings.TrimPrefix(tb.TempDir(), "/")
+	declared = strings.Replace(declared, "remotes: {}\n", "remotes: {disk: {type: local}}\n", 1) +
+		fmt.Sprintf("data: {snapshots: [{name: disk, remote: disk, path: %q, every: 15m}]}\n", folder)
 	files := map[string][]byte{
-		controlrepo.FleetFile:        []byte(strings.Replace(string(config), "hosts: {}\n", "hosts:\n"+hosts.String(), 1)),
+		controlrepo.FleetFile:        []byte(declared),
 		controlrepo.FleetSignersFile: signers.Signers("home"),
 		"stacks/hello/compose.yaml":  nil,
 	}
@@ -158,22 +162,38 @@ func BenchmarkPlan(b *testing.B) {
 	}
 	for b.Loop() {
 		began := time.Now()
-		p, err := plan(b.Context(), dir, hosts)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if missing := p.Complete(); missing != nil || len(p.Hosts) != planHosts {
-			b.Fatalf("%d hosts: %v", len(p.Hosts), missing)
-		}
-		stacks := map[string]bool{}
-		for _, h := range p.Hosts {
-			for _, c := range h.Changes {
-				stacks[c.Stack] = c.Stack != ""
-			}
-		}
-		if delete(stacks, ""); len(stacks) != planStacks {
-			b.Fatalf("the plan has %d stacks, want %d", len(stacks), planStacks)
-		}
+		planned(b, dir, hosts)
 		b.Logf("planned in %s", time.Since(began))
+	}
+}
+
+// TestThePlanOfALargeFleetIsComplete: what BenchmarkPlan measures is a plan.
+func TestThePlanOfALargeFleetIsComplete(t *testing.T) {
+	t.Parallel()
+	dir, hosts := largeFleet(t), map[string]*observed{}
+	for i := range planHosts {
+		hosts[fmt.Sprintf("host%02d", i)] = newObserved(t.TempDir())
+	}
+	planned(t, dir, hosts)
+}
+
+// planned plans the large fleet, all of it.
+func planned(tb testing.TB, dir string, hosts map[string]*observed) {
+	tb.Helper()
+	p, err := plan(tb.Context(), dir, hosts)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if missing := p.Complete(); missing != nil || len(p.Hosts) != planHosts {
+		tb.Fatalf("%d hosts: %v", len(p.Hosts), missing)
+	}
+	stacks := map[string]bool{}
+	for _, h := range p.Hosts {
+		for _, c := range h.Changes {
+			stacks[c.Stack] = c.Stack != ""
+		}
+	}
+	if delete(stacks, ""); len(stacks) != planStacks {
+		tb.Fatalf("the plan has %d stacks, want %d", len(stacks), planStacks)
 	}
 }

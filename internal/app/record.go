@@ -14,7 +14,9 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -62,7 +64,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 		return fmt.Errorf("record remote: %w", err)
 	}
 	r.noteMoved(where, site.Where)
-	rec := record.New(site).Trusting(record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey})
+	rec := record.New(site).Trusting(record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.repo.HostSigners})
 	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
@@ -84,7 +86,11 @@ func (r *recorder) noteMoved(want, at fleet.Location) {
 // Claim implements deploy.Record.
 func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.with(ctx, func(rec *record.Record) error {
-		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.repo.Recipients[host], Commit: commit, At: time.Now().UTC()}
+		signer := r.app.repo.HostSigners[host]
+		if signer == "" {
+			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
+		}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.repo.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
 		ruling, err := rec.Claim(ctx, stack, want, r.onBranch(ctx))
 		if err != nil {
 			return err
@@ -205,30 +211,31 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 }
 
 // Fold implements deploy.Record.
-func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error) {
+func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ignored []finding.Finding, _ error) {
 	err := r.with(ctx, func(rec *record.Record) error {
 		for name := range lock.Stacks {
-			facts, err := rec.Facts(ctx, name)
+			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
 			if err != nil {
 				return err
 			}
+			ignored = append(ignored, record.Findings(name, passed)...)
 			lock = record.Fold(lock, name, r.asCalledNow(facts))
 		}
 		return nil
 	})
-	return lock, err
+	return lock, ignored, err
 }
 
 // Proven implements deploy.Record.
-func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error) {
-	found := map[string]map[string]fleet.Proven{}
+func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[string]map[string]fleet.Proven, ignored []finding.Finding, _ error) {
+	found = map[string]map[string]fleet.Proven{}
 	var mu sync.Mutex
 	err := r.with(ctx, func(rec *record.Record) error {
 		all, ctx := errgroup.WithContext(ctx)
 		all.SetLimit(listedAtOnce)
 		for name, p := range lock.Stacks {
 			all.Go(func() error {
-				proven, err := rec.Proven(ctx, name, p.Epoch)
+				proven, passed, err := rec.Proven(ctx, name, p.Epoch)
 				marks := map[string]fleet.Proven{}
 				for _, one := range proven {
 					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
@@ -236,12 +243,13 @@ func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (map[string]map[
 				mu.Lock()
 				defer mu.Unlock()
 				found[name] = marks
+				ignored = append(ignored, record.Findings(name, passed)...)
 				return err
 			})
 		}
 		return all.Wait()
 	})
-	return found, err
+	return found, ignored, err
 }
 
 // asCalledNow gives facts the names that their hosts have now.

@@ -2,11 +2,13 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,6 +19,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
+	"salvor/internal/sign"
 )
 
 // claim claims the stack notes for alpha as an apply does.
@@ -48,7 +51,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "claims/notes/9-01890000-0000-7000-8000-000000000000.json"
-	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":2,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
+	signed, err := mustSigner(t).Enclose(record.ClaimKind, path, []byte(`{"schema":3,"host":"eve","commit":"","at":"2026-01-02T03:04:05Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,5 +238,35 @@ func TestARemoteGetsAnotherName(t *testing.T) {
 	}
 	if m := k.moveTo("disk:" + strings.TrimPrefix(k.disk, "/") + "/elsewhere"); m.Same {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestS05OnlySignedFactsAreFolded: facts in alpha's name that alpha did not sign reach
+// no lock, and each is a finding that names the file, or the host that signed it.
+func TestS05OnlySignedFactsAreFolded(t *testing.T) {
+	k := newKeyed(t)
+	k.claim(1)
+	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	a := k.open(k.ann)
+	r := &recorder{app: a}
+	note := func(signs sign.Key, volume string) {
+		t.Helper()
+		err := r.with(t.Context(), func(rec *record.Record) error {
+			own := rec.Trusting(record.Trust{Own: func(context.Context) (sign.Key, error) { return signs, nil }})
+			_, err := own.AppendFact(t.Context(), "notes", record.Fact{Epoch: 1, Host: "alpha", Born: map[string]time.Time{volume: born}})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	note(k.signs, "data")
+	note(mustSigner(t), "forged")
+	lock, ignored, err := r.Fold(t.Context(), a.Lock())
+	if got := lock.Stacks["notes"].Volumes; err != nil || len(got) != 1 || !got["data"].Born.Equal(born) {
+		t.Errorf("folded %+v, %v", got, err)
+	}
+	if len(ignored) != 1 || ignored[0].Code != finding.RecordIgnored || ignored[0].Subject != "facts/notes/1-2-alpha.json" {
+		t.Errorf("ignored %+v", ignored)
 	}
 }

@@ -16,7 +16,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "blob", "agentapi", "terminal"}},
+	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "hostkey", "blob", "agentapi", "terminal"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "memdir", "hold", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
@@ -36,6 +36,7 @@ var sideways = map[[2]string]string{
 	{"agentapi", "sign"}:             "the wire carries the vocabulary",
 	{"grant", "fault"}:               "a command that acts on nothing unconfirmed says how to confirm",
 	{"sign", "secret"}:               "a private key is a secret",
+	{"hostkey", "sign"}:              "a host signs with one of its keys, and the fleet signs them",
 	{"fleet", "secret"}:              "a remote's options may be references to secrets",
 	{"resource", "converge"}:         "a kind is a resource of the engine",
 	{"resource", "machine"}:          "kinds look at and change a machine",

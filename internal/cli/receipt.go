@@ -28,10 +28,12 @@ func printReceipt(w io.Writer, r *deploy.Receipt) error {
 	}
 	terminal.Printf(tab, "  total\t%s\n", render.Duration(r.Ended.Sub(r.Began)))
 	printStacks(tab, r)
+	found := r.Findings
 	for _, h := range r.Hosts {
-		for _, f := range h.Findings {
-			terminal.Printf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
-		}
+		found = slices.Concat(found, h.Findings)
+	}
+	for _, f := range found {
+		terminal.Printf(tab, "\n  %s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 	}
 	for i, pending := range r.Pending {
 		if i == 0 {

@@ -5,12 +5,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"salvor/internal/sign"
 )
 
 // Declared returns a copy of what fleet.yaml and hosts/ declare, which stays as it is
 // when repo is changed. Stacks and the lock are not in it.
 func (repo *Repository) Declared() *Repository {
-	d := &Repository{Dir: repo.Dir, Fleet: repo.Fleet, Recipients: maps.Clone(repo.Recipients), HostKeys: slices.Clone(repo.HostKeys), LetIn: slices.Clone(repo.LetIn)}
+	d := &Repository{Dir: repo.Dir, Fleet: repo.Fleet, Recipients: maps.Clone(repo.Recipients), HostSigners: maps.Clone(repo.HostSigners), HostKeys: slices.Clone(repo.HostKeys), LetIn: slices.Clone(repo.LetIn)}
 	d.Fleet.Stacks, d.Fleet.Hosts = nil, slices.Clone(repo.Fleet.Hosts)
 	d.Fleet.Recipients.Operators = maps.Clone(repo.Fleet.Recipients.Operators)
 	return d
@@ -21,7 +23,7 @@ func (repo *Repository) Declared() *Repository {
 func (repo *Repository) Amended(files map[string][]byte) *Repository {
 	next := repo.Declared()
 	if next.Recipients == nil {
-		next.Recipients = map[string]string{}
+		next.Recipients, next.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
 	for path, content := range files {
 		problems := &problemList{}
@@ -38,8 +40,9 @@ func (repo *Repository) Amended(files map[string][]byte) *Repository {
 			next.LetIn = decodeAuthorizedKeys(path, content, problems)
 		case isRecipient && strings.HasPrefix(path, HostDir+"/"):
 			delete(next.Recipients, host)
-			if recipient := decodeRecipient(path, content, problems); recipient != "" {
-				next.Recipients[host] = recipient
+			delete(next.HostSigners, host)
+			if k := decodeHostKeys(path, content, problems); k.Recipient != "" {
+				next.Recipients[host], next.HostSigners[host] = k.Recipient, k.Signer
 			}
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"filippo.io/age"
 	"filippo.io/age/plugin"
+
+	"salvor/internal/hostkey"
 )
 
 var (
@@ -121,27 +122,10 @@ func checkTag(v string) error {
 	return nil
 }
 
-// checkRecipient accepts a native age recipient, X25519: sealing for another kind
-// would start a plugin. An identity in its place would publish it, so it is named
-// and not shown.
-func checkRecipient(v string) error {
-	if strings.HasPrefix(strings.ToUpper(v), "AGE-") {
-		return errors.New("this is a secret key, not a recipient: take it out, and replace it if it was ever committed")
-	}
-	if _, err := age.ParseX25519Recipient(v); err != nil {
-		return fmt.Errorf("%q is no age recipient: it starts with age1", v)
-	}
-	return nil
-}
-
-// CheckRecipient reports what a host, or the recovery key, can't have as its
-// recipient: anything but an X25519 one.
-func CheckRecipient(v string) error { return checkRecipient(v) }
-
 // checkOperator accepts the recipients of age plugins as well: a person can have
 // a hardware key, a host or a card can't.
 func checkOperator(v string) error {
-	err := checkRecipient(v)
+	err := hostkey.CheckRecipient(v)
 	if name, _, pluginErr := plugin.ParseRecipient(v); pluginErr == nil && name != "" {
 		return nil
 	}

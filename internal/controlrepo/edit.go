@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/secret"
 )
 
@@ -61,7 +62,7 @@ func AddRecipient(content []byte, name, recipient string) ([]byte, error) {
 
 // SetRecovery returns fleet.yaml with the recovery key's recipient.
 func SetRecovery(content []byte, recipient string) ([]byte, error) {
-	if err := checkRecipient(recipient); err != nil {
+	if err := hostkey.CheckRecipient(recipient); err != nil {
 		return nil, err
 	}
 	return set(content, path{"recipients", "recovery"}, scalar(recipient))

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/secret"
 )
 
@@ -213,6 +214,6 @@ func gitShape() shape[fleet.Git] {
 func recipientsShape() shape[fleet.Recipients] {
 	return object(
 		key("operators", "Who may open every secret, by name.", named(names(), text(checkOperator)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
-		key("recovery", "The recovery key's recipient.", text(checkRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
+		key("recovery", "The recovery key's recipient.", text(hostkey.CheckRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
 	)
 }

@@ -108,7 +108,7 @@ func FuzzHostFiles(f *testing.F) {
 				t.Errorf("accepted %+v", k)
 			}
 		}
-		decodeRecipient("hosts/a.pub", content, problems)
+		decodeHostKeys("hosts/a.pub", content, problems)
 		checkPlaces(t, problems.err(), content)
 	})
 }

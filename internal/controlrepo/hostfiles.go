@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
-	pathpkg "path"
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/sign"
 )
 
@@ -37,54 +37,40 @@ type HostKey struct {
 	Position Position
 }
 
-// readRecipients reads hosts/<name>.pub, in the order of their names.
-func readRecipients(fsys fs.FS, problems *problemList) map[string]string {
+// readHostKeys reads hosts/<name>.pub, by the names of the hosts.
+func readHostKeys(fsys fs.FS, problems *problemList) (recipients map[string]string, signers map[string]sign.Public) {
 	files, err := fs.ReadDir(fsys, HostDir)
 	if err != nil {
 		problems.addRead(HostDir, err)
 	}
-	found := map[string]string{}
+	recipients, signers = map[string]string{}, map[string]sign.Public{}
 	for _, f := range files {
 		name, ok := strings.CutSuffix(f.Name(), ".pub")
 		if !ok || f.IsDir() {
 			continue
 		}
-		file := pathpkg.Join(HostDir, f.Name())
-		content, err := fs.ReadFile(fsys, file)
+		content, err := fs.ReadFile(fsys, hostkey.Path(name))
 		if err != nil {
-			problems.addRead(file, err)
+			problems.addRead(hostkey.Path(name), err)
 			continue
 		}
-		if recipient := decodeRecipient(file, content, problems); recipient != "" {
-			found[name] = recipient
+		if k := decodeHostKeys(hostkey.Path(name), content, problems); k.Recipient != "" {
+			recipients[name], signers[name] = k.Recipient, k.Signer
 		}
 	}
-	return found
+	return recipients, signers
 }
 
-// decodeRecipient reads a file with one age recipient; lines that start with #
-// are comments.
-func decodeRecipient(file string, content []byte, problems *problemList) string {
-	var recipient string
-	for i, line := range lines(content) {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		place := Position{file, i + 1, 1}
-		if err := checkRecipient(line); err != nil {
-			problems.add(place, "%v", err)
-			return ""
-		}
-		if recipient != "" {
-			problems.add(place, "a second recipient, want one")
-			return ""
-		}
-		recipient = line
+func decodeHostKeys(file string, content []byte, problems *problemList) hostkey.Keys {
+	k, line, err := hostkey.Parse(content)
+	switch {
+	case err == nil:
+	case line == 0:
+		problems.add(Position{File: file}, "%v", err)
+	default:
+		problems.add(Position{file, line, 1}, "%v", err)
 	}
-	if recipient == "" {
-		problems.add(Position{File: file}, "no recipient in it")
-	}
-	return recipient
+	return k
 }
 
 // readKnownHosts reads the pinned host keys; a missing file pins none.

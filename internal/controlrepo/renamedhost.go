@@ -37,10 +37,11 @@ func (repo *Repository) renameKey(fsys fs.FS, h fleet.Host) {
 		repo.renaming(before, nil)
 		if _, enrolled := repo.Recipients[h.Name]; !enrolled {
 			repo.renaming(HostDir+"/"+h.Name+".pub", content)
-			repo.Recipients[h.Name] = repo.Recipients[h.Formerly]
+			repo.Recipients[h.Name], repo.HostSigners[h.Name] = repo.Recipients[h.Formerly], repo.HostSigners[h.Formerly]
 		}
 	}
 	delete(repo.Recipients, h.Formerly)
+	delete(repo.HostSigners, h.Formerly)
 }
 
 func (repo *Repository) renamePlacements(h fleet.Host) {

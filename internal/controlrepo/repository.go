@@ -26,12 +26,13 @@ type Repository struct {
 	Dir          string
 	Fleet        fleet.Fleet
 	Lock         fleet.Lock
-	Recipients   map[string]string // host name to age recipient, from hosts/<name>.pub
-	HostKeys     []HostKey         // pinned, from hosts/known_hosts
-	LetIn        []string          // SSH public keys, from hosts/authorized_keys
-	Signers      Signers           // who may sign commits, as fleet.yaml has it; empty for anybody
-	FleetSigners sign.Keys         // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
-	Findings     []finding.Finding // what is worth knowing and stops nothing, worst first
+	Recipients   map[string]string      // host name to age recipient, from hosts/<name>.pub
+	HostSigners  map[string]sign.Public // host name to the key that it signs with, from the same files; "" for none
+	HostKeys     []HostKey              // pinned, from hosts/known_hosts
+	LetIn        []string               // SSH public keys, from hosts/authorized_keys
+	Signers      Signers                // who may sign commits, as fleet.yaml has it; empty for anybody
+	FleetSigners sign.Keys              // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
+	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
 	Broken map[string][]*Problem
@@ -116,7 +117,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	file, understood := decodeFleet(r, content, version)
 	repo := &Repository{Fleet: file.fleet, places: r.at}
 	repo.Lock = readLock(fsys, problems)
-	repo.Recipients = readRecipients(fsys, problems)
+	repo.Recipients, repo.HostSigners = readHostKeys(fsys, problems)
 	repo.HostKeys = readKnownHosts(fsys, problems)
 	repo.LetIn = readAuthorizedKeys(fsys, problems)
 	repo.FleetSigners = readFleetSigners(fsys, problems)

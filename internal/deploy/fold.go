@@ -20,7 +20,8 @@ import (
 func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 	lock := learned(s.Lock, r.Hosts)
 	if owing := s.owing(lock); len(owing.Stacks) > 0 {
-		known, err := s.Record.Fold(ctx, owing)
+		known, ignored, err := s.Record.Fold(ctx, owing)
+		r.Findings = append(r.Findings, ignored...)
 		if err != nil {
 			r.Pending = append(r.Pending, fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
 		}
@@ -28,7 +29,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
 		}
 	}
-	lock, err := s.remembering(ctx, lock, applied == nil)
+	lock, err := s.remembering(ctx, r, lock, applied == nil)
 	if err != nil {
 		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
 	}
@@ -57,7 +58,7 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	next, err := s.proven(ctx, s.Lock)
+	next, _, err := s.proven(ctx, s.Lock)
 	if err != nil {
 		return true, nil //nolint:nilerr // the next apply asks again
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 )
 
@@ -15,19 +16,19 @@ const rememberedFor = 24 * time.Hour
 
 // proven is the lock with how far snapshots have come by the record. What the lock
 // knows and the record does not stays: the record may have been made to forget it.
-func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, error) {
+func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error) {
 	if s.Fleet.Record.Remote == "" || len(lock.Stacks) == 0 {
-		return lock, nil
+		return lock, nil, nil
 	}
-	known, err := s.Record.Proven(ctx, lock)
+	known, ignored, err := s.Record.Proven(ctx, lock)
 	if err != nil {
-		return lock, err
+		return lock, ignored, err
 	}
 	next := lock.Copy()
 	for name, p := range lock.Stacks {
 		next.Stacks[name] = marked(p, known[name], time.Now().UTC())
 	}
-	return next, nil
+	return next, ignored, nil
 }
 
 // marked is a placement with what was proven in its repositories. What is said
@@ -55,8 +56,9 @@ func marked(p fleet.Placement, known map[string]fleet.Proven, now time.Time) fle
 // committed one anyway, or if that was noted long ago and the run did what it was to.
 // A run that a host refused makes no commit for it: somebody else is at work there,
 // and has one of their own to push.
-func (s *Session) remembering(ctx context.Context, lock fleet.Lock, done bool) (fleet.Lock, error) {
-	next, err := s.proven(ctx, lock)
+func (s *Session) remembering(ctx context.Context, r *Receipt, lock fleet.Lock, done bool) (fleet.Lock, error) {
+	next, ignored, err := s.proven(ctx, lock)
+	r.Findings = append(r.Findings, ignored...)
 	if err != nil {
 		return lock, err
 	}

@@ -5,22 +5,24 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 )
 
 // A Receipt is what a run did, how long each part took, and what is left for a
 // human.
 type Receipt struct {
-	Schema  int                    `json:"schema"`
-	Kind    string                 `json:"kind"` // "apply", "move", "recover"
-	Fleet   string                 `json:"fleet"`
-	Commit  string                 `json:"commit"`
-	Began   time.Time              `json:"began"`
-	Ended   time.Time              `json:"ended"`
-	Phases  []agentapi.Phase       `json:"phases"`
-	Hosts   []agentapi.HostReceipt `json:"hosts"`
-	Pending []string               `json:"pending,omitempty"` // what a human must still do
-	Asked   []string               `json:"asked,omitempty"`   // the stacks that the command was about; none: all of them
-	Placed  map[string]string      `json:"placed,omitempty"`  // by stack, the host that has it now
+	Schema   int                    `json:"schema"`
+	Kind     string                 `json:"kind"` // "apply", "move", "recover"
+	Fleet    string                 `json:"fleet"`
+	Commit   string                 `json:"commit"`
+	Began    time.Time              `json:"began"`
+	Ended    time.Time              `json:"ended"`
+	Phases   []agentapi.Phase       `json:"phases"`
+	Hosts    []agentapi.HostReceipt `json:"hosts"`
+	Findings []finding.Finding      `json:"findings,omitempty"` // about the record
+	Pending  []string               `json:"pending,omitempty"`  // what a human must still do
+	Asked    []string               `json:"asked,omitempty"`    // the stacks that the command was about; none: all of them
+	Placed   map[string]string      `json:"placed,omitempty"`   // by stack, the host that has it now
 }
 
 // Stacks returns what became of every stack: the line of the host that has it now,

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
@@ -88,13 +89,13 @@ func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, c
 	return nil
 }
 
-func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, error) {
+func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error) {
 	f.note("fold")
-	return fleet.Lock{Stacks: f.facts}, nil
+	return fleet.Lock{Stacks: f.facts}, nil, nil
 }
 
-func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, error) {
-	return f.proven, f.unproven
+func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
+	return f.proven, nil, f.unproven
 }
 
 // session has the stack notes placed on beta, and blog on alpha.

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
@@ -112,11 +113,12 @@ type Record interface {
 	// Used returns the repositories with snapshots that lie under a stack's
 	// name on any target.
 	Used(ctx context.Context, stack string) ([]string, error)
-	// Fold adds what hosts recorded since to the lock.
-	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, error)
+	// Fold adds what hosts recorded since to the lock, and says what is there that
+	// counts for nothing.
+	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error)
 	// Proven returns how far the snapshots of placed stacks have come by the record,
-	// by stack and repository.
-	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, error)
+	// by stack and repository, and what is there that counts for nothing.
+	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)
 	// Mirror brings the repository's encrypted mirror up to the newest commit.
 	Mirror(ctx context.Context) error
 }

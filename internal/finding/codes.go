@@ -14,9 +14,11 @@ const (
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
 	ClaimIgnored       Code = "claim-ignored"
+	RecordIgnored      Code = "record-ignored"
 	VolumeEmpty        Code = "volume-empty"
 	VolumeMissing      Code = "volume-missing"
 	VolumeShrunk       Code = "volume-shrunk"
+	VolumeSparse       Code = "volume-sparse"
 	VolumeOccupied     Code = "volume-occupied"
 	VolumeTaken        Code = "volume-taken"
 	VolumeKept         Code = "volume-kept"
@@ -27,6 +29,7 @@ const (
 	DiskFull           Code = "disk-full"
 	SnapshotLate       Code = "snapshot-late"
 	SnapshotUnverified Code = "snapshot-unverified"
+	SnapshotLasts      Code = "snapshot-lasts"
 	SnapshotFailed     Code = "snapshot-failed"
 	RestoreFailed      Code = "restore-failed"
 	NotAsCommitted     Code = "not-as-committed"
@@ -94,10 +97,12 @@ func Table() []Row {
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
 		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
+		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/), and no host that had the stack at that epoch signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
 		{VolumeShrunk, "A protected volume lost most of its data since the last snapshot.", "look at it; salvor snapshot take STACK --accept-shrunk when it is meant"},
+		{VolumeSparse, "A protected volume has huge files of which hardly anything is written. They are not read, so no snapshot is taken.", "make them smaller, or set protect: none if they may be lost"},
 		{VolumeOccupied, "There is data where a volume would start, or a running project of the stack's name, and nothing says whose it is. It stays as it is.", "salvor apply --take STACK takes it as the stack's data; --restore STACK and --fresh STACK keep it beside; or move it away, or give the stack another name"},
 		{VolumeTaken, "Salvor's notes about a volume were lost. The data on the host was in use at the present placement, so it was taken as it is, not restored.", "nothing to do"},
 		{VolumeKept, "Data was moved aside because other data took its place. It is deleted only when a snapshot holds exactly this data.", "look at it; remove it on the host when nobody misses it"},
@@ -108,6 +113,7 @@ func Table() []Row {
 		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
 		{SnapshotUnverified, "What was uploaded does not read back as it was written.", "salvor snapshot take STACK makes a new one of what is on the host"},
+		{SnapshotLasts, "A snapshot has been under way for more than ten minutes. The first one of much data takes long; else something may hold it up.", "wait, or look at what the volume holds; it is given up after three days, and the next goes on where it was"},
 		{SnapshotFailed, "The last snapshot failed.", "salvor snapshot take STACK"},
 		{RestoreFailed, "The stack was to go back to a snapshot, and that failed; it runs on as it was, and nothing tries again by itself.", "salvor restore STACK --snapshot ID tries again; salvor restore STACK --withdraw gives it up"},
 		{NotAsCommitted, "What the newest commit has for the stack does not run: it did not become healthy, and what ran before runs (for an image change of a stack with data on the data of before), or its deploy is under way or was cut short.", "salvor rollback STACK, or mend it and salvor apply"},

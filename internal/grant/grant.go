@@ -44,12 +44,14 @@ func Recovery(recipient string) Grant {
 	}
 }
 
-// Host is that a host's secrets are sealed for a key.
-func Host(name, recipient string) Grant {
+// Host is that a host's secrets are sealed for a recipient, and that what a key signs
+// is what the host says. signer is the fingerprint of that key, "" for none.
+func Host(name, recipient, signer string) Grant {
+	keys := strings.TrimSpace(recipient + " " + signer)
 	return Grant{
-		Name: "host/" + name, value: recipient, Text: fmt.Sprintf("%s is a host of the fleet: its secrets are sealed for %s", name, recipient),
+		Name: "host/" + name, value: keys, Text: fmt.Sprintf("%s is a host of the fleet: its secrets are sealed for %s", name, keys),
 		instead: func(before string) string {
-			return fmt.Sprintf("%s's key changes from %s to %s", name, before, recipient)
+			return fmt.Sprintf("%s's key changes from %s to %s", name, before, keys)
 		},
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 	"salvor/internal/terminal"
 )
 
@@ -268,6 +269,9 @@ func (a *answer) enrolment(e *agentapi.Enrolment) error {
 	if e.GitKey = strings.TrimSpace(e.GitKey); !sshKey(e.GitKey) {
 		return fmt.Errorf("%s answers with %q, which is not an SSH public key", a.host, e.GitKey)
 	}
+	if err := (sign.Keys{e.Signer}).Check(); err != nil {
+		return fmt.Errorf("%s answers with a signing key that is none: %w", a.host, err)
+	}
 	e.Recipient = recipient.String()
 	return nil
 }
@@ -328,10 +332,20 @@ func (a *answer) fits(f *finding.Finding) bool {
 	known := slices.ContainsFunc(finding.Table(), func(r finding.Row) bool { return r.Code == f.Code })
 	severe := slices.Contains([]finding.Severity{finding.Fatal, finding.Warning, finding.Info}, f.Severity)
 	_, asked := a.asked[subject]
+	asked = asked || a.onRecord(f.Subject)
 	if _, its := a.asked[f.Stack]; !its {
 		f.Stack = ""
 	}
 	return known && severe && terminal.Line(f.Subject) == f.Subject && (subject == a.host || subject == "this host" || asked)
+}
+
+// onRecord reports whether a subject is a file on the record about a stack of the
+// question.
+func (a *answer) onRecord(subject string) bool {
+	dir, rest, _ := strings.Cut(subject, "/")
+	stack, _, isFile := strings.Cut(rest, "/")
+	_, asked := a.asked[stack]
+	return asked && isFile && slices.Contains([]string{"claims", "facts", "proven"}, dir)
 }
 
 // words returns an error as the host's: its hint says whose it is, and its code is

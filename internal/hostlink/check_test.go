@@ -132,7 +132,9 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 	if err != nil || len(delivered.Deliveries) > 0 || !refused(delivered.Findings) {
 		t.Errorf("%+v, %v", delivered, err)
 	}
-	for _, enrolment := range []string{`{"recipient":"age1xyz1qqq","git_key":""}`, `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"command=\"x\" ssh-ed25519 AAAA"}`} {
+	for _, enrolment := range []string{`{"recipient":"age1xyz1qqq","git_key":""}`, `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"command=\"x\" ssh-ed25519 AAAA"}`,
+		`{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"}`,
+		`{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl","signer":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl eve"}`} {
 		if err := answered(`{"result":`+enrolment+"}\n", agentapi.Enrol{Host: "alpha"}, &agentapi.Enrolment{}, agentapi.VerbEnrol); err == nil {
 			t.Errorf("%s is taken", enrolment)
 		}
@@ -140,7 +142,7 @@ func TestS05OtherAnswersAreHeldToTheirQuestion(t *testing.T) {
 }
 
 func TestS05AnEnrolmentIsTaken(t *testing.T) {
-	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
+	const good = `{"recipient":"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p","signer":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl","git_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl salvor@alpha\n"}`
 	var e agentapi.Enrolment
 	if err := answered(`{"result":`+good+"}\n", agentapi.Enrol{Host: "alpha"}, &e, agentapi.VerbEnrol); err != nil || !strings.HasPrefix(e.GitKey, "ssh-ed25519 AAAA") {
 		t.Errorf("%+v, %v", e, err)
@@ -206,4 +208,24 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestS05AFindingAboutTheRecordStays: a host names files on the record about its own
+// stacks, and no others.
+func TestS05AFindingAboutTheRecordStays(t *testing.T) {
+	about := func(subject string) []finding.Finding {
+		state := agentapi.HostState{Findings: []finding.Finding{{Code: finding.RecordIgnored, Severity: finding.Warning, Subject: subject}}}
+		if err := check("alpha", agentapi.Observe{Host: agentapi.Host{Stacks: []agentapi.Stack{{Name: "notes"}}}}, &state, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return state.Findings
+	}
+	for subject, code := range map[string]finding.Code{
+		"proven/notes/1-1-aa.json": finding.RecordIgnored, "claims/notes/1-x.json": finding.RecordIgnored,
+		"claims/shop/1-x.json": finding.AnswerRefused, "proven/notes": finding.AnswerRefused, "mirror/notes/1": finding.AnswerRefused,
+	} {
+		if found := about(subject); len(found) != 1 || found[0].Code != code {
+			t.Errorf("%s: %+v", subject, found)
+		}
+	}
 }

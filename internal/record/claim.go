@@ -32,8 +32,9 @@ const (
 // ClaimKind is what a claim is signed as; its place is its path on the record.
 const ClaimKind sign.Kind = "salvor-claim"
 
-// claimSchema counts up since claims are signed: those of schema 1 were not.
-const claimSchema = 2
+// claimSchema counts up since claims are signed: those of schema 1 were not, those of
+// schema 2 did not say which key the host signs with.
+const claimSchema = 3
 
 // A Claim says that a host takes a stack over at an epoch. Epoch and ID stand
 // in the name of its file, which is signed with its content.
@@ -41,33 +42,39 @@ type Claim struct {
 	Epoch  int
 	ID     string // a version 7 UUID: lower means earlier, as far as clocks agree
 	Host   string
-	Key    string // the recipient of the host's identity: which machine, whatever its name
-	Commit string // of the control repository, with the placement
+	Key    string      // the recipient of the host's identity: which machine, whatever its name
+	Sign   sign.Public // the host's key, which signs what it finds out
+	Commit string      // of the control repository, with the placement
 	At     time.Time
 }
 
-// Ignored is a file among the claims that rules nothing: the fleet did not sign it
-// for that place, or it can't be understood.
+// Ignored is a file on the record that counts for nothing: who has a say there did not
+// sign it for that place, or it can't be understood.
 type Ignored struct {
-	Path string // on the record
-	Host string // whose claim it pretends to be, "" where it does not say
-	Why  string
+	Path   string // on the record
+	Host   string // whose it pretends to be, "" where it does not say
+	Signed bool   // that host did sign it
+	Why    string
 }
 
 // Text says which file it is, for people.
 func (i Ignored) Text() string {
-	if i.Host == "" {
+	switch {
+	case i.Signed:
+		return i.Why + " (that is " + i.Host + ")"
+	case i.Host == "":
 		return i.Why
 	}
 	return i.Why + " (it says to be of " + i.Host + ")"
 }
 
 type claimFile struct {
-	Schema int       `json:"schema"`
-	Host   string    `json:"host"`
-	Key    string    `json:"key,omitempty"`
-	Commit string    `json:"commit"`
-	At     time.Time `json:"at"`
+	Schema int         `json:"schema"`
+	Host   string      `json:"host"`
+	Key    string      `json:"key,omitempty"`
+	Sign   sign.Public `json:"sign,omitempty"`
+	Commit string      `json:"commit"`
+	At     time.Time   `json:"at"`
 }
 
 // parseClaim reads the signed content of a claim.
@@ -85,7 +92,7 @@ func parseClaim(data []byte) (claimFile, error) {
 	case c.Schema > claimSchema:
 		return claimFile{}, fmt.Errorf("schema %d: %w", c.Schema, ErrNewerSchema)
 	case c.Schema < claimSchema:
-		return claimFile{}, fmt.Errorf("schema %d: written by a Salvor that did not sign claims", c.Schema)
+		return claimFile{}, fmt.Errorf("schema %d: written by a Salvor whose hosts did not sign", c.Schema)
 	case c.Host == "":
 		return claimFile{}, errors.New("no host")
 	}
@@ -173,7 +180,7 @@ func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c 
 	if err != nil {
 		return &Ignored{Path: path, Host: pretends(data), Why: fmt.Sprintf("%s: %v", path, err)}, nil
 	}
-	c.Host, c.Key, c.Commit, c.At = file.Host, file.Key, file.Commit, file.At
+	c.Host, c.Key, c.Sign, c.Commit, c.At = file.Host, file.Key, file.Sign, file.Commit, file.At
 	return nil, nil
 }
 
@@ -241,24 +248,32 @@ func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]C
 	if err != nil {
 		return nil, err
 	}
-	file := claimFile{Schema: claimSchema, Host: want.Host, Key: want.Key, Commit: want.Commit, At: want.At.UTC()}
+	file := claimFile{Schema: claimSchema, Host: want.Host, Key: want.Key, Sign: want.Sign, Commit: want.Commit, At: want.At.UTC()}
 	if err := r.writeSigned(ctx, claimsDir(stack)+"/"+claimName(want.Epoch, id.String()), file); err != nil {
 		return nil, err
 	}
 	return r.awaitVisible(ctx, stack, want.Epoch, id.String())
 }
 
-// Resign signs the claims of the highest epoch with another key, for a fleet that
-// takes another one. It may be called again.
+// Resign signs the claims with another key, for a fleet that takes another one: also
+// older ones, which say whose notes count. It may be called again.
 func (r *Record) Resign(ctx context.Context, stack string, key sign.Key) error {
-	claims, _, err := r.Claims(ctx, stack)
+	names, err := r.claimNames(ctx, stack)
 	if err != nil {
 		return fmt.Errorf("sign the claims of %s again: %w", stack, err)
 	}
+	keys, err := r.trust.keys(ctx)
+	if err != nil {
+		return err
+	}
 	with := r.Trusting(Trust{Key: func(context.Context) (sign.Key, error) { return key, nil }})
-	for _, c := range claims {
-		file := claimFile{Schema: claimSchema, Host: c.Host, Key: c.Key, Commit: c.Commit, At: c.At}
-		if err := with.writeSigned(ctx, claimsDir(stack)+"/"+claimName(c.Epoch, c.ID), file); err != nil {
+	for _, c := range names {
+		ignored, err := r.readClaim(ctx, keys, stack, &c)
+		if err == nil && ignored == nil {
+			file := claimFile{Schema: claimSchema, Host: c.Host, Key: c.Key, Sign: c.Sign, Commit: c.Commit, At: c.At}
+			err = with.writeSigned(ctx, claimsDir(stack)+"/"+claimName(c.Epoch, c.ID), file)
+		}
+		if err != nil {
 			return fmt.Errorf("sign the claims of %s again: %w", stack, err)
 		}
 	}

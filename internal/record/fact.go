@@ -58,9 +58,12 @@ func parseFactName(name string) (f Fact, ok bool) {
 	epoch, epochErr := strconv.Atoi(fields[0])
 	seq, seqErr := strconv.Atoi(fields[1])
 	f = Fact{Epoch: epoch, Seq: seq, Host: fields[2]}
-	ok = epochErr == nil && seqErr == nil && epoch > 0 && seq > 0 && fleet.ValidName(f.Host) == nil && factName(f) == name
+	ok = epochErr == nil && seqErr == nil && epoch > 0 && seq > 0 && epoch <= fleet.MaxEpoch && seq < maxSeq && fleet.ValidName(f.Host) == nil && factName(f) == name
 	return f, ok
 }
+
+// maxSeq is far more facts than any host has, and far from where counting on goes wrong.
+const maxSeq = 1_000_000_000
 
 func factName(f Fact) string { return fmt.Sprintf("%d-%d-%s.json", f.Epoch, f.Seq, f.Host) }
 
@@ -83,33 +86,43 @@ func (r *Record) AppendFact(ctx context.Context, stack string, fact Fact) (seq i
 		}
 	}
 	file := factFile{Schema: fleet.Schema, Host: fact.Host, Commit: fact.Commit, At: fact.At.UTC(), Images: fact.Images, Born: fact.Born, Wish: fact.Wish}
-	return fact.Seq, r.write(ctx, factsDir(stack)+"/"+factName(fact), file)
+	return fact.Seq, r.writeNote(ctx, FactKind, factsDir(stack)+"/"+factName(fact), file)
 }
 
-// Facts returns the facts of a stack by epoch, host and sequence. One that can't
-// be read is an error that names it, because a missing one may be a birth, and
-// a volume without one could start empty.
-func (r *Record) Facts(ctx context.Context, stack string) ([]Fact, error) {
-	facts, err := r.factNames(ctx, stack)
+// Facts returns the facts of a stack at an epoch by host and sequence, as far as a host
+// that had the stack then has signed them; the rest is ignored. A signed one that can't
+// be read is an error that names it, because a missing one may be a birth, and a volume
+// without one could start empty.
+func (r *Record) Facts(ctx context.Context, stack string, epoch int) (facts []Fact, ignored []Ignored, err error) {
+	names, err := r.factNames(ctx, stack)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for i := range facts {
-		path := factsDir(stack) + "/" + factName(facts[i])
-		data, err := r.read(ctx, path)
-		if err != nil {
-			return nil, err
+	notes := r.notes(stack)
+	for _, f := range names {
+		if f.Epoch != epoch {
+			continue
 		}
-		file, err := parseFact(data)
-		if err == nil && file.Host != facts[i].Host {
+		path := factsDir(stack) + "/" + factName(f)
+		content, passed, err := notes.read(ctx, FactKind, path, epoch)
+		if err != nil {
+			return nil, nil, err
+		}
+		if passed != nil {
+			ignored = append(ignored, *passed)
+			continue
+		}
+		file, err := parseFact(content)
+		if err == nil && file.Host != f.Host {
 			err = fmt.Errorf("written by %q", file.Host)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
-		facts[i].Commit, facts[i].At, facts[i].Images, facts[i].Born, facts[i].Wish = file.Commit, file.At, file.Images, file.Born, file.Wish
+		f.Commit, f.At, f.Images, f.Born, f.Wish = file.Commit, file.At, file.Images, file.Born, file.Wish
+		facts = append(facts, f)
 	}
-	return facts, nil
+	return facts, ignored, nil
 }
 
 func (r *Record) factNames(ctx context.Context, stack string) ([]Fact, error) {

@@ -15,7 +15,7 @@ import (
 )
 
 // Proven says that a snapshot was read back from its repository. Its numbers and
-// where it is stand in its file's name. Key and Config are copies of
+// where it is stand in its file's name, for which the host has signed it. Key and Config are copies of
 // the two files that open the repository, encrypted as they lie there.
 type Proven struct {
 	Epoch      int
@@ -51,7 +51,7 @@ func parseProvenName(name string) (Proven, bool) {
 	}
 	epoch, epochErr := strconv.Atoi(m[1])
 	seq, seqErr := strconv.Atoi(m[2])
-	return Proven{Epoch: epoch, Seq: seq, Repository: m[3], Snapshot: m[4]}, epochErr == nil && seqErr == nil
+	return Proven{Epoch: epoch, Seq: seq, Repository: m[3], Snapshot: m[4]}, epochErr == nil && seqErr == nil && epoch <= fleet.MaxEpoch
 }
 
 // Prove writes down a stack's newest proven snapshot in a repository, and then
@@ -62,7 +62,7 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 		return fmt.Errorf("%s is not the name of a proven snapshot", p.name())
 	}
 	file := provenFile{Schema: fleet.Schema, At: p.At.UTC(), Known: p.Known, Key: p.Key, Config: p.Config}
-	if err := r.write(ctx, provenDir(stack)+"/"+p.name(), file); err != nil {
+	if err := r.writeNote(ctx, ProvenKind, provenDir(stack)+"/"+p.name(), file); err != nil {
 		return err
 	}
 	all, err := r.provenNames(ctx, stack)
@@ -80,35 +80,40 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	return nil
 }
 
-// Proven returns the newest proven snapshot of each of a stack's repositories,
-// oldest first. What says an epoch above the placement's counts for nothing. Copies
-// that can't be read are left out: the name says enough.
-func (r *Record) Proven(ctx context.Context, stack string, epoch int) ([]Proven, error) {
+// Proven returns the newest proven snapshot of each of a stack's repositories, oldest
+// first. What says an epoch above the placement's counts for nothing, and so does what
+// no host signed that had the stack at its epoch: that is ignored.
+func (r *Record) Proven(ctx context.Context, stack string, epoch int) (found []Proven, ignored []Ignored, err error) {
 	all, err := r.provenNames(ctx, stack)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all = slices.DeleteFunc(all, func(p Proven) bool { return p.Epoch > epoch })
-	newest := map[string]int{}
-	for i, p := range all {
-		newest[p.Repository] = i
-	}
-	var found []Proven
-	for i, p := range all {
-		if newest[p.Repository] != i {
+	notes, known := r.notes(stack), map[string]bool{}
+	for _, p := range slices.Backward(all) {
+		if p.Epoch > epoch || known[p.Repository] {
 			continue
 		}
-		data, err := r.read(ctx, provenDir(stack)+"/"+p.name())
-		if err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return nil, err
+		path := provenDir(stack) + "/" + p.name()
+		content, passed, err := notes.read(ctx, ProvenKind, path, p.Epoch)
+		switch {
+		case errors.Is(err, blob.ErrNotExist):
+			continue // its host has written the next one meanwhile
+		case err != nil:
+			return nil, nil, err
+		case passed != nil:
+			ignored = append(ignored, *passed)
+			continue
 		}
 		var file provenFile
-		if err == nil && decode(data, &file) == nil {
-			p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
+		if err := decode(content, &file); err != nil {
+			ignored = append(ignored, Ignored{Path: path, Why: fmt.Sprintf("%s: %v", path, err)})
+			continue
 		}
-		found = append(found, p)
+		p.At, p.Known, p.Key, p.Config = file.At, file.Known, file.Key, file.Config
+		found, known[p.Repository] = append(found, p), true
 	}
-	return found, nil
+	slices.Reverse(found)
+	return found, ignored, nil
 }
 
 func (r *Record) provenNames(ctx context.Context, stack string) ([]Proven, error) {

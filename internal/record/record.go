@@ -8,8 +8,9 @@
 //	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
 //	mirror/<commits>-<commit>.bundle.age, with .bundle.json beside it
 //
-// Claims, mirrors and the operators' journal are signed by the fleet's key, for the path that
-// they lie at; what is not counts for nothing.
+// Claims, mirrors and the operators' journal are signed by the fleet's key, facts and
+// proven snapshots by the host that had the stack at that epoch, for the path that they
+// lie at. What is not counts for nothing.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
 // which says where it is.
@@ -46,8 +47,10 @@ func New(store blob.Store) *Record { return &Record{store: store} }
 // A Trust says whose claims count, and signs new ones. Each is asked when it is
 // needed; one that is nil trusts nobody, or signs nothing.
 type Trust struct {
-	Keys func(context.Context) (sign.Keys, error) // the fleet's
-	Key  func(context.Context) (sign.Key, error)  // the one that signs for it
+	Keys  func(context.Context) (sign.Keys, error) // the fleet's
+	Key   func(context.Context) (sign.Key, error)  // the one that signs for it
+	Own   func(context.Context) (sign.Key, error)  // the one that signs for this host
+	Hosts map[string]sign.Public                   // by host, to name who signed what counts for nothing
 }
 
 // Trusting returns the same record for who goes by these keys.

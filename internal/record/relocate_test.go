@@ -249,7 +249,7 @@ func (w writing) Put(ctx context.Context, path string, content io.Reader, size i
 func TestAWriteBesideAMoveIsCopiedOrRefused(t *testing.T) {
 	d := keptRecord(t)
 	early := func() {
-		if _, err := New(d[placeA]).AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha"}); err != nil {
+		if _, err := trusting(d[placeA]).AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha"}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -257,7 +257,7 @@ func TestAWriteBesideAMoveIsCopiedOrRefused(t *testing.T) {
 	if _, err := Relocate(t.Context(), []Site{{placeA, writing{disk{d[placeA]}, early}}}, Site{placeB, target}); err != nil {
 		t.Fatal(err)
 	}
-	facts, err := d.follow(t, placeA).Facts(t.Context(), "notes")
+	facts, _, err := d.follow(t, placeA).Facts(t.Context(), "notes", 3)
 	if err != nil || len(facts) != 2 {
 		t.Errorf("%+v, %v", facts, err)
 	}

@@ -60,6 +60,20 @@ func Acquire(dir, name string, h Holder) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
+// Held returns who holds a lock, false when nobody does. It looks for a moment, in
+// which an Acquire may fail.
+func Held(dir, name string) (Holder, bool) {
+	f, err := os.Open(filepath.Join(dir, name+".lock"))
+	if err != nil {
+		return Holder{}, false
+	}
+	defer f.Close()
+	if !errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return Holder{}, false
+	}
+	return readHolder(f), true
+}
+
 // readHolder tolerates a file caught between truncation and writing: the lock
 // is held all the same, only by nobody we can name.
 func readHolder(f *os.File) Holder {

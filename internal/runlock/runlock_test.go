@@ -26,8 +26,17 @@ func TestSecondRunIsToldWhoHoldsTheLock(t *testing.T) {
 	if _, err := Acquire(dir, "notes", Holder{Owner: "bob"}); err != nil {
 		t.Errorf("another name is locked too: %v", err)
 	}
+	if got, held := Held(dir, "host"); !held || !cmp.Equal(got, first) {
+		t.Errorf("held %t by %+v", held, got)
+	}
+	if got, held := Held(dir, "other"); held {
+		t.Errorf("a lock that never was is held by %+v", got)
+	}
 	lock.Release()
 	lock.Release()
+	if got, held := Held(dir, "host"); held {
+		t.Errorf("a released lock is held by %+v", got)
+	}
 	again, err := Acquire(dir, "host", Holder{Owner: "bob"})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -82,46 +81,29 @@ type ages struct{ touched, newer int }
 // touchBetween gives every file whose change time lies between two a new one, which
 // restic compares, and changes nothing else of it.
 func (a *ages) touchBetween(path string, from, to time.Time) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return ignoreVanished(err)
-	}
-	start := "."
-	if !info.IsDir() {
-		path, start = filepath.Dir(path), filepath.Base(path)
-	}
-	root, err := os.OpenRoot(path) // what the stack makes of it meanwhile leads nowhere else
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return fs.WalkDir(root.FS(), start, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return ignoreVanished(err)
+	return ignoreVanished(walk(path, func(n node) error {
+		if !n.info.Mode().IsRegular() || changed(n.info).Before(from) {
+			return nil
 		}
-		info, err := d.Info()
-		if err != nil || changed(info).Before(from) {
-			return ignoreVanished(err)
-		}
-		if changed(info).After(to) {
+		if changed(n.info).After(to) {
 			a.newer++
 			return nil
 		}
 		a.touched++
-		return touch(root, name)
-	})
+		return touch(n)
+	}))
 }
 
 // touch sets the mode that a file has already. One that can't be changed by root
 // was not changed by the stack.
-func touch(root *os.Root, name string) error {
-	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return ignoreVanished(err)
+func touch(n node) error {
+	f, err := n.open()
+	if err != nil || f == nil {
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil {
 		return err
 	}
 	err = unix.Fchmod(int(f.Fd()), info.Sys().(*syscall.Stat_t).Mode&0o7777)

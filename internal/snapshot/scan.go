@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"hash"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -26,6 +24,7 @@ type Stats struct {
 type scan struct {
 	stats  Stats
 	sparse []string // files with holes, relative
+	hollow int64    // bytes of files of which hardly anything is written
 	// print changes whenever a file's data or properties did: it covers path,
 	// mode, owner, size, inode, modification and change time of everything.
 	print string
@@ -37,6 +36,14 @@ type scan struct {
 // hotFor is more than the granularity of any kernel's file times.
 const hotFor = time.Second
 
+// hollowIf is how many times larger than what is written of it a file is that counts
+// as hollow. A file system that compresses stores little of a file, and not that little.
+const hollowIf = 100
+
+// maxHollow is how much of such files a volume may have: reading them takes many
+// minutes of a processor and finds zeros.
+const maxHollow = 1 << 40
+
 // scanVolume is scanSince now.
 func scanVolume(root string) (scan, error) { return scanSince(root, time.Now()) }
 
@@ -44,36 +51,14 @@ func scanVolume(root string) (scan, error) { return scanSince(root, time.Now()) 
 // over; a root that does not exist is fs.ErrNotExist. What changes from a time on may
 // change again unseen.
 func scanSince(root string, from time.Time) (scan, error) {
-	if _, err := os.Lstat(root); err != nil {
-		return scan{}, err
-	}
 	s := scan{}
 	sum, after := sha256.New(), from.Add(-hotFor)
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return ignoreVanished(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreVanished(err)
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		s.visit(rel, info, sum, after)
-		s.weigh(path, info)
-		return nil
+	err := walk(root, func(n node) error {
+		s.visit(n.rel, n.info, sum, after)
+		return s.weigh(n)
 	})
 	s.print = hex.EncodeToString(sum.Sum(nil))
 	return s, err
-}
-
-func ignoreVanished(err error) error {
-	if os.IsNotExist(err) {
-		return nil
-	}
-	return err
 }
 
 func (s *scan) visit(rel string, info fs.FileInfo, sum hash.Hash, after time.Time) {
@@ -88,6 +73,9 @@ func (s *scan) visit(rel string, info fs.FileInfo, sum hash.Hash, after time.Tim
 		s.stats.Bytes += info.Size()
 		if st.Blocks*512 < info.Size() {
 			s.sparse = append(s.sparse, rel)
+		}
+		if st.Blocks*512*hollowIf < info.Size() {
+			s.hollow += info.Size()
 		}
 	}
 	s.hot = s.hot || changed(info).After(after)

@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"io"
 	"strings"
 
 	"salvor/internal/finding"
@@ -50,42 +48,42 @@ func (s Stats) weight() int64 {
 const maxSmall = 1 << 20
 
 // weigh adds what a file counts for.
-func (s *scan) weigh(path string, info fs.FileInfo) {
-	if !info.Mode().IsRegular() || sidecar(path) {
-		return
+func (s *scan) weigh(n node) error {
+	if !n.info.Mode().IsRegular() || sidecar(n.name) {
+		return nil
 	}
-	s.stats.Kept += info.Size()
-	if info.Size() > 0 && info.Size() <= maxSmall {
-		s.stats.Rows += sqliteRows(path)
+	s.stats.Kept += n.info.Size()
+	if n.info.Size() == 0 || n.info.Size() > maxSmall {
+		return nil
 	}
+	f, err := n.open()
+	if err != nil || f == nil {
+		return err
+	}
+	s.stats.Rows += sqliteRows(f)
+	return f.Close()
 }
 
 // outgrown reports whether a volume has a database that is too large for its rows
 // to be counted: it may be the small one that they were counted of last time.
 func outgrown(path string) bool {
 	found := errors.New("one is enough")
-	err := filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return ignoreVanished(err)
+	err := walk(path, func(n node) error {
+		if !n.info.Mode().IsRegular() || n.info.Size() <= maxSmall {
+			return nil
 		}
-		info, err := d.Info()
-		if err == nil && info.Size() > maxSmall && isSQLite(file) {
+		f, err := n.open()
+		if err != nil || f == nil {
+			return err
+		}
+		defer f.Close()
+		head := make([]byte, len(sqliteMagic))
+		if _, err := f.ReadAt(head, 0); err == nil && bytes.Equal(head, sqliteMagic) {
 			return found
 		}
-		return ignoreVanished(err)
+		return nil
 	})
 	return errors.Is(err, found)
-}
-
-func isSQLite(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	head := make([]byte, len(sqliteMagic))
-	_, err = f.ReadAt(head, 0)
-	return err == nil && bytes.Equal(head, sqliteMagic)
 }
 
 // sidecar reports whether a file is a journal or log that SQLite keeps beside a
@@ -99,12 +97,7 @@ var sqliteMagic = []byte("SQLite format 3\x00")
 // sqliteRows counts the rows in a small SQLite database's pages
 // (https://sqlite.org/fileformat2.html, "B-tree Pages"), 0 for any other file. It
 // reads what is on disk, without the database's lock: it is an estimate.
-func sqliteRows(path string) int64 {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0
-	}
-	defer f.Close()
+func sqliteRows(f io.ReaderAt) int64 {
 	head := make([]byte, 100)
 	if _, err := f.ReadAt(head, 0); err != nil || !bytes.HasPrefix(head, sqliteMagic) {
 		return 0

@@ -322,6 +322,9 @@ func (t *taking) suspicious() {
 		switch {
 		case !there:
 			t.refuse(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
+		case scanned.hollow > maxHollow && !t.dumps(v):
+			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files of %d GiB in all of which hardly anything is written: reading them would take hours", scanned.hollow>>30),
+				"du --apparent-size in the volume finds them; make them smaller, or set protect: none if they may be lost")
 		case t.job.AcceptShrunk:
 		case now.Files == 0 && before.Files > 0:
 			t.refuse(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), t.meant())

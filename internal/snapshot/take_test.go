@@ -57,8 +57,14 @@ func TestTakeMakesAVerifiedSnapshot(t *testing.T) {
 // old makes a folder's times so old that a scan proves something.
 func old(t *testing.T, l *lab) {
 	t.Helper()
+	cool(t, l.data)
+}
+
+// cool waits until a scan of a path proves something.
+func cool(t *testing.T, path string) {
+	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		s, err := scanVolume(l.data)
+		s, err := scanVolume(path)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatal("the volume does not cool down", err)
 		}

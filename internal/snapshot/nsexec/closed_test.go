@@ -42,6 +42,32 @@ func TestS24TheProgramHasFewCapabilities(t *testing.T) {
 	}
 }
 
+// TestS24TheProgramCantUndoIt: it mounts nothing, not even what is there already as
+// writable, and enters no other namespace. It stores all attributes of files.
+func TestS24TheProgramCantUndoIt(t *testing.T) {
+	t.Parallel()
+	open := t.TempDir()
+	for _, argv := range [][]string{
+		{"/bin/mount", "-o", "remount,rw,bind", "/"},
+		{"/bin/mount", "-t", "tmpfs", "none", open},
+		{"/bin/umount", open},
+		{"/usr/bin/unshare", "-m", "/bin/true"},
+		{"/usr/bin/nsenter", "-t", "1", "-m", "/bin/true"},
+	} {
+		if out, err := run(t, Spec{Argv: argv, Writes: []string{open}}); err == nil {
+			t.Errorf("%q is done: %s", argv, out)
+		}
+	}
+	file := filepath.Join(open, "f")
+	if out, err := run(t, Spec{Argv: []string{os.Args[0], setAttribute, file}, Writes: []string{open}}); err != nil {
+		t.Errorf("an attribute: %s, %v", out, err)
+	}
+	value := make([]byte, 8)
+	if n, err := unix.Getxattr(file, attribute, value); err != nil || string(value[:n]) != "kept" {
+		t.Errorf("%q, %v", value[:n], err)
+	}
+}
+
 // TestS31NoLinkShowsAnotherFolder: a folder that a container may write to can't
 // have restic read another one of the host.
 func TestS31NoLinkShowsAnotherFolder(t *testing.T) {

@@ -85,7 +85,8 @@ func makeTarget(source int, target string) error {
 
 // kept are the capabilities that reading and writing any file with all that
 // belongs to it takes. CAP_SYS_ADMIN is among them, for the attributes "trusted."
-// and "security.", which programs such as Samba set.
+// and "security.", which programs such as Samba set; see refused for what else it
+// would allow.
 func kept(capability uintptr) bool {
 	switch capability {
 	case unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_MKNOD, unix.CAP_SETFCAP, unix.CAP_SYS_ADMIN:

@@ -1,8 +1,8 @@
 // Package nsexec starts a program in a mount namespace of its own, in which
 // chosen folders of the host appear at fixed paths, and hands it secrets on
-// file descriptors. It sees the rest of the host read-only. It is how the same volume has the same path in every
-// snapshot wherever it lies, and why restic's passwords are in no argument,
-// environment or file.
+// file descriptors. It sees the rest of the host read-only, and can't change that.
+// It is how the same volume has the same path in every snapshot wherever it lies,
+// and why restic's passwords are in no argument, environment or file.
 //
 // The caller runs this same binary again (a hidden verb that calls Main) with a
 // Spec on standard input; Main becomes the program.
@@ -101,6 +101,9 @@ func Main(stdin io.Reader) error {
 		return err
 	}
 	if err := renounce(); err != nil {
+		return err
+	}
+	if err := refuse(); err != nil {
 		return err
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {

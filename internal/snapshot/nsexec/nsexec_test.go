@@ -8,12 +8,31 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/secret"
 )
 
+// Arguments with which the test binary sets an attribute that takes CAP_SYS_ADMIN.
+const (
+	setAttribute = "set-attribute"
+	attribute    = "trusted.salvor"
+)
+
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == setAttribute {
+		err := os.WriteFile(os.Args[2], nil, 0o600)
+		if err == nil {
+			err = unix.Setxattr(os.Args[2], attribute, []byte("kept"), 0)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) > 1 && os.Args[1] == "ns-exec" {
 		fmt.Fprintln(os.Stderr, Main(os.Stdin))
 		os.Exit(1)

@@ -1,0 +1,152 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salvor/internal/finding"
+	"salvor/internal/sign"
+)
+
+// What hosts sign with a key of their own; its place is its path on the record.
+const (
+	FactKind   sign.Kind = "salvor-fact"
+	ProvenKind sign.Kind = "salvor-proven"
+)
+
+// writeNote adds what this host found out, signed with its own key.
+func (r *Record) writeNote(ctx context.Context, kind sign.Kind, path string, entry any) error {
+	if r.trust.Own == nil {
+		return errors.New("no host's key to sign with")
+	}
+	key, err := r.trust.Own(ctx)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(entry)
+	if err != nil {
+		return err
+	}
+	signed, err := key.Enclose(kind, path, content)
+	if err != nil {
+		return err
+	}
+	if err := r.putRaw(ctx, path, append(signed, '\n')); err != nil {
+		return err
+	}
+	return r.here(ctx)
+}
+
+// notes are what hosts wrote down about one stack. What counts at an epoch is signed
+// by a host that the fleet gave the stack then: the claims, which the fleet has
+// signed, name its key. So it counts whatever has become of the host since.
+type notes struct {
+	record  *Record
+	stack   string
+	claims  []Claim           // of every epoch, by their names
+	fleet   sign.Keys         // that sign claims
+	holders map[int]sign.Keys // by epoch, as far as they were asked for
+}
+
+func (r *Record) notes(stack string) *notes { return &notes{record: r, stack: stack} }
+
+// read returns what such a host signed for a path, or why the file counts for nothing.
+func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int) (content []byte, ignored *Ignored, err error) {
+	data, err := n.record.read(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := n.at(ctx, epoch)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, _, err = keys.Open(kind, path, data)
+	if err == nil {
+		return content, nil, nil
+	}
+	i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
+	if len(keys) == 0 {
+		i.Why = fmt.Sprintf("%s: no claim of epoch %d says which host signs for it", path, epoch)
+	}
+	for name, key := range n.record.trust.Hosts {
+		if _, _, err := (sign.Keys{key}).Open(kind, path, data); err == nil {
+			i.Host, i.Signed = name, true
+		}
+	}
+	return nil, &i, nil
+}
+
+// at returns the keys of the hosts that the fleet gave the stack at an epoch. This
+// host's own is one of them: what it wrote is no news to it.
+func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
+	if n.holders == nil {
+		if err := n.list(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if keys, asked := n.holders[epoch]; asked {
+		return keys, nil
+	}
+	keys := n.record.own(ctx)
+	for _, c := range n.claims {
+		if c.Epoch != epoch {
+			continue
+		}
+		ignored, err := n.record.readClaim(ctx, n.fleet, n.stack, &c)
+		if err != nil {
+			return nil, err
+		}
+		if ignored == nil && c.Sign != "" && !slices.Contains(keys, c.Sign) {
+			keys = append(keys, c.Sign)
+		}
+	}
+	n.holders[epoch] = keys
+	return keys, nil
+}
+
+// Findings are about files among a stack's that count for nothing.
+func Findings(stack string, ignored []Ignored) []finding.Finding {
+	var found []finding.Finding
+	for _, i := range ignored {
+		found = append(found, i.finding(stack))
+	}
+	return found
+}
+
+// finding is about a file that looks like what a host wrote down about a stack. Its
+// subject is the host that signed it, where that is known, else the file.
+func (i Ignored) finding(stack string) finding.Finding {
+	f := finding.Finding{
+		Code: finding.RecordIgnored, Severity: finding.Warning, Subject: i.Path, Stack: stack,
+		Text: "not signed by the host that had " + stack + " then, and passed over: " + i.Text(),
+		Fix:  "find out who wrote it: every host can write to the record remote; then delete it there",
+	}
+	if i.Signed {
+		f.Subject = i.Host
+	}
+	return f
+}
+
+func (n *notes) list(ctx context.Context) (err error) {
+	if n.claims, err = n.record.claimNames(ctx, n.stack); err != nil {
+		return err
+	}
+	n.holders = map[int]sign.Keys{}
+	n.fleet, err = n.record.trust.keys(ctx)
+	return err
+}
+
+// own is the public half of this host's key, none where there is none.
+func (r *Record) own(ctx context.Context) sign.Keys {
+	if r.trust.Own == nil {
+		return nil
+	}
+	key, err := r.trust.Own(ctx)
+	if err != nil {
+		return nil
+	}
+	return sign.Keys{key.Public()}
+}
