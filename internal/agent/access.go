@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/blob"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -27,6 +29,7 @@ import (
 type access struct {
 	file    agentapi.SealedFile
 	remotes storage.Remotes
+	appends []string                  // remotes on which the host deletes nothing
 	epoch   int                       // the stack's
 	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
 	proven  map[string]record.Proven  // by repository, once learned
@@ -89,7 +92,13 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	return &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}, nil
+	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}
+	for _, t := range st.Targets {
+		if t.AppendOnly {
+			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
+		}
+	}
+	return a, nil
 }
 
 // logins returns the stack's registry logins.
@@ -120,7 +129,11 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 	if err != nil {
 		return nil, err
 	}
-	return &opened{Repository: snapshot.Repository{ID: t.Repository, Store: folder, Password: secret.New(password)}, folder: folder}, nil
+	repo := snapshot.Repository{ID: t.Repository, Store: folder, Password: secret.New(password)}
+	if t.AppendOnly {
+		repo = repo.AppendOnly()
+	}
+	return &opened{Repository: repo, folder: folder}, nil
 }
 
 // sight is the record remote as one stack's access reaches it.
@@ -141,12 +154,24 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(a.appends, a.remotes.Base(site.Where.Remote)) {
+		site.Folder = appending{blob.AppendOnly(site.Folder), site.Folder}
+	}
 	trust := record.Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
 	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
 }
+
+// appending is a record on a remote where the host deletes nothing.
+type appending struct {
+	blob.Store
+	folder record.Folder
+}
+
+// Close implements record.Folder.
+func (a appending) Close(ctx context.Context) error { return a.folder.Close(ctx) }
 
 // sealedDigest tells one sealed file from another.
 func sealedDigest(st agentapi.Stack) string {

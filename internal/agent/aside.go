@@ -18,7 +18,10 @@ import (
 
 // removeKept deletes what was moved aside and is, exactly as it was, in a
 // snapshot of this repository.
-func (h *Host) removeKept(ctx context.Context, repo *opened, st agentapi.Stack) error {
+func (h *Host) removeKept(ctx context.Context, repo *opened, st agentapi.Stack, t taking) error {
+	if t.keep {
+		return nil
+	}
 	var held []snapshot.Volume
 	for _, v := range h.protected(st) {
 		kept, err := snapshot.KeptOf(v)

@@ -190,6 +190,12 @@ func (h *Host) takeOn(ctx context.Context, spec agentapi.Host, st agentapi.Stack
 			return receipt, nil // the one that the record knows to be proven stays until it knows another
 		}
 	}
+	if target.AppendOnly {
+		excess, err := snapshot.Excess(ctx, repo.Repository, target.Keep)
+		receipt.Findings = append(receipt.Findings, pruneDue(spec.Name, st.Name, target.Name, excess)...)
+		h.noteRetention(st.Name, err)
+		return receipt, h.removeKept(ctx, repo, st, t)
+	}
 	return receipt, h.thin(ctx, spec, engine, repo, st, target, t)
 }
 
@@ -249,14 +255,29 @@ func (h *Host) thin(ctx context.Context, spec agentapi.Host, engine snapshot.Eng
 	defer who.close(ctx)
 	holds := func(ctx context.Context) error { return who.mayChange(ctx, spec, st) }
 	if _, err := engine.Thin(ctx, repo.Repository, st.Name, st.Epoch, target.Keep, holds); err != nil {
-		// what was taken is good; too many snapshots are no reason to call it failed
-		h.record(journal.Entry{Kind: "retention", Stack: st.Name, Error: err.Error()})
+		h.noteRetention(st.Name, err)
 		return nil
 	}
-	if t.keep {
+	return h.removeKept(ctx, repo, st, t)
+}
+
+// noteRetention writes down why older snapshots stay. What was taken is good; too many
+// snapshots are no reason to call it failed.
+func (h *Host) noteRetention(stack string, err error) {
+	if err != nil {
+		h.record(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
+	}
+}
+
+// pruneDue says that more snapshots lie on a target than keep says.
+func pruneDue(host, stack, target string, excess int) []finding.Finding {
+	if excess == 0 {
 		return nil
 	}
-	return h.removeKept(ctx, repo, st)
+	return []finding.Finding{{
+		Code: finding.PruneDue, Severity: finding.Info, Subject: host + "/" + stack,
+		Text: fmt.Sprintf("%d snapshots on %s are more than it is to keep; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
+	}}
 }
 
 func receiptOf(st agentapi.Stack, r snapshot.Result) agentapi.SnapshotReceipt {

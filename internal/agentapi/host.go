@@ -156,6 +156,7 @@ type Target struct {
 	Former     []string       `json:"former,omitempty"` // repositories before it, newest last: restored from, never written to
 	Every      time.Duration  `json:"every"`
 	Keep       fleet.Keep     `json:"keep"`
+	AppendOnly bool           `json:"append_only,omitempty"` // the host deletes nothing there
 }
 
 // Origin returns the repository that the stack's data began with. It names the

@@ -59,7 +59,7 @@ func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) e
 
 // An Addition is a host made part of the fleet, not committed yet.
 type Addition struct {
-	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts
+	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
 	GitKey string            // what the Git host must let in, read-only
 
 	Replaced bool // another machine had the name before
@@ -166,6 +166,11 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 			return add, err
 		}
 	}
+	deployKeys, err := a.file(controlrepo.DeployKeysFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return add, err
+	}
+	add.Files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
 	for name, content := range add.Files {
 		if have, err := a.file(name); err == nil && string(have) == string(content) {
 			delete(add.Files, name)

@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path"
 	"slices"
@@ -23,8 +25,11 @@ import (
 // A RemovedHost is what a host leaves behind.
 type RemovedHost struct {
 	Stacks  []string   // that were ever sealed for it
-	Remotes []string   // whose credentials it has
+	Remotes []string   // whose credentials it has, each with its secrets: "nas (nas_alpha)"
 	Rotate  []Rotation // secrets that it was able to open
+
+	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
+	GitURL    string // where that key is let in, "" for nowhere
 }
 
 // SeenByHost returns what a host was able to open: by the history of its sealed
@@ -46,7 +51,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 		}
 		files = append(files, ever...)
 	}
-	seen := sight{names: map[string]bool{}, gone: map[string]bool{}, remotes: map[string]bool{}}
+	seen := sight{names: map[string]bool{}, gone: map[string]bool{}, remotes: map[string]map[string]bool{}}
 	for _, file := range files {
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
@@ -54,7 +59,20 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 			seen.add(a, host, stack)
 		}
 	}
-	r.Remotes = slices.Sorted(maps.Keys(seen.remotes))
+	r.Remotes = seen.credentials()
+	if _, key, found := strings.Cut(a.repo.DeployKeys[host], " "); found {
+		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {
+			r.DeployKey = fingerprintOf(wire)
+		}
+	}
+	git, err := a.gitSource(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.GitURL = git.URL
+	if u, err := url.Parse(git.URL); err == nil && u.User != nil {
+		r.GitURL = u.Redacted()
+	}
 	all, err := a.store.List()
 	if err != nil {
 		return r, err
@@ -70,8 +88,32 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 // A sight is which secrets somebody was able to see.
 type sight struct {
 	names   map[string]bool
-	gone    map[string]bool // stacks that are no longer declared
-	remotes map[string]bool
+	gone    map[string]bool            // stacks that are no longer declared
+	remotes map[string]map[string]bool // by name, the secrets of the credential
+}
+
+// credentials names each remote with the secrets that open it.
+func (s sight) credentials() []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.remotes)) {
+		if with := slices.Sorted(maps.Keys(s.remotes[name])); len(with) > 0 {
+			name += " (" + strings.Join(with, ", ") + ")"
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// remote adds a remote as the host was given it.
+func (s sight) remote(r fleet.Remote) {
+	if s.remotes[r.Name] == nil {
+		s.remotes[r.Name] = map[string]bool{}
+	}
+	for _, setting := range r.Options {
+		if name, is := setting.Secret(); is {
+			s.remotes[r.Name][name], s.names[name] = true, true
+		}
+	}
 }
 
 func (s sight) has(info secretstore.Info) bool {
@@ -86,15 +128,14 @@ func (s sight) add(a *App, host, stack string) {
 	if _, declared := a.repo.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
 		for _, r := range a.repo.Fleet.Remotes {
-			s.remotes[r.Name] = true
+			s.remote(given(r, host, stack))
 		}
 		return
 	}
 	n := (&sealer{app: a}).needs(stack, host)
 	var settings []secret.Setting
 	for _, r := range n.remotes {
-		s.remotes[r.Name] = true
-		settings = slices.AppendSeq(settings, maps.Values(r.Options))
+		s.remote(r)
 	}
 	for _, r := range n.registries {
 		settings = append(settings, r.Username, r.Password)
@@ -184,6 +225,9 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 		if files[controlrepo.FleetFile], err = controlrepo.RemoveCredential(files[controlrepo.FleetFile], r.Name, h.Name); err != nil {
 			return nil, err
 		}
+	}
+	if deployKeys, err := a.file(controlrepo.DeployKeysFile); err == nil && a.repo.DeployKeys[h.Name] != "" {
+		files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
 	}
 	known, err := a.file(controlrepo.KnownHostsFile)
 	switch {

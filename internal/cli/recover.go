@@ -202,19 +202,47 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	if receipt.Kind == "" {
 		return err
 	}
-	receipt.Pending = append(append(pending, receipt.Pending...), leftOn(ctx, a, o.Lost)...)
+	receipt.Pending = append(append(pending, receipt.Pending...), leftOn(ctx, a, o, stacks, len(plan.Moves) == 0)...)
 	return g.finish(&receipt, err, nil)
 }
 
-// leftOn is what somebody has who has the disk of a host that is lost.
-func leftOn(ctx context.Context, a *app.App, host string) []string {
-	seen, err := a.SeenByHost(ctx, host)
+// leftOn is what somebody has who has the disk of a host that is lost. Of a host that
+// was stolen everything is listed.
+func leftOn(ctx context.Context, a *app.App, o recovery.Options, stacks []string, resumed bool) []string {
+	seen, err := a.SeenByHost(ctx, o.Lost)
 	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}
-	left := stillHas(host, seen)
-	if len(seen.Rotate) > 0 {
-		left = append(left, fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", host, count(len(seen.Rotate), "secret"), host))
+	if resumed && o.To == o.Lost {
+		seen.DeployKey = "" // what Git has by now is the key of the machine that replaces it
+	}
+	left := stillHas(o.Lost, seen)
+	switch {
+	case o.Compromised:
+		return append(left, afterTheft(o, seen, stacks)...)
+	case len(seen.Rotate) > 0:
+		left = append(left, fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", o.Lost, count(len(seen.Rotate), "secret"), o.Lost))
+	}
+	return left
+}
+
+// afterTheft is what to change and to look at once a host was stolen, in order.
+func afterTheft(o recovery.Options, seen app.RemovedHost, stacks []string) []string {
+	host := o.Lost
+	var left []string
+	for _, r := range seen.Rotate {
+		first := ""
+		if r.Provider {
+			first = ", at its provider first"
+		}
+		left = append(left, fmt.Sprintf("%s could open the secret %s: give it another value%s: %s", host, r.Secret, first, r.Command))
+	}
+	for _, stack := range stacks {
+		left = append(left, fmt.Sprintf("if %s was in other hands before it was missed, its data of %s is theirs too: salvor snapshot ls %s, then salvor restore %s --snapshot ID brings back one from before", host, stack, stack, stack))
+	}
+	left = append(left, fmt.Sprintf("revoke what %s had that Salvor did not give it: SSH keys in its users' ~/.ssh, its node in a tailnet or VPN, tokens in files", host))
+	if o.To != host {
+		left = append(left, fmt.Sprintf("take %s out of the fleet: salvor host remove %s", host, host))
 	}
 	return left
 }
@@ -222,9 +250,21 @@ func leftOn(ctx context.Context, a *app.App, host string) []string {
 // stillHas is what a host can reach by what is on its disk, until it is ended where it
 // was given.
 func stillHas(host string, seen app.RemovedHost) []string {
-	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key at the Git host", host)}
-	if len(seen.Remotes) > 0 {
-		left = append(left, fmt.Sprintf("%s still has the credentials of %s, and can delete there what they can: change them at the server, then here with salvor secret set", host, strings.Join(seen.Remotes, ", ")))
+	where := "at the Git host"
+	if seen.GitURL != "" {
+		where = "from the deploy keys of " + seen.GitURL
+	}
+	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, named(seen.DeployKey), where)}
+	for _, remote := range seen.Remotes {
+		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete there what that may: change it at the server, then here with salvor secret set", host, remote))
 	}
 	return left
+}
+
+// named is a fingerprint behind what it is of.
+func named(fingerprint string) string {
+	if fingerprint == "" {
+		return ""
+	}
+	return " " + fingerprint
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"salvor/internal/app"
+	"salvor/internal/recovery"
 )
 
 // TestAnInterruptedRecoveryStillSaysTheDeployKey is fault D20: the second run finds
@@ -17,5 +18,33 @@ func TestAnInterruptedRecoveryStillSaysTheDeployKey(t *testing.T) {
 	}
 	if !strings.Contains(again, "unless it does already") || !strings.HasSuffix(again, "ssh-ed25519 AAAA gamma") {
 		t.Errorf("the second run: %q", again)
+	}
+}
+
+// TestS19AfterATheftEverythingIsListed has the list that recover --compromised ends
+// with: what the thief can still reach, each with where it is ended.
+func TestS19AfterATheftEverythingIsListed(t *testing.T) {
+	seen := app.RemovedHost{
+		Remotes: []string{"nas (nas_alpha)"}, DeployKey: "SHA256:abc", GitURL: "git@git.example.net:fleet",
+		Rotate: []app.Rotation{{Secret: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Secret: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
+	}
+	stolen := recovery.Options{Lost: "alpha", To: "gamma", Compromised: true}
+	list := strings.Join(append(stillHas("alpha", seen), afterTheft(stolen, seen, []string{"notes"})...), "\n")
+	for _, want := range []string{
+		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
+		"the credential of the remote nas (nas_alpha)",
+		"the secret nas_alpha: give it another value, at its provider first: salvor secret rotate nas_alpha",
+		"the secret notes/DB: give it another value: salvor secret rotate notes/DB --generate",
+		"salvor restore notes --snapshot ID",
+		"~/.ssh", "tailnet",
+		"salvor host remove alpha",
+	} {
+		if !strings.Contains(list, want) {
+			t.Errorf("%q is not in the list:\n%s", want, list)
+		}
+	}
+	stolen.To = "alpha"
+	if list := strings.Join(afterTheft(stolen, seen, nil), "\n"); strings.Contains(list, "host remove") {
+		t.Errorf("the machine that took its name would be removed:\n%s", list)
 	}
 }

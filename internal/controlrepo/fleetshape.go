@@ -140,6 +140,7 @@ func targetShape() shape[fleet.Target] {
 	fields := append([]field[fleet.Target]{
 		key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).must(),
 		key("every", "How often, 1h by default.", duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		key("append_only", "Hosts delete nothing there, and `salvor snapshot prune` does what keep says from the operator's computer.", truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
 		key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)
 	return object(fields...)

@@ -40,6 +40,14 @@ func (repo *Repository) renameKey(fsys fs.FS, h fleet.Host) {
 			repo.Recipients[h.Name], repo.HostSigners[h.Name] = repo.Recipients[h.Formerly], repo.HostSigners[h.Formerly]
 		}
 	}
+	if key := repo.DeployKeys[h.Formerly]; key != "" {
+		content, err := fs.ReadFile(fsys, DeployKeysFile)
+		if err == nil {
+			repo.renaming(DeployKeysFile, SetDeployKey(SetDeployKey(content, h.Formerly, ""), h.Name, key))
+		}
+		repo.DeployKeys[h.Name] = key
+		delete(repo.DeployKeys, h.Formerly)
+	}
 	delete(repo.Recipients, h.Formerly)
 	delete(repo.HostSigners, h.Formerly)
 }

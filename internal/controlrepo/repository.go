@@ -30,6 +30,7 @@ type Repository struct {
 	HostSigners  map[string]sign.Public // host name to the key that it signs with, from the same files; "" for none
 	HostKeys     []HostKey              // pinned, from hosts/known_hosts
 	LetIn        []string               // SSH public keys, from hosts/authorized_keys
+	DeployKeys   map[string]string      // by host, "TYPE KEY", from hosts/deploy_keys
 	Signers      Signers                // who may sign commits, as fleet.yaml has it; empty for anybody
 	FleetSigners sign.Keys              // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
 	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
@@ -120,6 +121,7 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	repo.Recipients, repo.HostSigners = readHostKeys(fsys, problems)
 	repo.HostKeys = readKnownHosts(fsys, problems)
 	repo.LetIn = readAuthorizedKeys(fsys, problems)
+	repo.DeployKeys = readDeployKeys(fsys, problems)
 	repo.FleetSigners = readFleetSigners(fsys, problems)
 	stacks := readStacks(fsys, problems)
 	for _, s := range stacks {

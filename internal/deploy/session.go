@@ -173,7 +173,7 @@ func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stac
 		st.Volumes[i].Born = bornAs(p, v)
 	}
 	for _, t := range s.Fleet.Snapshots {
-		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep})
+		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
 	}
 	return st, nil
 }

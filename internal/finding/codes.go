@@ -38,6 +38,7 @@ const (
 	SnapshotRolledBack Code = "snapshot-rolled-back"
 	SnapshotFuture     Code = "snapshot-from-the-future"
 	SnapshotUnproven   Code = "snapshot-unproven"
+	PruneDue           Code = "prune-due"
 	Ungated            Code = "ungated"
 	PauseTooLong       Code = "pause-too-long"
 	PauseBroken        Code = "pause-broken"
@@ -122,6 +123,7 @@ func Table() []Row {
 		{SnapshotFuture, "Snapshots on the remote say an epoch that the stack's placement has not reached. No host of the fleet took them for it; they count for nothing, and nothing removes them.", "find out who can write to the remote; salvor snapshot ls STACK shows them"},
 		{SnapshotUnproven, "Snapshots on the remote are none of those that were proven: a host was cut short, or somebody else put them there. They push no other out, and none is restored by itself.", "salvor snapshot take STACK takes a proven one; salvor restore STACK --snapshot ID takes one of these all the same"},
 		{SnapshotDamaged, "A snapshot on the remote can't be restored: something of it is lost or changed there. It is passed over, and counts for nothing.", "salvor snapshot take STACK takes again what the remote has lost and the host still has; salvor snapshot ls STACK shows the good ones"},
+		{PruneDue, "A target that is append_only has more snapshots of a stack than its retention keeps. Hosts delete nothing there.", "salvor snapshot prune STACK, from the operator's computer"},
 		{Ungated, "The stack's containers were created before the gate; after a boot Docker itself may start them.", "salvor apply recreates them at the next change"},
 		{PauseTooLong, "The snapshot needed a longer pause than allowed and was given up.", "raise pause_limit, or use a native method"},
 		{PauseBroken, "Containers started while their stack was paused for a snapshot, each time it was tried: what they write may be in it in part.", "salvor logs STACK says why a service keeps starting; then salvor snapshot take STACK"},

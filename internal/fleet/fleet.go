@@ -102,6 +102,8 @@ type Target struct {
 	Where Location
 	Every time.Duration
 	Keep  Keep
+
+	AppendOnly bool // hosts delete nothing there; operators prune
 }
 
 // Keep is a retention policy: how many snapshots to keep by each measure. The

@@ -55,7 +55,7 @@ func parseProvenName(name string) (Proven, bool) {
 }
 
 // Prove writes down a stack's newest proven snapshot in a repository, and then
-// removes what was said of that repository before. The caller holds the claim at
+// removes what was said of that repository before, where it may. The caller holds the claim at
 // the snapshot's epoch. It may be called again.
 func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if _, ok := parseProvenName(p.name()); !ok {
@@ -73,7 +73,7 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 		if old.Repository != p.Repository || compareProven(old, p) >= 0 {
 			continue
 		}
-		if err := r.store.Delete(ctx, provenDir(stack)+"/"+old.name()); err != nil && !errors.Is(err, blob.ErrNotExist) {
+		if err := r.store.Delete(ctx, provenDir(stack)+"/"+old.name()); err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrAppendOnly) {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"salvor/internal/blob"
+	"salvor/internal/fault"
 	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restserver"
 )
@@ -27,6 +28,10 @@ func (t *taking) heal(ctx context.Context) error {
 	unnamed, err := t.unnamed(ctx, packs)
 	if err != nil || len(bad)+unnamed == 0 && loss.None() {
 		return err
+	}
+	if t.job.Repository.appends {
+		return fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host mends nothing there", len(bad)+len(loss.Packs)+len(loss.Indexes)+unnamed),
+			"salvor snapshot prune "+t.job.Stack+", then salvor snapshot take "+t.job.Stack+" uploads again what the host still has")
 	}
 	end := t.scope(t.job.Stack).Step("repair the repository", "")
 	err = t.repair(ctx, t.job.Repository, t.repo, t.job.Epoch, t.job.Holds, bad)

@@ -144,6 +144,12 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	return plan, e.prune(ctx, r, epoch, holds)
 }
 
+// Excess counts the snapshots of a repository that a policy does not keep.
+func Excess(ctx context.Context, r Repository, k fleet.Keep) (int, error) {
+	l, err := List(ctx, r)
+	return len(Retain(l.Infos, k).Forget), err
+}
+
 // useless returns the ids of what goes: what the policy forgets, and damaged
 // snapshots that are older than every one kept, or whose own file still cannot
 // be read, since restic removes no data while there is one.

@@ -64,6 +64,8 @@ type Repository struct {
 	Spare    repository.Spare  // copies of the files that open it, where the caller has them
 	Damaged  map[string]string // snapshots that the caller knows to be damaged, and why
 	Trust    Trust             // which of its snapshots may be believed
+
+	appends bool // by AppendOnly
 }
 
 // Volume is one protected volume of a stack.

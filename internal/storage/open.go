@@ -119,10 +119,7 @@ func newFs(ctx context.Context, remotes Remotes, where fleet.Location) (fs.Fs, e
 // complete, so that they have to go under another name first. rclone says so
 // itself for some backends; plain WebDAV servers keep what a cut upload left.
 func (r Remotes) staged(name string) bool {
-	for r[name].Type == typeCrypt {
-		name, _, _ = r.wrapped(name)
-	}
-	kind := r[name].Type
+	kind := r[r.Base(name)].Type
 	return kind == typeLocal || kind == typeSFTP || kind == typeWebDAV
 }
 

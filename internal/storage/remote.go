@@ -115,6 +115,15 @@ func (r Remotes) wrapped(name string) (inner, dir string, ok bool) {
 	return strings.Cut(string(r[name].Options["remote"].Reveal()), ":")
 }
 
+// Base returns the name of the remote that a crypt remote lies on in the end; of any
+// other it is its own.
+func (r Remotes) Base(name string) string {
+	for r[name].Type == typeCrypt {
+		name, _, _ = r.wrapped(name)
+	}
+	return name
+}
+
 // config returns the options in the form rclone wants: passwords obscured, a
 // PEM key on one line.
 func (r Remote) config(backend *fs.RegInfo) (*options, error) {

@@ -66,51 +66,63 @@ func Create(ctx context.Context, store blob.Store, password secret.Value) error 
 }
 
 func create(ctx context.Context, store blob.Store, password secret.Value) error {
-	master, sealed, err := configure()
+	master, err := firstKey(ctx, store, password)
 	if err != nil {
 		return err
 	}
-	key, err := master.keyFile(password, costOf(password), time.Now())
+	sealed, err := master.configure()
 	if err != nil {
-		return err
-	}
-	unfinished, err := store.List(ctx, "keys")
-	if err != nil {
-		return err
-	}
-	for _, k := range unfinished {
-		if err := store.Delete(ctx, "keys/"+k.Path); err != nil {
-			return err
-		}
-	}
-	sum := sha256.Sum256(key)
-	if _, err := store.Put(ctx, "keys/"+hex.EncodeToString(sum[:]), bytes.NewReader(key), int64(len(key))); err != nil {
 		return err
 	}
 	_, err = store.Put(ctx, configName, bytes.NewReader(sealed), int64(len(sealed)))
 	return err
 }
 
-// configure returns a new master key and the configuration sealed with it.
-func configure() (master masterKey, sealed []byte, err error) {
-	master, err = newMasterKey()
+// firstKey returns the key that an earlier try has left, or writes one.
+func firstKey(ctx context.Context, store blob.Store, password secret.Value) (masterKey, error) {
+	unfinished, err := store.List(ctx, "keys")
 	if err != nil {
-		return master, nil, err
+		return masterKey{}, err
 	}
+	for _, k := range unfinished {
+		content, err := read(ctx, store, "keys/"+k.Path, 0, -1)
+		if err == nil && ValidName(k.Path) && intact(k.Path, content) == nil {
+			if master, err := unlock(content, password); err == nil {
+				return master, nil
+			}
+		}
+		if err := store.Delete(ctx, "keys/"+k.Path); err != nil && !errors.Is(err, blob.ErrAppendOnly) {
+			return masterKey{}, err
+		}
+	}
+	master, err := newMasterKey()
+	if err != nil {
+		return master, err
+	}
+	key, err := master.keyFile(password, costOf(password), time.Now())
+	if err != nil {
+		return master, err
+	}
+	sum := sha256.Sum256(key)
+	_, err = store.Put(ctx, "keys/"+hex.EncodeToString(sum[:]), bytes.NewReader(key), int64(len(key)))
+	return master, err
+}
+
+// configure returns a new configuration, sealed with the key.
+func (k masterKey) configure() (sealed []byte, err error) {
 	polynomial, err := chunker.RandomPolynomial()
 	if err != nil {
-		return master, nil, err
+		return nil, err
 	}
 	id := make([]byte, 32)
 	if _, err := rand.Read(id); err != nil {
-		return master, nil, err
+		return nil, err
 	}
 	plain, err := json.Marshal(config{Version: 2, ID: hex.EncodeToString(id), Polynomial: polynomial})
 	if err != nil {
-		return master, nil, err
+		return nil, err
 	}
-	sealed, err = master.seal(plain)
-	return master, sealed, err
+	return k.seal(plain)
 }
 
 // newMasterKey returns a random one. r is clamped, as Poly1305 says: some of its

@@ -104,7 +104,7 @@ func (r *Repository) mendKey(ctx context.Context, key []byte) error {
 		if err == nil && intact(name, content) == nil {
 			continue // another person's key
 		}
-		if err := r.store.Delete(ctx, "keys/"+name); err != nil && !errors.Is(err, blob.ErrNotExist) {
+		if err := r.store.Delete(ctx, "keys/"+name); err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrAppendOnly) {
 			return fmt.Errorf("remove a damaged key: %w", err)
 		}
 	}

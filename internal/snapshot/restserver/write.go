@@ -182,6 +182,9 @@ func (s *Server) remove(r *http.Request, f file) error {
 		hold.At(r.Context(), "prune-delete")
 	}
 	err := s.opts.Store.Delete(r.Context(), f.path())
+	if needed == AppendOnly && errors.Is(err, blob.ErrAppendOnly) {
+		return nil // of a failed upload; the next try decides
+	}
 	if err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return err
 	}

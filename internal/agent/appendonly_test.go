@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/webdav"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+)
+
+// keeper is a WebDAV server as docs/append-only.md describes it: its user deletes and
+// overwrites nothing, and moves nothing but its own unfinished uploads to where nothing
+// lies.
+type keeper struct {
+	dir string
+
+	mu      sync.Mutex
+	refused []string
+}
+
+func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if k.allows(r) {
+		(&webdav.Handler{FileSystem: webdav.Dir(k.dir), LockSystem: webdav.NewMemLS()}).ServeHTTP(w, r)
+		return
+	}
+	k.mu.Lock()
+	k.refused = append(k.refused, r.Method+" "+r.URL.Path)
+	k.mu.Unlock()
+	http.Error(w, "append-only", http.StatusForbidden)
+}
+
+func (k *keeper) allows(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodPut:
+		return !k.has(r.URL.Path)
+	case "MOVE":
+		to, err := url.Parse(r.Header.Get("Destination"))
+		name := filepath.Base(r.URL.Path)
+		return err == nil && strings.HasPrefix(name, ".salvor-") && strings.HasSuffix(name, ".part") && !k.has(to.Path)
+	case http.MethodGet, http.MethodHead, http.MethodOptions, "PROPFIND", "MKCOL":
+		return true
+	}
+	return false
+}
+
+func (k *keeper) has(path string) bool {
+	_, err := os.Stat(filepath.Join(k.dir, filepath.FromSlash(path)))
+	return err == nil
+}
+
+// onKeeper gives a host a stack with an append-only target, and the record, on the
+// server.
+func onKeeper(t *testing.T, h *Host, k *keeper, url string) (agentapi.Host, agentapi.Stack) {
+	t.Helper()
+	spec, st := withRecord(t, h, k.dir, 1) // the operators reach the same folder by itself
+	file := agentapi.SealedFile{
+		Remotes:      map[string]agentapi.SealedRemote{"nas": {Type: "webdav", Options: map[string][]byte{"url": []byte(url), "vendor": []byte("other")}}},
+		Repositories: map[string][]byte{"aaaa0001": []byte(strings.Repeat("aaaa0001", 20))},
+	}
+	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
+	sealFor(t, h, &st, "alpha", file)
+	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
+	if err := h.saveSpec(spec); err != nil {
+		t.Fatal(err)
+	}
+	return spec, st
+}
+
+// TestS03AHostDeletesNothingOnAnAppendOnlyTarget takes snapshots to a server that
+// refuses to delete and to overwrite, more than the policy keeps, and restores one on
+// a host that never saw the stack. No deletion is even tried.
+func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
+	t.Parallel()
+	h, k := newHost(t), &keeper{dir: t.TempDir()}
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	spec, st := onKeeper(t, h, k, server.URL)
+	var ids []string
+	for _, content := range []string{"one", "two", "three"} {
+		ids = append(ids, takeFor(t, h, spec, st, content))
+	}
+	lie := func(dir string) int {
+		files, err := filepath.Glob(filepath.Join(k.dir, dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	repository := filepath.Join("salvor", st.Name, "aaaa0001")
+	for dir, want := range map[string]int{filepath.Join(repository, "snapshots"): 3, filepath.Join(repository, "locks"): 0, filepath.Join("record", "proven", st.Name): 3} {
+		if n := lie(dir); n != want {
+			t.Errorf("%s has %d files, want %d", dir, n, want)
+		}
+	}
+	state, err := h.Status(t.Context(), agentapi.Observe{}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := only(t, state.Findings, finding.PruneDue); f.Fix != "salvor snapshot prune "+st.Name || !strings.Contains(f.Text, "2 snapshots") {
+		t.Errorf("status says %+v", f)
+	}
+	again := newHost(t)
+	spec, st = onKeeper(t, again, k, server.URL)
+	a, err := again.open("alpha", st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restoreNewest(t.Context(), again, spec, st, a, ids[2]); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(again.Paths.Volumes, "data", "note"))
+	if err != nil || string(got) != "three" {
+		t.Errorf("restored %q, %v", got, err)
+	}
+	if len(k.refused) != 0 {
+		t.Errorf("the host tried %v", k.refused)
+	}
+}
