@@ -21,6 +21,7 @@ const (
 	VerbDeliveries = "deliveries" // a salvord before these verbs refuses them by name
 	VerbPrepare    = "prepare"
 	VerbFence      = "fence"
+	VerbHold       = "hold"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -267,6 +268,12 @@ type Enrolment struct {
 	Recipient string      `json:"recipient"` // age recipient of the host's identity
 	Signer    sign.Public `json:"signer"`    // signs what the host finds out
 	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format
+}
+
+// Hold asks a host to leave the data and snapshots of stacks alone until salvor hangs
+// up. The event of this step that is done says that it does.
+type Hold struct {
+	Stacks []string `json:"stacks"`
 }
 
 // Prepare asks a host to install what data is restored with.

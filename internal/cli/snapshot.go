@@ -19,7 +19,7 @@ import (
 )
 
 func newSnapshot(g *globals) *cobra.Command {
-	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g))
+	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g), newSnapshotPrune(g))
 }
 
 type takeOptions struct{ acceptShrunk, acceptLoss, diverged bool }

@@ -65,6 +65,20 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if err := r.writeNote(ctx, ProvenKind, provenDir(stack)+"/"+p.name(), file); err != nil {
 		return err
 	}
+	return r.dropOlder(ctx, stack, p)
+}
+
+// DropProven removes what was said of older snapshots than the newest that was proven at
+// up to an epoch, where hosts may not.
+func (r *Record) DropProven(ctx context.Context, stack string, epoch int) error {
+	newest, _, err := r.Proven(ctx, stack, epoch)
+	for _, p := range newest {
+		err = errors.Join(err, r.dropOlder(ctx, stack, p))
+	}
+	return err
+}
+
+func (r *Record) dropOlder(ctx context.Context, stack string, p Proven) error {
 	all, err := r.provenNames(ctx, stack)
 	if err != nil {
 		return err

@@ -126,33 +126,46 @@ func (r *Repository) Salvage(ctx context.Context, id string) error {
 	r.mu.Lock()
 	entries := r.packs[id]
 	r.mu.Unlock()
-	content, err := read(ctx, r.store, packPath(id), 0, -1)
-	if err != nil && !IsDamage(err) {
-		return fmt.Errorf("salvage pack %s: %w", short(id), err)
-	}
-	var pack, header bytes.Buffer
-	for _, e := range entries {
-		if sealed, ok := e.cut(content); ok && r.good(sealed, e) {
-			header.Write(e.header())
-			pack.Write(sealed)
-		}
-	}
-	if pack.Len() > 0 {
-		sealed, err := r.key.seal(header.Bytes())
-		if err != nil {
-			return err
-		}
-		pack.Write(sealed)
-		_ = binary.Write(&pack, binary.LittleEndian, uint32(len(sealed))) // a buffer takes everything
-		sum := sha256.Sum256(pack.Bytes())
-		if _, err := r.store.Put(ctx, packPath(hex.EncodeToString(sum[:])), bytes.NewReader(pack.Bytes()), int64(pack.Len())); err != nil {
-			return fmt.Errorf("salvage pack %s: %w", short(id), err)
-		}
+	if _, _, err := r.rewrite(ctx, id, entries); err != nil {
+		return err
 	}
 	if err := r.store.Delete(ctx, packPath(id)); err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return fmt.Errorf("remove the damaged pack %s: %w", short(id), err)
 	}
 	return nil
+}
+
+// rewrite writes a pack of what is good of some blobs of another one, and returns its id
+// and what it holds; nothing where nothing is good.
+func (r *Repository) rewrite(ctx context.Context, id string, entries []entry) (other string, within []entry, err error) {
+	content, err := read(ctx, r.store, packPath(id), 0, -1)
+	if err != nil && !IsDamage(err) {
+		return "", nil, fmt.Errorf("salvage pack %s: %w", short(id), err)
+	}
+	var pack, header bytes.Buffer
+	for _, e := range entries {
+		if sealed, ok := e.cut(content); ok && r.good(sealed, e) {
+			e.Offset = int64(pack.Len())
+			within = append(within, e)
+			header.Write(e.header())
+			pack.Write(sealed)
+		}
+	}
+	if pack.Len() == 0 {
+		return "", nil, nil
+	}
+	sealed, err := r.key.seal(header.Bytes())
+	if err != nil {
+		return "", nil, err
+	}
+	pack.Write(sealed)
+	_ = binary.Write(&pack, binary.LittleEndian, uint32(len(sealed))) // a buffer takes everything
+	sum := sha256.Sum256(pack.Bytes())
+	other = hex.EncodeToString(sum[:])
+	if _, err := r.store.Put(ctx, packPath(other), bytes.NewReader(pack.Bytes()), int64(pack.Len())); err != nil {
+		return "", nil, fmt.Errorf("salvage pack %s: %w", short(id), err)
+	}
+	return other, within, nil
 }
 
 // cut returns the blob's part of its pack.

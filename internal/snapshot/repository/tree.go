@@ -64,10 +64,12 @@ func parseTree(content []byte) ([]Node, error) {
 }
 
 type indexFile struct {
-	Packs []struct {
-		ID    string  `json:"id"`
-		Blobs []entry `json:"blobs"`
-	} `json:"packs"`
+	Packs []indexPack `json:"packs"`
+}
+
+type indexPack struct {
+	ID    string  `json:"id"`
+	Blobs []entry `json:"blobs"`
 }
 
 // An entry is one blob of a pack, as an index names it.
@@ -76,7 +78,7 @@ type entry struct {
 	Type   string `json:"type"`
 	Offset int64  `json:"offset"`
 	Length int64  `json:"length"`
-	Raw    int64  `json:"uncompressed_length"`
+	Raw    int64  `json:"uncompressed_length,omitempty"`
 }
 
 func (e entry) in(pack string) place {

@@ -1,0 +1,24 @@
+package agent
+
+import (
+	"context"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/progress"
+)
+
+// Hold keeps every other operation on some stacks from beginning until ctx ends, so
+// that an operator can prune their repositories. What is under way ends first.
+func (h *Host) Hold(ctx context.Context, req agentapi.Hold, sink progress.Sink) (struct{}, error) {
+	for _, stack := range slices.Compact(slices.Sorted(slices.Values(req.Stacks))) {
+		lock, err := h.lockStack(ctx, stack, "salvor", "snapshot prune")
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer lock.Release()
+	}
+	sink.Emit(progress.Event{Step: agentapi.VerbHold, State: progress.Done})
+	<-ctx.Done()
+	return struct{}{}, nil
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/cli/render"
+	"salvor/internal/terminal"
+)
+
+func newSnapshotPrune(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "prune [STACK…]",
+		Short: "Remove, from this computer, the snapshots that the retention does not keep",
+		Long: "Prune does what keep: in fleet.yaml says, with your own credentials: for targets that are append_only, where hosts\n" +
+			"delete nothing, and for any other. It shows what goes and asks. Only snapshots that are known to be proven, and whose\n" +
+			"times can be, push others out. The host of a stack takes no snapshot of it meanwhile; where it does not answer,\n" +
+			"nothing of the stack is removed.",
+		RunE: func(cmd *cobra.Command, args []string) error { return runPrune(cmd.Context(), g, args) },
+	}
+}
+
+func runPrune(ctx context.Context, g *globals, stacks []string) error {
+	return g.with(ctx, func(a *app.App) error {
+		for i := range stacks {
+			stacks[i] = a.Named(stacks[i])
+		}
+		planned, err := a.PlanPrune(ctx, stacks...)
+		if err != nil {
+			return err
+		}
+		going, able := printPrunings(g, planned), 0
+		for _, p := range planned {
+			if p.Why == "" {
+				able++
+			}
+		}
+		if able == 0 {
+			return g.pruned(planned, nil)
+		}
+		if err := g.confirm(fmt.Sprintf("Remove %s for good, and the data that no snapshot needs any more?", count(going, "snapshot"))); err != nil {
+			return err
+		}
+		s, err := a.Session(ctx)
+		if err != nil {
+			return err
+		}
+		return g.pruned(planned, a.Prune(ctx, planned, s.Hold))
+	})
+}
+
+// printPrunings shows what goes, and returns how many snapshots that are.
+func printPrunings(g *globals, planned []app.Pruning) (going int) {
+	for _, p := range planned {
+		if p.Why != "" {
+			terminal.Printf(g.Err, "%s on %s: %s\n", p.Stack, p.Target, p.Why)
+			continue
+		}
+		terminal.Printf(g.Err, "%s on %s: %d stay, %d go", p.Stack, p.Target, p.Keep, len(p.Forget))
+		if p.Aside > 0 {
+			terminal.Printf(g.Err, "; %d more stay and count for nothing: nobody proved them, or their time can't be", p.Aside)
+		}
+		terminal.Printf(g.Err, "\n")
+		for _, f := range p.Forget {
+			terminal.Printf(g.Err, "  - %.8s of %s\n", f.ID, f.Taken.UTC().Format(time.DateTime))
+		}
+		going += len(p.Forget)
+	}
+	return going
+}
+
+// pruned prints what became of it.
+func (g *globals) pruned(all []app.Pruning, err error) error {
+	if g.json {
+		if printErr := g.printJSON(all); printErr != nil {
+			return printErr
+		}
+		return err
+	}
+	for _, p := range all {
+		if !p.Done {
+			continue
+		}
+		terminal.Printf(g.Out, "%s on %s: %s removed, and %s of data that none needs any more\n", p.Stack, p.Target, count(len(p.Forget), "snapshot"), render.Bytes(p.Bytes))
+		if p.Lost > 0 {
+			terminal.Printf(g.Out, "  %s that the remote has lost left the index: salvor snapshot take %s uploads again what the host still has\n", count(p.Lost, "pack"), p.Stack)
+		}
+	}
+	return err
+}
