@@ -21,7 +21,7 @@ const (
 	VerbDeliveries = "deliveries" // a salvord before these verbs refuses them by name
 	VerbPrepare    = "prepare"
 	VerbFence      = "fence"
-	VerbHold       = "hold"
+	VerbStandBy    = "stand-by"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -270,9 +270,9 @@ type Enrolment struct {
 	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format
 }
 
-// Hold asks a host to leave the data and snapshots of stacks alone until salvor hangs
+// StandBy asks a host to leave the data and snapshots of stacks alone until salvor hangs
 // up. The event of this step that is done says that it does.
-type Hold struct {
+type StandBy struct {
 	Stacks []string `json:"stacks"`
 }
 

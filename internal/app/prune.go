@@ -145,17 +145,17 @@ func (a *App) onRepository(ctx context.Context, p *Pruning, work func() error) e
 	return errors.Join(work(), folder.Close(context.WithoutCancel(ctx)))
 }
 
-// Hold has a host leave stacks alone until release, see deploy.Session.
-type Hold func(ctx context.Context, host string, stacks []string) (held context.Context, release func(), err error)
+// StandBy has a host leave stacks alone until release, see deploy.Session.
+type StandBy func(ctx context.Context, host string, stacks []string) (held context.Context, release func(), err error)
 
 // Prune removes what PlanPrune returned, and the data that no snapshot needs any more.
 // The host that takes a stack's snapshots is asked to leave them alone meanwhile;
 // nothing is removed of the stacks of one that does not answer.
-func (a *App) Prune(ctx context.Context, planned []Pruning, hold Hold) error {
+func (a *App) Prune(ctx context.Context, planned []Pruning, standBy StandBy) error {
 	var errs []error
 	for i := range planned {
 		if p := &planned[i]; p.Why == "" {
-			if err := a.pruneOne(ctx, p, hold); err != nil {
+			if err := a.pruneOne(ctx, p, standBy); err != nil {
 				errs = append(errs, fmt.Errorf("%s on %s: %w", p.Stack, p.Target, err))
 			}
 		}
@@ -163,9 +163,9 @@ func (a *App) Prune(ctx context.Context, planned []Pruning, hold Hold) error {
 	return errors.Join(errs...)
 }
 
-func (a *App) pruneOne(ctx context.Context, p *Pruning, hold Hold) error {
+func (a *App) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error {
 	if p.Host != "" {
-		held, release, err := hold(ctx, p.Host, []string{p.Stack})
+		held, release, err := standBy(ctx, p.Host, []string{p.Stack})
 		if err != nil {
 			p.Why = "its host does not answer"
 			return fault.WithHint(fmt.Errorf("nothing is removed while its host may take a snapshot: %w", err), "salvor status; when "+p.Host+" is lost for good: salvor recover "+p.Host+" --to HOST")

@@ -49,7 +49,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if err != nil {
 			return err
 		}
-		return g.pruned(planned, a.Prune(ctx, planned, s.Hold))
+		return g.pruned(planned, a.Prune(ctx, planned, s.StandBy))
 	})
 }
 

@@ -8,9 +8,9 @@ import (
 	"salvor/internal/progress"
 )
 
-// Hold keeps every other operation on some stacks from beginning until ctx ends, so
+// StandBy keeps every other operation on some stacks from beginning until ctx ends, so
 // that an operator can prune their repositories. What is under way ends first.
-func (h *Host) Hold(ctx context.Context, req agentapi.Hold, sink progress.Sink) (struct{}, error) {
+func (h *Host) StandBy(ctx context.Context, req agentapi.StandBy, sink progress.Sink) (struct{}, error) {
 	for _, stack := range slices.Compact(slices.Sorted(slices.Values(req.Stacks))) {
 		lock, err := h.lockStack(ctx, stack, "salvor", "snapshot prune")
 		if err != nil {
@@ -18,7 +18,7 @@ func (h *Host) Hold(ctx context.Context, req agentapi.Hold, sink progress.Sink) 
 		}
 		defer lock.Release()
 	}
-	sink.Emit(progress.Event{Step: agentapi.VerbHold, State: progress.Done})
+	sink.Emit(progress.Event{Step: agentapi.VerbStandBy, State: progress.Done})
 	<-ctx.Done()
 	return struct{}{}, nil
 }
