@@ -26,18 +26,20 @@ func (s *Session) StandBy(ctx context.Context, host string, stacks []string) (he
 	own := *link
 	own.Sink = ready
 	held, cancel := context.WithCancelCause(ctx)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
+	var failed error // once ended
 	go func() {
+		defer close(ended)
 		err := own.Call(held, agentapi.VerbStandBy, agentapi.StandBy{Stacks: stacks}, &struct{}{})
-		cancel(errors.Join(fmt.Errorf("%s does not stand by any more", host), err))
-		ended <- err
+		failed = errors.Join(fmt.Errorf("%s does not stand by", host), err)
+		cancel(failed)
 	}()
 	release = func() { cancel(nil); <-ended }
 	select {
 	case <-ready.began:
 		return held, release, nil
-	case err := <-ended:
-		return nil, nil, err
+	case <-ended:
+		return nil, nil, failed
 	}
 }
 

@@ -12,18 +12,21 @@ import (
 )
 
 // stander stands by until its connection ends, or until the host gives up.
-type stander struct{ gone, giveUp chan struct{} }
+type stander struct {
+	gone, giveUp chan struct{}
+	says         string
+}
 
-func (s stander) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
+func (host stander) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
 	m := machinetest.NewFake()
 	m.Handle(func(ctx context.Context, p machinetest.Process) int {
-		defer close(s.gone)
-		if _, err := io.WriteString(p.Stdout, `{"event":{"step":"stand-by","state":"done"}}`+"\n"); err != nil {
+		defer close(host.gone)
+		if _, err := io.WriteString(p.Stdout, host.says+"\n"); err != nil {
 			return 1
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.giveUp:
+		case <-host.giveUp:
 		}
 		return 1
 	}, hostlink.Program)
@@ -35,7 +38,7 @@ func (s stander) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
 func TestS03AHostStandsByWhileItsSnapshotsArePruned(t *testing.T) {
 	t.Parallel()
 	for _, givesUp := range []bool{false, true} {
-		host := stander{make(chan struct{}), make(chan struct{})}
+		host := stander{make(chan struct{}), make(chan struct{}), `{"event":{"step":"stand-by","state":"done"}}`}
 		s := session(&surroundings{}, nil)
 		s.Hosts = host
 		ctx, release, err := s.StandBy(t.Context(), "alpha", []string{"blog"})
@@ -53,6 +56,13 @@ func TestS03AHostStandsByWhileItsSnapshotsArePruned(t *testing.T) {
 		}
 	}
 	s := session(&surroundings{}, nil)
+	other := stander{make(chan struct{}), make(chan struct{}), `{"result":{}}`}
+	close(other.giveUp)
+	s.Hosts = other
+	if _, _, err := s.StandBy(t.Context(), "alpha", nil); err == nil {
+		t.Error("a host that only answers stands by")
+	}
+	s.Hosts = &surroundings{}
 	if _, _, err := s.StandBy(t.Context(), "alpha", nil); err == nil {
 		t.Error("a host that is off stands by")
 	}
