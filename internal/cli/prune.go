@@ -33,6 +33,9 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if err != nil {
 			return err
 		}
+		if len(planned) == 0 {
+			terminal.Printf(g.Err, "No stack has a snapshot repository on a target yet.\n")
+		}
 		going, able := printPrunings(g, planned), 0
 		for _, p := range planned {
 			if p.Why == "" {
