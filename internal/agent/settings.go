@@ -148,7 +148,7 @@ func generalSettings(st agentapi.Stack) []setting {
 	for _, t := range st.Targets {
 		group := "target " + t.Name
 		all = append(all, setting{group, "where", location(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
-			setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
+			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
 	return all
 }
