@@ -3,7 +3,7 @@ package compose
 import (
 	"fmt"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 )
 
 // maxNodes bounds what a Compose file expands to through its aliases: compose-go
