@@ -196,7 +196,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		return err
 	}
 	maps.Copy(files, changed)
-	if len(files) == 0 && !s.Renamed {
+	if len(files) == 0 && !s.Unsaid {
 		return nil
 	}
 	var commit string
@@ -208,7 +208,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		err = s.push(ctx, r)
 	}
 	if err == nil {
-		s.Lock, s.Commit, s.Renamed = lock, commit, false
+		s.Lock, s.Commit, s.Unsaid = lock, commit, false
 	}
 	return err
 }

@@ -32,7 +32,7 @@ type Session struct {
 	Keys    map[string]string   // by host, its recipient: which machine it is
 	Lease   time.Duration       // what a host that can't be asked to stop gets to stop by itself
 
-	Renamed bool // Git does not have the names yet that hosts or stacks have here: the next commit says them
+	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 

@@ -62,6 +62,7 @@ const (
 	IdentityExposed    Code = "identity-exposed"
 	IdentityInClear    Code = "identity-unprotected"
 	SealUntrusted      Code = "seal-untrusted"
+	HostsUntrusted     Code = "hosts-untrusted"
 	MirrorUntrusted    Code = "mirror-untrusted"
 	JournalUntrusted   Code = "journal-untrusted"
 	SecretSeen         Code = "secret-seen"
@@ -144,6 +145,7 @@ func Table() []Row {
 		{IdentityExposed, "Other users of this computer may read or write the file of a key that opens everything: an operator's, or the recovery card.", "chmod 600 FILE; when somebody may have read it, salvor key rotate --compromised"},
 		{IdentityInClear, "An operator's key has no passphrase: who gets the file, or a backup of it, opens everything.", "salvor key rotate makes one with a passphrase"},
 		{SealUntrusted, "A sealed file is not what the fleet's signing key has signed: somebody who can push put another in its place, or damaged it. No host and no operator opens it.", "git log -- FILE shows who changed it; salvor apply seals again for hosts, git checkout COMMIT -- FILE FILE.sig brings back the passwords of repositories and the recovery key"},
+		{HostsUntrusted, "A host's keys (`hosts/HOST.pub`) or `hosts/authorized_keys` are not what the fleet's signing key has signed: somebody wrote them without Salvor. What they let others do is a grant, which plan names.", "git log -- FILE shows who changed it; salvor apply asks for the grants and then signs it; git checkout COMMIT -- FILE FILE.sig brings back what was there"},
 		{MirrorUntrusted, "A file on the record remote looks like a mirror of the repository, and the fleet's signing key has not signed it, or not its content. It is passed over. Told by whatever looks at the mirrors.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{JournalUntrusted, "A file in the operators' journal is no entry that the fleet's signing key has signed. It is passed over. Told by salvor secret audit.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},
