@@ -140,6 +140,13 @@ func onlyNone(err error) bool {
 // whose says what is worth knowing about whose a stack is.
 func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
 	all := ruled(host, st, local, v)
+	if v.Off != "" {
+		all = append(all, finding.Finding{
+			Code: finding.ClaimOffBranch, Severity: finding.Warning, Subject: host + "/" + st.Name,
+			Text: v.Off + ": it was made without the Git host and not pushed yet, or the branch went back",
+			Fix:  "push the commit from the clone that made it; salvor claim ls " + st.Name + " shows the claim",
+		})
+	}
 	for _, i := range v.Ignored {
 		all = append(all, finding.Finding{
 			Code: finding.ClaimIgnored, Severity: finding.Warning, Subject: i.Path,

@@ -51,11 +51,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	defer g.close(ctx, a)
-	broken, inTheWay := finding.Of(a.Findings())
-	if !slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return !st.Broken }) {
-		inTheWay = a.Findings() // nothing is left that could be applied
-	}
-	if err := settleFirst(inTheWay); err != nil {
+	if err := settleFirst(inTheWay(a, a.Findings())); err != nil {
 		return err
 	}
 	if err := a.PinGitHost(ctx); err != nil {
@@ -76,8 +72,11 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	grants := func() error { return a.ConfirmGrants(ctx, next) }
-	if err := g.acceptPlan(bar, &p, o.partial, grants); err != nil {
+	accept := func(p *deploy.Plan) error {
+		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.ConfirmGrants(ctx, next) })
+	}
+	broken, _ := finding.Of(p.Findings)
+	if err := accept(&p); err != nil {
 		return err
 	}
 	if p.Empty() && len(moves) == 0 {
@@ -88,7 +87,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
 		g.note(fmt.Errorf("%s changed since the plan was made; this is the plan now", p.Hosts[0].Host))
-		return g.acceptPlan(bar, &p, o.partial, grants)
+		return accept(&p)
 	}})
 	bar.Close()
 	if err == nil {
@@ -96,6 +95,16 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
+}
+
+// inTheWay are the findings that keep the whole fleet from being applied: all of them
+// where no stack is left that could be.
+func inTheWay(a *app.App, all []finding.Finding) []finding.Finding {
+	if !slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return !st.Broken }) {
+		return all
+	}
+	_, others := finding.Of(all)
+	return others
 }
 
 // leftAsTheyRun is the error of an apply that left out the stacks which do not load.
@@ -107,15 +116,15 @@ func leftAsTheyRun(broken []finding.Finding) error {
 	return errors.Join(errs...)
 }
 
-// acceptPlan shows the plan and asks, about its grants first.
-func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, grants func() error) error {
+// acceptPlan shows the plan and asks, about its grants first, unless findings stand in
+// the way.
+func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, inTheWay []finding.Finding, grants func() error) error {
 	bar.Close()
 	if !g.json || p.Empty() {
 		if err := g.printPlan(p); err != nil {
 			return err
 		}
 	}
-	_, inTheWay := finding.Of(p.Findings)
 	if err := settleFirst(inTheWay); err != nil {
 		return err
 	}

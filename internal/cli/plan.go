@@ -87,13 +87,14 @@ func saidInFull(f finding.Finding) string {
 	return f.String()
 }
 
-// planOf observes every host once, looks for secrets in the commit beside it, and
-// plans.
+// planOf observes every host once, looks for secrets in the commit and at the claims
+// beside it, and plans. Stacks that something stands in the way of are left as they
+// run, and named in findings: the rest is planned without them.
 func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
 	next, moves := deploy.Next(s.Fleet, s.Lock, past)
 	next = s.Rename(next)
 	var stale map[string]string
-	var leaks []finding.Finding
+	var leaks, held []finding.Finding
 	var beside errgroup.Group
 	beside.Go(func() (err error) {
 		if stale, err = s.StaleSeals(ctx); err == nil {
@@ -101,15 +102,26 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 		}
 		return err
 	})
+	beside.Go(func() error {
+		held = s.TakenOver(ctx, next)
+		return nil
+	})
 	observed := s.Observe(ctx, next)
 	if err := beside.Wait(); err != nil {
 		return deploy.Plan{}, next, moves, err
 	}
+	if held = append(held, deploy.Scoped(observed, next)...); s.Hold(held) {
+		next, moves = deploy.Next(s.Fleet, s.Lock, past)
+		next = s.Rename(next)
+		observed = s.Observe(ctx, next)
+		deploy.Scoped(observed, next)
+	}
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
 	p.Reseal(stale, next, s.Stacks)
 	p.Rename(a.Renamed(), next)
-	p.Findings = slices.Concat(p.Findings, a.Findings(), leaks, s.RenameFindings())
+	p.Findings = slices.Concat(p.Findings, held, a.Findings(), leaks, s.RenameFindings())
 	finding.Sort(p.Findings)
+	p.Findings = slices.CompactFunc(p.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error
 	p.Grants, err = a.Grants(ctx, next)
 	return p, next, moves, err

@@ -57,7 +57,7 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 		return false, nil // the run says so
 	}
 	for name, p := range s.Lock.Stacks {
-		if o := owners[name]; o.Epoch != p.Epoch || !s.is(o, p.Host) {
+		if o := owners[name]; !s.held[name] && (o.Epoch != p.Epoch || !s.is(o, p.Host)) {
 			return false, nil
 		}
 	}
@@ -103,7 +103,7 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {
 		st, declared := s.Stacks[name]
-		if !declared || p.Stopped {
+		if !declared || p.Stopped || s.held[name] {
 			continue
 		}
 		unborn := slices.ContainsFunc(st.Volumes, func(v agentapi.Volume) bool {

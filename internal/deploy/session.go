@@ -48,6 +48,7 @@ type Session struct {
 	Hosts  Dialer
 	Sink   progress.Sink
 
+	held   map[string]bool      // stacks that are left as they run, see Hold
 	asking sync.Mutex           // held while the operator is asked in the midst of an apply
 	free   map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
 }

@@ -100,7 +100,7 @@ func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 func (s *Session) weighOne(t *takeover, plan Plan, name string, p fleet.Placement, owner Owner, o Options) error {
 	mine := s.is(owner, p.Host)
 	switch {
-	case owner.Epoch > p.Epoch, owner.Epoch == p.Epoch && !mine:
+	case s.outrun(p, owner):
 		return Outrun(name, owner)
 	case owner.Epoch == p.Epoch && mine && !slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name }):
 		t.claim = slices.DeleteFunc(t.claim, func(c string) bool { return c == name })
@@ -150,6 +150,9 @@ func (s *Session) is(o Owner, host string) bool {
 func (s *Session) concerned(plan Plan, next fleet.Lock, o Options) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(next.Stacks)) {
+		if s.held[name] {
+			continue
+		}
 		moves := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name })
 		if moves || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool { return worksOn(hp, next.Stacks[name].Host, o) }) {
 			names = append(names, name)
@@ -167,6 +170,9 @@ func worksOn(hp HostPlan, host string, o Options) bool {
 func (s *Session) owed(plan Plan, next fleet.Lock, o Options) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(next.Stacks)) {
+		if s.held[name] {
+			continue
+		}
 		moved := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name && m.To != "" })
 		if moved || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool {
 			changes := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool { return c.Stack == name })

@@ -13,6 +13,7 @@ const (
 	Fenced             Code = "fenced"
 	Released           Code = "released"
 	ClaimMissing       Code = "claim-missing"
+	ClaimOffBranch     Code = "claim-off-branch"
 	ClaimIgnored       Code = "claim-ignored"
 	RecordIgnored      Code = "record-ignored"
 	VolumeEmpty        Code = "volume-empty"
@@ -50,6 +51,7 @@ const (
 	StackUnplaced      Code = "stack-unplaced"
 	VariableUnset      Code = "variable-unset"
 	MountAbsent        Code = "mount-absent"
+	StackTakenOver     Code = "stack-taken-over"
 	StackBroken        Code = "stack-broken"
 	NotInGit           Code = "not-in-git"
 	DataInGit          Code = "data-in-git"
@@ -97,6 +99,7 @@ func Table() []Row {
 		{UnfencedStart, "The stack was started although neither Git nor the record remote answered, so nobody knows whether another host owns it.", "bring Git or the remote back; the check is repeated"},
 		{Fenced, "Another host has taken this stack over; here it is stopped and its data kept.", "nothing to do"},
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
+		{ClaimOffBranch, "The claim that decides whose a stack is names a commit that is not on the branch: a recovery made it while the Git host was away and it was not pushed yet, or the branch went back to an earlier commit. It decides all the same.", "push that commit from the clone that made it; salvor claim ls STACK shows the claim"},
 		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
 		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/), and no host that had the stack at that epoch signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
@@ -135,6 +138,7 @@ func Table() []Row {
 		{StackUnplaced, "The stack names no host: it is not deployed, or stays where it was deployed.", "set host: under x-salvor"},
 		{VariableUnset, "A Compose file names a variable that nothing sets; it becomes an empty text. In a mount, where that makes another path, it is fatal.", "set it under vars:, in stack.env, or as a secret of the stack"},
 		{MountAbsent, "Something that a stack has from elsewhere, a disk or a share (protect: external), is not mounted on its host; the stack does not start on the empty mount point.", "mount it: the stack starts then by itself"},
+		{StackTakenOver, "The record has a claim of another host for a stack, at its placement's epoch or a later one: a commit that is not here placed it there. It is left as it runs; the others are applied.", "git pull --rebase, then salvor plan; when that commit was never pushed, push it from where it was made"},
 		{StackBroken, "A stack's files do not say what to deploy. It is left as it runs, and the others go on.", "correct the place that is named, then salvor check"},
 		{NotInGit, "A stack names a file that Git does not have, because an ignore rule names it or nobody added it: no host gets it.", "salvor secret import FILE for an env file, git add -f FILE for any other"},
 		{DataInGit, "A folder that a service writes to was committed with its data: delivered from Git it would overwrite what was written since.", "git rm -r --cached FOLDER, and name it in .gitignore"},

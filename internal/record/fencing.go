@@ -66,6 +66,7 @@ type Verdict struct {
 	Unfenced  bool
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
+	Off       string // the claim that decides, where its commit is not on the branch; "" for nothing
 	Ignored   []Ignored
 }
 
@@ -77,6 +78,9 @@ type Verdict struct {
 func Decide(local Local, git InGit, record OnRecord) Verdict {
 	v := decide(local, git, record)
 	v.Claim = claimProblem(local, git, record)
+	if r := record.Ruling; record.Reached && r.Off && r.Epoch >= git.Epoch {
+		v.Off = fmt.Sprintf("%s claimed epoch %d from commit %.7s, which is not on the branch", local.called(r.Owner), r.Epoch, r.Commit)
+	}
 	return v
 }
 

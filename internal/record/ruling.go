@@ -18,6 +18,7 @@ type Ruling struct {
 	Key    string // the owner's recipient
 	Commit string
 	Reason string
+	Off    bool // Commit is known not to be on the branch
 }
 
 // Rule decides between claims: the highest epoch wins; of equal ones the claim
@@ -37,7 +38,8 @@ func Rule(claims []Claim, onBranch OnBranch) Ruling {
 		top, reason = byBranch(top, onBranch)
 	}
 	winner := slices.MinFunc(top, func(a, b Claim) int { return strings.Compare(a.ID, b.ID) })
-	return Ruling{Epoch: epoch, ID: winner.ID, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason}
+	on, known := onBranch(winner.Commit)
+	return Ruling{Epoch: epoch, ID: winner.ID, Owner: winner.Host, Key: winner.Key, Commit: winner.Commit, Reason: reason, Off: known && !on}
 }
 
 // byBranch narrows claims of one epoch to those whose commit is on the branch,

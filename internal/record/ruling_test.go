@@ -52,3 +52,16 @@ func TestRule(t *testing.T) {
 		})
 	}
 }
+
+// TestS04AClaimOffTheBranchIsNamed: it decides, since Git may have gone back, and every
+// host says so.
+func TestS04AClaimOffTheBranchIsNamed(t *testing.T) {
+	t.Parallel()
+	for commit, off := range map[string]bool{"on-1": false, "off-1": true, "away": false} {
+		r := Rule([]Claim{{Epoch: 2, ID: "a", Host: "beta", Commit: commit}}, branchOf)
+		v := Decide(Local{Host: "alpha", Epoch: 1}, InGit{}, OnRecord{Reached: true, Ruling: r})
+		if r.Off != off || (v.Off != "") != off || v.State != Lost {
+			t.Errorf("%s: %+v, %+v", commit, r, v)
+		}
+	}
+}
