@@ -462,7 +462,12 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 			claims(t, c.to.Path, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 		}
 		mark := fmt.Sprintf(`{"schema":1,"to":{"remote":%q,"path":%q},"at":"2026-01-01T00:00:00Z"}`, c.to.Remote, c.to.Path)
-		if err := os.WriteFile(remote+"/moved.json", []byte(mark), 0o600); err != nil {
+		at := fleet.Location{Remote: "disk", Path: remote}.String() + "/moved.json"
+		signed, err := fleetKey().Enclose(record.MovedKind, at, []byte(mark))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(remote+"/moved.json", signed, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		v, err := who.verdicts(t.Context(), alpha.spec) // its record was open

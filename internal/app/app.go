@@ -181,7 +181,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	}
 	s := &deploy.Session{
 		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Signers: trusted, Owner: owner(),
-		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
+		Keys: a.repo.Recipients, HostSigners: a.repo.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.repo.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
 		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a, signs: true}, Sink: a.opts.Sink,
 	}

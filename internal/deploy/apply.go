@@ -56,6 +56,9 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 			return err
 		}
 	}
+	if err := s.identify(ctx, plan, o); err != nil {
+		return err
+	}
 	t, err := s.takeover(ctx, r, plan, next, o)
 	if err != nil {
 		return err

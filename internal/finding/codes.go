@@ -101,7 +101,7 @@ func Table() []Row {
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
 		{ClaimOffBranch, "The claim that decides whose a stack is names a commit that is not on the branch: a recovery made it while the Git host was away and it was not pushed yet, or the branch went back to an earlier commit. It decides all the same.", "push that commit from the clone that made it; salvor claim ls STACK shows the claim"},
 		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
-		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/), and no host that had the stack at that epoch signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
+		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/) or says where the record is (moved.json), and no host that had the stack at that epoch, or not the fleet, signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
