@@ -126,7 +126,8 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 // sight is the record remote as one stack's access reaches it.
 type sight struct {
 	*record.Record
-	folder record.Folder
+	folder  record.Folder
+	ignored []record.Ignored // a mark there that leads nowhere
 }
 
 func (s *sight) close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
@@ -135,17 +136,17 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")
 	}
-	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, a.remotes, where)
-	})
-	if err != nil {
-		return nil, err
-	}
 	trust := record.Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
-	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
+	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
+		return storage.Open(ctx, a.remotes, where)
+	}, trust)
+	if err != nil {
+		return nil, err
+	}
+	return &sight{Record: site.Record(trust), folder: site, ignored: site.Ignored}, nil
 }
 
 // sealedDigest tells one sealed file from another.

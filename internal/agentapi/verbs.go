@@ -21,6 +21,7 @@ const (
 	VerbDeliveries = "deliveries" // a salvord before these verbs refuses them by name
 	VerbPrepare    = "prepare"
 	VerbFence      = "fence"
+	VerbKeys       = "keys"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -267,6 +268,16 @@ type Enrolment struct {
 	Recipient string      `json:"recipient"` // age recipient of the host's identity
 	Signer    sign.Public `json:"signer"`    // signs what the host finds out
 	GitKey    string      `json:"git_key"`   // SSH public key, authorized_keys format
+}
+
+// AskKeys asks a host which machine it is. Nothing is made.
+type AskKeys struct{}
+
+// HostKeys is the answer to AskKeys.
+type HostKeys struct {
+	Schema    int         `json:"schema"`
+	Recipient string      `json:"recipient,omitempty"` // of its identity, "" where it can't be read
+	Signer    sign.Public `json:"signer,omitempty"`    // its signing key, "" where it can't be read
 }
 
 // Prepare asks a host to install what data is restored with.

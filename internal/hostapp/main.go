@@ -111,6 +111,7 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbDeliveries: decode(h.Deliveries),
 		agentapi.VerbPrepare:    decode(h.Prepare),
 		agentapi.VerbFence:      decode(h.Fence),
+		agentapi.VerbKeys:       decode(h.Keys),
 	}
 }
 
