@@ -139,7 +139,8 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 // sight is the record remote as one stack's access reaches it.
 type sight struct {
 	*record.Record
-	folder record.Folder
+	folder  record.Folder
+	ignored []record.Ignored // a mark there that leads nowhere
 }
 
 func (s *sight) close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
@@ -148,20 +149,20 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")
 	}
+	trust := record.Trust{
+		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
+		Own:  func(context.Context) (sign.Key, error) { return a.own() },
+	}
 	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, a.remotes, where)
-	})
+	}, trust)
 	if err != nil {
 		return nil, err
 	}
 	if slices.Contains(a.appends, a.remotes.Base(site.Where.Remote)) {
 		site.Folder = appending{blob.AppendOnly(site.Folder), site.Folder}
 	}
-	trust := record.Trust{
-		Keys: func(context.Context) (sign.Keys, error) { return a.trusted() },
-		Own:  func(context.Context) (sign.Key, error) { return a.own() },
-	}
-	return &sight{Record: record.New(site).Trusting(trust), folder: site}, nil
+	return &sight{Record: site.Record(trust), folder: site, ignored: site.Ignored}, nil
 }
 
 // appending is a record on a remote where the host deletes nothing.

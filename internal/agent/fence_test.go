@@ -20,11 +20,13 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/journal"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
+	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 	"salvor/internal/stack"
 	"salvor/internal/storage"
@@ -167,8 +169,14 @@ func claimsFor(t *testing.T, stack, remote string, c record.Claim) {
 	}
 }
 
-// placesOn is a repository that places the stack, and has a host's key.
+// placesOn is a repository that places the stack, and has a host's key, signed by the
+// fleet's.
 func placesOn(t *testing.T, host, key string, epoch int) string {
+	t.Helper()
+	return placesSigned(t, fleetKey(), host, key, epoch)
+}
+
+func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) string {
 	t.Helper()
 	dir := t.TempDir()
 	lock, err := json.Marshal(fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{guarded: {Host: host, Epoch: epoch}}})
@@ -176,8 +184,17 @@ func placesOn(t *testing.T, host, key string, epoch int) string {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "salvor.lock"), string(lock))
+	file := hostkey.Path(host)
+	signature, err := hostkey.Sign(file, []byte(key+"\n"), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "hosts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, file), key+"\n")
+	write(t, filepath.Join(dir, hostkey.SignaturePath(file)), string(signature))
 	for _, argv := range [][]string{
-		{"mkdir", "-p", dir + "/hosts"}, {"sh", "-c", "echo " + key + " >" + dir + "/hosts/" + host + ".pub"},
 		{"git", "init", "-q", "-b", "main"}, {"git", "add", "."},
 		{"git", "-c", "user.name=ann", "-c", "user.email=ann@example.net", "commit", "-q", "-m", "placed"},
 	} {
@@ -445,7 +462,12 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 			claims(t, c.to.Path, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 		}
 		mark := fmt.Sprintf(`{"schema":1,"to":{"remote":%q,"path":%q},"at":"2026-01-01T00:00:00Z"}`, c.to.Remote, c.to.Path)
-		if err := os.WriteFile(remote+"/moved.json", []byte(mark), 0o600); err != nil {
+		at := fleet.Location{Remote: "disk", Path: remote}.String() + "/moved.json"
+		signed, err := fleetKey().Enclose(record.MovedKind, at, []byte(mark))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(remote+"/moved.json", signed, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		v, err := who.verdicts(t.Context(), alpha.spec) // its record was open
@@ -455,6 +477,28 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		v, err = who.verdicts(t.Context(), alpha.spec)
 		if err != nil || v[guarded].State != c.state || v[guarded].MayChange {
 			t.Errorf("to %s: %+v, %v; want %s", c.to.Remote, v, err, c.state)
+		}
+	}
+}
+
+// TestS06AKeyThatNobodySignedStopsNoStack: somebody who can push puts another key in
+// place of alpha's in Git, where alpha reads it: as if another machine had its name.
+func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
+	other, err := agekey.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		signer sign.Key
+		want   record.State
+	}{"signed by the fleet": {fleetKey(), record.Lost}, "by another": {newSigningKey(), record.Own}} {
+		remote := t.TempDir()
+		alpha := newGuarded(t, "alpha", remote, "", 1)
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		alpha.starts(t)
+		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
+		if v, err := alpha.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != c.want {
+			t.Errorf("%s: %+v, %v", name, v[guarded], err)
 		}
 	}
 }

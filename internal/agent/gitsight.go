@@ -59,17 +59,7 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 	if err != nil {
 		return unreached(), err
 	}
-	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string {
-		content, err := repo.File(commit, hostkey.Path(host))
-		if err != nil {
-			return "" // names decide then
-		}
-		keys, _, err := hostkey.Parse(content)
-		if err != nil {
-			return ""
-		}
-		return keys.Recipient
-	}}
+	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return h.recipientIn(repo, commit, host) }}
 	content, err := repo.File(commit, "salvor.lock")
 	if errors.Is(err, os.ErrNotExist) {
 		return seen, nil
@@ -84,6 +74,30 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 		return unreached(), err
 	}
 	return seen, nil
+}
+
+// recipientIn is the recipient that a commit has for a host, "" where it has none or the
+// fleet's key has not signed it: names decide then. Who can push can't make a host
+// believe that another machine has its name.
+func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string {
+	file := hostkey.Path(host)
+	content, err := repo.File(commit, file)
+	if err != nil {
+		return ""
+	}
+	signature, err := repo.File(commit, hostkey.SignaturePath(file))
+	if err != nil {
+		return ""
+	}
+	trusted, err := h.Trusted()
+	if err != nil || hostkey.Check(file, content, signature, trusted) != nil {
+		return ""
+	}
+	keys, _, err := hostkey.Parse(content)
+	if err != nil {
+		return ""
+	}
+	return keys.Recipient
 }
 
 func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {

@@ -38,7 +38,7 @@ func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 		return
 	}
 	all, ignored, err := rec.Proven(ctx, st.Name, st.Epoch)
-	a.ignored = ignored
+	a.ignored = append(ignored, rec.ignored...)
 	if a.silent = errors.Join(err, rec.close(ctx)); a.silent != nil {
 		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: a.silent.Error()})
 	}

@@ -33,7 +33,7 @@ func TestSettingsArrive(t *testing.T) {
 			st.Targets[0].Every, st.Targets[0].Keep = 5*time.Minute, fleet.Keep{Last: 3, Hourly: 24}
 		}, "target offsite: every 15m → 5m; target offsite: keep last 8, hourly 1, daily 1, weekly 1, monthly 1, yearly 1 → last 3, hourly 24"},
 		"rpo and pause": {func(_ *agentapi.Host, st *agentapi.Stack) { st.RPO, st.PauseLimit = 0, 10*time.Second }, "rpo 1h → none; pause limit 5s → 10s"},
-		"append-only": {func(_ *agentapi.Host, st *agentapi.Stack) { st.Targets[0].AppendOnly = true }, "target offsite: append_only false → true"},
+		"append-only":   {func(_ *agentapi.Host, st *agentapi.Stack) { st.Targets[0].AppendOnly = true }, "target offsite: append_only false → true"},
 		"a third target": {func(_ *agentapi.Host, st *agentapi.Stack) {
 			st.Targets = append(st.Targets, agentapi.Target{Name: "nas", Every: time.Hour})
 		}, "target nas added"},

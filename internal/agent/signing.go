@@ -2,13 +2,16 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
+	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/sign"
 )
@@ -53,6 +56,11 @@ func (h *Host) ensureSigning(host string) (sign.Public, error) {
 		return "", fault.WithHint(fmt.Errorf("the signing key of %s: %w", host, err), "on the host, remove "+h.Paths.signing()+": salvor host add makes a new one")
 	}
 	return key.Public(), nil
+}
+
+// Keys says which machine this host is.
+func (h *Host) Keys(context.Context, agentapi.AskKeys, progress.Sink) (agentapi.HostKeys, error) {
+	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.key(), Signer: h.signer()}, nil
 }
 
 // signer is the public half of this host's signing key, "" where it can't be read.

@@ -22,6 +22,7 @@ const (
 	VerbPrepare    = "prepare"
 	VerbFence      = "fence"
 	VerbStandBy    = "stand-by"
+	VerbKeys       = "keys"
 )
 
 // Observe asks what a host is like and what apply would change there. Nothing
@@ -274,6 +275,16 @@ type Enrolment struct {
 // up. The event of this step that is done says that it does.
 type StandBy struct {
 	Stacks []string `json:"stacks"`
+}
+
+// AskKeys asks a host which machine it is. Nothing is made.
+type AskKeys struct{}
+
+// HostKeys is the answer to AskKeys.
+type HostKeys struct {
+	Schema    int         `json:"schema"`
+	Recipient string      `json:"recipient,omitempty"` // of its identity, "" where it can't be read
+	Signer    sign.Public `json:"signer,omitempty"`    // its signing key, "" where it can't be read
 }
 
 // Prepare asks a host to install what data is restored with.

@@ -169,20 +169,32 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 	}
 	script, safe := filepath.Join(k.dir, "scripts", "get.sh"), filepath.Join(bin, "safe")
 	write(safe, "#!/bin/sh\n")
+	t.Setenv("HOME", filepath.Dir(k.dir))
+	fleet := filepath.Base(k.dir)
+	write(filepath.Join(k.dir, "tools", "Makefile"), "")
+	if err := os.Symlink("../scripts", filepath.Join(k.dir, "tools", "lib")); err != nil {
+		t.Fatal(err)
+	}
 	asked := 0
 	a := k.askedBy(func(Approval) error { asked++; return nil })
 	for name, c := range map[string]struct {
 		argv   []string
-		inRepo bool
+		inRepo bool // it runs in the repository
+		other  bool // what it names is there, though it runs at home
 	}{
-		"the script itself":    {[]string{"./scripts/get.sh"}, true},
-		"by its whole path":    {[]string{script}, true},
-		"as an argument":       {[]string{"sh", "scripts/get.sh"}, true},
-		"behind an option":     {[]string{"safe", "--with=scripts/get.sh"}, true},
-		"in a line for sh":     {[]string{"sh", "-c", "echo; . scripts/get.sh"}, true},
-		"its folder":           {[]string{"safe", "scripts"}, true},
-		"by a line with globs": {[]string{"sh", "-c", "cd scripts && ./g*"}, true},
-		"nothing of it":        {[]string{"safe", "nas"}, false},
+		"from home":            {[]string{"sh", fleet + "/scripts/get.sh"}, false, true},
+		"by ~":                 {[]string{"sh", "-c", "~/" + fleet + "/scripts/get.sh"}, false, true},
+		"by HOME":              {[]string{"sh", "-c", "${HOME}/" + fleet + "/scripts/get.sh"}, false, true},
+		"after a cd":           {[]string{"sh", "-c", "cd ~/" + fleet + "; make"}, false, true},
+		"by a linked folder":   {[]string{"safe", "-C", "tools"}, true, false},
+		"the script itself":    {[]string{"./scripts/get.sh"}, true, false},
+		"by its whole path":    {[]string{script}, true, false},
+		"as an argument":       {[]string{"sh", "scripts/get.sh"}, true, false},
+		"behind an option":     {[]string{"safe", "--with=scripts/get.sh"}, true, false},
+		"in a line for sh":     {[]string{"sh", "-c", "echo; . scripts/get.sh"}, true, false},
+		"its folder":           {[]string{"safe", "scripts"}, true, false},
+		"by a line with globs": {[]string{"sh", "-c", "cd scripts && ./g*"}, true, false},
+		"nothing of it":        {[]string{"safe", "nas"}, false, false},
 	} {
 		write(script, "#!/bin/sh\necho "+name)
 		asked = 0
@@ -196,7 +208,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 			t.Errorf("%s: asked %d times for one thing", name, asked)
 		}
 		write(script, "#!/bin/sh\ntouch PWNED "+name)
-		if _, err := a.allowProgram(t.Context(), "nas", c.argv); err != nil || (asked == 2) != c.inRepo {
+		if _, err := a.allowProgram(t.Context(), "nas", c.argv); err != nil || (asked == 2) != (c.inRepo || c.other) {
 			t.Errorf("%s: asked %d times after the script changed: %v", name, asked, err)
 		}
 		if _, err := k.askedBy(nil).allowProgram(t.Context(), "other", append(c.argv, "more")); !errors.Is(err, errUnapproved) {

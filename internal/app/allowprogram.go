@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,8 +43,12 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
-	if what.Files, err = a.namedFiles(append([]string{what.Program}, argv...)); err != nil {
+	dir = home
+	if what.Files, err = a.namedFiles(append([]string{what.Program}, argv...), home); err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
+	}
+	if named, err := a.namedFiles(append([]string{what.Program}, argv...), ""); err != nil || len(named) > 0 {
+		dir = a.root
 	}
 	text, err := json.Marshal(what)
 	if err != nil {
@@ -54,10 +59,7 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir
 	err = a.approve(ctx, "programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
 		return Approval{Question: what.question(name), Flag: "--allow-program", Value: id}
 	})
-	if len(what.Files) > 0 {
-		return a.root, err
-	}
-	return home, err
+	return dir, err
 }
 
 func (r run) question(name string) string {
@@ -81,10 +83,12 @@ func (a *App) programPath(program string) (string, error) {
 	return local.Resolve(program)
 }
 
-// namedFiles returns the files and folders of the repository that arguments name,
-// each with a digest of all that is in it. An argument that names one inside of a
-// longer text, such as a line for a shell, can reach any: then it is all of them.
-func (a *App) namedFiles(argv []string) (map[string]string, error) {
+// namedFiles returns the files and folders of the repository that arguments name, seen
+// from it or from the operator's home ("" for not), each with a digest of all that is in
+// it. An
+// argument that names one inside of a longer text, such as a line for a shell, can reach
+// any, and so can a folder with a link to another: then it is all of them.
+func (a *App) namedFiles(argv []string, home string) (map[string]string, error) {
 	root, err := filepath.EvalSymlinks(a.root)
 	if err != nil {
 		return nil, err
@@ -93,20 +97,26 @@ func (a *App) namedFiles(argv []string) (map[string]string, error) {
 	for _, arg := range argv {
 		_, value, _ := strings.Cut(arg, "=")
 		for _, word := range append(strings.FieldsFunc(arg, notInPath), arg) {
-			named, inside := inFolder(root, word)
+			named, inside := inFolder(root, home, word)
 			if !inside {
 				continue
 			}
 			if word != arg && word != value {
 				named = root
 			}
+			digest, linked, err := digestBelow(named)
+			if err == nil && linked && named != root {
+				named = root
+				digest, _, err = digestBelow(root)
+			}
+			if err != nil {
+				return nil, err
+			}
 			rel, err := filepath.Rel(root, named)
 			if err != nil {
 				return nil, err
 			}
-			if files[rel], err = digestBelow(named); err != nil {
-				return nil, err
-			}
+			files[rel] = digest
 		}
 	}
 	return files, nil
@@ -114,28 +124,58 @@ func (a *App) namedFiles(argv []string) (map[string]string, error) {
 
 func notInPath(r rune) bool { return strings.ContainsRune(" \t\r\n'\"`=:,;&|<>(){}$@", r) }
 
-// inFolder returns the file or folder that a word names when it is there, in a
-// folder: seen from it, or by its whole path, links followed or not.
-func inFolder(root, word string) (named string, inside bool) {
-	named = filepath.Clean(word)
-	if !filepath.IsAbs(word) {
-		named = filepath.Join(root, word)
-	}
-	real, err := filepath.EvalSymlinks(named)
-	if word == "" || err != nil {
+// inFolder returns the file or folder that a word names when it is there, in a folder:
+// seen from it, from the operator's home ("" for not), or by its whole path, links
+// followed or not.
+func inFolder(root, home, word string) (named string, inside bool) {
+	if word == "" {
 		return "", false
 	}
 	below := func(path string) bool { return path == root || strings.HasPrefix(path, root+"/") }
-	return named, below(named) || below(real)
+	for _, named := range places(root, home, word) {
+		real, err := filepath.EvalSymlinks(named)
+		switch {
+		case err != nil:
+		case below(real):
+			return real, true
+		case below(named):
+			return named, true
+		}
+	}
+	return "", false
 }
 
+// places are where a word may be, as a program or a shell sees it. What begins with a
+// variable, as $HOME/x, or with what is left of one, as the /x of ${HOME}/x, may be below
+// either folder.
+func places(root, home, word string) []string {
+	from := []string{root}
+	if home != "" {
+		from = append(from, home)
+	}
+	var all []string
+	if filepath.IsAbs(word) {
+		all = append(all, filepath.Clean(word))
+	}
+	first, rest, _ := strings.Cut(word, "/")
+	for _, dir := range from {
+		all = append(all, filepath.Join(dir, word))
+		if rest != "" && (first == "~" || variable.MatchString(first)) {
+			all = append(all, filepath.Join(dir, rest))
+		}
+	}
+	return all
+}
+
+var variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
 // digestBelow returns the digest of a file, or of all files in a folder but Git's
-// own.
-func digestBelow(path string) (string, error) {
+// own, and whether one of them is a link to a folder, which has more.
+func digestBelow(path string) (digest string, linked bool, err error) {
 	sum := sha256.New()
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	err = filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -146,6 +186,7 @@ func digestBelow(path string) (string, error) {
 		case d.IsDir() && d.Name() == ".git":
 			return filepath.SkipDir
 		case err != nil || !info.Mode().IsRegular():
+			linked = linked || err == nil && info.IsDir() && !d.IsDir()
 			fmt.Fprintf(sum, "%q is not a file\x00", at)
 			return nil
 		}
@@ -157,5 +198,5 @@ func digestBelow(path string) (string, error) {
 		fmt.Fprintf(sum, "%q %v %x\x00", at, info.Mode().Perm()&0o111 != 0, each)
 		return nil
 	})
-	return hex.EncodeToString(sum.Sum(nil)), err
+	return hex.EncodeToString(sum.Sum(nil)), linked, err
 }

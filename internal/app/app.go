@@ -71,6 +71,8 @@ type App struct {
 	book     *grant.Ledger           // see ledger; nil until it is read
 	gone     []grant.Grant           // by this command's commits, see ownPublished
 
+	signedHere map[string]bool // files of hosts/ that this command has signed
+
 	jumpKeys []string // lines of known_hosts, see PinJump
 
 	stacks   map[string]deploy.Rendered
@@ -125,9 +127,10 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	seen, seenErr := a.seen()
 	late, lateErr := a.late(ctx, now)
 	unpinned, gitErr := a.unpinnedGit(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, a.identityFindings())
+	unsigned, signErr := a.unsignedFindings(ctx)
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.identityFindings())
 	finding.Sort(a.findings)
-	return errors.Join(err, seenErr, lateErr, gitErr)
+	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called
@@ -172,11 +175,15 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	unsigned, err := a.unsignedHere(ctx)
+	if err != nil {
+		return nil, err
+	}
 	s := &deploy.Session{
 		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Signers: trusted, Owner: owner(),
-		Keys: a.repo.Recipients, Lease: agentapi.DefaultLease().Length(),
-		Renamed: len(a.repo.Renaming) > 0, Granted: a.ConfirmGrants,
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a}, Sink: a.opts.Sink,
+		Keys: a.repo.Recipients, HostSigners: a.repo.HostSigners, Lease: agentapi.DefaultLease().Length(),
+		Unsaid: len(a.repo.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a, signs: true}, Sink: a.opts.Sink,
 	}
 	return s, nil
 }

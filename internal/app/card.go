@@ -185,12 +185,13 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
+	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return access.Signers, nil }}
 	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)
-	})
+	}, trust)
 	if err != nil {
 		return m, bundle, nil, err
 	}
 	defer func() { err = errors.Join(err, site.Close(context.WithoutCancel(ctx))) }()
-	return openMirror(ctx, record.New(site), access.Signers, key)
+	return openMirror(ctx, site.Record(trust), access.Signers, key)
 }

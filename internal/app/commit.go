@@ -14,6 +14,7 @@ import (
 type committer struct {
 	app   *App
 	whole bool               // what can't be pushed is taken back, whatever the reason
+	signs bool               // what hosts/ lacks of signatures is added
 	made  controlrepo.Commit // committed and not pushed yet
 	from  controlrepo.Commit // what made stands on
 }
@@ -33,6 +34,9 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 	files = c.app.renaming(files)
 	if err := c.app.ownCommit(ctx, files); err != nil {
 		return "", err // before the commit: what stands in none is taken off the ledger again
+	}
+	if files, err = c.withSignatures(ctx, files); err != nil {
+		return "", err
 	}
 	commit, err := c.app.git.CommitFiles(ctx, files, message)
 	if err == nil && commit != head {

@@ -27,6 +27,10 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 		return nil, err
 	}
 	standing := slices.Concat(declaredGrants(a.repo), a.secretGrants())
+	doubted, err := a.doubted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var missing []grant.Grant
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
@@ -36,10 +40,24 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 			st, _ := a.repo.Fleet.Stack(stack)
 			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
 		default:
+			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
+				g.Text += "; the fleet's key has not signed that"
+			}
 			missing = append(missing, g)
 		}
 	}
 	return missing, nil
+}
+
+// doubted are the grants of files that the fleet's key has not signed.
+func (a *App) doubted(ctx context.Context) ([]grant.Grant, error) {
+	unsigned, err := a.unsignedHere(ctx)
+	lets := hostFiles(a.repo)
+	var all []grant.Grant
+	for path := range unsigned {
+		all = append(all, lets[path]...)
+	}
+	return all, err
 }
 
 // ConfirmGrants has the operator confirm, by their names, what Grants returns, and
@@ -235,12 +253,18 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 			all = append(all, hostKeyGrant(f, k))
 		}
 	}
+	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
+}
+
+// loginGrants are whom hosts let in.
+func loginGrants(repo *controlrepo.Repository) []grant.Grant {
+	var all []grant.Grant
 	for _, line := range repo.LetIn {
 		fields := strings.Fields(line) // the loader has checked it: type, key, comment
 		wire, _ := base64.StdEncoding.DecodeString(fields[1])
-		all = append(all, grant.Login(fingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(f)))
+		all = append(all, grant.Login(fingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(&repo.Fleet)))
 	}
-	return append(all, sourceGrants(f)...)
+	return all
 }
 
 // hostGrant is that a name is the host which has the keys of another name, or of itself.

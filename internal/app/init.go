@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -75,6 +76,10 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	}
 	sealed, err := seal.SealKey(recovery, signer, operator.Recipient)
 	if err != nil {
+		return recovery, identity, err
+	}
+	letIn := controlrepo.AuthorizedKeysFile
+	if files[hostkey.SignaturePath(letIn)], err = hostkey.Sign(letIn, files[letIn], signer); err != nil {
 		return recovery, identity, err
 	}
 	maps.Copy(files, signing)

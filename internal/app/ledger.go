@@ -67,7 +67,7 @@ func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
 
 // firstLedger has the grants of the commit that the last apply made, or of the
 // repository's first one: what was given then is given, and a clone that somebody
-// just made knows nothing older.
+// just made knows nothing older. Who is a host and who is let in must be signed, too.
 func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 	logged, err := a.git.Log(ctx, 1, controlrepo.LockFile, "sealed")
 	if err == nil && len(logged) == 0 {
@@ -94,7 +94,15 @@ func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 	if err := then.resolveAll(ctx); err != nil {
 		return book, err
 	}
-	return book.With(slices.Concat(declaredGrants(then.repo), then.secretGrants())...), nil
+	keys, err := readPin(ctx, a.git)
+	if err != nil {
+		return book, err
+	}
+	if len(keys) == 0 {
+		keys = then.repo.FleetSigners // which the operator is asked about before anything is done
+	}
+	given, err := then.signedOnly(declaredGrants(then.repo), keys)
+	return book.With(append(given, then.secretGrants()...)...), err
 }
 
 // historyEnd is more commits than a repository has.

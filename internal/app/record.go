@@ -56,7 +56,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	if where.Remote == "" {
 		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
 	}
-	site, err := record.Follow(ctx, where, r.folder)
+	site, err := record.Follow(ctx, where, r.folder, r.trust())
 	if errors.Is(err, record.ErrMoved) {
 		err = fault.WithHint(err, "a salvor record move was cut short: the same command finishes it")
 	}
@@ -64,8 +64,14 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 		return fmt.Errorf("record remote: %w", err)
 	}
 	r.noteMoved(where, site.Where)
-	rec := record.New(site).Trusting(record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.repo.HostSigners})
+	r.noteIgnored("", site.Ignored)
+	rec := site.Record(r.trust())
 	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
+}
+
+// trust goes by the fleet's keys as this clone has them.
+func (r *recorder) trust() record.Trust {
+	return record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.repo.HostSigners}
 }
 
 func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
@@ -144,7 +150,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if r.app.opts.Sink != nil {
-			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not a claim of the fleet, and passed over: " + i.Text())
+			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not signed by the fleet, and passed over: " + i.Text())
 		}
 	}
 }

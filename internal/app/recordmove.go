@@ -67,13 +67,13 @@ func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, er
 
 func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done record.Relocated, err error) {
 	r := &recorder{app: a}
-	chain, _, err := record.Chain(ctx, from, r.folder)
+	chain, _, err := record.Chain(ctx, from, r.folder, r.trust())
 	if err != nil {
 		return done, err
 	}
 	folder, err := r.open(ctx, to)
 	if err == nil {
-		done, err = record.Relocate(ctx, chain, record.Site{Where: to, Folder: folder})
+		done, err = record.Relocate(ctx, chain, record.Site{Where: to, Folder: folder}, r.trust())
 		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
 	}
 	for _, s := range chain {

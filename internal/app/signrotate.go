@@ -117,8 +117,11 @@ func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error
 // resigned returns the signatures of what the keys have signed in Git, by another one.
 // What they have not signed stays as it is, which is a finding.
 func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
-	sealed, err := fs.Glob(os.DirFS(a.export), "sealed/*/*.age")
 	files := map[string][]byte{}
+	if err := a.resignedHosts(files, trusted, key); err != nil {
+		return nil, err
+	}
+	sealed, err := fs.Glob(os.DirFS(a.export), "sealed/*/*.age")
 	for _, file := range append(sealed, agekey.RecoveryPath) {
 		if err != nil {
 			return nil, err

@@ -56,6 +56,9 @@ func (s *Session) apply(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 			return err
 		}
 	}
+	if err := s.identify(ctx, plan, o); err != nil {
+		return err
+	}
 	t, err := s.takeover(ctx, r, plan, next, o)
 	if err != nil {
 		return err
@@ -196,7 +199,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		return err
 	}
 	maps.Copy(files, changed)
-	if len(files) == 0 && !s.Renamed {
+	if len(files) == 0 && !s.Unsaid {
 		return nil
 	}
 	var commit string
@@ -208,7 +211,7 @@ func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][
 		err = s.push(ctx, r)
 	}
 	if err == nil {
-		s.Lock, s.Commit, s.Renamed = lock, commit, false
+		s.Lock, s.Commit, s.Unsaid = lock, commit, false
 	}
 	return err
 }

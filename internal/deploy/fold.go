@@ -45,6 +45,9 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 // either: no commit waits for its push, the lock knows every volume and image, and
 // every placement has its claim.
 func (s *Session) Settled(ctx context.Context) (bool, error) {
+	if s.Unsaid {
+		return false, nil
+	}
 	published, err := s.Repo.Published(ctx)
 	if err != nil || !published || len(s.owing(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
 		return published && err == nil && len(s.owing(s.Lock).Stacks) == 0, err

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 )
@@ -59,21 +58,8 @@ func (s *Session) observeHost(ctx context.Context, h fleet.Host, lock fleet.Lock
 	if errors.Is(err, hostlink.ErrNoSalvord) {
 		return Observation{New: true}
 	}
-	state.Findings = append(state.Findings, s.otherRecipient(h.Name, state.Recipient)...)
+	state.Findings = append(state.Findings, s.otherMachine(h.Name, agentapi.HostKeys{Recipient: state.Recipient, Signer: state.Signer})...)
 	return Observation{State: state, Err: err}
-}
-
-// otherRecipient is the finding of a host that is another machine than the one which
-// Git has the secrets sealed for, by what it says itself.
-func (s *Session) otherRecipient(host, said string) []finding.Finding {
-	inGit := s.Keys[host]
-	if inGit == "" || said == "" || said == inGit {
-		return nil
-	}
-	return []finding.Finding{{
-		Code: finding.HostOtherKey, Severity: finding.Fatal, Subject: host,
-		Text: fmt.Sprintf("%s says that its key is %s; Git has %s: nothing is sealed for it", host, said, inGit), Fix: "git log -- hosts/" + host + ".pub says who changed it; salvor host add " + host + " USER@ADDRESS pins the host's own again",
-	}}
 }
 
 // ErrUnreachableHosts means that the plan could not see every host.

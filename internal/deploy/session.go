@@ -21,18 +21,19 @@ import (
 // A Session works on one commit of one control repository. Its methods are
 // called one after another: Observe, MakePlan, Apply.
 type Session struct {
-	Fleet   *fleet.Fleet
-	Lock    fleet.Lock
-	Commit  string
-	Stacks  map[string]Rendered // by name, every stack of the fleet
-	Git     agentapi.Git        // how hosts read the repository
-	LetIn   []string            // lines of authorized_keys that every host has
-	Signers sign.Keys           // the fleet's, which every host trusts
-	Owner   string              // "alice@laptop"
-	Keys    map[string]string   // by host, its recipient: which machine it is
-	Lease   time.Duration       // what a host that can't be asked to stop gets to stop by itself
+	Fleet       *fleet.Fleet
+	Lock        fleet.Lock
+	Commit      string
+	Stacks      map[string]Rendered    // by name, every stack of the fleet
+	Git         agentapi.Git           // how hosts read the repository
+	LetIn       []string               // lines of authorized_keys that every host has
+	Signers     sign.Keys              // the fleet's, which every host trusts
+	Owner       string                 // "alice@laptop"
+	Keys        map[string]string      // by host, its recipient: which machine it is
+	HostSigners map[string]sign.Public // by host, the key that it signs with, "" for none
+	Lease       time.Duration          // what a host that can't be asked to stop gets to stop by itself
 
-	Renamed bool // Git does not have the names yet that hosts or stacks have here: the next commit says them
+	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
 	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
 

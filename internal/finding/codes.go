@@ -65,6 +65,7 @@ const (
 	IdentityExposed    Code = "identity-exposed"
 	IdentityInClear    Code = "identity-unprotected"
 	SealUntrusted      Code = "seal-untrusted"
+	HostsUntrusted     Code = "hosts-untrusted"
 	MirrorUntrusted    Code = "mirror-untrusted"
 	JournalUntrusted   Code = "journal-untrusted"
 	SecretSeen         Code = "secret-seen"
@@ -101,7 +102,7 @@ func Table() []Row {
 		{Released, "The stack was stopped and handed over for a move that did not finish; it starts nowhere by itself.", "run the move again, or salvor apply to start it where it was"},
 		{ClaimOffBranch, "The claim that decides whose a stack is names a commit that is not on the branch: a recovery made it while the Git host was away and it was not pushed yet, or the branch went back to an earlier commit. It decides all the same.", "push that commit from the clone that made it; salvor claim ls STACK shows the claim"},
 		{ClaimIgnored, "A file on the record remote looks like a claim, and the fleet did not sign it for that place. It rules nothing.", "salvor claim ls names it; find out who wrote it; salvor claim drop deletes it"},
-		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/), and no host that had the stack at that epoch signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
+		{RecordIgnored, "A file on the record remote looks like what a host found out (facts/, proven/) or says where the record is (moved.json), and no host that had the stack at that epoch, or not the fleet, signed it. It is passed over.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{ClaimMissing, "The claim of a stack's placement is not on the record remote; whose the stack is rests on Git alone.", "salvor apply puts it back"},
 		{VolumeEmpty, "A protected volume that had data is empty.", "salvor restore STACK, or salvor snapshot take STACK --accept-shrunk when it is meant"},
 		{VolumeMissing, "A protected volume does not exist.", "salvor apply"},
@@ -112,7 +113,7 @@ func Table() []Row {
 		{VolumeKept, "Data was moved aside because other data took its place. It is deleted only when a snapshot holds exactly this data.", "look at it; remove it on the host when nobody misses it"},
 		{VolumeRenamed, "A volume with data is gone from the stack while a new one appeared, which would start empty.", "formerly: OLD under x-salvor.volumes.NEW when it was renamed; salvor apply --empty STACK when it was not"},
 		{NoteUnreadable, "A file of Salvor's own on a host is damaged or was written by a newer version; it counts as none.", "salvor apply writes it again"},
-		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one, then salvor apply"},
+		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one on a host without stacks; else salvor recover HOST --to OTHER"},
 		{HostOtherKey, "Git has a host's secrets sealed for another key than the host itself says that it has: somebody changed hosts/HOST.pub, or another machine answers. Nothing is sealed.", "salvor host add HOST USER@ADDRESS pins the host's own again; git log -- hosts/HOST.pub says who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
@@ -150,6 +151,7 @@ func Table() []Row {
 		{IdentityExposed, "Other users of this computer may read or write the file of a key that opens everything: an operator's, or the recovery card.", "chmod 600 FILE; when somebody may have read it, salvor key rotate --compromised"},
 		{IdentityInClear, "An operator's key has no passphrase: who gets the file, or a backup of it, opens everything.", "salvor key rotate makes one with a passphrase"},
 		{SealUntrusted, "A sealed file is not what the fleet's signing key has signed: somebody who can push put another in its place, or damaged it. No host and no operator opens it.", "git log -- FILE shows who changed it; salvor apply seals again for hosts, git checkout COMMIT -- FILE FILE.sig brings back the passwords of repositories and the recovery key"},
+		{HostsUntrusted, "A host's keys (`hosts/HOST.pub`) or `hosts/authorized_keys` are not what the fleet's signing key has signed: somebody wrote them without Salvor. What they let others do is a grant, which plan names.", "git log -- FILE shows who changed it; salvor apply asks for the grants and then signs it; git checkout COMMIT -- FILE FILE.sig brings back what was there"},
 		{MirrorUntrusted, "A file on the record remote looks like a mirror of the repository, and the fleet's signing key has not signed it, or not its content. It is passed over. Told by whatever looks at the mirrors.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{JournalUntrusted, "A file in the operators' journal is no entry that the fleet's signing key has signed. It is passed over. Told by salvor secret audit.", "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"},
 		{SecretSeen, "A secret still has the value that a removed operator, a removed host or the holder of a replaced key has seen.", "salvor secret rotate NAME; what a provider gives out is changed there first"},

@@ -112,6 +112,7 @@ func verbs(h *agent.Host) map[string]verb {
 		agentapi.VerbPrepare:    decode(h.Prepare),
 		agentapi.VerbFence:      decode(h.Fence),
 		agentapi.VerbStandBy:    decode(h.StandBy),
+		agentapi.VerbKeys:       decode(h.Keys),
 	}
 }
 

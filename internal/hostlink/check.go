@@ -345,7 +345,7 @@ func (a *answer) onRecord(subject string) bool {
 	dir, rest, _ := strings.Cut(subject, "/")
 	stack, _, isFile := strings.Cut(rest, "/")
 	_, asked := a.asked[stack]
-	return asked && isFile && slices.Contains([]string{"claims", "facts", "proven"}, dir)
+	return subject == "moved.json" || asked && isFile && slices.Contains([]string{"claims", "facts", "proven"}, dir)
 }
 
 // words returns an error as the host's: its hint says whose it is, and its code is

@@ -9,10 +9,14 @@ import (
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
+	"salvor/internal/sign"
 )
 
 // movedFile marks a folder in which the record is no longer, or not yet.
 const movedFile = "moved.json"
+
+// MovedKind is what the fleet's key signs such a mark as.
+const MovedKind sign.Kind = "salvor-moved"
 
 // ErrMoved is wrapped by errors that mean: the record is at another place.
 var ErrMoved = errors.New("the record is at another place")
@@ -23,22 +27,39 @@ type movedTo struct {
 	At     time.Time      `json:"at"`
 }
 
-// Moved returns where the record is instead of here, and whether it is elsewhere.
-// A mark that can't be read is an error.
+// Moved returns where the record is instead of here, and whether it is elsewhere. A
+// mark that the fleet did not sign for this folder leads nowhere; a signed one that
+// can't be read is an error.
 func (r *Record) Moved(ctx context.Context) (to fleet.Location, is bool, err error) {
+	to, is, _, err = r.moved(ctx)
+	return to, is, err
+}
+
+func (r *Record) moved(ctx context.Context) (to fleet.Location, is bool, ignored []Ignored, err error) {
 	data, err := r.read(ctx, movedFile)
 	if errors.Is(err, blob.ErrNotExist) {
-		return to, false, nil
-	}
-	var m movedTo
-	if err == nil {
-		err = decode(data, &m)
+		return to, false, nil, nil
 	}
 	if err != nil {
-		return to, false, fmt.Errorf("%s: %w", movedFile, err)
+		return to, false, nil, err
 	}
-	return m.To, true, nil
+	keys, err := r.trust.keys(ctx)
+	if err != nil {
+		return to, false, nil, err
+	}
+	content, _, err := keys.Open(MovedKind, markPlace(r.where), data)
+	if err != nil {
+		return to, false, []Ignored{{Path: movedFile, Why: err.Error()}}, nil
+	}
+	var m movedTo
+	if err := decode(content, &m); err != nil {
+		return to, false, nil, fmt.Errorf("%s: %w", movedFile, err)
+	}
+	return m.To, true, nil, nil
 }
+
+// markPlace is what a mark is signed for: the folder that it lies in.
+func markPlace(where fleet.Location) string { return where.String() + "/" + movedFile }
 
 // here returns ErrMoved when the record is not here any more. Asked after a write it
 // is sure: Relocate marks a folder first and copies what is there then, so that what
@@ -61,15 +82,19 @@ type Folder interface {
 type Site struct {
 	Where fleet.Location
 	Folder
+	Ignored []Ignored // a mark there that counts for nothing
 }
+
+// Record is what the fleet remembers there, for who goes by these keys.
+func (s Site) Record(t Trust) *Record { return &Record{store: s.Folder, where: s.Where, trust: t} }
 
 // Open opens a place on a remote.
 type Open func(ctx context.Context, where fleet.Location) (Folder, error)
 
-// Chain opens where and every place that the marks lead to from there, in their
+// Chain opens where and every place that the fleet's marks lead to from there, in their
 // order; in the last one the record is. While the record is on its way to a place
 // that is still marked itself, the marks lead back: whole is false then.
-func Chain(ctx context.Context, where fleet.Location, open Open) (sites []Site, settled bool, err error) {
+func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (sites []Site, settled bool, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(ctx, sites)
@@ -80,8 +105,10 @@ func Chain(ctx context.Context, where fleet.Location, open Open) (sites []Site, 
 		if err != nil {
 			return sites, false, err
 		}
-		sites = append(sites, Site{where, folder})
-		to, is, err := New(folder).Moved(ctx)
+		site := Site{Where: where, Folder: folder}
+		to, is, ignored, err := site.Record(trust).moved(ctx)
+		site.Ignored = ignored
+		sites = append(sites, site)
 		if err != nil || !is {
 			return sites, err == nil, err
 		}
@@ -94,8 +121,8 @@ func Chain(ctx context.Context, where fleet.Location, open Open) (sites []Site, 
 
 // Follow opens the record at where, or where the marks lead from there. While it is
 // on its way the error is ErrMoved.
-func Follow(ctx context.Context, where fleet.Location, open Open) (Site, error) {
-	sites, settled, err := Chain(ctx, where, open)
+func Follow(ctx context.Context, where fleet.Location, open Open, trust Trust) (Site, error) {
+	sites, settled, err := Chain(ctx, where, open, trust)
 	if err != nil {
 		return Site{}, err
 	}

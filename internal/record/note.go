@@ -121,7 +121,7 @@ func Findings(stack string, ignored []Ignored) []finding.Finding {
 func (i Ignored) finding(stack string) finding.Finding {
 	f := finding.Finding{
 		Code: finding.RecordIgnored, Severity: finding.Warning, Subject: i.Path, Stack: stack,
-		Text: "not signed by the host that had " + stack + " then, and passed over: " + i.Text(),
+		Text: "not signed by who has a say there, and passed over: " + i.Text(),
 		Fix:  "find out who wrote it: every host can write to the record remote; then delete it there",
 	}
 	if i.Signed {

@@ -13,7 +13,7 @@
 // lie at. What is not counts for nothing.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
-// which says where it is.
+// which says where it is, signed by the fleet's key.
 package record
 
 import (
@@ -38,6 +38,7 @@ const maxEntry = 1 << 20
 // A Record is the fleet's record on a remote.
 type Record struct {
 	store blob.Store
+	where fleet.Location // the folder
 	trust Trust
 }
 
@@ -54,7 +55,7 @@ type Trust struct {
 }
 
 // Trusting returns the same record for who goes by these keys.
-func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, trust: t} }
+func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, where: r.where, trust: t} }
 
 func (t Trust) keys(ctx context.Context) (sign.Keys, error) {
 	if t.Keys == nil {
@@ -96,14 +97,6 @@ func (r *Record) read(ctx context.Context, path string) (data []byte, err error)
 	}
 	data, err = io.ReadAll(body)
 	return data, errors.Join(err, body.Close())
-}
-
-func (r *Record) put(ctx context.Context, path string, entry any) error {
-	data, err := json.Marshal(entry)
-	if err != nil {
-		return err
-	}
-	return r.putRaw(ctx, path, append(data, '\n'))
 }
 
 func (r *Record) putRaw(ctx context.Context, path string, data []byte) error {

@@ -38,12 +38,16 @@ func newKey() sign.Key {
 // trusting is the record for who goes by the fleet's key.
 func trusting(s blob.Store) *Record { return signedBy(s, fleetKey()) }
 
-func signedBy(s blob.Store, key sign.Key) *Record {
-	return New(s).Trusting(Trust{
+func signedBy(s blob.Store, key sign.Key) *Record { return New(s).Trusting(trustIn(key)) }
+
+func fleetTrust() Trust { return trustIn(fleetKey()) }
+
+func trustIn(key sign.Key) Trust {
+	return Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return key, nil },
 		Own:  func(context.Context) (sign.Key, error) { return key, nil },
-	})
+	}
 }
 
 func enclosed(key sign.Key, kind sign.Kind, place, content string) string {

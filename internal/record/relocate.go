@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,13 +33,13 @@ type Relocated struct {
 }
 
 // Relocate carries the record from the places of a chain (see Chain) to another, or
-// to one of them. Every file is compared
+// to one of them, with the fleet's key in trust. Every file is compared
 // after it was written. While it works, to is marked as a place where the record is
 // not yet; then the others are marked, and what came in the meantime is copied; at
 // last to loses its mark. Nothing is removed. Where to is the same folder by another
 // name nothing happens. Cut short anywhere it may be run again,
 // also to another place.
-func Relocate(ctx context.Context, chain []Site, to Site) (Relocated, error) {
+func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocated, error) {
 	c := carrier{to: to, done: map[string]int64{}}
 	var from []Site
 	for _, s := range chain {
@@ -48,11 +49,11 @@ func Relocate(ctx context.Context, chain []Site, to Site) (Relocated, error) {
 			from = append(from, s)
 		}
 	}
-	if files, err := oneFolder(ctx, chain, to); err != nil || files > 0 {
+	if files, err := oneFolder(ctx, chain, to, trust); err != nil || files > 0 {
 		return Relocated{Files: files, Same: true}, err
 	}
 	if !c.live {
-		if err := reserve(ctx, chain, to); err != nil {
+		if err := reserve(ctx, chain, to, trust); err != nil {
 			return Relocated{}, err
 		}
 	}
@@ -60,7 +61,7 @@ func Relocate(ctx context.Context, chain []Site, to Site) (Relocated, error) {
 		return Relocated{}, err
 	}
 	for _, s := range from {
-		if err := mark(ctx, s, to.Where); err != nil {
+		if err := mark(ctx, s, to.Where, trust); err != nil {
 			return Relocated{}, err
 		}
 	}
@@ -73,15 +74,15 @@ func Relocate(ctx context.Context, chain []Site, to Site) (Relocated, error) {
 	if err := to.Delete(ctx, movedFile); err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return Relocated{}, err
 	}
-	return Relocated{Files: len(c.done)}, New(to).here(ctx)
+	return Relocated{Files: len(c.done)}, to.Record(trust).here(ctx)
 }
 
 // oneFolder returns how many files the record has where to is the folder that it is in
 // already, by another name of its remote; else 0. What is put at one of them must be
 // seen at the other for that.
-func oneFolder(ctx context.Context, chain []Site, to Site) (files int, err error) {
+func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files int, err error) {
 	at := chain[len(chain)-1]
-	_, marked, err := New(to).Moved(ctx)
+	_, marked, err := to.Record(trust).Moved(ctx)
 	if err != nil || marked || at.Where == to.Where {
 		return 0, err
 	}
@@ -105,8 +106,8 @@ func oneFolder(ctx context.Context, chain []Site, to Site) (files int, err error
 
 // reserve marks an empty folder as one where the record is not yet. A folder that
 // is marked already is an earlier run's, or a place that the record has left.
-func reserve(ctx context.Context, chain []Site, to Site) error {
-	leads, marked, err := New(to).Moved(ctx)
+func reserve(ctx context.Context, chain []Site, to Site, trust Trust) error {
+	leads, marked, err := to.Record(trust).Moved(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -120,12 +121,24 @@ func reserve(ctx context.Context, chain []Site, to Site) error {
 	if len(files) > 0 {
 		return fmt.Errorf("%s:%s: %w: %s", to.Where.Remote, to.Where.Path, ErrTaken, files[0].Path)
 	}
-	return mark(ctx, to, chain[len(chain)-1].Where)
+	return mark(ctx, to, chain[len(chain)-1].Where, trust)
 }
 
-// mark writes down in a folder where the record is instead.
-func mark(ctx context.Context, s Site, to fleet.Location) error {
-	return New(s).put(ctx, movedFile, movedTo{Schema: fleet.Schema, To: to, At: time.Now().UTC()})
+// mark writes down in a folder where the record is instead, signed by the fleet's key.
+func mark(ctx context.Context, s Site, to fleet.Location, trust Trust) error {
+	key, err := trust.key(ctx)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(movedTo{Schema: fleet.Schema, To: to, At: time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	signed, err := key.Enclose(MovedKind, markPlace(s.Where), content)
+	if err != nil {
+		return err
+	}
+	return s.Record(trust).putRaw(ctx, movedFile, append(signed, '\n'))
 }
 
 // A carrier copies files to a place of the record.

@@ -36,15 +36,15 @@ func (d disks) open(_ context.Context, where fleet.Location) (Folder, error) {
 
 func (d disks) follow(t *testing.T, where fleet.Location) *Record {
 	t.Helper()
-	site, err := Follow(t.Context(), where, d.open)
+	site, err := Follow(t.Context(), where, d.open, fleetTrust())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trusting(site)
+	return site.Record(fleetTrust())
 }
 
 func (d disks) relocate(ctx context.Context, from, to fleet.Location) error {
-	chain, _, err := Chain(ctx, from, d.open)
+	chain, _, err := Chain(ctx, from, d.open, fleetTrust())
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (d disks) relocate(ctx context.Context, from, to fleet.Location) error {
 	if err != nil {
 		return err
 	}
-	_, err = Relocate(ctx, chain, Site{to, target})
+	_, err = Relocate(ctx, chain, Site{Where: to, Folder: target}, fleetTrust())
 	return err
 }
 
@@ -111,7 +111,7 @@ func TestTheRecordMovesWithEverything(t *testing.T) {
 	if diff := cmp.Diff(was, d.contents(t, placeA)); diff != "" {
 		t.Errorf("the old place changed:\n%s", diff)
 	}
-	if site, err := Follow(t.Context(), placeA, d.open); err != nil || site.Where != placeB {
+	if site, err := Follow(t.Context(), placeA, d.open, fleetTrust()); err != nil || site.Where != placeB {
 		t.Errorf("it leads to %+v, %v", site.Where, err)
 	}
 	if _, err := old.Claim(t.Context(), "notes", Claim{Epoch: 4, Host: "beta"}, away); !errors.Is(err, ErrMoved) {
@@ -147,8 +147,8 @@ func TestARecordThatMovesIsWholeWhereverItIsCut(t *testing.T) {
 				steps = cut
 			}
 			d[placeA].Fail, d[placeB].Fail = nil, nil
-			if site, err := Follow(t.Context(), placeA, d.open); err == nil {
-				claimed(t, trusting(site), Claim{Epoch: 4, Host: "beta"})
+			if site, err := Follow(t.Context(), placeA, d.open, fleetTrust()); err == nil {
+				claimed(t, site.Record(fleetTrust()), Claim{Epoch: 4, Host: "beta"})
 			} else if !errors.Is(err, ErrMoved) {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestARecordThatMovesIsWholeWhereverItIsCut(t *testing.T) {
 			if err := d.relocate(t.Context(), placeA, to); err != nil {
 				t.Fatalf("to %s, cut at %d: %v", to.Remote, cut, err)
 			}
-			site, err := Follow(t.Context(), placeA, d.open)
+			site, err := Follow(t.Context(), placeA, d.open, fleetTrust())
 			if err != nil || site.Where != to {
 				t.Fatalf("to %s, cut at %d: it is at %+v, %v", to.Remote, cut, site.Where, err)
 			}
@@ -203,7 +203,7 @@ func TestTheRecordMovesIntoNoOtherFleets(t *testing.T) {
 	if diff := cmp.Diff(other, d.contents(t, placeB)); diff != "" {
 		t.Error(diff)
 	}
-	if site, err := Follow(t.Context(), placeA, d.open); err != nil || site.Where != placeA {
+	if site, err := Follow(t.Context(), placeA, d.open, fleetTrust()); err != nil || site.Where != placeA {
 		t.Errorf("the record is at %+v, %v", site.Where, err)
 	}
 	put(t, d.follow(t, placeB).store, movedFile, `{"schema":1,"to":{"remote":"nas","path":"salvor/office/record"},"at":"2026-01-01T00:00:00Z"}`)
@@ -225,7 +225,7 @@ func TestAnotherNameOfTheSameFolder(t *testing.T) {
 		t.Error(diff)
 	}
 	for _, at := range []fleet.Location{placeA, placeB} {
-		if site, err := Follow(t.Context(), at, d.open); err != nil || site.Where != at {
+		if site, err := Follow(t.Context(), at, d.open, fleetTrust()); err != nil || site.Where != at {
 			t.Errorf("from %s it leads to %s, %v", at, site.Where, err)
 		}
 	}
@@ -254,7 +254,7 @@ func TestAWriteBesideAMoveIsCopiedOrRefused(t *testing.T) {
 		}
 	}
 	target, _ := d.open(t.Context(), placeB)
-	if _, err := Relocate(t.Context(), []Site{{placeA, writing{disk{d[placeA]}, early}}}, Site{placeB, target}); err != nil {
+	if _, err := Relocate(t.Context(), []Site{{Where: placeA, Folder: writing{disk{d[placeA]}, early}}}, Site{Where: placeB, Folder: target}, fleetTrust()); err != nil {
 		t.Fatal(err)
 	}
 	facts, _, err := d.follow(t, placeA).Facts(t.Context(), "notes", 3)
@@ -269,7 +269,7 @@ func TestARelocationWaitsForTheListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := keptRecord(t)
 		late := &lagging{lag: time.Hour}
-		_, err := Relocate(t.Context(), []Site{{placeA, disk{d[placeA]}}}, Site{placeB, folder{late}})
+		_, err := Relocate(t.Context(), []Site{{Where: placeA, Folder: disk{d[placeA]}}}, Site{Where: placeB, Folder: folder{late}}, fleetTrust())
 		if !errors.Is(err, ErrNotVisible) {
 			t.Errorf("got %v", err)
 		}
@@ -280,11 +280,11 @@ type folder struct{ blob.Store }
 
 func (folder) Close(context.Context) error { return nil }
 
-// TestADamagedMarkIsNoRecord: who can't read where the record is reads no claims.
-func TestADamagedMarkIsNoRecord(t *testing.T) {
+// TestAMarkOfANewerSalvorIsNoRecord: who can't read where the record is reads no claims.
+func TestAMarkOfANewerSalvorIsNoRecord(t *testing.T) {
 	d := keptRecord(t)
-	put(t, d[placeA], movedFile, "")
-	if _, err := Follow(t.Context(), placeA, d.open); err == nil {
+	put(t, d[placeA], movedFile, enclosed(fleetKey(), MovedKind, markPlace(placeA), `{"schema":9}`))
+	if _, err := Follow(t.Context(), placeA, d.open, fleetTrust()); err == nil {
 		t.Error("followed")
 	}
 }

@@ -13,7 +13,7 @@ import (
 type use int
 
 const (
-	address use = iota // where data and secrets go; written in clear, so that a change is seen
+	address use = iota // where data and secrets go, and who can read them there; written in clear, so that a change is seen
 	part               // which part of it
 	login              // as whom
 	secrets            // with what
@@ -44,7 +44,8 @@ func allowed(kind string) map[string]use {
 	case typeCrypt:
 		add(address, "remote")
 		add(secrets, "password password2")
-		add(tuning, "filename_encryption directory_name_encryption filename_encoding suffix strict_names")
+		add(address, "filename_encryption directory_name_encryption") // what who has the remote can read
+		add(tuning, "filename_encoding suffix strict_names")
 	case "drive":
 		add(part, "root_folder_id team_drive impersonate")
 		add(login, "client_id scope")
@@ -64,10 +65,10 @@ func allowed(kind string) map[string]use {
 		add(secrets, "token client_secret")
 		add(tuning, "chunk_size upload_cutoff list_chunk no_versions hard_delete delta disable_site_permission")
 	case "s3":
-		add(address, "provider endpoint region location_constraint force_path_style "+PlainHTTP)
+		add(address, "provider endpoint region location_constraint force_path_style storage_class server_side_encryption sse_kms_key_id "+PlainHTTP)
 		add(login, "access_key_id")
 		add(secrets, "secret_access_key session_token")
-		add(tuning, "storage_class server_side_encryption sse_kms_key_id no_check_bucket no_head list_chunk list_version list_url_encode "+
+		add(tuning, "no_check_bucket no_head list_chunk list_version list_url_encode "+
 			"chunk_size upload_cutoff copy_cutoff upload_concurrency max_upload_parts use_multipart_uploads use_data_integrity_protections v2_auth disable_http2 directory_markers")
 	case typeSFTP:
 		add(address, "host port host_keys host_key_algorithms key_exchange ciphers macs")

@@ -9,13 +9,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4" // as compose-go: another parser might see another file
 )
 
 // maxFiles is more than any stack includes and extends.
@@ -76,8 +75,6 @@ func (l *load) readsInside() error {
 	return nil
 }
 
-var readsOthers = regexp.MustCompile(`\b(include|extends)\b`)
-
 // file goes through a Compose file whose paths count from a folder.
 func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 	key := fmt.Sprintf("%q %q", name, dir)
@@ -96,14 +93,20 @@ func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(content))
 	for {
+		var node yaml.Node
 		var doc map[string]any
-		switch err := documents.Decode(&doc); {
-		case errors.Is(err, io.EOF):
+		err := documents.Decode(&node)
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil && readsOthers.Match(content):
-			return fmt.Errorf("%s: %w", name, err)
-		case err != nil:
-			return nil // compose-go reports it
+		}
+		if err == nil {
+			if err := bounded(name, &node); err != nil {
+				return err
+			}
+			err = node.Decode(&doc)
+		}
+		if err != nil {
+			return fmt.Errorf("failed to parse %s: %w", name, err) // also where compose-go would read it: it must not see more
 		}
 		if err := g.document(name, dir, doc, env, included); err != nil {
 			return err
