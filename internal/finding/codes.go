@@ -112,7 +112,7 @@ func Table() []Row {
 		{VolumeKept, "Data was moved aside because other data took its place. It is deleted only when a snapshot holds exactly this data.", "look at it; remove it on the host when nobody misses it"},
 		{VolumeRenamed, "A volume with data is gone from the stack while a new one appeared, which would start empty.", "formerly: OLD under x-salvor.volumes.NEW when it was renamed; salvor apply --empty STACK when it was not"},
 		{NoteUnreadable, "A file of Salvor's own on a host is damaged or was written by a newer version; it counts as none.", "salvor apply writes it again"},
-		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one on a host without stacks; else salvor recover HOST --to OTHER"},
+		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one, then salvor apply"},
 		{HostOtherKey, "Git has a host's secrets sealed for another key than the host itself says that it has: somebody changed hosts/HOST.pub, or another machine answers. Nothing is sealed.", "salvor host add HOST USER@ADDRESS pins the host's own again; git log -- hosts/HOST.pub says who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
