@@ -11,10 +11,12 @@ import (
 	"filippo.io/age"
 	"github.com/google/uuid"
 
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/sign"
 	"salvor/internal/storage"
 )
 
@@ -22,6 +24,7 @@ import (
 func (h *hostile) writesOnTheRecord() {
 	rec := h.store(h.loot.spec.Record)
 	was := map[string]string{"diary": h.placeOf("diary"), "wiki": h.placeOf("wiki")}
+	wikis := h.claimName("wiki")
 	claims, notes := h.forgesClaims(rec), h.forgesNotes(rec)
 	mirrors := h.forgesMirrors(rec)
 	entries := h.forgesEntries(rec)
@@ -32,10 +35,12 @@ func (h *hostile) writesOnTheRecord() {
 	if n := strings.Count(said, "(it says to be of alpha)"); n < len(claims)-2 {
 		h.t.Errorf("%d of %d forged claims are said to be of alpha:\n%s", n, len(claims), said)
 	}
-	h.names("notes with alpha's signature", said, "(that is alpha)")
+	h.names("what alpha has signed", said, sign.Keys{h.loot.signer.Public()}.Fingerprints()[0])
 	h.owned()
-	h.takesAClaimAway(rec)
-	h.done("apply") // no junk keeps it from what is to do
+	must(h.t, rec.Delete(h.t.Context(), "claims/wiki/"+wikis))
+	h.tried("delete a claim", 1)
+	h.names("a deleted claim", h.done("status"), "beta/wiki", "["+string(finding.ClaimMissing)+"]")
+	h.names("notes that alpha has signed", h.done("apply"), "alpha: not signed by the host that had wiki then", "(that is alpha)")
 	for stack, before := range was {
 		if after := h.placeOf(stack); after != before {
 			h.t.Errorf("%s was %s, it is %s", stack, before, after)
@@ -143,15 +148,6 @@ func (h *hostile) dropped(claims []string) {
 	h.swept(claims[1:]...)
 }
 
-// takesAClaimAway deletes the claim by which wiki is beta's; the operator is told, and
-// the apply that comes next puts it back.
-func (h *hostile) takesAClaimAway(rec *storage.Folder) {
-	h.t.Helper()
-	must(h.t, rec.Delete(h.t.Context(), "claims/wiki/"+h.claimName("wiki")))
-	h.tried("delete a claim", 1)
-	h.names("a deleted claim", h.done("status"), "beta/wiki", "[claim-missing]")
-}
-
 // forgesNotes writes what beta is to have found out: other images, volumes that were
 // born, snapshots that were never taken.
 func (h *hostile) forgesNotes(rec *storage.Folder) (paths []string) {
@@ -193,7 +189,7 @@ func (h *hostile) forgesMirrors(rec *storage.Folder) (paths []string) {
 	config := filepath.Join(dir, "fleet.yaml")
 	content, err := os.ReadFile(config)
 	must(t, err)
-	must(t, os.WriteFile(config, []byte(strings.Replace(string(content), "name: home", "name: eve", 1)), 0o600))
+	must(t, os.WriteFile(config, append(content, "# as eve has it\n"...), 0o600))
 	_, err = h.git(dir, h.loot.gitKey, "commit", "-q", "-a", "-m", "mine")
 	must(t, err)
 	head, err := h.git(dir, h.loot.gitKey, "rev-parse", "HEAD")
