@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
 
@@ -30,20 +31,28 @@ func (a *App) allowRemote(ctx context.Context, r fleet.Remote) error {
 // describeRemote says where a remote is, as whom it is used and which secrets it is
 // given. Secrets are named, never shown.
 func (a *App) describeRemote(r fleet.Remote) string {
-	words := []string{r.Type}
-	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
-		name, isSecret := r.Options[option].Secret()
-		switch {
-		case isSecret:
-			words = append(words, fmt.Sprintf("%s=the secret %s", option, strconv.Quote(name)))
-		case !storage.IsTuning(r.Type, option):
-			words = append(words, option+"="+strconv.Quote(r.Options[option].String()))
-		}
-	}
+	words := append([]string{r.Type}, describeOptions(r.Type, r.Options)...)
 	if r.Type == "local" {
 		words = append(words, "folders of the computer that uses it: "+strings.Join(a.foldersOn(r.Name), " "))
 	}
+	for _, h := range handedOuts(r) {
+		words = append(words, fmt.Sprintf("(for %s: %s)", h.to, strings.Join(describeOptions(r.Type, h.option), " ")))
+	}
 	return strings.Join(words, " ")
+}
+
+func describeOptions(kind string, options map[string]secret.Setting) []string {
+	var words []string
+	for _, option := range slices.Sorted(maps.Keys(options)) {
+		name, isSecret := options[option].Secret()
+		switch {
+		case isSecret:
+			words = append(words, fmt.Sprintf("%s=the secret %s", option, strconv.Quote(name)))
+		case !storage.IsTuning(kind, option):
+			words = append(words, option+"="+strconv.Quote(options[option].String()))
+		}
+	}
+	return words
 }
 
 // foldersOn are the folders that the fleet uses on a remote, or on one that wraps it.

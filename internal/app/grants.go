@@ -285,7 +285,7 @@ func (a *App) secretGrants() []grant.Grant {
 		if _, loads := a.stacks[st.Name]; !loads {
 			continue
 		}
-		n := (&sealer{app: a}).needs(st.Name)
+		n := (&sealer{app: a}).needs(st.Name, a.hostOf(st))
 		for _, file := range n.files {
 			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, secretstore.Dir+"/"), ""))
 		}

@@ -51,7 +51,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
 			r.Stacks = append(r.Stacks, stack)
-			seen.add(a, stack)
+			seen.add(a, host, stack)
 		}
 	}
 	r.Remotes = slices.Sorted(maps.Keys(seen.remotes))
@@ -81,8 +81,8 @@ func (s sight) has(info secretstore.Info) bool {
 	return s.names[info.Name] || s.gone[info.Stack]
 }
 
-// add adds what a stack's seal is made from.
-func (s sight) add(a *App, stack string) {
+// add adds what a stack's seal for a host is made from.
+func (s sight) add(a *App, host, stack string) {
 	if _, declared := a.repo.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
 		for _, r := range a.repo.Fleet.Remotes {
@@ -90,7 +90,7 @@ func (s sight) add(a *App, stack string) {
 		}
 		return
 	}
-	n := (&sealer{app: a}).needs(stack)
+	n := (&sealer{app: a}).needs(stack, host)
 	var settings []secret.Setting
 	for _, r := range n.remotes {
 		s.remotes[r.Name] = true
@@ -179,6 +179,11 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	}
 	if files[controlrepo.FleetFile], err = controlrepo.RemoveHost(content, h.Name); err != nil {
 		return nil, err
+	}
+	for _, r := range a.repo.Fleet.Remotes {
+		if files[controlrepo.FleetFile], err = controlrepo.RemoveCredential(files[controlrepo.FleetFile], r.Name, h.Name); err != nil {
+			return nil, err
+		}
 	}
 	known, err := a.file(controlrepo.KnownHostsFile)
 	switch {

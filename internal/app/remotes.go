@@ -2,9 +2,11 @@ package app
 
 import (
 	"errors"
+	"slices"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
@@ -15,11 +17,7 @@ import (
 func (a *App) invalidRemotes() []finding.Finding {
 	all := storage.Remotes{}
 	for _, r := range a.repo.Fleet.Remotes {
-		options := map[string]secret.Value{}
-		for name, setting := range r.Options {
-			options[name] = secret.NewString(setting.String())
-		}
-		all[r.Name] = storage.Remote{Type: r.Type, Options: options}
+		all[r.Name] = unresolved(r)
 	}
 	var found []finding.Finding
 	for _, r := range a.repo.Fleet.Remotes {
@@ -27,21 +25,36 @@ func (a *App) invalidRemotes() []finding.Finding {
 		if err == nil {
 			err = all.CheckOne(r.Name)
 		}
-		if err == nil {
+		if err != nil {
+			found = append(found, a.remoteFinding([]string{"remotes", r.Name}, "the remote "+r.Name+": ", err))
 			continue
 		}
-		f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.repo.Place("remotes", r.Name).String(),
-			Text: "the remote " + r.Name + ": " + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
-		if about := new(storage.OptionError); errors.As(err, &about) {
-			f.Subject = a.repo.Place("remotes", r.Name, about.Option).String()
-		}
-		if hint := fault.Hint(err); hint != "" {
-			f.Fix = hint
-		}
-		if errors.Is(err, storage.ErrHostKey) {
-			f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
-		}
-		found = append(found, f)
+		found = append(found, a.invalidCredentials(r, all)...)
 	}
 	return found
+}
+
+// unresolved is a remote with the names of its secrets in their place.
+func unresolved(r fleet.Remote) storage.Remote {
+	options := map[string]secret.Value{}
+	for name, setting := range r.Options {
+		options[name] = secret.NewString(setting.String())
+	}
+	return storage.Remote{Type: r.Type, Options: options}
+}
+
+// remoteFinding is about what fleet.yaml says at a place.
+func (a *App) remoteFinding(at []string, about string, err error) finding.Finding {
+	f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.repo.Place(at...).String(),
+		Text: about + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
+	if about := new(storage.OptionError); errors.As(err, &about) {
+		f.Subject = a.repo.Place(slices.Concat(at, []string{about.Option})...).String()
+	}
+	if hint := fault.Hint(err); hint != "" {
+		f.Fix = hint
+	}
+	if errors.Is(err, storage.ErrHostKey) {
+		f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
+	}
+	return f
 }

@@ -142,7 +142,7 @@ func (s *sealer) unmade(p fleet.Placement) string {
 	return ""
 }
 
-// needs is what a stack needs of the fleet's secrets.
+// needs is what a stack needs of the fleet's secrets on a host.
 type needs struct {
 	remotes    []fleet.Remote // targets', the record's and those they wrap
 	registries []fleet.Registry
@@ -150,7 +150,7 @@ type needs struct {
 	env        []string // keys of secrets/<stack>.env
 }
 
-func (s *sealer) needs(stack string) needs {
+func (s *sealer) needs(stack, host string) needs {
 	f := &s.app.repo.Fleet
 	rendered := s.app.stacks[stack]
 	var n needs
@@ -158,7 +158,9 @@ func (s *sealer) needs(stack string) needs {
 	for _, t := range f.Snapshots {
 		names = append(names, t.Where.Remote)
 	}
-	n.remotes = withInner(f, names)
+	for _, r := range withInner(f, names) {
+		n.remotes = append(n.remotes, given(r, host, stack))
+	}
 	for _, r := range f.Registries {
 		if slices.ContainsFunc(rendered.Project.Services, func(svc agentapi.Service) bool { return registryOf(svc.Image) == r.Name }) {
 			n.registries = append(n.registries, r)
@@ -212,7 +214,7 @@ func (s *sealer) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) 
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
 	}
-	n, parts := s.needs(stack), map[string][]byte{}
+	n, parts := s.needs(stack, p.Host), map[string][]byte{}
 	for _, r := range n.remotes {
 		parts["remote "+r.Name] = []byte(r.Type)
 		for option, setting := range r.Options {
@@ -344,7 +346,7 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 		return sealed, err
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{}, Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{}, Secrets: map[string][]byte{}, Env: map[string][]byte{}}
-	n := s.needs(stack)
+	n := s.needs(stack, p.Host)
 	for _, r := range n.remotes {
 		if file.Remotes[r.Name], err = s.sealRemote(ctx, r); err != nil {
 			return sealed, err
@@ -377,9 +379,11 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 	return sealed, err
 }
 
+// sealRemote opens the secrets of a remote, which may be as a host is given it. What
+// fleet.yaml says of it is approved first.
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
-	if err := s.app.allowRemote(ctx, r); err != nil {
+	if err := s.app.allowRemote(ctx, s.app.asDeclared(r)); err != nil {
 		return sealed, err
 	}
 	for option, setting := range r.Options {

@@ -84,6 +84,11 @@ func (a *App) fleetUses(name string) []SecretUse {
 		for _, s := range r.Options {
 			add("remote "+r.Name, s)
 		}
+		for _, h := range handedOuts(r) {
+			for _, s := range h.option {
+				add("remote "+r.Name+" for "+h.to, s)
+			}
+		}
 	}
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)

@@ -1,6 +1,8 @@
 package controlrepo
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,7 @@ func checkFleet(r *reader, f *fleet.Fleet) {
 	checkLocation(r, f, f.Shared, "data", "shared")
 	checkTargets(r, f)
 	checkWrapped(r, f)
+	checkCredentials(r, f)
 	checkHosts(r, f)
 	checkDocker(r, f.Docker, "docker")
 }
@@ -72,6 +75,22 @@ func checkWrapped(r *reader, f *fleet.Fleet) {
 func wrapped(crypt fleet.Remote) string {
 	name, _, _ := strings.Cut(crypt.Options["remote"].String(), ":")
 	return name
+}
+
+// checkCredentials reports credentials for hosts and stacks that are not declared.
+func checkCredentials(r *reader, f *fleet.Fleet) {
+	for _, remote := range f.Remotes {
+		for _, host := range slices.Sorted(maps.Keys(remote.Hosts)) {
+			if _, ok := f.Host(host); !ok {
+				r.add(r.at.of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, didYouMean(host, hostNames(f)))
+			}
+		}
+		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
+			if _, ok := f.Stack(stack); !ok {
+				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, StackDir, didYouMean(stack, stackNames(f)))
+			}
+		}
+	}
 }
 
 func checkHosts(r *reader, f *fleet.Fleet) {

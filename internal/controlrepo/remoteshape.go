@@ -21,10 +21,14 @@ var (
 // where the backends are known.
 func remoteShape() shape[fleet.Remote] {
 	kind := matching(remoteType, "a type of remote such as drive, s3 or sftp")
-	option := setting()
+	option, own := setting(), named(names(), credentialShape())
 	rule := keysLike(optionPattern, "an option of a remote")
 	s := &schema{Type: types{"object"}, Required: []string{"type"}, PropertyNames: &schema{Pattern: rule.pattern},
-		Properties:           map[string]*schema{"type": kind.schema.describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt.")},
+		Properties: map[string]*schema{
+			"type":   kind.schema.describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
+			"hosts":  own.schema.describe("Credentials by host: what is sealed for it gets these options in place of every secret above, which stays with the operators."),
+			"stacks": own.schema.describe("Credentials by stack, in place of its host's."),
+		},
 		AdditionalProperties: option.schema.describe("An option of the backend; secrets as secret:NAME.")}
 	return shape[fleet.Remote]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Remote {
 		remote, typed := fleet.Remote{Options: map[string]secret.Setting{}}, false
@@ -33,6 +37,10 @@ func remoteShape() shape[fleet.Remote] {
 			switch err := rule.check(p.key.Value); {
 			case p.key.Value == "type":
 				typed, remote.Type = true, kind.read(r, p.value, inside)
+			case p.key.Value == "hosts":
+				remote.Hosts = asMap(own.read(r, p.value, inside))
+			case p.key.Value == "stacks":
+				remote.Stacks = asMap(own.read(r, p.value, inside))
 			case err != nil:
 				r.fail(p.key, "%v", err)
 			default:
@@ -44,6 +52,30 @@ func remoteShape() shape[fleet.Remote] {
 			r.fail(n, "%s has no \"type\"", at)
 		}
 		return remote
+	}}
+}
+
+// credentialShape is some of a remote's options. Which of them are a credential is
+// checked where the backends are known.
+func credentialShape() shape[fleet.Credential] {
+	option := setting()
+	rule := keysLike(optionPattern, "an option of a remote")
+	s := &schema{Type: types{"object"}, PropertyNames: &schema{Pattern: rule.pattern}, AdditionalProperties: option.schema}
+	return shape[fleet.Credential]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Credential {
+		own := fleet.Credential{}
+		for _, p := range mapping(r, n, at) {
+			inside := at.to(p.key.Value)
+			if err := rule.check(p.key.Value); err != nil {
+				r.fail(p.key, "%v", err)
+				continue
+			}
+			own[p.key.Value] = option.read(r, p.value, inside)
+			r.follow(p.value, func(v *yaml.Node) { checkSecretOption(r, v, inside) })
+		}
+		if len(own) == 0 && (n.Kind == yaml.MappingNode || isNull(n)) {
+			r.fail(n, "%s says no option", at)
+		}
+		return own
 	}}
 }
 

@@ -20,6 +20,12 @@ func RemoveHost(content []byte, name string) ([]byte, error) {
 	return remove(content, path{"hosts", name})
 }
 
+// RemoveCredential returns fleet.yaml without the credential that a host has for a
+// remote. Comments stay, but for those inside the entry and on its lines.
+func RemoveCredential(content []byte, remote, host string) ([]byte, error) {
+	return remove(content, path{"remotes", remote, "hosts", host})
+}
+
 // remove returns content without the key at a path, whose mapping stays, if need be
 // as {}, or without the item of a list. Comments beside it go with it, those above
 // it stay. What is not there is no change.

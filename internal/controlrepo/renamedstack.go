@@ -37,6 +37,14 @@ func (repo *Repository) identify(r *reader, fsys fs.FS) {
 	}
 	repo.began = began
 	repo.callStacks()
+	for _, remote := range repo.Fleet.Remotes { // maps, which the loop's copy shares
+		for called, name := range began {
+			if own, is := remote.Stacks[called]; is {
+				delete(remote.Stacks, called)
+				remote.Stacks[name] = own
+			}
+		}
+	}
 	repo.noticeSecretsOfRenamed(fsys)
 }
 

@@ -29,7 +29,7 @@ type Plan struct {
 	Commit      string            `json:"commit"`
 	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
-	Left        []string          `json:"left,omitempty"` // stacks whose files do not load, and that stay as they run
+	Left        []string          `json:"left,omitempty"` // stacks that something stands in the way of, and that stay as they run
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 }

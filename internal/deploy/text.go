@@ -32,7 +32,7 @@ func (p *Plan) Render(w io.Writer) error {
 		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
 	}
 	if len(p.Left) > 0 {
-		out.linef("\nLeft as they run, since their files do not load: %s.", strings.Join(p.Left, ", "))
+		out.linef("\nLeft as they run, for what is said below: %s.", strings.Join(p.Left, ", "))
 	}
 	out.findings(p.Findings)
 	return out.err

@@ -76,7 +76,16 @@ type Remote struct {
 	Name    string
 	Type    string
 	Options map[string]secret.Setting
+
+	// Credentials that hosts are given in place of the operators' own in Options: a
+	// stack's, by its name, else those of the host that has the stack.
+	Hosts  map[string]Credential
+	Stacks map[string]Credential
 }
+
+// A Credential is as whom and with what a remote is reached, by the options of its
+// backend.
+type Credential map[string]secret.Setting
 
 // A Location is a path on a remote.
 type Location struct {

@@ -78,7 +78,7 @@ type Verdict struct {
 func Decide(local Local, git InGit, record OnRecord) Verdict {
 	v := decide(local, git, record)
 	v.Claim = claimProblem(local, git, record)
-	if r := record.Ruling; record.Reached && r.Off {
+	if r := record.Ruling; record.Reached && r.Off && r.Epoch >= git.Epoch {
 		v.Off = fmt.Sprintf("%s claimed epoch %d from commit %.7s, which is not on the branch", local.called(r.Owner), r.Epoch, r.Commit)
 	}
 	return v

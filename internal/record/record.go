@@ -98,15 +98,6 @@ func (r *Record) read(ctx context.Context, path string) (data []byte, err error)
 	return data, errors.Join(err, body.Close())
 }
 
-// write adds an entry. ErrMoved means that it may be lost there: the record is
-// elsewhere.
-func (r *Record) write(ctx context.Context, path string, entry any) error {
-	if err := r.put(ctx, path, entry); err != nil {
-		return err
-	}
-	return r.here(ctx)
-}
-
 func (r *Record) put(ctx context.Context, path string, entry any) error {
 	data, err := json.Marshal(entry)
 	if err != nil {

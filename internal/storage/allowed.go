@@ -14,6 +14,7 @@ type use int
 
 const (
 	address use = iota // where data and secrets go; written in clear, so that a change is seen
+	part               // which part of it
 	login              // as whom
 	secrets            // with what
 	tuning             // how fast
@@ -45,18 +46,21 @@ func allowed(kind string) map[string]use {
 		add(secrets, "password password2")
 		add(tuning, "filename_encryption directory_name_encryption filename_encoding suffix strict_names")
 	case "drive":
-		add(login, "root_folder_id team_drive client_id scope impersonate")
+		add(part, "root_folder_id team_drive impersonate")
+		add(login, "client_id scope")
 		add(secrets, "token client_secret service_account_credentials resource_key")
 		add(tuning, "chunk_size upload_cutoff list_chunk pacer_min_sleep pacer_burst use_trash disable_http2 acknowledge_abuse")
 	case "dropbox":
-		add(login, "client_id impersonate root_namespace")
+		add(part, "impersonate root_namespace")
+		add(login, "client_id")
 		add(secrets, "token client_secret")
 		add(tuning, "chunk_size batch_mode batch_size batch_timeout pacer_min_sleep")
 	case typeLocal:
 		add(tuning, "no_preallocate no_sparse no_set_modtime")
 	case "onedrive":
 		add(address, "region")
-		add(login, "drive_id drive_type root_folder_id tenant client_id client_credentials")
+		add(part, "drive_id drive_type root_folder_id")
+		add(login, "tenant client_id client_credentials")
 		add(secrets, "token client_secret")
 		add(tuning, "chunk_size upload_cutoff list_chunk no_versions hard_delete delta disable_site_permission")
 	case "s3":
@@ -89,6 +93,26 @@ func IsAddress(kind, option string) bool {
 // IsTuning reports whether an option decides neither where a remote is nor who gets
 // in.
 func IsTuning(kind, option string) bool { return allowed(kind)[option] == tuning }
+
+// IsSecret reports whether an option is a secret with which a remote is reached.
+func IsSecret(kind, option string) bool { return allowed(kind)[option] == secrets }
+
+// Credentials returns the options that say as whom and with what a remote is reached,
+// which may differ between those who use it, sorted. A crypt remote has none: its
+// passwords are the data's.
+func Credentials(kind string) []string {
+	if kind == typeCrypt {
+		return nil
+	}
+	var names []string
+	for option, what := range allowed(kind) {
+		if what == login || what == secrets {
+			names = append(names, option)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // An OptionError is about one option of a remote.
 type OptionError struct {

@@ -52,7 +52,7 @@ func (h *handMade) volumesRemoved(t *testing.T) {
 
 // ownFiles lists the files that are Salvor's own on a host. The host's keys are
 // not among them: they are made by host add, and nothing else can.
-const ownFiles = `find /etc/salvor /var/lib/salvor -type f -size +0 ! -path '*/git/*' ! -path '*/stacks/*/*' ! -path '*/cache/*' ! -path '*/spool/*' ! -name host.age ! -name 'git_ed25519*' | sort`
+const ownFiles = `find /etc/salvor /var/lib/salvor -type f -size +0 ! -path '*/git/*' ! -path '*/stacks/*/*' ! -path '*/cache/*' ! -path '*/spool/*' ! -name host.age ! -name host.sign ! -name 'git_ed25519*' | sort`
 
 // filesEmptied is V19: each of Salvor's own files is emptied, the daemon started
 // again, and a plain apply heals it. In the short form one file of each kind.
