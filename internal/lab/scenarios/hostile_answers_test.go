@@ -86,11 +86,18 @@ func lies() []finding.Finding {
 	}
 }
 
-// refused checks that an answer was refused and none of it is said of beta.
+// refused checks that an answer was refused, and that no line says anything of it in
+// beta's name or salvor's.
 func (h *hostile) refused(what, said string) {
 	h.t.Helper()
-	h.names(what, said, "alpha: it answered what it was not asked", "["+string(finding.AnswerRefused)+"]")
-	h.silent(what, said, "warning: beta", "fatal: beta/wiki: its data is gone [", "fix: salvor apply --fresh wiki", "fix: curl", "another machine")
+	h.names(what, said, "alpha: it answered what it was not asked")
+	for line := range strings.Lines(said) {
+		for _, begins := range []string{"fatal: beta", "warning: beta: ", "beta", "fix: salvor apply --fresh", "fix: curl", "hint: curl", "curl"} {
+			if text := strings.TrimSpace(line); strings.HasPrefix(text, begins) && (strings.Contains(text, "gone") || strings.Contains(text, "another machine") || strings.Contains(text, "evil") || strings.Contains(text, "--fresh")) {
+				h.t.Errorf("%s: %s", what, text)
+			}
+		}
+	}
 }
 
 // saysOfItsState answers what alpha is like.
