@@ -211,3 +211,17 @@ func TestVariable(t *testing.T) {
 		}
 	}
 }
+
+// TestS30AScanEnds: aliases in mappings lead to one value on millions of ways.
+func TestS30AScanEnds(t *testing.T) {
+	t.Parallel()
+	var bomb strings.Builder
+	bomb.WriteString("a: &a {p: x}\n")
+	for name := 'b'; name < 'u'; name++ {
+		bomb.WriteString(string(name) + ": &" + string(name) + " {p: *" + string(name-1) + ", q: *" + string(name-1) + ", r: *" + string(name-1) + "}\n")
+	}
+	bomb.WriteString("DB_PASS: hunter2\n")
+	if got := places(t, newScanner(t), "stacks/app/values.yaml", bomb.String()); len(got) != 1 || !strings.Contains(got[0], "plain-secret") {
+		t.Errorf("found %q", got)
+	}
+}

@@ -9,8 +9,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDepth is more than anybody nests by hand.
-const maxDepth = 100
+// maxDepth is more than anybody nests by hand, maxVisits more than any file by hand
+// expands to through its aliases: a few lines of YAML can go on for years.
+const (
+	maxDepth  = 100
+	maxVisits = 1_000_000
+)
 
 // yaml returns the secrets that YAML keys name. What does not parse is read line
 // by line.
@@ -25,7 +29,9 @@ func (s *Scanner) yaml(t *text) []hit {
 		if err != nil {
 			return s.lines(t)
 		}
-		w.node(&doc, place{})
+		if w.node(&doc, place{}); w.visits > maxVisits {
+			return s.lines(t)
+		}
 	}
 }
 
@@ -36,6 +42,7 @@ type walk struct {
 	text    *text
 	breaks  [][]int // YAML's line breaks are more than the newline
 	seen    map[*yaml.Node]bool
+	visits  int
 	hits    []hit
 }
 
@@ -50,7 +57,7 @@ func (w *walk) node(n *yaml.Node, at place) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n == nil || at.depth > maxDepth || w.seen[n] && at.key == "" {
+	if w.visits++; w.visits > maxVisits || n == nil || at.depth > maxDepth || w.seen[n] && at.key == "" {
 		return
 	}
 	switch w.seen[n] = true; n.Kind {

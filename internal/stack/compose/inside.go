@@ -96,13 +96,21 @@ func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(content))
 	for {
+		var node yaml.Node
 		var doc map[string]any
-		switch err := documents.Decode(&doc); {
-		case errors.Is(err, io.EOF):
+		err := documents.Decode(&node)
+		if errors.Is(err, io.EOF) {
 			return nil
-		case err != nil && readsOthers.Match(content):
+		}
+		if err == nil {
+			if err := bounded(name, &node); err != nil {
+				return err
+			}
+			err = node.Decode(&doc)
+		}
+		if err != nil && readsOthers.Match(content) {
 			return fmt.Errorf("%s: %w", name, err)
-		case err != nil:
+		} else if err != nil {
 			return nil // compose-go reports it
 		}
 		if err := g.document(name, dir, doc, env, included); err != nil {
