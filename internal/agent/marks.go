@@ -38,7 +38,8 @@ func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack,
 		return
 	}
 	all, ignored, err := rec.Proven(ctx, st.Name, st.Epoch)
-	a.ignored = append(ignored, rec.ignored...)
+	_, facts, _ := rec.Facts(ctx, st.Name, st.Epoch) // only an apply needs them; forged ones are named earlier
+	a.ignored = slices.Concat(ignored, facts, rec.ignored)
 	if a.silent = errors.Join(err, rec.close(ctx)); a.silent != nil {
 		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: a.silent.Error()})
 	}

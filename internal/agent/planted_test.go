@@ -187,6 +187,10 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged[thief] = string(signed)
+	forged["facts/"+st.Name+"/3-9-alpha.json"] = `{"schema":1,"host":"alpha","at":"2026-01-02T03:04:05Z"}`
+	if err := os.MkdirAll(filepath.Join(remote, "record", "facts", st.Name), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for path, content := range forged {
 		write(t, filepath.Join(remote, "record", path), content)
 	}

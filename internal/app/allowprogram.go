@@ -95,31 +95,36 @@ func (a *App) namedFiles(argv []string, home string) (map[string]string, error) 
 	}
 	files := map[string]string{}
 	for _, arg := range argv {
-		_, value, _ := strings.Cut(arg, "=")
 		for _, word := range append(strings.FieldsFunc(arg, notInPath), arg) {
 			named, inside := inFolder(root, home, word)
 			if !inside {
 				continue
 			}
-			if word != arg && word != value {
+			if _, value, _ := strings.Cut(arg, "="); word != arg && word != value {
 				named = root
 			}
-			digest, linked, err := digestBelow(named)
-			if err == nil && linked && named != root {
-				named = root
-				digest, _, err = digestBelow(root)
-			}
-			if err != nil {
+			if err := addDigest(files, root, named); err != nil {
 				return nil, err
 			}
-			rel, err := filepath.Rel(root, named)
-			if err != nil {
-				return nil, err
-			}
-			files[rel] = digest
 		}
 	}
 	return files, nil
+}
+
+// addDigest notes the digest of what is named in a folder, or of all of that where it
+// has a link to another folder.
+func addDigest(files map[string]string, root, named string) error {
+	digest, linked, err := digestBelow(named)
+	if err == nil && linked && named != root {
+		named = root
+		digest, _, err = digestBelow(root)
+	}
+	if err != nil {
+		return err
+	}
+	rel, err := filepath.Rel(root, named)
+	files[rel] = digest
+	return err
 }
 
 func notInPath(r rune) bool { return strings.ContainsRune(" \t\r\n'\"`=:,;&|<>(){}$@", r) }

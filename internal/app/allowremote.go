@@ -19,13 +19,53 @@ import (
 // than before.
 func (a *App) allowRemote(ctx context.Context, r fleet.Remote) error {
 	goes := a.describeRemote(r)
-	return a.approve(ctx, "remotes", r.Name, goes, func(before string) Approval {
-		question := fmt.Sprintf("the remote %s goes to %s; use it, now and from here on?", r.Name, goes)
-		if before != "" {
-			question = fmt.Sprintf("the remote %s now goes to %s (before: %s); use it so from here on?", r.Name, goes, before)
-		}
+	return a.approve(ctx, remotesFile, r.Name, goes, func(before string) Approval {
+		question := whereTo(r.Name, goes, before) + "; use it, now and from here on?"
 		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
 	})
+}
+
+// remotesFile is this clone's note of the remotes that its operator approved.
+const remotesFile = "remotes"
+
+func whereTo(name, goes, before string) string {
+	if before == "" {
+		return fmt.Sprintf("the remote %s goes to %s", name, goes)
+	}
+	return fmt.Sprintf("the remote %s now goes to %s (before: %s)", name, goes, before)
+}
+
+// unapprovedRemote is a remote that this clone's operator has not approved as it is.
+type unapprovedRemote struct {
+	remote   fleet.Remote
+	question string // what is to be approved
+}
+
+// unapproved returns the remotes that an apply of a lock uses and that allowRemote
+// will ask about.
+func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
+	path, err := a.git.OwnFile(ctx, remotesFile)
+	if err != nil {
+		return nil, err
+	}
+	known, err := readApproved(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &a.repo.Fleet
+	names := []string{f.Record.Remote}
+	if len(next.Stacks) > 0 {
+		for _, t := range f.Snapshots {
+			names = append(names, t.Where.Remote)
+		}
+	}
+	var all []unapprovedRemote
+	for _, r := range withInner(f, names) {
+		if goes, before := a.describeRemote(r), known[r.Name]; goes != before {
+			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
+		}
+	}
+	return all, nil
 }
 
 // describeRemote says where a remote is, as whom it is used and which secrets it is

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,19 @@ import (
 // force: a stack whose seal is made from just these secrets already is given
 // nothing by it.
 func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
+	missing, err := a.unconfirmed(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	remotes, err := a.unapproved(ctx, next)
+	for _, r := range remotes {
+		missing = append(missing, grant.Remote(r.remote.Name, r.question))
+	}
+	return missing, err
+}
+
+// unconfirmed is Grants without the remotes, whose approvals are kept by themselves.
+func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
 	book, err := a.ledger(ctx)
 	if err != nil {
 		return nil, err
@@ -63,17 +77,24 @@ func (a *App) doubted(ctx context.Context) ([]grant.Grant, error) {
 // ConfirmGrants has the operator confirm, by their names, what Grants returns, and
 // remembers it in this clone. Without a way to ask it is an error.
 func (a *App) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
-	missing, err := a.Grants(ctx, next)
+	missing, err := a.unconfirmed(ctx, next)
 	if err != nil {
 		return err
 	}
-	return a.confirm(ctx, missing)
+	if err := a.confirm(ctx, missing); err != nil {
+		return err
+	}
+	remotes, err := a.unapproved(ctx, next)
+	for _, r := range remotes {
+		err = errors.Join(err, a.allowRemote(ctx, r.remote))
+	}
+	return err
 }
 
 // mayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
 // the recovery key.
 func (a *App) mayEncrypt(ctx context.Context) error {
-	missing, err := a.Grants(ctx, a.repo.Lock)
+	missing, err := a.unconfirmed(ctx, a.repo.Lock)
 	if err != nil {
 		return err
 	}
@@ -88,7 +109,7 @@ func (a *App) mayChangeKeys(ctx context.Context, c keyChange) error {
 	if c.removed != nil {
 		lock = fleet.Lock{}
 	}
-	missing, err := a.Grants(ctx, lock)
+	missing, err := a.unconfirmed(ctx, lock)
 	if err != nil {
 		return err
 	}

@@ -205,9 +205,14 @@ func (a *App) use(ring agekey.Keyring) {
 	})
 }
 
-// kept are the keys that are delivered to nobody: those of people and of hosts.
+// kept are the keys that are delivered nowhere: those of people and of hosts, and
+// those that sign.
 func (a *App) kept() secretstore.Kept {
-	return secretstore.Kept{Identities: slices.Collect(maps.Values(a.repo.Recipients)), SSH: a.repo.LetIn}
+	k := secretstore.Kept{Identities: slices.Collect(maps.Values(a.repo.Recipients)), SSH: slices.Clone(a.repo.LetIn)}
+	for _, signer := range slices.Concat(a.repo.FleetSigners, slices.Collect(maps.Values(a.repo.HostSigners))) {
+		k.SSH = append(k.SSH, string(signer))
+	}
+	return k
 }
 
 // keyrings are several as one.

@@ -138,7 +138,7 @@ func (a *App) render(ctx context.Context) error {
 	if err := a.resolveAll(ctx); err != nil {
 		return err
 	}
-	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.mountsNested(), a.invalidRemotes(), a.unrecorded())
+	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.mountsNested(), a.invalidRemotes(), a.invalidRegistries(), a.unrecorded())
 	return a.noticeKeys(ctx, time.Now())
 }
 
@@ -191,7 +191,8 @@ func (a *App) resolve(ctx context.Context, st fleet.Stack, named []string) outco
 	if problems := a.repo.Broken[st.Name]; len(problems) > 0 {
 		return outcome{findings: problemFindings(st.Name, problems)}
 	}
-	opts := compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, Secrets: named}
+	opts := compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, Secrets: named, Images: a.repo.Lock.Stacks[st.Name].Images,
+		Deliverable: func(key string) error { return a.deliverable(st.Name, key) }}
 	if a.opts.Files != Committed {
 		opts.WorkTree = a.root
 	}

@@ -3,13 +3,43 @@ package app
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
+
+// deliverable returns why a stack may not be given a secret: one of its variables, or
+// a file below secrets/.
+func (a *App) deliverable(stack, key string) error {
+	if strings.HasPrefix(key, secretstore.Dir+"/") {
+		return a.store.DeliverableFile(key)
+	}
+	return a.store.Deliverable(stack + "/" + key)
+}
+
+// invalidRegistries returns a finding for each registry whose login is a secret that
+// stays with the operators.
+func (a *App) invalidRegistries() []finding.Finding {
+	var found []finding.Finding
+	for _, r := range a.repo.Fleet.Registries {
+		for option, setting := range map[string]secret.Setting{"username": r.Username, "password": r.Password} {
+			name, isSecret := setting.Secret()
+			if !isSecret {
+				continue
+			}
+			if err := a.store.Deliverable(name); err != nil {
+				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
+					Subject: a.repo.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
+			}
+		}
+	}
+	return found
+}
 
 // invalidRemotes returns a finding for each remote that can't work as it is
 // declared. No secret is opened: of an option that is one, only that it is there

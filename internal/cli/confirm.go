@@ -43,7 +43,7 @@ func (g *globals) askYes(question string) error {
 // names what is approved.
 func (g *globals) approve(a app.Approval) error {
 	given := map[string][]string{"--allow-remote": g.allowRemotes, "--allow-program": g.allowPrograms}
-	if slices.Contains(given[a.Flag], a.Value) {
+	if slices.Contains(given[a.Flag], a.Value) || a.Flag == "--allow-remote" && slices.Contains(g.grants, "remote/"+a.Value) {
 		return nil
 	}
 	if g.Term == nil {

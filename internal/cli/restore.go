@@ -95,7 +95,8 @@ func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
 }
 
 // chooseSnapshot picks a snapshot by the beginning of its id, or the newest that
-// a restore may take. One that lies on several targets is one.
+// a restore may take. One that lies on several targets is one. While the newest that was
+// proven is missing on all of them, none is picked without its id.
 func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
@@ -113,6 +114,8 @@ func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot", list.Stack), "salvor snapshot take "+list.Stack)
 	case len(found) == 0:
 		return agentapi.SnapshotRow{}, fault.WithHint(fmt.Errorf("stack %s has no snapshot %s", list.Stack, id), hint)
+	case id == "":
+		return found[0], noneMissing(list, found[0])
 	}
 	for _, s := range found[1:] {
 		if s.ID != found[0].ID {
@@ -120,6 +123,17 @@ func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow
 		}
 	}
 	return found[0], wholeOf(list.Stack, found)
+}
+
+// noneMissing refuses the newest snapshot that is left where a newer one was proven.
+func noneMissing(list agentapi.SnapshotList, left agentapi.SnapshotRow) error {
+	for _, s := range list.Snapshots {
+		if s.Missing && left.Before(s) {
+			return fault.WithHint(fmt.Errorf("snapshot %.8s of %s was proven and is missing: %s", s.ID, list.Stack, s.Damaged),
+				fmt.Sprintf("bring it back on the remote; salvor restore %s --snapshot %.8s takes the newest that is left, of %s; what came after it is lost", list.Stack, left.ID, left.Began.UTC().Format(time.DateTime)))
+		}
+	}
+	return nil
 }
 
 // wholeOf refuses a snapshot that is damaged on every target.

@@ -74,7 +74,9 @@ const (
 	VaultPasswordWeak  Code = "vault-password-weak"
 	PortTaken          Code = "port-taken"
 	RemoteInvalid      Code = "remote-invalid"
+	RegistryInvalid    Code = "registry-invalid"
 	TargetMissing      Code = "target-missing"
+	ImageNotAsLocked   Code = "image-not-as-locked"
 	RecordMissing      Code = "record-missing"
 	HookMissing        Code = "hook-missing"
 	RecordMoved        Code = "record-moved"
@@ -113,7 +115,7 @@ func Table() []Row {
 		{VolumeKept, "Data was moved aside because other data took its place. It is deleted only when a snapshot holds exactly this data.", "look at it; remove it on the host when nobody misses it"},
 		{VolumeRenamed, "A volume with data is gone from the stack while a new one appeared, which would start empty.", "formerly: OLD under x-salvor.volumes.NEW when it was renamed; salvor apply --empty STACK when it was not"},
 		{NoteUnreadable, "A file of Salvor's own on a host is damaged or was written by a newer version; it counts as none.", "salvor apply writes it again"},
-		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one on a host without stacks; else salvor recover HOST --to OTHER"},
+		{HostKeyLost, "The host's identity is gone or damaged: it can't open its stacks' secrets, so nothing starts after a boot.", "salvor host add HOST ADDRESS makes a new one, then salvor apply"},
 		{HostOtherKey, "Git has a host's secrets sealed for another key than the host itself says that it has: somebody changed hosts/HOST.pub, or another machine answers. Nothing is sealed.", "salvor host add HOST USER@ADDRESS pins the host's own again; git log -- hosts/HOST.pub says who changed it"},
 		{DiskFull, "Salvor can't write its own files on a host. What runs goes on, and stacks start.", "make room on the disk that holds /var/lib/salvor"},
 		{SnapshotLate, "The newest snapshot on the remote is older than the goal.", "salvor snapshot take STACK"},
@@ -163,6 +165,8 @@ func Table() []Row {
 		{GitUnread, "A host can't read the control repository. If the record remote is away too, the host does not learn that another host has taken over a stack.", "salvor host add HOST ADDRESS prints its deploy key: add it, read-only, at the Git host"},
 		{AnswerRefused, "A host answered what it was not asked: about another host, a stack that is not placed there, another image, a time that can't be. That was dropped, and the rest was used.", "look at the host: salvord does not do that by itself; when others have root there, salvor recover HOST --to OTHER"},
 		{RemoteInvalid, "A remote can't work as it is declared.", "see docs/snapshots.md"},
+		{RegistryInvalid, "A registry's login is a secret that opens the fleet. It stays with the operators.", "salvor secret set NAME makes a secret of the registry's own"},
+		{ImageNotAsLocked, "The Compose file names another digest of an image than salvor.lock has from the last deploy. The Compose file's is what runs.", "salvor apply deploys it, and salvor.lock has it then"},
 		{TargetMissing, "A stack has data that needs snapshots, and the fleet declares no target for them: the stack is not deployed.", "declare data.snapshots in fleet.yaml, or protect: none for a volume that may be lost"},
 		{RecordMissing, "Stacks are to be deployed, and the fleet has no remote for its record, by which a host knows that a stack is its own.", "declare a remote under remotes: in fleet.yaml"},
 		{HookMissing, "No pre-commit hook of this clone calls salvor: a fresh git clone has none, and with core.hooksPath Git runs others. A secret in clear could be committed without a word.", "make the hook, or call salvor scan --staged and salvor check --staged from your own"},

@@ -97,6 +97,12 @@ func Secret(stack, host, name, from string) Grant {
 	return Grant{Name: "secret/" + stack, value: name, Text: strings.TrimSpace(fmt.Sprintf("stack %s%s is given the secret %s %s", stack, host, name, from))}
 }
 
+// Remote is that a remote is used where it is; text says where, and which secrets it
+// is given.
+func Remote(name, text string) Grant {
+	return Grant{Name: "remote/" + name, value: text, Text: text}
+}
+
 // Sent is that something of fleet.yaml ("registry ghcr.io") is sent a secret.
 func Sent(to, name string) Grant {
 	return Grant{Name: strings.Replace(to, " ", "/", 1), value: name, Text: fmt.Sprintf("%s is sent the secret %s", to, name)}

@@ -174,7 +174,9 @@ func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c 
 	}
 	content, _, err := keys.Open(ClaimKind, path, data)
 	if err != nil {
-		return &Ignored{Path: path, Host: pretends(data), Why: err.Error()}, nil
+		i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
+		r.nameSigner(&i, ClaimKind, data)
+		return &i, nil
 	}
 	file, err := parseClaim(content)
 	if err != nil {

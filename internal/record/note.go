@@ -71,12 +71,17 @@ func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int
 	if len(keys) == 0 {
 		i.Why = fmt.Sprintf("%s: no claim of epoch %d says which host signs for it", path, epoch)
 	}
-	for name, key := range n.record.trust.Hosts {
-		if _, _, err := (sign.Keys{key}).Open(kind, path, data); err == nil {
+	n.record.nameSigner(&i, kind, data)
+	return nil, &i, nil
+}
+
+// nameSigner says which host has signed what counts for nothing, where one has.
+func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
+	for name, key := range r.trust.Hosts {
+		if _, _, err := (sign.Keys{key}).Open(kind, i.Path, data); err == nil {
 			i.Host, i.Signed = name, true
 		}
 	}
-	return nil, &i, nil
 }
 
 // at returns the keys of the hosts that the fleet gave the stack at an epoch. This

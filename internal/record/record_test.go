@@ -229,6 +229,17 @@ func TestS04AForgedClaimRulesNothing(t *testing.T) {
 	}
 }
 
+// TestS04AForgedClaimNamesTheHostThatSignedIt, whatever host it says to be of.
+func TestS04AForgedClaimNamesTheHostThatSignedIt(t *testing.T) {
+	const path = "claims/notes/10-01890000-0000-7000-8000-000000000000.json"
+	store, alpha := &blobtest.Memory{}, newKey()
+	put(t, store, path, enclosed(alpha, ClaimKind, path, `{"schema":3,"host":"beta","commit":"on-1","at":"2026-01-02T03:04:05Z"}`))
+	_, ignored, err := operator(store, map[string]sign.Public{"alpha": alpha.Public()}).Claims(t.Context(), "notes")
+	if err != nil || len(ignored) != 1 || !ignored[0].Signed || ignored[0].Host != "alpha" {
+		t.Errorf("%+v, %v", ignored, err)
+	}
+}
+
 // TestS04JunkHidesNoClaim: a good claim counts, however much lies beside it.
 func TestS04JunkHidesNoClaim(t *testing.T) {
 	store := &blobtest.Memory{}

@@ -27,7 +27,7 @@ const (
 // name their private halves are found.
 type Kept struct {
 	Identities []string // age recipients of operators, of the recovery key and of hosts
-	SSH        []string // lines of authorized_keys
+	SSH        []string // lines of authorized_keys, those of signing keys as well
 }
 
 // Deliverable returns why a secret may not leave the operators' computers, nil where
@@ -81,15 +81,21 @@ func (s *Store) Deliver(ctx context.Context, name string) (secret.Value, error) 
 	return value, nil
 }
 
-// DeliverFile is File for what leaves the operators' computers.
-func (s *Store) DeliverFile(ctx context.Context, file string) (secret.Value, error) {
+// DeliverableFile is Deliverable for a whole file of secrets/, by its path.
+func (s *Store) DeliverableFile(file string) error {
 	name := strings.TrimPrefix(file, Dir+"/")
 	for _, kept := range s.keptNames() {
 		if with, err := s.find(kept); err == nil && with.file == path.Clean(file) {
-			return secret.Value{}, undeliverable(name)
+			return undeliverable(name)
 		}
 	}
-	if err := s.Deliverable(name); err != nil {
+	return s.Deliverable(name)
+}
+
+// DeliverFile is File for what leaves the operators' computers.
+func (s *Store) DeliverFile(ctx context.Context, file string) (secret.Value, error) {
+	name := strings.TrimPrefix(file, Dir+"/")
+	if err := s.DeliverableFile(file); err != nil {
 		return secret.Value{}, err
 	}
 	value, err := s.File(ctx, file)

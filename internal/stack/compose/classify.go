@@ -173,10 +173,10 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 			v.Docker = v.Name
 		}
 	}
-	if device := decl.DriverOpts["device"]; decl.DriverOpts["o"] == "bind" || strings.Contains(decl.DriverOpts["o"], "rbind") {
-		v.Docker, v.Path = "", device
+	if binds(decl) {
+		v.Docker, v.Path = "", decl.DriverOpts["device"]
 	}
-	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl, v.Path))
+	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl))
 	if v.Protect == "" {
 		l.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
 			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
@@ -194,18 +194,29 @@ func formerName(p fleet.VolumePolicy) string {
 	return p.Formerly
 }
 
+// binds reports whether a named volume is a folder of the host: the engine mounts it
+// so whatever type it has beside.
+func binds(decl types.VolumeConfig) bool {
+	return slices.ContainsFunc(strings.Split(decl.DriverOpts["o"], ","), func(option string) bool {
+		option = strings.TrimSpace(option)
+		return option == "bind" || option == "rbind"
+	})
+}
+
 // defaultFor is what a named volume is when nothing is said: data of this stack
 // unless its driver or its declaration put it elsewhere. "" means: ask.
-func defaultFor(decl types.VolumeConfig, device string) fleet.Protection {
+func defaultFor(decl types.VolumeConfig) fleet.Protection {
 	fs := decl.DriverOpts["type"]
 	switch {
+	case bool(decl.External) || binds(decl):
+		return ""
 	case fs == "tmpfs":
 		return fleet.None
 	case slices.Contains([]string{"nfs", "nfs4", "cifs", "smb3"}, fs):
 		return fleet.External
 	case decl.Driver != "" && decl.Driver != "local":
 		return fleet.External
-	case bool(decl.External) || device != "":
+	case decl.DriverOpts["device"] != "": // a disk of the host, or folders that an overlay shows
 		return ""
 	}
 	return fleet.Snapshot

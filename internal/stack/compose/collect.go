@@ -136,23 +136,3 @@ func (c *collector) build(s *types.ServiceConfig) error {
 	s.Build = &b
 	return nil
 }
-
-// context returns where a build context is on the host; what is not a folder of
-// the repository (a URL, another service) stays as it is.
-func (c *collector) context(from string, mayMiss bool) (string, error) {
-	if strings.Contains(from, ":") || strings.HasPrefix(from, "git@") || strings.HasPrefix(from, "github.com/") {
-		return from, nil
-	}
-	if from = c.local(from); path.IsAbs(from) {
-		return "", fmt.Errorf("%s is outside of the repository", from)
-	}
-	repoPath, ok := c.inRepo(from)
-	if !ok {
-		return "", fmt.Errorf("%s is outside of the repository", from)
-	}
-	if _, exists := c.stat(repoPath); !exists && !mayMiss {
-		return "", fmt.Errorf("%s is not in Git", repoPath)
-	}
-	to, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath))
-	return to, err
-}

@@ -31,7 +31,7 @@ func (l *load) resolveFiles(p *types.Project) (*types.Project, error) {
 		if err := l.labelFiles(name, s.LabelFiles); err != nil {
 			return nil, err
 		}
-		if err := l.hookFiles(name, &s); err != nil {
+		if err := l.otherFiles(name, &s); err != nil {
 			return nil, err
 		}
 		p.Services[name] = s
@@ -94,24 +94,11 @@ func (l *load) labelFiles(name string, files []string) error {
 	return nil
 }
 
-// hookFiles has the env_file and label_file entries of a service's pre_start hooks,
-// to which compose-go adds the service's own, point at the commit's files, and holds
-// what else names files of a service to the repository.
-func (l *load) hookFiles(name string, s *types.ServiceConfig) error {
-	for i := range s.PreStart {
-		hook := &s.PreStart[i]
-		if err := l.labelFiles(name, hook.LabelFiles); err != nil {
-			return err
-		}
-		for j, f := range hook.EnvFiles {
-			repoPath, err := l.inside(l.Stack.Dir, f.Path)
-			if err != nil {
-				return l.fail(l.files.of("services", name, "pre_start"), "env_file %v", err)
-			}
-			if hook.EnvFiles[j].Path, err = l.onDisk(repoPath); err != nil {
-				return err
-			}
-		}
+// otherFiles holds what else names files of a service to the repository. The env
+// files and mounts of pre_start hooks are containers' own, which nothing handles.
+func (l *load) otherFiles(name string, s *types.ServiceConfig) error {
+	if len(s.PreStart) > 0 {
+		return l.fail(l.files.of("services", name, "pre_start"), "pre_start starts a container of its own, with mounts that are not classified; make it a service that depends_on waits for")
 	}
 	var named []string
 	if s.CredentialSpec != nil && s.CredentialSpec.File != "" {

@@ -3,9 +3,11 @@ package compose
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 )
 
@@ -57,30 +59,53 @@ func TestS08EveryPathStaysInTheCommit(t *testing.T) {
 		"configs.file":                 "services: {a: {image: nginx, configs: [c]}}\nconfigs: {c: {file: ENV}}\n",
 		"secrets.file":                 "services: {a: {image: nginx, secrets: [c]}}\nsecrets: {c: {file: ENV}}\n",
 		"build.context":                "services: {a: {build: {context: DIR}}}\n",
-		"build.dockerfile":             "services: {a: {build: {context: ., dockerfile: ENV}}}\n",
-		"build.dockerfile on the way":  "services: {a: {build: {context: ., dockerfile: x/../ENV}}}\n",
-		"build.dockerfile, absolute":   "services: {a: {build: {context: ., dockerfile: ABS}}}\n",
-		"build.additional_contexts":    "services: {a: {build: {context: ., additional_contexts: {x: DIR}}}}\n",
+		"build.dockerfile":             "services: {a: {build: {context: ctx, dockerfile: ENV}}}\n",
+		"build.dockerfile on the way":  "services: {a: {build: {context: ctx, dockerfile: x/../ENV}}}\n",
+		"build.dockerfile, absolute":   "services: {a: {build: {context: ctx, dockerfile: ABS}}}\n",
+		"build.additional_contexts":    "services: {a: {build: {context: ctx, additional_contexts: {x: DIR}}}}\n",
 		"credential_spec.file":         "services: {a: {image: nginx, credential_spec: {file: ENV}}}\n",
+		"build.context with a colon":   "services: {a: {build: {context: \"x:/../DIR\"}}}\n",
+		"additional_contexts, a colon": "services: {a: {build: {context: ctx, additional_contexts: {x: \"x:/../DIR\"}}}}\n",
+		"additional_contexts, OCI":     "services: {a: {build: {context: ctx, additional_contexts: {x: \"oci-layout://DIR\"}}}}\n",
+		"additional_contexts, file":    "services: {a: {build: {context: ctx, additional_contexts: {x: \"file://ABS\"}}}}\n",
+		"additional_contexts, a link":  "services: {a: {build: {context: ctx, additional_contexts: {x: linked}}}}\n",
+		"build.context of a link":      "services: {a: {build: {context: linked}}}\n",
+		"build.ssh":                    "services: {a: {build: {context: ctx, ssh: [\"key=ABS\"]}}}\n",
+		"build.ssh as a map":           "services: {a: {build: {context: ctx, ssh: {key: ENV}}}}\n",
+		"build.ssh, the agent's":       "services: {a: {build: {context: ctx, ssh: [default]}}}\n",
+		"build.cache_from":             "services: {a: {build: {context: ctx, cache_from: [\"type=local,src=DIR\"]}}}\n",
+		"build.cache_to":               "services: {a: {build: {context: ctx, cache_to: [\"dest=DIR,\\\"type=local\\\"\"]}}}\n",
+		"build of an idle service":     "services: {a: {profiles: [x], build: {context: ctx, ssh: [default]}}}\n",
+		"security_opt":                 "services: {a: {image: nginx, security_opt: [\"seccomp=ENV\"]}}\n",
+		"security_opt with a colon":    "services: {a: {image: nginx, security_opt: [\"seccomp:ABS\"]}}\n",
+		"provider":                     "services: {a: {provider: {type: evil, options: {file: ENV}}}}\n",
+		"provider that is extended":    "services: {a: {extends: {service: b}}, b: {provider: {type: ./evil}}}\n",
+		"models":                       "services: {a: {image: nginx, models: [m]}}\nmodels: {m: {model: ai/x}}\n",
+		"use_api_socket":               "services: {a: {image: nginx, use_api_socket: true}}\n",
+		"volumes_from":                 "services: {a: {image: nginx, volumes_from: [\"container:other-web-1\"]}}\n",
+		"pre_start.volumes":            "services: {a: {image: nginx, pre_start: [{command: [x], volumes: [\"DIR:/x\"]}]}}\n",
+		"jobs.volumes":                 "services: {a: {image: nginx}}\njobs: {j: {triggers: {manual: true}, image: nginx, volumes: [\"DIR:/x\"]}}\n",
+		"jobs.env_file":                "services: {a: {image: nginx}}\njobs: {j: {triggers: {manual: true}, image: nginx, env_file: ENV}}\n",
+		"jobs.build":                   "services: {a: {image: nginx}}\njobs: {j: {triggers: {manual: true}, build: {context: DIR}}}\n",
 		"develop.watch.path":           "services: {a: {image: nginx, develop: {watch: [{path: DIR, action: rebuild}]}}}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			repo := t.TempDir()
 			dir := filepath.Join(repo, "stacks", "app")
-			if err := os.MkdirAll(dir, 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Join(dir, "ctx"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			fill := strings.NewReplacer("YAML", up(repo, "private.yaml"), "ENV", up(repo, "private.env"), "DIR", up(repo, ""), "ABS", filepath.Join(outside, "private.yaml"))
 			for file, content := range map[string]string{
-				"compose.yaml": fill.Replace(file), "inner.yaml": inner, "Dockerfile": "FROM scratch\n",
+				"compose.yaml": fill.Replace(file), "inner.yaml": inner, "ctx/Dockerfile": "FROM scratch\n",
 				"outer.yaml": fill.Replace("include: [YAML]\n"), "stack.env": fill.Replace("UP=YAML\n"),
 			} {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			for link, to := range map[string]string{"link.yaml": "private.yaml", "link.env": "private.env"} {
+			for link, to := range map[string]string{"link.yaml": "private.yaml", "link.env": "private.env", "linked": ""} {
 				if err := os.Symlink(filepath.Join(outside, to), filepath.Join(dir, link)); err != nil {
 					t.Fatal(err)
 				}
@@ -89,7 +114,7 @@ func TestS08EveryPathStaysInTheCommit(t *testing.T) {
 			if err == nil {
 				t.Fatalf("it was loaded:\n%s", loaded.Project.Compose)
 			}
-			if strings.Contains(err.Error(), "value-from-the-operators-disk") || !strings.Contains(err.Error(), "stacks/app/") {
+			if strings.Contains(err.Error(), "value-from-the-operators-disk") || strings.Contains(err.Error(), "link.yaml is a link") && !strings.Contains(file, "link.yaml") || !strings.Contains(err.Error(), "stacks/app/") {
 				t.Errorf("the error shows the content, or no place: %v", err)
 			}
 		})
@@ -123,6 +148,70 @@ func TestS08OtherFoldersOfTheCommitStayUsable(t *testing.T) {
 	for _, want := range []string{"FROM: shared", "BASE: 'yes'", "deeper:"} {
 		if !strings.Contains(string(loaded.Project.Compose), want) {
 			t.Errorf("the project has no %q:\n%s", want, loaded.Project.Compose)
+		}
+	}
+}
+
+// TestS08WhatTheCommitHasIsBuilt from other folders of the commit, with a seccomp
+// profile, contexts that are no folders, and a cache in a registry.
+func TestS08WhatTheCommitHasIsBuilt(t *testing.T) {
+	t.Parallel()
+	repo := t.TempDir()
+	for file, content := range map[string]string{
+		"stacks/app/compose.yaml": "services: {a: {security_opt: [\"seccomp:./profile.json\", \"no-new-privileges:true\"], build: {context: ../../shared, additional_contexts: {b: \"service:b\", c: \"docker-image://alpine\", d: more}, cache_from: [\"type=registry,ref=r.example/a\", r.example/b]}}, b: {build: {context: ../../shared}, security_opt: [\"seccomp=unconfined\"]}}\n",
+		"stacks/app/profile.json": "{}\n",
+		"stacks/app/more/x":       "x\n",
+		"shared/Dockerfile":       "FROM scratch\n",
+	} {
+		path := filepath.Join(repo, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, _, err := Load(t.Context(), Options{RepoDir: repo, Stack: fleet.Stack{Name: "app", Dir: "stacks/app", File: "compose.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"seccomp=./profile.json", "seccomp=unconfined", "no-new-privileges:true", "b: service:b", "c: docker-image://alpine", "d: ./_repo/stacks/app/more", "context: ./_repo/shared", "r.example/b"} {
+		if !strings.Contains(string(loaded.Project.Compose), want) {
+			t.Errorf("the project has no %q:\n%s", want, loaded.Project.Compose)
+		}
+	}
+	var files []string
+	for _, f := range loaded.Project.Files {
+		files = append(files, f.Path)
+	}
+	if got := strings.Join(files, " "); got != "_repo/shared/Dockerfile _repo/stacks/app/more/x profile.json" {
+		t.Errorf("the host gets %s", got)
+	}
+}
+
+// TestS08AVolumeThatIsAFolderOfTheHostIsClassified however its options say so.
+func TestS08AVolumeThatIsAFolderOfTheHostIsClassified(t *testing.T) {
+	t.Parallel()
+	for _, options := range []string{
+		"type: none, o: bind, device: /etc", "type: none, o: \"bind,ro\", device: /etc", "type: none, o: \"ro, bind\", device: /etc", "o: rbind, device: /etc",
+		"type: tmpfs, o: bind, device: /etc", "type: nfs, o: \"ro,bind\", device: /etc", "type: ext4, device: /dev/sda1", "type: overlay, device: overlay, o: \"lowerdir=/etc,upperdir=/srv/u,workdir=/srv/w\"",
+	} {
+		repo := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(repo, "stacks/app"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		content := "services: {a: {image: nginx, volumes: [\"conf:/v\"]}}\nvolumes: {conf: {driver_opts: {" + options + "}}}\n"
+		if err := os.WriteFile(filepath.Join(repo, "stacks/app/compose.yaml"), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, found, err := Load(t.Context(), Options{RepoDir: repo, Stack: fleet.Stack{Name: "app", Dir: "stacks/app", File: "compose.yaml"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
+			return f.Code == finding.MountUnclassified && strings.Contains(f.Text, "volume conf belongs")
+		}) {
+			t.Errorf("%s: %v", options, found)
 		}
 	}
 }

@@ -31,8 +31,13 @@ type Options struct {
 	Vars       map[string]string // the fleet's vars
 	SecretKeys []string          // names of the stack's secret variables; their values are not needed
 	Secrets    []string          // names of the fleet's secrets that are no file of their own below secrets/
+	Images     map[string]string // what salvor.lock has the services run, see agentapi.Service.Reference
 	WorkTree   string            // the working tree that RepoDir was made from, where a check asks what Git would leave out; "" for none
 	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
+
+	// Deliverable says why the stack may not be given a secret: a path below secrets/,
+	// or the name of one of its variables. nil allows each.
+	Deliverable func(key string) error
 }
 
 // Loaded is a stack as hosts need it, before placement.

@@ -112,6 +112,22 @@ func (s sources) mount(service, target string) string {
 	return s.of("services", service, "volumes")
 }
 
+// variable returns where a text first names a variable.
+func (s sources) variable(name string) string {
+	place := s[0].name + ":1:1"
+	uses := regexp.MustCompile(`\$\{?` + regexp.QuoteMeta(name) + `\b`)
+	for _, src := range slices.Backward(s) {
+		found := ""
+		walkMounts(src.root, false, func(n *yaml.Node, _ bool) {
+			if found == "" && uses.MatchString(n.Value) {
+				found = fmt.Sprintf("%s:%d:%d", src.name, n.Line, n.Column)
+			}
+		})
+		place = cmp.Or(found, place)
+	}
+	return place
+}
+
 // placed reports whether a message begins with a place.
 func (s sources) placed(text string) bool {
 	return slices.ContainsFunc(s, func(src source) bool { return strings.HasPrefix(text, src.name+":") })

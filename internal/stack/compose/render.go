@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/stack"
 )
@@ -34,20 +35,31 @@ func (l *load) render(ms *mounts) (agentapi.Project, error) {
 		return out, err
 	}
 	out.Secrets = delivered
+	if err := l.noJobs(); err != nil {
+		return out, err
+	}
 	if l.onChange, err = l.changePolicies(delivered); err != nil {
 		return out, err
 	}
 	for _, name := range l.project.ServiceNames() {
 		s := l.project.Services[name]
+		if err := l.beyond(s); err != nil {
+			return out, err
+		}
 		if err := errors.Join(l.exposed(s), l.renderService(c, ms, &s, delivered)); err != nil {
 			return out, err
 		}
 		l.project.Services[name] = s
-		out.Services = append(out.Services, l.describe(s))
+		described := l.describe(s)
+		l.otherDigest(described)
+		out.Services = append(out.Services, described)
 	}
 	out.Networks = l.externalNetworks()
 	delete(l.project.Extensions, "x-salvor")
 	if out.Compose, out.Env, err = encode(l.project); err != nil {
+		return out, err
+	}
+	if err := l.deliverableVariables(out.Env); err != nil {
 		return out, err
 	}
 	out.Files = c.sorted()
@@ -56,6 +68,9 @@ func (l *load) render(ms *mounts) (agentapi.Project, error) {
 }
 
 func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []agentapi.SecretMount) error {
+	if err := c.securityOptions(s); err != nil {
+		return err
+	}
 	if l.active[s.Name] {
 		s.Profiles = nil
 	}
@@ -131,6 +146,19 @@ func (l *load) describe(s types.ServiceConfig) agentapi.Service {
 	}
 	slices.Sort(d.Mounts)
 	return d
+}
+
+// otherDigest points out a service whose Compose file names another digest than the
+// lock has.
+func (l *load) otherDigest(s agentapi.Service) {
+	_, written, named := strings.Cut(s.Image, "@")
+	locked := l.Images[s.Name]
+	if _, digest, known := strings.Cut(locked, "@"); s.Build || !named || !known || digest == written {
+		return
+	}
+	l.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: l.files.of("services", s.Name, "image"),
+		Text: fmt.Sprintf("%s is to run %s, as it is written here; salvor.lock has %s of the last deploy", s.Name, s.Image, locked),
+		Fix:  "salvor apply deploys the one that is written here; to keep the other, write its digest"})
 }
 
 func (l *load) externalNetworks() []string {

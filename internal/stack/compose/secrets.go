@@ -89,10 +89,42 @@ func id(s string) (int, error) {
 	return strconv.Atoi(s)
 }
 
-// secretKey returns the key under which a secret is sealed: the variable of
+// secretKey returns the key under which a secret is sealed, of one that the stack may
+// be given.
+func (l *load) secretKey(name string) (string, error) {
+	key, err := l.keyOf(name)
+	if err == nil {
+		err = l.deliverable(l.files.of("secrets", name), key)
+	}
+	return key, err
+}
+
+// deliverable returns why a secret that the stack has at a place is not for it.
+func (l *load) deliverable(pos, key string) error {
+	if l.Deliverable == nil {
+		return nil
+	}
+	err := l.Deliverable(key)
+	if err == nil {
+		return nil
+	}
+	return fault.WithHint(l.fail(pos, "%v", err), fault.Hint(err))
+}
+
+// deliverableVariables is deliverable for the variables that the project uses.
+func (l *load) deliverableVariables(names []string) error {
+	for _, name := range names {
+		if err := l.deliverable(l.files.variable(name), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyOf returns the key under which a secret is sealed: the variable of
 // secrets/<stack>.env that `environment:` names, or the path of the encrypted
 // file that `file:` names, or of the fleet's secret that `external: true` does.
-func (l *load) secretKey(name string) (string, error) {
+func (l *load) keyOf(name string) (string, error) {
 	pos := l.files.of("secrets", name)
 	decl, ok := l.project.Secrets[name]
 	if !ok {

@@ -1,0 +1,118 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/finding"
+	"salvor/internal/secretstore"
+)
+
+// TestS06CheckNamesWhereTheFleetsKeysWouldGo: the file and the line of what may not be
+// delivered, before anything is.
+func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
+	k := newKeyed(t)
+	k.do(func(a *App) error { _, _, err := a.SSHKey(t.Context()); return err })
+	content, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(content), "  disk: {type: local}\n", "  disk: {type: local}\n  nas: {type: webdav, url: \"https://nas\", pass: secret:fleet_ssh_key}\n", 1) +
+		"vaults: {work: secret:box_password, home: secret:notes/DB}\nregistries:\n  ghcr.io: {username: secret:fleet_sign_key, password: secret:fleet_ssh_key}\n"
+	const service = "services:\n  web:\n    image: nginx\n    secrets: [innocent]\nsecrets:\n  innocent: "
+	k.commit(map[string][]byte{
+		controlrepo.FleetFile:       []byte(text),
+		"stacks/name/compose.yaml":  []byte(service + "{external: true, name: fleet_ssh_key}\n"),
+		"stacks/file/compose.yaml":  []byte(service + "{file: ../../secrets/fleet_sign_key}\n"),
+		"stacks/vault/compose.yaml": []byte(service + "{external: true, name: box_password}\n"),
+		"stacks/build/compose.yaml": []byte("services:\n  web:\n    build: {dockerfile_inline: FROM scratch, secrets: [innocent]}\nsecrets:\n  innocent: {external: true, name: fleet_ssh_key}\n"),
+	})
+	found := k.askedBy(approveAll).Findings()
+	line := func(text, with string) string {
+		return fmt.Sprintf("%s:%d:", controlrepo.FleetFile, strings.Count(text[:strings.Index(text, with)], "\n")+1)
+	}
+	for _, subject := range []string{
+		"stacks/name/compose.yaml:6:3", "stacks/file/compose.yaml:6:3", "stacks/vault/compose.yaml:6:3", "stacks/build/compose.yaml:5:3", "stacks/notes/compose.yaml:6:",
+		line(text, "nas: {"), line(text, "ghcr.io: {"),
+	} {
+		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
+			return f.Severity == finding.Fatal && strings.HasPrefix(f.Subject, subject) && strings.Contains(f.Text, "stays with the operators") && f.Fix != ""
+		}) {
+			t.Errorf("check does not name %s: %v", subject, found)
+		}
+	}
+}
+
+// TestS06ThePlanNamesWhereRemotesGo until it is confirmed, and again when it changes.
+func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
+	k := newKeyed(t)
+	a := k.askedBy(nil)
+	approvals, err := a.git.OwnFile(t.Context(), remotesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := func() string {
+		t.Helper()
+		a := k.askedBy(nil)
+		all, err := a.Grants(t.Context(), a.Lock())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text []string
+		for _, g := range all {
+			if strings.HasPrefix(g.Name, "remote/") {
+				text = append(text, g.Name+": "+g.Text)
+			}
+		}
+		return strings.Join(text, "\n")
+	}
+	if got := listed(); got != "" {
+		t.Errorf("approved already: %s", got)
+	}
+	if err := os.Remove(approvals); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(); !strings.Contains(got, "remote/box: the remote box goes to crypt") || !strings.Contains(got, "the secret \"box_password\"") || !strings.Contains(got, "remote/disk: ") {
+		t.Errorf("the plan lists %q", got)
+	}
+	a = k.askedBy(nil)
+	if err := a.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, errUnapproved) {
+		t.Errorf("confirmed by none: %v", err)
+	}
+	a = k.askedBy(approveAll)
+	if err := a.ConfirmGrants(t.Context(), a.Lock()); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(); got != "" {
+		t.Errorf("confirmed, and the plan lists %s", got)
+	}
+	content, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(content), "secret:box_password", "secret:token", 1))})
+	if got := listed(); !strings.Contains(got, "remote/box: the remote box now goes to crypt") || !strings.Contains(got, "the secret \"token\"") || strings.Contains(got, "remote/disk") {
+		t.Errorf("the plan lists %q", got)
+	}
+}
+
+// TestS06SigningKeysAreDeliveredNowhere under whatever name they lie in Git.
+func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
+	k := newKeyed(t)
+	a := k.askedBy(approveAll)
+	s := &sealer{app: a}
+	content, err := s.file("secrets/" + secretstore.SignKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.made = map[string][]byte{"secrets/innocent": content}
+	if _, err := s.store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+		t.Errorf("delivered: %v", err)
+	}
+}
