@@ -26,7 +26,10 @@ import (
 
 // recorder reaches the record remote and the snapshot targets from the
 // operator's machine.
-type recorder struct{ app *App }
+type recorder struct {
+	app   *App
+	named sync.Map // paths of claims that were named as ignored: once is enough for a command
+}
 
 var _ deploy.Record = (*recorder)(nil)
 
@@ -149,7 +152,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 // noteIgnored names the files among a stack's claims that rule nothing.
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
-		if r.app.opts.Sink != nil {
+		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.app.opts.Sink != nil {
 			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not signed by the fleet, and passed over: " + i.Text())
 		}
 	}
