@@ -89,7 +89,7 @@ func (b *badInput) changedHostKey(ctx context.Context, h *lab.Host) {
 // Compose 2.26 of Debian 13 does not know.
 func (b *badInput) olderCompose(ctx context.Context, image string) {
 	const folder = "stacks/newer"
-	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    networks: {default: {interface_name: eth9}}\n"))
+	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    networks: {default: {interface_name: eth9}}\nnetworks: {default: {}}\n"))
 	must(b.t, b.w.Commit(ctx, "a newer key"))
 	const why = `alpha/newer: the host's Docker Compose refuses the project: .*interface_name.* \[compose-refused\]$`
 	b.refused(ctx, fault.General, "^salvor: "+why, "plan")
