@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/user"
 	"slices"
@@ -201,10 +202,23 @@ func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
 		if err != nil {
 			return src, err
 		}
-		src.URL, src.Branch = up.URL, up.Branch
+		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
 	}
 	src.KnownHosts = a.knownGitHost(src.URL)
 	return src, nil
+}
+
+// withoutLogin is the address of an operator's remote without what lets them in:
+// hosts have keys of their own, and keep the address in clear.
+func withoutLogin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
+		u.User = nil // a token may stand there
+	}
+	return u.String()
 }
 
 // owner names whoever runs this, for locks: "alice@laptop".

@@ -110,11 +110,13 @@ func parseJump(s string) ssh.Options {
 	return o
 }
 
-// pinned returns the host keys pinned for an address, as known_hosts writes it.
+// pinned returns the host keys pinned for an address, as known_hosts writes it. A key
+// that is revoked, whosever it was, is no host's.
 func pinned(keys []controlrepo.HostKey, address string, port int) []ssh.PublicKey {
 	var found []ssh.PublicKey
 	for _, k := range keys {
-		if k.Marker == "" && slices.Contains(k.Patterns, knownHostsName(address, port)) {
+		revoked := slices.ContainsFunc(keys, func(r controlrepo.HostKey) bool { return r.Marker == "@revoked" && string(r.Key) == string(k.Key) })
+		if k.Marker == "" && !revoked && slices.Contains(k.Patterns, knownHostsName(address, port)) {
 			found = append(found, ssh.PublicKey(k.Type+" "+base64.StdEncoding.EncodeToString(k.Key)))
 		}
 	}

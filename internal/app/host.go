@@ -70,7 +70,7 @@ type Addition struct {
 // keeps its identity. Another machine under a name that has stacks is refused,
 // unless it replaces the one before; so is a machine that is a host already.
 func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
-	if err := fleet.ValidName(h.Name); err != nil {
+	if err := fleet.ValidHost(h.Name); err != nil {
 		return Addition{}, err
 	}
 	if err := a.another(h, key); err != nil {
@@ -121,6 +121,12 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 	}
 	name := knownHostsName(h.Address, h.Port)
 	for _, k := range a.repo.HostKeys {
+		if k.Marker == "@revoked" {
+			if string(k.Key) == string(wire) {
+				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
+			}
+			continue
+		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
 			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
 		}

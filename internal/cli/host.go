@@ -85,7 +85,7 @@ func parseHost(name, address string) (fleet.Host, error) {
 	if h.Address == "" || h.User == "" {
 		return h, fault.WithCode(fmt.Errorf("%q is no [USER@]ADDRESS[:PORT]", address), fault.Usage)
 	}
-	return h, fleet.ValidName(name)
+	return h, fleet.ValidHost(name)
 }
 
 // trustJump pins the key of a host's jump host, where none is pinned yet.

@@ -23,7 +23,7 @@ var ErrByHand = errors.New("cannot be edited without changing more; edit it by h
 // SetStackHost returns a Compose file with x-salvor.host set. Comments, order,
 // quoting and line ends stay. Setting what is set returns the same bytes.
 func SetStackHost(content []byte, host string) ([]byte, error) {
-	if err := fleet.ValidName(host); err != nil {
+	if err := fleet.ValidHost(host); err != nil {
 		return nil, err
 	}
 	return set(content, path{"x-salvor", "host"}, scalar(host))
@@ -32,7 +32,7 @@ func SetStackHost(content []byte, host string) ([]byte, error) {
 // AddHost returns fleet.yaml with one more host, or with the address, port,
 // user and jump of a declared one changed; what else stands at it stays.
 func AddHost(content []byte, h fleet.Host) ([]byte, error) {
-	if err := fleet.ValidName(h.Name); err != nil {
+	if err := fleet.ValidHost(h.Name); err != nil {
 		return nil, err
 	}
 	fields := []assignment{{"address", scalar(h.Address)}}

@@ -25,7 +25,7 @@ func fleetShape() shape[fleetFile] {
 		key("schema", "Version of this format.", number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
 		key("min_version", "The oldest salvor that may apply this fleet.", matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
 		key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).must(),
-		key("hosts", "The declared servers by name.", named(names(), hostShape()), (*fleetFile).setHosts),
+		key("hosts", "The declared servers by name.", named(naming{names().pattern, fleet.ValidHost}, hostShape()), (*fleetFile).setHosts),
 		key("remotes", "The rclone remotes by name.", named(names(), remoteShape()), (*fleetFile).setRemotes),
 		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
 		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),

@@ -112,7 +112,7 @@ func checkLock(l fleet.Lock) (key string, err error) {
 }
 
 func checkPlaced(p fleet.Placement) error {
-	if err := fleet.ValidName(p.Host); err != nil {
+	if err := fleet.ValidHost(p.Host); err != nil {
 		return fmt.Errorf("host: %w", err)
 	}
 	if p.Called != "" && fleet.ValidName(p.Called) != nil {

@@ -91,8 +91,11 @@ func (a *answer) refuse(format string, args ...any) {
 	a.refused = append(a.refused, terminal.Sprintf(format, args...))
 }
 
-// late reports whether a time can't be: it is far in the future.
-func (a *answer) late(t time.Time) bool { return t.After(a.now.Add(ahead)) }
+// late reports whether a time can't be: it is far in the future, or before all
+// computers. In another zone such a one may have a year that can't be written.
+func (a *answer) late(t time.Time) bool {
+	return t.After(a.now.Add(ahead)) || !t.IsZero() && t.UTC().Year() < 1970
+}
 
 func (a *answer) state(r *agentapi.HostState) {
 	r.Changes = a.changes(r.Changes)

@@ -44,17 +44,20 @@ func TestS05AnAnswerSpeaksOnlyOfWhatWasAsked(t *testing.T) {
 	born := time.Now().Add(-time.Minute).UTC()
 	honest := agentapi.StackReceipt{Name: "notes", Epoch: 3, Outcome: "deployed", Images: map[string]string{"web": "ghcr.io/acme/notes:2" + digest}, Born: map[string]time.Time{"data": born}, Wish: "w1"}
 	cases := map[string]func(r *agentapi.HostReceipt){
-		"another host":         func(r *agentapi.HostReceipt) { r.Host = "beta" },
-		"another commit":       func(r *agentapi.HostReceipt) { r.Commit = "bad" },
-		"another stack":        func(r *agentapi.HostReceipt) { r.Stacks[0].Name = "shop" },
-		"another epoch":        func(r *agentapi.HostReceipt) { r.Stacks[0].Epoch = 4 },
-		"another wish":         func(r *agentapi.HostReceipt) { r.Stacks[0].Wish = "w2" },
-		"another service":      func(r *agentapi.HostReceipt) { r.Stacks[0].Images["cron"] = "postgres:17" + digest },
-		"another image":        func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "evil.example/notes:2" + digest },
-		"no digest":            func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "ghcr.io/acme/notes:2" },
-		"no image":             func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "x\n" + digest },
-		"another volume":       func(r *agentapi.HostReceipt) { r.Stacks[0].Born["root"] = born },
-		"no birth":             func(r *agentapi.HostReceipt) { r.Stacks[0].Born["data"] = time.Time{} },
+		"another host":    func(r *agentapi.HostReceipt) { r.Host = "beta" },
+		"another commit":  func(r *agentapi.HostReceipt) { r.Commit = "bad" },
+		"another stack":   func(r *agentapi.HostReceipt) { r.Stacks[0].Name = "shop" },
+		"another epoch":   func(r *agentapi.HostReceipt) { r.Stacks[0].Epoch = 4 },
+		"another wish":    func(r *agentapi.HostReceipt) { r.Stacks[0].Wish = "w2" },
+		"another service": func(r *agentapi.HostReceipt) { r.Stacks[0].Images["cron"] = "postgres:17" + digest },
+		"another image":   func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "evil.example/notes:2" + digest },
+		"no digest":       func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "ghcr.io/acme/notes:2" },
+		"no image":        func(r *agentapi.HostReceipt) { r.Stacks[0].Images["web"] = "x\n" + digest },
+		"another volume":  func(r *agentapi.HostReceipt) { r.Stacks[0].Born["root"] = born },
+		"no birth":        func(r *agentapi.HostReceipt) { r.Stacks[0].Born["data"] = time.Time{} },
+		"birth before all": func(r *agentapi.HostReceipt) {
+			r.Stacks[0].Born["data"] = time.Date(0, 1, 1, 0, 0, 0, 0, time.FixedZone("", 86340))
+		},
 		"birth in the future":  func(r *agentapi.HostReceipt) { r.Stacks[0].Born["data"] = born.AddDate(80, 0, 0) },
 		"a finding of another": func(r *agentapi.HostReceipt) { r.Findings[0].Subject = "beta/shop" },
 		"a severity":           func(r *agentapi.HostReceipt) { r.Findings[0].Severity = "\x1b[8m" },
@@ -175,6 +178,17 @@ func TestS12AnAnswerIsBounded(t *testing.T) {
 		var state agentapi.HostState
 		if err := link(f, nil).Call(t.Context(), "status", agentapi.Observe{}, &state); !errors.Is(err, errTooMuch) || written > maxAnswer {
 			t.Errorf("%s: %v after %d bytes", name, err, written)
+		}
+	}
+}
+
+// TestS12AnAnswerHasNoMillionsOfElements: small elements are large once decoded.
+func TestS12AnAnswerHasNoMillionsOfElements(t *testing.T) {
+	for _, element := range []string{"{}", "0", "null"} {
+		var state agentapi.HostState
+		err := answered(`{"result":{"stacks":[`+strings.Repeat(element+",", 3<<20)+element+"]}}\n", agentapi.Observe{Host: question().Host}, &state, agentapi.VerbObserve)
+		if !errors.Is(err, errTooMuch) || len(state.Stacks) > 0 {
+			t.Errorf("%s: %v, %d stacks", element, err, len(state.Stacks))
 		}
 	}
 }

@@ -18,6 +18,7 @@ import (
 const (
 	maxLine   = 16 << 20 // of one message
 	maxAnswer = 64 << 20 // of all messages of one answer, progress included
+	maxParts  = 1 << 19  // of a result: an element of two bytes takes some hundred once it is decoded
 )
 
 // errTooMuch ends a conversation with a host that does not stop talking.
@@ -105,6 +106,8 @@ func (r *reader) outcome(verb string, req, resp any) (answered bool, err error) 
 		return true, told
 	case r.err != nil:
 		return true, r.err
+	case bytes.Count(r.last.Result, []byte(",")) > maxParts:
+		return true, fmt.Errorf("%s: %w", r.link.Host, errTooMuch)
 	}
 	if err := json.Unmarshal(r.last.Result, resp); err != nil {
 		return true, fmt.Errorf("%s: the answer of salvord can't be read: %w", r.link.Host, err)

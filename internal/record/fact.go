@@ -142,7 +142,14 @@ func (r *Record) factNames(ctx context.Context, stack string) ([]Fact, error) {
 	return names, nil
 }
 
-// Fold returns the lock with a stack's facts in it. Only facts of the stack's
+// plausible reports whether a lock can have a volume's birth: an honest host says no other.
+func plausible(born time.Time) bool {
+	year := born.UTC().Year()
+	return !born.IsZero() && year >= 1970 && year <= 9999
+}
+
+// Fold returns the lock with a stack's facts in it. What no lock can have, an image
+// without a digest or a birth at no time, is left out. Only facts of the stack's
 // present epoch and host count; of images the last word is taken, of births the
 // first, and a birth that the lock knows stays. A wish that was fulfilled leaves
 // the lock. Folding twice changes nothing.
@@ -164,6 +171,9 @@ func Fold(lock fleet.Lock, stack string, facts []Fact) fleet.Lock {
 
 func fold(p *fleet.Placement, f Fact) {
 	for service, image := range f.Images {
+		if !strings.Contains(image, "@sha256:") {
+			continue
+		}
 		if p.Images == nil {
 			p.Images = map[string]string{}
 		}
@@ -176,7 +186,7 @@ func fold(p *fleet.Placement, f Fact) {
 		if p.Volumes == nil {
 			p.Volumes = map[string]fleet.VolumeState{}
 		}
-		if _, known := p.Volumes[volume]; !known {
+		if _, known := p.Volumes[volume]; !known && plausible(at) {
 			p.Volumes[volume] = fleet.VolumeState{Born: at.UTC()}
 		}
 	}

@@ -410,11 +410,11 @@ func TestFold(t *testing.T) {
 	facts := []Fact{
 		{Epoch: 1, Host: "alpha", Images: map[string]string{"web": "of an older epoch"}, Born: map[string]time.Time{"stale": first}},
 		{Epoch: 2, Host: "beta", Images: map[string]string{"web": "of another host"}},
-		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "new", "db": "pg"}, Born: map[string]time.Time{"db": first, "known": later}},
-		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "newest"}, Born: map[string]time.Time{"db": later}},
+		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "new", "db": "pg@sha256:2"}, Born: map[string]time.Time{"db": first, "known": later}},
+		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "newest@sha256:1"}, Born: map[string]time.Time{"db": later}},
 		{Epoch: 3, Host: "alpha", Images: map[string]string{"web": "of a newer epoch"}},
 	}
-	want := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "newest", "db": "pg"},
+	want := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "newest@sha256:1", "db": "pg@sha256:2"},
 		Volumes: map[string]fleet.VolumeState{"known": {Born: first}, "db": {Born: first}}}
 	got := Fold(lock, "notes", facts)
 	if diff := cmp.Diff(want, got.Stacks["notes"]); diff != "" {

@@ -1,0 +1,29 @@
+package controlrepo
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"salvor/internal/fleet"
+)
+
+// TestNoHostIsCalledRecovery: its seals would take the place of the files in
+// sealed/recovery, and with them of every password of its stacks' snapshots.
+func TestNoHostIsCalledRecovery(t *testing.T) {
+	h := fleet.Host{Name: "recovery", Address: "192.0.2.10"}
+	if got, err := AddHost([]byte("fleet: home\nhosts: {}\n"), h); err == nil {
+		t.Errorf("added: %s", got)
+	}
+	if _, err := EncodeLock(fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "recovery", Epoch: 1}}}); err == nil {
+		t.Error("a stack is placed there")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, FleetFile), []byte("fleet: home\nschema: 1\nhosts:\n  recovery: {address: 192.0.2.10}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, ""); err == nil || !strings.Contains(err.Error(), "sealed/recovery") {
+		t.Errorf("fleet.yaml may declare it: %v", err)
+	}
+}
