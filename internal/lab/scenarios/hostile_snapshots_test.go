@@ -137,7 +137,7 @@ func (h *hostile) deletes(newest agentapi.SnapshotRow) {
 	away := filepath.Join(h.Folder(), "away")
 	must(t, os.Rename(filepath.Join(h.vault.dir, "salvor"), away))
 	before := lodging(t, h.beta, "diary")
-	h.names("a restore after that", h.ends(fault.General, "restore", "diary"), "snapshot "+newest.ID[:8]+" of diary was proven and is missing")
+	h.names("a restore after that", h.ends(fault.General, "restore", "diary"), " of diary was proven and is missing")
 	if now := lodging(t, h.beta, "diary"); now != before {
 		t.Errorf("restored while the newest proven snapshot is missing: it was %+v, it is %+v", before, now)
 	}
