@@ -13,10 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/blob"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lab/oracle"
+	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/restserver"
 )
 
@@ -26,7 +28,8 @@ import (
 // newest that was proven.
 func (h *hostile) snapshots() {
 	want, newest := h.proven("diary")
-	planted := h.plants(newest)
+	planted := append(h.plants("offsite", newest), h.plants("vault", newest)...)
+	h.triesTheVault()
 	h.litters()
 	status := h.done("status")
 	h.names("planted snapshots", status, "beta/diary", "["+string(finding.SnapshotFuture)+"]", "["+string(finding.SnapshotUnproven)+"]")
@@ -53,22 +56,32 @@ func (h *hostile) proven(stack string) ([]oracle.Row, agentapi.SnapshotRow) {
 		h.t.Fatal("no snapshots")
 	}
 	writesAfter(h.t, h.collector, stack, time.Now())
-	return want, list.Snapshots[len(list.Snapshots)-1]
+	newest := slices.DeleteFunc(list.Snapshots, func(s agentapi.SnapshotRow) bool { return s.Target != "offsite" })
+	return want, newest[len(newest)-1]
 }
 
-// repository is where a stack's snapshots are on the remote.
-func (h *hostile) repository(stack string) fleet.Location {
+// repository is where a stack's snapshots are on a target.
+func (h *hostile) repository(target, stack string) fleet.Location {
 	h.t.Helper()
-	return fleet.Location{Remote: "nas", Path: "salvor/snapshots/" + stack + "/" + readLock(h.t, h.w).Stacks[stack].Repositories["offsite"]}
+	where := fleet.Location{Remote: "nas", Path: "salvor/snapshots"}
+	if target == "vault" {
+		where = fleet.Location{Remote: "vault", Path: "salvor"}
+	}
+	where.Path += "/" + stack + "/" + readLock(h.t, h.w).Stacks[stack].Repositories[target]
+	return where
 }
 
 // plants puts snapshots there whose numbers are those of a newer one, with restic, as
 // salvord runs it.
-func (h *hostile) plants(newest agentapi.SnapshotRow) (ids []string) {
+func (h *hostile) plants(target string, newest agentapi.SnapshotRow) (ids []string) {
 	t, ctx := h.t, h.t.Context()
-	where := h.repository("diary")
+	where := h.repository(target, "diary")
 	folder := h.store(where)
-	server, err := restserver.Start(ctx, restserver.Options{Store: folder, Mode: restserver.Full, Spool: t.TempDir()})
+	store := blob.Store(folder)
+	if target == "vault" {
+		store = snapshot.Repository{Store: folder}.AppendOnly().Store // restic removes its locks
+	}
+	server, err := restserver.Start(ctx, restserver.Options{Store: store, Mode: restserver.Full, Spool: t.TempDir()})
 	must(t, err)
 	defer server.Close()
 	password := h.loot.seals["diary"].Repositories[filepath.Base(where.Path)]
@@ -77,7 +90,7 @@ func (h *hostile) plants(newest agentapi.SnapshotRow) (ids []string) {
 	}
 	data := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(data, "rows.db"), []byte("planted by alpha"), 0o600))
-	for _, number := range [][2]int{{newest.Epoch, newest.Seq + 1}, {newest.Epoch, 1 << 29}, {newest.Epoch + 1, 1}, {999, 1}} {
+	for _, number := range [][2]int{{newest.Epoch, newest.Seq + 1}, {newest.Epoch, 1 << 29}, {999, 1}} {
 		server.Begin(restserver.Pass{})
 		cmd := osexec.CommandContext(ctx, "restic", "backup", "--no-cache", "--host", "beta", "--tag", "volumes=data", "--tag", fmt.Sprintf("epoch=%d", number[0]), "--tag", fmt.Sprintf("seq=%d", number[1]), "--tag", "commit="+h.loot.spec.Commit, ".")
 		cmd.Dir = data
@@ -97,7 +110,7 @@ func (h *hostile) litters() {
 	if len(h.loot.seals["wiki"].Repositories) > 0 {
 		h.t.Error("alpha has the password of wiki")
 	}
-	folder := h.store(h.repository("wiki"))
+	folder := h.store(h.repository("offsite", "wiki"))
 	h.put(folder, "snapshots/"+strings.Repeat("6", 64), []byte(escapes))
 	h.put(folder, "snapshots/"+escapes[1:4], []byte("junk"))
 	h.tried("plant a snapshot", 2)
@@ -109,8 +122,8 @@ func (h *hostile) deletes(newest agentapi.SnapshotRow) {
 	t, ctx := h.t, h.t.Context()
 	kept := filepath.Join(t.TempDir(), "kept")
 	must(t, os.CopyFS(kept, os.DirFS(h.remote("salvor", "snapshots"))))
-	must(t, h.store(h.repository("diary")).Delete(ctx, "snapshots/"+newest.ID))
-	wiki := h.store(h.repository("wiki"))
+	must(t, h.store(h.repository("offsite", "diary")).Delete(ctx, "snapshots/"+newest.ID))
+	wiki := h.store(h.repository("offsite", "wiki"))
 	all, err := wiki.List(ctx, "snapshots")
 	must(t, err)
 	for _, o := range all {
@@ -120,11 +133,15 @@ func (h *hostile) deletes(newest agentapi.SnapshotRow) {
 
 	status := h.done("status")
 	h.names("deleted snapshots", status, "beta/diary: snapshot "+newest.ID[:8], "["+string(finding.SnapshotRolledBack)+"]", "beta/wiki: snapshot ", "["+string(finding.HistoryLost)+"]")
+	// what is in the vault would be restored; meanwhile its disk is not mounted
+	away := filepath.Join(h.Folder(), "away")
+	must(t, os.Rename(filepath.Join(h.vault.dir, "salvor"), away))
 	before := lodging(t, h.beta, "diary")
-	h.names("a restore after that", h.ends(fault.General, "restore", "diary"), "snapshot "+newest.ID[:8]+" of diary was proven and is missing")
+	h.names("a restore after that", h.ends(fault.General, "restore", "diary"), " of diary was proven and is missing")
 	if now := lodging(t, h.beta, "diary"); now != before {
 		t.Errorf("restored while the newest proven snapshot is missing: it was %+v, it is %+v", before, now)
 	}
+	must(t, os.Rename(away, filepath.Join(h.vault.dir, "salvor")))
 	must(t, os.RemoveAll(h.remote("salvor", "snapshots")))
 	must(t, os.CopyFS(h.remote("salvor", "snapshots"), os.DirFS(kept)))
 }

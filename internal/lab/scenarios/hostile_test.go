@@ -30,6 +30,7 @@ type hostile struct {
 	collector   *oracle.Collector
 	alpha, beta *lab.Host
 	loot        loot
+	vault       *vault // a second remote, from which hosts delete nothing
 }
 
 // What runs where: notes stays on alpha, diary has moved from alpha to beta, so alpha
@@ -83,6 +84,8 @@ func (h *hostile) furnish() {
 	hosts := spares(t, h.w, "alpha", "beta")
 	h.alpha, h.beta = hosts[0], hosts[1]
 	setSecret(t, h.w, "wiki/TOKEN", wikiToken)
+	h.vault = newVault(t, filepath.Join(h.Folder(), "vault"))
+	h.vault.declare(t, h.w, listen(t, h.Lab, h.vault))
 	url := listen(t, h.Lab, h.collector)
 	for _, st := range []world.Stack{hostileNotes, hostileDiary, hostileWiki} {
 		compose := st.Compose(images, url)
@@ -122,7 +125,7 @@ func (h *hostile) ends(code int, args ...string) string {
 func (h *hostile) salvor(args ...string) (said string, code int) {
 	h.t.Helper()
 	from := h.screen.length()
-	_, err := h.w.Salvor(h.t.Context(), nil, args...)
+	_, err := h.w.Salvor(h.t.Context(), nil, append([]string{"--allow-remote", "vault"}, args...)...)
 	var ended *world.CommandError
 	switch {
 	case errors.As(err, &ended):
