@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
 )
 
 // Hold leaves out of this run the stacks that findings name: they stay as they run,
@@ -48,9 +49,13 @@ func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Find
 		if !s.outrun(p, owner) {
 			continue
 		}
+		by := owner.Host
+		if by == p.Host && !s.is(owner, p.Host) {
+			by = "a machine with another key than " + hostkey.Path(p.Host) + " has"
+		}
 		found = append(found, finding.Finding{
 			Code: finding.StackTakenOver, Severity: finding.Fatal, Subject: p.Host + "/" + name, Stack: name,
-			Text: fmt.Sprintf("%s claimed epoch %d, and here it is placed on %s at epoch %d", owner.Host, owner.Epoch, p.Host, p.Epoch),
+			Text: fmt.Sprintf("%s claimed epoch %d, and here it is placed on %s at epoch %d", by, owner.Epoch, p.Host, p.Epoch),
 			Fix:  "git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first; salvor claim ls " + name + " shows the claim",
 		})
 	}
