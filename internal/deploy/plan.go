@@ -17,6 +17,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/terminal"
 )
 
 func cmpString(a, b string) int { return cmp.Compare(a, b) }
@@ -186,7 +187,7 @@ func (p *Plan) Destroys() []string {
 	for _, h := range p.Hosts {
 		for _, c := range h.Changes {
 			if c.Destroys != "" {
-				lost[c.Destroys] = true
+				lost[terminal.Line(c.Destroys)] = true // in a question a line of it would look like one of Salvor's
 			}
 		}
 	}

@@ -220,3 +220,11 @@ func TestOneEncodingOfTheLock(t *testing.T) {
 		t.Error("a placement without an epoch is written")
 	}
 }
+
+// TestS11WhatMayBeLostIsOneLine: a host's text forges no line of a question.
+func TestS11WhatMayBeLostIsOneLine(t *testing.T) {
+	p := Plan{Hosts: []HostPlan{{Changes: []agentapi.Change{{Destroys: "the cache\nType home to go on: "}}}}}
+	if lost := p.Destroys(); len(lost) != 1 || strings.Contains(lost[0], "\n") {
+		t.Errorf("lost is %q", lost)
+	}
+}

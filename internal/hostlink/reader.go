@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -109,8 +110,13 @@ func (r *reader) outcome(verb string, req, resp any) (answered bool, err error) 
 	case bytes.Count(r.last.Result, []byte(",")) > maxParts:
 		return true, fmt.Errorf("%s: %w", r.link.Host, errTooMuch)
 	}
-	if err := json.Unmarshal(r.last.Result, resp); err != nil {
-		return true, fmt.Errorf("%s: the answer of salvord can't be read: %w", r.link.Host, err)
+	if err = json.Unmarshal(r.last.Result, resp); err != nil {
+		err = fmt.Errorf("%s: the answer of salvord can't be read: %w", r.link.Host, err)
+	} else {
+		err = check(r.link.Host, req, resp, time.Now())
 	}
-	return true, check(r.link.Host, req, resp, time.Now())
+	if at := reflect.ValueOf(resp); err != nil && at.Kind() == reflect.Pointer && !at.IsNil() {
+		at.Elem().SetZero() // json goes on behind a wrong type: nobody has checked what it left
+	}
+	return true, err
 }
