@@ -73,8 +73,9 @@ func checkGitURL(v string) error {
 		return fmt.Errorf("%q is no address of a Git repository", v)
 	}
 	if u, err := url.Parse(v); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			return errors.New("the address holds a password; hosts read Git with a key of their own")
+		_, has := u.User.Password()
+		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may stand for the user
+			return errors.New("the address holds a password or a token; hosts read Git with a key of their own")
 		}
 	}
 	return nil

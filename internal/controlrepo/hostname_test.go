@@ -27,3 +27,15 @@ func TestNoHostIsCalledRecovery(t *testing.T) {
 		t.Errorf("fleet.yaml may declare it: %v", err)
 	}
 }
+
+// TestS22NoLoginStandsInGitsAddress: for http a token may be the user's name.
+func TestS22NoLoginStandsInGitsAddress(t *testing.T) {
+	for address, right := range map[string]bool{
+		"https://ghp_token@git.example/fleet.git": false, "http://token@127.0.0.1/fleet.git": false, "HTTPS://ann:token@git.example/fleet.git": false,
+		"ssh://git:pass@git.example/fleet.git": false, "ssh://git@git.example/fleet.git": true, "git@git.example:fleet.git": true, "https://git.example/fleet.git": true,
+	} {
+		if err := checkGitURL(address); (err == nil) != right {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}

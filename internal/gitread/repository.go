@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -54,8 +55,9 @@ type Repository struct {
 // Open opens the local copy in dir, or makes it. It does not reach out.
 func Open(dir string, source Source) (*Repository, error) {
 	if u, err := url.Parse(source.URL); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			return nil, errors.New("open control repository: its URL holds a password")
+		_, has := u.User.Password()
+		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may stand for the user
+			return nil, errors.New("open control repository: its URL holds a password or a token")
 		}
 	}
 	auth, err := source.auth()

@@ -11,6 +11,10 @@ import (
 	"salvor/internal/terminal"
 )
 
+// maxRunning is far more steps than run at once. A host that says to have begun more
+// is not listened to.
+const maxRunning = 1000
+
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 // live prints finished steps as lines that stay and redraws the running ones
@@ -76,6 +80,9 @@ func (l *live) Emit(e progress.Event) {
 	l.open()
 	switch e.State {
 	case progress.Started:
+		if len(l.running) >= maxRunning {
+			return
+		}
 		l.running = append(l.running, &step{key: keyOf(e), began: e.Time, text: e.Text})
 		l.draw("")
 	case progress.Running:

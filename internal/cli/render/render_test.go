@@ -2,6 +2,8 @@ package render
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,19 @@ func TestPlainPrintsOneLineForAStep(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
+}
+
+// TestS12AFloodOfStepsIsNotKept: a host may say to have begun a million.
+func TestS12AFloodOfStepsIsNotKept(t *testing.T) {
+	l := newLive(io.Discard, func() (int, int) { return 80, 24 }, false)
+	for i := range 2 * maxRunning {
+		l.Emit(progress.Event{State: progress.Started, Step: fmt.Sprint(i)})
+	}
+	l.Emit(progress.Event{State: progress.Done, Step: "1"})
+	if n := len(l.running); n != maxRunning-1 {
+		t.Errorf("%d steps are kept", n)
+	}
+	l.Close()
 }
 
 func TestLiveKeepsFinishedStepsAndErasesRunningOnes(t *testing.T) {
