@@ -25,37 +25,42 @@ type movedTo struct {
 	Schema int            `json:"schema"`
 	To     fleet.Location `json:"to"`
 	At     time.Time      `json:"at"`
+	NotYet bool           `json:"not_yet,omitempty"` // the record is on its way here
 }
 
 // Moved returns where the record is instead of here, and whether it is elsewhere. A
-// mark that the fleet did not sign for this folder leads nowhere; a signed one that
-// can't be read is an error.
+// mark that the fleet did not sign for this folder leads nowhere, and neither does one
+// of a move that ended here; a signed one that can't be read is an error.
 func (r *Record) Moved(ctx context.Context) (to fleet.Location, is bool, err error) {
-	to, is, _, err = r.moved(ctx)
-	return to, is, err
+	m, _, err := r.marked(ctx)
+	if m == nil || m.NotYet {
+		return to, false, err
+	}
+	return m.To, true, err
 }
 
-func (r *Record) moved(ctx context.Context) (to fleet.Location, is bool, ignored []Ignored, err error) {
+// marked returns the mark in this folder, nil for none, and what counts for none.
+func (r *Record) marked(ctx context.Context) (m *movedTo, ignored []Ignored, err error) {
 	data, err := r.read(ctx, movedFile)
 	if errors.Is(err, blob.ErrNotExist) {
-		return to, false, nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return to, false, nil, err
+		return nil, nil, err
 	}
 	keys, err := r.trust.keys(ctx)
 	if err != nil {
-		return to, false, nil, err
+		return nil, nil, err
 	}
 	content, _, err := keys.Open(MovedKind, markPlace(r.where), data)
 	if err != nil {
-		return to, false, []Ignored{{Path: movedFile, Why: err.Error()}}, nil
+		return nil, []Ignored{{Path: movedFile, Why: err.Error()}}, nil
 	}
-	var m movedTo
-	if err := decode(content, &m); err != nil {
-		return to, false, nil, fmt.Errorf("%s: %w", movedFile, err)
+	m = &movedTo{}
+	if err := decode(content, m); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", movedFile, err)
 	}
-	return m.To, true, nil, nil
+	return m, nil, nil
 }
 
 // markPlace is what a mark is signed for: the folder that it lies in.
@@ -93,7 +98,9 @@ type Open func(ctx context.Context, where fleet.Location) (Folder, error)
 
 // Chain opens where and every place that the fleet's marks lead to from there, in their
 // order; in the last one the record is. While the record is on its way to a place
-// that is still marked itself, the marks lead back: whole is false then.
+// that is still marked itself, the marks lead back: settled is false then. The first
+// place is where the record is by Git, which names it when the move has ended: a mark
+// that it is not there yet was kept by somebody, and counts for nothing.
 func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (sites []Site, settled bool, err error) {
 	defer func() {
 		if err != nil {
@@ -106,16 +113,19 @@ func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (s
 			return sites, false, err
 		}
 		site := Site{Where: where, Folder: folder}
-		to, is, ignored, err := site.Record(trust).moved(ctx)
+		m, ignored, err := site.Record(trust).marked(ctx)
+		if m != nil && m.NotYet && len(sites) == 0 {
+			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it says that the record is not here yet, and that was before"}}
+		}
 		site.Ignored = ignored
 		sites = append(sites, site)
-		if err != nil || !is {
+		if err != nil || m == nil {
 			return sites, err == nil, err
 		}
-		if slices.ContainsFunc(sites, func(s Site) bool { return s.Where == to }) {
+		if slices.ContainsFunc(sites, func(s Site) bool { return s.Where == m.To }) {
 			return sites, false, nil
 		}
-		where = to
+		where = m.To
 	}
 }
 

@@ -1,8 +1,13 @@
 package record
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"testing"
 
+	"salvor/internal/blob"
+	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
 )
 
@@ -37,4 +42,47 @@ func TestS05AForgedMarkLeadsNowhere(t *testing.T) {
 	if site, err := Follow(t.Context(), placeA, d.open, fleetTrust()); err != nil || site.Where != (fleet.Location{Remote: "drive", Path: "salvor/home-1/record"}) {
 		t.Errorf("the fleet's own leads to %s, %v", site.Where, err)
 	}
+}
+
+// TestS05AMarkOfAMoveThatEndedLeadsNowhere: while the record is on its way to a folder,
+// a signed mark there leads back. A host keeps it, puts it there again afterwards, and
+// deletes the one that leads on from the old folder.
+func TestS05AMarkOfAMoveThatEndedLeadsNowhere(t *testing.T) {
+	d := disks{}
+	claimed(t, d.follow(t, placeA), Claim{Epoch: 1, Host: "alpha", Commit: "c1"})
+	chain, _, err := Chain(t.Context(), placeA, d.open, fleetTrust())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d[placeB] = &blobtest.Memory{}
+	var kept string
+	if _, err := Relocate(t.Context(), chain, Site{Where: placeB, Folder: thief{disk{d[placeB]}, &kept}}, fleetTrust()); err != nil {
+		t.Fatal(err)
+	}
+	claimed(t, d.follow(t, placeB), Claim{Epoch: 2, Host: "beta", Commit: "c2"})
+	put(t, d[placeB], movedFile, kept)
+	if err := d[placeA].Delete(t.Context(), movedFile); err != nil {
+		t.Fatal(err)
+	}
+	site, err := Follow(t.Context(), placeB, d.open, fleetTrust())
+	if err != nil || site.Where != placeB || len(site.Ignored) != 1 {
+		t.Fatalf("at %s, ignoring %v, %v", site.Where, site.Ignored, err)
+	}
+	if got := claimed(t, site.Record(fleetTrust()), Claim{Epoch: 3, Host: "gamma", Commit: "c3"}); got.Owner != "gamma" {
+		t.Errorf("claimed %+v", got)
+	}
+}
+
+// thief keeps what is written as a mark.
+type thief struct {
+	disk
+	kept *string
+}
+
+func (d thief) Put(ctx context.Context, path string, r io.Reader, n int64) (blob.Proof, error) {
+	data, err := io.ReadAll(r)
+	if path == movedFile && err == nil {
+		*d.kept = string(data)
+	}
+	return d.disk.Put(ctx, path, bytes.NewReader(data), n)
 }

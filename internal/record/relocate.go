@@ -61,7 +61,7 @@ func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocate
 		return Relocated{}, err
 	}
 	for _, s := range from {
-		if err := mark(ctx, s, to.Where, trust); err != nil {
+		if err := mark(ctx, s, movedTo{To: to.Where}, trust); err != nil {
 			return Relocated{}, err
 		}
 	}
@@ -82,8 +82,8 @@ func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocate
 // seen at the other for that.
 func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files int, err error) {
 	at := chain[len(chain)-1]
-	_, marked, err := to.Record(trust).Moved(ctx)
-	if err != nil || marked || at.Where == to.Where {
+	m, _, err := to.Record(trust).marked(ctx)
+	if err != nil || m != nil || at.Where == to.Where {
 		return 0, err
 	}
 	there, err := to.List(ctx, "")
@@ -107,11 +107,11 @@ func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files i
 // reserve marks an empty folder as one where the record is not yet. A folder that
 // is marked already is an earlier run's, or a place that the record has left.
 func reserve(ctx context.Context, chain []Site, to Site, trust Trust) error {
-	leads, marked, err := to.Record(trust).Moved(ctx)
+	m, _, err := to.Record(trust).marked(ctx)
 	switch {
 	case err != nil:
 		return err
-	case marked && slices.ContainsFunc(chain, func(s Site) bool { return s.Where == leads }):
+	case m != nil && slices.ContainsFunc(chain, func(s Site) bool { return s.Where == m.To }):
 		return nil
 	}
 	files, err := to.List(ctx, "")
@@ -121,16 +121,17 @@ func reserve(ctx context.Context, chain []Site, to Site, trust Trust) error {
 	if len(files) > 0 {
 		return fmt.Errorf("%s:%s: %w: %s", to.Where.Remote, to.Where.Path, ErrTaken, files[0].Path)
 	}
-	return mark(ctx, to, chain[len(chain)-1].Where, trust)
+	return mark(ctx, to, movedTo{To: chain[len(chain)-1].Where, NotYet: true}, trust)
 }
 
 // mark writes down in a folder where the record is instead, signed by the fleet's key.
-func mark(ctx context.Context, s Site, to fleet.Location, trust Trust) error {
+func mark(ctx context.Context, s Site, m movedTo, trust Trust) error {
 	key, err := trust.key(ctx)
 	if err != nil {
 		return err
 	}
-	content, err := json.Marshal(movedTo{Schema: fleet.Schema, To: to, At: time.Now().UTC()})
+	m.Schema, m.At = fleet.Schema, time.Now().UTC()
+	content, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
