@@ -132,10 +132,8 @@ func (r *run) execute(ctx context.Context, s step) (text string, err error) {
 func (s step) check(now *Change) error {
 	settled := len(s.first) == 0 // nothing before it was applied in this run
 	switch {
-	case now == nil && settled:
-		return fmt.Errorf("%w: nothing to do any more", ErrMoved)
 	case now == nil:
-		return nil
+		return nil // somebody else did just that meanwhile, as a stack that begins makes its folder
 	case settled && now.Cause != s.change.Cause:
 		return fmt.Errorf("%w: %s; planned for: %s", ErrMoved, now.Cause, s.change.Cause)
 	case now.Destroys != "" && now.Destroys != s.change.Destroys:
