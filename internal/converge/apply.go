@@ -33,10 +33,10 @@ type Outcome struct {
 // Apply carries the plan out and returns an outcome for each change, in the
 // plan's order, and the joined errors of those that failed.
 //
-// Each resource is asked again right before its change. A cause other than the
-// planned one wraps ErrMoved, unless a change that comes before it was applied
-// in this run: then what Diff says now counts, and nil means already so. In no
-// case is data destroyed that the plan did not name.
+// Each resource is asked again right before its change. What is right by then is
+// already so. A cause other than the planned one wraps ErrMoved, unless a change that
+// comes before it was applied in this run: then what Diff says now counts. In no case
+// is data destroyed that the plan did not name.
 //
 // A failure stops those that come after it, which are skipped, and nobody else.
 // When ctx ends nothing new begins. After any end a new plan takes up the rest.
