@@ -111,6 +111,9 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 		return deploy.Plan{}, next, moves, err
 	}
 	if held = append(held, deploy.Scoped(observed, next)...); s.Hold(held) {
+		for _, f := range held {
+			delete(stale, f.Stack) // what is left out gets no new seal
+		}
 		next, moves = deploy.Next(s.Fleet, s.Lock, past)
 		next = s.Rename(next)
 		observed = s.Observe(ctx, next)

@@ -68,10 +68,10 @@ func (s *Session) outrun(p fleet.Placement, owner Owner) bool {
 	return owner.Epoch > p.Epoch || owner.Epoch == p.Epoch && !s.is(owner, p.Host)
 }
 
-// Scoped attributes what hosts found fatal: to the stack where it is about one that
-// is placed there, else to the host, which is then left alone as one that can't be
-// reached. So no host keeps another from being applied. It returns what is about
-// stacks.
+// Scoped attributes what was found fatal of hosts: to the stack where it is about one
+// that is placed there, else to the host, which is then left alone as one that can't be
+// reached, with all its stacks: nothing is sealed for it either. So no host keeps another
+// from being applied. It returns what is about stacks.
 func Scoped(seen map[string]Observation, next fleet.Lock) []finding.Finding {
 	var held []finding.Finding
 	for host, o := range seen {
@@ -83,6 +83,13 @@ func Scoped(seen map[string]Observation, next fleet.Lock) []finding.Finding {
 			if f.Stack = stackOf(*f, host, next); f.Stack != "" {
 				held = append(held, *f)
 				continue
+			}
+			for name, p := range next.Stacks {
+				if p.Host == host {
+					its := *f
+					its.Stack, its.Subject = name, host+"/"+name
+					held = append(held, its)
+				}
 			}
 			f.Severity, o.Err = finding.Warning, fmt.Errorf("%s: %s", f.Subject, f.Text)
 		}

@@ -46,22 +46,36 @@ func TestS04AClaimThatStopsOneStackKeepsNoOtherFromBeingApplied(t *testing.T) {
 func TestS05AHostsFindingsStopNoOtherHost(t *testing.T) {
 	t.Parallel()
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta"}, "blog": {Host: "alpha"}}}
-	for subject, want := range map[string]string{
-		"beta/notes": "notes", "beta/notes/db": "notes", "notes": "notes", "notes/db": "notes",
-		"beta": "", "beta/blog": "", "blog": "", "alpha/blog": "", "this host": "",
+	for subject, whole := range map[string]bool{ // the whole host is left alone
+		"beta/notes": false, "beta/notes/db": false, "notes": false, "notes/db": false,
+		"beta": true, "beta/blog": true, "blog": true, "alpha/blog": true, "this host": true,
 	} {
 		seen := map[string]Observation{"beta": {State: agentapi.HostState{Findings: []finding.Finding{{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject}}}}}
 		held := Scoped(seen, lock)
-		got := ""
-		if len(held) > 0 {
-			got = held[0].Stack
-		}
-		if got != want || (seen["beta"].Err != nil) != (want == "") {
-			t.Errorf("%s: about %q, host %v", subject, got, seen["beta"].Err)
+		if len(held) != 1 || held[0].Stack != "notes" || (seen["beta"].Err != nil) != whole {
+			t.Errorf("%s: about %+v, host %v", subject, held, seen["beta"].Err)
 		}
 		p := MakePlan(&fleet.Fleet{Hosts: []fleet.Host{{Name: "beta"}}}, "c1", nil, seen)
 		if _, others := finding.Of(p.Findings); finding.AnyFatal(others) {
 			t.Errorf("%s stands in the way of all: %+v", subject, others)
+		}
+	}
+}
+
+// TestS06NothingIsSealedForAHostLeftAlone: a host says that its key is not the one that
+// Git has. Its stacks are left out of the seals too, also by an apply that goes on
+// without the host.
+func TestS06NothingIsSealedForAHostLeftAlone(t *testing.T) {
+	t.Parallel()
+	s := session(&surroundings{}, nil)
+	s.Keys = map[string]string{"beta": "age1git"}
+	seen := map[string]Observation{"beta": {State: agentapi.HostState{Findings: s.otherMachine("beta", agentapi.HostKeys{Recipient: "age1beta"})}}}
+	if !s.Hold(Scoped(seen, s.Lock)) {
+		t.Error("nothing is held")
+	}
+	for _, st := range s.Fleet.Stacks {
+		if st.Broken != (st.Name == "notes") {
+			t.Errorf("%s is left out: %t", st.Name, st.Broken)
 		}
 	}
 }
