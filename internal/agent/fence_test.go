@@ -481,7 +481,7 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 	}
 }
 
-// TestS06AKeyThatNobodySignedStopsNoStack: somebody who can push puts another key in
+// TestS06AKeyThatNobodySignedStopsNoStack: a pushed commit puts another key in
 // place of alpha's in Git, where alpha reads it: as if another machine had its name.
 func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 	other, err := agekey.Generate()

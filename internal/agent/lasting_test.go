@@ -7,7 +7,8 @@ import (
 	"salvor/internal/finding"
 )
 
-// TestS14WhatLastsIsSaid while it lasts, and nothing of what ended or is no snapshot.
+// TestS14WhatLastsIsSaid: a snapshot that lasts is a finding until it ends. What is not
+// a snapshot, or has ended, is not a finding.
 func TestS14WhatLastsIsSaid(t *testing.T) {
 	t.Parallel()
 	h := &Host{Paths: Paths{Run: t.TempDir()}}
