@@ -43,11 +43,11 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
-	dir = home
-	if what.Files, err = a.namedFiles(append([]string{what.Program}, argv...), home); err != nil {
+	var here bool
+	if what.Files, here, err = a.namedFiles(append([]string{what.Program}, argv...), home); err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
-	if named, err := a.namedFiles(append([]string{what.Program}, argv...), ""); err != nil || len(named) > 0 {
+	if dir = home; here {
 		dir = a.root
 	}
 	text, err := json.Marshal(what)
@@ -84,31 +84,34 @@ func (a *App) programPath(program string) (string, error) {
 }
 
 // namedFiles returns the files and folders of the repository that arguments name, seen
-// from it or from the operator's home ("" for not), each with a digest of all that is in
-// it. An
-// argument that names one inside of a longer text, such as a line for a shell, can reach
-// any, and so can a folder with a link to another: then it is all of them.
-func (a *App) namedFiles(argv []string, home string) (map[string]string, error) {
+// from it or from the operator's home, each with a digest of all that is in it, and
+// whether one of them is seen without the home. An argument that names one inside of a
+// longer text, such as a line for a shell, can reach any, and so can a folder with a link
+// to another: then it is all of them.
+func (a *App) namedFiles(argv []string, home string) (files map[string]string, here bool, err error) {
 	root, err := filepath.EvalSymlinks(a.root)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	files := map[string]string{}
+	files = map[string]string{}
 	for _, arg := range argv {
 		for _, word := range append(strings.FieldsFunc(arg, notInPath), arg) {
 			named, inside := inFolder(root, home, word)
 			if !inside {
 				continue
 			}
+			if _, seen := inFolder(root, "", word); seen {
+				here = true
+			}
 			if _, value, _ := strings.Cut(arg, "="); word != arg && word != value {
 				named = root
 			}
 			if err := addDigest(files, root, named); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 		}
 	}
-	return files, nil
+	return files, here, nil
 }
 
 // addDigest notes the digest of what is named in a folder, or of all of that where it
