@@ -23,15 +23,15 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 	answer := agentapi.Fenced{Schema: agentapi.Schema}
 	var errs []error
 	for name, epoch := range req.Stacks {
-		ran, err := h.ranHere(ctx, name)
-		local := h.local(name)
+		ran, err := h.base().ranHere(ctx, name)
+		local := h.base().local(name)
 		switch {
 		case err != nil:
 		case local.Epoch >= epoch:
 			err = fmt.Errorf("stack %s runs here at epoch %d: it was not taken over at %d", name, local.Epoch, epoch)
 		case ran || local.Lost:
 			end := progress.Scope{Sink: sink, Stack: name}.Step("stop", "")
-			err = h.lose(ctx, name, fmt.Sprintf("%s: %s, epoch %d", req.Owner, req.Message, epoch))
+			err = h.base().lose(ctx, name, fmt.Sprintf("%s: %s, epoch %d", req.Owner, req.Message, epoch))
 			end(err, "")
 		}
 		errs = append(errs, err)
@@ -42,7 +42,7 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 // lose stops a stack that is not this host's any more: gate shut, containers
 // stopped, secrets gone, data kept. What runs is stopped before the stack's lock is
 // there, which a snapshot under way may hold for minutes.
-func (h *Host) lose(ctx context.Context, name, reason string) error {
+func (h *base) lose(ctx context.Context, name, reason string) error {
 	if err := h.stopNow(ctx, name); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (h *Host) lose(ctx context.Context, name, reason string) error {
 }
 
 // stopNow ends what runs of a stack within the lease's grace.
-func (h *Host) stopNow(ctx context.Context, name string) error {
+func (h *base) stopNow(ctx context.Context, name string) error {
 	err := errors.Join(h.Stacks.CloseGate(ctx, name), h.Stacks.Halt(ctx, name, h.Lease.Grace))
 	if err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
@@ -72,7 +72,7 @@ func (h *Host) stopNow(ctx context.Context, name string) error {
 
 // enforce looks once and stops every stack that is lost, all at the same time.
 func (h *Host) enforce(ctx context.Context, who *ownership) error {
-	spec, err := h.Spec()
+	spec, err := h.base().Spec()
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,9 @@ func (h *Host) enforce(ctx context.Context, who *ownership) error {
 			if v.State != record.Lost {
 				return
 			}
-			ran, err := h.ranHere(ctx, st.Name)
+			ran, err := h.base().ranHere(ctx, st.Name)
 			if err == nil && ran {
-				err = h.lose(ctx, st.Name, v.Reason)
+				err = h.base().lose(ctx, st.Name, v.Reason)
 			}
 			errs[i] = err
 		})
@@ -101,7 +101,7 @@ func (h *Host) enforce(ctx context.Context, who *ownership) error {
 
 // ranHere reports whether a stack has to be stopped here once it is lost: by what is
 // noted of it and, where nothing is, by what runs.
-func (h *Host) ranHere(ctx context.Context, stack string) (bool, error) {
+func (h *base) ranHere(ctx context.Context, stack string) (bool, error) {
 	if local := h.local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
 		return !local.Lost, nil
 	}
@@ -135,12 +135,12 @@ func (h *Host) tick(ctx context.Context) bool {
 
 // waitOut waits until the former host of a stack that is taken over has certainly
 // stopped it, as far as it reaches Git or the record remote.
-func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
-	left := time.Until(r.free[st.Name])
+func (r *run) waitOut(ctx context.Context, s *Stack) error {
+	left := time.Until(r.free[s.Name])
 	if left <= 0 {
 		return nil
 	}
-	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("wait for its former host to have stopped it", "")
+	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
 	err := pause(ctx, left)
 	end(err, "")
 	return err
@@ -148,10 +148,10 @@ func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
 
 // mayStart looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
-func (r *run) mayStart(ctx context.Context, st agentapi.Stack) error {
-	v, err := r.who.verdict(ctx, r.spec, st)
+func (r *run) mayStart(ctx context.Context, s *Stack) error {
+	v, err := r.who.verdict(ctx, r.spec, s.Stack)
 	if err == nil && v.State == record.Lost {
-		err = notHere(st, v)
+		err = notHere(s.Stack, v)
 	}
 	return err
 }

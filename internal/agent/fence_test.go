@@ -113,7 +113,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
 	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch}}
 	sealFor(t, h, &g.spec.Stacks[0], name, file)
-	if err := h.saveSpec(g.spec); err != nil {
+	if err := h.base().saveSpec(g.spec); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -122,7 +122,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 // starts has the stack run here at its epoch.
 func (g *guardedHost) starts(t *testing.T) {
 	t.Helper()
-	if err := g.saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
+	if err := g.base().saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	g.engine.set(guarded, true)
@@ -212,14 +212,14 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	who := g.ownership(g.Lease.Within)
+	who := g.base().ownership(g.Lease.Within)
 	defer who.close(t.Context())
 	var loops loop.Set
 	loops.Start(ctx, g.watch(who))
 	defer loops.Wait()
 	defer stop()
 	for {
-		if g.local(guarded).Lost && !g.engine.running(guarded) {
+		if g.base().local(guarded).Lost && !g.engine.running(guarded) {
 			return
 		}
 		if pause(t.Context(), time.Millisecond) != nil {
@@ -250,18 +250,18 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			remote := t.TempDir()
 			alpha := newGuarded(t, "alpha", remote, "", 1)
-			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 			alpha.starts(t)
-			v, err := alpha.verdicts(t.Context(), alpha.spec)
+			v, err := alpha.keeper().verdicts(t.Context(), alpha.spec)
 			if err != nil || v[guarded].State != record.Own {
 				t.Fatalf("%+v, %v: it is alpha's", v, err)
 			}
-			snapshot, err := alpha.await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
+			snapshot, err := alpha.base().await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			lose(t, remote, alpha)
-			if err := alpha.saveSpec(alpha.spec); err != nil {
+			if err := alpha.base().saveSpec(alpha.spec); err != nil {
 				t.Fatal(err)
 			}
 			done := make(chan struct{})
@@ -284,10 +284,10 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 func TestOwnersRunOn(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.key(), 1), Branch: "main"}
-	who := alpha.ownership(askWithin)
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().key(), 1), Branch: "main"}
+	who := alpha.base().ownership(askWithin)
 	defer who.close(t.Context())
 	for range 3 {
 		if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
@@ -295,7 +295,7 @@ func TestOwnersRunOn(t *testing.T) {
 		}
 	}
 	alpha.spec.Git, alpha.spec.Record.Path = agentapi.Git{}, "/dev/null/away"
-	if err := alpha.saveSpec(alpha.spec); err != nil {
+	if err := alpha.base().saveSpec(alpha.spec); err != nil {
 		t.Fatal(err)
 	}
 	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
@@ -309,7 +309,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
 	forged := map[string]string{"claims/" + guarded + "/7-" + id + ".json": `{"schema":1,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`}
 	own := "claims/" + guarded + "/8-" + id + ".json"
@@ -323,7 +323,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	who := alpha.ownership(askWithin)
+	who := alpha.base().ownership(askWithin)
 	defer who.close(t.Context())
 	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
 		t.Fatalf("stopped: %v", err)
@@ -333,7 +333,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	if err != nil || v.State != record.Own {
 		t.Errorf("%+v, %v", v, err)
 	}
-	found := whose("alpha", st, alpha.local(guarded), v)
+	found := whose("alpha", st, alpha.base().local(guarded), v)
 	for path := range forged {
 		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
 			return f.Code == finding.ClaimIgnored && f.Subject == path && strings.Contains(f.Text, "beta")
@@ -357,7 +357,7 @@ func TestFence(t *testing.T) {
 	}
 	for range 2 {
 		_, err := alpha.Fence(t.Context(), agentapi.Fence{Stacks: map[string]int{guarded: 2, "unknown": 1}, Owner: "ann", Message: "recover alpha"}, progress.Discard())
-		if local := alpha.local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
+		if local := alpha.base().local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
 			t.Errorf("%+v, %v: it is not stopped", local, err)
 		}
 	}
@@ -368,16 +368,16 @@ func TestFence(t *testing.T) {
 func TestAStartLooksAgain(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
-	r := newRun(alpha.Host, alpha.spec, progress.Discard())
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+	r := newRun(alpha.Host.keeper(), alpha.spec, progress.Discard())
 	defer r.who.close(t.Context())
 	st := alpha.spec.Stacks[0]
-	if err := r.mayStart(t.Context(), st); err != nil {
+	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err != nil {
 		t.Fatal(err)
 	}
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 	r.who.looked = r.who.looked.Add(-2 * recently) // minutes later
-	if err := r.mayStart(t.Context(), st); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
 	if err := r.who.mayChange(t.Context(), alpha.spec, st); err == nil {
@@ -393,7 +393,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 		pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {
-			if err := r.waitOut(t.Context(), agentapi.Stack{Name: guarded}); err != nil || time.Since(began) != want {
+			if err := r.waitOut(t.Context(), r.at(r.spec, agentapi.Stack{Name: guarded})); err != nil || time.Since(began) != want {
 				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
 			}
 			began = time.Now()
@@ -405,7 +405,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 // snapshot, unless it ran since.
 func TestReleaseAgain(t *testing.T) {
 	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
-	if err := alpha.saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
+	if err := alpha.base().saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -429,10 +429,10 @@ func TestReleaseAgain(t *testing.T) {
 func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	remote := t.TempDir()
 	beta := newGuarded(t, "beta", remote, "", 2)
-	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.key(), 2), Branch: "main"}
+	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().key(), 2), Branch: "main"}
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
 	beta.starts(t)
-	verdicts, err := beta.verdicts(t.Context(), beta.spec)
+	verdicts, err := beta.keeper().verdicts(t.Context(), beta.spec)
 	if err != nil || verdicts[guarded].State != record.Own {
 		t.Fatalf("%+v, %v", verdicts, err)
 	}
@@ -454,9 +454,9 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 	} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
-		who := alpha.ownership(askWithin)
+		who := alpha.base().ownership(askWithin)
 		defer who.close(t.Context())
 		if v, err := who.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != record.Own {
 			t.Fatalf("%+v, %v", v, err)
@@ -497,10 +497,10 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 	}{"signed by the fleet": {fleetKey(), record.Lost}, "by another": {newSigningKey(), record.Own}} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
 		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
-		if v, err := alpha.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != c.want {
+		if v, err := alpha.keeper().verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != c.want {
 			t.Errorf("%s: %+v, %v", name, v[guarded], err)
 		}
 	}
@@ -511,12 +511,12 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 func TestAHostRunsOnUnderItsNewName(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.key(), 1), Branch: "main"}
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().key(), 1), Branch: "main"}
 	for _, name := range []string{"alpha", "gamma"} {
 		alpha.spec.Name = name
-		v, err := alpha.verdicts(t.Context(), alpha.spec)
+		v, err := alpha.keeper().verdicts(t.Context(), alpha.spec)
 		if got := v[guarded]; err != nil || name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
 			t.Errorf("as %s: %+v, %v", name, got, err)
 		}

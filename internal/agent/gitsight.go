@@ -40,7 +40,7 @@ func (g gitSight) placement(stack string) record.InGit {
 }
 
 // askGit reads the newest commit, and notes whether that went well.
-func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
+func (h *base) askGit(ctx context.Context, git agentapi.Git) gitSight {
 	if git.URL == "" {
 		return unreached()
 	}
@@ -54,7 +54,7 @@ func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
 	return seen
 }
 
-func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
+func (h *base) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
 	repo, commit, err := h.fetch(ctx, git)
 	if err != nil {
 		return unreached(), err
@@ -79,7 +79,7 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string {
+func (h *base) recipientIn(repo *gitread.Repository, commit, host string) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -100,7 +100,7 @@ func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string
 	return keys.Recipient
 }
 
-func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
+func (h *base) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
 	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
 	repo, err := gitread.Open(h.Paths.gitCache(), source)
 	if err != nil {
@@ -119,7 +119,7 @@ type gitNote struct {
 
 // noteGit notes how reading went, where that changes what is known. It is a note for
 // status: one that can't be written loses nothing.
-func (h *Host) noteGit(failed error, now time.Time) {
+func (h *base) noteGit(failed error, now time.Time) {
 	was := h.gitNote()
 	is := gitNote{Read: was.Read || failed == nil}
 	if failed != nil {
@@ -134,7 +134,7 @@ func (h *Host) noteGit(failed error, now time.Time) {
 }
 
 // gitNote returns the note; one that can't be read counts as none.
-func (h *Host) gitNote() (n gitNote) {
+func (h *base) gitNote() (n gitNote) {
 	if readJSON(h.Paths.gitNote(), &n) != nil {
 		return gitNote{}
 	}
@@ -147,7 +147,7 @@ const gitSilence = 15 * time.Minute
 
 // gitFindings says that the host can't read Git: at once where it never could, which
 // means that its deploy key is missing there.
-func (h *Host) gitFindings(spec agentapi.Host, now time.Time) []finding.Finding {
+func (h *base) gitFindings(spec agentapi.Host, now time.Time) []finding.Finding {
 	n := h.gitNote()
 	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(past(n.Since, now)) < gitSilence {
 		return nil

@@ -51,7 +51,14 @@ func (p Paths) local(stack string) string {
 
 // Host is this host. Its methods may be called from several processes: runs
 // that change something hold a lock.
-type Host struct {
+type Host base
+
+func (h *Host) base() *base { return (*base)(h) }
+
+func (h *Host) keeper() *keeper { return newKeeper(h.base()) }
+
+// base is this host as all of its work sees it.
+type base struct {
 	Machine   machine.Machine
 	Stacks    *stack.Host
 	Snapshots snapshot.Engine
@@ -88,7 +95,7 @@ const ownWait = 20 * time.Second
 // lock takes the host's lock, or says who holds it. It waits for what ends by
 // itself: the daemon starting stacks, and shortly the same operator's run before
 // this one, which may have lost its salvor.
-func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
+func (h *base) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
 	for told := false; ; told = true {
@@ -115,13 +122,13 @@ func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Si
 const lockPause = 200 * time.Millisecond
 
 // lockStack takes a stack's lock, waiting for a snapshot or a start under way.
-func (h *Host) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
+func (h *base) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
 	return h.await(ctx, stackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
 
 func stackLock(stack string) string { return "stack-" + stack }
 
-func (h *Host) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
+func (h *base) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
 	}
@@ -148,7 +155,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // record adds to the journal. One that can't be written, as on a full disk, keeps
 // nothing from happening: the entry goes to standard error, which systemd keeps.
-func (h *Host) record(e journal.Entry) {
+func (h *base) record(e journal.Entry) {
 	err := os.MkdirAll(h.Journal.Dir, 0o700)
 	if err == nil {
 		err = h.Journal.Append(e)

@@ -20,7 +20,7 @@ import (
 // record remote open and remembers what Git said, so that one look after another
 // is cheap. One look runs at a time; close it when done.
 type ownership struct {
-	h      *Host
+	h      *base
 	within time.Duration // what a look may take
 
 	mu     sync.Mutex // held for the length of a look
@@ -36,7 +36,7 @@ type ownership struct {
 // and brings data back is slow to reach out. The watch keeps to the lease.
 const askWithin = 20 * time.Second
 
-func (h *Host) ownership(within time.Duration) *ownership {
+func (h *base) ownership(within time.Duration) *ownership {
 	return &ownership{h: h, within: within, git: unreached()}
 }
 
@@ -149,14 +149,14 @@ func (o *ownership) look(ctx context.Context, spec agentapi.Host) (claims map[st
 }
 
 // verdicts looks once.
-func (h *Host) verdicts(ctx context.Context, spec agentapi.Host) (map[string]record.Verdict, error) {
-	who := h.ownership(askWithin)
+func (k *keeper) verdicts(ctx context.Context, spec agentapi.Host) (map[string]record.Verdict, error) {
+	who := k.ownership(askWithin)
 	defer who.close(ctx)
 	return who.verdicts(ctx, spec)
 }
 
 // key returns the recipient of the host's identity, "" where it can't be read.
-func (h *Host) key() string {
+func (h *base) key() string {
 	key, err := agekey.OpenHost(h.Paths.identity())
 	if err != nil {
 		return ""
@@ -226,9 +226,9 @@ func (o *ownership) record(ctx context.Context, spec agentapi.Host) (*sight, err
 	o.drop(ctx)
 	errs := []error{fmt.Errorf("no seal on %s leads to the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
-		a, err := o.h.open(spec.Name, st)
+		s, err := o.h.at(spec, st).open()
 		if err == nil {
-			o.rec, err = a.record(ctx, spec.Record)
+			o.rec, err = s.access.record(ctx, spec.Record)
 		}
 		if err == nil {
 			o.opened = with
