@@ -77,7 +77,7 @@ func (s *Stack) open() (*Stack, error) {
 	if err != nil {
 		return s, err
 	}
-	key, err := agekey.OpenHost(s.Paths.identity())
+	key, err := agekey.OpenHost(s.Paths.Identity())
 	if err != nil {
 		return s, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", s.Spec.Name, err),
 			"salvor host add "+s.Spec.Name+" ADDRESS makes a new one, then salvor apply")

@@ -52,7 +52,7 @@ func (r *run) announce(ctx context.Context, s *Stack, untold delivery.Report, re
 		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		r.record(entry)
 	}
-	return told, delivery.Told(r.Paths.secrets(), s.Name)
+	return told, delivery.Told(r.Paths.Secrets(), s.Name)
 }
 
 func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

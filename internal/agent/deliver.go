@@ -16,7 +16,7 @@ const kindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
 func (r *run) deliver(s *Stack) error {
-	report, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.access.file})
+	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.access.file})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}

@@ -330,7 +330,7 @@ func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *
 	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(r.Paths.secrets(), s.Name)
+	untold, err := delivery.Untold(r.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}

@@ -28,14 +28,14 @@ var errAbsent = errors.New("not mounted")
 func (s *Stack) externals() error {
 	absent := s.absent()
 	if len(absent) == 0 {
-		err := os.Remove(s.Paths.waiting(s.Name))
+		err := os.Remove(s.Paths.Waiting(s.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
 	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), errAbsent), mountIt(absent[0]))
-	waits := s.Paths.waiting(s.Name)
+	waits := s.Paths.Waiting(s.Name)
 	return errors.Join(err, writeJSON(waits, true))
 }
 
@@ -180,7 +180,7 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range spec.Stacks {
-		if _, err := os.Stat(h.Paths.waiting(st.Name)); err == nil && !st.Stopped && len(h.base().at(spec, st).absent()) == 0 {
+		if _, err := os.Stat(h.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(h.base().at(spec, st).absent()) == 0 {
 			ask.Stacks = append(ask.Stacks, st)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/loop"
 	"salvor/internal/machine/machinetest"
@@ -100,7 +101,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	}, "docker", "stop")
 	h := &Host{
 		Machine: m, Stacks: stack.New(m), Journal: journal.Journal{Dir: dir + "/state/journal"},
-		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Paths: hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Signers: sign.Keys{fleetKey().Public()}}, nil); err != nil {
@@ -389,7 +390,7 @@ func TestAStartLooksAgain(t *testing.T) {
 func TestAStartWaitsForTheFormerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := agentapi.DefaultLease().Length()
-		r := &run{sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
+		r := &run{keeper: newKeeper(&base{}), sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
 		pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {

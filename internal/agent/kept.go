@@ -19,7 +19,7 @@ type kept struct {
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
 }
 
-func (k *keeper) keptPath(stack string) string { return k.Paths.local(stack) + ".snapshot" }
+func (k *keeper) keptPath(stack string) string { return k.Paths.Placement(stack) + ".snapshot" }
 
 // kept returns the note; one that can't be read, and times in the future, are as
 // good as none.

@@ -21,7 +21,7 @@ type repositoryNote struct {
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
 }
 
-func (k *keeper) notesPath(stack string) string { return k.Paths.local(stack) + ".repositories" }
+func (k *keeper) notesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
 
 // repositoryNotes are by repository. Notes that can't be read are as good as none.
 func (k *keeper) repositoryNotes(stack string) map[string]repositoryNote {

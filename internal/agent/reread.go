@@ -17,7 +17,7 @@ type reread struct {
 	Day int `json:"day"` // days since 1970, UTC
 }
 
-func (k *keeper) rereadPath(stack string) string { return k.Paths.local(stack) + ".reread" }
+func (k *keeper) rereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
 
 // rereadDue reads today's share of every stack's repositories whole from the
 // remote, once a day, and writes down what it found.
