@@ -17,6 +17,7 @@ import (
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -73,7 +74,7 @@ func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChan
 
 // onRotate runs a service's own command in it. Its output may say anything, the
 // secret too: only the exit code is told.
-func (r *run) onRotate(ctx context.Context, name string, s agentapi.Service) (err error) {
+func (r *run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
 	if len(s.OnRotate) == 0 {
 		return nil
 	}

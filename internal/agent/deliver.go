@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
@@ -28,21 +27,18 @@ func (r *run) deliver(st agentapi.Stack, a *access) error {
 // delivered names what a delivery wrote, as `salvor secret ls` does.
 func delivered(st agentapi.Stack, report delivery.Report) []string {
 	var names []string
-	add := func(source string) {
-		name, isFile := strings.CutPrefix(source, "secrets/")
-		if !isFile {
-			name = st.Name + "/" + source
-		}
-		names = append(names, name)
-	}
 	for _, m := range st.Project.Secrets {
+		name, isFile := m.File()
+		if !isFile {
+			name = st.Name + "/" + m.Secret
+		}
 		if slices.Contains(report.Services, m.Service) {
-			add(m.Secret)
+			names = append(names, name)
 		}
 	}
 	if report.Env {
 		for _, key := range st.Project.Env {
-			add(key)
+			names = append(names, st.Name+"/"+key)
 		}
 	}
 	slices.Sort(names)

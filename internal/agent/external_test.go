@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // TestMountThatIsNotMountedIsNotThere is issue 10, C.11: a stack started on the empty
@@ -47,7 +48,7 @@ func TestMountThatIsNotMountedIsNotThere(t *testing.T) {
 func TestStackWaitsForItsMount(t *testing.T) {
 	h := &Host{Paths: Paths{Run: t.TempDir()}}
 	gone := filepath.Join(t.TempDir(), "nas")
-	st := agentapi.Stack{Name: "films", Volumes: []agentapi.Volume{{Name: "@nas", Path: gone, Protect: fleet.External}, {Name: "data", Path: "/nowhere", Protect: fleet.Snapshot}}}
+	st := agentapi.Stack{Name: "films", Volumes: []project.Volume{{Name: "@nas", Path: gone, Protect: fleet.External}, {Name: "data", Path: "/nowhere", Protect: fleet.Snapshot}}}
 	if err := h.externals(st); !errors.Is(err, errAbsent) || fault.Hint(err) == "" {
 		t.Errorf("a folder that is not there: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
@@ -162,7 +163,7 @@ func restoreAnywhere(t *testing.T, s *stand, a *access) error {
 // stack's data once does not decide about it at a boot, when notes were lost.
 func TestConsentIsForOneApply(t *testing.T) {
 	s := newStand(t, true)
-	s.st.Consent = agentapi.ConsentFresh
+	s.st.Consent = project.ConsentFresh
 	s.spec.Stacks = []agentapi.Stack{s.st}
 	if err := s.saveSpec(s.spec); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/sign"
 	"salvor/internal/snapshot"
@@ -44,7 +45,7 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 		t.Errorf("a plan says %+v", f)
 	}
 	fresh := st
-	fresh.Consent = agentapi.ConsentFresh
+	fresh.Consent = project.ConsentFresh
 	if found := h.historyNoted(spec.Name, fresh); len(found) != 0 {
 		t.Errorf("started fresh, a plan says %+v", found)
 	}

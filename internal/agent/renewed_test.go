@@ -14,6 +14,7 @@ import (
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/nsexec"
@@ -78,7 +79,7 @@ func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...
 	last := len(repositories) - 1
 	st := agentapi.Stack{
 		Name: renewed, Epoch: epoch,
-		Volumes: []agentapi.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
+		Volumes: []project.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
 		Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "disk", Path: remote}, Repository: repositories[last], Former: repositories[:last]}},
 	}
 	sealFor(t, h, &st, "alpha", file)

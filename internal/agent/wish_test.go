@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
@@ -62,9 +63,9 @@ func newLived(t *testing.T) *lived {
 
 // runs declares the image that the stack runs.
 func (l *lived) runs(image string) {
-	l.st.Project = agentapi.Project{
+	l.st.Project = project.Project{
 		Dir: stack.ProjectDir(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
-		Services: []agentapi.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
+		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }
 

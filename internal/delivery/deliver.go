@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 )
 
@@ -24,7 +25,7 @@ import (
 // holds their content.
 type Secrets struct {
 	Stack  string
-	Mounts []agentapi.SecretMount
+	Mounts []project.SecretMount
 	Env    []string // names that go into the .env
 	Sealed agentapi.SealedFile
 }

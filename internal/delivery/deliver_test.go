@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 )
 
@@ -41,7 +42,7 @@ func memoryDir(t *testing.T) string {
 func sample() Secrets {
 	return Secrets{
 		Stack: "notes",
-		Mounts: []agentapi.SecretMount{
+		Mounts: []project.SecretMount{
 			{Service: "web", Secret: "token", Target: "token", Mode: 0o444},
 			{Service: "web", Secret: "db", Target: ".pgpass", UID: 70, GID: 71, Mode: 0o400},
 			{Service: "db", Secret: "db", Target: "db_password", UID: 999, GID: 999, Mode: 0o440},
@@ -185,7 +186,7 @@ func TestAllFilesOfAServiceChangeAtOnce(t *testing.T) {
 	deliver := func(value string) {
 		mustDeliver(t, root, Secrets{
 			Stack:  "s",
-			Mounts: []agentapi.SecretMount{{Service: "web", Secret: "v", Target: "a", Mode: 0o444}, {Service: "web", Secret: "v", Target: "b", Mode: 0o444}},
+			Mounts: []project.SecretMount{{Service: "web", Secret: "v", Target: "a", Mode: 0o444}, {Service: "web", Secret: "v", Target: "b", Mode: 0o444}},
 			Sealed: agentapi.SealedFile{Secrets: map[string][]byte{"v": []byte(value)}},
 		})
 	}
@@ -248,7 +249,7 @@ func TestDeliverCutShortIsResumed(t *testing.T) {
 func TestDeliverRefusesBeforeItWrites(t *testing.T) {
 	mount := func(service, target string) func(*Secrets) {
 		return func(s *Secrets) {
-			s.Mounts = append(s.Mounts, agentapi.SecretMount{Service: service, Secret: "db", Target: target})
+			s.Mounts = append(s.Mounts, project.SecretMount{Service: service, Secret: "db", Target: target})
 		}
 	}
 	cases := map[string]func(*Secrets){

@@ -8,8 +8,8 @@ import (
 	"regexp"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // Service names as the Compose specification has them, but for a leading dot,
@@ -39,7 +39,7 @@ func EnvFile(root, stack string) string { return filepath.Join(root, stack, ".en
 
 // checkNames refuses names that would leave the directory. They come out of an
 // authentic file, but from another machine.
-func checkNames(stack string, mounts []agentapi.SecretMount) error {
+func checkNames(stack string, mounts []project.SecretMount) error {
 	if err := fleet.ValidName(stack); err != nil {
 		return err
 	}

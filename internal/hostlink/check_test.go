@@ -17,6 +17,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/machinetest"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
@@ -35,8 +36,8 @@ func answered(lines string, req, resp any, verb string) error {
 func question() agentapi.Apply {
 	return agentapi.Apply{Host: agentapi.Host{Name: "alpha", Commit: "c0ffee", Stacks: []agentapi.Stack{{
 		Name: "notes", Epoch: 3, Restore: &fleet.Restore{ID: "w1"},
-		Project: agentapi.Project{Services: []agentapi.Service{{Name: "web", Image: "ghcr.io/acme/notes:2"}, {Name: "db", Image: "postgres:17"}}},
-		Volumes: []agentapi.Volume{{Name: "data"}},
+		Project: project.Project{Services: []project.Service{{Name: "web", Image: "ghcr.io/acme/notes:2"}, {Name: "db", Image: "postgres:17"}}},
+		Volumes: []project.Volume{{Name: "data"}},
 	}}}}
 }
 

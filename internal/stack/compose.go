@@ -8,8 +8,8 @@ import (
 	"path"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/machine"
+	"salvor/internal/project"
 )
 
 var errNoSuch = errors.New("no such object")
@@ -80,7 +80,7 @@ var ErrRefused = errors.New("the host's Docker Compose refuses the project")
 // Validate asks the host's own Docker Compose about a project, which it may read
 // differently than we do: a version with other keys, for one. The error wraps
 // ErrRefused when it does not take it. Nothing is left on the host.
-func (h *Host) Validate(ctx context.Context, stack string, p agentapi.Project) (err error) {
+func (h *Host) Validate(ctx context.Context, stack string, p project.Project) (err error) {
 	made, err := h.machine.Run(ctx, machine.Command("mktemp", "-d", "-t", "salvor-validate-XXXXXX"))
 	if err != nil {
 		return err

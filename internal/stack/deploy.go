@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // A Deployment is what a stack shall be on this host.
@@ -22,7 +22,7 @@ type Deployment struct {
 	Stack    string
 	Epoch    int
 	Commit   string
-	Project  agentapi.Project
+	Project  project.Project
 	Images   map[string]string // from the lock: service to reference with digest
 	Logins   map[string]Login  // by registry
 	Leave    bool              // a version that fails is left as it is: its data goes back first, see PutBack
@@ -231,7 +231,7 @@ func (h *Host) retag(ctx context.Context, d Deployment, built map[string]string)
 	return nil
 }
 
-func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before agentapi.Project) error {
+func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before project.Project) error {
 	containers, err := h.containers(ctx, d.Stack)
 	if err != nil {
 		return err

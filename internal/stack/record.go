@@ -9,7 +9,7 @@ import (
 	"path"
 	"time"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // A Record is what a host remembers of a stack's last deploy that became
@@ -40,7 +40,7 @@ const (
 
 // kept is a project with the pins it ran with.
 type kept struct {
-	Project agentapi.Project  `json:"project"`
+	Project project.Project   `json:"project"`
 	Images  map[string]string `json:"images,omitempty"`
 }
 
