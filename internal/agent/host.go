@@ -30,6 +30,7 @@ type Host struct {
 	Paths     hostpath.Layout
 	Lease     agentapi.Lease
 	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
+	Edges     Edges
 }
 
 // Local is what a host remembers of a stack that it ran or runs.
