@@ -37,7 +37,8 @@ type access struct {
 	ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
 	trusted func() (sign.Keys, error) // whose claims count
 	own     func() (sign.Key, error)  // signs what this host writes down
-	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
+	folders OpenFolder
+	givenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
 }
 
 func sealOf(st agentapi.Stack) seal.Signed {
@@ -92,7 +93,7 @@ func (s *Stack) open() (*Stack, error) {
 	case err != nil:
 		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.signing, epoch: s.Epoch, locked: lockedMarks(s.Stack)}
+	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.signing, folders: s.folders(), epoch: s.Epoch, locked: lockedMarks(s.Stack)}
 	for _, t := range s.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
@@ -115,7 +116,7 @@ func (a *access) logins() map[string]stack.Login {
 // opened is a stack's repository on one target, open until close.
 type opened struct {
 	snapshot.Repository
-	folder *storage.Folder
+	folder record.Folder
 }
 
 func (r *opened) close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
@@ -127,7 +128,7 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
 	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
-	folder, err := storage.Open(ctx, a.remotes, where)
+	folder, err := a.folders(ctx, a.remotes, where)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
 	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, a.remotes, where)
+		return a.folders(ctx, a.remotes, where)
 	}, trust)
 	if err != nil {
 		return nil, err

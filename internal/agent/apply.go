@@ -13,7 +13,6 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
-	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/gitread"
@@ -199,7 +198,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
-	if _, err := delivery.Mount(string(r.Paths.Secrets())); err != nil {
+	if _, err := r.mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
 	r.freePorts(ctx)

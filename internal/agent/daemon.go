@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/delivery"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/loop"
@@ -80,7 +79,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := delivery.Mount(string(h.Paths.Secrets())); err != nil {
+	if _, err := h.base().mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
 	r := newRun(h.keeper(), spec, sink)

@@ -61,7 +61,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	ids := wrote(t, h, spec, st, "one", "two", "three")
 	flipFile(t, filepath.Join(remote, renewed, "aaaa0001", "snapshots", ids[2]))
 
-	rows, err := h.keeper().ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
+	rows, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
 	if err != nil || len(rows.Snapshots) != 3 || rows.Snapshots[0].Damaged == "" {
 		t.Errorf("rows %+v, %v", rows.Snapshots, err)
 	}

@@ -79,7 +79,7 @@ func (h *base) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (h *base) recipientIn(repo *gitread.Repository, commit, host string) string {
+func (h *base) recipientIn(repo ControlCopy, commit, host string) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -100,9 +100,9 @@ func (h *base) recipientIn(repo *gitread.Repository, commit, host string) string
 	return keys.Recipient
 }
 
-func (h *base) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
+func (h *base) fetch(ctx context.Context, git agentapi.Git) (ControlCopy, string, error) {
 	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := gitread.Open(h.Paths.GitCopy(), source)
+	repo, err := h.copies()(h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/terminal"
@@ -37,6 +38,7 @@ type base struct {
 	Paths     hostpath.Layout
 	Lease     agentapi.Lease
 	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
+	Edges     Edges
 }
 
 // Local is what a host remembers of a stack that it ran or runs.
@@ -134,4 +136,25 @@ func (h *base) record(e journal.Entry) {
 	if err != nil {
 		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
 	}
+}
+
+// Spec returns what the host was last asked to be; an unprepared host was asked for
+// nothing.
+func (h *Host) Spec() (agentapi.Host, error) { return h.base().Spec() }
+
+// Trusted returns the fleet's signing keys that this host trusts. A host without one
+// is an error.
+func (h *Host) Trusted() (sign.Keys, error) { return h.base().Trusted() }
+
+// Resume has every stack go on that a snapshot left paused when its process died. It
+// may be called at any time.
+func (h *Host) Resume(ctx context.Context) error { return h.keeper().Resume(ctx) }
+
+// Quiescer returns what pauses and resumes one stack.
+func (h *Host) Quiescer(stack string) snapshot.Quiescer { return h.keeper().Quiescer(stack) }
+
+// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and the
+// newest one that was proven where a target lacks it.
+func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
+	return h.keeper().ListSnapshots(ctx, req.Stack)
 }

@@ -167,7 +167,7 @@ func TestAMissingSnapshotHasARow(t *testing.T) {
 	if err := other.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
-	list, err := other.keeper().ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
+	list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
 	if err != nil || len(list.Snapshots) != 2 || list.Snapshots[0].ID != older || list.Snapshots[0].Missing {
 		t.Fatalf("listed %+v, %v", list, err)
 	}

@@ -124,7 +124,7 @@ func TestS13APlantedSnapshotIsNotRestored(t *testing.T) {
 			if f := only(t, state.Findings, c.code); !strings.Contains(f.Text, planted[:8]) {
 				t.Errorf("status says %+v", f)
 			}
-			list, err := other.keeper().ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
+			list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
 			if err != nil || !slices.ContainsFunc(list.Snapshots, func(r agentapi.SnapshotRow) bool {
 				return r.ID == planted && r.Future == (c.code == finding.SnapshotFuture) && r.Unproven == (c.code == finding.SnapshotUnproven)
 			}) {

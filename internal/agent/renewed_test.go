@@ -159,7 +159,7 @@ func checkRows(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, old
 	if err := h.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
-	list, err := h.keeper().ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
+	list, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
 	if err != nil || len(list.Snapshots) != 2 {
 		t.Fatalf("%+v, %v", list.Snapshots, err)
 	}

@@ -8,15 +8,14 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
-	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
 
 // ListSnapshots lists a placed stack's snapshots as they lie on its targets, and
 // the newest one that was proven where a target lacks it.
-func (k *keeper) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
-	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: req.Stack}
-	spec, st, err := k.placed(req.Stack)
+func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
+	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
+	spec, st, err := k.placed(stack)
 	if err != nil {
 		return all, err
 	}

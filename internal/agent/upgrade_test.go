@@ -52,7 +52,7 @@ func (l *lived) checkBack() {
 	if codes(state.Findings) != string(finding.NotAsCommitted) || !strings.Contains(state.Findings[0].Text, u.Before[:8]) {
 		l.t.Errorf("findings: %+v", state.Findings)
 	}
-	list, err := l.keeper().ListSnapshots(l.t.Context(), agentapi.Snapshots{Stack: renewed}, progress.Discard())
+	list, err := l.ListSnapshots(l.t.Context(), agentapi.Snapshots{Stack: renewed}, progress.Discard())
 	if err != nil {
 		l.t.Fatal(err)
 	}

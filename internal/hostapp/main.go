@@ -65,9 +65,14 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	case verbGuard:
 		return end(errOut, guard(ctx, h, args[1:], in, out))
 	}
-	run, known := verbs(h)[args[0]]
+	return Serve(ctx, h, args[0], in, out, errOut)
+}
+
+// Serve answers one request to a host and returns the exit code.
+func Serve(ctx context.Context, h *agent.Host, verb string, in io.Reader, out, errOut io.Writer) int {
+	run, known := verbs(h)[verb]
 	if !known {
-		terminal.Printf(errOut, "salvord: no verb %q\n", args[0])
+		terminal.Printf(errOut, "salvord: no verb %q\n", verb)
 		return fault.Usage
 	}
 	return serve(ctx, run, in, out)

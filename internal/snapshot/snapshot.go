@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,8 @@ type Engine struct {
 	Restic   string          // absolute path
 	Dirs     hostpath.Layout // folders are made when missing
 	Progress progress.Sink
+
+	Listen func(context.Context) (net.Listener, error) // opens what restic reaches a repository at; nil for a free loopback port
 }
 
 // Repository is one stack's repository on one target.
@@ -154,7 +157,7 @@ func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, ep
 		return ctx, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	o.Store, o.Spool, o.Abort = r.Store, spool, cancel
+	o.Store, o.Spool, o.Abort, o.Listen = r.Store, spool, cancel, e.Listen
 	server, err := restserver.Start(ctx, o)
 	if err != nil {
 		cancel(err)
