@@ -58,7 +58,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
-	defer r.who.close(ctx)
+	defer r.who.Close(ctx)
 	for name, wait := range req.Wait {
 		r.free[name] = time.Now().Add(wait)
 	}
@@ -132,10 +132,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	verdicts, err := r.who.verdicts(ctx, r.spec)
-	if err != nil {
-		return r.receipt, err
-	}
+	verdicts := r.who.Verdicts(ctx, r.spec)
 	var all sync.WaitGroup
 	all.Go(func() {
 		if err := r.prepare(ctx); err != nil {
@@ -237,7 +234,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 		if _, wanted := r.settled[name]; wanted {
 			continue
 		}
-		if err := r.lose(ctx, name, "no longer placed here"); err != nil {
+		if err := r.who.Fence(ctx, name, "no longer placed here"); err != nil {
 			return err
 		}
 		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})

@@ -32,15 +32,15 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	loops := &loop.Set{Failed: func(name string, err error) { h.base().trouble(name, err) }}
-	who := h.base().ownership(h.Lease.Within)
-	defer who.close(ctx)
+	watch := newGuard(h.base(), h.Lease.Within)
+	defer watch.Close(ctx)
 	takers := newTakers(takerTurn)
-	loops.Start(ctx, h.watch(who)) // a start may take minutes, and some stacks run already
+	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
 	err := h.boot(ctx, sink)
 	if err != nil {
 		stop()
 	} else {
-		loops.Start(ctx, h.rounds(takers, sink)...)
+		loops.Start(ctx, h.rounds(watch, takers, sink)...)
 	}
 	loops.Wait()
 	takers.wait()
@@ -48,18 +48,20 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 }
 
 // rounds is what the daemon does again and again once the stacks are started.
-func (h *Host) rounds(takers *takers, sink progress.Sink) []loop.Loop {
+func (h *Host) rounds(watch *Guard, takers *takers, sink progress.Sink) []loop.Loop {
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
 	reread := every("reread", func(ctx context.Context) error { return h.keeper().rereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
+	finish := every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) })
+	finish.Early = watch.Changed // what waited for an answer goes on with it
 	return []loop.Loop{
-		every("snapshots", func(ctx context.Context) error { return h.keeper().takeDue(ctx, takers, sink) }),
+		every("snapshots", func(ctx context.Context) error { return h.keeper().takeDue(ctx, watch, takers, sink) }),
 		reread,
 		every("mounts", func(ctx context.Context) error { return h.arrivals(ctx, sink) }),
 		every("resume", h.keeper().Resume),
-		every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) }),
+		finish,
 	}
 }
 
@@ -83,11 +85,8 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	r := newRun(h.keeper(), spec, sink)
-	defer r.who.close(ctx)
-	verdicts, err := r.who.verdicts(ctx, spec)
-	if err != nil {
-		return err
-	}
+	defer r.who.Close(ctx)
+	verdicts := r.who.Verdicts(ctx, spec)
 	h.base().freePorts(ctx)
 	h.wakeAll(ctx, r, verdicts)
 	return nil
@@ -132,7 +131,7 @@ func (r *run) wake(ctx context.Context, s *Stack, v record.Verdict) agentapi.Sta
 	var err error
 	switch {
 	case v.State == record.Lost:
-		err = r.lose(ctx, s.Name, v.Reason)
+		err = r.who.Fence(ctx, s.Name, v.Reason)
 	case local.released(s.Epoch):
 		entry.Text = "released for a move that may have gone on without this host: not started"
 	case v.MayStart && !s.Stopped:
@@ -205,14 +204,14 @@ func (r *run) restart(ctx context.Context, s *Stack) error {
 }
 
 // takeDue begins the snapshots that are due.
-func (k *keeper) takeDue(ctx context.Context, takers *takers, sink progress.Sink) error {
+func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink progress.Sink) error {
 	spec, err := k.Spec()
 	if err != nil {
 		return err
 	}
 	for _, st := range k.due(spec, time.Now()) {
 		takers.start(ctx, st.Name, func() {
-			if err := k.takeOne(ctx, st.Name, sink); err != nil {
+			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
 				k.trouble("snapshots", err)
 			}
 		})
@@ -222,7 +221,7 @@ func (k *keeper) takeDue(ctx context.Context, takers *takers, sink progress.Sink
 
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
-func (k *keeper) takeOne(ctx context.Context, stack string, sink progress.Sink) error {
+func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink progress.Sink) error {
 	spec, err := k.Spec()
 	if err != nil {
 		return err
@@ -232,14 +231,14 @@ func (k *keeper) takeOne(ctx context.Context, stack string, sink progress.Sink) 
 	if i < 0 {
 		return nil
 	}
-	st, ask := due[i], spec
-	ask.Stacks = []agentapi.Stack{st}
-	verdicts, err := k.verdicts(ctx, ask)
-	if err != nil || !verdicts[st.Name].MayChange {
-		return err
+	s := k.at(spec, due[i])
+	if !watch.Recent(ctx, s).MayChange {
+		return nil
 	}
 	defer debug.FreeOSMemory() // what the packs took
-	_, err = k.take(ctx, k.at(spec, st), taking{sink: sink})
+	own := newKeeper(k.base)
+	defer own.Close(ctx)
+	_, err = own.take(ctx, s, taking{sink: sink})
 	return err
 }
 

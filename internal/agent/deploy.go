@@ -234,7 +234,7 @@ func (r *run) restoreJob(s *Stack, repo *opened, id string, volumes []snapshot.V
 	return snapshot.RestoreJob{
 		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
 		Room:  r.room,
-		Holds: func(ctx context.Context) error { return r.who.notLost(ctx, r.spec, s.Stack) },
+		Holds: func(ctx context.Context) error { return r.who.NotLost(ctx, s) },
 	}
 }
 

@@ -188,11 +188,8 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 		return nil
 	}
 	r := newRun(h.keeper(), ask, sink)
-	defer r.who.close(ctx)
-	verdicts, err := r.who.verdicts(ctx, ask)
-	if err != nil {
-		return err
-	}
+	defer r.who.Close(ctx)
+	verdicts := r.who.Verdicts(ctx, ask)
 	lock, err := h.base().await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
 	if err != nil {
 		return err

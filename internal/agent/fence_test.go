@@ -213,10 +213,10 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	who := g.base().ownership(g.Lease.Within)
-	defer who.close(t.Context())
+	who := newGuard(g.base(), g.Lease.Within)
+	defer who.Close(t.Context())
 	var loops loop.Set
-	loops.Start(ctx, g.watch(who))
+	loops.Start(ctx, who.Watch())
 	defer loops.Wait()
 	defer stop()
 	for {
@@ -253,9 +253,9 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 			alpha := newGuarded(t, "alpha", remote, "", 1)
 			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 			alpha.starts(t)
-			v, err := alpha.keeper().verdicts(t.Context(), alpha.spec)
-			if err != nil || v[guarded].State != record.Own {
-				t.Fatalf("%+v, %v: it is alpha's", v, err)
+			v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+			if v[guarded].State != record.Own {
+				t.Fatalf("%+v: it is alpha's", v)
 			}
 			snapshot, err := alpha.base().await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
 			if err != nil {
@@ -288,10 +288,10 @@ func TestOwnersRunOn(t *testing.T) {
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
 	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().key(), 1), Branch: "main"}
-	who := alpha.base().ownership(askWithin)
-	defer who.close(t.Context())
+	who := newGuard(alpha.base(), askWithin)
+	defer who.Close(t.Context())
 	for range 3 {
-		if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+		if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 			t.Fatalf("stopped: %v", err)
 		}
 	}
@@ -299,7 +299,7 @@ func TestOwnersRunOn(t *testing.T) {
 	if err := alpha.base().saveSpec(alpha.spec); err != nil {
 		t.Fatal(err)
 	}
-	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 		t.Errorf("stopped although nobody answers: %v", err)
 	}
 }
@@ -324,15 +324,15 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	who := alpha.base().ownership(askWithin)
-	defer who.close(t.Context())
-	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+	who := newGuard(alpha.base(), askWithin)
+	defer who.Close(t.Context())
+	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 		t.Fatalf("stopped: %v", err)
 	}
 	st := alpha.spec.Stacks[0]
-	v, err := who.verdict(t.Context(), alpha.spec, st)
-	if err != nil || v.State != record.Own {
-		t.Errorf("%+v, %v", v, err)
+	v := who.Verdict(t.Context(), alpha.base().at(alpha.spec, st))
+	if v.State != record.Own {
+		t.Errorf("%+v", v)
 	}
 	found := whose("alpha", st, alpha.base().local(guarded), v)
 	for path := range forged {
@@ -344,7 +344,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	}
 	// what the fleet signed stops it
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	if err := alpha.enforce(t.Context(), who); err != nil || alpha.engine.running(guarded) {
+	if err := who.Enforce(t.Context()); err != nil || alpha.engine.running(guarded) {
 		t.Errorf("it runs on: %v", err)
 	}
 }
@@ -371,17 +371,17 @@ func TestAStartLooksAgain(t *testing.T) {
 	alpha := newGuarded(t, "alpha", remote, "", 1)
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	r := newRun(alpha.Host.keeper(), alpha.spec, progress.Discard())
-	defer r.who.close(t.Context())
+	defer r.who.Close(t.Context())
 	st := alpha.spec.Stacks[0]
 	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err != nil {
 		t.Fatal(err)
 	}
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	r.who.looked = r.who.looked.Add(-2 * recently) // minutes later
+	r.who.newest.began = r.who.newest.began.Add(-2 * recently) // minutes later
 	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
-	if err := r.who.mayChange(t.Context(), alpha.spec, st); err == nil {
+	if err := r.who.MayChange(t.Context(), r.at(r.spec, st)); err == nil {
 		t.Error("it may prune") // fault V11
 	}
 }
@@ -433,9 +433,9 @@ func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().key(), 2), Branch: "main"}
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
 	beta.starts(t)
-	verdicts, err := beta.keeper().verdicts(t.Context(), beta.spec)
-	if err != nil || verdicts[guarded].State != record.Own {
-		t.Fatalf("%+v, %v", verdicts, err)
+	verdicts := newGuard(beta.base(), askWithin).Verdicts(t.Context(), beta.spec)
+	if verdicts[guarded].State != record.Own {
+		t.Fatalf("%+v", verdicts)
 	}
 	found := whose("beta", beta.spec.Stacks[0], Local{Epoch: 2}, verdicts[guarded])
 	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
@@ -457,10 +457,10 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		alpha := newGuarded(t, "alpha", remote, "", 1)
 		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
-		who := alpha.base().ownership(askWithin)
-		defer who.close(t.Context())
-		if v, err := who.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != record.Own {
-			t.Fatalf("%+v, %v", v, err)
+		who := newGuard(alpha.base(), askWithin)
+		defer who.Close(t.Context())
+		if v := who.Verdicts(t.Context(), alpha.spec); v[guarded].State != record.Own {
+			t.Fatalf("%+v", v)
 		}
 		if c.to.Remote == "disk" {
 			claims(t, c.to.Path, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
@@ -474,13 +474,13 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		if err := os.WriteFile(remote+"/moved.json", signed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		v, err := who.verdicts(t.Context(), alpha.spec) // its record was open
-		if err != nil || v[guarded].State != record.Unknown || v[guarded].MayChange {
-			t.Errorf("to %s: by the claims of before: %+v, %v", c.to.Remote, v, err)
+		v := who.Verdicts(t.Context(), alpha.spec) // its record was open
+		if v[guarded].State != record.Unknown || v[guarded].MayChange {
+			t.Errorf("to %s: by the claims of before: %+v", c.to.Remote, v)
 		}
-		v, err = who.verdicts(t.Context(), alpha.spec)
-		if err != nil || v[guarded].State != c.state || v[guarded].MayChange {
-			t.Errorf("to %s: %+v, %v; want %s", c.to.Remote, v, err, c.state)
+		v = who.Verdicts(t.Context(), alpha.spec)
+		if v[guarded].State != c.state || v[guarded].MayChange {
+			t.Errorf("to %s: %+v; want %s", c.to.Remote, v, c.state)
 		}
 	}
 }
@@ -501,8 +501,8 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
 		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
-		if v, err := alpha.keeper().verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != c.want {
-			t.Errorf("%s: %+v, %v", name, v[guarded], err)
+		if v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec); v[guarded].State != c.want {
+			t.Errorf("%s: %+v", name, v[guarded])
 		}
 	}
 }
@@ -517,9 +517,9 @@ func TestAHostRunsOnUnderItsNewName(t *testing.T) {
 	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().key(), 1), Branch: "main"}
 	for _, name := range []string{"alpha", "gamma"} {
 		alpha.spec.Name = name
-		v, err := alpha.keeper().verdicts(t.Context(), alpha.spec)
-		if got := v[guarded]; err != nil || name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
-			t.Errorf("as %s: %+v, %v", name, got, err)
+		v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+		if got := v[guarded]; name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
+			t.Errorf("as %s: %+v", name, got)
 		}
 	}
 }

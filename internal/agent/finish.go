@@ -112,11 +112,8 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 		return nil
 	}
 	r := newRun(h.keeper(), ask, sink)
-	defer r.who.close(ctx)
-	verdicts, err := r.who.verdicts(ctx, ask)
-	if err != nil {
-		return err
-	}
+	defer r.who.Close(ctx)
+	verdicts := r.who.Verdicts(ctx, ask)
 	h.wakeAll(ctx, r, verdicts)
 	return nil
 }
@@ -174,9 +171,9 @@ var errReleased = errors.New("it was released for a move meanwhile")
 // pending says which commit was to be deployed last of a stack that runs another one,
 // "" for none.
 func (h *base) pending(name string, seen stack.State) string {
-	asked, st, err := h.placed(name)
-	if err != nil || st.Kept || st.Stopped || !seen.Deployed || seen.Record.Covers(deployment(asked, st, nil)) {
+	s, err := h.placed(name)
+	if err != nil || s.Kept || s.Stopped || !seen.Deployed || seen.Record.Covers(deployment(s.Spec, s.Stack, nil)) {
 		return ""
 	}
-	return asked.Commit
+	return s.Spec.Commit
 }

@@ -116,7 +116,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 		}
 	}
 	refused("without consent")
-	st.AcceptLoss = true
+	st.AcceptLoss, a.AcceptLoss = true, true
 	ran := func(epoch int) {
 		t.Helper()
 		if err := writeJSON(other.Paths.Placement(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {

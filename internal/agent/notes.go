@@ -196,7 +196,7 @@ const clockSkew = time.Minute
 // noteFindings says which of Salvor's own files on this host can't be read or
 // written, and what that needs.
 func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
-	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), h.base().gitFindings(spec, time.Now()))
+	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), GitFindings(h.base(), spec, time.Now()))
 	if full := diskFull(h.Paths.State); full != "" {
 		found = append(found, finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,

@@ -15,19 +15,19 @@ import (
 // the newest one that was proven where a target lacks it.
 func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
-	spec, st, err := k.placed(stack)
+	s, err := k.placed(stack)
 	if err != nil {
 		return all, err
 	}
-	if len(st.Targets) == 0 {
+	if len(s.Targets) == 0 {
 		return all, fault.WithHint(errors.New("the fleet has no snapshot target"), "declare data.snapshots in fleet.yaml")
 	}
-	s, err := k.at(spec, st).open()
+	s, err = s.open()
 	if err != nil {
 		return all, err
 	}
 	k.learn(ctx, s)
-	for _, t := range st.Targets {
+	for _, t := range s.Targets {
 		for age, one := range slices.Backward(t.Line()) {
 			rows, err := k.rows(ctx, s, one)
 			if err != nil {

@@ -27,10 +27,9 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}
-	verdicts, err := h.keeper().verdicts(ctx, spec)
-	if err != nil {
-		return state, err
-	}
+	k := h.keeper()
+	defer k.Close(ctx)
+	verdicts := k.who.Verdicts(ctx, spec)
 	missed := make([][]finding.Finding, len(state.Stacks))
 	all, within := errgroup.WithContext(ctx)
 	for i := range state.Stacks {
@@ -43,13 +42,13 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
 		local := h.base().local(st.Name)
-		data := h.keeper().kept(st.Name)
+		data := k.kept(st.Name)
 		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().at(spec, st).protected()) > 0 {
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
-			state.Findings = append(state.Findings, h.keeper().lasting(spec.Name, st.Name, time.Now())...)
+			state.Findings = append(state.Findings, k.lasting(spec.Name, st.Name, time.Now())...)
 		}
-		state.Findings = append(state.Findings, h.keeper().keptFindings(h.base().at(spec, st))...)
+		state.Findings = append(state.Findings, k.keptFindings(h.base().at(spec, st))...)
 		all.Go(func() (err error) {
 			missed[i], err = h.describe(within, h.base().at(spec, st), s)
 			return err
@@ -64,7 +63,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	frozen, ferr := h.keeper().frozen(spec.Name, state.Stacks)
+	frozen, ferr := k.frozen(spec.Name, state.Stacks)
 	state.Findings = append(state.Findings, frozen...)
 	return state, errors.Join(err, ferr)
 }

@@ -19,35 +19,33 @@ import (
 
 // TakeSnapshot takes a snapshot of a stack on every target, now.
 func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	spec, st, err := h.base().placed(req.Stack)
+	k := h.keeper()
+	defer k.Close(ctx)
+	s, err := k.placed(req.Stack)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
-	verdicts, err := h.keeper().verdicts(ctx, agentapi.Host{Name: spec.Name, Git: spec.Git, Record: spec.Record, Stacks: []agentapi.Stack{st}})
-	if err != nil {
-		return agentapi.SnapshotReceipt{}, err
-	}
-	if v := verdicts[st.Name]; !v.MayChange {
-		return agentapi.SnapshotReceipt{}, fmt.Errorf("no snapshot of %s is taken: %s", st.Name, v.Reason)
+	if v := k.who.Verdict(ctx, s); !v.MayChange {
+		return agentapi.SnapshotReceipt{}, fmt.Errorf("no snapshot of %s is taken: %s", s.Name, v.Reason)
 	}
 	if req.Diverged {
-		return h.keeper().takeDiverged(ctx, h.base().at(spec, st), sink)
+		return k.takeDiverged(ctx, s, sink)
 	}
-	return h.keeper().take(ctx, h.base().at(spec, st), taking{accept: req.AcceptShrunk, loss: req.AcceptLoss, force: true, sink: sink})
+	return k.take(ctx, s, taking{accept: req.AcceptShrunk, loss: req.AcceptLoss, force: true, sink: sink})
 }
 
 // placed returns a stack of the host's spec.
-func (h *base) placed(name string) (agentapi.Host, agentapi.Stack, error) {
+func (h *base) placed(name string) (*Stack, error) {
 	spec, err := h.Spec()
 	if err != nil {
-		return spec, agentapi.Stack{}, err
+		return nil, err
 	}
 	for _, st := range spec.Stacks {
 		if st.Name == name {
-			return spec, st, nil
+			return h.at(spec, st), nil
 		}
 	}
-	return spec, agentapi.Stack{}, fault.WithHint(fmt.Errorf("stack %s is not placed on %s", name, spec.Name), "salvor status")
+	return nil, fault.WithHint(fmt.Errorf("stack %s is not placed on %s", name, spec.Name), "salvor status")
 }
 
 // taking says how a snapshot is taken.
@@ -160,9 +158,7 @@ func (k *keeper) takeOn(ctx context.Context, s *Stack, target agentapi.Target, t
 	if err != nil {
 		return receipt, err
 	}
-	who := k.ownership(askWithin)
-	defer who.close(ctx)
-	job.Holds = func(ctx context.Context) error { return who.notLost(ctx, s.Spec, s.Stack) }
+	job.Holds = func(ctx context.Context) error { return k.who.NotLost(ctx, s) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return k.before(ctx, s, target) }
 	job.After = known
 	job.Uploading = func(id string) error {
@@ -251,9 +247,7 @@ func (k *keeper) ran(ctx context.Context, s *Stack) (ran, error) {
 }
 
 func (k *keeper) thin(ctx context.Context, s *Stack, engine snapshot.Engine, repo *opened, target agentapi.Target, t taking) error {
-	who := k.ownership(askWithin)
-	defer who.close(ctx)
-	holds := func(ctx context.Context) error { return who.mayChange(ctx, s.Spec, s.Stack) }
+	holds := func(ctx context.Context) error { return k.who.MayChange(ctx, s) }
 	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)
 		return nil
