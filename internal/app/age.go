@@ -63,7 +63,7 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 func (a *App) missingValues() []finding.Finding {
 	var found []finding.Finding
 	for _, s := range a.repo.Fleet.Secrets {
-		if _, inside := secretstore.InFile(s.Name); !inside {
+		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
 		if _, err := a.store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {

@@ -146,7 +146,7 @@ func (s sight) add(a *App, host, stack string) {
 		}
 	}
 	for _, file := range n.files {
-		s.names[strings.TrimPrefix(file, secretstore.Dir+"/")] = true
+		s.names[strings.TrimPrefix(file, fleet.SecretDir+"/")] = true
 	}
 	for _, key := range n.env {
 		s.names[stack+"/"+key] = true

@@ -14,9 +14,9 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 )
 
@@ -107,7 +107,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	if rel, err := filepath.Rel(root, s.path); err == nil && filepath.IsLocal(rel) {
 		s.repo = filepath.ToSlash(rel)
 	}
-	if strings.HasPrefix(s.repo, secretstore.Dir+"/") {
+	if strings.HasPrefix(s.repo, fleet.SecretDir+"/") {
 		return s, fault.WithHint(fmt.Errorf("%s is where secrets are encrypted already", file), "salvor secret ls")
 	}
 	return s, nil

@@ -259,7 +259,7 @@ func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) er
 	}
 	parts["env"] = []byte(strings.Join(n.env, "\n"))
 	for _, key := range n.env {
-		name := "secrets/" + stack + ".env" // all that are in the file are one input
+		name := fleet.EnvFile(stack) // all that are in the file are one input
 		if _, printed := s.app.Command(stack + "/" + key); printed {
 			name = "secrets/" + stack + "/" + key
 		}

@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
@@ -81,7 +82,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 // keptKeyFiles is the file of a private key that Salvor keeps as a secret, or of
 // several, one after the other.
 func keptKeyFiles(name string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	path, err := secretstore.Path(name)
+	path, err := fleet.SecretFile(name)
 	if err != nil {
 		return nil, err
 	}

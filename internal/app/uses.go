@@ -7,7 +7,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 )
 
 // A SecretUse is one place where a secret is needed.
@@ -37,8 +36,8 @@ func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
 	of, key, isEnv := a.store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
-	if _, inside := secretstore.InFile(name); inside {
-		whole, _ = a.store.FileOf(name) // a name that InFile knows has one
+	if fleet.SecretInYAML(name) {
+		whole, _ = a.store.FileOf(name) // a name like that has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
