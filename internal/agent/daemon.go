@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/delivery"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
@@ -61,7 +60,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
+	if _, err := h.mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
 	r := newRun(h, spec, sink)
