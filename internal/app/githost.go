@@ -39,11 +39,11 @@ func (a *App) PinGitHost(ctx context.Context) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
+	if _, err := a.Checkout.Committer(false).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.export, filepath.FromSlash(controlrepo.KnownHostsFile))
+	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(controlrepo.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[str
 	}
 	known, given := files[controlrepo.KnownHostsFile]
 	if !given {
-		if known, err = a.file(controlrepo.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = a.Checkout.File(controlrepo.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -77,7 +77,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -99,7 +99,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 // The hosts' own lines are left out, so that a new host changes nothing for others.
 func (a *App) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.file(controlrepo.KnownHostsFile)
+	content, err := a.Checkout.File(controlrepo.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -125,7 +125,7 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 || len(a.repo.Fleet.Hosts) == 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{

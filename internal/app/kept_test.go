@@ -53,7 +53,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.git.OwnFile(t.Context(), remotesFile)
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), remotesFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/checkout"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -27,7 +28,7 @@ func commitStacks(t *testing.T, dir string, stacks map[string]string) *App {
 		}
 	}
 	a := openPrinted(t, dir)
-	if _, err := a.git.CommitFiles(t.Context(), files, "stacks"); err != nil {
+	if _, err := a.Checkout.Git.CommitFiles(t.Context(), files, "stacks"); err != nil {
 		t.Fatal(err)
 	}
 	return openPrinted(t, dir)
@@ -135,7 +136,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "stacks/good/link")); err != nil {
 		t.Fatal(err)
 	}
-	for _, files := range []Files{Committed, WorkTree} {
+	for _, files := range []checkout.Files{checkout.Committed, checkout.WorkTree} {
 		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard(), Approve: approveAll})
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +148,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 			}
 		}
 		want := []string{"warning stacks/good/big.bin"}
-		if files == WorkTree {
+		if files == checkout.WorkTree {
 			want = []string{"fatal stacks/good/link", "warning stacks/good/big.bin"}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

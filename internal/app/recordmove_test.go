@@ -46,7 +46,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	k.claim(1)
 	a := k.open(k.ann)
 	r := &recorder{app: a}
-	folder, err := r.open(t.Context(), a.repo.Fleet.Record)
+	folder, err := r.open(t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (k *keyed) moveTo(place string) RecordMove {
 	if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
 		k.t.Fatal(err)
 	}
-	if err := a.CommitFiles(k.t.Context(), files, "record move"); err != nil {
+	if err := a.Checkout.CommitFiles(k.t.Context(), files, "record move"); err != nil {
 		k.t.Fatal(err)
 	}
 	return m
@@ -224,7 +224,7 @@ func TestARemoteGetsAnotherName(t *testing.T) {
 	k := newKeyed(t)
 	k.claim(3)
 	was := k.owner()
-	config, err := k.open(k.ann).file(controlrepo.FleetFile)
+	config, err := k.open(k.ann).Checkout.File(controlrepo.FleetFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if used, err := (&recorder{app: now}).Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {
 		t.Errorf("%v, %v", used, err)
 	}
-	if lock, err := now.file(controlrepo.LockFile); err != nil || strings.Contains(string(lock), `"diary": {`) {
+	if lock, err := now.Checkout.File(controlrepo.LockFile); err != nil || strings.Contains(string(lock), `"diary": {`) {
 		t.Errorf("%s, %v", lock, err)
 	}
 }

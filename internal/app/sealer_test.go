@@ -159,7 +159,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		t.Helper()
 		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
 		a := openPrinted(t, dir)
-		if _, err := a.git.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(content)}, "targets"); err != nil {
+		if _, err := a.Checkout.Git.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(content)}, "targets"); err != nil {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)

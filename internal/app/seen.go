@@ -22,7 +22,7 @@ type Rotation struct {
 }
 
 func (a *App) removals() (secretstore.Removals, error) {
-	content, err := a.file(secretstore.SeenPath)
+	content, err := a.Checkout.File(secretstore.SeenPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

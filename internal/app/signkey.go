@@ -52,11 +52,11 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
 func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	if len(missing(a.repo.FleetSigners, pinned)) > 0 {
+	if len(missing(a.Checkout.FleetSigners, pinned)) > 0 {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
 	return a.SigningKey(ctx)

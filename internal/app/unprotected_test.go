@@ -13,7 +13,7 @@ import (
 func (k *keyed) withoutTargets(remotes string) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	config, err := a.file(controlrepo.FleetFile)
+	config, err := a.Checkout.File(controlrepo.FleetFile)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (a *App) SecretUses(name string) []SecretUse {
 			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: a.repo.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
+			uses = append(uses, SecretUse{Stack: stack, Host: a.Checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
@@ -61,7 +61,7 @@ func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []S
 		if !isIt(m) {
 			continue
 		}
-		u := SecretUse{Stack: stack, Service: m.Service, Host: a.repo.Lock.Stacks[stack].Host}
+		u := SecretUse{Stack: stack, Service: m.Service, Host: a.Checkout.Lock.Stacks[stack].Host}
 		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
@@ -73,7 +73,7 @@ func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []S
 }
 
 func (a *App) fleetUses(name string) []SecretUse {
-	f, uses := &a.repo.Fleet, []SecretUse(nil)
+	f, uses := &a.Checkout.Fleet, []SecretUse(nil)
 	add := func(what string, settings ...secret.Setting) {
 		for _, s := range settings {
 			if ref, ok := s.Secret(); ok && ref == name {
@@ -94,10 +94,10 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == sshKeyName && marked(a.repo.LetIn, sshKeyComment) != "" {
+	if name == sshKeyName && marked(a.Checkout.LetIn, sshKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
-	if name == signKeyName && len(a.repo.FleetSigners) > 0 {
+	if name == signKeyName && len(a.Checkout.FleetSigners) > 0 {
 		uses = append(uses, SecretUse{Fleet: "what the fleet signs"})
 	}
 	for id, s := range f.Vaults {

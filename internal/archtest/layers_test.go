@@ -64,6 +64,9 @@ var layers = []struct {
 		"scan",
 		"card",
 	}},
+	{"the commit at hand", []string{
+		"checkout",
+	}},
 	{"workflows", []string{
 		"deploy",
 		"recovery",

@@ -64,7 +64,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	}
 	if add, err := a.Enrol(ctx, target); err != nil {
 		return err
-	} else if err := a.CommitFiles(ctx, add.Files, "host "+o.to+": enrolled"); err != nil {
+	} else if err := a.Checkout.CommitFiles(ctx, add.Files, "host "+o.to+": enrolled"); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
