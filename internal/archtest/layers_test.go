@@ -18,7 +18,7 @@ var layers = []struct {
 }{
 	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "hostkey", "blob", "agentapi", "terminal"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "memdir", "hold", "version"}},
-	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
+	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "placement", "gitread", "snapshot", "scan", "card"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},
 	{"lab", []string{"lab"}},
