@@ -61,7 +61,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
+	if _, err := delivery.Mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
 	r := newRun(h, spec, sink)

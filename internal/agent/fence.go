@@ -52,7 +52,7 @@ func (h *Host) lose(ctx context.Context, name, reason string) error {
 	defer lock.Release()
 	local := h.local(name)
 	// whoever held the lock may have started it
-	if err := errors.Join(h.stopNow(ctx, name), delivery.Remove(h.Paths.secrets(), name)); err != nil {
+	if err := errors.Join(h.stopNow(ctx, name), delivery.Remove(h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""

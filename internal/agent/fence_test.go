@@ -21,6 +21,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
@@ -99,7 +100,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	}, "docker", "stop")
 	h := &Host{
 		Machine: m, Stacks: stack.New(m), Journal: journal.Journal{Dir: dir + "/state/journal"},
-		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Paths: hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Signers: sign.Keys{fleetKey().Public()}}, nil); err != nil {

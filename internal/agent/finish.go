@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -25,7 +24,7 @@ type runNote struct {
 }
 
 func (h *Host) runPath(stack string) string {
-	return filepath.Join(h.Paths.State, "runs", stack+".json")
+	return h.Paths.Unfinished(stack)
 }
 
 func (h *Host) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }

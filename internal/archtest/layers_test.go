@@ -16,7 +16,7 @@ var layers = []struct {
 	name     string
 	packages []string
 }{
-	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "hostkey", "blob", "agentapi", "terminal"}},
+	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "hostkey", "hostpath", "blob", "project", "agentapi", "proposal", "terminal"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "memdir", "hold", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "placement", "gitread", "snapshot", "scan", "card"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
@@ -31,6 +31,10 @@ var sideways = map[[2]string]string{
 	{"secret/sops", "secret/agekey"}: "SOPS files are opened with our own age identities",
 	{"secret/command", "machine"}:    "a program is run as machines run them",
 	{"agentapi", "fleet"}:            "the wire carries the vocabulary",
+	{"agentapi", "project"}:          "the wire carries the vocabulary",
+	{"project", "fleet"}:             "a volume has a class, a service a reaction",
+	{"proposal", "progress"}:         "a change reports its steps",
+	{"secret", "fault"}:              "a locked secret has an exit code",
 	{"agentapi", "finding"}:          "the wire carries the vocabulary",
 	{"agentapi", "progress"}:         "the wire carries the vocabulary",
 	{"agentapi", "sign"}:             "the wire carries the vocabulary",

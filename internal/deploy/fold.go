@@ -12,6 +12,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
+	"salvor/internal/project"
 )
 
 // fold commits what the hosts learned: digests of deployed images, volumes that
@@ -71,8 +72,8 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 
 // unpinned leaves out of facts the images of services that a placement pins as the
 // project names them: a rollback puts older ones there than the facts know.
-func unpinned(facts []placement.Learned, p fleet.Placement, services []agentapi.Service) []placement.Learned {
-	open := map[string]agentapi.Service{}
+func unpinned(facts []placement.Learned, p fleet.Placement, services []project.Service) []placement.Learned {
+	open := map[string]project.Service{}
 	for _, svc := range services {
 		if !svc.Pinned(p.Images) {
 			open[svc.Name] = svc
@@ -109,10 +110,10 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 		if !declared || p.Stopped || s.held[name] {
 			continue
 		}
-		unborn := slices.ContainsFunc(st.Volumes, func(v agentapi.Volume) bool {
+		unborn := slices.ContainsFunc(st.Volumes, func(v project.Volume) bool {
 			return v.Protect == fleet.Snapshot && p.Volumes[v.Name].Born.IsZero()
 		})
-		unpinned := slices.ContainsFunc(st.Project.Services, func(svc agentapi.Service) bool {
+		unpinned := slices.ContainsFunc(st.Project.Services, func(svc project.Service) bool {
 			return svc.Image != "" && !svc.Build && !svc.Idle && !svc.Pinned(p.Images)
 		})
 		if unborn || unpinned || p.Wish() != nil {

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/placement"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
@@ -122,7 +123,7 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 }
 
 // policies says which services are told when a secret of theirs is another one.
-func policies(p agentapi.Project) string {
+func policies(p project.Project) string {
 	var told []string
 	for _, s := range p.Services {
 		if s.OnChange != "" && s.OnChange != fleet.ChangeNone {

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/hostlink"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // surroundings fake everything around a session and note what was asked of them.
@@ -78,7 +79,7 @@ func (f *surroundings) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, er
 	return f.link, nil
 }
 
-func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
+func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
 	return map[string][]byte{"sealed": []byte(strings.Join(stacks, " "))}, lock, nil
 }
 
@@ -101,7 +102,7 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []agentapi.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
@@ -228,7 +229,7 @@ func TestRestoreIsPartOfTheCommit(t *testing.T) {
 func TestFactsDoNotUndoARollback(t *testing.T) {
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}}}}
 	facts := []placement.Learned{{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}}}
-	services := []agentapi.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}}
+	services := []project.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}}
 	lock = placement.Fold(lock, "notes", unpinned(facts, lock.Stacks["notes"], services)...)
 	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, lock.Stacks["notes"].Images); diff != "" {
 		t.Error(diff)
@@ -245,7 +246,7 @@ func TestLockLearnsTheNewerImage(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: agentapi.Project{Services: []agentapi.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/hostlink"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/sign"
 )
 
@@ -36,7 +37,7 @@ type Session struct {
 
 	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
-	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
+	Consent map[string]project.Consent // by stack, what the operator said about its data in this run
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
 
@@ -57,8 +58,8 @@ type Session struct {
 
 // Rendered is a stack as package stack made it from its Compose file.
 type Rendered struct {
-	Project agentapi.Project
-	Volumes []agentapi.Volume
+	Project project.Project
+	Volumes []project.Volume
 }
 
 // Repo commits and pushes; the fast-forward push is the compare-and-swap of
@@ -92,7 +93,7 @@ type Sealer interface {
 	// Seal returns the files that make the seals of these stacks current, and
 	// the lock with the repositories they need. consent fresh gives a stack new
 	// repositories.
-	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error)
+	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error)
 	// Current returns a stack's seal for a host, the zero Seal when there is none.
 	Current(host, stack string) (Seal, error)
 }
@@ -242,7 +243,7 @@ func (s *Session) New(ctx context.Context) (map[string]int, error) {
 	return past, nil
 }
 
-func (s *Session) refuseUsed(ctx context.Context, stack string, said agentapi.Consent) error {
+func (s *Session) refuseUsed(ctx context.Context, stack string, said project.Consent) error {
 	if said != "" || !protects(s.Stacks[stack]) {
 		return nil
 	}
@@ -255,5 +256,5 @@ func (s *Session) refuseUsed(ctx context.Context, stack string, said agentapi.Co
 }
 
 func protects(r Rendered) bool {
-	return slices.ContainsFunc(r.Volumes, func(v agentapi.Volume) bool { return v.Protect == fleet.Snapshot })
+	return slices.ContainsFunc(r.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Snapshot })
 }
