@@ -84,7 +84,8 @@ func unpinned(facts []placement.Learned, p fleet.Placement, services []project.S
 		images := maps.Clone(facts[i].Images)
 		maps.DeleteFunc(images, func(service, _ string) bool {
 			svc, isOpen := open[service]
-			return p.Images[service] != "" && !(isOpen && svc.Pinned(images))
+			newer := isOpen && svc.Pinned(images)
+			return p.Images[service] != "" && !newer
 		})
 		facts[i].Images = images
 	}
