@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
 
@@ -122,11 +123,11 @@ type Rollback struct {
 // Rollback prepares going back to an earlier deploy: the stack's folder as it
 // was, on the host where it is now, with the images of then. Nothing is changed.
 func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollback, error) {
-	r := Rollback{To: to, Lock: a.Checkout.Lock.Copy()}
+	r := Rollback{To: to, Lock: placement.RollBack(a.Checkout.Lock, stack, to.Images)}
 	st, _ := a.Checkout.Fleet.Stack(stack)
-	p, placed := r.Lock.Placement(stack)
-	if !placed {
-		return r, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	p, err := placement.Of(r.Lock, stack)
+	if err != nil {
+		return r, err
 	}
 	then, err := a.projectAt(ctx, st, to.Commit)
 	if err != nil {
@@ -148,8 +149,6 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 	if len(p.Volumes) > 0 {
 		r.Older = older(then, now, to)
 	}
-	p.Images, p.Stopped, p.Restore = maps.Clone(to.Images), false, nil
-	r.Lock.Stacks[stack] = p
 	return r, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
+	"salvor/internal/placement"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -171,11 +172,11 @@ func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) e
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
 func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := a.Checkout.Lock.Copy()
+	lock := a.Checkout.Lock
 	var placed []string
 	for _, st := range a.Checkout.Fleet.Stacks {
-		if p, is := lock.Placement(st.Name); is {
-			lock.Stacks[st.Name] = p.Retired()
+		if _, is := lock.Placement(st.Name); is {
+			lock = placement.Retire(lock, st.Name)
 			placed = append(placed, st.Name)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
 	"salvor/internal/machine/local"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
 	"salvor/internal/snapshot"
@@ -147,7 +148,7 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	next, moves := deploy.Next(s.Fleet, s.Lock, nil)
+	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
 	return p, p.Render(io.Discard)
 }

@@ -8,6 +8,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -41,7 +42,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if err := r.Claim(t.Context(), "notes", 1, "gamma", a.Commit()); err != nil {
 		t.Errorf("the claim that it has: %v", err)
 	}
-	next, moves := deploy.Next(a.Fleet(), a.Lock(), nil)
+	next, moves := placement.Next(a.Fleet(), a.Lock(), nil)
 	if len(moves) > 0 || next.Stacks["notes"].Epoch != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}

@@ -63,6 +63,7 @@ var layers = []struct {
 		"snapshot",
 		"scan",
 		"card",
+		"placement",
 	}},
 	{"the commit at hand", []string{
 		"checkout",

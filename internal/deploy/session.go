@@ -14,6 +14,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/sign"
@@ -116,9 +117,9 @@ type Record interface {
 	// Used returns the repositories with snapshots that lie under a stack's
 	// name on any target.
 	Used(ctx context.Context, stack string) ([]string, error)
-	// Fold adds what hosts recorded since to the lock, and says what is there that
-	// counts for nothing.
-	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error)
+	// Facts returns what hosts found out about placed stacks, by stack and in order, as
+	// far as it could be read, and what is there that counts for nothing.
+	Facts(ctx context.Context, lock fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error)
 	// Proven returns how far the snapshots of placed stacks have come by the record,
 	// by stack and repository, and what is there that counts for nothing.
 	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)
