@@ -94,7 +94,7 @@ func largeFleet(tb testing.TB) string {
 	if err := writePin(tb.Context(), g, "home", signers); err != nil {
 		tb.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(dir, controlrepo.FleetFile))
+	config, err := os.ReadFile(filepath.Join(dir, fleet.File))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -107,9 +107,9 @@ func largeFleet(tb testing.TB) string {
 	declared = strings.Replace(declared, "remotes: {}\n", "remotes: {disk: {type: local}}\n", 1) +
 		fmt.Sprintf("data: {snapshots: [{name: disk, remote: disk, path: %q, every: 15m}]}\n", folder)
 	files := map[string][]byte{
-		controlrepo.FleetFile:        []byte(declared),
-		controlrepo.FleetSignersFile: signers.Signers("home"),
-		"stacks/hello/compose.yaml":  nil,
+		fleet.File:                  []byte(declared),
+		fleet.FleetSignersFile:      signers.Signers("home"),
+		"stacks/hello/compose.yaml": nil,
 	}
 	for i := range planStacks {
 		files[fmt.Sprintf("stacks/stack%03d/compose.yaml", i)] = fmt.Appendf(nil, `x-salvor:

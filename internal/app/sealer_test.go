@@ -48,7 +48,7 @@ func printedRepo(t *testing.T, recipient string) string {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{
-		controlrepo.FleetFile: []byte(printedFleet), "stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(printedStack), "hosts/alpha.pub": []byte(recipient + "\n"),
+		fleet.File: []byte(printedFleet), "stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(printedStack), "hosts/alpha.pub": []byte(recipient + "\n"),
 	}
 	if _, err := g.CommitFiles(t.Context(), files, "a fleet"); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		t.Helper()
 		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
 		a := openPrinted(t, dir)
-		if _, err := a.Checkout.Git.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(content)}, "targets"); err != nil {
+		if _, err := a.Checkout.Git.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(content)}, "targets"); err != nil {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)

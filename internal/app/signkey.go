@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
@@ -45,8 +44,8 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 			return k, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
-		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
+		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
@@ -74,7 +73,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 	}
 	files, err := keptKeyFiles(signKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
+		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
 	}
 	return files, k, err
 }

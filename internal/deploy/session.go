@@ -69,15 +69,15 @@ type Repo interface {
 	// the newest commit and returns its id.
 	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
 	// Push publishes the newest commit; without a Git remote it does nothing.
-	// controlrepo.ErrGitAway means that the Git host did not answer,
-	// controlrepo.ErrDiverged that somebody else was faster: then what Commit
+	// git.ErrGitAway means that the Git host did not answer,
+	// git.ErrDiverged that somebody else was faster: then what Commit
 	// made since the last push is off the branch again.
 	Push(ctx context.Context) error
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
-	// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
-	// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+	// Behind returns git.ErrDiverged when somebody else was faster, and
+	// git.ErrGitAway when the Git host did not answer. Nothing is published.
 	Behind(ctx context.Context) error
 	// Uncommit takes what Commit made since the last push off the branch again. It
 	// reports whether there was anything.
