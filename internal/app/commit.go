@@ -13,8 +13,8 @@ import (
 // committer commits for workflows. Without a Git remote a push does nothing.
 type committer struct {
 	app   *App
-	whole bool               // what can't be pushed is taken back, whatever the reason
-	signs bool               // what hosts/ lacks of signatures is added
+	whole bool       // what can't be pushed is taken back, whatever the reason
+	signs bool       // what hosts/ lacks of signatures is added
 	made  controlrepo.Commit // committed and not pushed yet
 	from  controlrepo.Commit // what made stands on
 }

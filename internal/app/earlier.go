@@ -82,7 +82,7 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 
 // lastThatLoads returns a stack at the newest commit at which it loads, "" for none.
 func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, controlrepo.Commit) {
-	logged, err := a.git.Log(ctx, historyLimit, st.Dir, controlrepo.FleetFile)
+	logged, err := a.git.Log(ctx, historyLimit, st.Dir, fleet.File)
 	if err != nil {
 		return st, deploy.Rendered{}, ""
 	}

@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
@@ -117,7 +118,7 @@ func (a *App) envSource(file string) (envSource, error) {
 // lies in.
 func (i *importing) findStack() error {
 	name := i.opts.Stack
-	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == controlrepo.StackDir {
+	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == fleet.StackDir {
 		name = parts[1]
 	}
 	if name == "" {

@@ -58,7 +58,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	}
 	a.repo.Fleet.Recipients = c.next
 	a.use(keyrings{a.ring, recovery})
-	files := map[string][]byte{controlrepo.FleetFile: declared}
+	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
 	}
@@ -86,7 +86,7 @@ func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error)
 
 // declareRecipients returns fleet.yaml with other recipients.
 func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.file(controlrepo.FleetFile)
+	content, err := a.file(fleet.File)
 	if err != nil {
 		return nil, err
 	}

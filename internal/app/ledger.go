@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 )
 
@@ -71,7 +72,7 @@ func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
 func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 	logged, err := a.git.Log(ctx, 1, controlrepo.LockFile, "sealed")
 	if err == nil && len(logged) == 0 {
-		logged, err = a.git.Log(ctx, historyEnd, controlrepo.FleetFile)
+		logged, err = a.git.Log(ctx, historyEnd, fleet.File)
 	}
 	if err != nil || len(logged) == 0 {
 		return book, err

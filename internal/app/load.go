@@ -86,7 +86,7 @@ func (a *App) leftOut(left []controlrepo.LeftOut) []finding.Finding {
 
 // stackOf returns the folder below stacks/ that a path of the repository is in.
 func stackOf(repoPath string) string {
-	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == controlrepo.StackDir {
+	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == fleet.StackDir {
 		return parts[1]
 	}
 	return ""
@@ -97,7 +97,7 @@ var pointer = []byte("version https://git-lfs.github.com/spec/")
 // noticeElsewhere reports the stacks' files of which Git has only a pointer (Git LFS).
 func (a *App) noticeElsewhere(ctx context.Context) error {
 	var below []string
-	err := fs.WalkDir(os.DirFS(a.export), controlrepo.StackDir, func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(a.export), fleet.StackDir, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
@@ -110,7 +109,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 }
 
 func (a *App) authorizedKeys() ([]byte, error) {
-	content, err := a.file(controlrepo.AuthorizedKeysFile)
+	content, err := a.file(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -135,7 +134,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
 	files, err := keptKeyFiles(sshKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
+		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
 }

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	pathpkg "path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/runlock"
 )
 
@@ -42,7 +45,7 @@ type blob struct{ mode, id string }
 // can be called again, with other contents too: what the first call left is
 // taken back. One process at a time commits in a clone; *runlock.HeldError.
 func (g *Git) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
-	c := &commitment{g: g, files: files, paths: keysSorted(files)}
+	c := &commitment{g: g, files: files, paths: slices.Sorted(maps.Keys(files))}
 	if err := c.begin(ctx); err != nil {
 		return "", err
 	}
@@ -77,7 +80,7 @@ func (g *Git) CommitFiles(ctx context.Context, files map[string][]byte, message 
 // fills the temporary index from its commit.
 func (c *commitment) begin(ctx context.Context) error {
 	for _, p := range c.paths {
-		if err := checkRepoPath(p); err != nil {
+		if err := fleet.ValidPath(p); err != nil {
 			return err
 		}
 	}
@@ -292,15 +295,3 @@ func (c *commitment) with(ctx context.Context, index string, stdin []byte, args 
 }
 
 func (c *commitment) file(p string) string { return filepath.Join(c.g.dir, filepath.FromSlash(p)) }
-
-func checkRepoPath(p string) error {
-	if !fs.ValidPath(p) || p == "." || strings.ContainsAny(p, "\x00\n\\") {
-		return fmt.Errorf("%q is no path in the repository", p)
-	}
-	for part := range strings.SplitSeq(p, "/") {
-		if strings.EqualFold(part, ".git") {
-			return fmt.Errorf("%q is no path in the repository", p)
-		}
-	}
-	return nil
-}

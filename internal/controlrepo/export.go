@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 )
 
 // maxLink bounds the target of a symbolic link, which is a path.
@@ -90,7 +91,7 @@ func parseLeaves(listing string) (all []leaf, left []LeftOut, err error) {
 		if len(fields) != 3 {
 			return nil, nil, fmt.Errorf("git printed %q", record)
 		}
-		if err := checkRepoPath(path); err != nil {
+		if err := fleet.ValidPath(path); err != nil {
 			return nil, nil, err
 		}
 		if fields[0] == submoduleMode {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine"
 )
 
@@ -66,7 +67,7 @@ type Git struct {
 	env   []string
 	index string // that a commit under way has, "" for the usual one
 
-	signers Signers // of whom one must have signed Salvor's own commits, empty for anybody
+	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anybody
 }
 
 // OpenGit returns the Git repository whose root is dir, on the operator's
@@ -116,7 +117,7 @@ func (g *Git) trustPinned(ctx context.Context) error {
 			asks = "" // its window asks for a key's passphrase
 		}
 	}
-	known := filepath.Join(g.dir, filepath.FromSlash(KnownHostsFile))
+	known := filepath.Join(g.dir, filepath.FromSlash(fleet.KnownHostsFile))
 	g.env = append(g.env, fmt.Sprintf(`GIT_SSH_COMMAND=%s %s-o StrictHostKeyChecking=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "%s"'`, cmp.Or(ssh, "ssh"), asks, known))
 	return nil
 }

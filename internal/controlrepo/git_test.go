@@ -20,11 +20,20 @@ func newRepo(t *testing.T) (*Git, string) {
 	t.Helper()
 	needGit(t)
 	dir := t.TempDir()
-	g, _, err := Init(t.Context(), here{}, dir, InitOptions{Name: "home", Environ: environ()})
+	g, _, err := Init(t.Context(), here{}, dir, first(t, Beginning{Name: "home"}), environ())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g, dir
+}
+
+func first(t *testing.T, b Beginning) First {
+	t.Helper()
+	files, message, err := b.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return First{Files: files, Message: message, Signers: b.Signers()}
 }
 
 func write(t *testing.T, dir, name, content string) {
@@ -435,8 +444,9 @@ func TestExportLeavesOutLinksThatLeave(t *testing.T) {
 func TestInitMakesAValidRepository(t *testing.T) {
 	needGit(t)
 	dir := filepath.Join(t.TempDir(), "new")
-	recipients := fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient}
-	g, commit, err := Init(t.Context(), here{}, dir, InitOptions{Name: "home", Recipients: recipients, Files: map[string][]byte{"recovery.age": []byte("x")}, Environ: environ()})
+	const recipient = "age1lfwkc64cxta67a06pflg8dkvsu88k6ywwekwne47vfcjf8h5fc7skv9s9w" // its key was thrown away
+	recipients := fleet.Recipients{Operators: map[string]string{"ann": recipient}, Recovery: recipient}
+	g, commit, err := Init(t.Context(), here{}, dir, first(t, Beginning{Name: "home", Recipients: recipients, Files: map[string][]byte{"recovery.age": []byte("x")}}), environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,24 +467,14 @@ func TestInitMakesAValidRepository(t *testing.T) {
 		t.Errorf("pre-commit hook: %v, %v", info, err)
 	}
 	before := git(t, dir, "rev-parse", "HEAD")
-	if _, _, err := Init(t.Context(), here{}, dir, InitOptions{Name: "other", Environ: environ()}); !errors.Is(err, ErrExists) {
+	if _, _, err := Init(t.Context(), here{}, dir, first(t, Beginning{Name: "other"}), environ()); !errors.Is(err, ErrExists) {
 		t.Errorf("a second init: %v, want ErrExists", err)
 	}
 	if before != git(t, dir, "rev-parse", "HEAD") {
 		t.Error("a refused init made a commit")
 	}
-	if _, _, err := Init(t.Context(), here{}, filepath.Join(dir, "inner"), InitOptions{Name: "other", Environ: environ()}); !errors.Is(err, ErrNoGit) {
+	if _, _, err := Init(t.Context(), here{}, filepath.Join(dir, "inner"), first(t, Beginning{Name: "other"}), environ()); !errors.Is(err, ErrNoGit) {
 		t.Errorf("init inside another repository: %v, want ErrNoGit", err)
-	}
-}
-
-func TestFindWalksUp(t *testing.T) {
-	_, dir := newRepo(t)
-	if got, err := Find(filepath.Join(dir, "stacks", "hello")); got != dir || err != nil {
-		t.Errorf("Find = %q, %v", got, err)
-	}
-	if _, err := Find(t.TempDir()); !errors.Is(err, ErrNotFound) {
-		t.Errorf("err = %v, want ErrNotFound", err)
 	}
 }
 

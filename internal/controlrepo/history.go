@@ -132,9 +132,13 @@ func readObject(from *bufio.Reader) (Object, error) {
 	return Object{ID: fields[0], Content: content[:size]}, nil
 }
 
+// ErrMode means that a file's kind or mode would have to change, which no commit by
+// Salvor does; nothing was changed.
+var ErrMode = errors.New("cannot be edited without changing more; edit it by hand")
+
 // Revert returns the files that make a folder what it was in an earlier commit:
 // nil content removes one. A file whose kind or mode differs between the two is
-// an error that wraps ErrByHand, since a commit by Salvor keeps modes.
+// an error that wraps ErrMode, since a commit by Salvor keeps modes.
 func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string][]byte, error) {
 	now, err := g.under(ctx, folder, "HEAD")
 	if err != nil {
@@ -157,7 +161,7 @@ func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string]
 			continue
 		}
 		if was.mode != "100644" && (is.mode != was.mode || was.mode != "100755") {
-			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrByHand)
+			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrMode)
 		}
 		names, paths = append(names, string(to)+":"+path), append(paths, path)
 	}

@@ -3,6 +3,7 @@ package controlrepo
 import (
 	"bytes"
 	"context"
+	_ "embed" // for the hook
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,9 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 )
+
+//go:embed pre-commit
+var preCommit []byte
 
 // hookRuns is what a pre-commit hook runs for the fleet's secrets to be guarded.
 const hookRuns = "salvor scan --staged && exec salvor check --staged"
@@ -99,14 +103,10 @@ func writeHook(path string) error {
 	if path == "" {
 		return nil
 	}
-	content, err := templates.ReadFile("template/pre-commit")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(content), 0o755)
+	return atomicfile.Write(path, bytes.NewReader(preCommit), 0o755)
 }
 
 // hookedFile is this clone's note that it was given the hook: one that its operator

@@ -2,6 +2,7 @@ package controlrepo
 
 import (
 	"errors"
+	"salvor/internal/fleet"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -54,7 +55,7 @@ func TestOperatorsMayHavePlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := load(fstest.MapFS{FleetFile: {Data: got}}, "")
+	repo, err := load(fstest.MapFS{fleet.File: {Data: got}}, "")
 	if err != nil || repo.Fleet.Recipients.Operators["ann"] != recipient {
 		t.Errorf("%v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"salvor/internal/fleet"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,7 +60,7 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			problems := &problemList{}
-			decodeFleet(newReader(FleetFile, problems), []byte(test.in), "")
+			decodeFleet(newReader(fleet.File, problems), []byte(test.in), "")
 			if got := problems.err() == nil; got != test.want {
 				t.Errorf("decoder accepts: %v, want %v: %v", got, test.want, problems.err())
 			}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,7 @@ func (c *commitment) takeBackCommit(ctx context.Context, id Commit) error {
 	for _, p := range splitZero(out) {
 		left.files[p] = nil
 	}
-	left.paths = keysSorted(left.files)
+	left.paths = slices.Sorted(maps.Keys(left.files))
 	if _, err := left.with(ctx, left.index, nil, "read-tree", string(id)); err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func (c *commitment) keepForeign(ctx context.Context) error {
 		delete(c.files, p)
 		delete(c.before, p)
 	}
-	c.paths = keysSorted(c.files)
+	c.paths = slices.Sorted(maps.Keys(c.files))
 	return err
 }
 
