@@ -22,6 +22,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
@@ -58,9 +59,9 @@ type App struct {
 	opts   Options
 	root   string
 	export string // the fleet's files, private and temporary; the root for one that is only scanned
-	git    *controlrepo.Git
+	git    *git.Repository
 	repo   *controlrepo.Repository
-	commit controlrepo.Commit
+	commit git.Commit
 	pushed bool // commits of this command are published
 	ring   agekey.Keyring
 	store  *secretstore.Store
@@ -95,7 +96,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 		o.Ask = func(ask func()) { ask() }
 	}
 	a := &App{opts: o, root: root, trail: &trail{}}
-	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
+	if a.git, err = git.Open(ctx, local.Machine{}, root, os.Environ()); err != nil {
 		return nil, err
 	}
 	if a.export, err = exportFolder(os.TempDir()); err != nil {
@@ -117,7 +118,7 @@ func OpenFiles(ctx context.Context, o Options) (*App, error) {
 		return nil, fault.WithHint(err, "salvor init DIR")
 	}
 	a := &App{opts: o, root: root, export: root, trail: &trail{}}
-	a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
+	a.git, err = git.Open(ctx, local.Machine{}, root, os.Environ())
 	return a, err
 }
 
@@ -196,7 +197,7 @@ func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
 	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
 	if src.URL == "" {
 		up, err := a.git.Upstream(ctx)
-		if errors.Is(err, controlrepo.ErrNoRemote) {
+		if errors.Is(err, git.ErrNoRemote) {
 			return agentapi.Git{}, nil
 		}
 		if err != nil {

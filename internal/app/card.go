@@ -13,10 +13,10 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
@@ -85,7 +85,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 		return clone, err
 	}
 	gitErr := errors.New("the card names no Git URL")
-	var made *controlrepo.Git
+	var made *git.Repository
 	if access.GitURL != "" {
 		made, gitErr = cloneGit(ctx, access, dir)
 	}
@@ -108,7 +108,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 
 // name says which commit the clone is at, whose it is, and whether that is older than
 // the card.
-func (clone *Clone) name(ctx context.Context, g *controlrepo.Git, c card.Card) error {
+func (clone *Clone) name(ctx context.Context, g *git.Repository, c card.Card) error {
 	head, err := g.Head(ctx)
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (clone *Clone) name(ctx context.Context, g *controlrepo.Git, c card.Card) e
 		return err
 	}
 	clone.From += fmt.Sprintf(", commit %s of %s", head.Short(), about)
-	made, err := controlrepo.ParseCommit(c.Commit)
+	made, err := git.ParseCommit(c.Commit)
 	if err != nil {
 		return nil //nolint:nilerr // a card of a repository without commits names none
 	}
@@ -130,7 +130,7 @@ func (clone *Clone) name(ctx context.Context, g *controlrepo.Git, c card.Card) e
 
 // cloneGit clones from the Git host. ssh is offered the card's key when it has one,
 // and knows the host by the card unless the operator has a way of their own.
-func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo.Git, error) {
+func cloneGit(ctx context.Context, access card.Access, dir string) (*git.Repository, error) {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
 		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
@@ -152,12 +152,12 @@ func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo
 		}
 		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	return controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
+	return git.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
 }
 
 // cloneMirror clones from the newest mirror that the fleet has signed. What else looks
 // like one is named in the clone's notes.
-func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (_ *controlrepo.Git, err error) {
+func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (_ *git.Repository, err error) {
 	if access.Record.Remote == "" {
 		return nil, errors.New("the card names no remote")
 	}
@@ -181,7 +181,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 		return nil, err
 	}
 	clone.From = "the mirror on " + access.Record.Remote
-	return controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
+	return git.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {

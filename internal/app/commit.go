@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 )
 
 // committer commits for workflows. Without a Git remote a push does nothing.
@@ -15,8 +15,8 @@ type committer struct {
 	app   *App
 	whole bool       // what can't be pushed is taken back, whatever the reason
 	signs bool       // what hosts/ lacks of signatures is added
-	made  controlrepo.Commit // committed and not pushed yet
-	from  controlrepo.Commit // what made stands on
+	made  git.Commit // committed and not pushed yet
+	from  git.Commit // what made stands on
 }
 
 // Commit implements deploy.Repo.
@@ -26,7 +26,7 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 		return "", err
 	}
 	if head != c.app.commit {
-		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
+		return "", fault.WithHint(git.ErrDiverged, "the branch got commits while this ran; run the command again")
 	}
 	if err := c.app.git.EnsureHook(ctx); err != nil {
 		return "", err
@@ -63,11 +63,11 @@ func (c *committer) Push(ctx context.Context) error {
 	}
 	err := c.app.git.Push(ctx)
 	switch {
-	case err == nil, errors.Is(err, controlrepo.ErrNoRemote):
+	case err == nil, errors.Is(err, git.ErrNoRemote):
 		c.app.pushed = c.app.pushed || c.made != ""
 		c.made = ""
 		return c.app.ownPublished(ctx)
-	case c.made != "" && (c.whole || errors.Is(err, controlrepo.ErrDiverged)):
+	case c.made != "" && (c.whole || errors.Is(err, git.ErrDiverged)):
 		undo := c.app.git.Uncommit(context.WithoutCancel(ctx), c.made)
 		c.app.gone = nil
 		c.app.commit, c.made = c.from, ""
@@ -84,7 +84,7 @@ func (c *committer) Published(ctx context.Context) (bool, error) {
 // Behind implements deploy.Repo.
 func (c *committer) Behind(ctx context.Context) error {
 	tip, err := c.app.git.Fetch(ctx)
-	if errors.Is(err, controlrepo.ErrNoRemote) || errors.Is(err, controlrepo.ErrUnborn) {
+	if errors.Is(err, git.ErrNoRemote) || errors.Is(err, git.ErrUnborn) {
 		return nil
 	}
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *committer) Behind(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return fault.WithHint(controlrepo.ErrDiverged, u.CatchUp())
+	return fault.WithHint(git.ErrDiverged, u.CatchUp())
 }
 
 // Uncommit implements deploy.Repo.
@@ -119,7 +119,7 @@ func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message 
 		return nil
 	}
 	err := (&committer{app: a}).both(ctx, files, message)
-	if errors.Is(err, controlrepo.ErrGitAway) {
+	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", a.commit.Short(), err),
 			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
 	}

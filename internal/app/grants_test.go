@@ -12,6 +12,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -28,14 +29,14 @@ const (
 
 // grantedFleet is a fleet with a host and a stack, whose clone has confirmed all that
 // is in it.
-func grantedFleet(t *testing.T) (dir string, g *controlrepo.Git, operator agekey.Key) {
+func grantedFleet(t *testing.T) (dir string, g *git.Repository, operator agekey.Key) {
 	t.Helper()
 	operator, err := agekey.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = printedRepo(t, operator.Recipient)
-	g, err = controlrepo.OpenGit(t.Context(), local.Machine{}, dir, os.Environ())
+	g, err = git.Open(t.Context(), local.Machine{}, dir, os.Environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func grantedFleet(t *testing.T) (dir string, g *controlrepo.Git, operator agekey
 }
 
 // pushed is a commit that this clone did not make.
-func pushed(t *testing.T, g *controlrepo.Git, files map[string]string) {
+func pushed(t *testing.T, g *git.Repository, files map[string]string) {
 	t.Helper()
 	contents := map[string][]byte{}
 	for path, content := range files {

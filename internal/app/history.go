@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 )
 
 // historyLimit is how many commits are looked at for earlier deploys.
@@ -21,7 +22,7 @@ const historyLimit = 500
 // A Deploy is what a stack was at a time: its folder in Git and the images that
 // the lock had for it.
 type Deploy struct {
-	Commit controlrepo.Commit // the newest that has it
+	Commit git.Commit // the newest that has it
 	At     time.Time
 	Images map[string]string // service to reference with digest
 	folder string            // Git's id of the stack's folder
@@ -89,7 +90,7 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (agentapi.Project, error) {
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (agentapi.Project, error) {
 	_, rendered, err := a.stackAt(ctx, st.Name, c, a.repo.Fleet.Vars)
 	return rendered.Project, err
 }
@@ -132,7 +133,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 		return r, fmt.Errorf("%s as it was at %s: %w", stack, to.Commit.Short(), err)
 	}
 	r.Files, err = a.git.Revert(ctx, st.Dir, to.Commit)
-	if errors.Is(err, controlrepo.ErrMode) {
+	if errors.Is(err, git.ErrMode) {
 		err = fault.WithHint(err, fmt.Sprintf("git checkout %s -- %s, commit, then salvor apply", to.Commit.Short(), st.Dir))
 	}
 	if err != nil {
@@ -199,6 +200,6 @@ func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) erro
 }
 
 // ResolveCommit returns the commit that the operator named.
-func (a *App) ResolveCommit(ctx context.Context, name string) (controlrepo.Commit, error) {
+func (a *App) ResolveCommit(ctx context.Context, name string) (git.Commit, error) {
 	return a.git.Resolve(ctx, name)
 }

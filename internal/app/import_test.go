@@ -17,6 +17,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -261,7 +262,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.CommitImport(t.Context(), i); !errors.Is(err, controlrepo.ErrUncommitted) {
+		if err := a.CommitImport(t.Context(), i); !errors.Is(err, git.ErrUncommitted) {
 			t.Errorf("= %v, want ErrUncommitted", err)
 		}
 		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {

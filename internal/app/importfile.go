@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
@@ -248,7 +248,7 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	}
 	known := i.known()
 	for _, e := range i.entries {
-		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o controlrepo.Object) bool { return i.had(o.Content, e) }) {
+		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o git.Object) bool { return i.had(o.Content, e) }) {
 			found = append(found, e.Name)
 		}
 	}

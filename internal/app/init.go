@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/seal"
@@ -55,7 +56,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
-	var made *controlrepo.Git
+	var made *git.Repository
 	defer func() {
 		if err != nil && made == nil { // nothing was encrypted to it, and it would stand in the way of the next try
 			err = errors.Join(err, os.Remove(identity))
@@ -93,26 +94,26 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 }
 
 // begin makes dir a control repository with its first commit.
-func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*controlrepo.Git, error) {
+func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
 	files, message, err := b.Commit()
 	if err != nil {
 		return nil, err
 	}
-	made, _, err := controlrepo.Init(ctx, local.Machine{}, dir, controlrepo.First{Files: files, Message: message, Signers: b.Signers()}, environ)
+	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
 	return made, err
 }
 
 // SigningKey returns the public SSH key that the operator's git signs with, and
-// whether it signs every commit; see controlrepo.SigningKey.
+// whether it signs every commit; see git.SigningKey.
 func SigningKey(ctx context.Context) (key string, always bool, err error) {
-	return controlrepo.SigningKey(ctx, local.Machine{}, os.Environ())
+	return git.SigningKey(ctx, local.Machine{}, os.Environ())
 }
 
 // free returns what stands in the way of a new fleet before anything is made.
 func free(dir, identity string) error {
 	declared := filepath.Join(dir, fleet.File)
 	if _, err := os.Lstat(declared); err == nil {
-		return fault.WithHint(fmt.Errorf("%s: %w", declared, controlrepo.ErrExists), "choose an empty folder; this one is a control repository")
+		return fault.WithHint(fmt.Errorf("%s: %w", declared, git.ErrExists), "choose an empty folder; this one is a control repository")
 	}
 	if others, err := otherFiles(dir); err != nil {
 		return err
@@ -120,7 +121,7 @@ func free(dir, identity string) error {
 		return fault.WithHint(fmt.Errorf("%s is not empty: it holds %s", dir, strings.Join(others, ", ")), "choose an empty folder, or a new Git repository")
 	}
 	if _, err := os.Lstat(identity); err == nil {
-		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, controlrepo.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
+		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, git.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
 	}
 	return nil
 }
@@ -145,10 +146,10 @@ func otherFiles(dir string) ([]string, error) {
 }
 
 // PreCommit returns the hook that Git runs before a commit in the repository at dir.
-func PreCommit(ctx context.Context, dir string) (controlrepo.Hook, error) {
-	clone, err := controlrepo.OpenGit(ctx, local.Machine{}, dir, os.Environ())
+func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
+	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
 	if err != nil {
-		return controlrepo.Hook{}, err
+		return git.Hook{}, err
 	}
 	return clone.PreCommit(ctx)
 }

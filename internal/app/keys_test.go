@@ -16,6 +16,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -96,7 +97,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 
 func (k *keyed) commit(files map[string][]byte) {
 	k.t.Helper()
-	g, err := controlrepo.OpenGit(k.t.Context(), local.Machine{}, k.dir, os.Environ())
+	g, err := git.Open(k.t.Context(), local.Machine{}, k.dir, os.Environ())
 	if err == nil {
 		_, err = g.CommitFiles(k.t.Context(), files, "test")
 	}

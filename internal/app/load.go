@@ -20,6 +20,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/stack/compose"
 	"salvor/internal/version"
 )
@@ -37,7 +38,7 @@ const (
 
 func (a *App) load(ctx context.Context) error {
 	var err error
-	if a.commit, err = a.git.Head(ctx); err != nil && (a.opts.Files == Committed || !errors.Is(err, controlrepo.ErrUnborn)) {
+	if a.commit, err = a.git.Head(ctx); err != nil && (a.opts.Files == Committed || !errors.Is(err, git.ErrUnborn)) {
 		return err
 	}
 	left, err := a.fill(ctx)
@@ -61,7 +62,7 @@ func (a *App) load(ctx context.Context) error {
 }
 
 // fill exports the fleet's files.
-func (a *App) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
+func (a *App) fill(ctx context.Context) ([]git.LeftOut, error) {
 	switch a.opts.Files {
 	case WorkTree:
 		return a.git.ExportWork(ctx, a.export)
@@ -72,7 +73,7 @@ func (a *App) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
 }
 
 // leftOut are the findings about what Git has and no host gets.
-func (a *App) leftOut(left []controlrepo.LeftOut) []finding.Finding {
+func (a *App) leftOut(left []git.LeftOut) []finding.Finding {
 	var all []finding.Finding
 	for _, l := range left {
 		f := finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: l.Path, Text: l.Path + " " + l.Why, Fix: l.Fix}

@@ -12,9 +12,9 @@ import (
 	"sync"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/sign"
 )
 
@@ -120,7 +120,7 @@ func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
 	return nil
 }
 
-func readPin(ctx context.Context, clone *controlrepo.Git) (sign.Keys, error) {
+func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
 	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func readPin(ctx context.Context, clone *controlrepo.Git) (sign.Keys, error) {
 }
 
 // writePin replaces the pin, unless it says the same.
-func writePin(ctx context.Context, clone *controlrepo.Git, fleet string, keys sign.Keys) error {
+func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
 	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return err

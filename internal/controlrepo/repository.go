@@ -1,8 +1,6 @@
-// Package controlrepo is the control repository: the Git repository in which
-// the operator declares the fleet. It reads and checks the files, edits them so
-// that comments and order stay, and commits, pushes and exports what was
-// declared. It alone knows YAML, Git and places in files; what it returns is
-// validated.
+// Package controlrepo is the files of a control repository, in which the operator
+// declares the fleet. It reads and checks them, and edits them so that comments and
+// order stay. It alone knows YAML and places in files; what it returns is validated.
 package controlrepo
 
 import (

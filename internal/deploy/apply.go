@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
 )
 
@@ -226,7 +226,7 @@ func (s *Session) push(ctx context.Context, r *Receipt) error {
 	}
 	return s.phase(ctx, r, "push", func() error {
 		err := s.Repo.Push(ctx)
-		if errors.Is(err, controlrepo.ErrGitAway) && r.Kind == "recover" {
+		if errors.Is(err, git.ErrGitAway) && r.Kind == "recover" {
 			r.Pending = append(r.Pending, pushLater)
 			return nil
 		}

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 )
 
 // fold commits what the hosts learned: digests of deployed images, volumes that
@@ -34,7 +35,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
 	}
 	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
-	if errors.Is(err, controlrepo.ErrDiverged) {
+	if errors.Is(err, git.ErrDiverged) {
 		r.Pending = append(r.Pending, "somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
 		return nil
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
 )
@@ -139,11 +139,11 @@ func TestResumedRunClaims(t *testing.T) {
 
 // TestBehindIsToldFirst: nothing is released or committed by whoever is behind.
 func TestBehindIsToldFirst(t *testing.T) {
-	f := &surroundings{pushErr: []error{controlrepo.ErrDiverged}}
+	f := &surroundings{pushErr: []error{git.ErrDiverged}}
 	s := session(f, nil)
 	next, moves := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, s.Lock, nil)
 	_, err := s.Apply(t.Context(), Plan{}, next, Options{Kind: "apply", Moves: moves})
-	if !errors.Is(err, controlrepo.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
+	if !errors.Is(err, git.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
 		t.Errorf("ended with %v after %v", err, f.log)
 	}
 }
@@ -169,7 +169,7 @@ func TestFactsAreFolded(t *testing.T) {
 }
 
 func TestFoldThatLosesTheRaceIsPending(t *testing.T) {
-	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}
+	f := &surroundings{pushErr: []error{nil, git.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}
 	s := session(f, nil)
 	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"})
 	if err != nil || len(r.Pending) != 1 || r.Commit != "c1" {

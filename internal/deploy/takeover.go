@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 )
 
 // An Owner is who has a stack by the claims on the record remote.
@@ -52,7 +52,7 @@ type former struct {
 func (s *Session) takeover(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) (takeover, error) {
 	t, err := s.weigh(ctx, r, plan, next, o)
 	if err != nil {
-		if behind := s.Repo.Behind(ctx); errors.Is(behind, controlrepo.ErrDiverged) {
+		if behind := s.Repo.Behind(ctx); errors.Is(behind, git.ErrDiverged) {
 			return t, behind
 		}
 		return t, err

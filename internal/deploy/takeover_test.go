@@ -14,9 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
@@ -189,7 +189,7 @@ func TestALostHostIsToldToStop(t *testing.T) {
 // TestTheLoserTakesItsCommitBack is fault V20: with the Git host away, another
 // operator's claim is the one that hosts obey.
 func TestTheLoserTakesItsCommitBack(t *testing.T) {
-	away := fmt.Errorf("push: %w", controlrepo.ErrGitAway)
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
 	f := &surroundings{pushErr: []error{away, away, away}, outrun: Owner{Host: "gamma", Epoch: 2}, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
 	s := recorded(f)
 	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func (h Hook) Install() string {
 }
 
 // PreCommit returns the hook that Git runs before a commit in this clone.
-func (g *Git) PreCommit(ctx context.Context) (Hook, error) {
+func (g *Repository) PreCommit(ctx context.Context) (Hook, error) {
 	moved, err := g.config(ctx, "core.hooksPath")
 	if err != nil {
 		return Hook{}, err
@@ -55,7 +55,7 @@ func (g *Git) PreCommit(ctx context.Context) (Hook, error) {
 
 // callsSalvor reports whether the hook, or what the usual hook managers are told in
 // the repository, names salvor's check.
-func (g *Git) callsSalvor(hook string) (bool, error) {
+func (g *Repository) callsSalvor(hook string) (bool, error) {
 	info, err := os.Stat(hook)
 	if err != nil || info.Mode().Perm()&0o111 == 0 {
 		return false, ignoreMissing(err) // Git passes over one that can't be executed
@@ -85,7 +85,7 @@ func ignoreMissing(err error) error {
 
 // freeHook returns where the pre-commit hook goes. One that is there already is
 // in the way; a folder of hooks of the operator's own is left alone ("").
-func (g *Git) freeHook(ctx context.Context) (string, error) {
+func (g *Repository) freeHook(ctx context.Context) (string, error) {
 	h, err := g.PreCommit(ctx)
 	if err != nil || h.Moved {
 		return "", err
@@ -115,7 +115,7 @@ const hookedFile = "hooked"
 
 // EnsureHook makes the pre-commit hook in a clone that was never given one, for
 // instance by git clone. A hook of the operator's own stays as it is.
-func (g *Git) EnsureHook(ctx context.Context) error {
+func (g *Repository) EnsureHook(ctx context.Context) error {
 	note, err := g.OwnFile(ctx, hookedFile)
 	if err != nil {
 		return err

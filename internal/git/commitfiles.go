@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 
 // A commitment is one call of CommitFiles.
 type commitment struct {
-	g      *Git
+	g      *Repository
 	ref    string            // the branch, in full
 	parent Commit            // "" when the branch is unborn
 	own    string            // Salvor's folder in Git's
@@ -44,7 +44,7 @@ type blob struct{ mode, id string }
 // only from the commit that was looked at: ErrDiverged otherwise. Cut short, it
 // can be called again, with other contents too: what the first call left is
 // taken back. One process at a time commits in a clone; *runlock.HeldError.
-func (g *Git) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
+func (g *Repository) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
 	c := &commitment{g: g, files: files, paths: slices.Sorted(maps.Keys(files))}
 	if err := c.begin(ctx); err != nil {
 		return "", err

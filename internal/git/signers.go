@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ const (
 
 // Signers returns the list that this clone goes by: empty before the first commit
 // that it was taken from.
-func (g *Git) Signers(ctx context.Context) (s fleet.Signers, err error) {
+func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
 		return s, err
@@ -45,7 +45,7 @@ func (g *Git) Signers(ctx context.Context) (s fleet.Signers, err error) {
 
 // GoBy has this clone go by a list from now on; an empty one ends that. The caller
 // has seen that a listed key signed it. It may be called again with the same.
-func (g *Git) GoBy(ctx context.Context, s fleet.Signers) error {
+func (g *Repository) GoBy(ctx context.Context, s fleet.Signers) error {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (g *Git) GoBy(ctx context.Context, s fleet.Signers) error {
 // error wraps ErrUnsigned and says what it has. Git checks it: SSH signatures by
 // ssh-keygen against the list alone, those of GnuPG by the operator's own keyring and
 // then against the list. https://git-scm.com/docs/pretty-formats has the letters.
-func (g *Git) Signed(ctx context.Context, id Commit, by fleet.Signers) error {
+func (g *Repository) Signed(ctx context.Context, id Commit, by fleet.Signers) error {
 	list, err := g.OwnFile(ctx, "checking_signers")
 	if err != nil {
 		return err
@@ -106,10 +106,10 @@ func badness(state string) string {
 
 // OnlySigned has Salvor's own commits signed too, by a key of the list: one that
 // is not is never on the branch.
-func (g *Git) OnlySigned(by fleet.Signers) { g.signers = by }
+func (g *Repository) OnlySigned(by fleet.Signers) { g.signers = by }
 
 // signs reports whether Salvor's own commits are to be signed.
-func (g *Git) signs(ctx context.Context) bool {
+func (g *Repository) signs(ctx context.Context) bool {
 	if !g.signers.Empty() {
 		return true
 	}
@@ -120,7 +120,7 @@ func (g *Git) signs(ctx context.Context) bool {
 // hintSigning is how git is told which key to sign with.
 const hintSigning = "git config gpg.format ssh && git config user.signingKey ~/.ssh/id_ed25519.pub, with a key that fleet.yaml's git: signers lists"
 
-func (g *Git) ownSigned(ctx context.Context, id Commit) error {
+func (g *Repository) ownSigned(ctx context.Context, id Commit) error {
 	if g.signers.Empty() {
 		return nil
 	}
@@ -136,7 +136,7 @@ var ErrNoSigningKey = errors.New("git is not told to sign with an SSH key")
 // SigningKey returns the public SSH key that the operator's git signs with, as
 // user.signingKey names it: "TYPE BASE64". always reports that it signs every commit.
 func SigningKey(ctx context.Context, m machine.Machine, environ []string) (key string, always bool, err error) {
-	g := &Git{m: m, dir: os.TempDir(), env: gitEnv(environ)}
+	g := &Repository{m: m, dir: os.TempDir(), env: gitEnv(environ)}
 	format, err := g.line(ctx, "config", "--global", "--get", "gpg.format")
 	if err != nil || format != "ssh" {
 		return "", false, ErrNoSigningKey

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"context"
@@ -29,8 +29,8 @@ type First struct {
 // Init makes dir a Git repository with a first commit: the folder and the
 // repository where they are missing, the files and a pre-commit hook. It overwrites
 // nothing: ErrExists names what stands in the way, and nothing was written then. m and
-// environ are as for OpenGit.
-func Init(ctx context.Context, m machine.Machine, dir string, first First, environ []string) (*Git, Commit, error) {
+// environ are as for Open.
+func Init(ctx context.Context, m machine.Machine, dir string, first First, environ []string) (*Repository, Commit, error) {
 	if err := checkFree(dir, first.Files); err != nil {
 		return nil, "", err
 	}
@@ -68,20 +68,20 @@ func checkFree(dir string, files map[string][]byte) error {
 }
 
 // openOrMake opens the Git repository at dir, after making it where there is none.
-func openOrMake(ctx context.Context, m machine.Machine, dir string, environ []string) (*Git, error) {
+func openOrMake(ctx context.Context, m machine.Machine, dir string, environ []string) (*Repository, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	g, err := OpenGit(ctx, m, dir, environ)
+	g, err := Open(ctx, m, dir, environ)
 	if err == nil || !errors.Is(err, ErrNoGit) {
 		return g, err
 	}
-	if inside, lineErr := (&Git{m: m, dir: dir, env: gitEnv(environ)}).line(ctx, "rev-parse", "--show-toplevel"); lineErr == nil && inside != "" {
+	if inside, lineErr := (&Repository{m: m, dir: dir, env: gitEnv(environ)}).line(ctx, "rev-parse", "--show-toplevel"); lineErr == nil && inside != "" {
 		return nil, err
 	}
-	made := &Git{m: m, dir: dir, env: gitEnv(environ)}
+	made := &Repository{m: m, dir: dir, env: gitEnv(environ)}
 	if _, err := made.output(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
 		return nil, fmt.Errorf("make Git repository: %w", err)
 	}
-	return OpenGit(ctx, m, dir, environ)
+	return Open(ctx, m, dir, environ)
 }

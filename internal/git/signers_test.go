@@ -1,10 +1,10 @@
-package controlrepo
+package git
 
 import (
-	"regexp"
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bufio"
@@ -41,7 +41,7 @@ type LeftOut struct {
 // that .gitattributes could ask for, so that everybody who applies a commit
 // applies the same. Modes are 0644 and 0755; symbolic links are kept. It returns
 // what it left out, in the order of the paths.
-func (g *Git) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, error) {
+func (g *Repository) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, error) {
 	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
 	if err != nil {
 		return nil, fmt.Errorf("list commit %s: %w", c.Short(), err)
@@ -54,7 +54,7 @@ func (g *Git) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, erro
 }
 
 // export writes the blobs of a listing of `git ls-tree` or `git ls-files --stage`.
-func (g *Git) export(ctx context.Context, listing, dir string) ([]LeftOut, error) {
+func (g *Repository) export(ctx context.Context, listing, dir string) ([]LeftOut, error) {
 	leaves, left, err := parseLeaves(listing)
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func submodule(path string) LeftOut {
 }
 
 // copyBlobs streams every file out of one git process.
-func (g *Git) copyBlobs(ctx context.Context, leaves []leaf, root *os.Root) error {
+func (g *Repository) copyBlobs(ctx context.Context, leaves []leaf, root *os.Root) error {
 	var want strings.Builder
 	for _, l := range leaves {
 		want.WriteString(l.id + "\n")
