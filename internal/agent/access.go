@@ -37,7 +37,8 @@ type access struct {
 	ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
 	trusted func() (sign.Keys, error) // whose claims count
 	own     func() (sign.Key, error)  // signs what this host writes down
-	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
+	folders OpenFolder
+	givenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
 }
 
 func sealOf(st agentapi.Stack) seal.Signed {
@@ -77,7 +78,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := agekey.OpenHost(h.Paths.identity())
+	key, err := agekey.OpenHost(h.Paths.Identity())
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", host, err),
 			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
@@ -92,7 +93,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case err != nil:
 		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}
+	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, folders: h.folders(), epoch: st.Epoch, locked: lockedMarks(st)}
 	for _, t := range st.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
@@ -113,7 +114,7 @@ func (a *access) logins() map[string]stack.Login {
 // opened is a stack's repository on one target, open until close.
 type opened struct {
 	snapshot.Repository
-	folder *storage.Folder
+	folder record.Folder
 }
 
 func (r *opened) close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
@@ -125,7 +126,7 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
 	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
-	folder, err := storage.Open(ctx, a.remotes, where)
+	folder, err := a.folders(ctx, a.remotes, where)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,7 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
 	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, a.remotes, where)
+		return a.folders(ctx, a.remotes, where)
 	}, trust)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -52,7 +53,7 @@ func (r *run) announce(ctx context.Context, st agentapi.Stack, untold delivery.R
 		entry := journal.Entry{Kind: "told", Stack: st.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		r.record(entry)
 	}
-	return told, delivery.Told(r.Paths.secrets(), st.Name)
+	return told, delivery.Told(r.Paths.Secrets(), st.Name)
 }
 
 func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {
@@ -73,7 +74,7 @@ func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChan
 
 // onRotate runs a service's own command in it. Its output may say anything, the
 // secret too: only the exit code is told.
-func (r *run) onRotate(ctx context.Context, name string, s agentapi.Service) (err error) {
+func (r *run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
 	if len(s.OnRotate) == 0 {
 		return nil
 	}

@@ -8,16 +8,17 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
 // classes are a stack's volumes of every class, as Docker volumes and as binds.
-func classes(h *Host) (all []agentapi.Volume) {
+func classes(h *Host) (all []project.Volume) {
 	for _, class := range []fleet.Protection{fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None} {
 		name := string(class)
 		all = append(all,
-			agentapi.Volume{Name: name, Docker: "notes_" + name, Protect: class, Method: fleet.Live},
-			agentapi.Volume{Name: "@" + name, Path: filepath.Join(h.Paths.State, "data", "notes", "@"+name), Protect: class, Method: fleet.Live})
+			project.Volume{Name: name, Docker: "notes_" + name, Protect: class, Method: fleet.Live},
+			project.Volume{Name: "@" + name, Path: filepath.Join(h.Paths.State, "data", "notes", "@"+name), Protect: class, Method: fleet.Live})
 	}
 	return all
 }

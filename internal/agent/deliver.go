@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
@@ -17,7 +16,7 @@ const kindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
 func (r *run) deliver(st agentapi.Stack, a *access) error {
-	report, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
+	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
@@ -28,21 +27,18 @@ func (r *run) deliver(st agentapi.Stack, a *access) error {
 // delivered names what a delivery wrote, as `salvor secret ls` does.
 func delivered(st agentapi.Stack, report delivery.Report) []string {
 	var names []string
-	add := func(source string) {
-		name, isFile := strings.CutPrefix(source, "secrets/")
-		if !isFile {
-			name = st.Name + "/" + source
-		}
-		names = append(names, name)
-	}
 	for _, m := range st.Project.Secrets {
+		name, isFile := m.File()
+		if !isFile {
+			name = st.Name + "/" + m.Secret
+		}
 		if slices.Contains(report.Services, m.Service) {
-			add(m.Secret)
+			names = append(names, name)
 		}
 	}
 	if report.Env {
 		for _, key := range st.Project.Env {
-			add(key)
+			names = append(names, st.Name+"/"+key)
 		}
 	}
 	slices.Sort(names)

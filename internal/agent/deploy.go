@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
@@ -142,7 +143,7 @@ func (h *Host) replaced(st agentapi.Stack, decided map[string]snapshot.Decision)
 	volumes := h.hydrated(st, decided)
 	for _, v := range h.protected(st) {
 		switch d := decided[v.Name]; {
-		case d.Action == snapshot.StartEmpty && st.Consent == agentapi.ConsentFresh:
+		case d.Action == snapshot.StartEmpty && st.Consent == project.ConsentFresh:
 			volumes = append(volumes, v)
 		case d.Action == snapshot.Rename:
 			former := h.Snapshots.Marker(st.Name, v.Formerly)
@@ -329,7 +330,7 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(r.Paths.secrets(), st.Name)
+	untold, err := delivery.Untold(r.Paths.Secrets(), st.Name)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string {
+func (h *Host) recipientIn(repo ControlCopy, commit, host string) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -100,9 +100,9 @@ func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string
 	return keys.Recipient
 }
 
-func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := gitread.Open(h.Paths.gitCache(), source)
+func (h *Host) fetch(ctx context.Context, git agentapi.Git) (ControlCopy, string, error) {
+	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
+	repo, err := h.copies()(h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err
 	}
@@ -129,13 +129,13 @@ func (h *Host) noteGit(failed error, now time.Time) {
 		}
 	}
 	if is != was {
-		_ = writeJSON(h.Paths.gitNote(), is)
+		_ = writeJSON(h.Paths.GitNote(), is)
 	}
 }
 
 // gitNote returns the note; one that can't be read counts as none.
 func (h *Host) gitNote() (n gitNote) {
-	if readJSON(h.Paths.gitNote(), &n) != nil {
+	if readJSON(h.Paths.GitNote(), &n) != nil {
 		return gitNote{}
 	}
 	return n

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
+	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
 )
@@ -184,7 +185,7 @@ func onHost(host, stack string, found []finding.Finding) []finding.Finding {
 // historyNoted is what the last snapshot found out about the stack's history, for
 // reports that don't ask the remote. Who starts fresh gives it up.
 func (h *Host) historyNoted(host string, st agentapi.Stack) []finding.Finding {
-	if st.Consent == agentapi.ConsentFresh || h.local(st.Name).Lost {
+	if st.Consent == project.ConsentFresh || h.local(st.Name).Lost {
 		return nil
 	}
 	noted := slices.DeleteFunc(h.kept(st.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
@@ -202,14 +203,14 @@ func TestLostNotesKeepTheData(t *testing.T) {
 // a project of its name runs. Nothing is moved or stopped; plan and apply name
 // what can be done, and what is done by consent loses nothing.
 func TestOccupied(t *testing.T) {
-	for name, place := range map[string]func(h *Host, v *agentapi.Volume){
-		"named volume":    func(_ *Host, v *agentapi.Volume) { v.Docker, v.Path = "diary_data", "" },
-		"external volume": func(_ *Host, v *agentapi.Volume) { v.Docker, v.Path = "oldnotes", "" },
-		"relative bind":   func(h *Host, v *agentapi.Volume) { v.Path = filepath.Join(h.Paths.State, "stacks", "notes", "data") },
-		"absolute bind":   func(h *Host, v *agentapi.Volume) { v.Path = filepath.Join(h.Paths.Run, "srv") },
+	for name, place := range map[string]func(h *Host, v *project.Volume){
+		"named volume":    func(_ *Host, v *project.Volume) { v.Docker, v.Path = "diary_data", "" },
+		"external volume": func(_ *Host, v *project.Volume) { v.Docker, v.Path = "oldnotes", "" },
+		"relative bind":   func(h *Host, v *project.Volume) { v.Path = filepath.Join(h.Paths.State, "stacks", "notes", "data") },
+		"absolute bind":   func(h *Host, v *project.Volume) { v.Path = filepath.Join(h.Paths.Run, "srv") },
 	} {
 		for _, sealed := range []bool{true, false} {
-			for _, consent := range []agentapi.Consent{"", agentapi.ConsentFresh, agentapi.ConsentTake} {
+			for _, consent := range []project.Consent{"", project.ConsentFresh, project.ConsentTake} {
 				t.Run(name+", "+string(consent), func(t *testing.T) {
 					s := newStand(t, false)
 					place(s.Host, &s.st.Volumes[0])
@@ -230,11 +231,11 @@ func TestOccupied(t *testing.T) {
 						if err == nil || s.read(t) != "60 rows" || s.engine.ran(" stop") {
 							t.Errorf("apply: %v; %q", err, s.read(t))
 						}
-					case agentapi.ConsentTake:
+					case project.ConsentTake:
 						if err != nil || s.read(t) != "60 rows" || s.engine.ran(" stop") {
 							t.Errorf("take: %v; %q", err, s.read(t))
 						}
-					case agentapi.ConsentFresh:
+					case project.ConsentFresh:
 						s.write(t, "new")
 						if err != nil || !s.engine.ran(" stop") || len(s.kept(t)) != 1 || s.kept(t)[0] != "60 rows" {
 							t.Fatalf("fresh: %v; kept %v", err, s.kept(t))
@@ -370,7 +371,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 		if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
 			t.Errorf("plan: %v", found)
 		}
-		s.st.Consent = agentapi.ConsentRestore
+		s.st.Consent = project.ConsentRestore
 		if _, err := s.supply(t); err != nil {
 			t.Fatal(err)
 		}
@@ -391,7 +392,7 @@ func TestDataInNoSnapshotIsTaken(t *testing.T) {
 	if err == nil || s.read(t) != "200 rows" {
 		t.Fatalf("%v; %q", err, s.read(t))
 	}
-	s.st.Consent = agentapi.ConsentTake
+	s.st.Consent = project.ConsentTake
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // TestARenamedVolumeKeepsItsData is faults V17 and D7: on its host a renamed
@@ -54,7 +54,7 @@ func TestARenamedVolumeKeepsItsData(t *testing.T) {
 	gamma := newStand(t, true)
 	gamma.remote = s.remote
 	gamma.place(t, 2, true)
-	gamma.st.Volumes = []agentapi.Volume{*v}
+	gamma.st.Volumes = []project.Volume{*v}
 	gamma.st.Volumes[0].Born = s.st.Volumes[0].Born
 	if _, err := gamma.supply(t); err != nil {
 		t.Fatal(err)

@@ -11,9 +11,11 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/nsexec"
@@ -47,7 +49,7 @@ func newHost(t *testing.T) *Host {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	p := Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
+	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	for _, d := range []string{p.Config, p.State, p.Run, p.Volumes} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -57,7 +59,7 @@ func newHost(t *testing.T) *Host {
 		Machine: local.Machine{}, Stacks: stack.New(local.Machine{}), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
 		Snapshots: snapshot.Engine{
 			Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Restic: program, Progress: progress.Discard(),
-			Dirs: snapshot.Dirs{Run: p.Run, State: p.State, Volumes: p.Volumes},
+			Dirs: p,
 		},
 	}
 }
@@ -68,7 +70,7 @@ const renewed = "notes-renewed-test" // a stack that no machine has
 // repositories, newest last.
 func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...string) agentapi.Stack {
 	t.Helper()
-	if _, err := agekey.EnsureHost(h.Paths.identity()); err != nil {
+	if _, err := agekey.EnsureHost(h.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{}}
@@ -78,7 +80,7 @@ func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...
 	last := len(repositories) - 1
 	st := agentapi.Stack{
 		Name: renewed, Epoch: epoch,
-		Volumes: []agentapi.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
+		Volumes: []project.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
 		Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "disk", Path: remote}, Repository: repositories[last], Former: repositories[:last]}},
 	}
 	sealFor(t, h, &st, "alpha", file)

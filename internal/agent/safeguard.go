@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -23,7 +24,7 @@ func imageChange(ran stack.Record, d stack.Deployment) string {
 			continue
 		}
 		now := s.Reference(d.Images)
-		if agentapi.Tagged(before) != agentapi.Tagged(now) || agentapi.Digested(now) && now != before {
+		if project.Tagged(before) != project.Tagged(now) || project.Digested(now) && now != before {
 			return fmt.Sprintf("the image of %s changes", s.Name)
 		}
 	}

@@ -3,7 +3,7 @@ package agent
 import (
 	"testing"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -29,7 +29,7 @@ func TestImageChange(t *testing.T) {
 		"another service's pins": {ran: map[string]string{"db": one}, image: "reg:5000/app:2"},
 	}
 	for name, c := range cases {
-		d := stack.Deployment{Images: c.pinned, Project: agentapi.Project{Services: []agentapi.Service{{Name: "web", Image: c.image, Build: c.built}}}}
+		d := stack.Deployment{Images: c.pinned, Project: project.Project{Services: []project.Service{{Name: "web", Image: c.image, Build: c.built}}}}
 		if got := imageChange(stack.Record{Images: c.ran}, d) != ""; got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // A setting is one thing that the commit says and the host keeps in its
@@ -116,8 +117,8 @@ func hostSettings(h agentapi.Host) []setting {
 // change is one of its services.
 func stackSettings(applied, want agentapi.Stack) (was, now []setting) {
 	sameProject := applied.Project.Hash == want.Project.Hash && applied.Project.Dir == want.Project.Dir
-	known := func(v agentapi.Volume, others []agentapi.Volume) bool {
-		return sameProject || slices.ContainsFunc(others, func(o agentapi.Volume) bool { return o.Name == v.Name })
+	known := func(v project.Volume, others []project.Volume) bool {
+		return sameProject || slices.ContainsFunc(others, func(o project.Volume) bool { return o.Name == v.Name })
 	}
 	was, now = generalSettings(applied), generalSettings(want)
 	if before, after := targets(applied), targets(want); slices.Equal(slices.Sorted(slices.Values(before)), slices.Sorted(slices.Values(after))) {
@@ -169,7 +170,7 @@ func stoppedSettings(st agentapi.Stack) []setting {
 	}
 }
 
-func volumeSettings(v agentapi.Volume, whole bool) []setting {
+func volumeSettings(v project.Volume, whole bool) []setting {
 	group := "volume " + v.Name
 	all := []setting{{group, "protect", string(v.Protect)}, {group, "consistent", string(v.Method)}}
 	if whole {

@@ -7,6 +7,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/record"
 )
 
@@ -57,7 +58,7 @@ func TestKeeping(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			st := agentapi.Stack{
 				Name: "notes", RPO: c.rpo, PauseEvery: time.Minute, Targets: []agentapi.Target{{Every: 15 * time.Minute}},
-				Volumes: []agentapi.Volume{{Name: "data", Protect: fleet.Snapshot, Method: fleet.Pause}},
+				Volumes: []project.Volume{{Name: "data", Protect: fleet.Snapshot, Method: fleet.Pause}},
 			}
 			var got finding.Code
 			for _, f := range c.kept.keeping("alpha", st, now) {

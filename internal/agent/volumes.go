@@ -14,6 +14,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot"
 )
@@ -30,7 +31,7 @@ func (h *Host) protected(st agentapi.Stack) []snapshot.Volume {
 	return volumes
 }
 
-func (h *Host) volumePath(v agentapi.Volume) string {
+func (h *Host) volumePath(v project.Volume) string {
 	if v.Docker != "" {
 		return filepath.Join(h.Paths.Volumes, v.Docker, "_data")
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/sign"
 )
 
@@ -50,14 +51,14 @@ type Stack struct {
 	Name         string                  `json:"name"`
 	Epoch        int                     `json:"epoch"`
 	Stopped      bool                    `json:"stopped,omitempty"`
-	Project      Project                 `json:"project"`
-	Volumes      []Volume                `json:"volumes,omitempty"`
+	Project      project.Project         `json:"project"`
+	Volumes      []project.Volume        `json:"volumes,omitempty"`
 	Targets      []Target                `json:"targets,omitempty"`
 	Images       map[string]string       `json:"images,omitempty"`    // service to pinned reference, from the lock
 	Sealed       []byte                  `json:"sealed,omitempty"`    // sealed/<host>/<stack>.age
 	Signature    []byte                  `json:"signature,omitempty"` // of Sealed, by the fleet's key
 	Inputs       string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
-	Consent      Consent                 `json:"consent,omitempty"`
+	Consent      project.Consent         `json:"consent,omitempty"`
 	Restore      *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
 	Proven       map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock
 	RPO          time.Duration           `json:"rpo,omitempty"`
@@ -67,85 +68,6 @@ type Stack struct {
 	AcceptShrunk bool                    `json:"accept_shrunk,omitempty"`
 	AcceptLoss   bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
 	Kept         bool                    `json:"kept,omitempty"`        // the commit's files do not load: all but what stands above from the lock is as the host has it
-}
-
-// Consent is what the operator said about volumes whose data does not fit the
-// lock: nothing, restore what the repository has, start fresh, take what lies on
-// the host, or let new volumes start empty although others are gone.
-type Consent string
-
-// The consents.
-const (
-	ConsentRestore Consent = "restore"
-	ConsentFresh   Consent = "fresh"
-	ConsentTake    Consent = "take"
-	ConsentEmpty   Consent = "empty"
-)
-
-// Project is a rendered Compose project: it runs by hand from its directory.
-type Project struct {
-	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>" or x-salvor.dir
-	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret stands
-	Files    []File        `json:"files,omitempty"`
-	Services []Service     `json:"services"`
-	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
-	Secrets  []SecretMount `json:"secrets,omitempty"`
-	Networks []string      `json:"networks,omitempty"` // external networks that must exist
-	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
-}
-
-// File is a file of the project that comes from Git.
-type File struct {
-	Path string `json:"path"` // relative to the project's directory, slashes, no ".."
-	Mode uint32 `json:"mode"` // 0644 or 0755, as Git keeps it
-	Data []byte `json:"data"`
-}
-
-// Service is one service of a project.
-type Service struct {
-	Name  string `json:"name"`
-	Image string `json:"image,omitempty"` // as written, without the pinned digest
-	Build bool   `json:"build,omitempty"`
-	Ports []Port `json:"ports,omitempty"`
-
-	Mounts []string `json:"mounts,omitempty"` // targets where something declared is mounted, sorted
-	Idle   bool     `json:"idle,omitempty"`   // its profile is not active: rendered, not started
-
-	OnChange fleet.OnChange `json:"on_change,omitempty"` // how it is told that a secret of it changed
-	OnRotate []string       `json:"on_rotate,omitempty"` // run in it before that
-}
-
-// Port is a published port.
-type Port struct {
-	Address   string `json:"address,omitempty"` // of the host, "" for every one
-	Published string `json:"published"`
-	Target    uint32 `json:"target"`
-	Protocol  string `json:"protocol"`
-}
-
-// SecretMount is one secret that one service lists, delivered as a file.
-type SecretMount struct {
-	Service string `json:"service"` // or ".build" for secrets that only image builds read
-	Secret  string `json:"secret"`  // key in the sealed file: a key of secrets/<stack>.env, or "secrets/…", the file's path in Git
-	Target  string `json:"target"`  // file name under /run/secrets, or an absolute path
-	UID     int    `json:"uid"`
-	GID     int    `json:"gid"`
-	Mode    uint32 `json:"mode"`
-}
-
-// Volume is one classified mount of a stack.
-type Volume struct {
-	Name     string           `json:"name"`             // identity, safe as a file name: the Compose volume's name, or "@" and the bind's source ("@data", "@config@db", "@@srv@media")
-	Source   string           `json:"source,omitempty"` // as written in the Compose file, for people: "db", "./data", "/srv/media"
-	Docker   string           `json:"docker,omitempty"` // Docker's volume name, "" for a bind
-	Path     string           `json:"path,omitempty"`   // host path of a bind, "" for a Docker volume
-	Protect  fleet.Protection `json:"protect"`
-	Method   fleet.Method     `json:"method,omitempty"`
-	Services []string         `json:"services"`           // that mount it, sorted
-	Service  string           `json:"service,omitempty"`  // the database's service, for native methods
-	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
-	Born     time.Time        `json:"born,omitzero"`      // from the lock
-	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
 }
 
 // Target is one snapshot target with the stack's repository on it.

@@ -25,6 +25,9 @@ type Error struct {
 // Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
+// ExitCode implements fault.Coder.
+func (e *Error) ExitCode() int { return e.Code }
+
 // A Request is what a verb reads from standard input. Salvord is the version
 // that salvor carries: another one answers with CodeOtherVersion before it does
 // anything, and salvor replaces it.

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/project"
 )
 
 // historyLimit is how many commits are looked at for earlier deploys.
@@ -90,14 +91,14 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (agentapi.Project, error) {
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
 	_, rendered, err := a.stackAt(ctx, st.Name, c, a.repo.Fleet.Vars)
 	return rendered.Project, err
 }
 
 // complete reports whether a lock's images are those of a project: of each
 // service the tag that its file names, with a digest.
-func complete(p agentapi.Project, images map[string]string) bool {
+func complete(p project.Project, images map[string]string) bool {
 	for _, s := range p.Services {
 		if s.Build || s.Idle || s.Image == "" || strings.Contains(s.Image, "${") {
 			continue
@@ -144,7 +145,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 			return r, fmt.Errorf("%s/%s: %w", st.Dir, st.File, err)
 		}
 	}
-	r.built = slices.ContainsFunc(then.Services, func(s agentapi.Service) bool { return s.Build && !s.Idle })
+	r.built = slices.ContainsFunc(then.Services, func(s project.Service) bool { return s.Build && !s.Idle })
 	if len(p.Volumes) > 0 {
 		r.Older = older(then, now, to)
 	}
@@ -155,7 +156,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 
 // older names a service whose image goes back. One that is built has no digest
 // to compare; what it is built from is part of the folder.
-func older(then agentapi.Project, now, to Deploy) string {
+func older(then project.Project, now, to Deploy) string {
 	for _, s := range then.Services {
 		if was := now.Images[s.Name]; was != "" && was != to.Images[s.Name] || s.Build && now.folder != to.folder {
 			return s.Name

@@ -5,15 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // A bind is a folder of a host that a stack has its data in.
 type bind struct {
 	host, stack string
-	volume      agentapi.Volume
+	volume      project.Volume
 }
 
 // mountsNested returns a finding for each bind that lies within one of another stack

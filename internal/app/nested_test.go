@@ -3,18 +3,18 @@ package app
 import (
 	"testing"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // TestS31ABindWithinAnotherStacksIsAFinding on one host, and on that alone.
 func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 	t.Parallel()
 	bind := func(path string, p fleet.Protection) deploy.Rendered {
-		return deploy.Rendered{Volumes: []agentapi.Volume{{Name: "@", Source: path, Path: path, Protect: p}}}
+		return deploy.Rendered{Volumes: []project.Volume{{Name: "@", Source: path, Path: path, Protect: p}}}
 	}
 	for name, c := range map[string]struct {
 		outer deploy.Rendered

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
 	"salvor/internal/progress"
@@ -42,8 +43,8 @@ type observed struct {
 func newObserved(dir string) *observed {
 	o := &observed{Host: debiantest.New()}
 	o.agent = agent.Host{
-		Machine: o.Host, Stacks: stack.New(o), Snapshots: snapshot.Engine{Host: o.Host, Dirs: snapshot.Dirs{State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}},
-		Paths: agent.Paths{Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Machine: o.Host, Stacks: stack.New(o), Snapshots: snapshot.Engine{Host: o.Host, Dirs: hostpath.Layout{State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}},
+		Paths: hostpath.Layout{Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 	}
 	return o
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/project"
 )
 
 // A published is one port, or range of ports, that a service takes on its host.
@@ -50,7 +50,7 @@ func (a *App) portsTaken() []finding.Finding {
 	return found
 }
 
-func publishedBy(host, stack string, s agentapi.Service) []published {
+func publishedBy(host, stack string, s project.Service) []published {
 	var all []published
 	for _, port := range s.Ports {
 		first, last, isRange := strings.Cut(port.Published, "-")

@@ -10,29 +10,29 @@ import (
 	"path"
 	"slices"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/sign"
 )
 
 // repositories gives a placement a repository on every target, with its
 // password in the recovery file.
-func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent agentapi.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
+func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent project.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
 	recovery, err := s.recovery(ctx, stack)
 	if err != nil {
 		return p, nil, err
 	}
 	known, former := map[string]string{}, maps.Clone(p.Former)
-	if consent == agentapi.ConsentFresh {
+	if consent == project.ConsentFresh {
 		former = nil // what was is kept, and is not this stack's history any more
 	} else {
 		maps.Copy(known, p.Repositories)
 	}
 	changed := false
 	for _, t := range s.app.repo.Fleet.Snapshots {
-		if known[t.Name] == "" && consent == agentapi.ConsentRestore {
+		if known[t.Name] == "" && consent == project.ConsentRestore {
 			known[t.Name], former = takenUp(recovery, t.Name, former)
 		}
 		if known[t.Name] != "" {

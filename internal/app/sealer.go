@@ -19,6 +19,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
@@ -162,13 +163,13 @@ func (s *sealer) needs(stack, host string) needs {
 		n.remotes = append(n.remotes, given(r, host, stack))
 	}
 	for _, r := range f.Registries {
-		if slices.ContainsFunc(rendered.Project.Services, func(svc agentapi.Service) bool { return registryOf(svc.Image) == r.Name }) {
+		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool { return registryOf(svc.Image) == r.Name }) {
 			n.registries = append(n.registries, r)
 		}
 	}
 	n.env = slices.Clone(rendered.Project.Env)
 	for _, m := range rendered.Project.Secrets {
-		if strings.HasPrefix(m.Secret, "secrets/") {
+		if _, isFile := m.File(); isFile {
 			n.files = append(n.files, m.Secret)
 		} else {
 			n.env = append(n.env, m.Secret)
@@ -292,7 +293,7 @@ func (s *sealer) setting(parts map[string][]byte, name string, v secret.Setting)
 }
 
 // Seal implements deploy.Sealer.
-func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
+func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
 	next := lock.Copy()
 	key, err := s.app.SigningKey(ctx)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secretstore"
@@ -70,10 +70,10 @@ func (a *App) MayRotate(name string) error {
 // only when its data is made.
 func (a *App) untoldDatabase(u SecretUse) bool {
 	rendered, known := a.stacks[u.Stack]
-	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v agentapi.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
+	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
 		return false
 	}
-	return slices.ContainsFunc(rendered.Project.Services, func(s agentapi.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
+	return slices.ContainsFunc(rendered.Project.Services, func(s project.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
 }
 
 // RotateSecret is SetSecret for a secret that is there already. It returns the

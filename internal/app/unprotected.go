@@ -5,15 +5,15 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // unprotected is the finding about a stack to deploy whose data would get no
 // snapshots, since the fleet declares no target for them. Its host would refuse
 // to start it, after the placement was committed.
-func (a *App) unprotected(st fleet.Stack, volumes []agentapi.Volume) []finding.Finding {
+func (a *App) unprotected(st fleet.Stack, volumes []project.Volume) []finding.Finding {
 	var names []string
 	for _, v := range volumes {
 		if v.Protect == fleet.Snapshot {

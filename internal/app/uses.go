@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -41,8 +42,9 @@ func (a *App) SecretUses(name string) []SecretUse {
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
-		uses = append(uses, a.serviceUses(stack, func(mounted string) bool {
-			return ours && mounted == key || mounted == "secrets/"+name || mounted == whole
+		uses = append(uses, a.serviceUses(stack, func(m project.SecretMount) bool {
+			file, isFile := m.File()
+			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
 			uses = append(uses, SecretUse{Stack: stack, Host: a.repo.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
@@ -53,15 +55,15 @@ func (a *App) SecretUses(name string) []SecretUse {
 }
 
 // serviceUses returns the services of a stack that mount a secret.
-func (a *App) serviceUses(stack string, isIt func(mounted string) bool) []SecretUse {
+func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
 	var uses []SecretUse
-	project := a.stacks[stack].Project
-	for _, m := range project.Secrets {
-		if !isIt(m.Secret) {
+	rendered := a.stacks[stack].Project
+	for _, m := range rendered.Secrets {
+		if !isIt(m) {
 			continue
 		}
 		u := SecretUse{Stack: stack, Service: m.Service, Host: a.repo.Lock.Stacks[stack].Host}
-		for _, s := range project.Services {
+		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
 			}

@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
@@ -141,12 +141,12 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 }
 
 // consents returns what was said about the data of each stack.
-func consents(a *app.App, o applyOptions) (map[string]agentapi.Consent, error) {
-	all := map[string]agentapi.Consent{}
+func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
+	all := map[string]project.Consent{}
 	for _, said := range []struct {
-		consent agentapi.Consent
+		consent project.Consent
 		stacks  []string
-	}{{agentapi.ConsentRestore, o.restore}, {agentapi.ConsentFresh, o.fresh}, {agentapi.ConsentTake, o.take}, {agentapi.ConsentEmpty, o.empty}} {
+	}{{project.ConsentRestore, o.restore}, {project.ConsentFresh, o.fresh}, {project.ConsentTake, o.take}, {project.ConsentEmpty, o.empty}} {
 		for _, name := range said.stacks {
 			stack := a.Named(name)
 			if _, declared := a.Fleet().Stack(stack); !declared {

@@ -20,16 +20,11 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/cli/render"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/machine"
 	"salvor/internal/machine/local"
-	"salvor/internal/runlock"
-	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
-	"salvor/internal/storage"
 	"salvor/internal/terminal"
 	"salvor/internal/version"
 )
@@ -222,26 +217,14 @@ func leastArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// exitCode maps an error to the documented exit codes, in one place.
+// exitCode is what the program ends with: an interrupt wins over what it made fail.
 func exitCode(ctx context.Context, err error) int {
-	var told *agentapi.Error
-	var held *runlock.HeldError
 	code, set := fault.Code(err)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fault.Interrupted
 	case set:
 		return code
-	case errors.As(err, &told) && told.Code > 0:
-		return told.Code
-	case errors.As(err, &held):
-		return fault.Locked
-	case errors.Is(err, controlrepo.ErrNotFound):
-		return fault.NoRepo
-	case errors.Is(err, secret.ErrLocked):
-		return fault.SecretsShut
-	case errors.Is(err, machine.ErrUnreachable), errors.Is(err, machine.ErrHostKey), errors.Is(err, machine.ErrDenied), errors.Is(err, storage.ErrUnreachable):
-		return fault.Unreachable
 	default:
 		return fault.General
 	}

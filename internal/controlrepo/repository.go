@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/sign"
@@ -17,7 +18,7 @@ import (
 
 // ErrNotFound means that a folder lies in no control repository. It maps to
 // exit code 10.
-var ErrNotFound = errors.New("no control repository")
+var ErrNotFound = fault.Kind("no control repository", fault.NoRepo)
 
 // A Repository is what the files of a control repository declare.
 type Repository struct {

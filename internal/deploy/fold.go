@@ -12,6 +12,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/project"
 )
 
 // fold commits what the hosts learned: digests of deployed images, volumes that
@@ -71,7 +72,7 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 
 // filled adds to a placement what facts say and it lacks. Images that it pins
 // stay: a rollback puts older ones there than the facts know.
-func filled(p, known fleet.Placement, services []agentapi.Service) fleet.Placement {
+func filled(p, known fleet.Placement, services []project.Service) fleet.Placement {
 	images := maps.Clone(known.Images)
 	maps.Copy(images, p.Images)
 	for _, svc := range services {
@@ -107,10 +108,10 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 		if !declared || p.Stopped || s.held[name] {
 			continue
 		}
-		unborn := slices.ContainsFunc(st.Volumes, func(v agentapi.Volume) bool {
+		unborn := slices.ContainsFunc(st.Volumes, func(v project.Volume) bool {
 			return v.Protect == fleet.Snapshot && p.Volumes[v.Name].Born.IsZero()
 		})
-		unpinned := slices.ContainsFunc(st.Project.Services, func(svc agentapi.Service) bool {
+		unpinned := slices.ContainsFunc(st.Project.Services, func(svc project.Service) bool {
 			return svc.Image != "" && !svc.Build && !svc.Idle && !svc.Pinned(p.Images)
 		})
 		if unborn || unpinned || p.Wish() != nil {

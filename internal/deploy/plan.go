@@ -17,6 +17,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
@@ -123,7 +124,7 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 }
 
 // policies says which services are told when a secret of theirs is another one.
-func policies(p agentapi.Project) string {
+func policies(p project.Project) string {
 	var told []string
 	for _, s := range p.Services {
 		if s.OnChange != "" && s.OnChange != fleet.ChangeNone {

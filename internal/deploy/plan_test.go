@@ -15,6 +15,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -172,7 +173,7 @@ func TestLearned(t *testing.T) {
 
 func TestReseal(t *testing.T) {
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha"}, "blog": {Host: "alpha"}, "wiki": {Host: "gamma"}}}
-	stacks := map[string]Rendered{"notes": {Project: agentapi.Project{Services: []agentapi.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
+	stacks := map[string]Rendered{"notes": {Project: project.Project{Services: []project.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
 	seen := map[string]Observation{
 		"alpha": {State: agentapi.HostState{Changes: []agentapi.Change{{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"}}}},
 		"gamma": {Err: errors.New("away")},

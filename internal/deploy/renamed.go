@@ -10,10 +10,11 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // bornAs returns when a volume came to life, under its name or the one before.
-func bornAs(p fleet.Placement, v agentapi.Volume) time.Time {
+func bornAs(p fleet.Placement, v project.Volume) time.Time {
 	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
 		return born
 	}
@@ -32,7 +33,7 @@ func (s *Session) Rename(next fleet.Lock) fleet.Lock {
 				p.Volumes[v.Name] = was
 			}
 		}
-		if s.Consent[name] == agentapi.ConsentEmpty {
+		if s.Consent[name] == project.ConsentEmpty {
 			for _, gone := range s.gone(name, p) {
 				delete(p.Volumes, gone)
 			}
@@ -46,7 +47,7 @@ func (s *Session) Rename(next fleet.Lock) fleet.Lock {
 func (s *Session) gone(stack string, p fleet.Placement) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(p.Volumes)) {
-		mounted := slices.ContainsFunc(s.Stacks[stack].Volumes, func(v agentapi.Volume) bool { return v.Name == name || v.Formerly == name })
+		mounted := slices.ContainsFunc(s.Stacks[stack].Volumes, func(v project.Volume) bool { return v.Name == name || v.Formerly == name })
 		if !mounted && !p.Volumes[name].Born.IsZero() {
 			names = append(names, name)
 		}
@@ -55,8 +56,8 @@ func (s *Session) gone(stack string, p fleet.Placement) []string {
 }
 
 // unborn returns a stack's volumes that would start empty.
-func (s *Session) unborn(stack string, p fleet.Placement) []agentapi.Volume {
-	return slices.DeleteFunc(slices.Clone(s.Stacks[stack].Volumes), func(v agentapi.Volume) bool {
+func (s *Session) unborn(stack string, p fleet.Placement) []project.Volume {
+	return slices.DeleteFunc(slices.Clone(s.Stacks[stack].Volumes), func(v project.Volume) bool {
 		return v.Protect != fleet.Snapshot || !bornAs(p, v).IsZero()
 	})
 }
@@ -110,13 +111,13 @@ func asWritten(name string) string {
 // formerStack returns the stack that is no longer declared and whose data a new
 // one may be meant to have: one with such a volume, or with any for a new one whose
 // volumes are not known.
-func (s *Session) formerStack(fresh []agentapi.Volume) string {
+func (s *Session) formerStack(fresh []project.Volume) string {
 	for _, name := range slices.Sorted(maps.Keys(s.Lock.Stacks)) {
 		if _, declared := s.Fleet.Stack(name); declared {
 			continue
 		}
 		p := s.Lock.Stacks[name]
-		if fresh == nil && len(p.Volumes) > 0 || slices.ContainsFunc(fresh, func(v agentapi.Volume) bool { return !p.Volumes[v.Name].Born.IsZero() }) {
+		if fresh == nil && len(p.Volumes) > 0 || slices.ContainsFunc(fresh, func(v project.Volume) bool { return !p.Volumes[v.Name].Born.IsZero() }) {
 			return name
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // TestAStackThatDoesNotLoadIsAskedAbout is fault V17: it may be the one that is gone,
@@ -29,26 +29,26 @@ func TestAStackThatDoesNotLoadIsAskedAbout(t *testing.T) {
 // operator says what it is. A renamed one has been born.
 func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 	born := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	volume := func(name, formerly string) agentapi.Volume {
-		return agentapi.Volume{Name: name, Source: name, Protect: fleet.Snapshot, Formerly: formerly}
+	volume := func(name, formerly string) project.Volume {
+		return project.Volume{Name: name, Source: name, Protect: fleet.Snapshot, Formerly: formerly}
 	}
 	for name, c := range map[string]struct {
 		stack   string
-		volumes []agentapi.Volume
+		volumes []project.Volume
 		known   []string // volumes that the lock knows
-		consent agentapi.Consent
+		consent project.Consent
 		fix     string   // of the finding, "" for none
 		after   []string // volumes that the lock knows after the apply
 	}{
-		"nothing changed":            {stack: "notes", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data"}, after: []string{"data"}},
-		"one more":                   {stack: "notes", volumes: []agentapi.Volume{volume("data", ""), volume("more", "")}, known: []string{"data"}, after: []string{"data"}},
-		"one less":                   {stack: "notes", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data", "old"}, after: []string{"data", "old"}},
-		"another":                    {stack: "notes", volumes: []agentapi.Volume{volume("daten", "")}, known: []string{"data"}, fix: "{daten: {formerly: data}}", after: []string{"data"}},
-		"another, a bind":            {stack: "notes", volumes: []agentapi.Volume{volume("daten", "")}, known: []string{"@pg@data"}, fix: "{formerly: ./pg/data}", after: []string{"@pg@data"}},
-		"renamed":                    {stack: "notes", volumes: []agentapi.Volume{volume("daten", "data")}, known: []string{"data"}, after: []string{"daten"}},
-		"meant to be another":        {stack: "notes", volumes: []agentapi.Volume{volume("daten", "")}, known: []string{"data"}, consent: agentapi.ConsentEmpty},
-		"a stack that looks renamed": {stack: "diary", volumes: []agentapi.Volume{volume("data", "")}, known: []string{"data"}, fix: "{formerly: notes}"},
-		"another stack":              {stack: "diary", volumes: []agentapi.Volume{volume("rows", "")}, known: []string{"data"}},
+		"nothing changed":            {stack: "notes", volumes: []project.Volume{volume("data", "")}, known: []string{"data"}, after: []string{"data"}},
+		"one more":                   {stack: "notes", volumes: []project.Volume{volume("data", ""), volume("more", "")}, known: []string{"data"}, after: []string{"data"}},
+		"one less":                   {stack: "notes", volumes: []project.Volume{volume("data", "")}, known: []string{"data", "old"}, after: []string{"data", "old"}},
+		"another":                    {stack: "notes", volumes: []project.Volume{volume("daten", "")}, known: []string{"data"}, fix: "{daten: {formerly: data}}", after: []string{"data"}},
+		"another, a bind":            {stack: "notes", volumes: []project.Volume{volume("daten", "")}, known: []string{"@pg@data"}, fix: "{formerly: ./pg/data}", after: []string{"@pg@data"}},
+		"renamed":                    {stack: "notes", volumes: []project.Volume{volume("daten", "data")}, known: []string{"data"}, after: []string{"daten"}},
+		"meant to be another":        {stack: "notes", volumes: []project.Volume{volume("daten", "")}, known: []string{"data"}, consent: project.ConsentEmpty},
+		"a stack that looks renamed": {stack: "diary", volumes: []project.Volume{volume("data", "")}, known: []string{"data"}, fix: "{formerly: notes}"},
+		"another stack":              {stack: "diary", volumes: []project.Volume{volume("rows", "")}, known: []string{"data"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := fleet.Placement{Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{}}
@@ -59,7 +59,7 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 				Fleet:   &fleet.Fleet{Stacks: []fleet.Stack{{Name: c.stack, Host: "alpha"}}},
 				Lock:    fleet.Lock{Stacks: map[string]fleet.Placement{"notes": p}},
 				Stacks:  map[string]Rendered{c.stack: {Volumes: c.volumes}},
-				Consent: map[string]agentapi.Consent{c.stack: c.consent},
+				Consent: map[string]project.Consent{c.stack: c.consent},
 			}
 			found := s.RenameFindings()
 			if c.fix == "" && len(found) > 0 || c.fix != "" && (len(found) != 1 || found[0].Severity != finding.Fatal || !strings.Contains(found[0].Fix, c.fix)) {

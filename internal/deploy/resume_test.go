@@ -17,6 +17,7 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // surroundings fake everything around a session and note what was asked of them.
@@ -77,7 +78,7 @@ func (f *surroundings) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, er
 	return f.link, nil
 }
 
-func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error) {
+func (f *surroundings) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
 	return map[string][]byte{"sealed": []byte(strings.Join(stacks, " "))}, lock, nil
 }
 
@@ -100,7 +101,7 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []agentapi.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
@@ -225,7 +226,7 @@ func TestFactsDoNotUndoARollback(t *testing.T) {
 	p := filled(
 		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}},
 		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}},
-		[]agentapi.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}},
+		[]project.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}},
 	)
 	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, p.Images); diff != "" {
 		t.Error(diff)
@@ -242,7 +243,7 @@ func TestLockLearnsTheNewerImage(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: agentapi.Project{Services: []agentapi.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/sign"
 )
 
@@ -35,7 +36,7 @@ type Session struct {
 
 	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
-	Consent map[string]agentapi.Consent // by stack, what the operator said about its data in this run
+	Consent map[string]project.Consent // by stack, what the operator said about its data in this run
 
 	AcceptLoss bool // newest snapshots that the remote has lost are given up for those that are there
 
@@ -56,8 +57,8 @@ type Session struct {
 
 // Rendered is a stack as package stack made it from its Compose file.
 type Rendered struct {
-	Project agentapi.Project
-	Volumes []agentapi.Volume
+	Project project.Project
+	Volumes []project.Volume
 }
 
 // Repo commits and pushes; the fast-forward push is the compare-and-swap of
@@ -67,15 +68,15 @@ type Repo interface {
 	// the newest commit and returns its id.
 	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
 	// Push publishes the newest commit; without a Git remote it does nothing.
-	// controlrepo.ErrGitAway means that the Git host did not answer,
-	// controlrepo.ErrDiverged that somebody else was faster: then what Commit
+	// git.ErrGitAway means that the Git host did not answer,
+	// git.ErrDiverged that somebody else was faster: then what Commit
 	// made since the last push is off the branch again.
 	Push(ctx context.Context) error
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
-	// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
-	// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+	// Behind returns git.ErrDiverged when somebody else was faster, and
+	// git.ErrGitAway when the Git host did not answer. Nothing is published.
 	Behind(ctx context.Context) error
 	// Uncommit takes what Commit made since the last push off the branch again. It
 	// reports whether there was anything.
@@ -91,7 +92,7 @@ type Sealer interface {
 	// Seal returns the files that make the seals of these stacks current, and
 	// the lock with the repositories they need. consent fresh gives a stack new
 	// repositories.
-	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]agentapi.Consent) (map[string][]byte, fleet.Lock, error)
+	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error)
 	// Current returns a stack's seal for a host, the zero Seal when there is none.
 	Current(host, stack string) (Seal, error)
 }
@@ -241,7 +242,7 @@ func (s *Session) New(ctx context.Context) (map[string]int, error) {
 	return past, nil
 }
 
-func (s *Session) refuseUsed(ctx context.Context, stack string, said agentapi.Consent) error {
+func (s *Session) refuseUsed(ctx context.Context, stack string, said project.Consent) error {
 	if said != "" || !protects(s.Stacks[stack]) {
 		return nil
 	}
@@ -254,5 +255,5 @@ func (s *Session) refuseUsed(ctx context.Context, stack string, said agentapi.Co
 }
 
 func protects(r Rendered) bool {
-	return slices.ContainsFunc(r.Volumes, func(v agentapi.Volume) bool { return v.Protect == fleet.Snapshot })
+	return slices.ContainsFunc(r.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Snapshot })
 }

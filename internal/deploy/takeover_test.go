@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -53,7 +54,7 @@ func answering(t *testing.T, f *surroundings, host string) *hostlink.Link {
 			}
 			fmt.Fprintln(p.Stdout, `{"result":{}}`)
 			return 0
-		}, hostlink.Program, verb)
+		}, hostpath.Salvord, verb)
 	}
 	return &hostlink.Link{Host: host, Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}
 }

@@ -82,11 +82,34 @@ func WithCode(err error, code int) error {
 	return &coded{error: err, code: code}
 }
 
-// Code returns the outermost exit code set on err, and whether there is one.
-func Code(err error) (int, bool) {
-	var c *coded
+// A Coder is an error that has an exit code by its kind. WithCode wins over it.
+type Coder interface {
+	error
+	ExitCode() int // 0 for none
+}
+
+type kind struct {
+	text string
+	code int
+}
+
+func (k *kind) Error() string { return k.text }
+func (k *kind) ExitCode() int { return k.code }
+
+// Kind returns an error to compare with (errors.Is), which ends the program with code.
+func Kind(text string, code int) error { return &kind{text, code} }
+
+// Code returns the exit code of err: the outermost that WithCode set, else that of
+// the first Coder in it. It is the only place that says which error ends the program
+// with which code; ok is false where none is set.
+func Code(err error) (code int, ok bool) {
+	var set *coded
+	if errors.As(err, &set) {
+		return set.code, true
+	}
+	var c Coder
 	if errors.As(err, &c) {
-		return c.code, true
+		return c.ExitCode(), c.ExitCode() > 0
 	}
 	return 0, false
 }

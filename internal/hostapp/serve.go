@@ -14,11 +14,7 @@ import (
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
-	"salvor/internal/machine"
 	"salvor/internal/progress"
-	"salvor/internal/runlock"
-	"salvor/internal/secret"
-	"salvor/internal/storage"
 	"salvor/internal/version"
 )
 
@@ -82,18 +78,10 @@ func wireError(err error) *agentapi.Error {
 		return told
 	}
 	e := &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
-	var held *runlock.HeldError
-	switch code, ok := fault.Code(err); {
-	case ok:
+	if code, ok := fault.Code(err); ok {
 		e.Code = code
-	case errors.Is(err, agent.ErrMoved):
+	} else if errors.Is(err, agent.ErrMoved) {
 		e.Code = agentapi.CodeMoved
-	case errors.As(err, &held):
-		e.Code = fault.Locked
-	case errors.Is(err, secret.ErrLocked):
-		e.Code = fault.SecretsShut
-	case errors.Is(err, machine.ErrUnreachable), errors.Is(err, storage.ErrUnreachable):
-		e.Code = fault.Unreachable
 	}
 	return e
 }

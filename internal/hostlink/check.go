@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/sign"
 	"salvor/internal/terminal"
 )
@@ -176,7 +177,7 @@ func (a *answer) stackReceipt(s *agentapi.StackReceipt) {
 		}
 	}
 	for volume, born := range s.Born {
-		known := slices.ContainsFunc(st.Volumes, func(v agentapi.Volume) bool { return v.Name == volume })
+		known := slices.ContainsFunc(st.Volumes, func(v project.Volume) bool { return v.Name == volume })
 		if !known || born.IsZero() || a.late(born) {
 			a.refuse("volume %s of stack %s, born %s", volume, s.Name, born.Format(time.RFC3339))
 			delete(s.Born, volume)
@@ -198,7 +199,7 @@ var reference = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,400}@sha256:[
 // honest host could not have said it. A restored stack may run another tag, which
 // the lock has no use for.
 func (a *answer) image(st agentapi.Stack, service, ref string) (keep, odd bool) {
-	at := slices.IndexFunc(st.Project.Services, func(s agentapi.Service) bool { return s.Name == service })
+	at := slices.IndexFunc(st.Project.Services, func(s project.Service) bool { return s.Name == service })
 	if !reference.MatchString(ref) {
 		return false, true
 	}
@@ -209,12 +210,12 @@ func (a *answer) image(st agentapi.Stack, service, ref string) (keep, odd bool) 
 		return false, true
 	}
 	written := st.Project.Services[at].Image
-	return agentapi.Tagged(ref) == agentapi.Tagged(written) && (!agentapi.Digested(written) || ref == written), false
+	return project.Tagged(ref) == project.Tagged(written) && (!project.Digested(written) || ref == written), false
 }
 
 // repositoryOf is a reference without its tag and digest.
 func repositoryOf(ref string) string {
-	ref = agentapi.Tagged(ref)
+	ref = project.Tagged(ref)
 	if at := strings.LastIndexByte(ref, ':'); at > strings.LastIndexByte(ref, '/') {
 		return ref[:at]
 	}

@@ -16,7 +16,9 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
+	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
 
@@ -28,15 +30,15 @@ func answered(lines string, req, resp any, verb string) error {
 	f.Handle(func(_ context.Context, p machinetest.Process) int {
 		_, _ = io.WriteString(p.Stdout, lines)
 		return 0
-	}, Program, verb)
+	}, hostpath.Salvord, verb)
 	return link(f, nil).Call(context.TODO(), verb, req, resp)
 }
 
 func question() agentapi.Apply {
 	return agentapi.Apply{Host: agentapi.Host{Name: "alpha", Commit: "c0ffee", Stacks: []agentapi.Stack{{
 		Name: "notes", Epoch: 3, Restore: &fleet.Restore{ID: "w1"},
-		Project: agentapi.Project{Services: []agentapi.Service{{Name: "web", Image: "ghcr.io/acme/notes:2"}, {Name: "db", Image: "postgres:17"}}},
-		Volumes: []agentapi.Volume{{Name: "data"}},
+		Project: project.Project{Services: []project.Service{{Name: "web", Image: "ghcr.io/acme/notes:2"}, {Name: "db", Image: "postgres:17"}}},
+		Volumes: []project.Volume{{Name: "data"}},
 	}}}}
 }
 
@@ -174,7 +176,7 @@ func TestS12AnAnswerIsBounded(t *testing.T) {
 				written += len(piece)
 			}
 			return 1
-		}, Program, "status")
+		}, hostpath.Salvord, "status")
 		var state agentapi.HostState
 		if err := link(f, nil).Call(t.Context(), "status", agentapi.Observe{}, &state); !errors.Is(err, errTooMuch) || written > maxAnswer {
 			t.Errorf("%s: %v after %d bytes", name, err, written)

@@ -4,7 +4,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,20 +11,22 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"salvor/internal/fault"
 )
 
 // ErrUnreachable is wrapped by errors that mean: the host could not be reached
 // or the connection was lost. It maps to exit code 13.
-var ErrUnreachable = errors.New("host unreachable")
+var ErrUnreachable = fault.Kind("host unreachable", fault.Unreachable)
 
 // ErrHostKey is wrapped by errors that mean: the host showed another key than
 // the one pinned in the repository, or none is pinned.
-var ErrHostKey = errors.New("host key not trusted")
+var ErrHostKey = fault.Kind("host key not trusted", fault.Unreachable)
 
 // ErrDenied is wrapped by errors that mean: the host is there, but lets this
 // user not in, or not become root. It is never an ErrUnreachable, since a host
 // that answers must not be taken for a lost one.
-var ErrDenied = errors.New("access denied")
+var ErrDenied = fault.Kind("access denied", fault.Unreachable)
 
 // Grace is what a program gets between SIGTERM and SIGKILL.
 const Grace = 5 * time.Second

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"salvor/internal/fault"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,13 +23,16 @@ type Holder struct {
 	Since   time.Time `json:"since"`
 }
 
-// A HeldError is what whoever comes second gets. It maps to exit code 11.
+// A HeldError is what the second of two runs gets.
 type HeldError struct {
 	Name   string
 	Holder Holder
 }
 
-// Error tells who holds the lock.
+// ExitCode implements fault.Coder.
+func (e *HeldError) ExitCode() int { return fault.Locked }
+
+// Error names who holds the lock.
 func (e *HeldError) Error() string {
 	if e.Holder.Owner == "" {
 		return e.Name + " is locked by another run"

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"salvor/internal/fault"
 )
 
 // ErrLocked is wrapped by every error that means: the key to open a secret is
 // missing or wrong. It maps to exit code 12.
-var ErrLocked = errors.New("secret can't be unlocked")
+var ErrLocked = fault.Kind("secret can't be unlocked", fault.SecretsShut)
 
 // ErrNotFound is wrapped by the error of a reference that names no secret.
 var ErrNotFound = errors.New("no such secret")

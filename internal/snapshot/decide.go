@@ -3,7 +3,7 @@ package snapshot
 import (
 	"fmt"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // History is what the stack's repository holds of a volume.
@@ -27,7 +27,7 @@ type Facts struct {
 	Renamed  bool     // its data of this placement lies under the name that it had before
 	Ran      bool     // it is proven that the volume was in use here at this epoch, so what lies here is its newest data
 	History  History
-	Consent  agentapi.Consent // "" for nothing said
+	Consent  project.Consent // "" for nothing said
 }
 
 // Action is what to do with a volume before its stack starts.
@@ -67,15 +67,15 @@ func Decide(f Facts) Decision {
 		// whatever the consent: a fresh start has another repository, so
 		// another identity, and is not repeated by the next apply
 		return Decision{Action: Ready, Reason: "its data is ready"}
-	case f.Consent == agentapi.ConsentFresh:
+	case f.Consent == project.ConsentFresh:
 		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; what lies here is kept beside"}
 	case f.Renamed:
 		return Decision{Action: Rename, Reason: "it was renamed, its data comes along"}
-	case f.Consent == agentapi.ConsentTake && f.Found != Nothing:
+	case f.Consent == project.ConsentTake && f.Found != Nothing:
 		return Decision{Action: Accept, Reason: "the operator chose the data that lies here"}
 	case f.notesLost(mine):
 		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
-	case now && f.Found == Replaced && f.Consent != agentapi.ConsentRestore:
+	case now && f.Found == Replaced && f.Consent != project.ConsentRestore:
 		return occupied("another folder lies where its data was, with data in it")
 	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
 		return occupied(f.unread() + "there is data where the volume would start")
@@ -91,9 +91,9 @@ func Decide(f Facts) Decision {
 func (f Facts) decideUnready(mine bool) Decision {
 	has, born := f.History == HistorySome, f.Born || mine
 	switch {
-	case has && f.Consent == agentapi.ConsentRestore:
+	case has && f.Consent == project.ConsentRestore:
 		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
-	case f.Consent == agentapi.ConsentRestore:
+	case f.Consent == project.ConsentRestore:
 		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; what lies here is kept beside")
 	case has && !born:
 		return refuse("the volume is new in the lock, yet its repository has snapshots of that name", "salvor apply --restore STACK takes them; --fresh STACK starts empty in a new repository")
@@ -118,7 +118,7 @@ func (f Facts) notesLost(mine bool) bool {
 	hydrating := mine && f.Marker.State == MarkedHydrating
 	another := f.Marker.State != "" && !mine              // the stack was started fresh since
 	late := f.Found == Marked && f.Marker.Epoch < f.Epoch // notes of an earlier day
-	return f.Ran && (f.Found == Unmarked || late) && !hydrating && !another && f.Consent != agentapi.ConsentRestore
+	return f.Ran && (f.Found == Unmarked || late) && !hydrating && !another && f.Consent != project.ConsentRestore
 }
 
 // strange reports whether data lies here of which nothing is known. What lies in

@@ -9,7 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
+	"salvor/internal/project"
 )
 
 // TestDecideGolden writes down the decision for every combination of facts, so
@@ -38,7 +39,7 @@ func TestDecideGolden(t *testing.T) {
 			}
 			for _, born := range []bool{false, true} {
 				for _, history := range []string{"none", "some", "some of this epoch", "unknown"} {
-					for _, consent := range []agentapi.Consent{"", agentapi.ConsentRestore, agentapi.ConsentFresh, agentapi.ConsentTake} {
+					for _, consent := range []project.Consent{"", project.ConsentRestore, project.ConsentFresh, project.ConsentTake} {
 						kind, _, ran := strings.Cut(history, " of ")
 						f := Facts{Marker: m.m, Found: found, Identity: id, Epoch: epoch, Born: born, Ran: ran, History: History(kind), Consent: consent}
 						d := Decide(f)
@@ -74,15 +75,15 @@ func checkDecision(t *testing.T, f Facts, d Decision) {
 	switch {
 	case d.Action == Ready && !ready:
 		t.Errorf("%+v starts on data that is not ready", f)
-	case d.Action == StartEmpty && f.Consent != agentapi.ConsentFresh && (f.Born || mine || f.History != HistoryNone || f.Found != Nothing):
+	case d.Action == StartEmpty && f.Consent != project.ConsentFresh && (f.Born || mine || f.History != HistoryNone || f.Found != Nothing):
 		t.Errorf("%+v starts empty unasked", f)
 	case d.Action == Hydrate && f.History != HistorySome:
 		t.Errorf("%+v hydrates from nothing", f)
-	case d.Action == Hydrate && !f.Born && !mine && f.Consent != agentapi.ConsentRestore:
+	case d.Action == Hydrate && !f.Born && !mine && f.Consent != project.ConsentRestore:
 		t.Errorf("%+v takes another's snapshots unasked", f)
-	case d.Action == Hydrate && strange && f.Consent != agentapi.ConsentRestore:
+	case d.Action == Hydrate && strange && f.Consent != project.ConsentRestore:
 		t.Errorf("%+v replaces data of which nothing is known, unasked", f)
-	case d.Action == Accept && f.Consent != agentapi.ConsentTake && !f.Ran:
+	case d.Action == Accept && f.Consent != project.ConsentTake && !f.Ran:
 		t.Errorf("%+v takes data of which nothing is known, unasked", f)
 	case d.Action == Accept && f.Found == Nothing:
 		t.Errorf("%+v takes nothing for data", f)
@@ -131,7 +132,7 @@ func TestARemovedVolumeIsMissing(t *testing.T) {
 	t.Parallel()
 	const id = "home/notes/db@r1"
 	v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
-	e := Engine{Dirs: Dirs{State: t.TempDir()}}
+	e := Engine{Dirs: hostpath.Layout{State: t.TempDir()}}
 	if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
-			e := Engine{Dirs: Dirs{State: t.TempDir()}}
+			e := Engine{Dirs: hostpath.Layout{State: t.TempDir()}}
 			if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
 				t.Fatal(err)
 			}

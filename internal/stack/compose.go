@@ -8,8 +8,9 @@ import (
 	"path"
 	"strings"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
+	"salvor/internal/project"
 )
 
 var errNoSuch = errors.New("no such object")
@@ -32,7 +33,7 @@ type call struct {
 func (h *Host) compose(ctx context.Context, c call) error {
 	argv := []string{"docker"}
 	if c.login {
-		argv = append(argv, "--config", loginPath(c.stack))
+		argv = append(argv, "--config", hostpath.Default().Login(c.stack))
 	}
 	argv = append(argv, "compose", "--project-name", c.stack, "--project-directory", c.dir, "--file", path.Join(c.dir, ComposeFile))
 	cmd := machine.Cmd{Argv: append(argv, c.args...), Dir: c.dir, Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty,
@@ -80,7 +81,7 @@ var ErrRefused = errors.New("the host's Docker Compose refuses the project")
 // Validate asks the host's own Docker Compose about a project, which it may read
 // differently than we do: a version with other keys, for one. The error wraps
 // ErrRefused when it does not take it. Nothing is left on the host.
-func (h *Host) Validate(ctx context.Context, stack string, p agentapi.Project) (err error) {
+func (h *Host) Validate(ctx context.Context, stack string, p project.Project) (err error) {
 	made, err := h.machine.Run(ctx, machine.Command("mktemp", "-d", "-t", "salvor-validate-XXXXXX"))
 	if err != nil {
 		return err

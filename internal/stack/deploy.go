@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // A Deployment is what a stack shall be on this host.
@@ -22,7 +23,7 @@ type Deployment struct {
 	Stack    string
 	Epoch    int
 	Commit   string
-	Project  agentapi.Project
+	Project  project.Project
 	Images   map[string]string // from the lock: service to reference with digest
 	Logins   map[string]Login  // by registry
 	Leave    bool              // a version that fails is left as it is: its data goes back first, see PutBack
@@ -110,7 +111,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 func (h *Host) prepare(ctx context.Context, d Deployment, scope progress.Scope) (map[string]string, func(context.Context) error, error) {
 	nothing := func(context.Context) error { return nil }
 	staged := d.Project
-	staged.Dir = path.Join(ProjectDir(d.Stack), "next")
+	staged.Dir = path.Join(hostpath.Default().Project(d.Stack), "next")
 	logout, err := h.login(ctx, d.Stack, d.Logins)
 	if err != nil {
 		return nil, nothing, err
@@ -231,7 +232,7 @@ func (h *Host) retag(ctx context.Context, d Deployment, built map[string]string)
 	return nil
 }
 
-func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before agentapi.Project) error {
+func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before project.Project) error {
 	containers, err := h.containers(ctx, d.Stack)
 	if err != nil {
 		return err
@@ -247,7 +248,7 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []Container) (Result, error) {
 	if r.Epoch != d.Epoch || r.Commit != d.Commit {
 		r.Epoch, r.Commit = d.Epoch, d.Commit
-		if err := h.writeJSON(ctx, path.Join(ProjectDir(d.Stack), recordFile), r); err != nil {
+		if err := h.writeJSON(ctx, path.Join(hostpath.Default().Project(d.Stack), recordFile), r); err != nil {
 			return Result{}, err
 		}
 	}

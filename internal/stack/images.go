@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // fetch makes the images of a staged project available and returns the exact
@@ -32,10 +32,10 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 			if err != nil {
 				return nil, err
 			}
-			if agentapi.Digested(ref) {
+			if project.Digested(ref) {
 				pins[s.Name] = ref
 			}
-			if !agentapi.Digested(ref) || present == nil {
+			if !project.Digested(ref) || present == nil {
 				pull = append(pull, s.Name)
 			}
 		}
@@ -92,7 +92,7 @@ func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]stri
 			return err
 		}
 		if digest := digestOf(s.Image, digests); digest != "" {
-			pins[s.Name] = agentapi.Tagged(s.Image) + "@" + digest
+			pins[s.Name] = project.Tagged(s.Image) + "@" + digest
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func parseImage(answer []byte) ([]string, error) {
 func digestOf(ref string, digests []string) string {
 	for _, d := range digests {
 		repo, digest, ok := strings.Cut(d, "@")
-		if ok && familiar(repo) == familiar(untagged(agentapi.Tagged(ref))) {
+		if ok && familiar(repo) == familiar(untagged(project.Tagged(ref))) {
 			return digest
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // A State is what a host knows of one stack.
@@ -79,7 +80,7 @@ func (s *State) compare() {
 // Covers reports whether a deployment asks for what was deployed already.
 func (r Record) Covers(d Deployment) bool {
 	for _, s := range d.Project.Services {
-		if ref := s.Reference(d.Images); agentapi.Digested(ref) && !s.Idle && !s.Build && r.Images[s.Name] != ref {
+		if ref := s.Reference(d.Images); project.Digested(ref) && !s.Idle && !s.Build && r.Images[s.Name] != ref {
 			return false
 		}
 	}
@@ -121,7 +122,7 @@ func count(containers []Container, service, hash string) (running int, drifted b
 }
 
 // expected notes how a healthy project looks.
-func expected(p agentapi.Project, containers []Container) map[string]Expected {
+func expected(p project.Project, containers []Container) map[string]Expected {
 	out := map[string]Expected{}
 	for _, s := range p.Services {
 		if s.Idle {
@@ -170,7 +171,7 @@ func (s State) done(c Container) bool {
 // Uncovered returns the paths that an image declares as VOLUME and that nothing
 // of the Compose file is mounted at: the engine gives each an anonymous volume,
 // which no snapshot has.
-func Uncovered(s agentapi.Service, imageVolumes []string) []string {
+func Uncovered(s project.Service, imageVolumes []string) []string {
 	var out []string
 	for _, v := range imageVolumes {
 		if !slices.Contains(s.Mounts, v) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 func TestParseContainers(t *testing.T) {
@@ -76,7 +76,7 @@ func TestDigestOf(t *testing.T) {
 	}
 }
 
-const project = `name: app
+const rendered = `name: app
 services:
   db:
     image: postgres:16
@@ -94,7 +94,7 @@ services:
 `
 
 func TestPin(t *testing.T) {
-	got, err := Pin([]byte(project), map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:0@sha256:2", "gone": "x@sha256:3"})
+	got, err := Pin([]byte(rendered), map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:0@sha256:2", "gone": "x@sha256:3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,14 +121,14 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 		t.Error(diff)
 	}
 	r := Record{Images: map[string]string{"a": "nginx:1.27@sha256:old"}}
-	d := Deployment{Images: r.Images, Project: agentapi.Project{Services: []agentapi.Service{{Name: "a", Image: "nginx:1.27@sha256:new"}}}}
+	d := Deployment{Images: r.Images, Project: project.Project{Services: []project.Service{{Name: "a", Image: "nginx:1.27@sha256:new"}}}}
 	if r.Covers(d) {
 		t.Error("a digest that does not run counts as deployed")
 	}
 }
 
 func TestBeside(t *testing.T) {
-	b := Beside{Stack: "app", Service: "db", Compose: []byte(project), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
+	b := Beside{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
 		User: "999:999", Entrypoint: []string{"sh", "-c", "exec $it"}, Healthy: []string{"pg_isready"}, Slow: true}
 	got, err := b.Render()
 	if err != nil {
@@ -185,7 +185,7 @@ func TestBesideNamesAreComposes(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	r := Record{Hash: "h", Dir: "/d", Images: map[string]string{"web": "w:1@sha256:1"}, Services: map[string]Expected{"web": {Running: 1, Hash: "c"}, "once": {Hash: "o"}}}
-	p := agentapi.Project{Hash: "h", Dir: "/d", Services: []agentapi.Service{{Name: "web", Image: "w:1"}}}
+	p := project.Project{Hash: "h", Dir: "/d", Services: []project.Service{{Name: "web", Image: "w:1"}}}
 	for name, tc := range map[string]struct {
 		images     map[string]string
 		containers []Container
@@ -212,7 +212,7 @@ func TestRecord(t *testing.T) {
 }
 
 func TestUncovered(t *testing.T) {
-	got := Uncovered(agentapi.Service{Mounts: []string{"/data"}}, []string{"/data", "/var/cache"})
+	got := Uncovered(project.Service{Mounts: []string{"/data"}}, []string{"/data", "/var/cache"})
 	if diff := cmp.Diff([]string{"/var/cache"}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -234,7 +234,7 @@ func FuzzEngine(f *testing.F) {
 
 // FuzzRendered feeds what reads a rendered project back.
 func FuzzRendered(f *testing.F) {
-	f.Add([]byte(project))
+	f.Add([]byte(rendered))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		pinned, err := Pin(content, map[string]string{"db": "postgres:16@sha256:1"})
 		if err != nil {

@@ -5,16 +5,16 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 	"salvor/internal/stack/stacktest"
 )
 
-func oneService(image string) agentapi.Project {
-	return agentapi.Project{
+func oneService(image string) project.Project {
+	return project.Project{
 		Dir: "/var/lib/salvor/stacks/web", Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
-		Services: []agentapi.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
+		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }
 

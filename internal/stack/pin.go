@@ -7,7 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 )
 
 // Pin returns a rendered project whose services run the exact references
@@ -27,7 +27,7 @@ func Pin(compose []byte, images map[string]string) ([]byte, error) {
 		if image == nil {
 			continue
 		}
-		s := agentapi.Service{Name: name, Image: image.Value, Build: entry(service, "build") != nil}
+		s := project.Service{Name: name, Image: image.Value, Build: entry(service, "build") != nil}
 		if ref := s.Reference(images); ref != image.Value {
 			image.SetString(ref)
 		}

@@ -11,23 +11,24 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
+	"salvor/internal/project"
 )
 
 // write makes the project's folder hold what p says, with images pinned. Files
 // are replaced one by one, atomically, and only where they differ; nothing else
 // in the folder is touched. `.env` leads to the generated one in tmpfs.
-func (h *Host) write(ctx context.Context, stack string, p agentapi.Project, images map[string]string) error {
-	if err := h.run(ctx, "mkdir", "-p", "-m", folderMode, "--", ProjectDir(stack)); err != nil {
+func (h *Host) write(ctx context.Context, stack string, p project.Project, images map[string]string) error {
+	if err := h.run(ctx, "mkdir", "-p", "-m", folderMode, "--", hostpath.Default().Project(stack)); err != nil {
 		return err
 	}
 	if err := h.writeProject(ctx, stack, p, images); err != nil || len(p.Env) == 0 {
 		return err
 	}
-	return h.run(ctx, "ln", "-sfnT", EnvPath(stack), path.Join(p.Dir, ".env"))
+	return h.run(ctx, "ln", "-sfnT", hostpath.Default().Secrets().Env(stack), path.Join(p.Dir, ".env"))
 }
 
-func (h *Host) writeProject(ctx context.Context, stack string, p agentapi.Project, images map[string]string) error {
+func (h *Host) writeProject(ctx context.Context, stack string, p project.Project, images map[string]string) error {
 	compose, err := Pin(p.Compose, images)
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ const folderMode = "0755"
 
 // foldersOf returns the project's folder and each one below it that its files
 // need, outer ones first: mkdir's mode is for the innermost alone.
-func foldersOf(stack string, p agentapi.Project) ([]string, error) {
+func foldersOf(stack string, p project.Project) ([]string, error) {
 	folders := map[string]bool{p.Dir: true}
 	for _, f := range p.Files {
 		if !fs.ValidPath(f.Path) {
@@ -81,13 +82,13 @@ func (h *Host) put(ctx context.Context, file string, content []byte, mode fs.Fil
 
 // sweep removes files of the previous project that the new one has not; they
 // came from Git, so nothing is lost.
-func (h *Host) sweep(ctx context.Context, before, now agentapi.Project) error {
+func (h *Host) sweep(ctx context.Context, before, now project.Project) error {
 	if before.Dir != now.Dir {
 		return nil
 	}
 	var gone []string
 	for _, f := range before.Files {
-		if fs.ValidPath(f.Path) && !slices.ContainsFunc(now.Files, func(n agentapi.File) bool { return n.Path == f.Path || strings.HasPrefix(n.Path, f.Path+"/") }) {
+		if fs.ValidPath(f.Path) && !slices.ContainsFunc(now.Files, func(n project.File) bool { return n.Path == f.Path || strings.HasPrefix(n.Path, f.Path+"/") }) {
 			gone = append(gone, path.Join(now.Dir, f.Path))
 		}
 	}

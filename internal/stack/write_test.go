@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/machine/local"
+	"salvor/internal/project"
 )
 
 // TestFoldersAreReadWhateverTheUmask is fault F14: with `umask 077` in root's
@@ -17,9 +17,9 @@ import (
 func TestFoldersAreReadWhateverTheUmask(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	dir := filepath.Join(t.TempDir(), "notes")
-	p := agentapi.Project{
+	p := project.Project{
 		Dir: dir, Compose: []byte("services: {web: {image: nginx}}\n"),
-		Files: []agentapi.File{{Path: "conf/deep/er/app.ini", Data: []byte("x"), Mode: 0o640}, {Path: "own/app.ini", Data: []byte("x"), Mode: 0o644}},
+		Files: []project.File{{Path: "conf/deep/er/app.ini", Data: []byte("x"), Mode: 0o640}, {Path: "own/app.ini", Data: []byte("x"), Mode: 0o644}},
 	}
 	h := New(local.Machine{})
 	defer h.Close()

@@ -14,12 +14,13 @@ import (
 	"github.com/rclone/rclone/fs/fserrors"
 
 	"salvor/internal/blob"
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 )
 
 // ErrUnreachable is wrapped by errors that mean: the remote did not answer, so
 // nothing is known about what it holds.
-var ErrUnreachable = errors.New("remote unreachable")
+var ErrUnreachable = fault.Kind("remote unreachable", fault.Unreachable)
 
 // ErrCorrupt is wrapped by errors that mean: what the remote holds after an
 // upload is not what was sent. It has been removed again.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/stack"
+	"salvor/internal/hostpath"
+	"salvor/internal/project"
 )
 
 // A mount is one volume entry of one service and what was decided about it.
@@ -23,22 +23,22 @@ type mount struct {
 	protect fleet.Protection
 	source  string             // of a bind in the rendered file
 	file    string             // protect is config: path in the repository
-	volume  *agentapi.Volume   // nil for what holds no data
+	volume  *project.Volume    // nil for what holds no data
 	policy  fleet.VolumePolicy // zero when nothing was said
 }
 
 // mounts is every mount of a project, by service and order.
 type mounts struct {
 	all  []*mount
-	data map[string]*agentapi.Volume
+	data map[string]*project.Volume
 }
 
-func (m *mounts) volumes() []agentapi.Volume {
-	var vs []agentapi.Volume
+func (m *mounts) volumes() []project.Volume {
+	var vs []project.Volume
 	for _, v := range m.data {
 		vs = append(vs, *v)
 	}
-	slices.SortFunc(vs, func(a, b agentapi.Volume) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(vs, func(a, b project.Volume) int { return strings.Compare(a.Name, b.Name) })
 	return vs
 }
 
@@ -50,7 +50,7 @@ func (m *mounts) at(service string, index int) *mount {
 // classify decides every mount of the project: what x-salvor says, else what
 // the mount is. What stays undecided becomes a fatal finding.
 func (l *load) classify() (*mounts, error) {
-	ms := &mounts{data: map[string]*agentapi.Volume{}}
+	ms := &mounts{data: map[string]*project.Volume{}}
 	used := map[string]string{} // policy to the mount it decides
 	for _, name := range l.project.ServiceNames() {
 		for i, entry := range l.project.Services[name].Volumes {
@@ -166,7 +166,7 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 		return
 	}
 	decl := l.project.Volumes[m.entry.Source]
-	v := agentapi.Volume{Name: m.entry.Source, Source: m.entry.Source, Docker: decl.Name}
+	v := project.Volume{Name: m.entry.Source, Source: m.entry.Source, Docker: decl.Name}
 	if v.Docker == "" {
 		v.Docker = l.Stack.Name + "_" + v.Name
 		if decl.External {
@@ -226,7 +226,7 @@ func (l *load) decideHostPath(ms *mounts, m *mount) {
 	src := m.entry.Source
 	switch {
 	case m.policy.Protect != "":
-		l.keep(ms, m, agentapi.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
+		l.keep(ms, m, project.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
 	case belongsToHost(src, m.entry.ReadOnly):
 		m.protect, m.source = fleet.HostPath, src
 	default:
@@ -260,12 +260,12 @@ func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	root := roots[i]
 	name := bindName(root)
-	at := stack.VolumePath(l.Stack.Name, name)
+	at := hostpath.Default().Volume(l.Stack.Name, name)
 	if l.Stack.ProjectDir != "" {
 		at = path.Join(l.Stack.ProjectDir, root)
 	}
 	policy := l.policyOf(ms, root)
-	l.keep(ms, m, agentapi.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot), Formerly: formerName(policy)})
+	l.keep(ms, m, project.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot), Formerly: formerName(policy)})
 	if m.volume != nil {
 		m.source = path.Join(m.volume.Path, strings.TrimPrefix(src, root))
 	}
@@ -310,9 +310,9 @@ func (l *load) dataRoots(ms *mounts) []string {
 }
 
 // keep records that a mount uses a volume.
-func (l *load) keep(ms *mounts, m *mount, v agentapi.Volume) {
+func (l *load) keep(ms *mounts, m *mount, v project.Volume) {
 	if v.Protect == fleet.Shared {
-		v.Docker, v.Path = "", stack.SharedPath(l.Stack.Name, v.Name)
+		v.Docker, v.Path = "", hostpath.Default().SharedVolume(l.Stack.Name, v.Name)
 	}
 	if ms.data[v.Name] == nil {
 		ms.data[v.Name] = &v

@@ -12,7 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"salvor/internal/agentapi"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -24,12 +24,12 @@ const elsewhere = "_repo"
 // A collector gathers the files of the commit that a project needs on a host.
 type collector struct {
 	*load
-	files   map[string]agentapi.File // by path in the project
-	configs map[string]agentapi.File // Compose's configs that are files
+	files   map[string]project.File // by path in the project
+	configs map[string]project.File // Compose's configs that are files
 }
 
-func (c *collector) sorted() []agentapi.File {
-	var out []agentapi.File
+func (c *collector) sorted() []project.File {
+	var out []project.File
 	for _, p := range slices.Sorted(maps.Keys(c.files)) {
 		out = append(out, c.files[p])
 	}
@@ -38,7 +38,7 @@ func (c *collector) sorted() []agentapi.File {
 
 // take adds a file or folder of the repository and returns where the project
 // has it, as a relative path for Compose.
-func (c *collector) take(repoPath string) (string, []agentapi.File, error) {
+func (c *collector) take(repoPath string) (string, []project.File, error) {
 	to := path.Join(elsewhere, repoPath)
 	if rel, ok := strings.CutPrefix(repoPath, c.Stack.Dir+"/"); ok && rel != stack.ComposeFile && rel != ".env" && !within(elsewhere, rel) {
 		to = rel
@@ -46,8 +46,8 @@ func (c *collector) take(repoPath string) (string, []agentapi.File, error) {
 	return c.takeAs(repoPath, to)
 }
 
-func (c *collector) takeAs(repoPath, to string) (string, []agentapi.File, error) {
-	var taken []agentapi.File
+func (c *collector) takeAs(repoPath, to string) (string, []project.File, error) {
+	var taken []project.File
 	root := filepath.Join(c.RepoDir, filepath.FromSlash(repoPath))
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -75,34 +75,34 @@ func (c *collector) takeAs(repoPath, to string) (string, []agentapi.File, error)
 }
 
 // read reads one file; a link is followed as long as it stays in the commit.
-func (c *collector) read(from, to string) (agentapi.File, error) {
+func (c *collector) read(from, to string) (project.File, error) {
 	target, err := filepath.EvalSymlinks(from)
 	if err != nil {
-		return agentapi.File{}, fmt.Errorf("%s: %w", to, pathless(err))
+		return project.File{}, fmt.Errorf("%s: %w", to, pathless(err))
 	}
 	base, err := filepath.EvalSymlinks(c.RepoDir)
 	if err != nil {
-		return agentapi.File{}, err
+		return project.File{}, err
 	}
 	if !within(base, target) {
-		return agentapi.File{}, fmt.Errorf("%s is a link that leads out of the repository", to)
+		return project.File{}, fmt.Errorf("%s is a link that leads out of the repository", to)
 	}
 	info, err := os.Stat(target)
 	if err != nil {
-		return agentapi.File{}, pathless(err)
+		return project.File{}, pathless(err)
 	}
 	if !info.Mode().IsRegular() {
-		return agentapi.File{}, fmt.Errorf("%s is a link to a folder; link to its files", to)
+		return project.File{}, fmt.Errorf("%s is a link to a folder; link to its files", to)
 	}
 	data, err := os.ReadFile(target)
 	if err != nil {
-		return agentapi.File{}, pathless(err)
+		return project.File{}, pathless(err)
 	}
 	mode := uint32(0o644)
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
-	return agentapi.File{Path: to, Mode: mode, Data: data}, nil
+	return project.File{Path: to, Mode: mode, Data: data}, nil
 }
 
 // build takes what building a service's image reads. Contexts keep their place

@@ -8,9 +8,9 @@ import (
 
 	"github.com/distribution/reference"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // A database is a kind of server that a live copy of its files breaks.
@@ -40,7 +40,7 @@ var databases = []database{
 
 // consistency decides how a snapshot of a volume becomes consistent, and
 // refuses a live copy of a database.
-func (l *load) consistency(ms *mounts, v *agentapi.Volume) {
+func (l *load) consistency(ms *mounts, v *project.Volume) {
 	if v.Protect != fleet.Snapshot && v.Protect != fleet.Shared {
 		return
 	}
@@ -74,7 +74,7 @@ func (l *load) liveCopy(m *mount, text, fix string) {
 
 // database returns the database that a volume belongs to and the mount by which
 // its server has it. Without one it returns the first mount and nil.
-func (l *load) database(ms *mounts, v *agentapi.Volume) (*mount, *database) {
+func (l *load) database(ms *mounts, v *project.Volume) (*mount, *database) {
 	var first *mount
 	for _, byImage := range []bool{true, false} {
 		for _, m := range ms.all {
@@ -94,7 +94,7 @@ func (l *load) database(ms *mounts, v *agentapi.Volume) (*mount, *database) {
 	return first, nil
 }
 
-func (l *load) policyFor(ms *mounts, v *agentapi.Volume) fleet.VolumePolicy {
+func (l *load) policyFor(ms *mounts, v *project.Volume) fleet.VolumePolicy {
 	for _, m := range ms.all {
 		if m.volume == v && m.policy.Volume != "" {
 			return m.policy

@@ -18,10 +18,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // Options say what to load.
@@ -42,8 +42,8 @@ type Options struct {
 
 // Loaded is a stack as hosts need it, before placement.
 type Loaded struct {
-	Project agentapi.Project
-	Volumes []agentapi.Volume // sorted by name
+	Project project.Project
+	Volumes []project.Volume // sorted by name
 }
 
 // Load resolves, classifies and renders a stack. Findings come sorted, worst

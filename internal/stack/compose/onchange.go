@@ -4,15 +4,15 @@ import (
 	"path"
 	"slices"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
 // changePolicies returns how each service is told of a changed secret. One that
 // is bound alone outside /run/secrets is seen by a container started again, and
 // by no other: such a service is restarted at least.
-func (l *load) changePolicies(secrets []agentapi.SecretMount) (map[string]fleet.OnChange, error) {
+func (l *load) changePolicies(secrets []project.SecretMount) (map[string]fleet.OnChange, error) {
 	policies := map[string]fleet.OnChange{}
 	for _, said := range l.Stack.OnChange {
 		if err := l.listsSecret(secrets, said.Service, said.Position, "on_change"); err != nil {
@@ -42,7 +42,7 @@ func (l *load) changePolicies(secrets []agentapi.SecretMount) (map[string]fleet.
 
 // listsSecret refuses to say something about the secrets of a service that has
 // none.
-func (l *load) listsSecret(secrets []agentapi.SecretMount, service, position, key string) error {
+func (l *load) listsSecret(secrets []project.SecretMount, service, position, key string) error {
 	if _, known := l.project.Services[service]; !known {
 		hint := ""
 		if near := nearest(service, l.project.ServiceNames()); near != "" {
@@ -50,7 +50,7 @@ func (l *load) listsSecret(secrets []agentapi.SecretMount, service, position, ke
 		}
 		return l.fail(position, "%s: there is no service %q%s", key, service, hint)
 	}
-	if !slices.ContainsFunc(secrets, func(m agentapi.SecretMount) bool { return m.Service == service }) {
+	if !slices.ContainsFunc(secrets, func(m project.SecretMount) bool { return m.Service == service }) {
 		return l.fail(position, "%s: the service %s lists no secret", key, service)
 	}
 	return nil

@@ -14,9 +14,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v3"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
@@ -24,12 +25,12 @@ import (
 // Salvor keeps it, secrets and gate mounted, `${…}` where a secret stands. The
 // top-level volumes stay as written: Compose offers to delete a volume whose
 // definition changed.
-func (l *load) render(ms *mounts) (agentapi.Project, error) {
-	out := agentapi.Project{Dir: stack.ProjectDir(l.Stack.Name)}
+func (l *load) render(ms *mounts) (project.Project, error) {
+	out := project.Project{Dir: hostpath.Default().Project(l.Stack.Name)}
 	if l.Stack.ProjectDir != "" {
 		out.Dir = l.Stack.ProjectDir
 	}
-	c := &collector{load: l, files: map[string]agentapi.File{}}
+	c := &collector{load: l, files: map[string]project.File{}}
 	delivered, err := l.deliver(c)
 	if err != nil {
 		return out, err
@@ -67,14 +68,14 @@ func (l *load) render(ms *mounts) (agentapi.Project, error) {
 	return out, nil
 }
 
-func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []agentapi.SecretMount) error {
+func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []project.SecretMount) error {
 	if err := c.securityOptions(s); err != nil {
 		return err
 	}
 	if l.active[s.Name] {
 		s.Profiles = nil
 	}
-	var fromGit []agentapi.File
+	var fromGit []project.File
 	var volumes []types.ServiceVolumeConfig
 	for i := range s.Volumes {
 		m := ms.at(s.Name, i)
@@ -107,15 +108,15 @@ func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, s
 
 // additions are the mounts that Salvor adds to a service: its gate, and its
 // secrets when it has some.
-func (l *load) additions(service string, secrets []agentapi.SecretMount) []types.ServiceVolumeConfig {
-	adds := []types.ServiceVolumeConfig{existing(stack.GatePath(l.Stack.Name), stack.GateTarget)}
-	folder := stack.SecretsPath(l.Stack.Name, service)
+func (l *load) additions(service string, secrets []project.SecretMount) []types.ServiceVolumeConfig {
+	adds := []types.ServiceVolumeConfig{existing(hostpath.Default().Gate(l.Stack.Name), stack.GateTarget)}
+	folder := hostpath.Default().Secrets().Service(l.Stack.Name, service)
 	whole := false
 	for _, s := range secrets {
 		switch {
 		case s.Service != service:
 		case path.IsAbs(s.Target):
-			adds = append(adds, existing(stack.SecretFile(l.Stack.Name, s.Service, s.Target), s.Target))
+			adds = append(adds, existing(hostpath.Default().Secrets().Single(l.Stack.Name, s.Service, s.Target), s.Target))
 		default:
 			whole = true
 		}
@@ -132,10 +133,10 @@ func existing(source, target string) types.ServiceVolumeConfig {
 	return types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: source, Target: target, ReadOnly: true, Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
 }
 
-func (l *load) describe(s types.ServiceConfig) agentapi.Service {
-	d := agentapi.Service{Name: s.Name, OnChange: l.onChange[s.Name], OnRotate: l.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
+func (l *load) describe(s types.ServiceConfig) project.Service {
+	d := project.Service{Name: s.Name, OnChange: l.onChange[s.Name], OnRotate: l.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
 	for _, p := range s.Ports {
-		d.Ports = append(d.Ports, agentapi.Port{Address: unmark(p.HostIP), Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
+		d.Ports = append(d.Ports, project.Port{Address: unmark(p.HostIP), Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
 	}
 	for _, v := range s.Volumes {
 		d.Mounts = append(d.Mounts, v.Target)
@@ -150,7 +151,7 @@ func (l *load) describe(s types.ServiceConfig) agentapi.Service {
 
 // otherDigest points out a service whose Compose file names another digest than the
 // lock has.
-func (l *load) otherDigest(s agentapi.Service) {
+func (l *load) otherDigest(s project.Service) {
 	_, written, named := strings.Cut(s.Image, "@")
 	locked := l.Images[s.Name]
 	if _, digest, known := strings.Cut(locked, "@"); s.Build || !named || !known || digest == written {
@@ -231,7 +232,7 @@ func literal(n *yaml.Node, used map[string]bool) {
 	}
 }
 
-func hash(p agentapi.Project) string {
+func hash(p project.Project) string {
 	p.Hash = ""
 	h := sha256.New()
 	if err := json.NewEncoder(h).Encode(p); err != nil {
@@ -240,7 +241,7 @@ func hash(p agentapi.Project) string {
 	return fmt.Sprintf("sha256:%x", h.Sum(nil))
 }
 
-func filesHash(files []agentapi.File) string {
+func filesHash(files []project.File) string {
 	h := sha256.New()
 	for _, f := range files {
 		fmt.Fprintf(h, "%q %o %d\n", f.Path, f.Mode, len(f.Data))
@@ -251,7 +252,7 @@ func filesHash(files []agentapi.File) string {
 
 // place returns a mount as the rendered file has it, with the files from Git
 // that it shows.
-func (c *collector) place(m *mount) (types.ServiceVolumeConfig, []agentapi.File, error) {
+func (c *collector) place(m *mount) (types.ServiceVolumeConfig, []project.File, error) {
 	e := m.entry
 	switch {
 	case m.protect == fleet.Config:

@@ -11,19 +11,20 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/hostpath"
+	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
 // deliver turns Compose's secrets into files that salvord delivers, and takes
 // the files of Compose's configs along. Secrets that image builds read stay in
 // the file, pointing at where they are delivered.
-func (l *load) deliver(c *collector) ([]agentapi.SecretMount, error) {
+func (l *load) deliver(c *collector) ([]project.SecretMount, error) {
 	if err := l.takeConfigs(c); err != nil {
 		return nil, err
 	}
-	var out []agentapi.SecretMount
+	var out []project.SecretMount
 	build := types.Secrets{}
 	for _, name := range l.project.ServiceNames() {
 		s := l.project.Services[name]
@@ -43,22 +44,22 @@ func (l *load) deliver(c *collector) ([]agentapi.SecretMount, error) {
 				return nil, err
 			}
 			if _, done := build[use.Source]; !done {
-				out = append(out, agentapi.SecretMount{Service: stack.BuildSecrets, Secret: key, Target: use.Source, Mode: 0o400})
+				out = append(out, project.SecretMount{Service: stack.BuildSecrets, Secret: key, Target: use.Source, Mode: 0o400})
 			}
-			build[use.Source] = types.SecretConfig{File: path.Join(stack.SecretsPath(l.Stack.Name, stack.BuildSecrets), use.Source)}
+			build[use.Source] = types.SecretConfig{File: path.Join(hostpath.Default().Secrets().Service(l.Stack.Name, stack.BuildSecrets), use.Source)}
 		}
 	}
 	l.project.Secrets = build
-	slices.SortStableFunc(out, func(a, b agentapi.SecretMount) int {
+	slices.SortStableFunc(out, func(a, b project.SecretMount) int {
 		return strings.Compare(a.Service+"\x00"+a.Target, b.Service+"\x00"+b.Target)
 	})
 	return out, nil
 }
 
 // secretMount reads one use of a secret. Compose's default mode is 0444.
-func (l *load) secretMount(service string, use types.FileReferenceConfig) (agentapi.SecretMount, error) {
+func (l *load) secretMount(service string, use types.FileReferenceConfig) (project.SecretMount, error) {
 	pos := l.files.of("services", service, "secrets")
-	m := agentapi.SecretMount{Service: service, Target: use.Target, Mode: 0o444}
+	m := project.SecretMount{Service: service, Target: use.Target, Mode: 0o444}
 	if m.Target == "" {
 		m.Target = use.Source
 	}
@@ -171,7 +172,7 @@ func (l *load) fleetSecret(name string, decl types.SecretConfig) (string, error)
 
 // takeConfigs takes the files that Compose's configs name.
 func (l *load) takeConfigs(c *collector) error {
-	c.configs = map[string]agentapi.File{}
+	c.configs = map[string]project.File{}
 	for _, name := range slices.Sorted(maps.Keys(l.project.Configs)) {
 		decl := l.project.Configs[name]
 		if decl.File == "" {

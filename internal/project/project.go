@@ -1,0 +1,96 @@
+// Package project is a rendered Compose project: what Salvor makes of a stack's
+// Compose file, and what a host runs.
+package project
+
+import (
+	"strings"
+	"time"
+
+	"salvor/internal/fleet"
+)
+
+// Consent is what the operator said about volumes whose data does not fit the
+// lock: nothing, restore what the repository has, start fresh, take what lies on
+// the host, or let new volumes start empty although others are gone.
+type Consent string
+
+// The consents.
+const (
+	ConsentRestore Consent = "restore"
+	ConsentFresh   Consent = "fresh"
+	ConsentTake    Consent = "take"
+	ConsentEmpty   Consent = "empty"
+)
+
+// Project is a rendered Compose project: it runs by hand from its directory.
+type Project struct {
+	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>" or x-salvor.dir
+	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret stands
+	Files    []File        `json:"files,omitempty"`
+	Services []Service     `json:"services"`
+	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
+	Secrets  []SecretMount `json:"secrets,omitempty"`
+	Networks []string      `json:"networks,omitempty"` // external networks that must exist
+	Hash     string        `json:"hash"`               // of everything above, "sha256:…"
+}
+
+// File is a file of the project that comes from Git.
+type File struct {
+	Path string `json:"path"` // relative to the project's directory, slashes, no ".."
+	Mode uint32 `json:"mode"` // 0644 or 0755, as Git keeps it
+	Data []byte `json:"data"`
+}
+
+// Service is one service of a project.
+type Service struct {
+	Name  string `json:"name"`
+	Image string `json:"image,omitempty"` // as written, without the pinned digest
+	Build bool   `json:"build,omitempty"`
+	Ports []Port `json:"ports,omitempty"`
+
+	Mounts []string `json:"mounts,omitempty"` // targets where something declared is mounted, sorted
+	Idle   bool     `json:"idle,omitempty"`   // its profile is not active: rendered, not started
+
+	OnChange fleet.OnChange `json:"on_change,omitempty"` // how it is told that a secret of it changed
+	OnRotate []string       `json:"on_rotate,omitempty"` // run in it before that
+}
+
+// Port is a published port.
+type Port struct {
+	Address   string `json:"address,omitempty"` // of the host, "" for every one
+	Published string `json:"published"`
+	Target    uint32 `json:"target"`
+	Protocol  string `json:"protocol"`
+}
+
+// SecretMount is one secret that one service lists, delivered as a file.
+type SecretMount struct {
+	Service string `json:"service"` // or ".build" for secrets that only image builds read
+	Secret  string `json:"secret"`  // key in the sealed file: a key of secrets/<stack>.env, or "secrets/…", the file's path in Git
+	Target  string `json:"target"`  // file name under /run/secrets, or an absolute path
+	UID     int    `json:"uid"`
+	GID     int    `json:"gid"`
+	Mode    uint32 `json:"mode"`
+}
+
+// secretsDir begins the Secret of a mount that is a file of the repository.
+const secretsDir = "secrets/"
+
+// File returns the name below secrets/ of the file that is mounted; ok is false for a
+// variable of the stack.
+func (m SecretMount) File() (name string, ok bool) { return strings.CutPrefix(m.Secret, secretsDir) }
+
+// Volume is one classified mount of a stack.
+type Volume struct {
+	Name     string           `json:"name"`             // identity, safe as a file name: the Compose volume's name, or "@" and the bind's source ("@data", "@config@db", "@@srv@media")
+	Source   string           `json:"source,omitempty"` // as written in the Compose file, for people: "db", "./data", "/srv/media"
+	Docker   string           `json:"docker,omitempty"` // Docker's volume name, "" for a bind
+	Path     string           `json:"path,omitempty"`   // host path of a bind, "" for a Docker volume
+	Protect  fleet.Protection `json:"protect"`
+	Method   fleet.Method     `json:"method,omitempty"`
+	Services []string         `json:"services"`           // that mount it, sorted
+	Service  string           `json:"service,omitempty"`  // the database's service, for native methods
+	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
+	Born     time.Time        `json:"born,omitzero"`      // from the lock
+	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
+}
