@@ -56,9 +56,9 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
-	var git *git.Repository
+	var made *git.Repository
 	defer func() {
-		if err != nil && git == nil { // nothing was encrypted to it, and it would stand in the way of the next try
+		if err != nil && made == nil { // nothing was encrypted to it, and it would stand in the way of the next try
 			err = errors.Join(err, os.Remove(identity))
 		}
 	}()
@@ -86,14 +86,21 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	maps.Copy(files, signing)
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
 	files[sops.ConfigPath] = config
-	git, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
-		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
-		Files: files, Signer: n.Signer,
-	})
+	made, err = begin(ctx, n.Dir, controlrepo.Beginning{Name: n.Name, Recipients: recipients, Files: files, Signer: n.Signer}, os.Environ())
 	if err == nil {
-		err = writePin(ctx, git, n.Name, sign.Keys{signer.Public()})
+		err = writePin(ctx, made, n.Name, sign.Keys{signer.Public()})
 	}
 	return recovery, identity, err
+}
+
+// begin makes dir a control repository with its first commit.
+func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
+	files, message, err := b.Commit()
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
+	return made, err
 }
 
 // SigningKey returns the public SSH key that the operator's git signs with, and
@@ -140,11 +147,11 @@ func otherFiles(dir string) ([]string, error) {
 
 // PreCommit returns the hook that Git runs before a commit in the repository at dir.
 func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
-	git, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
+	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
 	if err != nil {
 		return git.Hook{}, err
 	}
-	return git.PreCommit(ctx)
+	return clone.PreCommit(ctx)
 }
 
 // HookFindings says that Git calls salvor before no commit in this clone.

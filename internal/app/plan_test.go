@@ -22,7 +22,6 @@ import (
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
-	"salvor/internal/machine/local"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
@@ -86,7 +85,7 @@ func largeFleet(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, _, err := controlrepo.Init(tb.Context(), local.Machine{}, dir, controlrepo.InitOptions{Name: "home", Environ: environ})
+	g, err := begin(tb.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		tb.Fatal(err)
 	}

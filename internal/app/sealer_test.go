@@ -10,7 +10,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
-	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
 	"salvor/internal/sign"
@@ -43,7 +42,7 @@ func printedRepo(t *testing.T, recipient string) string {
 	t.Helper()
 	dir := t.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, _, err := controlrepo.Init(t.Context(), local.Machine{}, dir, controlrepo.InitOptions{Name: "home", Environ: environ})
+	g, err := begin(t.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		t.Fatal(err)
 	}

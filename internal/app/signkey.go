@@ -62,7 +62,7 @@ func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
 }
 
 // newSignKey makes the signing key of a new fleet, and its files in Git.
-func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key, error) {
+func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, error) {
 	private, err := sign.NewKey(signKeyName)
 	if err != nil {
 		return nil, sign.Key{}, err
@@ -73,7 +73,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 	}
 	files, err := keptKeyFiles(signKeyName, private, recipients)
 	if err == nil {
-		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
+		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(name)
 	}
 	return files, k, err
 }

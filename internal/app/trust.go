@@ -120,8 +120,8 @@ func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
 	return nil
 }
 
-func readPin(ctx context.Context, git *git.Repository) (sign.Keys, error) {
-	file, err := git.OwnFile(ctx, signersPin)
+func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
+	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +137,8 @@ func readPin(ctx context.Context, git *git.Repository) (sign.Keys, error) {
 }
 
 // writePin replaces the pin, unless it says the same.
-func writePin(ctx context.Context, git *git.Repository, fleet string, keys sign.Keys) error {
-	file, err := git.OwnFile(ctx, signersPin)
+func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
+	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return err
 	}
