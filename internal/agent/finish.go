@@ -3,65 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
-	"io/fs"
-	"os"
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/fault"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
-	"salvor/internal/stack"
 )
-
-// A run note says that a run works on a stack which ran when it began. It goes when
-// the run ends; one that is left by a run which was killed, or interrupted while the
-// stack was stopped, has the daemon go on, so that nothing stays stopped.
-type runNote struct {
-	stamp
-	What string    `json:"what"` // "deploy", "release"
-	At   time.Time `json:"at"`
-}
-
-func (h *base) runPath(stack string) string {
-	return h.Paths.Unfinished(stack)
-}
-
-func (h *base) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }
-
-func (h *base) begin(stack, what string) error {
-	return writeNote(h.runPath(stack), &runNote{What: what, At: time.Now().UTC()})
-}
-
-// end forgets a run. A note that can't be removed costs a look at the stack.
-func (h *base) end(stack string) {
-	if err := os.Remove(h.runPath(stack)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		h.trouble("runs", err)
-	}
-}
-
-// during does work that may stop a stack for a while, under the stack's lock. What an
-// earlier run has left stopped, and this one can't finish, stays noted. A full disk keeps
-// nothing from starting: without the note nothing else is different.
-func (h *base) during(ctx context.Context, stack, what string, work func() error) error {
-	left := h.runNote(stack).What != ""
-	if seen, err := h.Stacks.Observe(ctx, stack); err == nil && seen[0].Running() {
-		if err := h.begin(stack, what); err != nil {
-			h.trouble("runs", err)
-		}
-	}
-	err := work()
-	if err == nil || !left && ctx.Err() == nil || h.whole(context.WithoutCancel(ctx), stack) {
-		h.end(stack)
-	}
-	return err
-}
-
-// whole reports whether everything that was deployed last of a stack runs.
-func (h *base) whole(ctx context.Context, name string) bool {
-	seen, err := h.Stacks.Observe(ctx, name)
-	return err == nil && seen[0].Deployed && len(seen[0].Missing) == 0 && len(seen[0].Drifted) == 0
-}
 
 // leftOver returns the stacks of which a run has left something to finish.
 func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
@@ -137,43 +84,4 @@ func (h *Host) dueToFinish(ctx context.Context, s *Stack) (bool, error) {
 		return false, nil
 	}
 	return true, nil
-}
-
-// finish goes on with a stack that a run has left stopped, once. Where it can't be and
-// the data of before is whole, what was deployed last starts.
-func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
-	receipt := goOn()
-	if ctx.Err() == nil {
-		r.end(s.Name)
-	}
-	if receipt.Error == nil || ctx.Err() != nil || r.attempt(s.Name).under() || s.allReady() != nil || r.whole(ctx, s.Name) {
-		return receipt
-	}
-	return r.rise(ctx, s)
-}
-
-// alone takes a stack's lock for a run. The daemon's may have waited for a release,
-// after which only an apply starts the stack here.
-func (r *run) alone(ctx context.Context, s *Stack, message string) (*runlock.Lock, error) {
-	lock, err := r.lockStack(ctx, s.Name, daemon, message)
-	if err != nil {
-		return nil, err
-	}
-	if r.unasked && r.local(s.Name).released(s.Epoch) {
-		lock.Release()
-		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
-	}
-	return lock, nil
-}
-
-var errReleased = errors.New("it was released for a move meanwhile")
-
-// pending says which commit was to be deployed last of a stack that runs another one,
-// "" for none.
-func (h *base) pending(name string, seen stack.State) string {
-	s, err := h.placed(name)
-	if err != nil || s.Kept || s.Stopped || !seen.Deployed || seen.Record.Covers(deployment(s.Spec, s.Stack, nil)) {
-		return ""
-	}
-	return s.Spec.Commit
 }

@@ -7,12 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
@@ -55,10 +53,6 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
-}
-
-func preparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
 }
 
 // preparation plans what the host itself lacks.
@@ -125,7 +119,7 @@ func (h *Host) observeStack(ctx context.Context, s *Stack, seen stack.State, eng
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.absentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped || seen.Untouched(deployment(s.Spec, s.Stack, nil)) {
+	if !engine || s.Kept || s.Stopped || seen.Untouched(s.deployment()) {
 		return nil
 	}
 	refused, err := h.validate(ctx, s)
@@ -143,12 +137,6 @@ func (h *Host) validate(ctx context.Context, s *Stack) ([]finding.Finding, error
 		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name, Text: err.Error(),
 		Fix: "change the Compose file to what the Compose on " + s.Spec.Name + " knows, or install a newer one there",
 	}}, nil
-}
-
-// noEngine reports whether an error means that no Docker engine answers, as on
-// a host that is not prepared yet.
-func noEngine(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // stackChanges says what bringing one stack up would do, and what stands in the
@@ -184,7 +172,7 @@ func (h *Host) stackChanges(ctx context.Context, s *Stack, seen stack.State) ([]
 	if cause := secretsCause(h.Paths, s.Stack, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "secrets", Action: "~", Cause: cause})
 	}
-	d := deployment(s.Spec, s.Stack, nil)
+	d := s.deployment()
 	if wish != nil && wish.State == agentapi.WishDone {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
@@ -253,14 +241,6 @@ func servicesCause(seen stack.State, d stack.Deployment, local Local) string {
 		return "the project differs from what is deployed"
 	}
 	return ""
-}
-
-func deployment(spec agentapi.Host, st agentapi.Stack, a *access) stack.Deployment {
-	d := stack.Deployment{Stack: st.Name, Epoch: st.Epoch, Commit: spec.Commit, Project: st.Project, Images: st.Images}
-	if a != nil {
-		d.Logins = a.logins()
-	}
-	return d
 }
 
 // world is what a plan was made from, as far as this host knows: not what was

@@ -66,7 +66,7 @@ func (s *stand) supply(t *testing.T) (*run, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a.access)
+	d := a.deployment()
 	return r, r.supply(t.Context(), a, &d, &agentapi.StackReceipt{})
 }
 
@@ -451,7 +451,7 @@ func (s *stand) restore(t *testing.T, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a.access)
+	d := a.deployment()
 	if err := r.putBack(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}

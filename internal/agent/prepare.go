@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/hostprep"
 	"salvor/internal/progress"
 )
 
@@ -14,17 +13,4 @@ func (h *Host) Prepare(ctx context.Context, _ agentapi.Prepare, sink progress.Si
 	r := newRun(h.keeper(), agentapi.Host{}, sink)
 	_, err := r.prepareData(ctx)
 	return agentapi.Prepared{Schema: agentapi.Schema, Changed: r.receipt.Changed}, err
-}
-
-// prepareData has the host ready to restore data, and returns its facts.
-func (r *run) prepareData(ctx context.Context) (hostprep.Facts, error) {
-	facts, err := hostprep.Look(ctx, r.Machine)
-	if err != nil {
-		return facts, err
-	}
-	early, err := hostprep.Early(facts)
-	if err != nil {
-		return facts, err
-	}
-	return facts, r.converge(ctx, "prepare for data", early)
 }

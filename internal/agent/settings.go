@@ -180,13 +180,6 @@ func volumeSettings(v project.Volume, whole bool) []setting {
 	return all
 }
 
-func location(l fleet.Location) string {
-	if l == (fleet.Location{}) {
-		return ""
-	}
-	return l.String()
-}
-
 // duration is as fleet.yaml has it: "15m", not "15m0s"; "" for none.
 func duration(d time.Duration) string {
 	if d == 0 {

@@ -49,17 +49,6 @@ func (k *keeper) learn(ctx context.Context, s *Stack) {
 	}
 }
 
-// lockedMarks are the marks that salvor.lock has of a stack's repositories.
-func lockedMarks(st agentapi.Stack) map[string]snapshot.Mark {
-	marks := map[string]snapshot.Mark{}
-	for id, p := range st.Proven {
-		if p.Epoch <= st.Epoch {
-			marks[id] = snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.ID}
-		}
-	}
-	return marks
-}
-
 // mark returns the newest proven snapshot of a repository that is known.
 func (k *keeper) mark(s *Stack, id string) snapshot.Mark {
 	return k.trust(s, id).Proven
@@ -94,7 +83,7 @@ func (k *keeper) found(ctx context.Context, s *Stack) ([]listing, error) {
 		listed, err := listings(s.Targets, k.lister(ctx, s))
 		missing := k.ahead(s, listed)
 		if missing.Zero() || missing.ID == s.access.givenUp.ID {
-			return listed, errors.Join(err, s.access.untold(s.Name, listed))
+			return listed, errors.Join(err, undecided(s, listed))
 		}
 		late := time.Since(began) > k.late()
 		switch {
@@ -131,14 +120,14 @@ func missingError(stack string, m snapshot.Mark, listed []listing) error {
 	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, errMissing), hint)
 }
 
-// untold refuses to choose while snapshots are newer than those known to be proven
+// undecided refuses to choose while snapshots are newer than those known to be proven
 // and the record remote, which may know of them, does not answer.
-func (a *access) untold(stack string, listed []listing) error {
+func undecided(s *Stack, listed []listing) error {
 	for _, l := range listed {
-		if n := len(l.Unproven); n > 0 && a.silent != nil {
+		if n := len(l.Unproven); n > 0 && s.access.silent != nil {
 			newest := l.Unproven[n-1]
-			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", stack, dated(newest.ID, newest.Time), a.silent),
-				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", stack))
+			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.access.silent),
+				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", s.Name))
 		}
 	}
 	return nil

@@ -174,15 +174,6 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 	return agentapi.Target{}, fault.WithHint(errors.Join(append(errs, none)...), "salvor snapshot ls "+stack)
 }
 
-// origin returns the repository that names the stack's data: the one that the
-// first target's began with.
-func origin(st agentapi.Stack) string {
-	if len(st.Targets) == 0 {
-		return ""
-	}
-	return st.Targets[0].Origin()
-}
-
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.

@@ -3,6 +3,7 @@ package agent
 import (
 	"salvor/internal/agentapi"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/stack"
 )
 
 // A Stack is one stack on this host now: what the host is asked to be, and what the
@@ -25,4 +26,13 @@ func (h *base) key() string {
 		return ""
 	}
 	return key.Recipient
+}
+
+// deployment is what the stack is asked to run. Its logins are those of an opened seal.
+func (s *Stack) deployment() stack.Deployment {
+	d := stack.Deployment{Stack: s.Name, Epoch: s.Epoch, Commit: s.Spec.Commit, Project: s.Project, Images: s.Images}
+	if s.access != nil {
+		d.Logins = s.access.logins()
+	}
+	return d
 }

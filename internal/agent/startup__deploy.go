@@ -83,7 +83,7 @@ func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *ag
 		return err
 	}
 	wish := s.standing()
-	d := deployment(r.spec, s.Stack, s.access)
+	d := s.deployment()
 	if err := r.goOn(ctx, s, d); err != nil {
 		return err
 	}
@@ -386,7 +386,7 @@ func (r *run) tell(ctx context.Context, s *Stack, result stack.Result, born map[
 	}
 	rec, err := s.access.record(ctx, r.spec.Record)
 	if err == nil {
-		_, err = rec.AppendFact(ctx, s.Name, factOf(r.spec, s.Stack, result.Images, born, wish))
+		_, err = rec.AppendFact(ctx, s.Name, factOf(s, result.Images, born, wish))
 		err = errors.Join(err, rec.close(ctx))
 	}
 	if err != nil {

@@ -46,7 +46,3 @@ func (r *besideRunning) Exec(ctx context.Context, c snapshot.Command) error {
 func (r *besideRunning) Stop(ctx context.Context) error {
 	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
 }
-
-func (h *base) exec(ctx context.Context, project string, c snapshot.Command) error {
-	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
-}

@@ -10,7 +10,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -149,19 +148,4 @@ func (k *keeper) diverged(s *Stack) ([]snapshot.Volume, []snapshot.Kept, error) 
 		volumes, newest = append(volumes, snapshot.Volume{Name: v.Name, Path: k.Path, Method: v.Method}), append(newest, k)
 	}
 	return volumes, newest, nil
-}
-
-// takeLast takes a last snapshot of a stack that was stopped for its data to be
-// replaced. It is small, since one was taken while the stack ran, and holds what
-// was written since, so that what is moved aside need not stay. A database would
-// have to be copied whole, so its files stay instead.
-func (r *run) takeLast(ctx context.Context, s *Stack) {
-	for _, v := range s.protected() {
-		if v.Method == fleet.Postgres {
-			return
-		}
-	}
-	if _, err := r.takeLocked(ctx, s, taking{stopped: true, sink: r.sink}); err != nil {
-		progress.Scope{Sink: r.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
-	}
 }

@@ -1,0 +1,90 @@
+package agent
+
+import (
+	"context"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+)
+
+// owedEvery is the pause between tries of a snapshot that a restore owes.
+const owedEvery = time.Minute
+
+// takeDue begins the snapshots that are due.
+func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink progress.Sink) error {
+	spec, err := k.Spec()
+	if err != nil {
+		return err
+	}
+	for _, st := range k.due(spec, time.Now()) {
+		takers.start(ctx, st.Name, func() {
+			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
+				k.trouble("snapshots", err)
+			}
+		})
+	}
+	return nil
+}
+
+// takeOne takes a stack's snapshots if they are due still and it may change: that is
+// asked when it is the stack's turn.
+func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink progress.Sink) error {
+	spec, err := k.Spec()
+	if err != nil {
+		return err
+	}
+	due := k.due(spec, time.Now())
+	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
+	if i < 0 {
+		return nil
+	}
+	s := k.at(spec, due[i])
+	if !watch.Recent(ctx, s).MayChange {
+		return nil
+	}
+	defer debug.FreeOSMemory() // what the packs took
+	own := newKeeper(k.base)
+	defer own.Close(ctx)
+	_, err = own.take(ctx, s, taking{sink: sink})
+	return err
+}
+
+// due returns the running stacks whose shortest interval has passed. Methods
+// that pause are used at most every PauseEvery.
+func (k *keeper) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
+	var due []agentapi.Stack
+	for _, st := range spec.Stacks {
+		local := k.local(st.Name)
+		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(k.at(spec, st).protected()) == 0 || k.attempt(st.Name).under() {
+			continue
+		}
+		every := interval(st)
+		if k.wishes(st.Name).Owed != "" {
+			every = owedEvery
+		}
+		if every > 0 && now.Sub(k.kept(st.Name).Tried) >= every {
+			due = append(due, st)
+		}
+	}
+	return due
+}
+
+// interval is how often a stack's snapshots are taken, 0 for never.
+func interval(st agentapi.Stack) time.Duration {
+	var every time.Duration
+	for _, t := range st.Targets {
+		if every == 0 || t.Every < every {
+			every = t.Every
+		}
+	}
+	for _, v := range st.Volumes {
+		if v.Protect == fleet.Snapshot && v.Method == fleet.Pause {
+			every = max(every, st.PauseEvery)
+		}
+	}
+	return every
+}

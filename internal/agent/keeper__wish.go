@@ -1,0 +1,18 @@
+package agent
+
+import ()
+
+// owing makes of a snapshot the one that a restore owes, if it does.
+func (k *keeper) owing(stack string, t taking) taking {
+	if k.wishes(stack).Owed != "" && !t.diverged {
+		t.force, t.keep, t.accept = true, true, true
+	}
+	return t
+}
+
+// paid notes that the owed snapshot is taken.
+func (k *keeper) paid(stack string) {
+	if k.wishes(stack).Owed != "" {
+		k.changeWishes(stack, func(w *wishes) { w.Owed = "" })
+	}
+}

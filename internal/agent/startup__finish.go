@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/runlock"
+)
+
+// finish goes on with a stack that a run has left stopped, once. Where it can't be and
+// the data of before is whole, what was deployed last starts.
+func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+	receipt := goOn()
+	if ctx.Err() == nil {
+		r.end(s.Name)
+	}
+	if receipt.Error == nil || ctx.Err() != nil || r.attempt(s.Name).under() || s.allReady() != nil || r.whole(ctx, s.Name) {
+		return receipt
+	}
+	return r.rise(ctx, s)
+}
+
+// alone takes a stack's lock for a run. The daemon's may have waited for a release,
+// after which only an apply starts the stack here.
+func (r *run) alone(ctx context.Context, s *Stack, message string) (*runlock.Lock, error) {
+	lock, err := r.lockStack(ctx, s.Name, daemon, message)
+	if err != nil {
+		return nil, err
+	}
+	if r.unasked && r.local(s.Name).released(s.Epoch) {
+		lock.Release()
+		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
+	}
+	return lock, nil
+}
+
+var errReleased = errors.New("it was released for a move meanwhile")

@@ -1,0 +1,18 @@
+package agent
+
+import (
+	"salvor/internal/finding"
+)
+
+// saveNote is saveLocal for a stack that starts in any case: a full disk must not
+// keep it down.
+func (r *run) saveNote(stack string, l Local) {
+	err := r.saveLocal(stack, l)
+	if err == nil {
+		return
+	}
+	r.warn(stack, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.spec.Name + "/" + stack,
+		Text: "what runs here could not be noted: " + err.Error(), Fix: "make room on " + r.spec.Name + ", then salvor apply",
+	})
+}

@@ -1,0 +1,10 @@
+package agent
+
+import (
+	"salvor/internal/agentapi"
+	"salvor/internal/hostprep"
+)
+
+func preparationOf(spec agentapi.Host) hostprep.Spec {
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
+}
