@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/seal"
@@ -15,11 +16,11 @@ func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 		file := seal.Placement{Host: spec.Name, Stack: st.Name}.Path()
 		failed := err
 		if failed == nil && len(st.Sealed) > 0 {
-			failed = sealOf(st).Check(file, trusted)
+			failed = here.SealOf(st).Check(file, trusted)
 		}
 		if failed != nil && len(st.Sealed) > 0 {
 			found = append(found, finding.Finding{Code: finding.SealUntrusted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name, Stack: st.Name,
-				Text: "the host does not open its secrets: " + failed.Error(), Fix: untrustedFix(file)})
+				Text: "the host does not open its secrets: " + failed.Error(), Fix: here.UntrustedFix(file)})
 		}
 	}
 	return found

@@ -70,7 +70,7 @@ func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Ho
 	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
 	sealFor(t, h, &st, "alpha", file)
 	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	return spec, st
@@ -111,7 +111,7 @@ func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 	}
 	again := newHost(t)
 	spec, st = onKeeper(t, again, k, server.URL)
-	a, err := again.base().at(spec, st).open()
+	a, err := again.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

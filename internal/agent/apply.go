@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -28,7 +29,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if err := req.Host.Signers.Check(); err != nil {
 		return agentapi.HostReceipt{}, fmt.Errorf("the fleet's signing keys: %w", err)
 	}
-	lock, err := h.base().lock(ctx, req.Owner, req.Message, sink)
+	lock, err := h.base().Lock(ctx, req.Owner, req.Message, sink)
 	if err != nil {
 		return agentapi.HostReceipt{}, err
 	}
@@ -36,7 +37,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if moved != nil {
 		return agentapi.HostReceipt{}, moved
 	}
-	applied, _ := h.base().Spec() // one that can't be read has no stack to keep
+	applied, _ := h.base().ReadSpec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
 	r := newRun(h.keeper(), req.Host, sink)
 	if err := h.accept(req.Host); err != nil {
@@ -51,14 +52,14 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 		r.free[name] = time.Now().Add(wait)
 	}
 	receipt, err := r.do(ctx)
-	h.base().record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
+	h.base().Enter(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: here.ErrorText(err)})
 	return receipt, err
 }
 
 // accept has the host trust the keys that an operator brings, and notes what it is
 // asked to be. All that its stacks need is opened by these keys.
 func (h *Host) accept(spec agentapi.Host) error {
-	return errors.Join(h.base().pin(spec.Fleet, spec.Signers), h.base().saveSpec(spec))
+	return errors.Join(h.base().Pin(spec.Fleet, spec.Signers), h.base().SaveSpec(spec))
 }
 
 // moved returns ErrMoved when the host is not as the plan saw it.
@@ -79,14 +80,14 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	if err := h.base().pin(req.Fleet, req.Signers); err != nil {
+	if err := h.base().Pin(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	recipient, err := agekey.EnsureHost(h.Paths.Identity())
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	signer, err := h.base().ensureSigning(req.Host)
+	signer, err := h.base().EnsureSigning(req.Host)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}

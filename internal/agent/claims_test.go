@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
@@ -40,8 +41,8 @@ func newCounted(t *testing.T, stacks int) *counted {
 		st := agentapi.Stack{Name: fmt.Sprintf("stack%d", i), Epoch: 1}
 		sealFor(t, c.Host, &st, "alpha", agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}})
 		c.spec.Stacks = append(c.spec.Stacks, st)
-		c.claims(t, st.Name, record.Claim{Epoch: 1, Host: "alpha", Key: c.base().key()})
-		if err := c.base().saveLocal(st.Name, Local{Epoch: 1}); err != nil {
+		c.claims(t, st.Name, record.Claim{Epoch: 1, Host: "alpha", Key: c.base().Recipient()})
+		if err := c.base().SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -116,11 +117,11 @@ func TestOneLookServesAll(t *testing.T) {
 	c := newCounted(t, 3)
 	c.Lease = agentapi.DefaultLease()
 	c.round(t)
-	of := func(name string, ask func(context.Context, *Stack) record.Verdict) int64 {
+	of := func(name string, ask func(context.Context, *here.Stack) record.Verdict) int64 {
 		t.Helper()
 		before := c.calls.Load()
 		for _, st := range c.spec.Stacks {
-			if v := ask(t.Context(), c.base().at(c.spec, st)); v.State != record.Own {
+			if v := ask(t.Context(), c.base().At(c.spec, st)); v.State != record.Own {
 				t.Errorf("%s: %s: %+v", name, st.Name, v)
 			}
 		}
@@ -147,7 +148,7 @@ func TestOneLookServesAll(t *testing.T) {
 func TestALookAtOneStackReadsThatOne(t *testing.T) {
 	c := newCounted(t, 10)
 	before := c.calls.Load()
-	if v := c.who.Verdict(t.Context(), c.base().at(c.spec, c.spec.Stacks[4])); v.State != record.Own {
+	if v := c.who.Verdict(t.Context(), c.base().At(c.spec, c.spec.Stacks[4])); v.State != record.Own {
 		t.Errorf("%+v", v)
 	}
 	if calls := c.calls.Load() - before; calls > 4 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -21,11 +22,11 @@ const (
 // after the ownership check, then its loops run until ctx ends.
 func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.keeper().Resume(ctx); err != nil {
-		h.base().trouble("resume", err) // tried again in every round
+		h.base().Trouble("resume", err) // tried again in every round
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	loops := &loop.Set{Failed: func(name string, err error) { h.base().trouble(name, err) }}
+	loops := &loop.Set{Failed: func(name string, err error) { h.base().Trouble(name, err) }}
 	watch := newGuard(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
 	takers := newTakers(takerTurn)
@@ -62,26 +63,26 @@ func (h *Host) rounds(watch *Guard, takers *takers, sink progress.Sink) []loop.L
 // boot starts the stacks that may run here. An apply under way starts them
 // itself; boot waits for its end.
 func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
-	lock, err := h.base().await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
+	lock, err := h.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	spec, err := h.base().Spec()
+	spec, err := h.base().ReadSpec()
 	if err != nil {
-		h.base().trouble("boot", err) // an apply writes it again, and starts the stacks
+		h.base().Trouble("boot", err) // an apply writes it again, and starts the stacks
 		return nil
 	}
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := h.base().mount(string(h.Paths.Secrets())); err != nil {
+	if _, err := h.base().Mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
 	r := newRun(h.keeper(), spec, sink)
 	defer r.who.Close(ctx)
 	verdicts := r.who.Verdicts(ctx, spec)
-	h.base().freePorts(ctx)
+	h.base().FreePorts(ctx)
 	h.wakeAll(ctx, r, verdicts)
 	return nil
 }
@@ -98,7 +99,7 @@ func (h *Host) wakeAll(ctx context.Context, r *run, verdicts map[string]record.V
 	for _, st := range r.spec.Stacks {
 		all.Go(func() {
 			defer close(r.settled[st.Name])
-			r.add(r.wake(ctx, r.at(r.spec, st), verdicts[st.Name]))
+			r.add(r.wake(ctx, r.At(r.spec, st), verdicts[st.Name]))
 		})
 	}
 	all.Wait()

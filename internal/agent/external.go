@@ -5,20 +5,21 @@ import (
 	"os"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
 
 // arrivals starts the stacks that waited for a mount which is there now.
 func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
-	spec, err := h.base().Spec()
+	spec, err := h.base().ReadSpec()
 	if err != nil {
 		return err
 	}
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range spec.Stacks {
-		if _, err := os.Stat(h.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(h.base().at(spec, st).absent()) == 0 {
+		if _, err := os.Stat(h.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(h.base().At(spec, st).Absent()) == 0 {
 			ask.Stacks = append(ask.Stacks, st)
 		}
 	}
@@ -28,7 +29,7 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	r := newRun(h.keeper(), ask, sink)
 	defer r.who.Close(ctx)
 	verdicts := r.who.Verdicts(ctx, ask)
-	lock, err := h.base().await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
+	lock, err := h.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 	var errs []error
 	for name, epoch := range req.Stacks {
 		ran, err := who.ranHere(ctx, name)
-		local := h.base().local(name)
+		local := h.base().Local(name)
 		switch {
 		case err != nil:
 		case local.Epoch >= epoch:

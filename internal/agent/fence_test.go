@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -114,7 +115,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
 	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch}}
 	sealFor(t, h, &g.spec.Stacks[0], name, file)
-	if err := h.base().saveSpec(g.spec); err != nil {
+	if err := h.base().SaveSpec(g.spec); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -123,7 +124,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 // starts has the stack run here at its epoch.
 func (g *guardedHost) starts(t *testing.T) {
 	t.Helper()
-	if err := g.base().saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
+	if err := g.base().SaveLocal(guarded, here.Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	g.engine.set(guarded, true)
@@ -220,10 +221,10 @@ func (g *guardedHost) watched(t *testing.T) {
 	defer loops.Wait()
 	defer stop()
 	for {
-		if g.base().local(guarded).Lost && !g.engine.running(guarded) {
+		if g.base().Local(guarded).Lost && !g.engine.running(guarded) {
 			return
 		}
-		if pause(t.Context(), time.Millisecond) != nil {
+		if here.Pause(t.Context(), time.Millisecond) != nil {
 			t.Fatal("it was never stopped")
 		}
 	}
@@ -251,25 +252,25 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			remote := t.TempDir()
 			alpha := newGuarded(t, "alpha", remote, "", 1)
-			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 			alpha.starts(t)
 			v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
 			if v[guarded].State != record.Own {
 				t.Fatalf("%+v: it is alpha's", v)
 			}
-			snapshot, err := alpha.base().await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
+			snapshot, err := alpha.base().Await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			lose(t, remote, alpha)
-			if err := alpha.base().saveSpec(alpha.spec); err != nil {
+			if err := alpha.base().SaveSpec(alpha.spec); err != nil {
 				t.Fatal(err)
 			}
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				for alpha.engine.running(guarded) {
-					if pause(t.Context(), time.Millisecond) != nil {
+					if here.Pause(t.Context(), time.Millisecond) != nil {
 						return
 					}
 				}
@@ -285,9 +286,9 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 func TestOwnersRunOn(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().key(), 1), Branch: "main"}
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().Recipient(), 1), Branch: "main"}
 	who := newGuard(alpha.base(), askWithin)
 	defer who.Close(t.Context())
 	for range 3 {
@@ -296,7 +297,7 @@ func TestOwnersRunOn(t *testing.T) {
 		}
 	}
 	alpha.spec.Git, alpha.spec.Record.Path = agentapi.Git{}, "/dev/null/away"
-	if err := alpha.base().saveSpec(alpha.spec); err != nil {
+	if err := alpha.base().SaveSpec(alpha.spec); err != nil {
 		t.Fatal(err)
 	}
 	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
@@ -310,7 +311,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 	alpha.starts(t)
 	forged := map[string]string{"claims/" + guarded + "/7-" + id + ".json": `{"schema":1,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`}
 	own := "claims/" + guarded + "/8-" + id + ".json"
@@ -330,11 +331,11 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 		t.Fatalf("stopped: %v", err)
 	}
 	st := alpha.spec.Stacks[0]
-	v := who.Verdict(t.Context(), alpha.base().at(alpha.spec, st))
+	v := who.Verdict(t.Context(), alpha.base().At(alpha.spec, st))
 	if v.State != record.Own {
 		t.Errorf("%+v", v)
 	}
-	found := whose("alpha", st, alpha.base().local(guarded), v)
+	found := whose("alpha", st, alpha.base().Local(guarded), v)
 	for path := range forged {
 		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
 			return f.Code == finding.ClaimIgnored && f.Subject == path && strings.Contains(f.Text, "beta")
@@ -358,7 +359,7 @@ func TestFence(t *testing.T) {
 	}
 	for range 2 {
 		_, err := alpha.Fence(t.Context(), agentapi.Fence{Stacks: map[string]int{guarded: 2, "unknown": 1}, Owner: "ann", Message: "recover alpha"}, progress.Discard())
-		if local := alpha.base().local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
+		if local := alpha.base().Local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
 			t.Errorf("%+v, %v: it is not stopped", local, err)
 		}
 	}
@@ -369,19 +370,19 @@ func TestFence(t *testing.T) {
 func TestAStartLooksAgain(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
-	r := newRun(alpha.Host.keeper(), alpha.spec, progress.Discard())
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
+	r := newRun(alpha.keeper(), alpha.spec, progress.Discard())
 	defer r.who.Close(t.Context())
 	st := alpha.spec.Stacks[0]
-	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err != nil {
+	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err != nil {
 		t.Fatal(err)
 	}
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 	r.who.newest.began = r.who.newest.began.Add(-2 * recently) // minutes later
-	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
-	if err := r.who.MayChange(t.Context(), r.at(r.spec, st)); err == nil {
+	if err := r.who.MayChange(t.Context(), r.At(r.spec, st)); err == nil {
 		t.Error("it may prune") // fault V11
 	}
 }
@@ -390,11 +391,11 @@ func TestAStartLooksAgain(t *testing.T) {
 func TestAStartWaitsForTheFormerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := agentapi.DefaultLease().Length()
-		r := &run{keeper: newKeeper(&base{}), sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
-		pause(t.Context(), lease/2)
+		r := &run{keeper: newKeeper(&here.Host{}), sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
+		here.Pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {
-			if err := r.waitOut(t.Context(), r.at(r.spec, agentapi.Stack{Name: guarded})); err != nil || time.Since(began) != want {
+			if err := r.waitOut(t.Context(), r.At(r.spec, agentapi.Stack{Name: guarded})); err != nil || time.Since(began) != want {
 				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
 			}
 			began = time.Now()
@@ -406,7 +407,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 // snapshot, unless it ran since.
 func TestReleaseAgain(t *testing.T) {
 	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
-	if err := alpha.base().saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
+	if err := alpha.base().SaveLocal(guarded, here.Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -430,14 +431,14 @@ func TestReleaseAgain(t *testing.T) {
 func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	remote := t.TempDir()
 	beta := newGuarded(t, "beta", remote, "", 2)
-	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().key(), 2), Branch: "main"}
+	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().Recipient(), 2), Branch: "main"}
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
 	beta.starts(t)
 	verdicts := newGuard(beta.base(), askWithin).Verdicts(t.Context(), beta.spec)
 	if verdicts[guarded].State != record.Own {
 		t.Fatalf("%+v", verdicts)
 	}
-	found := whose("beta", beta.spec.Stacks[0], Local{Epoch: 2}, verdicts[guarded])
+	found := whose("beta", beta.spec.Stacks[0], here.Local{Epoch: 2}, verdicts[guarded])
 	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
 		t.Errorf("%+v", found)
 	}
@@ -455,7 +456,7 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 	} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 		alpha.starts(t)
 		who := newGuard(alpha.base(), askWithin)
 		defer who.Close(t.Context())
@@ -498,7 +499,7 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 	}{"signed by the fleet": {fleetKey(), record.Lost}, "by another": {newSigningKey(), record.Own}} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 		alpha.starts(t)
 		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
 		if v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec); v[guarded].State != c.want {
@@ -512,9 +513,9 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 func TestAHostRunsOnUnderItsNewName(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().key(), 1), Branch: "main"}
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().Recipient(), 1), Branch: "main"}
 	for _, name := range []string{"alpha", "gamma"} {
 		alpha.spec.Name = name
 		v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
@@ -14,11 +15,11 @@ import (
 func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
 	var left []agentapi.Stack
 	for _, st := range spec.Stacks {
-		local := h.base().local(st.Name)
-		if st.Stopped || st.Kept || local.Lost || local.released(st.Epoch) {
+		local := h.base().Local(st.Name)
+		if st.Stopped || st.Kept || local.Lost || local.ReleasedAt(st.Epoch) {
 			continue
 		}
-		if h.base().attempt(st.Name).under() || h.base().runNote(st.Name).What != "" {
+		if h.base().Attempt(st.Name).Under() || h.base().RunNote(st.Name).What != "" {
 			left = append(left, st)
 		}
 	}
@@ -29,11 +30,11 @@ func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
 // the remote away, and stacks that are stopped for a run which was killed. While
 // another run works on the host or a stack, that waits for the next round.
 func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
-	spec, err := h.base().Spec()
+	spec, err := h.base().ReadSpec()
 	if err != nil || len(h.leftOver(spec)) == 0 {
 		return err
 	}
-	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return nil
 	}
@@ -41,13 +42,13 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	defer lock.Release()
-	if spec, err = h.base().Spec(); err != nil {
+	if spec, err = h.base().ReadSpec(); err != nil {
 		return err
 	}
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range h.leftOver(spec) {
-		due, err := h.dueToFinish(ctx, h.base().at(spec, st))
+		due, err := h.dueToFinish(ctx, h.base().At(spec, st))
 		if err != nil {
 			return err
 		}
@@ -67,8 +68,8 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 
 // dueToFinish reports whether a stack waits for the daemon. One that a living run
 // works on does not, and neither does one that a dead run has not stopped.
-func (h *Host) dueToFinish(ctx context.Context, s *Stack) (bool, error) {
-	lock, err := runlock.Acquire(h.Paths.Run, stackLock(s.Name), runlock.Holder{Owner: daemon, Message: "finish", Since: time.Now().UTC()})
+func (h *Host) dueToFinish(ctx context.Context, s *here.Stack) (bool, error) {
+	lock, err := runlock.Acquire(h.Paths.Run, here.StackLock(s.Name), runlock.Holder{Owner: here.Daemon, Message: "finish", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return false, nil
 	}
@@ -76,11 +77,11 @@ func (h *Host) dueToFinish(ctx context.Context, s *Stack) (bool, error) {
 		return false, err
 	}
 	defer lock.Release()
-	if h.base().attempt(s.Name).under() {
+	if h.base().Attempt(s.Name).Under() {
 		return true, nil
 	}
-	if h.base().whole(ctx, s.Name) {
-		h.base().end(s.Name)
+	if h.base().RunsWhole(ctx, s.Name) {
+		h.base().ForgetRun(s.Name)
 		return false, nil
 	}
 	return true, nil

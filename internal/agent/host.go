@@ -6,6 +6,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
@@ -14,15 +15,15 @@ import (
 
 // Host is this host. Its methods may be called from several processes: runs
 // that change something hold a lock.
-type Host base
+type Host here.Host
 
-func (h *Host) base() *base { return (*base)(h) }
+func (h *Host) base() *here.Host { return (*here.Host)(h) }
 
 func (h *Host) keeper() *keeper { return newKeeper(h.base()) }
 
 // Spec returns what the host was last asked to be; an unprepared host was asked for
 // nothing.
-func (h *Host) Spec() (agentapi.Host, error) { return h.base().Spec() }
+func (h *Host) Spec() (agentapi.Host, error) { return h.base().ReadSpec() }
 
 // Trusted returns the fleet's signing keys that this host trusts. A host without one
 // is an error.

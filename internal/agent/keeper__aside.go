@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -17,12 +18,12 @@ import (
 
 // removeKept deletes what was moved aside and is, exactly as it was, in a
 // snapshot of this repository.
-func (k *keeper) removeKept(ctx context.Context, repo *opened, s *Stack, t taking) error {
+func (k *keeper) removeKept(ctx context.Context, repo *here.Repository, s *here.Stack, t taking) error {
 	if t.keep {
 		return nil
 	}
 	var held []snapshot.Volume
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			return err
@@ -49,9 +50,9 @@ func (k *keeper) removeKept(ctx context.Context, repo *opened, s *Stack, t takin
 }
 
 // keptFindings lists what was moved aside from a stack's volumes and stays.
-func (k *keeper) keptFindings(s *Stack) []finding.Finding {
+func (k *keeper) keptFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			continue // the volume's own findings say what is wrong with its folder
@@ -87,8 +88,8 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 
 // takeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
-func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
-	lock, err := k.lockStack(ctx, s.Name, daemon, takingIt)
+func (k *keeper) takeDiverged(ctx context.Context, s *here.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
+	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingIt)
 	if err != nil {
 		return receipt, err
 	}
@@ -100,7 +101,7 @@ func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink)
 	if len(s.Targets) == 0 {
 		return receipt, errors.New("the fleet has no snapshot target")
 	}
-	s, err = s.open()
+	s, err = s.Open()
 	if err != nil {
 		return receipt, err
 	}
@@ -111,7 +112,7 @@ func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink)
 	if err != nil {
 		return receipt, err
 	}
-	defer func() { err = errors.Join(err, repo.close(ctx)) }()
+	defer func() { err = errors.Join(err, repo.Close(ctx)) }()
 	job, err := k.job(ctx, s, repo.Repository, taking{accept: true, stopped: true, force: true})
 	if err != nil {
 		return receipt, err
@@ -121,7 +122,7 @@ func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink)
 	engine.Progress = sink
 	result, err := takeWithin(ctx, engine, job)
 	receipt = receiptOf(s.Stack, result)
-	k.record(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: text(err)})
+	k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: here.ErrorText(err)})
 	for _, k := range kept {
 		if err == nil {
 			err = k.Hold(receipt.Snapshot.ID)
@@ -132,10 +133,10 @@ func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink)
 
 // diverged returns the volumes as they were moved aside last, each without a
 // snapshot that holds it.
-func (k *keeper) diverged(s *Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
+func (k *keeper) diverged(s *here.Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
 	var volumes []snapshot.Volume
 	var newest []snapshot.Kept
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			return nil, nil, err

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -13,7 +14,7 @@ import (
 // besideDatabase starts a stack's database next to where it lives, on a folder
 // of its own, to make its files of a dump.
 type besideDatabase struct {
-	host   *base
+	host   *here.Host
 	stack  agentapi.Stack
 	images map[string]string // what the data ran with
 	sink   progress.Sink
@@ -32,14 +33,14 @@ func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir strin
 }
 
 type besideRunning struct {
-	host   *base
+	host   *here.Host
 	beside stack.Beside
 	dir    string
 }
 
 // Exec implements snapshot.Runner.
 func (r *besideRunning) Exec(ctx context.Context, c snapshot.Command) error {
-	return r.host.exec(ctx, r.beside.Name(), c)
+	return r.host.Exec(ctx, r.beside.Name(), c)
 }
 
 // Stop implements snapshot.Running.

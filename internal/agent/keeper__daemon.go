@@ -16,14 +16,14 @@ const owedEvery = time.Minute
 
 // takeDue begins the snapshots that are due.
 func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink progress.Sink) error {
-	spec, err := k.Spec()
+	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
 	for _, st := range k.due(spec, time.Now()) {
 		takers.start(ctx, st.Name, func() {
 			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
-				k.trouble("snapshots", err)
+				k.Trouble("snapshots", err)
 			}
 		})
 	}
@@ -33,7 +33,7 @@ func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
 func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink progress.Sink) error {
-	spec, err := k.Spec()
+	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,12 @@ func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink p
 	if i < 0 {
 		return nil
 	}
-	s := k.at(spec, due[i])
+	s := k.At(spec, due[i])
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
 	defer debug.FreeOSMemory() // what the packs took
-	own := newKeeper(k.base)
+	own := newKeeper(k.Host)
 	defer own.Close(ctx)
 	_, err = own.take(ctx, s, taking{sink: sink})
 	return err
@@ -58,12 +58,12 @@ func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink p
 func (k *keeper) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
-		local := k.local(st.Name)
-		if st.Stopped || local.Lost || local.released(st.Epoch) || local.Epoch != st.Epoch || len(k.at(spec, st).protected()) == 0 || k.attempt(st.Name).under() {
+		local := k.Local(st.Name)
+		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.Attempt(st.Name).Under() {
 			continue
 		}
 		every := interval(st)
-		if k.wishes(st.Name).Owed != "" {
+		if k.Wishes(st.Name).Owed != "" {
 			every = owedEvery
 		}
 		if every > 0 && now.Sub(k.kept(st.Name).Tried) >= every {

@@ -1,14 +1,18 @@
 package agent
 
-import "context"
+import (
+	"context"
+
+	"salvor/internal/agent/here"
+)
 
 // A keeper keeps the data of the host's stacks.
 type keeper struct {
-	*base
+	*here.Host
 	who *Guard
 }
 
 // Close ends the connection to the record remote.
 func (k *keeper) Close(ctx context.Context) { k.who.Close(ctx) }
 
-func newKeeper(h *base) *keeper { return &keeper{base: h, who: newGuard(h, askWithin)} }
+func newKeeper(h *here.Host) *keeper { return &keeper{Host: h, who: newGuard(h, askWithin)} }

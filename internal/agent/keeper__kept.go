@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 )
@@ -25,18 +26,18 @@ func (k *keeper) keptPath(stack string) string { return k.Paths.Placement(stack)
 // good as none.
 func (k *keeper) kept(stack string) kept {
 	var n kept
-	if readJSON(k.keptPath(stack), &n) != nil {
+	if here.ReadJSON(k.keptPath(stack), &n) != nil {
 		return kept{}
 	}
 	now := time.Now()
-	n.Tried, n.Good = past(n.Tried, now), past(n.Good, now)
+	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
 	return n
 }
 
 func (k *keeper) changeKept(stack string, change func(*kept)) error {
 	n := k.kept(stack)
 	change(&n)
-	return writeJSON(k.keptPath(stack), n)
+	return here.WriteJSON(k.keptPath(stack), n)
 }
 
 // noteTaken remembers how a snapshot went. One that read something examined what
@@ -63,7 +64,7 @@ func (k *keeper) noteTaken(host, stack string, began time.Time, r agentapi.Snaps
 // is doubted the next snapshot is due at once: it repairs that.
 func (k *keeper) noteReread(stack string, doubted bool, err error) error {
 	return k.changeKept(stack, func(k *kept) {
-		k.Unread = text(err)
+		k.Unread = here.ErrorText(err)
 		if doubted {
 			k.Tried = time.Time{}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/finding"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
@@ -33,8 +34,8 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 
 // lasting says that a snapshot of a stack has been under way for long.
 func (k *keeper) lasting(host, stack string, now time.Time) []finding.Finding {
-	holder, held := runlock.Held(k.Paths.Run, stackLock(stack))
-	if !held || holder.Owner != daemon || holder.Message != takingIt || now.Sub(holder.Since) < takerTurn {
+	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
+	if !held || holder.Owner != here.Daemon || holder.Message != takingIt || now.Sub(holder.Since) < takerTurn {
 		return nil
 	}
 	return []finding.Finding{{

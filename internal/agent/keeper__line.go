@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/snapshot"
@@ -26,16 +27,16 @@ type lister func(agentapi.Target) (snapshot.Listing, error)
 
 // list returns what a target has of the stack, its newest snapshot read; a
 // repository that was never made lists as empty.
-func (k *keeper) list(ctx context.Context, s *Stack, t agentapi.Target) (snapshot.Listing, error) {
+func (k *keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (snapshot.Listing, error) {
 	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return snapshot.Listing{}, err
 	}
-	defer r.close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) //nolint:errcheck // nothing was written
 	return snapshot.Usable(ctx, r.Repository, s.Name)
 }
 
-func (k *keeper) lister(ctx context.Context, s *Stack) lister {
+func (k *keeper) lister(ctx context.Context, s *here.Stack) lister {
 	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
 }
 
@@ -131,7 +132,7 @@ func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 
 // newest returns the newest usable snapshot with its target and repository, and
 // what was listed to find it.
-func (k *keeper) newest(ctx context.Context, s *Stack) (candidate, []listing, error) {
+func (k *keeper) newest(ctx context.Context, s *here.Stack) (candidate, []listing, error) {
 	listed, err := listings(s.Targets, k.lister(ctx, s))
 	all := candidates(listed)
 	if len(all) == 0 {
@@ -177,7 +178,7 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.
-func (k *keeper) before(ctx context.Context, s *Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (k *keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	for _, former := range t.Line()[1:] {
 		held, err := k.held(ctx, s, former)
 		if err != nil {
@@ -191,11 +192,11 @@ func (k *keeper) before(ctx context.Context, s *Stack, t agentapi.Target) (map[s
 	return nil, nil
 }
 
-func (k *keeper) held(ctx context.Context, s *Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (k *keeper) held(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	r, err := k.repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
-	defer r.close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) //nolint:errcheck // nothing was written
 	return snapshot.Held(ctx, r.Repository, s.Name)
 }

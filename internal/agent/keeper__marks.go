@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -28,39 +29,39 @@ const (
 
 // learn asks the record remote, once, how far the stack's snapshots had come.
 // While it is away only this host's notes say so.
-func (k *keeper) learn(ctx context.Context, s *Stack) {
-	if s.access.proven != nil {
+func (k *keeper) learn(ctx context.Context, s *here.Stack) {
+	if s.Access.Proven != nil {
 		return
 	}
-	s.access.proven = map[string]record.Proven{}
-	rec, err := s.access.record(ctx, s.Spec.Record)
+	s.Access.Proven = map[string]record.Proven{}
+	rec, err := s.Access.Record(ctx, s.Spec.Record)
 	if err != nil {
-		s.access.silent = err
+		s.Access.Silent = err
 		return
 	}
 	all, ignored, err := rec.Proven(ctx, s.Name, s.Epoch)
 	_, facts, _ := rec.Facts(ctx, s.Name, s.Epoch) // only an apply needs them; forged ones are named earlier
-	s.access.ignored = slices.Concat(ignored, facts, rec.ignored)
-	if s.access.silent = errors.Join(err, rec.close(ctx)); s.access.silent != nil {
-		k.record(journal.Entry{Kind: "proven", Stack: s.Name, Error: s.access.silent.Error()})
+	s.Access.Ignored = slices.Concat(ignored, facts, rec.Ignored)
+	if s.Access.Silent = errors.Join(err, rec.Close(ctx)); s.Access.Silent != nil {
+		k.Enter(journal.Entry{Kind: "proven", Stack: s.Name, Error: s.Access.Silent.Error()})
 	}
 	for _, p := range all {
-		s.access.proven[p.Repository] = p
+		s.Access.Proven[p.Repository] = p
 	}
 }
 
 // mark returns the newest proven snapshot of a repository that is known.
-func (k *keeper) mark(s *Stack, id string) snapshot.Mark {
+func (k *keeper) mark(s *here.Stack, id string) snapshot.Mark {
 	return k.trust(s, id).Proven
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
 // the record remote or the lock, whichever knows the newest. Whoever can delete on the
 // remotes can't make all three forget.
-func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
-	a, note := s.access, k.repositoryNotes(s.Name)[id]
-	t := snapshot.Trust{Epoch: a.epoch, Proven: note.Mark, Known: note.Known}
-	if p, ok := a.proven[id]; ok {
+func (k *keeper) trust(s *here.Stack, id string) snapshot.Trust {
+	a, note := s.Access, k.repositoryNotes(s.Name)[id]
+	t := snapshot.Trust{Epoch: a.Epoch, Proven: note.Mark, Known: note.Known}
+	if p, ok := a.Proven[id]; ok {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
 			t.Proven, t.Known = said, p.Known
 			if t.Known != nil {
@@ -68,7 +69,7 @@ func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
 			}
 		}
 	}
-	if locked := a.locked[id]; locked.Newer(t.Proven) {
+	if locked := a.Locked[id]; locked.Newer(t.Proven) {
 		t.Proven, t.Known = locked, nil
 	}
 	return t
@@ -77,23 +78,23 @@ func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
 // found lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so.
-func (k *keeper) found(ctx context.Context, s *Stack) ([]listing, error) {
+func (k *keeper) found(ctx context.Context, s *here.Stack) ([]listing, error) {
 	k.learn(ctx, s)
 	for began := time.Now(); ; {
 		listed, err := listings(s.Targets, k.lister(ctx, s))
 		missing := k.ahead(s, listed)
-		if missing.Zero() || missing.ID == s.access.givenUp.ID {
+		if missing.Zero() || missing.ID == s.Access.GivenUp.ID {
 			return listed, errors.Join(err, undecided(s, listed))
 		}
 		late := time.Since(began) > k.late()
 		switch {
 		case err == nil && late && k.givesUp(s):
-			s.access.givenUp = missing
+			s.Access.GivenUp = missing
 			return listed, nil
 		case err != nil || late: // what does not answer may have it
 			return listed, errors.Join(err, missingError(s.Name, missing, listed))
 		}
-		if err := pause(ctx, min(listAgain, k.late())); err != nil {
+		if err := here.Pause(ctx, min(listAgain, k.late())); err != nil {
 			return listed, err
 		}
 	}
@@ -108,8 +109,8 @@ func (k *keeper) late() time.Duration {
 
 // givesUp reports whether the operator gave up what the remote has lost. That was
 // said of a lost host's stacks, so of none that ran here already.
-func (k *keeper) givesUp(s *Stack) bool {
-	return s.AcceptLoss && k.local(s.Name).Epoch < s.Epoch
+func (k *keeper) givesUp(s *here.Stack) bool {
+	return s.AcceptLoss && k.Local(s.Name).Epoch < s.Epoch
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
@@ -122,11 +123,11 @@ func missingError(stack string, m snapshot.Mark, listed []listing) error {
 
 // undecided refuses to choose while snapshots are newer than those known to be proven
 // and the record remote, which may know of them, does not answer.
-func undecided(s *Stack, listed []listing) error {
+func undecided(s *here.Stack, listed []listing) error {
 	for _, l := range listed {
-		if n := len(l.Unproven); n > 0 && s.access.silent != nil {
+		if n := len(l.Unproven); n > 0 && s.Access.Silent != nil {
 			newest := l.Unproven[n-1]
-			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.access.silent),
+			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.Access.Silent),
 				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", s.Name))
 		}
 	}
@@ -151,8 +152,8 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 
 // history says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
-func (k *keeper) history(s *Stack, listed []listing) []finding.Finding {
-	found := record.Findings(s.Name, s.access.ignored)
+func (k *keeper) history(s *here.Stack, listed []listing) []finding.Finding {
+	found := record.Findings(s.Name, s.Access.Ignored)
 	for _, l := range listed {
 		if f, lost := k.mark(s, l.target.Repository).Lost(l.Listing, s.Name, l.target.Name); lost {
 			found = append(found, f)
@@ -175,8 +176,8 @@ func onHost(host, stack string, found []finding.Finding) []finding.Finding {
 
 // historyNoted is what the last snapshot found out about the stack's history, for
 // reports that don't ask the remote. Who starts fresh gives it up.
-func (k *keeper) historyNoted(s *Stack) []finding.Finding {
-	if s.Consent == project.ConsentFresh || k.local(s.Name).Lost {
+func (k *keeper) historyNoted(s *here.Stack) []finding.Finding {
+	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
 		return nil
 	}
 	noted := slices.DeleteFunc(k.kept(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
@@ -190,7 +191,7 @@ func aboutHistory(f finding.Finding) bool {
 // ahead returns the newest snapshot that is known of the stack when no listing
 // has it or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
-func (k *keeper) ahead(s *Stack, listed []listing) snapshot.Mark {
+func (k *keeper) ahead(s *here.Stack, listed []listing) snapshot.Mark {
 	var best snapshot.Mark
 	youngest := -1
 	ages := map[string]int{}
@@ -222,15 +223,15 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 // prove writes down on the record remote how far the stack has come, and reports
 // whether it is there. What can't be written now is written with the next snapshot;
 // this host's note has it.
-func (k *keeper) prove(ctx context.Context, s *Stack, n repositoryNote) bool {
-	rec, err := s.access.record(ctx, s.Spec.Record)
+func (k *keeper) prove(ctx context.Context, s *here.Stack, n repositoryNote) bool {
+	rec, err := s.Access.Record(ctx, s.Spec.Record)
 	if err == nil {
 		m := n.Mark
 		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
-		err = errors.Join(rec.Prove(ctx, s.Name, p), rec.close(ctx))
+		err = errors.Join(rec.Prove(ctx, s.Name, p), rec.Close(ctx))
 	}
 	if err != nil {
-		k.record(journal.Entry{Kind: "proven", Stack: s.Name, Error: err.Error()})
+		k.Enter(journal.Entry{Kind: "proven", Stack: s.Name, Error: err.Error()})
 	}
 	return err == nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/runlock"
@@ -15,12 +16,12 @@ import (
 
 // quiet holds a stack still for a snapshot and runs programs in it.
 type quiet struct {
-	host  *base
+	host  *here.Host
 	stack string
 }
 
 // Quiescer returns what pauses and resumes one stack.
-func (k *keeper) Quiescer(stack string) snapshot.Quiescer { return quiet{host: k.base, stack: stack} }
+func (k *keeper) Quiescer(stack string) snapshot.Quiescer { return quiet{host: k.Host, stack: stack} }
 
 // pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
 // up on a container whose processes wait for the disk all the time.
@@ -88,7 +89,7 @@ func (q quiet) Started(ctx context.Context, since time.Time) ([]string, error) {
 
 // Exec implements snapshot.Runner.
 func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
-	return q.host.exec(ctx, q.stack, c)
+	return q.host.Exec(ctx, q.stack, c)
 }
 
 // Resume has every stack go on that a snapshot left paused when its process
@@ -104,7 +105,7 @@ func (k *keeper) Resume(ctx context.Context) error {
 }
 
 func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
-	lock, err := runlock.Acquire(k.Paths.Run, stackLock(p.Stack), runlock.Holder{Owner: daemon, Message: "resume", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(k.Paths.Run, here.StackLock(p.Stack), runlock.Holder{Owner: here.Daemon, Message: "resume", Since: time.Now().UTC()})
 	held := errors.As(err, new(*runlock.HeldError))
 	switch {
 	case held && !p.Overdue:
@@ -114,7 +115,7 @@ func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	case !held:
 		defer lock.Release()
 	}
-	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, quiet{host: k.base, stack: p.Stack}, held)
+	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, quiet{host: k.Host, stack: p.Stack}, held)
 }
 
 // unfreeze has a stack go on that a snapshot left paused. The caller holds the

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/repository"
@@ -26,7 +27,7 @@ func (k *keeper) notesPath(stack string) string { return k.Paths.Placement(stack
 // repositoryNotes are by repository. Notes that can't be read are as good as none.
 func (k *keeper) repositoryNotes(stack string) map[string]repositoryNote {
 	var notes map[string]repositoryNote
-	if err := readJSON(k.notesPath(stack), &notes); err != nil || notes == nil {
+	if err := here.ReadJSON(k.notesPath(stack), &notes); err != nil || notes == nil {
 		return map[string]repositoryNote{}
 	}
 	return notes
@@ -37,34 +38,34 @@ func (k *keeper) changeRepositoryNote(stack, id string, change func(*repositoryN
 	n := notes[id]
 	change(&n)
 	notes[id] = n
-	return writeJSON(k.notesPath(stack), notes)
+	return here.WriteJSON(k.notesPath(stack), notes)
 }
 
 // repository opens the folder of a stack's repository, with what this host knows
 // of it. Nothing is created.
-func (k *keeper) repository(ctx context.Context, s *Stack, t agentapi.Target) (*opened, error) {
-	r, err := s.access.repository(ctx, s.Name, t)
+func (k *keeper) repository(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
+	r, err := s.Access.Repository(ctx, s.Name, t)
 	if err != nil {
 		return nil, err
 	}
 	n := k.repositoryNotes(s.Name)[t.Repository]
 	r.Spare, r.Damaged = n.Spare, n.Damaged
 	r.Trust = k.trust(s, t.Repository)
-	if p, ok := s.access.proven[t.Repository]; ok && !r.Spare.Whole() {
+	if p, ok := s.Access.Proven[t.Repository]; ok && !r.Spare.Whole() {
 		r.Spare = repository.Spare{Key: p.Key, Config: p.Config}
 	}
 	return r, nil
 }
 
 // made opens the folder of a stack's repository; nil where it was never made.
-func (k *keeper) made(ctx context.Context, s *Stack, t agentapi.Target) (*opened, error) {
+func (k *keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
 	r, err := k.repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
 	exists, err := repository.Exists(ctx, r.Store)
 	if err != nil || !exists {
-		return nil, errors.Join(err, r.close(ctx))
+		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/journal"
 	"salvor/internal/snapshot"
 )
@@ -22,7 +23,7 @@ func (k *keeper) rereadPath(stack string) string { return k.Paths.Placement(stac
 // rereadDue reads today's share of every stack's repositories whole from the
 // remote, once a day, and writes down what it found.
 func (k *keeper) rereadDue(ctx context.Context, now time.Time) error {
-	spec, err := k.Spec()
+	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
@@ -30,20 +31,20 @@ func (k *keeper) rereadDue(ctx context.Context, now time.Time) error {
 	var errs []error
 	for _, st := range spec.Stacks {
 		var last reread
-		if readJSON(k.rereadPath(st.Name), &last) != nil {
+		if here.ReadJSON(k.rereadPath(st.Name), &last) != nil {
 			last = reread{} // a note that can't be read is as good as none
 		}
-		local := k.local(st.Name)
-		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.at(spec, st).protected()) == 0 {
+		local := k.Local(st.Name)
+		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
 			continue
 		}
-		errs = append(errs, k.rereadStack(ctx, k.at(spec, st), today), writeJSON(k.rereadPath(st.Name), reread{Day: today}))
+		errs = append(errs, k.rereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.rereadPath(st.Name), reread{Day: today}))
 	}
 	return errors.Join(errs...)
 }
 
-func (k *keeper) rereadStack(ctx context.Context, s *Stack, today int) error {
-	s, err := s.open()
+func (k *keeper) rereadStack(ctx context.Context, s *here.Stack, today int) error {
+	s, err := s.Open()
 	if err != nil {
 		return err
 	}
@@ -63,8 +64,8 @@ func (k *keeper) rereadStack(ctx context.Context, s *Stack, today int) error {
 			doubted = doubted || len(checked.Suspects) > 0
 			errs = append(errs, k.noteChecked(s.Name, t.Repository, checked))
 		}
-		errs = append(errs, err, repo.close(ctx))
-		k.record(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: text(err)})
+		errs = append(errs, err, repo.Close(ctx))
+		k.Enter(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: here.ErrorText(err)})
 	}
 	err = errors.Join(errs...)
 	return errors.Join(err, k.noteReread(s.Name, doubted, err))

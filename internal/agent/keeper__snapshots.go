@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/snapshot"
@@ -15,14 +16,14 @@ import (
 // the newest one that was proven where a target lacks it.
 func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
-	s, err := k.placed(stack)
+	s, err := k.Placed(stack)
 	if err != nil {
 		return all, err
 	}
 	if len(s.Targets) == 0 {
 		return all, fault.WithHint(errors.New("the fleet has no snapshot target"), "declare data.snapshots in fleet.yaml")
 	}
-	s, err = s.open()
+	s, err = s.Open()
 	if err != nil {
 		return all, err
 	}
@@ -42,7 +43,7 @@ func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 	return all, nil
 }
 
-func (k *keeper) rows(ctx context.Context, s *Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+func (k *keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
 	described, err := k.described(ctx, s, t)
 	if err != nil {
 		return nil, err
@@ -61,12 +62,12 @@ func (k *keeper) rows(ctx context.Context, s *Stack, t agentapi.Target) ([]agent
 	return rows, nil
 }
 
-func (k *keeper) described(ctx context.Context, s *Stack, t agentapi.Target) ([]snapshot.Described, error) {
+func (k *keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target) ([]snapshot.Described, error) {
 	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return nil, err
 	}
-	defer r.close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) //nolint:errcheck // nothing was written
 	return snapshot.Describe(ctx, r.Repository, s.Name)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -32,8 +33,8 @@ type taking struct {
 
 // take takes one snapshot for each target, under the stack's lock, and returns
 // the receipt of the first. The caller has checked the claim.
-func (k *keeper) take(ctx context.Context, s *Stack, t taking) (agentapi.SnapshotReceipt, error) {
-	lock, err := k.lockStack(ctx, s.Name, daemon, takingIt)
+func (k *keeper) take(ctx context.Context, s *here.Stack, t taking) (agentapi.SnapshotReceipt, error) {
+	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingIt)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
@@ -41,11 +42,11 @@ func (k *keeper) take(ctx context.Context, s *Stack, t taking) (agentapi.Snapsho
 	return k.takeLocked(ctx, s, t)
 }
 
-func (k *keeper) takeLocked(ctx context.Context, s *Stack, t taking) (agentapi.SnapshotReceipt, error) {
-	if len(s.protected()) == 0 {
+func (k *keeper) takeLocked(ctx context.Context, s *here.Stack, t taking) (agentapi.SnapshotReceipt, error) {
+	if len(s.Protected()) == 0 {
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Verified: "nothing to protect"}, nil
 	}
-	if k.attempt(s.Name).under() && !t.diverged {
+	if k.Attempt(s.Name).Under() && !t.diverged {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", s.Name), "salvor apply goes on")
 	}
 	began := time.Now().UTC()
@@ -59,14 +60,14 @@ func (k *keeper) takeLocked(ctx context.Context, s *Stack, t taking) (agentapi.S
 
 // takeEach takes a snapshot on every target and returns the first one's receipt
 // and all findings.
-func (k *keeper) takeEach(ctx context.Context, s *Stack, t taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
+func (k *keeper) takeEach(ctx context.Context, s *here.Stack, t taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
 	if len(s.Targets) == 0 {
 		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
-	if err := s.allReady(); err != nil {
+	if err := s.AllReady(); err != nil {
 		return first, nil, err
 	}
-	s, err = s.open()
+	s, err = s.Open()
 	if err != nil {
 		return first, nil, err
 	}
@@ -78,18 +79,18 @@ func (k *keeper) takeEach(ctx context.Context, s *Stack, t taking) (first agenta
 		}
 		found = append(found, receipt.Findings...)
 		errs = append(errs, err)
-		k.record(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: text(err)})
+		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
 	}
 	return first, found, errors.Join(errs...)
 }
 
-func (k *keeper) takeOn(ctx context.Context, s *Stack, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
+func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
 	k.learn(ctx, s)
 	repo, err := k.repository(ctx, s, target)
 	if err != nil {
 		return receipt, err
 	}
-	defer func() { err = errors.Join(err, repo.close(ctx)) }()
+	defer func() { err = errors.Join(err, repo.Close(ctx)) }()
 	exists, err := repository.Exists(ctx, repo.Store)
 	if err != nil {
 		return receipt, err
@@ -159,14 +160,14 @@ func (k *keeper) takeListed(ctx context.Context, engine snapshot.Engine, job sna
 		if err != nil || !lost || time.Since(began) > k.late() {
 			return result, err
 		}
-		if err := pause(ctx, min(listAgain, k.late())); err != nil {
+		if err := here.Pause(ctx, min(listAgain, k.late())); err != nil {
 			return result, err
 		}
 	}
 }
 
-func (k *keeper) job(ctx context.Context, s *Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
-	q := quiet{host: k.base, stack: s.Name}
+func (k *keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
+	q := quiet{host: k.Host, stack: s.Name}
 	was, err := k.ran(ctx, s)
 	if t.images != nil {
 		was = ran{s.Spec.Commit, s.Project.Compose, t.images}
@@ -174,8 +175,8 @@ func (k *keeper) job(ctx context.Context, s *Stack, repo snapshot.Repository, t 
 	ran := s.Stack
 	ran.Project.Compose = was.compose
 	return snapshot.Job{
-		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.protected(),
-		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: k.base, stack: ran, images: was.images, sink: t.sink}, PauseLimit: s.PauseLimit,
+		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: k.Host, stack: ran, images: was.images, sink: t.sink}, PauseLimit: s.PauseLimit,
 		Stopped: t.stopped, Force: t.force, Diverged: t.diverged, AcceptShrunk: t.accept || s.AcceptShrunk, AcceptLoss: t.loss,
 	}, err
 }
@@ -190,7 +191,7 @@ type ran struct {
 // ran is what was deployed last and became healthy: a snapshot taken just before
 // a deploy belongs to that, and the lock learns of images later. Without a record
 // it is what the spec says.
-func (k *keeper) ran(ctx context.Context, s *Stack) (ran, error) {
+func (k *keeper) ran(ctx context.Context, s *here.Stack) (ran, error) {
 	deployed, known, err := k.Stacks.Deployed(ctx, s.Name)
 	if err != nil || !known {
 		return ran{s.Spec.Commit, s.Project.Compose, s.Images}, err
@@ -199,7 +200,7 @@ func (k *keeper) ran(ctx context.Context, s *Stack) (ran, error) {
 	return ran{deployed.Commit, compose, deployed.Images}, err
 }
 
-func (k *keeper) thin(ctx context.Context, s *Stack, engine snapshot.Engine, repo *opened, target agentapi.Target, t taking) error {
+func (k *keeper) thin(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t taking) error {
 	holds := func(ctx context.Context) error { return k.who.MayChange(ctx, s) }
 	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)
@@ -212,7 +213,7 @@ func (k *keeper) thin(ctx context.Context, s *Stack, engine snapshot.Engine, rep
 // snapshots are no reason to call it failed.
 func (k *keeper) noteRetention(stack string, err error) {
 	if err != nil {
-		k.record(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
+		k.Enter(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot"
@@ -13,26 +14,26 @@ import (
 // decisions says for each protected volume what must happen before the stack
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
-func (k *keeper) decisions(ctx context.Context, s *Stack) (map[string]snapshot.Decision, error) {
-	facts, unready, err := s.facts()
+func (k *keeper) decisions(ctx context.Context, s *here.Stack) (map[string]snapshot.Decision, error) {
+	facts, unready, err := s.VolumeFacts()
 	if err != nil {
 		return nil, err
 	}
 	var listed []listing
 	var why error
-	if unready && s.access != nil {
+	if unready && s.Access != nil {
 		listed, why = k.found(ctx, s)
 	}
 	known := map[string]snapshot.History{}
-	if unready && s.access != nil && !errors.Is(why, errMissing) {
-		known = histories(s.protected(), listed, why)
+	if unready && s.Access != nil && !errors.Is(why, errMissing) {
+		known = histories(s.Protected(), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
 	for name, f := range facts {
 		if history, ok := known[name]; ok {
 			f.History = history
 		}
-		f.New = s.access == nil
+		f.New = s.Access == nil
 		f.Ran = f.Ran || takenAt(s.Epoch, name, listed)
 		all[name] = explained(snapshot.Decide(f), f, why)
 	}

@@ -1,10 +1,12 @@
 package agent
 
-import ()
+import (
+	"salvor/internal/agent/here"
+)
 
 // owing makes of a snapshot the one that a restore owes, if it does.
 func (k *keeper) owing(stack string, t taking) taking {
-	if k.wishes(stack).Owed != "" && !t.diverged {
+	if k.Wishes(stack).Owed != "" && !t.diverged {
 		t.force, t.keep, t.accept = true, true, true
 	}
 	return t
@@ -12,7 +14,7 @@ func (k *keeper) owing(stack string, t taking) taking {
 
 // paid notes that the owed snapshot is taken.
 func (k *keeper) paid(stack string) {
-	if k.wishes(stack).Owed != "" {
-		k.changeWishes(stack, func(w *wishes) { w.Owed = "" })
+	if k.Wishes(stack).Owed != "" {
+		k.ChangeWishes(stack, func(w *here.Wishes) { w.Owed = "" })
 	}
 }

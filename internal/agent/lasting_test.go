@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/finding"
 	"salvor/internal/hostpath"
 )
@@ -13,11 +14,11 @@ import (
 func TestS14WhatLastsIsSaid(t *testing.T) {
 	t.Parallel()
 	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
-	lock, err := h.base().lockStack(t.Context(), "notes", daemon, takingIt)
+	lock, err := h.base().LockStack(t.Context(), "notes", here.Daemon, takingIt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	start, err := h.base().lockStack(t.Context(), "shop", daemon, "start after a boot")
+	start, err := h.base().LockStack(t.Context(), "shop", here.Daemon, "start after a boot")
 	if err != nil {
 		t.Fatal(err)
 	}

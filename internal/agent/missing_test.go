@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -21,28 +22,28 @@ func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host,
 	t.Helper()
 	spec, st := began(t, h, remote, epoch)
 	spec.Record = fleet.Location{Remote: "disk", Path: remote + "/record"}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	h.Late = time.Millisecond
-	signer, err := h.base().ensureSigning("alpha")
+	signer, err := h.base().EnsureSigning("alpha")
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().key(), Sign: signer})
+	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().Recipient(), Sign: signer})
 	return spec, st
 }
 
 func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, content string) string {
 	t.Helper()
-	v := h.base().at(spec, st).protected()[0]
+	v := h.base().At(spec, st).Protected()[0]
 	if h.Snapshots.Marker(st.Name, "data").State != snapshot.MarkedReady {
-		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity("data"), Epoch: st.Epoch}); err != nil {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().At(spec, st).Identity("data"), Epoch: st.Epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(t, filepath.Join(v.Path, "note"), content)
-	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()})
+	r, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{stopped: true, sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +64,13 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	if _, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
+	if _, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
 	decided, err := other.keeper().decisions(t.Context(), a)
@@ -79,7 +80,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	if err := os.Rename(remote+"/hidden", path); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("once it is listed: %v", err)
 	}
 }
@@ -104,7 +105,7 @@ func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stac
 // is lost. It counts for no stack that ran here already.
 func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	st.AcceptLoss, a.AcceptLoss = true, true
 	ran := func(epoch int) {
 		t.Helper()
-		if err := writeJSON(other.Paths.Placement(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
+		if err := here.WriteJSON(other.Paths.Placement(st.Name), here.Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,7 +134,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
+	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
@@ -148,15 +149,15 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 	other, spec, st, _, _ := lostNewest(t)
 	st.AcceptLoss = true
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	away := st.Targets[0]
 	away.Name, away.Where.Remote = "away", "none"
 	a.Targets = append(a.Targets, away)
-	if _, err := other.keeper().found(t.Context(), a); !errors.Is(err, errMissing) || !a.access.givenUp.Zero() {
-		t.Errorf("found: %v, given up %+v", err, a.access.givenUp)
+	if _, err := other.keeper().found(t.Context(), a); !errors.Is(err, errMissing) || !a.Access.GivenUp.Zero() {
+		t.Errorf("found: %v, given up %+v", err, a.Access.GivenUp)
 	}
 }
 
@@ -164,7 +165,7 @@ func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 // and is a finding of status, on a host that never saw it.
 func TestAMissingSnapshotHasARow(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	if err := other.base().saveSpec(spec); err != nil {
+	if err := other.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -215,7 +216,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, sink: progress.Discard()})
+		_, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{force: true, stopped: true, sink: progress.Discard()})
 		if err == nil || !strings.Contains(err.Error(), "not mounted") {
 			t.Errorf("noted %v: %v", noted, err)
 		}
@@ -226,7 +227,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	if k := h.keeper().kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", k.Findings)
 	}
-	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
+	r, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
 	if err != nil || r.Snapshot.Seq != 2 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
@@ -248,13 +249,13 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	}
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}
 }
@@ -264,14 +265,14 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 func TestAReadingBackMissesTheRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
-	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); err != nil {
+	if err := h.keeper().rereadStack(t.Context(), h.base().At(spec, st), 0); err != nil {
 		t.Errorf("before the first snapshot: %v", err)
 	}
 	takeFor(t, h, spec, st, "one")
 	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {
+	if err := h.keeper().rereadStack(t.Context(), h.base().At(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {
 		t.Errorf("with the repository gone: %v", err)
 	}
 }

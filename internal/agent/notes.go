@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/secret/agekey"
@@ -24,18 +25,18 @@ func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
 			Text: full + ": Salvor's notes and its journal can't be written, no snapshot is taken", Fix: "make room on " + spec.Name,
 		})
 	}
-	if damage := h.base().specDamage(); damage != nil {
+	if damage := h.base().SpecDamage(); damage != nil {
 		found = append(found, unreadable(spec.Name, damage.Error()))
 	}
 	for _, st := range spec.Stacks {
-		if local := h.base().local(st.Name); local.Unread != "" {
+		if local := h.base().Local(st.Name); local.Unread != "" {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
 		}
 		var k kept
-		if err := readJSON(h.keeper().keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := here.ReadJSON(h.keeper().keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, err.Error()))
 		}
-		for _, v := range h.base().at(spec, st).protected() {
+		for _, v := range h.base().At(spec, st).Protected() {
 			if m := h.Snapshots.Marker(st.Name, v.Name); m.Unread != "" {
 				found = append(found, unreadable(spec.Name+"/"+st.Name+"/"+v.Name, "its marker: "+m.Unread))
 			}
@@ -65,7 +66,7 @@ func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 	}
 	_, err := agekey.OpenHost(h.Paths.Identity())
 	lost("the host's identity can't be read, so nothing that is sealed to it opens", err)
-	_, err = h.base().signing()
+	_, err = h.base().Signing()
 	lost("the host's signing key can't be read, so nothing that it finds out counts", err)
 	return found
 }

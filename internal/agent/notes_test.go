@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
@@ -36,9 +37,9 @@ func TestOwnFiles(t *testing.T) {
 		"placement":       {path: func(h *Host) string { return h.Paths.Placement(renewed) }},
 		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(renewed) }, quiet: true},
 		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(renewed) }, quiet: true},
-		"run's note":      {path: func(h *Host) string { return h.base().runPath(renewed) }, quiet: true},
-		"attempt":         {path: func(h *Host) string { return h.base().attemptPath(renewed) }, quiet: true},
-		"wishes":          {path: func(h *Host) string { return h.base().wishesPath(renewed) }, quiet: true},
+		"run's note":      {path: func(h *Host) string { return h.base().RunPath(renewed) }, quiet: true},
+		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(renewed) }, quiet: true},
+		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(renewed) }, quiet: true},
 		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", renewed, "data.json") }},
 		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", renewed, "fetch.json") }, quiet: true},
 		"snapshot state":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "snapshots", renewed, "aaaa0001.json") }, quiet: true},
@@ -85,22 +86,22 @@ func standOfTwo(t *testing.T) (*stand, agentapi.Stack) {
 	mustTake(t, s.Host, s.st)
 	other := agentapi.Stack{Name: "site", Epoch: 1}
 	s.spec.Stacks = []agentapi.Stack{s.st, other}
-	if err := s.base().saveSpec(s.spec); err != nil {
+	if err := s.base().SaveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
 	for _, st := range s.spec.Stacks {
-		if err := s.base().saveLocal(st.Name, Local{Epoch: 1}); err != nil {
+		if err := s.base().SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.base().record(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
+	s.base().Enter(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	return s, other
 }
 
 func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, quiet bool) {
 	t.Helper()
 	state := agentapi.HostState{Findings: s.noteFindings(s.spec)}
-	if damage := s.base().specDamage(); damage != nil {
+	if damage := s.base().SpecDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json"})
 	}
 	if err := s.observeStacks(t.Context(), s.spec, &state); err != nil {
@@ -112,7 +113,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 	if v := newGuard(s.base(), askWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
 		t.Errorf("ownership: %+v", v)
 	}
-	if spec, err := s.base().Spec(); err != nil || len(spec.Stacks) != 2 {
+	if spec, err := s.base().ReadSpec(); err != nil || len(spec.Stacks) != 2 {
 		t.Errorf("what the host was asked to be: %d stacks, %v", len(spec.Stacks), err)
 	}
 	if !quiet && len(state.Findings) == 0 && !changes(state, s.st.Name) && len(state.Changes) == 0 {
@@ -123,7 +124,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 			t.Errorf("finding %+v", f)
 		}
 	}
-	facts, _, err := s.base().at(s.spec, s.st).facts()
+	facts, _, err := s.base().At(s.spec, s.st).VolumeFacts()
 	if d := snapshot.Decide(facts["data"]); err != nil || d.Action != snapshot.Ready && d.Action != snapshot.Accept {
 		t.Errorf("the stack's data: %s: %s, %v", d.Action, d.Reason, err)
 	}
@@ -131,7 +132,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 		t.Errorf("the data is %q", got)
 	}
 	if name == "fetch" {
-		a, err := s.base().at(s.spec, s.st).open()
+		a, err := s.base().At(s.spec, s.st).Open()
 		if err == nil {
 			err = restoreAnywhere(t, s, a)
 		}
@@ -152,10 +153,10 @@ func changes(state agentapi.HostState, stack string) bool {
 
 // restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
 // beside.
-func restoreAnywhere(t *testing.T, s *stand, a *Stack) error {
-	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
+func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
+	r := newRun(s.keeper(), s.spec, progress.Discard())
 	close(r.restic)
-	_, err := r.fetchNewest(t.Context(), a, s.base().at(s.spec, s.st).protected(), nil)
+	_, err := r.fetchNewest(t.Context(), a, s.base().At(s.spec, s.st).Protected(), nil)
 	return err
 }
 
@@ -165,10 +166,10 @@ func TestConsentIsForOneApply(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Consent = project.ConsentFresh
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().saveSpec(s.spec); err != nil {
+	if err := s.base().SaveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
-	if spec, err := s.base().Spec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
+	if spec, err := s.base().ReadSpec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
 		t.Errorf("kept %q, %v", spec.Stacks[0].Consent, err)
 	}
 }
@@ -179,12 +180,12 @@ func TestFutureTimesCountAsNone(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Targets[0].Every = time.Minute
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().saveLocal(s.st.Name, Local{Epoch: 1}); err != nil {
+	if err := s.base().SaveLocal(s.st.Name, here.Local{Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for name, ahead := range map[string]time.Duration{"ahead": 240 * time.Hour, "now": 0} {
 		k := kept{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
-		if err := writeJSON(s.keeper().keptPath(s.st.Name), k); err != nil {
+		if err := here.WriteJSON(s.keeper().keptPath(s.st.Name), k); err != nil {
 			t.Fatal(err)
 		}
 		if due := s.keeper().due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
@@ -209,7 +210,7 @@ func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.saveNote(s.st.Name, Local{Epoch: 1})
+	r.saveNote(s.st.Name, here.Local{Epoch: 1})
 	if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.DiskFull {
 		t.Errorf("receipt: %v", f)
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/delivery"
 	"salvor/internal/journal"
 	"salvor/internal/loop"
@@ -20,19 +21,19 @@ func (g *Guard) Fence(ctx context.Context, name, reason string) error {
 	if err := g.stopNow(ctx, name); err != nil {
 		return err
 	}
-	lock, err := g.h.lockStack(ctx, name, daemon, reason)
+	lock, err := g.h.LockStack(ctx, name, here.Daemon, reason)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	local := g.h.local(name)
+	local := g.h.Local(name)
 	// whoever held the lock may have started it
 	if err := errors.Join(g.stopNow(ctx, name), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""
-	g.h.record(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
-	return g.h.saveLocal(name, local)
+	g.h.Enter(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
+	return g.h.SaveLocal(name, local)
 }
 
 // stopNow ends what runs of a stack within the lease's grace.
@@ -46,7 +47,7 @@ func (g *Guard) stopNow(ctx context.Context, name string) error {
 
 // Enforce looks once and stops every stack that is lost, all at the same time.
 func (g *Guard) Enforce(ctx context.Context) error {
-	spec, err := g.h.Spec()
+	spec, err := g.h.ReadSpec()
 	if err != nil {
 		return err
 	}
@@ -73,11 +74,11 @@ func (g *Guard) Enforce(ctx context.Context) error {
 // ranHere reports whether a stack has to be stopped here once it is lost: by what is
 // noted of it and, where nothing is, by what runs.
 func (g *Guard) ranHere(ctx context.Context, stack string) (bool, error) {
-	if local := g.h.local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
+	if local := g.h.Local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
 		return !local.Lost, nil
 	}
 	seen, err := g.h.Stacks.Observe(ctx, stack)
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		return false, nil
 	}
 	return err == nil && seen[0].Running(), err
@@ -94,7 +95,7 @@ func (g *Guard) tick(ctx context.Context) bool {
 	const step = time.Second
 	for began := time.Now(); time.Since(began) < g.h.Lease.Every; {
 		before := time.Now().Round(0) // a clock that goes on while a machine is suspended
-		if pause(ctx, min(step, g.h.Lease.Every)) != nil {
+		if here.Pause(ctx, min(step, g.h.Lease.Every)) != nil {
 			return false
 		}
 		if time.Now().Round(0).Sub(before) > 2*step {

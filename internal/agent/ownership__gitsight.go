@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -44,7 +45,7 @@ func (g *Guard) askGit(ctx context.Context, git agentapi.Git) gitSight {
 	if git.URL == "" {
 		return unreached()
 	}
-	lock, err := g.h.await(ctx, "git", runlock.Holder{Owner: daemon, Message: "reading the control repository"})
+	lock, err := g.h.Await(ctx, "git", runlock.Holder{Owner: here.Daemon, Message: "reading the control repository"})
 	if err != nil {
 		return unreached()
 	}
@@ -79,7 +80,7 @@ func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error)
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (g *Guard) recipientIn(repo ControlCopy, commit, host string) string {
+func (g *Guard) recipientIn(repo here.ControlCopy, commit, host string) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -100,9 +101,9 @@ func (g *Guard) recipientIn(repo ControlCopy, commit, host string) string {
 	return keys.Recipient
 }
 
-func (g *Guard) fetch(ctx context.Context, git agentapi.Git) (ControlCopy, string, error) {
+func (g *Guard) fetch(ctx context.Context, git agentapi.Git) (here.ControlCopy, string, error) {
 	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: g.h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := g.h.copies()(g.h.Paths.GitCopy(), source)
+	repo, err := g.h.Copies()(g.h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err
 	}
@@ -129,13 +130,13 @@ func (g *Guard) noteGit(failed error, now time.Time) {
 		}
 	}
 	if is != was {
-		_ = writeJSON(g.h.Paths.GitNote(), is)
+		_ = here.WriteJSON(g.h.Paths.GitNote(), is)
 	}
 }
 
 // readGitNote returns the note; one that can't be read counts as none.
-func readGitNote(h *base) (n gitNote) {
-	if readJSON(h.Paths.GitNote(), &n) != nil {
+func readGitNote(h *here.Host) (n gitNote) {
+	if here.ReadJSON(h.Paths.GitNote(), &n) != nil {
 		return gitNote{}
 	}
 	return n
@@ -147,9 +148,9 @@ const gitSilence = 15 * time.Minute
 
 // GitFindings says that the host can't read Git: at once where it never could, which
 // means that its deploy key is missing there.
-func GitFindings(h *base, spec agentapi.Host, now time.Time) []finding.Finding {
+func GitFindings(h *here.Host, spec agentapi.Host, now time.Time) []finding.Finding {
 	n := readGitNote(h)
-	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(past(n.Since, now)) < gitSilence {
+	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(here.Past(n.Since, now)) < gitSilence {
 		return nil
 	}
 	text := "it has not been able to read the control repository since " + n.Since.Format(time.RFC3339)

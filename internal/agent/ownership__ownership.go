@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/record"
 )
@@ -20,12 +21,12 @@ import (
 // said, so that one look after another is cheap. One look runs at a time, and what it
 // found can be asked and watched meanwhile. Close it when done.
 type Guard struct {
-	h      *base
+	h      *here.Host
 	within time.Duration // what a look may take
 
-	looking sync.Mutex // held for the length of a look; guards what follows
-	rec     *sight     // nil: to be opened
-	opened  string     // what rec was opened with
+	looking sync.Mutex   // held for the length of a look; guards what follows
+	rec     *here.Record // nil: to be opened
+	opened  string       // what rec was opened with
 	view    *record.View
 	git     gitSight
 	asked   time.Time // when Git was asked last
@@ -48,7 +49,7 @@ type sights struct {
 // and brings data back is slow to reach out. The watch keeps to the lease.
 const askWithin = 20 * time.Second
 
-func newGuard(h *base, within time.Duration) *Guard {
+func newGuard(h *here.Host, within time.Duration) *Guard {
 	return &Guard{h: h, within: within, git: unreached(), changed: make(chan struct{})}
 }
 
@@ -62,7 +63,7 @@ func (g *Guard) Close(ctx context.Context) {
 // drop gives up a remote that may hang, without waiting for it.
 func (g *Guard) drop(ctx context.Context) {
 	if g.rec != nil {
-		go g.rec.close(ctx) //nolint:errcheck // nothing was written
+		go g.rec.Close(ctx) //nolint:errcheck // nothing was written
 	}
 	g.rec, g.view = nil, nil
 }
@@ -85,17 +86,17 @@ func (g *Guard) Verdicts(ctx context.Context, spec agentapi.Host) map[string]rec
 const recently = 2 * time.Second
 
 // Verdict returns what holds for a stack, by a look not older than recently.
-func (g *Guard) Verdict(ctx context.Context, s *Stack) record.Verdict {
+func (g *Guard) Verdict(ctx context.Context, s *here.Stack) record.Verdict {
 	return g.notOlder(ctx, s, recently)
 }
 
 // Recent returns what holds for a stack by a look not older than the lease allows: in
 // the daemon, where the watch looks all the time, that is one which was made already.
-func (g *Guard) Recent(ctx context.Context, s *Stack) record.Verdict {
+func (g *Guard) Recent(ctx context.Context, s *here.Stack) record.Verdict {
 	return g.notOlder(ctx, s, g.h.Lease.Every+g.h.Lease.Within)
 }
 
-func (g *Guard) notOlder(ctx context.Context, s *Stack, age time.Duration) record.Verdict {
+func (g *Guard) notOlder(ctx context.Context, s *here.Stack, age time.Duration) record.Verdict {
 	g.mu.Lock()
 	names := g.newest.names
 	g.mu.Unlock()
@@ -107,7 +108,7 @@ func (g *Guard) notOlder(ctx context.Context, s *Stack, age time.Duration) recor
 
 // MayChange returns an error when this host may not change what lies outside it for
 // a stack.
-func (g *Guard) MayChange(ctx context.Context, s *Stack) error {
+func (g *Guard) MayChange(ctx context.Context, s *here.Stack) error {
 	if v := g.Verdict(ctx, s); !v.MayChange {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
@@ -116,7 +117,7 @@ func (g *Guard) MayChange(ctx context.Context, s *Stack) error {
 
 // NotLost returns why a stack is known to be another host's. Silence is not a
 // reason: the caller had the right to change when it began.
-func (g *Guard) NotLost(ctx context.Context, s *Stack) error {
+func (g *Guard) NotLost(ctx context.Context, s *here.Stack) error {
 	if v := g.Verdict(ctx, s); v.State == record.Lost {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
@@ -177,9 +178,9 @@ func (g *Guard) publish(all map[string]record.Verdict) {
 // judge says what the newest look means, with what the host remembers of these stacks
 // now. g.mu is held: the copy of the control repository is for one at a time.
 func (g *Guard) judge(host string, names []string) map[string]record.Verdict {
-	all, key, git := map[string]record.Verdict{}, g.h.key(), g.newest.git
+	all, key, git := map[string]record.Verdict{}, g.h.Recipient(), g.newest.git
 	for _, name := range names {
-		local, claims := g.h.local(name), g.newest.claims[name]
+		local, claims := g.h.Local(name), g.newest.claims[name]
 		here := record.Local{Host: host, Key: key, Epoch: local.Epoch, Lost: local.Lost}
 		v := record.Decide(here, git.placement(name), ruling(claims, git.contains))
 		v.Ignored = claims.Ignored
@@ -243,7 +244,7 @@ func (g *Guard) askRecord(ctx context.Context, spec agentapi.Host, names []strin
 	}
 	if at, moved, markErr := g.rec.Moved(ctx); moved || markErr != nil {
 		// claims may be made elsewhere by now; the next look follows
-		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is at %s by now", location(at)))
+		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is at %s by now", here.LocationText(at)))
 	}
 	if err != nil {
 		g.drop(ctx) // whatever hangs there, the next look begins afresh
@@ -264,9 +265,9 @@ func (g *Guard) open(ctx context.Context, spec agentapi.Host) error {
 	g.drop(ctx)
 	errs := []error{fmt.Errorf("no seal on %s leads to the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
-		s, err := g.h.at(spec, st).open()
+		s, err := g.h.At(spec, st).Open()
 		if err == nil {
-			g.rec, err = s.access.record(ctx, spec.Record)
+			g.rec, err = s.Access.Record(ctx, spec.Record)
 		}
 		if err == nil {
 			g.opened, g.view = with, g.rec.View()

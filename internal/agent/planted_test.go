@@ -39,24 +39,24 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 		t.Errorf("status says %+v", f)
 	}
 	again := taking{force: true, stopped: true, sink: progress.Discard()}
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
+	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
 		t.Errorf("taken: %v", err)
 	}
-	if f := only(t, h.keeper().historyNoted(h.base().at(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
+	if f := only(t, h.keeper().historyNoted(h.base().At(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
 		t.Errorf("a plan says %+v", f)
 	}
 	fresh := st
 	fresh.Consent = project.ConsentFresh
-	if found := h.keeper().historyNoted(h.base().at(spec, fresh)); len(found) != 0 {
+	if found := h.keeper().historyNoted(h.base().At(spec, fresh)); len(found) != 0 {
 		t.Errorf("started fresh, a plan says %+v", found)
 	}
 	again.loss = true
-	if r, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
+	if r, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
 	again.loss = false
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || len(h.keeper().historyNoted(h.base().at(spec, st))) != 0 {
-		t.Errorf("afterwards: %v, %+v", err, h.keeper().historyNoted(h.base().at(spec, st)))
+	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err != nil || len(h.keeper().historyNoted(h.base().At(spec, st))) != 0 {
+		t.Errorf("afterwards: %v, %+v", err, h.keeper().historyNoted(h.base().At(spec, st)))
 	}
 }
 
@@ -227,7 +227,7 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
-	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().signer() != first.Signer {
+	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().Signer() != first.Signer {
 		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
 	}
 	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {
@@ -236,7 +236,7 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	if err := os.Chmod(h.Paths.SigningKey(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if key, err := h.base().signing(); err == nil {
+	if key, err := h.base().Signing(); err == nil {
 		t.Errorf("a key that others read signs as %s", key.Public())
 	}
 }
@@ -244,7 +244,7 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 // newestFor is the snapshot that a host would restore.
 func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (string, error) {
 	t.Helper()
-	a, err := h.base().at(spec, st).open()
+	a, err := h.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,22 +261,22 @@ func plant(t *testing.T, remote string, epoch, seq int) string {
 	t.Helper()
 	thief := newHost(t)
 	st := sealedFor(t, thief, remote, epoch, "aaaa0001")
-	v := thief.base().at(agentapi.Host{Name: "alpha"}, st).protected()[0]
+	v := thief.base().At(agentapi.Host{Name: "alpha"}, st).Protected()[0]
 	if err := thief.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: "x", Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "planted")
-	a, err := thief.base().at(agentapi.Host{Name: "alpha"}, st).open()
+	a, err := thief.base().At(agentapi.Host{Name: "alpha"}, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := a.access.repository(t.Context(), st.Name, st.Targets[0])
+	repo, err := a.Access.Repository(t.Context(), st.Name, st.Targets[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer repo.close(t.Context())
+	defer repo.Close(t.Context())
 	result, err := thief.Snapshots.Take(t.Context(), snapshot.Job{
-		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.base().at(agentapi.Host{Name: "alpha"}, st).protected(),
+		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.base().At(agentapi.Host{Name: "alpha"}, st).Protected(),
 		Stopped: true, Force: true, AcceptShrunk: true, AcceptLoss: true, After: snapshot.Mark{Epoch: epoch, Seq: seq - 1},
 	})
 	if err != nil || result.Snapshot.ID == "" || result.Snapshot.Seq != seq {

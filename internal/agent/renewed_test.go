@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
@@ -89,7 +90,7 @@ func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...
 
 func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt {
 	t.Helper()
-	receipt, err := h.keeper().take(t.Context(), h.base().at(agentapi.Host{Fleet: "home", Name: "alpha"}, st), taking{stopped: true, sink: progress.Discard()})
+	receipt, err := h.keeper().take(t.Context(), h.base().At(agentapi.Host{Fleet: "home", Name: "alpha"}, st), taking{stopped: true, sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,15 +113,15 @@ func count(t *testing.T, remote, id string) int {
 func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	h, remote, spec := newHost(t), t.TempDir(), agentapi.Host{Fleet: "home", Name: "alpha"}
 	before := sealedFor(t, h, remote, 1, "aaaa0001")
-	v := h.base().at(spec, before).protected()[0]
-	if err := h.Snapshots.StartEmpty(renewed, v, snapshot.Marker{Identity: h.base().at(spec, before).identity("data"), Epoch: 1}); err != nil {
+	v := h.base().At(spec, before).Protected()[0]
+	if err := h.Snapshots.StartEmpty(renewed, v, snapshot.Marker{Identity: h.base().At(spec, before).Identity("data"), Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "hello")
 	first := mustTake(t, h, before)
 
 	after := sealedFor(t, h, remote, 1, "aaaa0001", "bbbb0002")
-	a, err := h.base().at(spec, after).open()
+	a, err := h.base().At(spec, after).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err := os.Remove(filepath.Join(v.Path, "note")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, after), taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
+	if _, err := h.keeper().take(t.Context(), h.base().At(spec, after), taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty volume was taken into the new repository: %v", err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "changed")
@@ -156,7 +157,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 func checkRows(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, old, now string) {
 	t.Helper()
 	spec.Stacks = []agentapi.Stack{st}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -175,7 +176,7 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	h, spec := newHost(t), agentapi.Host{Fleet: "home", Name: "alpha"}
 	st := sealedFor(t, h, remote, 2, "aaaa0001", "bbbb0002")
 	st.Volumes[0].Born = st.Volumes[0].Born.AddDate(2025, 0, 0)
-	a, err := h.base().at(spec, st).open()
+	a, err := h.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,15 +191,15 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	if err != nil || string(got) != content {
 		t.Errorf("restored %q, %v", got, err)
 	}
-	if err := h.base().at(spec, st).allReady(); err != nil {
+	if err := h.base().At(spec, st).AllReady(); err != nil {
 		t.Errorf("what was restored from the former repository is not the stack's: %v", err)
 	}
 }
 
-func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *Stack, want string) error {
+func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *here.Stack, want string) error {
 	r := newRun(h.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(ctx, a, h.base().at(spec, st).protected(), nil)
+	fetched, err := r.fetchNewest(ctx, a, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		return err
 	}

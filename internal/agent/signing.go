@@ -9,5 +9,5 @@ import (
 
 // Keys says which machine this host is.
 func (h *Host) Keys(context.Context, agentapi.AskKeys, progress.Sink) (agentapi.HostKeys, error) {
-	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.base().key(), Signer: h.base().signer()}, nil
+	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.base().Recipient(), Signer: h.base().Signer()}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -26,7 +27,7 @@ const onRotateLimit = 2 * time.Minute
 // announce tells running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was told. Services that the
 // deploy recreated know already. Cut short, the next run tells all of them again.
-func (r *run) announce(ctx context.Context, s *Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
+func (r *run) announce(ctx context.Context, s *here.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
 	for _, s := range s.Project.Services {
 		if s.Idle || !slices.Contains(untold.Services, s.Name) {
@@ -50,7 +51,7 @@ func (r *run) announce(ctx context.Context, s *Stack, untold delivery.Report, re
 	}
 	if len(untold.Services) > 0 {
 		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
-		r.record(entry)
+		r.Enter(entry)
 	}
 	return told, delivery.Told(r.Paths.Secrets(), s.Name)
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
 	"salvor/internal/hostprep"
@@ -73,7 +74,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	for _, st := range r.spec.Stacks {
 		all.Go(func() {
 			defer close(r.settled[st.Name])
-			r.add(r.stack(ctx, r.at(r.spec, st), verdicts[st.Name]))
+			r.add(r.stack(ctx, r.At(r.spec, st), verdicts[st.Name]))
 		})
 	}
 	all.Wait()
@@ -123,10 +124,10 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
-	if _, err := r.mount(string(r.Paths.Secrets())); err != nil {
+	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
-	r.freePorts(ctx)
+	r.FreePorts(ctx)
 	if err := r.Stacks.EnsureNetworks(ctx, r.spec.Networks); err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (r *run) converge(ctx context.Context, name string, resources []converge.Re
 
 // dropOthers stops stacks that are no longer placed here. Their data stays.
 func (r *run) dropOthers(ctx context.Context) error {
-	known, err := r.known()
+	known, err := r.Known()
 	if err != nil {
 		return err
 	}
@@ -170,6 +171,6 @@ func (r *run) dropOthers(ctx context.Context) error {
 	return nil
 }
 
-func factOf(s *Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
+func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
 	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
 }

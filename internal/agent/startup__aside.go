@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 )
@@ -11,8 +12,8 @@ import (
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.
-func (r *run) takeLast(ctx context.Context, s *Stack) {
-	for _, v := range s.protected() {
+func (r *run) takeLast(ctx context.Context, s *here.Stack) {
+	for _, v := range s.Protected() {
 		if v.Method == fleet.Postgres {
 			return
 		}

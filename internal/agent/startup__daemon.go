@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/journal"
 	"salvor/internal/record"
@@ -10,15 +11,15 @@ import (
 
 // wake starts one stack after a boot: as it was deployed where its data is
 // ready, else with everything that an apply would do.
-func (r *run) wake(ctx context.Context, s *Stack, v record.Verdict) agentapi.StackReceipt {
+func (r *run) wake(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "stopped"}
 	entry := journal.Entry{Kind: "boot", Stack: s.Name, Commit: r.spec.Commit, Text: string(v.State) + ": " + v.Reason}
-	local := r.local(s.Name)
+	local := r.Local(s.Name)
 	var err error
 	switch {
 	case v.State == record.Lost:
 		err = r.who.Fence(ctx, s.Name, v.Reason)
-	case local.released(s.Epoch):
+	case local.ReleasedAt(s.Epoch):
 		entry.Text = "released for a move that may have gone on without this host: not started"
 	case v.MayStart && !s.Stopped:
 		if v.Unfenced {
@@ -26,15 +27,15 @@ func (r *run) wake(ctx context.Context, s *Stack, v record.Verdict) agentapi.Sta
 		}
 		receipt = r.rouse(ctx, s, v)
 	}
-	entry.Error = text(err)
-	r.record(entry)
+	entry.Error = here.ErrorText(err)
+	r.Enter(entry)
 	return receipt
 }
 
-func (r *run) rouse(ctx context.Context, s *Stack, v record.Verdict) agentapi.StackReceipt {
+func (r *run) rouse(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := r.Stacks.Deployed(ctx, s.Name)
-	u, left := r.attempt(s.Name), r.runNote(s.Name).What != ""
-	if u.under() {
+	u, left := r.Attempt(s.Name), r.RunNote(s.Name).What != ""
+	if u.Under() {
 		return r.stack(ctx, s, v)
 	}
 	if done, receipt := r.finishWish(ctx, s, v, known); done {
@@ -43,22 +44,22 @@ func (r *run) rouse(ctx context.Context, s *Stack, v record.Verdict) agentapi.St
 	if left {
 		return r.finish(ctx, s, func() agentapi.StackReceipt { return r.stack(ctx, s, v) })
 	}
-	if err == nil && known && u.State == attemptFailed && u.Target == target(s.Stack) && s.allReady() == nil {
+	if err == nil && known && u.State == here.AttemptFailed && u.Target == target(s.Stack) && s.AllReady() == nil {
 		return r.rise(ctx, s) // only an apply tries again
 	}
-	if err != nil || !known || deployed.Hash != s.Project.Hash || s.allReady() != nil {
+	if err != nil || !known || deployed.Hash != s.Project.Hash || s.AllReady() != nil {
 		return r.stack(ctx, s, v)
 	}
 	return r.rise(ctx, s)
 }
 
 // rise starts a stack as it was deployed last.
-func (r *run) rise(ctx context.Context, s *Stack) agentapi.StackReceipt {
+func (r *run) rise(ctx context.Context, s *here.Stack) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "started"}
 	lock, err := r.alone(ctx, s, "start after a boot")
 	if err == nil {
 		defer lock.Release()
-		err = s.externals()
+		err = s.Externals()
 	}
 	if err == nil {
 		err = r.needs(ctx, s)
@@ -72,11 +73,11 @@ func (r *run) rise(ctx context.Context, s *Stack) agentapi.StackReceipt {
 	return receipt
 }
 
-func (r *run) restart(ctx context.Context, s *Stack) error {
+func (r *run) restart(ctx context.Context, s *here.Stack) error {
 	if err := r.mayStart(ctx, s); err != nil {
 		return err
 	}
-	s, err := s.open()
+	s, err := s.Open()
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"slices"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/journal"
@@ -12,12 +13,12 @@ import (
 const kindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
-func (r *run) deliver(s *Stack) error {
-	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.access.file})
+func (r *run) deliver(s *here.Stack) error {
+	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
-	r.record(journal.Entry{Kind: kindSecrets, Stack: s.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
+	r.Enter(journal.Entry{Kind: kindSecrets, Stack: s.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
@@ -23,20 +24,20 @@ import (
 )
 
 // stack brings one stack up, or says in its receipt why not.
-func (r *run) stack(ctx context.Context, s *Stack, v record.Verdict) agentapi.StackReceipt {
+func (r *run) stack(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
 	lock, err := r.alone(ctx, s, "deploy")
 	if err == nil {
 		defer lock.Release()
 		if err = r.unfreeze(ctx, s.Name); err == nil {
-			err = r.during(ctx, s.Name, "deploy", func() error { return r.bring(ctx, s, v, &receipt) })
+			err = r.During(ctx, s.Name, "deploy", func() error { return r.bring(ctx, s, v, &receipt) })
 		}
 	}
 	if err != nil {
 		receipt.Outcome, receipt.Error = r.explain(ctx, err)
 	}
-	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
-	r.record(entry)
+	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
+	r.Enter(entry)
 	return receipt
 }
 
@@ -62,7 +63,7 @@ func (r *run) explain(ctx context.Context, err error) (outcome string, told *age
 	return "failed", told
 }
 
-func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
+func (r *run) bring(ctx context.Context, s *here.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
 		return notHere(s.Stack, v)
 	}
@@ -75,15 +76,15 @@ func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *ag
 		return r.halt(ctx, s)
 	}
 	hold.At(ctx, "claimed")
-	if err := s.externals(); err != nil {
+	if err := s.Externals(); err != nil {
 		return err
 	}
-	s, err := s.open()
+	s, err := s.Open()
 	if err != nil {
 		return err
 	}
-	wish := s.standing()
-	d := s.deployment()
+	wish := s.Wish()
+	d := s.Deployment()
 	if err := r.goOn(ctx, s, d); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *ag
 		}
 		err = r.supply(ctx, s, &d, receipt)
 	default:
-		r.noteDone(s.Name, wish.ID)
+		r.NoteDone(s.Name, wish.ID)
 		receipt.Wish = wish.ID
 		err = r.supply(ctx, s, &d, receipt)
 	}
@@ -112,7 +113,7 @@ func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *ag
 }
 
 // supply has every volume ready for the start: as it is, empty or restored.
-func (r *run) supply(ctx context.Context, s *Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *run) supply(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	decided, err := r.decisions(ctx, s)
 	if err == nil {
 		err = refusal(s.Stack, decided)
@@ -139,9 +140,9 @@ func (r *run) supply(ctx context.Context, s *Stack, d *stack.Deployment, receipt
 }
 
 // replaced returns the volumes in whose place other data comes.
-func (r *run) replaced(s *Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
-	volumes := s.hydrated(decided)
-	for _, v := range s.protected() {
+func (r *run) replaced(s *here.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+	volumes := s.Hydrated(decided)
+	for _, v := range s.Protected() {
 		switch d := decided[v.Name]; {
 		case d.Action == snapshot.StartEmpty && s.Consent == project.ConsentFresh:
 			volumes = append(volumes, v)
@@ -154,7 +155,7 @@ func (r *run) replaced(s *Stack, decided map[string]snapshot.Decision) []snapsho
 }
 
 // place puts fetched data into the places of volumes that nothing uses.
-func (r *run) place(ctx context.Context, s *Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
+func (r *run) place(ctx context.Context, s *here.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
 	return r.phase("place data", s.Name, func() error {
 		if err := r.vacate(ctx, s, volumes); err != nil {
 			return err
@@ -164,7 +165,7 @@ func (r *run) place(ctx context.Context, s *Stack, fetched *snapshot.Fetched, vo
 }
 
 // halt keeps a stack that is declared stopped from running.
-func (r *run) halt(ctx context.Context, s *Stack) error {
+func (r *run) halt(ctx context.Context, s *here.Stack) error {
 	if err := wait(ctx, r.engine); err != nil {
 		return err
 	}
@@ -173,7 +174,7 @@ func (r *run) halt(ctx context.Context, s *Stack) error {
 
 // needs waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
-func (r *run) needs(ctx context.Context, s *Stack) error {
+func (r *run) needs(ctx context.Context, s *here.Stack) error {
 	for _, name := range s.Needs {
 		settled, here := r.settled[name]
 		if !here {
@@ -185,7 +186,7 @@ func (r *run) needs(ctx context.Context, s *Stack) error {
 		r.mu.Lock()
 		failed := r.failed[name]
 		r.mu.Unlock()
-		if failed && (!r.unasked || !r.whole(ctx, name)) {
+		if failed && (!r.unasked || !r.RunsWhole(ctx, name)) {
 			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
 		}
 	}
@@ -203,12 +204,12 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 
 // fill has the volumes' data in place: it comes down while Docker is installed
 // and images are pulled.
-func (r *run) fill(ctx context.Context, s *Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	volumes := s.hydrated(decided)
+func (r *run) fill(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	volumes := s.Hydrated(decided)
 	if len(volumes) == 0 {
 		return r.ready(ctx, s)
 	}
-	database := &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink}
+	database := &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink}
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
@@ -230,9 +231,9 @@ func (r *run) fill(ctx context.Context, s *Stack, decided map[string]snapshot.De
 	return nil
 }
 
-func (r *run) restoreJob(s *Stack, repo *opened, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
+func (r *run) restoreJob(s *here.Stack, repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
-		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
+		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
 		Room:  r.room,
 		Holds: func(ctx context.Context) error { return r.who.NotLost(ctx, s) },
 	}
@@ -253,7 +254,7 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 	return &info
 }
 
-func (r *run) download(ctx context.Context, s *Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
+func (r *run) download(ctx context.Context, s *here.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
 	if err := wait(ctx, r.restic); err != nil {
 		return nil, err
 	}
@@ -292,7 +293,7 @@ func (r *run) hold(ctx context.Context, bytes int64) error {
 }
 
 // ready is for a stack that restores nothing.
-func (r *run) ready(ctx context.Context, s *Stack) error {
+func (r *run) ready(ctx context.Context, s *here.Stack) error {
 	if err := wait(ctx, r.engine); err != nil {
 		return err
 	}
@@ -300,7 +301,7 @@ func (r *run) ready(ctx context.Context, s *Stack) error {
 }
 
 // create makes volumes and containers, not started, and pulls what they need.
-func (r *run) create(ctx context.Context, s *Stack, d stack.Deployment) error {
+func (r *run) create(ctx context.Context, s *here.Stack, d stack.Deployment) error {
 	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
@@ -314,9 +315,9 @@ func (r *run) create(ctx context.Context, s *Stack, d stack.Deployment) error {
 
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
-func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *run) start(ctx context.Context, s *here.Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := r.local(s.Name)
+	before := r.Local(s.Name)
 	if before.Epoch < s.Epoch {
 		if err := r.waitOut(ctx, s); err != nil {
 			return err
@@ -325,7 +326,7 @@ func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *
 	if err := r.mayStart(ctx, s); err != nil {
 		return err
 	}
-	local := Local{Epoch: s.Epoch, Sealed: sealedDigest(s.Stack)}
+	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack)}
 	r.saveNote(s.Name, local)
 	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
@@ -334,7 +335,7 @@ func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.attempt(s.Name).State == attemptTrying
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.Attempt(s.Name).State == here.AttemptTrying
 	done, err := r.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
@@ -352,15 +353,15 @@ func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *
 	if err != nil {
 		return r.gaveUp(ctx, s, d, err)
 	}
-	if err := os.Remove(r.attemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.trouble("attempts", err)
+	if err := os.Remove(r.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.Trouble("attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
 	if !result.Untouched {
 		r.probe(ctx, s)
 	}
-	born := s.births()
+	born := s.Births()
 	receipt.Born = born
 	r.tell(ctx, s, result, born, receipt.Wish)
 	return nil
@@ -380,16 +381,16 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 
 // tell writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
-func (r *run) tell(ctx context.Context, s *Stack, result stack.Result, born map[string]time.Time, wish string) {
+func (r *run) tell(ctx context.Context, s *here.Stack, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return
 	}
-	rec, err := s.access.record(ctx, r.spec.Record)
+	rec, err := s.Access.Record(ctx, r.spec.Record)
 	if err == nil {
 		_, err = rec.AppendFact(ctx, s.Name, factOf(s, result.Images, born, wish))
-		err = errors.Join(err, rec.close(ctx))
+		err = errors.Join(err, rec.Close(ctx))
 	}
 	if err != nil {
-		r.record(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
+		r.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
 	}
 }

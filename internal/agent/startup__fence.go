@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/progress"
@@ -13,20 +14,20 @@ import (
 
 // waitOut waits until the former host of a stack that is taken over has certainly
 // stopped it, as far as it reaches Git or the record remote.
-func (r *run) waitOut(ctx context.Context, s *Stack) error {
+func (r *run) waitOut(ctx context.Context, s *here.Stack) error {
 	left := time.Until(r.free[s.Name])
 	if left <= 0 {
 		return nil
 	}
 	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
-	err := pause(ctx, left)
+	err := here.Pause(ctx, left)
 	end(err, "")
 	return err
 }
 
 // mayStart looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
-func (r *run) mayStart(ctx context.Context, s *Stack) error {
+func (r *run) mayStart(ctx context.Context, s *here.Stack) error {
 	if v := r.who.Verdict(ctx, s); v.State == record.Lost {
 		return notHere(s.Stack, v)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
@@ -12,7 +13,7 @@ import (
 
 // fetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
-func (r *run) fetchNewest(ctx context.Context, s *Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := r.found(ctx, s)
 	if errors.Is(err, errMissing) {
 		return nil, err
@@ -26,7 +27,7 @@ func (r *run) fetchNewest(ctx context.Context, s *Stack, volumes []snapshot.Volu
 	for _, c := range all {
 		fetched, err := r.fetchFrom(ctx, s, c, volumes, database)
 		if err == nil {
-			if m := s.access.givenUp; !m.Zero() {
+			if m := s.Access.GivenUp; !m.Zero() {
 				r.warn(s.Name, lossAccepted(r.spec.Name, s.Name, m, c.info))
 			}
 			r.warnPassed(s.Name, append(newer(listed, c.info), passed...), c.info)
@@ -41,12 +42,12 @@ func (r *run) fetchNewest(ctx context.Context, s *Stack, volumes []snapshot.Volu
 	return nil, errors.Join(errs...)
 }
 
-func (r *run) fetchFrom(ctx context.Context, s *Stack, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+func (r *run) fetchFrom(ctx context.Context, s *here.Stack, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	repo, err := r.repository(ctx, s, c.target)
 	if err != nil {
 		return nil, err
 	}
-	defer repo.close(ctx) //nolint:errcheck // only read from
+	defer repo.Close(ctx) //nolint:errcheck // only read from
 	job := r.restoreJob(s, repo, c.info.ID, volumes, database)
 	job.Hold = r.hold
 	fetched, err := r.download(ctx, s, job)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/runlock"
@@ -11,12 +12,12 @@ import (
 
 // finish goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
-func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+func (r *run) finish(ctx context.Context, s *here.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
-		r.end(s.Name)
+		r.ForgetRun(s.Name)
 	}
-	if receipt.Error == nil || ctx.Err() != nil || r.attempt(s.Name).under() || s.allReady() != nil || r.whole(ctx, s.Name) {
+	if receipt.Error == nil || ctx.Err() != nil || r.Attempt(s.Name).Under() || s.AllReady() != nil || r.RunsWhole(ctx, s.Name) {
 		return receipt
 	}
 	return r.rise(ctx, s)
@@ -24,12 +25,12 @@ func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackRe
 
 // alone takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
-func (r *run) alone(ctx context.Context, s *Stack, message string) (*runlock.Lock, error) {
-	lock, err := r.lockStack(ctx, s.Name, daemon, message)
+func (r *run) alone(ctx context.Context, s *here.Stack, message string) (*runlock.Lock, error) {
+	lock, err := r.LockStack(ctx, s.Name, here.Daemon, message)
 	if err != nil {
 		return nil, err
 	}
-	if r.unasked && r.local(s.Name).released(s.Epoch) {
+	if r.unasked && r.Local(s.Name).ReleasedAt(s.Epoch) {
 		lock.Release()
 		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
 	}

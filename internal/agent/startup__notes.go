@@ -1,13 +1,14 @@
 package agent
 
 import (
+	"salvor/internal/agent/here"
 	"salvor/internal/finding"
 )
 
 // saveNote is saveLocal for a stack that starts in any case: a full disk must not
 // keep it down.
-func (r *run) saveNote(stack string, l Local) {
-	err := r.saveLocal(stack, l)
+func (r *run) saveNote(stack string, l here.Local) {
+	err := r.SaveLocal(stack, l)
 	if err == nil {
 		return
 	}

@@ -1,10 +1,11 @@
 package agent
 
 import (
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/hostprep"
 )
 
 func preparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }

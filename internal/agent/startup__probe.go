@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
 )
@@ -17,10 +18,10 @@ const (
 
 // probe warns right after a deploy of databases that can't be dumped, which the
 // first snapshot would find out much later.
-func (r *run) probe(ctx context.Context, s *Stack) {
+func (r *run) probe(ctx context.Context, s *here.Stack) {
 	within, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		for _, f := range r.probeVolume(within, s, v) {
 			f.Subject = r.spec.Name + "/" + f.Subject
 			r.warn(s.Name, f)
@@ -30,9 +31,9 @@ func (r *run) probe(ctx context.Context, s *Stack) {
 
 // probeVolume asks until the database answers or time is up: a database that
 // never answers is not the subject here.
-func (r *run) probeVolume(ctx context.Context, s *Stack, v snapshot.Volume) []finding.Finding {
+func (r *run) probeVolume(ctx context.Context, s *here.Stack, v snapshot.Volume) []finding.Finding {
 	for {
-		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.base, stack: s.Name}, s.Name, v)
+		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: s.Name}, s.Name, v)
 		if answered {
 			return found
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -15,7 +16,7 @@ import (
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
-func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	from, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(ctx, s))
 	if err != nil {
 		return err
@@ -24,9 +25,9 @@ func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receip
 	if err != nil {
 		return err
 	}
-	defer repo.close(ctx) //nolint:errcheck // only read from
-	database := &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink}
-	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.protected(), database)
+	defer repo.Close(ctx) //nolint:errcheck // only read from
+	database := &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink}
+	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.Protected(), database)
 	job.Wish = s.Restore.ID
 	fetched, err := r.download(ctx, s, job)
 	if err != nil {
@@ -41,7 +42,7 @@ func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receip
 	if err := r.phase("load data", s.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := r.unused(ctx, s.protected(), s.Name); err != nil {
+	if err := r.unused(ctx, s.Protected(), s.Name); err != nil {
 		return err // before anything is stopped
 	}
 	r.takePresent(ctx, s)
@@ -52,19 +53,19 @@ func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receip
 		return err
 	}
 	r.takeLast(ctx, s)
-	if err := r.place(ctx, s, fetched, s.protected()); err != nil {
+	if err := r.place(ctx, s, fetched, s.Protected()); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
 	receipt.Restored, receipt.Wish = restored(fetched), s.Restore.ID
-	r.noteDone(s.Name, s.Restore.ID)
+	r.NoteDone(s.Name, s.Restore.ID)
 	hold.At(ctx, "put-noted")
 	return nil
 }
 
 // takePresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
-func (r *run) takePresent(ctx context.Context, s *Stack) {
+func (r *run) takePresent(ctx context.Context, s *here.Stack) {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err == nil {
 		_, err = r.takeLocked(ctx, s, taking{stopped: !seen[0].Running(), sink: r.sink})

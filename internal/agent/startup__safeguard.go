@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
 // imageChanges compares what a deployment would run with what was deployed last.
-func (r *run) imageChanges(ctx context.Context, s *Stack, d stack.Deployment) (string, error) {
+func (r *run) imageChanges(ctx context.Context, s *here.Stack, d stack.Deployment) (string, error) {
 	was, _, err := r.Stacks.Deployed(ctx, s.Name)
 	return imageChange(was, d), err
 }

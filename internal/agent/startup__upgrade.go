@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -19,19 +20,19 @@ func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", 
 // upgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
-func (r *run) upgrade(ctx context.Context, s *Stack, d *stack.Deployment) error {
-	if len(s.protected()) == 0 || r.attempt(s.Name).under() {
+func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) error {
+	if len(s.Protected()) == 0 || r.Attempt(s.Name).Under() {
 		return nil
 	}
 	seen, err := r.Stacks.Observe(ctx, s.Name)
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	changed := imageChange(seen[0].Record, *d)
-	if changed == "" || s.allReady() != nil {
+	if changed == "" || s.AllReady() != nil {
 		return nil
 	}
 	if seen[0].Running() {
@@ -44,7 +45,7 @@ func (r *run) upgrade(ctx context.Context, s *Stack, d *stack.Deployment) error 
 	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
-	u := attempt{State: attemptTrying, Commit: r.spec.Commit, Target: target(s.Stack)}
+	u := here.Attempt{State: here.AttemptTrying, Commit: r.spec.Commit, Target: target(s.Stack)}
 	if u.Built, err = r.Stacks.Built(ctx, s.Name); err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (r *run) upgrade(ctx context.Context, s *Stack, d *stack.Deployment) error 
 }
 
 // lastOf stops the version before and takes its last snapshot.
-func (r *run) lastOf(ctx context.Context, s *Stack, u *attempt) error {
+func (r *run) lastOf(ctx context.Context, s *here.Stack, u *here.Attempt) error {
 	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
 	err := r.halt(ctx, s)
 	end(err, "")
@@ -78,17 +79,17 @@ func (r *run) lastOf(ctx context.Context, s *Stack, u *attempt) error {
 		return err
 	}
 	u.Before = last.Snapshot.ID
-	return r.saveAttempt(s.Name, *u)
+	return r.SaveAttempt(s.Name, *u)
 }
 
 // goOn finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
-func (r *run) goOn(ctx context.Context, s *Stack, d stack.Deployment) error {
-	u := r.attempt(s.Name)
-	if !u.under() || u.State == attemptTrying && u.Target == target(s.Stack) {
+func (r *run) goOn(ctx context.Context, s *here.Stack, d stack.Deployment) error {
+	u := r.Attempt(s.Name)
+	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack) {
 		return nil
 	}
-	if u.State == attemptTrying {
+	if u.State == here.AttemptTrying {
 		u.Why = "it was cut short"
 	}
 	err := r.goBack(ctx, s, d, u)
@@ -100,15 +101,15 @@ func (r *run) goOn(ctx context.Context, s *Stack, d stack.Deployment) error {
 
 // gaveUp turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
-func (r *run) gaveUp(ctx context.Context, s *Stack, d stack.Deployment, failed error) error {
-	u := r.attempt(s.Name)
+func (r *run) gaveUp(ctx context.Context, s *here.Stack, d stack.Deployment, failed error) error {
+	u := r.Attempt(s.Name)
 	if ctx.Err() != nil {
 		return failed
 	}
-	if u.State != attemptTrying {
-		u = attempt{State: attemptFailed, Commit: r.spec.Commit, Target: target(s.Stack), Why: failed.Error()}
-		if err := r.saveAttempt(s.Name, u); err != nil {
-			r.trouble("attempts", err)
+	if u.State != here.AttemptTrying {
+		u = here.Attempt{State: here.AttemptFailed, Commit: r.spec.Commit, Target: target(s.Stack), Why: failed.Error()}
+		if err := r.SaveAttempt(s.Name, u); err != nil {
+			r.Trouble("attempts", err)
 		}
 		return failed
 	}
@@ -116,15 +117,15 @@ func (r *run) gaveUp(ctx context.Context, s *Stack, d stack.Deployment, failed e
 	if err := r.goBack(ctx, s, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
 	}
-	u = r.attempt(s.Name)
-	return errors.Join(failed, errors.New(u.wentBack()))
+	u = r.Attempt(s.Name)
+	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
 // goBack has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
-func (r *run) goBack(ctx context.Context, s *Stack, d stack.Deployment, u attempt) error {
-	u.State = attemptBack
-	if err := r.saveAttempt(s.Name, u); err != nil {
+func (r *run) goBack(ctx context.Context, s *here.Stack, d stack.Deployment, u here.Attempt) error {
+	u.State = here.AttemptBack
+	if err := r.SaveAttempt(s.Name, u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
@@ -151,20 +152,20 @@ func (r *run) goBack(ctx context.Context, s *Stack, d stack.Deployment, u attemp
 	if err := r.Stacks.PutBack(ctx, d, u.Built, r.sink); err != nil {
 		return err
 	}
-	u.State = attemptFailed
-	return r.saveAttempt(s.Name, u)
+	u.State = here.AttemptFailed
+	return r.SaveAttempt(s.Name, u)
 }
 
 // asBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
-func (r *run) asBefore(s *Stack, u attempt) bool {
-	if s.allReady() != nil {
+func (r *run) asBefore(s *here.Stack, u here.Attempt) bool {
+	if s.AllReady() != nil {
 		return false
 	}
-	if s.inPlace(u.wish()) {
+	if s.InPlace(u.Wish()) {
 		return true
 	}
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		if r.Snapshots.Holding(s.Name, v) != u.Before {
 			return false
 		}
@@ -174,14 +175,14 @@ func (r *run) asBefore(s *Stack, u attempt) bool {
 
 // takeAfter takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
-func (r *run) takeAfter(ctx context.Context, s *Stack, u *attempt) {
-	if u.After != "" || s.allReady() != nil {
+func (r *run) takeAfter(ctx context.Context, s *here.Stack, u *here.Attempt) {
+	if u.After != "" || s.AllReady() != nil {
 		return
 	}
 	taken, err := r.takeLocked(ctx, s, taking{stopped: true, force: true, accept: true, keep: true, diverged: true, images: u.Images, sink: r.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
-		err = r.saveAttempt(s.Name, *u)
+		err = r.SaveAttempt(s.Name, *u)
 	}
 	if err != nil {
 		r.warn(s.Name, finding.Finding{
@@ -192,7 +193,7 @@ func (r *run) takeAfter(ctx context.Context, s *Stack, u *attempt) {
 }
 
 // dataBack puts the last snapshot of the version before in place.
-func (r *run) dataBack(ctx context.Context, s *Stack, u attempt) error {
+func (r *run) dataBack(ctx context.Context, s *here.Stack, u here.Attempt) error {
 	from, err := holding(s.Name, s.Targets, u.Before, r.lister(ctx, s))
 	if err != nil {
 		return err
@@ -201,21 +202,21 @@ func (r *run) dataBack(ctx context.Context, s *Stack, u attempt) error {
 	if err != nil {
 		return err
 	}
-	defer repo.close(ctx) //nolint:errcheck // only read from
-	job := r.restoreJob(s, repo, u.Before, s.protected(), &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink})
-	job.Wish = u.wish()
+	defer repo.Close(ctx) //nolint:errcheck // only read from
+	job := r.restoreJob(s, repo, u.Before, s.Protected(), &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink})
+	job.Wish = u.Wish()
 	fetched, err := r.download(ctx, s, job)
 	if err != nil {
 		return err
 	}
-	return r.place(ctx, s, fetched, s.protected())
+	return r.place(ctx, s, fetched, s.Protected())
 }
 
 // attemptFindings says that something else runs than what the host was asked for, and
 // why.
-func attemptFindings(s *Stack, seen stack.State) []finding.Finding {
-	u, run := s.attempt(s.Name), s.runNote(s.Name)
-	if s.Stopped || s.Kept || seen.Untouched(s.deployment()) {
+func attemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
+	u, run := s.Attempt(s.Name), s.RunNote(s.Name)
+	if s.Stopped || s.Kept || seen.Untouched(s.Deployment()) {
 		return nil
 	}
 	f := finding.Finding{
@@ -223,9 +224,9 @@ func attemptFindings(s *Stack, seen stack.State) []finding.Finding {
 		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
 		Fix:  "salvor rollback " + s.Name + ", or mend it and salvor apply",
 	}
-	pending := s.pending(s.Name, seen)
+	pending := s.PendingCommit(s.Name, seen)
 	switch {
-	case !u.under() && run.What != "":
+	case !u.Under() && run.What != "":
 		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))
 		f.Fix = "nothing to do; salvor apply goes on at once"
 	case u.State == "" && pending == "":
@@ -233,14 +234,14 @@ func attemptFindings(s *Stack, seen stack.State) []finding.Finding {
 	case u.State == "":
 		f.Text = fmt.Sprintf("commit %.7s was not deployed; commit %.7s runs", pending, seen.Record.Commit)
 		f.Fix = "salvor apply"
-	case u.State == attemptTrying:
+	case u.State == here.AttemptTrying:
 		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
 		f.Fix = "salvor apply goes on with it"
-	case u.State == attemptBack:
+	case u.State == here.AttemptBack:
 		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; the way back is not finished, salvord goes on with it", u.Commit, u.Why)
 		f.Fix = "bring the snapshot remote back; salvor apply goes on at once"
 	case u.Before != "":
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.wentBack())
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.WentBack())
 	case !seen.Deployed:
 		f.Text = fmt.Sprintf("commit %.7s did not come up: %s", u.Commit, u.Why)
 		f.Fix = "salvor logs " + s.Name + ", then mend it and salvor apply"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -19,12 +20,12 @@ import (
 // to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
 // own containers are stopped; another's are a refusal, before anything is
 // stopped.
-func (r *run) vacate(ctx context.Context, s *Stack, volumes []snapshot.Volume) error {
+func (r *run) vacate(ctx context.Context, s *here.Stack, volumes []snapshot.Volume) error {
 	if len(volumes) == 0 {
 		return nil
 	}
 	seen, err := r.Stacks.Observe(ctx, s.Name)
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		return nil
 	}
 	if err == nil {
@@ -54,7 +55,7 @@ func (r *run) freed(ctx context.Context, volumes []snapshot.Volume) error {
 		if err = r.unused(ctx, volumes); err == nil {
 			return nil
 		}
-		if paused := pause(ctx, lockPause); paused != nil {
+		if paused := here.Pause(ctx, here.LockPause); paused != nil {
 			return paused
 		}
 	}
@@ -98,7 +99,7 @@ func resolved(path string) string {
 // foreign says why a stack's containers are not Salvor's to replace: a project of
 // its name runs here that Salvor never started. "" for a stack that may be
 // deployed.
-func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[string]snapshot.Decision) string {
+func foreign(st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) string {
 	if st.Consent != "" || seen.Deployed || local.Epoch > 0 {
 		return ""
 	}
@@ -118,15 +119,15 @@ func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[strin
 const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data that lies here"
 
 // refuseForeign is foreign for a stack that is about to be deployed.
-func (r *run) refuseForeign(ctx context.Context, s *Stack, decided map[string]snapshot.Decision) error {
+func (r *run) refuseForeign(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision) error {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	local := r.local(s.Name)
+	local := r.Local(s.Name)
 	if why := foreign(s.Stack, seen[0], local, decided); why != "" {
 		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), strings.ReplaceAll(foreignFix, "STACK", s.Name))
 	}
@@ -135,7 +136,7 @@ func (r *run) refuseForeign(ctx context.Context, s *Stack, decided map[string]sn
 
 // occupied are the findings of a stack that would start where something is
 // already: data that nobody has spoken for, or another project's containers.
-func occupied(host string, st agentapi.Stack, seen stack.State, local Local, decided map[string]snapshot.Decision) []finding.Finding {
+func occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding
 	add := func(subject, text, fix string) {
 		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: strings.ReplaceAll(fix, "STACK", st.Name)})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -14,14 +15,14 @@ import (
 
 // fulfil brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
-func (r *run) fulfil(ctx context.Context, s *Stack, work func() error) error {
+func (r *run) fulfil(ctx context.Context, s *here.Stack, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	failed := &failedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
-	r.changeWishes(s.Name, func(w *wishes) { w.Failed = failed })
-	if s.allReady() == nil { // stopped for what then could not be
+	failed := &here.FailedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
+	r.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
+	if s.AllReady() == nil { // stopped for what then could not be
 		err = errors.Join(err, r.asDeployed(ctx, s))
 	}
 	return fmt.Errorf("restore of snapshot %.8s: %w", s.Restore.Snapshot, err)
@@ -29,12 +30,12 @@ func (r *run) fulfil(ctx context.Context, s *Stack, work func() error) error {
 
 // answers waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
-func (r *run) answers(ctx context.Context, s *Stack) {
+func (r *run) answers(ctx context.Context, s *here.Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
 		_, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(limited, s))
-		if err == nil || pause(limited, wishEvery) != nil {
+		if err == nil || here.Pause(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
 	}
@@ -43,16 +44,16 @@ func (r *run) answers(ctx context.Context, s *Stack) {
 // finishWish has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
-func (r *run) finishWish(ctx context.Context, s *Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
-	wish := s.standing()
+func (r *run) finishWish(ctx context.Context, s *here.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+	wish := s.Wish()
 	if wish == nil || wish.State != agentapi.WishPending {
 		return false, agentapi.StackReceipt{}
 	}
-	if opened, err := s.open(); err == nil {
+	if opened, err := s.Open(); err == nil {
 		r.answers(ctx, opened)
 	}
 	receipt := r.stack(ctx, s, v)
-	if receipt.Error == nil || !known || s.allReady() != nil {
+	if receipt.Error == nil || !known || s.AllReady() != nil {
 		return true, receipt
 	}
 	return true, r.rise(ctx, s)
@@ -66,8 +67,8 @@ const (
 // secure makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
-func (r *run) secure(ctx context.Context, s *Stack) {
-	if r.wishes(s.Name).Owed == "" {
+func (r *run) secure(ctx context.Context, s *here.Stack) {
+	if r.Wishes(s.Name).Owed == "" {
 		return
 	}
 	if _, err := r.takeLocked(ctx, s, taking{sink: r.sink}); err != nil {
@@ -85,12 +86,12 @@ func owedFinding(host, stack, why string) finding.Finding {
 
 // wishFindings says of a wish that failed why, and how it goes on; and that its
 // snapshot is owed.
-func wishFindings(s *Stack) []finding.Finding {
+func wishFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
-	if s.wishes(s.Name).Owed != "" {
+	if s.Wishes(s.Name).Owed != "" {
 		found = append(found, owedFinding(s.Spec.Name, s.Name, "it waits for its turn"))
 	}
-	wish := s.standing()
+	wish := s.Wish()
 	if wish == nil || wish.State != agentapi.WishFailed {
 		return found
 	}
@@ -103,14 +104,14 @@ func wishFindings(s *Stack) []finding.Finding {
 
 // leave keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
-func (r *run) leave(ctx context.Context, s *Stack, why string, receipt *agentapi.StackReceipt) error {
+func (r *run) leave(ctx context.Context, s *here.Stack, why string, receipt *agentapi.StackReceipt) error {
 	progress.Scope{Sink: r.sink, Stack: s.Name}.Note(why)
 	receipt.Outcome = "waiting"
 	return r.asDeployed(ctx, s)
 }
 
 // asDeployed starts what was deployed last, unless it runs.
-func (r *run) asDeployed(ctx context.Context, s *Stack) error {
+func (r *run) asDeployed(ctx context.Context, s *here.Stack) error {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
 		return err

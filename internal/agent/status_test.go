@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -14,18 +15,18 @@ import (
 func TestOwnership(t *testing.T) {
 	for name, c := range map[string]struct {
 		stack   agentapi.Stack
-		local   Local
+		local   here.Local
 		verdict record.Verdict
 		want    finding.Code
 	}{
 		"own":                       {verdict: record.Verdict{State: record.Own, MayStart: true}},
 		"lost":                      {verdict: record.Verdict{State: record.Lost}, want: finding.Fenced},
-		"lost after its release":    {local: Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Lost}, want: finding.Fenced},
+		"lost after its release":    {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Lost}, want: finding.Fenced},
 		"nobody answers":            {verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}, want: finding.UnfencedStart},
 		"nobody answers, stopped":   {stack: agentapi.Stack{Stopped: true}, verdict: record.Verdict{State: record.Unknown, MayStart: true, Unfenced: true}},
-		"released":                  {local: Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Own}, want: finding.Released},
-		"released, nobody answers":  {local: Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Unknown, Unfenced: true}, want: finding.Released},
-		"released at another epoch": {local: Local{Epoch: 2, Released: 1}, verdict: record.Verdict{State: record.Own}},
+		"released":                  {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Own}, want: finding.Released},
+		"released, nobody answers":  {local: here.Local{Epoch: 2, Released: 2}, verdict: record.Verdict{State: record.Unknown, Unfenced: true}, want: finding.Released},
+		"released at another epoch": {local: here.Local{Epoch: 2, Released: 1}, verdict: record.Verdict{State: record.Own}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.stack.Name, c.stack.Epoch = "notes", 2

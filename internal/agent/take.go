@@ -12,7 +12,7 @@ import (
 func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
 	k := h.keeper()
 	defer k.Close(ctx)
-	s, err := k.placed(req.Stack)
+	s, err := k.Placed(req.Stack)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}

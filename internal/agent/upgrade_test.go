@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -44,8 +45,8 @@ func (l *lived) checkBack() {
 	if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 		l.t.Errorf("%s runs on %q", l.image(), l.data())
 	}
-	u := l.base().attempt(renewed)
-	if u.State != attemptFailed || u.Before == "" || l.newest().ID != u.Before {
+	u := l.base().Attempt(renewed)
+	if u.State != here.AttemptFailed || u.Before == "" || l.newest().ID != u.Before {
 		l.t.Errorf("noted %+v, the newest snapshot is %s", u, l.newest().ID)
 	}
 	state, _ := l.state()
@@ -76,7 +77,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
 	receipt := l.apply()
-	u := l.base().attempt(renewed)
+	u := l.base().Attempt(renewed)
 	if receipt.Error == nil || !strings.Contains(receipt.Error.Text, u.Before[:8]) || !strings.Contains(receipt.Error.Text, u.After[:8]) {
 		t.Errorf("%+v", receipt.Error)
 	}
@@ -109,7 +110,7 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || l.image() != "reg/app:2@sha256:2" || l.data() != "written since" {
 		t.Errorf("%+v, %s on %q", receipt, l.image(), l.data())
 	}
-	if u := l.base().attempt(renewed); u.State != "" {
+	if u := l.base().Attempt(renewed); u.State != "" {
 		t.Errorf("noted: %+v", u)
 	}
 	if l.newest().Seq <= l.old.Snapshot.Seq {

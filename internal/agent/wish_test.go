@@ -76,17 +76,17 @@ func (l *lived) wish(id string) {
 
 func (l *lived) run() *run {
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.base().saveSpec(l.spec); err != nil {
+	if err := l.base().SaveSpec(l.spec); err != nil {
 		l.t.Fatal(err)
 	}
-	r := newRun(l.Host.keeper(), l.spec, progress.Discard())
+	r := newRun(l.keeper(), l.spec, progress.Discard())
 	close(r.restic)
 	close(r.engine)
 	return r
 }
 
 func (l *lived) apply() agentapi.StackReceipt {
-	return l.run().stack(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+	return l.run().stack(l.t.Context(), l.run().At(l.run().spec, l.st), own)
 }
 
 // boot is a host that lost its power and starts.
@@ -94,12 +94,12 @@ func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().wake(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+	return l.run().wake(l.t.Context(), l.run().At(l.run().spec, l.st), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
 	l.t.Helper()
-	receipt, err := l.Host.keeper().take(l.t.Context(), l.Host.base().at(l.spec, l.st), taking{sink: progress.Discard()})
+	receipt, err := l.keeper().take(l.t.Context(), l.Host.base().At(l.spec, l.st), taking{sink: progress.Discard()})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -117,11 +117,11 @@ func (l *lived) data() string {
 // newest is the data of the newest snapshot, which a recovery would bring.
 func (l *lived) newest() snapshot.Info {
 	l.t.Helper()
-	a, err := l.base().at(l.spec, l.st).open()
+	a, err := l.base().At(l.spec, l.st).Open()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.Host.keeper().newest(l.t.Context(), a)
+	newest, _, err := l.keeper().newest(l.t.Context(), a)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {
 		t.Fatalf("%+v, %q", receipt, l.data())
 	}
 	before := l.newest()
-	if err := os.Remove(l.base().wishesPath(renewed)); err != nil { // it was not written yet
+	if err := os.Remove(l.base().WishesPath(renewed)); err != nil { // it was not written yet
 		t.Fatal(err)
 	}
 	if receipt := l.boot(); receipt.Error != nil {
@@ -206,7 +206,7 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	}
 	write(t, remote, "no folder")
 	// as the run leaves it that is cut right after the note
-	l.base().noteDone(renewed, "one")
+	l.base().NoteDone(renewed, "one")
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -220,7 +220,7 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || receipt.Wish != "one" {
 		t.Errorf("%+v", receipt)
 	}
-	if w := l.base().wishes(renewed); w.Owed != "one" {
+	if w := l.base().Wishes(renewed); w.Owed != "one" {
 		t.Errorf("with the remote away the snapshot is no longer owed: %+v", w)
 	}
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
@@ -252,7 +252,7 @@ func TestAnOwedSnapshotMayBeSmall(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	if w := l.base().wishes(renewed); w.Owed != "" {
+	if w := l.base().Wishes(renewed); w.Owed != "" {
 		t.Errorf("%+v", w)
 	}
 	if seq := l.newest().Seq; seq < 3 {
@@ -309,10 +309,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.stack(ctx, patience.at(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.stack(ctx, patience.At(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().wake(ctx, l.run().at(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().wake(ctx, l.run().At(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

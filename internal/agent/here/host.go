@@ -1,9 +1,11 @@
-package agent
+package here
 
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -18,7 +20,7 @@ import (
 )
 
 // base is this host as all of its work sees it.
-type base struct {
+type Host struct {
 	Machine   machine.Machine
 	Stacks    *stack.Host
 	Snapshots snapshot.Engine
@@ -41,13 +43,13 @@ type Local struct {
 	Unread string `json:"-"` // why the file could not be read; the rest then says nothing
 }
 
-// released reports whether the stack was let go of at that epoch. The host that
+// ReleasedAt reports whether the stack was let go of at that epoch. The host that
 // takes it over may have started it from the final snapshot, so a start here,
 // even by a host that still owns it, could lose what is written from then on.
-func (l Local) released(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
+func (l Local) ReleasedAt(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
 
 // daemon owns the locks of what a host does by itself.
-const daemon = "salvord"
+const Daemon = "salvord"
 
 // ownWait is how long an operator's own earlier run gets to end: one whose salvor
 // is gone ends by itself, see hostapp.
@@ -56,7 +58,7 @@ const ownWait = 20 * time.Second
 // lock takes the host's lock, or says who holds it. It waits for what ends by
 // itself: the daemon starting stacks, and shortly the same operator's run before
 // this one, which may have lost its salvor.
-func (h *base) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
+func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
 	for told := false; ; told = true {
@@ -65,7 +67,7 @@ func (h *base) lock(ctx context.Context, owner, message string, sink progress.Si
 		}
 		l, err := runlock.Acquire(h.Paths.Run, "host", holder)
 		var held *runlock.HeldError
-		ends := errors.As(err, &held) && (held.Holder.Owner == daemon || held.Holder.Owner == owner && time.Since(began) < ownWait)
+		ends := errors.As(err, &held) && (held.Holder.Owner == Daemon || held.Holder.Owner == owner && time.Since(began) < ownWait)
 		if !ends {
 			end(err, "")
 			return l, err
@@ -73,23 +75,23 @@ func (h *base) lock(ctx context.Context, owner, message string, sink progress.Si
 		if !told {
 			end = progress.Scope{Sink: sink}.Step("wait for another run", held.Error())
 		}
-		if err := pause(ctx, lockPause); err != nil {
+		if err := Pause(ctx, LockPause); err != nil {
 			return nil, errors.Join(held, err)
 		}
 	}
 }
 
 // lockPause is how often a busy stack is asked again.
-const lockPause = 200 * time.Millisecond
+const LockPause = 200 * time.Millisecond
 
 // lockStack takes a stack's lock, waiting for a snapshot or a start under way.
-func (h *base) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
-	return h.await(ctx, stackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
+func (h *Host) LockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
+	return h.Await(ctx, StackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
 
-func stackLock(stack string) string { return "stack-" + stack }
+func StackLock(stack string) string { return "stack-" + stack }
 
-func (h *base) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
+func (h *Host) Await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
 	}
@@ -99,13 +101,13 @@ func (h *base) await(ctx context.Context, name string, holder runlock.Holder) (*
 		if !errors.As(err, &held) {
 			return l, err
 		}
-		if err := pause(ctx, lockPause); err != nil {
+		if err := Pause(ctx, LockPause); err != nil {
 			return nil, errors.Join(held, err)
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -116,7 +118,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // record adds to the journal. One that can't be written, as on a full disk, keeps
 // nothing from happening: the entry goes to standard error, which systemd keeps.
-func (h *base) record(e journal.Entry) {
+func (h *Host) Enter(e journal.Entry) {
 	err := os.MkdirAll(h.Journal.Dir, 0o700)
 	if err == nil {
 		err = h.Journal.Append(e)
@@ -124,4 +126,38 @@ func (h *base) record(e journal.Entry) {
 	if err != nil {
 		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
 	}
+}
+
+// noEngine reports whether an error means that no Docker engine answers, as on
+// a host that is not prepared yet.
+func NoEngine(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// freePorts has Docker let go of ports that it kept over a power cut. Where that
+// fails the stacks are started all the same: most need none of those ports, and
+// one that does says what to do.
+func (h *Host) FreePorts(ctx context.Context) {
+	switch freed, err := h.Stacks.FreePorts(ctx); {
+	case err != nil:
+		h.Trouble("ports", err)
+	case freed:
+		h.Enter(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
+	}
+}
+
+// trouble writes what could not be done into the journal.
+func (h *Host) Trouble(kind string, err error) {
+	h.Enter(journal.Entry{Kind: kind, Error: err.Error()})
+}
+
+func (h *Host) Exec(ctx context.Context, project string, c snapshot.Command) error {
+	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
+}
+
+func ErrorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type ControlCopy interface {
 	Contains(commit string) (on, known bool)
 }
 
-func (h *base) folders() OpenFolder {
+func (h *Host) folders() OpenFolder {
 	if h.Edges.Folders != nil {
 		return h.Edges.Folders
 	}
@@ -37,14 +37,14 @@ func (h *base) folders() OpenFolder {
 	}
 }
 
-func (h *base) copies() func(string, gitread.Source) (ControlCopy, error) {
+func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	if h.Edges.Copies != nil {
 		return h.Edges.Copies
 	}
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
-func (h *base) mount(root string) (delivery.Kind, error) {
+func (h *Host) Mount(root string) (delivery.Kind, error) {
 	if h.Edges.Mount != nil {
 		return h.Edges.Mount(root)
 	}

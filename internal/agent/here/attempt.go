@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 //
 // On the way back what the new version wrote is taken as a snapshot that nothing
 // picks by itself, the last one takes its place, and the version before starts.
-type attempt struct {
+type Attempt struct {
 	stamp
 	State  attemptState      `json:"state"`
 	Commit string            `json:"commit"` // that it is of
@@ -30,31 +30,31 @@ type attempt struct {
 type attemptState string
 
 const (
-	attemptTrying attemptState = "trying"
-	attemptBack   attemptState = "back"
-	attemptFailed attemptState = "failed"
+	AttemptTrying attemptState = "trying"
+	AttemptBack   attemptState = "back"
+	AttemptFailed attemptState = "failed"
 )
 
-func (h *base) attemptPath(stack string) string {
+func (h *Host) AttemptPath(stack string) string {
 	return h.Paths.Attempt(stack)
 }
 
-func (h *base) attempt(stack string) attempt { return readNote[attempt](h.attemptPath(stack)) }
+func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
 
-func (h *base) saveAttempt(stack string, u attempt) error {
+func (h *Host) SaveAttempt(stack string, u Attempt) error {
 	u.At = time.Now().UTC()
-	return writeNote(h.attemptPath(stack), &u)
+	return writeNote(h.AttemptPath(stack), &u)
 }
 
 // under reports whether an attempt is under way, so that the data may be between
 // two versions.
-func (u attempt) under() bool { return u.State == attemptTrying || u.State == attemptBack }
+func (u Attempt) Under() bool { return u.State == AttemptTrying || u.State == AttemptBack }
 
 // wish is what the volumes' markers call the way back.
-func (u attempt) wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
+func (u Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
 
 // wentBack says what runs, and where everything is.
-func (u attempt) wentBack() string {
+func (u Attempt) WentBack() string {
 	if u.Before == "" {
 		return "the version before runs"
 	}

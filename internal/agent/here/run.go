@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"context"
@@ -19,51 +19,51 @@ type runNote struct {
 	At   time.Time `json:"at"`
 }
 
-func (h *base) runPath(stack string) string {
+func (h *Host) RunPath(stack string) string {
 	return h.Paths.Unfinished(stack)
 }
 
-func (h *base) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }
+func (h *Host) RunNote(stack string) runNote { return readNote[runNote](h.RunPath(stack)) }
 
-func (h *base) begin(stack, what string) error {
-	return writeNote(h.runPath(stack), &runNote{What: what, At: time.Now().UTC()})
+func (h *Host) NoteRun(stack, what string) error {
+	return writeNote(h.RunPath(stack), &runNote{What: what, At: time.Now().UTC()})
 }
 
 // end forgets a run. A note that can't be removed costs a look at the stack.
-func (h *base) end(stack string) {
-	if err := os.Remove(h.runPath(stack)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		h.trouble("runs", err)
+func (h *Host) ForgetRun(stack string) {
+	if err := os.Remove(h.RunPath(stack)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.Trouble("runs", err)
 	}
 }
 
 // during does work that may stop a stack for a while, under the stack's lock. What an
 // earlier run has left stopped, and this one can't finish, stays noted. A full disk keeps
 // nothing from starting: without the note nothing else is different.
-func (h *base) during(ctx context.Context, stack, what string, work func() error) error {
-	left := h.runNote(stack).What != ""
+func (h *Host) During(ctx context.Context, stack, what string, work func() error) error {
+	left := h.RunNote(stack).What != ""
 	if seen, err := h.Stacks.Observe(ctx, stack); err == nil && seen[0].Running() {
-		if err := h.begin(stack, what); err != nil {
-			h.trouble("runs", err)
+		if err := h.NoteRun(stack, what); err != nil {
+			h.Trouble("runs", err)
 		}
 	}
 	err := work()
-	if err == nil || !left && ctx.Err() == nil || h.whole(context.WithoutCancel(ctx), stack) {
-		h.end(stack)
+	if err == nil || !left && ctx.Err() == nil || h.RunsWhole(context.WithoutCancel(ctx), stack) {
+		h.ForgetRun(stack)
 	}
 	return err
 }
 
 // whole reports whether everything that was deployed last of a stack runs.
-func (h *base) whole(ctx context.Context, name string) bool {
+func (h *Host) RunsWhole(ctx context.Context, name string) bool {
 	seen, err := h.Stacks.Observe(ctx, name)
 	return err == nil && seen[0].Deployed && len(seen[0].Missing) == 0 && len(seen[0].Drifted) == 0
 }
 
 // pending says which commit was to be deployed last of a stack that runs another one,
 // "" for none.
-func (h *base) pending(name string, seen stack.State) string {
-	s, err := h.placed(name)
-	if err != nil || s.Kept || s.Stopped || !seen.Deployed || seen.Record.Covers(s.deployment()) {
+func (h *Host) PendingCommit(name string, seen stack.State) string {
+	s, err := h.Placed(name)
+	if err != nil || s.Kept || s.Stopped || !seen.Deployed || seen.Record.Covers(s.Deployment()) {
 		return ""
 	}
 	return s.Spec.Commit

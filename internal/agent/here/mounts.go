@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"errors"
@@ -17,12 +17,12 @@ import (
 
 // errAbsent means that something which lives outside of the host, a disk or a share,
 // is not mounted: a stack that started now would write into an empty folder.
-var errAbsent = errors.New("not mounted")
+var ErrAbsent = errors.New("not mounted")
 
 // externals returns errAbsent where an external mount of a stack is not there. Then
 // the stack waits: the daemon starts it when everything is mounted.
-func (s *Stack) externals() error {
-	absent := s.absent()
+func (s *Stack) Externals() error {
+	absent := s.Absent()
 	if len(absent) == 0 {
 		err := os.Remove(s.Paths.Waiting(s.Name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -30,9 +30,9 @@ func (s *Stack) externals() error {
 		}
 		return err
 	}
-	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), errAbsent), mountIt(absent[0]))
+	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), ErrAbsent), mountIt(absent[0]))
 	waits := s.Paths.Waiting(s.Name)
-	return errors.Join(err, writeJSON(waits, true))
+	return errors.Join(err, WriteJSON(waits, true))
 }
 
 func mountIt(folder string) string {
@@ -40,9 +40,9 @@ func mountIt(folder string) string {
 }
 
 // absentFindings are the external mounts of a stack that are not there.
-func (s *Stack) absentFindings() []finding.Finding {
+func (s *Stack) AbsentFindings() []finding.Finding {
 	var all []finding.Finding
-	for _, folder := range s.absent() {
+	for _, folder := range s.Absent() {
 		all = append(all, finding.Finding{Code: finding.MountAbsent, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
 			Text: "external mount " + folder + " is not mounted: the stack does not start without it", Fix: mountIt(folder)})
 	}
@@ -50,7 +50,7 @@ func (s *Stack) absentFindings() []finding.Finding {
 }
 
 // absent returns the folders that a stack has from elsewhere and that are not there.
-func (s *Stack) absent() []string {
+func (s *Stack) Absent() []string {
 	var folders []string
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.External && v.Path != "" && !slices.Contains(folders, v.Path) {

@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"encoding/json"
@@ -23,7 +23,7 @@ import (
 // Spec returns what the host was last asked to be; an unprepared host was asked
 // for nothing. Where the file in Config is lost or damaged, its copy in State
 // counts.
-func (h *base) Spec() (agentapi.Host, error) {
+func (h *Host) ReadSpec() (agentapi.Host, error) {
 	spec, err := readSpec(h.Paths.Spec())
 	if err == nil {
 		return spec, nil
@@ -40,7 +40,7 @@ func (h *base) Spec() (agentapi.Host, error) {
 
 // specDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
-func (h *base) specDamage() error {
+func (h *Host) SpecDamage() error {
 	_, err := readSpec(h.Paths.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, copyErr := readSpec(h.Paths.SpecCopy()); copyErr != nil {
@@ -52,7 +52,7 @@ func (h *base) specDamage() error {
 
 func readSpec(path string) (agentapi.Host, error) {
 	var spec agentapi.Host
-	err := readJSON(path, &spec)
+	err := ReadJSON(path, &spec)
 	if err == nil {
 		err = readable(path, spec.Schema)
 	}
@@ -62,21 +62,21 @@ func readSpec(path string) (agentapi.Host, error) {
 	return spec, nil
 }
 
-func (h *base) saveSpec(spec agentapi.Host) error {
+func (h *Host) SaveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i := range spec.Stacks {
 		// was said for one apply, not for every boot after it
 		spec.Stacks[i].Consent, spec.Stacks[i].AcceptLoss = "", false
 	}
-	return errors.Join(writeJSON(h.Paths.Spec(), spec), writeJSON(h.Paths.SpecCopy(), spec))
+	return errors.Join(WriteJSON(h.Paths.Spec(), spec), WriteJSON(h.Paths.SpecCopy(), spec))
 }
 
 // local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
-func (h *base) local(stack string) Local {
+func (h *Host) Local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
-	err := readJSON(h.Paths.Placement(stack), &l)
+	err := ReadJSON(h.Paths.Placement(stack), &l)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l
 	}
@@ -89,13 +89,13 @@ func (h *base) local(stack string) Local {
 	return l
 }
 
-func (h *base) saveLocal(stack string, l Local) error {
+func (h *Host) SaveLocal(stack string, l Local) error {
 	l.Schema = agentapi.Schema
-	return writeJSON(h.Paths.Placement(stack), l)
+	return WriteJSON(h.Paths.Placement(stack), l)
 }
 
 // known returns the stacks that ran here and were not lost, sorted.
-func (h *base) known() ([]string, error) {
+func (h *Host) Known() ([]string, error) {
 	files, err := filepath.Glob(h.Paths.Placement("*"))
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (h *base) known() ([]string, error) {
 	var names []string
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")
-		l := h.local(name)
+		l := h.Local(name)
 		if (l.Epoch > 0 || l.Unread != "") && !l.Lost {
 			names = append(names, name)
 		}
@@ -112,7 +112,7 @@ func (h *base) known() ([]string, error) {
 }
 
 // readJSON reads a file; fs.ErrNotExist when there is none.
-func readJSON(path string, v any) error {
+func ReadJSON(path string, v any) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (s *stamp) mark() { s.Schema = agentapi.Schema }
 func readNote[T any](path string) T {
 	var s stamp
 	var note, none T
-	if readJSON(path, &s) != nil || readable(path, s.Schema) != nil || readJSON(path, &note) != nil {
+	if ReadJSON(path, &s) != nil || readable(path, s.Schema) != nil || ReadJSON(path, &note) != nil {
 		return none
 	}
 	return note
@@ -150,10 +150,10 @@ func readNote[T any](path string) T {
 
 func writeNote(path string, note interface{ mark() }) error {
 	note.mark()
-	return writeJSON(path, note)
+	return WriteJSON(path, note)
 }
 
-func writeJSON(path string, v any) error {
+func WriteJSON(path string, v any) error {
 	content, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func writeJSON(path string, v any) error {
 
 // past returns a time that was noted here, and none for one that lies in the
 // future: the clock was wrong then, or is now.
-func past(noted, now time.Time) time.Time {
+func Past(noted, now time.Time) time.Time {
 	if noted.After(now.Add(clockSkew)) {
 		return time.Time{}
 	}

@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"context"
@@ -25,32 +25,32 @@ import (
 
 // access is what a stack's sealed file opens: its secrets, remotes and
 // repositories. It lives in memory for one operation.
-type access struct {
-	file    agentapi.SealedFile
+type Access struct {
+	File    agentapi.SealedFile
 	remotes storage.Remotes
 	appends []string                  // remotes on which the host deletes nothing
-	epoch   int                       // the stack's
-	locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
-	proven  map[string]record.Proven  // by repository, once learned
-	silent  error                     // why the record remote did not say what was proven
-	ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
+	Epoch   int                       // the stack's
+	Locked  map[string]snapshot.Mark  // by repository, what salvor.lock says was proven
+	Proven  map[string]record.Proven  // by repository, once learned
+	Silent  error                     // why the record remote did not say what was proven
+	Ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
 	trusted func() (sign.Keys, error) // whose claims count
 	own     func() (sign.Key, error)  // signs what this host writes down
 	folders OpenFolder
-	givenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
+	GivenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
 }
 
-func sealOf(st agentapi.Stack) seal.Signed {
+func SealOf(st agentapi.Stack) seal.Signed {
 	return seal.Signed{File: st.Sealed, Signature: st.Signature}
 }
 
-func untrustedFix(file string) string {
+func UntrustedFix(file string) string {
 	return "git log -- " + file + " shows who changed it; salvor apply seals again"
 }
 
 // open returns the stack with what its sealed file holds, opened with the host's
 // identity, if the fleet's key has signed it. After an error it is as it was.
-func (s *Stack) open() (*Stack, error) {
+func (s *Stack) Open() (*Stack, error) {
 	if len(s.Sealed) == 0 {
 		return s, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", s.Name, s.Spec.Name, s.Epoch), "salvor apply writes it")
 	}
@@ -64,46 +64,48 @@ func (s *Stack) open() (*Stack, error) {
 			"salvor host add "+s.Spec.Name+" ADDRESS makes a new one, then salvor apply")
 	}
 	place := seal.Placement{Host: s.Spec.Name, Stack: s.Name, Epoch: s.Epoch}
-	file, err := sealOf(s.Stack).Open(trusted, key, place, s.Inputs)
+	file, err := SealOf(s.Stack).Open(trusted, key, place, s.Inputs)
 	switch {
 	case errors.Is(err, sign.ErrUntrusted):
-		return s, fault.WithHint(err, untrustedFix(place.Path()))
+		return s, fault.WithHint(err, UntrustedFix(place.Path()))
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return s, err
 	case err != nil:
 		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.signing, folders: s.folders(), epoch: s.Epoch, locked: lockedMarks(s.Stack)}
+	a := &Access{File: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.Signing, folders: s.folders(), Epoch: s.Epoch, Locked: lockedMarks(s.Stack)}
 	for _, t := range s.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
 		}
 	}
 	t := *s
-	t.access = a
+	t.Access = a
 	return &t, nil
 }
 
 // logins returns the stack's registry logins.
-func (a *access) logins() map[string]stack.Login {
+func (a *Access) logins() map[string]stack.Login {
 	logins := map[string]stack.Login{}
-	for registry, l := range a.file.Registries {
+	for registry, l := range a.File.Registries {
 		logins[registry] = stack.Login{Username: secret.New(l.Username), Password: secret.New(l.Password)}
 	}
 	return logins
 }
 
 // opened is a stack's repository on one target, open until close.
-type opened struct {
+type Repository struct {
 	snapshot.Repository
 	folder record.Folder
 }
 
-func (r *opened) close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
+func (r *Repository) Close(ctx context.Context) error {
+	return r.folder.Close(context.WithoutCancel(ctx))
+}
 
 // repository opens the folder of a stack's repository. Nothing is created.
-func (a *access) repository(ctx context.Context, stack string, t agentapi.Target) (*opened, error) {
-	password, ok := a.file.Repositories[t.Repository]
+func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target) (*Repository, error) {
+	password, ok := a.File.Repositories[t.Repository]
 	if !ok {
 		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
@@ -116,19 +118,19 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 	if t.AppendOnly {
 		repo = repo.AppendOnly()
 	}
-	return &opened{Repository: repo, folder: folder}, nil
+	return &Repository{Repository: repo, folder: folder}, nil
 }
 
 // sight is the record remote as one stack's access reaches it.
-type sight struct {
+type Record struct {
 	*record.Record
 	folder  record.Folder
-	ignored []record.Ignored // a mark there that leads nowhere
+	Ignored []record.Ignored // a mark there that leads nowhere
 }
 
-func (s *sight) close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
+func (s *Record) Close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
 
-func (a *access) record(ctx context.Context, where fleet.Location) (*sight, error) {
+func (a *Access) Record(ctx context.Context, where fleet.Location) (*Record, error) {
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")
 	}
@@ -145,7 +147,7 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 	if slices.Contains(a.appends, a.remotes.Base(site.Where.Remote)) {
 		site.Folder = appending{blob.AppendOnly(site.Folder), site.Folder}
 	}
-	return &sight{Record: site.Record(trust), folder: site, ignored: site.Ignored}, nil
+	return &Record{Record: site.Record(trust), folder: site, Ignored: site.Ignored}, nil
 }
 
 // appending is a record on a remote where the host deletes nothing.
@@ -158,7 +160,18 @@ type appending struct {
 func (a appending) Close(ctx context.Context) error { return a.folder.Close(ctx) }
 
 // sealedDigest tells one sealed file from another.
-func sealedDigest(st agentapi.Stack) string {
+func SealedDigest(st agentapi.Stack) string {
 	sum := sha256.Sum256(st.Sealed)
 	return hex.EncodeToString(sum[:8])
+}
+
+// lockedMarks are the marks that salvor.lock has of a stack's repositories.
+func lockedMarks(st agentapi.Stack) map[string]snapshot.Mark {
+	marks := map[string]snapshot.Mark{}
+	for id, p := range st.Proven {
+		if p.Epoch <= st.Epoch {
+			marks[id] = snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.ID}
+		}
+	}
+	return marks
 }

@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 // signing returns the key with which this host signs what it finds out. Its file is
 // as closed as the host's identity.
-func (h *base) signing() (sign.Key, error) {
+func (h *Host) Signing() (sign.Key, error) {
 	path := h.Paths.SigningKey()
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func (h *base) signing() (sign.Key, error) {
 
 // ensureSigning returns the public half of this host's signing key, making the key at
 // the first call. It is never replaced; a file that holds none is an error.
-func (h *base) ensureSigning(host string) (sign.Public, error) {
+func (h *Host) EnsureSigning(host string) (sign.Public, error) {
 	if _, err := os.Lstat(h.Paths.SigningKey()); errors.Is(err, fs.ErrNotExist) {
 		private, err := sign.NewKey(host)
 		if err != nil {
@@ -48,7 +48,7 @@ func (h *base) ensureSigning(host string) (sign.Public, error) {
 			return "", fmt.Errorf("create the host's signing key: %w", err)
 		}
 	}
-	key, err := h.signing()
+	key, err := h.Signing()
 	if err != nil {
 		return "", fault.WithHint(fmt.Errorf("the signing key of %s: %w", host, err), "on the host, remove "+h.Paths.SigningKey()+": salvor host add makes a new one")
 	}
@@ -56,10 +56,52 @@ func (h *base) ensureSigning(host string) (sign.Public, error) {
 }
 
 // signer is the public half of this host's signing key, "" where it can't be read.
-func (h *base) signer() sign.Public {
-	key, err := h.signing()
+func (h *Host) Signer() sign.Public {
+	key, err := h.Signing()
 	if err != nil {
 		return ""
 	}
 	return key.Public()
+}
+
+// Trusted returns the fleet's signing keys that this host trusts: those that an
+// operator left here over SSH, at enrolment or with an apply. What is signed by
+// another key is not the fleet's, whatever Git says. A host without one is an error.
+func (h *Host) Trusted() (sign.Keys, error) {
+	content, err := os.ReadFile(h.Paths.Signers())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	keys, err := sign.ParseSigners(content)
+	if err == nil && len(keys) == 0 {
+		err = errors.New("the host knows no signing key of the fleet")
+	}
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.Signers(), err), "salvor apply brings it there")
+	}
+	return keys, nil
+}
+
+// pin has the host trust these keys of the fleet instead of those before; none
+// changes nothing.
+func (h *Host) Pin(fleet string, keys sign.Keys) error {
+	content := SignersFile(fleet, keys)
+	if content == nil {
+		return nil
+	}
+	if err := keys.Check(); err != nil {
+		return fmt.Errorf("the fleet's signing keys: %w", err)
+	}
+	if before, err := os.ReadFile(h.Paths.Signers()); err == nil && bytes.Equal(before, content) {
+		return nil
+	}
+	return atomicfile.Write(h.Paths.Signers(), bytes.NewReader(content), 0o600)
+}
+
+// signersFile is the content of /etc/salvor/fleet_signers, nil for no keys.
+func SignersFile(fleet string, keys sign.Keys) []byte {
+	if len(keys) == 0 {
+		return nil
+	}
+	return keys.Signers(fleet)
 }

@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"time"
@@ -15,53 +15,53 @@ import (
 //
 // That the data is in place is written in the volumes' markers, in the same write
 // that calls them ready. These notes follow.
-type wishes struct {
+type Wishes struct {
 	stamp
 	Done   string      `json:"done,omitempty"` // id of the last that was fulfilled
 	Owed   string      `json:"owed,omitempty"` // id of the one whose data no snapshot holds as the newest yet
-	Failed *failedWish `json:"failed,omitempty"`
+	Failed *FailedWish `json:"failed,omitempty"`
 }
 
-type failedWish struct {
+type FailedWish struct {
 	ID  string    `json:"id"`
 	At  time.Time `json:"at"`
 	Why string    `json:"why"`
 }
 
-func (h *base) wishesPath(stack string) string {
+func (h *Host) WishesPath(stack string) string {
 	return h.Paths.Wish(stack)
 }
 
-func (h *base) wishes(stack string) wishes { return readNote[wishes](h.wishesPath(stack)) }
+func (h *Host) Wishes(stack string) Wishes { return readNote[Wishes](h.WishesPath(stack)) }
 
 // changeWishes notes what became of a wish. A full disk keeps no stack from
 // starting: what is in place the markers say, too.
-func (h *base) changeWishes(stack string, change func(*wishes)) {
-	w := h.wishes(stack)
+func (h *Host) ChangeWishes(stack string, change func(*Wishes)) {
+	w := h.Wishes(stack)
 	change(&w)
-	if err := writeNote(h.wishesPath(stack), &w); err != nil {
-		h.trouble("wishes", err)
+	if err := writeNote(h.WishesPath(stack), &w); err != nil {
+		h.Trouble("wishes", err)
 	}
 }
 
 // standing returns how a stack's wish stands, nil when there is none.
-func (s *Stack) standing() *agentapi.Wish {
+func (s *Stack) Wish() *agentapi.Wish {
 	if s.Restore == nil {
 		return nil
 	}
-	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.wishes(s.Name)
+	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.Wishes(s.Name)
 	switch {
-	case w.Done == wish.ID || s.inPlace(wish.ID):
+	case w.Done == wish.ID || s.InPlace(wish.ID):
 		wish.State = agentapi.WishDone
-	case w.Failed != nil && w.Failed.ID == wish.ID && s.allReady() == nil:
+	case w.Failed != nil && w.Failed.ID == wish.ID && s.AllReady() == nil:
 		wish.State, wish.At, wish.Why = agentapi.WishFailed, w.Failed.At, w.Failed.Why
 	}
 	return wish
 }
 
 // inPlace reports whether a wish has put the data of every volume in its place.
-func (s *Stack) inPlace(id string) bool {
-	volumes := s.protected()
+func (s *Stack) InPlace(id string) bool {
+	volumes := s.Protected()
 	for _, v := range volumes {
 		m := s.Snapshots.Marker(s.Name, v.Name)
 		if m.State != snapshot.MarkedReady || m.Epoch != s.Epoch || m.Wish != id {
@@ -73,8 +73,8 @@ func (s *Stack) inPlace(id string) bool {
 
 // noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
 // run that was cut short between the data and this note leaves it to the next.
-func (h *base) noteDone(stack, id string) {
-	if h.wishes(stack).Done != id {
-		h.changeWishes(stack, func(w *wishes) { w.Done, w.Owed, w.Failed = id, id, nil })
+func (h *Host) NoteDone(stack, id string) {
+	if h.Wishes(stack).Done != id {
+		h.ChangeWishes(stack, func(w *Wishes) { w.Done, w.Owed, w.Failed = id, id, nil })
 	}
 }

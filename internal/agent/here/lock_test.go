@@ -1,4 +1,4 @@
-package agent
+package here
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func TestHostLock(t *testing.T) {
 		{"somebody else", "bob@desk", 0, 0, true},
 		{"own run that ends", "alice@laptop", 3 * time.Second, 3 * time.Second, false},
 		{"own run that goes on", "alice@laptop", 0, ownWait, true},
-		{"daemon", daemon, 10 * time.Minute, 10 * time.Minute, false},
+		{"daemon", Daemon, 10 * time.Minute, 10 * time.Minute, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -38,12 +38,12 @@ func TestHostLock(t *testing.T) {
 					time.AfterFunc(c.holds, first.Release)
 				}
 				began := time.Now()
-				l, err := h.base().lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
+				l, err := h.Lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
 				var held *runlock.HeldError
 				if refused := errors.As(err, &held); refused != c.refused || !refused && err != nil {
 					t.Fatalf("lock: %v", err)
 				}
-				if took := time.Since(began); took < c.waits || took > c.waits+lockPause {
+				if took := time.Since(began); took < c.waits || took > c.waits+LockPause {
 					t.Errorf("it took %v, want %v", took, c.waits)
 				}
 				if l != nil {
