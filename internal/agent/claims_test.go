@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
@@ -26,7 +27,7 @@ type counted struct {
 	*guardedHost
 	store *blobtest.Memory
 	calls atomic.Int64
-	who   *Guard
+	who   *ownership.Guard
 }
 
 func newCounted(t *testing.T, stacks int) *counted {
@@ -46,7 +47,7 @@ func newCounted(t *testing.T, stacks int) *counted {
 			t.Fatal(err)
 		}
 	}
-	c.who = newGuard(c.base(), time.Minute)
+	c.who = ownership.New(c.base(), time.Minute)
 	return c
 }
 
@@ -130,14 +131,14 @@ func TestOneLookServesAll(t *testing.T) {
 	if calls := of("at once", c.who.Verdict); calls != 0 {
 		t.Errorf("at once: %d calls", calls)
 	}
-	c.who.newest.began = c.who.newest.began.Add(-c.Lease.Every)
+	c.who.Newest.Began = c.who.Newest.Began.Add(-c.Lease.Every)
 	if calls := of("within the lease", c.who.Recent); calls != 0 {
 		t.Errorf("within the lease: %d calls", calls)
 	}
 	if calls := of("later", c.who.Verdict); calls != 2 {
 		t.Errorf("later: %d calls", calls)
 	}
-	c.who.newest.began = c.who.newest.began.Add(-c.Lease.Length())
+	c.who.Newest.Began = c.who.Newest.Began.Add(-c.Lease.Length())
 	if calls := of("after the lease", c.who.Recent); calls != 2 {
 		t.Errorf("after the lease: %d calls", calls)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -27,7 +28,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	loops := &loop.Set{Failed: func(name string, err error) { h.base().Trouble(name, err) }}
-	watch := newGuard(h.base(), h.Lease.Within)
+	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
 	takers := newTakers(takerTurn)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
@@ -43,7 +44,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 }
 
 // rounds is what the daemon does again and again once the stacks are started.
-func (h *Host) rounds(watch *Guard, takers *takers, sink progress.Sink) []loop.Loop {
+func (h *Host) rounds(watch *ownership.Guard, takers *takers, sink progress.Sink) []loop.Loop {
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}

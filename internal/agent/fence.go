@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 )
@@ -14,10 +15,10 @@ import (
 // not what the caller means.
 func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink) (agentapi.Fenced, error) {
 	answer := agentapi.Fenced{Schema: agentapi.Schema}
-	who := newGuard(h.base(), askWithin)
+	who := ownership.New(h.base(), ownership.AskWithin)
 	var errs []error
 	for name, epoch := range req.Stacks {
-		ran, err := who.ranHere(ctx, name)
+		ran, err := who.RanHere(ctx, name)
 		local := h.base().Local(name)
 		switch {
 		case err != nil:

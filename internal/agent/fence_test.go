@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -214,7 +215,7 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	who := newGuard(g.base(), g.Lease.Within)
+	who := ownership.New(g.base(), g.Lease.Within)
 	defer who.Close(t.Context())
 	var loops loop.Set
 	loops.Start(ctx, who.Watch())
@@ -254,7 +255,7 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 			alpha := newGuarded(t, "alpha", remote, "", 1)
 			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 			alpha.starts(t)
-			v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+			v := ownership.New(alpha.base(), ownership.AskWithin).Verdicts(t.Context(), alpha.spec)
 			if v[guarded].State != record.Own {
 				t.Fatalf("%+v: it is alpha's", v)
 			}
@@ -289,7 +290,7 @@ func TestOwnersRunOn(t *testing.T) {
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 	alpha.starts(t)
 	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().Recipient(), 1), Branch: "main"}
-	who := newGuard(alpha.base(), askWithin)
+	who := ownership.New(alpha.base(), ownership.AskWithin)
 	defer who.Close(t.Context())
 	for range 3 {
 		if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
@@ -325,7 +326,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	who := newGuard(alpha.base(), askWithin)
+	who := ownership.New(alpha.base(), ownership.AskWithin)
 	defer who.Close(t.Context())
 	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 		t.Fatalf("stopped: %v", err)
@@ -378,7 +379,7 @@ func TestAStartLooksAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	r.who.newest.began = r.who.newest.began.Add(-2 * recently) // minutes later
+	r.who.Newest.Began = r.who.Newest.Began.Add(-2 * ownership.Recently) // minutes later
 	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
@@ -434,7 +435,7 @@ func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().Recipient(), 2), Branch: "main"}
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
 	beta.starts(t)
-	verdicts := newGuard(beta.base(), askWithin).Verdicts(t.Context(), beta.spec)
+	verdicts := ownership.New(beta.base(), ownership.AskWithin).Verdicts(t.Context(), beta.spec)
 	if verdicts[guarded].State != record.Own {
 		t.Fatalf("%+v", verdicts)
 	}
@@ -458,7 +459,7 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		alpha := newGuarded(t, "alpha", remote, "", 1)
 		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 		alpha.starts(t)
-		who := newGuard(alpha.base(), askWithin)
+		who := ownership.New(alpha.base(), ownership.AskWithin)
 		defer who.Close(t.Context())
 		if v := who.Verdicts(t.Context(), alpha.spec); v[guarded].State != record.Own {
 			t.Fatalf("%+v", v)
@@ -502,7 +503,7 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 		alpha.starts(t)
 		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
-		if v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec); v[guarded].State != c.want {
+		if v := ownership.New(alpha.base(), ownership.AskWithin).Verdicts(t.Context(), alpha.spec); v[guarded].State != c.want {
 			t.Errorf("%s: %+v", name, v[guarded])
 		}
 	}
@@ -518,7 +519,7 @@ func TestAHostRunsOnUnderItsNewName(t *testing.T) {
 	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().Recipient(), 1), Branch: "main"}
 	for _, name := range []string{"alpha", "gamma"} {
 		alpha.spec.Name = name
-		v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+		v := ownership.New(alpha.base(), ownership.AskWithin).Verdicts(t.Context(), alpha.spec)
 		if got := v[guarded]; name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
 			t.Errorf("as %s: %+v", name, got)
 		}

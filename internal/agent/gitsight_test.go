@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 )
@@ -15,29 +16,29 @@ import (
 // the repository, and nothing said so (D5).
 func TestGitThatCannotBeReadIsAFinding(t *testing.T) {
 	h := newHost(t)
-	g := newGuard(h.base(), askWithin)
+	g := ownership.New(h.base(), ownership.AskWithin)
 	spec := agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: filepath.Join(t.TempDir(), "fleet.git")}}
-	found := func(at time.Time) string { return codes(GitFindings(h.base(), spec, at)) }
+	found := func(at time.Time) string { return codes(ownership.GitFindings(h.base(), spec, at)) }
 	if got := found(time.Now()); got != "" {
 		t.Errorf("before the first try: %s", got)
 	}
-	if g.askGit(t.Context(), spec.Git).reached {
+	if g.AskGit(t.Context(), spec.Git).Reached {
 		t.Fatal("a repository that is not there was reached")
 	}
 	if got := found(time.Now()); got != string(finding.GitUnread) {
 		t.Errorf("never read: %q", got)
 	}
 	now := time.Now()
-	g.noteGit(nil, now)
+	g.NoteGit(nil, now)
 	if got := found(now); got != "" {
 		t.Errorf("once it was read: %q", got)
 	}
-	g.noteGit(os.ErrDeadlineExceeded, now)
-	g.noteGit(os.ErrPermission, now.Add(time.Minute))
-	if got := found(now.Add(gitSilence - time.Second)); got != "" {
+	g.NoteGit(os.ErrDeadlineExceeded, now)
+	g.NoteGit(os.ErrPermission, now.Add(time.Minute))
+	if got := found(now.Add(ownership.GitSilence - time.Second)); got != "" {
 		t.Errorf("a short outage: %q", got)
 	}
-	late := GitFindings(h.base(), spec, now.Add(gitSilence))
+	late := ownership.GitFindings(h.base(), spec, now.Add(ownership.GitSilence))
 	if codes(late) != string(finding.GitUnread) || !strings.Contains(late[0].Text, os.ErrPermission.Error()) {
 		t.Errorf("a long one: %+v", late)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
@@ -15,7 +16,7 @@ import (
 const owedEvery = time.Minute
 
 // takeDue begins the snapshots that are due.
-func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink progress.Sink) error {
+func (k *keeper) takeDue(ctx context.Context, watch *ownership.Guard, takers *takers, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (k *keeper) takeDue(ctx context.Context, watch *Guard, takers *takers, sink
 
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
-func (k *keeper) takeOne(ctx context.Context, watch *Guard, stack string, sink progress.Sink) error {
+func (k *keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err

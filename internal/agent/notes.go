@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/secret/agekey"
@@ -18,7 +19,7 @@ import (
 // noteFindings says which of Salvor's own files on this host can't be read or
 // written, and what that needs.
 func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
-	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), GitFindings(h.base(), spec, time.Now()))
+	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), ownership.GitFindings(h.base(), spec, time.Now()))
 	if full := diskFull(h.Paths.State); full != "" {
 		found = append(found, finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,

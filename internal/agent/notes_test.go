@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
@@ -110,7 +111,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 	if _, err := s.Status(t.Context(), agentapi.Observe{}, progress.Discard()); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	if v := newGuard(s.base(), askWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
+	if v := ownership.New(s.base(), ownership.AskWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
 		t.Errorf("ownership: %+v", v)
 	}
 	if spec, err := s.base().ReadSpec(); err != nil || len(spec.Stacks) != 2 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -108,7 +109,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	if err != nil {
 		return nil, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
 	h.keeper().learn(ctx, s)
 	newest, listed, err := h.keeper().newest(ctx, s)

@@ -114,7 +114,7 @@ func TestTheStateCanBeAsked(t *testing.T) {
 		failed := errors.New("no")
 		release <- failed
 		synctest.Wait()
-		if b := s.States()[1]; b.Running || b.Rounds != 1 || b.Failures != 1 || b.Err != failed {
+		if b := s.States()[1]; b.Running || b.Rounds != 1 || b.Failures != 1 || !errors.Is(b.Err, failed) {
 			t.Errorf("after a failure: %+v", b)
 		}
 		stop()

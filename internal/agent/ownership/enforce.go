@@ -1,4 +1,4 @@
-package agent
+package ownership
 
 import (
 	"context"
@@ -60,7 +60,7 @@ func (g *Guard) Enforce(ctx context.Context) error {
 			if v.State != record.Lost {
 				return
 			}
-			ran, err := g.ranHere(ctx, st.Name)
+			ran, err := g.RanHere(ctx, st.Name)
 			if err == nil && ran {
 				err = g.Fence(ctx, st.Name, v.Reason)
 			}
@@ -73,7 +73,7 @@ func (g *Guard) Enforce(ctx context.Context) error {
 
 // ranHere reports whether a stack has to be stopped here once it is lost: by what is
 // noted of it and, where nothing is, by what runs.
-func (g *Guard) ranHere(ctx context.Context, stack string) (bool, error) {
+func (g *Guard) RanHere(ctx context.Context, stack string) (bool, error) {
 	if local := g.h.Local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
 		return !local.Lost, nil
 	}
