@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/webdav"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -68,7 +69,7 @@ func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Ho
 		Repositories: map[string][]byte{"aaaa0001": []byte(strings.Repeat("aaaa0001", 20))},
 	}
 	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
-	sealFor(t, h, &st, "alpha", file)
+	heretest.Seal(t, h.base(), &st, "alpha", file)
 	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
 	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)

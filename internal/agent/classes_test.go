@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
@@ -30,7 +31,7 @@ func fillAll(t *testing.T, h *Host, st agentapi.Stack, content string) {
 		if err := os.MkdirAll(h.base().VolumePath(v), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(h.base().VolumePath(v), "note"), content)
+		heretest.Write(t, filepath.Join(h.base().VolumePath(v), "note"), content)
 	}
 }
 

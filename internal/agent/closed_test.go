@@ -20,7 +20,7 @@ func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 		t.Fatal(receipt.Error)
 	}
 	l.take()
-	ownership.New(l.base(), ownership.AskWithin).AskGit(t.Context(), agentapi.Git{URL: t.TempDir()})
+	ownership.New(l.base(), ownership.AskWithin).Verdicts(t.Context(), agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: t.TempDir()}, Stacks: []agentapi.Stack{l.st}})
 	for _, root := range []string{l.Paths.State, l.Paths.Config, l.Paths.Run} {
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

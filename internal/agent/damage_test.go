@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -16,7 +17,7 @@ import (
 // began is a host with the stack, born, in a repository on remote.
 func began(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host, agentapi.Stack) {
 	t.Helper()
-	spec, st := agentapi.Host{Fleet: "home", Name: "alpha"}, sealedFor(t, h, remote, epoch, "aaaa0001")
+	spec, st := agentapi.Host{Fleet: "home", Name: "alpha"}, heretest.Sealed(t, h.base(), remote, epoch, "aaaa0001")
 	st.Volumes[0].Born = time.Unix(1, 0)
 	spec.Stacks = []agentapi.Stack{st}
 	if err := h.base().SaveSpec(spec); err != nil {
@@ -34,7 +35,7 @@ func wrote(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, content
 	}
 	var ids []string
 	for _, content := range contents {
-		write(t, filepath.Join(v.Path, "note"), content)
+		heretest.Write(t, filepath.Join(v.Path, "note"), content)
 		ids = append(ids, mustTake(t, h, st).Snapshot.ID)
 	}
 	return ids
@@ -59,7 +60,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := began(t, h, remote, 1)
 	ids := wrote(t, h, spec, st, "one", "two", "three")
-	flipFile(t, filepath.Join(remote, renewed, "aaaa0001", "snapshots", ids[2]))
+	flipFile(t, filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", ids[2]))
 
 	rows, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
 	if err != nil || len(rows.Snapshots) != 3 || rows.Snapshots[0].Damaged == "" {
@@ -91,7 +92,7 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := began(t, h, remote, 1)
 	wrote(t, h, spec, st, strings.Repeat("all of it ", 1000))
-	packs, err := filepath.Glob(filepath.Join(remote, renewed, "aaaa0001", "data", "*", "*"))
+	packs, err := filepath.Glob(filepath.Join(remote, heretest.Stack, "aaaa0001", "data", "*", "*"))
 	if err != nil || len(packs) == 0 {
 		t.Fatal(packs, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -117,8 +118,8 @@ func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l.migrates()
 	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
 	l.round()
-	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(renewed).State != "" {
-		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(renewed))
+	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(heretest.Stack).State != "" {
+		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(heretest.Stack))
 	}
 	if state, _ := l.state(); codes(state.Findings) != string(finding.NotAsCommitted) {
 		t.Errorf("findings: %+v", state.Findings)
@@ -174,7 +175,7 @@ func TestAReleaseThatIsKilledIsUndone(t *testing.T) {
 			l := newLived(t)
 			l.run() // what the host was asked to be
 			release := func(ctx context.Context) {
-				if _, err := l.Release(ctx, agentapi.Release{Stack: renewed, Epoch: 1}, progress.Discard()); err != nil {
+				if _, err := l.Release(ctx, agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -252,9 +253,9 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 // other. The first kept the second waiting for good.
 func TestEveryStackIsFinished(t *testing.T) {
 	l := newLived(t)
-	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{renewed}, Project: l.st.Project}
-	sealFor(t, l.Host, &site, "alpha", agentapi.SealedFile{})
-	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, renewed, "site")
+	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.st.Project}
+	heretest.Seal(t, l.Host.base(), &site, "alpha", agentapi.SealedFile{})
+	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, heretest.Stack, "site")
 	l.migrates()
 	two := func() *run {
 		l.spec.Stacks = []agentapi.Stack{site, l.st}
@@ -267,7 +268,7 @@ func TestEveryStackIsFinished(t *testing.T) {
 		return r
 	}
 	r := two()
-	close(r.settled[renewed])
+	close(r.settled[heretest.Stack])
 	if receipt := r.stack(t.Context(), r.At(r.spec, site), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -286,7 +287,7 @@ func TestEveryStackIsFinished(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		running[c.Project] = c.State == "running"
 	}
-	if !running["site"] || !running[renewed] {
+	if !running["site"] || !running[heretest.Stack] {
 		t.Errorf("running: %v", running)
 	}
 	l.checkBack()
@@ -304,7 +305,7 @@ func TestALivingRunIsLeftAlone(t *testing.T) {
 				t.Error("the stack was started while it was released")
 			}
 		}
-	}), agentapi.Release{Stack: renewed, Epoch: 1}, progress.Discard()); err != nil {
+	}), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	if l.image() != "" {
@@ -316,13 +317,13 @@ func TestALivingRunIsLeftAlone(t *testing.T) {
 func TestNothingUnreadableIsFinished(t *testing.T) {
 	l := newLived(t)
 	l.run()
-	for _, path := range []string{l.base().RunPath(renewed), l.base().AttemptPath(renewed), l.base().WishesPath(renewed)} {
+	for _, path := range []string{l.base().RunPath(heretest.Stack), l.base().AttemptPath(heretest.Stack), l.base().WishesPath(heretest.Stack)} {
 		if err := errors.Join(here.WriteJSON(path, here.Attempt{}), os.WriteFile(path, []byte(`{"schema":99,"state":"back","what":"deploy","owed":"x"}`), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.checkNothingLeft()
-	if l.base().Wishes(renewed).Owed != "" {
+	if l.base().Wishes(heretest.Stack).Owed != "" {
 		t.Error("what a newer salvord owes is read")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -30,7 +31,7 @@ func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host,
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().Recipient(), Sign: signer})
+	heretest.ClaimFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().Recipient(), Sign: signer})
 	return spec, st
 }
 
@@ -42,7 +43,7 @@ func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, conte
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(v.Path, "note"), content)
+	heretest.Write(t, filepath.Join(v.Path, "note"), content)
 	r, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{stopped: true, sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
 	id := takeFor(t, h, spec, st, "two")
-	path := filepath.Join(remote, renewed, "aaaa0001", "snapshots", id)
+	path := filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", id)
 	if err := os.Rename(path, remote+"/hidden"); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stac
 	h, remote := newHost(t), t.TempDir()
 	spec, st = withRecord(t, h, remote, 1)
 	older, newest = takeFor(t, h, spec, st, "one"), takeFor(t, h, spec, st, "two")
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)); err != nil {
 		t.Fatal(err)
 	}
 	other = newHost(t)
@@ -193,7 +194,7 @@ func TestStatusNamesAMissingSnapshot(t *testing.T) {
 	if found := status(); strings.Contains(found, "missing") {
 		t.Errorf("while it is there: %s", found)
 	}
-	if err := os.Remove(filepath.Join(l.remote, renewed, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
+	if err := os.Remove(filepath.Join(l.remote, heretest.Stack, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
 		t.Fatal(err)
 	}
 	if found := status(); strings.Count(found, "snapshot-history-lost")+strings.Count(found, "snapshot-rolled-back") != 1 {
@@ -207,7 +208,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
-	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
+	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
 	for _, noted := range []bool{true, false} {
@@ -221,7 +222,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 			t.Errorf("noted %v: %v", noted, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(remote, renewed)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(remote, heretest.Stack)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
 	if k := h.keeper().kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
@@ -239,12 +240,12 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	id := takeFor(t, h, spec, st, "one")
-	keys, err := filepath.Glob(filepath.Join(remote, renewed, "aaaa0001", "keys", "*"))
+	keys, err := filepath.Glob(filepath.Join(remote, heretest.Stack, "aaaa0001", "keys", "*"))
 	if err != nil || len(keys) != 1 {
 		t.Fatal(keys, err)
 	}
 	flipFile(t, keys[0])
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "config")); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "config")); err != nil {
 		t.Fatal(err)
 	}
 	other := newHost(t)
@@ -269,7 +270,7 @@ func TestAReadingBackMissesTheRepository(t *testing.T) {
 		t.Errorf("before the first snapshot: %v", err)
 	}
 	takeFor(t, h, spec, st, "one")
-	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
+	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.keeper().rereadStack(t.Context(), h.base().At(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {

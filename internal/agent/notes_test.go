@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -35,20 +36,22 @@ func TestOwnFiles(t *testing.T) {
 	}{
 		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
 		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
-		"placement":       {path: func(h *Host) string { return h.Paths.Placement(renewed) }},
-		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(renewed) }, quiet: true},
-		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(renewed) }, quiet: true},
-		"run's note":      {path: func(h *Host) string { return h.base().RunPath(renewed) }, quiet: true},
-		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(renewed) }, quiet: true},
-		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(renewed) }, quiet: true},
-		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", renewed, "data.json") }},
-		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", renewed, "fetch.json") }, quiet: true},
-		"snapshot state":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "snapshots", renewed, "aaaa0001.json") }, quiet: true},
-		"deployed":        {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "deployed.json") }, quiet: true},
-		"project":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "project.json") }, quiet: true},
-		"journal":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
-		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
-		"host key":        {path: func(h *Host) string { return h.Paths.Identity() }},
+		"placement":       {path: func(h *Host) string { return h.Paths.Placement(heretest.Stack) }},
+		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(heretest.Stack) }, quiet: true},
+		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(heretest.Stack) }, quiet: true},
+		"run's note":      {path: func(h *Host) string { return h.base().RunPath(heretest.Stack) }, quiet: true},
+		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(heretest.Stack) }, quiet: true},
+		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(heretest.Stack) }, quiet: true},
+		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", heretest.Stack, "data.json") }},
+		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", heretest.Stack, "fetch.json") }, quiet: true},
+		"snapshot state": {path: func(h *Host) string {
+			return filepath.Join(h.Paths.State, "snapshots", heretest.Stack, "aaaa0001.json")
+		}, quiet: true},
+		"deployed": {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "deployed.json") }, quiet: true},
+		"project":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "project.json") }, quiet: true},
+		"journal":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
+		"git":      {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
+		"host key": {path: func(h *Host) string { return h.Paths.Identity() }},
 	}
 	s, other := standOfTwo(t)
 	for name, file := range files {
@@ -205,7 +208,7 @@ func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		write(t, dir, "")
+		heretest.Write(t, dir, "")
 	}
 	r, err := s.supply(t)
 	if err != nil {

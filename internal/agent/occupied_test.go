@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -48,7 +49,7 @@ func newStand(t *testing.T, born bool, containers ...container) *stand {
 // place gives the stack a placement here.
 func (s *stand) place(t *testing.T, epoch int, born bool) {
 	t.Helper()
-	s.st = sealedFor(t, s.Host, s.remote, epoch, "aaaa0001")
+	s.st = heretest.Sealed(t, s.Host.base(), s.remote, epoch, "aaaa0001")
 	s.st.Project.Hash, s.st.Project.Dir = "sha256:1", "/var/lib/salvor/stacks/"+s.st.Name
 	if born {
 		s.st.Volumes[0].Born = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
@@ -90,7 +91,7 @@ func (s *stand) write(t *testing.T, content string) {
 	if err := os.MkdirAll(s.volume().Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(s.volume().Path, "rows"), content)
+	heretest.Write(t, filepath.Join(s.volume().Path, "rows"), content)
 }
 
 func (s *stand) read(t *testing.T) string {
@@ -163,7 +164,7 @@ func TestLostNotesKeepTheData(t *testing.T) {
 			}
 		},
 		"damaged marker": func(t *testing.T, s *stand) {
-			write(t, filepath.Join(s.Paths.State, "volumes", s.st.Name, "data.json"), "{}")
+			heretest.Write(t, filepath.Join(s.Paths.State, "volumes", s.st.Name, "data.json"), "{}")
 		},
 		"everything, before the host heard that the volume is born": func(t *testing.T, s *stand) {
 			s.forget(t)
@@ -256,7 +257,7 @@ func TestOccupied(t *testing.T) {
 
 // TestAProjectOfThatNameRuns is faults V3 and D1 for a stack without volumes.
 func TestAProjectOfThatNameRuns(t *testing.T) {
-	s := newStand(t, false, container{name: "site-web-1", project: renewed, state: "running"})
+	s := newStand(t, false, container{name: "site-web-1", project: heretest.Stack, state: "running"})
 	s.st.Volumes = nil
 	if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
 		t.Errorf("plan: %v", found)
@@ -293,7 +294,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if !s.engine.ran(renewed+" stop") || s.read(t) != "old" || len(s.kept(t)) != 1 {
+	if !s.engine.ran(heretest.Stack+" stop") || s.read(t) != "old" || len(s.kept(t)) != 1 {
 		t.Errorf("stopped %v, the data is %q, kept %v", s.engine.calls, s.read(t), s.kept(t))
 	}
 	s.write(t, "newer")

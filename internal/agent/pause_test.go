@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hostpath"
@@ -132,7 +133,7 @@ func leavePaused(t *testing.T, h *Host, engine *stacktest.Engine, ids ...string)
 		t.Fatal(err)
 	}
 	record := `{"schema":1,"stack":"notes","since":"` + time.Now().UTC().Format(time.RFC3339) + `","limit":30000000000,"containers":["` + strings.Join(ids, `","`) + `"]}`
-	write(t, h.Paths.Run+"/paused/notes.json", record)
+	heretest.Write(t, h.Paths.Run+"/paused/notes.json", record)
 	for _, id := range ids {
 		engine.Set(id, "paused")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -28,7 +29,7 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
 	newest := takeFor(t, h, spec, st, "two")
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)); err != nil {
 		t.Fatal(err)
 	}
 	state, err := h.Status(t.Context(), agentapi.Observe{}, progress.Discard())
@@ -68,7 +69,7 @@ func TestS03TheLockRemembersWhatTheRemotesForgot(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	older, newest := takeFor(t, h, spec, st, "one"), takeFor(t, h, spec, st, "two")
-	for _, path := range []string{remote + "/record/proven", filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)} {
+	for _, path := range []string{remote + "/record/proven", filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)} {
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 	dir := "proven/" + st.Name + "/"
 	forged := map[string]string{dir + "2-9-aaaa0001-" + strings.Repeat("e", 64) + ".json": `{"schema":1,"at":"2026-01-02T03:04:05Z"}`}
 	thief := dir + "2-8-aaaa0001-" + strings.Repeat("f", 64) + ".json"
-	signed, err := newSigningKey().Enclose(record.ProvenKind, thief, []byte(`{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
+	signed, err := heretest.NewKey().Enclose(record.ProvenKind, thief, []byte(`{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, content := range forged {
-		write(t, filepath.Join(remote, "record", path), content)
+		heretest.Write(t, filepath.Join(remote, "record", path), content)
 	}
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 3)
@@ -260,12 +261,12 @@ func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (st
 func plant(t *testing.T, remote string, epoch, seq int) string {
 	t.Helper()
 	thief := newHost(t)
-	st := sealedFor(t, thief, remote, epoch, "aaaa0001")
+	st := heretest.Sealed(t, thief.base(), remote, epoch, "aaaa0001")
 	v := thief.base().At(agentapi.Host{Name: "alpha"}, st).Protected()[0]
 	if err := thief.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: "x", Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(v.Path, "note"), "planted")
+	heretest.Write(t, filepath.Join(v.Path, "note"), "planted")
 	a, err := thief.base().At(agentapi.Host{Name: "alpha"}, st).Open()
 	if err != nil {
 		t.Fatal(err)

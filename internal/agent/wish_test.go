@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
@@ -49,23 +50,23 @@ func newLived(t *testing.T) *lived {
 	engine := stacktest.New()
 	h.Stacks = stack.New(engine)
 	t.Cleanup(h.Stacks.Close)
-	l := &lived{Host: h, t: t, engine: engine, remote: remote, st: sealedFor(t, h, remote, 1, "aaaa0001")}
+	l := &lived{Host: h, t: t, engine: engine, remote: remote, st: heretest.Sealed(t, h.base(), remote, 1, "aaaa0001")}
 	l.spec = agentapi.Host{Fleet: "home", Name: "alpha", Commit: "c1"}
 	l.runs("reg/app:1")
 	l.note = filepath.Join(h.Paths.Volumes, "data", "note")
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	write(t, l.note, "as it was")
+	heretest.Write(t, l.note, "as it was")
 	l.old = l.take()
-	write(t, l.note, "written since")
+	heretest.Write(t, l.note, "written since")
 	return l
 }
 
 // runs declares the image that the stack runs.
 func (l *lived) runs(image string) {
 	l.st.Project = project.Project{
-		Dir: hostpath.Default().Project(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
+		Dir: hostpath.Default().Project(heretest.Stack), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
 		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }
@@ -160,7 +161,7 @@ func TestBootFinishesARestore(t *testing.T) {
 	if l.newest().Seq <= l.old.Snapshot.Seq+1 {
 		t.Error("neither what was replaced nor the restored data was taken")
 	}
-	write(t, l.note, "after the restore")
+	heretest.Write(t, l.note, "after the restore")
 	if receipt := l.apply(); receipt.Error != nil || l.data() != "after the restore" {
 		t.Errorf("%+v, %q", receipt, l.data())
 	}
@@ -175,13 +176,13 @@ func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {
 		t.Fatalf("%+v, %q", receipt, l.data())
 	}
 	before := l.newest()
-	if err := os.Remove(l.base().WishesPath(renewed)); err != nil { // it was not written yet
+	if err := os.Remove(l.base().WishesPath(heretest.Stack)); err != nil { // it was not written yet
 		t.Fatal(err)
 	}
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	write(t, l.note, "acknowledged after the boot")
+	heretest.Write(t, l.note, "acknowledged after the boot")
 	if _, st := l.state(); st.Wish == nil || st.Wish.State != agentapi.WishDone {
 		t.Errorf("the wish stands at %+v", st.Wish)
 	}
@@ -204,9 +205,9 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if err := os.Rename(remote, remote+".away"); err != nil {
 		t.Fatal(err)
 	}
-	write(t, remote, "no folder")
+	heretest.Write(t, remote, "no folder")
 	// as the run leaves it that is cut right after the note
-	l.base().NoteDone(renewed, "one")
+	l.base().NoteDone(heretest.Stack, "one")
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -220,13 +221,13 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || receipt.Wish != "one" {
 		t.Errorf("%+v", receipt)
 	}
-	if w := l.base().Wishes(renewed); w.Owed != "one" {
+	if w := l.base().Wishes(heretest.Stack); w.Owed != "one" {
 		t.Errorf("with the remote away the snapshot is no longer owed: %+v", w)
 	}
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.keeper().changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
+	if err := l.keeper().changeKept(heretest.Stack, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
 		t.Fatal(err)
 	}
 	if due := l.keeper().due(l.spec, time.Now()); len(due) != 1 {
@@ -245,14 +246,14 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 func TestAnOwedSnapshotMayBeSmall(t *testing.T) {
 	l := newLived(t)
 	for i := range 20 {
-		write(t, filepath.Join(filepath.Dir(l.note), "big"+string(rune('a'+i))), strings.Repeat("x", 1<<16))
+		heretest.Write(t, filepath.Join(filepath.Dir(l.note), "big"+string(rune('a'+i))), strings.Repeat("x", 1<<16))
 	}
 	l.take()
 	l.wish("one")
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	if w := l.base().Wishes(renewed); w.Owed != "" {
+	if w := l.base().Wishes(heretest.Stack); w.Owed != "" {
 		t.Errorf("%+v", w)
 	}
 	if seq := l.newest().Seq; seq < 3 {

@@ -71,7 +71,7 @@ func (g *Guard) Enforce(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// ranHere reports whether a stack has to be stopped here once it is lost: by what is
+// RanHere reports whether a stack has to be stopped here once it is lost: by what is
 // noted of it and, where nothing is, by what runs.
 func (g *Guard) RanHere(ctx context.Context, stack string) (bool, error) {
 	if local := g.h.Local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {

@@ -21,7 +21,7 @@ import (
 
 // gitSight is what Git said.
 type gitSight struct {
-	Reached   bool
+	reached   bool
 	lock      fleet.Lock
 	contains  record.OnBranch
 	recipient func(host string) string
@@ -33,15 +33,15 @@ func unreached() gitSight {
 
 func (g gitSight) placement(stack string) record.InGit {
 	p := g.lock.Stacks[stack]
-	in := record.InGit{Reached: g.Reached, Host: p.Host, Epoch: p.Epoch}
-	if g.Reached && p.Host != "" {
+	in := record.InGit{Reached: g.reached, Host: p.Host, Epoch: p.Epoch}
+	if g.reached && p.Host != "" {
 		in.Key = g.recipient(p.Host)
 	}
 	return in
 }
 
 // askGit reads the newest commit, and notes whether that went well.
-func (g *Guard) AskGit(ctx context.Context, git agentapi.Git) gitSight {
+func (g *Guard) askGit(ctx context.Context, git agentapi.Git) gitSight {
 	if git.URL == "" {
 		return unreached()
 	}
@@ -51,7 +51,7 @@ func (g *Guard) AskGit(ctx context.Context, git agentapi.Git) gitSight {
 	}
 	defer lock.Release()
 	seen, err := g.readGit(ctx, git)
-	g.NoteGit(err, time.Now().UTC())
+	g.noteGit(err, time.Now().UTC())
 	return seen
 }
 
@@ -60,7 +60,7 @@ func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error)
 	if err != nil {
 		return unreached(), err
 	}
-	seen := gitSight{Reached: true, contains: repo.Contains, recipient: func(host string) string { return g.recipientIn(repo, commit, host) }}
+	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return g.recipientIn(repo, commit, host) }}
 	content, err := repo.File(commit, "salvor.lock")
 	if errors.Is(err, os.ErrNotExist) {
 		return seen, nil
@@ -120,7 +120,7 @@ type gitNote struct {
 
 // noteGit notes how reading went, where that changes what is known. It is a note for
 // status: one that can't be written loses nothing.
-func (g *Guard) NoteGit(failed error, now time.Time) {
+func (g *Guard) noteGit(failed error, now time.Time) {
 	was := readGitNote(g.h)
 	is := gitNote{Read: was.Read || failed == nil}
 	if failed != nil {
@@ -144,13 +144,13 @@ func readGitNote(h *here.Host) (n gitNote) {
 
 // gitSilence is how long Git may not answer before that is worth a finding: Git
 // hosts are down at times, and come back.
-const GitSilence = 15 * time.Minute
+const gitSilence = 15 * time.Minute
 
 // GitFindings says that the host can't read Git: at once where it never could, which
 // means that its deploy key is missing there.
 func GitFindings(h *here.Host, spec agentapi.Host, now time.Time) []finding.Finding {
 	n := readGitNote(h)
-	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(here.Past(n.Since, now)) < GitSilence {
+	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(here.Past(n.Since, now)) < gitSilence {
 		return nil
 	}
 	text := "it has not been able to read the control repository since " + n.Since.Format(time.RFC3339)

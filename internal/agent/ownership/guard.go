@@ -32,14 +32,14 @@ type Guard struct {
 	asked   time.Time // when Git was asked last
 
 	mu      sync.Mutex // guards what follows
-	Newest  sights
+	newest  sights
 	said    map[string]record.State // by stack, of the newest verdict
 	changed chan struct{}           // closed when said changes
 }
 
 // sights are what one look saw.
 type sights struct {
-	Began  time.Time
+	began  time.Time
 	names  []string // of the stacks that were looked at
 	git    gitSight
 	claims map[string]record.Claimed
@@ -83,11 +83,11 @@ func (g *Guard) Verdicts(ctx context.Context, spec agentapi.Host) map[string]rec
 
 // recently is how old a look may be that others rely on, too: stacks that start at
 // once, objects that are deleted one after another.
-const Recently = 2 * time.Second
+const recently = 2 * time.Second
 
 // Verdict returns what holds for a stack, by a look not older than recently.
 func (g *Guard) Verdict(ctx context.Context, s *here.Stack) record.Verdict {
-	return g.notOlder(ctx, s, Recently)
+	return g.notOlder(ctx, s, recently)
 }
 
 // Recent returns what holds for a stack by a look not older than the lease allows: in
@@ -98,7 +98,7 @@ func (g *Guard) Recent(ctx context.Context, s *here.Stack) record.Verdict {
 
 func (g *Guard) notOlder(ctx context.Context, s *here.Stack, age time.Duration) record.Verdict {
 	g.mu.Lock()
-	names := g.Newest.names
+	names := g.newest.names
 	g.mu.Unlock()
 	if !slices.Contains(names, s.Name) {
 		names = append(slices.Clone(names), s.Name) // the others cost no calls
@@ -148,7 +148,7 @@ func (g *Guard) since(ctx context.Context, spec agentapi.Host, names []string, e
 	seen := g.look(ctx, spec, names)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.Newest = seen
+	g.newest = seen
 	all := g.judge(spec.Name, names)
 	g.publish(all)
 	return all
@@ -157,7 +157,7 @@ func (g *Guard) since(ctx context.Context, spec agentapi.Host, names []string, e
 func (g *Guard) known(host string, names []string, earliest time.Time) (map[string]record.Verdict, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.Newest.Began.Before(earliest) || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.Newest.names, name) }) {
+	if g.newest.began.Before(earliest) || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.newest.names, name) }) {
 		return nil, false
 	}
 	return g.judge(host, names), true
@@ -178,9 +178,9 @@ func (g *Guard) publish(all map[string]record.Verdict) {
 // judge says what the newest look means, with what the host remembers of these stacks
 // now. g.mu is held: the copy of the control repository is for one at a time.
 func (g *Guard) judge(host string, names []string) map[string]record.Verdict {
-	all, key, git := map[string]record.Verdict{}, g.h.Recipient(), g.Newest.git
+	all, key, git := map[string]record.Verdict{}, g.h.Recipient(), g.newest.git
 	for _, name := range names {
-		local, claims := g.h.Local(name), g.Newest.claims[name]
+		local, claims := g.h.Local(name), g.newest.claims[name]
 		here := record.Local{Host: host, Key: key, Epoch: local.Epoch, Lost: local.Lost}
 		v := record.Decide(here, git.placement(name), ruling(claims, git.contains))
 		v.Ignored = claims.Ignored
@@ -203,7 +203,7 @@ const patience = 2 * time.Second
 // look asks the record remote, and Git where that is due, or the record remote does
 // not answer soon.
 func (g *Guard) look(ctx context.Context, spec agentapi.Host, names []string) sights {
-	seen := sights{Began: time.Now(), names: names, git: g.git}
+	seen := sights{began: time.Now(), names: names, git: g.git}
 	due := g.asked.IsZero() || time.Since(g.asked) >= g.h.Lease.Git
 	answered, failed := make(chan struct{}), make(chan struct{})
 	var both sync.WaitGroup
@@ -224,7 +224,7 @@ func (g *Guard) look(ctx context.Context, spec agentapi.Host, names []string) si
 		case <-time.After(patience):
 		}
 	}
-	asked := g.AskGit(ctx, spec.Git)
+	asked := g.askGit(ctx, spec.Git)
 	both.Wait()
 	seen.git, g.git, g.asked = asked, asked, time.Now()
 	return seen

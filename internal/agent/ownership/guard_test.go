@@ -1,4 +1,4 @@
-package agent
+package ownership
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
-	"salvor/internal/agent/ownership"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
@@ -24,37 +24,37 @@ func (memoryFolder) Close(context.Context) error { return nil }
 
 // counted is alpha with some stacks, whose record counts the calls that reach it.
 type counted struct {
-	*guardedHost
+	*heretest.Guarded
 	store *blobtest.Memory
 	calls atomic.Int64
-	who   *ownership.Guard
+	who   *Guard
 }
 
 func newCounted(t *testing.T, stacks int) *counted {
 	t.Helper()
-	c := &counted{guardedHost: newGuarded(t, "alpha", "record", "", 1), store: &blobtest.Memory{}}
+	c := &counted{Guarded: heretest.NewGuarded(t, "alpha", "record", "", 1), store: &blobtest.Memory{}}
 	c.store.Fail = func(string, string) error { c.calls.Add(1); return nil }
 	c.Edges.Folders = func(context.Context, storage.Remotes, fleet.Location) (record.Folder, error) {
 		return memoryFolder{c.store}, nil
 	}
-	c.spec.Stacks = nil
+	c.Spec.Stacks = nil
 	for i := range stacks {
 		st := agentapi.Stack{Name: fmt.Sprintf("stack%d", i), Epoch: 1}
-		sealFor(t, c.Host, &st, "alpha", agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}})
-		c.spec.Stacks = append(c.spec.Stacks, st)
-		c.claims(t, st.Name, record.Claim{Epoch: 1, Host: "alpha", Key: c.base().Recipient()})
-		if err := c.base().SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
+		heretest.Seal(t, c.Host, &st, "alpha", agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}})
+		c.Spec.Stacks = append(c.Spec.Stacks, st)
+		c.claims(t, st.Name, record.Claim{Epoch: 1, Host: "alpha", Key: c.Recipient()})
+		if err := c.SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.who = ownership.New(c.base(), time.Minute)
+	c.who = New(c.Host, time.Minute)
 	return c
 }
 
 func (c *counted) claims(t *testing.T, stack string, claim record.Claim) {
 	t.Helper()
 	away := func(string) (bool, bool) { return false, false }
-	if r, err := record.New(c.store).Trusting(fleetTrust()).Claim(t.Context(), stack, claim, away); err != nil || r.Owner != claim.Host {
+	if r, err := record.New(c.store).Trusting(heretest.FleetTrust()).Claim(t.Context(), stack, claim, away); err != nil || r.Owner != claim.Host {
 		t.Fatal(r, err)
 	}
 }
@@ -63,7 +63,7 @@ func (c *counted) claims(t *testing.T, stack string, claim record.Claim) {
 func (c *counted) round(t *testing.T) (map[string]record.Verdict, int64) {
 	t.Helper()
 	before := c.calls.Load()
-	verdicts := c.who.Verdicts(t.Context(), c.spec)
+	verdicts := c.who.Verdicts(t.Context(), c.Spec)
 	return verdicts, c.calls.Load() - before
 }
 
@@ -121,8 +121,8 @@ func TestOneLookServesAll(t *testing.T) {
 	of := func(name string, ask func(context.Context, *here.Stack) record.Verdict) int64 {
 		t.Helper()
 		before := c.calls.Load()
-		for _, st := range c.spec.Stacks {
-			if v := ask(t.Context(), c.base().At(c.spec, st)); v.State != record.Own {
+		for _, st := range c.Spec.Stacks {
+			if v := ask(t.Context(), c.At(c.Spec, st)); v.State != record.Own {
 				t.Errorf("%s: %s: %+v", name, st.Name, v)
 			}
 		}
@@ -131,14 +131,14 @@ func TestOneLookServesAll(t *testing.T) {
 	if calls := of("at once", c.who.Verdict); calls != 0 {
 		t.Errorf("at once: %d calls", calls)
 	}
-	c.who.Newest.Began = c.who.Newest.Began.Add(-c.Lease.Every)
+	c.who.newest.began = c.who.newest.began.Add(-c.Lease.Every)
 	if calls := of("within the lease", c.who.Recent); calls != 0 {
 		t.Errorf("within the lease: %d calls", calls)
 	}
 	if calls := of("later", c.who.Verdict); calls != 2 {
 		t.Errorf("later: %d calls", calls)
 	}
-	c.who.Newest.Began = c.who.Newest.Began.Add(-c.Lease.Length())
+	c.who.newest.began = c.who.newest.began.Add(-c.Lease.Length())
 	if calls := of("after the lease", c.who.Recent); calls != 2 {
 		t.Errorf("after the lease: %d calls", calls)
 	}
@@ -149,7 +149,7 @@ func TestOneLookServesAll(t *testing.T) {
 func TestALookAtOneStackReadsThatOne(t *testing.T) {
 	c := newCounted(t, 10)
 	before := c.calls.Load()
-	if v := c.who.Verdict(t.Context(), c.base().At(c.spec, c.spec.Stacks[4])); v.State != record.Own {
+	if v := c.who.Verdict(t.Context(), c.At(c.Spec, c.Spec.Stacks[4])); v.State != record.Own {
 		t.Errorf("%+v", v)
 	}
 	if calls := c.calls.Load() - before; calls > 4 {
