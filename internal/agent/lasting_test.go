@@ -13,28 +13,28 @@ import (
 // a snapshot, or has ended, is not a finding.
 func TestS14WhatLastsIsSaid(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
-	lock, err := h.base().LockStack(t.Context(), "notes", here.Daemon, takingIt)
+	h := &here.Host{Paths: hostpath.Layout{Run: t.TempDir()}}
+	lock, err := h.LockStack(t.Context(), "notes", here.Daemon, takingIt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	start, err := h.base().LockStack(t.Context(), "shop", here.Daemon, "start after a boot")
+	start, err := h.LockStack(t.Context(), "shop", here.Daemon, "start after a boot")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer start.Release()
 	now, later := time.Now(), time.Now().Add(takerTurn+time.Second)
-	if got := h.keeper().lasting("alpha", "notes", now); len(got) > 0 {
+	if got := newKeeper(h).lasting("alpha", "notes", now); len(got) > 0 {
 		t.Errorf("at once: %+v", got)
 	}
-	if got := h.keeper().lasting("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
+	if got := newKeeper(h).lasting("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
 		t.Errorf("later: %+v", got)
 	}
-	if got := h.keeper().lasting("alpha", "shop", later); len(got) > 0 {
+	if got := newKeeper(h).lasting("alpha", "shop", later); len(got) > 0 {
 		t.Errorf("a start: %+v", got)
 	}
 	lock.Release()
-	if got := h.keeper().lasting("alpha", "notes", later); len(got) > 0 {
+	if got := newKeeper(h).lasting("alpha", "notes", later); len(got) > 0 {
 		t.Errorf("after its end: %+v", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -22,14 +23,14 @@ import (
 )
 
 // dockerHost is a host whose containers are in memory.
-func dockerHost(t *testing.T) (*Host, *stacktest.Engine) {
+func dockerHost(t *testing.T) (*here.Host, *stacktest.Engine) {
 	t.Helper()
 	dir, engine := t.TempDir(), stacktest.New()
 	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	if err := os.MkdirAll(p.Run, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h := &Host{
+	h := &here.Host{
 		Machine: engine, Stacks: stack.New(engine), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
 		Snapshots: snapshot.Engine{Dirs: p},
 	}
@@ -54,7 +55,7 @@ func TestPauseLeavesOutWhatDoesNotRun(t *testing.T) {
 	looping, byHand := engine.Add("loop", "side", "restarting"), engine.Add("loop", "hand", "paused")
 	engine.Add("loop", "done", "exited")
 	other := engine.Add("other", "web", "running")
-	q, noted := h.keeper().Quiescer("loop"), recorded{}
+	q, noted := newKeeper(h).Quiescer("loop"), recorded{}
 	if err := q.Pause(t.Context(), noted.record); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestPauseLooksAgain(t *testing.T) {
 		return 0
 	}
 	noted := recorded{}
-	if err := h.keeper().Quiescer("loop").Pause(t.Context(), noted.record); err != nil {
+	if err := newKeeper(h).Quiescer("loop").Pause(t.Context(), noted.record); err != nil {
 		t.Fatal(err)
 	}
 	if engine.State(side) != "paused" || len(noted.all) != 2 || len(noted.all[1]) != 2 {
@@ -102,7 +103,7 @@ func TestStarted(t *testing.T) {
 	engine.Add("loop", "side", "restarting")
 	engine.Add("other", "web", "running")
 	for ago, want := range map[time.Duration]int{time.Second: 0, time.Hour: 2} {
-		if got, err := h.keeper().Quiescer("loop").Started(t.Context(), time.Now().Add(-ago)); err != nil || len(got) != want {
+		if got, err := newKeeper(h).Quiescer("loop").Started(t.Context(), time.Now().Add(-ago)); err != nil || len(got) != want {
 			t.Errorf("since %s: %v, %v", ago, got, err)
 		}
 	}
@@ -118,7 +119,7 @@ func TestAFailedPauseResumesTheOthers(t *testing.T) {
 		}
 		return 0
 	}
-	if err := h.keeper().Quiescer("loop").Pause(t.Context(), (&recorded{}).record); err == nil {
+	if err := newKeeper(h).Quiescer("loop").Pause(t.Context(), (&recorded{}).record); err == nil {
 		t.Fatal("a pause that failed went well")
 	}
 	if engine.State(web) != "running" || engine.State(stuck) != "running" {
@@ -150,7 +151,7 @@ func TestTheDaemonResumesWhatNobodyHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.keeper().Resume(t.Context()); err != nil || engine.State(web) != "paused" {
+	if err := newKeeper(h).Resume(t.Context()); err != nil || engine.State(web) != "paused" {
 		t.Errorf("held by a snapshot: %s, %v", engine.State(web), err)
 	}
 	lock.Release()
@@ -160,11 +161,11 @@ func TestTheDaemonResumesWhatNobodyHolds(t *testing.T) {
 		}
 		return 0
 	}
-	if err := h.keeper().Resume(t.Context()); err == nil {
+	if err := newKeeper(h).Resume(t.Context()); err == nil {
 		t.Error("a resume that failed went well")
 	}
 	engine.OnRequest = nil
-	if err := h.keeper().Resume(t.Context()); err != nil || engine.State(web) != "running" || engine.State(byHand) != "paused" {
+	if err := newKeeper(h).Resume(t.Context()); err != nil || engine.State(web) != "running" || engine.State(byHand) != "paused" {
 		t.Errorf("web %s, by hand %s, %v", engine.State(web), engine.State(byHand), err)
 	}
 	if left, err := snapshot.AllPaused(h.Snapshots.Dirs); err != nil || len(left) != 0 {
@@ -177,12 +178,12 @@ func TestStatusSaysWhatIsPaused(t *testing.T) {
 	h, engine := dockerHost(t)
 	web := engine.Add("notes", "web", "paused")
 	stacks := []agentapi.StackState{{Name: "notes", Services: []agentapi.ServiceRow{{Name: "web", State: "paused"}, {Name: "db", State: "running"}}}}
-	found, err := h.keeper().frozen("alpha", stacks)
+	found, err := newKeeper(h).frozen("alpha", stacks)
 	if err != nil || len(found) != 1 || found[0].Code != finding.Paused || !strings.HasPrefix(found[0].Text, "web: ") {
 		t.Errorf("paused by a person: %+v, %v", found, err)
 	}
 	leavePaused(t, h, engine, web)
-	if found, err = h.keeper().frozen("alpha", stacks); err != nil || len(found) != 0 {
+	if found, err = newKeeper(h).frozen("alpha", stacks); err != nil || len(found) != 0 {
 		t.Errorf("paused by a snapshot under way: %+v, %v", found, err)
 	}
 }

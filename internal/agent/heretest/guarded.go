@@ -99,6 +99,9 @@ func NewGuarded(t *testing.T, name, remote, git string, epoch int) *Guarded {
 		Paths: hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
+	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := agekey.EnsureHost(h.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
