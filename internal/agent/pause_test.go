@@ -128,7 +128,7 @@ func TestAFailedPauseResumesTheOthers(t *testing.T) {
 }
 
 // leavePaused is what a snapshot and its guardian leave that are both killed.
-func leavePaused(t *testing.T, h *Host, engine *stacktest.Engine, ids ...string) {
+func leavePaused(t *testing.T, h *here.Host, engine *stacktest.Engine, ids ...string) {
 	t.Helper()
 	if err := os.MkdirAll(h.Paths.Run+"/paused", 0o700); err != nil {
 		t.Fatal(err)
