@@ -47,7 +47,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
-	defer r.who.Close(ctx)
+	defer r.Guard.Close(ctx)
 	for name, wait := range req.Wait {
 		r.free[name] = time.Now().Add(wait)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
@@ -47,7 +48,7 @@ func TestEveryClassOfVolume(t *testing.T) {
 		}
 	}
 	fillAll(t, h, st, "of the stack")
-	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{stopped: true, sink: progress.Discard()}); err != nil {
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err != nil {
 		t.Fatal(err)
 	}
 

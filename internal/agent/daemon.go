@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
@@ -30,7 +31,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	loops := &loop.Set{Failed: func(name string, err error) { h.base().Trouble(name, err) }}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
-	takers := newTakers(takerTurn)
+	takers := keeper.NewTakers(keeper.TakerTurn)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
 	err := h.boot(ctx, sink)
 	if err != nil {
@@ -39,21 +40,21 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 		loops.Start(ctx, h.rounds(watch, takers, sink)...)
 	}
 	loops.Wait()
-	takers.wait()
+	takers.Wait()
 	return err
 }
 
 // rounds is what the daemon does again and again once the stacks are started.
-func (h *Host) rounds(watch *ownership.Guard, takers *takers, sink progress.Sink) []loop.Loop {
+func (h *Host) rounds(watch *ownership.Guard, takers *keeper.Takers, sink progress.Sink) []loop.Loop {
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return h.keeper().rereadDue(ctx, time.Now()) })
+	reread := every("reread", func(ctx context.Context) error { return h.keeper().RereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer goes on with it
 	return []loop.Loop{
-		every("snapshots", func(ctx context.Context) error { return h.keeper().takeDue(ctx, watch, takers, sink) }),
+		every("snapshots", func(ctx context.Context) error { return h.keeper().TakeDue(ctx, watch, takers, sink) }),
 		reread,
 		every("mounts", func(ctx context.Context) error { return h.arrivals(ctx, sink) }),
 		every("resume", h.keeper().Resume),
@@ -81,8 +82,8 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	r := newRun(h.keeper(), spec, sink)
-	defer r.who.Close(ctx)
-	verdicts := r.who.Verdicts(ctx, spec)
+	defer r.Guard.Close(ctx)
+	verdicts := r.Guard.Verdicts(ctx, spec)
 	h.base().FreePorts(ctx)
 	h.wakeAll(ctx, r, verdicts)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -72,7 +73,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decided, err := other.keeper().decisions(t.Context(), a); err != nil || decided["data"].Action != snapshot.Hydrate {
+	if decided, err := other.keeper().Decisions(t.Context(), a); err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
@@ -102,13 +103,13 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 	if !h.doubts(t, spec, st) {
 		t.Fatal("nothing was found")
 	}
-	if k := h.keeper().kept(st.Name); k.Unread == "" || !k.Tried.IsZero() {
+	if k := h.keeper().Condition(st.Name); k.Unread == "" || !k.Tried.IsZero() {
 		t.Errorf("%+v: the next snapshot is not due at once", k)
 	}
-	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{stopped: true, sink: progress.Discard()}); err != nil {
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err != nil {
 		t.Fatal(err) // no force: the data has not changed, and is taken all the same
 	}
-	if k := h.keeper().kept(st.Name); k.Unread != "" {
+	if k := h.keeper().Condition(st.Name); k.Unread != "" {
 		t.Errorf("what the snapshot examined is still a finding: %s", k.Unread)
 	}
 	for h.doubts(t, spec, st) {
@@ -120,10 +121,10 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 // doubts reads all shares back and reports whether a pack is doubted afterwards.
 func (h *Host) doubts(t *testing.T, spec agentapi.Host, st agentapi.Stack) bool {
 	t.Helper()
-	for day := range shares {
-		_ = h.keeper().rereadStack(t.Context(), h.base().At(spec, st), day) // says what the notes say
+	for day := range keeper.Shares {
+		_ = h.keeper().RereadStack(t.Context(), h.base().At(spec, st), day) // says what the notes say
 	}
-	return len(h.keeper().repositoryNotes(st.Name)["aaaa0001"].Suspects) > 0
+	return len(h.keeper().RepositoryNotes(st.Name)["aaaa0001"].Suspects) > 0
 }
 
 // elsewhereOne restores the newest on a host that has nothing of the stack.

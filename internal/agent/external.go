@@ -27,8 +27,8 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 		return nil
 	}
 	r := newRun(h.keeper(), ask, sink)
-	defer r.who.Close(ctx)
-	verdicts := r.who.Verdicts(ctx, ask)
+	defer r.Guard.Close(ctx)
+	verdicts := r.Guard.Verdicts(ctx, ask)
 	lock, err := h.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -86,17 +87,17 @@ func TestAStartLooksAgain(t *testing.T) {
 	alpha := newGuarded(t, "alpha", remote, "", 1)
 	heretest.Claim(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
 	r := newRun(alpha.keeper(), alpha.spec, progress.Discard())
-	defer r.who.Close(t.Context())
+	defer r.Guard.Close(t.Context())
 	st := alpha.spec.Stacks[0]
 	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err != nil {
 		t.Fatal(err)
 	}
 	heretest.Claim(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	r.who.Verdicts(t.Context(), alpha.spec) // minutes later
+	r.Guard.Verdicts(t.Context(), alpha.spec) // minutes later
 	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
-	if err := r.who.MayChange(t.Context(), r.At(r.spec, st)); err == nil {
+	if err := r.Guard.MayChange(t.Context(), r.At(r.spec, st)); err == nil {
 		t.Error("it may prune") // fault V11
 	}
 }
@@ -105,7 +106,7 @@ func TestAStartLooksAgain(t *testing.T) {
 func TestAStartWaitsForTheFormerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := agentapi.DefaultLease().Length()
-		r := &run{keeper: newKeeper(&here.Host{}), sink: progress.Discard(), free: map[string]time.Time{heretest.Notes: time.Now().Add(lease)}}
+		r := &run{Keeper: keeper.New(&here.Host{}), sink: progress.Discard(), free: map[string]time.Time{heretest.Notes: time.Now().Add(lease)}}
 		here.Pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {

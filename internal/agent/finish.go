@@ -60,8 +60,8 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 		return nil
 	}
 	r := newRun(h.keeper(), ask, sink)
-	defer r.who.Close(ctx)
-	verdicts := r.who.Verdicts(ctx, ask)
+	defer r.Guard.Close(ctx)
+	verdicts := r.Guard.Verdicts(ctx, ask)
 	h.wakeAll(ctx, r, verdicts)
 	return nil
 }

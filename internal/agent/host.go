@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
@@ -19,7 +20,7 @@ type Host here.Host
 
 func (h *Host) base() *here.Host { return (*here.Host)(h) }
 
-func (h *Host) keeper() *keeper { return newKeeper(h.base()) }
+func (h *Host) keeper() *keeper.Keeper { return keeper.New(h.base()) }
 
 // Spec returns what the host was last asked to be; an unprepared host was asked for
 // nothing.

@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -44,7 +45,7 @@ func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, conte
 		}
 	}
 	heretest.Write(t, filepath.Join(v.Path, "note"), content)
-	r, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{stopped: true, sink: progress.Discard()})
+	r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +72,10 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	if _, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
+	if _, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
-	decided, err := other.keeper().decisions(t.Context(), a)
+	decided, err := other.keeper().Decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Refuse || !strings.Contains(decided["data"].Hint, "--snapshot") {
 		t.Errorf("%+v, %v", decided, err)
 	}
@@ -112,7 +113,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	}
 	refused := func(when string) {
 		t.Helper()
-		d, err := other.keeper().decisions(t.Context(), a)
+		d, err := other.keeper().Decisions(t.Context(), a)
 		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
@@ -129,7 +130,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused("it ran here at this epoch")
 	ran(st.Epoch - 1)
 
-	d, err := other.keeper().decisions(t.Context(), a)
+	d, err := other.keeper().Decisions(t.Context(), a)
 	if err != nil || d["data"].Action != snapshot.Hydrate {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
@@ -157,7 +158,7 @@ func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 	away := st.Targets[0]
 	away.Name, away.Where.Remote = "away", "none"
 	a.Targets = append(a.Targets, away)
-	if _, err := other.keeper().found(t.Context(), a); !errors.Is(err, errMissing) || !a.Access.GivenUp.Zero() {
+	if _, err := other.keeper().ListForRestore(t.Context(), a); !errors.Is(err, keeper.ErrMissing) || !a.Access.GivenUp.Zero() {
 		t.Errorf("found: %v, given up %+v", err, a.Access.GivenUp)
 	}
 }
@@ -213,11 +214,11 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	}
 	for _, noted := range []bool{true, false} {
 		if !noted {
-			if err := os.Remove(h.keeper().notesPath(st.Name)); err != nil {
+			if err := os.Remove(h.keeper().NotesPath(st.Name)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{force: true, stopped: true, sink: progress.Discard()})
+		_, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Force: true, Stopped: true, Sink: progress.Discard()})
 		if err == nil || !strings.Contains(err.Error(), "not mounted") {
 			t.Errorf("noted %v: %v", noted, err)
 		}
@@ -225,10 +226,10 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(remote, heretest.Stack)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
-	if k := h.keeper().kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
+	if k := h.keeper().Condition(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", k.Findings)
 	}
-	r, err := h.keeper().take(t.Context(), h.base().At(spec, st), taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
+	r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Force: true, Stopped: true, Loss: true, Sink: progress.Discard()})
 	if err != nil || r.Snapshot.Seq != 2 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
@@ -266,14 +267,14 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 func TestAReadingBackMissesTheRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
-	if err := h.keeper().rereadStack(t.Context(), h.base().At(spec, st), 0); err != nil {
+	if err := h.keeper().RereadStack(t.Context(), h.base().At(spec, st), 0); err != nil {
 		t.Errorf("before the first snapshot: %v", err)
 	}
 	takeFor(t, h, spec, st, "one")
 	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.keeper().rereadStack(t.Context(), h.base().At(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {
+	if err := h.keeper().RereadStack(t.Context(), h.base().At(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().Condition(st.Name).Unread == "" {
 		t.Errorf("with the repository gone: %v", err)
 	}
 }
@@ -283,10 +284,10 @@ func TestAReadingBackMissesTheRepository(t *testing.T) {
 func TestAFailureIsSaidBesideWarnings(t *testing.T) {
 	h := newHost(t)
 	warning := finding.Finding{Code: finding.SnapshotDamaged, Severity: finding.Warning}
-	if err := h.keeper().noteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
+	if err := h.keeper().NoteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
 		t.Fatal(err)
 	}
-	if k := h.keeper().kept("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
+	if k := h.keeper().Condition("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
 		t.Errorf("findings %+v", k.Findings)
 	}
 }

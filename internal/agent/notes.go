@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -33,8 +34,8 @@ func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
 		if local := h.base().Local(st.Name); local.Unread != "" {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
 		}
-		var k kept
-		if err := here.ReadJSON(h.keeper().keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		var k keeper.Condition
+		if err := here.ReadJSON(h.keeper().ConditionPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, err.Error()))
 		}
 		for _, v := range h.base().At(spec, st).Protected() {

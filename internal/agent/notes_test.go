@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -37,8 +38,8 @@ func TestOwnFiles(t *testing.T) {
 		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
 		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
 		"placement":       {path: func(h *Host) string { return h.Paths.Placement(heretest.Stack) }},
-		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(heretest.Stack) }, quiet: true},
-		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(heretest.Stack) }, quiet: true},
+		"snapshot's note": {path: func(h *Host) string { return h.keeper().ConditionPath(heretest.Stack) }, quiet: true},
+		"reread's note":   {path: func(h *Host) string { return h.keeper().RereadPath(heretest.Stack) }, quiet: true},
 		"run's note":      {path: func(h *Host) string { return h.base().RunPath(heretest.Stack) }, quiet: true},
 		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(heretest.Stack) }, quiet: true},
 		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(heretest.Stack) }, quiet: true},
@@ -188,11 +189,11 @@ func TestFutureTimesCountAsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, ahead := range map[string]time.Duration{"ahead": 240 * time.Hour, "now": 0} {
-		k := kept{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
-		if err := here.WriteJSON(s.keeper().keptPath(s.st.Name), k); err != nil {
+		k := keeper.Condition{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
+		if err := here.WriteJSON(s.keeper().ConditionPath(s.st.Name), k); err != nil {
 			t.Fatal(err)
 		}
-		if due := s.keeper().due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
+		if due := s.keeper().Due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
 			t.Errorf("%s: %d stacks are due", name, len(due))
 		}
 	}

@@ -49,7 +49,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	for _, st := range req.Host.Stacks {
-		state.Findings = append(state.Findings, h.keeper().historyNoted(h.base().At(req.Host, st))...)
+		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
@@ -159,7 +159,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		s, _ = s.Open()
 	}
 	local, wish := h.base().Local(s.Name), s.Wish()
-	decided, err := h.keeper().decisions(ctx, s)
+	decided, err := h.keeper().Decisions(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}

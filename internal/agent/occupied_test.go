@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -245,7 +246,7 @@ func TestOccupied(t *testing.T) {
 						if name == "named volume" {
 							mustTake(t, s.Host, s.st)
 						}
-						if len(s.kept(t)) != 1 || len(s.keeper().keptFindings(s.base().At(s.spec, s.st))) != 1 {
+						if len(s.kept(t)) != 1 || len(s.keeper().SetAsideFindings(s.base().At(s.spec, s.st))) != 1 {
 							t.Error("the only copy was deleted by a snapshot of other data, or is not listed")
 						}
 					}
@@ -304,7 +305,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if kept := s.kept(t); len(kept) != 1 || kept[0] != "diverged" {
 		t.Errorf("diverged data after good snapshots of other data: %v", kept)
 	}
-	if found := s.keeper().keptFindings(s.base().At(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
+	if found := s.keeper().SetAsideFindings(s.base().At(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
 		t.Errorf("listed: %v", found)
 	}
 }
@@ -348,7 +349,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 				t.Fatal(err)
 			}
 			remake(t, s)
-			if _, err := s.keeper().take(t.Context(), s.base().At(s.spec, s.st), taking{force: true, sink: progress.Discard()}); err == nil {
+			if _, err := s.keeper().Take(t.Context(), s.base().At(s.spec, s.st), keeper.Taking{Force: true, Sink: progress.Discard()}); err == nil {
 				t.Error("a snapshot of the new volume was taken")
 			}
 			if _, err := s.supply(t); err != nil {
@@ -367,7 +368,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.write(t, "38 rows")
-		if _, err := s.keeper().take(t.Context(), s.base().At(s.spec, s.st), taking{force: true, accept: true, sink: progress.Discard()}); err == nil {
+		if _, err := s.keeper().Take(t.Context(), s.base().At(s.spec, s.st), keeper.Taking{Force: true, Accept: true, Sink: progress.Discard()}); err == nil {
 			t.Error("a snapshot of the new volume was taken")
 		}
 		if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
@@ -415,14 +416,14 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.keeper().takeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err != nil {
+	if _, err := s.keeper().TakeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest, _, err := s.keeper().newest(t.Context(), a); err != nil || newest.info.ID != first.Snapshot.ID {
+	if newest, _, err := s.keeper().Newest(t.Context(), a); err != nil || newest.Info.ID != first.Snapshot.ID {
 		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
 	}
 	kept, err := snapshot.KeptOf(s.volume())
@@ -433,7 +434,7 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if left := s.kept(t); len(left) != 0 {
 		t.Errorf("still kept, though a snapshot holds it: %v", left)
 	}
-	if _, err := s.keeper().takeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err == nil {
+	if _, err := s.keeper().TakeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err == nil {
 		t.Error("a snapshot of nothing was taken")
 	}
 	s.restore(t, kept[0].Snapshot)

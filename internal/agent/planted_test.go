@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -39,25 +40,25 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 	if f := only(t, state.Findings, finding.SnapshotRolledBack); f.Severity != finding.Fatal || f.Subject != "alpha/"+st.Name || f.Stack != st.Name {
 		t.Errorf("status says %+v", f)
 	}
-	again := taking{force: true, stopped: true, sink: progress.Discard()}
-	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
+	again := keeper.Taking{Force: true, Stopped: true, Sink: progress.Discard()}
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
 		t.Errorf("taken: %v", err)
 	}
-	if f := only(t, h.keeper().historyNoted(h.base().At(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
+	if f := only(t, h.keeper().HistoryNoted(h.base().At(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
 		t.Errorf("a plan says %+v", f)
 	}
 	fresh := st
 	fresh.Consent = project.ConsentFresh
-	if found := h.keeper().historyNoted(h.base().At(spec, fresh)); len(found) != 0 {
+	if found := h.keeper().HistoryNoted(h.base().At(spec, fresh)); len(found) != 0 {
 		t.Errorf("started fresh, a plan says %+v", found)
 	}
-	again.loss = true
-	if r, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
+	again.Loss = true
+	if r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
-	again.loss = false
-	if _, err := h.keeper().take(t.Context(), h.base().At(spec, st), again); err != nil || len(h.keeper().historyNoted(h.base().At(spec, st))) != 0 {
-		t.Errorf("afterwards: %v, %+v", err, h.keeper().historyNoted(h.base().At(spec, st)))
+	again.Loss = false
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err != nil || len(h.keeper().HistoryNoted(h.base().At(spec, st))) != 0 {
+		t.Errorf("afterwards: %v, %+v", err, h.keeper().HistoryNoted(h.base().At(spec, st)))
 	}
 }
 
@@ -78,7 +79,7 @@ func TestS03TheLockRemembersWhatTheRemotesForgot(t *testing.T) {
 		locked map[string]fleet.Proven
 		want   error
 	}{
-		"in the lock":     {map[string]fleet.Proven{"aaaa0001": {Epoch: 1, Seq: 2, ID: newest}}, errMissing},
+		"in the lock":     {map[string]fleet.Proven{"aaaa0001": {Epoch: 1, Seq: 2, ID: newest}}, keeper.ErrMissing},
 		"of a later time": {map[string]fleet.Proven{"aaaa0001": {Epoch: 9, Seq: 2, ID: newest}}, nil},
 	} {
 		other := newHost(t)
@@ -249,11 +250,11 @@ func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (st
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := h.keeper().found(t.Context(), a)
+	listed, err := h.keeper().ListForRestore(t.Context(), a)
 	if err != nil {
 		return "", err
 	}
-	return candidates(listed)[0].info.ID, nil
+	return keeper.Candidates(listed)[0].Info.ID, nil
 }
 
 // plant takes a snapshot with numbers of its own into the repository, as root on

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hold"
@@ -93,7 +94,7 @@ func (h *Host) letGo(ctx context.Context, s *here.Stack, local here.Local, sink 
 	hold.At(ctx, "release-stopped")
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
-		receipt, err = k.takeLocked(ctx, s, taking{stopped: true, sink: sink})
+		receipt, err = k.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: sink})
 	}
 	receipt.Stopped = stopped
 	if err != nil && !local.Lost {

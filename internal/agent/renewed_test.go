@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -25,7 +26,7 @@ func newHost(t *testing.T) *Host {
 
 func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt {
 	t.Helper()
-	receipt, err := h.keeper().take(t.Context(), h.base().At(agentapi.Host{Fleet: "home", Name: "alpha"}, st), taking{stopped: true, sink: progress.Discard()})
+	receipt, err := h.keeper().Take(t.Context(), h.base().At(agentapi.Host{Fleet: "home", Name: "alpha"}, st), keeper.Taking{Stopped: true, Sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,11 +61,11 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().decisions(t.Context(), a)
+	decided, err := h.keeper().Decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
+	if c, _, err := h.keeper().Newest(t.Context(), a); err != nil || c.Info.ID != first.Snapshot.ID || c.Target.Repository != "aaaa0001" {
 		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
@@ -73,12 +74,12 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err := os.Remove(filepath.Join(v.Path, "note")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.keeper().take(t.Context(), h.base().At(spec, after), taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, after), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty volume was taken into the new repository: %v", err)
 	}
 	heretest.Write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
+	if c, _, err := h.keeper().Newest(t.Context(), a); err != nil || c.Info.ID != second.Snapshot.ID || c.Target.Repository != "bbbb0002" {
 		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {
@@ -115,7 +116,7 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().decisions(t.Context(), a)
+	decided, err := h.keeper().Decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
 	"salvor/internal/hostprep"
@@ -23,7 +24,7 @@ const downloads = 2
 
 // run is one apply under way.
 type run struct {
-	*keeper
+	*keeper.Keeper
 	spec agentapi.Host
 	sink progress.Sink
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
@@ -43,9 +44,9 @@ type run struct {
 	broken  error // why the host could not be prepared
 }
 
-func newRun(k *keeper, spec agentapi.Host, sink progress.Sink) *run {
+func newRun(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *run {
 	r := &run{
-		keeper: k, spec: spec, sink: sink, free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
+		Keeper: k, spec: spec, sink: sink, free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
 		slots: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
@@ -61,7 +62,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	verdicts := r.who.Verdicts(ctx, r.spec)
+	verdicts := r.Guard.Verdicts(ctx, r.spec)
 	var all sync.WaitGroup
 	all.Go(func() {
 		if err := r.prepare(ctx); err != nil {
@@ -163,7 +164,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 		if _, wanted := r.settled[name]; wanted {
 			continue
 		}
-		if err := r.who.Fence(ctx, name, "no longer placed here"); err != nil {
+		if err := r.Guard.Fence(ctx, name, "no longer placed here"); err != nil {
 			return err
 		}
 		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})

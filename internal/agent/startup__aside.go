@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 )
@@ -18,7 +19,7 @@ func (r *run) takeLast(ctx context.Context, s *here.Stack) {
 			return
 		}
 	}
-	if _, err := r.takeLocked(ctx, s, taking{stopped: true, sink: r.sink}); err != nil {
+	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: r.sink}); err != nil {
 		progress.Scope{Sink: r.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
 	}
 }

@@ -18,7 +18,7 @@ func (r *run) wake(ctx context.Context, s *here.Stack, v record.Verdict) agentap
 	var err error
 	switch {
 	case v.State == record.Lost:
-		err = r.who.Fence(ctx, s.Name, v.Reason)
+		err = r.Guard.Fence(ctx, s.Name, v.Reason)
 	case local.ReleasedAt(s.Epoch):
 		entry.Text = "released for a move that may have gone on without this host: not started"
 	case v.MayStart && !s.Stopped:

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
@@ -29,7 +30,7 @@ func (r *run) stack(ctx context.Context, s *here.Stack, v record.Verdict) agenta
 	lock, err := r.alone(ctx, s, "deploy")
 	if err == nil {
 		defer lock.Release()
-		if err = r.unfreeze(ctx, s.Name); err == nil {
+		if err = r.Unfreeze(ctx, s.Name); err == nil {
 			err = r.During(ctx, s.Name, "deploy", func() error { return r.bring(ctx, s, v, &receipt) })
 		}
 	}
@@ -114,7 +115,7 @@ func (r *run) bring(ctx context.Context, s *here.Stack, v record.Verdict, receip
 
 // supply has every volume ready for the start: as it is, empty or restored.
 func (r *run) supply(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	decided, err := r.decisions(ctx, s)
+	decided, err := r.Decisions(ctx, s)
 	if err == nil {
 		err = refusal(s.Stack, decided)
 	}
@@ -209,7 +210,7 @@ func (r *run) fill(ctx context.Context, s *here.Stack, decided map[string]snapsh
 	if len(volumes) == 0 {
 		return r.ready(ctx, s)
 	}
-	database := &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink}
+	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
@@ -223,7 +224,7 @@ func (r *run) fill(ctx context.Context, s *here.Stack, decided map[string]snapsh
 	}
 	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
-	database.images = d.Images
+	database.Images = d.Images
 	if err := r.place(ctx, s, fetched, volumes); err != nil {
 		return err
 	}
@@ -235,7 +236,7 @@ func (r *run) restoreJob(s *here.Stack, repo *here.Repository, id string, volume
 	return snapshot.RestoreJob{
 		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
 		Room:  r.room,
-		Holds: func(ctx context.Context) error { return r.who.NotLost(ctx, s) },
+		Holds: func(ctx context.Context) error { return r.Guard.NotLost(ctx, s) },
 	}
 }
 
@@ -250,7 +251,7 @@ func pinned(lock, then map[string]string) map[string]string {
 }
 
 func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
-	info := infoOf(f.Info, f.Meta)
+	info := keeper.InfoOf(f.Info, f.Meta)
 	return &info
 }
 

@@ -28,7 +28,7 @@ func (r *run) waitOut(ctx context.Context, s *here.Stack) error {
 // mayStart looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
 func (r *run) mayStart(ctx context.Context, s *here.Stack) error {
-	if v := r.who.Verdict(ctx, s); v.State == record.Lost {
+	if v := r.Guard.Verdict(ctx, s); v.State == record.Lost {
 		return notHere(s.Stack, v)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
@@ -14,13 +15,13 @@ import (
 // fetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
 func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	listed, err := r.found(ctx, s)
-	if errors.Is(err, errMissing) {
+	listed, err := r.ListForRestore(ctx, s)
+	if errors.Is(err, keeper.ErrMissing) {
 		return nil, err
 	}
-	all := candidates(listed)
+	all := keeper.Candidates(listed)
 	if len(all) == 0 {
-		return nil, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
+		return nil, errors.Join(err, keeper.Damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
 	}
 	var passed []snapshot.Damaged
 	var errs []error
@@ -28,27 +29,27 @@ func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 		fetched, err := r.fetchFrom(ctx, s, c, volumes, database)
 		if err == nil {
 			if m := s.Access.GivenUp; !m.Zero() {
-				r.warn(s.Name, lossAccepted(r.spec.Name, s.Name, m, c.info))
+				r.warn(s.Name, keeper.LossAccepted(r.spec.Name, s.Name, m, c.Info))
 			}
-			r.warnPassed(s.Name, append(newer(listed, c.info), passed...), c.info)
+			r.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
 			return fetched, nil
 		}
 		if !snapshot.IsDamage(err) {
 			return nil, err
 		}
-		passed = append(passed, snapshot.Damaged{Info: c.info, Reason: err.Error()})
+		passed = append(passed, snapshot.Damaged{Info: c.Info, Reason: err.Error()})
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
 }
 
-func (r *run) fetchFrom(ctx context.Context, s *here.Stack, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	repo, err := r.repository(ctx, s, c.target)
+func (r *run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	repo, err := r.Repository(ctx, s, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	defer repo.Close(ctx) //nolint:errcheck // only read from
-	job := r.restoreJob(s, repo, c.info.ID, volumes, database)
+	job := r.restoreJob(s, repo, c.Info.ID, volumes, database)
 	job.Hold = r.hold
 	fetched, err := r.download(ctx, s, job)
 	return fetched, hinted(s.Name, err)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
 )
@@ -33,7 +34,7 @@ func (r *run) probe(ctx context.Context, s *here.Stack) {
 // never answers is not the subject here.
 func (r *run) probeVolume(ctx context.Context, s *here.Stack, v snapshot.Volume) []finding.Finding {
 	for {
-		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: s.Name}, s.Name, v)
+		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: r.Host, Stack: s.Name}, s.Name, v)
 		if answered {
 			return found
 		}

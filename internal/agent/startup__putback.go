@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -17,16 +18,16 @@ import (
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
 func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	from, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(ctx, s))
+	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, r.Lister(ctx, s))
 	if err != nil {
 		return err
 	}
-	repo, err := r.repository(ctx, s, from)
+	repo, err := r.Repository(ctx, s, from)
 	if err != nil {
 		return err
 	}
 	defer repo.Close(ctx) //nolint:errcheck // only read from
-	database := &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink}
+	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
 	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.Protected(), database)
 	job.Wish = s.Restore.ID
 	fetched, err := r.download(ctx, s, job)
@@ -35,7 +36,7 @@ func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, r
 	}
 	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
-	database.images = d.Images
+	database.Images = d.Images
 	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, r
 func (r *run) takePresent(ctx context.Context, s *here.Stack) {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err == nil {
-		_, err = r.takeLocked(ctx, s, taking{stopped: !seen[0].Running(), sink: r.sink})
+		_, err = r.TakeLocked(ctx, s, keeper.Taking{Stopped: !seen[0].Running(), Sink: r.sink})
 	}
 	if err != nil {
 		r.warn(s.Name, finding.Finding{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -37,7 +38,7 @@ func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) e
 	}
 	if seen[0].Running() {
 		progress.Scope{Sink: r.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
-		if _, err := r.takeLocked(ctx, s, taking{sink: r.sink}); err != nil {
+		if _, err := r.TakeLocked(ctx, s, keeper.Taking{Sink: r.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
 	}
@@ -74,7 +75,7 @@ func (r *run) lastOf(ctx context.Context, s *here.Stack, u *here.Attempt) error 
 		return err
 	}
 	hold.At(ctx, "upgrade-halted")
-	last, err := r.takeLocked(ctx, s, taking{stopped: true, sink: r.sink})
+	last, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: r.sink})
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (r *run) takeAfter(ctx context.Context, s *here.Stack, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
 		return
 	}
-	taken, err := r.takeLocked(ctx, s, taking{stopped: true, force: true, accept: true, keep: true, diverged: true, images: u.Images, sink: r.sink})
+	taken, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: r.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
 		err = r.SaveAttempt(s.Name, *u)
@@ -194,16 +195,16 @@ func (r *run) takeAfter(ctx context.Context, s *here.Stack, u *here.Attempt) {
 
 // dataBack puts the last snapshot of the version before in place.
 func (r *run) dataBack(ctx context.Context, s *here.Stack, u here.Attempt) error {
-	from, err := holding(s.Name, s.Targets, u.Before, r.lister(ctx, s))
+	from, err := keeper.Holding(s.Name, s.Targets, u.Before, r.Lister(ctx, s))
 	if err != nil {
 		return err
 	}
-	repo, err := r.repository(ctx, s, from)
+	repo, err := r.Repository(ctx, s, from)
 	if err != nil {
 		return err
 	}
 	defer repo.Close(ctx) //nolint:errcheck // only read from
-	job := r.restoreJob(s, repo, u.Before, s.Protected(), &besideDatabase{host: r.Host, stack: s.Stack, images: s.Images, sink: r.sink})
+	job := r.restoreJob(s, repo, u.Before, s.Protected(), &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink})
 	job.Wish = u.Wish()
 	fetched, err := r.download(ctx, s, job)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -34,7 +35,7 @@ func (r *run) answers(ctx context.Context, s *here.Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
-		_, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(limited, s))
+		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, r.Lister(limited, s))
 		if err == nil || here.Pause(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
@@ -71,7 +72,7 @@ func (r *run) secure(ctx context.Context, s *here.Stack) {
 	if r.Wishes(s.Name).Owed == "" {
 		return
 	}
-	if _, err := r.takeLocked(ctx, s, taking{sink: r.sink}); err != nil {
+	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Sink: r.sink}); err != nil {
 		r.warn(s.Name, owedFinding(r.spec.Name, s.Name, err.Error()))
 	}
 }

@@ -31,7 +31,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	}
 	k := h.keeper()
 	defer k.Close(ctx)
-	verdicts := k.who.Verdicts(ctx, spec)
+	verdicts := k.Guard.Verdicts(ctx, spec)
 	missed := make([][]finding.Finding, len(state.Stacks))
 	all, within := errgroup.WithContext(ctx)
 	for i := range state.Stacks {
@@ -44,13 +44,13 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
 		local := h.base().Local(st.Name)
-		data := k.kept(st.Name)
+		data := k.Condition(st.Name)
 		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
-			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
-			state.Findings = append(state.Findings, k.lasting(spec.Name, st.Name, time.Now())...)
+			state.Findings = append(state.Findings, data.Report(spec.Name, st, time.Now())...)
+			state.Findings = append(state.Findings, k.Lasting(spec.Name, st.Name, time.Now())...)
 		}
-		state.Findings = append(state.Findings, k.keptFindings(h.base().At(spec, st))...)
+		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
 		all.Go(func() (err error) {
 			missed[i], err = h.describe(within, h.base().At(spec, st), s)
 			return err
@@ -65,7 +65,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	frozen, ferr := k.frozen(spec.Name, state.Stacks)
+	frozen, ferr := k.Frozen(spec.Name, state.Stacks)
 	state.Findings = append(state.Findings, frozen...)
 	return state, errors.Join(err, ferr)
 }
@@ -111,9 +111,9 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
-	h.keeper().learn(ctx, s)
-	newest, listed, err := h.keeper().newest(ctx, s)
-	switch i := newest.info; {
+	h.keeper().LearnProven(ctx, s)
+	newest, listed, err := h.keeper().Newest(ctx, s)
+	switch i := newest.Info; {
 	case err == nil:
 		row.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
 	case len(s.Protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
@@ -123,9 +123,9 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 		return nil, nil
 	}
 	if len(listed) == 0 {
-		return h.keeper().historyNoted(s), nil
+		return h.keeper().HistoryNoted(s), nil
 	}
-	return h.keeper().history(s, listed), nil
+	return h.keeper().History(s, listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 )
@@ -16,11 +17,11 @@ func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
-	if v := k.who.Verdict(ctx, s); !v.MayChange {
+	if v := k.Guard.Verdict(ctx, s); !v.MayChange {
 		return agentapi.SnapshotReceipt{}, fmt.Errorf("no snapshot of %s is taken: %s", s.Name, v.Reason)
 	}
 	if req.Diverged {
-		return k.takeDiverged(ctx, s, sink)
+		return k.TakeDiverged(ctx, s, sink)
 	}
-	return k.take(ctx, s, taking{accept: req.AcceptShrunk, loss: req.AcceptLoss, force: true, sink: sink})
+	return k.Take(ctx, s, keeper.Taking{Accept: req.AcceptShrunk, Loss: req.AcceptLoss, Force: true, Sink: sink})
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
@@ -100,7 +101,7 @@ func (l *lived) boot() agentapi.StackReceipt {
 
 func (l *lived) take() agentapi.SnapshotReceipt {
 	l.t.Helper()
-	receipt, err := l.keeper().take(l.t.Context(), l.Host.base().At(l.spec, l.st), taking{sink: progress.Discard()})
+	receipt, err := l.keeper().Take(l.t.Context(), l.Host.base().At(l.spec, l.st), keeper.Taking{Sink: progress.Discard()})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -122,11 +123,11 @@ func (l *lived) newest() snapshot.Info {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.keeper().newest(l.t.Context(), a)
+	newest, _, err := l.keeper().Newest(l.t.Context(), a)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return newest.info
+	return newest.Info
 }
 
 func (l *lived) state() (agentapi.HostState, agentapi.StackState) {
@@ -227,10 +228,10 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.keeper().changeKept(heretest.Stack, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
+	if err := l.keeper().ChangeCondition(heretest.Stack, func(k *keeper.Condition) { k.Tried = k.Tried.Add(-2 * keeper.OwedEvery) }); err != nil {
 		t.Fatal(err)
 	}
-	if due := l.keeper().due(l.spec, time.Now()); len(due) != 1 {
+	if due := l.keeper().Due(l.spec, time.Now()); len(due) != 1 {
 		t.Errorf("due: %v", due)
 	}
 	if seq := l.take().Snapshot.Seq; seq <= l.old.Snapshot.Seq {

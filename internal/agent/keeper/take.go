@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -19,48 +19,48 @@ import (
 )
 
 // taking says how a snapshot is taken.
-type taking struct {
-	accept  bool // empty and shrunken volumes are meant
-	force   bool // also when nothing has changed
-	stopped bool // the stack does not run
-	loss    bool // earlier snapshots that are gone from the remote are given up
-	keep    bool // what a restore moved aside stays there
+type Taking struct {
+	Accept  bool // empty and shrunken volumes are meant
+	Force   bool // also when nothing has changed
+	Stopped bool // the stack does not run
+	Loss    bool // earlier snapshots that are gone from the remote are given up
+	Keep    bool // what a restore moved aside stays there
 
-	diverged bool              // it is not on the stack's line: a recovery never picks it
-	images   map[string]string // of the version that wrote it; nil for what was deployed last
-	sink     progress.Sink
+	Diverged bool              // it is not on the stack's line: a recovery never picks it
+	Images   map[string]string // of the version that wrote it; nil for what was deployed last
+	Sink     progress.Sink
 }
 
 // take takes one snapshot for each target, under the stack's lock, and returns
 // the receipt of the first. The caller has checked the claim.
-func (k *keeper) take(ctx context.Context, s *here.Stack, t taking) (agentapi.SnapshotReceipt, error) {
-	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingIt)
+func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
+	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
 	defer lock.Release()
-	return k.takeLocked(ctx, s, t)
+	return k.TakeLocked(ctx, s, t)
 }
 
-func (k *keeper) takeLocked(ctx context.Context, s *here.Stack, t taking) (agentapi.SnapshotReceipt, error) {
+func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	if len(s.Protected()) == 0 {
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Verified: "nothing to protect"}, nil
 	}
-	if k.Attempt(s.Name).Under() && !t.diverged {
+	if k.Attempt(s.Name).Under() && !t.Diverged {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", s.Name), "salvor apply goes on")
 	}
 	began := time.Now().UTC()
-	t = k.owing(s.Name, t)
+	t = k.withOwed(s.Name, t)
 	first, found, err := k.takeEach(ctx, s, t)
-	if err == nil && !t.diverged {
-		k.paid(s.Name)
+	if err == nil && !t.Diverged {
+		k.settleOwed(s.Name)
 	}
-	return first, errors.Join(err, k.noteTaken(s.Spec.Name, s.Name, began, first, found, err))
+	return first, errors.Join(err, k.NoteTaken(s.Spec.Name, s.Name, began, first, found, err))
 }
 
 // takeEach takes a snapshot on every target and returns the first one's receipt
 // and all findings.
-func (k *keeper) takeEach(ctx context.Context, s *here.Stack, t taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
+func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
 	if len(s.Targets) == 0 {
 		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
 	}
@@ -84,9 +84,9 @@ func (k *keeper) takeEach(ctx context.Context, s *here.Stack, t taking) (first a
 	return first, found, errors.Join(errs...)
 }
 
-func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t taking) (receipt agentapi.SnapshotReceipt, err error) {
-	k.learn(ctx, s)
-	repo, err := k.repository(ctx, s, target)
+func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
+	k.LearnProven(ctx, s)
+	repo, err := k.Repository(ctx, s, target)
 	if err != nil {
 		return receipt, err
 	}
@@ -96,10 +96,10 @@ func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	engine := k.Snapshots
-	engine.Progress = t.sink
-	known := k.mark(s, target.Repository)
+	engine.Progress = t.Sink
+	known := k.NewestProven(s, target.Repository)
 	if !exists {
-		if !known.Zero() && !t.loss {
+		if !known.Zero() && !t.Loss {
 			f := gone(s.Spec.Name, s.Name, target, known)
 			receipt.Findings = []finding.Finding{f}
 			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
@@ -112,13 +112,13 @@ func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	if err != nil {
 		return receipt, err
 	}
-	job.Holds = func(ctx context.Context) error { return k.who.NotLost(ctx, s) }
+	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
 	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return k.before(ctx, s, target) }
 	job.After = known
 	job.Uploading = func(id string) error {
 		return k.changeRepositoryNote(s.Name, target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
 	}
-	job.Suspects = k.repositoryNotes(s.Name)[target.Repository].Suspects
+	job.Suspects = k.RepositoryNotes(s.Name)[target.Repository].Suspects
 	result, err := k.takeListed(ctx, engine, job)
 	receipt = receiptOf(s.Stack, result)
 	receipt.Findings = onHost(s.Spec.Name, s.Name, receipt.Findings)
@@ -134,7 +134,7 @@ func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	if !result.Skipped && !result.Snapshot.Diverged {
-		note := k.repositoryNotes(s.Name)[target.Repository]
+		note := k.RepositoryNotes(s.Name)[target.Repository]
 		repo.Trust.Proven, repo.Trust.Known = note.Mark, note.Known
 		if !k.prove(ctx, s, note) && s.Spec.Record.Remote != "" {
 			return receipt, nil // the one that the record knows to be proven stays until it knows another
@@ -144,14 +144,14 @@ func (k *keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		excess, err := snapshot.Excess(ctx, repo.Repository, target.Keep)
 		receipt.Findings = append(receipt.Findings, pruneDue(s.Spec.Name, s.Name, target.Name, excess)...)
 		k.noteRetention(s.Name, err)
-		return receipt, k.removeKept(ctx, repo, s, t)
+		return receipt, k.removeSetAside(ctx, repo, s, t)
 	}
-	return receipt, k.thin(ctx, s, engine, repo, target, t)
+	return receipt, k.applyRetention(ctx, s, engine, repo, target, t)
 }
 
 // takeListed takes a snapshot once the listing has what was proven, which may be
 // late.
-func (k *keeper) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
 	for began := time.Now(); ; {
 		result, err := takeWithin(ctx, engine, job)
 		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
@@ -166,23 +166,23 @@ func (k *keeper) takeListed(ctx context.Context, engine snapshot.Engine, job sna
 	}
 }
 
-func (k *keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t taking) (snapshot.Job, error) {
-	q := quiet{host: k.Host, stack: s.Name}
-	was, err := k.ran(ctx, s)
-	if t.images != nil {
-		was = ran{s.Spec.Commit, s.Project.Compose, t.images}
+func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t Taking) (snapshot.Job, error) {
+	q := Quiet{Host: k.Host, Stack: s.Name}
+	was, err := k.deployed(ctx, s)
+	if t.Images != nil {
+		was = deployedAs{s.Spec.Commit, s.Project.Compose, t.Images}
 	}
 	ran := s.Stack
 	ran.Project.Compose = was.compose
 	return snapshot.Job{
 		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
-		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &besideDatabase{host: k.Host, stack: ran, images: was.images, sink: t.sink}, PauseLimit: s.PauseLimit,
-		Stopped: t.stopped, Force: t.force, Diverged: t.diverged, AcceptShrunk: t.accept || s.AcceptShrunk, AcceptLoss: t.loss,
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit,
+		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept || s.AcceptShrunk, AcceptLoss: t.Loss,
 	}, err
 }
 
 // ran is what a snapshot's data belongs to.
-type ran struct {
+type deployedAs struct {
 	commit  string
 	compose []byte
 	images  map[string]string
@@ -191,27 +191,27 @@ type ran struct {
 // ran is what was deployed last and became healthy: a snapshot taken just before
 // a deploy belongs to that, and the lock learns of images later. Without a record
 // it is what the spec says.
-func (k *keeper) ran(ctx context.Context, s *here.Stack) (ran, error) {
+func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error) {
 	deployed, known, err := k.Stacks.Deployed(ctx, s.Name)
 	if err != nil || !known {
-		return ran{s.Spec.Commit, s.Project.Compose, s.Images}, err
+		return deployedAs{s.Spec.Commit, s.Project.Compose, s.Images}, err
 	}
 	compose, err := k.Stacks.DeployedCompose(ctx, s.Name)
-	return ran{deployed.Commit, compose, deployed.Images}, err
+	return deployedAs{deployed.Commit, compose, deployed.Images}, err
 }
 
-func (k *keeper) thin(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t taking) error {
-	holds := func(ctx context.Context) error { return k.who.MayChange(ctx, s) }
+func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t Taking) error {
+	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
 	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)
 		return nil
 	}
-	return k.removeKept(ctx, repo, s, t)
+	return k.removeSetAside(ctx, repo, s, t)
 }
 
 // noteRetention writes down why older snapshots stay. What was taken is good; too many
 // snapshots are no reason to call it failed.
-func (k *keeper) noteRetention(stack string, err error) {
+func (k *Keeper) noteRetention(stack string, err error) {
 	if err != nil {
 		k.Enter(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
 	}

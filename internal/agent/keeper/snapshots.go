@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // ListSnapshots lists a placed stack's snapshots as they lie on its targets, and
 // the newest one that was proven where a target lacks it.
-func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
+func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
 	s, err := k.Placed(stack)
 	if err != nil {
@@ -27,7 +27,7 @@ func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 	if err != nil {
 		return all, err
 	}
-	k.learn(ctx, s)
+	k.LearnProven(ctx, s)
 	for _, t := range s.Targets {
 		for age, one := range slices.Backward(t.Line()) {
 			rows, err := k.rows(ctx, s, one)
@@ -43,7 +43,7 @@ func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 	return all, nil
 }
 
-func (k *keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+func (k *Keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
 	described, err := k.described(ctx, s, t)
 	if err != nil {
 		return nil, err
@@ -51,18 +51,18 @@ func (k *keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]
 	var rows []agentapi.SnapshotRow
 	for _, d := range described {
 		rows = append(rows, agentapi.SnapshotRow{
-			SnapshotInfo: infoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
+			SnapshotInfo: InfoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
 			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
 		})
 	}
-	if m := k.mark(s, t.Repository); m.Missing(snapshot.Listed(described)) {
+	if m := k.NewestProven(s, t.Repository); m.Missing(snapshot.Listed(described)) {
 		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
-		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: errMissing.Error()})
+		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: ErrMissing.Error()})
 	}
 	return rows, nil
 }
 
-func (k *keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target) ([]snapshot.Described, error) {
+func (k *Keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target) ([]snapshot.Described, error) {
 	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (k *keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target
 }
 
 // infoOf is a snapshot as reports show it.
-func infoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
+func InfoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
 	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
 	if m.Began.IsZero() {
 		info.Began = i.Time

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"fmt"
@@ -13,37 +13,37 @@ import (
 // kept is how well a stack's data is kept, as far as this host knows: what its
 // last snapshot and its last reading back came to. Losing it costs a report until
 // the next of each.
-type kept struct {
+type Condition struct {
 	Tried    time.Time         `json:"tried,omitzero"`     // when the last snapshot ended, well or not
 	Good     time.Time         `json:"good,omitzero"`      // when the data was last known to be on every target
 	Findings []finding.Finding `json:"findings,omitempty"` // of the last snapshot
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
 }
 
-func (k *keeper) keptPath(stack string) string { return k.Paths.Placement(stack) + ".snapshot" }
+func (k *Keeper) ConditionPath(stack string) string { return k.Paths.Placement(stack) + ".snapshot" }
 
 // kept returns the note; one that can't be read, and times in the future, are as
 // good as none.
-func (k *keeper) kept(stack string) kept {
-	var n kept
-	if here.ReadJSON(k.keptPath(stack), &n) != nil {
-		return kept{}
+func (k *Keeper) Condition(stack string) Condition {
+	var n Condition
+	if here.ReadJSON(k.ConditionPath(stack), &n) != nil {
+		return Condition{}
 	}
 	now := time.Now()
 	n.Tried, n.Good = here.Past(n.Tried, now), here.Past(n.Good, now)
 	return n
 }
 
-func (k *keeper) changeKept(stack string, change func(*kept)) error {
-	n := k.kept(stack)
+func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
+	n := k.Condition(stack)
 	change(&n)
-	return here.WriteJSON(k.keptPath(stack), n)
+	return here.WriteJSON(k.ConditionPath(stack), n)
 }
 
 // noteTaken remembers how a snapshot went. One that read something examined what
 // the last reading back had doubted.
-func (k *keeper) noteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
-	return k.changeKept(stack, func(k *kept) {
+func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
+	return k.ChangeCondition(stack, func(k *Condition) {
 		k.Tried, k.Findings = time.Now().UTC(), found
 		switch {
 		case err == nil:
@@ -62,8 +62,8 @@ func (k *keeper) noteTaken(host, stack string, began time.Time, r agentapi.Snaps
 
 // noteReread remembers how reading back a share of the data went. Where something
 // is doubted the next snapshot is due at once: it repairs that.
-func (k *keeper) noteReread(stack string, doubted bool, err error) error {
-	return k.changeKept(stack, func(k *kept) {
+func (k *Keeper) noteReread(stack string, doubted bool, err error) error {
+	return k.ChangeCondition(stack, func(k *Condition) {
 		k.Unread = here.ErrorText(err)
 		if doubted {
 			k.Tried = time.Time{}
@@ -73,7 +73,7 @@ func (k *keeper) noteReread(stack string, doubted bool, err error) error {
 
 // keeping says what is wrong with how a stack's data is kept, and how late it is
 // against its goal; without a goal, against the second try in a row.
-func (k kept) keeping(host string, st agentapi.Stack, now time.Time) []finding.Finding {
+func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []finding.Finding {
 	subject := host + "/" + st.Name
 	found := slices.DeleteFunc(slices.Clone(k.Findings), aboutHistory) // the remote is asked about that
 	if k.Unread != "" {

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"testing"
@@ -14,7 +14,7 @@ import (
 func TestS14WhatLastsIsSaid(t *testing.T) {
 	t.Parallel()
 	h := &here.Host{Paths: hostpath.Layout{Run: t.TempDir()}}
-	lock, err := h.LockStack(t.Context(), "notes", here.Daemon, takingIt)
+	lock, err := h.LockStack(t.Context(), "notes", here.Daemon, takingSnapshot)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,18 +23,18 @@ func TestS14WhatLastsIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer start.Release()
-	now, later := time.Now(), time.Now().Add(takerTurn+time.Second)
-	if got := newKeeper(h).lasting("alpha", "notes", now); len(got) > 0 {
+	now, later := time.Now(), time.Now().Add(TakerTurn+time.Second)
+	if got := New(h).Lasting("alpha", "notes", now); len(got) > 0 {
 		t.Errorf("at once: %+v", got)
 	}
-	if got := newKeeper(h).lasting("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
+	if got := New(h).Lasting("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
 		t.Errorf("later: %+v", got)
 	}
-	if got := newKeeper(h).lasting("alpha", "shop", later); len(got) > 0 {
+	if got := New(h).Lasting("alpha", "shop", later); len(got) > 0 {
 		t.Errorf("a start: %+v", got)
 	}
 	lock.Release()
-	if got := newKeeper(h).lasting("alpha", "notes", later); len(got) > 0 {
+	if got := New(h).Lasting("alpha", "notes", later); len(got) > 0 {
 		t.Errorf("after its end: %+v", got)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"errors"
@@ -67,9 +67,9 @@ func TestARestoreLooksInFormerRepositories(t *testing.T) {
 			if diff := cmp.Diff(c.asked, *asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
-			best := append(candidates(found), candidate{})[0]
-			if best.info.ID != c.want || best.target.Repository != c.in {
-				t.Errorf("newest is %q in %q", best.info.ID, best.target.Repository)
+			best := append(Candidates(found), Candidate{})[0]
+			if best.Info.ID != c.want || best.Target.Repository != c.in {
+				t.Errorf("newest is %q in %q", best.Info.ID, best.Target.Repository)
 			}
 			if got := histories([]snapshot.Volume{{Name: "db"}}, found, err)["db"]; got != c.db {
 				t.Errorf("history of db is %q, want %q", got, c.db)
@@ -83,12 +83,12 @@ func TestASnapshotIsFoundByItsIDWhereverItLies(t *testing.T) {
 	all := held{"o2": {info("new", 1, 1)}, "o1": {info("old", 1, 7)}}
 	for id, in := range map[string]string{"new": "o2", "old": "o1"} {
 		list, _ := all.list()
-		if got, err := holding("notes", targets, id, list); err != nil || got.Repository != in || got.Name != "offsite" {
+		if got, err := Holding("notes", targets, id, list); err != nil || got.Repository != in || got.Name != "offsite" {
 			t.Errorf("%s: %+v, %v", id, got, err)
 		}
 	}
 	list, _ := all.list("o1")
-	if _, err := holding("notes", targets, "gone", list); !errors.Is(err, snapshot.ErrNoSnapshot) || !errors.Is(err, errAway) {
+	if _, err := Holding("notes", targets, "gone", list); !errors.Is(err, snapshot.ErrNoSnapshot) || !errors.Is(err, errAway) {
 		t.Errorf("a snapshot that is nowhere: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -13,20 +13,20 @@ import (
 
 // besideDatabase starts a stack's database next to where it lives, on a folder
 // of its own, to make its files of a dump.
-type besideDatabase struct {
-	host   *here.Host
-	stack  agentapi.Stack
-	images map[string]string // what the data ran with
-	sink   progress.Sink
+type Isolated struct {
+	Host   *here.Host
+	Stack  agentapi.Stack
+	Images map[string]string // what the data ran with
+	Sink   progress.Sink
 }
 
 // Start implements snapshot.Database.
-func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
-	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
+func (b *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
+	beside := stack.Beside{Stack: b.Stack.Name, Service: v.Service, Compose: b.Stack.Project.Compose, Images: b.Images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
-	folder := b.host.Paths.Isolated(beside.Name())
-	running := &besideRunning{host: b.host, beside: beside, dir: folder}
-	if err := b.host.Stacks.StartBeside(ctx, beside, folder, b.sink); err != nil {
+	folder := b.Host.Paths.Isolated(beside.Name())
+	running := &besideRunning{host: b.Host, beside: beside, dir: folder}
+	if err := b.Host.Stacks.StartBeside(ctx, beside, folder, b.Sink); err != nil {
 		return running, err
 	}
 	return running, nil

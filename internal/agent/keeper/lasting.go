@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // takingIt is what the lock of a stack says while a snapshot of it is taken.
-const takingIt = "snapshot"
+const takingSnapshot = "snapshot"
 
 // takeLimit bounds one snapshot: what was uploaded by then stays, and the next goes
 // on from there.
@@ -33,9 +33,9 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 }
 
 // lasting says that a snapshot of a stack has been under way for long.
-func (k *keeper) lasting(host, stack string, now time.Time) []finding.Finding {
+func (k *Keeper) Lasting(host, stack string, now time.Time) []finding.Finding {
 	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
-	if !held || holder.Owner != here.Daemon || holder.Message != takingIt || now.Sub(holder.Since) < takerTurn {
+	if !held || holder.Owner != here.Daemon || holder.Message != takingSnapshot || now.Sub(holder.Since) < TakerTurn {
 		return nil
 	}
 	return []finding.Finding{{

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 
 const (
 	takenAtOnce = 2                // snapshots: more are not done sooner on a small server
-	takerTurn   = 10 * time.Minute // after which one makes way: it may go on for days
+	TakerTurn   = 10 * time.Minute // after which one makes way: it may go on for days
 )
 
 // takers take the snapshots of a few stacks at once, so that a container that makes
 // its own stack's last for ever keeps no other stack from its snapshots.
-type takers struct {
+type Takers struct {
 	turn  time.Duration
 	slots chan struct{}
 	all   sync.WaitGroup
@@ -22,13 +22,13 @@ type takers struct {
 	under map[string]bool
 }
 
-func newTakers(turn time.Duration) *takers {
-	return &takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
+func NewTakers(turn time.Duration) *Takers {
+	return &Takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
 }
 
 // start has take called for a stack once it is its turn, unless it waits for that
 // or is under way already. What lasts longer than a turn goes on beside the others.
-func (t *takers) start(ctx context.Context, stack string, take func()) {
+func (t *Takers) start(ctx context.Context, stack string, take func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.under[stack] {
@@ -49,11 +49,11 @@ func (t *takers) start(ctx context.Context, stack string, take func()) {
 	})
 }
 
-func (t *takers) end(stack string) {
+func (t *Takers) end(stack string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.under, stack)
 }
 
 // wait returns when none is under way; their context has ended.
-func (t *takers) wait() { t.all.Wait() }
+func (t *Takers) Wait() { t.all.Wait() }

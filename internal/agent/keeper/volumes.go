@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // decisions says for each protected volume what must happen before the stack
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
-func (k *keeper) decisions(ctx context.Context, s *here.Stack) (map[string]snapshot.Decision, error) {
+func (k *Keeper) Decisions(ctx context.Context, s *here.Stack) (map[string]snapshot.Decision, error) {
 	facts, unready, err := s.VolumeFacts()
 	if err != nil {
 		return nil, err
@@ -22,10 +22,10 @@ func (k *keeper) decisions(ctx context.Context, s *here.Stack) (map[string]snaps
 	var listed []listing
 	var why error
 	if unready && s.Access != nil {
-		listed, why = k.found(ctx, s)
+		listed, why = k.ListForRestore(ctx, s)
 	}
 	known := map[string]snapshot.History{}
-	if unready && s.Access != nil && !errors.Is(why, errMissing) {
+	if unready && s.Access != nil && !errors.Is(why, ErrMissing) {
 		known = histories(s.Protected(), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
@@ -70,7 +70,7 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 		d.Hint = "git log -- sealed/recovery shows when it changed; salvor apply, once the right one is back"
 		return d
 	}
-	if errors.Is(why, errMissing) {
+	if errors.Is(why, ErrMissing) {
 		d.Reason, d.Hint = "its data is not ready here, and its newest snapshot is missing", fault.Hint(why)
 	} else if snapshot.IsDamage(why) {
 		d.Reason = "its data is not ready here, and its repository on the remote is damaged"

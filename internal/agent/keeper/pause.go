@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 )
 
 // quiet holds a stack still for a snapshot and runs programs in it.
-type quiet struct {
-	host  *here.Host
-	stack string
+type Quiet struct {
+	Host  *here.Host
+	Stack string
 }
 
 // Quiescer returns what pauses and resumes one stack.
-func (k *keeper) Quiescer(stack string) snapshot.Quiescer { return quiet{host: k.Host, stack: stack} }
+func (k *Keeper) Quiescer(stack string) snapshot.Quiescer { return Quiet{Host: k.Host, Stack: stack} }
 
 // pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
 // up on a container whose processes wait for the disk all the time.
@@ -29,14 +29,14 @@ const pauseTries = 4
 
 // Pause implements snapshot.Quiescer. Where it fails, everything goes on as it
 // was.
-func (q quiet) Pause(ctx context.Context, record func([]string) error) error {
+func (q Quiet) Pause(ctx context.Context, record func([]string) error) error {
 	var err error
 	for range pauseTries {
 		var frozen []string
 		if frozen, err = q.freeze(ctx, record); err == nil {
 			return nil
 		}
-		if uerr := q.host.Stacks.Unpause(context.WithoutCancel(ctx), frozen...); uerr != nil {
+		if uerr := q.Host.Stacks.Unpause(context.WithoutCancel(ctx), frozen...); uerr != nil {
 			return errors.Join(err, uerr)
 		}
 		if ctx.Err() != nil {
@@ -48,10 +48,10 @@ func (q quiet) Pause(ctx context.Context, record func([]string) error) error {
 
 // freeze pauses what runs, and looks again for what began to run meanwhile. It
 // returns what it has paused or tried to.
-func (q quiet) freeze(ctx context.Context, record func([]string) error) ([]string, error) {
+func (q Quiet) freeze(ctx context.Context, record func([]string) error) ([]string, error) {
 	var frozen []string
 	for range pauseTries {
-		found, err := q.host.Stacks.Running(ctx, q.stack)
+		found, err := q.Host.Stacks.Running(ctx, q.Stack)
 		// a service that keeps failing is caught running again and again
 		if err != nil || len(found) == 0 {
 			return frozen, err
@@ -64,7 +64,7 @@ func (q quiet) freeze(ctx context.Context, record func([]string) error) ([]strin
 		if err := record(frozen); err != nil {
 			return frozen, err
 		}
-		if err := q.host.Stacks.Pause(ctx, found...); err != nil {
+		if err := q.Host.Stacks.Pause(ctx, found...); err != nil {
 			return frozen, err
 		}
 	}
@@ -72,30 +72,30 @@ func (q quiet) freeze(ctx context.Context, record func([]string) error) ([]strin
 }
 
 // Unpause implements snapshot.Quiescer.
-func (q quiet) Unpause(ctx context.Context, containers ...string) error {
+func (q Quiet) Unpause(ctx context.Context, containers ...string) error {
 	if len(containers) == 0 {
 		var err error
-		if containers, err = q.host.Stacks.Frozen(ctx, q.stack); err != nil {
+		if containers, err = q.Host.Stacks.Frozen(ctx, q.Stack); err != nil {
 			return err
 		}
 	}
-	return q.host.Stacks.Unpause(ctx, containers...)
+	return q.Host.Stacks.Unpause(ctx, containers...)
 }
 
 // Started implements snapshot.Quiescer.
-func (q quiet) Started(ctx context.Context, since time.Time) ([]string, error) {
-	return q.host.Stacks.Started(ctx, q.stack, since)
+func (q Quiet) Started(ctx context.Context, since time.Time) ([]string, error) {
+	return q.Host.Stacks.Started(ctx, q.Stack, since)
 }
 
 // Exec implements snapshot.Runner.
-func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
-	return q.host.Exec(ctx, q.stack, c)
+func (q Quiet) Exec(ctx context.Context, c snapshot.Command) error {
+	return q.Host.Exec(ctx, q.Stack, c)
 }
 
 // Resume has every stack go on that a snapshot left paused when its process
 // died. One that a living snapshot holds is left to it, unless that is frozen
 // itself. It may be called at any time.
-func (k *keeper) Resume(ctx context.Context) error {
+func (k *Keeper) Resume(ctx context.Context) error {
 	all, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	errs := []error{err}
 	for _, p := range all {
@@ -104,7 +104,7 @@ func (k *keeper) Resume(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
+func (k *Keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	lock, err := runlock.Acquire(k.Paths.Run, here.StackLock(p.Stack), runlock.Holder{Owner: here.Daemon, Message: "resume", Since: time.Now().UTC()})
 	held := errors.As(err, new(*runlock.HeldError))
 	switch {
@@ -115,17 +115,17 @@ func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	case !held:
 		defer lock.Release()
 	}
-	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, quiet{host: k.Host, stack: p.Stack}, held)
+	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, Quiet{Host: k.Host, Stack: p.Stack}, held)
 }
 
 // unfreeze has a stack go on that a snapshot left paused. The caller holds the
 // stack's lock, so no living snapshot does.
-func (k *keeper) unfreeze(ctx context.Context, stack string) error {
+func (k *Keeper) Unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)
 }
 
 // frozen says which stacks are paused, unless a snapshot does it for a moment.
-func (k *keeper) frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
+func (k *Keeper) Frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
 	recorded, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	var found []finding.Finding
 	for _, s := range stacks {

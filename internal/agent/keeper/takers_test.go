@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -13,7 +13,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		takers, begun := newTakers(takerTurn), map[string]int{}
+		takers, begun := NewTakers(TakerTurn), map[string]int{}
 		done := make(chan string, 10)
 		for _, stack := range []string{"huge1", "huge2", "huge3", "notes", "huge1", "shop"} {
 			takers.start(ctx, stack, func() {
@@ -27,7 +27,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 		for range 5 {
 			begun[<-done]++
 		}
-		if took := time.Since(began); took > 2*takerTurn {
+		if took := time.Since(began); took > 2*TakerTurn {
 			t.Errorf("the others waited for %s", took)
 		}
 		for _, stack := range []string{"huge1", "huge2", "huge3", "notes", "shop"} {
@@ -41,7 +41,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 			t.Error("one that has ended is not taken again")
 		}
 		cancel()
-		takers.wait()
+		takers.Wait()
 	})
 }
 
@@ -49,7 +49,7 @@ func TestS14OneStackNeverStopsTheSnapshotsOfTheOthers(t *testing.T) {
 func TestS14FewAreTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		takers := newTakers(takerTurn)
+		takers := NewTakers(TakerTurn)
 		under := make(chan struct{}, takenAtOnce)
 		for _, stack := range []string{"a", "b", "c", "d", "e"} {
 			takers.start(t.Context(), stack, func() {
@@ -62,6 +62,6 @@ func TestS14FewAreTakenAtOnce(t *testing.T) {
 				<-under
 			})
 		}
-		takers.wait()
+		takers.Wait()
 	})
 }

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -22,33 +22,33 @@ type repositoryNote struct {
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
 }
 
-func (k *keeper) notesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
+func (k *Keeper) NotesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
 
 // repositoryNotes are by repository. Notes that can't be read are as good as none.
-func (k *keeper) repositoryNotes(stack string) map[string]repositoryNote {
+func (k *Keeper) RepositoryNotes(stack string) map[string]repositoryNote {
 	var notes map[string]repositoryNote
-	if err := here.ReadJSON(k.notesPath(stack), &notes); err != nil || notes == nil {
+	if err := here.ReadJSON(k.NotesPath(stack), &notes); err != nil || notes == nil {
 		return map[string]repositoryNote{}
 	}
 	return notes
 }
 
-func (k *keeper) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
-	notes := k.repositoryNotes(stack)
+func (k *Keeper) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
+	notes := k.RepositoryNotes(stack)
 	n := notes[id]
 	change(&n)
 	notes[id] = n
-	return here.WriteJSON(k.notesPath(stack), notes)
+	return here.WriteJSON(k.NotesPath(stack), notes)
 }
 
 // repository opens the folder of a stack's repository, with what this host knows
 // of it. Nothing is created.
-func (k *keeper) repository(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
+func (k *Keeper) Repository(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
 	r, err := s.Access.Repository(ctx, s.Name, t)
 	if err != nil {
 		return nil, err
 	}
-	n := k.repositoryNotes(s.Name)[t.Repository]
+	n := k.RepositoryNotes(s.Name)[t.Repository]
 	r.Spare, r.Damaged = n.Spare, n.Damaged
 	r.Trust = k.trust(s, t.Repository)
 	if p, ok := s.Access.Proven[t.Repository]; ok && !r.Spare.Whole() {
@@ -58,8 +58,8 @@ func (k *keeper) repository(ctx context.Context, s *here.Stack, t agentapi.Targe
 }
 
 // made opens the folder of a stack's repository; nil where it was never made.
-func (k *keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
-	r, err := k.repository(ctx, s, t)
+func (k *Keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
+	r, err := k.Repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (k *keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*h
 }
 
 // noteResult remembers what a good snapshot found out of its repository.
-func (k *keeper) noteResult(stack, id string, r snapshot.Result) error {
+func (k *Keeper) noteResult(stack, id string, r snapshot.Result) error {
 	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
 		if r.Spare.Whole() {
 			n.Spare = r.Spare
@@ -90,7 +90,7 @@ func (k *keeper) noteResult(stack, id string, r snapshot.Result) error {
 }
 
 // noteChecked remembers what a reading back found.
-func (k *keeper) noteChecked(stack, id string, c snapshot.Checked) error {
+func (k *Keeper) noteChecked(stack, id string, c snapshot.Checked) error {
 	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
 		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
 		n.Damaged = c.Damaged

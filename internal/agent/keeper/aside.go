@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 
 // removeKept deletes what was moved aside and is, exactly as it was, in a
 // snapshot of this repository.
-func (k *keeper) removeKept(ctx context.Context, repo *here.Repository, s *here.Stack, t taking) error {
-	if t.keep {
+func (k *Keeper) removeSetAside(ctx context.Context, repo *here.Repository, s *here.Stack, t Taking) error {
+	if t.Keep {
 		return nil
 	}
 	var held []snapshot.Volume
@@ -50,7 +50,7 @@ func (k *keeper) removeKept(ctx context.Context, repo *here.Repository, s *here.
 }
 
 // keptFindings lists what was moved aside from a stack's volumes and stays.
-func (k *keeper) keptFindings(s *here.Stack) []finding.Finding {
+func (k *Keeper) SetAsideFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
 	for _, v := range s.Protected() {
 		kept, err := snapshot.KeptOf(v)
@@ -88,8 +88,8 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 
 // takeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
-func (k *keeper) takeDiverged(ctx context.Context, s *here.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
-	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingIt)
+func (k *Keeper) TakeDiverged(ctx context.Context, s *here.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
+	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
 		return receipt, err
 	}
@@ -113,7 +113,7 @@ func (k *keeper) takeDiverged(ctx context.Context, s *here.Stack, sink progress.
 		return receipt, err
 	}
 	defer func() { err = errors.Join(err, repo.Close(ctx)) }()
-	job, err := k.job(ctx, s, repo.Repository, taking{accept: true, stopped: true, force: true})
+	job, err := k.job(ctx, s, repo.Repository, Taking{Accept: true, Stopped: true, Force: true})
 	if err != nil {
 		return receipt, err
 	}
@@ -133,7 +133,7 @@ func (k *keeper) takeDiverged(ctx context.Context, s *here.Stack, sink progress.
 
 // diverged returns the volumes as they were moved aside last, each without a
 // snapshot that holds it.
-func (k *keeper) diverged(s *here.Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
+func (k *Keeper) diverged(s *here.Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
 	var volumes []snapshot.Volume
 	var newest []snapshot.Kept
 	for _, v := range s.Protected() {

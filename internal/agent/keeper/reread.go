@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -11,18 +11,18 @@ import (
 )
 
 // shares is in how many days all of a repository's data is read again.
-const shares = 30
+const Shares = 30
 
 // reread is when a stack's data was last read back from its targets.
 type reread struct {
 	Day int `json:"day"` // days since 1970, UTC
 }
 
-func (k *keeper) rereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
+func (k *Keeper) RereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
 
 // rereadDue reads today's share of every stack's repositories whole from the
 // remote, once a day, and writes down what it found.
-func (k *keeper) rereadDue(ctx context.Context, now time.Time) error {
+func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
@@ -31,19 +31,19 @@ func (k *keeper) rereadDue(ctx context.Context, now time.Time) error {
 	var errs []error
 	for _, st := range spec.Stacks {
 		var last reread
-		if here.ReadJSON(k.rereadPath(st.Name), &last) != nil {
+		if here.ReadJSON(k.RereadPath(st.Name), &last) != nil {
 			last = reread{} // a note that can't be read is as good as none
 		}
 		local := k.Local(st.Name)
 		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
 			continue
 		}
-		errs = append(errs, k.rereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.rereadPath(st.Name), reread{Day: today}))
+		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), reread{Day: today}))
 	}
 	return errors.Join(errs...)
 }
 
-func (k *keeper) rereadStack(ctx context.Context, s *here.Stack, today int) error {
+func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) error {
 	s, err := s.Open()
 	if err != nil {
 		return err
@@ -51,14 +51,14 @@ func (k *keeper) rereadStack(ctx context.Context, s *here.Stack, today int) erro
 	var errs []error
 	doubted := false
 	for _, t := range s.Targets {
-		repo, err := k.repository(ctx, s, t)
+		repo, err := k.Repository(ctx, s, t)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		checked, err := snapshot.CheckShare(ctx, repo.Repository, s.Name, today%shares, shares)
+		checked, err := snapshot.CheckShare(ctx, repo.Repository, s.Name, today%Shares, Shares)
 		switch {
-		case errors.Is(err, snapshot.ErrNoRepository) && k.mark(s, t.Repository).Zero():
+		case errors.Is(err, snapshot.ErrNoRepository) && k.NewestProven(s, t.Repository).Zero():
 			err = nil // nothing was taken yet
 		case err == nil || snapshot.IsDamage(err):
 			doubted = doubted || len(checked.Suspects) > 0

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type lister func(agentapi.Target) (snapshot.Listing, error)
 
 // list returns what a target has of the stack, its newest snapshot read; a
 // repository that was never made lists as empty.
-func (k *keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (snapshot.Listing, error) {
+func (k *Keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (snapshot.Listing, error) {
 	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return snapshot.Listing{}, err
@@ -36,7 +36,7 @@ func (k *keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (sn
 	return snapshot.Usable(ctx, r.Repository, s.Name)
 }
 
-func (k *keeper) lister(ctx context.Context, s *here.Stack) lister {
+func (k *Keeper) Lister(ctx context.Context, s *here.Stack) lister {
 	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
 }
 
@@ -96,29 +96,29 @@ func histories(volumes []snapshot.Volume, found []listing, why error) map[string
 
 // A candidate is a snapshot that a restore may take, with the target and the
 // repository that has it.
-type candidate struct {
-	target agentapi.Target
-	info   snapshot.Info
+type Candidate struct {
+	Target agentapi.Target
+	Info   snapshot.Info
 }
 
 // candidates returns what a restore may take, newest first; what lies on several
 // targets once for each.
-func candidates(listed []listing) []candidate {
-	var all []candidate
+func Candidates(listed []listing) []Candidate {
+	var all []Candidate
 	for _, l := range listed {
 		for _, i := range l.Infos {
 			if !i.Diverged {
-				all = append(all, candidate{l.target, i})
+				all = append(all, Candidate{l.target, i})
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return snapshot.Compare(b.info, a.info) })
+	slices.SortStableFunc(all, func(a, b Candidate) int { return snapshot.Compare(b.Info, a.Info) })
 	return all
 }
 
 // newer returns the damaged snapshots that would have been taken before i, and
 // those of which nothing but the id is known.
-func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
+func Newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 	var passed []snapshot.Damaged
 	for _, l := range listed {
 		for _, d := range l.Damaged {
@@ -132,20 +132,20 @@ func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 
 // newest returns the newest usable snapshot with its target and repository, and
 // what was listed to find it.
-func (k *keeper) newest(ctx context.Context, s *here.Stack) (candidate, []listing, error) {
-	listed, err := listings(s.Targets, k.lister(ctx, s))
-	all := candidates(listed)
+func (k *Keeper) Newest(ctx context.Context, s *here.Stack) (Candidate, []listing, error) {
+	listed, err := listings(s.Targets, k.Lister(ctx, s))
+	all := Candidates(listed)
 	if len(all) == 0 {
-		if m := k.ahead(s, listed); !m.Zero() {
+		if m := k.missingNewest(s, listed); !m.Zero() {
 			err = errors.Join(err, missingError(s.Name, m, listed))
 		}
-		return candidate{}, listed, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
+		return Candidate{}, listed, errors.Join(err, Damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
 	}
 	return all[0], listed, nil
 }
 
 // damaged names the damaged snapshots, nil where there are none.
-func damaged(listed []listing) error {
+func Damaged(listed []listing) error {
 	var errs []error
 	for _, l := range listed {
 		errs = append(errs, l.Err())
@@ -154,7 +154,7 @@ func damaged(listed []listing) error {
 }
 
 // holding returns the first target, with its repository, that has a snapshot.
-func holding(stack string, targets []agentapi.Target, id string, list lister) (agentapi.Target, error) {
+func Holding(stack string, targets []agentapi.Target, id string, list lister) (agentapi.Target, error) {
 	var errs []error
 	for _, t := range targets {
 		for _, one := range t.Line() {
@@ -178,7 +178,7 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.
-func (k *keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (k *Keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	for _, former := range t.Line()[1:] {
 		held, err := k.held(ctx, s, former)
 		if err != nil {
@@ -192,8 +192,8 @@ func (k *keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (
 	return nil, nil
 }
 
-func (k *keeper) held(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
-	r, err := k.repository(ctx, s, t)
+func (k *Keeper) held(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+	r, err := k.Repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}

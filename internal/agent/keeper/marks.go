@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 
 // errMissing is wrapped by errors that mean: a snapshot that is known to have
 // been proven is not listed.
-var errMissing = errors.New("the remote does not list it")
+var ErrMissing = errors.New("the remote does not list it")
 
 // listedWithin is how long a listing may lag behind what was written.
 const (
@@ -29,7 +29,7 @@ const (
 
 // learn asks the record remote, once, how far the stack's snapshots had come.
 // While it is away only this host's notes say so.
-func (k *keeper) learn(ctx context.Context, s *here.Stack) {
+func (k *Keeper) LearnProven(ctx context.Context, s *here.Stack) {
 	if s.Access.Proven != nil {
 		return
 	}
@@ -51,15 +51,15 @@ func (k *keeper) learn(ctx context.Context, s *here.Stack) {
 }
 
 // mark returns the newest proven snapshot of a repository that is known.
-func (k *keeper) mark(s *here.Stack, id string) snapshot.Mark {
+func (k *Keeper) NewestProven(s *here.Stack, id string) snapshot.Mark {
 	return k.trust(s, id).Proven
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
 // the record remote or the lock, whichever knows the newest. Whoever can delete on the
 // remotes can't make all three forget.
-func (k *keeper) trust(s *here.Stack, id string) snapshot.Trust {
-	a, note := s.Access, k.repositoryNotes(s.Name)[id]
+func (k *Keeper) trust(s *here.Stack, id string) snapshot.Trust {
+	a, note := s.Access, k.RepositoryNotes(s.Name)[id]
 	t := snapshot.Trust{Epoch: a.Epoch, Proven: note.Mark, Known: note.Known}
 	if p, ok := a.Proven[id]; ok {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
@@ -78,11 +78,11 @@ func (k *keeper) trust(s *here.Stack, id string) snapshot.Trust {
 // found lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so.
-func (k *keeper) found(ctx context.Context, s *here.Stack) ([]listing, error) {
-	k.learn(ctx, s)
+func (k *Keeper) ListForRestore(ctx context.Context, s *here.Stack) ([]listing, error) {
+	k.LearnProven(ctx, s)
 	for began := time.Now(); ; {
-		listed, err := listings(s.Targets, k.lister(ctx, s))
-		missing := k.ahead(s, listed)
+		listed, err := listings(s.Targets, k.Lister(ctx, s))
+		missing := k.missingNewest(s, listed)
 		if missing.Zero() || missing.ID == s.Access.GivenUp.ID {
 			return listed, errors.Join(err, undecided(s, listed))
 		}
@@ -100,7 +100,7 @@ func (k *keeper) found(ctx context.Context, s *here.Stack) ([]listing, error) {
 	}
 }
 
-func (k *keeper) late() time.Duration {
+func (k *Keeper) late() time.Duration {
 	if k.Late > 0 {
 		return k.Late
 	}
@@ -109,16 +109,16 @@ func (k *keeper) late() time.Duration {
 
 // givesUp reports whether the operator gave up what the remote has lost. That was
 // said of a lost host's stacks, so of none that ran here already.
-func (k *keeper) givesUp(s *here.Stack) bool {
+func (k *Keeper) givesUp(s *here.Stack) bool {
 	return s.AcceptLoss && k.Local(s.Name).Epoch < s.Epoch
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
 	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so where it is lost for good: salvor apply --fresh %s starts empty", stack)
-	if left := candidates(listed); len(left) > 0 {
-		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].info.ID, left[0].info.Time))
+	if left := Candidates(listed); len(left) > 0 {
+		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].Info.ID, left[0].Info.Time))
 	}
-	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, errMissing), hint)
+	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, ErrMissing), hint)
 }
 
 // undecided refuses to choose while snapshots are newer than those known to be proven
@@ -138,7 +138,7 @@ func undecided(s *here.Stack, listed []listing) error {
 func dated(id string, at time.Time) string { return snapshot.Mark{ID: id, At: at}.String() }
 
 // lossAccepted says what was restored in place of a snapshot that was given up.
-func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
+func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
 	span := ""
 	if d := m.At.Sub(taken.Time); d > 0 {
 		span = fmt.Sprintf(", that is %s at least", d.Round(time.Second))
@@ -152,10 +152,10 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 
 // history says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
-func (k *keeper) history(s *here.Stack, listed []listing) []finding.Finding {
+func (k *Keeper) History(s *here.Stack, listed []listing) []finding.Finding {
 	found := record.Findings(s.Name, s.Access.Ignored)
 	for _, l := range listed {
-		if f, lost := k.mark(s, l.target.Repository).Lost(l.Listing, s.Name, l.target.Name); lost {
+		if f, lost := k.NewestProven(s, l.target.Repository).Lost(l.Listing, s.Name, l.target.Name); lost {
 			found = append(found, f)
 		}
 		found = append(found, l.Distrusted(s.Name)...)
@@ -176,11 +176,11 @@ func onHost(host, stack string, found []finding.Finding) []finding.Finding {
 
 // historyNoted is what the last snapshot found out about the stack's history, for
 // reports that don't ask the remote. Who starts fresh gives it up.
-func (k *keeper) historyNoted(s *here.Stack) []finding.Finding {
+func (k *Keeper) HistoryNoted(s *here.Stack) []finding.Finding {
 	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
 		return nil
 	}
-	noted := slices.DeleteFunc(k.kept(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	noted := slices.DeleteFunc(k.Condition(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
 	return onHost(s.Spec.Name, s.Name, noted)
 }
 
@@ -191,14 +191,14 @@ func aboutHistory(f finding.Finding) bool {
 // ahead returns the newest snapshot that is known of the stack when no listing
 // has it or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
-func (k *keeper) ahead(s *here.Stack, listed []listing) snapshot.Mark {
+func (k *Keeper) missingNewest(s *here.Stack, listed []listing) snapshot.Mark {
 	var best snapshot.Mark
 	youngest := -1
 	ages := map[string]int{}
 	for _, t := range s.Targets {
 		for age, one := range t.Line() {
 			ages[one.Repository] = age
-			m := k.mark(s, one.Repository)
+			m := k.NewestProven(s, one.Repository)
 			if m.Zero() || youngest >= 0 && (age > youngest || age == youngest && !m.Newer(best)) {
 				continue
 			}
@@ -223,7 +223,7 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 // prove writes down on the record remote how far the stack has come, and reports
 // whether it is there. What can't be written now is written with the next snapshot;
 // this host's note has it.
-func (k *keeper) prove(ctx context.Context, s *here.Stack, n repositoryNote) bool {
+func (k *Keeper) prove(ctx context.Context, s *here.Stack, n repositoryNote) bool {
 	rec, err := s.Access.Record(ctx, s.Spec.Record)
 	if err == nil {
 		m := n.Mark

@@ -1,4 +1,4 @@
-package agent
+package keeper
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 )
 
 // owedEvery is the pause between tries of a snapshot that a restore owes.
-const owedEvery = time.Minute
+const OwedEvery = time.Minute
 
 // takeDue begins the snapshots that are due.
-func (k *keeper) takeDue(ctx context.Context, watch *ownership.Guard, takers *takers, sink progress.Sink) error {
+func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Takers, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
-	for _, st := range k.due(spec, time.Now()) {
+	for _, st := range k.Due(spec, time.Now()) {
 		takers.start(ctx, st.Name, func() {
 			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
 				k.Trouble("snapshots", err)
@@ -33,12 +33,12 @@ func (k *keeper) takeDue(ctx context.Context, watch *ownership.Guard, takers *ta
 
 // takeOne takes a stack's snapshots if they are due still and it may change: that is
 // asked when it is the stack's turn.
-func (k *keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
+func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
 		return err
 	}
-	due := k.due(spec, time.Now())
+	due := k.Due(spec, time.Now())
 	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
 	if i < 0 {
 		return nil
@@ -48,15 +48,15 @@ func (k *keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 		return nil
 	}
 	defer debug.FreeOSMemory() // what the packs took
-	own := newKeeper(k.Host)
+	own := New(k.Host)
 	defer own.Close(ctx)
-	_, err = own.take(ctx, s, taking{sink: sink})
+	_, err = own.Take(ctx, s, Taking{Sink: sink})
 	return err
 }
 
 // due returns the running stacks whose shortest interval has passed. Methods
 // that pause are used at most every PauseEvery.
-func (k *keeper) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
+func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
 		local := k.Local(st.Name)
@@ -65,9 +65,9 @@ func (k *keeper) due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 		}
 		every := interval(st)
 		if k.Wishes(st.Name).Owed != "" {
-			every = owedEvery
+			every = OwedEvery
 		}
-		if every > 0 && now.Sub(k.kept(st.Name).Tried) >= every {
+		if every > 0 && now.Sub(k.Condition(st.Name).Tried) >= every {
 			due = append(due, st)
 		}
 	}
