@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
@@ -49,9 +48,9 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	}
 	defer r.Guard.Close(ctx)
 	for name, wait := range req.Wait {
-		r.free[name] = time.Now().Add(wait)
+		r.FreeIn(name, wait)
 	}
-	receipt, err := r.do(ctx)
+	receipt, err := r.Apply(ctx)
 	h.base().Enter(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: here.ErrorText(err)})
 	return receipt, err
 }

@@ -61,7 +61,7 @@ func TestEveryClassOfVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)

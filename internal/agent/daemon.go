@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"salvor/internal/agent/here"
@@ -10,7 +9,6 @@ import (
 	"salvor/internal/agent/ownership"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
-	"salvor/internal/record"
 	"salvor/internal/runlock"
 )
 
@@ -85,24 +83,6 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)
 	h.base().FreePorts(ctx)
-	h.wakeAll(ctx, r, verdicts)
+	r.StartAll(ctx, verdicts)
 	return nil
-}
-
-// wakeAll starts those of a run's stacks that may run here.
-func (h *Host) wakeAll(ctx context.Context, r *run, verdicts map[string]record.Verdict) {
-	for _, st := range r.spec.Stacks {
-		r.free[st.Name] = time.Now().Add(h.Lease.Length()) // whatever a request said before the boot
-	}
-	r.unasked = true
-	close(r.restic)
-	close(r.engine)
-	var all sync.WaitGroup
-	for _, st := range r.spec.Stacks {
-		all.Go(func() {
-			defer close(r.settled[st.Name])
-			r.add(r.wake(ctx, r.At(r.spec, st), verdicts[st.Name]))
-		})
-	}
-	all.Wait()
 }

@@ -77,7 +77,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 		t.Fatalf("%+v, %v", decided, err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != ids[1] {
 		t.Fatalf("fetched %+v, %v", fetched, err)
@@ -137,7 +137,7 @@ func elsewhereOne(t *testing.T, remote, want string) {
 		t.Fatal(err)
 	}
 	r := newRun(h.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	fetched, err := r.fetchNewest(t.Context(), a, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)

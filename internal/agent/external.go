@@ -34,6 +34,6 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	defer lock.Release()
-	h.wakeAll(ctx, r, verdicts)
+	r.StartAll(ctx, verdicts)
 	return nil
 }

@@ -62,7 +62,7 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 	r := newRun(h.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
-	h.wakeAll(ctx, r, verdicts)
+	r.StartAll(ctx, verdicts)
 	return nil
 }
 

@@ -24,9 +24,9 @@ func TestMuchDataWaitsForDocker(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				r := &run{engine: make(chan struct{})}
+				r := &run{}
 				if c.engine > 0 {
-					time.AfterFunc(c.engine, func() { close(r.engine) })
+					time.AfterFunc(c.engine, func() { r.Meet(needEngine, nil) })
 				}
 				if c.given {
 					time.AfterFunc(gone, cancel)

@@ -24,7 +24,7 @@ func TestInterruptedIsNotFailed(t *testing.T) {
 		"the host is broken": {ended, errors.New("no disk"), "failed", "no disk"},
 	} {
 		r := newRun((&Host{}).keeper(), agentapi.Host{}, nil)
-		r.broken = c.broken
+		r.Meet(needHost, c.broken)
 		if outcome, told := r.explain(c.ctx, why); outcome != c.outcome || told.Text != c.text {
 			t.Errorf("%s: %s, %+v", name, outcome, told)
 		}

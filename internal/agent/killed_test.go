@@ -263,12 +263,11 @@ func TestEveryStackIsFinished(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRun(l.keeper(), l.spec, progress.Discard())
-		close(r.restic)
-		close(r.engine)
+		r.Prepared()
 		return r
 	}
 	r := two()
-	close(r.settled[heretest.Stack])
+	r.Meet(needStack(heretest.Stack), nil)
 	if receipt := r.stack(t.Context(), r.At(r.spec, site), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}

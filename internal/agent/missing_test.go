@@ -71,7 +71,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	if _, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
@@ -256,7 +256,7 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	if fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}

@@ -160,7 +160,7 @@ func changes(state agentapi.HostState, stack string) bool {
 // beside.
 func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
 	r := newRun(s.keeper(), s.spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	_, err := r.fetchNewest(t.Context(), a, s.base().At(s.spec, s.st).Protected(), nil)
 	return err
 }

@@ -63,8 +63,7 @@ func (s *stand) volume() snapshot.Volume { return s.base().At(s.spec, s.st).Prot
 func (s *stand) supply(t *testing.T) (*run, error) {
 	t.Helper()
 	r := newRun(s.keeper(), s.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
+	r.Prepared()
 	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
@@ -448,8 +447,7 @@ func (s *stand) restore(t *testing.T, id string) {
 	t.Helper()
 	s.st.Restore = &fleet.Restore{ID: "wish", Epoch: s.st.Epoch, Snapshot: id}
 	r := newRun(s.keeper(), s.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
+	r.Prepared()
 	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)

@@ -134,7 +134,7 @@ func elsewhere(t *testing.T, remote, want, content string) {
 
 func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *here.Stack, want string) error {
 	r := newRun(h.keeper(), spec, progress.Discard())
-	close(r.restic)
+	r.Prepared()
 	fetched, err := r.fetchNewest(ctx, a, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		return err

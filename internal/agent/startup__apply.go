@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -31,32 +32,38 @@ type run struct {
 
 	unasked bool // the daemon's own
 
-	restic  chan struct{} // closed when data can be fetched
-	engine  chan struct{} // closed when Docker answers and the networks are there
-	slots   *semaphore.Weighted
-	room    *snapshot.Room
-	turns   *turns
-	settled map[string]chan struct{} // by stack, closed when it runs or has failed
+	Prerequisites
+	downloads *semaphore.Weighted
+	room      *snapshot.Room
+	turns     *turns
 
-	mu      sync.Mutex // guards everything that follows
+	mu      sync.Mutex // guards what follows
 	receipt agentapi.HostReceipt
-	failed  map[string]bool
-	broken  error // why the host could not be prepared
 }
 
 func newRun(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *run {
-	r := &run{
-		Keeper: k, spec: spec, sink: sink, free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
-		slots: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
+	return &run{
+		Keeper: k, spec: spec, sink: sink, free: map[string]time.Time{},
+		downloads: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(),
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
-	for _, st := range spec.Stacks {
-		r.settled[st.Name] = make(chan struct{})
-	}
-	return r
 }
 
-func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
+// FreeIn says how long it takes until the former host of a stack has certainly stopped
+// it. Before that it does not start here.
+func (r *run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.Now().Add(wait) }
+
+// Prepared says that the host is prepared already.
+func (r *run) Prepared() {
+	for _, name := range []string{needData, needEngine, needHost} {
+		r.Meet(name, nil)
+	}
+}
+
+// Apply makes the host and its stacks what they are asked to be. What can overlap
+// does: while packages are installed, data comes down; while it does, images are
+// pulled. A stack that fails is part of the receipt and keeps no other from starting.
+func (r *run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 	if err := r.dropOthers(ctx); err != nil {
 		return r.receipt, err
 	}
@@ -65,24 +72,20 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	verdicts := r.Guard.Verdicts(ctx, r.spec)
 	var all sync.WaitGroup
 	all.Go(func() {
-		if err := r.prepare(ctx); err != nil {
-			r.mu.Lock()
-			r.broken = err
-			r.mu.Unlock()
+		err := r.prepare(ctx)
+		r.Meet(needHost, err)
+		if err != nil {
 			cancel()
 		}
 	})
 	for _, st := range r.spec.Stacks {
-		all.Go(func() {
-			defer close(r.settled[st.Name])
-			r.add(r.stack(ctx, r.At(r.spec, st), verdicts[st.Name]))
-		})
+		all.Go(func() { r.ended(r.stack(ctx, r.At(r.spec, st), verdicts[st.Name])) })
 	}
 	all.Wait()
 	slices.SortFunc(r.receipt.Stacks, func(a, b agentapi.StackReceipt) int {
 		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
 	})
-	return r.receipt, r.broken
+	return r.receipt, r.Failure(needHost)
 }
 
 func (r *run) order() []string {
@@ -97,7 +100,16 @@ func (r *run) add(s agentapi.StackReceipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.receipt.Stacks = append(r.receipt.Stacks, s)
-	r.failed[s.Name] = s.Error != nil
+}
+
+// ended adds the receipt of a stack that others may wait for.
+func (r *run) ended(s agentapi.StackReceipt) {
+	r.add(s)
+	var failed error
+	if s.Error != nil {
+		failed = fmt.Errorf("stack %s %w", s.Name, errUnmet)
+	}
+	r.Meet(needStack(s.Name), failed)
 }
 
 // phase times one part of the work.
@@ -117,7 +129,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	close(r.restic)
+	r.Meet(needData, nil)
 	all, err := hostprep.Resources(facts, preparationOf(r.spec))
 	if err != nil {
 		return err
@@ -132,7 +144,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.Stacks.EnsureNetworks(ctx, r.spec.Networks); err != nil {
 		return err
 	}
-	close(r.engine)
+	r.Meet(needEngine, nil)
 	return nil
 }
 
@@ -161,7 +173,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 		return err
 	}
 	for _, name := range known {
-		if _, wanted := r.settled[name]; wanted {
+		if slices.Contains(r.order(), name) {
 			continue
 		}
 		if err := r.Guard.Fence(ctx, name, "no longer placed here"); err != nil {

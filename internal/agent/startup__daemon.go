@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"sync"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
@@ -88,4 +89,19 @@ func (r *run) restart(ctx context.Context, s *here.Stack) error {
 		return err
 	}
 	return r.Stacks.Start(ctx, s.Name, r.sink)
+}
+
+// StartAll starts what may run here after a boot, or once something is there that it
+// waited for, on a host that is prepared.
+func (r *run) StartAll(ctx context.Context, verdicts map[string]record.Verdict) {
+	for _, st := range r.spec.Stacks {
+		r.FreeIn(st.Name, r.Lease.Length()) // whatever a request said before the boot
+	}
+	r.unasked = true
+	r.Prepared()
+	var all sync.WaitGroup
+	for _, st := range r.spec.Stacks {
+		all.Go(func() { r.ended(r.wake(ctx, r.At(r.spec, st), verdicts[st.Name])) })
+	}
+	all.Wait()
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,13 +47,12 @@ func (r *run) stack(ctx context.Context, s *here.Stack, v record.Verdict) agenta
 // could not be prepared comes before the cancellation that followed from it, and a
 // run that was interrupted before what its programs say as they are ended.
 func (r *run) explain(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	broken := r.Failure(needHost)
 	switch {
-	case ctx.Err() != nil && r.broken == nil:
+	case ctx.Err() != nil && broken == nil:
 		return "interrupted", &agentapi.Error{Code: fault.Interrupted, Text: "interrupted"}
 	case ctx.Err() != nil:
-		err = r.broken
+		err = broken
 	}
 	told = &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
 	var failed *stack.FailedError
@@ -167,7 +167,7 @@ func (r *run) place(ctx context.Context, s *here.Stack, fetched *snapshot.Fetche
 
 // halt keeps a stack that is declared stopped from running.
 func (r *run) halt(ctx context.Context, s *here.Stack) error {
-	if err := wait(ctx, r.engine); err != nil {
+	if err := r.Need(ctx, needEngine); err != nil {
 		return err
 	}
 	return errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
@@ -177,30 +177,19 @@ func (r *run) halt(ctx context.Context, s *here.Stack) error {
 // was asked for before, one that went back to its version before will do.
 func (r *run) needs(ctx context.Context, s *here.Stack) error {
 	for _, name := range s.Needs {
-		settled, here := r.settled[name]
-		if !here {
+		if !slices.Contains(r.order(), name) {
 			continue
 		}
-		if err := wait(ctx, settled); err != nil {
+		err := r.Need(ctx, needStack(name))
+		failed := errors.Is(err, errUnmet)
+		if err != nil && !failed {
 			return err
 		}
-		r.mu.Lock()
-		failed := r.failed[name]
-		r.mu.Unlock()
 		if failed && (!r.unasked || !r.RunsWhole(ctx, name)) {
 			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
 		}
 	}
 	return nil
-}
-
-func wait(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // fill has the volumes' data in place: it comes down while Docker is installed
@@ -256,13 +245,13 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 }
 
 func (r *run) download(ctx context.Context, s *here.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
-	if err := wait(ctx, r.restic); err != nil {
+	if err := r.Need(ctx, needData); err != nil {
 		return nil, err
 	}
-	if err := r.slots.Acquire(ctx, 1); err != nil {
+	if err := r.downloads.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer r.slots.Release(1)
+	defer r.downloads.Release(1)
 	engine := r.Snapshots
 	engine.Progress = r.sink
 	var fetched *snapshot.Fetched
@@ -289,13 +278,13 @@ func (r *run) hold(ctx context.Context, bytes int64) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, holdLimit)
 	defer cancel()
-	_ = wait(limited, r.engine) // too late is as good
+	_ = r.Need(limited, needEngine) // too late is as good
 	return ctx.Err()
 }
 
 // ready is for a stack that restores nothing.
 func (r *run) ready(ctx context.Context, s *here.Stack) error {
-	if err := wait(ctx, r.engine); err != nil {
+	if err := r.Need(ctx, needEngine); err != nil {
 		return err
 	}
 	return r.deliver(s)

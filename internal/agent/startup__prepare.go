@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/hostprep"
 )
 
@@ -17,4 +18,10 @@ func (r *run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 		return facts, err
 	}
 	return facts, r.converge(ctx, "prepare for data", early)
+}
+
+// PrepareData installs what data is restored with, and returns what changed.
+func (r *run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
+	_, err := r.prepareData(ctx)
+	return r.receipt.Changed, err
 }

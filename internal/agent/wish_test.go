@@ -82,8 +82,7 @@ func (l *lived) run() *run {
 		l.t.Fatal(err)
 	}
 	r := newRun(l.keeper(), l.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
+	r.Prepared()
 	return r
 }
 
