@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -38,10 +39,10 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	}
 	applied, _ := h.base().ReadSpec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
-	r := newRun(h.keeper(), req.Host, sink)
+	r := startup.New(h.keeper(), req.Host, sink)
 	if err := h.accept(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then
-		r.warn("", finding.Finding{
+		r.Warn("", finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: req.Host.Name,
 			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
@@ -60,9 +61,9 @@ func TestEveryClassOfVolume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
+	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

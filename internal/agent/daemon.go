@@ -7,6 +7,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
+	"salvor/internal/agent/startup"
 	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
@@ -79,7 +80,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	if _, err := h.base().Mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
-	r := newRun(h.keeper(), spec, sink)
+	r := startup.New(h.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)
 	h.base().FreePorts(ctx)

@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -76,13 +77,13 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	if decided, err := other.keeper().Decisions(t.Context(), a); err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
+	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != ids[1] {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
-	if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.SnapshotDamaged || !strings.Contains(f[0].Text, ids[2][:8]) {
+	if f := r.Receipt.Findings; len(f) != 1 || f[0].Code != finding.SnapshotDamaged || !strings.Contains(f[0].Text, ids[2][:8]) {
 		t.Errorf("receipt says %+v", f)
 	}
 }
@@ -136,9 +137,9 @@ func elsewhereOne(t *testing.T, remote, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(h.keeper(), spec, progress.Discard())
+	r := startup.New(h.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.fetchNewest(t.Context(), a, h.base().At(spec, st).Protected(), nil)
+	fetched, err := r.FetchNewest(t.Context(), a, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 )
@@ -13,7 +14,7 @@ func (h *Host) Deliveries(_ context.Context, req agentapi.Deliveries, _ progress
 	list := agentapi.DeliveryList{Schema: agentapi.Schema, Deliveries: []agentapi.Delivery{}}
 	entries, err := h.Journal.Tail(math.MaxInt)
 	for _, e := range entries {
-		if e.Kind == kindSecrets && len(e.Secrets) > 0 && !e.At.Before(req.Since) {
+		if e.Kind == startup.KindSecrets && len(e.Secrets) > 0 && !e.At.Before(req.Since) {
 			list.Deliveries = append(list.Deliveries, agentapi.Delivery{At: e.At, Stack: e.Stack, Commit: e.Commit, Services: e.Services, Secrets: e.Secrets})
 		}
 	}

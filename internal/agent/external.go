@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/startup"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
@@ -26,7 +27,7 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	r := newRun(h.keeper(), ask, sink)
+	r := startup.New(h.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
 	lock, err := h.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})

@@ -6,12 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
-	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -78,44 +75,6 @@ func TestFence(t *testing.T) {
 			t.Errorf("%+v, %v: it is not stopped", local, err)
 		}
 	}
-}
-
-// TestAStartLooksAgain is a kin of V10: between the first look and the start, data
-// came down for minutes, and another host took the stack over.
-func TestAStartLooksAgain(t *testing.T) {
-	remote := t.TempDir()
-	alpha := newGuarded(t, "alpha", remote, "", 1)
-	heretest.Claim(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().Recipient()})
-	r := newRun(alpha.keeper(), alpha.spec, progress.Discard())
-	defer r.Guard.Close(t.Context())
-	st := alpha.spec.Stacks[0]
-	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err != nil {
-		t.Fatal(err)
-	}
-	heretest.Claim(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	r.Guard.Verdicts(t.Context(), alpha.spec) // minutes later
-	if err := r.mayStart(t.Context(), r.At(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
-		t.Errorf("it may start: %v", err)
-	}
-	if err := r.Guard.MayChange(t.Context(), r.At(r.spec, st)); err == nil {
-		t.Error("it may prune") // fault V11
-	}
-}
-
-// TestAStartWaitsForTheFormerHost is fault V10: the former host could not be asked.
-func TestAStartWaitsForTheFormerHost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lease := agentapi.DefaultLease().Length()
-		r := &run{Keeper: keeper.New(&here.Host{}), sink: progress.Discard(), free: map[string]time.Time{heretest.Notes: time.Now().Add(lease)}}
-		here.Pause(t.Context(), lease/2)
-		began := time.Now()
-		for _, want := range []time.Duration{lease - lease/2, 0} {
-			if err := r.waitOut(t.Context(), r.At(r.spec, agentapi.Stack{Name: heretest.Notes})); err != nil || time.Since(began) != want {
-				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
-			}
-			began = time.Now()
-		}
-	})
 }
 
 // TestReleaseAgain is fault V5: a stack that was released answers with its final

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
@@ -59,7 +60,7 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	r := newRun(h.keeper(), ask, sink)
+	r := startup.New(h.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
 	r.StartAll(ctx, verdicts)

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -76,7 +77,7 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 			t.Run(next+" after "+step, func(t *testing.T) {
 				l := newLived(t)
 				l.migrates()
-				killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
+				killed(t, step, func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
 				state, _ := l.state()
 				if codes(state.Findings) != string(finding.NotAsCommitted) {
 					t.Errorf("findings after the kill: %+v", state.Findings)
@@ -94,8 +95,8 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
-	if receipt := l.run().stack(t.Context(), l.run().At(l.run().spec, l.st), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+	if receipt := l.run().Deploy(t.Context(), l.run().At(l.run().Spec, l.st), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
 		t.Fatalf("%+v, %s runs", receipt, l.image())
 	}
 	l.round()
@@ -116,7 +117,7 @@ func (l *lived) checkNothingLeft() {
 func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
+	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
 	l.round()
 	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(heretest.Stack).State != "" {
 		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(heretest.Stack))
@@ -135,9 +136,9 @@ func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
 		t.Run(next, func(t *testing.T) {
 			l := newLived(t)
 			l.migrates()
-			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
+			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
 			l.runs("reg/app:1")
-			killed(t, "claimed", func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
+			killed(t, "claimed", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
 			goOn(l)
 			if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -157,7 +158,7 @@ func TestARestoreThatIsKilledIsFinished(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			l := newLived(t)
 			l.wish("one")
-			killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().At(l.run().spec, l.st), own) })
+			killed(t, step, func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
 			l.round()
 			if l.image() == "" || l.data() != "as it was" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -232,11 +233,11 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 			l.wish("one")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			receipt := l.run().stack(hold.With(ctx, func(at string) {
+			receipt := l.run().Deploy(hold.With(ctx, func(at string) {
 				if at == step {
 					cancel()
 				}
-			}), l.run().At(l.run().spec, l.st), own)
+			}), l.run().At(l.run().Spec, l.st), own)
 			if receipt.Outcome != "interrupted" && step == "put-fetched" {
 				t.Errorf("%+v", receipt)
 			}
@@ -257,22 +258,22 @@ func TestEveryStackIsFinished(t *testing.T) {
 	heretest.Seal(t, l.Host.base(), &site, "alpha", agentapi.SealedFile{})
 	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, heretest.Stack, "site")
 	l.migrates()
-	two := func() *run {
+	two := func() *startup.Run {
 		l.spec.Stacks = []agentapi.Stack{site, l.st}
 		if err := l.base().SaveSpec(l.spec); err != nil {
 			t.Fatal(err)
 		}
-		r := newRun(l.keeper(), l.spec, progress.Discard())
+		r := startup.New(l.keeper(), l.spec, progress.Discard())
 		r.Prepared()
 		return r
 	}
 	r := two()
-	r.Meet(needStack(heretest.Stack), nil)
-	if receipt := r.stack(t.Context(), r.At(r.spec, site), own); receipt.Error != nil {
+	r.Meet(startup.NeedStack(heretest.Stack), nil)
+	if receipt := r.Deploy(t.Context(), r.At(r.Spec, site), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
 	r = two()
-	killed(t, "upgrade-halted", func(ctx context.Context) { r.stack(ctx, r.At(r.spec, l.st), own) })
+	killed(t, "upgrade-halted", func(ctx context.Context) { r.Deploy(ctx, r.At(r.Spec, l.st), own) })
 	if err := l.base().NoteRun(site.Name, "deploy"); err != nil { // it was killed, too
 		t.Fatal(err)
 	}

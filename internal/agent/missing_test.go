@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -70,9 +71,9 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
+	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	if _, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
+	if _, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
 	decided, err := other.keeper().Decisions(t.Context(), a)
@@ -82,7 +83,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	if err := os.Rename(remote+"/hidden", path); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("once it is listed: %v", err)
 	}
 }
@@ -134,13 +135,13 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	if err != nil || d["data"].Action != snapshot.Hydrate {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
+	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
-	found := r.receipt.Findings
+	found := r.Receipt.Findings
 	if len(found) != 1 || found[0].Code != finding.SnapshotRolledBack || !strings.Contains(found[0].Text, newest[:8]) || !strings.Contains(found[0].Text, older[:8]+" of ") || !strings.Contains(found[0].Text, "lost, that is ") {
 		t.Errorf("findings %+v", found)
 	}
@@ -255,9 +256,9 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
+	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
 	"salvor/internal/finding"
@@ -58,7 +59,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 
 // preparation plans what the host itself lacks.
 func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
-	resources, err := hostprep.Resources(facts, preparationOf(spec))
+	resources, err := hostprep.Resources(facts, startup.PreparationOf(spec))
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +116,8 @@ func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State
 		return err
 	}
 	state.Changes = append(state.Changes, changes...)
-	state.Findings = append(append(state.Findings, found...), wishFindings(s)...)
-	state.Findings = append(state.Findings, attemptFindings(s, seen)...)
+	state.Findings = append(append(state.Findings, found...), startup.WishFindings(s)...)
+	state.Findings = append(state.Findings, startup.AttemptFindings(s, seen)...)
 	if !s.Stopped {
 		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
@@ -177,7 +178,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if wish != nil && wish.State == agentapi.WishDone {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
-	if wish != nil && wish.State == agentapi.WishFailed && imageChange(seen.Record, d) != "" {
+	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return changes, nil, nil // an apply leaves it as it is, see the finding
 	}
 	if cause := servicesCause(seen, d, local); cause != "" {
@@ -186,7 +187,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		cause := fmt.Sprintf("commit %.7s, which was asked for last and does not run, is taken back", commit)
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
-	return changes, occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
+	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -60,16 +61,16 @@ func (s *stand) place(t *testing.T, epoch int, born bool) {
 func (s *stand) volume() snapshot.Volume { return s.base().At(s.spec, s.st).Protected()[0] }
 
 // supply does what an apply does before the start.
-func (s *stand) supply(t *testing.T) (*run, error) {
+func (s *stand) supply(t *testing.T) (*startup.Run, error) {
 	t.Helper()
-	r := newRun(s.keeper(), s.spec, progress.Discard())
+	r := startup.New(s.keeper(), s.spec, progress.Discard())
 	r.Prepared()
 	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := a.Deployment()
-	return r, r.supply(t.Context(), a, &d, &agentapi.StackReceipt{})
+	return r, r.PrepareVolumes(t.Context(), a, &d, &agentapi.StackReceipt{})
 }
 
 // started has the stack in use here: its volume is ready, holds content and is
@@ -194,7 +195,7 @@ func TestLostNotesKeepTheData(t *testing.T) {
 			if err := s.base().At(s.spec, s.st).AllReady(); err != nil {
 				t.Error(err)
 			}
-			if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.VolumeTaken {
+			if f := r.Receipt.Findings; len(f) != 1 || f[0].Code != finding.VolumeTaken {
 				t.Errorf("receipt: %v", f)
 			}
 		})
@@ -446,14 +447,14 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 func (s *stand) restore(t *testing.T, id string) {
 	t.Helper()
 	s.st.Restore = &fleet.Restore{ID: "wish", Epoch: s.st.Epoch, Snapshot: id}
-	r := newRun(s.keeper(), s.spec, progress.Discard())
+	r := startup.New(s.keeper(), s.spec, progress.Discard())
 	r.Prepared()
 	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := a.Deployment()
-	if err := r.putBack(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
+	if err := r.RestoreRequested(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}
 	s.st.Restore = nil

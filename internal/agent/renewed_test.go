@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -133,9 +134,9 @@ func elsewhere(t *testing.T, remote, want, content string) {
 }
 
 func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *here.Stack, want string) error {
-	r := newRun(h.keeper(), spec, progress.Discard())
+	r := startup.New(h.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.fetchNewest(ctx, a, h.base().At(spec, st).Protected(), nil)
+	fetched, err := r.FetchNewest(ctx, a, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
@@ -76,18 +77,18 @@ func (l *lived) wish(id string) {
 	l.st.Restore = &fleet.Restore{ID: id, Epoch: 1, Snapshot: l.old.Snapshot.ID}
 }
 
-func (l *lived) run() *run {
+func (l *lived) run() *startup.Run {
 	l.spec.Stacks = []agentapi.Stack{l.st}
 	if err := l.base().SaveSpec(l.spec); err != nil {
 		l.t.Fatal(err)
 	}
-	r := newRun(l.keeper(), l.spec, progress.Discard())
+	r := startup.New(l.keeper(), l.spec, progress.Discard())
 	r.Prepared()
 	return r
 }
 
 func (l *lived) apply() agentapi.StackReceipt {
-	return l.run().stack(l.t.Context(), l.run().At(l.run().spec, l.st), own)
+	return l.run().Deploy(l.t.Context(), l.run().At(l.run().Spec, l.st), own)
 }
 
 // boot is a host that lost its power and starts.
@@ -95,7 +96,7 @@ func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().wake(l.t.Context(), l.run().At(l.run().spec, l.st), own)
+	return l.run().StartAfterBoot(l.t.Context(), l.run().At(l.run().Spec, l.st), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
@@ -310,10 +311,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.stack(ctx, patience.At(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.Deploy(ctx, patience.At(patience.Spec, l.st), own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().wake(ctx, l.run().At(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().StartAfterBoot(ctx, l.run().At(l.run().Spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", 
 // upgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
-func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) error {
+func (r *Run) snapshotBeforeUpgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) error {
 	if len(s.Protected()) == 0 || r.Attempt(s.Name).Under() {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) e
 	if err != nil {
 		return err
 	}
-	changed := imageChange(seen[0].Record, *d)
+	changed := ImageChange(seen[0].Record, *d)
 	if changed == "" || s.AllReady() != nil {
 		return nil
 	}
@@ -43,10 +43,10 @@ func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) e
 		}
 	}
 	hold.At(ctx, "upgrade-taken")
-	if err := r.ready(ctx, s); err != nil {
+	if err := r.deliverSecrets(ctx, s); err != nil {
 		return err
 	}
-	u := here.Attempt{State: here.AttemptTrying, Commit: r.spec.Commit, Target: target(s.Stack)}
+	u := here.Attempt{State: here.AttemptTrying, Commit: r.Spec.Commit, Target: target(s.Stack)}
 	if u.Built, err = r.Stacks.Built(ctx, s.Name); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) e
 		return err
 	}
 	u.Images = d.Images
-	if err := r.lastOf(ctx, s, &u); err != nil {
+	if err := r.stopVersionBefore(ctx, s, &u); err != nil {
 		back := context.WithoutCancel(ctx)
 		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), r.Stacks.OpenGate(back, s.Name), r.Stacks.Start(back, s.Name, r.sink))
 	}
@@ -67,9 +67,9 @@ func (r *run) upgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) e
 }
 
 // lastOf stops the version before and takes its last snapshot.
-func (r *run) lastOf(ctx context.Context, s *here.Stack, u *here.Attempt) error {
+func (r *Run) stopVersionBefore(ctx context.Context, s *here.Stack, u *here.Attempt) error {
 	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
-	err := r.halt(ctx, s)
+	err := r.stop(ctx, s)
 	end(err, "")
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (r *run) lastOf(ctx context.Context, s *here.Stack, u *here.Attempt) error 
 
 // goOn finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
-func (r *run) goOn(ctx context.Context, s *here.Stack, d stack.Deployment) error {
+func (r *Run) finishAttempt(ctx context.Context, s *here.Stack, d stack.Deployment) error {
 	u := r.Attempt(s.Name)
 	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack) {
 		return nil
@@ -93,7 +93,7 @@ func (r *run) goOn(ctx context.Context, s *here.Stack, d stack.Deployment) error
 	if u.State == here.AttemptTrying {
 		u.Why = "it was cut short"
 	}
-	err := r.goBack(ctx, s, d, u)
+	err := r.returnToVersionBefore(ctx, s, d, u)
 	if err == nil && u.Target == target(s.Stack) {
 		err = fmt.Errorf("deploy %s: %s", s.Name, u.Why)
 	}
@@ -102,20 +102,20 @@ func (r *run) goOn(ctx context.Context, s *here.Stack, d stack.Deployment) error
 
 // gaveUp turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
-func (r *run) gaveUp(ctx context.Context, s *here.Stack, d stack.Deployment, failed error) error {
+func (r *Run) afterFailure(ctx context.Context, s *here.Stack, d stack.Deployment, failed error) error {
 	u := r.Attempt(s.Name)
 	if ctx.Err() != nil {
 		return failed
 	}
 	if u.State != here.AttemptTrying {
-		u = here.Attempt{State: here.AttemptFailed, Commit: r.spec.Commit, Target: target(s.Stack), Why: failed.Error()}
+		u = here.Attempt{State: here.AttemptFailed, Commit: r.Spec.Commit, Target: target(s.Stack), Why: failed.Error()}
 		if err := r.SaveAttempt(s.Name, u); err != nil {
 			r.Trouble("attempts", err)
 		}
 		return failed
 	}
 	u.Why = failed.Error()
-	if err := r.goBack(ctx, s, d, u); err != nil {
+	if err := r.returnToVersionBefore(ctx, s, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
 	}
 	u = r.Attempt(s.Name)
@@ -124,27 +124,27 @@ func (r *run) gaveUp(ctx context.Context, s *here.Stack, d stack.Deployment, fai
 
 // goBack has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
-func (r *run) goBack(ctx context.Context, s *here.Stack, d stack.Deployment, u here.Attempt) error {
+func (r *Run) returnToVersionBefore(ctx context.Context, s *here.Stack, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
 	if err := r.SaveAttempt(s.Name, u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
-	if err := r.halt(ctx, s); err != nil {
+	if err := r.stop(ctx, s); err != nil {
 		return err
 	}
-	if !r.asBefore(s, u) {
-		r.takeAfter(ctx, s, &u)
+	if !r.dataAsBefore(s, u) {
+		r.snapshotNewVersion(ctx, s, &u)
 		hold.At(ctx, "upgrade-after")
-		if err := r.dataBack(ctx, s, u); err != nil {
+		if err := r.restoreVersionBefore(ctx, s, u); err != nil {
 			return err
 		}
 	}
 	hold.At(ctx, "upgrade-back")
-	if err := r.mayStart(ctx, s); err != nil {
+	if err := r.checkStillOwned(ctx, s); err != nil {
 		return err
 	}
-	if err := r.deliver(s); err != nil {
+	if err := r.writeSecrets(s); err != nil {
 		return err
 	}
 	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
@@ -159,7 +159,7 @@ func (r *run) goBack(ctx context.Context, s *here.Stack, d stack.Deployment, u h
 
 // asBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
-func (r *run) asBefore(s *here.Stack, u here.Attempt) bool {
+func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
 	if s.AllReady() != nil {
 		return false
 	}
@@ -176,7 +176,7 @@ func (r *run) asBefore(s *here.Stack, u here.Attempt) bool {
 
 // takeAfter takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
-func (r *run) takeAfter(ctx context.Context, s *here.Stack, u *here.Attempt) {
+func (r *Run) snapshotNewVersion(ctx context.Context, s *here.Stack, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
 		return
 	}
@@ -186,15 +186,15 @@ func (r *run) takeAfter(ctx context.Context, s *here.Stack, u *here.Attempt) {
 		err = r.SaveAttempt(s.Name, *u)
 	}
 	if err != nil {
-		r.warn(s.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + s.Name,
+		r.Warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
 		})
 	}
 }
 
 // dataBack puts the last snapshot of the version before in place.
-func (r *run) dataBack(ctx context.Context, s *here.Stack, u here.Attempt) error {
+func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.Attempt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, u.Before, r.Lister(ctx, s))
 	if err != nil {
 		return err
@@ -210,12 +210,12 @@ func (r *run) dataBack(ctx context.Context, s *here.Stack, u here.Attempt) error
 	if err != nil {
 		return err
 	}
-	return r.place(ctx, s, fetched, s.Protected())
+	return r.placeData(ctx, s, fetched, s.Protected())
 }
 
 // attemptFindings says that something else runs than what the host was asked for, and
 // why.
-func attemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
+func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
 	u, run := s.Attempt(s.Name), s.RunNote(s.Name)
 	if s.Stopped || s.Kept || seen.Untouched(s.Deployment()) {
 		return nil

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -14,7 +14,7 @@ const (
 )
 
 // needStack is that another stack of the run is up.
-func needStack(name string) string { return "stack " + name }
+func NeedStack(name string) string { return "stack " + name }
 
 // errUnmet is wrapped by the failure of a prerequisite.
 var errUnmet = errors.New("did not come up")

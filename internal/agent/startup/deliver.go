@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"slices"
@@ -10,15 +10,15 @@ import (
 )
 
 // kindSecrets is the journal's kind of a delivery.
-const kindSecrets = "secrets"
+const KindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
-func (r *run) deliver(s *here.Stack) error {
+func (r *Run) writeSecrets(s *here.Stack) error {
 	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
-	r.Enter(journal.Entry{Kind: kindSecrets, Stack: s.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
+	r.Enter(journal.Entry{Kind: KindSecrets, Stack: s.Name, Commit: r.Spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
 	return nil
 }
 

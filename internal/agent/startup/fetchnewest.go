@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // fetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
-func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := r.ListForRestore(ctx, s)
 	if errors.Is(err, keeper.ErrMissing) {
 		return nil, err
@@ -29,7 +29,7 @@ func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 		fetched, err := r.fetchFrom(ctx, s, c, volumes, database)
 		if err == nil {
 			if m := s.Access.GivenUp; !m.Zero() {
-				r.warn(s.Name, keeper.LossAccepted(r.spec.Name, s.Name, m, c.Info))
+				r.Warn(s.Name, keeper.LossAccepted(r.Spec.Name, s.Name, m, c.Info))
 			}
 			r.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
 			return fetched, nil
@@ -43,14 +43,14 @@ func (r *run) fetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 	return nil, errors.Join(errs...)
 }
 
-func (r *run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+func (r *Run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	repo, err := r.Repository(ctx, s, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	defer repo.Close(ctx) //nolint:errcheck // only read from
 	job := r.restoreJob(s, repo, c.Info.ID, volumes, database)
-	job.Hold = r.hold
+	job.Hold = r.holdForEngine
 	fetched, err := r.download(ctx, s, job)
 	return fetched, hinted(s.Name, err)
 }
@@ -67,10 +67,10 @@ func hinted(stack string, err error) error {
 }
 
 // warnPassed says which newer snapshots were passed over.
-func (r *run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot.Info) {
+func (r *Run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot.Info) {
 	for _, d := range passed {
-		r.warn(stack, finding.Finding{
-			Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: r.spec.Name + "/" + stack,
+		r.Warn(stack, finding.Finding{
+			Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
 			Text: fmt.Sprintf("snapshot %.8s can't be restored and was passed over; %.8s was taken: %s", d.Info.ID, taken.ID, d.Reason),
 			Fix:  "salvor snapshot take " + stack + " takes a new one of what is on the host now",
 		})

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
 // own containers are stopped; another's are a refusal, before anything is
 // stopped.
-func (r *run) vacate(ctx context.Context, s *here.Stack, volumes []snapshot.Volume) error {
+func (r *Run) stopBeforeReplacing(ctx context.Context, s *here.Stack, volumes []snapshot.Volume) error {
 	if len(volumes) == 0 {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (r *run) vacate(ctx context.Context, s *here.Stack, volumes []snapshot.Volu
 		return nil
 	}
 	if err == nil {
-		err = r.unused(ctx, volumes, s.Name)
+		err = r.checkUnused(ctx, volumes, s.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("stack %s: %w", s.Name, err)
@@ -39,7 +39,7 @@ func (r *run) vacate(ctx context.Context, s *here.Stack, volumes []snapshot.Volu
 	}
 	err = errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
 	if err == nil {
-		err = r.freed(ctx, volumes)
+		err = r.awaitUnused(ctx, volumes)
 	}
 	return err
 }
@@ -49,10 +49,10 @@ func (r *run) vacate(ctx context.Context, s *here.Stack, volumes []snapshot.Volu
 const freedTries = 25
 
 // freed waits until no container writes to the volumes any more.
-func (r *run) freed(ctx context.Context, volumes []snapshot.Volume) error {
+func (r *Run) awaitUnused(ctx context.Context, volumes []snapshot.Volume) error {
 	var err error
 	for range freedTries {
-		if err = r.unused(ctx, volumes); err == nil {
+		if err = r.checkUnused(ctx, volumes); err == nil {
 			return nil
 		}
 		if paused := here.Pause(ctx, here.LockPause); paused != nil {
@@ -64,7 +64,7 @@ func (r *run) freed(ctx context.Context, volumes []snapshot.Volume) error {
 
 // unused returns an error that names the first running container that can write
 // to one of the volumes, those of some projects left out.
-func (r *run) unused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
+func (r *Run) checkUnused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
 	mounts, err := r.Stacks.Mounts(ctx)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func resolved(path string) string {
 // foreign says why a stack's containers are not Salvor's to replace: a project of
 // its name runs here that Salvor never started. "" for a stack that may be
 // deployed.
-func foreign(st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) string {
+func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) string {
 	if st.Consent != "" || seen.Deployed || local.Epoch > 0 {
 		return ""
 	}
@@ -119,7 +119,7 @@ func foreign(st agentapi.Stack, seen stack.State, local here.Local, decided map[
 const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data that lies here"
 
 // refuseForeign is foreign for a stack that is about to be deployed.
-func (r *run) refuseForeign(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision) error {
+func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision) error {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
@@ -128,7 +128,7 @@ func (r *run) refuseForeign(ctx context.Context, s *here.Stack, decided map[stri
 		return err
 	}
 	local := r.Local(s.Name)
-	if why := foreign(s.Stack, seen[0], local, decided); why != "" {
+	if why := foreignProject(s.Stack, seen[0], local, decided); why != "" {
 		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), strings.ReplaceAll(foreignFix, "STACK", s.Name))
 	}
 	return nil
@@ -136,7 +136,7 @@ func (r *run) refuseForeign(ctx context.Context, s *here.Stack, decided map[stri
 
 // occupied are the findings of a stack that would start where something is
 // already: data that nobody has spoken for, or another project's containers.
-func occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
+func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding
 	add := func(subject, text, fix string) {
 		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: strings.ReplaceAll(fix, "STACK", st.Name)})
@@ -146,7 +146,7 @@ func occupied(host string, st agentapi.Stack, seen stack.State, local here.Local
 			add(host+"/"+st.Name+"/"+v.Name, d.Reason, d.Hint)
 		}
 	}
-	if why := foreign(st, seen, local, decided); why != "" && len(found) == 0 {
+	if why := foreignProject(st, seen, local, decided); why != "" && len(found) == 0 {
 		add(host+"/"+st.Name, why, foreignFix)
 	}
 	return found

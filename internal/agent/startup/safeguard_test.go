@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"testing"
@@ -30,7 +30,7 @@ func TestImageChange(t *testing.T) {
 	}
 	for name, c := range cases {
 		d := stack.Deployment{Images: c.pinned, Project: project.Project{Services: []project.Service{{Name: "web", Image: c.image, Build: c.built}}}}
-		if got := imageChange(stack.Record{Images: c.ran}, d) != ""; got != c.want {
+		if got := ImageChange(stack.Record{Images: c.ran}, d) != ""; got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

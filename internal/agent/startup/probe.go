@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -19,20 +19,20 @@ const (
 
 // probe warns right after a deploy of databases that can't be dumped, which the
 // first snapshot would find out much later.
-func (r *run) probe(ctx context.Context, s *here.Stack) {
+func (r *Run) probe(ctx context.Context, s *here.Stack) {
 	within, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
 	for _, v := range s.Protected() {
 		for _, f := range r.probeVolume(within, s, v) {
-			f.Subject = r.spec.Name + "/" + f.Subject
-			r.warn(s.Name, f)
+			f.Subject = r.Spec.Name + "/" + f.Subject
+			r.Warn(s.Name, f)
 		}
 	}
 }
 
 // probeVolume asks until the database answers or time is up: a database that
 // never answers is not the subject here.
-func (r *run) probeVolume(ctx context.Context, s *here.Stack, v snapshot.Volume) []finding.Finding {
+func (r *Run) probeVolume(ctx context.Context, s *here.Stack, v snapshot.Volume) []finding.Finding {
 	for {
 		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: r.Host, Stack: s.Name}, s.Name, v)
 		if answered {

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.
-func (r *run) takeLast(ctx context.Context, s *here.Stack) {
+func (r *Run) snapshotStopped(ctx context.Context, s *here.Stack) {
 	for _, v := range s.Protected() {
 		if v.Method == fleet.Postgres {
 			return

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"salvor/internal/agent/here"
@@ -6,6 +6,6 @@ import (
 	"salvor/internal/hostprep"
 )
 
-func preparationOf(spec agentapi.Host) hostprep.Spec {
+func PreparationOf(spec agentapi.Host) hostprep.Spec {
 	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }

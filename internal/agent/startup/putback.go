@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
-func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *Run) RestoreRequested(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, r.Lister(ctx, s))
 	if err != nil {
 		return err
@@ -37,24 +37,24 @@ func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, r
 	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.Images = d.Images
-	if err := r.ready(ctx, s); err != nil {
+	if err := r.deliverSecrets(ctx, s); err != nil {
 		return err
 	}
 	if err := r.phase("load data", s.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := r.unused(ctx, s.Protected(), s.Name); err != nil {
+	if err := r.checkUnused(ctx, s.Protected(), s.Name); err != nil {
 		return err // before anything is stopped
 	}
-	r.takePresent(ctx, s)
+	r.snapshotPresent(ctx, s)
 	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
-	err = r.halt(ctx, s)
+	err = r.stop(ctx, s)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	r.takeLast(ctx, s)
-	if err := r.place(ctx, s, fetched, s.Protected()); err != nil {
+	r.snapshotStopped(ctx, s)
+	if err := r.placeData(ctx, s, fetched, s.Protected()); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
@@ -66,23 +66,23 @@ func (r *run) putBack(ctx context.Context, s *here.Stack, d *stack.Deployment, r
 
 // takePresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
-func (r *run) takePresent(ctx context.Context, s *here.Stack) {
+func (r *Run) snapshotPresent(ctx context.Context, s *here.Stack) {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err == nil {
 		_, err = r.TakeLocked(ctx, s, keeper.Taking{Stopped: !seen[0].Running(), Sink: r.sink})
 	}
 	if err != nil {
-		r.warn(s.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + s.Name,
+		r.Warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
 			Fix:  "salvor status lists it (volume-kept)",
 		})
 	}
 }
 
-func (r *run) warn(stack string, f finding.Finding) {
+func (r *Run) Warn(stack string, f finding.Finding) {
 	progress.Scope{Sink: r.sink, Stack: stack}.Note(f.Text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.receipt.Findings = append(r.receipt.Findings, f)
+	r.Receipt.Findings = append(r.Receipt.Findings, f)
 }

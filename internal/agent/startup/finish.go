@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // finish goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
-func (r *run) finish(ctx context.Context, s *here.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+func (r *Run) finishLeftOver(ctx context.Context, s *here.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
 		r.ForgetRun(s.Name)
@@ -20,12 +20,12 @@ func (r *run) finish(ctx context.Context, s *here.Stack, goOn func() agentapi.St
 	if receipt.Error == nil || ctx.Err() != nil || r.Attempt(s.Name).Under() || s.AllReady() != nil || r.RunsWhole(ctx, s.Name) {
 		return receipt
 	}
-	return r.rise(ctx, s)
+	return r.startAsDeployed(ctx, s)
 }
 
 // alone takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
-func (r *run) alone(ctx context.Context, s *here.Stack, message string) (*runlock.Lock, error) {
+func (r *Run) lockForRun(ctx context.Context, s *here.Stack, message string) (*runlock.Lock, error) {
 	lock, err := r.LockStack(ctx, s.Name, here.Daemon, message)
 	if err != nil {
 		return nil, err

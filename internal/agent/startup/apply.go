@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -24,9 +24,9 @@ import (
 const downloads = 2
 
 // run is one apply under way.
-type run struct {
+type Run struct {
 	*keeper.Keeper
-	spec agentapi.Host
+	Spec agentapi.Host
 	sink progress.Sink
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
@@ -38,23 +38,23 @@ type run struct {
 	turns     *turns
 
 	mu      sync.Mutex // guards what follows
-	receipt agentapi.HostReceipt
+	Receipt agentapi.HostReceipt
 }
 
-func newRun(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *run {
-	return &run{
-		Keeper: k, spec: spec, sink: sink, free: map[string]time.Time{},
+func New(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *Run {
+	return &Run{
+		Keeper: k, Spec: spec, sink: sink, free: map[string]time.Time{},
 		downloads: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(),
-		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
+		Receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
 }
 
 // FreeIn says how long it takes until the former host of a stack has certainly stopped
 // it. Before that it does not start here.
-func (r *run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.Now().Add(wait) }
+func (r *Run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.Now().Add(wait) }
 
 // Prepared says that the host is prepared already.
-func (r *run) Prepared() {
+func (r *Run) Prepared() {
 	for _, name := range []string{needData, needEngine, needHost} {
 		r.Meet(name, nil)
 	}
@@ -63,13 +63,13 @@ func (r *run) Prepared() {
 // Apply makes the host and its stacks what they are asked to be. What can overlap
 // does: while packages are installed, data comes down; while it does, images are
 // pulled. A stack that fails is part of the receipt and keeps no other from starting.
-func (r *run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
+func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 	if err := r.dropOthers(ctx); err != nil {
-		return r.receipt, err
+		return r.Receipt, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	verdicts := r.Guard.Verdicts(ctx, r.spec)
+	verdicts := r.Guard.Verdicts(ctx, r.Spec)
 	var all sync.WaitGroup
 	all.Go(func() {
 		err := r.prepare(ctx)
@@ -78,59 +78,59 @@ func (r *run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 			cancel()
 		}
 	})
-	for _, st := range r.spec.Stacks {
-		all.Go(func() { r.ended(r.stack(ctx, r.At(r.spec, st), verdicts[st.Name])) })
+	for _, st := range r.Spec.Stacks {
+		all.Go(func() { r.ended(r.Deploy(ctx, r.At(r.Spec, st), verdicts[st.Name])) })
 	}
 	all.Wait()
-	slices.SortFunc(r.receipt.Stacks, func(a, b agentapi.StackReceipt) int {
+	slices.SortFunc(r.Receipt.Stacks, func(a, b agentapi.StackReceipt) int {
 		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
 	})
-	return r.receipt, r.Failure(needHost)
+	return r.Receipt, r.Failure(needHost)
 }
 
-func (r *run) order() []string {
+func (r *Run) order() []string {
 	var names []string
-	for _, st := range r.spec.Stacks {
+	for _, st := range r.Spec.Stacks {
 		names = append(names, st.Name)
 	}
 	return names
 }
 
-func (r *run) add(s agentapi.StackReceipt) {
+func (r *Run) add(s agentapi.StackReceipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.receipt.Stacks = append(r.receipt.Stacks, s)
+	r.Receipt.Stacks = append(r.Receipt.Stacks, s)
 }
 
 // ended adds the receipt of a stack that others may wait for.
-func (r *run) ended(s agentapi.StackReceipt) {
+func (r *Run) ended(s agentapi.StackReceipt) {
 	r.add(s)
 	var failed error
 	if s.Error != nil {
 		failed = fmt.Errorf("stack %s %w", s.Name, errUnmet)
 	}
-	r.Meet(needStack(s.Name), failed)
+	r.Meet(NeedStack(s.Name), failed)
 }
 
 // phase times one part of the work.
-func (r *run) phase(name, stack string, work func() error) error {
+func (r *Run) phase(name, stack string, work func() error) error {
 	began := time.Now().UTC()
 	err := work()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.receipt.Phases = append(r.receipt.Phases, agentapi.Phase{Name: name, Stack: stack, Began: began, Ended: time.Now().UTC()})
+	r.Receipt.Phases = append(r.Receipt.Phases, agentapi.Phase{Name: name, Stack: stack, Began: began, Ended: time.Now().UTC()})
 	return err
 }
 
 // prepare converges the host. restic comes before everything else that takes
 // long, so that data is on its way while Docker is installed.
-func (r *run) prepare(ctx context.Context) error {
+func (r *Run) prepare(ctx context.Context) error {
 	facts, err := r.prepareData(ctx)
 	if err != nil {
 		return err
 	}
 	r.Meet(needData, nil)
-	all, err := hostprep.Resources(facts, preparationOf(r.spec))
+	all, err := hostprep.Resources(facts, PreparationOf(r.Spec))
 	if err != nil {
 		return err
 	}
@@ -141,14 +141,14 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.FreePorts(ctx)
-	if err := r.Stacks.EnsureNetworks(ctx, r.spec.Networks); err != nil {
+	if err := r.Stacks.EnsureNetworks(ctx, r.Spec.Networks); err != nil {
 		return err
 	}
 	r.Meet(needEngine, nil)
 	return nil
 }
 
-func (r *run) converge(ctx context.Context, name string, resources []converge.Resource) error {
+func (r *Run) converge(ctx context.Context, name string, resources []converge.Resource) error {
 	return r.phase(name, "", func() error {
 		plan, err := converge.NewPlan(ctx, r.Machine, resources)
 		if err != nil || plan.Empty() {
@@ -159,7 +159,7 @@ func (r *run) converge(ctx context.Context, name string, resources []converge.Re
 		defer r.mu.Unlock()
 		for _, o := range outcomes {
 			if o.State == progress.Done {
-				r.receipt.Changed = append(r.receipt.Changed, agentapi.Change{ID: o.Change.ID, Action: string(o.Change.Action), Cause: o.Change.Cause})
+				r.Receipt.Changed = append(r.Receipt.Changed, agentapi.Change{ID: o.Change.ID, Action: string(o.Change.Action), Cause: o.Change.Cause})
 			}
 		}
 		return err
@@ -167,7 +167,7 @@ func (r *run) converge(ctx context.Context, name string, resources []converge.Re
 }
 
 // dropOthers stops stacks that are no longer placed here. Their data stays.
-func (r *run) dropOthers(ctx context.Context) error {
+func (r *Run) dropOthers(ctx context.Context) error {
 	known, err := r.Known()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 // settle makes ready what needs no snapshot: new volumes, empty, and those whose
 // data is here. What is to be restored is marked as such before anything of the
 // stack exists, so that what Docker puts there is not taken for data.
-func (r *run) settle(s *here.Stack, decided map[string]snapshot.Decision) error {
+func (r *Run) markVolumes(s *here.Stack, decided map[string]snapshot.Decision) error {
 	for _, v := range s.Protected() {
 		m := snapshot.Marker{Identity: s.Identity(v.Name), Epoch: s.Epoch}
 		d, err := decided[v.Name], error(nil)
@@ -36,7 +36,7 @@ func (r *run) settle(s *here.Stack, decided map[string]snapshot.Decision) error 
 			was, _, _ := r.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
 			err = r.Snapshots.Rename(s.Name, was, v, m)
 		case snapshot.Accept:
-			r.accept(s, v, m, d.Reason)
+			r.acceptData(s, v, m, d.Reason)
 		case snapshot.Hydrate:
 			err = r.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
 		}
@@ -49,11 +49,11 @@ func (r *run) settle(s *here.Stack, decided map[string]snapshot.Decision) error 
 
 // accept takes the data that lies in a volume's place, and says so. Where the
 // marker can't be written the stack starts all the same: the data is its own.
-func (r *run) accept(s *here.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
+func (r *Run) acceptData(s *here.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
 	err := r.Snapshots.Accept(s.Name, v, m)
-	r.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
-	r.warn(s.Name, finding.Finding{
-		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.spec.Name + "/" + s.Name + "/" + v.Name,
+	r.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: r.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
+	r.Warn(s.Name, finding.Finding{
+		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.Spec.Name + "/" + s.Name + "/" + v.Name,
 		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
 	})
 }

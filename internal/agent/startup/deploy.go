@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -26,19 +26,19 @@ import (
 )
 
 // stack brings one stack up, or says in its receipt why not.
-func (r *run) stack(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
+func (r *Run) Deploy(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
-	lock, err := r.alone(ctx, s, "deploy")
+	lock, err := r.lockForRun(ctx, s, "deploy")
 	if err == nil {
 		defer lock.Release()
 		if err = r.Unfreeze(ctx, s.Name); err == nil {
-			err = r.During(ctx, s.Name, "deploy", func() error { return r.bring(ctx, s, v, &receipt) })
+			err = r.During(ctx, s.Name, "deploy", func() error { return r.bringUp(ctx, s, v, &receipt) })
 		}
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = r.explain(ctx, err)
+		receipt.Outcome, receipt.Error = r.outcomeOf(ctx, err)
 	}
-	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
+	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
 	r.Enter(entry)
 	return receipt
 }
@@ -46,7 +46,7 @@ func (r *run) stack(ctx context.Context, s *here.Stack, v record.Verdict) agenta
 // explain says what became of a stack that did not come up, and why. Why the host
 // could not be prepared comes before the cancellation that followed from it, and a
 // run that was interrupted before what its programs say as they are ended.
-func (r *run) explain(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
+func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
 	broken := r.Failure(needHost)
 	switch {
 	case ctx.Err() != nil && broken == nil:
@@ -64,9 +64,9 @@ func (r *run) explain(ctx context.Context, err error) (outcome string, told *age
 	return "failed", told
 }
 
-func (r *run) bring(ctx context.Context, s *here.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
+func (r *Run) bringUp(ctx context.Context, s *here.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
-		return notHere(s.Stack, v)
+		return notStartedHere(s.Stack, v)
 	}
 	if s.Kept {
 		receipt.Outcome = "kept"
@@ -74,7 +74,7 @@ func (r *run) bring(ctx context.Context, s *here.Stack, v record.Verdict, receip
 	}
 	if s.Stopped {
 		receipt.Outcome = "stopped"
-		return r.halt(ctx, s)
+		return r.stop(ctx, s)
 	}
 	hold.At(ctx, "claimed")
 	if err := s.Externals(); err != nil {
@@ -86,35 +86,35 @@ func (r *run) bring(ctx context.Context, s *here.Stack, v record.Verdict, receip
 	}
 	wish := s.Wish()
 	d := s.Deployment()
-	if err := r.goOn(ctx, s, d); err != nil {
+	if err := r.finishAttempt(ctx, s, d); err != nil {
 		return err
 	}
 	switch {
 	case wish == nil:
-		err = r.supply(ctx, s, &d, receipt)
+		err = r.PrepareVolumes(ctx, s, &d, receipt)
 	case wish.State == agentapi.WishPending:
-		err = r.fulfil(ctx, s, func() error { return r.putBack(ctx, s, &d, receipt) })
+		err = r.fulfilRequest(ctx, s, func() error { return r.RestoreRequested(ctx, s, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
 		if changed, err := r.imageChanges(ctx, s, d); err != nil || changed != "" {
-			return errors.Join(err, r.leave(ctx, s, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+			return errors.Join(err, r.leaveAsDeployed(ctx, s, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
 		}
-		err = r.supply(ctx, s, &d, receipt)
+		err = r.PrepareVolumes(ctx, s, &d, receipt)
 	default:
 		r.NoteDone(s.Name, wish.ID)
 		receipt.Wish = wish.ID
-		err = r.supply(ctx, s, &d, receipt)
+		err = r.PrepareVolumes(ctx, s, &d, receipt)
 	}
 	if err == nil {
 		err = r.start(ctx, s, d, receipt)
 	}
 	if err == nil {
-		r.secure(ctx, s)
+		r.snapshotAfterRestore(ctx, s)
 	}
 	return err
 }
 
 // supply has every volume ready for the start: as it is, empty or restored.
-func (r *run) supply(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *Run) PrepareVolumes(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	decided, err := r.Decisions(ctx, s)
 	if err == nil {
 		err = refusal(s.Stack, decided)
@@ -123,25 +123,25 @@ func (r *run) supply(ctx context.Context, s *here.Stack, d *stack.Deployment, re
 		err = r.refuseForeign(ctx, s, decided)
 	}
 	if err == nil {
-		err = r.needs(ctx, s)
+		err = r.awaitNeeded(ctx, s)
 	}
 	if err == nil {
-		err = r.vacate(ctx, s, r.replaced(s, decided))
+		err = r.stopBeforeReplacing(ctx, s, r.volumesReplaced(s, decided))
 	}
 	if err == nil {
-		err = r.settle(s, decided)
+		err = r.markVolumes(s, decided)
 	}
 	if err == nil {
-		err = r.upgrade(ctx, s, d)
+		err = r.snapshotBeforeUpgrade(ctx, s, d)
 	}
 	if err == nil {
-		err = r.fill(ctx, s, decided, d, receipt)
+		err = r.restoreVolumes(ctx, s, decided, d, receipt)
 	}
 	return err
 }
 
 // replaced returns the volumes in whose place other data comes.
-func (r *run) replaced(s *here.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+func (r *Run) volumesReplaced(s *here.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
 	volumes := s.Hydrated(decided)
 	for _, v := range s.Protected() {
 		switch d := decided[v.Name]; {
@@ -156,9 +156,9 @@ func (r *run) replaced(s *here.Stack, decided map[string]snapshot.Decision) []sn
 }
 
 // place puts fetched data into the places of volumes that nothing uses.
-func (r *run) place(ctx context.Context, s *here.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
+func (r *Run) placeData(ctx context.Context, s *here.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
 	return r.phase("place data", s.Name, func() error {
-		if err := r.vacate(ctx, s, volumes); err != nil {
+		if err := r.stopBeforeReplacing(ctx, s, volumes); err != nil {
 			return err
 		}
 		return r.Snapshots.Place(ctx, fetched)
@@ -166,7 +166,7 @@ func (r *run) place(ctx context.Context, s *here.Stack, fetched *snapshot.Fetche
 }
 
 // halt keeps a stack that is declared stopped from running.
-func (r *run) halt(ctx context.Context, s *here.Stack) error {
+func (r *Run) stop(ctx context.Context, s *here.Stack) error {
 	if err := r.Need(ctx, needEngine); err != nil {
 		return err
 	}
@@ -175,12 +175,12 @@ func (r *run) halt(ctx context.Context, s *here.Stack) error {
 
 // needs waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
-func (r *run) needs(ctx context.Context, s *here.Stack) error {
+func (r *Run) awaitNeeded(ctx context.Context, s *here.Stack) error {
 	for _, name := range s.Needs {
 		if !slices.Contains(r.order(), name) {
 			continue
 		}
-		err := r.Need(ctx, needStack(name))
+		err := r.Need(ctx, NeedStack(name))
 		failed := errors.Is(err, errUnmet)
 		if err != nil && !failed {
 			return err
@@ -194,36 +194,36 @@ func (r *run) needs(ctx context.Context, s *here.Stack) error {
 
 // fill has the volumes' data in place: it comes down while Docker is installed
 // and images are pulled.
-func (r *run) fill(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *Run) restoreVolumes(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	volumes := s.Hydrated(decided)
 	if len(volumes) == 0 {
-		return r.ready(ctx, s)
+		return r.deliverSecrets(ctx, s)
 	}
 	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		var err error
-		fetched, err = r.fetchNewest(within, s, volumes, database)
+		fetched, err = r.FetchNewest(within, s, volumes, database)
 		return err
 	})
-	both.Go(func() error { return r.create(within, s, *d) })
+	both.Go(func() error { return r.createContainers(within, s, *d) })
 	if err := both.Wait(); err != nil {
 		return err
 	}
 	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.Images = d.Images
-	if err := r.place(ctx, s, fetched, volumes); err != nil {
+	if err := r.placeData(ctx, s, fetched, volumes); err != nil {
 		return err
 	}
 	receipt.Restored = restored(fetched)
 	return nil
 }
 
-func (r *run) restoreJob(s *here.Stack, repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
+func (r *Run) restoreJob(s *here.Stack, repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
-		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
+		Fleet: r.Spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
 		Room:  r.room,
 		Holds: func(ctx context.Context) error { return r.Guard.NotLost(ctx, s) },
 	}
@@ -244,7 +244,7 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 	return &info
 }
 
-func (r *run) download(ctx context.Context, s *here.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
+func (r *Run) download(ctx context.Context, s *here.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
 	if err := r.Need(ctx, needData); err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ const (
 )
 
 // hold has much data wait until Docker is there, at most for holdLimit.
-func (r *run) hold(ctx context.Context, bytes int64) error {
+func (r *Run) holdForEngine(ctx context.Context, bytes int64) error {
 	if bytes < muchData {
 		return nil
 	}
@@ -283,16 +283,16 @@ func (r *run) hold(ctx context.Context, bytes int64) error {
 }
 
 // ready is for a stack that restores nothing.
-func (r *run) ready(ctx context.Context, s *here.Stack) error {
+func (r *Run) deliverSecrets(ctx context.Context, s *here.Stack) error {
 	if err := r.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return r.deliver(s)
+	return r.writeSecrets(s)
 }
 
 // create makes volumes and containers, not started, and pulls what they need.
-func (r *run) create(ctx context.Context, s *here.Stack, d stack.Deployment) error {
-	if err := r.ready(ctx, s); err != nil {
+func (r *Run) createContainers(ctx context.Context, s *here.Stack, d stack.Deployment) error {
+	if err := r.deliverSecrets(ctx, s); err != nil {
 		return err
 	}
 	done, err := r.turns.take(ctx, false)
@@ -305,19 +305,19 @@ func (r *run) create(ctx context.Context, s *here.Stack, d stack.Deployment) err
 
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
-func (r *run) start(ctx context.Context, s *here.Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *Run) start(ctx context.Context, s *here.Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
 	before := r.Local(s.Name)
 	if before.Epoch < s.Epoch {
-		if err := r.waitOut(ctx, s); err != nil {
+		if err := r.awaitFormerHost(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := r.mayStart(ctx, s); err != nil {
+	if err := r.checkStillOwned(ctx, s); err != nil {
 		return err
 	}
 	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack)}
-	r.saveNote(s.Name, local)
+	r.noteStarted(s.Name, local)
 	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
@@ -336,12 +336,12 @@ func (r *run) start(ctx context.Context, s *here.Stack, d stack.Deployment, rece
 	err = r.phase("start", s.Name, func() error {
 		var err error
 		if result, err = r.Stacks.Deploy(ctx, d, r.sink); err == nil {
-			told, err = r.announce(ctx, s, untold, result)
+			told, err = r.notifyServices(ctx, s, untold, result)
 		}
 		return err
 	})
 	if err != nil {
-		return r.gaveUp(ctx, s, d, err)
+		return r.afterFailure(ctx, s, d, err)
 	}
 	if err := os.Remove(r.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.Trouble("attempts", err)
@@ -353,7 +353,7 @@ func (r *run) start(ctx context.Context, s *here.Stack, d stack.Deployment, rece
 	}
 	born := s.Births()
 	receipt.Born = born
-	r.tell(ctx, s, result, born, receipt.Wish)
+	r.reportFacts(ctx, s, result, born, receipt.Wish)
 	return nil
 }
 
@@ -371,11 +371,11 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 
 // tell writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
-func (r *run) tell(ctx context.Context, s *here.Stack, result stack.Result, born map[string]time.Time, wish string) {
+func (r *Run) reportFacts(ctx context.Context, s *here.Stack, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return
 	}
-	rec, err := s.Access.Record(ctx, r.spec.Record)
+	rec, err := s.Access.Record(ctx, r.Spec.Record)
 	if err == nil {
 		_, err = rec.AppendFact(ctx, s.Name, factOf(s, result.Images, born, wish))
 		err = errors.Join(err, rec.Close(ctx))

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // waitOut waits until the former host of a stack that is taken over has certainly
 // stopped it, as far as it reaches Git or the record remote.
-func (r *run) waitOut(ctx context.Context, s *here.Stack) error {
+func (r *Run) awaitFormerHost(ctx context.Context, s *here.Stack) error {
 	left := time.Until(r.free[s.Name])
 	if left <= 0 {
 		return nil
@@ -27,13 +27,13 @@ func (r *run) waitOut(ctx context.Context, s *here.Stack) error {
 
 // mayStart looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
-func (r *run) mayStart(ctx context.Context, s *here.Stack) error {
+func (r *Run) checkStillOwned(ctx context.Context, s *here.Stack) error {
 	if v := r.Guard.Verdict(ctx, s); v.State == record.Lost {
-		return notHere(s.Stack, v)
+		return notStartedHere(s.Stack, v)
 	}
 	return nil
 }
 
-func notHere(st agentapi.Stack, v record.Verdict) error {
+func notStartedHere(st agentapi.Stack, v record.Verdict) error {
 	return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
 }

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func TestMuchDataWaitsForDocker(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				r := &run{}
+				r := &Run{}
 				if c.engine > 0 {
 					time.AfterFunc(c.engine, func() { r.Meet(needEngine, nil) })
 				}
@@ -32,7 +32,7 @@ func TestMuchDataWaitsForDocker(t *testing.T) {
 					time.AfterFunc(gone, cancel)
 				}
 				began := time.Now()
-				if err := r.hold(ctx, c.bytes); (err != nil) != c.given {
+				if err := r.holdForEngine(ctx, c.bytes); (err != nil) != c.given {
 					t.Errorf("hold: %v", err)
 				}
 				if held := time.Since(began); held != c.want {

@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -27,7 +27,7 @@ const onRotateLimit = 2 * time.Minute
 // announce tells running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was told. Services that the
 // deploy recreated know already. Cut short, the next run tells all of them again.
-func (r *run) announce(ctx context.Context, s *here.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
+func (r *Run) notifyServices(ctx context.Context, s *here.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
 	for _, s := range s.Project.Services {
 		if s.Idle || !slices.Contains(untold.Services, s.Name) {
@@ -45,18 +45,18 @@ func (r *run) announce(ctx context.Context, s *here.Stack, untold delivery.Repor
 			continue
 		}
 		told = true
-		if err := r.tellServices(ctx, s.Name, policy, again[policy]); err != nil {
+		if err := r.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
 			return told, err
 		}
 	}
 	if len(untold.Services) > 0 {
-		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
+		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		r.Enter(entry)
 	}
 	return told, delivery.Told(r.Paths.Secrets(), s.Name)
 }
 
-func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {
+func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {
 	scope := progress.Scope{Sink: r.sink, Stack: name}
 	end := scope.Step("tell "+strings.Join(services, ", "), string(policy))
 	defer func() { end(err, string(policy)) }()
@@ -74,7 +74,7 @@ func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChan
 
 // onRotate runs a service's own command in it. Its output may say anything, the
 // secret too: only the exit code is told.
-func (r *run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
+func (r *Run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
 	if len(s.OnRotate) == 0 {
 		return nil
 	}

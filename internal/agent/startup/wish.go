@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // fulfil brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
-func (r *run) fulfil(ctx context.Context, s *here.Stack, work func() error) error {
+func (r *Run) fulfilRequest(ctx context.Context, s *here.Stack, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -24,14 +24,14 @@ func (r *run) fulfil(ctx context.Context, s *here.Stack, work func() error) erro
 	failed := &here.FailedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
 	r.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
 	if s.AllReady() == nil { // stopped for what then could not be
-		err = errors.Join(err, r.asDeployed(ctx, s))
+		err = errors.Join(err, r.startUnlessRunning(ctx, s))
 	}
 	return fmt.Errorf("restore of snapshot %.8s: %w", s.Restore.Snapshot, err)
 }
 
 // answers waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
-func (r *run) answers(ctx context.Context, s *here.Stack) {
+func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
@@ -45,19 +45,19 @@ func (r *run) answers(ctx context.Context, s *here.Stack) {
 // finishWish has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
-func (r *run) finishWish(ctx context.Context, s *here.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+func (r *Run) restoreAfterBoot(ctx context.Context, s *here.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
 	wish := s.Wish()
 	if wish == nil || wish.State != agentapi.WishPending {
 		return false, agentapi.StackReceipt{}
 	}
 	if opened, err := s.Open(); err == nil {
-		r.answers(ctx, opened)
+		r.awaitTargets(ctx, opened)
 	}
-	receipt := r.stack(ctx, s, v)
+	receipt := r.Deploy(ctx, s, v)
 	if receipt.Error == nil || !known || s.AllReady() != nil {
 		return true, receipt
 	}
-	return true, r.rise(ctx, s)
+	return true, r.startAsDeployed(ctx, s)
 }
 
 const (
@@ -68,12 +68,12 @@ const (
 // secure makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
-func (r *run) secure(ctx context.Context, s *here.Stack) {
+func (r *Run) snapshotAfterRestore(ctx context.Context, s *here.Stack) {
 	if r.Wishes(s.Name).Owed == "" {
 		return
 	}
 	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Sink: r.sink}); err != nil {
-		r.warn(s.Name, owedFinding(r.spec.Name, s.Name, err.Error()))
+		r.Warn(s.Name, owedFinding(r.Spec.Name, s.Name, err.Error()))
 	}
 }
 
@@ -87,7 +87,7 @@ func owedFinding(host, stack, why string) finding.Finding {
 
 // wishFindings says of a wish that failed why, and how it goes on; and that its
 // snapshot is owed.
-func wishFindings(s *here.Stack) []finding.Finding {
+func WishFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
 	if s.Wishes(s.Name).Owed != "" {
 		found = append(found, owedFinding(s.Spec.Name, s.Name, "it waits for its turn"))
@@ -105,17 +105,17 @@ func wishFindings(s *here.Stack) []finding.Finding {
 
 // leave keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
-func (r *run) leave(ctx context.Context, s *here.Stack, why string, receipt *agentapi.StackReceipt) error {
+func (r *Run) leaveAsDeployed(ctx context.Context, s *here.Stack, why string, receipt *agentapi.StackReceipt) error {
 	progress.Scope{Sink: r.sink, Stack: s.Name}.Note(why)
 	receipt.Outcome = "waiting"
-	return r.asDeployed(ctx, s)
+	return r.startUnlessRunning(ctx, s)
 }
 
 // asDeployed starts what was deployed last, unless it runs.
-func (r *run) asDeployed(ctx context.Context, s *here.Stack) error {
+func (r *Run) startUnlessRunning(ctx context.Context, s *here.Stack) error {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
 		return err
 	}
-	return r.restart(ctx, s)
+	return r.startContainers(ctx, s)
 }

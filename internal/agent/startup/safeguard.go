@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 )
 
 // imageChanges compares what a deployment would run with what was deployed last.
-func (r *run) imageChanges(ctx context.Context, s *here.Stack, d stack.Deployment) (string, error) {
+func (r *Run) imageChanges(ctx context.Context, s *here.Stack, d stack.Deployment) (string, error) {
 	was, _, err := r.Stacks.Deployed(ctx, s.Name)
-	return imageChange(was, d), err
+	return ImageChange(was, d), err
 }
 
 // imageChange says which service gets another image than it runs with, "" for
 // none. A service that is built is not compared: its image has no digest.
-func imageChange(ran stack.Record, d stack.Deployment) string {
+func ImageChange(ran stack.Record, d stack.Deployment) string {
 	for _, s := range d.Project.Services {
 		before, ok := ran.Images[s.Name]
 		if !ok || s.Build {

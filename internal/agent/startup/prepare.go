@@ -1,4 +1,4 @@
-package agent
+package startup
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 )
 
 // prepareData has the host ready to restore data, and returns its facts.
-func (r *run) prepareData(ctx context.Context) (hostprep.Facts, error) {
+func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	facts, err := hostprep.Look(ctx, r.Machine)
 	if err != nil {
 		return facts, err
@@ -21,7 +21,7 @@ func (r *run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 }
 
 // PrepareData installs what data is restored with, and returns what changed.
-func (r *run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
+func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 	_, err := r.prepareData(ctx)
-	return r.receipt.Changed, err
+	return r.Receipt.Changed, err
 }
