@@ -21,7 +21,7 @@ func TestS06WhatOpensTheFleetIsKept(t *testing.T) {
 		"host_key": "# created\n" + string(host.Secret.Reveal()) + "\n", "app_key": string(stranger.Secret.Reveal()), "token": canary,
 		"notes/COPY": "of production", "notes/TOKEN": canary,
 	} {
-		commit(t, files)(s.Set(t.Context(), name, secret.NewString(value)))
+		commit(t, files)(s.Writer().Set(t.Context(), name, secret.NewString(value)))
 	}
 	for name, kept := range map[string]bool{
 		"vault_password": true, "copied": true, "host_key": true, "notes/COPY": true,

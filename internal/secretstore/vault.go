@@ -98,8 +98,8 @@ func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, e
 }
 
 // sealVault encrypts a value under a vault id.
-func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
-	password, err := s.vaultPassword(ctx, id)
+func (w Writer) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
+	password, err := w.store.vaultPassword(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -108,33 +108,33 @@ func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([
 
 // rewrap returns the vaults whose password the secret is, encrypted with its new
 // value. Those that the present one does not open stay as they are.
-func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
+func (w Writer) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
 	changes := Changes{}
-	for id, setting := range s.Vaults {
+	for id, setting := range w.store.Vaults {
 		if of, isSecret := setting.Secret(); !isSecret || of != name {
 			continue
 		}
-		present, err := s.passwordOf(ctx, id) // whether it is weak matters no more
+		present, err := w.store.passwordOf(ctx, id) // whether it is weak matters no more
 		if errors.Is(err, secret.ErrNotFound) {
 			continue // it is set for the first time
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := s.rewrapID(id, present, password, changes); err != nil {
+		if err := w.rewrapID(id, present, password, changes); err != nil {
 			return nil, err
 		}
 	}
 	return changes, nil
 }
 
-func (s *Store) rewrapID(id string, present, password secret.Value, changes Changes) error {
-	paths, err := s.Paths()
+func (w Writer) rewrapID(id string, present, password secret.Value, changes Changes) error {
+	paths, err := w.store.Paths()
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		data, err := s.read(path)
+		data, err := w.store.read(path)
 		if err != nil {
 			return err
 		}
