@@ -57,11 +57,11 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if l.project, err = l.resolve(ctx); err != nil {
 		return nil, nil, l.because(err)
 	}
-	mounts, err := l.classify()
+	mounts, err := classifier{l}.classify()
 	if err != nil {
 		return nil, nil, err
 	}
-	rendered, err := l.render(mounts)
+	rendered, err := renderer{l}.render(mounts)
 	if err != nil {
 		return nil, nil, err
 	}
