@@ -49,7 +49,7 @@ func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Findi
 	if err != nil {
 		return nil, nil, err
 	}
-	l.unset()
+	variables{l}.unset()
 	l.ignoredSettings()
 	if err := l.readsInside(); err != nil {
 		return nil, nil, l.because(err)
