@@ -104,7 +104,7 @@ func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
 		return a.store.Trace(s.Name)
 	}
-	return secretstore.Trace{File: controlrepo.FleetFile, Of: func(content []byte) []byte {
+	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)
 		if !declared || was.Command == nil {
 			return nil

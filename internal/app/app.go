@@ -23,9 +23,11 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -72,7 +74,7 @@ type App struct {
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 
-	stacks   map[string]deploy.Rendered
+	stacks   map[string]project.Rendered
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
 
@@ -179,7 +181,7 @@ func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
 	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
 	if src.URL == "" {
 		up, err := a.Checkout.Git.Upstream(ctx)
-		if errors.Is(err, controlrepo.ErrNoRemote) {
+		if errors.Is(err, git.ErrNoRemote) {
 			return agentapi.Git{}, nil
 		}
 		if err != nil {

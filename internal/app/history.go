@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -23,7 +24,7 @@ const historyLimit = 500
 // A Deploy is what a stack was at a time: its folder in Git and the images that
 // the lock had for it.
 type Deploy struct {
-	Commit controlrepo.Commit // the newest that has it
+	Commit git.Commit // the newest that has it
 	At     time.Time
 	Images map[string]string // service to reference with digest
 	folder string            // Git's id of the stack's folder
@@ -91,7 +92,7 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (project.Project, error) {
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
 	_, rendered, err := a.stackAt(ctx, st.Name, c, a.Checkout.Fleet.Vars)
 	return rendered.Project, err
 }
@@ -199,6 +200,6 @@ func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) erro
 }
 
 // ResolveCommit returns the commit that the operator named.
-func (a *App) ResolveCommit(ctx context.Context, name string) (controlrepo.Commit, error) {
+func (a *App) ResolveCommit(ctx context.Context, name string) (git.Commit, error) {
 	return a.Checkout.Git.Resolve(ctx, name)
 }

@@ -120,12 +120,12 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 	for _, k := range a.Checkout.HostKeys {
 		if k.Marker == "@revoked" {
 			if string(k.Key) == string(wire) {
-				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
+				return fmt.Errorf("%s: its key is revoked in %s", h.Name, fleet.KnownHostsFile)
 			}
 			continue
 		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove that line when the machine at this address was replaced")
 		}
 	}
 	a.Checkout.HostKeys = append(a.Checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
@@ -154,7 +154,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	}
 	before := a.Checkout.Recipients[h.Name]
 	add.Replaced = before != "" && a.otherMachine(h.Name, e)
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return add, err
 	}
@@ -162,18 +162,18 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err != nil {
 		return add, err
 	}
-	add.Files[controlrepo.FleetFile] = edited
+	add.Files[fleet.File] = edited
 	add.Files[hostkey.Path(h.Name)] = keys.File()
 	if key != "" {
-		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
+		if add.Files[fleet.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
 		}
 	}
-	deployKeys, err := a.Checkout.File(controlrepo.DeployKeysFile)
+	deployKeys, err := a.Checkout.File(fleet.DeployKeysFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return add, err
 	}
-	add.Files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
+	add.Files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
 	for name, content := range add.Files {
 		if have, err := a.Checkout.File(name); err == nil && string(have) == string(content) {
 			delete(add.Files, name)
@@ -191,7 +191,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
 func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
-	known, err := a.Checkout.File(controlrepo.KnownHostsFile)
+	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

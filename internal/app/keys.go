@@ -59,7 +59,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	}
 	a.Checkout.Fleet.Recipients = c.next
 	a.use(keyrings{a.ring, recovery})
-	files := map[string][]byte{controlrepo.FleetFile: declared}
+	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
 	}
@@ -87,7 +87,7 @@ func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error)
 
 // declareRecipients returns fleet.yaml with other recipients.
 func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}

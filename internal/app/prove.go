@@ -12,10 +12,10 @@ import (
 	"filippo.io/age"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -176,7 +176,7 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	if err != nil || m.Commit == "" {
 		return err
 	}
-	commit, err := controlrepo.ParseCommit(m.Commit)
+	commit, err := git.ParseCommit(m.Commit)
 	if err == nil {
 		p.MirrorOf, err = a.Checkout.Git.About(ctx, commit)
 	}

@@ -11,11 +11,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
@@ -167,7 +167,7 @@ func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
 		return func(string) (bool, bool) { return false, false }
 	}
 	return func(id string) (on, known bool) {
-		commit, err := controlrepo.ParseCommit(id)
+		commit, err := git.ParseCommit(id)
 		if err != nil {
 			return false, false
 		}

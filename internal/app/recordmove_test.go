@@ -225,12 +225,12 @@ func TestARemoteGetsAnotherName(t *testing.T) {
 	k := newKeyed(t)
 	k.claim(3)
 	was := k.owner()
-	config, err := k.open(k.ann).Checkout.File(controlrepo.FleetFile)
+	config, err := k.open(k.ann).Checkout.File(fleet.File)
 	if err != nil {
 		t.Fatal(err)
 	}
 	box := "  box: {type: crypt, remote: \"disk:" + k.disk + "\", password: secret:box_password}\n"
-	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(config), box, box+strings.Replace(box, "box:", "chest:", 1), 1))})
+	k.commit(map[string][]byte{fleet.File: []byte(strings.Replace(string(config), box, box+strings.Replace(box, "box:", "chest:", 1), 1))})
 	if m := k.moveTo("chest"); !m.Same || m.Files == 0 || m.To.Remote != "chest" {
 		t.Errorf("%+v", m)
 	}

@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
 // signKeyName is the secret that is the fleet's signing key.
-const signKeyName = secretstore.SignKey
+const signKeyName = secretnames.SignKey
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
@@ -45,8 +44,8 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 			return k, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
-		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
+		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
@@ -63,7 +62,7 @@ func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
 }
 
 // newSignKey makes the signing key of a new fleet, and its files in Git.
-func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key, error) {
+func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, error) {
 	private, err := sign.NewKey(signKeyName)
 	if err != nil {
 		return nil, sign.Key{}, err
@@ -74,7 +73,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 	}
 	files, err := keptKeyFiles(signKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
+		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(name)
 	}
 	return files, k, err
 }

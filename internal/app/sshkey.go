@@ -10,19 +10,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // sshKeyName is the secret that is the fleet's SSH key. The comments mark its
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = secretstore.SSHKey
+	sshKeyName       = secretnames.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
@@ -110,7 +109,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 }
 
 func (a *App) authorizedKeys() ([]byte, error) {
-	content, err := a.Checkout.File(controlrepo.AuthorizedKeysFile)
+	content, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -135,7 +134,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
 	files, err := keptKeyFiles(sshKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
+		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
 }

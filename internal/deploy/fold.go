@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -36,7 +37,7 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 		r.Leave(fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
 	}
 	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": what the hosts learned")
-	if errors.Is(err, controlrepo.ErrDiverged) {
+	if errors.Is(err, git.ErrDiverged) {
 		r.Leave("somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
 		return nil
 	}

@@ -7,8 +7,8 @@ import (
 	"maps"
 	"slices"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/placement"
 )
 
@@ -122,7 +122,7 @@ func (r *Run) push(ctx context.Context) error {
 	}
 	return r.phase(ctx, "push", func() error {
 		err := r.Repo.Push(ctx)
-		if errors.Is(err, controlrepo.ErrGitAway) && r.GitMayBeAway {
+		if errors.Is(err, git.ErrGitAway) && r.GitMayBeAway {
 			r.Leave(pushLater)
 			return nil
 		}

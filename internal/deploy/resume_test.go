@@ -12,10 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostspec"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -64,7 +65,7 @@ func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncomm
 func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
 	return map[string]string{}, nil
 }
-func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
+func (f *surroundings) Current(string, string) (hostspec.Seal, error)  { return hostspec.Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
@@ -102,13 +103,13 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := project.Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
 			"notes": {Host: "beta", Epoch: 2, Volumes: volumes}, "blog": {Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}},
 		}},
-		Commit: "c1", Stacks: map[string]Rendered{"notes": known, "blog": known},
+		Commit: "c1", Stacks: map[string]project.Rendered{"notes": known, "blog": known},
 		Repo: f, Sealer: f, Record: f, Hosts: f, Sink: progress.Discard(),
 	}
 }
@@ -130,11 +131,11 @@ func TestResumedRunClaims(t *testing.T) {
 
 // TestBehindIsToldFirst: nothing is released or committed by whoever is behind.
 func TestBehindIsToldFirst(t *testing.T) {
-	f := &surroundings{pushErr: []error{controlrepo.ErrDiverged}}
+	f := &surroundings{pushErr: []error{git.ErrDiverged}}
 	s := session(f, nil)
 	next, moves := placement.Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, s.Lock, nil)
 	_, err := s.Apply(t.Context(), Plan{}, next, Options{Kind: "apply", Moves: moves})
-	if !errors.Is(err, controlrepo.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
+	if !errors.Is(err, git.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
 		t.Errorf("ended with %v after %v", err, f.log)
 	}
 }
@@ -160,7 +161,7 @@ func TestFactsAreFolded(t *testing.T) {
 }
 
 func TestFoldThatLosesTheRaceIsPending(t *testing.T) {
-	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}}
+	f := &surroundings{pushErr: []error{nil, git.ErrDiverged}, facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}}
 	s := session(f, nil)
 	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"})
 	if err != nil || len(r.Pending) != 1 || r.Commit != "c1" {
@@ -235,7 +236,7 @@ func TestLockLearnsTheNewerImage(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = project.Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/placement"
 )
 
@@ -53,7 +53,7 @@ type former struct {
 // is stopped.
 func (r *Run) TakeOver(ctx context.Context) error {
 	if err := r.weigh(ctx); err != nil {
-		if behind := r.Repo.Behind(ctx); errors.Is(behind, controlrepo.ErrDiverged) {
+		if behind := r.Repo.Behind(ctx); errors.Is(behind, git.ErrDiverged) {
 			return behind
 		}
 		return err

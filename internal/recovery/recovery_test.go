@@ -15,6 +15,7 @@ import (
 	"salvor/internal/deploy/deploytest"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/placement"
@@ -185,7 +186,7 @@ func TestALostHostIsToldToStop(t *testing.T) {
 // operator's claim is the one that hosts obey.
 func TestTheLoserTakesItsCommitBack(t *testing.T) {
 	t.Parallel()
-	away := fmt.Errorf("push: %w", controlrepo.ErrGitAway)
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
 	h := newHouse("beta")
 	h.PushErr, h.Outrun = []error{away, away, away}, deploy.Owner{Host: "gamma", Epoch: 2}
 	r, err := prepared(t, h, beta()).Run(t.Context(), nil)
@@ -201,7 +202,7 @@ func TestTheLoserTakesItsCommitBack(t *testing.T) {
 // is left to do.
 func TestARecoveryWithoutTheGitHost(t *testing.T) {
 	t.Parallel()
-	away := fmt.Errorf("push: %w", controlrepo.ErrGitAway)
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
 	h := newHouse("beta")
 	h.PushErr = []error{away, away, away}
 	r, err := prepared(t, h, beta()).Run(t.Context(), nil)

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 )
@@ -24,7 +25,7 @@ type Changes map[string][]byte
 // vault's password; the password of vaults takes them along, encrypted anew with it.
 // What a program prints wraps secret.ErrReadOnly.
 func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
@@ -76,7 +77,7 @@ func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([
 // SetEnv returns the change that gives some of a stack's secret variables a
 // value. A file that is there is opened with the operator's key.
 func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, error) {
-	path, err := envPath(stack)
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, err
 // those that are new or have another value. An error in the text names its line in
 // `STACK.env`.
 func (s *Store) ReplaceEnv(stack string, text secret.Value) (files Changes, changed []string, err error) {
-	path, err := envPath(stack)
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +129,7 @@ func (s *Store) ownEnv(path string) (*sops.File, error) {
 // encrypted to those under a new data key. Where all fit it returns nothing and
 // asks for no key.
 func (s *Store) Reencrypt() (Changes, error) {
-	paths, err := s.paths()
+	paths, err := s.Paths()
 	if err != nil {
 		return nil, err
 	}

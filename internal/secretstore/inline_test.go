@@ -110,16 +110,16 @@ func TestNewYAMLFileTakesTheVaultThereIs(t *testing.T) {
 	if text := string(files["secrets/new.yml"].Data); !strings.HasPrefix(text, "a: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n") {
 		t.Error(text)
 	}
-	s.opts.Vaults = map[string]secret.Setting{"prod": s.opts.Vaults["prod"]}
+	s.Vaults = map[string]secret.Setting{"prod": s.Vaults["prod"]}
 	commit(t, files)(s.Set(t.Context(), "other.yml/a", secret.NewString(canary)))
 	if text := string(files["secrets/other.yml"].Data); !strings.Contains(text, ";prod\n") {
 		t.Error(text)
 	}
-	s.opts.Vaults["dev"] = secret.ParseSetting("secret:vault_dev")
+	s.Vaults["dev"] = secret.ParseSetting("secret:vault_dev")
 	if _, err := s.Set(t.Context(), "third.yml/a", secret.NewString(canary)); err == nil || !strings.Contains(err.Error(), "no vault id default but dev, prod") {
 		t.Errorf("which of two: %v", err)
 	}
-	s.opts.Vaults = nil
+	s.Vaults = nil
 	if _, err := s.Set(t.Context(), "third.yml/a", secret.NewString(canary)); !errors.Is(err, secret.ErrLocked) || fault.Hint(err) == "" {
 		t.Errorf("no vault id: %v", err)
 	}
@@ -145,7 +145,7 @@ func TestCommandsAreSecretsToo(t *testing.T) {
 	s := printed(t)
 	s.Put(t, []byte(canary))
 	store := s.Store.(*renewed).Store
-	store.opts.Secrets = append(store.opts.Secrets, fleet.Secret{Name: "notes/DB_PASSWORD", Command: []string{"cat"}, Revision: 3}, fleet.Secret{Name: "plain", Rotate: 1})
+	store.Secrets = append(store.Secrets, fleet.Secret{Name: "notes/DB_PASSWORD", Command: []string{"cat"}, Revision: 3}, fleet.Secret{Name: "plain", Rotate: 1})
 	if names, err := store.Unfiled(); err != nil || !slices.Equal(names, []string{"token"}) {
 		t.Errorf("%v, %v", names, err)
 	}
@@ -163,7 +163,7 @@ func TestCommandsAreSecretsToo(t *testing.T) {
 	if err != nil || strings.Contains(string(one), canary) {
 		t.Errorf("%s, %v", one, err)
 	}
-	store.opts.Secrets[0].Revision++
+	store.Secrets[0].Revision++
 	if two, err := store.SealedAt("secrets/token"); err != nil || string(one) == string(two) {
 		t.Errorf("a new revision left what it is sealed from: %s, %v", two, err)
 	}
@@ -178,7 +178,7 @@ func TestAProgramCanPrintAVaultPassword(t *testing.T) {
 	s.Put(t, []byte("of the default"))
 	store := s.Store.(*renewed).Store
 	files := fstest.MapFS{"secrets/x": sealed(t, canary, "of the default", "")}
-	store.opts.Files, store.opts.Vaults = files, map[string]secret.Setting{"default": secret.ParseSetting("secret:token")}
+	store.Files, store.Vaults = files, map[string]secret.Setting{"default": secret.ParseSetting("secret:token")}
 	if got, err := store.Resolve(t.Context(), "x"); err != nil || string(got.Reveal()) != canary {
 		t.Errorf("%v", err)
 	}

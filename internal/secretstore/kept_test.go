@@ -7,6 +7,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/command"
+	"salvor/internal/secretnames"
 )
 
 // TestS06WhatOpensTheFleetIsKept has the passwords of vaults and identities of people
@@ -46,7 +47,7 @@ func TestS06AProgramIsKeptUnderEveryName(t *testing.T) {
 		Secrets: []fleet.Secret{{Name: "vault_password", Command: argv}, {Name: "innocent", Command: argv}, {Name: "other", Command: []string{"pass", "show", "other"}}},
 		Run:     command.Options{},
 	})
-	for name, kept := range map[string]bool{"vault_password": true, "innocent": true, "other": false, SSHKey: true, SignKey: true} {
+	for name, kept := range map[string]bool{"vault_password": true, "innocent": true, "other": false, secretnames.SSHKey: true, secretnames.SignKey: true} {
 		if err := s.Deliverable(name); (err != nil) != kept {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -16,7 +16,7 @@ import (
 // openVault opens a vault with the password of its id, then, since an id is only
 // a hint, with every other. where names it in errors.
 func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Envelope) (secret.Value, error) {
-	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
+	ids := slices.Sorted(maps.Keys(s.Vaults))
 	slices.SortStableFunc(ids, func(a, b string) int { return rank(b, e.ID) - rank(a, e.ID) })
 	var errs []error
 	for _, id := range ids {
@@ -34,7 +34,7 @@ func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Enve
 	if len(errs) > 0 {
 		err = fault.WithHint(fmt.Errorf("%w (%s)", err, errs[0].Error()), fault.Hint(errs[0]))
 	}
-	if _, known := s.opts.Vaults[e.ID]; !known {
+	if _, known := s.Vaults[e.ID]; !known {
 		err = fault.WithHint(err, fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml, and salvor secret set NAME", e.ID))
 	}
 	return secret.Value{}, err
@@ -65,7 +65,7 @@ func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, err
 }
 
 func (s *Store) passwordOf(ctx context.Context, id string) (secret.Value, error) {
-	setting, known := s.opts.Vaults[id]
+	setting, known := s.Vaults[id]
 	if !known {
 		return secret.Value{}, fault.WithHint(fmt.Errorf("no password of vault id %q is known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
 	}
@@ -110,7 +110,7 @@ func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([
 // value. Those that the present one does not open stay as they are.
 func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
 	changes := Changes{}
-	for id, setting := range s.opts.Vaults {
+	for id, setting := range s.Vaults {
 		if of, isSecret := setting.Secret(); !isSecret || of != name {
 			continue
 		}
@@ -129,7 +129,7 @@ func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) 
 }
 
 func (s *Store) rewrapID(id string, present, password secret.Value, changes Changes) error {
-	paths, err := s.paths()
+	paths, err := s.Paths()
 	if err != nil {
 		return err
 	}

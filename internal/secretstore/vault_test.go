@@ -16,7 +16,7 @@ import (
 func newVaultStore(t *testing.T) (*Store, fstest.MapFS) {
 	t.Helper()
 	s, files, _ := newStore(t)
-	s.opts.Vaults = map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password"), "prod": secret.ParseSetting("secret:vault_prod")}
+	s.Vaults = map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password"), "prod": secret.ParseSetting("secret:vault_prod")}
 	for name, password := range map[string]string{"vault_password": "of the default", "vault_prod": "of production\n"} {
 		commit(t, files)(s.Set(t.Context(), name, secret.NewString(password)))
 	}
@@ -102,7 +102,7 @@ func TestVaultsThatDoNotOpen(t *testing.T) {
 	if _, err := s.EnvNames("notes"); err == nil || !strings.Contains(err.Error(), "secrets/notes.env is an Ansible Vault") {
 		t.Errorf("a stack's variables: %v", err)
 	}
-	s.opts.Vaults["prod"] = secret.ParseSetting("secret:tampered")
+	s.Vaults["prod"] = secret.ParseSetting("secret:tampered")
 	files["secrets/x"] = sealed(t, canary, "p", "prod")
 	if _, err := s.Resolve(t.Context(), "x"); err == nil {
 		t.Error("a vault opened with the password in a vault")

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/hostpath"
+	"salvor/internal/hostspec"
 	"salvor/internal/machine"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/placement"
@@ -59,11 +60,11 @@ func (w *World) Session(f *fleet.Fleet, lock fleet.Lock) *deploy.Session {
 	f.Record = fleet.Location{Remote: "nas", Path: "record"}
 	lock = placement.WithRecord(lock, f.Record)
 	s := &deploy.Session{
-		Fleet: f, Lock: lock, Commit: "c1", Stacks: map[string]deploy.Rendered{}, Keys: map[string]string{}, Owner: "ann@laptop",
+		Fleet: f, Lock: lock, Commit: "c1", Stacks: map[string]project.Rendered{}, Keys: map[string]string{}, Owner: "ann@laptop",
 		Repo: repo{w}, Sealer: sealer{w}, Record: record{w}, Hosts: w, Sink: progress.Discard(),
 	}
 	for _, st := range f.Stacks {
-		s.Stacks[st.Name] = deploy.Rendered{Volumes: []project.Volume{{Name: "data", Protect: fleet.Snapshot}}}
+		s.Stacks[st.Name] = project.Rendered{Volumes: []project.Volume{{Name: "data", Protect: fleet.Snapshot}}}
 	}
 	for _, h := range f.Hosts {
 		s.Keys[h.Name] = "age1" + h.Name
@@ -228,7 +229,7 @@ func (s sealer) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[
 	return map[string][]byte{"sealed": []byte(strings.Join(stacks, " "))}, lock, nil
 }
 
-func (s sealer) Current(string, string) (deploy.Seal, error) { return deploy.Seal{}, nil }
+func (s sealer) Current(string, string) (hostspec.Seal, error) { return hostspec.Seal{}, nil }
 
 type record struct{ *World }
 
