@@ -27,6 +27,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -73,7 +74,7 @@ type App struct {
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 
-	stacks   map[string]deploy.Rendered
+	stacks   map[string]project.Rendered
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
 

@@ -127,7 +127,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.store.Reencrypt()
+	changes, err := a.store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}

@@ -14,14 +14,14 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // sshKeyName is the secret that is the fleet's SSH key. The comments mark its
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = secretstore.SSHKey
+	sshKeyName       = secretnames.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
