@@ -19,3 +19,18 @@ func (k *Keeper) Close(ctx context.Context) { k.Guard.Close(ctx) }
 func New(h *here.Host) *Keeper {
 	return &Keeper{Host: h, Guard: ownership.New(h, ownership.AskWithin)}
 }
+
+// owing makes of a snapshot the one that a restore owes, if it does.
+func (k *Keeper) withOwed(stack string, t Taking) Taking {
+	if k.Wishes(stack).Owed != "" && !t.Diverged {
+		t.Force, t.Keep, t.Accept = true, true, true
+	}
+	return t
+}
+
+// paid notes that the owed snapshot is taken.
+func (k *Keeper) settleOwed(stack string) {
+	if k.Wishes(stack).Owed != "" {
+		k.ChangeWishes(stack, func(w *here.Wishes) { w.Owed = "" })
+	}
+}

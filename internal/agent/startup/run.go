@@ -13,6 +13,7 @@ import (
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
+	"salvor/internal/finding"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -186,4 +187,40 @@ func (r *Run) dropOthers(ctx context.Context) error {
 
 func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
 	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
+}
+
+// saveNote is saveLocal for a stack that starts in any case: a full disk must not
+// keep it down.
+func (r *Run) noteStarted(stack string, l here.Local) {
+	err := r.SaveLocal(stack, l)
+	if err == nil {
+		return
+	}
+	r.Warn(stack, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
+		Text: "what runs here could not be noted: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
+	})
+}
+
+// prepareData has the host ready to restore data, and returns its facts.
+func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
+	facts, err := hostprep.Look(ctx, r.Machine)
+	if err != nil {
+		return facts, err
+	}
+	early, err := hostprep.Early(facts)
+	if err != nil {
+		return facts, err
+	}
+	return facts, r.converge(ctx, "prepare for data", early)
+}
+
+// PrepareData installs what data is restored with, and returns what changed.
+func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
+	_, err := r.prepareData(ctx)
+	return r.Receipt.Changed, err
+}
+
+func PreparationOf(spec agentapi.Host) hostprep.Spec {
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -8,6 +10,8 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/runlock"
+	"salvor/internal/snapshot"
 )
 
 // kept is how well a stack's data is kept, as far as this host knows: what its
@@ -97,3 +101,36 @@ func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []findi
 
 // lateBy is what a snapshot that is due may take before it counts as late.
 const lateBy = 5 * time.Minute
+
+// takingIt is what the lock of a stack says while a snapshot of it is taken.
+const takingSnapshot = "snapshot"
+
+// takeLimit bounds one snapshot: what was uploaded by then stays, and the next goes
+// on from there.
+const takeLimit = 72 * time.Hour
+
+var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; what it uploaded stays, and the next one goes on from there")
+
+// takeWithin takes a snapshot, within the limit.
+func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, takeLimit, errTakeLimit)
+	defer cancel()
+	result, err := engine.Take(ctx, job)
+	if err != nil && errors.Is(context.Cause(ctx), errTakeLimit) {
+		err = errTakeLimit
+	}
+	return result, err
+}
+
+// lasting says that a snapshot of a stack has been under way for long.
+func (k *Keeper) Lasting(host, stack string, now time.Time) []finding.Finding {
+	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
+	if !held || holder.Owner != here.Daemon || holder.Message != takingSnapshot || now.Sub(holder.Since) < TakerTurn {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.SnapshotLasts, Severity: finding.Warning, Subject: host + "/" + stack,
+		Text: fmt.Sprintf("its data is being read since %s; until that ends no newer snapshot is taken of it", holder.Since.UTC().Format(time.RFC3339)),
+		Fix:  "wait, or look at what the volume holds: du -h --apparent-size",
+	}}
+}

@@ -8,6 +8,7 @@ import (
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/hold"
 	"salvor/internal/progress"
 	"salvor/internal/stack"
@@ -85,4 +86,19 @@ func (r *Run) Warn(stack string, f finding.Finding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Receipt.Findings = append(r.Receipt.Findings, f)
+}
+
+// takeLast takes a last snapshot of a stack that was stopped for its data to be
+// replaced. It is small, since one was taken while the stack ran, and holds what
+// was written since, so that what is moved aside need not stay. A database would
+// have to be copied whole, so its files stay instead.
+func (r *Run) snapshotStopped(ctx context.Context, s *here.Stack) {
+	for _, v := range s.Protected() {
+		if v.Method == fleet.Postgres {
+			return
+		}
+	}
+	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: r.sink}); err != nil {
+		progress.Scope{Sink: r.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
+	}
 }
