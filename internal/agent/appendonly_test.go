@@ -19,7 +19,7 @@ import (
 	"salvor/internal/progress"
 )
 
-// keeper is a WebDAV server as docs/append-only.md describes it: its user deletes and
+// deletesNothing is a WebDAV server as docs/append-only.md describes it: its user deletes and
 // overwrites nothing, and moves nothing but its own unfinished uploads to where nothing
 // lies.
 type deletesNothing struct {

@@ -23,7 +23,7 @@ import (
 	"salvor/internal/storage"
 )
 
-// access is what a stack's sealed file opens: its secrets, remotes and
+// Access is what a stack's sealed file opens: its secrets, remotes and
 // repositories. It lives in memory for one operation.
 type Access struct {
 	File    agentapi.SealedFile
@@ -40,15 +40,17 @@ type Access struct {
 	GivenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
 }
 
+// SealOf returns a stack's sealed file with its signature.
 func SealOf(st agentapi.Stack) seal.Signed {
 	return seal.Signed{File: st.Sealed, Signature: st.Signature}
 }
 
+// UntrustedFix is the hint for a sealed file that the fleet's key has not signed.
 func UntrustedFix(file string) string {
 	return "git log -- " + file + " shows who changed it; salvor apply seals again"
 }
 
-// open returns the stack with what its sealed file holds, opened with the host's
+// Open returns the stack with what its sealed file holds, opened with the host's
 // identity, if the fleet's key has signed it. After an error it is as it was.
 func (s *Stack) Open() (*Stack, error) {
 	if len(s.Sealed) == 0 {
@@ -93,17 +95,18 @@ func (a *Access) logins() map[string]stack.Login {
 	return logins
 }
 
-// opened is a stack's repository on one target, open until close.
+// Repository is a stack's repository on one target, open until close.
 type Repository struct {
 	snapshot.Repository
 	folder record.Folder
 }
 
+// Close gives up the connection to the remote.
 func (r *Repository) Close(ctx context.Context) error {
 	return r.folder.Close(context.WithoutCancel(ctx))
 }
 
-// repository opens the folder of a stack's repository. Nothing is created.
+// Repository opens the folder of a stack's repository. Nothing is created.
 func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target) (*Repository, error) {
 	password, ok := a.File.Repositories[t.Repository]
 	if !ok {
@@ -121,15 +124,17 @@ func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target
 	return &Repository{Repository: repo, folder: folder}, nil
 }
 
-// sight is the record remote as one stack's access reaches it.
+// Record is the record remote as one stack's access reaches it.
 type Record struct {
 	*record.Record
 	folder  record.Folder
 	Ignored []record.Ignored // a mark there that leads nowhere
 }
 
+// Close gives up the connection to the remote.
 func (s *Record) Close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
 
+// Record opens the record remote, wherever the record has moved to.
 func (a *Access) Record(ctx context.Context, where fleet.Location) (*Record, error) {
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")
@@ -159,7 +164,7 @@ type appending struct {
 // Close implements record.Folder.
 func (a appending) Close(ctx context.Context) error { return a.folder.Close(ctx) }
 
-// sealedDigest tells one sealed file from another.
+// SealedDigest tells one sealed file from another.
 func SealedDigest(st agentapi.Stack) string {
 	sum := sha256.Sum256(st.Sealed)
 	return hex.EncodeToString(sum[:8])

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An attempt is what a host remembers of a deploy that has not become healthy.
+// An Attempt is what a host remembers of a deploy that has not become healthy.
 // For a stack with data that gets another image it is written before the new
 // version starts, and whatever cuts it short, the next run goes on:
 //
@@ -29,31 +29,35 @@ type Attempt struct {
 
 type attemptState string
 
+// The states of an attempt.
 const (
 	AttemptTrying attemptState = "trying"
 	AttemptBack   attemptState = "back"
 	AttemptFailed attemptState = "failed"
 )
 
+// AttemptPath is the file of a stack's attempt.
 func (h *Host) AttemptPath(stack string) string {
 	return h.Paths.Attempt(stack)
 }
 
+// Attempt returns the note of a stack's attempt, empty when there is none.
 func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
 
+// SaveAttempt writes the note, with the time of now.
 func (h *Host) SaveAttempt(stack string, u Attempt) error {
 	u.At = time.Now().UTC()
 	return writeNote(h.AttemptPath(stack), &u)
 }
 
-// under reports whether an attempt is under way, so that the data may be between
+// Under reports whether an attempt is under way, so that the data may be between
 // two versions.
 func (u Attempt) Under() bool { return u.State == AttemptTrying || u.State == AttemptBack }
 
-// wish is what the volumes' markers call the way back.
+// Wish is what the volumes' markers call the way back.
 func (u Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
 
-// wentBack says what runs, and where everything is.
+// WentBack says what runs, and where everything is.
 func (u Attempt) WentBack() string {
 	if u.Before == "" {
 		return "the version before runs"

@@ -37,6 +37,7 @@ func (h *Host) folders() OpenFolder {
 	}
 }
 
+// Copies returns what opens the host's copy of the control repository.
 func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	if h.Edges.Copies != nil {
 		return h.Edges.Copies
@@ -44,6 +45,7 @@ func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
+// Mount has secrets kept in memory below root.
 func (h *Host) Mount(root string) (delivery.Kind, error) {
 	if h.Edges.Mount != nil {
 		return h.Edges.Mount(root)

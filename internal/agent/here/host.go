@@ -19,7 +19,7 @@ import (
 	"salvor/internal/terminal"
 )
 
-// base is this host as all of its work sees it.
+// Host is this host as all of its work sees it.
 type Host struct {
 	Machine   machine.Machine
 	Stacks    *stack.Host
@@ -48,14 +48,14 @@ type Local struct {
 // even by a host that still owns it, could lose what is written from then on.
 func (l Local) ReleasedAt(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
 
-// daemon owns the locks of what a host does by itself.
+// Daemon owns the locks of what a host does by itself.
 const Daemon = "salvord"
 
 // ownWait is how long an operator's own earlier run gets to end: one whose salvor
 // is gone ends by itself, see hostapp.
 const ownWait = 20 * time.Second
 
-// lock takes the host's lock, or says who holds it. It waits for what ends by
+// Lock takes the host's lock, or says who holds it. It waits for what ends by
 // itself: the daemon starting stacks, and shortly the same operator's run before
 // this one, which may have lost its salvor.
 func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
@@ -81,16 +81,18 @@ func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Si
 	}
 }
 
-// lockPause is how often a busy stack is asked again.
+// LockPause is how often a busy stack is asked again.
 const LockPause = 200 * time.Millisecond
 
-// lockStack takes a stack's lock, waiting for a snapshot or a start under way.
+// LockStack takes a stack's lock, waiting for a snapshot or a start under way.
 func (h *Host) LockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
 	return h.Await(ctx, StackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
 
+// StackLock is the name of a stack's lock.
 func StackLock(stack string) string { return "stack-" + stack }
 
+// Await takes a lock by its name, waiting for its holder to release it.
 func (h *Host) Await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
@@ -107,6 +109,7 @@ func (h *Host) Await(ctx context.Context, name string, holder runlock.Holder) (*
 	}
 }
 
+// Pause waits, and returns the error of ctx when that ends first.
 func Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -116,7 +119,7 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// record adds to the journal. One that can't be written, as on a full disk, keeps
+// Enter adds to the journal. One that can't be written, as on a full disk, keeps
 // nothing from happening: the entry goes to standard error, which systemd keeps.
 func (h *Host) Enter(e journal.Entry) {
 	err := os.MkdirAll(h.Journal.Dir, 0o700)
@@ -128,13 +131,13 @@ func (h *Host) Enter(e journal.Entry) {
 	}
 }
 
-// noEngine reports whether an error means that no Docker engine answers, as on
+// NoEngine reports whether an error means that no Docker engine answers, as on
 // a host that is not prepared yet.
 func NoEngine(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// freePorts has Docker let go of ports that it kept over a power cut. Where that
+// FreePorts has Docker let go of ports that it kept over a power cut. Where that
 // fails the stacks are started all the same: most need none of those ports, and
 // one that does says what to do.
 func (h *Host) FreePorts(ctx context.Context) {
@@ -146,15 +149,17 @@ func (h *Host) FreePorts(ctx context.Context) {
 	}
 }
 
-// trouble writes what could not be done into the journal.
+// Trouble writes what could not be done into the journal.
 func (h *Host) Trouble(kind string, err error) {
 	h.Enter(journal.Entry{Kind: kind, Error: err.Error()})
 }
 
+// Exec runs a program in a service of a project.
 func (h *Host) Exec(ctx context.Context, project string, c snapshot.Command) error {
 	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }
 
+// ErrorText is an error as notes have it, "" for none.
 func ErrorText(err error) string {
 	if err == nil {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"salvor/internal/sign"
 )
 
-// signing returns the key with which this host signs what it finds out. Its file is
+// Signing returns the key with which this host signs what it finds out. Its file is
 // as closed as the host's identity.
 func (h *Host) Signing() (sign.Key, error) {
 	path := h.Paths.SigningKey()
@@ -35,7 +35,7 @@ func (h *Host) Signing() (sign.Key, error) {
 	return key, nil
 }
 
-// ensureSigning returns the public half of this host's signing key, making the key at
+// EnsureSigning returns the public half of this host's signing key, making the key at
 // the first call. It is never replaced; a file that holds none is an error.
 func (h *Host) EnsureSigning(host string) (sign.Public, error) {
 	if _, err := os.Lstat(h.Paths.SigningKey()); errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +55,7 @@ func (h *Host) EnsureSigning(host string) (sign.Public, error) {
 	return key.Public(), nil
 }
 
-// signer is the public half of this host's signing key, "" where it can't be read.
+// Signer is the public half of this host's signing key, "" where it can't be read.
 func (h *Host) Signer() sign.Public {
 	key, err := h.Signing()
 	if err != nil {
@@ -82,7 +82,7 @@ func (h *Host) Trusted() (sign.Keys, error) {
 	return keys, nil
 }
 
-// pin has the host trust these keys of the fleet instead of those before; none
+// Pin has the host trust these keys of the fleet instead of those before; none
 // changes nothing.
 func (h *Host) Pin(fleet string, keys sign.Keys) error {
 	content := SignersFile(fleet, keys)
@@ -98,7 +98,7 @@ func (h *Host) Pin(fleet string, keys sign.Keys) error {
 	return atomicfile.Write(h.Paths.Signers(), bytes.NewReader(content), 0o600)
 }
 
-// signersFile is the content of /etc/salvor/fleet_signers, nil for no keys.
+// SignersFile is the content of /etc/salvor/fleet_signers, nil for no keys.
 func SignersFile(fleet string, keys sign.Keys) []byte {
 	if len(keys) == 0 {
 		return nil

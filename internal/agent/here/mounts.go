@@ -15,11 +15,11 @@ import (
 	"salvor/internal/fleet"
 )
 
-// errAbsent means that something which lives outside of the host, a disk or a share,
+// ErrAbsent means that something which lives outside of the host, a disk or a share,
 // is not mounted: a stack that started now would write into an empty folder.
 var ErrAbsent = errors.New("not mounted")
 
-// externals returns errAbsent where an external mount of a stack is not there. Then
+// Externals returns errAbsent where an external mount of a stack is not there. Then
 // the stack waits: the daemon starts it when everything is mounted.
 func (s *Stack) Externals() error {
 	absent := s.Absent()
@@ -39,7 +39,7 @@ func mountIt(folder string) string {
 	return fmt.Sprintf("mount %s on the host: the stack starts then by itself; a folder of the host's own is protect: none", folder)
 }
 
-// absentFindings are the external mounts of a stack that are not there.
+// AbsentFindings are the external mounts of a stack that are not there.
 func (s *Stack) AbsentFindings() []finding.Finding {
 	var all []finding.Finding
 	for _, folder := range s.Absent() {
@@ -49,7 +49,7 @@ func (s *Stack) AbsentFindings() []finding.Finding {
 	return all
 }
 
-// absent returns the folders that a stack has from elsewhere and that are not there.
+// Absent returns the folders that a stack has from elsewhere and that are not there.
 func (s *Stack) Absent() []string {
 	var folders []string
 	for _, v := range s.Volumes {

@@ -20,7 +20,7 @@ import (
 // and the data itself. Where that does not do, only the stack that the file is
 // about waits for a person.
 
-// Spec returns what the host was last asked to be; an unprepared host was asked
+// ReadSpec returns what the host was last asked to be; an unprepared host was asked
 // for nothing. Where the file in Config is lost or damaged, its copy in State
 // counts.
 func (h *Host) ReadSpec() (agentapi.Host, error) {
@@ -38,7 +38,7 @@ func (h *Host) ReadSpec() (agentapi.Host, error) {
 	return agentapi.Host{}, err
 }
 
-// specDamage says why what the host was last asked to be has to be written again,
+// SpecDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
 func (h *Host) SpecDamage() error {
 	_, err := readSpec(h.Paths.Spec())
@@ -62,6 +62,7 @@ func readSpec(path string) (agentapi.Host, error) {
 	return spec, nil
 }
 
+// SaveSpec notes what the host is asked to be, in both places.
 func (h *Host) SaveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
 	spec.Stacks = slices.Clone(spec.Stacks)
@@ -72,7 +73,7 @@ func (h *Host) SaveSpec(spec agentapi.Host) error {
 	return errors.Join(WriteJSON(h.Paths.Spec(), spec), WriteJSON(h.Paths.SpecCopy(), spec))
 }
 
-// local returns what the host remembers of a stack; what can't be read counts as
+// Local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
 func (h *Host) Local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
@@ -89,12 +90,13 @@ func (h *Host) Local(stack string) Local {
 	return l
 }
 
+// SaveLocal notes what the host remembers of a stack.
 func (h *Host) SaveLocal(stack string, l Local) error {
 	l.Schema = agentapi.Schema
 	return WriteJSON(h.Paths.Placement(stack), l)
 }
 
-// known returns the stacks that ran here and were not lost, sorted.
+// Known returns the stacks that ran here and were not lost, sorted.
 func (h *Host) Known() ([]string, error) {
 	files, err := filepath.Glob(h.Paths.Placement("*"))
 	if err != nil {
@@ -111,7 +113,7 @@ func (h *Host) Known() ([]string, error) {
 	return names, nil
 }
 
-// readJSON reads a file; fs.ErrNotExist when there is none.
+// ReadJSON reads a file; fs.ErrNotExist when there is none.
 func ReadJSON(path string, v any) error {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -153,6 +155,7 @@ func writeNote(path string, note interface{ mark() }) error {
 	return WriteJSON(path, note)
 }
 
+// WriteJSON replaces a file, atomically; its folder is made.
 func WriteJSON(path string, v any) error {
 	content, err := json.Marshal(v)
 	if err != nil {
@@ -164,7 +167,7 @@ func WriteJSON(path string, v any) error {
 	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
 }
 
-// past returns a time that was noted here, and none for one that lies in the
+// Past returns a time that was noted here, and none for one that lies in the
 // future: the clock was wrong then, or is now.
 func Past(noted, now time.Time) time.Time {
 	if noted.After(now.Add(clockSkew)) {

@@ -23,11 +23,12 @@ type Stack struct {
 	Access *Access
 }
 
+// At returns a stack on this host, not opened yet.
 func (h *Host) At(spec agentapi.Host, st agentapi.Stack) *Stack {
 	return &Stack{Host: h, Spec: spec, Stack: st}
 }
 
-// key returns the recipient of the host's identity, "" where it can't be read.
+// Recipient returns the recipient of the host's identity, "" where it can't be read.
 func (h *Host) Recipient() string {
 	key, err := agekey.OpenHost(h.Paths.Identity())
 	if err != nil {
@@ -36,7 +37,7 @@ func (h *Host) Recipient() string {
 	return key.Recipient
 }
 
-// deployment is what the stack is asked to run. Its logins are those of an opened seal.
+// Deployment is what the stack is asked to run. Its logins are those of an opened seal.
 func (s *Stack) Deployment() stack.Deployment {
 	d := stack.Deployment{Stack: s.Name, Epoch: s.Epoch, Commit: s.Spec.Commit, Project: s.Project, Images: s.Images}
 	if s.Access != nil {
@@ -45,7 +46,7 @@ func (s *Stack) Deployment() stack.Deployment {
 	return d
 }
 
-// placed returns a stack of the host's spec.
+// Placed returns a stack of the host's spec.
 func (h *Host) Placed(name string) (*Stack, error) {
 	spec, err := h.ReadSpec()
 	if err != nil {
@@ -59,7 +60,7 @@ func (h *Host) Placed(name string) (*Stack, error) {
 	return nil, fault.WithHint(fmt.Errorf("stack %s is not placed on %s", name, spec.Name), "salvor status")
 }
 
-// allReady refuses a snapshot of data that is not the stack's: it would become
+// AllReady refuses a snapshot of data that is not the stack's: it would become
 // the newest.
 func (s *Stack) AllReady() error {
 	facts, unready, err := s.VolumeFacts()
@@ -75,7 +76,7 @@ func (s *Stack) AllReady() error {
 	return nil
 }
 
-// origin returns the repository that names the stack's data: the one that the
+// Origin returns the repository that names the stack's data: the one that the
 // first target's began with.
 func Origin(st agentapi.Stack) string {
 	if len(st.Targets) == 0 {
@@ -84,7 +85,7 @@ func Origin(st agentapi.Stack) string {
 	return st.Targets[0].Origin()
 }
 
-// protected returns the volumes that snapshots keep, as package snapshot sees
+// Protected returns the volumes that snapshots keep, as package snapshot sees
 // them.
 func (s *Stack) Protected() []snapshot.Volume {
 	var volumes []snapshot.Volume
@@ -96,6 +97,7 @@ func (s *Stack) Protected() []snapshot.Volume {
 	return volumes
 }
 
+// VolumePath is the folder with a volume's data.
 func (h *Host) VolumePath(v project.Volume) string {
 	if v.Docker != "" {
 		return filepath.Join(h.Paths.Volumes, v.Docker, "_data")
@@ -103,7 +105,7 @@ func (h *Host) VolumePath(v project.Volume) string {
 	return v.Path
 }
 
-// facts returns what this host knows by itself of each protected volume, and
+// VolumeFacts returns what this host knows by itself of each protected volume, and
 // whether one is not ready.
 func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
 	local := s.Local(s.Name)
@@ -126,12 +128,13 @@ func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
 	return all, unready, nil
 }
 
-// identity names a volume's data; where the first target's began stands for the
+// Identity names a volume's data; where the first target's began stands for the
 // stack's history, and another one means that it was started fresh.
 func (s *Stack) Identity(volume string) string {
 	return snapshot.Identity(s.Spec.Fleet, s.Name, volume, Origin(s.Stack))
 }
 
+// Born reports whether the lock knows that a volume held data.
 func Born(st agentapi.Stack, volume string) bool {
 	for _, v := range st.Volumes {
 		if v.Name == volume {
@@ -141,7 +144,7 @@ func Born(st agentapi.Stack, volume string) bool {
 	return false
 }
 
-// hydrated returns the volumes that are restored.
+// Hydrated returns the volumes that are restored.
 func (s *Stack) Hydrated(decided map[string]snapshot.Decision) []snapshot.Volume {
 	var volumes []snapshot.Volume
 	for _, v := range s.Protected() {
@@ -152,7 +155,7 @@ func (s *Stack) Hydrated(decided map[string]snapshot.Decision) []snapshot.Volume
 	return volumes
 }
 
-// births returns when each protected volume that the lock does not know yet
+// Births returns when each protected volume that the lock does not know yet
 // became ready here.
 func (s *Stack) Births() map[string]time.Time {
 	born := map[string]time.Time{}
@@ -167,6 +170,7 @@ func (s *Stack) Births() map[string]time.Time {
 	return born
 }
 
+// LocationText is a place on a remote as settings have it, "" for none.
 func LocationText(l fleet.Location) string {
 	if l == (fleet.Location{}) {
 		return ""

@@ -22,19 +22,22 @@ type Wishes struct {
 	Failed *FailedWish `json:"failed,omitempty"`
 }
 
+// A FailedWish is a restore that could not be done.
 type FailedWish struct {
 	ID  string    `json:"id"`
 	At  time.Time `json:"at"`
 	Why string    `json:"why"`
 }
 
+// WishesPath is the file of a stack's wishes.
 func (h *Host) WishesPath(stack string) string {
 	return h.Paths.Wish(stack)
 }
 
+// Wishes returns the note of a stack's wishes, empty when there is none.
 func (h *Host) Wishes(stack string) Wishes { return readNote[Wishes](h.WishesPath(stack)) }
 
-// changeWishes notes what became of a wish. A full disk keeps no stack from
+// ChangeWishes notes what became of a wish. A full disk keeps no stack from
 // starting: what is in place the markers say, too.
 func (h *Host) ChangeWishes(stack string, change func(*Wishes)) {
 	w := h.Wishes(stack)
@@ -44,7 +47,7 @@ func (h *Host) ChangeWishes(stack string, change func(*Wishes)) {
 	}
 }
 
-// standing returns how a stack's wish stands, nil when there is none.
+// Wish returns how a stack's wish stands, nil when there is none.
 func (s *Stack) Wish() *agentapi.Wish {
 	if s.Restore == nil {
 		return nil
@@ -59,7 +62,7 @@ func (s *Stack) Wish() *agentapi.Wish {
 	return wish
 }
 
-// inPlace reports whether a wish has put the data of every volume in its place.
+// InPlace reports whether a wish has put the data of every volume in its place.
 func (s *Stack) InPlace(id string) bool {
 	volumes := s.Protected()
 	for _, v := range volumes {
@@ -71,7 +74,7 @@ func (s *Stack) InPlace(id string) bool {
 	return len(volumes) > 0
 }
 
-// noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
+// NoteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
 // run that was cut short between the data and this note leaves it to the next.
 func (h *Host) NoteDone(stack, id string) {
 	if h.Wishes(stack).Done != id {

@@ -34,12 +34,14 @@ type Dockerd struct {
 	runs map[string]bool
 }
 
+// Set says whether a stack runs.
 func (e *Dockerd) Set(stack string, runs bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.runs[stack] = runs
 }
 
+// Running reports whether a stack runs.
 func (e *Dockerd) Running(stack string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -136,6 +138,7 @@ func Claim(t *testing.T, remote string, c record.Claim) {
 	ClaimFor(t, Notes, remote, c)
 }
 
+// ClaimFor is Claim for another stack.
 func ClaimFor(t *testing.T, stack, remote string, c record.Claim) {
 	t.Helper()
 	folder, err := storage.Open(t.Context(), storage.Remotes{"disk": {Type: "local"}}, fleet.Location{Remote: "disk", Path: remote})
@@ -156,6 +159,7 @@ func PlacesOn(t *testing.T, host, key string, epoch int) string {
 	return PlacesSigned(t, FleetKey(), host, key, epoch)
 }
 
+// PlacesSigned is PlacesOn, with a host's key that another key has signed.
 func PlacesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -89,6 +89,7 @@ func Sealed(t *testing.T, h *here.Host, remote string, epoch int, repositories .
 	return st
 }
 
+// Write writes a file.
 func Write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

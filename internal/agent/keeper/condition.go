@@ -14,7 +14,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// kept is how well a stack's data is kept, as far as this host knows: what its
+// Condition is how well a stack's data is kept, as far as this host knows: what its
 // last snapshot and its last reading back came to. Losing it costs a report until
 // the next of each.
 type Condition struct {
@@ -24,9 +24,10 @@ type Condition struct {
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
 }
 
+// ConditionPath is the file of a stack's condition.
 func (k *Keeper) ConditionPath(stack string) string { return k.Paths.Placement(stack) + ".snapshot" }
 
-// kept returns the note; one that can't be read, and times in the future, are as
+// Condition returns the note; one that can't be read, and times in the future, are as
 // good as none.
 func (k *Keeper) Condition(stack string) Condition {
 	var n Condition
@@ -38,13 +39,14 @@ func (k *Keeper) Condition(stack string) Condition {
 	return n
 }
 
+// ChangeCondition notes what is new about how a stack's data is kept.
 func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 	n := k.Condition(stack)
 	change(&n)
 	return here.WriteJSON(k.ConditionPath(stack), n)
 }
 
-// noteTaken remembers how a snapshot went. One that read something examined what
+// NoteTaken remembers how a snapshot went. One that read something examined what
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
 	return k.ChangeCondition(stack, func(k *Condition) {
@@ -75,7 +77,7 @@ func (k *Keeper) noteReread(stack string, doubted bool, err error) error {
 	})
 }
 
-// keeping says what is wrong with how a stack's data is kept, and how late it is
+// Report says what is wrong with how a stack's data is kept, and how late it is
 // against its goal; without a goal, against the second try in a row.
 func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []finding.Finding {
 	subject := host + "/" + st.Name
@@ -102,7 +104,7 @@ func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []findi
 // lateBy is what a snapshot that is due may take before it counts as late.
 const lateBy = 5 * time.Minute
 
-// takingIt is what the lock of a stack says while a snapshot of it is taken.
+// takingSnapshot is what the lock of a stack says while a snapshot of it is taken.
 const takingSnapshot = "snapshot"
 
 // takeLimit bounds one snapshot: what was uploaded by then stays, and the next goes
@@ -122,7 +124,7 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 	return result, err
 }
 
-// lasting says that a snapshot of a stack has been under way for long.
+// Lasting says that a snapshot of a stack has been under way for long.
 func (k *Keeper) Lasting(host, stack string, now time.Time) []finding.Finding {
 	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
 	if !held || holder.Owner != here.Daemon || holder.Message != takingSnapshot || now.Sub(holder.Since) < TakerTurn {

@@ -11,7 +11,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// decisions says for each protected volume what must happen before the stack
+// Decisions says for each protected volume what must happen before the stack
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
 func (k *Keeper) Decisions(ctx context.Context, s *here.Stack) (map[string]snapshot.Decision, error) {

@@ -11,7 +11,7 @@ import (
 	"salvor/internal/stack"
 )
 
-// besideDatabase starts a stack's database next to where it lives, on a folder
+// Isolated starts a stack's database next to where it lives, on a folder
 // of its own, to make its files of a dump.
 type Isolated struct {
 	Host   *here.Host

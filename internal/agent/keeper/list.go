@@ -71,7 +71,7 @@ func (k *Keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target
 	return snapshot.Describe(ctx, r.Repository, s.Name)
 }
 
-// infoOf is a snapshot as reports show it.
+// InfoOf is a snapshot as reports show it.
 func InfoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
 	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
 	if m.Began.IsZero() {

@@ -14,7 +14,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// quiet holds a stack still for a snapshot and runs programs in it.
+// Quiet holds a stack still for a snapshot and runs programs in it.
 type Quiet struct {
 	Host  *here.Host
 	Stack string
@@ -118,13 +118,13 @@ func (k *Keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, Quiet{Host: k.Host, Stack: p.Stack}, held)
 }
 
-// unfreeze has a stack go on that a snapshot left paused. The caller holds the
+// Unfreeze has a stack go on that a snapshot left paused. The caller holds the
 // stack's lock, so no living snapshot does.
 func (k *Keeper) Unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)
 }
 
-// frozen says which stacks are paused, unless a snapshot does it for a moment.
+// Frozen says which stacks are paused, unless a snapshot does it for a moment.
 func (k *Keeper) Frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
 	recorded, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	var found []finding.Finding

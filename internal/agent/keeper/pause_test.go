@@ -38,7 +38,7 @@ func dockerHost(t *testing.T) (*here.Host, *stacktest.Engine) {
 	return h, engine
 }
 
-// paused is what a snapshot would have recorded.
+// recorded is what a snapshot would have recorded.
 type recorded struct{ all [][]string }
 
 func (r *recorded) record(ids []string) error {

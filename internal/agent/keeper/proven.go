@@ -17,7 +17,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// errMissing is wrapped by errors that mean: a snapshot that is known to have
+// ErrMissing is wrapped by errors that mean: a snapshot that is known to have
 // been proven is not listed.
 var ErrMissing = errors.New("the remote does not list it")
 
@@ -27,7 +27,7 @@ const (
 	listAgain    = 5 * time.Second
 )
 
-// learn asks the record remote, once, how far the stack's snapshots had come.
+// LearnProven asks the record remote, once, how far the stack's snapshots had come.
 // While it is away only this host's notes say so.
 func (k *Keeper) LearnProven(ctx context.Context, s *here.Stack) {
 	if s.Access.Proven != nil {
@@ -50,7 +50,7 @@ func (k *Keeper) LearnProven(ctx context.Context, s *here.Stack) {
 	}
 }
 
-// mark returns the newest proven snapshot of a repository that is known.
+// NewestProven returns the newest proven snapshot of a repository that is known.
 func (k *Keeper) NewestProven(s *here.Stack, id string) snapshot.Mark {
 	return k.trust(s, id).Proven
 }
@@ -75,7 +75,7 @@ func (k *Keeper) trust(s *here.Stack, id string) snapshot.Trust {
 	return t
 }
 
-// found lists what a restore would pick from. Where the newest snapshot that is
+// ListForRestore lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so.
 func (k *Keeper) ListForRestore(ctx context.Context, s *here.Stack) ([]listing, error) {
@@ -137,7 +137,7 @@ func undecided(s *here.Stack, listed []listing) error {
 // dated names a snapshot with its time, where that is known.
 func dated(id string, at time.Time) string { return snapshot.Mark{ID: id, At: at}.String() }
 
-// lossAccepted says what was restored in place of a snapshot that was given up.
+// LossAccepted says what was restored in place of a snapshot that was given up.
 func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
 	span := ""
 	if d := m.At.Sub(taken.Time); d > 0 {
@@ -150,7 +150,7 @@ func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 	}
 }
 
-// history says which targets lack the newest snapshot that was proven on them, and
+// History says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
 func (k *Keeper) History(s *here.Stack, listed []listing) []finding.Finding {
 	found := record.Findings(s.Name, s.Access.Ignored)
@@ -174,7 +174,7 @@ func onHost(host, stack string, found []finding.Finding) []finding.Finding {
 	return found
 }
 
-// historyNoted is what the last snapshot found out about the stack's history, for
+// HistoryNoted is what the last snapshot found out about the stack's history, for
 // reports that don't ask the remote. Who starts fresh gives it up.
 func (k *Keeper) HistoryNoted(s *here.Stack) []finding.Finding {
 	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
@@ -188,7 +188,7 @@ func aboutHistory(f finding.Finding) bool {
 	return slices.Contains([]finding.Code{finding.HistoryLost, finding.SnapshotRolledBack, finding.SnapshotFuture, finding.SnapshotUnproven}, f.Code)
 }
 
-// ahead returns the newest snapshot that is known of the stack when no listing
+// missingNewest returns the newest snapshot that is known of the stack when no listing
 // has it or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
 func (k *Keeper) missingNewest(s *here.Stack, listed []listing) snapshot.Mark {

@@ -22,9 +22,10 @@ type repositoryNote struct {
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
 }
 
+// NotesPath is the file of what is noted about a stack's repositories.
 func (k *Keeper) NotesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
 
-// repositoryNotes are by repository. Notes that can't be read are as good as none.
+// RepositoryNotes are by repository. Notes that can't be read are as good as none.
 func (k *Keeper) RepositoryNotes(stack string) map[string]repositoryNote {
 	var notes map[string]repositoryNote
 	if err := here.ReadJSON(k.NotesPath(stack), &notes); err != nil || notes == nil {
@@ -41,7 +42,7 @@ func (k *Keeper) changeRepositoryNote(stack, id string, change func(*repositoryN
 	return here.WriteJSON(k.NotesPath(stack), notes)
 }
 
-// repository opens the folder of a stack's repository, with what this host knows
+// Repository opens the folder of a stack's repository, with what this host knows
 // of it. Nothing is created.
 func (k *Keeper) Repository(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
 	r, err := s.Access.Repository(ctx, s.Name, t)

@@ -36,6 +36,7 @@ func (k *Keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (sn
 	return snapshot.Usable(ctx, r.Repository, s.Name)
 }
 
+// Lister returns what lists a target's repository of the stack.
 func (k *Keeper) Lister(ctx context.Context, s *here.Stack) lister {
 	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
 }
@@ -94,14 +95,14 @@ func histories(volumes []snapshot.Volume, found []listing, why error) map[string
 	return histories
 }
 
-// A candidate is a snapshot that a restore may take, with the target and the
+// A Candidate is a snapshot that a restore may take, with the target and the
 // repository that has it.
 type Candidate struct {
 	Target agentapi.Target
 	Info   snapshot.Info
 }
 
-// candidates returns what a restore may take, newest first; what lies on several
+// Candidates returns what a restore may take, newest first; what lies on several
 // targets once for each.
 func Candidates(listed []listing) []Candidate {
 	var all []Candidate
@@ -116,7 +117,7 @@ func Candidates(listed []listing) []Candidate {
 	return all
 }
 
-// newer returns the damaged snapshots that would have been taken before i, and
+// Newer returns the damaged snapshots that would have been taken before i, and
 // those of which nothing but the id is known.
 func Newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 	var passed []snapshot.Damaged
@@ -130,7 +131,7 @@ func Newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 	return passed
 }
 
-// newest returns the newest usable snapshot with its target and repository, and
+// Newest returns the newest usable snapshot with its target and repository, and
 // what was listed to find it.
 func (k *Keeper) Newest(ctx context.Context, s *here.Stack) (Candidate, []listing, error) {
 	listed, err := listings(s.Targets, k.Lister(ctx, s))
@@ -144,7 +145,7 @@ func (k *Keeper) Newest(ctx context.Context, s *here.Stack) (Candidate, []listin
 	return all[0], listed, nil
 }
 
-// damaged names the damaged snapshots, nil where there are none.
+// Damaged names the damaged snapshots, nil where there are none.
 func Damaged(listed []listing) error {
 	var errs []error
 	for _, l := range listed {
@@ -153,7 +154,7 @@ func Damaged(listed []listing) error {
 	return errors.Join(errs...)
 }
 
-// holding returns the first target, with its repository, that has a snapshot.
+// Holding returns the first target, with its repository, that has a snapshot.
 func Holding(stack string, targets []agentapi.Target, id string, list lister) (agentapi.Target, error) {
 	var errs []error
 	for _, t := range targets {

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// shares is in how many days all of a repository's data is read again.
+// Shares is in how many days all of a repository's data is read again.
 const Shares = 30
 
 // reread is when a stack's data was last read back from its targets.
@@ -18,9 +18,10 @@ type reread struct {
 	Day int `json:"day"` // days since 1970, UTC
 }
 
+// RereadPath is the file that says when a stack was read back last.
 func (k *Keeper) RereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
 
-// rereadDue reads today's share of every stack's repositories whole from the
+// RereadDue reads today's share of every stack's repositories whole from the
 // remote, once a day, and writes down what it found.
 func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	spec, err := k.ReadSpec()
@@ -43,6 +44,7 @@ func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
+// RereadStack reads one day's share of a stack's repositories whole, and notes what it found.
 func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) error {
 	s, err := s.Open()
 	if err != nil {

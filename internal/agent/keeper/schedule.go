@@ -12,10 +12,10 @@ import (
 	"salvor/internal/progress"
 )
 
-// owedEvery is the pause between tries of a snapshot that a restore owes.
+// OwedEvery is the pause between tries of a snapshot that a restore owes.
 const OwedEvery = time.Minute
 
-// takeDue begins the snapshots that are due.
+// TakeDue begins the snapshots that are due.
 func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Takers, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
@@ -54,7 +54,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	return err
 }
 
-// due returns the running stacks whose shortest interval has passed. Methods
+// Due returns the running stacks whose shortest interval has passed. Methods
 // that pause are used at most every PauseEvery.
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack

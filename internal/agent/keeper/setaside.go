@@ -16,7 +16,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// removeKept deletes what was moved aside and is, exactly as it was, in a
+// removeSetAside deletes what was moved aside and is, exactly as it was, in a
 // snapshot of this repository.
 func (k *Keeper) removeSetAside(ctx context.Context, repo *here.Repository, s *here.Stack, t Taking) error {
 	if t.Keep {
@@ -49,7 +49,7 @@ func (k *Keeper) removeSetAside(ctx context.Context, repo *here.Repository, s *h
 	return errors.Join(errs...)
 }
 
-// keptFindings lists what was moved aside from a stack's volumes and stays.
+// SetAsideFindings lists what was moved aside from a stack's volumes and stays.
 func (k *Keeper) SetAsideFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
 	for _, v := range s.Protected() {
@@ -86,7 +86,7 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 	return f
 }
 
-// takeDiverged takes a snapshot of what was moved aside last and no snapshot
+// TakeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
 func (k *Keeper) TakeDiverged(ctx context.Context, s *here.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)

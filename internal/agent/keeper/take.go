@@ -18,7 +18,7 @@ import (
 	"salvor/internal/snapshot/repository"
 )
 
-// taking says how a snapshot is taken.
+// Taking says how a snapshot is taken.
 type Taking struct {
 	Accept  bool // empty and shrunken volumes are meant
 	Force   bool // also when nothing has changed
@@ -31,7 +31,7 @@ type Taking struct {
 	Sink     progress.Sink
 }
 
-// take takes one snapshot for each target, under the stack's lock, and returns
+// Take takes one snapshot for each target, under the stack's lock, and returns
 // the receipt of the first. The caller has checked the claim.
 func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
@@ -42,6 +42,7 @@ func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.Sn
 	return k.TakeLocked(ctx, s, t)
 }
 
+// TakeLocked is Take for a caller that holds the stack's lock.
 func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	if len(s.Protected()) == 0 {
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Verified: "nothing to protect"}, nil
@@ -181,14 +182,14 @@ func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repositor
 	}, err
 }
 
-// ran is what a snapshot's data belongs to.
+// deployedAs is what a snapshot's data belongs to.
 type deployedAs struct {
 	commit  string
 	compose []byte
 	images  map[string]string
 }
 
-// ran is what was deployed last and became healthy: a snapshot taken just before
+// deployed is what was deployed last and became healthy: a snapshot taken just before
 // a deploy belongs to that, and the lock learns of images later. Without a record
 // it is what the spec says.
 func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error) {

@@ -11,7 +11,7 @@ const (
 	TakerTurn   = 10 * time.Minute // after which one makes way: it may go on for days
 )
 
-// takers take the snapshots of a few stacks at once, so that a container that makes
+// Takers take the snapshots of a few stacks at once, so that a container that makes
 // its own stack's last for ever keeps no other stack from its snapshots.
 type Takers struct {
 	turn  time.Duration
@@ -22,6 +22,7 @@ type Takers struct {
 	under map[string]bool
 }
 
+// NewTakers returns takers of which each has a slot for at most a turn.
 func NewTakers(turn time.Duration) *Takers {
 	return &Takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
 }
@@ -55,5 +56,5 @@ func (t *Takers) end(stack string) {
 	delete(t.under, stack)
 }
 
-// wait returns when none is under way; their context has ended.
+// Wait returns when none is under way; their context has ended.
 func (t *Takers) Wait() { t.all.Wait() }

@@ -45,10 +45,11 @@ type sights struct {
 	claims map[string]record.Claimed
 }
 
-// askWithin bounds a look that something waits for: a host that installs packages
+// AskWithin bounds a look that something waits for: a host that installs packages
 // and brings data back is slow to reach out. The watch keeps to the lease.
 const AskWithin = 20 * time.Second
 
+// New returns a guard that has not looked yet; a look takes at most within.
 func New(h *here.Host, within time.Duration) *Guard {
 	return &Guard{h: h, within: within, git: unreached(), changed: make(chan struct{})}
 }

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/record"
 )
 
-// wake starts one stack after a boot: as it was deployed where its data is
+// StartAfterBoot starts one stack after a boot: as it was deployed where its data is
 // ready, else with everything that an apply would do.
 func (r *Run) StartAfterBoot(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "stopped"}
@@ -54,7 +54,7 @@ func (r *Run) startByNotes(ctx context.Context, s *here.Stack, v record.Verdict)
 	return r.startAsDeployed(ctx, s)
 }
 
-// rise starts a stack as it was deployed last.
+// startAsDeployed starts a stack as it was deployed last.
 func (r *Run) startAsDeployed(ctx context.Context, s *here.Stack) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "started"}
 	lock, err := r.lockForRun(ctx, s, "start after a boot")

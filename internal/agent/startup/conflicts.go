@@ -16,7 +16,7 @@ import (
 	"salvor/internal/stack"
 )
 
-// vacate makes sure that no container can write to volumes whose data is about
+// stopBeforeReplacing makes sure that no container can write to volumes whose data is about
 // to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
 // own containers are stopped; another's are a refusal, before anything is
 // stopped.
@@ -48,7 +48,7 @@ func (r *Run) stopBeforeReplacing(ctx context.Context, s *here.Stack, volumes []
 // gone: for a moment after a stop it still lists it as running.
 const freedTries = 25
 
-// freed waits until no container writes to the volumes any more.
+// awaitUnused waits until no container writes to the volumes any more.
 func (r *Run) awaitUnused(ctx context.Context, volumes []snapshot.Volume) error {
 	var err error
 	for range freedTries {
@@ -62,7 +62,7 @@ func (r *Run) awaitUnused(ctx context.Context, volumes []snapshot.Volume) error 
 	return err
 }
 
-// unused returns an error that names the first running container that can write
+// checkUnused returns an error that names the first running container that can write
 // to one of the volumes, those of some projects left out.
 func (r *Run) checkUnused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
 	mounts, err := r.Stacks.Mounts(ctx)
@@ -96,7 +96,7 @@ func resolved(path string) string {
 	return filepath.Clean(path)
 }
 
-// foreign says why a stack's containers are not Salvor's to replace: a project of
+// foreignProject says why a stack's containers are not Salvor's to replace: a project of
 // its name runs here that Salvor never started. "" for a stack that may be
 // deployed.
 func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) string {
@@ -134,7 +134,7 @@ func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[stri
 	return nil
 }
 
-// occupied are the findings of a stack that would start where something is
+// Occupied are the findings of a stack that would start where something is
 // already: data that nobody has spoken for, or another project's containers.
 func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding

@@ -25,7 +25,7 @@ import (
 	"salvor/internal/stack"
 )
 
-// stack brings one stack up, or says in its receipt why not.
+// Deploy brings one stack up, or says in its receipt why not.
 func (r *Run) Deploy(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
 	lock, err := r.lockForRun(ctx, s, "deploy")
@@ -43,7 +43,7 @@ func (r *Run) Deploy(ctx context.Context, s *here.Stack, v record.Verdict) agent
 	return receipt
 }
 
-// explain says what became of a stack that did not come up, and why. Why the host
+// outcomeOf says what became of a stack that did not come up, and why. Why the host
 // could not be prepared comes before the cancellation that followed from it, and a
 // run that was interrupted before what its programs say as they are ended.
 func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
@@ -113,7 +113,7 @@ func (r *Run) bringUp(ctx context.Context, s *here.Stack, v record.Verdict, rece
 	return err
 }
 
-// supply has every volume ready for the start: as it is, empty or restored.
+// PrepareVolumes has every volume ready for the start: as it is, empty or restored.
 func (r *Run) PrepareVolumes(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	decided, err := r.Decisions(ctx, s)
 	if err == nil {
@@ -140,7 +140,7 @@ func (r *Run) PrepareVolumes(ctx context.Context, s *here.Stack, d *stack.Deploy
 	return err
 }
 
-// replaced returns the volumes in whose place other data comes.
+// volumesReplaced returns the volumes in whose place other data comes.
 func (r *Run) volumesReplaced(s *here.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
 	volumes := s.Hydrated(decided)
 	for _, v := range s.Protected() {
@@ -155,7 +155,7 @@ func (r *Run) volumesReplaced(s *here.Stack, decided map[string]snapshot.Decisio
 	return volumes
 }
 
-// place puts fetched data into the places of volumes that nothing uses.
+// placeData puts fetched data into the places of volumes that nothing uses.
 func (r *Run) placeData(ctx context.Context, s *here.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
 	return r.phase("place data", s.Name, func() error {
 		if err := r.stopBeforeReplacing(ctx, s, volumes); err != nil {
@@ -165,7 +165,7 @@ func (r *Run) placeData(ctx context.Context, s *here.Stack, fetched *snapshot.Fe
 	})
 }
 
-// halt keeps a stack that is declared stopped from running.
+// stop keeps a stack that is declared stopped from running.
 func (r *Run) stop(ctx context.Context, s *here.Stack) error {
 	if err := r.Need(ctx, needEngine); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (r *Run) stop(ctx context.Context, s *here.Stack) error {
 	return errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
 }
 
-// needs waits for the stacks that this one names. To the daemon, which starts what
+// awaitNeeded waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
 func (r *Run) awaitNeeded(ctx context.Context, s *here.Stack) error {
 	for _, name := range s.Needs {
@@ -192,7 +192,7 @@ func (r *Run) awaitNeeded(ctx context.Context, s *here.Stack) error {
 	return nil
 }
 
-// fill has the volumes' data in place: it comes down while Docker is installed
+// restoreVolumes has the volumes' data in place: it comes down while Docker is installed
 // and images are pulled.
 func (r *Run) restoreVolumes(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	volumes := s.Hydrated(decided)
@@ -271,7 +271,7 @@ const (
 	holdLimit = 15 * time.Second
 )
 
-// hold has much data wait until Docker is there, at most for holdLimit.
+// holdForEngine has much data wait until Docker is there, at most for holdLimit.
 func (r *Run) holdForEngine(ctx context.Context, bytes int64) error {
 	if bytes < muchData {
 		return nil
@@ -282,7 +282,7 @@ func (r *Run) holdForEngine(ctx context.Context, bytes int64) error {
 	return ctx.Err()
 }
 
-// ready is for a stack that restores nothing.
+// deliverSecrets is for a stack that restores nothing.
 func (r *Run) deliverSecrets(ctx context.Context, s *here.Stack) error {
 	if err := r.Need(ctx, needEngine); err != nil {
 		return err
@@ -290,7 +290,7 @@ func (r *Run) deliverSecrets(ctx context.Context, s *here.Stack) error {
 	return r.writeSecrets(s)
 }
 
-// create makes volumes and containers, not started, and pulls what they need.
+// createContainers makes volumes and containers, not started, and pulls what they need.
 func (r *Run) createContainers(ctx context.Context, s *here.Stack, d stack.Deployment) error {
 	if err := r.deliverSecrets(ctx, s); err != nil {
 		return err
@@ -369,7 +369,7 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 	return "deployed"
 }
 
-// tell writes down on the record remote what the host learned, for the case
+// reportFacts writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
 func (r *Run) reportFacts(ctx context.Context, s *here.Stack, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {

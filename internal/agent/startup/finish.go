@@ -10,7 +10,7 @@ import (
 	"salvor/internal/runlock"
 )
 
-// finish goes on with a stack that a run has left stopped, once. Where it can't be and
+// finishLeftOver goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
 func (r *Run) finishLeftOver(ctx context.Context, s *here.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
@@ -23,7 +23,7 @@ func (r *Run) finishLeftOver(ctx context.Context, s *here.Stack, goOn func() age
 	return r.startAsDeployed(ctx, s)
 }
 
-// alone takes a stack's lock for a run. The daemon's may have waited for a release,
+// lockForRun takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
 func (r *Run) lockForRun(ctx context.Context, s *here.Stack, message string) (*runlock.Lock, error) {
 	lock, err := r.LockStack(ctx, s.Name, here.Daemon, message)

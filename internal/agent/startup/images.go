@@ -15,7 +15,7 @@ func (r *Run) imageChanges(ctx context.Context, s *here.Stack, d stack.Deploymen
 	return ImageChange(was, d), err
 }
 
-// imageChange says which service gets another image than it runs with, "" for
+// ImageChange says which service gets another image than it runs with, "" for
 // none. A service that is built is not compared: its image has no digest.
 func ImageChange(ran stack.Record, d stack.Deployment) string {
 	for _, s := range d.Project.Services {

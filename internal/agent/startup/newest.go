@@ -12,7 +12,7 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// fetchNewest downloads the newest snapshot that is whole on some target. Newer
+// FetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
 func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := r.ListForRestore(ctx, s)

@@ -24,7 +24,7 @@ import (
 // onRotateLimit is what a command may take that changes a password somewhere.
 const onRotateLimit = 2 * time.Minute
 
-// announce tells running services of secrets that changed: their command first,
+// notifyServices tells running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was told. Services that the
 // deploy recreated know already. Cut short, the next run tells all of them again.
 func (r *Run) notifyServices(ctx context.Context, s *here.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {

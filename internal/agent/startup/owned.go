@@ -12,7 +12,7 @@ import (
 	"salvor/internal/record"
 )
 
-// waitOut waits until the former host of a stack that is taken over has certainly
+// awaitFormerHost waits until the former host of a stack that is taken over has certainly
 // stopped it, as far as it reaches Git or the record remote.
 func (r *Run) awaitFormerHost(ctx context.Context, s *here.Stack) error {
 	left := time.Until(r.free[s.Name])
@@ -25,7 +25,7 @@ func (r *Run) awaitFormerHost(ctx context.Context, s *here.Stack) error {
 	return err
 }
 
-// mayStart looks once more, right before a start: since the first look minutes may
+// checkStillOwned looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
 func (r *Run) checkStillOwned(ctx context.Context, s *here.Stack) error {
 	if v := r.Guard.Verdict(ctx, s); v.State == record.Lost {

@@ -13,7 +13,7 @@ const (
 	needHost   = "host"   // the host is prepared
 )
 
-// needStack is that another stack of the run is up.
+// NeedStack is that another stack of the run is up.
 func NeedStack(name string) string { return "stack " + name }
 
 // errUnmet is wrapped by the failure of a prerequisite.

@@ -14,7 +14,7 @@ import (
 	"salvor/internal/stack"
 )
 
-// putBack brings back the snapshot that the operator asked for. The data comes
+// RestoreRequested brings back the snapshot that the operator asked for. The data comes
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
@@ -65,7 +65,7 @@ func (r *Run) RestoreRequested(ctx context.Context, s *here.Stack, d *stack.Depl
 	return nil
 }
 
-// takePresent takes a snapshot of what is about to be replaced. Whoever restores
+// snapshotPresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
 func (r *Run) snapshotPresent(ctx context.Context, s *here.Stack) {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
@@ -81,6 +81,7 @@ func (r *Run) snapshotPresent(ctx context.Context, s *here.Stack) {
 	}
 }
 
+// Warn adds a finding to the receipt, and notes its text.
 func (r *Run) Warn(stack string, f finding.Finding) {
 	progress.Scope{Sink: r.sink, Stack: stack}.Note(f.Text)
 	r.mu.Lock()
@@ -88,7 +89,7 @@ func (r *Run) Warn(stack string, f finding.Finding) {
 	r.Receipt.Findings = append(r.Receipt.Findings, f)
 }
 
-// takeLast takes a last snapshot of a stack that was stopped for its data to be
+// snapshotStopped takes a last snapshot of a stack that was stopped for its data to be
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.

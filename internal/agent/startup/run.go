@@ -24,7 +24,7 @@ import (
 // few enough that the first is done early.
 const downloads = 2
 
-// run is one apply under way.
+// Run is one apply under way.
 type Run struct {
 	*keeper.Keeper
 	Spec agentapi.Host
@@ -42,6 +42,7 @@ type Run struct {
 	Receipt agentapi.HostReceipt
 }
 
+// New returns a run on the stacks of spec. Nothing is done yet.
 func New(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *Run {
 	return &Run{
 		Keeper: k, Spec: spec, sink: sink, free: map[string]time.Time{},
@@ -189,7 +190,7 @@ func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, 
 	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
 }
 
-// saveNote is saveLocal for a stack that starts in any case: a full disk must not
+// noteStarted is saveLocal for a stack that starts in any case: a full disk must not
 // keep it down.
 func (r *Run) noteStarted(stack string, l here.Local) {
 	err := r.SaveLocal(stack, l)
@@ -221,6 +222,7 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 	return r.Receipt.Changed, err
 }
 
+// PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
 	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }

@@ -9,10 +9,10 @@ import (
 	"salvor/internal/journal"
 )
 
-// kindSecrets is the journal's kind of a delivery.
+// KindSecrets is the journal's kind of a delivery.
 const KindSecrets = "secrets"
 
-// deliver writes a stack's secrets into memory, and into the journal which.
+// writeSecrets writes a stack's secrets into memory, and into the journal which.
 func (r *Run) writeSecrets(s *here.Stack) error {
 	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
 	if err != nil || len(report.Services) == 0 && !report.Env {

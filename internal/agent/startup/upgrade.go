@@ -18,7 +18,7 @@ import (
 // target tells one thing that a stack may be asked to run from another.
 func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
 
-// upgrade readies a stack with data for another image: a snapshot while it runs,
+// snapshotBeforeUpgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
 func (r *Run) snapshotBeforeUpgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) error {
@@ -66,7 +66,7 @@ func (r *Run) snapshotBeforeUpgrade(ctx context.Context, s *here.Stack, d *stack
 	return nil
 }
 
-// lastOf stops the version before and takes its last snapshot.
+// stopVersionBefore stops the version before and takes its last snapshot.
 func (r *Run) stopVersionBefore(ctx context.Context, s *here.Stack, u *here.Attempt) error {
 	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
 	err := r.stop(ctx, s)
@@ -83,7 +83,7 @@ func (r *Run) stopVersionBefore(ctx context.Context, s *here.Stack, u *here.Atte
 	return r.SaveAttempt(s.Name, *u)
 }
 
-// goOn finishes what an earlier run has begun: a way back, and, where something
+// finishAttempt finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
 func (r *Run) finishAttempt(ctx context.Context, s *here.Stack, d stack.Deployment) error {
 	u := r.Attempt(s.Name)
@@ -100,7 +100,7 @@ func (r *Run) finishAttempt(ctx context.Context, s *here.Stack, d stack.Deployme
 	return err
 }
 
-// gaveUp turns a deploy that failed into what it left behind: for one whose data
+// afterFailure turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
 func (r *Run) afterFailure(ctx context.Context, s *here.Stack, d stack.Deployment, failed error) error {
 	u := r.Attempt(s.Name)
@@ -122,7 +122,7 @@ func (r *Run) afterFailure(ctx context.Context, s *here.Stack, d stack.Deploymen
 	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
-// goBack has the version before run again on the data that it left. Cut short at
+// returnToVersionBefore has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
 func (r *Run) returnToVersionBefore(ctx context.Context, s *here.Stack, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
@@ -157,7 +157,7 @@ func (r *Run) returnToVersionBefore(ctx context.Context, s *here.Stack, d stack.
 	return r.SaveAttempt(s.Name, u)
 }
 
-// asBefore reports whether the data is what the version before left: the new one
+// dataAsBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
 func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
 	if s.AllReady() != nil {
@@ -174,7 +174,7 @@ func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
 	return true
 }
 
-// takeAfter takes what the new version wrote as a snapshot that is not on the
+// snapshotNewVersion takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
 func (r *Run) snapshotNewVersion(ctx context.Context, s *here.Stack, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
@@ -193,7 +193,7 @@ func (r *Run) snapshotNewVersion(ctx context.Context, s *here.Stack, u *here.Att
 	}
 }
 
-// dataBack puts the last snapshot of the version before in place.
+// restoreVersionBefore puts the last snapshot of the version before in place.
 func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.Attempt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, u.Before, r.Lister(ctx, s))
 	if err != nil {
@@ -213,7 +213,7 @@ func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.At
 	return r.placeData(ctx, s, fetched, s.Protected())
 }
 
-// attemptFindings says that something else runs than what the host was asked for, and
+// AttemptFindings says that something else runs than what the host was asked for, and
 // why.
 func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
 	u, run := s.Attempt(s.Name), s.RunNote(s.Name)

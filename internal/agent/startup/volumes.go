@@ -22,7 +22,7 @@ func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 	return nil
 }
 
-// settle makes ready what needs no snapshot: new volumes, empty, and those whose
+// markVolumes makes ready what needs no snapshot: new volumes, empty, and those whose
 // data is here. What is to be restored is marked as such before anything of the
 // stack exists, so that what Docker puts there is not taken for data.
 func (r *Run) markVolumes(s *here.Stack, decided map[string]snapshot.Decision) error {
@@ -47,7 +47,7 @@ func (r *Run) markVolumes(s *here.Stack, decided map[string]snapshot.Decision) e
 	return nil
 }
 
-// accept takes the data that lies in a volume's place, and says so. Where the
+// acceptData takes the data that lies in a volume's place, and says so. Where the
 // marker can't be written the stack starts all the same: the data is its own.
 func (r *Run) acceptData(s *here.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
 	err := r.Snapshots.Accept(s.Name, v, m)

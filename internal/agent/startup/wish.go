@@ -14,7 +14,7 @@ import (
 	"salvor/internal/record"
 )
 
-// fulfil brings back what was wished and notes how it went. What was cut short
+// fulfilRequest brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
 func (r *Run) fulfilRequest(ctx context.Context, s *here.Stack, work func() error) error {
 	err := work()
@@ -29,7 +29,7 @@ func (r *Run) fulfilRequest(ctx context.Context, s *here.Stack, work func() erro
 	return fmt.Errorf("restore of snapshot %.8s: %w", s.Restore.Snapshot, err)
 }
 
-// answers waits, at most a minute, until a target says that it has what is
+// awaitTargets waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
 func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
@@ -42,7 +42,7 @@ func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
 	}
 }
 
-// finishWish has the boot fulfil what is wished before the stack starts. Where it
+// restoreAfterBoot has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
 func (r *Run) restoreAfterBoot(ctx context.Context, s *here.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
@@ -65,7 +65,7 @@ const (
 	wishEvery    = 5 * time.Second
 )
 
-// secure makes the restored data the newest snapshot, which a recovery would
+// snapshotAfterRestore makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
 func (r *Run) snapshotAfterRestore(ctx context.Context, s *here.Stack) {
@@ -85,7 +85,7 @@ func owedFinding(host, stack, why string) finding.Finding {
 	}
 }
 
-// wishFindings says of a wish that failed why, and how it goes on; and that its
+// WishFindings says of a wish that failed why, and how it goes on; and that its
 // snapshot is owed.
 func WishFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
@@ -103,7 +103,7 @@ func WishFindings(s *here.Stack) []finding.Finding {
 	})
 }
 
-// leave keeps a stack as it was deployed last: what the commit has for it is not
+// leaveAsDeployed keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
 func (r *Run) leaveAsDeployed(ctx context.Context, s *here.Stack, why string, receipt *agentapi.StackReceipt) error {
 	progress.Scope{Sink: r.sink, Stack: s.Name}.Note(why)
@@ -111,7 +111,7 @@ func (r *Run) leaveAsDeployed(ctx context.Context, s *here.Stack, why string, re
 	return r.startUnlessRunning(ctx, s)
 }
 
-// asDeployed starts what was deployed last, unless it runs.
+// startUnlessRunning starts what was deployed last, unless it runs.
 func (r *Run) startUnlessRunning(ctx context.Context, s *here.Stack) error {
 	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
