@@ -126,7 +126,6 @@ var sideways = map[[2]string]string{
 	{"agent/keeper", "agent/here"}:       "what is kept is a host's stacks' data",
 	{"agent/keeper", "agent/ownership"}:  "only an owner changes snapshots",
 	{"agent/startup", "agent/here"}:      "what starts is a host's stacks",
-	{"agent/startup", "agent/ownership"}: "only an owner starts a stack",
 	{"agent/startup", "agent/keeper"}:    "data comes back before a start, and snapshots are taken around one",
 	{"agent", "agent/here"}:              "the host's verbs and daemon join its parts",
 	{"agent", "agent/ownership"}:         "the host's verbs and daemon join its parts",

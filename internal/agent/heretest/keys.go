@@ -14,8 +14,10 @@ import (
 	"salvor/internal/sign"
 )
 
+var fleetKey = sync.OnceValue(NewKey)
+
 // FleetKey is the key of the fleet in these tests.
-var FleetKey = sync.OnceValue(NewKey)
+func FleetKey() sign.Key { return fleetKey() }
 
 // NewKey returns another signing key.
 func NewKey() sign.Key {
