@@ -255,7 +255,7 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 func TestEveryStackIsFinished(t *testing.T) {
 	l := newLived(t)
 	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.st.Project}
-	heretest.Seal(t, l.Host.base(), &site, "alpha", agentapi.SealedFile{})
+	heretest.Seal(t, l.base(), &site, "alpha", agentapi.SealedFile{})
 	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, heretest.Stack, "site")
 	l.migrates()
 	two := func() *startup.Run {

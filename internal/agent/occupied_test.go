@@ -51,7 +51,7 @@ func newStand(t *testing.T, born bool, containers ...container) *stand {
 // place gives the stack a placement here.
 func (s *stand) place(t *testing.T, epoch int, born bool) {
 	t.Helper()
-	s.st = heretest.Sealed(t, s.Host.base(), s.remote, epoch, "aaaa0001")
+	s.st = heretest.Sealed(t, s.base(), s.remote, epoch, "aaaa0001")
 	s.st.Project.Hash, s.st.Project.Dir = "sha256:1", "/var/lib/salvor/stacks/"+s.st.Name
 	if born {
 		s.st.Volumes[0].Born = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)

@@ -18,7 +18,7 @@ import (
 )
 
 // TestMain makes this binary the helper that runs restic, as salvord is.
-func TestMain(m *testing.M) { heretest.Main(m) }
+func TestMain(m *testing.M) { os.Exit(heretest.Main(m)) }
 
 func newHost(t *testing.T) *Host {
 	t.Helper()

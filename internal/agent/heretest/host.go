@@ -1,7 +1,7 @@
 package heretest
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,19 +20,18 @@ import (
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/stack"
+	"salvor/internal/terminal"
 )
 
-// Main runs the tests of a package. It makes the test's binary the helper that runs
-// restic, as salvord is.
-func Main(m *testing.M) {
+// Main runs the tests of a package, or the helper that runs restic, which the test's
+// binary is as salvord is. It returns the exit code.
+func Main(m *testing.M) int {
 	if len(os.Args) > 1 && os.Args[1] == "ns-exec" {
-		if err := nsexec.Main(os.Stdin); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		err := nsexec.Main(os.Stdin) // returns only when that failed
+		terminal.Printf(terminal.Stderr(), "%s\n", err.Error())
+		return 1
 	}
-	os.Exit(m.Run())
+	return m.Run()
 }
 
 // Host is a host with real snapshots in a folder; it skips where restic or
@@ -92,7 +91,12 @@ func Sealed(t *testing.T, h *here.Host, remote string, epoch int, repositories .
 // Write writes a file.
 func Write(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = f.WriteString(content)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -67,7 +67,7 @@ func (k *Keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target
 	if err != nil || r == nil {
 		return nil, err
 	}
-	defer r.Close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) // nothing was written
 	return snapshot.Describe(ctx, r.Repository, s.Name)
 }
 

@@ -32,7 +32,7 @@ func (k *Keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (sn
 	if err != nil || r == nil {
 		return snapshot.Listing{}, err
 	}
-	defer r.Close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) // nothing was written
 	return snapshot.Usable(ctx, r.Repository, s.Name)
 }
 
@@ -198,6 +198,6 @@ func (k *Keeper) held(ctx context.Context, s *here.Stack, t agentapi.Target) (ma
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close(ctx) //nolint:errcheck // nothing was written
+	defer r.Close(ctx) // nothing was written
 	return snapshot.Held(ctx, r.Repository, s.Name)
 }

@@ -64,7 +64,7 @@ func (g *Guard) Close(ctx context.Context) {
 // drop gives up a remote that may hang, without waiting for it.
 func (g *Guard) drop(ctx context.Context) {
 	if g.rec != nil {
-		go g.rec.Close(ctx) //nolint:errcheck // nothing was written
+		go g.rec.Close(ctx) // nothing was written
 	}
 	g.rec, g.view = nil, nil
 }

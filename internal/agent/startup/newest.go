@@ -48,7 +48,7 @@ func (r *Run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, 
 	if err != nil {
 		return nil, err
 	}
-	defer repo.Close(ctx) //nolint:errcheck // only read from
+	defer repo.Close(ctx) // only read from
 	job := r.restoreJob(s, repo, c.Info.ID, volumes, database)
 	job.Hold = r.holdForEngine
 	fetched, err := r.download(ctx, s, job)

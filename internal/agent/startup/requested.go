@@ -27,7 +27,7 @@ func (r *Run) RestoreRequested(ctx context.Context, s *here.Stack, d *stack.Depl
 	if err != nil {
 		return err
 	}
-	defer repo.Close(ctx) //nolint:errcheck // only read from
+	defer repo.Close(ctx) // only read from
 	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
 	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.Protected(), database)
 	job.Wish = s.Restore.ID

@@ -203,7 +203,7 @@ func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.At
 	if err != nil {
 		return err
 	}
-	defer repo.Close(ctx) //nolint:errcheck // only read from
+	defer repo.Close(ctx) // only read from
 	job := r.restoreJob(s, repo, u.Before, s.Protected(), &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink})
 	job.Wish = u.Wish()
 	fetched, err := r.download(ctx, s, job)
