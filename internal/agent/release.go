@@ -34,10 +34,10 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 		return agentapi.SnapshotReceipt{}, err
 	}
 	if local.Epoch < req.Epoch && !started {
-		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Why: "it never started here"}, nil
 	}
 	if again, err := h.releasedBefore(ctx, req.Epoch, req.Stack, local); err != nil || again {
-		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Why: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
 	}
 	s, err := h.base().Placed(req.Stack)
 	if err != nil {

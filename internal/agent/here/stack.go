@@ -112,7 +112,7 @@ func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
 	all, unready := map[string]snapshot.Facts{}, false
 	for _, v := range s.Protected() {
 		f := snapshot.Facts{
-			Marker: s.Snapshots.Marker(s.Name, v.Name), Identity: s.Identity(v.Name), Epoch: s.Epoch,
+			Stack: s.Name, Marker: s.Snapshots.Marker(s.Name, v.Name), Identity: s.Identity(v.Name), Epoch: s.Epoch,
 			Born: Born(s.Stack, v.Name), Consent: s.Consent, History: snapshot.HistoryUnknown,
 		}
 		found, err := snapshot.Look(v, f.Marker, f.Identity)

@@ -45,7 +45,7 @@ func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.Sn
 // TakeLocked is Take for a caller that holds the stack's lock.
 func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	if len(s.Protected()) == 0 {
-		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Verified: "nothing to protect"}, nil
+		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
 	}
 	if k.Attempt(s.Name).Under() && !t.Diverged {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", s.Name), "salvor apply goes on")

@@ -116,7 +116,9 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 	return ""
 }
 
-const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data that lies here"
+func foreignFix(stack string) string {
+	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data that lies here"
+}
 
 // refuseForeign is foreign for a stack that is about to be deployed.
 func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision) error {
@@ -129,7 +131,7 @@ func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[stri
 	}
 	local := r.Local(s.Name)
 	if why := foreignProject(s.Stack, seen[0], local, decided); why != "" {
-		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), strings.ReplaceAll(foreignFix, "STACK", s.Name))
+		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), foreignFix(s.Name))
 	}
 	return nil
 }
@@ -139,7 +141,7 @@ func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[stri
 func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding
 	add := func(subject, text, fix string) {
-		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: strings.ReplaceAll(fix, "STACK", st.Name)})
+		found = append(found, finding.Finding{Code: finding.VolumeOccupied, Severity: finding.Fatal, Subject: subject, Text: text, Fix: fix})
 	}
 	for _, v := range st.Volumes {
 		if d := decided[v.Name]; d.Occupied {
@@ -147,7 +149,7 @@ func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local
 		}
 	}
 	if why := foreignProject(st, seen, local, decided); why != "" && len(found) == 0 {
-		add(host+"/"+st.Name, why, foreignFix)
+		add(host+"/"+st.Name, why, foreignFix(st.Name))
 	}
 	return found
 }

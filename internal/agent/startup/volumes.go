@@ -2,7 +2,6 @@ package startup
 
 import (
 	"fmt"
-	"strings"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
@@ -16,7 +15,7 @@ import (
 func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 	for _, v := range st.Volumes {
 		if d := decided[v.Name]; d.Action == snapshot.Refuse {
-			return fault.WithHint(fmt.Errorf("stack %s is not started: volume %s: %s", st.Name, v.Name, d.Reason), strings.ReplaceAll(d.Hint, "STACK", st.Name))
+			return fault.WithHint(fmt.Errorf("stack %s is not started: volume %s: %s", st.Name, v.Name, d.Reason), d.Hint)
 		}
 	}
 	return nil
