@@ -74,7 +74,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decided, err := other.keeper().Decisions(t.Context(), a); err != nil || decided["data"].Action != snapshot.Hydrate {
+	if decided, err := keeper.ArchiveOf(a).Decisions(t.Context()); err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
@@ -125,7 +125,7 @@ func (h *Host) doubts(t *testing.T, spec agentapi.Host, st agentapi.Stack) bool 
 	for day := range keeper.Shares {
 		_ = h.keeper().RereadStack(t.Context(), h.base().At(spec, st), day) // says what the notes say
 	}
-	return len(h.keeper().RepositoryNotes(st.Name)["aaaa0001"].Suspects) > 0
+	return len(keeper.ArchiveOf(h.base().At(spec, st)).Notes()["aaaa0001"].Suspects) > 0
 }
 
 // elsewhereOne restores the newest on a host that has nothing of the stack.

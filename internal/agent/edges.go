@@ -1,6 +1,8 @@
 package agent
 
-import "salvor/internal/agent/here"
+import (
+	"salvor/internal/agent/here"
+)
 
 // Edges are where a host meets the world beyond its machine. Each one that is nil is a
 // real host's.

@@ -76,7 +76,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	if _, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
-	decided, err := other.keeper().Decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Refuse || !strings.Contains(decided["data"].Hint, "--snapshot") {
 		t.Errorf("%+v, %v", decided, err)
 	}
@@ -114,7 +114,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	}
 	refused := func(when string) {
 		t.Helper()
-		d, err := other.keeper().Decisions(t.Context(), a)
+		d, err := keeper.ArchiveOf(a).Decisions(t.Context())
 		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
@@ -131,7 +131,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused("it ran here at this epoch")
 	ran(st.Epoch - 1)
 
-	d, err := other.keeper().Decisions(t.Context(), a)
+	d, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || d["data"].Action != snapshot.Hydrate {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
@@ -159,7 +159,7 @@ func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 	away := st.Targets[0]
 	away.Name, away.Where.Remote = "away", "none"
 	a.Targets = append(a.Targets, away)
-	if _, err := other.keeper().ListForRestore(t.Context(), a); !errors.Is(err, keeper.ErrMissing) || !a.Access.GivenUp.Zero() {
+	if _, err := keeper.ArchiveOf(a).ListForRestore(t.Context()); !errors.Is(err, keeper.ErrMissing) || !a.Access.GivenUp.Zero() {
 		t.Errorf("found: %v, given up %+v", err, a.Access.GivenUp)
 	}
 }
@@ -215,7 +215,7 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	}
 	for _, noted := range []bool{true, false} {
 		if !noted {
-			if err := os.Remove(h.keeper().NotesPath(st.Name)); err != nil {
+			if err := os.Remove(keeper.ArchiveOf(h.base().At(spec, st)).NotesPath()); err != nil {
 				t.Fatal(err)
 			}
 		}

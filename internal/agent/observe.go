@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
@@ -160,7 +161,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		s, _ = s.Open()
 	}
 	local, wish := h.base().Local(s.Name), s.Wish()
-	decided, err := h.keeper().Decisions(ctx, s)
+	decided, err := keeper.ArchiveOf(s).Decisions(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

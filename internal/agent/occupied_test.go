@@ -423,7 +423,7 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest, _, err := s.keeper().Newest(t.Context(), a); err != nil || newest.Info.ID != first.Snapshot.ID {
+	if newest, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || newest.Info.ID != first.Snapshot.ID {
 		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
 	}
 	kept, err := snapshot.KeptOf(s.volume())

@@ -250,7 +250,7 @@ func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (st
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := h.keeper().ListForRestore(t.Context(), a)
+	listed, err := keeper.ArchiveOf(a).ListForRestore(t.Context())
 	if err != nil {
 		return "", err
 	}

@@ -62,11 +62,11 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().Decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if c, _, err := h.keeper().Newest(t.Context(), a); err != nil || c.Info.ID != first.Snapshot.ID || c.Target.Repository != "aaaa0001" {
+	if c, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || c.Info.ID != first.Snapshot.ID || c.Target.Repository != "aaaa0001" {
 		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
@@ -80,7 +80,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	}
 	heretest.Write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if c, _, err := h.keeper().Newest(t.Context(), a); err != nil || c.Info.ID != second.Snapshot.ID || c.Target.Repository != "bbbb0002" {
+	if c, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || c.Info.ID != second.Snapshot.ID || c.Target.Repository != "bbbb0002" {
 		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {
@@ -117,7 +117,7 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().Decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}

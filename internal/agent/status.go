@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -111,8 +112,8 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
-	h.keeper().LearnProven(ctx, s)
-	newest, listed, err := h.keeper().Newest(ctx, s)
+	keeper.ArchiveOf(s).LearnProven(ctx)
+	newest, listed, err := keeper.ArchiveOf(s).Newest(ctx)
 	switch i := newest.Info; {
 	case err == nil:
 		row.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
@@ -125,7 +126,7 @@ func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackS
 	if len(listed) == 0 {
 		return h.keeper().HistoryNoted(s), nil
 	}
-	return h.keeper().History(s, listed), nil
+	return keeper.ArchiveOf(s).History(listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

@@ -123,7 +123,7 @@ func (l *lived) newest() snapshot.Info {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.keeper().Newest(l.t.Context(), a)
+	newest, _, err := keeper.ArchiveOf(a).Newest(l.t.Context())
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot"
@@ -14,27 +13,27 @@ import (
 // Decisions says for each protected volume what must happen before the stack
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
-func (k *Keeper) Decisions(ctx context.Context, s *here.Stack) (map[string]snapshot.Decision, error) {
-	facts, unready, err := s.VolumeFacts()
+func (a *Archive) Decisions(ctx context.Context) (map[string]snapshot.Decision, error) {
+	facts, unready, err := a.VolumeFacts()
 	if err != nil {
 		return nil, err
 	}
 	var listed []listing
 	var why error
-	if unready && s.Access != nil {
-		listed, why = k.ListForRestore(ctx, s)
+	if unready && a.Access != nil {
+		listed, why = a.ListForRestore(ctx)
 	}
 	known := map[string]snapshot.History{}
-	if unready && s.Access != nil && !errors.Is(why, ErrMissing) {
-		known = histories(s.Protected(), listed, why)
+	if unready && a.Access != nil && !errors.Is(why, ErrMissing) {
+		known = histories(a.Protected(), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
 	for name, f := range facts {
 		if history, ok := known[name]; ok {
 			f.History = history
 		}
-		f.New = s.Access == nil
-		f.Ran = f.Ran || takenAt(s.Epoch, name, listed)
+		f.New = a.Access == nil
+		f.Ran = f.Ran || takenAt(a.Epoch, name, listed)
 		all[name] = explained(snapshot.Decide(f), f, why)
 	}
 	return all, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/snapshot"
@@ -27,10 +26,10 @@ func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 	if err != nil {
 		return all, err
 	}
-	k.LearnProven(ctx, s)
+	ArchiveOf(s).LearnProven(ctx)
 	for _, t := range s.Targets {
 		for age, one := range slices.Backward(t.Line()) {
-			rows, err := k.rows(ctx, s, one)
+			rows, err := ArchiveOf(s).rows(ctx, one)
 			if err != nil {
 				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
 			}
@@ -43,8 +42,8 @@ func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.Snap
 	return all, nil
 }
 
-func (k *Keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	described, err := k.described(ctx, s, t)
+func (a *Archive) rows(ctx context.Context, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+	described, err := a.described(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +54,20 @@ func (k *Keeper) rows(ctx context.Context, s *here.Stack, t agentapi.Target) ([]
 			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
 		})
 	}
-	if m := k.NewestProven(s, t.Repository); m.Missing(snapshot.Listed(described)) {
+	if m := a.NewestProven(t.Repository); m.Missing(snapshot.Listed(described)) {
 		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
 		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: ErrMissing.Error()})
 	}
 	return rows, nil
 }
 
-func (k *Keeper) described(ctx context.Context, s *here.Stack, t agentapi.Target) ([]snapshot.Described, error) {
-	r, err := k.made(ctx, s, t)
+func (a *Archive) described(ctx context.Context, t agentapi.Target) ([]snapshot.Described, error) {
+	r, err := a.made(ctx, t)
 	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.Close(ctx) // nothing was written
-	return snapshot.Describe(ctx, r.Repository, s.Name)
+	return snapshot.Describe(ctx, r.Repository, a.Name)
 }
 
 // InfoOf is a snapshot as reports show it.

@@ -29,39 +29,39 @@ const (
 
 // LearnProven asks the record remote, once, how far the stack's snapshots had come.
 // While it is away only this host's notes say so.
-func (k *Keeper) LearnProven(ctx context.Context, s *here.Stack) {
-	if s.Access.Proven != nil {
+func (a *Archive) LearnProven(ctx context.Context) {
+	if a.Access.Proven != nil {
 		return
 	}
-	s.Access.Proven = map[string]record.Proven{}
-	rec, err := s.Access.Record(ctx, s.Spec.Record)
+	a.Access.Proven = map[string]record.Proven{}
+	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err != nil {
-		s.Access.Silent = err
+		a.Access.Silent = err
 		return
 	}
-	all, ignored, err := rec.Proven(ctx, s.Name, s.Epoch)
-	_, facts, _ := rec.Facts(ctx, s.Name, s.Epoch) // only an apply needs them; forged ones are named earlier
-	s.Access.Ignored = slices.Concat(ignored, facts, rec.Ignored)
-	if s.Access.Silent = errors.Join(err, rec.Close(ctx)); s.Access.Silent != nil {
-		k.Enter(journal.Entry{Kind: "proven", Stack: s.Name, Error: s.Access.Silent.Error()})
+	all, ignored, err := rec.Proven(ctx, a.Name, a.Epoch)
+	_, facts, _ := rec.Facts(ctx, a.Name, a.Epoch) // only an apply needs them; forged ones are named earlier
+	a.Access.Ignored = slices.Concat(ignored, facts, rec.Ignored)
+	if a.Access.Silent = errors.Join(err, rec.Close(ctx)); a.Access.Silent != nil {
+		a.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: a.Access.Silent.Error()})
 	}
 	for _, p := range all {
-		s.Access.Proven[p.Repository] = p
+		a.Access.Proven[p.Repository] = p
 	}
 }
 
 // NewestProven returns the newest proven snapshot of a repository that is known.
-func (k *Keeper) NewestProven(s *here.Stack, id string) snapshot.Mark {
-	return k.trust(s, id).Proven
+func (a *Archive) NewestProven(id string) snapshot.Mark {
+	return a.trust(id).Proven
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
 // the record remote or the lock, whichever knows the newest. Whoever can delete on the
 // remotes can't make all three forget.
-func (k *Keeper) trust(s *here.Stack, id string) snapshot.Trust {
-	a, note := s.Access, k.RepositoryNotes(s.Name)[id]
+func (a *Archive) trust(id string) snapshot.Trust {
+	note := a.Notes()[id]
 	t := snapshot.Trust{Epoch: a.Epoch, Proven: note.Mark, Known: note.Known}
-	if p, ok := a.Proven[id]; ok {
+	if p, ok := a.Access.Proven[id]; ok {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
 			t.Proven, t.Known = said, p.Known
 			if t.Known != nil {
@@ -69,7 +69,7 @@ func (k *Keeper) trust(s *here.Stack, id string) snapshot.Trust {
 			}
 		}
 	}
-	if locked := a.Locked[id]; locked.Newer(t.Proven) {
+	if locked := a.Access.Locked[id]; locked.Newer(t.Proven) {
 		t.Proven, t.Known = locked, nil
 	}
 	return t
@@ -78,39 +78,40 @@ func (k *Keeper) trust(s *here.Stack, id string) snapshot.Trust {
 // ListForRestore lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so.
-func (k *Keeper) ListForRestore(ctx context.Context, s *here.Stack) ([]listing, error) {
-	k.LearnProven(ctx, s)
+func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
+	a.LearnProven(ctx)
 	for began := time.Now(); ; {
-		listed, err := listings(s.Targets, k.Lister(ctx, s))
-		missing := k.missingNewest(s, listed)
-		if missing.Zero() || missing.ID == s.Access.GivenUp.ID {
-			return listed, errors.Join(err, undecided(s, listed))
+		listed, err := listings(a.Targets, a.Lister(ctx))
+		missing := a.missingNewest(listed)
+		if missing.Zero() || missing.ID == a.Access.GivenUp.ID {
+			return listed, errors.Join(err, undecided(a.Stack, listed))
 		}
-		late := time.Since(began) > k.late()
+		late := time.Since(began) > listingLag(a.Host)
 		switch {
-		case err == nil && late && k.givesUp(s):
-			s.Access.GivenUp = missing
+		case err == nil && late && a.givesUp():
+			a.Access.GivenUp = missing
 			return listed, nil
 		case err != nil || late: // what does not answer may have it
-			return listed, errors.Join(err, missingError(s.Name, missing, listed))
+			return listed, errors.Join(err, missingError(a.Name, missing, listed))
 		}
-		if err := here.Pause(ctx, min(listAgain, k.late())); err != nil {
+		if err := here.Pause(ctx, min(listAgain, listingLag(a.Host))); err != nil {
 			return listed, err
 		}
 	}
 }
 
-func (k *Keeper) late() time.Duration {
-	if k.Late > 0 {
-		return k.Late
+// listingLag is how long a listing may lag behind what was written.
+func listingLag(h *here.Host) time.Duration {
+	if h.Late > 0 {
+		return h.Late
 	}
 	return listedWithin
 }
 
 // givesUp reports whether the operator gave up what the remote has lost. That was
 // said of a lost host's stacks, so of none that ran here already.
-func (k *Keeper) givesUp(s *here.Stack) bool {
-	return s.AcceptLoss && k.Local(s.Name).Epoch < s.Epoch
+func (a *Archive) givesUp() bool {
+	return a.AcceptLoss && a.Local(a.Name).Epoch < a.Epoch
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
@@ -152,15 +153,15 @@ func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 
 // History says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
-func (k *Keeper) History(s *here.Stack, listed []listing) []finding.Finding {
-	found := record.Findings(s.Name, s.Access.Ignored)
+func (a *Archive) History(listed []listing) []finding.Finding {
+	found := record.Findings(a.Name, a.Access.Ignored)
 	for _, l := range listed {
-		if f, lost := k.NewestProven(s, l.target.Repository).Lost(l.Listing, s.Name, l.target.Name); lost {
+		if f, lost := a.NewestProven(l.target.Repository).Lost(l.Listing, a.Name, l.target.Name); lost {
 			found = append(found, f)
 		}
-		found = append(found, l.Distrusted(s.Name)...)
+		found = append(found, l.Distrusted(a.Name)...)
 	}
-	return onHost(s.Spec.Name, s.Name, found)
+	return onHost(a.Spec.Name, a.Name, found)
 }
 
 // onHost gives findings about a stack's history the host that has seen them. They
@@ -191,14 +192,14 @@ func aboutHistory(f finding.Finding) bool {
 // missingNewest returns the newest snapshot that is known of the stack when no listing
 // has it or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
-func (k *Keeper) missingNewest(s *here.Stack, listed []listing) snapshot.Mark {
+func (a *Archive) missingNewest(listed []listing) snapshot.Mark {
 	var best snapshot.Mark
 	youngest := -1
 	ages := map[string]int{}
-	for _, t := range s.Targets {
+	for _, t := range a.Targets {
 		for age, one := range t.Line() {
 			ages[one.Repository] = age
-			m := k.NewestProven(s, one.Repository)
+			m := a.NewestProven(one.Repository)
 			if m.Zero() || youngest >= 0 && (age > youngest || age == youngest && !m.Newer(best)) {
 				continue
 			}
@@ -223,15 +224,15 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 // prove writes down on the record remote how far the stack has come, and reports
 // whether it is there. What can't be written now is written with the next snapshot;
 // this host's note has it.
-func (k *Keeper) prove(ctx context.Context, s *here.Stack, n repositoryNote) bool {
-	rec, err := s.Access.Record(ctx, s.Spec.Record)
+func (a *Archive) prove(ctx context.Context, n repositoryNote) bool {
+	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err == nil {
 		m := n.Mark
 		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
-		err = errors.Join(rec.Prove(ctx, s.Name, p), rec.Close(ctx))
+		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
 	}
 	if err != nil {
-		k.Enter(journal.Entry{Kind: "proven", Stack: s.Name, Error: err.Error()})
+		a.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})
 	}
 	return err == nil
 }

@@ -12,6 +12,13 @@ import (
 	"salvor/internal/snapshot/repository"
 )
 
+// An Archive is what a stack's repositories hold, with what this host knows of them.
+type Archive struct{ *here.Stack }
+
+// ArchiveOf returns the archive of a stack. What reaches for a remote needs the stack
+// to be open.
+func ArchiveOf(s *here.Stack) *Archive { return &Archive{Stack: s} }
+
 // A repositoryNote is what this host knows of one repository beside what the
 // remote says. Losing it costs a reading back, nothing else.
 type repositoryNote struct {
@@ -23,44 +30,44 @@ type repositoryNote struct {
 }
 
 // NotesPath is the file of what is noted about a stack's repositories.
-func (k *Keeper) NotesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
+func (a *Archive) NotesPath() string { return a.Paths.Placement(a.Name) + ".repositories" }
 
-// RepositoryNotes are by repository. Notes that can't be read are as good as none.
-func (k *Keeper) RepositoryNotes(stack string) map[string]repositoryNote {
+// Notes are by repository. Notes that can't be read are as good as none.
+func (a *Archive) Notes() map[string]repositoryNote {
 	var notes map[string]repositoryNote
-	if err := here.ReadJSON(k.NotesPath(stack), &notes); err != nil || notes == nil {
+	if err := here.ReadJSON(a.NotesPath(), &notes); err != nil || notes == nil {
 		return map[string]repositoryNote{}
 	}
 	return notes
 }
 
-func (k *Keeper) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
-	notes := k.RepositoryNotes(stack)
+func (a *Archive) changeRepositoryNote(id string, change func(*repositoryNote)) error {
+	notes := a.Notes()
 	n := notes[id]
 	change(&n)
 	notes[id] = n
-	return here.WriteJSON(k.NotesPath(stack), notes)
+	return here.WriteJSON(a.NotesPath(), notes)
 }
 
 // Repository opens the folder of a stack's repository, with what this host knows
 // of it. Nothing is created.
-func (k *Keeper) Repository(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
-	r, err := s.Access.Repository(ctx, s.Name, t)
+func (a *Archive) Repository(ctx context.Context, t agentapi.Target) (*here.Repository, error) {
+	r, err := a.Access.Repository(ctx, a.Name, t)
 	if err != nil {
 		return nil, err
 	}
-	n := k.RepositoryNotes(s.Name)[t.Repository]
+	n := a.Notes()[t.Repository]
 	r.Spare, r.Damaged = n.Spare, n.Damaged
-	r.Trust = k.trust(s, t.Repository)
-	if p, ok := s.Access.Proven[t.Repository]; ok && !r.Spare.Whole() {
+	r.Trust = a.trust(t.Repository)
+	if p, ok := a.Access.Proven[t.Repository]; ok && !r.Spare.Whole() {
 		r.Spare = repository.Spare{Key: p.Key, Config: p.Config}
 	}
 	return r, nil
 }
 
 // made opens the folder of a stack's repository; nil where it was never made.
-func (k *Keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*here.Repository, error) {
-	r, err := k.Repository(ctx, s, t)
+func (a *Archive) made(ctx context.Context, t agentapi.Target) (*here.Repository, error) {
+	r, err := a.Repository(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +79,8 @@ func (k *Keeper) made(ctx context.Context, s *here.Stack, t agentapi.Target) (*h
 }
 
 // noteResult remembers what a good snapshot found out of its repository.
-func (k *Keeper) noteResult(stack, id string, r snapshot.Result) error {
-	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+func (a *Archive) noteResult(id string, r snapshot.Result) error {
+	return a.changeRepositoryNote(id, func(n *repositoryNote) {
 		if r.Spare.Whole() {
 			n.Spare = r.Spare
 		}
@@ -91,8 +98,8 @@ func (k *Keeper) noteResult(stack, id string, r snapshot.Result) error {
 }
 
 // noteChecked remembers what a reading back found.
-func (k *Keeper) noteChecked(stack, id string, c snapshot.Checked) error {
-	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+func (a *Archive) noteChecked(id string, c snapshot.Checked) error {
+	return a.changeRepositoryNote(id, func(n *repositoryNote) {
 		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
 		n.Damaged = c.Damaged
 	})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/snapshot"
@@ -27,18 +26,18 @@ type lister func(agentapi.Target) (snapshot.Listing, error)
 
 // list returns what a target has of the stack, its newest snapshot read; a
 // repository that was never made lists as empty.
-func (k *Keeper) list(ctx context.Context, s *here.Stack, t agentapi.Target) (snapshot.Listing, error) {
-	r, err := k.made(ctx, s, t)
+func (a *Archive) list(ctx context.Context, t agentapi.Target) (snapshot.Listing, error) {
+	r, err := a.made(ctx, t)
 	if err != nil || r == nil {
 		return snapshot.Listing{}, err
 	}
 	defer r.Close(ctx) // nothing was written
-	return snapshot.Usable(ctx, r.Repository, s.Name)
+	return snapshot.Usable(ctx, r.Repository, a.Name)
 }
 
 // Lister returns what lists a target's repository of the stack.
-func (k *Keeper) Lister(ctx context.Context, s *here.Stack) lister {
-	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
+func (a *Archive) Lister(ctx context.Context) lister {
+	return func(t agentapi.Target) (snapshot.Listing, error) { return a.list(ctx, t) }
 }
 
 // listings lists the repositories that a restore would pick from: the present
@@ -133,14 +132,14 @@ func Newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 
 // Newest returns the newest usable snapshot with its target and repository, and
 // what was listed to find it.
-func (k *Keeper) Newest(ctx context.Context, s *here.Stack) (Candidate, []listing, error) {
-	listed, err := listings(s.Targets, k.Lister(ctx, s))
+func (a *Archive) Newest(ctx context.Context) (Candidate, []listing, error) {
+	listed, err := listings(a.Targets, a.Lister(ctx))
 	all := Candidates(listed)
 	if len(all) == 0 {
-		if m := k.missingNewest(s, listed); !m.Zero() {
-			err = errors.Join(err, missingError(s.Name, m, listed))
+		if m := a.missingNewest(listed); !m.Zero() {
+			err = errors.Join(err, missingError(a.Name, m, listed))
 		}
-		return Candidate{}, listed, errors.Join(err, Damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
+		return Candidate{}, listed, errors.Join(err, Damaged(listed), fmt.Errorf("%s: %w", a.Name, snapshot.ErrNoSnapshot))
 	}
 	return all[0], listed, nil
 }
@@ -179,12 +178,12 @@ func Holding(stack string, targets []agentapi.Target, id string, list lister) (a
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.
-func (k *Keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (a *Archive) before(ctx context.Context, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	for _, former := range t.Line()[1:] {
-		held, err := k.held(ctx, s, former)
+		held, err := a.held(ctx, former)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("compare with the former repository %s: %w", former.Repository, err),
-				"salvor snapshot take "+s.Name+" --accept-shrunk goes without comparing")
+				"salvor snapshot take "+a.Name+" --accept-shrunk goes without comparing")
 		}
 		if len(held) > 0 {
 			return held, nil
@@ -193,11 +192,11 @@ func (k *Keeper) before(ctx context.Context, s *here.Stack, t agentapi.Target) (
 	return nil, nil
 }
 
-func (k *Keeper) held(ctx context.Context, s *here.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
-	r, err := k.Repository(ctx, s, t)
+func (a *Archive) held(ctx context.Context, t agentapi.Target) (map[string]snapshot.Stats, error) {
+	r, err := a.Repository(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close(ctx) // nothing was written
-	return snapshot.Held(ctx, r.Repository, s.Name)
+	return snapshot.Held(ctx, r.Repository, a.Name)
 }

@@ -53,18 +53,18 @@ func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) erro
 	var errs []error
 	doubted := false
 	for _, t := range s.Targets {
-		repo, err := k.Repository(ctx, s, t)
+		repo, err := ArchiveOf(s).Repository(ctx, t)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		checked, err := snapshot.CheckShare(ctx, repo.Repository, s.Name, today%Shares, Shares)
 		switch {
-		case errors.Is(err, snapshot.ErrNoRepository) && k.NewestProven(s, t.Repository).Zero():
+		case errors.Is(err, snapshot.ErrNoRepository) && ArchiveOf(s).NewestProven(t.Repository).Zero():
 			err = nil // nothing was taken yet
 		case err == nil || snapshot.IsDamage(err):
 			doubted = doubted || len(checked.Suspects) > 0
-			errs = append(errs, k.noteChecked(s.Name, t.Repository, checked))
+			errs = append(errs, ArchiveOf(s).noteChecked(t.Repository, checked))
 		}
 		errs = append(errs, err, repo.Close(ctx))
 		k.Enter(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: here.ErrorText(err)})

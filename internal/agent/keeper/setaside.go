@@ -105,7 +105,7 @@ func (k *Keeper) TakeDiverged(ctx context.Context, s *here.Stack, sink progress.
 	if err != nil {
 		return receipt, err
 	}
-	repo, err := k.made(ctx, s, s.Targets[0])
+	repo, err := ArchiveOf(s).made(ctx, s.Targets[0])
 	if err == nil && repo == nil {
 		err = fault.WithHint(fmt.Errorf("stack %s has no snapshot yet", s.Name), "salvor snapshot take "+s.Name)
 	}

@@ -86,8 +86,8 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 }
 
 func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
-	k.LearnProven(ctx, s)
-	repo, err := k.Repository(ctx, s, target)
+	ArchiveOf(s).LearnProven(ctx)
+	repo, err := ArchiveOf(s).Repository(ctx, target)
 	if err != nil {
 		return receipt, err
 	}
@@ -98,7 +98,7 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	}
 	engine := k.Snapshots
 	engine.Progress = t.Sink
-	known := k.NewestProven(s, target.Repository)
+	known := ArchiveOf(s).NewestProven(target.Repository)
 	if !exists {
 		if !known.Zero() && !t.Loss {
 			f := gone(s.Spec.Name, s.Name, target, known)
@@ -114,12 +114,12 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
-	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return k.before(ctx, s, target) }
+	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return ArchiveOf(s).before(ctx, target) }
 	job.After = known
 	job.Uploading = func(id string) error {
-		return k.changeRepositoryNote(s.Name, target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
+		return ArchiveOf(s).changeRepositoryNote(target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
 	}
-	job.Suspects = k.RepositoryNotes(s.Name)[target.Repository].Suspects
+	job.Suspects = ArchiveOf(s).Notes()[target.Repository].Suspects
 	result, err := k.takeListed(ctx, engine, job)
 	receipt = receiptOf(s.Stack, result)
 	receipt.Findings = onHost(s.Spec.Name, s.Name, receipt.Findings)
@@ -131,13 +131,13 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, err
 	}
 	hold.At(ctx, "taken")
-	if err := k.noteResult(s.Name, target.Repository, result); err != nil {
+	if err := ArchiveOf(s).noteResult(target.Repository, result); err != nil {
 		return receipt, err
 	}
 	if !result.Skipped && !result.Snapshot.Diverged {
-		note := k.RepositoryNotes(s.Name)[target.Repository]
+		note := ArchiveOf(s).Notes()[target.Repository]
 		repo.Trust.Proven, repo.Trust.Known = note.Mark, note.Known
-		if !k.prove(ctx, s, note) && s.Spec.Record.Remote != "" {
+		if !ArchiveOf(s).prove(ctx, note) && s.Spec.Record.Remote != "" {
 			return receipt, nil // the one that the record knows to be proven stays until it knows another
 		}
 	}
@@ -158,10 +158,10 @@ func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job sna
 		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
 			return aboutHistory(f) && f.Severity == finding.Fatal
 		})
-		if err != nil || !lost || time.Since(began) > k.late() {
+		if err != nil || !lost || time.Since(began) > listingLag(k.Host) {
 			return result, err
 		}
-		if err := here.Pause(ctx, min(listAgain, k.late())); err != nil {
+		if err := here.Pause(ctx, min(listAgain, listingLag(k.Host))); err != nil {
 			return result, err
 		}
 	}

@@ -115,7 +115,7 @@ func (r *Run) bringUp(ctx context.Context, s *here.Stack, v record.Verdict, rece
 
 // PrepareVolumes has every volume ready for the start: as it is, empty or restored.
 func (r *Run) PrepareVolumes(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	decided, err := r.Decisions(ctx, s)
+	decided, err := keeper.ArchiveOf(s).Decisions(ctx)
 	if err == nil {
 		err = refusal(s.Stack, decided)
 	}

@@ -15,7 +15,7 @@ import (
 // FetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
 func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	listed, err := r.ListForRestore(ctx, s)
+	listed, err := keeper.ArchiveOf(s).ListForRestore(ctx)
 	if errors.Is(err, keeper.ErrMissing) {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 }
 
 func (r *Run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	repo, err := r.Repository(ctx, s, c.Target)
+	repo, err := keeper.ArchiveOf(s).Repository(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}

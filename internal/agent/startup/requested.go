@@ -19,11 +19,11 @@ import (
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
 func (r *Run) RestoreRequested(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, r.Lister(ctx, s))
+	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s).Lister(ctx))
 	if err != nil {
 		return err
 	}
-	repo, err := r.Repository(ctx, s, from)
+	repo, err := keeper.ArchiveOf(s).Repository(ctx, from)
 	if err != nil {
 		return err
 	}

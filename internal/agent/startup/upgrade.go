@@ -195,11 +195,11 @@ func (r *Run) snapshotNewVersion(ctx context.Context, s *here.Stack, u *here.Att
 
 // restoreVersionBefore puts the last snapshot of the version before in place.
 func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.Attempt) error {
-	from, err := keeper.Holding(s.Name, s.Targets, u.Before, r.Lister(ctx, s))
+	from, err := keeper.Holding(s.Name, s.Targets, u.Before, keeper.ArchiveOf(s).Lister(ctx))
 	if err != nil {
 		return err
 	}
-	repo, err := r.Repository(ctx, s, from)
+	repo, err := keeper.ArchiveOf(s).Repository(ctx, from)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
-		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, r.Lister(limited, s))
+		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s).Lister(limited))
 		if err == nil || here.Pause(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
