@@ -63,7 +63,7 @@ func TestEveryClassOfVolume(t *testing.T) {
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,62 +28,66 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	loops := &loop.Set{Failed: func(name string, err error) { h.base().Trouble(name, err) }}
+	d := &daemon{Host: h}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)
 	takers := keeper.NewTakers(keeper.TakerTurn)
 	loops.Start(ctx, watch.Watch()) // a start may take minutes, and some stacks run already
-	err := h.boot(ctx, sink)
+	err := d.boot(ctx, sink)
 	if err != nil {
 		stop()
 	} else {
-		loops.Start(ctx, h.rounds(watch, takers, sink)...)
+		loops.Start(ctx, d.rounds(watch, takers, sink)...)
 	}
 	loops.Wait()
 	takers.Wait()
 	return err
 }
 
+// A daemon is what a host does by itself.
+type daemon struct{ *Host }
+
 // rounds is what the daemon does again and again once the stacks are started.
-func (h *Host) rounds(watch *ownership.Guard, takers *keeper.Takers, sink progress.Sink) []loop.Loop {
+func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink progress.Sink) []loop.Loop {
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return h.keeper().RereadDue(ctx, time.Now()) })
+	reread := every("reread", func(ctx context.Context) error { return d.keeper().RereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
-	finish := every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) })
+	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer goes on with it
 	return []loop.Loop{
-		every("snapshots", func(ctx context.Context) error { return h.keeper().TakeDue(ctx, watch, takers, sink) }),
+		every("snapshots", func(ctx context.Context) error { return d.keeper().TakeDue(ctx, watch, takers, sink) }),
 		reread,
-		every("mounts", func(ctx context.Context) error { return h.arrivals(ctx, sink) }),
-		every("resume", h.keeper().Resume),
+		every("mounts", func(ctx context.Context) error { return d.arrivals(ctx, sink) }),
+		every("resume", d.keeper().Resume),
 		finish,
 	}
 }
 
 // boot starts the stacks that may run here. An apply under way starts them
 // itself; boot waits for its end.
-func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
-	lock, err := h.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
+func (d *daemon) boot(ctx context.Context, sink progress.Sink) error {
+	lock, err := d.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	spec, err := h.base().ReadSpec()
+	spec, err := d.base().ReadSpec()
 	if err != nil {
-		h.base().Trouble("boot", err) // an apply writes it again, and starts the stacks
+		d.base().Trouble("boot", err) // an apply writes it again, and starts the stacks
 		return nil
 	}
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := h.base().Mount(string(h.Paths.Secrets())); err != nil {
+	if _, err := d.base().Mount(string(d.Paths.Secrets())); err != nil {
 		return err
 	}
-	r := startup.New(h.keeper(), spec, sink)
+	r := startup.New(d.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)
-	h.base().FreePorts(ctx)
+	d.base().FreePorts(ctx)
 	r.StartAll(ctx, verdicts)
 	return nil
 }

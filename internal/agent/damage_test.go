@@ -79,7 +79,7 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != ids[1] {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
@@ -139,7 +139,7 @@ func elsewhereOne(t *testing.T, remote, want string) {
 	}
 	r := startup.New(h.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.FetchNewest(t.Context(), a, h.base().At(spec, st).Protected(), nil)
+	fetched, err := r.On(a).FetchNewest(t.Context(), h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func killed(t *testing.T, step string, work func(context.Context)) {
 func (l *lived) round() {
 	l.t.Helper()
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.finishRuns(l.t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(l.t.Context(), progress.Discard()); err != nil {
 		l.t.Error(err)
 	}
 }
@@ -77,7 +77,7 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 			t.Run(next+" after "+step, func(t *testing.T) {
 				l := newLived(t)
 				l.migrates()
-				killed(t, step, func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+				killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 				state, _ := l.state()
 				if codes(state.Findings) != string(finding.NotAsCommitted) {
 					t.Errorf("findings after the kill: %+v", state.Findings)
@@ -95,8 +95,8 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
-	if receipt := l.run().Deploy(t.Context(), l.run().At(l.run().Spec, l.st), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
+	if receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(t.Context(), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
 		t.Fatalf("%+v, %s runs", receipt, l.image())
 	}
 	l.round()
@@ -107,7 +107,7 @@ func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 // checkNothingLeft checks that the daemon sees nothing to finish.
 func (l *lived) checkNothingLeft() {
 	l.t.Helper()
-	if left := l.leftOver(l.spec); len(left) > 0 {
+	if left := (&daemon{l.Host}).leftOver(l.spec); len(left) > 0 {
 		l.t.Errorf("still to be finished: %v", left[0].Name)
 	}
 }
@@ -117,7 +117,7 @@ func (l *lived) checkNothingLeft() {
 func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 	l.round()
 	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(heretest.Stack).State != "" {
 		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(heretest.Stack))
@@ -136,9 +136,9 @@ func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
 		t.Run(next, func(t *testing.T) {
 			l := newLived(t)
 			l.migrates()
-			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			l.runs("reg/app:1")
-			killed(t, "claimed", func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+			killed(t, "claimed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			goOn(l)
 			if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -158,7 +158,7 @@ func TestARestoreThatIsKilledIsFinished(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			l := newLived(t)
 			l.wish("one")
-			killed(t, step, func(ctx context.Context) { l.run().Deploy(ctx, l.run().At(l.run().Spec, l.st), own) })
+			killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			l.round()
 			if l.image() == "" || l.data() != "as it was" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -233,11 +233,11 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 			l.wish("one")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			receipt := l.run().Deploy(hold.With(ctx, func(at string) {
+			receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(hold.With(ctx, func(at string) {
 				if at == step {
 					cancel()
 				}
-			}), l.run().At(l.run().Spec, l.st), own)
+			}), own)
 			if receipt.Outcome != "interrupted" && step == "put-fetched" {
 				t.Errorf("%+v", receipt)
 			}
@@ -269,18 +269,18 @@ func TestEveryStackIsFinished(t *testing.T) {
 	}
 	r := two()
 	r.Meet(startup.NeedStack(heretest.Stack), nil)
-	if receipt := r.Deploy(t.Context(), r.At(r.Spec, site), own); receipt.Error != nil {
+	if receipt := r.On(r.At(r.Spec, site)).Deploy(t.Context(), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
 	r = two()
-	killed(t, "upgrade-halted", func(ctx context.Context) { r.Deploy(ctx, r.At(r.Spec, l.st), own) })
+	killed(t, "upgrade-halted", func(ctx context.Context) { r.On(r.At(r.Spec, l.st)).Deploy(ctx, own) })
 	if err := l.base().NoteRun(site.Name, "deploy"); err != nil { // it was killed, too
 		t.Fatal(err)
 	}
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if err := l.finishRuns(t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	running := map[string]bool{}

@@ -73,7 +73,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	if _, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
+	if _, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
 	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
@@ -83,7 +83,7 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	if err := os.Rename(remote+"/hidden", path); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("once it is listed: %v", err)
 	}
 }
@@ -137,7 +137,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil)
+	fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
@@ -258,7 +258,7 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	}
 	r := startup.New(other.keeper(), spec, progress.Discard())
 	r.Prepared()
-	if fetched, err := r.FetchNewest(t.Context(), a, other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}
 }

@@ -162,7 +162,7 @@ func changes(state agentapi.HostState, stack string) bool {
 func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
 	r := startup.New(s.keeper(), s.spec, progress.Discard())
 	r.Prepared()
-	_, err := r.FetchNewest(t.Context(), a, s.base().At(s.spec, s.st).Protected(), nil)
+	_, err := r.On(a).FetchNewest(t.Context(), s.base().At(s.spec, s.st).Protected(), nil)
 	return err
 }
 

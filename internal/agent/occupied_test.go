@@ -70,7 +70,7 @@ func (s *stand) supply(t *testing.T) (*startup.Run, error) {
 		t.Fatal(err)
 	}
 	d := a.Deployment()
-	return r, r.PrepareVolumes(t.Context(), a, &d, &agentapi.StackReceipt{})
+	return r, r.On(a).PrepareVolumes(t.Context(), &d, &agentapi.StackReceipt{})
 }
 
 // started has the stack in use here: its volume is ready, holds content and is
@@ -454,7 +454,7 @@ func (s *stand) restore(t *testing.T, id string) {
 		t.Fatal(err)
 	}
 	d := a.Deployment()
-	if err := r.RestoreRequested(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
+	if err := r.On(a).Request().RestoreRequested(t.Context(), &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}
 	s.st.Restore = nil

@@ -136,7 +136,7 @@ func elsewhere(t *testing.T, remote, want, content string) {
 func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *here.Stack, want string) error {
 	r := startup.New(h.keeper(), spec, progress.Discard())
 	r.Prepared()
-	fetched, err := r.FetchNewest(ctx, a, h.base().At(spec, st).Protected(), nil)
+	fetched, err := r.On(a).FetchNewest(ctx, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		return err
 	}

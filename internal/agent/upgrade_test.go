@@ -143,7 +143,7 @@ func TestTheWayBackWaitsForTheRemote(t *testing.T) {
 	if err := errors.Join(os.Remove(l.remote), os.Rename(l.remote+".away", l.remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.finishRuns(t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	l.checkBack()

@@ -88,7 +88,7 @@ func (l *lived) run() *startup.Run {
 }
 
 func (l *lived) apply() agentapi.StackReceipt {
-	return l.run().Deploy(l.t.Context(), l.run().At(l.run().Spec, l.st), own)
+	return l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(l.t.Context(), own)
 }
 
 // boot is a host that lost its power and starts.
@@ -96,7 +96,7 @@ func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().StartAfterBoot(l.t.Context(), l.run().At(l.run().Spec, l.st), own)
+	return l.run().On(l.run().At(l.run().Spec, l.st)).StartAfterBoot(l.t.Context(), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
@@ -311,10 +311,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.Deploy(ctx, patience.At(patience.Spec, l.st), own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.On(patience.At(patience.Spec, l.st)).Deploy(ctx, own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().StartAfterBoot(ctx, l.run().At(l.run().Spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().On(l.run().At(l.run().Spec, l.st)).StartAfterBoot(ctx, own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

@@ -12,83 +12,84 @@ import (
 
 // StartAfterBoot starts one stack after a boot: as it was deployed where its data is
 // ready, else with everything that an apply would do.
-func (r *Run) StartAfterBoot(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
+func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "stopped"}
-	entry := journal.Entry{Kind: "boot", Stack: s.Name, Commit: r.Spec.Commit, Text: string(v.State) + ": " + v.Reason}
-	local := r.Local(s.Name)
+	entry := journal.Entry{Kind: "boot", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: string(v.State) + ": " + v.Reason}
+	local := s.Local(s.Name)
 	var err error
 	switch {
 	case v.State == record.Lost:
-		err = r.Guard.Fence(ctx, s.Name, v.Reason)
+		err = s.Guard.Fence(ctx, s.Name, v.Reason)
 	case local.ReleasedAt(s.Epoch):
 		entry.Text = "released for a move that may have gone on without this host: not started"
 	case v.MayStart && !s.Stopped:
 		if v.Unfenced {
 			entry.Kind = "unfenced-start"
 		}
-		receipt = r.startByNotes(ctx, s, v)
+		receipt = s.startByNotes(ctx, v)
 	}
 	entry.Error = here.ErrorText(err)
-	r.Enter(entry)
+	s.Enter(entry)
 	return receipt
 }
 
-func (r *Run) startByNotes(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
-	deployed, known, err := r.Stacks.Deployed(ctx, s.Name)
-	u, left := r.Attempt(s.Name), r.RunNote(s.Name).What != ""
+func (s *Start) startByNotes(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
+	deployed, known, err := s.Stacks.Deployed(ctx, s.Name)
+	u, left := s.Attempt(s.Name), s.RunNote(s.Name).What != ""
 	if u.Under() {
-		return r.Deploy(ctx, s, v)
+		return s.Deploy(ctx, v)
 	}
-	if done, receipt := r.restoreAfterBoot(ctx, s, v, known); done {
+	if done, receipt := s.Request().restoreAfterBoot(ctx, v, known); done {
 		return receipt
 	}
 	if left {
-		return r.finishLeftOver(ctx, s, func() agentapi.StackReceipt { return r.Deploy(ctx, s, v) })
+		return s.finishLeftOver(ctx, func() agentapi.StackReceipt { return s.Deploy(ctx, v) })
 	}
-	if err == nil && known && u.State == here.AttemptFailed && u.Target == target(s.Stack) && s.AllReady() == nil {
-		return r.startAsDeployed(ctx, s) // only an apply tries again
+	if err == nil && known && u.State == here.AttemptFailed && u.Target == target(s.Stack.Stack) && s.AllReady() == nil {
+		return s.startAsDeployed(ctx) // only an apply tries again
 	}
 	if err != nil || !known || deployed.Hash != s.Project.Hash || s.AllReady() != nil {
-		return r.Deploy(ctx, s, v)
+		return s.Deploy(ctx, v)
 	}
-	return r.startAsDeployed(ctx, s)
+	return s.startAsDeployed(ctx)
 }
 
 // startAsDeployed starts a stack as it was deployed last.
-func (r *Run) startAsDeployed(ctx context.Context, s *here.Stack) agentapi.StackReceipt {
+func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "started"}
-	lock, err := r.lockForRun(ctx, s, "start after a boot")
+	lock, err := s.lockForRun(ctx, "start after a boot")
 	if err == nil {
 		defer lock.Release()
 		err = s.Externals()
 	}
 	if err == nil {
-		err = r.awaitNeeded(ctx, s)
+		err = s.awaitNeeded(ctx)
 	}
 	if err == nil {
-		err = r.startContainers(ctx, s)
+		err = s.startContainers(ctx)
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = r.outcomeOf(ctx, err)
+		receipt.Outcome, receipt.Error = s.outcomeOf(ctx, err)
 	}
 	return receipt
 }
 
-func (r *Run) startContainers(ctx context.Context, s *here.Stack) error {
-	if err := r.checkStillOwned(ctx, s); err != nil {
+func (s *Start) startContainers(ctx context.Context) error {
+	if err := s.checkStillOwned(ctx); err != nil {
 		return err
 	}
-	s, err := s.Open()
+	opened, err := s.Open()
 	if err != nil {
 		return err
 	}
-	if err := r.writeSecrets(s); err != nil {
+	s = s.On(opened)
+	if err := s.writeSecrets(); err != nil {
 		return err
 	}
-	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
+	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	return r.Stacks.Start(ctx, s.Name, r.sink)
+	return s.Stacks.Start(ctx, s.Name, s.sink)
 }
 
 // StartAll starts what may run here after a boot, or once something is there that it
@@ -101,7 +102,7 @@ func (r *Run) StartAll(ctx context.Context, verdicts map[string]record.Verdict) 
 	r.Prepared()
 	var all sync.WaitGroup
 	for _, st := range r.Spec.Stacks {
-		all.Go(func() { r.ended(r.StartAfterBoot(ctx, r.At(r.Spec, st), verdicts[st.Name])) })
+		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).StartAfterBoot(ctx, verdicts[st.Name])) })
 	}
 	all.Wait()
 }

@@ -20,16 +20,16 @@ import (
 // to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
 // own containers are stopped; another's are a refusal, before anything is
 // stopped.
-func (r *Run) stopBeforeReplacing(ctx context.Context, s *here.Stack, volumes []snapshot.Volume) error {
+func (s *Start) stopBeforeReplacing(ctx context.Context, volumes []snapshot.Volume) error {
 	if len(volumes) == 0 {
 		return nil
 	}
-	seen, err := r.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
 	if err == nil {
-		err = r.checkUnused(ctx, volumes, s.Name)
+		err = s.checkUnused(ctx, volumes, s.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("stack %s: %w", s.Name, err)
@@ -37,9 +37,9 @@ func (r *Run) stopBeforeReplacing(ctx context.Context, s *here.Stack, volumes []
 	if !seen[0].Running() {
 		return nil
 	}
-	err = errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
+	err = errors.Join(s.Stacks.CloseGate(ctx, s.Name), s.Stacks.Stop(ctx, s.Name))
 	if err == nil {
-		err = r.awaitUnused(ctx, volumes)
+		err = s.awaitUnused(ctx, volumes)
 	}
 	return err
 }
@@ -121,16 +121,16 @@ func foreignFix(stack string) string {
 }
 
 // refuseForeign is foreign for a stack that is about to be deployed.
-func (r *Run) refuseForeign(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision) error {
-	seen, err := r.Stacks.Observe(ctx, s.Name)
+func (s *Start) refuseForeign(ctx context.Context, decided map[string]snapshot.Decision) error {
+	seen, err := s.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	local := r.Local(s.Name)
-	if why := foreignProject(s.Stack, seen[0], local, decided); why != "" {
+	local := s.Local(s.Name)
+	if why := foreignProject(s.Stack.Stack, seen[0], local, decided); why != "" {
 		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), foreignFix(s.Name))
 	}
 	return nil

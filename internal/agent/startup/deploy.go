@@ -26,20 +26,20 @@ import (
 )
 
 // Deploy brings one stack up, or says in its receipt why not.
-func (r *Run) Deploy(ctx context.Context, s *here.Stack, v record.Verdict) agentapi.StackReceipt {
+func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
-	lock, err := r.lockForRun(ctx, s, "deploy")
+	lock, err := s.lockForRun(ctx, "deploy")
 	if err == nil {
 		defer lock.Release()
-		if err = r.Unfreeze(ctx, s.Name); err == nil {
-			err = r.During(ctx, s.Name, "deploy", func() error { return r.bringUp(ctx, s, v, &receipt) })
+		if err = s.Unfreeze(ctx, s.Name); err == nil {
+			err = s.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
 		}
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = r.outcomeOf(ctx, err)
+		receipt.Outcome, receipt.Error = s.outcomeOf(ctx, err)
 	}
-	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
-	r.Enter(entry)
+	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
+	s.Enter(entry)
 	return receipt
 }
 
@@ -64,9 +64,9 @@ func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *a
 	return "failed", told
 }
 
-func (r *Run) bringUp(ctx context.Context, s *here.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
+func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
-		return notStartedHere(s.Stack, v)
+		return notStartedHere(s.Stack.Stack, v)
 	}
 	if s.Kept {
 		receipt.Outcome = "kept"
@@ -74,81 +74,82 @@ func (r *Run) bringUp(ctx context.Context, s *here.Stack, v record.Verdict, rece
 	}
 	if s.Stopped {
 		receipt.Outcome = "stopped"
-		return r.stop(ctx, s)
+		return s.stop(ctx)
 	}
 	hold.At(ctx, "claimed")
 	if err := s.Externals(); err != nil {
 		return err
 	}
-	s, err := s.Open()
+	opened, err := s.Open()
 	if err != nil {
 		return err
 	}
+	s = s.On(opened)
 	wish := s.Wish()
 	d := s.Deployment()
-	if err := r.finishAttempt(ctx, s, d); err != nil {
+	if err := s.upgrade().finishAttempt(ctx, d); err != nil {
 		return err
 	}
 	switch {
 	case wish == nil:
-		err = r.PrepareVolumes(ctx, s, &d, receipt)
+		err = s.PrepareVolumes(ctx, &d, receipt)
 	case wish.State == agentapi.WishPending:
-		err = r.fulfilRequest(ctx, s, func() error { return r.RestoreRequested(ctx, s, &d, receipt) })
+		err = s.Request().fulfilRequest(ctx, func() error { return s.Request().RestoreRequested(ctx, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
-		if changed, err := r.imageChanges(ctx, s, d); err != nil || changed != "" {
-			return errors.Join(err, r.leaveAsDeployed(ctx, s, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+		if changed, err := s.imageChanges(ctx, d); err != nil || changed != "" {
+			return errors.Join(err, s.leaveAsDeployed(ctx, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
 		}
-		err = r.PrepareVolumes(ctx, s, &d, receipt)
+		err = s.PrepareVolumes(ctx, &d, receipt)
 	default:
-		r.NoteDone(s.Name, wish.ID)
+		s.NoteDone(s.Name, wish.ID)
 		receipt.Wish = wish.ID
-		err = r.PrepareVolumes(ctx, s, &d, receipt)
+		err = s.PrepareVolumes(ctx, &d, receipt)
 	}
 	if err == nil {
-		err = r.start(ctx, s, d, receipt)
+		err = s.start(ctx, d, receipt)
 	}
 	if err == nil {
-		r.snapshotAfterRestore(ctx, s)
+		s.Request().snapshotAfterRestore(ctx)
 	}
 	return err
 }
 
 // PrepareVolumes has every volume ready for the start: as it is, empty or restored.
-func (r *Run) PrepareVolumes(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	decided, err := keeper.ArchiveOf(s).Decisions(ctx)
+func (s *Start) PrepareVolumes(ctx context.Context, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	decided, err := keeper.ArchiveOf(s.Stack).Decisions(ctx)
 	if err == nil {
-		err = refusal(s.Stack, decided)
+		err = refusal(s.Stack.Stack, decided)
 	}
 	if err == nil {
-		err = r.refuseForeign(ctx, s, decided)
+		err = s.refuseForeign(ctx, decided)
 	}
 	if err == nil {
-		err = r.awaitNeeded(ctx, s)
+		err = s.awaitNeeded(ctx)
 	}
 	if err == nil {
-		err = r.stopBeforeReplacing(ctx, s, r.volumesReplaced(s, decided))
+		err = s.stopBeforeReplacing(ctx, s.volumesReplaced(decided))
 	}
 	if err == nil {
-		err = r.markVolumes(s, decided)
+		err = s.markVolumes(decided)
 	}
 	if err == nil {
-		err = r.snapshotBeforeUpgrade(ctx, s, d)
+		err = s.upgrade().snapshotBeforeUpgrade(ctx, d)
 	}
 	if err == nil {
-		err = r.restoreVolumes(ctx, s, decided, d, receipt)
+		err = s.restoreVolumes(ctx, decided, d, receipt)
 	}
 	return err
 }
 
 // volumesReplaced returns the volumes in whose place other data comes.
-func (r *Run) volumesReplaced(s *here.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot.Volume {
 	volumes := s.Hydrated(decided)
 	for _, v := range s.Protected() {
 		switch d := decided[v.Name]; {
 		case d.Action == snapshot.StartEmpty && s.Consent == project.ConsentFresh:
 			volumes = append(volumes, v)
 		case d.Action == snapshot.Rename:
-			former := r.Snapshots.Marker(s.Name, v.Formerly)
+			former := s.Snapshots.Marker(s.Name, v.Formerly)
 			volumes = append(volumes, v, snapshot.Volume{Name: v.Formerly, Path: former.Path})
 		}
 	}
@@ -156,36 +157,36 @@ func (r *Run) volumesReplaced(s *here.Stack, decided map[string]snapshot.Decisio
 }
 
 // placeData puts fetched data into the places of volumes that nothing uses.
-func (r *Run) placeData(ctx context.Context, s *here.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
-	return r.phase("place data", s.Name, func() error {
-		if err := r.stopBeforeReplacing(ctx, s, volumes); err != nil {
+func (s *Start) placeData(ctx context.Context, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
+	return s.phase("place data", s.Name, func() error {
+		if err := s.stopBeforeReplacing(ctx, volumes); err != nil {
 			return err
 		}
-		return r.Snapshots.Place(ctx, fetched)
+		return s.Snapshots.Place(ctx, fetched)
 	})
 }
 
 // stop keeps a stack that is declared stopped from running.
-func (r *Run) stop(ctx context.Context, s *here.Stack) error {
-	if err := r.Need(ctx, needEngine); err != nil {
+func (s *Start) stop(ctx context.Context) error {
+	if err := s.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
+	return errors.Join(s.Stacks.CloseGate(ctx, s.Name), s.Stacks.Stop(ctx, s.Name))
 }
 
 // awaitNeeded waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
-func (r *Run) awaitNeeded(ctx context.Context, s *here.Stack) error {
+func (s *Start) awaitNeeded(ctx context.Context) error {
 	for _, name := range s.Needs {
-		if !slices.Contains(r.order(), name) {
+		if !slices.Contains(s.order(), name) {
 			continue
 		}
-		err := r.Need(ctx, NeedStack(name))
+		err := s.Need(ctx, NeedStack(name))
 		failed := errors.Is(err, errUnmet)
 		if err != nil && !failed {
 			return err
 		}
-		if failed && (!r.unasked || !r.RunsWhole(ctx, name)) {
+		if failed && (!s.unasked || !s.RunsWhole(ctx, name)) {
 			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
 		}
 	}
@@ -194,38 +195,38 @@ func (r *Run) awaitNeeded(ctx context.Context, s *here.Stack) error {
 
 // restoreVolumes has the volumes' data in place: it comes down while Docker is installed
 // and images are pulled.
-func (r *Run) restoreVolumes(ctx context.Context, s *here.Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (s *Start) restoreVolumes(ctx context.Context, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	volumes := s.Hydrated(decided)
 	if len(volumes) == 0 {
-		return r.deliverSecrets(ctx, s)
+		return s.deliverSecrets(ctx)
 	}
-	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
+	database := &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		var err error
-		fetched, err = r.FetchNewest(within, s, volumes, database)
+		fetched, err = s.FetchNewest(within, volumes, database)
 		return err
 	})
-	both.Go(func() error { return r.createContainers(within, s, *d) })
+	both.Go(func() error { return s.createContainers(within, *d) })
 	if err := both.Wait(); err != nil {
 		return err
 	}
 	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.Images = d.Images
-	if err := r.placeData(ctx, s, fetched, volumes); err != nil {
+	if err := s.placeData(ctx, fetched, volumes); err != nil {
 		return err
 	}
 	receipt.Restored = restored(fetched)
 	return nil
 }
 
-func (r *Run) restoreJob(s *here.Stack, repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
+func (s *Start) restoreJob(repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
-		Fleet: r.Spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
-		Room:  r.room,
-		Holds: func(ctx context.Context) error { return r.Guard.NotLost(ctx, s) },
+		Fleet: s.Run.Spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack.Stack), Snapshot: id, Volumes: volumes, Database: database,
+		Room:  s.room,
+		Holds: func(ctx context.Context) error { return s.Guard.NotLost(ctx, s.Stack) },
 	}
 }
 
@@ -244,18 +245,18 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 	return &info
 }
 
-func (r *Run) download(ctx context.Context, s *here.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
-	if err := r.Need(ctx, needData); err != nil {
+func (s *Start) download(ctx context.Context, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
+	if err := s.Need(ctx, needData); err != nil {
 		return nil, err
 	}
-	if err := r.downloads.Acquire(ctx, 1); err != nil {
+	if err := s.downloads.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer r.downloads.Release(1)
-	engine := r.Snapshots
-	engine.Progress = r.sink
+	defer s.downloads.Release(1)
+	engine := s.Snapshots
+	engine.Progress = s.sink
 	var fetched *snapshot.Fetched
-	err := r.phase("restore data", s.Name, func() error {
+	err := s.phase("restore data", s.Name, func() error {
 		var err error
 		fetched, err = engine.Fetch(ctx, job)
 		return err
@@ -283,77 +284,77 @@ func (r *Run) holdForEngine(ctx context.Context, bytes int64) error {
 }
 
 // deliverSecrets is for a stack that restores nothing.
-func (r *Run) deliverSecrets(ctx context.Context, s *here.Stack) error {
-	if err := r.Need(ctx, needEngine); err != nil {
+func (s *Start) deliverSecrets(ctx context.Context) error {
+	if err := s.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return r.writeSecrets(s)
+	return s.writeSecrets()
 }
 
 // createContainers makes volumes and containers, not started, and pulls what they need.
-func (r *Run) createContainers(ctx context.Context, s *here.Stack, d stack.Deployment) error {
-	if err := r.deliverSecrets(ctx, s); err != nil {
+func (s *Start) createContainers(ctx context.Context, d stack.Deployment) error {
+	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
-	done, err := r.turns.take(ctx, false)
+	done, err := s.turns.take(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return r.phase("pull images", s.Name, func() error { return r.Stacks.Create(ctx, d, r.sink) })
+	return s.phase("pull images", s.Name, func() error { return s.Stacks.Create(ctx, d, s.sink) })
 }
 
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
-func (r *Run) start(ctx context.Context, s *here.Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := r.Local(s.Name)
+	before := s.Local(s.Name)
 	if before.Epoch < s.Epoch {
-		if err := r.awaitFormerHost(ctx, s); err != nil {
+		if err := s.awaitFormerHost(ctx); err != nil {
 			return err
 		}
 	}
-	if err := r.checkStillOwned(ctx, s); err != nil {
+	if err := s.checkStillOwned(ctx); err != nil {
 		return err
 	}
-	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack)}
-	r.noteStarted(s.Name, local)
-	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
+	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
+	s.noteStarted(s.Name, local)
+	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(r.Paths.Secrets(), s.Name)
+	untold, err := delivery.Untold(s.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.Attempt(s.Name).State == here.AttemptTrying
-	done, err := r.turns.take(ctx, receipt.Restored != nil)
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Attempt(s.Name).State == here.AttemptTrying
+	done, err := s.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
 	}
 	defer done()
 	var result stack.Result
 	told := false
-	err = r.phase("start", s.Name, func() error {
+	err = s.phase("start", s.Name, func() error {
 		var err error
-		if result, err = r.Stacks.Deploy(ctx, d, r.sink); err == nil {
-			told, err = r.notifyServices(ctx, s, untold, result)
+		if result, err = s.Stacks.Deploy(ctx, d, s.sink); err == nil {
+			told, err = s.notifyServices(ctx, untold, result)
 		}
 		return err
 	})
 	if err != nil {
-		return r.afterFailure(ctx, s, d, err)
+		return s.upgrade().afterFailure(ctx, d, err)
 	}
-	if err := os.Remove(r.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.Trouble("attempts", err)
+	if err := os.Remove(s.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Trouble("attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
 	if !result.Untouched {
-		r.probe(ctx, s)
+		s.probe(ctx)
 	}
 	born := s.Births()
 	receipt.Born = born
-	r.reportFacts(ctx, s, result, born, receipt.Wish)
+	s.reportFacts(ctx, result, born, receipt.Wish)
 	return nil
 }
 
@@ -371,16 +372,16 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 
 // reportFacts writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
-func (r *Run) reportFacts(ctx context.Context, s *here.Stack, result stack.Result, born map[string]time.Time, wish string) {
+func (s *Start) reportFacts(ctx context.Context, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return
 	}
-	rec, err := s.Access.Record(ctx, r.Spec.Record)
+	rec, err := s.Access.Record(ctx, s.Run.Spec.Record)
 	if err == nil {
-		_, err = rec.AppendFact(ctx, s.Name, factOf(s, result.Images, born, wish))
+		_, err = rec.AppendFact(ctx, s.Name, factOf(s.Stack, result.Images, born, wish))
 		err = errors.Join(err, rec.Close(ctx))
 	}
 	if err != nil {
-		r.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
+		s.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
 	}
 }

@@ -12,25 +12,25 @@ import (
 
 // finishLeftOver goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
-func (r *Run) finishLeftOver(ctx context.Context, s *here.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
-		r.ForgetRun(s.Name)
+		s.ForgetRun(s.Name)
 	}
-	if receipt.Error == nil || ctx.Err() != nil || r.Attempt(s.Name).Under() || s.AllReady() != nil || r.RunsWhole(ctx, s.Name) {
+	if receipt.Error == nil || ctx.Err() != nil || s.Attempt(s.Name).Under() || s.AllReady() != nil || s.RunsWhole(ctx, s.Name) {
 		return receipt
 	}
-	return r.startAsDeployed(ctx, s)
+	return s.startAsDeployed(ctx)
 }
 
 // lockForRun takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
-func (r *Run) lockForRun(ctx context.Context, s *here.Stack, message string) (*runlock.Lock, error) {
-	lock, err := r.LockStack(ctx, s.Name, here.Daemon, message)
+func (s *Start) lockForRun(ctx context.Context, message string) (*runlock.Lock, error) {
+	lock, err := s.LockStack(ctx, s.Name, here.Daemon, message)
 	if err != nil {
 		return nil, err
 	}
-	if r.unasked && r.Local(s.Name).ReleasedAt(s.Epoch) {
+	if s.unasked && s.Local(s.Name).ReleasedAt(s.Epoch) {
 		lock.Release()
 		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
 	}

@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
 // imageChanges compares what a deployment would run with what was deployed last.
-func (r *Run) imageChanges(ctx context.Context, s *here.Stack, d stack.Deployment) (string, error) {
-	was, _, err := r.Stacks.Deployed(ctx, s.Name)
+func (s *Start) imageChanges(ctx context.Context, d stack.Deployment) (string, error) {
+	was, _, err := s.Stacks.Deployed(ctx, s.Name)
 	return ImageChange(was, d), err
 }
 

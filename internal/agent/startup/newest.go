@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -14,8 +13,8 @@ import (
 
 // FetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
-func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	listed, err := keeper.ArchiveOf(s).ListForRestore(ctx)
+func (s *Start) FetchNewest(ctx context.Context, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	listed, err := keeper.ArchiveOf(s.Stack).ListForRestore(ctx)
 	if errors.Is(err, keeper.ErrMissing) {
 		return nil, err
 	}
@@ -26,12 +25,12 @@ func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 	var passed []snapshot.Damaged
 	var errs []error
 	for _, c := range all {
-		fetched, err := r.fetchFrom(ctx, s, c, volumes, database)
+		fetched, err := s.fetchFrom(ctx, c, volumes, database)
 		if err == nil {
 			if m := s.Access.GivenUp; !m.Zero() {
-				r.Warn(s.Name, keeper.LossAccepted(r.Spec.Name, s.Name, m, c.Info))
+				s.Warn(s.Name, keeper.LossAccepted(s.Run.Spec.Name, s.Name, m, c.Info))
 			}
-			r.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
+			s.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
 			return fetched, nil
 		}
 		if !snapshot.IsDamage(err) {
@@ -43,15 +42,15 @@ func (r *Run) FetchNewest(ctx context.Context, s *here.Stack, volumes []snapshot
 	return nil, errors.Join(errs...)
 }
 
-func (r *Run) fetchFrom(ctx context.Context, s *here.Stack, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	repo, err := keeper.ArchiveOf(s).Repository(ctx, c.Target)
+func (s *Start) fetchFrom(ctx context.Context, c keeper.Candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	repo, err := keeper.ArchiveOf(s.Stack).Repository(ctx, c.Target)
 	if err != nil {
 		return nil, err
 	}
 	defer repo.Close(ctx) // only read from
-	job := r.restoreJob(s, repo, c.Info.ID, volumes, database)
-	job.Hold = r.holdForEngine
-	fetched, err := r.download(ctx, s, job)
+	job := s.restoreJob(repo, c.Info.ID, volumes, database)
+	job.Hold = s.holdForEngine
+	fetched, err := s.download(ctx, job)
 	return fetched, hinted(s.Name, err)
 }
 

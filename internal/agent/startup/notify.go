@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -27,17 +26,17 @@ const onRotateLimit = 2 * time.Minute
 // notifyServices tells running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was told. Services that the
 // deploy recreated know already. Cut short, the next run tells all of them again.
-func (r *Run) notifyServices(ctx context.Context, s *here.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
+func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
-	for _, s := range s.Project.Services {
-		if s.Idle || !slices.Contains(untold.Services, s.Name) {
+	for _, service := range s.Project.Services {
+		if service.Idle || !slices.Contains(untold.Services, service.Name) {
 			continue
 		}
-		if err := r.onRotate(ctx, s.Name, s); err != nil {
+		if err := s.onRotate(ctx, s.Name, service); err != nil {
 			return told, err
 		}
-		if !slices.Contains(result.Recreated, s.Name) {
-			again[s.OnChange] = append(again[s.OnChange], s.Name)
+		if !slices.Contains(result.Recreated, service.Name) {
+			again[service.OnChange] = append(again[service.OnChange], service.Name)
 		}
 	}
 	for _, policy := range slices.Sorted(maps.Keys(again)) {
@@ -45,15 +44,15 @@ func (r *Run) notifyServices(ctx context.Context, s *here.Stack, untold delivery
 			continue
 		}
 		told = true
-		if err := r.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
+		if err := s.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
 			return told, err
 		}
 	}
 	if len(untold.Services) > 0 {
-		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
-		r.Enter(entry)
+		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
+		s.Enter(entry)
 	}
-	return told, delivery.Told(r.Paths.Secrets(), s.Name)
+	return told, delivery.Told(s.Paths.Secrets(), s.Name)
 }
 
 func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

@@ -14,12 +14,12 @@ import (
 
 // awaitFormerHost waits until the former host of a stack that is taken over has certainly
 // stopped it, as far as it reaches Git or the record remote.
-func (r *Run) awaitFormerHost(ctx context.Context, s *here.Stack) error {
-	left := time.Until(r.free[s.Name])
+func (s *Start) awaitFormerHost(ctx context.Context) error {
+	left := time.Until(s.free[s.Name])
 	if left <= 0 {
 		return nil
 	}
-	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
+	end := progress.Scope{Sink: s.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
 	err := here.Pause(ctx, left)
 	end(err, "")
 	return err
@@ -27,9 +27,9 @@ func (r *Run) awaitFormerHost(ctx context.Context, s *here.Stack) error {
 
 // checkStillOwned looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
-func (r *Run) checkStillOwned(ctx context.Context, s *here.Stack) error {
-	if v := r.Guard.Verdict(ctx, s); v.State == record.Lost {
-		return notStartedHere(s.Stack, v)
+func (s *Start) checkStillOwned(ctx context.Context) error {
+	if v := s.Guard.Verdict(ctx, s.Stack); v.State == record.Lost {
+		return notStartedHere(s.Stack.Stack, v)
 	}
 	return nil
 }

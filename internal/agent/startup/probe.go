@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
@@ -19,22 +18,22 @@ const (
 
 // probe warns right after a deploy of databases that can't be dumped, which the
 // first snapshot would find out much later.
-func (r *Run) probe(ctx context.Context, s *here.Stack) {
+func (s *Start) probe(ctx context.Context) {
 	within, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
 	for _, v := range s.Protected() {
-		for _, f := range r.probeVolume(within, s, v) {
-			f.Subject = r.Spec.Name + "/" + f.Subject
-			r.Warn(s.Name, f)
+		for _, f := range s.probeVolume(within, v) {
+			f.Subject = s.Run.Spec.Name + "/" + f.Subject
+			s.Warn(s.Name, f)
 		}
 	}
 }
 
 // probeVolume asks until the database answers or time is up: a database that
 // never answers is not the subject here.
-func (r *Run) probeVolume(ctx context.Context, s *here.Stack, v snapshot.Volume) []finding.Finding {
+func (s *Start) probeVolume(ctx context.Context, v snapshot.Volume) []finding.Finding {
 	for {
-		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: r.Host, Stack: s.Name}, s.Name, v)
+		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: s.Stack.Host, Stack: s.Name}, s.Name, v)
 		if answered {
 			return found
 		}

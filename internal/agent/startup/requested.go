@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -14,67 +13,73 @@ import (
 	"salvor/internal/stack"
 )
 
+// A Request is the start of a stack for which the operator asked for a snapshot back.
+type Request struct{ *Start }
+
+// Request returns the start as one that answers what the operator asked for.
+func (s *Start) Request() *Request { return &Request{Start: s} }
+
 // RestoreRequested brings back the snapshot that the operator asked for. The data comes
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
-func (r *Run) RestoreRequested(ctx context.Context, s *here.Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s).Lister(ctx))
+func (s *Request) RestoreRequested(ctx context.Context, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
 		return err
 	}
-	repo, err := keeper.ArchiveOf(s).Repository(ctx, from)
+	repo, err := keeper.ArchiveOf(s.Stack).Repository(ctx, from)
 	if err != nil {
 		return err
 	}
 	defer repo.Close(ctx) // only read from
-	database := &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink}
-	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.Protected(), database)
+	database := &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
+	job := s.restoreJob(repo, s.Restore.Snapshot, s.Protected(), database)
 	job.Wish = s.Restore.ID
-	fetched, err := r.download(ctx, s, job)
+	fetched, err := s.download(ctx, job)
 	if err != nil {
 		return hinted(s.Name, err)
 	}
 	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.Images = d.Images
-	if err := r.deliverSecrets(ctx, s); err != nil {
+	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
-	if err := r.phase("load data", s.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
+	if err := s.phase("load data", s.Name, func() error { return s.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := r.checkUnused(ctx, s.Protected(), s.Name); err != nil {
+	if err := s.checkUnused(ctx, s.Protected(), s.Name); err != nil {
 		return err // before anything is stopped
 	}
-	r.snapshotPresent(ctx, s)
-	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
-	err = r.stop(ctx, s)
+	s.snapshotPresent(ctx)
+	end := progress.Scope{Sink: s.sink, Stack: s.Name}.Step("stop", "")
+	err = s.stop(ctx)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	r.snapshotStopped(ctx, s)
-	if err := r.placeData(ctx, s, fetched, s.Protected()); err != nil {
+	s.snapshotStopped(ctx)
+	if err := s.placeData(ctx, fetched, s.Protected()); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
 	receipt.Restored, receipt.Wish = restored(fetched), s.Restore.ID
-	r.NoteDone(s.Name, s.Restore.ID)
+	s.NoteDone(s.Name, s.Restore.ID)
 	hold.At(ctx, "put-noted")
 	return nil
 }
 
 // snapshotPresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
-func (r *Run) snapshotPresent(ctx context.Context, s *here.Stack) {
-	seen, err := r.Stacks.Observe(ctx, s.Name)
+func (s *Request) snapshotPresent(ctx context.Context) {
+	seen, err := s.Stacks.Observe(ctx, s.Name)
 	if err == nil {
-		_, err = r.TakeLocked(ctx, s, keeper.Taking{Stopped: !seen[0].Running(), Sink: r.sink})
+		_, err = s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: !seen[0].Running(), Sink: s.sink})
 	}
 	if err != nil {
-		r.Warn(s.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.Spec.Name + "/" + s.Name,
+		s.Warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
 			Fix:  "salvor status lists it (volume-kept)",
 		})
@@ -93,13 +98,13 @@ func (r *Run) Warn(stack string, f finding.Finding) {
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.
-func (r *Run) snapshotStopped(ctx context.Context, s *here.Stack) {
+func (s *Request) snapshotStopped(ctx context.Context) {
 	for _, v := range s.Protected() {
 		if v.Method == fleet.Postgres {
 			return
 		}
 	}
-	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: r.sink}); err != nil {
-		progress.Scope{Sink: r.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
+	if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.sink}); err != nil {
+		progress.Scope{Sink: s.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
 	}
 }

@@ -81,7 +81,7 @@ func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
 		}
 	})
 	for _, st := range r.Spec.Stacks {
-		all.Go(func() { r.ended(r.Deploy(ctx, r.At(r.Spec, st), verdicts[st.Name])) })
+		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).Deploy(ctx, verdicts[st.Name])) })
 	}
 	all.Wait()
 	slices.SortFunc(r.Receipt.Stacks, func(a, b agentapi.StackReceipt) int {
@@ -226,3 +226,12 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
 	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }
+
+// A Start is one stack that a run brings up.
+type Start struct {
+	*Run
+	*here.Stack
+}
+
+// On returns the start of a stack in this run.
+func (r *Run) On(s *here.Stack) *Start { return &Start{Run: r, Stack: s} }

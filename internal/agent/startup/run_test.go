@@ -28,12 +28,12 @@ func TestAStartLooksAgain(t *testing.T) {
 	r := New(keeper.New(alpha.Host), alpha.Spec, progress.Discard())
 	defer r.Guard.Close(t.Context())
 	st := alpha.Spec.Stacks[0]
-	if err := r.checkStillOwned(t.Context(), r.At(r.Spec, st)); err != nil {
+	if err := r.On(r.At(r.Spec, st)).checkStillOwned(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	heretest.Claim(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
 	r.Guard.Verdicts(t.Context(), alpha.Spec) // minutes later
-	if err := r.checkStillOwned(t.Context(), r.At(r.Spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+	if err := r.On(r.At(r.Spec, st)).checkStillOwned(t.Context()); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
 	if err := r.Guard.MayChange(t.Context(), r.At(r.Spec, st)); err == nil {
@@ -49,7 +49,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 		here.Pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {
-			if err := r.awaitFormerHost(t.Context(), r.At(r.Spec, agentapi.Stack{Name: heretest.Notes})); err != nil || time.Since(began) != want {
+			if err := r.On(r.At(r.Spec, agentapi.Stack{Name: heretest.Notes})).awaitFormerHost(t.Context()); err != nil || time.Since(began) != want {
 				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
 			}
 			began = time.Now()

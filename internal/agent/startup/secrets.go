@@ -3,7 +3,6 @@ package startup
 import (
 	"slices"
 
-	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/journal"
@@ -13,12 +12,12 @@ import (
 const KindSecrets = "secrets"
 
 // writeSecrets writes a stack's secrets into memory, and into the journal which.
-func (r *Run) writeSecrets(s *here.Stack) error {
-	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
+func (s *Start) writeSecrets() error {
+	report, err := delivery.Deliver(s.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
-	r.Enter(journal.Entry{Kind: KindSecrets, Stack: s.Name, Commit: r.Spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
+	s.Enter(journal.Entry{Kind: KindSecrets, Stack: s.Name, Commit: s.Run.Spec.Commit, Services: report.Services, Secrets: delivered(s.Stack.Stack, report)})
 	return nil
 }
 

@@ -18,14 +18,19 @@ import (
 // target tells one thing that a stack may be asked to run from another.
 func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
 
+// An upgrade is a start that gives a stack with data another image; see here.Attempt.
+type upgrade struct{ *Start }
+
+func (s *Start) upgrade() *upgrade { return &upgrade{Start: s} }
+
 // snapshotBeforeUpgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
-func (r *Run) snapshotBeforeUpgrade(ctx context.Context, s *here.Stack, d *stack.Deployment) error {
-	if len(s.Protected()) == 0 || r.Attempt(s.Name).Under() {
+func (s *upgrade) snapshotBeforeUpgrade(ctx context.Context, d *stack.Deployment) error {
+	if len(s.Protected()) == 0 || s.Attempt(s.Name).Under() {
 		return nil
 	}
-	seen, err := r.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
@@ -37,64 +42,64 @@ func (r *Run) snapshotBeforeUpgrade(ctx context.Context, s *here.Stack, d *stack
 		return nil
 	}
 	if seen[0].Running() {
-		progress.Scope{Sink: r.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
-		if _, err := r.TakeLocked(ctx, s, keeper.Taking{Sink: r.sink}); err != nil {
+		progress.Scope{Sink: s.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
+		if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
 	}
 	hold.At(ctx, "upgrade-taken")
-	if err := r.deliverSecrets(ctx, s); err != nil {
+	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
-	u := here.Attempt{State: here.AttemptTrying, Commit: r.Spec.Commit, Target: target(s.Stack)}
-	if u.Built, err = r.Stacks.Built(ctx, s.Name); err != nil {
+	u := here.Attempt{State: here.AttemptTrying, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack)}
+	if u.Built, err = s.Stacks.Built(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := r.phase("pull images", s.Name, func() error {
+	if err := s.phase("pull images", s.Name, func() error {
 		var err error
-		d.Images, err = r.Stacks.Fetch(ctx, *d, r.sink)
+		d.Images, err = s.Stacks.Fetch(ctx, *d, s.sink)
 		return err
 	}); err != nil {
 		return err
 	}
 	u.Images = d.Images
-	if err := r.stopVersionBefore(ctx, s, &u); err != nil {
+	if err := s.stopVersionBefore(ctx, &u); err != nil {
 		back := context.WithoutCancel(ctx)
-		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), r.Stacks.OpenGate(back, s.Name), r.Stacks.Start(back, s.Name, r.sink))
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), s.Stacks.OpenGate(back, s.Name), s.Stacks.Start(back, s.Name, s.sink))
 	}
 	hold.At(ctx, "upgrade-stopped")
 	return nil
 }
 
 // stopVersionBefore stops the version before and takes its last snapshot.
-func (r *Run) stopVersionBefore(ctx context.Context, s *here.Stack, u *here.Attempt) error {
-	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
-	err := r.stop(ctx, s)
+func (s *upgrade) stopVersionBefore(ctx context.Context, u *here.Attempt) error {
+	end := progress.Scope{Sink: s.sink, Stack: s.Name}.Step("stop", "")
+	err := s.stop(ctx)
 	end(err, "")
 	if err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-halted")
-	last, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: r.sink})
+	last, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.sink})
 	if err != nil {
 		return err
 	}
 	u.Before = last.Snapshot.ID
-	return r.SaveAttempt(s.Name, *u)
+	return s.SaveAttempt(s.Name, *u)
 }
 
 // finishAttempt finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
-func (r *Run) finishAttempt(ctx context.Context, s *here.Stack, d stack.Deployment) error {
-	u := r.Attempt(s.Name)
-	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack) {
+func (s *upgrade) finishAttempt(ctx context.Context, d stack.Deployment) error {
+	u := s.Attempt(s.Name)
+	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}
 	if u.State == here.AttemptTrying {
 		u.Why = "it was cut short"
 	}
-	err := r.returnToVersionBefore(ctx, s, d, u)
-	if err == nil && u.Target == target(s.Stack) {
+	err := s.returnToVersionBefore(ctx, d, u)
+	if err == nil && u.Target == target(s.Stack.Stack) {
 		err = fmt.Errorf("deploy %s: %s", s.Name, u.Why)
 	}
 	return err
@@ -102,64 +107,64 @@ func (r *Run) finishAttempt(ctx context.Context, s *here.Stack, d stack.Deployme
 
 // afterFailure turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
-func (r *Run) afterFailure(ctx context.Context, s *here.Stack, d stack.Deployment, failed error) error {
-	u := r.Attempt(s.Name)
+func (s *upgrade) afterFailure(ctx context.Context, d stack.Deployment, failed error) error {
+	u := s.Attempt(s.Name)
 	if ctx.Err() != nil {
 		return failed
 	}
 	if u.State != here.AttemptTrying {
-		u = here.Attempt{State: here.AttemptFailed, Commit: r.Spec.Commit, Target: target(s.Stack), Why: failed.Error()}
-		if err := r.SaveAttempt(s.Name, u); err != nil {
-			r.Trouble("attempts", err)
+		u = here.Attempt{State: here.AttemptFailed, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack), Why: failed.Error()}
+		if err := s.SaveAttempt(s.Name, u); err != nil {
+			s.Trouble("attempts", err)
 		}
 		return failed
 	}
 	u.Why = failed.Error()
-	if err := r.returnToVersionBefore(ctx, s, d, u); err != nil {
+	if err := s.returnToVersionBefore(ctx, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
 	}
-	u = r.Attempt(s.Name)
+	u = s.Attempt(s.Name)
 	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
 // returnToVersionBefore has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
-func (r *Run) returnToVersionBefore(ctx context.Context, s *here.Stack, d stack.Deployment, u here.Attempt) error {
+func (s *upgrade) returnToVersionBefore(ctx context.Context, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
-	if err := r.SaveAttempt(s.Name, u); err != nil {
+	if err := s.SaveAttempt(s.Name, u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
-	if err := r.stop(ctx, s); err != nil {
+	if err := s.stop(ctx); err != nil {
 		return err
 	}
-	if !r.dataAsBefore(s, u) {
-		r.snapshotNewVersion(ctx, s, &u)
+	if !s.dataAsBefore(u) {
+		s.snapshotNewVersion(ctx, &u)
 		hold.At(ctx, "upgrade-after")
-		if err := r.restoreVersionBefore(ctx, s, u); err != nil {
+		if err := s.restoreVersionBefore(ctx, u); err != nil {
 			return err
 		}
 	}
 	hold.At(ctx, "upgrade-back")
-	if err := r.checkStillOwned(ctx, s); err != nil {
+	if err := s.checkStillOwned(ctx); err != nil {
 		return err
 	}
-	if err := r.writeSecrets(s); err != nil {
+	if err := s.writeSecrets(); err != nil {
 		return err
 	}
-	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
+	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := r.Stacks.PutBack(ctx, d, u.Built, r.sink); err != nil {
+	if err := s.Stacks.PutBack(ctx, d, u.Built, s.sink); err != nil {
 		return err
 	}
 	u.State = here.AttemptFailed
-	return r.SaveAttempt(s.Name, u)
+	return s.SaveAttempt(s.Name, u)
 }
 
 // dataAsBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
-func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
+func (s *upgrade) dataAsBefore(u here.Attempt) bool {
 	if s.AllReady() != nil {
 		return false
 	}
@@ -167,7 +172,7 @@ func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
 		return true
 	}
 	for _, v := range s.Protected() {
-		if r.Snapshots.Holding(s.Name, v) != u.Before {
+		if s.Snapshots.Holding(s.Name, v) != u.Before {
 			return false
 		}
 	}
@@ -176,41 +181,41 @@ func (r *Run) dataAsBefore(s *here.Stack, u here.Attempt) bool {
 
 // snapshotNewVersion takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
-func (r *Run) snapshotNewVersion(ctx context.Context, s *here.Stack, u *here.Attempt) {
+func (s *upgrade) snapshotNewVersion(ctx context.Context, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
 		return
 	}
-	taken, err := r.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: r.sink})
+	taken, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: s.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
-		err = r.SaveAttempt(s.Name, *u)
+		err = s.SaveAttempt(s.Name, *u)
 	}
 	if err != nil {
-		r.Warn(s.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.Spec.Name + "/" + s.Name,
+		s.Warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
 		})
 	}
 }
 
 // restoreVersionBefore puts the last snapshot of the version before in place.
-func (r *Run) restoreVersionBefore(ctx context.Context, s *here.Stack, u here.Attempt) error {
-	from, err := keeper.Holding(s.Name, s.Targets, u.Before, keeper.ArchiveOf(s).Lister(ctx))
+func (s *upgrade) restoreVersionBefore(ctx context.Context, u here.Attempt) error {
+	from, err := keeper.Holding(s.Name, s.Targets, u.Before, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
 		return err
 	}
-	repo, err := keeper.ArchiveOf(s).Repository(ctx, from)
+	repo, err := keeper.ArchiveOf(s.Stack).Repository(ctx, from)
 	if err != nil {
 		return err
 	}
 	defer repo.Close(ctx) // only read from
-	job := r.restoreJob(s, repo, u.Before, s.Protected(), &keeper.Isolated{Host: r.Host, Stack: s.Stack, Images: s.Images, Sink: r.sink})
+	job := s.restoreJob(repo, u.Before, s.Protected(), &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink})
 	job.Wish = u.Wish()
-	fetched, err := r.download(ctx, s, job)
+	fetched, err := s.download(ctx, job)
 	if err != nil {
 		return err
 	}
-	return r.placeData(ctx, s, fetched, s.Protected())
+	return s.placeData(ctx, fetched, s.Protected())
 }
 
 // AttemptFindings says that something else runs than what the host was asked for, and

@@ -24,20 +24,20 @@ func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 // markVolumes makes ready what needs no snapshot: new volumes, empty, and those whose
 // data is here. What is to be restored is marked as such before anything of the
 // stack exists, so that what Docker puts there is not taken for data.
-func (r *Run) markVolumes(s *here.Stack, decided map[string]snapshot.Decision) error {
+func (s *Start) markVolumes(decided map[string]snapshot.Decision) error {
 	for _, v := range s.Protected() {
 		m := snapshot.Marker{Identity: s.Identity(v.Name), Epoch: s.Epoch}
 		d, err := decided[v.Name], error(nil)
 		switch d.Action {
 		case snapshot.StartEmpty:
-			err = r.Snapshots.StartEmpty(s.Name, v, m)
+			err = s.Snapshots.StartEmpty(s.Name, v, m)
 		case snapshot.Rename:
-			was, _, _ := r.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
-			err = r.Snapshots.Rename(s.Name, was, v, m)
+			was, _, _ := s.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
+			err = s.Snapshots.Rename(s.Name, was, v, m)
 		case snapshot.Accept:
-			r.acceptData(s, v, m, d.Reason)
+			s.acceptData(v, m, d.Reason)
 		case snapshot.Hydrate:
-			err = r.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
+			err = s.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
 		}
 		if err != nil {
 			return fmt.Errorf("stack %s: volume %s: %w", s.Name, v.Name, err)
@@ -48,11 +48,11 @@ func (r *Run) markVolumes(s *here.Stack, decided map[string]snapshot.Decision) e
 
 // acceptData takes the data that lies in a volume's place, and says so. Where the
 // marker can't be written the stack starts all the same: the data is its own.
-func (r *Run) acceptData(s *here.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
-	err := r.Snapshots.Accept(s.Name, v, m)
-	r.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: r.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
-	r.Warn(s.Name, finding.Finding{
-		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.Spec.Name + "/" + s.Name + "/" + v.Name,
+func (s *Start) acceptData(v snapshot.Volume, m snapshot.Marker, why string) {
+	err := s.Snapshots.Accept(s.Name, v, m)
+	s.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
+	s.Warn(s.Name, finding.Finding{
+		Code: finding.VolumeTaken, Severity: finding.Info, Subject: s.Run.Spec.Name + "/" + s.Name + "/" + v.Name,
 		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
 	})
 }

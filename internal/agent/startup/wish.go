@@ -16,26 +16,26 @@ import (
 
 // fulfilRequest brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
-func (r *Run) fulfilRequest(ctx context.Context, s *here.Stack, work func() error) error {
+func (s *Request) fulfilRequest(ctx context.Context, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	failed := &here.FailedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
-	r.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
+	s.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
 	if s.AllReady() == nil { // stopped for what then could not be
-		err = errors.Join(err, r.startUnlessRunning(ctx, s))
+		err = errors.Join(err, s.startUnlessRunning(ctx))
 	}
 	return fmt.Errorf("restore of snapshot %.8s: %w", s.Restore.Snapshot, err)
 }
 
 // awaitTargets waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
-func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
+func (s *Request) awaitTargets(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
-		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s).Lister(limited))
+		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(limited))
 		if err == nil || here.Pause(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
@@ -45,19 +45,19 @@ func (r *Run) awaitTargets(ctx context.Context, s *here.Stack) {
 // restoreAfterBoot has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
-func (r *Run) restoreAfterBoot(ctx context.Context, s *here.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+func (s *Request) restoreAfterBoot(ctx context.Context, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
 	wish := s.Wish()
 	if wish == nil || wish.State != agentapi.WishPending {
 		return false, agentapi.StackReceipt{}
 	}
 	if opened, err := s.Open(); err == nil {
-		r.awaitTargets(ctx, opened)
+		s.On(opened).Request().awaitTargets(ctx)
 	}
-	receipt := r.Deploy(ctx, s, v)
+	receipt := s.Deploy(ctx, v)
 	if receipt.Error == nil || !known || s.AllReady() != nil {
 		return true, receipt
 	}
-	return true, r.startAsDeployed(ctx, s)
+	return true, s.startAsDeployed(ctx)
 }
 
 const (
@@ -68,12 +68,12 @@ const (
 // snapshotAfterRestore makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
-func (r *Run) snapshotAfterRestore(ctx context.Context, s *here.Stack) {
-	if r.Wishes(s.Name).Owed == "" {
+func (s *Request) snapshotAfterRestore(ctx context.Context) {
+	if s.Wishes(s.Name).Owed == "" {
 		return
 	}
-	if _, err := r.TakeLocked(ctx, s, keeper.Taking{Sink: r.sink}); err != nil {
-		r.Warn(s.Name, owedFinding(r.Spec.Name, s.Name, err.Error()))
+	if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.sink}); err != nil {
+		s.Warn(s.Name, owedFinding(s.Run.Spec.Name, s.Name, err.Error()))
 	}
 }
 
@@ -105,17 +105,17 @@ func WishFindings(s *here.Stack) []finding.Finding {
 
 // leaveAsDeployed keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
-func (r *Run) leaveAsDeployed(ctx context.Context, s *here.Stack, why string, receipt *agentapi.StackReceipt) error {
-	progress.Scope{Sink: r.sink, Stack: s.Name}.Note(why)
+func (s *Start) leaveAsDeployed(ctx context.Context, why string, receipt *agentapi.StackReceipt) error {
+	progress.Scope{Sink: s.sink, Stack: s.Name}.Note(why)
 	receipt.Outcome = "waiting"
-	return r.startUnlessRunning(ctx, s)
+	return s.startUnlessRunning(ctx)
 }
 
 // startUnlessRunning starts what was deployed last, unless it runs.
-func (r *Run) startUnlessRunning(ctx context.Context, s *here.Stack) error {
-	seen, err := r.Stacks.Observe(ctx, s.Name)
+func (s *Start) startUnlessRunning(ctx context.Context) error {
+	seen, err := s.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
 		return err
 	}
-	return r.startContainers(ctx, s)
+	return s.startContainers(ctx)
 }
