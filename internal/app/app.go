@@ -99,14 +99,6 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.load(ctx)
 }
 
-// OpenFiles is Open for who only looks at the repository's files, which may be
-// wrong: nothing is loaded or checked, and only the Scan methods work.
-func OpenFiles(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{opts: o, trail: &trail{}}
-	a.Checkout, err = checkout.OpenFiles(ctx, o.Dir)
-	return a, err
-}
-
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
 // not know them, too old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {

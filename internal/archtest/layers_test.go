@@ -21,6 +21,7 @@ var layers = []struct {
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
 	{"the commit at hand", []string{"checkout"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
+	{"the operator's workflows", []string{"leaks"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},
 	{"lab", []string{"lab"}},
 	{"checks", []string{"archtest"}},
