@@ -6,12 +6,9 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
-	"os/user"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +17,6 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
@@ -29,7 +25,6 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
-	"salvor/internal/secretstore"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -57,12 +52,10 @@ type Options struct {
 type App struct {
 	Checkout *checkout.Checkout
 
-	opts  Options
-	ring  agekey.Keyring
-	store *secretstore.Store
-	trail *trail
-	trust trust
-	hosts *dialer
+	opts     Options
+	Identity *Identity
+	trust    trust
+	Reach    *dialer
 
 	declared *controlrepo.Repository // by the newest commit, see ownCommit
 	book     *grant.Ledger           // see ledger; nil until it is read
@@ -74,7 +67,6 @@ type App struct {
 
 	stacks   map[string]deploy.Rendered
 	findings []finding.Finding
-	warned   sync.Map // vault ids whose password was called weak
 
 	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
 	movedNote sync.Once  // says that the record is not where the lock has it
@@ -86,7 +78,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Ask == nil {
 		o.Ask = func(ask func()) { ask() }
 	}
-	a := &App{opts: o, trail: &trail{}}
+	a := &App{opts: o}
 	if a.Checkout, err = checkout.Open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
@@ -107,7 +99,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	late, lateErr := a.late(ctx, now)
 	unpinned, gitErr := a.unpinnedGit(ctx)
 	unsigned, signErr := a.unsignedFindings(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.identityFindings())
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.identityFindings())
 	finding.Sort(a.findings)
 	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
 }
@@ -116,8 +108,8 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 // twice.
 func (a *App) Close() error {
 	var err error
-	if a.hosts != nil {
-		err = a.hosts.close()
+	if a.Reach != nil {
+		err = a.Reach.close()
 	}
 	return errors.Join(err, a.Checkout.Close())
 }
@@ -159,7 +151,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
 	}
 	return s, nil
 }
@@ -194,49 +186,4 @@ func withoutLogin(address string) string {
 		u.User = nil // a token may stand there
 	}
 	return u.String()
-}
-
-// owner names whoever runs this, for locks: "alice@laptop".
-func owner() string {
-	name := "operator"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return name
-	}
-	return name + "@" + host
-}
-
-// keyring opens the operator's identity when the first secret is needed.
-func (a *App) keyring() agekey.Keyring {
-	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
-		if err != nil {
-			return nil, err
-		}
-		o := agekey.FileOptions{Passphrase: func() (secret.Value, error) { return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path)) }}
-		if a.opts.Say != nil {
-			o.UI = a.pluginUI()
-		}
-		f, err := agekey.Open(path, o)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.WithHint(fmt.Errorf("%w: no identity at %s", secret.ErrLocked, path), "--identity FILE names yours; without one, the recovery key opens everything: --identity CARD")
-		}
-		return f, err
-	}}
-}
-
-// Machine reaches a declared host.
-func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {
-	h, declared := a.Checkout.Fleet.Host(host)
-	if !declared {
-		return nil, fmt.Errorf("no host %s is declared", host)
-	}
-	link, err := a.hosts.Dial(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	return link.Machine, nil
 }

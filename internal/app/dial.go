@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -12,20 +13,33 @@ import (
 	"strings"
 	"sync"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/embedded"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 	"salvor/internal/version"
 )
 
+// ReachOptions say with what hosts are reached.
+type ReachOptions struct {
+	SSHKey     string // private key, "" for the agent and the usual files
+	Passphrase func(prompt string) (secret.Value, error)
+	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
+	Kept       func(context.Context) (secret.Value, error)                // opens the fleet's own SSH key, and the one before behind it
+	Sink       progress.Sink
+}
+
 // dialer reaches hosts over SSH, once each.
 type dialer struct {
-	app *App
+	checkout *checkout.Checkout
+	opts     ReachOptions
 
 	mu    sync.Mutex // guards links
 	links map[string]*dialing
@@ -37,7 +51,9 @@ type dialing struct {
 	err  error
 }
 
-func newDialer(a *App) *dialer { return &dialer{app: a, links: map[string]*dialing{}} }
+func newDialer(c *checkout.Checkout, o ReachOptions) *dialer {
+	return &dialer{checkout: c, opts: o, links: map[string]*dialing{}}
+}
 
 // Dial implements deploy.Dialer. The second call for a host returns the first
 // one's link, or its error.
@@ -55,7 +71,7 @@ func (d *dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 			entry.err = fmt.Errorf("%s: %w", h.Name, err)
 			return
 		}
-		entry.link = &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.SinkFunc(func(e progress.Event) { d.app.opts.Sink.Emit(e) })}
+		entry.link = &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.SinkFunc(func(e progress.Event) { d.opts.Sink.Emit(e) })}
 	})
 	return entry.link, entry.err
 }
@@ -73,24 +89,24 @@ func (d *dialer) close() error {
 }
 
 func (d *dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error) {
-	reach, err := d.app.Reach(h)
+	reach, err := d.To(h)
 	if err != nil {
 		return nil, err
 	}
 	return reach(ctx)
 }
 
-// Reach returns what connects to a host, trusting the keys that are pinned now. It
+// To returns what connects to a host, trusting the keys that are pinned now. It
 // may be called beside anything else.
-func (a *App) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
-	if a.opts.Connect != nil {
-		return func(ctx context.Context) (machine.Machine, error) { return a.opts.Connect(ctx, h) }, nil
+func (d *dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	if d.opts.Connect != nil {
+		return func(ctx context.Context) (machine.Machine, error) { return d.opts.Connect(ctx, h) }, nil
 	}
-	auth, err := a.sshAuth(h.Address)
+	auth, err := d.sshAuth(h.Address)
 	if err != nil {
 		return nil, err
 	}
-	o := a.sshOptions(h, auth)
+	o := d.sshOptions(h, auth)
 	return func(ctx context.Context) (machine.Machine, error) { return ssh.Dial(ctx, o) }, nil
 }
 
@@ -131,13 +147,13 @@ func knownHostsName(address string, port int) string {
 }
 
 // sshAuth is the operator's agent and key files for a host, then the fleet's key.
-func (a *App) sshAuth(host string) (ssh.Auth, error) {
+func (d *dialer) sshAuth(host string) (ssh.Auth, error) {
 	auth, err := ssh.UserAuth(host)
-	auth.Kept = a.keptKeys()
-	if a.opts.SSHKey != "" {
-		auth, err = ssh.Auth{Files: []string{a.opts.SSHKey}}, nil
+	auth.Kept = d.keptKeys()
+	if d.opts.SSHKey != "" {
+		auth, err = ssh.Auth{Files: []string{d.opts.SSHKey}}, nil
 	}
-	auth.Passphrase = func(file string) (secret.Value, error) { return a.opts.Passphrase("Passphrase of " + file + ": ") }
+	auth.Passphrase = func(file string) (secret.Value, error) { return d.opts.Passphrase("Passphrase of " + file + ": ") }
 	return auth, err
 }
 
@@ -149,3 +165,116 @@ func (carrier) Version() string { return version.String() }
 
 // Open implements hostlink.Carrier.
 func (carrier) Open(arch string) (io.ReadCloser, error) { return embedded.Salvord(arch) }
+
+// keptKeys are the fleet's keys for hosts that take none of the operator's own:
+// the present one, and the one before for hosts that nothing was applied to since.
+func (d *dialer) keptKeys() []ssh.KeptKey {
+	var kept []ssh.KeptKey
+	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
+		if line := marked(d.checkout.LetIn, comment); line != "" {
+			kept = append(kept, d.keptKey(line))
+		}
+	}
+	return kept
+}
+
+func (d *dialer) keptKey(line string) ssh.KeptKey {
+	return ssh.KeptKey{Public: ssh.PublicKey(line), Open: func(ctx context.Context) (secret.Value, error) {
+		return d.opts.Kept(ctx)
+	}}
+}
+
+// sshOptions say how a host is reached with these keys.
+func (d *dialer) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(d.checkout.HostKeys, h.Address, h.Port), Auth: auth}
+	if h.Jump != "" {
+		j := parseJump(h.Jump)
+		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(d.checkout.HostKeys, j.Address, j.Port)
+		o.Jump = &j
+	}
+	return o
+}
+
+// ScanHost returns the key that a host shows, for the operator to compare: through
+// its jump host where it has one, whose own key is pinned by then.
+func (d *dialer) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
+	if h.Jump != "" {
+		auth, err := d.sshAuth(h.Address)
+		if err != nil {
+			return ssh.HostKey{}, err
+		}
+		o.Jump = d.sshOptions(h, auth).Jump
+	}
+	return ssh.Scan(ctx, o)
+}
+
+// Jump returns the jump host of a host as a host of its own; unpinned reports whether
+// no key of it is pinned yet.
+func (d *dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
+	if h.Jump == "" {
+		return fleet.Host{}, false
+	}
+	j := parseJump(h.Jump)
+	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
+	return jump, len(pinned(d.checkout.HostKeys, j.Address, j.Port)) == 0
+}
+
+// Machine reaches a declared host.
+func (d *dialer) Machine(ctx context.Context, host string) (machine.Machine, error) {
+	h, declared := d.checkout.Fleet.Host(host)
+	if !declared {
+		return nil, fmt.Errorf("no host %s is declared", host)
+	}
+	link, err := d.Dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return link.Machine, nil
+}
+
+// pin trusts a key for the rest of this command.
+func (d *dialer) pin(h fleet.Host, key ssh.PublicKey) error {
+	kind, encoded, found := strings.Cut(string(key), " ")
+	wire, err := base64.StdEncoding.DecodeString(encoded)
+	if !found || err != nil {
+		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
+	}
+	name := knownHostsName(h.Address, h.Port)
+	for _, k := range d.checkout.HostKeys {
+		if k.Marker == "@revoked" {
+			if string(k.Key) == string(wire) {
+				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
+			}
+			continue
+		}
+		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
+		}
+	}
+	d.checkout.HostKeys = append(d.checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
+	return nil
+}
+
+// marked finds the line with that comment in authorized_keys, "" for none.
+func marked(lines []string, comment string) string {
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+comment) })
+	if i < 0 {
+		return ""
+	}
+	return lines[i]
+}
+
+// sshKeyName is the secret that is the fleet's SSH key. The comments mark its
+// public part in hosts/authorized_keys, and that of the one before while both are
+// let in.
+const (
+	sshKeyName       = secretstore.SSHKey
+	sshKeyComment    = "salvor-fleet"
+	oldSSHKeyComment = "salvor-fleet-old"
+)
+
+func fingerprintOf(wire []byte) string {
+	sum := sha256.Sum256(wire)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}

@@ -91,7 +91,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return knownHostsName(host, port) + " " + string(key.Key) + "\n", a.pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+	return knownHostsName(host, port) + " " + string(key.Key) + "\n", a.Reach.pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
 }
 
 // knownGitHost returns the lines of hosts/known_hosts that may be about a repository's

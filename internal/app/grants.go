@@ -192,7 +192,7 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 		return false
 	case kind == "secret":
 		stack = to
-		if of, _, is := a.store.Variable(name); is {
+		if of, _, is := a.Identity.store.Variable(name); is {
 			return of == stack
 		}
 	}
@@ -404,9 +404,4 @@ func loginUsers(f *fleet.Fleet) string {
 		parts = append(parts, fmt.Sprintf("%s on %s", user, strings.Join(by[user], ", ")))
 	}
 	return strings.Join(parts, "; ") + " (with sudo)"
-}
-
-func fingerprintOf(wire []byte) string {
-	sum := sha256.Sum256(wire)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }

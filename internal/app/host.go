@@ -20,35 +20,10 @@ import (
 	"salvor/internal/sign"
 )
 
-// ScanHost returns the key that a host shows, for the operator to compare: through
-// its jump host where it has one, whose own key is pinned by then.
-func (a *App) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
-	if h.Jump != "" {
-		auth, err := a.sshAuth(h.Address)
-		if err != nil {
-			return ssh.HostKey{}, err
-		}
-		o.Jump = a.sshOptions(h, auth).Jump
-	}
-	return ssh.Scan(ctx, o)
-}
-
-// Jump returns the jump host of a host as a host of its own; unpinned reports whether
-// no key of it is pinned yet.
-func (a *App) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
-	if h.Jump == "" {
-		return fleet.Host{}, false
-	}
-	j := parseJump(h.Jump)
-	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
-	return jump, len(pinned(a.Checkout.HostKeys, j.Address, j.Port)) == 0
-}
-
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
 // with the next commit.
 func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
-	if err := a.pin(jump, key); err != nil {
+	if err := a.Reach.pin(jump, key); err != nil {
 		return err
 	}
 	a.jumpKeys = append(a.jumpKeys, knownHostsName(jump.Address, jump.Port)+" "+string(key))
@@ -74,7 +49,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 	if err := a.another(h, key); err != nil {
 		return Addition{}, err
 	}
-	if err := a.pin(h, key); err != nil {
+	if err := a.Reach.pin(h, key); err != nil {
 		return Addition{}, err
 	}
 	enrolment, err := a.enrol(ctx, h)
@@ -103,34 +78,11 @@ func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, erro
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	link, err := a.hosts.Dial(ctx, h)
+	link, err := a.Reach.Dial(ctx, h)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	return recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, trusted)
-}
-
-// pin trusts a key for the rest of this command.
-func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
-	kind, encoded, found := strings.Cut(string(key), " ")
-	wire, err := base64.StdEncoding.DecodeString(encoded)
-	if !found || err != nil {
-		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
-	}
-	name := knownHostsName(h.Address, h.Port)
-	for _, k := range a.Checkout.HostKeys {
-		if k.Marker == "@revoked" {
-			if string(k.Key) == string(wire) {
-				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
-			}
-			continue
-		}
-		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
-		}
-	}
-	a.Checkout.HostKeys = append(a.Checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
-	return nil
 }
 
 // declare returns the files that make the host part of the fleet, and knows it

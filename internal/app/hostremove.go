@@ -73,7 +73,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 	if u, err := url.Parse(git.URL); err == nil && u.User != nil {
 		r.GitURL = u.Redacted()
 	}
-	all, err := a.store.List()
+	all, err := a.Identity.store.List()
 	if err != nil {
 		return r, err
 	}

@@ -167,13 +167,13 @@ func (k *keyed) recovery() (key agekey.Key) {
 func (k *keyed) opensNothing(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.use(key)
-	all, err := a.store.List()
+	a.Identity.use(key)
+	all, err := a.Identity.store.List()
 	if err != nil || len(all) != 5 {
 		k.t.Fatal(all, err)
 	}
 	for _, s := range all {
-		if _, err := a.Secret(k.t.Context(), s.Name); !errors.Is(err, secret.ErrLocked) {
+		if _, err := a.Identity.Secret(k.t.Context(), s.Name); !errors.Is(err, secret.ErrLocked) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
@@ -199,7 +199,7 @@ func (k *keyed) opensAll(who string, ring agekey.Keyring) {
 func (k *keyed) opensSecrets(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.use(key)
+	a.Identity.use(key)
 	if err := a.opensSecrets(k.t.Context()); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}

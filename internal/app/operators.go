@@ -96,11 +96,11 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 // stays makes sure that the identity at hand opens the fleet without an operator.
 // own reports that it has the key of the one removed beside another.
 func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
-	if own, err = a.has(recipient); err != nil {
+	if own, err = a.Identity.has(recipient); err != nil {
 		return own, err
 	}
 	for _, other := range next.Operators {
-		if has, err := a.has(other); err != nil || has {
+		if has, err := a.Identity.has(other); err != nil || has {
 			return own, err
 		}
 	}

@@ -16,8 +16,8 @@ func TestS17ARevokedKeyIsNotPinned(t *testing.T) {
 	if found := pinned(keys, "192.0.2.10", 22); len(found) > 0 {
 		t.Errorf("pinned: %v", found)
 	}
-	a := &App{Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{HostKeys: keys[1:]}}}
-	if err := a.pin(fleet.Host{Name: "alpha", Address: "192.0.2.10"}, ssh.PublicKey("ssh-ed25519 c3RvbGVu")); err == nil {
+	d := newDialer(&checkout.Checkout{Repository: &controlrepo.Repository{HostKeys: keys[1:]}}, ReachOptions{})
+	if err := d.pin(fleet.Host{Name: "alpha", Address: "192.0.2.10"}, ssh.PublicKey("ssh-ed25519 c3RvbGVu")); err == nil {
 		t.Error("it is pinned again")
 	}
 }

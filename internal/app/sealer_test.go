@@ -163,7 +163,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)
-		a.use(ann)
+		a.Identity.use(ann)
 		return &sealer{app: a}
 	}
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"

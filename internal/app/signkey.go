@@ -30,7 +30,7 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 	if err != nil {
 		return sign.Key{}, err
 	}
-	private, err := a.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
 	}

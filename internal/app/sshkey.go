@@ -12,19 +12,8 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
-)
-
-// sshKeyName is the secret that is the fleet's SSH key. The comments mark its
-// public part in hosts/authorized_keys, and that of the one before while both are
-// let in.
-const (
-	sshKeyName       = secretstore.SSHKey
-	sshKeyComment    = "salvor-fleet"
-	oldSSHKeyComment = "salvor-fleet-old"
 )
 
 // SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts let
@@ -65,7 +54,7 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	private, err := a.store.Resolve(ctx, sshKeyName)
+	private, err := a.Identity.store.Resolve(ctx, sshKeyName)
 	if err != nil {
 		return false, err
 	}
@@ -99,7 +88,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
-			m, err := ssh.Dial(ctx, a.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.keptKey(line)}}))
+			m, err := ssh.Dial(ctx, a.Reach.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.Reach.keptKey(line)}}))
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not let the new key in yet: %w", h.Name, err), "salvor apply brings it there; a host that is gone: salvor recover, or take it out of fleet.yaml")
 			}
@@ -138,42 +127,4 @@ func sshKeyFiles(authorized string, private secret.Value, recipients []string) (
 		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
-}
-
-// marked finds the line with that comment in authorized_keys, "" for none.
-func marked(lines []string, comment string) string {
-	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+comment) })
-	if i < 0 {
-		return ""
-	}
-	return lines[i]
-}
-
-// keptKeys are the fleet's keys for hosts that take none of the operator's own:
-// the present one, and the one before for hosts that nothing was applied to since.
-func (a *App) keptKeys() []ssh.KeptKey {
-	var kept []ssh.KeptKey
-	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
-		if line := marked(a.Checkout.LetIn, comment); line != "" {
-			kept = append(kept, a.keptKey(line))
-		}
-	}
-	return kept
-}
-
-func (a *App) keptKey(line string) ssh.KeptKey {
-	return ssh.KeptKey{Public: ssh.PublicKey(line), Open: func(ctx context.Context) (secret.Value, error) {
-		return a.store.Resolve(ctx, sshKeyName)
-	}}
-}
-
-// sshOptions say how a host is reached with these keys.
-func (a *App) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(a.Checkout.HostKeys, h.Address, h.Port), Auth: auth}
-	if h.Jump != "" {
-		j := parseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(a.Checkout.HostKeys, j.Address, j.Port)
-		o.Jump = &j
-	}
-	return o
 }

@@ -35,10 +35,10 @@ func (u SecretUse) String() string {
 // refers to it. They are sorted.
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
-	of, key, isEnv := a.store.Variable(name)
+	of, key, isEnv := a.Identity.store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
 	if _, inside := secretstore.InFile(name); inside {
-		whole, _ = a.store.FileOf(name) // a name that InFile knows has one
+		whole, _ = a.Identity.store.FileOf(name) // a name that InFile knows has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of

@@ -67,7 +67,7 @@ func TestS17YesTrustsNoKey(t *testing.T) {
 	if code, _ := fault.Code(err); code != fault.Usage || !strings.Contains(fault.Hint(err), "--host-key") {
 		t.Errorf("a key that nobody compared: %v", err)
 	}
-	shown, err := a.ScanHost(t.Context(), h)
+	shown, err := a.Reach.ScanHost(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Ho
 		if !placed {
 			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", name), "salvor apply")
 		}
-		m, err := a.Machine(ctx, p.Host)
+		m, err := a.Reach.Machine(ctx, p.Host)
 		if err != nil {
 			return err
 		}

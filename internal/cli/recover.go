@@ -56,7 +56,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	}
 	bar.Close()
 	if g.Term == nil || g.passphraseFile != "" {
-		a.Unlock()
+		a.Identity.Unlock()
 	}
 	if err := a.PinGitHost(ctx); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (g *globals) gone(ctx context.Context, a *app.App, lost fleet.Host, o recov
 	if next, err := parseHost(to, address); o.acceptLoss || to == lost.Name && err == nil && next.Address == lost.Address && next.Port == lost.Port {
 		return asked.Wait, nil // what answers there is the machine that replaces it
 	}
-	reach, err := a.Reach(lost)
+	reach, err := a.Reach.To(lost)
 	if err != nil {
 		return nil, err
 	}
