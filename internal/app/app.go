@@ -20,8 +20,10 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -53,9 +55,9 @@ type App struct {
 	Checkout *checkout.Checkout
 
 	opts     Options
-	Identity *Identity
+	Identity *identity.Identity
 	trust    trust
-	Reach    *dialer
+	Reach    *reach.Dialer
 
 	declared *controlrepo.Repository // by the newest commit, see ownCommit
 	book     *grant.Ledger           // see ledger; nil until it is read
@@ -99,7 +101,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	late, lateErr := a.late(ctx, now)
 	unpinned, gitErr := a.unpinnedGit(ctx)
 	unsigned, signErr := a.unsignedFindings(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.identityFindings())
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
 }
@@ -109,7 +111,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 func (a *App) Close() error {
 	var err error
 	if a.Reach != nil {
-		err = a.Reach.close()
+		err = a.Reach.Close()
 	}
 	return errors.Join(err, a.Checkout.Close())
 }
@@ -148,7 +150,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: owner(),
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
 		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,

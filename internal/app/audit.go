@@ -58,7 +58,7 @@ func (a *App) operatorsJournal(ctx context.Context, since time.Time, audit *Audi
 		return err
 	}
 	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		entries, unread, err := rec.Entries(ctx, since, trusted, a.Identity.ring)
+		entries, unread, err := rec.Entries(ctx, since, trusted, a.Identity.Ring)
 		for _, e := range entries {
 			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
 		}

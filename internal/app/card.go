@@ -52,7 +52,7 @@ func (a *App) cardAccess(ctx context.Context, git agentapi.Git, signers sign.Key
 	f := &a.Checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
-		key, err := a.Identity.store.Resolve(ctx, ref)
+		key, err := a.Identity.Store.Resolve(ctx, ref)
 		if err != nil {
 			return access, fmt.Errorf("git.key: %w", err)
 		}

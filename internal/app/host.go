@@ -16,6 +16,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 	"salvor/internal/recovery"
 	"salvor/internal/sign"
 )
@@ -23,10 +24,10 @@ import (
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
 // with the next commit.
 func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
-	if err := a.Reach.pin(jump, key); err != nil {
+	if err := a.Reach.Pin(jump, key); err != nil {
 		return err
 	}
-	a.jumpKeys = append(a.jumpKeys, knownHostsName(jump.Address, jump.Port)+" "+string(key))
+	a.jumpKeys = append(a.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
 	return a.granted(ctx, hostKeyGrant(&a.Checkout.Fleet, a.Checkout.HostKeys[len(a.Checkout.HostKeys)-1]))
 }
 
@@ -49,7 +50,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 	if err := a.another(h, key); err != nil {
 		return Addition{}, err
 	}
-	if err := a.Reach.pin(h, key); err != nil {
+	if err := a.Reach.Pin(h, key); err != nil {
 		return Addition{}, err
 	}
 	enrolment, err := a.enrol(ctx, h)
@@ -62,7 +63,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 // Enrol makes sure that a declared host has its identity and that the
 // repository knows it; the files are nil when it did already.
 func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
-	keys := pinned(a.Checkout.HostKeys, h.Address, h.Port)
+	keys := reach.Pinned(a.Checkout.HostKeys, h.Address, h.Port)
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
@@ -148,8 +149,8 @@ func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, line := range append(slices.Clone(a.jumpKeys), knownHostsName(h.Address, h.Port)+" "+string(key)) {
-		if !slices.Contains(splitLines(string(known)), line) {
+	for _, line := range append(slices.Clone(a.jumpKeys), reach.KnownHostsName(h.Address, h.Port)+" "+string(key)) {
+		if !slices.Contains(reach.Lines(known), line) {
 			known = append(known, []byte(line+"\n")...)
 		}
 	}
@@ -164,7 +165,7 @@ func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 	}
 	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
 	for _, k := range a.Checkout.HostKeys {
-		if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
+		if k.Marker == "" && slices.Equal(k.Patterns, []string{reach.KnownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
 			own = append(own, hostKeyGrant(&a.Checkout.Fleet, k))
 		}
 	}
@@ -177,8 +178,8 @@ func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
 		if have.Name == h.Name {
 			continue
 		}
-		same := knownHostsName(have.Address, have.Port) == knownHostsName(h.Address, h.Port)
-		if same || slices.Contains(pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
+		same := reach.KnownHostsName(have.Address, have.Port) == reach.KnownHostsName(h.Address, h.Port)
+		if same || slices.Contains(reach.Pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
 			return twice(h.Name, have.Name)
 		}
 	}
@@ -208,7 +209,7 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 	before := a.Checkout.Recipients[h.Name]
 	if on := a.Checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),
-			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
+			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, reach.KnownHostsName(h.Address, h.Port)))
 	}
 	return nil
 }

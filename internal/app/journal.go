@@ -26,12 +26,12 @@ var ErrUnsent = errors.New("not in the operators' journal yet")
 // and the next Journal sends it along. One of a command that only had a program
 // print a secret waits so, too: nobody is asked for a passphrase to send it.
 func (a *App) Journal(ctx context.Context, command string) error {
-	opened := a.Identity.trail.take()
+	opened := a.Identity.Trail.Take()
 	if len(opened) == 0 || a.Checkout.Repository == nil || a.Checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	unlocked := a.Identity.unlocked()
-	entry, err := record.NewEntry(time.Now(), a.Identity.operator(), command)
+	unlocked := a.Identity.Unlocked()
+	entry, err := record.NewEntry(time.Now(), a.Identity.Operator(), command)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/sshtest"
+	"salvor/internal/reach"
 )
 
 // TestS17TheKeyIsFetchedThroughTheJumpHost: the operator's own network was asked for
@@ -15,7 +16,7 @@ func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 	server := sshtest.Start(t)
 	a := openGranting(t, printedRepo(t, newKey(t).Recipient))
 	a.opts.SSHKey = server.UserKey
-	h := fleet.Host{Name: "inner", Address: "127.0.0.1", Port: server.Port, User: "root", Jump: "root@" + knownHostsName("127.0.0.1", server.Port)}
+	h := fleet.Host{Name: "inner", Address: "127.0.0.1", Port: server.Port, User: "root", Jump: "root@" + reach.KnownHostsName("127.0.0.1", server.Port)}
 	jump, unpinned := a.Reach.Jump(h)
 	if !unpinned || jump.Port != server.Port {
 		t.Fatalf("jump host %+v, unpinned %v", jump, unpinned)
@@ -34,7 +35,7 @@ func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 	if err != nil || string(key.Key) != server.HostKey {
 		t.Errorf("through the jump host: %v, %v", key, err)
 	}
-	if _, unpinned := a.Reach.Jump(h); unpinned || a.jumpKeys[0] != knownHostsName("127.0.0.1", server.Port)+" "+server.HostKey {
+	if _, unpinned := a.Reach.Jump(h); unpinned || a.jumpKeys[0] != reach.KnownHostsName("127.0.0.1", server.Port)+" "+server.HostKey {
 		t.Errorf("for %s: %v", controlrepo.KnownHostsFile, a.jumpKeys)
 	}
 }

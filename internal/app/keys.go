@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
@@ -52,7 +53,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 		return h, err
 	}
 	a.Checkout.Fleet.Recipients = c.next
-	a.Identity.use(keyrings{a.Identity.ring, recovery})
+	a.Identity.Use(identity.Keyrings{a.Identity.Ring, recovery})
 	files := map[string][]byte{controlrepo.FleetFile: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
@@ -121,7 +122,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.Identity.store.Reencrypt()
+	changes, err := a.Identity.Store.Reencrypt()
 	if err != nil {
 		return err
 	}

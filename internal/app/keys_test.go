@@ -19,6 +19,7 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/reach"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -167,8 +168,8 @@ func (k *keyed) recovery() (key agekey.Key) {
 func (k *keyed) opensNothing(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.Identity.use(key)
-	all, err := a.Identity.store.List()
+	a.Identity.Use(key)
+	all, err := a.Identity.Store.List()
 	if err != nil || len(all) != 5 {
 		k.t.Fatal(all, err)
 	}
@@ -199,7 +200,7 @@ func (k *keyed) opensAll(who string, ring agekey.Keyring) {
 func (k *keyed) opensSecrets(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.Identity.use(key)
+	a.Identity.Use(key)
 	if err := a.opensSecrets(k.t.Context()); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
@@ -385,7 +386,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.forgetSeen(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

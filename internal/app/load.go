@@ -15,19 +15,21 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/stack/compose"
 )
 
 func (a *App) load(ctx context.Context) error {
 	a.declared = a.Checkout.Declared()
-	a.Identity = NewIdentity(a.Checkout, IdentityOptions{
+	a.Identity = identity.New(a.Checkout, identity.Options{
 		Identity: a.opts.Identity, Passphrase: a.opts.Passphrase, Say: a.opts.Say, Ask: a.opts.Ask, Terminal: a.opts.Terminal,
 		Prompts: a.opts.Prompts, Printed: a.opts.Printed, Sink: a.opts.Sink, Allow: a.allowProgram,
 	})
-	a.Reach = newDialer(a.Checkout, ReachOptions{
+	a.Reach = reach.New(a.Checkout, reach.Options{
 		SSHKey: a.opts.SSHKey, Passphrase: a.opts.Passphrase, Connect: a.opts.Connect, Sink: a.opts.Sink,
-		Kept: func(ctx context.Context) (secret.Value, error) { return a.Identity.Secret(ctx, sshKeyName) },
+		Kept: func(ctx context.Context) (secret.Value, error) { return a.Identity.Secret(ctx, reach.SSHKeyName) },
 	})
 	a.findings = slices.Concat(a.findings, a.Checkout.Findings, a.Checkout.Noticed)
 	return a.render(ctx)
@@ -46,7 +48,7 @@ func (a *App) render(ctx context.Context) error {
 // Broken, and a fatal finding says why.
 func (a *App) resolveAll(ctx context.Context) error {
 	a.stacks = map[string]deploy.Rendered{}
-	named, err := a.Identity.store.Unfiled()
+	named, err := a.Identity.Store.Unfiled()
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (a *App) resolve(ctx context.Context, st fleet.Stack, named []string) outco
 		opts.WorkTree = a.Checkout.Root
 	}
 	var err error
-	if opts.SecretKeys, err = a.Identity.store.EnvNames(st.Name); err != nil {
+	if opts.SecretKeys, err = a.Identity.Store.EnvNames(st.Name); err != nil {
 		return outcome{findings: []finding.Finding{broken(st, err)}}
 	}
 	loaded, found, err := compose.Load(ctx, opts)

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -57,8 +58,8 @@ func (a *App) Prove(ctx context.Context) (Proof, error) {
 // identity names the keys that are tried; a plugin's can't be named.
 func (a *App) identity() (Proof, error) {
 	var p Proof
-	ids, err := a.Identity.ring.Identities()
-	p.Recipients = recipientsOf(ids)
+	ids, err := a.Identity.Ring.Identities()
+	p.Recipients = identity.RecipientsOf(ids)
 	p.Recovery = slices.Contains(p.Recipients, a.Checkout.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
 		err = errors.New("the identity names no recipient, so no proof of it can be kept")
@@ -67,7 +68,7 @@ func (a *App) identity() (Proof, error) {
 }
 
 func (a *App) proveSecrets(ctx context.Context) (int, error) {
-	all, err := a.Identity.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return 0, err
 	}
@@ -155,7 +156,7 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	var m record.Mirror
 	err = (&recorder{app: a}).with(ctx, func(rec *record.Record) (err error) {
 		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.ring)
+		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.Ring)
 		for _, u := range unread {
 			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
 		}

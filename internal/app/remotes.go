@@ -17,9 +17,9 @@ import (
 // a file below secrets/.
 func (a *App) deliverable(stack, key string) error {
 	if strings.HasPrefix(key, secretstore.Dir+"/") {
-		return a.Identity.store.DeliverableFile(key)
+		return a.Identity.Store.DeliverableFile(key)
 	}
-	return a.Identity.store.Deliverable(stack + "/" + key)
+	return a.Identity.Store.Deliverable(stack + "/" + key)
 }
 
 // invalidRegistries returns a finding for each registry whose login is a secret that
@@ -32,7 +32,7 @@ func (a *App) invalidRegistries() []finding.Finding {
 			if !isSecret {
 				continue
 			}
-			if err := a.Identity.store.Deliverable(name); err != nil {
+			if err := a.Identity.Store.Deliverable(name); err != nil {
 				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
 					Subject: a.Checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
 			}

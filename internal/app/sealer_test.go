@@ -163,7 +163,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)
-		a.Identity.use(ann)
+		a.Identity.Use(ann)
 		return &sealer{app: a}
 	}
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"

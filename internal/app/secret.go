@@ -18,7 +18,7 @@ import (
 func (a *App) warnOfPassword(name string, value secret.Value) {
 	for id, setting := range a.Checkout.Fleet.Vaults {
 		if ref, ok := setting.Secret(); ok && ref == name && secret.Weak(value) {
-			a.Identity.warnOfWeak(id)
+			a.Identity.WarnOfWeak(id)
 		}
 	}
 }
@@ -37,7 +37,7 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
 // database was made with it and nothing tells the database of a new value.
 func (a *App) MayRotate(name string) error {
-	all, err := a.Identity.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	if files, err = a.Identity.store.Set(ctx, name, value); err != nil {
+	if files, err = a.Identity.Store.Set(ctx, name, value); err != nil {
 		return nil, err
 	}
 	if err := a.noteMade(ctx, name); err != nil {
@@ -116,7 +116,7 @@ func (a *App) Command(name string) (argv []string, ok bool) {
 // what is sealed with the old one is out of date. The program has to print one.
 func (a *App) RaiseRevision(ctx context.Context, name string) error {
 	s, _ := a.Checkout.Fleet.Secret(name)
-	if _, err := a.Identity.store.Resolve(ctx, name); err != nil {
+	if _, err := a.Identity.Store.Resolve(ctx, name); err != nil {
 		return err
 	}
 	content, err := a.Checkout.File(controlrepo.FleetFile)

@@ -30,7 +30,7 @@ func (a *App) RotateSigningKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	private, err := a.Identity.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
 
@@ -21,7 +22,7 @@ import (
 // opens the repository reaches every host. A fleet without one gets one, in a
 // commit: made reports that.
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
-	if line = marked(a.Checkout.LetIn, sshKeyComment); line != "" {
+	if line = reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment); line != "" {
 		return line, false, nil
 	}
 	if err := a.mayEncrypt(ctx); err != nil {
@@ -43,7 +44,7 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 // it to the hosts. The second, done is then true, proves that every host lets the
 // new key in, and drops the old one.
 func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
-	current, old := marked(a.Checkout.LetIn, sshKeyComment), marked(a.Checkout.LetIn, oldSSHKeyComment)
+	current, old := reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.Checkout.LetIn, reach.OldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
 	}
@@ -54,12 +55,12 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	private, err := a.Identity.store.Resolve(ctx, sshKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, reach.SSHKeyName)
 	if err != nil {
 		return false, err
 	}
 	if old == "" {
-		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, sshKeyComment)+oldSSHKeyComment, 1)
+		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
 		files, _, err := newSSHKey([]byte(retired), private, a.Checkout.Fleet.Recipients.All())
 		if err != nil {
 			return false, err
@@ -71,13 +72,13 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	}
 	both := splitKeys(private)
 	if len(both) == 0 {
-		return false, fmt.Errorf("the secret %s is not a private key", sshKeyName)
+		return false, fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
 	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.Checkout.Fleet.Recipients.All())
 	if err != nil {
 		return false, err
 	}
-	if err := a.forgetSeen(files, sshKeyName); err != nil {
+	if err := a.forgetSeen(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
 	return true, a.Checkout.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
@@ -88,7 +89,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
-			m, err := ssh.Dial(ctx, a.Reach.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.Reach.keptKey(line)}}))
+			m, err := ssh.Dial(ctx, a.Reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.Reach.KeptKey(line)}}))
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not let the new key in yet: %w", h.Name, err), "salvor apply brings it there; a host that is gone: salvor recover, or take it out of fleet.yaml")
 			}
@@ -109,7 +110,7 @@ func (a *App) authorizedKeys() ([]byte, error) {
 // newSSHKey makes a key: encrypted before those that are there, its line behind
 // theirs.
 func newSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
-	private, line, err := ssh.NewKey(sshKeyComment)
+	private, line, err := ssh.NewKey(reach.SSHKeyComment)
 	if err != nil {
 		return nil, "", err
 	}
@@ -122,7 +123,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 }
 
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	files, err := keptKeyFiles(sshKeyName, private, recipients)
+	files, err := keptKeyFiles(reach.SSHKeyName, private, recipients)
 	if err == nil {
 		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -35,10 +36,10 @@ func (u SecretUse) String() string {
 // refers to it. They are sorted.
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
-	of, key, isEnv := a.Identity.store.Variable(name)
+	of, key, isEnv := a.Identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
 	if _, inside := secretstore.InFile(name); inside {
-		whole, _ = a.Identity.store.FileOf(name) // a name that InFile knows has one
+		whole, _ = a.Identity.Store.FileOf(name) // a name that InFile knows has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
@@ -95,7 +96,7 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == sshKeyName && marked(a.Checkout.LetIn, sshKeyComment) != "" {
+	if name == reach.SSHKeyName && reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
 	if name == signKeyName && len(a.Checkout.FleetSigners) > 0 {

@@ -19,7 +19,7 @@ var layers = []struct {
 	{"vocabulary", []string{"fault", "fleet", "grant", "finding", "progress", "secret", "sign", "hostkey", "hostpath", "blob", "project", "agentapi", "proposal", "terminal"}},
 	{"mechanisms", []string{"atomicfile", "secret/agekey", "secret/sops", "secret/ansiblevault", "secret/command", "machine", "converge", "resource", "journal", "runlock", "embedded", "memdir", "hold", "version"}},
 	{"domains", []string{"controlrepo", "secretstore", "seal", "delivery", "hostprep", "hostlink", "stack", "storage", "record", "gitread", "snapshot", "scan", "card"}},
-	{"the commit at hand", []string{"checkout"}},
+	{"the commit at hand", []string{"checkout", "reach", "identity"}},
 	{"workflows", []string{"deploy", "recovery", "agent"}},
 	{"the operator's workflows", []string{"leaks"}},
 	{"surfaces", []string{"app", "hostapp", "cli"}},
@@ -49,6 +49,8 @@ var sideways = map[[2]string]string{
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
 	{"recovery", "deploy"}:           "a recovery is a placement change, applied",
+	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
+	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",
 	{"embedded", "atomicfile"}:       "the packed program is written atomically",
 }

@@ -1,4 +1,6 @@
-package app
+// Package reach is how the fleet's hosts are reached: over SSH, once each, by the keys
+// that are pinned for them.
+package reach
 
 import (
 	"context"
@@ -27,8 +29,8 @@ import (
 	"salvor/internal/version"
 )
 
-// ReachOptions say with what hosts are reached.
-type ReachOptions struct {
+// Options say with what hosts are reached.
+type Options struct {
 	SSHKey     string // private key, "" for the agent and the usual files
 	Passphrase func(prompt string) (secret.Value, error)
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
@@ -36,10 +38,10 @@ type ReachOptions struct {
 	Sink       progress.Sink
 }
 
-// dialer reaches hosts over SSH, once each.
-type dialer struct {
+// Dialer reaches hosts over SSH, once each.
+type Dialer struct {
 	checkout *checkout.Checkout
-	opts     ReachOptions
+	opts     Options
 
 	mu    sync.Mutex // guards links
 	links map[string]*dialing
@@ -51,13 +53,14 @@ type dialing struct {
 	err  error
 }
 
-func newDialer(c *checkout.Checkout, o ReachOptions) *dialer {
-	return &dialer{checkout: c, opts: o, links: map[string]*dialing{}}
+// New returns what reaches the hosts of a checkout. The caller closes it.
+func New(c *checkout.Checkout, o Options) *Dialer {
+	return &Dialer{checkout: c, opts: o, links: map[string]*dialing{}}
 }
 
 // Dial implements deploy.Dialer. The second call for a host returns the first
 // one's link, or its error.
-func (d *dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
+func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
 	d.mu.Lock()
 	entry := d.links[h.Name]
 	if entry == nil {
@@ -76,7 +79,8 @@ func (d *dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 	return entry.link, entry.err
 }
 
-func (d *dialer) close() error {
+// Close ends all connections.
+func (d *Dialer) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var err error
@@ -88,7 +92,7 @@ func (d *dialer) close() error {
 	return err
 }
 
-func (d *dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error) {
+func (d *Dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error) {
 	reach, err := d.To(h)
 	if err != nil {
 		return nil, err
@@ -98,7 +102,7 @@ func (d *dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error
 
 // To returns what connects to a host, trusting the keys that are pinned now. It
 // may be called beside anything else.
-func (d *dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+func (d *Dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
 	if d.opts.Connect != nil {
 		return func(ctx context.Context) (machine.Machine, error) { return d.opts.Connect(ctx, h) }, nil
 	}
@@ -106,12 +110,12 @@ func (d *dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error
 	if err != nil {
 		return nil, err
 	}
-	o := d.sshOptions(h, auth)
+	o := d.SSHOptions(h, auth)
 	return func(ctx context.Context) (machine.Machine, error) { return ssh.Dial(ctx, o) }, nil
 }
 
-// parseJump reads "user@host:port"; the loader has checked it.
-func parseJump(s string) ssh.Options {
+// ParseJump reads "user@host:port"; the loader has checked it.
+func ParseJump(s string) ssh.Options {
 	var o ssh.Options
 	if name, rest, found := strings.Cut(s, "@"); found {
 		o.User, s = name, rest
@@ -126,20 +130,21 @@ func parseJump(s string) ssh.Options {
 	return o
 }
 
-// pinned returns the host keys pinned for an address, as known_hosts writes it. A key
+// Pinned returns the host keys pinned for an address, as known_hosts writes it. A key
 // that is revoked, whosever it was, is no host's.
-func pinned(keys []controlrepo.HostKey, address string, port int) []ssh.PublicKey {
+func Pinned(keys []controlrepo.HostKey, address string, port int) []ssh.PublicKey {
 	var found []ssh.PublicKey
 	for _, k := range keys {
 		revoked := slices.ContainsFunc(keys, func(r controlrepo.HostKey) bool { return r.Marker == "@revoked" && string(r.Key) == string(k.Key) })
-		if k.Marker == "" && !revoked && slices.Contains(k.Patterns, knownHostsName(address, port)) {
+		if k.Marker == "" && !revoked && slices.Contains(k.Patterns, KnownHostsName(address, port)) {
 			found = append(found, ssh.PublicKey(k.Type+" "+base64.StdEncoding.EncodeToString(k.Key)))
 		}
 	}
 	return found
 }
 
-func knownHostsName(address string, port int) string {
+// KnownHostsName is an address as known_hosts writes it: with its port, unless that is 22.
+func KnownHostsName(address string, port int) string {
 	if port == 0 || port == 22 {
 		return address
 	}
@@ -147,7 +152,7 @@ func knownHostsName(address string, port int) string {
 }
 
 // sshAuth is the operator's agent and key files for a host, then the fleet's key.
-func (d *dialer) sshAuth(host string) (ssh.Auth, error) {
+func (d *Dialer) sshAuth(host string) (ssh.Auth, error) {
 	auth, err := ssh.UserAuth(host)
 	auth.Kept = d.keptKeys()
 	if d.opts.SSHKey != "" {
@@ -168,28 +173,29 @@ func (carrier) Open(arch string) (io.ReadCloser, error) { return embedded.Salvor
 
 // keptKeys are the fleet's keys for hosts that take none of the operator's own:
 // the present one, and the one before for hosts that nothing was applied to since.
-func (d *dialer) keptKeys() []ssh.KeptKey {
+func (d *Dialer) keptKeys() []ssh.KeptKey {
 	var kept []ssh.KeptKey
-	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
-		if line := marked(d.checkout.LetIn, comment); line != "" {
-			kept = append(kept, d.keptKey(line))
+	for _, comment := range []string{SSHKeyComment, OldSSHKeyComment} {
+		if line := Marked(d.checkout.LetIn, comment); line != "" {
+			kept = append(kept, d.KeptKey(line))
 		}
 	}
 	return kept
 }
 
-func (d *dialer) keptKey(line string) ssh.KeptKey {
+// KeptKey is the key of a line in authorized_keys whose private part Salvor keeps.
+func (d *Dialer) KeptKey(line string) ssh.KeptKey {
 	return ssh.KeptKey{Public: ssh.PublicKey(line), Open: func(ctx context.Context) (secret.Value, error) {
 		return d.opts.Kept(ctx)
 	}}
 }
 
-// sshOptions say how a host is reached with these keys.
-func (d *dialer) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(d.checkout.HostKeys, h.Address, h.Port), Auth: auth}
+// SSHOptions say how a host is reached with these keys.
+func (d *Dialer) SSHOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: Pinned(d.checkout.HostKeys, h.Address, h.Port), Auth: auth}
 	if h.Jump != "" {
-		j := parseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(d.checkout.HostKeys, j.Address, j.Port)
+		j := ParseJump(h.Jump)
+		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, Pinned(d.checkout.HostKeys, j.Address, j.Port)
 		o.Jump = &j
 	}
 	return o
@@ -197,31 +203,31 @@ func (d *dialer) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
 
 // ScanHost returns the key that a host shows, for the operator to compare: through
 // its jump host where it has one, whose own key is pinned by then.
-func (d *dialer) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
+func (d *Dialer) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
 	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
 	if h.Jump != "" {
 		auth, err := d.sshAuth(h.Address)
 		if err != nil {
 			return ssh.HostKey{}, err
 		}
-		o.Jump = d.sshOptions(h, auth).Jump
+		o.Jump = d.SSHOptions(h, auth).Jump
 	}
 	return ssh.Scan(ctx, o)
 }
 
 // Jump returns the jump host of a host as a host of its own; unpinned reports whether
 // no key of it is pinned yet.
-func (d *dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
+func (d *Dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
 	if h.Jump == "" {
 		return fleet.Host{}, false
 	}
-	j := parseJump(h.Jump)
+	j := ParseJump(h.Jump)
 	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
-	return jump, len(pinned(d.checkout.HostKeys, j.Address, j.Port)) == 0
+	return jump, len(Pinned(d.checkout.HostKeys, j.Address, j.Port)) == 0
 }
 
 // Machine reaches a declared host.
-func (d *dialer) Machine(ctx context.Context, host string) (machine.Machine, error) {
+func (d *Dialer) Machine(ctx context.Context, host string) (machine.Machine, error) {
 	h, declared := d.checkout.Fleet.Host(host)
 	if !declared {
 		return nil, fmt.Errorf("no host %s is declared", host)
@@ -233,14 +239,14 @@ func (d *dialer) Machine(ctx context.Context, host string) (machine.Machine, err
 	return link.Machine, nil
 }
 
-// pin trusts a key for the rest of this command.
-func (d *dialer) pin(h fleet.Host, key ssh.PublicKey) error {
+// Pin trusts a key for the rest of this command.
+func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 	kind, encoded, found := strings.Cut(string(key), " ")
 	wire, err := base64.StdEncoding.DecodeString(encoded)
 	if !found || err != nil {
 		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
 	}
-	name := knownHostsName(h.Address, h.Port)
+	name := KnownHostsName(h.Address, h.Port)
 	for _, k := range d.checkout.HostKeys {
 		if k.Marker == "@revoked" {
 			if string(k.Key) == string(wire) {
@@ -256,8 +262,8 @@ func (d *dialer) pin(h fleet.Host, key ssh.PublicKey) error {
 	return nil
 }
 
-// marked finds the line with that comment in authorized_keys, "" for none.
-func marked(lines []string, comment string) string {
+// Marked finds the line with that comment in authorized_keys, "" for none.
+func Marked(lines []string, comment string) string {
 	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+comment) })
 	if i < 0 {
 		return ""
@@ -269,12 +275,18 @@ func marked(lines []string, comment string) string {
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = secretstore.SSHKey
-	sshKeyComment    = "salvor-fleet"
-	oldSSHKeyComment = "salvor-fleet-old"
+	SSHKeyName       = secretstore.SSHKey
+	SSHKeyComment    = "salvor-fleet"
+	OldSSHKeyComment = "salvor-fleet-old"
 )
 
-func fingerprintOf(wire []byte) string {
+// FingerprintOf returns the fingerprint of a public key, as ssh prints it.
+func FingerprintOf(wire []byte) string {
 	sum := sha256.Sum256(wire)
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// Lines returns the lines of a known_hosts file.
+func Lines(content []byte) []string {
+	return strings.Split(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
 }

@@ -1,4 +1,4 @@
-package app
+package identity
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// identityFindings say how the file lies there that holds the identity at hand: open
+// Findings say how the file lies there that holds the identity at hand: open
 // to others, or an operator's in clear. The recovery card is in clear by its nature.
 // A file that can't be looked at has no findings: who opens it says why.
-func (id *Identity) identityFindings() []finding.Finding {
-	path, err := identityPath(id.opts.Identity, id.checkout.Fleet.Name)
+func (id *Identity) Findings() []finding.Finding {
+	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
 	if err != nil {
 		return nil
 	}

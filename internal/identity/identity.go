@@ -1,4 +1,6 @@
-package app
+// Package identity is the operator's identity: its keys, and the secrets of a fleet that
+// they open.
+package identity
 
 import (
 	"context"
@@ -10,7 +12,6 @@ import (
 	"os"
 	"os/user"
 	"slices"
-	"strings"
 	"sync"
 
 	"filippo.io/age"
@@ -27,8 +28,8 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// IdentityOptions say whose identity it is, and how its holder is asked.
-type IdentityOptions struct {
+// Options say whose identity it is, and how its holder is asked.
+type Options struct {
 	Identity   string // the identity's file, "" for the usual place
 	Passphrase func(prompt string) (secret.Value, error)
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
@@ -45,24 +46,24 @@ type IdentityOptions struct {
 // An Identity is the operator's, for one fleet: its keys, and the secrets that they open.
 type Identity struct {
 	checkout *checkout.Checkout
-	opts     IdentityOptions
-	ring     agekey.Keyring
-	store    *secretstore.Store
-	trail    *trail
+	opts     Options
+	Ring     agekey.Keyring
+	Store    *secretstore.Store
+	Trail    *Trail
 	warned   sync.Map // vault ids whose password was called weak
 }
 
-// NewIdentity returns the identity that o names. Nothing is opened before it is needed.
-func NewIdentity(c *checkout.Checkout, o IdentityOptions) *Identity {
-	id := &Identity{checkout: c, opts: o, trail: &trail{}}
-	id.use(id.keyring())
+// New returns the identity that o names. Nothing is opened before it is needed.
+func New(c *checkout.Checkout, o Options) *Identity {
+	id := &Identity{checkout: c, opts: o, Trail: &Trail{}}
+	id.Use(id.keyring())
 	return id
 }
 
 // At returns the same identity for another commit of the fleet.
 func (id *Identity) At(c *checkout.Checkout) *Identity {
-	other := &Identity{checkout: c, opts: id.opts, trail: &trail{}}
-	other.use(id.ring)
+	other := &Identity{checkout: c, opts: id.opts, Trail: &Trail{}}
+	other.Use(id.Ring)
 	return other
 }
 
@@ -95,9 +96,9 @@ func (k *lazyKeyring) opened() bool {
 	return k.file != nil
 }
 
-// unlocked reports whether the operator's keys are at hand without asking anybody.
-func (id *Identity) unlocked() bool {
-	lazy, isLazy := id.ring.(*lazyKeyring)
+// Unlocked reports whether the operator's keys are at hand without asking anybody.
+func (id *Identity) Unlocked() bool {
+	lazy, isLazy := id.Ring.(*lazyKeyring)
 	return !isLazy || lazy.opened()
 }
 
@@ -105,11 +106,11 @@ func (id *Identity) unlocked() bool {
 // for callers whose passphrase comes from no person, who might be asked something
 // else at the same time. An error is told by whoever needs the identity.
 func (id *Identity) Unlock() {
-	go func() { _, _ = id.ring.Identities() }()
+	go func() { _, _ = id.Ring.Identities() }()
 }
 
-// identityPath is where an operator's identity lies: given, or the usual place.
-func identityPath(given, fleet string) (string, error) {
+// PathOf is where an operator's identity lies: given, or the usual place.
+func PathOf(given, fleet string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
@@ -117,17 +118,13 @@ func identityPath(given, fleet string) (string, error) {
 	return agekey.Path(dir, fleet), err
 }
 
-func splitLines(text string) []string {
-	return strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-}
-
-// use opens secrets with other keys from here on, for the fleet's recipients as
+// Use opens secrets with other keys from here on, for the fleet's recipients as
 // they are now. Programs that print secrets run in the operator's own environment.
-func (id *Identity) use(ring agekey.Keyring) {
-	id.ring = ring
-	id.store = secretstore.New(secretstore.Options{
+func (id *Identity) Use(ring agekey.Keyring) {
+	id.Ring = ring
+	id.Store = secretstore.New(secretstore.Options{
 		Files: os.DirFS(id.checkout.Export), Keys: ring, Recipients: id.checkout.Fleet.Recipients.All(),
-		Vaults: id.checkout.Fleet.Vaults, Weak: id.warnOfWeak, Secrets: id.checkout.Fleet.Secrets, Kept: id.kept(), Opened: id.trail.add,
+		Vaults: id.checkout.Fleet.Vaults, Weak: id.WarnOfWeak, Secrets: id.checkout.Fleet.Secrets, Kept: id.kept(), Opened: id.Trail.Add,
 		Run: command.Options{
 			Run: asking{local.Machine{Inherit: true, Terminal: id.opts.Terminal}, id.opts.Ask}, Prompts: id.opts.Prompts, Memory: id.opts.Printed, Allow: id.opts.Allow,
 		},
@@ -144,11 +141,11 @@ func (id *Identity) kept() secretstore.Kept {
 	return k
 }
 
-// keyrings are several as one.
-type keyrings []agekey.Keyring
+// Keyrings are several as one.
+type Keyrings []agekey.Keyring
 
 // Identities implements agekey.Keyring.
-func (k keyrings) Identities() ([]age.Identity, error) {
+func (k Keyrings) Identities() ([]age.Identity, error) {
 	var all []age.Identity
 	for _, ring := range k {
 		ids, err := ring.Identities()
@@ -160,11 +157,11 @@ func (k keyrings) Identities() ([]age.Identity, error) {
 	return all, nil
 }
 
-// has reports whether the identity at hand opens what is encrypted to a recipient.
+// Has reports whether the identity at hand opens what is encrypted to a recipient.
 // That a plugin's does is found out by trying; whose plugin is not even here is
 // somebody else's.
-func (id *Identity) has(recipient string) (bool, error) {
-	ids, err := id.ring.Identities()
+func (id *Identity) Has(recipient string) (bool, error) {
+	ids, err := id.Ring.Identities()
 	if err != nil {
 		return false, err
 	}
@@ -181,13 +178,13 @@ func (id *Identity) has(recipient string) (bool, error) {
 	}
 	probe, err := agekey.Encrypt(secret.NewString("probe"), recipient)
 	if err == nil {
-		_, err = agekey.Decrypt("probe", probe, id.ring)
+		_, err = agekey.Decrypt("probe", probe, id.Ring)
 	}
 	return err == nil, nil
 }
 
-// warnOfWeak tells the operator once in a run that a vault's password is weak.
-func (id *Identity) warnOfWeak(vault string) {
+// WarnOfWeak tells the operator once in a run that a vault's password is weak.
+func (id *Identity) WarnOfWeak(vault string) {
 	if _, told := id.warned.LoadOrStore(vault, true); told || id.opts.Sink == nil {
 		return
 	}
@@ -199,7 +196,7 @@ func (id *Identity) warnOfWeak(vault string) {
 // keyring opens the operator's identity when the first secret is needed.
 func (id *Identity) keyring() agekey.Keyring {
 	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path, err := identityPath(id.opts.Identity, id.checkout.Fleet.Name)
+		path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -215,30 +212,30 @@ func (id *Identity) keyring() agekey.Keyring {
 	}}
 }
 
-// operator says who is at work: by whose key, and on which computer.
-func (id *Identity) operator() string {
-	if !id.unlocked() {
-		return owner()
+// Operator says who is at work: by whose key, and on which computer.
+func (id *Identity) Operator() string {
+	if !id.Unlocked() {
+		return Owner()
 	}
-	ids, err := id.ring.Identities()
+	ids, err := id.Ring.Identities()
 	if err != nil {
-		return owner()
+		return Owner()
 	}
-	for _, r := range recipientsOf(ids) {
+	for _, r := range RecipientsOf(ids) {
 		if r == id.checkout.Fleet.Recipients.Recovery {
-			return "the recovery key (" + owner() + ")"
+			return "the recovery key (" + Owner() + ")"
 		}
 		for name, has := range id.checkout.Fleet.Recipients.Operators {
 			if has == r {
-				return name + " (" + owner() + ")"
+				return name + " (" + Owner() + ")"
 			}
 		}
 	}
-	return owner()
+	return Owner()
 }
 
-// owner names whoever runs this, for locks: "alice@laptop".
-func owner() string {
+// Owner names whoever runs this, for locks: "alice@laptop".
+func Owner() string {
 	name := "operator"
 	if u, err := user.Current(); err == nil {
 		name = u.Username
@@ -252,14 +249,15 @@ func owner() string {
 
 // Secret opens one secret, named as for SetSecret.
 func (id *Identity) Secret(ctx context.Context, name string) (secret.Value, error) {
-	return id.store.Resolve(ctx, name)
+	return id.Store.Resolve(ctx, name)
 }
 
 // Secrets lists what is under secrets/ and what programs print, without opening
 // anything.
-func (id *Identity) Secrets() ([]secretstore.Info, error) { return id.store.List() }
+func (id *Identity) Secrets() ([]secretstore.Info, error) { return id.Store.List() }
 
-func recipientsOf(ids []age.Identity) []string {
+// RecipientsOf returns the recipients of keys; a plugin's can't be named.
+func RecipientsOf(ids []age.Identity) []string {
 	var all []string
 	for _, id := range ids {
 		if x, ok := id.(*age.X25519Identity); ok {
