@@ -23,6 +23,7 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/hostpath"
 	"salvor/internal/journal"
+	"salvor/internal/loop"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -212,9 +213,11 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	var watch sync.WaitGroup
-	watch.Go(func() { g.watch(ctx) })
-	defer watch.Wait()
+	who := g.ownership(g.Lease.Within)
+	defer who.close(t.Context())
+	var loops loop.Set
+	loops.Start(ctx, g.watch(who))
+	defer loops.Wait()
 	defer stop()
 	for {
 		if g.local(guarded).Lost && !g.engine.running(guarded) {

@@ -142,16 +142,6 @@ func (h *Host) dueToFinish(ctx context.Context, st agentapi.Stack) (bool, error)
 	return true, nil
 }
 
-// finishing has the daemon finish what it finds in every round, beside its snapshots,
-// which may take long.
-func (h *Host) finishing(ctx context.Context, sink progress.Sink) {
-	for pause(ctx, scheduleEvery) == nil {
-		if err := h.finishRuns(ctx, sink); err != nil {
-			note(h, "finish", err)
-		}
-	}
-}
-
 // finish goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
 func (r *run) finish(ctx context.Context, st agentapi.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {

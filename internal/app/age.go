@@ -63,7 +63,7 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 func (a *App) missingValues() []finding.Finding {
 	var found []finding.Finding
 	for _, s := range a.Checkout.Fleet.Secrets {
-		if _, inside := secretstore.InFile(s.Name); !inside {
+		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
 		if _, err := a.Identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
@@ -104,7 +104,7 @@ func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
 		return a.Identity.Store.Trace(s.Name)
 	}
-	return secretstore.Trace{File: controlrepo.FleetFile, Of: func(content []byte) []byte {
+	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)
 		if !declared || was.Command == nil {
 			return nil

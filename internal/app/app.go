@@ -19,6 +19,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
@@ -165,7 +166,7 @@ func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
 	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
 	if src.URL == "" {
 		up, err := a.Checkout.Git.Upstream(ctx)
-		if errors.Is(err, controlrepo.ErrNoRemote) {
+		if errors.Is(err, git.ErrNoRemote) {
 			return agentapi.Git{}, nil
 		}
 		if err != nil {

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"slices"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/stack/compose"
 )
 
 // stackAt resolves a stack as a commit declared it, with the secrets of now and
 // these vars; nil for those of then. A stack that did not load then is an error.
-func (a *App) stackAt(ctx context.Context, name string, c controlrepo.Commit, vars map[string]string) (_ fleet.Stack, _ deploy.Rendered, err error) {
+func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ deploy.Rendered, err error) {
 	var none deploy.Rendered
 	then, err := a.Checkout.At(ctx, c)
 	if err != nil {
@@ -73,8 +73,8 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 }
 
 // lastThatLoads returns a stack at the newest commit at which it loads, "" for none.
-func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, controlrepo.Commit) {
-	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, controlrepo.FleetFile)
+func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, git.Commit) {
+	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, fleet.File)
 	if err != nil {
 		return st, deploy.Rendered{}, ""
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -44,11 +43,11 @@ func (a *App) PinGitHost(ctx context.Context) error {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(controlrepo.KnownHostsFile))
+	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(files[controlrepo.KnownHostsFile]), 0o600)
+	return atomicfile.Write(path, bytes.NewReader(files[fleet.KnownHostsFile]), 0o600)
 }
 
 // withGitHost returns files that are about to be committed, with the Git host's key
@@ -58,15 +57,15 @@ func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[str
 	if err != nil || line == "" {
 		return files, err
 	}
-	known, given := files[controlrepo.KnownHostsFile]
+	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.Checkout.File(controlrepo.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = a.Checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	all := map[string][]byte{}
 	maps.Copy(all, files)
-	all[controlrepo.KnownHostsFile] = append(bytes.Clone(known), line...)
+	all[fleet.KnownHostsFile] = append(bytes.Clone(known), line...)
 	return all, nil
 }
 
@@ -100,7 +99,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 // The hosts' own lines are left out, so that a new host changes nothing for others.
 func (a *App) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.Checkout.File(controlrepo.KnownHostsFile)
+	content, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -130,7 +129,7 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 		return nil, nil
 	}
 	return []finding.Finding{{
-		Code: finding.GitUnpinned, Severity: finding.Warning, Subject: controlrepo.KnownHostsFile,
+		Code: finding.GitUnpinned, Severity: finding.Warning, Subject: fleet.KnownHostsFile,
 		Text: "hosts can't read the repository: the key of the Git host " + host + " is not pinned", Fix: "salvor apply pins it",
 	}}, nil
 }

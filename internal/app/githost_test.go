@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/checkout"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/sshtest"
 	"salvor/internal/progress"
 )
@@ -67,7 +67,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if (err != nil) != test.fails || asked != test.asked {
 				t.Errorf("asked: %v, error: %v", asked, err)
 			}
-			content, _ := exec.CommandContext(t.Context(), "git", "-C", dir, "show", "HEAD:"+controlrepo.KnownHostsFile).Output()
+			content, _ := exec.CommandContext(t.Context(), "git", "-C", dir, "show", "HEAD:"+fleet.KnownHostsFile).Output()
 			if got := strings.Contains(string(content), name+" "+server.HostKey); got != test.pins {
 				t.Errorf("pinned: %v\n%s", got, content)
 			}

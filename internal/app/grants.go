@@ -16,7 +16,6 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 )
 
 // Grants returns what the commit lets others do and this clone's operator has not
@@ -333,7 +332,7 @@ func (a *App) secretGrants() []grant.Grant {
 		}
 		n := (&sealer{app: a}).needs(st.Name, a.hostOf(st))
 		for _, file := range n.files {
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, secretstore.Dir+"/"), ""))
+			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
 		}
 		for _, key := range n.env {
 			all = append(all, grant.Secret(st.Name, a.hostOf(st), st.Name+"/"+key, ""))

@@ -13,6 +13,8 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
 
@@ -22,7 +24,7 @@ const historyLimit = 500
 // A Deploy is what a stack was at a time: its folder in Git and the images that
 // the lock had for it.
 type Deploy struct {
-	Commit controlrepo.Commit // the newest that has it
+	Commit git.Commit // the newest that has it
 	At     time.Time
 	Images map[string]string // service to reference with digest
 	folder string            // Git's id of the stack's folder
@@ -90,7 +92,7 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (project.Project, error) {
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
 	_, rendered, err := a.stackAt(ctx, st.Name, c, a.Checkout.Fleet.Vars)
 	return rendered.Project, err
 }
@@ -122,11 +124,11 @@ type Rollback struct {
 // Rollback prepares going back to an earlier deploy: the stack's folder as it
 // was, on the host where it is now, with the images of then. Nothing is changed.
 func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollback, error) {
-	r := Rollback{To: to, Lock: a.Checkout.Lock.Copy()}
+	r := Rollback{To: to, Lock: placement.RollBack(a.Checkout.Lock, stack, to.Images)}
 	st, _ := a.Checkout.Fleet.Stack(stack)
-	p, placed := r.Lock.Placement(stack)
-	if !placed {
-		return r, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	p, err := placement.Of(r.Lock, stack)
+	if err != nil {
+		return r, err
 	}
 	then, err := a.projectAt(ctx, st, to.Commit)
 	if err != nil {
@@ -148,8 +150,6 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 	if len(p.Volumes) > 0 {
 		r.Older = older(then, now, to)
 	}
-	p.Images, p.Stopped, p.Restore = maps.Clone(to.Images), false, nil
-	r.Lock.Stacks[stack] = p
 	return r, nil
 }
 
@@ -200,6 +200,6 @@ func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) erro
 }
 
 // ResolveCommit returns the commit that the operator named.
-func (a *App) ResolveCommit(ctx context.Context, name string) (controlrepo.Commit, error) {
+func (a *App) ResolveCommit(ctx context.Context, name string) (git.Commit, error) {
 	return a.Checkout.Git.Resolve(ctx, name)
 }

@@ -108,7 +108,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	}
 	before := a.Checkout.Recipients[h.Name]
 	add.Replaced = before != "" && a.otherMachine(h.Name, e)
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return add, err
 	}
@@ -116,18 +116,18 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err != nil {
 		return add, err
 	}
-	add.Files[controlrepo.FleetFile] = edited
+	add.Files[fleet.File] = edited
 	add.Files[hostkey.Path(h.Name)] = keys.File()
 	if key != "" {
-		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
+		if add.Files[fleet.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
 		}
 	}
-	deployKeys, err := a.Checkout.File(controlrepo.DeployKeysFile)
+	deployKeys, err := a.Checkout.File(fleet.DeployKeysFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return add, err
 	}
-	add.Files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
+	add.Files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
 	for name, content := range add.Files {
 		if have, err := a.Checkout.File(name); err == nil && string(have) == string(content) {
 			delete(add.Files, name)
@@ -145,7 +145,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
 func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
-	known, err := a.Checkout.File(controlrepo.KnownHostsFile)
+	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/sign"
@@ -22,7 +23,7 @@ import (
 
 func isHostFile(path string) bool {
 	dir, name, _ := strings.Cut(path, "/")
-	return path == controlrepo.AuthorizedKeysFile || dir == controlrepo.HostDir && strings.HasSuffix(name, ".pub")
+	return path == fleet.AuthorizedKeysFile || dir == fleet.HostDir && strings.HasSuffix(name, ".pub")
 }
 
 // hostFiles returns such files of what a repository declares, each with what it lets
@@ -35,7 +36,7 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 		}
 	}
 	if all := loginGrants(repo); len(all) > 0 {
-		files[controlrepo.AuthorizedKeysFile] = all
+		files[fleet.AuthorizedKeysFile] = all
 	}
 	return files
 }

@@ -147,7 +147,7 @@ func (s sight) add(a *App, host, stack string) {
 		}
 	}
 	for _, file := range n.files {
-		s.names[strings.TrimPrefix(file, secretstore.Dir+"/")] = true
+		s.names[strings.TrimPrefix(file, fleet.SecretDir+"/")] = true
 	}
 	for _, key := range n.env {
 		s.names[stack+"/"+key] = true
@@ -215,26 +215,26 @@ func (a *App) Removable(name string) error {
 // withoutHost returns the files that make a host none of the fleet's.
 func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
-	if files[controlrepo.FleetFile], err = controlrepo.RemoveHost(content, h.Name); err != nil {
+	if files[fleet.File], err = controlrepo.RemoveHost(content, h.Name); err != nil {
 		return nil, err
 	}
 	for _, r := range a.Checkout.Fleet.Remotes {
-		if files[controlrepo.FleetFile], err = controlrepo.RemoveCredential(files[controlrepo.FleetFile], r.Name, h.Name); err != nil {
+		if files[fleet.File], err = controlrepo.RemoveCredential(files[fleet.File], r.Name, h.Name); err != nil {
 			return nil, err
 		}
 	}
-	if deployKeys, err := a.Checkout.File(controlrepo.DeployKeysFile); err == nil && a.Checkout.DeployKeys[h.Name] != "" {
-		files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
+	if deployKeys, err := a.Checkout.File(fleet.DeployKeysFile); err == nil && a.Checkout.DeployKeys[h.Name] != "" {
+		files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
 	}
-	known, err := a.Checkout.File(controlrepo.KnownHostsFile)
+	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	switch {
 	case err == nil && !a.shared(h):
 		if left := controlrepo.RemoveHostKeys(known, reach.KnownHostsName(h.Address, h.Port)); len(left) < len(known) {
-			files[controlrepo.KnownHostsFile] = left
+			files[fleet.KnownHostsFile] = left
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err

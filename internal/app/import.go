@@ -11,7 +11,6 @@ import (
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 )
 
@@ -77,7 +76,7 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 		return nil, err
 	}
 	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
-		Encrypted: secretstore.Dir + "/" + i.stack.Name + ".env", Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
+		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
 	if len(i.split.secret) > 0 {
 		if err := a.mayEncrypt(ctx); err != nil {
 			return nil, err

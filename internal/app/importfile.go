@@ -12,11 +12,11 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 )
 
@@ -107,7 +107,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	if rel, err := filepath.Rel(root, s.path); err == nil && filepath.IsLocal(rel) {
 		s.repo = filepath.ToSlash(rel)
 	}
-	if strings.HasPrefix(s.repo, secretstore.Dir+"/") {
+	if strings.HasPrefix(s.repo, fleet.SecretDir+"/") {
 		return s, fault.WithHint(fmt.Errorf("%s is where secrets are encrypted already", file), "salvor secret ls")
 	}
 	return s, nil
@@ -117,7 +117,7 @@ func (a *App) envSource(file string) (envSource, error) {
 // lies in.
 func (i *importing) findStack() error {
 	name := i.opts.Stack
-	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == controlrepo.StackDir {
+	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == fleet.StackDir {
 		name = parts[1]
 	}
 	if name == "" {
@@ -247,7 +247,7 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	}
 	known := i.known()
 	for _, e := range i.entries {
-		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o controlrepo.Object) bool { return i.had(o.Content, e) }) {
+		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o git.Object) bool { return i.had(o.Content, e) }) {
 			found = append(found, e.Name)
 		}
 	}

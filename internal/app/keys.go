@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/placement"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
@@ -54,7 +55,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	}
 	a.Checkout.Fleet.Recipients = c.next
 	a.Identity.Use(identity.Keyrings{a.Identity.Ring, recovery})
-	files := map[string][]byte{controlrepo.FleetFile: declared}
+	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
 	}
@@ -82,7 +83,7 @@ func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error)
 
 // declareRecipients returns fleet.yaml with other recipients.
 func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
@@ -167,11 +168,11 @@ func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) e
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
 func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := a.Checkout.Lock.Copy()
+	lock := a.Checkout.Lock
 	var placed []string
 	for _, st := range a.Checkout.Fleet.Stacks {
-		if p, is := lock.Placement(st.Name); is {
-			lock.Stacks[st.Name] = p.Retired()
+		if _, is := lock.Placement(st.Name); is {
+			lock = placement.Retire(lock, st.Name)
 			placed = append(placed, st.Name)
 		}
 	}

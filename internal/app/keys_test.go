@@ -16,6 +16,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -70,7 +71,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
 		t.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	config, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	text = strings.Replace(text, "remotes: {}\n", "remotes:\n  box: {type: crypt, remote: \"disk:"+k.disk+"\", password: secret:box_password}\n  disk: {type: local}\n"+
 		"data: {snapshots: [{name: offsite, remote: box, path: snapshots, every: 15m}]}\n", 1)
 	files := map[string][]byte{
-		controlrepo.FleetFile: []byte(text), "hosts/alpha.pub": hostkey.Keys{Recipient: k.host.Recipient, Signer: k.signs.Public()}.File(),
+		fleet.File: []byte(text), "hosts/alpha.pub": hostkey.Keys{Recipient: k.host.Recipient, Signer: k.signs.Public()}.File(),
 		"stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(keyedStack),
 	}
 	k.do(func(a *App) error {
@@ -97,7 +98,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 
 func (k *keyed) commit(files map[string][]byte) {
 	k.t.Helper()
-	g, err := controlrepo.OpenGit(k.t.Context(), local.Machine{}, k.dir, os.Environ())
+	g, err := git.Open(k.t.Context(), local.Machine{}, k.dir, os.Environ())
 	if err == nil {
 		_, err = g.CommitFiles(k.t.Context(), files, "test")
 	}

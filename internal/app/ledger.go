@@ -12,6 +12,7 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 )
 
@@ -72,7 +73,7 @@ func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
 func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 	logged, err := a.Checkout.Git.Log(ctx, 1, controlrepo.LockFile, "sealed")
 	if err == nil && len(logged) == 0 {
-		logged, err = a.Checkout.Git.Log(ctx, historyEnd, controlrepo.FleetFile)
+		logged, err = a.Checkout.Git.Log(ctx, historyEnd, fleet.File)
 	}
 	if err != nil || len(logged) == 0 {
 		return book, err

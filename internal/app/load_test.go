@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/checkout"
-	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -87,7 +87,7 @@ func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
 		"runs": {Host: "alpha", Epoch: 3}, "good": {Host: "alpha", Epoch: 1}, "notes": {Host: "alpha", Epoch: 1},
 	}}
-	next, moves := deploy.Next(a.Fleet(), lock, nil)
+	next, moves := placement.Next(a.Fleet(), lock, nil)
 	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
 		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
 	}

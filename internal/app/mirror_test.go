@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/git"
 	"salvor/internal/secret"
 )
 
@@ -69,7 +69,7 @@ func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 	if err := a.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
 		t.Errorf("a remote that is gone: %v", err)
 	}
-	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || controlrepo.Commit(a.Commit()) != head {
+	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || git.Commit(a.Commit()) != head {
 		t.Errorf("the commit stays: %v, %v", head, err)
 	}
 }

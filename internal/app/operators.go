@@ -53,7 +53,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 
 // mayDeclare tells what is no recipient before anything has to be opened.
 func (a *App) mayDeclare(name, recipient string) error {
-	declared, err := a.Checkout.File(controlrepo.FleetFile)
+	declared, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/identity"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -165,7 +165,7 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	if err != nil || m.Commit == "" {
 		return err
 	}
-	commit, err := controlrepo.ParseCommit(m.Commit)
+	commit, err := git.ParseCommit(m.Commit)
 	if err == nil {
 		p.MirrorOf, err = a.Checkout.Git.About(ctx, commit)
 	}

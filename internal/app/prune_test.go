@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -41,12 +40,12 @@ func newPruned(t *testing.T) *pruned {
 	}
 	p := &pruned{keyed: newKeyed(t)}
 	p.do(func(a *App) error {
-		config, err := a.Checkout.File(controlrepo.FleetFile)
+		config, err := a.Checkout.File(fleet.File)
 		if err != nil {
 			return err
 		}
 		target := `remote: disk, path: "` + strings.TrimPrefix(p.disk, "/") + `/snap", append_only: true, keep: {last: 1}`
-		return a.Checkout.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(config), "remote: box, path: snapshots", target, 1))}, "a target")
+		return a.Checkout.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(strings.Replace(string(config), "remote: box, path: snapshots", target, 1))}, "a target")
 	})
 	a := p.open(p.ann)
 	p.id = a.Checkout.Lock.Stacks["notes"].Repositories["offsite"]

@@ -11,12 +11,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -166,7 +167,7 @@ func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
 		return func(string) (bool, bool) { return false, false }
 	}
 	return func(id string) (on, known bool) {
-		commit, err := controlrepo.ParseCommit(id)
+		commit, err := git.ParseCommit(id)
 		if err != nil {
 			return false, false
 		}
@@ -219,8 +220,9 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 	return used, nil
 }
 
-// Fold implements deploy.Record.
-func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ignored []finding.Finding, _ error) {
+// Facts implements deploy.Record.
+func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
+	found = map[string][]placement.Learned{}
 	err := r.with(ctx, func(rec *record.Record) error {
 		for name := range lock.Stacks {
 			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
@@ -228,11 +230,13 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ign
 				return err
 			}
 			ignored = append(ignored, record.Findings(name, passed)...)
-			lock = record.Fold(lock, name, r.asCalledNow(facts))
+			for _, f := range r.asCalledNow(facts) {
+				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
+			}
 		}
 		return nil
 	})
-	return lock, ignored, err
+	return found, ignored, err
 }
 
 // Proven implements deploy.Record.

@@ -88,7 +88,7 @@ func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done re
 // changedWithRecord adds the files that say something else once the record is at
 // another place: the card that was tried leads to the old one.
 func (a *App) changedWithRecord(files map[string][]byte) error {
-	config, err := a.Checkout.File(controlrepo.FleetFile)
+	config, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *App) changedWithRecord(files map[string][]byte) error {
 		return err
 	}
 	if string(without) != string(config) {
-		files[controlrepo.FleetFile] = without
+		files[fleet.File] = without
 	}
 	proven, err := a.proven()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 	"filippo.io/age"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -90,7 +90,7 @@ func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]by
 		return a.Checkout.CommitFiles(ctx, files, c.message)
 	}
 	err := a.Checkout.CommitOrNothing(ctx, files, c.message)
-	if errors.Is(err, controlrepo.ErrGitAway) {
+	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
 	}
 	return err

@@ -9,14 +9,13 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
 
 // deliverable returns why a stack may not be given a secret: one of its variables, or
 // a file below secrets/.
 func (a *App) deliverable(stack, key string) error {
-	if strings.HasPrefix(key, secretstore.Dir+"/") {
+	if strings.HasPrefix(key, fleet.SecretDir+"/") {
 		return a.Identity.Store.DeliverableFile(key)
 	}
 	return a.Identity.Store.Deliverable(stack + "/" + key)

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -259,7 +260,7 @@ func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) er
 	}
 	parts["env"] = []byte(strings.Join(n.env, "\n"))
 	for _, key := range n.env {
-		name := "secrets/" + stack + ".env" // all that are in the file are one input
+		name := fleet.EnvFile(stack) // all that are in the file are one input
 		if _, printed := s.app.Command(stack + "/" + key); printed {
 			name = "secrets/" + stack + "/" + key
 		}
@@ -310,7 +311,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		}
 		maps.Copy(s.made, changed)
 		maps.Copy(files, changed)
-		next.Stacks[name] = p
+		next = placement.WithRepositories(next, name, p.Repositories, p.Former)
 		sealed, err := s.sealStack(ctx, name, p, key)
 		if err != nil {
 			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)

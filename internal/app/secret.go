@@ -119,14 +119,14 @@ func (a *App) RaiseRevision(ctx context.Context, name string) error {
 	if _, err := a.Identity.Store.Resolve(ctx, name); err != nil {
 		return err
 	}
-	content, err := a.Checkout.File(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
 	if content, err = controlrepo.SetRevision(content, name, s.Revision+1); err != nil {
 		return err
 	}
-	files := map[string][]byte{controlrepo.FleetFile: content}
+	files := map[string][]byte{fleet.File: content}
 	if err := a.forgetSeen(files, name); err != nil {
 		return err
 	}

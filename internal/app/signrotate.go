@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/recovery"
 	"salvor/internal/seal"
@@ -68,7 +68,7 @@ func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.
 		return err
 	}
 	maps.Copy(files, others)
-	files[controlrepo.FleetSignersFile] = keys.Signers(a.Checkout.Fleet.Name)
+	files[fleet.FleetSignersFile] = keys.Signers(a.Checkout.Fleet.Name)
 	if len(keys) == 1 {
 		if err := a.forgetSeen(files, signKeyName); err != nil {
 			return err
@@ -163,5 +163,5 @@ func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Va
 			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
 }

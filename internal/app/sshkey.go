@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
@@ -100,7 +100,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 }
 
 func (a *App) authorizedKeys() ([]byte, error) {
-	content, err := a.Checkout.File(controlrepo.AuthorizedKeysFile)
+	content, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -125,7 +125,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
 	files, err := keptKeyFiles(reach.SSHKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
+		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
 }

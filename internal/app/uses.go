@@ -8,7 +8,6 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 )
 
 // A SecretUse is one place where a secret is needed.
@@ -38,8 +37,8 @@ func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
 	of, key, isEnv := a.Identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
-	if _, inside := secretstore.InFile(name); inside {
-		whole, _ = a.Identity.Store.FileOf(name) // a name that InFile knows has one
+	if fleet.SecretInYAML(name) {
+		whole, _ = a.Identity.Store.FileOf(name) // a name like that has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/git"
 	"salvor/internal/machine/local"
 	"salvor/internal/version"
 )
@@ -35,8 +36,8 @@ type Checkout struct {
 	Files  Files
 	Root   string // the operator's working tree
 	Export string // the files, in a private folder; Root where nothing is exported
-	Git    *controlrepo.Git
-	Commit controlrepo.Commit
+	Git    *git.Repository
+	Commit git.Commit
 	Rules  Rules // that commits keep to; whoever opens the checkout sets them
 
 	Noticed []finding.Finding // about files that Git has and no host gets
@@ -71,12 +72,12 @@ func OpenFiles(ctx context.Context, dir string) (*Checkout, error) {
 	if err != nil {
 		return nil, fault.WithHint(err, "salvor init DIR")
 	}
-	git, err := controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
+	git, err := git.Open(ctx, local.Machine{}, root, os.Environ())
 	return &Checkout{Root: root, Export: root, Git: git}, err
 }
 
 // At opens an earlier commit of the same repository. The caller closes it.
-func (c *Checkout) At(ctx context.Context, commit controlrepo.Commit) (_ *Checkout, err error) {
+func (c *Checkout) At(ctx context.Context, commit git.Commit) (_ *Checkout, err error) {
 	then := &Checkout{Files: Committed, Root: c.Root, Git: c.Git, Commit: commit}
 	if then.Export, err = exportFolder(os.TempDir()); err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (c *Checkout) File(name string) ([]byte, error) {
 
 func (c *Checkout) load(ctx context.Context) error {
 	var err error
-	if c.Commit, err = c.Git.Head(ctx); err != nil && (c.Files == Committed || !errors.Is(err, controlrepo.ErrUnborn)) {
+	if c.Commit, err = c.Git.Head(ctx); err != nil && (c.Files == Committed || !errors.Is(err, git.ErrUnborn)) {
 		return err
 	}
 	left, err := c.fill(ctx)

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 )
 
 // Rules are what a checkout's commits keep to. Each may be nil, for none.
@@ -29,10 +29,10 @@ type Rules struct {
 // A Committer commits for one workflow. Without a Git remote a push does nothing.
 type Committer struct {
 	checkout *Checkout
-	whole    bool               // what can't be pushed is taken back, whatever the reason
-	signs    bool               // what hosts/ lacks of signatures is added
-	made     controlrepo.Commit // committed and not pushed yet
-	from     controlrepo.Commit // what made stands on
+	whole    bool       // what can't be pushed is taken back, whatever the reason
+	signs    bool       // what hosts/ lacks of signatures is added
+	made     git.Commit // committed and not pushed yet
+	from     git.Commit // what made stands on
 }
 
 // Committer returns one for a workflow of several commits, see deploy.Repo. If signs,
@@ -47,7 +47,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 		return "", err
 	}
 	if head != on.Commit {
-		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
+		return "", fault.WithHint(git.ErrDiverged, "the branch got commits while this ran; run the command again")
 	}
 	if err := on.Git.EnsureHook(ctx); err != nil {
 		return "", err
@@ -89,14 +89,14 @@ func (c *Committer) Push(ctx context.Context) error {
 	}
 	err := on.Git.Push(ctx)
 	switch {
-	case err == nil, errors.Is(err, controlrepo.ErrNoRemote):
+	case err == nil, errors.Is(err, git.ErrNoRemote):
 		on.pushed = on.pushed || c.made != ""
 		c.made = ""
 		if on.Rules.Published == nil {
 			return nil
 		}
 		return on.Rules.Published(ctx)
-	case c.made != "" && (c.whole || errors.Is(err, controlrepo.ErrDiverged)):
+	case c.made != "" && (c.whole || errors.Is(err, git.ErrDiverged)):
 		return errors.Join(err, c.takeBack(context.WithoutCancel(ctx)))
 	}
 	return err
@@ -129,11 +129,11 @@ func (c *Committer) Uncommit(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
-// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+// Behind returns git.ErrDiverged when somebody else was faster, and
+// git.ErrGitAway when the Git host did not answer. Nothing is published.
 func (c *Checkout) Behind(ctx context.Context) error {
 	tip, err := c.Git.Fetch(ctx)
-	if errors.Is(err, controlrepo.ErrNoRemote) || errors.Is(err, controlrepo.ErrUnborn) {
+	if errors.Is(err, git.ErrNoRemote) || errors.Is(err, git.ErrUnborn) {
 		return nil
 	}
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *Checkout) Behind(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return fault.WithHint(controlrepo.ErrDiverged, u.CatchUp())
+	return fault.WithHint(git.ErrDiverged, u.CatchUp())
 }
 
 // Pushed reports whether this command has published commits of its own.
@@ -160,7 +160,7 @@ func (c *Checkout) CommitFiles(ctx context.Context, files map[string][]byte, mes
 		return nil
 	}
 	err := (&Committer{checkout: c}).both(ctx, files, message)
-	if errors.Is(err, controlrepo.ErrGitAway) {
+	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", c.Commit.Short(), err),
 			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
 	}

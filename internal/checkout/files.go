@@ -10,12 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
 )
 
 // fill exports the fleet's files.
-func (c *Checkout) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
+func (c *Checkout) fill(ctx context.Context) ([]git.LeftOut, error) {
 	switch c.Files {
 	case WorkTree:
 		return c.Git.ExportWork(ctx, c.Export)
@@ -26,7 +27,7 @@ func (c *Checkout) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
 }
 
 // leftOut are the findings about what Git has and no host gets.
-func (c *Checkout) leftOut(left []controlrepo.LeftOut) []finding.Finding {
+func (c *Checkout) leftOut(left []git.LeftOut) []finding.Finding {
 	var all []finding.Finding
 	for _, l := range left {
 		f := finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: l.Path, Text: l.Path + " " + l.Why, Fix: l.Fix}
@@ -40,7 +41,7 @@ func (c *Checkout) leftOut(left []controlrepo.LeftOut) []finding.Finding {
 
 // stackOf returns the folder below stacks/ that a path of the repository is in.
 func stackOf(repoPath string) string {
-	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == controlrepo.StackDir {
+	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == fleet.StackDir {
 		return parts[1]
 	}
 	return ""
@@ -51,7 +52,7 @@ var pointer = []byte("version https://git-lfs.github.com/spec/")
 // noticeElsewhere reports the stacks' files of which Git has only a pointer (Git LFS).
 func (c *Checkout) noticeElsewhere(ctx context.Context) error {
 	var below []string
-	err := fs.WalkDir(os.DirFS(c.Export), controlrepo.StackDir, func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(c.Export), fleet.StackDir, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 )
 
 // checkSigned refuses a newest commit that is signed by none of the keys that this
@@ -27,7 +27,7 @@ func (c *Checkout) checkSigned(ctx context.Context) error {
 		return nil
 	}
 	c.Git.OnlySigned(by)
-	if err := c.Git.Signed(ctx, c.Commit, by); errors.Is(err, controlrepo.ErrUnsigned) {
+	if err := c.Git.Signed(ctx, c.Commit, by); errors.Is(err, git.ErrUnsigned) {
 		return fault.WithHint(fmt.Errorf("the newest commit does not count: %w", err),
 			"git log --show-signature; your own: git commit --amend --no-edit -S; another's that you trust: git commit --allow-empty -S on top of it; else git reset --keep COMMIT goes back")
 	} else if err != nil {

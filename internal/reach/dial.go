@@ -250,12 +250,12 @@ func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 	for _, k := range d.checkout.HostKeys {
 		if k.Marker == "@revoked" {
 			if string(k.Key) == string(wire) {
-				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
+				return fmt.Errorf("%s: its key is revoked in %s", h.Name, fleet.KnownHostsFile)
 			}
 			continue
 		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove that line when the machine at this address was replaced")
 		}
 	}
 	d.checkout.HostKeys = append(d.checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"context"
@@ -9,17 +9,17 @@ import (
 )
 
 // Clone makes dir, which must not exist or be empty, a clone of source: a URL, or
-// a bundle of Bundle. origin is what the clone's remote is then, "" for none.
-// It has the pre-commit hook that Init
-// writes, unless the operator has hooks of their own. environ is as for OpenGit. After an error dir is as it was.
-func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, environ []string) (*Git, error) {
-	g := &Git{m: m, dir: "/", env: gitEnv(environ)}
+// a bundle of Bundle. origin is what the clone's remote is then, "" for none. It has
+// the pre-commit hook that Init writes, unless the operator has hooks of their own.
+// environ is as for Open. After an error dir is as it was.
+func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, environ []string) (*Repository, error) {
+	g := &Repository{m: m, dir: "/", env: gitEnv(environ)}
 	c := g.command("clone", "--quiet", "--", source, dir)
 	c.Timeout = remoteTimeout
 	if _, err := g.m.Run(ctx, c); err != nil {
 		return nil, fmt.Errorf("git clone: %w", err)
 	}
-	cloned, err := OpenGit(ctx, m, dir, environ)
+	cloned, err := Open(ctx, m, dir, environ)
 	switch {
 	case err != nil || origin == source:
 	case origin == "":

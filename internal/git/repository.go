@@ -1,4 +1,7 @@
-package controlrepo
+// Package git is the operator's Git: one clone of the control repository, on which
+// it works by the operator's own git program. It commits beside other work, pushes,
+// fetches, and exports the files of a commit. What the files mean is for others.
+package git
 
 import (
 	"cmp"
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine"
 )
 
@@ -57,25 +61,25 @@ func ParseCommit(id string) (Commit, error) {
 // Short returns the first seven digits, for people.
 func (c Commit) Short() string { return string(c[:min(7, len(c))]) }
 
-// Git works on the Git repository of a control repository by the operator's own
+// A Repository is the Git repository of a control repository, worked on by the operator's own
 // git, so that their SSH configuration, credential helpers and signing keys
 // apply. Git never asks a question: what would need one is an error.
-type Git struct {
+type Repository struct {
 	m     machine.Machine
 	dir   string
 	env   []string
 	index string // that a commit under way has, "" for the usual one
 
-	signers Signers // of whom one must have signed Salvor's own commits, empty for anybody
+	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anybody
 }
 
-// OpenGit returns the Git repository whose root is dir, on the operator's
+// Open returns the Git repository whose root is dir, on the operator's
 // machine m, which must not hand on its own environment. environ is the
 // operator's, as os.Environ has it: git gets what it needs of it to reach a Git
 // host, and nothing that points it elsewhere.
 // An error wraps ErrNoGit when dir is not the root of a Git repository.
-func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []string) (*Git, error) {
-	g := &Git{m: m, dir: dir, env: gitEnv(environ)}
+func Open(ctx context.Context, m machine.Machine, dir string, environ []string) (*Repository, error) {
+	g := &Repository{m: m, dir: dir, env: gitEnv(environ)}
 	top, err := g.line(ctx, "rev-parse", "--show-toplevel")
 	if exitCode(err) == 128 && strings.Contains(stderrOf(err), "not a git repository") {
 		return nil, fault.WithHint(fmt.Errorf("%w: %s", ErrNoGit, dir), "git init "+dir)
@@ -100,7 +104,7 @@ func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 // that a fresh clone reaches the Git host, and ask nothing: a question of a
 // program in the background is never answered. The operator's own way to call ssh
 // stays, and what it says of these options counts.
-func (g *Git) trustPinned(ctx context.Context) error {
+func (g *Repository) trustPinned(ctx context.Context) error {
 	ssh, err := g.config(ctx, "core.sshCommand")
 	if err != nil || strings.ContainsAny(g.dir, `'"\`) {
 		return err
@@ -116,7 +120,7 @@ func (g *Git) trustPinned(ctx context.Context) error {
 			asks = "" // its window asks for a key's passphrase
 		}
 	}
-	known := filepath.Join(g.dir, filepath.FromSlash(KnownHostsFile))
+	known := filepath.Join(g.dir, filepath.FromSlash(fleet.KnownHostsFile))
 	g.env = append(g.env, fmt.Sprintf(`GIT_SSH_COMMAND=%s %s-o StrictHostKeyChecking=yes -o 'GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts "%s"'`, cmp.Or(ssh, "ssh"), asks, known))
 	return nil
 }
@@ -124,7 +128,7 @@ func (g *Git) trustPinned(ctx context.Context) error {
 // indexUnderWay returns the index that a hook is called for: `git commit -a` and
 // `git commit FILE` make one of their own. One outside of this repository's Git
 // folder is another's and is not looked at.
-func (g *Git) indexUnderWay(ctx context.Context, environ []string) (string, error) {
+func (g *Repository) indexUnderWay(ctx context.Context, environ []string) (string, error) {
 	for _, kv := range environ {
 		index, is := strings.CutPrefix(kv, "GIT_INDEX_FILE=")
 		if !is || index == "" {
@@ -145,7 +149,7 @@ func (g *Git) indexUnderWay(ctx context.Context, environ []string) (string, erro
 }
 
 // ofIndex runs a git command that reads the index of the commit under way.
-func (g *Git) ofIndex(ctx context.Context, args ...string) (string, error) {
+func (g *Repository) ofIndex(ctx context.Context, args ...string) (string, error) {
 	cmd := g.command(args...)
 	if g.index != "" {
 		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_INDEX_FILE="+g.index)
@@ -173,7 +177,7 @@ func gitEnv(environ []string) []string {
 }
 
 // Head returns the commit that HEAD is on; ErrUnborn when there is none.
-func (g *Git) Head(ctx context.Context) (Commit, error) {
+func (g *Repository) Head(ctx context.Context) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 	if exitCode(err) == 1 {
 		return "", fault.WithHint(ErrUnborn, "git commit")
@@ -185,7 +189,7 @@ func (g *Git) Head(ctx context.Context) (Commit, error) {
 
 // Branch returns the branch that HEAD is on, also when it has no commit yet;
 // ErrDetached when HEAD is on none.
-func (g *Git) Branch(ctx context.Context) (string, error) {
+func (g *Repository) Branch(ctx context.Context) (string, error) {
 	branch, err := g.line(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
 	if exitCode(err) == 1 {
 		return "", fault.WithHint(ErrDetached, "git switch main")
@@ -200,7 +204,7 @@ type Change struct {
 }
 
 // Status returns the paths with uncommitted changes, untracked files included.
-func (g *Git) Status(ctx context.Context) ([]Change, error) {
+func (g *Repository) Status(ctx context.Context) ([]Change, error) {
 	out, err := g.output(ctx, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
 	if err != nil {
 		return nil, err
@@ -215,7 +219,7 @@ func (g *Git) Status(ctx context.Context) ([]Change, error) {
 }
 
 // IsAncestor reports whether a is b or lies behind it. Both must be known here.
-func (g *Git) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
+func (g *Repository) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
 	_, err := g.output(ctx, "merge-base", "--is-ancestor", string(a), string(b))
 	if exitCode(err) == 1 {
 		return false, nil
@@ -224,27 +228,27 @@ func (g *Git) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
 }
 
 // has reports whether the commit is known here.
-func (g *Git) has(ctx context.Context, c Commit) bool {
+func (g *Repository) has(ctx context.Context, c Commit) bool {
 	_, err := g.output(ctx, "cat-file", "-e", string(c)+"^{commit}")
 	return err == nil
 }
 
-func (g *Git) command(args ...string) machine.Cmd {
+func (g *Repository) command(args ...string) machine.Cmd {
 	argv := append([]string{"git", "--no-replace-objects", "-c", "core.quotePath=false", "-c", "advice.detachedHead=false"}, args...)
 	return machine.Cmd{Argv: argv, Env: g.env, Dir: g.dir, Timeout: localTimeout}
 }
 
-func (g *Git) run(ctx context.Context, c machine.Cmd) (string, error) {
+func (g *Repository) run(ctx context.Context, c machine.Cmd) (string, error) {
 	out, err := g.m.Run(ctx, c)
 	return string(out.Stdout), err
 }
 
-func (g *Git) output(ctx context.Context, args ...string) (string, error) {
+func (g *Repository) output(ctx context.Context, args ...string) (string, error) {
 	return g.run(ctx, g.command(args...))
 }
 
 // line returns the one line that a command prints.
-func (g *Git) line(ctx context.Context, args ...string) (string, error) {
+func (g *Repository) line(ctx context.Context, args ...string) (string, error) {
 	out, err := g.output(ctx, args...)
 	return strings.TrimRight(out, "\r\n"), err
 }

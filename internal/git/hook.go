@@ -1,8 +1,9 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
 	"context"
+	_ "embed" // for the hook
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,9 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 )
+
+//go:embed pre-commit
+var preCommit []byte
 
 // hookRuns is what a pre-commit hook runs for the fleet's secrets to be guarded.
 const hookRuns = "salvor scan --staged && exec salvor check --staged"
@@ -32,7 +36,7 @@ func (h Hook) Install() string {
 }
 
 // PreCommit returns the hook that Git runs before a commit in this clone.
-func (g *Git) PreCommit(ctx context.Context) (Hook, error) {
+func (g *Repository) PreCommit(ctx context.Context) (Hook, error) {
 	moved, err := g.config(ctx, "core.hooksPath")
 	if err != nil {
 		return Hook{}, err
@@ -51,7 +55,7 @@ func (g *Git) PreCommit(ctx context.Context) (Hook, error) {
 
 // callsSalvor reports whether the hook, or what the usual hook managers are told in
 // the repository, names salvor's check.
-func (g *Git) callsSalvor(hook string) (bool, error) {
+func (g *Repository) callsSalvor(hook string) (bool, error) {
 	info, err := os.Stat(hook)
 	if err != nil || info.Mode().Perm()&0o111 == 0 {
 		return false, ignoreMissing(err) // Git passes over one that can't be executed
@@ -81,7 +85,7 @@ func ignoreMissing(err error) error {
 
 // freeHook returns where the pre-commit hook goes. One that is there already is
 // in the way; a folder of hooks of the operator's own is left alone ("").
-func (g *Git) freeHook(ctx context.Context) (string, error) {
+func (g *Repository) freeHook(ctx context.Context) (string, error) {
 	h, err := g.PreCommit(ctx)
 	if err != nil || h.Moved {
 		return "", err
@@ -99,14 +103,10 @@ func writeHook(path string) error {
 	if path == "" {
 		return nil
 	}
-	content, err := templates.ReadFile("template/pre-commit")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(content), 0o755)
+	return atomicfile.Write(path, bytes.NewReader(preCommit), 0o755)
 }
 
 // hookedFile is this clone's note that it was given the hook: one that its operator
@@ -115,7 +115,7 @@ const hookedFile = "hooked"
 
 // EnsureHook makes the pre-commit hook in a clone that was never given one, for
 // instance by git clone. A hook of the operator's own stays as it is.
-func (g *Git) EnsureHook(ctx context.Context) error {
+func (g *Repository) EnsureHook(ctx context.Context) error {
 	note, err := g.OwnFile(ctx, hookedFile)
 	if err != nil {
 		return err

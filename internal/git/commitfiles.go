@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -6,18 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	pathpkg "path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/runlock"
 )
 
 // A commitment is one call of CommitFiles.
 type commitment struct {
-	g      *Git
+	g      *Repository
 	ref    string            // the branch, in full
 	parent Commit            // "" when the branch is unborn
 	own    string            // Salvor's folder in Git's
@@ -41,8 +44,8 @@ type blob struct{ mode, id string }
 // only from the commit that was looked at: ErrDiverged otherwise. Cut short, it
 // can be called again, with other contents too: what the first call left is
 // taken back. One process at a time commits in a clone; *runlock.HeldError.
-func (g *Git) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
-	c := &commitment{g: g, files: files, paths: keysSorted(files)}
+func (g *Repository) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
+	c := &commitment{g: g, files: files, paths: slices.Sorted(maps.Keys(files))}
 	if err := c.begin(ctx); err != nil {
 		return "", err
 	}
@@ -77,7 +80,7 @@ func (g *Git) CommitFiles(ctx context.Context, files map[string][]byte, message 
 // fills the temporary index from its commit.
 func (c *commitment) begin(ctx context.Context) error {
 	for _, p := range c.paths {
-		if err := checkRepoPath(p); err != nil {
+		if err := fleet.ValidPath(p); err != nil {
 			return err
 		}
 	}
@@ -292,15 +295,3 @@ func (c *commitment) with(ctx context.Context, index string, stdin []byte, args 
 }
 
 func (c *commitment) file(p string) string { return filepath.Join(c.g.dir, filepath.FromSlash(p)) }
-
-func checkRepoPath(p string) error {
-	if !fs.ValidPath(p) || p == "." || strings.ContainsAny(p, "\x00\n\\") {
-		return fmt.Errorf("%q is no path in the repository", p)
-	}
-	for part := range strings.SplitSeq(p, "/") {
-		if strings.EqualFold(part, ".git") {
-			return fmt.Errorf("%q is no path in the repository", p)
-		}
-	}
-	return nil
-}

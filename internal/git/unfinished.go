@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +39,7 @@ func (c *commitment) lockClone(ctx context.Context) error {
 
 // OwnFile returns where a file of Salvor's own lies in Git's folder, which is made
 // when it is missing: notes about this clone that no commit holds.
-func (g *Git) OwnFile(ctx context.Context, name string) (string, error) {
+func (g *Repository) OwnFile(ctx context.Context, name string) (string, error) {
 	gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
 	if err != nil {
 		return "", err
@@ -79,7 +81,7 @@ func (c *commitment) takeBackCommit(ctx context.Context, id Commit) error {
 	for _, p := range splitZero(out) {
 		left.files[p] = nil
 	}
-	left.paths = keysSorted(left.files)
+	left.paths = slices.Sorted(maps.Keys(left.files))
 	if _, err := left.with(ctx, left.index, nil, "read-tree", string(id)); err != nil {
 		return err
 	}
@@ -102,7 +104,7 @@ func (c *commitment) keepForeign(ctx context.Context) error {
 		delete(c.files, p)
 		delete(c.before, p)
 	}
-	c.paths = keysSorted(c.files)
+	c.paths = slices.Sorted(maps.Keys(c.files))
 	return err
 }
 
@@ -114,7 +116,7 @@ func (c *commitment) announce(id Commit) error {
 // Uncommit takes the newest commit off the branch again, with its files, when it
 // is id and nobody has seen it: its push lost a race. Work of others in the
 // working tree stays. It may be called again.
-func (g *Git) Uncommit(ctx context.Context, id Commit) (err error) {
+func (g *Repository) Uncommit(ctx context.Context, id Commit) (err error) {
 	c := &commitment{g: g}
 	if err := c.begin(ctx); err != nil {
 		return err
@@ -138,7 +140,7 @@ func (g *Git) Uncommit(ctx context.Context, id Commit) (err error) {
 }
 
 // TakeBack undoes what a killed CommitFiles left in the working tree.
-func (g *Git) TakeBack(ctx context.Context) error {
+func (g *Repository) TakeBack(ctx context.Context) error {
 	c := &commitment{g: g}
 	if err := c.begin(ctx); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ type Logged struct {
 
 // Log returns at most limit commits that changed one of the paths, newest first,
 // following the branch's own line.
-func (g *Git) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
+func (g *Repository) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
 	args := []string{"log", "--first-parent", "--format=%H %ct %s", "--max-count=" + strconv.Itoa(limit), "--"}
 	out, err := g.output(ctx, append(args, paths...)...)
 	if err != nil {
@@ -47,7 +47,7 @@ func (g *Git) Log(ctx context.Context, limit int, paths ...string) ([]Logged, er
 
 // About returns when a commit was made and by whom, "2026-11-28 10:02 by Ann
 // <ann@example.net>". A commit that this clone does not have is ErrUnknownCommit.
-func (g *Git) About(ctx context.Context, c Commit) (string, error) {
+func (g *Repository) About(ctx context.Context, c Commit) (string, error) {
 	if !g.has(ctx, c) {
 		return "", fmt.Errorf("%s: %w", c.Short(), ErrUnknownCommit)
 	}
@@ -59,7 +59,7 @@ var ErrUnknownCommit = errors.New("this clone does not have the commit")
 
 // Resolve returns the full id of the commit that an operator named; it must be
 // one that the current branch descends from.
-func (g *Git) Resolve(ctx context.Context, name string) (Commit, error) {
+func (g *Repository) Resolve(ctx context.Context, name string) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("%q names no commit here", name)
@@ -81,7 +81,7 @@ type Object struct {
 }
 
 // Objects returns what lies at each "<commit>:<path>", by one git process.
-func (g *Git) Objects(ctx context.Context, names []string) ([]Object, error) {
+func (g *Repository) Objects(ctx context.Context, names []string) ([]Object, error) {
 	cmd := g.command("cat-file", "--batch")
 	cmd.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
 	var out bytes.Buffer
@@ -132,10 +132,14 @@ func readObject(from *bufio.Reader) (Object, error) {
 	return Object{ID: fields[0], Content: content[:size]}, nil
 }
 
+// ErrMode means that a file's kind or mode would have to change, which no commit by
+// Salvor does; nothing was changed.
+var ErrMode = errors.New("cannot be edited without changing more; edit it by hand")
+
 // Revert returns the files that make a folder what it was in an earlier commit:
 // nil content removes one. A file whose kind or mode differs between the two is
-// an error that wraps ErrByHand, since a commit by Salvor keeps modes.
-func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string][]byte, error) {
+// an error that wraps ErrMode, since a commit by Salvor keeps modes.
+func (g *Repository) Revert(ctx context.Context, folder string, to Commit) (map[string][]byte, error) {
 	now, err := g.under(ctx, folder, "HEAD")
 	if err != nil {
 		return nil, err
@@ -157,7 +161,7 @@ func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string]
 			continue
 		}
 		if was.mode != "100644" && (is.mode != was.mode || was.mode != "100755") {
-			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrByHand)
+			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrMode)
 		}
 		names, paths = append(names, string(to)+":"+path), append(paths, path)
 	}
@@ -169,7 +173,7 @@ func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string]
 }
 
 // under lists a commit's files in a folder.
-func (g *Git) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
+func (g *Repository) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
 	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
 	if err != nil {
 		return nil, err
@@ -186,7 +190,7 @@ func (g *Git) under(ctx context.Context, folder string, c Commit) (map[string]bl
 
 // EverIn returns the files that lie in a folder, or did at any commit that the
 // branch descends from, sorted.
-func (g *Git) EverIn(ctx context.Context, folder string) ([]string, error) {
+func (g *Repository) EverIn(ctx context.Context, folder string) ([]string, error) {
 	out, err := g.output(ctx, "log", "--format=", "--name-only", "--no-renames", "-z", "--", folder)
 	if err != nil {
 		return nil, err

@@ -1,11 +1,10 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,35 +21,6 @@ import (
 // key that is listed.
 var ErrUnsigned = errors.New("not signed by a listed key")
 
-// Signers are the keys whose signature makes a commit one of the fleet's.
-type Signers struct {
-	SSH []byte   // in the format of OpenSSH's allowed_signers
-	GPG []string // fingerprints in capital hexadecimal
-}
-
-// Empty reports that no key is listed.
-func (s Signers) Empty() bool { return len(bytes.TrimSpace(s.SSH)) == 0 && len(s.GPG) == 0 }
-
-// Equal reports whether both list the same.
-func (s Signers) Equal(o Signers) bool {
-	return bytes.Equal(s.SSH, o.SSH) && slices.Equal(s.GPG, o.GPG)
-}
-
-// readSigners reads the list that fleet.yaml names.
-func readSigners(r *reader, fsys fs.FS, g fleet.Git) Signers {
-	s := Signers{GPG: g.GPG}
-	if g.Signers == "" {
-		return s
-	}
-	content, err := fs.ReadFile(fsys, g.Signers)
-	if err != nil {
-		r.add(r.at.of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
-	} else if s.SSH = content; s.Empty() {
-		r.add(r.at.of("git", "signers"), "%s is empty: no commit would count", g.Signers)
-	}
-	return s
-}
-
 // signersFile holds the list that a clone goes by, gpgFile its part for GnuPG: in
 // the clone's own folder, where no commit reaches.
 const (
@@ -60,7 +30,7 @@ const (
 
 // Signers returns the list that this clone goes by: empty before the first commit
 // that it was taken from.
-func (g *Git) Signers(ctx context.Context) (s Signers, err error) {
+func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
 		return s, err
@@ -75,7 +45,7 @@ func (g *Git) Signers(ctx context.Context) (s Signers, err error) {
 
 // GoBy has this clone go by a list from now on; an empty one ends that. The caller
 // has seen that a listed key signed it. It may be called again with the same.
-func (g *Git) GoBy(ctx context.Context, s Signers) error {
+func (g *Repository) GoBy(ctx context.Context, s fleet.Signers) error {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
 		return err
@@ -94,7 +64,7 @@ func (g *Git) GoBy(ctx context.Context, s Signers) error {
 // error wraps ErrUnsigned and says what it has. Git checks it: SSH signatures by
 // ssh-keygen against the list alone, those of GnuPG by the operator's own keyring and
 // then against the list. https://git-scm.com/docs/pretty-formats has the letters.
-func (g *Git) Signed(ctx context.Context, id Commit, by Signers) error {
+func (g *Repository) Signed(ctx context.Context, id Commit, by fleet.Signers) error {
 	list, err := g.OwnFile(ctx, "checking_signers")
 	if err != nil {
 		return err
@@ -136,10 +106,10 @@ func badness(state string) string {
 
 // OnlySigned has Salvor's own commits signed too, by a key of the list: one that
 // is not is never on the branch.
-func (g *Git) OnlySigned(by Signers) { g.signers = by }
+func (g *Repository) OnlySigned(by fleet.Signers) { g.signers = by }
 
 // signs reports whether Salvor's own commits are to be signed.
-func (g *Git) signs(ctx context.Context) bool {
+func (g *Repository) signs(ctx context.Context) bool {
 	if !g.signers.Empty() {
 		return true
 	}
@@ -150,7 +120,7 @@ func (g *Git) signs(ctx context.Context) bool {
 // hintSigning is how git is told which key to sign with.
 const hintSigning = "git config gpg.format ssh && git config user.signingKey ~/.ssh/id_ed25519.pub, with a key that fleet.yaml's git: signers lists"
 
-func (g *Git) ownSigned(ctx context.Context, id Commit) error {
+func (g *Repository) ownSigned(ctx context.Context, id Commit) error {
 	if g.signers.Empty() {
 		return nil
 	}
@@ -166,7 +136,7 @@ var ErrNoSigningKey = errors.New("git is not told to sign with an SSH key")
 // SigningKey returns the public SSH key that the operator's git signs with, as
 // user.signingKey names it: "TYPE BASE64". always reports that it signs every commit.
 func SigningKey(ctx context.Context, m machine.Machine, environ []string) (key string, always bool, err error) {
-	g := &Git{m: m, dir: os.TempDir(), env: gitEnv(environ)}
+	g := &Repository{m: m, dir: os.TempDir(), env: gitEnv(environ)}
 	format, err := g.line(ctx, "config", "--global", "--get", "gpg.format")
 	if err != nil || format != "ssh" {
 		return "", false, ErrNoSigningKey

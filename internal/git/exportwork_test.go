@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"io/fs"
@@ -94,7 +94,7 @@ func TestHookSeesTheCommitUnderWay(t *testing.T) {
 		}
 	}
 	for index, want := range map[string]string{".git/next-index-1.lock": "two\n", "/nonexistent": "one\n"} {
-		g, err := OpenGit(t.Context(), here{}, dir, append(environ(), "GIT_INDEX_FILE="+index))
+		g, err := Open(t.Context(), here{}, dir, append(environ(), "GIT_INDEX_FILE="+index))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 
 // Bundle returns the branch with its whole history as a Git bundle: `git clone
 // FILE` makes a repository of it. See git-bundle(1).
-func (g *Git) Bundle(ctx context.Context) ([]byte, error) {
+func (g *Repository) Bundle(ctx context.Context) ([]byte, error) {
 	branch, err := g.Branch(ctx)
 	if err != nil {
 		return nil, err
@@ -21,7 +21,7 @@ func (g *Git) Bundle(ctx context.Context) ([]byte, error) {
 }
 
 // Count returns how many commits the history of c has, c among them.
-func (g *Git) Count(ctx context.Context, c Commit) (int, error) {
+func (g *Repository) Count(ctx context.Context, c Commit) (int, error) {
 	out, err := g.line(ctx, "rev-list", "--count", string(c))
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"errors"
@@ -13,18 +13,28 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 )
 
-func newRepo(t *testing.T) (*Git, string) {
+func newRepo(t *testing.T) (*Repository, string) {
 	t.Helper()
 	needGit(t)
 	dir := t.TempDir()
-	g, _, err := Init(t.Context(), here{}, dir, InitOptions{Name: "home", Environ: environ()})
+	g, _, err := Init(t.Context(), here{}, dir, first(t, controlrepo.Beginning{Name: "home"}), environ())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g, dir
+}
+
+func first(t *testing.T, b controlrepo.Beginning) First {
+	t.Helper()
+	files, message, err := b.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return First{Files: files, Message: message, Signers: b.Signers()}
 }
 
 func write(t *testing.T, dir, name, content string) {
@@ -47,7 +57,7 @@ func read(t *testing.T, dir, name string) string {
 	return string(content)
 }
 
-func status(t *testing.T, g *Git) map[string]string {
+func status(t *testing.T, g *Repository) map[string]string {
 	t.Helper()
 	all, err := g.Status(t.Context())
 	if err != nil {
@@ -73,21 +83,21 @@ func TestCommitFilesLeavesOtherWorkAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := g.CommitFiles(t.Context(), map[string][]byte{LockFile: []byte("{}\n"), "sealed/alpha/hello.age": []byte("x"), "stacks/hello/compose.yaml": nil}, "place hello\n")
+	id, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}\n"), "sealed/alpha/hello.age": []byte("x"), "stacks/hello/compose.yaml": nil}, "place hello\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, status(t, g)); diff != "" {
 		t.Errorf("uncommitted work changed (-before +after):\n%s", diff)
 	}
-	if got := read(t, dir, LockFile) + read(t, dir, "sealed/alpha/hello.age"); got != "{}\nx" {
+	if got := read(t, dir, controlrepo.LockFile) + read(t, dir, "sealed/alpha/hello.age"); got != "{}\nx" {
 		t.Errorf("working tree has %q", got)
 	}
 	got := git(t, dir, "diff-tree", "-r", "--name-status", string(parent), string(id))
 	if want := "M\tsalvor.lock\nA\tsealed/alpha/hello.age\nD\tstacks/hello/compose.yaml\n"; got != want {
 		t.Errorf("commit changes\n%swant\n%s", got, want)
 	}
-	again, err := g.CommitFiles(t.Context(), map[string][]byte{LockFile: []byte("{}\n")}, "again")
+	again, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}\n")}, "again")
 	if err != nil || again != id {
 		t.Errorf("committing what is there = %s, %v, want %s", again, err, id)
 	}
@@ -98,18 +108,18 @@ func TestCommitFilesLeavesOtherWorkAlone(t *testing.T) {
 
 func TestCommitFilesRefusesTouchedFiles(t *testing.T) {
 	tests := map[string]func(t *testing.T, dir string){
-		"edited":    func(t *testing.T, dir string) { write(t, dir, LockFile, "mine") },
-		"removed":   func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, LockFile)) },
+		"edited":    func(t *testing.T, dir string) { write(t, dir, controlrepo.LockFile, "mine") },
+		"removed":   func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, controlrepo.LockFile)) },
 		"untracked": func(t *testing.T, dir string) { write(t, dir, "new.txt", "mine") },
 		"ignored": func(t *testing.T, dir string) {
 			write(t, dir, "new.txt", "mine")
 			write(t, dir, ".git/info/exclude", "new.txt\n")
 		},
 		"staged": func(t *testing.T, dir string) {
-			old := read(t, dir, LockFile)
-			write(t, dir, LockFile, "mine")
-			git(t, dir, "add", LockFile)
-			write(t, dir, LockFile, old)
+			old := read(t, dir, controlrepo.LockFile)
+			write(t, dir, controlrepo.LockFile, "mine")
+			git(t, dir, "add", controlrepo.LockFile)
+			write(t, dir, controlrepo.LockFile, old)
 		},
 		"folder in its place": func(t *testing.T, dir string) { write(t, dir, "new.txt/mine", "mine") },
 		"file above it":       func(t *testing.T, dir string) { write(t, dir, "deep", "mine") },
@@ -120,7 +130,7 @@ func TestCommitFilesRefusesTouchedFiles(t *testing.T) {
 			g, dir := newRepo(t)
 			touch(t, dir)
 			before, head := status(t, g), git(t, dir, "rev-parse", "HEAD")
-			_, err := g.CommitFiles(t.Context(), map[string][]byte{LockFile: []byte("{}"), "new.txt": []byte("new"), "deep/new.txt": []byte("new")}, "x")
+			_, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}"), "new.txt": []byte("new"), "deep/new.txt": []byte("new")}, "x")
 			if err == nil {
 				t.Fatal("committed over somebody's work")
 			}
@@ -139,7 +149,7 @@ func TestCommitFilesLosesARaceCleanly(t *testing.T) {
 			git(t, dir, "commit", "-q", "--no-verify", "--allow-empty", "-m", "somebody else", "--only")
 		}
 	}}
-	_, err := raced.CommitFiles(t.Context(), map[string][]byte{LockFile: []byte("{}"), "new.txt": []byte("x")}, "x")
+	_, err := raced.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}"), "new.txt": []byte("x")}, "x")
 	if !errors.Is(err, ErrDiverged) {
 		t.Fatalf("err = %v, want ErrDiverged", err)
 	}
@@ -153,9 +163,9 @@ func TestCommitFilesLosesARaceCleanly(t *testing.T) {
 
 func TestCommitFilesResumes(t *testing.T) {
 	g, dir := newRepo(t)
-	write(t, dir, LockFile, "{}") // as a call cut short before the branch moved leaves it
-	git(t, dir, "add", LockFile)
-	if _, err := g.CommitFiles(t.Context(), map[string][]byte{LockFile: []byte("{}")}, "x"); err != nil {
+	write(t, dir, controlrepo.LockFile, "{}") // as a call cut short before the branch moved leaves it
+	git(t, dir, "add", controlrepo.LockFile)
+	if _, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}")}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	if s := status(t, g); len(s) != 0 {
@@ -175,20 +185,20 @@ func TestCommitFilesRefusesPaths(t *testing.T) {
 func TestOddRepositories(t *testing.T) {
 	needGit(t)
 	t.Run("none", func(t *testing.T) {
-		if _, err := OpenGit(t.Context(), here{}, t.TempDir(), environ()); !errors.Is(err, ErrNoGit) {
+		if _, err := Open(t.Context(), here{}, t.TempDir(), environ()); !errors.Is(err, ErrNoGit) {
 			t.Errorf("err = %v, want ErrNoGit", err)
 		}
 	})
 	t.Run("inside another", func(t *testing.T) {
 		_, dir := newRepo(t)
-		if _, err := OpenGit(t.Context(), here{}, filepath.Join(dir, "stacks"), environ()); !errors.Is(err, ErrNoGit) {
+		if _, err := Open(t.Context(), here{}, filepath.Join(dir, "stacks"), environ()); !errors.Is(err, ErrNoGit) {
 			t.Errorf("err = %v, want ErrNoGit", err)
 		}
 	})
 	t.Run("unborn", func(t *testing.T) {
 		dir := t.TempDir()
 		git(t, dir, "init", "-q", "-b", "main")
-		g, err := OpenGit(t.Context(), here{}, dir, environ())
+		g, err := Open(t.Context(), here{}, dir, environ())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +243,7 @@ func TestOddRepositories(t *testing.T) {
 }
 
 // clones returns two clones of one bare repository that has one commit.
-func clones(t *testing.T) (a, b *Git, bare string) {
+func clones(t *testing.T) (a, b *Repository, bare string) {
 	t.Helper()
 	a, dir := newRepo(t)
 	bare = filepath.Join(t.TempDir(), "bare.git")
@@ -247,7 +257,7 @@ func clones(t *testing.T) (a, b *Git, bare string) {
 	}
 	other := filepath.Join(t.TempDir(), "b")
 	git(t, dir, "clone", "-q", bare, other)
-	b, err := OpenGit(t.Context(), here{}, other, environ())
+	b, err := Open(t.Context(), here{}, other, environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +269,7 @@ func TestPushIsACompareAndSwap(t *testing.T) {
 	for round := range 5 {
 		var ids [2]Commit
 		var errs [2]error
-		for i, g := range []*Git{a, b} {
+		for i, g := range []*Repository{a, b} {
 			id, err := g.CommitFiles(t.Context(), map[string][]byte{"round": {byte('a' + round), byte('0' + i)}}, "x")
 			if err != nil {
 				t.Fatal(err)
@@ -267,7 +277,7 @@ func TestPushIsACompareAndSwap(t *testing.T) {
 			ids[i] = id
 		}
 		var wg sync.WaitGroup
-		for i, g := range []*Git{a, b} {
+		for i, g := range []*Repository{a, b} {
 			wg.Go(func() { errs[i] = g.Push(t.Context()) })
 		}
 		wg.Wait()
@@ -281,7 +291,7 @@ func TestPushIsACompareAndSwap(t *testing.T) {
 		if tip := strings.TrimSpace(git(t, bare, "rev-parse", "main")); tip != string(ids[winner]) {
 			t.Fatalf("round %d: the remote has %s, want the winner's %s", round, tip, ids[winner])
 		}
-		lost := []*Git{a, b}[loser]
+		lost := []*Repository{a, b}[loser]
 		tip, err := lost.Fetch(t.Context())
 		if err != nil || tip != ids[winner] {
 			t.Fatalf("Fetch = %s, %v, want %s", tip, err, ids[winner])
@@ -298,7 +308,7 @@ func TestPushIsACompareAndSwap(t *testing.T) {
 func TestPushNeverOverwrites(t *testing.T) {
 	a, b, bare := clones(t)
 	var ids [2]Commit
-	for i, g := range []*Git{a, b} {
+	for i, g := range []*Repository{a, b} {
 		id, err := g.CommitFiles(t.Context(), map[string][]byte{"x": {byte('0' + i)}}, "x")
 		if err != nil {
 			t.Fatal(err)
@@ -385,7 +395,7 @@ func TestExport(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(out, "run.sh")); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("run.sh: %v, %v", info, err)
 	}
-	if _, err := Load(out, ""); err != nil {
+	if _, err := controlrepo.Load(out, ""); err != nil {
 		t.Errorf("the export does not load: %v", err)
 	}
 	if _, err := g.Export(t.Context(), head, out); err == nil {
@@ -435,8 +445,9 @@ func TestExportLeavesOutLinksThatLeave(t *testing.T) {
 func TestInitMakesAValidRepository(t *testing.T) {
 	needGit(t)
 	dir := filepath.Join(t.TempDir(), "new")
-	recipients := fleet.Recipients{Operators: map[string]string{"ann": testRecipient}, Recovery: testRecipient}
-	g, commit, err := Init(t.Context(), here{}, dir, InitOptions{Name: "home", Recipients: recipients, Files: map[string][]byte{"recovery.age": []byte("x")}, Environ: environ()})
+	const recipient = "age1lfwkc64cxta67a06pflg8dkvsu88k6ywwekwne47vfcjf8h5fc7skv9s9w" // its key was thrown away
+	recipients := fleet.Recipients{Operators: map[string]string{"ann": recipient}, Recovery: recipient}
+	g, commit, err := Init(t.Context(), here{}, dir, first(t, controlrepo.Beginning{Name: "home", Recipients: recipients, Files: map[string][]byte{"recovery.age": []byte("x")}}), environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +457,7 @@ func TestInitMakesAValidRepository(t *testing.T) {
 	if s := status(t, g); len(s) != 0 {
 		t.Errorf("uncommitted: %v", s)
 	}
-	repo, err := Load(dir, "0.1.0")
+	repo, err := controlrepo.Load(dir, "0.1.0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,24 +468,14 @@ func TestInitMakesAValidRepository(t *testing.T) {
 		t.Errorf("pre-commit hook: %v, %v", info, err)
 	}
 	before := git(t, dir, "rev-parse", "HEAD")
-	if _, _, err := Init(t.Context(), here{}, dir, InitOptions{Name: "other", Environ: environ()}); !errors.Is(err, ErrExists) {
+	if _, _, err := Init(t.Context(), here{}, dir, first(t, controlrepo.Beginning{Name: "other"}), environ()); !errors.Is(err, ErrExists) {
 		t.Errorf("a second init: %v, want ErrExists", err)
 	}
 	if before != git(t, dir, "rev-parse", "HEAD") {
 		t.Error("a refused init made a commit")
 	}
-	if _, _, err := Init(t.Context(), here{}, filepath.Join(dir, "inner"), InitOptions{Name: "other", Environ: environ()}); !errors.Is(err, ErrNoGit) {
+	if _, _, err := Init(t.Context(), here{}, filepath.Join(dir, "inner"), first(t, controlrepo.Beginning{Name: "other"}), environ()); !errors.Is(err, ErrNoGit) {
 		t.Errorf("init inside another repository: %v, want ErrNoGit", err)
-	}
-}
-
-func TestFindWalksUp(t *testing.T) {
-	_, dir := newRepo(t)
-	if got, err := Find(filepath.Join(dir, "stacks", "hello")); got != dir || err != nil {
-		t.Errorf("Find = %q, %v", got, err)
-	}
-	if _, err := Find(t.TempDir()); !errors.Is(err, ErrNotFound) {
-		t.Errorf("err = %v, want ErrNotFound", err)
 	}
 }
 
@@ -496,7 +497,7 @@ func TestSSHAsksNothing(t *testing.T) {
 		"with windows": {[]string{"SSH_ASKPASS=/usr/bin/ask"}, "ssh" + options},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, err := OpenGit(t.Context(), here{}, dir, append(test.environ, "PATH="+os.Getenv("PATH")))
+			g, err := Open(t.Context(), here{}, dir, append(test.environ, "PATH="+os.Getenv("PATH")))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,11 +1,14 @@
-package controlrepo
+package git
 
 import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
+
+	"salvor/internal/fleet"
 )
 
 // TestS06GnuPGSignsCommits is finding S6 for GnuPG: being in the operator's keyring is
@@ -24,7 +27,7 @@ func TestS06GnuPGSignsCommits(t *testing.T) {
 		_ = os.RemoveAll(home)
 	})
 	g.env = append(g.env, "GNUPGHOME="+home, "PATH="+os.Getenv("PATH"))
-	fingerprint := map[string]string{}
+	printed, fingerprint := regexp.MustCompile(`^[0-9A-F]{40}$`), map[string]string{}
 	for _, who := range []string{"ann", "eve"} {
 		gpg := exec.CommandContext(t.Context(), "gpg", "--homedir", home, "--batch", "--quiet", "--passphrase", "", "--status-fd", "1", "--quick-generate-key", who, "ed25519", "sign", "never")
 		out, err := gpg.Output()
@@ -32,7 +35,7 @@ func TestS06GnuPGSignsCommits(t *testing.T) {
 			t.Fatal(err)
 		}
 		for field := range strings.FieldsSeq(string(out)) {
-			if fingerprintPattern.MatchString(field) {
+			if printed.MatchString(field) {
 				fingerprint[who] = field
 			}
 		}
@@ -45,7 +48,7 @@ func TestS06GnuPGSignsCommits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Signed(t.Context(), id, Signers{GPG: []string{fingerprint["ann"]}}); !errors.Is(err, want) {
+		if err := g.Signed(t.Context(), id, fleet.Signers{GPG: []string{fingerprint["ann"]}}); !errors.Is(err, want) {
 			t.Errorf("signed by %s in %s: %v, want %v", who, dir, err, want)
 		}
 	}

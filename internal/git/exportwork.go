@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // ExportStaged is Export for the files that the next commit has.
-func (g *Git) ExportStaged(ctx context.Context, dir string) ([]LeftOut, error) {
+func (g *Repository) ExportStaged(ctx context.Context, dir string) ([]LeftOut, error) {
 	out, err := g.ofIndex(ctx, "ls-files", "--stage", "-z")
 	if err != nil {
 		return nil, err
@@ -22,7 +22,7 @@ func (g *Git) ExportStaged(ctx context.Context, dir string) ([]LeftOut, error) {
 
 // ExportWork is Export for the files that a commit of the whole working tree would
 // have: tracked ones as they lie there, and new ones that no ignore rule names.
-func (g *Git) ExportWork(ctx context.Context, dir string) ([]LeftOut, error) {
+func (g *Repository) ExportWork(ctx context.Context, dir string) ([]LeftOut, error) {
 	paths, err := g.WorkFiles(ctx)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func copyFile(from, to *os.Root, p string, info fs.FileInfo) error {
 
 // Filtered returns those of the paths, files of the working tree, whose contents Git
 // keeps elsewhere (Git LFS), in their order.
-func (g *Git) Filtered(ctx context.Context, paths []string) ([]string, error) {
+func (g *Repository) Filtered(ctx context.Context, paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type Upstream struct {
 // Upstream returns what the current branch follows; without a setting, the
 // branch of the same name at origin, or at the only remote. ErrNoRemote when
 // there is none.
-func (g *Git) Upstream(ctx context.Context) (Upstream, error) {
+func (g *Repository) Upstream(ctx context.Context) (Upstream, error) {
 	branch, err := g.Branch(ctx)
 	if err != nil {
 		return Upstream{}, err
@@ -45,7 +45,7 @@ func (g *Git) Upstream(ctx context.Context) (Upstream, error) {
 	return u, err
 }
 
-func (g *Git) onlyRemote(ctx context.Context) (string, error) {
+func (g *Repository) onlyRemote(ctx context.Context) (string, error) {
 	out, err := g.output(ctx, "remote")
 	if err != nil {
 		return "", err
@@ -63,7 +63,7 @@ func (g *Git) onlyRemote(ctx context.Context) (string, error) {
 }
 
 // config returns a setting, "" when it is not set.
-func (g *Git) config(ctx context.Context, key string) (string, error) {
+func (g *Repository) config(ctx context.Context, key string) (string, error) {
 	value, err := g.line(ctx, "config", "--get", key)
 	if exitCode(err) == 1 {
 		return "", nil
@@ -74,7 +74,7 @@ func (g *Git) config(ctx context.Context, key string) (string, error) {
 // Fetch brings the commits of the upstream branch here and returns its newest;
 // ErrUnborn when the remote has no such branch yet, ErrGitAway when it did not
 // answer. It changes no branch and no file.
-func (g *Git) Fetch(ctx context.Context) (Commit, error) {
+func (g *Repository) Fetch(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if err != nil {
 		return "", err
@@ -96,7 +96,7 @@ func (g *Git) Fetch(ctx context.Context) (Commit, error) {
 }
 
 // remoteTip asks the remote for its branch's commit.
-func (g *Git) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
+func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
 	cmd := g.command("ls-remote", "--exit-code", u.Remote, "refs/heads/"+u.Branch)
 	cmd.Timeout = remoteTimeout
 	out, err := g.run(ctx, cmd)
@@ -113,7 +113,7 @@ func (g *Git) remoteTip(ctx context.Context, u Upstream) (Commit, error) {
 // the compare-and-swap of placements, exactly one of several wins. ErrDiverged
 // says that somebody else did, ErrGitAway that nobody answered, ErrNoRemote that
 // there is nowhere to push. It may be called again.
-func (g *Git) Push(ctx context.Context) error {
+func (g *Repository) Push(ctx context.Context) error {
 	head, err := g.Head(ctx)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (g *Git) Push(ctx context.Context) error {
 
 // explainPush finds out what a push that ended with an error did, by asking the
 // remote: the connection may have been lost after the branch had moved.
-func (g *Git) explainPush(ctx context.Context, u Upstream, head Commit, out string, pushErr error) error {
+func (g *Repository) explainPush(ctx context.Context, u Upstream, head Commit, out string, pushErr error) error {
 	tip, err := g.remoteTip(ctx, u)
 	switch {
 	case err == nil && tip == head:
@@ -186,7 +186,7 @@ func refusal(porcelain string) error {
 // Published reports whether HEAD is what the upstream branch was when it was last
 // seen from here; true without a remote. Nobody is asked: false may be wrong, and
 // Push then finds out.
-func (g *Git) Published(ctx context.Context) (bool, error) {
+func (g *Repository) Published(ctx context.Context) (bool, error) {
 	head, err := g.Head(ctx)
 	if err != nil {
 		return false, err
@@ -197,7 +197,7 @@ func (g *Git) Published(ctx context.Context) (bool, error) {
 
 // Tracked returns what the upstream branch was when it was last seen from here, ""
 // when it never was; HEAD without a remote. Nobody is asked.
-func (g *Git) Tracked(ctx context.Context) (Commit, error) {
+func (g *Repository) Tracked(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if errors.Is(err, ErrNoRemote) {
 		return g.Head(ctx)

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"errors"
@@ -81,7 +81,7 @@ func TestRevertDoesNotLoseModes(t *testing.T) {
 	}
 	git(t, dir, "rm", "-q", "stacks/notes/run.sh")
 	git(t, dir, "commit", "--no-verify", "-q", "-m", "gone")
-	if _, err := g.Revert(t.Context(), "stacks/notes", was); !errors.Is(err, ErrByHand) {
+	if _, err := g.Revert(t.Context(), "stacks/notes", was); !errors.Is(err, ErrMode) {
 		t.Errorf("reverting to an executable that is gone: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package controlrepo
+package git
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 )
 
 // maxLink bounds the target of a symbolic link, which is a path.
@@ -40,7 +41,7 @@ type LeftOut struct {
 // that .gitattributes could ask for, so that everybody who applies a commit
 // applies the same. Modes are 0644 and 0755; symbolic links are kept. It returns
 // what it left out, in the order of the paths.
-func (g *Git) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, error) {
+func (g *Repository) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, error) {
 	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
 	if err != nil {
 		return nil, fmt.Errorf("list commit %s: %w", c.Short(), err)
@@ -53,7 +54,7 @@ func (g *Git) Export(ctx context.Context, c Commit, dir string) ([]LeftOut, erro
 }
 
 // export writes the blobs of a listing of `git ls-tree` or `git ls-files --stage`.
-func (g *Git) export(ctx context.Context, listing, dir string) ([]LeftOut, error) {
+func (g *Repository) export(ctx context.Context, listing, dir string) ([]LeftOut, error) {
 	leaves, left, err := parseLeaves(listing)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func parseLeaves(listing string) (all []leaf, left []LeftOut, err error) {
 		if len(fields) != 3 {
 			return nil, nil, fmt.Errorf("git printed %q", record)
 		}
-		if err := checkRepoPath(path); err != nil {
+		if err := fleet.ValidPath(path); err != nil {
 			return nil, nil, err
 		}
 		if fields[0] == submoduleMode {
@@ -115,7 +116,7 @@ func submodule(path string) LeftOut {
 }
 
 // copyBlobs streams every file out of one git process.
-func (g *Git) copyBlobs(ctx context.Context, leaves []leaf, root *os.Root) error {
+func (g *Repository) copyBlobs(ctx context.Context, leaves []leaf, root *os.Root) error {
 	var want strings.Builder
 	for _, l := range leaves {
 		want.WriteString(l.id + "\n")
