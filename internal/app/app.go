@@ -24,6 +24,7 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -68,7 +69,7 @@ type App struct {
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 
-	stacks   map[string]deploy.Rendered
+	stacks   map[string]project.Rendered
 	findings []finding.Finding
 
 	approving sync.Mutex // held while the operator is asked, so that each thing is asked once

@@ -79,7 +79,7 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	files, changed, err := a.Identity.Store.ReplaceEnv(e.stack, text)
+	files, changed, err := a.Identity.Store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}

@@ -13,8 +13,7 @@ import (
 // pinned by nobody.
 func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 	server := sshtest.Start(t)
-	a := openGranting(t, printedRepo(t, newKey(t).Recipient))
-	a.opts.SSHKey = server.UserKey
+	a := openWith(t, Options{Dir: printedRepo(t, newKey(t).Recipient), SSHKey: server.UserKey})
 	h := fleet.Host{Name: "inner", Address: "127.0.0.1", Port: server.Port, User: "root", Jump: "root@" + reach.KnownHostsName("127.0.0.1", server.Port)}
 	jump, unpinned := a.Reach.Jump(h)
 	if !unpinned || jump.Port != server.Port {

@@ -123,7 +123,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.Identity.Store.Reencrypt()
+	changes, err := a.Identity.Store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
-	"salvor/internal/progress"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -129,15 +128,14 @@ const quickWork = 10
 
 func (k *keyed) open(identity string) *App {
 	k.t.Helper()
-	a, err := Open(k.t.Context(), Options{
-		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Approve: approveAll, Work: quickWork,
+	return openWith(k.t, k.options(identity))
+}
+
+func (k *keyed) options(identity string) Options {
+	return Options{
+		Dir: k.dir, Identity: identity, Approve: approveAll, Work: quickWork,
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
-	})
-	if err != nil {
-		k.t.Fatal(err)
 	}
-	k.t.Cleanup(func() { _ = a.Close() })
-	return a
 }
 
 // do works on the newest commit as ann.

@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -11,15 +10,6 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
-
-// deliverable returns why a stack may not be given a secret: one of its variables, or
-// a file below secrets/.
-func (a *App) deliverable(stack, key string) error {
-	if strings.HasPrefix(key, fleet.SecretDir+"/") {
-		return a.Identity.Store.DeliverableFile(key)
-	}
-	return a.Identity.Store.Deliverable(stack + "/" + key)
-}
 
 // invalidRegistries returns a finding for each registry whose login is a secret that
 // stays with the operators.

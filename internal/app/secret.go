@@ -97,7 +97,7 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	if files, err = a.Identity.Store.Set(ctx, name, value); err != nil {
+	if files, err = a.Identity.Store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
 	if err := a.noteMade(ctx, name); err != nil {

@@ -11,12 +11,12 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
 // signKeyName is the secret that is the fleet's signing key.
-const signKeyName = secretstore.SignKey
+const signKeyName = secretnames.SignKey
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostspec"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -64,7 +65,7 @@ func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncomm
 func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
 	return map[string]string{}, nil
 }
-func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
+func (f *surroundings) Current(string, string) (hostspec.Seal, error)  { return hostspec.Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
@@ -102,13 +103,13 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := project.Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
 			"notes": {Host: "beta", Epoch: 2, Volumes: volumes}, "blog": {Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}},
 		}},
-		Commit: "c1", Stacks: map[string]Rendered{"notes": known, "blog": known},
+		Commit: "c1", Stacks: map[string]project.Rendered{"notes": known, "blog": known},
 		Repo: f, Sealer: f, Record: f, Hosts: f, Sink: progress.Discard(),
 	}
 }
@@ -246,7 +247,7 @@ func TestLockLearnsTheNewerImage(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = project.Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

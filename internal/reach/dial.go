@@ -25,7 +25,7 @@ import (
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 	"salvor/internal/version"
 )
 
@@ -275,7 +275,7 @@ func Marked(lines []string, comment string) string {
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	SSHKeyName       = secretstore.SSHKey
+	SSHKeyName       = secretnames.SSHKey
 	SSHKeyComment    = "salvor-fleet"
 	OldSSHKeyComment = "salvor-fleet-old"
 )
