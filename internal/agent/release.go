@@ -48,7 +48,7 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	}
 	var receipt agentapi.SnapshotReceipt
 	err = h.base().During(ctx, s.Name, "release", func() error {
-		if receipt, err = h.letGo(ctx, s, local, sink); err != nil {
+		if receipt, err = h.stopWithFinalSnapshot(ctx, s, local, sink); err != nil {
 			return err
 		}
 		hold.At(ctx, "release-taken")
@@ -82,9 +82,9 @@ func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, loca
 	return err == nil && !seen[0].Running(), err
 }
 
-// letGo stops a stack and takes its final snapshot; when there is none, the
+// stopWithFinalSnapshot stops a stack and takes its final snapshot; when there is none, the
 // stack runs on, where it is still this host's.
-func (h *Host) letGo(ctx context.Context, s *here.Stack, local here.Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+func (h *Host) stopWithFinalSnapshot(ctx context.Context, s *here.Stack, local here.Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
 	k := h.keeper()
 	defer k.Close(ctx)
 	end := progress.Scope{Sink: sink, Stack: s.Name}.Step("stop", "")

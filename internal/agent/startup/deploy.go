@@ -4,18 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"slices"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
-	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
@@ -156,16 +149,6 @@ func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot
 	return volumes
 }
 
-// placeData puts fetched data into the places of volumes that nothing uses.
-func (s *Start) placeData(ctx context.Context, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
-	return s.phase("place data", s.Name, func() error {
-		if err := s.stopBeforeReplacing(ctx, volumes); err != nil {
-			return err
-		}
-		return s.Snapshots.Place(ctx, fetched)
-	})
-}
-
 // stop keeps a stack that is declared stopped from running.
 func (s *Start) stop(ctx context.Context) error {
 	if err := s.Need(ctx, needEngine); err != nil {
@@ -191,197 +174,4 @@ func (s *Start) awaitNeeded(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// restoreVolumes has the volumes' data in place: it comes down while Docker is installed
-// and images are pulled.
-func (s *Start) restoreVolumes(ctx context.Context, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	volumes := s.Hydrated(decided)
-	if len(volumes) == 0 {
-		return s.deliverSecrets(ctx)
-	}
-	database := &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
-	var fetched *snapshot.Fetched
-	both, within := errgroup.WithContext(ctx)
-	both.Go(func() error {
-		var err error
-		fetched, err = s.FetchNewest(within, volumes, database)
-		return err
-	})
-	both.Go(func() error { return s.createContainers(within, *d) })
-	if err := both.Wait(); err != nil {
-		return err
-	}
-	hold.At(ctx, "fetched")
-	d.Images = pinned(d.Images, fetched.Meta.Images)
-	database.Images = d.Images
-	if err := s.placeData(ctx, fetched, volumes); err != nil {
-		return err
-	}
-	receipt.Restored = restored(fetched)
-	return nil
-}
-
-func (s *Start) restoreJob(repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
-	return snapshot.RestoreJob{
-		Fleet: s.Run.Spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack.Stack), Snapshot: id, Volumes: volumes, Database: database,
-		Room:  s.room,
-		Holds: func(ctx context.Context) error { return s.Guard.NotLost(ctx, s.Stack) },
-	}
-}
-
-// pinned is what the snapshot ran with, which is what its data fits.
-func pinned(lock, then map[string]string) map[string]string {
-	images := maps.Clone(lock)
-	if images == nil {
-		images = map[string]string{}
-	}
-	maps.Copy(images, then)
-	return images
-}
-
-func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
-	info := keeper.InfoOf(f.Info, f.Meta)
-	return &info
-}
-
-func (s *Start) download(ctx context.Context, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
-	if err := s.Need(ctx, needData); err != nil {
-		return nil, err
-	}
-	if err := s.downloads.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer s.downloads.Release(1)
-	engine := s.Snapshots
-	engine.Progress = s.sink
-	var fetched *snapshot.Fetched
-	err := s.phase("restore data", s.Name, func() error {
-		var err error
-		fetched, err = engine.Fetch(ctx, job)
-		return err
-	})
-	return fetched, err
-}
-
-// Much data keeps a small host's processors and disk busy: beside two gigabytes
-// Docker takes 24 s to install instead of 14, and nothing can start before. On a
-// slow line, or with a slow mirror, both are to overlap; hence the limit.
-const (
-	muchData  = 256 << 20 // bytes
-	holdLimit = 15 * time.Second
-)
-
-// holdForEngine has much data wait until Docker is there, at most for holdLimit.
-func (r *Run) holdForEngine(ctx context.Context, bytes int64) error {
-	if bytes < muchData {
-		return nil
-	}
-	limited, cancel := context.WithTimeout(ctx, holdLimit)
-	defer cancel()
-	_ = r.Need(limited, needEngine) // too late is as good
-	return ctx.Err()
-}
-
-// deliverSecrets is for a stack that restores nothing.
-func (s *Start) deliverSecrets(ctx context.Context) error {
-	if err := s.Need(ctx, needEngine); err != nil {
-		return err
-	}
-	return s.writeSecrets()
-}
-
-// createContainers makes volumes and containers, not started, and pulls what they need.
-func (s *Start) createContainers(ctx context.Context, d stack.Deployment) error {
-	if err := s.deliverSecrets(ctx); err != nil {
-		return err
-	}
-	done, err := s.turns.take(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return s.phase("pull images", s.Name, func() error { return s.Stacks.Create(ctx, d, s.sink) })
-}
-
-// start opens the gate and deploys. The epoch is remembered before anything
-// runs, so that a host which dies now knows at its boot what it ran.
-func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi.StackReceipt) error {
-	hold.At(ctx, "start")
-	before := s.Local(s.Name)
-	if before.Epoch < s.Epoch {
-		if err := s.awaitFormerHost(ctx); err != nil {
-			return err
-		}
-	}
-	if err := s.checkStillOwned(ctx); err != nil {
-		return err
-	}
-	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
-	s.noteStarted(s.Name, local)
-	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
-		return err
-	}
-	untold, err := delivery.Untold(s.Paths.Secrets(), s.Name)
-	if err != nil {
-		return err
-	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Attempt(s.Name).State == here.AttemptTrying
-	done, err := s.turns.take(ctx, receipt.Restored != nil)
-	if err != nil {
-		return err
-	}
-	defer done()
-	var result stack.Result
-	told := false
-	err = s.phase("start", s.Name, func() error {
-		var err error
-		if result, err = s.Stacks.Deploy(ctx, d, s.sink); err == nil {
-			told, err = s.notifyServices(ctx, untold, result)
-		}
-		return err
-	})
-	if err != nil {
-		return s.upgrade().afterFailure(ctx, d, err)
-	}
-	if err := os.Remove(s.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Trouble("attempts", err)
-	}
-	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
-	receipt.Outcome = outcome(result, receipt, told)
-	if !result.Untouched {
-		s.probe(ctx)
-	}
-	born := s.Births()
-	receipt.Born = born
-	s.reportFacts(ctx, result, born, receipt.Wish)
-	return nil
-}
-
-func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) string {
-	switch {
-	case receipt.Restored != nil:
-		return "restored"
-	case result.Untouched && told:
-		return "reloaded"
-	case result.Untouched:
-		return "untouched"
-	}
-	return "deployed"
-}
-
-// reportFacts writes down on the record remote what the host learned, for the case
-// that the operator never hears of it. With the remote away the receipt has it.
-func (s *Start) reportFacts(ctx context.Context, result stack.Result, born map[string]time.Time, wish string) {
-	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
-		return
-	}
-	rec, err := s.Access.Record(ctx, s.Run.Spec.Record)
-	if err == nil {
-		_, err = rec.AppendFact(ctx, s.Name, factOf(s.Stack, result.Images, born, wish))
-		err = errors.Join(err, rec.Close(ctx))
-	}
-	if err != nil {
-		s.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
-	}
 }
