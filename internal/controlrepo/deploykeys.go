@@ -2,8 +2,9 @@ package controlrepo
 
 import (
 	"io/fs"
-	"salvor/internal/fleet"
 	"strings"
+
+	"salvor/internal/fleet"
 )
 
 // readDeployKeys returns the keys, "TYPE KEY", by the hosts' names.

@@ -18,7 +18,7 @@ import (
 func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok bool) {
 	root, err := parse(r.file, content)
 	if err != nil {
-		r.all = append(r.all, Problems(err)...)
+		r.join(err)
 		return file, false
 	}
 	if root == nil {
@@ -45,7 +45,7 @@ func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
 // tooNew looks at schema and min_version before anything else, because a newer
 // file may hold keys that would all be called unknown.
 func tooNew(r *reader, root *yaml.Node, version string) bool {
-	before := len(r.all)
+	before := r.count()
 	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
 		v := root.Content[i+1]
 		switch root.Content[i].Value {
@@ -60,7 +60,7 @@ func tooNew(r *reader, root *yaml.Node, version string) bool {
 			}
 		}
 	}
-	return len(r.all) > before
+	return r.count() > before
 }
 
 func setDefaults(f *fleet.Fleet) {

@@ -181,9 +181,9 @@ func secretShape() shape[fleet.Secret] {
 		key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
 	)
 	return shape[fleet.Secret]{schema: fields.schema, decode: func(r *reader, n *yaml.Node, at path) fleet.Secret {
-		before := len(r.all)
+		before := r.count()
 		s := fields.decode(r, n, at)
-		if len(r.all) == before {
+		if r.count() == before {
 			checkDeclared(r, n, at, s)
 		}
 		return s

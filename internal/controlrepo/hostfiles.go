@@ -173,19 +173,6 @@ func lines(content []byte) []string {
 	return all
 }
 
-// addRead reports a file that could not be read; one that is not there is no
-// problem.
-func (l *problemList) addRead(file string, err error) {
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	l.add(Position{File: file}, "%v", err)
-}
-
 // unknownHosts returns the names of recipients that belong to no declared host.
 func unknownHosts(recipients map[string]string, f *fleet.Fleet) []string {
 	var names []string

@@ -83,7 +83,7 @@ func readLock(fsys fs.FS, problems *problemList) fleet.Lock {
 		problems.addRead(LockFile, err)
 	}
 	lock, err := DecodeLock(content)
-	problems.all = append(problems.all, Problems(err)...)
+	problems.join(err)
 	return lock
 }
 

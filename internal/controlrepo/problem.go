@@ -4,34 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
-	"strings"
 
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 )
-
-// A Position is a place in a file of the repository. Line and Column count from
-// 1, columns in characters; Line 0 means the file as a whole, Column 0 the line.
-type Position struct {
-	File         string // relative to the repository, with slashes
-	Line, Column int
-}
-
-// String returns `file:line:column`, without what is unknown.
-func (p Position) String() string {
-	switch {
-	case p.Line == 0:
-		return p.File
-	case p.Column == 0:
-		return fmt.Sprintf("%s:%d", p.File, p.Line)
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
-}
-
-func (p Position) compare(q Position) int {
-	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
-}
 
 // A Problem is one thing wrong in one place. Load joins all that it found; they
 // are reached with errors.As or Problems.
@@ -39,16 +16,6 @@ type Problem struct {
 	Position Position
 	Text     string
 	Advice   string // the next command or edit, "" where Text says it all
-}
-
-// stack returns the stack in whose folder the problem is, "" for none.
-func (p *Problem) stack() string {
-	below, is := strings.CutPrefix(p.Position.File, fleet.StackDir+"/")
-	name, _, _ := strings.Cut(below, "/")
-	if !is {
-		return ""
-	}
-	return name
 }
 
 // Error returns `file:line:column: text`.
@@ -103,3 +70,22 @@ func (l *problemList) err() error {
 	}
 	return errors.Join(errs...)
 }
+
+// addRead reports a file that could not be read; one that is not there is no
+// problem.
+func (l *problemList) addRead(file string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	l.add(Position{File: file}, "%v", err)
+}
+
+// join takes over the problems that an error holds.
+func (l *problemList) join(err error) { l.all = append(l.all, Problems(err)...) }
+
+// count returns how many problems there are so far.
+func (l *problemList) count() int { return len(l.all) }

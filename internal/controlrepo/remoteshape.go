@@ -32,7 +32,7 @@ func remoteShape() shape[fleet.Remote] {
 		AdditionalProperties: option.schema.describe("An option of the backend; secrets as secret:NAME.")}
 	return shape[fleet.Remote]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Remote {
 		remote, typed := fleet.Remote{Options: map[string]secret.Setting{}}, false
-		for _, p := range mapping(r, n, at) {
+		for _, p := range r.mapping(n, at) {
 			inside := at.to(p.key.Value)
 			switch err := rule.check(p.key.Value); {
 			case p.key.Value == "type":
@@ -63,7 +63,7 @@ func credentialShape() shape[fleet.Credential] {
 	s := &schema{Type: types{"object"}, PropertyNames: &schema{Pattern: rule.pattern}, AdditionalProperties: option.schema}
 	return shape[fleet.Credential]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Credential {
 		own := fleet.Credential{}
-		for _, p := range mapping(r, n, at) {
+		for _, p := range r.mapping(n, at) {
 			inside := at.to(p.key.Value)
 			if err := rule.check(p.key.Value); err != nil {
 				r.fail(p.key, "%v", err)

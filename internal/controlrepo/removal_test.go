@@ -2,13 +2,14 @@ package controlrepo
 
 import (
 	"errors"
-	"salvor/internal/fleet"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"filippo.io/age/plugin"
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/fleet"
 )
 
 func TestRemoveHost(t *testing.T) {

@@ -25,8 +25,8 @@ func (repo *Repository) identify(r *reader, fsys fs.FS) {
 		if name, renamed := began[st.Name]; renamed {
 			st.Called, st.Name = st.Name, name
 		} else if by := repo.Lock.Stacks[st.Name].Called; by != "" && began[by] == st.Name {
-			r.all = append(r.all, &Problem{Position: Position{File: st.Dir}, Advice: "choose another name for the folder",
-				Text: fmt.Sprintf("two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)})
+			r.advise(Position{File: st.Dir}, "choose another name for the folder",
+				"two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)
 		}
 		st.Needs = slices.Clone(st.Needs) // the checks go by folders
 		for n, need := range st.Needs {

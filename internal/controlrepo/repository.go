@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -78,7 +79,7 @@ func Load(dir, version string) (*Repository, error) {
 	found := Problems(err)
 	repo.Broken = map[string][]*Problem{}
 	for _, p := range found {
-		stack := p.stack()
+		stack := stackOf(p)
 		if stack == "" {
 			return nil, err
 		}
@@ -89,6 +90,16 @@ func Load(dir, version string) (*Repository, error) {
 		return nil, err
 	}
 	return repo, nil
+}
+
+// stackOf returns the stack in whose folder a problem is, "" for none.
+func stackOf(p *Problem) string {
+	below, is := strings.CutPrefix(p.Position.File, fleet.StackDir+"/")
+	name, _, _ := strings.Cut(below, "/")
+	if !is {
+		return ""
+	}
+	return name
 }
 
 // open returns a Repository beside the problems, if it got that far.

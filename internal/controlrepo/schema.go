@@ -53,19 +53,6 @@ func (s *schema) describe(text string) *schema {
 	return &described
 }
 
-//go:generate go test -run TestSchemasAreGenerated -update .
-
-// FleetSchema returns the JSON Schema of fleet.yaml.
-func FleetSchema() []byte {
-	return encodeSchema("fleet.yaml", "What a fleet declares: hosts, remotes, policies and recipients.", fleetShape().schema)
-}
-
-// StackSchema returns the JSON Schema of x-salvor, the part of a Compose file
-// that is Salvor's.
-func StackSchema() []byte {
-	return encodeSchema("x-salvor", "What Salvor needs to know about a stack beside its Compose file.", stackShape().schema)
-}
-
 func encodeSchema(title, description string, shape *schema) []byte {
 	s := *shape
 	s.Dialect = "https://json-schema.org/draft/2020-12/schema"

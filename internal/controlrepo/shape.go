@@ -64,7 +64,7 @@ func object[T any](fields ...field[T]) shape[T] {
 	known := slices.Collect(maps.Keys(byKey))
 	return shape[T]{schema: s, decode: func(r *reader, n *yaml.Node, at path) (value T) {
 		seen := map[string]bool{}
-		for _, p := range mapping(r, n, at) {
+		for _, p := range r.mapping(n, at) {
 			f, ok := byKey[p.key.Value]
 			if !ok {
 				r.fail(p.key, "unknown key %q%s", p.key.Value, didYouMean(p.key.Value, known))
@@ -125,7 +125,7 @@ func named[V any](rule naming, s shape[V]) shape[[]entry[V]] {
 	desc := &schema{Type: types{"object", "null"}, PropertyNames: &schema{Pattern: rule.pattern}, AdditionalProperties: s.schema}
 	return shape[[]entry[V]]{schema: desc, decode: func(r *reader, n *yaml.Node, at path) []entry[V] {
 		var all []entry[V]
-		for _, p := range mapping(r, n, at) {
+		for _, p := range r.mapping(n, at) {
 			if err := rule.check(p.key.Value); err != nil {
 				r.fail(p.key, "%v", err)
 				continue
@@ -155,23 +155,4 @@ func list[V any](s shape[V]) shape[[]V] {
 		}
 		return all
 	}}
-}
-
-func mapping(r *reader, n *yaml.Node, at path) []pair {
-	if n.Kind == yaml.MappingNode {
-		return r.pairs(n)
-	}
-	if !isNull(n) {
-		r.fail(n, "%s is %s, want a mapping", at.orFile(), kindOf(n))
-	}
-	return nil
-}
-
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
-
-func (p path) orFile() string {
-	if len(p) == 0 {
-		return "the file"
-	}
-	return p.String()
 }

@@ -114,7 +114,7 @@ func decodeStack(r *reader, content []byte) stackFile {
 	root, err := parse(r.file, content)
 	switch {
 	case err != nil:
-		r.all = append(r.all, Problems(err)...)
+		r.join(err)
 		return s
 	case root == nil:
 		r.add(Position{File: r.file}, "the file is empty")
