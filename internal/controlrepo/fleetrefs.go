@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // checkFleet reports what fleet.yaml says that does not fit together.
@@ -29,7 +30,7 @@ func checkLocation(r *reader, f *fleet.Fleet, l fleet.Location, at ...string) {
 		return
 	}
 	if _, ok := f.Remote(l.Remote); !ok {
-		r.add(r.at.of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, didYouMean(l.Remote, remoteNames(f)))
+		r.add(r.at.of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, suggest.DidYouMean(l.Remote, remoteNames(f)))
 	}
 }
 
@@ -57,7 +58,7 @@ func checkWrapped(r *reader, f *fleet.Fleet) {
 			inner := wrapped(at)
 			next, ok := f.Remote(inner)
 			if !ok && at.Name == remote.Name {
-				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, didYouMean(inner, remoteNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, suggest.DidYouMean(inner, remoteNames(f)))
 			}
 			if !ok || seen[inner] {
 				break
@@ -84,12 +85,12 @@ func checkCredentials(r *reader, f *fleet.Fleet) {
 	for _, remote := range f.Remotes {
 		for _, host := range slices.Sorted(maps.Keys(remote.Hosts)) {
 			if _, ok := f.Host(host); !ok {
-				r.add(r.at.of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, didYouMean(host, hostNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, suggest.DidYouMean(host, hostNames(f)))
 			}
 		}
 		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
 			if _, ok := f.Stack(stack); !ok {
-				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, fleet.StackDir, didYouMean(stack, stackNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, fleet.StackDir, suggest.DidYouMean(stack, stackNames(f)))
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
 	"salvor/internal/sign"
+	"salvor/internal/suggest"
 )
 
 // A HostKey is one line of known_hosts.
@@ -134,7 +135,7 @@ func parseHostKey(line string) (HostKey, error) {
 	if strings.HasPrefix(fields[0], "@") {
 		k.Marker, fields = fields[0], fields[1:]
 		if k.Marker != "@revoked" && k.Marker != "@cert-authority" {
-			return k, errors.New("unknown marker " + k.Marker + didYouMean(k.Marker, []string{"@revoked", "@cert-authority"}))
+			return k, errors.New("unknown marker " + k.Marker + suggest.DidYouMean(k.Marker, []string{"@revoked", "@cert-authority"}))
 		}
 	}
 	if len(fields) < 3 {

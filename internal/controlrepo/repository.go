@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/sign"
+	"salvor/internal/suggest"
 )
 
 // ErrNotFound means that a folder lies in no control repository. It maps to
@@ -208,7 +209,7 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
 		place := Position{File: fleet.HostDir + "/" + name + ".pub"}
-		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" declares no host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" declares no host "+name+suggest.DidYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
 	}
 	finding.Sort(repo.Findings)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/suggest"
 )
 
 var durationPattern = regexp.MustCompile(`^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
@@ -73,7 +75,7 @@ func choice[T ~string](words ...T) shape[T] {
 					return w
 				}
 			}
-			r.fail(n, "%s is %q, want one of %s%s", at, n.Value, strings.Join(known, ", "), didYouMean(n.Value, known))
+			r.fail(n, "%s is %q, want one of %s%s", at, n.Value, strings.Join(known, ", "), suggest.DidYouMean(n.Value, known))
 			return ""
 		}
 		r.fail(n, "%s is %s, want one of %s", at, kindOf(n), strings.Join(known, ", "))

@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // maxRevision fits an int on every machine.
@@ -38,7 +39,7 @@ func (repo *Repository) noticeSecrets(fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range repo.Fleet.Secrets {
 		if s.Command == nil && !files.hold(s.Name) {
-			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, didYouMean(s.Name, files.names())))
+			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, suggest.DidYouMean(s.Name, files.names())))
 		}
 	}
 }
@@ -58,7 +59,7 @@ func checkCommand(r *reader, f *fleet.Fleet, s fleet.Secret, place Position, fil
 	case isVariable && !variablePattern.MatchString(variable):
 		r.add(place, "%q is no name for a variable", variable)
 	case isVariable && !declared(f, stack):
-		r.add(place, "no stack %q%s", stack, didYouMean(stack, stackNames(f)))
+		r.add(place, "no stack %q%s", stack, suggest.DidYouMean(stack, stackNames(f)))
 	}
 	if !valuePattern.MatchString(s.Name) && files.hold(s.Name) {
 		r.advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/suggest"
 )
 
 // A shape is what a value in a file must look like. It decodes a node into a
@@ -67,7 +69,7 @@ func object[T any](fields ...field[T]) shape[T] {
 		for _, p := range r.mapping(n, at) {
 			f, ok := byKey[p.key.Value]
 			if !ok {
-				r.fail(p.key, "unknown key %q%s", p.key.Value, didYouMean(p.key.Value, known))
+				r.fail(p.key, "unknown key %q%s", p.key.Value, suggest.DidYouMean(p.key.Value, known))
 				continue
 			}
 			seen[f.key] = true

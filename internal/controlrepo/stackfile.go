@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // composeFiles are the names Compose looks for, in its order.
@@ -98,7 +99,7 @@ func findComposeFile(fsys fs.FS, dir string, problems *problemList) (string, boo
 	case 0:
 		var near string
 		for _, o := range others {
-			near = cmp.Or(near, didYouMean(o, composeFiles))
+			near = cmp.Or(near, suggest.DidYouMean(o, composeFiles))
 		}
 		problems.add(Position{File: dir}, "the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
 	default:
@@ -142,7 +143,7 @@ func decodeStack(r *reader, content []byte) stackFile {
 // checkMisspelt reports a key that was meant to be x-salvor: Compose ignores
 // every x- key, so nobody else would.
 func checkMisspelt(r *reader, key *yaml.Node) {
-	if strings.HasPrefix(key.Value, "x") && editDistance(key.Value, "x-salvor") <= 2 {
+	if strings.HasPrefix(key.Value, "x") && suggest.Distance(key.Value, "x-salvor") <= 2 {
 		r.fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)
 	}
 }

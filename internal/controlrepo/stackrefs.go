@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // checkStacks reports what the stacks say that does not fit together, or not
@@ -28,7 +29,7 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 
 func checkPlacement(s *stackFile, f *fleet.Fleet) {
 	if _, ok := f.Host(s.Host); s.Host != "" && !ok {
-		meant, advice := didYouMean(s.Host, hostNames(f)), ""
+		meant, advice := suggest.DidYouMean(s.Host, hostNames(f)), ""
 		if now := calledNow(s.Host, f); now != "" {
 			meant, advice = "", "set host: "+now+", as "+s.Host+" is called now"
 		} else if meant == "" {
@@ -58,7 +59,7 @@ func checkNeeds(s *stackFile, byName map[string]*stackFile) {
 		place := s.place("needs", strconv.Itoa(i))
 		switch {
 		case byName[need] == nil:
-			s.r.add(place, "no stack %q%s", need, didYouMean(need, keysSorted(byName)))
+			s.r.add(place, "no stack %q%s", need, suggest.DidYouMean(need, keysSorted(byName)))
 		case slices.Contains(s.Needs[:i], need):
 			s.r.add(place, "%q is needed twice", need)
 		}

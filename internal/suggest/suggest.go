@@ -1,14 +1,14 @@
-package controlrepo
+package suggest
 
 import "slices"
 
 // didYouMean returns `, did you mean "x"?` for the known word nearest to a
 // misspelt one, or "" when none is near enough: two edits, or a third of the
 // word's length.
-func didYouMean(word string, known []string) string {
+func DidYouMean(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := editDistance(word, k); d < least && d < len(k) {
+		if d := Distance(word, k); d < least && d < len(k) {
 			best, least = k, d
 		}
 	}
@@ -20,7 +20,7 @@ func didYouMean(word string, known []string) string {
 
 // editDistance counts insertions, deletions, substitutions and swaps of
 // neighbours (optimal string alignment) between a and b.
-func editDistance(a, b string) int {
+func Distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
 	before, prev, cur := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
 	for j := range prev {
