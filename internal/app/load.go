@@ -23,6 +23,7 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/stack/compose"
 	"salvor/internal/version"
+	"salvor/internal/yamldoc"
 )
 
 // Files says which files are the fleet's.
@@ -214,7 +215,7 @@ func (a *App) resolve(ctx context.Context, st fleet.Stack, named []string) outco
 	return outcome{deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, found}
 }
 
-func problemFindings(stack string, problems []*controlrepo.Problem) []finding.Finding {
+func problemFindings(stack string, problems []*yamldoc.Problem) []finding.Finding {
 	var all []finding.Finding
 	for _, p := range problems {
 		all = append(all, finding.Finding{Code: finding.StackBroken, Severity: finding.Fatal, Subject: p.Position.String(), Text: p.Text, Fix: p.Advice, Stack: stack})

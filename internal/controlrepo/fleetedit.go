@@ -8,6 +8,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 // SetStackHost returns a Compose file with x-salvor.host set. Comments, order,
@@ -16,7 +17,7 @@ func SetStackHost(content []byte, host string) ([]byte, error) {
 	if err := fleet.ValidHost(host); err != nil {
 		return nil, err
 	}
-	return set(content, path{"x-salvor", "host"}, scalar(host))
+	return yamldoc.Set(content, yamldoc.Path{"x-salvor", "host"}, yamldoc.Scalar(host))
 }
 
 // AddHost returns fleet.yaml with one more host, or with the address, port,
@@ -25,17 +26,17 @@ func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return nil, err
 	}
-	fields := []assignment{{"address", scalar(h.Address)}}
+	fields := []yamldoc.Assignment{{Key: "address", Value: yamldoc.Scalar(h.Address)}}
 	if h.User != "" {
-		fields = append(fields, assignment{"user", scalar(h.User)})
+		fields = append(fields, yamldoc.Assignment{Key: "user", Value: yamldoc.Scalar(h.User)})
 	}
 	if h.Port != 0 && h.Port != 22 {
-		fields = append(fields, assignment{"port", strconv.Itoa(h.Port)})
+		fields = append(fields, yamldoc.Assignment{Key: "port", Value: strconv.Itoa(h.Port)})
 	}
 	if h.Jump != "" {
-		fields = append(fields, assignment{"jump", scalar(h.Jump)})
+		fields = append(fields, yamldoc.Assignment{Key: "jump", Value: yamldoc.Scalar(h.Jump)})
 	}
-	return setFields(content, path{"hosts", h.Name}, fields)
+	return yamldoc.SetFields(content, yamldoc.Path{"hosts", h.Name}, fields)
 }
 
 // AddRecipient returns fleet.yaml with an operator's age recipient added or
@@ -47,7 +48,7 @@ func AddRecipient(content []byte, name, recipient string) ([]byte, error) {
 	if err := checkOperator(recipient); err != nil {
 		return nil, err
 	}
-	return set(content, path{"recipients", "operators", name}, scalar(recipient))
+	return yamldoc.Set(content, yamldoc.Path{"recipients", "operators", name}, yamldoc.Scalar(recipient))
 }
 
 // SetRecovery returns fleet.yaml with the recovery key's recipient.
@@ -55,7 +56,7 @@ func SetRecovery(content []byte, recipient string) ([]byte, error) {
 	if err := hostkey.CheckRecipient(recipient); err != nil {
 		return nil, err
 	}
-	return set(content, path{"recipients", "recovery"}, scalar(recipient))
+	return yamldoc.Set(content, yamldoc.Path{"recipients", "recovery"}, yamldoc.Scalar(recipient))
 }
 
 // SetRemote returns fleet.yaml with a remote added, or with the type and these
@@ -64,16 +65,16 @@ func SetRemote(content []byte, r fleet.Remote) ([]byte, error) {
 	if err := fleet.ValidName(r.Name); err != nil {
 		return nil, err
 	}
-	fields := []assignment{{"type", scalar(r.Type)}}
+	fields := []yamldoc.Assignment{{Key: "type", Value: yamldoc.Scalar(r.Type)}}
 	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
-		fields = append(fields, assignment{option, settingText(r.Options[option])})
+		fields = append(fields, yamldoc.Assignment{Key: option, Value: settingText(r.Options[option])})
 	}
-	return setFields(content, path{"remotes", r.Name}, fields)
+	return yamldoc.SetFields(content, yamldoc.Path{"remotes", r.Name}, fields)
 }
 
 // SetRevision returns fleet.yaml with the revision of a command's secret.
 func SetRevision(content []byte, name string, revision int) ([]byte, error) {
-	return set(content, path{"secrets", name, "revision"}, strconv.Itoa(revision))
+	return yamldoc.Set(content, yamldoc.Path{"secrets", name, "revision"}, strconv.Itoa(revision))
 }
 
-func settingText(s secret.Setting) string { return scalar(s.String()) }
+func settingText(s secret.Setting) string { return yamldoc.Scalar(s.String()) }

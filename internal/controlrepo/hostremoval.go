@@ -4,24 +4,26 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"salvor/internal/yamldoc"
 )
 
 // RemoveRecipient returns fleet.yaml without an operator. Comments stay, but for
 // those inside the entry and on its lines.
 func RemoveRecipient(content []byte, name string) ([]byte, error) {
-	return remove(content, path{"recipients", "operators", name})
+	return yamldoc.Remove(content, yamldoc.Path{"recipients", "operators", name})
 }
 
 // RemoveHost returns fleet.yaml without a host. Comments stay, but for those
 // inside the entry and on its lines.
 func RemoveHost(content []byte, name string) ([]byte, error) {
-	return remove(content, path{"hosts", name})
+	return yamldoc.Remove(content, yamldoc.Path{"hosts", name})
 }
 
 // RemoveCredential returns fleet.yaml without the credential that a host has for a
 // remote. Comments stay, but for those inside the entry and on its lines.
 func RemoveCredential(content []byte, remote, host string) ([]byte, error) {
-	return remove(content, path{"remotes", remote, "hosts", host})
+	return yamldoc.Remove(content, yamldoc.Path{"remotes", remote, "hosts", host})
 }
 
 // RemoveHostKeys returns known_hosts without what it pins for one name, such as

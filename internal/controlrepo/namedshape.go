@@ -5,10 +5,9 @@ import (
 	"regexp"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 var (
@@ -20,35 +19,35 @@ var (
 )
 
 // name is text that names a host, stack, remote or target.
-func name() shape[string] {
-	s := text(fleet.ValidName)
-	s.schema.Pattern = names().pattern
+func name() yamldoc.Shape[string] {
+	s := yamldoc.Text(fleet.ValidName)
+	s.Schema.Pattern = names().Pattern
 	return s
 }
 
-func names() naming {
-	return naming{`^[a-z0-9][a-z0-9_-]{0,62}$`, fleet.ValidName}
+func names() yamldoc.Naming {
+	return yamldoc.Naming{Pattern: `^[a-z0-9][a-z0-9_-]{0,62}$`, Check: fleet.ValidName}
 }
 
 // setting is a scalar as it is written, or a reference `secret:NAME`.
-func setting() shape[secret.Setting] {
-	s := plain()
-	return shape[secret.Setting]{schema: s.schema, decode: func(r *reader, n *yaml.Node, at path) secret.Setting {
-		v := secret.ParseSetting(s.decode(r, n, at))
+func setting() yamldoc.Shape[secret.Setting] {
+	s := yamldoc.Plain()
+	return yamldoc.Shape[secret.Setting]{Schema: s.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) secret.Setting {
+		v := secret.ParseSetting(s.Decode(r, n, at))
 		if ref, ok := v.Secret(); ok && !secretPattern.MatchString(ref) {
-			r.fail(n, "%s: %q names no secret: use letters, digits, _, -, . and /", at, v)
+			r.Fail(n, "%s: %q names no secret: use letters, digits, _, -, . and /", at, v)
 		}
 		return v
 	}}
 }
 
 // reference is a setting that has to be `secret:NAME`.
-func reference() shape[secret.Setting] {
-	s := &schema{Type: types{"string"}, Pattern: "^secret:[A-Za-z0-9_][A-Za-z0-9_./-]*$"}
+func reference() yamldoc.Shape[secret.Setting] {
+	s := &yamldoc.Schema{Type: yamldoc.Types{"string"}, Pattern: "^secret:[A-Za-z0-9_][A-Za-z0-9_./-]*$"}
 	inner := setting()
-	return shape[secret.Setting]{schema: s, decode: func(r *reader, n *yaml.Node, at path) secret.Setting {
-		v := inner.decode(r, n, at)
-		if _, ok := v.Secret(); !ok && n.Kind == yaml.ScalarNode {
+	return yamldoc.Shape[secret.Setting]{Schema: s, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) secret.Setting {
+		v := inner.Decode(r, n, at)
+		if _, ok := v.Secret(); !ok && yamldoc.IsScalar(n) {
 			refusePlainSecret(r, n, at)
 		}
 		return v
@@ -56,8 +55,8 @@ func reference() shape[secret.Setting] {
 }
 
 // refusePlainSecret reports a secret written as it is. The value is not shown.
-func refusePlainSecret(r *reader, n *yaml.Node, at path) {
+func refusePlainSecret(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) {
 	name := strings.Join(at[max(0, len(at)-2):], "_")
-	r.advise(r.position(n), fmt.Sprintf("salvor secret set %s, then write secret:%s here", name, name),
+	r.Advise(r.Position(n), fmt.Sprintf("salvor secret set %s, then write secret:%s here", name, name),
 		"%s is a secret and stands here as plain text", at)
 }

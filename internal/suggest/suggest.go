@@ -1,8 +1,9 @@
+// Package suggest names the known word that a misspelt one was meant to be.
 package suggest
 
 import "slices"
 
-// didYouMean returns `, did you mean "x"?` for the known word nearest to a
+// DidYouMean returns `, did you mean "x"?` for the known word nearest to a
 // misspelt one, or "" when none is near enough: two edits, or a third of the
 // word's length.
 func DidYouMean(word string, known []string) string {
@@ -18,7 +19,7 @@ func DidYouMean(word string, known []string) string {
 	return `, did you mean "` + best + `"?`
 }
 
-// editDistance counts insertions, deletions, substitutions and swaps of
+// Distance counts insertions, deletions, substitutions and swaps of
 // neighbours (optimal string alignment) between a and b.
 func Distance(a, b string) int {
 	s, t := []rune(a), []rune(b)

@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"cmp"
@@ -43,26 +43,28 @@ func Problems(err error) []*Problem {
 	return found
 }
 
-// problemList collects problems while reading goes on.
-type problemList struct{ all []*Problem }
+// A Report collects problems while reading goes on.
+type Report struct{ all []*Problem }
 
-func (l *problemList) add(p Position, format string, args ...any) {
-	l.all = append(l.all, &Problem{Position: p, Text: fmt.Sprintf(format, args...)})
+// Add reports a problem at a place.
+func (r *Report) Add(p Position, format string, args ...any) {
+	r.all = append(r.all, &Problem{Position: p, Text: fmt.Sprintf(format, args...)})
 }
 
-func (l *problemList) advise(p Position, advice, format string, args ...any) {
-	l.all = append(l.all, &Problem{Position: p, Text: fmt.Sprintf(format, args...), Advice: advice})
+// Advise reports a problem with the next command or edit.
+func (r *Report) Advise(p Position, advice, format string, args ...any) {
+	r.all = append(r.all, &Problem{Position: p, Text: fmt.Sprintf(format, args...), Advice: advice})
 }
 
-// err joins the problems in the order of their place, each said once: a value
+// Err joins the problems in the order of their place, each said once: a value
 // reached through two aliases would otherwise be reported twice.
-func (l *problemList) err() error {
-	slices.SortStableFunc(l.all, func(a, b *Problem) int {
+func (r *Report) Err() error {
+	slices.SortStableFunc(r.all, func(a, b *Problem) int {
 		return cmp.Or(a.Position.compare(b.Position), cmp.Compare(a.Text, b.Text))
 	})
-	l.all = slices.CompactFunc(l.all, func(a, b *Problem) bool { return *a == *b })
-	errs := make([]error, len(l.all))
-	for i, p := range l.all {
+	r.all = slices.CompactFunc(r.all, func(a, b *Problem) bool { return *a == *b })
+	errs := make([]error, len(r.all))
+	for i, p := range r.all {
 		errs[i] = p
 		if p.Advice != "" {
 			errs[i] = fault.WithHint(p, p.Advice)
@@ -71,9 +73,9 @@ func (l *problemList) err() error {
 	return errors.Join(errs...)
 }
 
-// addRead reports a file that could not be read; one that is not there is no
+// AddRead reports a file that could not be read; one that is not there is no
 // problem.
-func (l *problemList) addRead(file string, err error) {
+func (r *Report) AddRead(file string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -81,11 +83,11 @@ func (l *problemList) addRead(file string, err error) {
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
 	}
-	l.add(Position{File: file}, "%v", err)
+	r.Add(Position{File: file}, "%v", err)
 }
 
-// join takes over the problems that an error holds.
-func (l *problemList) join(err error) { l.all = append(l.all, Problems(err)...) }
+// Join takes over the problems that an error holds.
+func (r *Report) Join(err error) { r.all = append(r.all, Problems(err)...) }
 
-// count returns how many problems there are so far.
-func (l *problemList) count() int { return len(l.all) }
+// Count returns how many problems there are so far.
+func (r *Report) Count() int { return len(r.all) }

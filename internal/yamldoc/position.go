@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"cmp"
@@ -28,29 +28,31 @@ func (p Position) compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
-// places remembers where each value of a file stands.
-type places map[string]Position
+// Places remembers where each value of a file stands.
+type Places map[string]Position
 
-// A path names a value in a file by its keys, list items by their number.
-type path []string
+// A Path names a value in a file by its keys, list items by their number.
+type Path []string
 
 // String shows the path as messages do: `hosts.alpha.port`.
-func (p path) String() string { return strings.Join(p, ".") }
+func (p Path) String() string { return strings.Join(p, ".") }
 
-func (p path) to(key string) path { return append(p[:len(p):len(p)], key) }
+// To returns the path of a key or an item below.
+func (p Path) To(key string) Path { return append(p[:len(p):len(p)], key) }
 
-func (p path) id() string { return strings.Join(p, "\x00") }
+// ID is the path as a key of maps.
+func (p Path) ID() string { return strings.Join(p, "\x00") }
 
-// of returns where the value stands, or the nearest value around it.
-func (m places) of(keys ...string) Position {
-	for p := path(keys); ; p = p[:len(p)-1] {
-		if pos, ok := m[p.id()]; ok || len(p) == 0 {
+// Of returns where the value stands, or the nearest value around it.
+func (m Places) Of(keys ...string) Position {
+	for p := Path(keys); ; p = p[:len(p)-1] {
+		if pos, ok := m[p.ID()]; ok || len(p) == 0 {
 			return pos
 		}
 	}
 }
 
-func (p path) orFile() string {
+func (p Path) orFile() string {
 	if len(p) == 0 {
 		return "the file"
 	}

@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"fmt"
@@ -14,20 +14,20 @@ import (
 
 var durationPattern = regexp.MustCompile(`^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$`)
 
-// text is a string that check accepts; a nil check accepts every string but "".
-func text(check func(string) error) shape[string] {
-	return shape[string]{schema: &schema{Type: types{"string"}}, decode: func(r *reader, n *yaml.Node, at path) string {
+// Text is a string that check accepts; a nil check accepts every string but "".
+func Text(check func(string) error) Shape[string] {
+	return Shape[string]{Schema: &Schema{Type: Types{"string"}}, Decode: func(r *Reader, n *yaml.Node, at Path) string {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			r.fail(n, "%s is %s, want text%s", at, kindOf(n), quoteAdvice(n))
+			r.Fail(n, "%s is %s, want text%s", at, KindOf(n), quoteAdvice(n))
 			return ""
 		}
 		switch {
 		case check != nil:
 			if err := check(n.Value); err != nil {
-				r.fail(n, "%s: %v", at, err)
+				r.Fail(n, "%s: %v", at, err)
 			}
 		case n.Value == "":
-			r.fail(n, "%s is empty", at)
+			r.Fail(n, "%s is empty", at)
 		}
 		return n.Value
 	}}
@@ -35,26 +35,27 @@ func text(check func(string) error) shape[string] {
 
 // quoteAdvice helps with what YAML takes for a number or a truth value.
 func quoteAdvice(n *yaml.Node) string {
-	if n.Kind != yaml.ScalarNode || n.Value == "" || isNull(n) {
+	if n.Kind != yaml.ScalarNode || n.Value == "" || IsNull(n) {
 		return ""
 	}
 	return fmt.Sprintf(": write it as %q", n.Value)
 }
 
-// matching is text of a pattern that JSON Schema understands as well.
-func matching(pattern *regexp.Regexp, want string) shape[string] {
-	s := text(func(v string) error {
+// Matching is text of a pattern that JSON Schema understands as well.
+func Matching(pattern *regexp.Regexp, want string) Shape[string] {
+	s := Text(func(v string) error {
 		if !pattern.MatchString(v) {
 			return fmt.Errorf("%q is not %s", v, want)
 		}
 		return nil
 	})
-	s.schema.Pattern = pattern.String()
+	s.Schema.Pattern = pattern.String()
 	return s
 }
 
-func keysLike(pattern *regexp.Regexp, want string) naming {
-	return naming{pattern.String(), func(v string) error {
+// KeysLike is the rule for keys of a pattern. want says what one is.
+func KeysLike(pattern *regexp.Regexp, want string) Naming {
+	return Naming{pattern.String(), func(v string) error {
 		if !pattern.MatchString(v) {
 			return fmt.Errorf("%q is not %s", v, want)
 		}
@@ -62,65 +63,65 @@ func keysLike(pattern *regexp.Regexp, want string) naming {
 	}}
 }
 
-// choice is one of a few words.
-func choice[T ~string](words ...T) shape[T] {
+// Choice is one of a few words.
+func Choice[T ~string](words ...T) Shape[T] {
 	known := make([]string, len(words))
 	for i, w := range words {
 		known[i] = string(w)
 	}
-	return shape[T]{schema: &schema{Type: types{"string"}, Enum: known}, decode: func(r *reader, n *yaml.Node, at path) T {
+	return Shape[T]{Schema: &Schema{Type: Types{"string"}, Enum: known}, Decode: func(r *Reader, n *yaml.Node, at Path) T {
 		if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" {
 			for _, w := range words {
 				if string(w) == n.Value {
 					return w
 				}
 			}
-			r.fail(n, "%s is %q, want one of %s%s", at, n.Value, strings.Join(known, ", "), suggest.DidYouMean(n.Value, known))
+			r.Fail(n, "%s is %q, want one of %s%s", at, n.Value, strings.Join(known, ", "), suggest.DidYouMean(n.Value, known))
 			return ""
 		}
-		r.fail(n, "%s is %s, want one of %s", at, kindOf(n), strings.Join(known, ", "))
+		r.Fail(n, "%s is %s, want one of %s", at, KindOf(n), strings.Join(known, ", "))
 		return ""
 	}}
 }
 
-// number is a whole number within limits.
-func number(least, most int) shape[int] {
-	s := &schema{Type: types{"integer"}, Minimum: &least, Maximum: &most}
-	return shape[int]{schema: s, decode: func(r *reader, n *yaml.Node, at path) int {
+// Number is a whole number within limits.
+func Number(least, most int) Shape[int] {
+	s := &Schema{Type: Types{"integer"}, Minimum: &least, Maximum: &most}
+	return Shape[int]{Schema: s, Decode: func(r *Reader, n *yaml.Node, at Path) int {
 		var v int
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || n.Decode(&v) != nil {
-			r.fail(n, "%s is %s, want a number from %d to %d", at, kindOf(n), least, most)
+			r.Fail(n, "%s is %s, want a number from %d to %d", at, KindOf(n), least, most)
 			return 0
 		}
 		if v < least || v > most {
-			r.fail(n, "%s is %d, want a number from %d to %d", at, v, least, most)
+			r.Fail(n, "%s is %d, want a number from %d to %d", at, v, least, most)
 		}
 		return v
 	}}
 }
 
-// truth is true or false.
-func truth() shape[bool] {
-	return shape[bool]{schema: &schema{Type: types{"boolean"}}, decode: func(r *reader, n *yaml.Node, at path) bool {
+// Truth is true or false.
+func Truth() Shape[bool] {
+	return Shape[bool]{Schema: &Schema{Type: Types{"boolean"}}, Decode: func(r *Reader, n *yaml.Node, at Path) bool {
 		var v bool
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || n.Decode(&v) != nil {
-			r.fail(n, "%s is %s, want true or false", at, kindOf(n))
+			r.Fail(n, "%s is %s, want true or false", at, KindOf(n))
 		}
 		return v
 	}}
 }
 
-// duration is a span of time in weeks, days, hours, minutes and seconds: 15m, 1h30m, 7d.
-func duration() shape[time.Duration] {
-	s := &schema{Type: types{"string"}, Pattern: durationPattern.String()}
-	return shape[time.Duration]{schema: s, decode: func(r *reader, n *yaml.Node, at path) time.Duration {
+// Duration is a span of time in weeks, days, hours, minutes and seconds: 15m, 1h30m, 7d.
+func Duration() Shape[time.Duration] {
+	s := &Schema{Type: Types{"string"}, Pattern: durationPattern.String()}
+	return Shape[time.Duration]{Schema: s, Decode: func(r *Reader, n *yaml.Node, at Path) time.Duration {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-			r.fail(n, "%s is %s, want a duration such as 15m, 1h or 7d", at, kindOf(n))
+			r.Fail(n, "%s is %s, want a duration such as 15m, 1h or 7d", at, KindOf(n))
 			return 0
 		}
 		d, err := ParseDuration(n.Value)
 		if err != nil {
-			r.fail(n, "%s: %v", at, err)
+			r.Fail(n, "%s: %v", at, err)
 		}
 		return d
 	}}
@@ -154,12 +155,12 @@ func ParseDuration(s string) (time.Duration, error) {
 
 const maxDuration = 100 * 365 * 24 * time.Hour
 
-// plain is any scalar, taken as it is written: 8080, true, Europe/Zurich.
-func plain() shape[string] {
-	s := &schema{Type: types{"string", "number", "boolean"}}
-	return shape[string]{schema: s, decode: func(r *reader, n *yaml.Node, at path) string {
+// Plain is any scalar, taken as it is written: 8080, true, Europe/Zurich.
+func Plain() Shape[string] {
+	s := &Schema{Type: Types{"string", "number", "boolean"}}
+	return Shape[string]{Schema: s, Decode: func(r *Reader, n *yaml.Node, at Path) string {
 		if n.Kind != yaml.ScalarNode || !isPlainTag(n.ShortTag()) {
-			r.fail(n, "%s is %s, want text, a number, true or false", at, kindOf(n))
+			r.Fail(n, "%s is %s, want text, a number, true or false", at, KindOf(n))
 			return ""
 		}
 		return n.Value

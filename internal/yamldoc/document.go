@@ -1,4 +1,7 @@
-package controlrepo
+// Package yamldoc is YAML that people write: it decodes a file by shapes, which are its
+// JSON Schema as well, says where each problem is, and edits a file as text, with proof
+// that one thing changed and nothing else.
+package yamldoc
 
 import (
 	"bytes"
@@ -21,9 +24,9 @@ const maxDepth = 200
 
 var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
 
-// parse returns the root node of the one document in content: nil for an empty
+// Parse returns the root node of the one document in content: nil for an empty
 // file.
-func parse(file string, content []byte) (*yaml.Node, error) {
+func Parse(file string, content []byte) (*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(content))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {

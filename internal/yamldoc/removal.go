@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"bytes"
@@ -7,22 +7,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// remove returns content without the key at a path, whose mapping stays, if need be
+// Remove returns content without the key at a path, whose mapping stays, if need be
 // as {}, or without the item of a list. Comments beside it go with it, those above
 // it stay. What is not there is no change.
-func remove(content []byte, at path) ([]byte, error) {
-	return edit(content, at, func(before flat) flat { return before.without(at) },
+func Remove(content []byte, at Path) ([]byte, error) {
+	return edit(content, at, func(before Flat) Flat { return before.without(at) },
 		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })
 }
 
 // removals returns the texts that may be the removal wanted, the nicest first.
-func (s *source) removals(root *yaml.Node, at path) [][]byte {
+func (s *source) removals(root *yaml.Node, at Path) [][]byte {
 	last := len(at) - 1
-	parent := resolve(find(root, at[:last]))
+	parent := Resolve(Find(root, at[:last]))
 	if parent != nil && parent.Kind == yaml.SequenceNode {
 		return s.removeItem(parent, at[last])
 	}
-	key, _ := entryOf(parent, at[last])
+	key, _ := Lookup(parent, at[last])
 	switch {
 	case key == nil:
 		return nil
@@ -31,7 +31,7 @@ func (s *source) removals(root *yaml.Node, at path) [][]byte {
 	case last == 0:
 		return s.removeBlock(nil, parent, key)
 	}
-	holder, _ := entryOf(resolve(find(root, at[:last-1])), at[last-1])
+	holder, _ := Lookup(Resolve(Find(root, at[:last-1])), at[last-1])
 	return s.removeBlock(holder, parent, key)
 }
 
