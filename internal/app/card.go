@@ -28,7 +28,7 @@ import (
 
 // Card makes the recovery card as of this commit.
 func (a *App) Card(ctx context.Context) (card.Card, error) {
-	c := card.Card{Fleet: a.repo.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.commit)}
+	c := card.Card{Fleet: a.Checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.Checkout.Commit)}
 	var err error
 	if c.Recovery, err = a.Recovery(ctx); err != nil {
 		return c, err
@@ -37,7 +37,7 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 	if err != nil {
 		return c, err
 	}
-	c.GitURL, c.Mirrored = source.URL, a.repo.Fleet.Record.Remote != ""
+	c.GitURL, c.Mirrored = source.URL, a.Checkout.Fleet.Record.Remote != ""
 	if c.Signers, err = a.Trusted(ctx); err != nil {
 		return c, err
 	}
@@ -49,7 +49,7 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 }
 
 func (a *App) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
-	f := &a.repo.Fleet
+	f := &a.Checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
 		key, err := a.store.Resolve(ctx, ref)

@@ -31,13 +31,13 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.do(func(a *App) error {
-		h, _ := a.repo.Fleet.Host("alpha")
+		h, _ := a.Checkout.Fleet.Host("alpha")
 		add, err := a.declare(t.Context(), h, "", enrolment(k.host, signer.Public()), true)
 		if err != nil {
 			return err
 		}
 		delete(add.Files, fleet.File) // declared it is already
-		return a.CommitFiles(t.Context(), add.Files, "enrolled")
+		return a.Checkout.CommitFiles(t.Context(), add.Files, "enrolled")
 	})
 	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(alphaReads))
 	if err != nil {
@@ -48,7 +48,7 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 	if want := ssh.FingerprintSHA256(public); err != nil || seen.DeployKey != want {
 		t.Errorf("named %q, %v, want %s", seen.DeployKey, err, want)
 	}
-	h, _ := a.repo.Fleet.Host("alpha")
+	h, _ := a.Checkout.Fleet.Host("alpha")
 	files, err := a.withoutHost(h)
 	if left := string(files[fleet.DeployKeysFile]); err != nil || strings.Contains(left, "alpha") || !strings.Contains(left, "beta") {
 		t.Errorf("without alpha: %q, %v", left, err)

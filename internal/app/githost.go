@@ -38,11 +38,11 @@ func (a *App) PinGitHost(ctx context.Context) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
+	if _, err := a.Checkout.Committer(false).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.export, filepath.FromSlash(fleet.KnownHostsFile))
+	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[str
 	}
 	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.file(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = a.Checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -76,7 +76,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -98,7 +98,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 // The hosts' own lines are left out, so that a new host changes nothing for others.
 func (a *App) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.file(fleet.KnownHostsFile)
+	content, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -124,7 +124,7 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 || len(a.repo.Fleet.Hosts) == 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{

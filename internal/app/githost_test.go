@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -83,13 +84,13 @@ func TestTheGitHostIsPinned(t *testing.T) {
 // TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
 // host was told about the Git host, so that the next plan was not empty.
 func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
-	a := &App{export: t.TempDir()}
+	a := &App{Checkout: &checkout.Checkout{Export: t.TempDir()}}
 	write := func(content string) {
 		t.Helper()
-		if err := os.MkdirAll(filepath.Join(a.export, "hosts"), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(a.Checkout.Export, "hosts"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(a.export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(a.Checkout.Export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -46,19 +46,19 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 	}
 	const pub = "hosts/alpha.pub"
 	a := k.open(k.ann)
-	good, err := a.file(pub)
+	good, err := a.Checkout.File(pub)
 	if err != nil {
 		t.Fatal(err)
 	}
-	goodSignature, err := a.file(hostkey.SignaturePath(pub))
+	goodSignature, err := a.Checkout.File(hostkey.SignaturePath(pub))
 	if err != nil {
 		t.Fatal(err)
 	}
-	logins, err := a.file(fleet.AuthorizedKeysFile)
+	logins, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	letIn, err := a.file(hostkey.SignaturePath(fleet.AuthorizedKeysFile))
+	letIn, err := a.Checkout.File(hostkey.SignaturePath(fleet.AuthorizedKeysFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
 	a := k.open(k.ann)
-	logins, err := a.file(fleet.AuthorizedKeysFile)
+	logins, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	if signed, err := now.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
-	files, err := (&committer{app: now}).withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil})
+	files, err := now.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
 	if _, gone := files["hosts/alpha.pub.sig"]; err != nil || !gone {
 		t.Errorf("a host is removed, and its signature stays: %v", err)
 	}
@@ -154,7 +154,7 @@ func (a *App) trusts(t *testing.T) sign.Public {
 func TestS06ANewCloneTakesNoUnsignedHost(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
-	lock, err := k.open(k.ann).file(controlrepo.LockFile)
+	lock, err := k.open(k.ann).Checkout.File(controlrepo.LockFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -107,7 +108,7 @@ func (s *scene) read(t *testing.T, words []string) {
 
 func (s scene) open(t *testing.T) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: WorkTree, Sink: progress.Discard(), Approve: approveAll})
+	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: checkout.WorkTree, Sink: progress.Discard(), Approve: approveAll})
 	if err != nil {
 		t.Fatal(err)
 	}

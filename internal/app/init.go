@@ -156,7 +156,7 @@ func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
 
 // HookFindings says that Git calls salvor before no commit in this clone.
 func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
-	hook, err := a.git.PreCommit(ctx)
+	hook, err := a.Checkout.Git.PreCommit(ctx)
 	if err != nil || hook.Calls {
 		return nil, err
 	}

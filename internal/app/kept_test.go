@@ -11,7 +11,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // TestS06CheckNamesWhereTheFleetsKeysWouldGo: the file and the line of what may not be
@@ -53,7 +53,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.git.OwnFile(t.Context(), remotesFile)
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), remotesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
 	s := &sealer{app: a}
-	content, err := s.file("secrets/" + secretstore.SignKey)
+	content, err := s.file("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}

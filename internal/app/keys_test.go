@@ -89,7 +89,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 			}
 			maps.Copy(files, changes)
 		}
-		return a.CommitFiles(t.Context(), files, "a fleet")
+		return a.Checkout.CommitFiles(t.Context(), files, "a fleet")
 	})
 	k.place()
 	return k
@@ -110,8 +110,8 @@ func (k *keyed) commit(files map[string][]byte) {
 func (k *keyed) place() {
 	k.t.Helper()
 	k.do(func(a *App) error {
-		lock := a.repo.Lock.Copy()
-		lock.Record, lock.Stacks["notes"] = a.repo.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
+		lock := a.Checkout.Lock.Copy()
+		lock.Record, lock.Stacks["notes"] = a.Checkout.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
 		files, lock, err := (&sealer{app: a}).Seal(k.t.Context(), lock, []string{"notes"}, nil)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (k *keyed) place() {
 		if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
 			return err
 		}
-		return a.CommitFiles(k.t.Context(), files, "placed")
+		return a.Checkout.CommitFiles(k.t.Context(), files, "placed")
 	})
 }
 
@@ -386,7 +386,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

@@ -22,6 +22,7 @@ import (
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
 	"salvor/internal/snapshot"
@@ -146,7 +147,7 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	next, moves := deploy.Next(s.Fleet, s.Lock, nil)
+	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
 	return p, p.Render(io.Discard)
 }

@@ -158,7 +158,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		t.Helper()
 		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
 		a := openPrinted(t, dir)
-		if _, err := a.git.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(content)}, "targets"); err != nil {
+		if _, err := a.Checkout.Git.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(content)}, "targets"); err != nil {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)

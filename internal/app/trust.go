@@ -44,12 +44,12 @@ func (a *App) trusted(ctx context.Context) (sign.Keys, error) {
 	if a.trust.pinned != nil {
 		return a.trust.pinned, nil
 	}
-	declared := a.repo.FleetSigners
+	declared := a.Checkout.FleetSigners
 	if len(declared) == 0 {
 		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: %s has none", fleet.FleetSignersFile),
 			"git log -- "+fleet.FleetSignersFile+" shows the commit that took it away; a fleet that never had one is of a Salvor before this one: begin it again with salvor init")
 	}
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,11 @@ func (a *App) Trust(ctx context.Context, fingerprints []string) (sign.Keys, erro
 	if len(fingerprints) == 0 {
 		return a.Trusted(ctx)
 	}
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range missing(a.repo.FleetSigners, pinned) {
+	for _, k := range missing(a.Checkout.FleetSigners, pinned) {
 		if !slices.Contains(fingerprints, k.Fingerprint()) {
 			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one named", fleet.FleetSignersFile, k.Fingerprint()),
 				"ask who runs the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card has it too")
@@ -82,7 +82,7 @@ func (a *App) Trust(ctx context.Context, fingerprints []string) (sign.Keys, erro
 	}
 	a.trust.mu.Lock()
 	defer a.trust.mu.Unlock()
-	if err := a.pinSigners(ctx, a.repo.FleetSigners); err != nil {
+	if err := a.pinSigners(ctx, a.Checkout.FleetSigners); err != nil {
 		return nil, err
 	}
 	return a.trusted(ctx)
@@ -113,7 +113,7 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 
 // pinSigners has this clone trust the keys, and no others, from here on.
 func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
-	if err := writePin(ctx, a.git, a.repo.Fleet.Name, keys); err != nil {
+	if err := writePin(ctx, a.Checkout.Git, a.Checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	a.trust.pinned = keys

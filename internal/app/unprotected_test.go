@@ -14,7 +14,7 @@ import (
 func (k *keyed) withoutTargets(remotes string) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	config, err := a.file(fleet.File)
+	config, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		k.t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (repo *Repository) callStacks() {
 // keeps its name there.
 func (repo *Repository) noticeSecretsOfRenamed(fsys fs.FS) {
 	for _, st := range repo.Fleet.Stacks {
-		file := "secrets/" + st.Called + ".env"
+		file := fleet.EnvFile(st.Called)
 		if _, err := fs.Stat(fsys, file); st.Called == "" || err != nil {
 			continue
 		}

@@ -3,20 +3,25 @@ package suggest
 
 import "slices"
 
-// DidYouMean returns `, did you mean "x"?` for the known word nearest to a
-// misspelt one, or "" when none is near enough: two edits, or a third of the
-// word's length.
+// DidYouMean returns `, did you mean "x"?` for the known word that Nearest finds, or ""
+// when there is none.
 func DidYouMean(word string, known []string) string {
+	if best := Nearest(word, known); best != "" {
+		return `, did you mean "` + best + `"?`
+	}
+	return ""
+}
+
+// Nearest returns the known word nearest to a misspelt one, the first of them in the
+// alphabet, or "" when none is near enough: two edits, or a third of the word's length.
+func Nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range slices.Sorted(slices.Values(known)) {
 		if d := Distance(word, k); d < least && d < len(k) {
 			best, least = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return `, did you mean "` + best + `"?`
+	return best
 }
 
 // Distance counts insertions, deletions, substitutions and swaps of
