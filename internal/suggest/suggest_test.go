@@ -6,7 +6,7 @@ func TestDidYouMean(t *testing.T) {
 	known := []string{"port", "address", "user", "jump", "root_folder_id"}
 	for word, want := range map[string]string{
 		"prot":        `, did you mean "port"?`, // two neighbours swapped are one edit
-		"adres":       `, did you mean "address"?`,
+		"addrss":      `, did you mean "address"?`,
 		"root_folder": `, did you mean "root_folder_id"?`, // a third of its length
 		"xyz":         "",
 		"":            "",
