@@ -72,12 +72,17 @@ var layers = []struct {
 	}},
 	{"the commit at hand", []string{
 		"checkout",
+		"reach",
+		"identity",
 		"rendering",
 	}},
 	{"workflows", []string{
 		"deploy",
 		"recovery",
 		"agent",
+	}},
+	{"the operator's workflows", []string{
+		"leaks",
 	}},
 	{"surfaces", []string{
 		"app",
@@ -115,6 +120,8 @@ var sideways = map[[2]string]string{
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
 	{"recovery", "deploy"}:           "a recovery is a placement change, applied",
+	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
+	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",
 	{"git", "atomicfile"}:            "what git is given as files is written atomically",
 	{"git", "machine"}:               "the operator's git is run as machines run programs",
