@@ -135,7 +135,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 		return r, fmt.Errorf("%s as it was at %s: %w", stack, to.Commit.Short(), err)
 	}
 	r.Files, err = a.Checkout.Git.Revert(ctx, st.Dir, to.Commit)
-	if errors.Is(err, controlrepo.ErrByHand) {
+	if errors.Is(err, git.ErrMode) {
 		err = fault.WithHint(err, fmt.Sprintf("git checkout %s -- %s, commit, then salvor apply", to.Commit.Short(), st.Dir))
 	}
 	if err != nil {

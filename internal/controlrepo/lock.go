@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 // LockFile holds the placements. It is JSON with sorted keys, one to a line, so
@@ -54,9 +55,9 @@ func DecodeLock(content []byte) (fleet.Lock, error) {
 	}
 	switch {
 	case head.Schema > fleet.Schema:
-		return empty, &Problem{keyPosition(content, "schema"), fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), "install a newer salvor"}
+		return empty, &yamldoc.Problem{Position: keyPosition(content, "schema"), Text: fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), Advice: "install a newer salvor"}
 	case head.Schema < 1:
-		return empty, &Problem{Position: Position{File: LockFile}, Text: "the file has no schema"}
+		return empty, &yamldoc.Problem{Position: yamldoc.Position{File: LockFile}, Text: "the file has no schema"}
 	}
 	if err := checkDoubled(content); err != nil {
 		return empty, err
@@ -71,19 +72,19 @@ func DecodeLock(content []byte) (fleet.Lock, error) {
 		lock.Stacks = map[string]fleet.Placement{}
 	}
 	if stack, err := checkLock(lock); err != nil {
-		return empty, &Problem{Position: keyPosition(content, stack), Text: err.Error()}
+		return empty, &yamldoc.Problem{Position: keyPosition(content, stack), Text: err.Error()}
 	}
 	return lock, nil
 }
 
 // readLock reads salvor.lock of a repository; a missing one is empty.
-func readLock(fsys fs.FS, problems *problemList) fleet.Lock {
+func readLock(fsys fs.FS, problems *yamldoc.Report) fleet.Lock {
 	content, err := fs.ReadFile(fsys, LockFile)
 	if err != nil {
-		problems.addRead(LockFile, err)
+		problems.AddRead(LockFile, err)
 	}
 	lock, err := DecodeLock(content)
-	problems.all = append(problems.all, Problems(err)...)
+	problems.Join(err)
 	return lock
 }
 
@@ -199,7 +200,7 @@ func checkDoubled(content []byte) error {
 		top := len(stack) - 1
 		if text, ok := token.(string); ok && top >= 0 && stack[top].keys != nil && !stack[top].inside {
 			if stack[top].keys[text] {
-				return &Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q stands here twice", text)}
+				return &yamldoc.Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q stands here twice", text)}
 			}
 			stack[top].keys[text], stack[top].inside = true, true
 			continue
@@ -220,8 +221,8 @@ func checkDoubled(content []byte) error {
 	}
 }
 
-func lockProblem(content []byte, err error) *Problem {
-	place, text := Position{File: LockFile}, strings.TrimPrefix(err.Error(), "json: ")
+func lockProblem(content []byte, err error) *yamldoc.Problem {
+	place, text := yamldoc.Position{File: LockFile}, strings.TrimPrefix(err.Error(), "json: ")
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	switch key, unknown := strings.CutPrefix(text, "unknown field "); {
@@ -234,22 +235,22 @@ func lockProblem(content []byte, err error) *Problem {
 		text = fmt.Sprintf("%s is a %s, want %s", cmp.Or(wrong.Field, "the file"), wrong.Value, wrong.Type)
 	}
 	if bytes.Contains(content, []byte("<<<<<<< ")) {
-		return &Problem{place, "the file holds an unresolved merge", "take one side whole, then salvor plan"}
+		return &yamldoc.Problem{Position: place, Text: "the file holds an unresolved merge", Advice: "take one side whole, then salvor plan"}
 	}
-	return &Problem{Position: place, Text: text}
+	return &yamldoc.Problem{Position: place, Text: text}
 }
 
 // keyPosition returns where a key first stands.
-func keyPosition(content []byte, key string) Position {
+func keyPosition(content []byte, key string) yamldoc.Position {
 	at := regexp.MustCompile(regexp.QuoteMeta(strconv.Quote(key)) + `\s*:`).FindIndex(content)
 	if at == nil {
-		return Position{File: LockFile}
+		return yamldoc.Position{File: LockFile}
 	}
 	return lockPosition(content, int64(at[0]+1))
 }
 
-func lockPosition(content []byte, offset int64) Position {
+func lockPosition(content []byte, offset int64) yamldoc.Position {
 	before := content[:min(max(offset-1, 0), int64(len(content)))]
 	column := len(before) - (bytes.LastIndexByte(before, '\n') + 1) + 1
-	return Position{LockFile, bytes.Count(before, []byte("\n")) + 1, column}
+	return yamldoc.Position{File: LockFile, Line: bytes.Count(before, []byte("\n")) + 1, Column: column}
 }

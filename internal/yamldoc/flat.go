@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"errors"
@@ -8,15 +8,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// flat is what a document says, aliases and merges resolved, as one line for
+// Flat is what a document says, aliases and merges resolved, as one line for
 // each value: a comparable form, to prove what an edit changed.
-type flat map[string]string
+type Flat map[string]string
 
-func flatten(root *yaml.Node) (flat, error) {
-	f := flat{}
-	problems := &problemList{}
+// Flatten returns what a document says, by the IDs of the paths.
+func Flatten(root *yaml.Node) (Flat, error) {
+	f := Flat{}
+	problems := &Report{}
 	if root != nil {
-		f.fill(newReader("", problems), root, nil)
+		f.fill(NewReader("", problems), root, nil)
 	}
 	if len(problems.all) > 0 {
 		return nil, errors.New(problems.all[0].Text)
@@ -25,47 +26,47 @@ func flatten(root *yaml.Node) (flat, error) {
 }
 
 // flattenAt returns what a value in YAML says at a path.
-func flattenAt(at path, value string) (flat, error) {
-	root, err := parse("", []byte(value))
+func flattenAt(at Path, value string) (Flat, error) {
+	root, err := Parse("", []byte(value))
 	if err != nil {
 		return nil, err
 	}
-	f := flat{}
-	f.fill(newReader("", &problemList{}), root, at)
+	f := Flat{}
+	f.fill(NewReader("", &Report{}), root, at)
 	return f, nil
 }
 
-func (f flat) fill(r *reader, n *yaml.Node, at path) {
-	r.follow(n, func(n *yaml.Node) {
+func (f Flat) fill(r *Reader, n *yaml.Node, at Path) {
+	r.Follow(n, func(n *yaml.Node) {
 		switch n.Kind {
 		case yaml.MappingNode:
-			f[at.id()] = "mapping"
-			for _, p := range r.pairs(n) {
-				f.fill(r, p.value, at.to(p.key.Value))
+			f[at.ID()] = "mapping"
+			for _, p := range r.Pairs(n) {
+				f.fill(r, p.Value, at.To(p.Key.Value))
 			}
 		case yaml.SequenceNode:
-			f[at.id()] = "list"
+			f[at.ID()] = "list"
 			for i, item := range n.Content {
-				f.fill(r, item, at.to(strconv.Itoa(i)))
+				f.fill(r, item, at.To(strconv.Itoa(i)))
 			}
 		default:
-			f[at.id()] = n.ShortTag() + " " + n.Value
+			f[at.ID()] = n.ShortTag() + " " + n.Value
 		}
 	})
 }
 
 // with returns f with everything at and under a path replaced, and mappings on
 // the way there where there are no lists.
-func (f flat) with(at path, value flat) flat {
-	changed := flat{}
+func (f Flat) with(at Path, value Flat) Flat {
+	changed := Flat{}
 	for id, v := range f {
-		if id != at.id() && !strings.HasPrefix(id, at.id()+"\x00") {
+		if id != at.ID() && !strings.HasPrefix(id, at.ID()+"\x00") {
 			changed[id] = v
 		}
 	}
 	for i := range at {
-		if changed[at[:i].id()] != "list" {
-			changed[at[:i].id()] = "mapping"
+		if changed[at[:i].ID()] != "list" {
+			changed[at[:i].ID()] = "mapping"
 		}
 	}
 	for id, v := range value {
@@ -76,11 +77,11 @@ func (f flat) with(at path, value flat) flat {
 
 // without returns f without what is at and under a path. What follows it in a
 // list moves up.
-func (f flat) without(at path) flat {
-	list := at[:len(at)-1].id()
+func (f Flat) without(at Path) Flat {
+	list := at[:len(at)-1].ID()
 	gone, err := strconv.Atoi(at[len(at)-1])
 	inList := err == nil && f[list] == "list"
-	changed := flat{}
+	changed := Flat{}
 	for id, v := range f {
 		rest, under := strings.CutPrefix(id, list+"\x00")
 		if len(at) == 1 {
@@ -95,7 +96,7 @@ func (f flat) without(at path) flat {
 			continue
 		}
 		if n, err := strconv.Atoi(key); inList && err == nil && n > gone {
-			if id = at[:len(at)-1].to(strconv.Itoa(n - 1)).id(); nested {
+			if id = at[:len(at)-1].To(strconv.Itoa(n - 1)).ID(); nested {
 				id += "\x00" + deeper
 			}
 		}

@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"bytes"
@@ -78,7 +78,7 @@ func (s *source) insertLine(i int, line string) []byte {
 }
 
 // candidates returns the texts that may be the edit wanted, the nicest first.
-func candidates(content []byte, root *yaml.Node, at path, value string) [][]byte {
+func candidates(content []byte, root *yaml.Node, at Path, value string) [][]byte {
 	s := newSource(content)
 	if root == nil {
 		return [][]byte{s.insertLine(len(s.start), nest(at, value, 0, s.eol)), s.insertLine(len(s.start)-1, nest(at, value, 0, s.eol))}
@@ -86,13 +86,13 @@ func candidates(content []byte, root *yaml.Node, at path, value string) [][]byte
 	parent, rest := root, at
 	var key *yaml.Node
 	for len(rest) > 1 {
-		k, v := entryOf(parent, rest[0])
+		k, v := Lookup(parent, rest[0])
 		if v == nil {
 			break
 		}
 		parent, key, rest = v, k, rest[1:]
 	}
-	if _, v := entryOf(parent, rest[0]); v != nil {
+	if _, v := Lookup(parent, rest[0]); v != nil {
 		return s.replaceScalar(v, value)
 	}
 	return s.insert(key, parent, rest, value)
@@ -145,13 +145,13 @@ func quotedLength(s string, quote byte) int {
 
 // insert adds a key to a mapping, or to the nothing that stands where the
 // mapping would be. key is the mapping's own key, nil for the root.
-func (s *source) insert(key, parent *yaml.Node, rest path, value string) [][]byte {
+func (s *source) insert(key, parent *yaml.Node, rest Path, value string) [][]byte {
 	switch {
 	case parent.Kind == yaml.MappingNode && parent.Style&yaml.FlowStyle != 0:
 		return s.insertFlow(key, parent, inline(rest, value))
 	case parent.Kind == yaml.MappingNode && len(parent.Content) > 0:
 		return s.insertBlock(parent, rest, value)
-	case isNull(parent) && key != nil:
+	case IsNull(parent) && key != nil:
 		below := s.insertLine(key.Line, nest(rest, value, key.Column-1+2, s.eol))
 		if n := s.offset(parent); parent.Value != "" && n < len(s.text) {
 			return [][]byte{s.replace(n, n+len(parent.Value), "{"+inline(rest, value)+"}")}
@@ -227,7 +227,7 @@ func (s *source) closing(open int) int {
 
 // insertBlock adds an entry to a block mapping: behind its last entry, or
 // failing that before its first.
-func (s *source) insertBlock(parent *yaml.Node, rest path, value string) [][]byte {
+func (s *source) insertBlock(parent *yaml.Node, rest Path, value string) [][]byte {
 	first, last := parent.Content[0], parent.Content[len(parent.Content)-2]
 	indent := first.Column - 1
 	text := nest(rest, value, indent, s.eol)
@@ -254,21 +254,21 @@ func (s *source) blockEnd(last *yaml.Node, indent int) int {
 }
 
 // nest writes the keys of a path below each other, the value at the last.
-func nest(at path, value string, indent int, eol string) string {
+func nest(at Path, value string, indent int, eol string) string {
 	var out strings.Builder
 	for i, key := range at {
 		if i > 0 {
 			out.WriteString(eol)
 		}
-		out.WriteString(strings.Repeat(" ", indent+2*i) + scalar(key) + ":")
+		out.WriteString(strings.Repeat(" ", indent+2*i) + Scalar(key) + ":")
 	}
 	return out.String() + " " + value
 }
 
 // inline writes the keys of a path on one line.
-func inline(at path, value string) string {
+func inline(at Path, value string) string {
 	if len(at) > 1 {
-		return scalar(at[0]) + ": {" + inline(at[1:], value) + "}"
+		return Scalar(at[0]) + ": {" + inline(at[1:], value) + "}"
 	}
-	return scalar(at[0]) + ": " + value
+	return Scalar(at[0]) + ": " + value
 }

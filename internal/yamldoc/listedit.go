@@ -1,4 +1,4 @@
-package controlrepo
+package yamldoc
 
 import (
 	"strconv"
@@ -7,50 +7,50 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// appendItem returns content with an item, YAML on one line, at the end of a list.
-func appendItem(content []byte, at path, value string) ([]byte, error) {
-	root, err := parse(at.String(), content)
+// Append returns content with an item, YAML on one line, at the end of a list.
+func Append(content []byte, at Path, value string) ([]byte, error) {
+	root, err := Parse(at.String(), content)
 	if err != nil {
 		return nil, err
 	}
-	list := find(root, at)
+	list := Find(root, at)
 	if list == nil || list.Kind != yaml.SequenceNode {
-		return set(content, at, "["+value+"]")
+		return Set(content, at, "["+value+"]")
 	}
-	end := at.to(strconv.Itoa(len(list.Content)))
+	end := at.To(strconv.Itoa(len(list.Content)))
 	want, err := flattenAt(end, value)
 	if err != nil {
 		return nil, err
 	}
-	return edit(content, at, func(before flat) flat { return before.with(end, want) },
-		func(root *yaml.Node) [][]byte { return newSource(content).appended(find(root, at), value) })
+	return edit(content, at, func(before Flat) Flat { return before.with(end, want) },
+		func(root *yaml.Node) [][]byte { return newSource(content).appended(Find(root, at), value) })
 }
 
-// setItem returns content with a list's item set to YAML on one line.
-func setItem(content []byte, at path, value string) ([]byte, error) {
+// SetItem returns content with a list's item set to YAML on one line.
+func SetItem(content []byte, at Path, value string) ([]byte, error) {
 	want, err := flattenAt(at, value)
 	if err != nil {
 		return nil, err
 	}
-	return edit(content, at, func(before flat) flat { return before.with(at, want) },
-		func(root *yaml.Node) [][]byte { return newSource(content).replaceScalar(find(root, at), value) })
+	return edit(content, at, func(before Flat) Flat { return before.with(at, want) },
+		func(root *yaml.Node) [][]byte { return newSource(content).replaceScalar(Find(root, at), value) })
 }
 
-// rename returns content with another key and value in a key's place.
-func rename(content []byte, at path, key, value string) ([]byte, error) {
-	to := at[:len(at)-1].to(key)
+// Rename returns content with another key and value in a key's place.
+func Rename(content []byte, at Path, key, value string) ([]byte, error) {
+	to := at[:len(at)-1].To(key)
 	want, err := flattenAt(to, value)
 	if err != nil {
 		return nil, err
 	}
-	return edit(content, at, func(before flat) flat { return before.without(at).with(to, want) },
+	return edit(content, at, func(before Flat) Flat { return before.without(at).with(to, want) },
 		func(root *yaml.Node) [][]byte {
 			s := newSource(content)
-			k, v := entryOf(find(root, at[:len(at)-1]), at[len(at)-1])
+			k, v := Lookup(Find(root, at[:len(at)-1]), at[len(at)-1])
 			if k == nil {
 				return nil
 			}
-			return [][]byte{s.replace(s.offset(k), max(s.offset(k), s.end(v)), scalar(key)+": "+value)}
+			return [][]byte{s.replace(s.offset(k), max(s.offset(k), s.end(v)), Scalar(key)+": "+value)}
 		})
 }
 
