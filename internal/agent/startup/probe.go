@@ -33,7 +33,7 @@ func (s *Start) probe(ctx context.Context) {
 // never answers is not the subject here.
 func (s *Start) probeVolume(ctx context.Context, v snapshot.Volume) []finding.Finding {
 	for {
-		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: s.Stack.Host, Stack: s.Name}, s.Name, v)
+		found, answered := snapshot.ProbeDump(ctx, keeper.Quiet{Host: s.Host, Stack: s.Name}, s.Name, v)
 		if answered {
 			return found
 		}

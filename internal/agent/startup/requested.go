@@ -33,7 +33,7 @@ func (s *Request) RestoreRequested(ctx context.Context, d *stack.Deployment, rec
 		return err
 	}
 	defer repo.Close(ctx) // only read from
-	database := &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
+	database := s.isolated()
 	job := s.restoreJob(repo, s.Restore.Snapshot, s.Protected(), database)
 	job.Wish = s.Restore.ID
 	fetched, err := s.download(ctx, job)

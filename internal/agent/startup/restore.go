@@ -40,7 +40,7 @@ func (s *Start) restoreVolumes(ctx context.Context, decided map[string]snapshot.
 	if len(volumes) == 0 {
 		return s.deliverSecrets(ctx)
 	}
-	database := &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
+	database := s.isolated()
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
@@ -68,6 +68,12 @@ func (s *Start) restoreJob(repo *here.Repository, id string, volumes []snapshot.
 		Room:  s.room,
 		Holds: func(ctx context.Context) error { return s.Guard.NotLost(ctx, s.Stack) },
 	}
+}
+
+// isolated is the stack's database beside it, on the images that the stack is asked to
+// run.
+func (s *Start) isolated() *keeper.Isolated {
+	return &keeper.Isolated{Host: s.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
 }
 
 // pinned is what the snapshot ran with, which is what its data fits.

@@ -209,7 +209,7 @@ func (s *upgrade) restoreVersionBefore(ctx context.Context, u here.Attempt) erro
 		return err
 	}
 	defer repo.Close(ctx) // only read from
-	job := s.restoreJob(repo, u.Before, s.Protected(), &keeper.Isolated{Host: s.Stack.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink})
+	job := s.restoreJob(repo, u.Before, s.Protected(), s.isolated())
 	job.Wish = u.Wish()
 	fetched, err := s.download(ctx, job)
 	if err != nil {
