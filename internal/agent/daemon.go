@@ -45,22 +45,22 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 }
 
 // A daemon is what a host does by itself.
-type daemon struct{ *Host }
+type daemon struct{ Host *Host }
 
 // rounds is what the daemon does again and again once the stacks are started.
 func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink progress.Sink) []loop.Loop {
 	every := func(name string, run func(context.Context) error) loop.Loop {
 		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
 	}
-	reread := every("reread", func(ctx context.Context) error { return d.keeper().RereadDue(ctx, time.Now()) })
+	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
 	finish.Early = watch.Changed // what waited for an answer goes on with it
 	return []loop.Loop{
-		every("snapshots", func(ctx context.Context) error { return d.keeper().TakeDue(ctx, watch, takers, sink) }),
+		every("snapshots", func(ctx context.Context) error { return d.Host.keeper().TakeDue(ctx, watch, takers, sink) }),
 		reread,
 		every("mounts", func(ctx context.Context) error { return d.arrivals(ctx, sink) }),
-		every("resume", d.keeper().Resume),
+		every("resume", d.Host.keeper().Resume),
 		finish,
 	}
 }
@@ -68,26 +68,26 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 // boot starts the stacks that may run here. An apply under way starts them
 // itself; boot waits for its end.
 func (d *daemon) boot(ctx context.Context, sink progress.Sink) error {
-	lock, err := d.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
+	lock, err := d.Host.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting the stacks after a boot", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
-	spec, err := d.base().ReadSpec()
+	spec, err := d.Host.base().ReadSpec()
 	if err != nil {
-		d.base().Trouble("boot", err) // an apply writes it again, and starts the stacks
+		d.Host.base().Trouble("boot", err) // an apply writes it again, and starts the stacks
 		return nil
 	}
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := d.base().Mount(string(d.Paths.Secrets())); err != nil {
+	if _, err := d.Host.base().Mount(string(d.Host.Paths.Secrets())); err != nil {
 		return err
 	}
-	r := startup.New(d.keeper(), spec, sink)
+	r := startup.New(d.Host.keeper(), spec, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, spec)
-	d.base().FreePorts(ctx)
+	d.Host.base().FreePorts(ctx)
 	r.StartAll(ctx, verdicts)
 	return nil
 }

@@ -16,11 +16,11 @@ import (
 func (d *daemon) leftOver(spec agentapi.Host) []agentapi.Stack {
 	var left []agentapi.Stack
 	for _, st := range spec.Stacks {
-		local := d.base().Local(st.Name)
+		local := d.Host.base().Local(st.Name)
 		if st.Stopped || st.Kept || local.Lost || local.ReleasedAt(st.Epoch) {
 			continue
 		}
-		if d.base().Attempt(st.Name).Under() || d.base().RunNote(st.Name).What != "" {
+		if d.Host.base().Attempt(st.Name).Under() || d.Host.base().RunNote(st.Name).What != "" {
 			left = append(left, st)
 		}
 	}
@@ -31,11 +31,11 @@ func (d *daemon) leftOver(spec agentapi.Host) []agentapi.Stack {
 // the remote away, and stacks that are stopped for a run which was killed. While
 // another run works on the host or a stack, that waits for the next round.
 func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
-	spec, err := d.base().ReadSpec()
+	spec, err := d.Host.base().ReadSpec()
 	if err != nil || len(d.leftOver(spec)) == 0 {
 		return err
 	}
-	lock, err := runlock.Acquire(d.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(d.Host.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return nil
 	}
@@ -43,13 +43,13 @@ func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	defer lock.Release()
-	if spec, err = d.base().ReadSpec(); err != nil {
+	if spec, err = d.Host.base().ReadSpec(); err != nil {
 		return err
 	}
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range d.leftOver(spec) {
-		due, err := d.dueToFinish(ctx, d.base().At(spec, st))
+		due, err := d.dueToFinish(ctx, d.Host.base().At(spec, st))
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	r := startup.New(d.keeper(), ask, sink)
+	r := startup.New(d.Host.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
 	r.StartAll(ctx, verdicts)
@@ -70,7 +70,7 @@ func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
 // dueToFinish reports whether a stack waits for the daemon. One that a living run
 // works on does not, and neither does one that a dead run has not stopped.
 func (d *daemon) dueToFinish(ctx context.Context, s *here.Stack) (bool, error) {
-	lock, err := runlock.Acquire(d.Paths.Run, here.StackLock(s.Name), runlock.Holder{Owner: here.Daemon, Message: "finish", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(d.Host.Paths.Run, here.StackLock(s.Name), runlock.Holder{Owner: here.Daemon, Message: "finish", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return false, nil
 	}
@@ -78,11 +78,11 @@ func (d *daemon) dueToFinish(ctx context.Context, s *here.Stack) (bool, error) {
 		return false, err
 	}
 	defer lock.Release()
-	if d.base().Attempt(s.Name).Under() {
+	if d.Host.base().Attempt(s.Name).Under() {
 		return true, nil
 	}
-	if d.base().RunsWhole(ctx, s.Name) {
-		d.base().ForgetRun(s.Name)
+	if d.Host.base().RunsWhole(ctx, s.Name) {
+		d.Host.base().ForgetRun(s.Name)
 		return false, nil
 	}
 	return true, nil

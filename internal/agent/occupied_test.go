@@ -454,7 +454,7 @@ func (s *stand) restore(t *testing.T, id string) {
 		t.Fatal(err)
 	}
 	d := a.Deployment()
-	if err := r.On(a).Request().RestoreRequested(t.Context(), &d, &agentapi.StackReceipt{}); err != nil {
+	if err := startup.RestoreRequested(t.Context(), r.On(a), &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}
 	s.st.Restore = nil

@@ -56,11 +56,11 @@ func (s *Stack) Open() (*Stack, error) {
 	if len(s.Sealed) == 0 {
 		return s, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", s.Name, s.Spec.Name, s.Epoch), "salvor apply writes it")
 	}
-	trusted, err := s.Trusted()
+	trusted, err := s.Host.Trusted()
 	if err != nil {
 		return s, err
 	}
-	key, err := agekey.OpenHost(s.Paths.Identity())
+	key, err := agekey.OpenHost(s.Host.Paths.Identity())
 	if err != nil {
 		return s, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", s.Spec.Name, err),
 			"salvor host add "+s.Spec.Name+" ADDRESS makes a new one, then salvor apply")
@@ -75,7 +75,7 @@ func (s *Stack) Open() (*Stack, error) {
 	case err != nil:
 		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	a := &Access{File: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.Signing, folders: s.folders(), Epoch: s.Epoch, Locked: lockedMarks(s.Stack)}
+	a := &Access{File: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Host.Trusted, own: s.Host.Signing, folders: s.Host.folders(), Epoch: s.Epoch, Locked: lockedMarks(s.Stack)}
 	for _, t := range s.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))

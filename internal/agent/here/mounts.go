@@ -24,14 +24,14 @@ var ErrAbsent = errors.New("not mounted")
 func (s *Stack) Externals() error {
 	absent := s.Absent()
 	if len(absent) == 0 {
-		err := os.Remove(s.Paths.Waiting(s.Name))
+		err := os.Remove(s.Host.Paths.Waiting(s.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
 	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), ErrAbsent), mountIt(absent[0]))
-	waits := s.Paths.Waiting(s.Name)
+	waits := s.Host.Paths.Waiting(s.Name)
 	return errors.Join(err, WriteJSON(waits, true))
 }
 

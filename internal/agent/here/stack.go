@@ -17,7 +17,7 @@ import (
 // A Stack is one stack on this host now: what the host is asked to be, and what the
 // stack's seal opens once that is asked for.
 type Stack struct {
-	*Host
+	Host *Host
 	agentapi.Stack
 	Spec   agentapi.Host
 	Access *Access
@@ -91,7 +91,7 @@ func (s *Stack) Protected() []snapshot.Volume {
 	var volumes []snapshot.Volume
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Snapshot {
-			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: s.VolumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
+			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: s.Host.VolumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
 		}
 	}
 	return volumes
@@ -108,11 +108,11 @@ func (h *Host) VolumePath(v project.Volume) string {
 // VolumeFacts returns what this host knows by itself of each protected volume, and
 // whether one is not ready.
 func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
-	local := s.Local(s.Name)
+	local := s.Host.Local(s.Name)
 	all, unready := map[string]snapshot.Facts{}, false
 	for _, v := range s.Protected() {
 		f := snapshot.Facts{
-			Stack: s.Name, Marker: s.Snapshots.Marker(s.Name, v.Name), Identity: s.Identity(v.Name), Epoch: s.Epoch,
+			Stack: s.Name, Marker: s.Host.Snapshots.Marker(s.Name, v.Name), Identity: s.Identity(v.Name), Epoch: s.Epoch,
 			Born: Born(s.Stack, v.Name), Consent: s.Consent, History: snapshot.HistoryUnknown,
 		}
 		found, err := snapshot.Look(v, f.Marker, f.Identity)
@@ -120,7 +120,7 @@ func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
 			return nil, false, fmt.Errorf("stack %s: volume %s: %w", s.Name, v.Name, err)
 		}
 		f.Found = found
-		_, _, f.Renamed = s.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
+		_, _, f.Renamed = s.Host.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
 		f.Ran = f.Born && local.Epoch == s.Epoch && v.Formerly == "" // a renamed one was born under its former name
 		all[v.Name] = f
 		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
@@ -163,7 +163,7 @@ func (s *Stack) Births() map[string]time.Time {
 		if v.Protect != fleet.Snapshot || !v.Born.IsZero() {
 			continue
 		}
-		if m := s.Snapshots.Marker(s.Name, v.Name); m.State == snapshot.MarkedReady {
+		if m := s.Host.Snapshots.Marker(s.Name, v.Name); m.State == snapshot.MarkedReady {
 			born[v.Name] = m.At
 		}
 	}

@@ -52,7 +52,7 @@ func (s *Stack) Wish() *agentapi.Wish {
 	if s.Restore == nil {
 		return nil
 	}
-	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.Wishes(s.Name)
+	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.Host.Wishes(s.Name)
 	switch {
 	case w.Done == wish.ID || s.InPlace(wish.ID):
 		wish.State = agentapi.WishDone
@@ -66,7 +66,7 @@ func (s *Stack) Wish() *agentapi.Wish {
 func (s *Stack) InPlace(id string) bool {
 	volumes := s.Protected()
 	for _, v := range volumes {
-		m := s.Snapshots.Marker(s.Name, v.Name)
+		m := s.Host.Snapshots.Marker(s.Name, v.Name)
 		if m.State != snapshot.MarkedReady || m.Epoch != s.Epoch || m.Wish != id {
 			return false
 		}

@@ -43,7 +43,7 @@ func (a *Archive) LearnProven(ctx context.Context) {
 	_, facts, _ := rec.Facts(ctx, a.Name, a.Epoch) // only an apply needs them; forged ones are named earlier
 	a.Access.Ignored = slices.Concat(ignored, facts, rec.Ignored)
 	if a.Access.Silent = errors.Join(err, rec.Close(ctx)); a.Access.Silent != nil {
-		a.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: a.Access.Silent.Error()})
+		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: a.Access.Silent.Error()})
 	}
 	for _, p := range all {
 		a.Access.Proven[p.Repository] = p
@@ -111,7 +111,7 @@ func listingLag(h *here.Host) time.Duration {
 // givesUp reports whether the operator gave up what the remote has lost. That was
 // said of a lost host's stacks, so of none that ran here already.
 func (a *Archive) givesUp() bool {
-	return a.AcceptLoss && a.Local(a.Name).Epoch < a.Epoch
+	return a.AcceptLoss && a.Host.Local(a.Name).Epoch < a.Epoch
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
@@ -232,7 +232,7 @@ func (a *Archive) prove(ctx context.Context, n repositoryNote) bool {
 		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
 	}
 	if err != nil {
-		a.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})
+		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})
 	}
 	return err == nil
 }

@@ -30,7 +30,7 @@ type repositoryNote struct {
 }
 
 // NotesPath is the file of what is noted about a stack's repositories.
-func (a *Archive) NotesPath() string { return a.Paths.Placement(a.Name) + ".repositories" }
+func (a *Archive) NotesPath() string { return a.Host.Paths.Placement(a.Name) + ".repositories" }
 
 // Notes are by repository. Notes that can't be read are as good as none.
 func (a *Archive) Notes() map[string]repositoryNote {

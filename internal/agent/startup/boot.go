@@ -15,11 +15,11 @@ import (
 func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "stopped"}
 	entry := journal.Entry{Kind: "boot", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: string(v.State) + ": " + v.Reason}
-	local := s.Local(s.Name)
+	local := s.Host.Local(s.Name)
 	var err error
 	switch {
 	case v.State == record.Lost:
-		err = s.Guard.Fence(ctx, s.Name, v.Reason)
+		err = s.Run.Guard.Fence(ctx, s.Name, v.Reason)
 	case local.ReleasedAt(s.Epoch):
 		entry.Text = "released for a move that may have gone on without this host: not started"
 	case v.MayStart && !s.Stopped:
@@ -29,17 +29,17 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 		receipt = s.startByNotes(ctx, v)
 	}
 	entry.Error = here.ErrorText(err)
-	s.Enter(entry)
+	s.Host.Enter(entry)
 	return receipt
 }
 
 func (s *Start) startByNotes(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
-	deployed, known, err := s.Stacks.Deployed(ctx, s.Name)
-	u, left := s.Attempt(s.Name), s.RunNote(s.Name).What != ""
+	deployed, known, err := s.Host.Stacks.Deployed(ctx, s.Name)
+	u, left := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name).What != ""
 	if u.Under() {
 		return s.Deploy(ctx, v)
 	}
-	if done, receipt := s.Request().restoreAfterBoot(ctx, v, known); done {
+	if done, receipt := restoreAfterBoot(ctx, s, v, known); done {
 		return receipt
 	}
 	if left {
@@ -69,7 +69,7 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 		err = s.startContainers(ctx)
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = s.outcomeOf(ctx, err)
+		receipt.Outcome, receipt.Error = s.Run.outcomeOf(ctx, err)
 	}
 	return receipt
 }
@@ -82,14 +82,14 @@ func (s *Start) startContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s = s.On(opened)
+	s = s.Run.On(opened)
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}
-	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
+	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	return s.Stacks.Start(ctx, s.Name, s.sink)
+	return s.Host.Stacks.Start(ctx, s.Name, s.Run.sink)
 }
 
 // StartAll starts what may run here after a boot, or once something is there that it

@@ -24,12 +24,12 @@ func (s *Start) stopBeforeReplacing(ctx context.Context, volumes []snapshot.Volu
 	if len(volumes) == 0 {
 		return nil
 	}
-	seen, err := s.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
 	if err == nil {
-		err = s.checkUnused(ctx, volumes, s.Name)
+		err = s.Run.checkUnused(ctx, volumes, s.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("stack %s: %w", s.Name, err)
@@ -37,9 +37,9 @@ func (s *Start) stopBeforeReplacing(ctx context.Context, volumes []snapshot.Volu
 	if !seen[0].Running() {
 		return nil
 	}
-	err = errors.Join(s.Stacks.CloseGate(ctx, s.Name), s.Stacks.Stop(ctx, s.Name))
+	err = errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
 	if err == nil {
-		err = s.awaitUnused(ctx, volumes)
+		err = s.Run.awaitUnused(ctx, volumes)
 	}
 	return err
 }
@@ -122,14 +122,14 @@ func foreignFix(stack string) string {
 
 // refuseForeign is foreign for a stack that is about to be deployed.
 func (s *Start) refuseForeign(ctx context.Context, decided map[string]snapshot.Decision) error {
-	seen, err := s.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	local := s.Local(s.Name)
+	local := s.Host.Local(s.Name)
 	if why := foreignProject(s.Stack.Stack, seen[0], local, decided); why != "" {
 		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), foreignFix(s.Name))
 	}

@@ -24,15 +24,15 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 	lock, err := s.lockForRun(ctx, "deploy")
 	if err == nil {
 		defer lock.Release()
-		if err = s.Unfreeze(ctx, s.Name); err == nil {
-			err = s.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
+		if err = s.Run.Unfreeze(ctx, s.Name); err == nil {
+			err = s.Host.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
 		}
 	}
 	if err != nil {
-		receipt.Outcome, receipt.Error = s.outcomeOf(ctx, err)
+		receipt.Outcome, receipt.Error = s.Run.outcomeOf(ctx, err)
 	}
 	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
-	s.Enter(entry)
+	s.Host.Enter(entry)
 	return receipt
 }
 
@@ -77,24 +77,24 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	if err != nil {
 		return err
 	}
-	s = s.On(opened)
+	s = s.Run.On(opened)
 	wish := s.Wish()
 	d := s.Deployment()
-	if err := s.upgrade().finishAttempt(ctx, d); err != nil {
+	if err := finishAttempt(ctx, s, d); err != nil {
 		return err
 	}
 	switch {
 	case wish == nil:
 		err = s.PrepareVolumes(ctx, &d, receipt)
 	case wish.State == agentapi.WishPending:
-		err = s.Request().fulfilRequest(ctx, func() error { return s.Request().RestoreRequested(ctx, &d, receipt) })
+		err = fulfilRequest(ctx, s, func() error { return RestoreRequested(ctx, s, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
 		if changed, err := s.imageChanges(ctx, d); err != nil || changed != "" {
 			return errors.Join(err, s.leaveAsDeployed(ctx, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
 		}
 		err = s.PrepareVolumes(ctx, &d, receipt)
 	default:
-		s.NoteDone(s.Name, wish.ID)
+		s.Host.NoteDone(s.Name, wish.ID)
 		receipt.Wish = wish.ID
 		err = s.PrepareVolumes(ctx, &d, receipt)
 	}
@@ -102,7 +102,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		err = s.start(ctx, d, receipt)
 	}
 	if err == nil {
-		s.Request().snapshotAfterRestore(ctx)
+		snapshotAfterRestore(ctx, s)
 	}
 	return err
 }
@@ -126,7 +126,7 @@ func (s *Start) PrepareVolumes(ctx context.Context, d *stack.Deployment, receipt
 		err = s.markVolumes(decided)
 	}
 	if err == nil {
-		err = s.upgrade().snapshotBeforeUpgrade(ctx, d)
+		err = snapshotBeforeUpgrade(ctx, s, d)
 	}
 	if err == nil {
 		err = s.restoreVolumes(ctx, decided, d, receipt)
@@ -142,7 +142,7 @@ func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot
 		case d.Action == snapshot.StartEmpty && s.Consent == project.ConsentFresh:
 			volumes = append(volumes, v)
 		case d.Action == snapshot.Rename:
-			former := s.Snapshots.Marker(s.Name, v.Formerly)
+			former := s.Host.Snapshots.Marker(s.Name, v.Formerly)
 			volumes = append(volumes, v, snapshot.Volume{Name: v.Formerly, Path: former.Path})
 		}
 	}
@@ -151,25 +151,25 @@ func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot
 
 // stop keeps a stack that is declared stopped from running.
 func (s *Start) stop(ctx context.Context) error {
-	if err := s.Need(ctx, needEngine); err != nil {
+	if err := s.Run.Need(ctx, needEngine); err != nil {
 		return err
 	}
-	return errors.Join(s.Stacks.CloseGate(ctx, s.Name), s.Stacks.Stop(ctx, s.Name))
+	return errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
 }
 
 // awaitNeeded waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
 func (s *Start) awaitNeeded(ctx context.Context) error {
 	for _, name := range s.Needs {
-		if !slices.Contains(s.order(), name) {
+		if !slices.Contains(s.Run.order(), name) {
 			continue
 		}
-		err := s.Need(ctx, NeedStack(name))
+		err := s.Run.Need(ctx, NeedStack(name))
 		failed := errors.Is(err, errUnmet)
 		if err != nil && !failed {
 			return err
 		}
-		if failed && (!s.unasked || !s.RunsWhole(ctx, name)) {
+		if failed && (!s.Run.unasked || !s.Host.RunsWhole(ctx, name)) {
 			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
-		s.ForgetRun(s.Name)
+		s.Host.ForgetRun(s.Name)
 	}
-	if receipt.Error == nil || ctx.Err() != nil || s.Attempt(s.Name).Under() || s.AllReady() != nil || s.RunsWhole(ctx, s.Name) {
+	if receipt.Error == nil || ctx.Err() != nil || s.Host.Attempt(s.Name).Under() || s.AllReady() != nil || s.Host.RunsWhole(ctx, s.Name) {
 		return receipt
 	}
 	return s.startAsDeployed(ctx)
@@ -26,11 +26,11 @@ func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackRe
 // lockForRun takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
 func (s *Start) lockForRun(ctx context.Context, message string) (*runlock.Lock, error) {
-	lock, err := s.LockStack(ctx, s.Name, here.Daemon, message)
+	lock, err := s.Host.LockStack(ctx, s.Name, here.Daemon, message)
 	if err != nil {
 		return nil, err
 	}
-	if s.unasked && s.Local(s.Name).ReleasedAt(s.Epoch) {
+	if s.Run.unasked && s.Host.Local(s.Name).ReleasedAt(s.Epoch) {
 		lock.Release()
 		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
 	}

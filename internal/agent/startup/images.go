@@ -10,7 +10,7 @@ import (
 
 // imageChanges compares what a deployment would run with what was deployed last.
 func (s *Start) imageChanges(ctx context.Context, d stack.Deployment) (string, error) {
-	was, _, err := s.Stacks.Deployed(ctx, s.Name)
+	was, _, err := s.Host.Stacks.Deployed(ctx, s.Name)
 	return ImageChange(was, d), err
 }
 

@@ -28,9 +28,9 @@ func (s *Start) FetchNewest(ctx context.Context, volumes []snapshot.Volume, data
 		fetched, err := s.fetchFrom(ctx, c, volumes, database)
 		if err == nil {
 			if m := s.Access.GivenUp; !m.Zero() {
-				s.Warn(s.Name, keeper.LossAccepted(s.Run.Spec.Name, s.Name, m, c.Info))
+				s.Run.Warn(s.Name, keeper.LossAccepted(s.Run.Spec.Name, s.Name, m, c.Info))
 			}
-			s.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
+			s.Run.warnPassed(s.Name, append(keeper.Newer(listed, c.Info), passed...), c.Info)
 			return fetched, nil
 		}
 		if !snapshot.IsDamage(err) {
@@ -49,7 +49,7 @@ func (s *Start) fetchFrom(ctx context.Context, c keeper.Candidate, volumes []sna
 	}
 	defer repo.Close(ctx) // only read from
 	job := s.restoreJob(repo, c.Info.ID, volumes, database)
-	job.Hold = s.holdForEngine
+	job.Hold = s.Run.holdForEngine
 	fetched, err := s.download(ctx, job)
 	return fetched, hinted(s.Name, err)
 }

@@ -32,7 +32,7 @@ func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, resu
 		if service.Idle || !slices.Contains(untold.Services, service.Name) {
 			continue
 		}
-		if err := s.onRotate(ctx, s.Name, service); err != nil {
+		if err := s.Run.onRotate(ctx, s.Name, service); err != nil {
 			return told, err
 		}
 		if !slices.Contains(result.Recreated, service.Name) {
@@ -44,15 +44,15 @@ func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, resu
 			continue
 		}
 		told = true
-		if err := s.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
+		if err := s.Run.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
 			return told, err
 		}
 	}
 	if len(untold.Services) > 0 {
 		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
-		s.Enter(entry)
+		s.Host.Enter(entry)
 	}
-	return told, delivery.Told(s.Paths.Secrets(), s.Name)
+	return told, delivery.Told(s.Host.Paths.Secrets(), s.Name)
 }
 
 func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

@@ -24,7 +24,7 @@ func (s *Start) probe(ctx context.Context) {
 	for _, v := range s.Protected() {
 		for _, f := range s.probeVolume(within, v) {
 			f.Subject = s.Run.Spec.Name + "/" + f.Subject
-			s.Warn(s.Name, f)
+			s.Run.Warn(s.Name, f)
 		}
 	}
 }

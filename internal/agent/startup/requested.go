@@ -13,17 +13,11 @@ import (
 	"salvor/internal/stack"
 )
 
-// A Request is the start of a stack for which the operator asked for a snapshot back.
-type Request struct{ *Start }
-
-// Request returns the start as one that answers what the operator asked for.
-func (s *Start) Request() *Request { return &Request{Start: s} }
-
 // RestoreRequested brings back the snapshot that the operator asked for. The data comes
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
-func (s *Request) RestoreRequested(ctx context.Context, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
 		return err
@@ -46,39 +40,39 @@ func (s *Request) RestoreRequested(ctx context.Context, d *stack.Deployment, rec
 	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
-	if err := s.phase("load data", s.Name, func() error { return s.Snapshots.Load(ctx, fetched) }); err != nil {
+	if err := s.Run.phase("load data", s.Name, func() error { return s.Host.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := s.checkUnused(ctx, s.Protected(), s.Name); err != nil {
+	if err := s.Run.checkUnused(ctx, s.Protected(), s.Name); err != nil {
 		return err // before anything is stopped
 	}
-	s.snapshotPresent(ctx)
-	end := progress.Scope{Sink: s.sink, Stack: s.Name}.Step("stop", "")
+	snapshotPresent(ctx, s)
+	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("stop", "")
 	err = s.stop(ctx)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	s.snapshotStopped(ctx)
+	snapshotStopped(ctx, s)
 	if err := s.placeData(ctx, fetched, s.Protected()); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
 	receipt.Restored, receipt.Wish = restored(fetched), s.Restore.ID
-	s.NoteDone(s.Name, s.Restore.ID)
+	s.Host.NoteDone(s.Name, s.Restore.ID)
 	hold.At(ctx, "put-noted")
 	return nil
 }
 
 // snapshotPresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
-func (s *Request) snapshotPresent(ctx context.Context) {
-	seen, err := s.Stacks.Observe(ctx, s.Name)
+func snapshotPresent(ctx context.Context, s *Start) {
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if err == nil {
-		_, err = s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: !seen[0].Running(), Sink: s.sink})
+		_, err = s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: !seen[0].Running(), Sink: s.Run.sink})
 	}
 	if err != nil {
-		s.Warn(s.Name, finding.Finding{
+		s.Run.Warn(s.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
 			Fix:  "salvor status lists it (volume-kept)",
@@ -98,13 +92,13 @@ func (r *Run) Warn(stack string, f finding.Finding) {
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.
-func (s *Request) snapshotStopped(ctx context.Context) {
+func snapshotStopped(ctx context.Context, s *Start) {
 	for _, v := range s.Protected() {
 		if v.Method == fleet.Postgres {
 			return
 		}
 	}
-	if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.sink}); err != nil {
-		progress.Scope{Sink: s.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
+	if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.Run.sink}); err != nil {
+		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
 	}
 }

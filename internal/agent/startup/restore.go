@@ -25,11 +25,11 @@ const (
 
 // placeData puts fetched data into the places of volumes that nothing uses.
 func (s *Start) placeData(ctx context.Context, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
-	return s.phase("place data", s.Name, func() error {
+	return s.Run.phase("place data", s.Name, func() error {
 		if err := s.stopBeforeReplacing(ctx, volumes); err != nil {
 			return err
 		}
-		return s.Snapshots.Place(ctx, fetched)
+		return s.Host.Snapshots.Place(ctx, fetched)
 	})
 }
 
@@ -65,15 +65,15 @@ func (s *Start) restoreVolumes(ctx context.Context, decided map[string]snapshot.
 func (s *Start) restoreJob(repo *here.Repository, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
 		Fleet: s.Run.Spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: here.Origin(s.Stack.Stack), Snapshot: id, Volumes: volumes, Database: database,
-		Room:  s.room,
-		Holds: func(ctx context.Context) error { return s.Guard.NotLost(ctx, s.Stack) },
+		Room:  s.Run.room,
+		Holds: func(ctx context.Context) error { return s.Run.Guard.NotLost(ctx, s.Stack) },
 	}
 }
 
 // isolated is the stack's database beside it, on the images that the stack is asked to
 // run.
 func (s *Start) isolated() *keeper.Isolated {
-	return &keeper.Isolated{Host: s.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.sink}
+	return &keeper.Isolated{Host: s.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.Run.sink}
 }
 
 // pinned is what the snapshot ran with, which is what its data fits.
@@ -92,17 +92,17 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 }
 
 func (s *Start) download(ctx context.Context, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
-	if err := s.Need(ctx, needData); err != nil {
+	if err := s.Run.Need(ctx, needData); err != nil {
 		return nil, err
 	}
-	if err := s.downloads.Acquire(ctx, 1); err != nil {
+	if err := s.Run.downloads.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer s.downloads.Release(1)
-	engine := s.Snapshots
-	engine.Progress = s.sink
+	defer s.Run.downloads.Release(1)
+	engine := s.Host.Snapshots
+	engine.Progress = s.Run.sink
 	var fetched *snapshot.Fetched
-	err := s.phase("restore data", s.Name, func() error {
+	err := s.Run.phase("restore data", s.Name, func() error {
 		var err error
 		fetched, err = engine.Fetch(ctx, job)
 		return err

@@ -229,7 +229,7 @@ func PreparationOf(spec agentapi.Host) hostprep.Spec {
 
 // A Start is one stack that a run brings up.
 type Start struct {
-	*Run
+	Run *Run
 	*here.Stack
 }
 

@@ -13,11 +13,11 @@ const KindSecrets = "secrets"
 
 // writeSecrets writes a stack's secrets into memory, and into the journal which.
 func (s *Start) writeSecrets() error {
-	report, err := delivery.Deliver(s.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
+	report, err := delivery.Deliver(s.Host.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.Access.File})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
-	s.Enter(journal.Entry{Kind: KindSecrets, Stack: s.Name, Commit: s.Run.Spec.Commit, Services: report.Services, Secrets: delivered(s.Stack.Stack, report)})
+	s.Host.Enter(journal.Entry{Kind: KindSecrets, Stack: s.Name, Commit: s.Run.Spec.Commit, Services: report.Services, Secrets: delivered(s.Stack.Stack, report)})
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 
 // deliverSecrets is for a stack that restores nothing.
 func (s *Start) deliverSecrets(ctx context.Context) error {
-	if err := s.Need(ctx, needEngine); err != nil {
+	if err := s.Run.Need(ctx, needEngine); err != nil {
 		return err
 	}
 	return s.writeSecrets()
@@ -29,19 +29,19 @@ func (s *Start) createContainers(ctx context.Context, d stack.Deployment) error 
 	if err := s.deliverSecrets(ctx); err != nil {
 		return err
 	}
-	done, err := s.turns.take(ctx, false)
+	done, err := s.Run.turns.take(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer done()
-	return s.phase("pull images", s.Name, func() error { return s.Stacks.Create(ctx, d, s.sink) })
+	return s.Run.phase("pull images", s.Name, func() error { return s.Host.Stacks.Create(ctx, d, s.Run.sink) })
 }
 
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
 func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := s.Local(s.Name)
+	before := s.Host.Local(s.Name)
 	if before.Epoch < s.Epoch {
 		if err := s.awaitFormerHost(ctx); err != nil {
 			return err
@@ -51,34 +51,34 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 		return err
 	}
 	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
-	s.noteStarted(s.Name, local)
-	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
+	s.Run.noteStarted(s.Name, local)
+	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(s.Paths.Secrets(), s.Name)
+	untold, err := delivery.Untold(s.Host.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Attempt(s.Name).State == here.AttemptTrying
-	done, err := s.turns.take(ctx, receipt.Restored != nil)
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Host.Attempt(s.Name).State == here.AttemptTrying
+	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
 	}
 	defer done()
 	var result stack.Result
 	told := false
-	err = s.phase("start", s.Name, func() error {
+	err = s.Run.phase("start", s.Name, func() error {
 		var err error
-		if result, err = s.Stacks.Deploy(ctx, d, s.sink); err == nil {
+		if result, err = s.Host.Stacks.Deploy(ctx, d, s.Run.sink); err == nil {
 			told, err = s.notifyServices(ctx, untold, result)
 		}
 		return err
 	})
 	if err != nil {
-		return s.upgrade().afterFailure(ctx, d, err)
+		return afterFailure(ctx, s, d, err)
 	}
-	if err := os.Remove(s.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.Trouble("attempts", err)
+	if err := os.Remove(s.Host.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Host.Trouble("attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
@@ -115,6 +115,6 @@ func (s *Start) reportFacts(ctx context.Context, result stack.Result, born map[s
 		err = errors.Join(err, rec.Close(ctx))
 	}
 	if err != nil {
-		s.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
+		s.Host.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
 	}
 }

@@ -18,19 +18,14 @@ import (
 // target tells one thing that a stack may be asked to run from another.
 func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
 
-// An upgrade is a start that gives a stack with data another image; see here.Attempt.
-type upgrade struct{ *Start }
-
-func (s *Start) upgrade() *upgrade { return &upgrade{Start: s} }
-
 // snapshotBeforeUpgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
-func (s *upgrade) snapshotBeforeUpgrade(ctx context.Context, d *stack.Deployment) error {
-	if len(s.Protected()) == 0 || s.Attempt(s.Name).Under() {
+func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) error {
+	if len(s.Protected()) == 0 || s.Host.Attempt(s.Name).Under() {
 		return nil
 	}
-	seen, err := s.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if here.NoEngine(err) {
 		return nil
 	}
@@ -42,8 +37,8 @@ func (s *upgrade) snapshotBeforeUpgrade(ctx context.Context, d *stack.Deployment
 		return nil
 	}
 	if seen[0].Running() {
-		progress.Scope{Sink: s.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
-		if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.sink}); err != nil {
+		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
+		if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.Run.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
 	}
@@ -52,53 +47,53 @@ func (s *upgrade) snapshotBeforeUpgrade(ctx context.Context, d *stack.Deployment
 		return err
 	}
 	u := here.Attempt{State: here.AttemptTrying, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack)}
-	if u.Built, err = s.Stacks.Built(ctx, s.Name); err != nil {
+	if u.Built, err = s.Host.Stacks.Built(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := s.phase("pull images", s.Name, func() error {
+	if err := s.Run.phase("pull images", s.Name, func() error {
 		var err error
-		d.Images, err = s.Stacks.Fetch(ctx, *d, s.sink)
+		d.Images, err = s.Host.Stacks.Fetch(ctx, *d, s.Run.sink)
 		return err
 	}); err != nil {
 		return err
 	}
 	u.Images = d.Images
-	if err := s.stopVersionBefore(ctx, &u); err != nil {
+	if err := stopVersionBefore(ctx, s, &u); err != nil {
 		back := context.WithoutCancel(ctx)
-		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), s.Stacks.OpenGate(back, s.Name), s.Stacks.Start(back, s.Name, s.sink))
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), s.Host.Stacks.OpenGate(back, s.Name), s.Host.Stacks.Start(back, s.Name, s.Run.sink))
 	}
 	hold.At(ctx, "upgrade-stopped")
 	return nil
 }
 
 // stopVersionBefore stops the version before and takes its last snapshot.
-func (s *upgrade) stopVersionBefore(ctx context.Context, u *here.Attempt) error {
-	end := progress.Scope{Sink: s.sink, Stack: s.Name}.Step("stop", "")
+func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
+	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("stop", "")
 	err := s.stop(ctx)
 	end(err, "")
 	if err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-halted")
-	last, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.sink})
+	last, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.Run.sink})
 	if err != nil {
 		return err
 	}
 	u.Before = last.Snapshot.ID
-	return s.SaveAttempt(s.Name, *u)
+	return s.Host.SaveAttempt(s.Name, *u)
 }
 
 // finishAttempt finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
-func (s *upgrade) finishAttempt(ctx context.Context, d stack.Deployment) error {
-	u := s.Attempt(s.Name)
+func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
+	u := s.Host.Attempt(s.Name)
 	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}
 	if u.State == here.AttemptTrying {
 		u.Why = "it was cut short"
 	}
-	err := s.returnToVersionBefore(ctx, d, u)
+	err := returnToVersionBefore(ctx, s, d, u)
 	if err == nil && u.Target == target(s.Stack.Stack) {
 		err = fmt.Errorf("deploy %s: %s", s.Name, u.Why)
 	}
@@ -107,41 +102,41 @@ func (s *upgrade) finishAttempt(ctx context.Context, d stack.Deployment) error {
 
 // afterFailure turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
-func (s *upgrade) afterFailure(ctx context.Context, d stack.Deployment, failed error) error {
-	u := s.Attempt(s.Name)
+func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed error) error {
+	u := s.Host.Attempt(s.Name)
 	if ctx.Err() != nil {
 		return failed
 	}
 	if u.State != here.AttemptTrying {
 		u = here.Attempt{State: here.AttemptFailed, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack), Why: failed.Error()}
-		if err := s.SaveAttempt(s.Name, u); err != nil {
-			s.Trouble("attempts", err)
+		if err := s.Host.SaveAttempt(s.Name, u); err != nil {
+			s.Host.Trouble("attempts", err)
 		}
 		return failed
 	}
 	u.Why = failed.Error()
-	if err := s.returnToVersionBefore(ctx, d, u); err != nil {
+	if err := returnToVersionBefore(ctx, s, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
 	}
-	u = s.Attempt(s.Name)
+	u = s.Host.Attempt(s.Name)
 	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
 // returnToVersionBefore has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
-func (s *upgrade) returnToVersionBefore(ctx context.Context, d stack.Deployment, u here.Attempt) error {
+func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
-	if err := s.SaveAttempt(s.Name, u); err != nil {
+	if err := s.Host.SaveAttempt(s.Name, u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
 	if err := s.stop(ctx); err != nil {
 		return err
 	}
-	if !s.dataAsBefore(u) {
-		s.snapshotNewVersion(ctx, &u)
+	if !dataAsBefore(s, u) {
+		snapshotNewVersion(ctx, s, &u)
 		hold.At(ctx, "upgrade-after")
-		if err := s.restoreVersionBefore(ctx, u); err != nil {
+		if err := restoreVersionBefore(ctx, s, u); err != nil {
 			return err
 		}
 	}
@@ -152,19 +147,19 @@ func (s *upgrade) returnToVersionBefore(ctx context.Context, d stack.Deployment,
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}
-	if err := s.Stacks.OpenGate(ctx, s.Name); err != nil {
+	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := s.Stacks.PutBack(ctx, d, u.Built, s.sink); err != nil {
+	if err := s.Host.Stacks.PutBack(ctx, d, u.Built, s.Run.sink); err != nil {
 		return err
 	}
 	u.State = here.AttemptFailed
-	return s.SaveAttempt(s.Name, u)
+	return s.Host.SaveAttempt(s.Name, u)
 }
 
 // dataAsBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
-func (s *upgrade) dataAsBefore(u here.Attempt) bool {
+func dataAsBefore(s *Start, u here.Attempt) bool {
 	if s.AllReady() != nil {
 		return false
 	}
@@ -172,7 +167,7 @@ func (s *upgrade) dataAsBefore(u here.Attempt) bool {
 		return true
 	}
 	for _, v := range s.Protected() {
-		if s.Snapshots.Holding(s.Name, v) != u.Before {
+		if s.Host.Snapshots.Holding(s.Name, v) != u.Before {
 			return false
 		}
 	}
@@ -181,17 +176,17 @@ func (s *upgrade) dataAsBefore(u here.Attempt) bool {
 
 // snapshotNewVersion takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
-func (s *upgrade) snapshotNewVersion(ctx context.Context, u *here.Attempt) {
+func snapshotNewVersion(ctx context.Context, s *Start, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
 		return
 	}
-	taken, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: s.sink})
+	taken, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: s.Run.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
-		err = s.SaveAttempt(s.Name, *u)
+		err = s.Host.SaveAttempt(s.Name, *u)
 	}
 	if err != nil {
-		s.Warn(s.Name, finding.Finding{
+		s.Run.Warn(s.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
 		})
@@ -199,7 +194,7 @@ func (s *upgrade) snapshotNewVersion(ctx context.Context, u *here.Attempt) {
 }
 
 // restoreVersionBefore puts the last snapshot of the version before in place.
-func (s *upgrade) restoreVersionBefore(ctx context.Context, u here.Attempt) error {
+func restoreVersionBefore(ctx context.Context, s *Start, u here.Attempt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, u.Before, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
 		return err
@@ -221,7 +216,7 @@ func (s *upgrade) restoreVersionBefore(ctx context.Context, u here.Attempt) erro
 // AttemptFindings says that something else runs than what the host was asked for, and
 // why.
 func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
-	u, run := s.Attempt(s.Name), s.RunNote(s.Name)
+	u, run := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name)
 	if s.Stopped || s.Kept || seen.Untouched(s.Deployment()) {
 		return nil
 	}
@@ -230,7 +225,7 @@ func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
 		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
 		Fix:  "salvor rollback " + s.Name + ", or mend it and salvor apply",
 	}
-	pending := s.PendingCommit(s.Name, seen)
+	pending := s.Host.PendingCommit(s.Name, seen)
 	switch {
 	case !u.Under() && run.What != "":
 		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))

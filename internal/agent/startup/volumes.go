@@ -30,14 +30,14 @@ func (s *Start) markVolumes(decided map[string]snapshot.Decision) error {
 		d, err := decided[v.Name], error(nil)
 		switch d.Action {
 		case snapshot.StartEmpty:
-			err = s.Snapshots.StartEmpty(s.Name, v, m)
+			err = s.Host.Snapshots.StartEmpty(s.Name, v, m)
 		case snapshot.Rename:
-			was, _, _ := s.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
-			err = s.Snapshots.Rename(s.Name, was, v, m)
+			was, _, _ := s.Host.Snapshots.Former(s.Name, v, s.Identity(v.Formerly), s.Epoch)
+			err = s.Host.Snapshots.Rename(s.Name, was, v, m)
 		case snapshot.Accept:
 			s.acceptData(v, m, d.Reason)
 		case snapshot.Hydrate:
-			err = s.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
+			err = s.Host.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
 		}
 		if err != nil {
 			return fmt.Errorf("stack %s: volume %s: %w", s.Name, v.Name, err)
@@ -49,9 +49,9 @@ func (s *Start) markVolumes(decided map[string]snapshot.Decision) error {
 // acceptData takes the data that lies in a volume's place, and says so. Where the
 // marker can't be written the stack starts all the same: the data is its own.
 func (s *Start) acceptData(v snapshot.Volume, m snapshot.Marker, why string) {
-	err := s.Snapshots.Accept(s.Name, v, m)
-	s.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
-	s.Warn(s.Name, finding.Finding{
+	err := s.Host.Snapshots.Accept(s.Name, v, m)
+	s.Host.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
+	s.Run.Warn(s.Name, finding.Finding{
 		Code: finding.VolumeTaken, Severity: finding.Info, Subject: s.Run.Spec.Name + "/" + s.Name + "/" + v.Name,
 		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
 	})

@@ -16,13 +16,13 @@ import (
 
 // fulfilRequest brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
-func (s *Request) fulfilRequest(ctx context.Context, work func() error) error {
+func fulfilRequest(ctx context.Context, s *Start, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	failed := &here.FailedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
-	s.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
+	s.Host.ChangeWishes(s.Name, func(w *here.Wishes) { w.Failed = failed })
 	if s.AllReady() == nil { // stopped for what then could not be
 		err = errors.Join(err, s.startUnlessRunning(ctx))
 	}
@@ -31,7 +31,7 @@ func (s *Request) fulfilRequest(ctx context.Context, work func() error) error {
 
 // awaitTargets waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
-func (s *Request) awaitTargets(ctx context.Context) {
+func awaitTargets(ctx context.Context, s *Start) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
@@ -45,13 +45,13 @@ func (s *Request) awaitTargets(ctx context.Context) {
 // restoreAfterBoot has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
-func (s *Request) restoreAfterBoot(ctx context.Context, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+func restoreAfterBoot(ctx context.Context, s *Start, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
 	wish := s.Wish()
 	if wish == nil || wish.State != agentapi.WishPending {
 		return false, agentapi.StackReceipt{}
 	}
 	if opened, err := s.Open(); err == nil {
-		s.On(opened).Request().awaitTargets(ctx)
+		awaitTargets(ctx, s.Run.On(opened))
 	}
 	receipt := s.Deploy(ctx, v)
 	if receipt.Error == nil || !known || s.AllReady() != nil {
@@ -68,12 +68,12 @@ const (
 // snapshotAfterRestore makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
-func (s *Request) snapshotAfterRestore(ctx context.Context) {
-	if s.Wishes(s.Name).Owed == "" {
+func snapshotAfterRestore(ctx context.Context, s *Start) {
+	if s.Host.Wishes(s.Name).Owed == "" {
 		return
 	}
-	if _, err := s.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.sink}); err != nil {
-		s.Warn(s.Name, owedFinding(s.Run.Spec.Name, s.Name, err.Error()))
+	if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.Run.sink}); err != nil {
+		s.Run.Warn(s.Name, owedFinding(s.Run.Spec.Name, s.Name, err.Error()))
 	}
 }
 
@@ -89,7 +89,7 @@ func owedFinding(host, stack, why string) finding.Finding {
 // snapshot is owed.
 func WishFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
-	if s.Wishes(s.Name).Owed != "" {
+	if s.Host.Wishes(s.Name).Owed != "" {
 		found = append(found, owedFinding(s.Spec.Name, s.Name, "it waits for its turn"))
 	}
 	wish := s.Wish()
@@ -106,14 +106,14 @@ func WishFindings(s *here.Stack) []finding.Finding {
 // leaveAsDeployed keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
 func (s *Start) leaveAsDeployed(ctx context.Context, why string, receipt *agentapi.StackReceipt) error {
-	progress.Scope{Sink: s.sink, Stack: s.Name}.Note(why)
+	progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note(why)
 	receipt.Outcome = "waiting"
 	return s.startUnlessRunning(ctx)
 }
 
 // startUnlessRunning starts what was deployed last, unless it runs.
 func (s *Start) startUnlessRunning(ctx context.Context) error {
-	seen, err := s.Stacks.Observe(ctx, s.Name)
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
 		return err
 	}
