@@ -51,6 +51,7 @@ var layers = []struct {
 		"git",
 		"yamldoc",
 		"loop",
+		"lockfile",
 	}},
 	{"domains", []string{
 		"controlrepo",
@@ -103,6 +104,7 @@ var layers = []struct {
 
 // sideways lists the imports allowed within a layer, each with its reason.
 var sideways = map[[2]string]string{
+	{"lockfile", "yamldoc"}:          "what is wrong has a place",
 	{"secret/agekey", "atomicfile"}:  "identity files are written atomically",
 	{"secret/sops", "secret/agekey"}: "SOPS files are opened with our own age identities",
 	{"secret/command", "machine"}:    "a program is run as machines run them",

@@ -2,9 +2,7 @@ package ownership
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/gitread"
 	"salvor/internal/hostkey"
+	"salvor/internal/lockfile"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
 )
@@ -61,15 +60,12 @@ func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error)
 		return unreached(), err
 	}
 	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return g.recipientIn(repo, commit, host) }}
-	content, err := repo.File(commit, "salvor.lock")
+	content, err := repo.File(commit, lockfile.Name)
 	if errors.Is(err, os.ErrNotExist) {
 		return seen, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(content, &seen.lock)
-	}
-	if err == nil && seen.lock.Schema > fleet.Schema {
-		err = fmt.Errorf("salvor.lock has schema %d, this salvord reads %d", seen.lock.Schema, fleet.Schema)
+		seen.lock, err = lockfile.Known(content)
 	}
 	if err != nil {
 		return unreached(), err

@@ -1,4 +1,6 @@
-package controlrepo
+// Package lockfile reads and writes salvor.lock, the placements: one codec for both
+// programs.
+package lockfile
 
 import (
 	"bytes"
@@ -7,8 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,12 +19,12 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// LockFile holds the placements. It is JSON with sorted keys, one to a line, so
+// Name is the file in the repository. It is JSON with sorted keys, one to a line, so
 // that changes to different stacks merge and two runs write the same bytes.
-const LockFile = "salvor.lock"
+const Name = "salvor.lock"
 
-// EncodeLock returns the bytes of salvor.lock for l: the same for equal locks.
-func EncodeLock(l fleet.Lock) ([]byte, error) {
+// Encode returns the bytes of salvor.lock for l: the same for equal locks.
+func Encode(l fleet.Lock) ([]byte, error) {
 	l.Schema = fleet.Schema
 	if l.Stacks == nil {
 		l.Stacks = map[string]fleet.Placement{}
@@ -39,10 +42,10 @@ func EncodeLock(l fleet.Lock) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// DecodeLock reads salvor.lock. No content is an empty lock. Unknown and
+// Decode reads salvor.lock for an operator. No content is an empty lock. Unknown and
 // doubled keys and newer schemas are refused: whoever placed a stack with a
 // newer Salvor must not be overruled by an older one.
-func DecodeLock(content []byte) (fleet.Lock, error) {
+func Decode(content []byte) (fleet.Lock, error) {
 	empty := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
 	if len(content) == 0 {
 		return empty, nil
@@ -55,9 +58,9 @@ func DecodeLock(content []byte) (fleet.Lock, error) {
 	}
 	switch {
 	case head.Schema > fleet.Schema:
-		return empty, &yamldoc.Problem{Position: keyPosition(content, "schema"), Text: fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), Advice: "install a newer salvor"}
+		return empty, &yamldoc.Problem{Position: KeyPosition(content, "schema"), Text: fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), Advice: "install a newer salvor"}
 	case head.Schema < 1:
-		return empty, &yamldoc.Problem{Position: yamldoc.Position{File: LockFile}, Text: "the file has no schema"}
+		return empty, &yamldoc.Problem{Position: yamldoc.Position{File: Name}, Text: "the file has no schema"}
 	}
 	if err := checkDoubled(content); err != nil {
 		return empty, err
@@ -72,31 +75,33 @@ func DecodeLock(content []byte) (fleet.Lock, error) {
 		lock.Stacks = map[string]fleet.Placement{}
 	}
 	if stack, err := checkLock(lock); err != nil {
-		return empty, &yamldoc.Problem{Position: keyPosition(content, stack), Text: err.Error()}
+		return empty, &yamldoc.Problem{Position: KeyPosition(content, stack), Text: err.Error()}
 	}
 	return lock, nil
 }
 
-// readLock reads salvor.lock of a repository; a missing one is empty.
-func readLock(fsys fs.FS, problems *yamldoc.Report) fleet.Lock {
-	content, err := fs.ReadFile(fsys, LockFile)
-	if err != nil {
-		problems.AddRead(LockFile, err)
+// Known reads of salvor.lock what this version knows, for a host: it follows a fleet
+// whose operators have a newer Salvor. A newer schema is refused.
+func Known(content []byte) (fleet.Lock, error) {
+	var lock fleet.Lock
+	if err := json.Unmarshal(content, &lock); err != nil {
+		return fleet.Lock{}, err
 	}
-	lock, err := DecodeLock(content)
-	problems.Join(err)
-	return lock
+	if lock.Schema > fleet.Schema {
+		return fleet.Lock{}, fmt.Errorf("%s has schema %d, this salvord reads %d", Name, lock.Schema, fleet.Schema)
+	}
+	return lock, nil
 }
 
 // checkLock returns the key of what is wrong first, a stack's or the record's, and why.
 func checkLock(l fleet.Lock) (key string, err error) {
 	if l.Record != (fleet.Location{}) {
-		if err := checkRemotePath(l.Record.Path); err != nil {
+		if err := fleet.ValidRemotePath(l.Record.Path); err != nil {
 			return "record", fmt.Errorf("record: %w", err)
 		}
 	}
 	called := map[string]string{}
-	for _, stack := range keysSorted(l.Stacks) {
+	for _, stack := range slices.Sorted(maps.Keys(l.Stacks)) {
 		if err := fleet.ValidName(stack); err != nil {
 			return stack, err
 		}
@@ -125,7 +130,7 @@ func checkPlaced(p fleet.Placement) error {
 	if r := p.Restore; r != nil && (r.ID == "" || r.Epoch < 1 || r.Snapshot == "") {
 		return errors.New("restore lacks its id, epoch or snapshot")
 	}
-	for _, target := range keysSorted(p.Repositories) {
+	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
 		if p.Repositories[target] == "" {
 			return fmt.Errorf("repository of target %q has no id", target)
 		}
@@ -133,12 +138,12 @@ func checkPlaced(p fleet.Placement) error {
 	if err := errors.Join(checkFormer(p), checkProven(p)); err != nil {
 		return err
 	}
-	for _, service := range keysSorted(p.Images) {
+	for _, service := range slices.Sorted(maps.Keys(p.Images)) {
 		if !strings.Contains(p.Images[service], "@sha256:") {
 			return fmt.Errorf("image of service %q has no digest", service)
 		}
 	}
-	for _, volume := range keysSorted(p.Volumes) {
+	for _, volume := range slices.Sorted(maps.Keys(p.Volumes)) {
 		if p.Volumes[volume].Born.IsZero() {
 			return fmt.Errorf("volume %q has no time of birth", volume)
 		}
@@ -149,7 +154,7 @@ func checkPlaced(p fleet.Placement) error {
 // checkFormer refuses a repository that is named twice: one that is written to
 // must not be taken for one that no longer is.
 func checkFormer(p fleet.Placement) error {
-	for _, target := range keysSorted(p.Former) {
+	for _, target := range slices.Sorted(maps.Keys(p.Former)) {
 		seen := map[string]bool{p.Repositories[target]: true}
 		for _, id := range p.Former[target] {
 			switch {
@@ -168,7 +173,7 @@ var snapshotID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // checkProven refuses what no host can have proven for this placement.
 func checkProven(p fleet.Placement) error {
-	for _, id := range keysSorted(p.Proven) {
+	for _, id := range slices.Sorted(maps.Keys(p.Proven)) {
 		switch proven := p.Proven[id]; {
 		case !p.Has(id):
 			return fmt.Errorf("proven: repository %q is none of the placement's", id)
@@ -222,12 +227,12 @@ func checkDoubled(content []byte) error {
 }
 
 func lockProblem(content []byte, err error) *yamldoc.Problem {
-	place, text := yamldoc.Position{File: LockFile}, strings.TrimPrefix(err.Error(), "json: ")
+	place, text := yamldoc.Position{File: Name}, strings.TrimPrefix(err.Error(), "json: ")
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	switch key, unknown := strings.CutPrefix(text, "unknown field "); {
 	case unknown:
-		place, text = keyPosition(content, strings.Trim(key, `"`)), "unknown key "+key
+		place, text = KeyPosition(content, strings.Trim(key, `"`)), "unknown key "+key
 	case errors.As(err, &syntax):
 		place = lockPosition(content, syntax.Offset)
 	case errors.As(err, &wrong):
@@ -240,11 +245,11 @@ func lockProblem(content []byte, err error) *yamldoc.Problem {
 	return &yamldoc.Problem{Position: place, Text: text}
 }
 
-// keyPosition returns where a key first stands.
-func keyPosition(content []byte, key string) yamldoc.Position {
+// KeyPosition returns where a key first stands.
+func KeyPosition(content []byte, key string) yamldoc.Position {
 	at := regexp.MustCompile(regexp.QuoteMeta(strconv.Quote(key)) + `\s*:`).FindIndex(content)
 	if at == nil {
-		return yamldoc.Position{File: LockFile}
+		return yamldoc.Position{File: Name}
 	}
 	return lockPosition(content, int64(at[0]+1))
 }
@@ -252,5 +257,5 @@ func keyPosition(content []byte, key string) yamldoc.Position {
 func lockPosition(content []byte, offset int64) yamldoc.Position {
 	before := content[:min(max(offset-1, 0), int64(len(content)))]
 	column := len(before) - (bytes.LastIndexByte(before, '\n') + 1) + 1
-	return yamldoc.Position{File: LockFile, Line: bytes.Count(before, []byte("\n")) + 1, Column: column}
+	return yamldoc.Position{File: Name, Line: bytes.Count(before, []byte("\n")) + 1, Column: column}
 }
