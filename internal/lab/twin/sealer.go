@@ -75,10 +75,13 @@ func (s *sealer) Current(host, stack string) (deploy.Seal, error) {
 }
 
 // Seal implements deploy.Sealer.
-func (s *sealer) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
+func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, _ map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
 	next, files := lock.Copy(), map[string][]byte{}
 	for _, name := range stacks {
-		p := s.repositories(name, next.Stacks[name])
+		p, err := s.repositories(ctx, name, next.Stacks[name])
+		if err != nil {
+			return nil, next, err
+		}
 		next.Stacks[name] = p
 		in, err := s.inputs(name, p)
 		if err != nil {
@@ -104,19 +107,23 @@ func (s *sealer) Seal(_ context.Context, lock fleet.Lock, stacks []string, _ map
 }
 
 // repositories gives a placement a repository on every target.
-func (s *sealer) repositories(stack string, p fleet.Placement) fleet.Placement {
+func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placement) (fleet.Placement, error) {
 	ids := maps.Clone(p.Repositories)
 	if ids == nil {
 		ids = map[string]string{}
 	}
 	for _, t := range s.targets {
 		if ids[t.Name] == "" {
-			ids[t.Name] = strings.ToLower(randText()[:8])
-			s.w.vault.set(path.Join("repository", ids[t.Name]), seal.NewPassword())
+			id, password := strings.ToLower(randText()[:8]), seal.NewPassword()
+			ids[t.Name] = id
+			s.w.vault.set(path.Join("repository", id), password)
+			if err := s.w.initRepository(ctx, path.Join(t.Where.Path, stack, id), password); err != nil {
+				return p, err
+			}
 		}
 	}
 	p.Repositories = ids
-	return p
+	return p, nil
 }
 
 func (s *sealer) content(stack string, p fleet.Placement) (agentapi.SealedFile, error) {

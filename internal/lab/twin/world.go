@@ -18,6 +18,7 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/lab/twin/branch"
 	"salvor/internal/lab/twin/remote"
+	"salvor/internal/lab/twin/restic"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret"
@@ -218,6 +219,15 @@ func (w *world) folders(p *process) agent.OpenFolder {
 		}
 		return w.remote.Open(where.Path, w.toRemote(p)), nil
 	}
+}
+
+// initRepository makes most repositories before their hosts would, which stretch the
+// password longer than a world can afford each time.
+func (w *world) initRepository(ctx context.Context, at string, password secret.Value) error {
+	if w.chance(16) {
+		return nil
+	}
+	return restic.Init(ctx, w.remote.Open(at, func(context.Context, string) error { return nil }), password)
 }
 
 // remotes are what a host is given to reach the remote with.

@@ -197,6 +197,3 @@ func (k masterKey) seal(plain []byte) ([]byte, error) {
 	poly1305.Sum(&mac, text, &oneTime)
 	return append(append(sealed, text...), mac[:]...), nil
 }
-
-// Seal encrypts what is to become part of the repository, for a second writer.
-func (r *Repository) Seal(plain []byte) ([]byte, error) { return r.key.seal(plain) }

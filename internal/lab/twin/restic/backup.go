@@ -66,7 +66,7 @@ func (r *run) locked(ctx context.Context, exclusive bool, work func() error) err
 
 // put seals and stores an object that is not in a pack.
 func (r *run) put(ctx context.Context, kind string, plain []byte) (string, error) {
-	sealed, err := r.repo.Seal(plain)
+	sealed, err := r.key.seal(plain)
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +209,7 @@ func (p *pack) add(b *backup, plain []byte) (string, error) {
 	if there || b.repo.Named(b.ctx, id) == nil {
 		return id, nil
 	}
-	sealed, err := b.repo.Seal(plain)
+	sealed, err := b.key.seal(plain)
 	if err != nil {
 		return "", err
 	}
@@ -230,7 +230,7 @@ func (b *backup) flush() error {
 		if len(p.blobs) == 0 {
 			continue
 		}
-		content, err := p.closed(b.repo)
+		content, err := p.closed(b.key)
 		if err != nil {
 			return err
 		}
@@ -251,7 +251,7 @@ func (b *backup) flush() error {
 }
 
 // closed returns the pack with its header.
-func (p *pack) closed(repo *repository.Repository) ([]byte, error) {
+func (p *pack) closed(k key) ([]byte, error) {
 	var header []byte
 	for _, o := range p.blobs {
 		kind := byte(0)
@@ -264,7 +264,7 @@ func (p *pack) closed(repo *repository.Repository) ([]byte, error) {
 		}
 		header = append(binary.LittleEndian.AppendUint32(append(header, kind), uint32(o.Length)), id...) //nolint:gosec // small
 	}
-	sealed, err := repo.Seal(header)
+	sealed, err := k.seal(header)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,8 @@ type spec struct {
 type run struct {
 	spec
 	store *rest
-	repo  *repository.Repository
+	repo  *repository.Repository // for reading
+	key   key
 	cmd   machine.Cmd
 }
 
@@ -77,6 +78,9 @@ func Run(ctx context.Context, c machine.Cmd, dial func(context.Context, string) 
 }
 
 func (r *run) do(ctx context.Context) (err error) {
+	if r.key, err = unlock(ctx, r.store, r.Secrets["password"]); err != nil {
+		return err
+	}
 	if r.repo, err = repository.Open(ctx, r.store, secret.New(r.Secrets["password"]), repository.Spare{}); err != nil {
 		return err
 	}
