@@ -78,7 +78,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := agekey.OpenHost(h.Paths.identity())
+	key, err := agekey.OpenHost(h.Paths.Identity())
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", host, err),
 			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")

@@ -20,7 +20,7 @@ func TestWhyNothingOpens(t *testing.T) {
 	if err == nil || !strings.Contains(fault.Hint(err), "salvor apply seals again") {
 		t.Errorf("a damaged seal: %v, hint %q", err, fault.Hint(err))
 	}
-	if err := os.Remove(l.Paths.identity()); err != nil {
+	if err := os.Remove(l.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
 	_, err = l.open("alpha", l.st)

@@ -53,7 +53,7 @@ func (r *run) announce(ctx context.Context, st agentapi.Stack, untold delivery.R
 		entry := journal.Entry{Kind: "told", Stack: st.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		r.record(entry)
 	}
-	return told, delivery.Told(r.Paths.secrets(), st.Name)
+	return told, delivery.Told(r.Paths.Secrets(), st.Name)
 }
 
 func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

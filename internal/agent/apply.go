@@ -199,7 +199,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
-	if _, err := r.mount(r.Paths.secrets()); err != nil {
+	if _, err := r.mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
 	r.freePorts(ctx)
@@ -255,7 +255,7 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err := h.pin(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	recipient, err := agekey.EnsureHost(h.Paths.identity())
+	recipient, err := agekey.EnsureHost(h.Paths.Identity())
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
@@ -263,7 +263,7 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	key, err := gitread.EnsureKey(h.Paths.gitKey())
+	key, err := gitread.EnsureKey(h.Paths.GitKey())
 	return agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}, err
 }
 

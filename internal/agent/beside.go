@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"path/filepath"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
@@ -24,7 +23,7 @@ type besideDatabase struct {
 func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
 	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
-	folder := filepath.Join(b.host.Paths.State, "beside", beside.Name())
+	folder := b.host.Paths.Isolated(beside.Name())
 	running := &besideRunning{host: b.host, beside: beside, dir: folder}
 	if err := b.host.Stacks.StartBeside(ctx, beside, folder, b.sink); err != nil {
 		return running, err

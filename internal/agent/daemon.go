@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -11,37 +10,57 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/journal"
+	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
 )
 
 const (
-	scheduleEvery = 15 * time.Second // how often the daemon looks for snapshots that are due
-	owedEvery     = time.Minute      // between tries of a snapshot that a restore owes
+	roundEvery  = 15 * time.Second // between two rounds of the daemon's work
+	roundJitter = 3 * time.Second  // so that the hosts of a fleet don't ask the remotes all at once
+	rereadMost  = 5 * time.Minute  // between tries of a reading back that fails
+	owedEvery   = time.Minute      // between tries of a snapshot that a restore owes
 )
 
 // Run is the daemon: what was paused goes on, the host's stacks are started
-// after the ownership check, then the watch and the snapshot schedule run until
-// ctx ends.
+// after the ownership check, then its loops run until ctx ends.
 func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.Resume(ctx); err != nil {
 		note(h, "resume", err) // tried again in every round
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var all sync.WaitGroup
-	all.Go(func() { h.watch(ctx) }) // a start may take minutes, and some stacks run already
+	loops := &loop.Set{Failed: func(name string, err error) { note(h, name, err) }}
+	who := h.ownership(h.Lease.Within)
+	defer who.close(ctx)
+	takers := newTakers(takerTurn)
+	loops.Start(ctx, h.watch(who)) // a start may take minutes, and some stacks run already
 	err := h.boot(ctx, sink)
 	if err != nil {
 		stop()
 	} else {
-		all.Go(func() { h.schedule(ctx, sink) })
-		all.Go(func() { h.tend(ctx) })
-		all.Go(func() { h.finishing(ctx, sink) })
+		loops.Start(ctx, h.rounds(takers, sink)...)
 	}
-	all.Wait()
+	loops.Wait()
+	takers.wait()
 	return err
+}
+
+// rounds is what the daemon does again and again once the stacks are started.
+func (h *Host) rounds(takers *takers, sink progress.Sink) []loop.Loop {
+	every := func(name string, run func(context.Context) error) loop.Loop {
+		return loop.Loop{Name: name, Every: roundEvery, Jitter: roundJitter, Run: run}
+	}
+	reread := every("reread", func(ctx context.Context) error { return h.rereadDue(ctx, time.Now()) })
+	reread.Most = rereadMost
+	return []loop.Loop{
+		every("snapshots", func(ctx context.Context) error { return h.takeDue(ctx, takers, sink) }),
+		reread,
+		every("mounts", func(ctx context.Context) error { return h.arrivals(ctx, sink) }),
+		every("resume", h.Resume),
+		every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) }),
+	}
 }
 
 // boot starts the stacks that may run here. An apply under way starts them
@@ -60,7 +79,7 @@ func (h *Host) boot(ctx context.Context, sink progress.Sink) error {
 	if len(spec.Stacks) == 0 {
 		return nil
 	}
-	if _, err := h.mount(h.Paths.secrets()); err != nil {
+	if _, err := h.mount(string(h.Paths.Secrets())); err != nil {
 		return err
 	}
 	r := newRun(h, spec, sink)
@@ -185,22 +204,7 @@ func (r *run) restart(ctx context.Context, st agentapi.Stack) error {
 	return r.Stacks.Start(ctx, st.Name, r.sink)
 }
 
-// schedule takes the snapshots that are due.
-func (h *Host) schedule(ctx context.Context, sink progress.Sink) {
-	takers := newTakers(takerTurn)
-	defer takers.wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(scheduleEvery):
-		}
-		if err := errors.Join(h.takeDue(ctx, takers, sink), h.rereadDue(ctx, time.Now()), h.arrivals(ctx, sink)); err != nil {
-			note(h, "schedule", err)
-		}
-	}
-}
-
+// takeDue begins the snapshots that are due.
 func (h *Host) takeDue(ctx context.Context, takers *takers, sink progress.Sink) error {
 	spec, err := h.Spec()
 	if err != nil {
@@ -209,7 +213,7 @@ func (h *Host) takeDue(ctx context.Context, takers *takers, sink progress.Sink) 
 	for _, st := range h.due(spec, time.Now()) {
 		takers.start(ctx, st.Name, func() {
 			if err := h.takeOne(ctx, st.Name, sink); err != nil {
-				note(h, "schedule", err)
+				note(h, "snapshots", err)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ const kindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
 func (r *run) deliver(st agentapi.Stack, a *access) error {
-	report, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
+	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}

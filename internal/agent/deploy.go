@@ -330,7 +330,7 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(r.Paths.secrets(), st.Name)
+	untold, err := delivery.Untold(r.Paths.Secrets(), st.Name)
 	if err != nil {
 		return err
 	}

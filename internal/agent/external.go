@@ -29,14 +29,14 @@ var errAbsent = errors.New("not mounted")
 func (h *Host) externals(st agentapi.Stack) error {
 	absent := h.absent(st)
 	if len(absent) == 0 {
-		err := os.Remove(h.Paths.waiting(st.Name))
+		err := os.Remove(h.Paths.Waiting(st.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
 	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), errAbsent), mountIt(absent[0]))
-	waits := h.Paths.waiting(st.Name)
+	waits := h.Paths.Waiting(st.Name)
 	return errors.Join(err, writeJSON(waits, true))
 }
 
@@ -181,7 +181,7 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range spec.Stacks {
-		if _, err := os.Stat(h.Paths.waiting(st.Name)); err == nil && !st.Stopped && len(h.absent(st)) == 0 {
+		if _, err := os.Stat(h.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(h.absent(st)) == 0 {
 			ask.Stacks = append(ask.Stacks, st)
 		}
 	}

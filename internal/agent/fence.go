@@ -11,6 +11,7 @@ import (
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/journal"
+	"salvor/internal/loop"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 )
@@ -52,7 +53,7 @@ func (h *Host) lose(ctx context.Context, name, reason string) error {
 	defer lock.Release()
 	local := h.local(name)
 	// whoever held the lock may have started it
-	if err := errors.Join(h.stopNow(ctx, name), delivery.Remove(h.Paths.secrets(), name)); err != nil {
+	if err := errors.Join(h.stopNow(ctx, name), delivery.Remove(h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
 	local.Lost, local.Sealed = true, ""
@@ -112,17 +113,8 @@ func (h *Host) ranHere(ctx context.Context, stack string) (bool, error) {
 }
 
 // watch stops what this host has lost, as soon as it can know.
-func (h *Host) watch(ctx context.Context) {
-	who := h.ownership(h.Lease.Within)
-	defer who.close(ctx)
-	said := ""
-	for h.tick(ctx) {
-		err := h.enforce(ctx, who)
-		if err != nil && ctx.Err() == nil && err.Error() != said {
-			note(h, "watch", err)
-		}
-		said = text(err)
-	}
+func (h *Host) watch(who *ownership) loop.Loop {
+	return loop.Loop{Name: "watch", Wait: h.tick, Run: func(ctx context.Context) error { return h.enforce(ctx, who) }}
 }
 
 // tick waits until the next look is due, or until the clock shows that this host

@@ -21,7 +21,9 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
+	"salvor/internal/loop"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -99,7 +101,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	}, "docker", "stop")
 	h := &Host{
 		Machine: m, Stacks: stack.New(m), Journal: journal.Journal{Dir: dir + "/state/journal"},
-		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Paths: hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Signers: sign.Keys{fleetKey().Public()}}, nil); err != nil {
@@ -211,9 +213,11 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	var watch sync.WaitGroup
-	watch.Go(func() { g.watch(ctx) })
-	defer watch.Wait()
+	who := g.ownership(g.Lease.Within)
+	defer who.close(t.Context())
+	var loops loop.Set
+	loops.Start(ctx, g.watch(who))
+	defer loops.Wait()
 	defer stop()
 	for {
 		if g.local(guarded).Lost && !g.engine.running(guarded) {

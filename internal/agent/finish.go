@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -25,7 +24,7 @@ type runNote struct {
 }
 
 func (h *Host) runPath(stack string) string {
-	return filepath.Join(h.Paths.State, "runs", stack+".json")
+	return h.Paths.Unfinished(stack)
 }
 
 func (h *Host) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }
@@ -141,16 +140,6 @@ func (h *Host) dueToFinish(ctx context.Context, st agentapi.Stack) (bool, error)
 		return false, nil
 	}
 	return true, nil
-}
-
-// finishing has the daemon finish what it finds in every round, beside its snapshots,
-// which may take long.
-func (h *Host) finishing(ctx context.Context, sink progress.Sink) {
-	for pause(ctx, scheduleEvery) == nil {
-		if err := h.finishRuns(ctx, sink); err != nil {
-			note(h, "finish", err)
-		}
-	}
 }
 
 // finish goes on with a stack that a run has left stopped, once. Where it can't be and

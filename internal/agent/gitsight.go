@@ -101,8 +101,8 @@ func (h *Host) recipientIn(repo ControlCopy, commit, host string) string {
 }
 
 func (h *Host) fetch(ctx context.Context, git agentapi.Git) (ControlCopy, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := h.copies()(h.Paths.gitCache(), source)
+	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
+	repo, err := h.copies()(h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err
 	}
@@ -129,13 +129,13 @@ func (h *Host) noteGit(failed error, now time.Time) {
 		}
 	}
 	if is != was {
-		_ = writeJSON(h.Paths.gitNote(), is)
+		_ = writeJSON(h.Paths.GitNote(), is)
 	}
 }
 
 // gitNote returns the note; one that can't be read counts as none.
 func (h *Host) gitNote() (n gitNote) {
-	if readJSON(h.Paths.gitNote(), &n) != nil {
+	if readJSON(h.Paths.GitNote(), &n) != nil {
 		return gitNote{}
 	}
 	return n

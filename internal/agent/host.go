@@ -7,10 +7,10 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
@@ -20,35 +20,6 @@ import (
 	"salvor/internal/terminal"
 )
 
-// Paths are where a host keeps Salvor's things.
-type Paths struct {
-	Config  string // "/etc/salvor"
-	State   string // "/var/lib/salvor"
-	Run     string // "/run/salvor", gone after a boot
-	Volumes string // "/var/lib/docker/volumes"
-}
-
-// DefaultPaths are a real host's.
-func DefaultPaths() Paths {
-	return Paths{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Volumes: "/var/lib/docker/volumes"}
-}
-
-func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
-func (p Paths) signing() string  { return filepath.Join(p.Config, "host.sign") }
-func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
-func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
-func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
-func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
-func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
-func (p Paths) waiting(stack string) string {
-	return filepath.Join(p.Run, "waiting", stack)
-}
-func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
-func (p Paths) gitNote() string  { return filepath.Join(p.State, "git.json") }
-func (p Paths) local(stack string) string {
-	return filepath.Join(p.State, "placements", stack+".json")
-}
-
 // Host is this host. Its methods may be called from several processes: runs
 // that change something hold a lock.
 type Host struct {
@@ -56,7 +27,7 @@ type Host struct {
 	Stacks    *stack.Host
 	Snapshots snapshot.Engine
 	Journal   journal.Journal
-	Paths     Paths
+	Paths     hostpath.Layout
 	Lease     agentapi.Lease
 	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
 	Edges     Edges

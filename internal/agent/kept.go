@@ -19,7 +19,7 @@ type kept struct {
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
 }
 
-func (h *Host) keptPath(stack string) string { return h.Paths.local(stack) + ".snapshot" }
+func (h *Host) keptPath(stack string) string { return h.Paths.Placement(stack) + ".snapshot" }
 
 // kept returns the note; one that can't be read, and times in the future, are as
 // good as none.

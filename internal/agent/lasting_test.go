@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 )
 
 // TestS14WhatLastsIsSaid: a snapshot that lasts is a finding until it ends. What is not
 // a snapshot, or has ended, is not a finding.
 func TestS14WhatLastsIsSaid(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: Paths{Run: t.TempDir()}}
+	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 	lock, err := h.lockStack(t.Context(), "notes", daemon, takingIt)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
@@ -27,7 +28,7 @@ func TestHostLock(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &Host{Paths: Paths{Run: t.TempDir()}}
+				h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 				first, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: c.holder, Message: "apply 1a2b3c4"})
 				if err != nil {
 					t.Fatal(err)

@@ -119,7 +119,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	st.AcceptLoss = true
 	ran := func(epoch int) {
 		t.Helper()
-		if err := writeJSON(other.Paths.local(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
+		if err := writeJSON(other.Paths.Placement(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,11 +28,11 @@ import (
 // for nothing. Where the file in Config is lost or damaged, its copy in State
 // counts.
 func (h *Host) Spec() (agentapi.Host, error) {
-	spec, err := readSpec(h.Paths.spec())
+	spec, err := readSpec(h.Paths.Spec())
 	if err == nil {
 		return spec, nil
 	}
-	kept, keptErr := readSpec(h.Paths.specCopy())
+	kept, keptErr := readSpec(h.Paths.SpecCopy())
 	switch {
 	case keptErr == nil:
 		return kept, nil
@@ -45,9 +45,9 @@ func (h *Host) Spec() (agentapi.Host, error) {
 // specDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
 func (h *Host) specDamage() error {
-	_, err := readSpec(h.Paths.spec())
+	_, err := readSpec(h.Paths.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, copyErr := readSpec(h.Paths.specCopy()); copyErr != nil {
+		if _, copyErr := readSpec(h.Paths.SpecCopy()); copyErr != nil {
 			return nil
 		}
 	}
@@ -73,19 +73,19 @@ func (h *Host) saveSpec(spec agentapi.Host) error {
 		// was said for one apply, not for every boot after it
 		spec.Stacks[i].Consent, spec.Stacks[i].AcceptLoss = "", false
 	}
-	return errors.Join(writeJSON(h.Paths.spec(), spec), writeJSON(h.Paths.specCopy(), spec))
+	return errors.Join(writeJSON(h.Paths.Spec(), spec), writeJSON(h.Paths.SpecCopy(), spec))
 }
 
 // local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
 func (h *Host) local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
-	err := readJSON(h.Paths.local(stack), &l)
+	err := readJSON(h.Paths.Placement(stack), &l)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l
 	}
 	if err == nil {
-		err = readable(h.Paths.local(stack), l.Schema)
+		err = readable(h.Paths.Placement(stack), l.Schema)
 	}
 	if err != nil {
 		return Local{Schema: agentapi.Schema, Unread: err.Error()}
@@ -95,7 +95,7 @@ func (h *Host) local(stack string) Local {
 
 func (h *Host) saveLocal(stack string, l Local) error {
 	l.Schema = agentapi.Schema
-	return writeJSON(h.Paths.local(stack), l)
+	return writeJSON(h.Paths.Placement(stack), l)
 }
 
 // saveNote is saveLocal for a stack that starts in any case: a full disk must not
@@ -113,7 +113,7 @@ func (r *run) saveNote(stack string, l Local) {
 
 // known returns the stacks that ran here and were not lost, sorted.
 func (h *Host) known() ([]string, error) {
-	files, err := filepath.Glob(h.Paths.local("*"))
+	files, err := filepath.Glob(h.Paths.Placement("*"))
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 			})
 		}
 	}
-	_, err := agekey.OpenHost(h.Paths.identity())
+	_, err := agekey.OpenHost(h.Paths.Identity())
 	lost("the host's identity can't be read, so nothing that is sealed to it opens", err)
 	_, err = h.signing()
 	lost("the host's signing key can't be read, so nothing that it finds out counts", err)

@@ -31,9 +31,9 @@ func TestOwnFiles(t *testing.T) {
 		path  func(h *Host) string
 		quiet bool // nothing needs to be said: losing it costs time
 	}{
-		"spec":            {path: func(h *Host) string { return h.Paths.spec() }},
-		"copy of spec":    {path: func(h *Host) string { return h.Paths.specCopy() }, quiet: true},
-		"placement":       {path: func(h *Host) string { return h.Paths.local(renewed) }},
+		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
+		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
+		"placement":       {path: func(h *Host) string { return h.Paths.Placement(renewed) }},
 		"snapshot's note": {path: func(h *Host) string { return h.keptPath(renewed) }, quiet: true},
 		"reread's note":   {path: func(h *Host) string { return h.rereadPath(renewed) }, quiet: true},
 		"run's note":      {path: func(h *Host) string { return h.runPath(renewed) }, quiet: true},
@@ -45,8 +45,8 @@ func TestOwnFiles(t *testing.T) {
 		"deployed":        {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "deployed.json") }, quiet: true},
 		"project":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "project.json") }, quiet: true},
 		"journal":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
-		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.gitCache(), "HEAD") }, quiet: true},
-		"host key":        {path: func(h *Host) string { return h.Paths.identity() }},
+		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
+		"host key":        {path: func(h *Host) string { return h.Paths.Identity() }},
 	}
 	s, other := standOfTwo(t)
 	for name, file := range files {
@@ -199,7 +199,7 @@ func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
 	s := newStand(t, false)
 	s.started(t, "rows")
 	// a file in place of each folder: nothing can be written there, by root either
-	for _, dir := range []string{s.Journal.Dir, filepath.Dir(s.Paths.local("x"))} {
+	for _, dir := range []string{s.Journal.Dir, filepath.Dir(s.Paths.Placement("x"))} {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}

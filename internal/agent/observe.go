@@ -16,8 +16,8 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
-	"salvor/internal/delivery"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -226,12 +226,12 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 
 // secretsCause says why what a stack's seal holds is not in force here. A stack
 // without secrets of its own has one too, for its remotes and repositories.
-func secretsCause(p Paths, st agentapi.Stack, local Local) string {
+func secretsCause(p hostpath.Layout, st agentapi.Stack, local Local) string {
 	delivers := len(st.Project.Secrets) > 0 || len(st.Project.Env) > 0
 	if len(st.Sealed) == 0 || !delivers && local.Epoch != st.Epoch {
 		return ""
 	}
-	if _, err := os.Stat(delivery.EnvFile(p.secrets(), st.Name)); err != nil && len(st.Project.Env) > 0 {
+	if _, err := os.Stat(p.Secrets().Env(st.Name)); err != nil && len(st.Project.Env) > 0 {
 		return "not delivered since the boot"
 	}
 	if local.Sealed != sealedDigest(st) {

@@ -157,7 +157,7 @@ func (h *Host) verdicts(ctx context.Context, spec agentapi.Host) (map[string]rec
 
 // key returns the recipient of the host's identity, "" where it can't be read.
 func (h *Host) key() string {
-	key, err := agekey.OpenHost(h.Paths.identity())
+	key, err := agekey.OpenHost(h.Paths.Identity())
 	if err != nil {
 		return ""
 	}

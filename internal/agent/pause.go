@@ -123,15 +123,6 @@ func (h *Host) unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, h.Snapshots.Dirs, stack, h.Quiescer(stack), false)
 }
 
-// tend resumes what was left paused, in every round.
-func (h *Host) tend(ctx context.Context) {
-	for pause(ctx, scheduleEvery) == nil {
-		if err := h.Resume(ctx); err != nil {
-			note(h, "resume", err)
-		}
-	}
-}
-
 // frozen says which stacks are paused, unless a snapshot does it for a moment.
 func (h *Host) frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
 	recorded, err := snapshot.AllPaused(h.Snapshots.Dirs)

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
@@ -23,13 +24,13 @@ import (
 func dockerHost(t *testing.T) (*Host, *stacktest.Engine) {
 	t.Helper()
 	dir, engine := t.TempDir(), stacktest.New()
-	p := Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
+	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	if err := os.MkdirAll(p.Run, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	h := &Host{
 		Machine: engine, Stacks: stack.New(engine), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
-		Snapshots: snapshot.Engine{Dirs: snapshot.Dirs{Run: p.Run, State: p.State, Volumes: p.Volumes}},
+		Snapshots: snapshot.Engine{Dirs: p},
 	}
 	t.Cleanup(h.Stacks.Close)
 	return h, engine

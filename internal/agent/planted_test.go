@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/record"
@@ -220,7 +221,7 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h := &Host{Paths: Paths{Config: dir + "/etc", State: dir, Run: dir}}
+	h := &Host{Paths: hostpath.Layout{Config: dir + "/etc", State: dir, Run: dir}}
 	first, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
@@ -229,10 +230,10 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.signer() != first.Signer {
 		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
 	}
-	if info, err := os.Stat(h.Paths.signing()); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if err := os.Chmod(h.Paths.signing(), 0o644); err != nil {
+	if err := os.Chmod(h.Paths.SigningKey(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if key, err := h.signing(); err == nil {

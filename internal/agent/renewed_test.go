@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -48,7 +49,7 @@ func newHost(t *testing.T) *Host {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	p := Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
+	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	for _, d := range []string{p.Config, p.State, p.Run, p.Volumes} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -58,7 +59,7 @@ func newHost(t *testing.T) *Host {
 		Machine: local.Machine{}, Stacks: stack.New(local.Machine{}), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
 		Snapshots: snapshot.Engine{
 			Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Restic: program, Progress: progress.Discard(),
-			Dirs: snapshot.Dirs{Run: p.Run, State: p.State, Volumes: p.Volumes},
+			Dirs: p,
 		},
 	}
 }
@@ -69,7 +70,7 @@ const renewed = "notes-renewed-test" // a stack that no machine has
 // repositories, newest last.
 func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...string) agentapi.Stack {
 	t.Helper()
-	if _, err := agekey.EnsureHost(h.Paths.identity()); err != nil {
+	if _, err := agekey.EnsureHost(h.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{}}

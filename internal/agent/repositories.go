@@ -21,7 +21,7 @@ type repositoryNote struct {
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
 }
 
-func (h *Host) notesPath(stack string) string { return h.Paths.local(stack) + ".repositories" }
+func (h *Host) notesPath(stack string) string { return h.Paths.Placement(stack) + ".repositories" }
 
 // repositoryNotes are by repository. Notes that can't be read are as good as none.
 func (h *Host) repositoryNotes(stack string) map[string]repositoryNote {

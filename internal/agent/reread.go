@@ -18,7 +18,7 @@ type reread struct {
 	Day int `json:"day"` // days since 1970, UTC
 }
 
-func (h *Host) rereadPath(stack string) string { return h.Paths.local(stack) + ".reread" }
+func (h *Host) rereadPath(stack string) string { return h.Paths.Placement(stack) + ".reread" }
 
 // rereadDue reads today's share of every stack's repositories whole from the
 // remote, once a day, and writes down what it found.

@@ -16,7 +16,7 @@ import (
 // operator left here over SSH, at enrolment or with an apply. What is signed by
 // another key is not the fleet's, whatever Git says. A host without one is an error.
 func (h *Host) Trusted() (sign.Keys, error) {
-	content, err := os.ReadFile(h.Paths.signers())
+	content, err := os.ReadFile(h.Paths.Signers())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func (h *Host) Trusted() (sign.Keys, error) {
 		err = errors.New("the host knows no signing key of the fleet")
 	}
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.signers(), err), "salvor apply brings it there")
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.Signers(), err), "salvor apply brings it there")
 	}
 	return keys, nil
 }
@@ -40,10 +40,10 @@ func (h *Host) pin(fleet string, keys sign.Keys) error {
 	if err := keys.Check(); err != nil {
 		return fmt.Errorf("the fleet's signing keys: %w", err)
 	}
-	if before, err := os.ReadFile(h.Paths.signers()); err == nil && bytes.Equal(before, content) {
+	if before, err := os.ReadFile(h.Paths.Signers()); err == nil && bytes.Equal(before, content) {
 		return nil
 	}
-	return atomicfile.Write(h.Paths.signers(), bytes.NewReader(content), 0o600)
+	return atomicfile.Write(h.Paths.Signers(), bytes.NewReader(content), 0o600)
 }
 
 // signersFile is the content of /etc/salvor/fleet_signers, nil for no keys.

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/hostpath"
 	"salvor/internal/sign"
 )
 
@@ -14,7 +15,7 @@ import (
 // a key.
 func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: Paths{Config: t.TempDir()}}
+	h := &Host{Paths: hostpath.Layout{Config: t.TempDir()}}
 	if keys, err := h.Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
@@ -28,11 +29,11 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 			t.Errorf("%s: %v; trusted %q, %v", name, err, keys, readErr)
 		}
 	}
-	info, err := os.Stat(h.Paths.signers())
+	info, err := os.Stat(h.Paths.Signers())
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if err := os.WriteFile(h.Paths.signers(), []byte("garbage\n"), 0o600); err != nil {
+	if err := os.WriteFile(h.Paths.Signers(), []byte("garbage\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if keys, err := h.Trusted(); err == nil {
@@ -49,7 +50,7 @@ func TestLostSigningKeysComeWithTheApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.spec.Signers = keys
-	if err := os.WriteFile(l.Paths.signers(), nil, 0o600); err != nil {
+	if err := os.WriteFile(l.Paths.Signers(), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.accept(l.spec); err != nil {

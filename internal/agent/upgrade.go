@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -45,7 +44,7 @@ const (
 )
 
 func (h *Host) attemptPath(stack string) string {
-	return filepath.Join(h.Paths.State, "attempts", stack+".json")
+	return h.Paths.Attempt(stack)
 }
 
 func (h *Host) attempt(stack string) attempt { return readNote[attempt](h.attemptPath(stack)) }

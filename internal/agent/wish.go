@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -36,7 +35,7 @@ type failedWish struct {
 }
 
 func (h *Host) wishesPath(stack string) string {
-	return filepath.Join(h.Paths.State, "wishes", stack+".json")
+	return h.Paths.Wish(stack)
 }
 
 func (h *Host) wishes(stack string) wishes { return readNote[wishes](h.wishesPath(stack)) }

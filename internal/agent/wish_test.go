@@ -14,6 +14,7 @@ import (
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/record"
@@ -41,10 +42,10 @@ var own = record.Verdict{State: record.Own, MayStart: true, MayChange: true}
 func newLived(t *testing.T) *lived {
 	t.Helper()
 	h, remote := newHost(t), t.TempDir()
-	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
+	if _, err := delivery.Mount(string(h.Paths.Secrets())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Unmount(h.Paths.secrets(), unix.MNT_DETACH) })
+	t.Cleanup(func() { _ = unix.Unmount(string(h.Paths.Secrets()), unix.MNT_DETACH) })
 	engine := stacktest.New()
 	h.Stacks = stack.New(engine)
 	t.Cleanup(h.Stacks.Close)
@@ -64,7 +65,7 @@ func newLived(t *testing.T) *lived {
 // runs declares the image that the stack runs.
 func (l *lived) runs(image string) {
 	l.st.Project = project.Project{
-		Dir: stack.ProjectDir(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
+		Dir: hostpath.Default().Project(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
 		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }

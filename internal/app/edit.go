@@ -91,5 +91,5 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 
 // CommitEdit commits what Edited returned.
 func (a *App) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.CommitFiles(ctx, files, "secret "+e.Name+": edit")
+	return a.Checkout.CommitFiles(ctx, files, "secret "+e.Name+": edit")
 }

@@ -3,134 +3,27 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/stack/compose"
-	"salvor/internal/version"
-)
-
-// Files says which files are the fleet's.
-type Files int
-
-// The newest commit's, those that a commit of the whole working tree would have,
-// and those that the next commit has.
-const (
-	Committed Files = iota
-	WorkTree
-	Staged
 )
 
 func (a *App) load(ctx context.Context) error {
-	var err error
-	if a.commit, err = a.git.Head(ctx); err != nil && (a.opts.Files == Committed || !errors.Is(err, controlrepo.ErrUnborn)) {
-		return err
-	}
-	left, err := a.fill(ctx)
-	if err != nil {
-		return err
-	}
-	if a.repo, err = controlrepo.Load(a.export, version.String()); err != nil {
-		return err
-	}
-	if err := a.checkSigned(ctx); err != nil {
-		return err
-	}
-	a.declared = a.repo.Declared()
+	a.declared = a.Checkout.Declared()
 	a.hosts = newDialer(a)
 	a.use(a.keyring())
-	a.findings = slices.Concat(a.findings, a.repo.Findings, a.leftOut(left))
-	if err := a.noticeElsewhere(ctx); err != nil {
-		return err
-	}
+	a.findings = slices.Concat(a.findings, a.Checkout.Findings, a.Checkout.Noticed)
 	return a.render(ctx)
-}
-
-// fill exports the fleet's files.
-func (a *App) fill(ctx context.Context) ([]controlrepo.LeftOut, error) {
-	switch a.opts.Files {
-	case WorkTree:
-		return a.git.ExportWork(ctx, a.export)
-	case Staged:
-		return a.git.ExportStaged(ctx, a.export)
-	}
-	return a.git.Export(ctx, a.commit, a.export)
-}
-
-// leftOut are the findings about what Git has and no host gets.
-func (a *App) leftOut(left []controlrepo.LeftOut) []finding.Finding {
-	var all []finding.Finding
-	for _, l := range left {
-		f := finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: l.Path, Text: l.Path + " " + l.Why, Fix: l.Fix}
-		if f.Stack = a.repo.Named(stackOf(l.Path)); f.Stack != "" {
-			f.Severity = finding.Fatal
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-// stackOf returns the folder below stacks/ that a path of the repository is in.
-func stackOf(repoPath string) string {
-	if parts := strings.Split(repoPath, "/"); len(parts) > 2 && parts[0] == controlrepo.StackDir {
-		return parts[1]
-	}
-	return ""
-}
-
-var pointer = []byte("version https://git-lfs.github.com/spec/")
-
-// noticeElsewhere reports the stacks' files of which Git has only a pointer (Git LFS).
-func (a *App) noticeElsewhere(ctx context.Context) error {
-	var below []string
-	err := fs.WalkDir(os.DirFS(a.export), controlrepo.StackDir, func(p string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil && d.Type().IsRegular() {
-			below = append(below, p)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	filtered, err := a.git.Filtered(ctx, below)
-	if err != nil {
-		return err
-	}
-	for _, p := range below {
-		if slices.Contains(filtered, p) || a.isPointer(p) {
-			a.findings = append(a.findings, finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: p,
-				Text: p + " is kept by Git LFS: Git has a pointer in its place, and so will the host", Fix: "git lfs untrack " + path.Base(p) + ", and commit the file itself"})
-		}
-	}
-	return nil
-}
-
-func (a *App) isPointer(p string) bool {
-	f, err := os.Open(filepath.Join(a.export, filepath.FromSlash(p)))
-	if err != nil {
-		return false
-	}
-	defer f.Close() // only read from
-	head := make([]byte, len(pointer))
-	n, _ := f.Read(head)
-	return n == len(pointer) && slices.Equal(head, pointer)
 }
 
 // render resolves every stack and collects the findings about the fleet.
@@ -150,7 +43,7 @@ func (a *App) resolveAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stacks := a.repo.Fleet.Stacks
+	stacks := a.Checkout.Fleet.Stacks
 	outcomes := make([]outcome, len(stacks))
 	var all sync.WaitGroup
 	for i, st := range stacks {
@@ -173,7 +66,7 @@ func (a *App) resolveAll(ctx context.Context) error {
 // nameless are the findings about folders of stacks/ whose names no stack can have.
 func (a *App) nameless() []finding.Finding {
 	var all []finding.Finding
-	for name, problems := range a.repo.Broken {
+	for name, problems := range a.Checkout.Broken {
 		if fleet.ValidName(name) != nil {
 			all = append(all, problemFindings("", problems)...)
 		}
@@ -188,13 +81,13 @@ type outcome struct {
 }
 
 func (a *App) resolve(ctx context.Context, st fleet.Stack, named []string) outcome {
-	if problems := a.repo.Broken[st.Name]; len(problems) > 0 {
+	if problems := a.Checkout.Broken[st.Name]; len(problems) > 0 {
 		return outcome{findings: problemFindings(st.Name, problems)}
 	}
-	opts := compose.Options{RepoDir: a.export, Stack: st, Vars: a.repo.Fleet.Vars, Secrets: named, Images: a.repo.Lock.Stacks[st.Name].Images,
+	opts := compose.Options{RepoDir: a.Checkout.Export, Stack: st, Vars: a.Checkout.Fleet.Vars, Secrets: named, Images: a.Checkout.Lock.Stacks[st.Name].Images,
 		Deliverable: func(key string) error { return a.deliverable(st.Name, key) }}
-	if a.opts.Files != Committed {
-		opts.WorkTree = a.root
+	if a.Checkout.Files != checkout.Committed {
+		opts.WorkTree = a.Checkout.Root
 	}
 	var err error
 	if opts.SecretKeys, err = a.store.EnvNames(st.Name); err != nil {

@@ -3,6 +3,7 @@ package app
 import (
 	"testing"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
@@ -27,8 +28,8 @@ func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 		"of the host's own": {bind("/srv", fleet.HostPath), "alpha", 0},
 	} {
 		a := &App{
-			repo:   &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}},
-			stacks: map[string]deploy.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
+			Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}}},
+			stacks:   map[string]deploy.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
 		}
 		got := a.mountsNested()
 		if len(got) != c.want || c.want > 0 && (got[0].Code != finding.MountNested || got[0].Subject != "alpha/films") {

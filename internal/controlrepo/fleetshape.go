@@ -207,7 +207,7 @@ func gitShape() shape[fleet.Git] {
 		key("url", "As git clone takes it.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
 		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
 		key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
-		key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", text(checkRepoPath), func(g *fleet.Git, v string) { g.Signers = v }),
+		key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
 		key("gpg", "Fingerprints of the GnuPG keys that sign commits, beside signers or in its place.", list(matching(fingerprintPattern, "a fingerprint as gpg --fingerprint prints it, without blanks")), func(g *fleet.Git, v []string) { g.GPG = v }),
 	)
 }

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
 
@@ -24,23 +26,20 @@ func bornAs(p fleet.Placement, v project.Volume) time.Time {
 // Rename returns placements in which volumes have the names that they have now,
 // and without those that the operator let go of.
 func (s *Session) Rename(next fleet.Lock) fleet.Lock {
-	lock := next.Copy()
-	for name, p := range lock.Stacks {
-		p = clone(p)
+	for name, p := range next.Stacks {
+		now := map[string]string{}
 		for _, v := range s.Stacks[name].Volumes {
-			if was, known := p.Volumes[v.Formerly]; known && p.Volumes[v.Name].Born.IsZero() {
-				delete(p.Volumes, v.Formerly)
-				p.Volumes[v.Name] = was
+			if v.Formerly != "" {
+				now[v.Formerly] = v.Name
 			}
 		}
+		var gone []string
 		if s.Consent[name] == project.ConsentEmpty {
-			for _, gone := range s.gone(name, p) {
-				delete(p.Volumes, gone)
-			}
+			gone = s.gone(name, p)
 		}
-		lock.Stacks[name] = p
+		next = placement.RenameVolumes(next, name, now, gone)
 	}
-	return lock
+	return next
 }
 
 // gone returns the volumes that had data and that a stack mounts no more, sorted.
@@ -131,7 +130,7 @@ func (p *Plan) Rename(renamed []fleet.Stack, lock fleet.Lock) {
 		for i := range p.Hosts {
 			if hp := &p.Hosts[i]; hp.Host == lock.Stacks[st.Name].Host && hp.Unreachable == "" {
 				hp.Changes = append(hp.Changes, agentapi.Change{Stack: st.Name, ID: "name", Action: "~", Cause: renamedCause(st)})
-				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 			}
 		}
 	}

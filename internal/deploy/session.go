@@ -14,6 +14,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/sign"
@@ -68,15 +69,15 @@ type Repo interface {
 	// the newest commit and returns its id.
 	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
 	// Push publishes the newest commit; without a Git remote it does nothing.
-	// controlrepo.ErrGitAway means that the Git host did not answer,
-	// controlrepo.ErrDiverged that somebody else was faster: then what Commit
+	// git.ErrGitAway means that the Git host did not answer,
+	// git.ErrDiverged that somebody else was faster: then what Commit
 	// made since the last push is off the branch again.
 	Push(ctx context.Context) error
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
-	// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
-	// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+	// Behind returns git.ErrDiverged when somebody else was faster, and
+	// git.ErrGitAway when the Git host did not answer. Nothing is published.
 	Behind(ctx context.Context) error
 	// Uncommit takes what Commit made since the last push off the branch again. It
 	// reports whether there was anything.
@@ -116,9 +117,9 @@ type Record interface {
 	// Used returns the repositories with snapshots that lie under a stack's
 	// name on any target.
 	Used(ctx context.Context, stack string) ([]string, error)
-	// Fold adds what hosts recorded since to the lock, and says what is there that
-	// counts for nothing.
-	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error)
+	// Facts returns what hosts found out about placed stacks, by stack and in order, as
+	// far as it could be read, and what is there that counts for nothing.
+	Facts(ctx context.Context, lock fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error)
 	// Proven returns how far the snapshots of placed stacks have come by the record,
 	// by stack and repository, and what is there that counts for nothing.
 	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)

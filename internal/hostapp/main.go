@@ -11,7 +11,7 @@ import (
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
-	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -89,13 +89,13 @@ func end(errOut io.Writer, err error) int {
 // newHost picks the implementations for a real host.
 func newHost() *agent.Host {
 	m := local.Machine{}
-	paths := agent.DefaultPaths()
+	paths := hostpath.Default()
 	return &agent.Host{
 		Machine: m,
 		Stacks:  stack.New(m),
 		Snapshots: snapshot.Engine{
-			Host: m, Helper: []string{hostlink.Program, verbNamespace}, Guardian: []string{hostlink.Program, verbGuard},
-			Restic: "/usr/bin/restic", Dirs: snapshot.DefaultDirs(), Progress: progress.Discard(),
+			Host: m, Helper: []string{hostpath.Salvord, verbNamespace}, Guardian: []string{hostpath.Salvord, verbGuard},
+			Restic: "/usr/bin/restic", Dirs: hostpath.Default(), Progress: progress.Discard(),
 		},
 		Journal: journal.Journal{Dir: paths.State + "/journal"},
 		Paths:   paths,

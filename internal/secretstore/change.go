@@ -35,12 +35,12 @@ func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Chang
 	}
 	var data []byte
 	switch {
-	case at.stack != "":
-		return s.SetEnv(at.stack, secret.Variable{Name: at.key, Value: value})
-	case at.key != "":
+	case at.Stack != "":
+		return s.SetEnv(at.Stack, secret.Variable{Name: at.Key, Value: value})
+	case at.Key != "":
 		data, err = s.setInline(ctx, at, value)
 	default:
-		data, err = s.setFile(ctx, at.file, value)
+		data, err = s.setFile(ctx, at.File, value)
 	}
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Chang
 	if err != nil {
 		return nil, err
 	}
-	changes[at.file] = data
+	changes[at.File] = data
 	return changes, nil
 }
 
@@ -76,7 +76,7 @@ func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([
 // SetEnv returns the change that gives some of a stack's secret variables a
 // value. A file that is there is opened with the operator's key.
 func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, error) {
-	path, err := EnvPath(stack)
+	path, err := envPath(stack)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, err
 // those that are new or have another value. An error in the text names its line in
 // `STACK.env`.
 func (s *Store) ReplaceEnv(stack string, text secret.Value) (files Changes, changed []string, err error) {
-	path, err := EnvPath(stack)
+	path, err := envPath(stack)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
 )
@@ -40,7 +41,7 @@ func (s *Store) Deliverable(name string) error {
 	}
 	for _, kept := range s.keptNames() {
 		with, err := s.find(kept)
-		same := err == nil && at.file == with.file && (at.key == with.key || at.key == "")
+		same := err == nil && at.File == with.File && (at.Key == with.Key || at.Key == "")
 		if same || s.programs.Same(name, kept) {
 			return undeliverable(name)
 		}
@@ -83,9 +84,9 @@ func (s *Store) Deliver(ctx context.Context, name string) (secret.Value, error) 
 
 // DeliverableFile is Deliverable for a whole file of secrets/, by its path.
 func (s *Store) DeliverableFile(file string) error {
-	name := strings.TrimPrefix(file, Dir+"/")
+	name := strings.TrimPrefix(file, fleet.SecretDir+"/")
 	for _, kept := range s.keptNames() {
-		if with, err := s.find(kept); err == nil && with.file == path.Clean(file) {
+		if with, err := s.find(kept); err == nil && with.File == path.Clean(file) {
 			return undeliverable(name)
 		}
 	}
@@ -94,7 +95,7 @@ func (s *Store) DeliverableFile(file string) error {
 
 // DeliverFile is File for what leaves the operators' computers.
 func (s *Store) DeliverFile(ctx context.Context, file string) (secret.Value, error) {
-	name := strings.TrimPrefix(file, Dir+"/")
+	name := strings.TrimPrefix(file, fleet.SecretDir+"/")
 	if err := s.DeliverableFile(file); err != nil {
 		return secret.Value{}, err
 	}

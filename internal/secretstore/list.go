@@ -73,7 +73,7 @@ func (s *Store) inFile(file string) ([]Info, error) {
 
 func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 	info := Info{
-		Name:       strings.TrimPrefix(file, Dir+"/"),
+		Name:       strings.TrimPrefix(file, fleet.SecretDir+"/"),
 		File:       file,
 		Recipients: f.Recipients(),
 		OtherKeys:  f.OtherKeys(),
@@ -99,22 +99,22 @@ func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 // vaultInfo is what an Ansible Vault tells: it has no time and no recipients, so
 // nothing that could fail to fit.
 func vaultInfo(file string, e ansiblevault.Envelope) Info {
-	return Info{Name: strings.TrimPrefix(file, Dir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}
+	return Info{Name: strings.TrimPrefix(file, fleet.SecretDir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}
 }
 
 // stackOf returns the stack whose variables a file holds.
 func stackOf(file string) (string, bool) {
 	stack, isEnv := strings.CutSuffix(path.Base(file), ".env")
-	return stack, isEnv && path.Dir(file) == Dir && fleet.ValidName(stack) == nil
+	return stack, isEnv && path.Dir(file) == fleet.SecretDir && fleet.ValidName(stack) == nil
 }
 
 // paths returns the files below secrets/, sorted. Files whose names start with
 // a dot (.gitkeep) are none of ours.
 func (s *Store) paths() ([]string, error) {
 	var paths []string
-	err := fs.WalkDir(s.opts.Files, Dir, func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(s.opts.Files, fleet.SecretDir, func(p string, d fs.DirEntry, err error) error {
 		switch {
-		case p == Dir && errors.Is(err, fs.ErrNotExist):
+		case p == fleet.SecretDir && errors.Is(err, fs.ErrNotExist):
 			return fs.SkipAll
 		case err != nil:
 			return err

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io/fs"
 	"slices"
+
+	"salvor/internal/fleet"
 )
 
 // Sealed returns what stands in Git for the secret of a name, comparable without
@@ -32,9 +34,9 @@ func (s *Store) SealedAt(file string) ([]byte, error) {
 	return s.sealed(at)
 }
 
-func (s *Store) sealed(at place) ([]byte, error) {
-	if at.key == "" || at.stack != "" {
-		return s.read(at.file)
+func (s *Store) sealed(at fleet.SecretName) ([]byte, error) {
+	if at.Key == "" || at.Stack != "" {
+		return s.read(at.File)
 	}
 	v, err := s.inlineAt(at)
 	return []byte(v.Text), err

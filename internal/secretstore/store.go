@@ -69,9 +69,9 @@ func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) 
 		return secret.Value{}, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
 	case err != nil:
 		return secret.Value{}, err
-	case at.stack != "":
-		all, err := s.Env(ctx, at.stack, at.key)
-		return all[at.key], err
+	case at.Stack != "":
+		all, err := s.Env(ctx, at.Stack, at.Key)
+		return all[at.Key], err
 	case s.programs.Has(name):
 		return s.printed(ctx, name)
 	}
@@ -79,7 +79,7 @@ func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) 
 	if errors.Is(err, secret.ErrNotFound) {
 		err = fault.WithHint(err, "salvor secret set "+name)
 	}
-	return value, advise(at.file, err)
+	return value, advise(at.File, err)
 }
 
 // advise adds the next step to an error of reading a file, where it has none.
@@ -109,23 +109,23 @@ func (s *Store) File(ctx context.Context, file string) (secret.Value, error) {
 		return s.printed(ctx, program)
 	}
 	value, err := s.plain(ctx, at)
-	return value, advise(at.file, err)
+	return value, advise(at.File, err)
 }
 
 // mounted returns where a path below secrets/ is kept, or which program prints it.
-func (s *Store) mounted(file string) (at place, program string, err error) {
-	if file, err = filePath(file); err != nil {
+func (s *Store) mounted(file string) (at fleet.SecretName, program string, err error) {
+	if err = fleet.BelowSecrets(file); err != nil {
 		return at, "", err
 	}
-	name := strings.TrimPrefix(file, Dir+"/")
+	name := strings.TrimPrefix(file, fleet.SecretDir+"/")
 	if s.programs.Has(name) {
 		return at, name, nil
 	}
-	if _, inside := InFile(name); inside {
+	if fleet.SecretInYAML(name) {
 		at, err = s.find(name)
 		return at, "", err
 	}
-	return place{file: file}, "", nil
+	return fleet.SecretName{File: file}, "", nil
 }
 
 // Env opens some of a stack's secret variables: what Compose's `environment: NAME`
@@ -149,12 +149,12 @@ func (s *Store) Env(ctx context.Context, stack string, names ...string) (map[str
 	}
 	held, err := s.AllEnv(stack)
 	if err != nil {
-		return nil, advise(Dir+"/"+stack+".env", err)
+		return nil, advise(fleet.EnvFile(stack), err)
 	}
 	for _, name := range inFile {
 		value, ok := held[name]
 		if !ok {
-			return nil, fault.WithHint(fmt.Errorf("%s/%s.env has no %s: %w", Dir, stack, name, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, name))
+			return nil, fault.WithHint(fmt.Errorf("%s/%s.env has no %s: %w", fleet.SecretDir, stack, name, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, name))
 		}
 		env[name] = value
 	}
@@ -163,7 +163,7 @@ func (s *Store) Env(ctx context.Context, stack string, names ...string) (map[str
 
 // AllEnv opens all secret variables in a stack's file, none where there is no file.
 func (s *Store) AllEnv(stack string) (map[string]secret.Value, error) {
-	path, err := EnvPath(stack)
+	path, err := envPath(stack)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (s *Store) AllEnv(stack string) (map[string]secret.Value, error) {
 // EnvText opens a stack's secret variables as the text that SOPS encrypts: what a
 // person edits. A stack without the file wraps secret.ErrNotFound.
 func (s *Store) EnvText(stack string) (secret.Value, error) {
-	path, err := EnvPath(stack)
+	path, err := envPath(stack)
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -198,7 +198,7 @@ func (s *Store) EnvText(stack string) (secret.Value, error) {
 // EnvNames returns the names of a stack's secret variables without any key: those
 // in its file, then those that programs print.
 func (s *Store) EnvNames(stack string) ([]string, error) {
-	path, err := EnvPath(stack)
+	path, err := envPath(stack)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *Store) Unfiled() ([]string, error) {
 		if f, ok, err := s.inline(file); ok && err == nil {
 			values, _ := f.Values() // the damaged ones are told of when they are opened
 			for _, v := range values {
-				names = append(names, strings.TrimPrefix(file, Dir+"/")+"/"+v.Name)
+				names = append(names, strings.TrimPrefix(file, fleet.SecretDir+"/")+"/"+v.Name)
 			}
 		}
 	}
@@ -244,8 +244,7 @@ func (s *Store) Unfiled() ([]string, error) {
 
 // Ciphertext returns a file below secrets/ as it stands in the repository.
 func (s *Store) Ciphertext(path string) ([]byte, error) {
-	path, err := filePath(path)
-	if err != nil {
+	if err := fleet.BelowSecrets(path); err != nil {
 		return nil, err
 	}
 	return s.read(path)
@@ -254,7 +253,7 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 // opened tells who wants to know that something was decrypted.
 func (s *Store) opened(path string, err error) {
 	if err == nil && s.opts.Opened != nil {
-		s.opts.Opened(strings.TrimPrefix(path, Dir+"/"))
+		s.opts.Opened(strings.TrimPrefix(path, fleet.SecretDir+"/"))
 	}
 }
 
@@ -266,29 +265,29 @@ func (s *Store) printed(ctx context.Context, name string) (secret.Value, error) 
 }
 
 // plain opens a file, or a value in a YAML file.
-func (s *Store) plain(ctx context.Context, at place) (value secret.Value, err error) {
-	if at.key != "" {
+func (s *Store) plain(ctx context.Context, at fleet.SecretName) (value secret.Value, err error) {
+	if at.Key != "" {
 		value, err = s.inlineValue(ctx, at)
-		s.opened(at.file+"/"+at.key, err)
+		s.opened(at.File+"/"+at.Key, err)
 		return value, err
 	}
 	value, err = s.whole(ctx, at)
-	s.opened(at.file, err)
+	s.opened(at.File, err)
 	return value, err
 }
 
-func (s *Store) whole(ctx context.Context, at place) (secret.Value, error) {
-	data, err := s.read(at.file)
+func (s *Store) whole(ctx context.Context, at fleet.SecretName) (secret.Value, error) {
+	data, err := s.read(at.File)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	switch kind, err := kindOf(at.file, data); {
+	switch kind, err := kindOf(at.File, data); {
 	case err != nil:
 		return secret.Value{}, err
 	case kind.vault != nil:
-		return s.openVault(ctx, at.file, *kind.vault)
+		return s.openVault(ctx, at.File, *kind.vault)
 	case kind.inline != nil:
-		return s.clearInline(ctx, at.file, kind.inline)
+		return s.clearInline(ctx, at.File, kind.inline)
 	default:
 		return kind.sops.Plain(s.opts.Keys)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
 )
@@ -83,7 +84,7 @@ func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, e
 	if s.programs.Has(name) {
 		return s.printed(ctx, name)
 	}
-	path, err := Path(name)
+	path, err := fleet.SecretFile(name)
 	if err != nil {
 		return secret.Value{}, err
 	}

@@ -11,8 +11,8 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
-	"salvor/internal/stack"
 )
 
 // A mount is one volume entry of one service and what was decided about it.
@@ -260,7 +260,7 @@ func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	root := roots[i]
 	name := bindName(root)
-	at := stack.VolumePath(l.Stack.Name, name)
+	at := hostpath.Default().Volume(l.Stack.Name, name)
 	if l.Stack.ProjectDir != "" {
 		at = path.Join(l.Stack.ProjectDir, root)
 	}
@@ -312,7 +312,7 @@ func (l *load) dataRoots(ms *mounts) []string {
 // keep records that a mount uses a volume.
 func (l *load) keep(ms *mounts, m *mount, v project.Volume) {
 	if v.Protect == fleet.Shared {
-		v.Docker, v.Path = "", stack.SharedPath(l.Stack.Name, v.Name)
+		v.Docker, v.Path = "", hostpath.Default().SharedVolume(l.Stack.Name, v.Name)
 	}
 	if ms.data[v.Name] == nil {
 		ms.data[v.Name] = &v

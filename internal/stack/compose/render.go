@@ -16,6 +16,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
@@ -25,7 +26,7 @@ import (
 // top-level volumes stay as written: Compose offers to delete a volume whose
 // definition changed.
 func (l *load) render(ms *mounts) (project.Project, error) {
-	out := project.Project{Dir: stack.ProjectDir(l.Stack.Name)}
+	out := project.Project{Dir: hostpath.Default().Project(l.Stack.Name)}
 	if l.Stack.ProjectDir != "" {
 		out.Dir = l.Stack.ProjectDir
 	}
@@ -108,14 +109,14 @@ func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, s
 // additions are the mounts that Salvor adds to a service: its gate, and its
 // secrets when it has some.
 func (l *load) additions(service string, secrets []project.SecretMount) []types.ServiceVolumeConfig {
-	adds := []types.ServiceVolumeConfig{existing(stack.GatePath(l.Stack.Name), stack.GateTarget)}
-	folder := stack.SecretsPath(l.Stack.Name, service)
+	adds := []types.ServiceVolumeConfig{existing(hostpath.Default().Gate(l.Stack.Name), stack.GateTarget)}
+	folder := hostpath.Default().Secrets().Service(l.Stack.Name, service)
 	whole := false
 	for _, s := range secrets {
 		switch {
 		case s.Service != service:
 		case path.IsAbs(s.Target):
-			adds = append(adds, existing(stack.SecretFile(l.Stack.Name, s.Service, s.Target), s.Target))
+			adds = append(adds, existing(hostpath.Default().Secrets().Single(l.Stack.Name, s.Service, s.Target), s.Target))
 		default:
 			whole = true
 		}

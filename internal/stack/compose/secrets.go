@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/fault"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
@@ -45,7 +46,7 @@ func (l *load) deliver(c *collector) ([]project.SecretMount, error) {
 			if _, done := build[use.Source]; !done {
 				out = append(out, project.SecretMount{Service: stack.BuildSecrets, Secret: key, Target: use.Source, Mode: 0o400})
 			}
-			build[use.Source] = types.SecretConfig{File: path.Join(stack.SecretsPath(l.Stack.Name, stack.BuildSecrets), use.Source)}
+			build[use.Source] = types.SecretConfig{File: path.Join(hostpath.Default().Secrets().Service(l.Stack.Name, stack.BuildSecrets), use.Source)}
 		}
 	}
 	l.project.Secrets = build
