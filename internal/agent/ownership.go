@@ -23,7 +23,7 @@ type ownership struct {
 	h      *Host
 	within time.Duration // what a look may take
 
-	mu     sync.Mutex // held for the length of a look
+	busy   chan struct{} // has one for the length of a look, which guards what follows
 	rec    *sight     // nil: to be opened
 	opened string     // what rec was opened with
 	git    gitSight
@@ -37,12 +37,12 @@ type ownership struct {
 const askWithin = 20 * time.Second
 
 func (h *Host) ownership(within time.Duration) *ownership {
-	return &ownership{h: h, within: within, git: unreached()}
+	return &ownership{h: h, within: within, git: unreached(), busy: make(chan struct{}, 1)}
 }
 
 func (o *ownership) close(ctx context.Context) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.busy <- struct{}{}
+	defer func() { <-o.busy }()
 	o.drop(ctx)
 }
 
@@ -98,8 +98,12 @@ func (o *ownership) since(ctx context.Context, spec agentapi.Host, earliest time
 	if len(spec.Stacks) == 0 {
 		return all, nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	select {
+	case o.busy <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-o.busy }()
 	if o.looked.Before(earliest) {
 		ctx, cancel := context.WithTimeout(ctx, o.within)
 		defer cancel()

@@ -39,6 +39,7 @@ type host struct {
 
 	mu        sync.Mutex // guards what follows
 	on        bool
+	boots     int
 	calls     int // of its processes, since it was powered on
 	cutAt     int // the call at which its power is cut, 0 for none
 	running   map[*process]bool
@@ -175,7 +176,7 @@ func (h *host) powerOn() error {
 	}
 	h.files.remove("/run")
 	h.mu.Lock()
-	h.on, h.calls, h.cutAt = true, 0, 0
+	h.on, h.calls, h.cutAt, h.boots = true, 0, 0, h.boots+1
 	h.mu.Unlock()
 	h.engine.Boot()
 	return h.startDaemon()

@@ -3,6 +3,7 @@ package twin
 import (
 	"time"
 
+	"salvor/internal/lab/twin/remote"
 	"salvor/internal/machine"
 )
 
@@ -55,7 +56,7 @@ func (w *world) reachChanged() {
 
 // heal lifts every fault and powers every host on.
 func (w *world) heal() error {
-	w.remote.Set(noFaults)
+	w.remote.Set(remote.Faults{})
 	w.setAway("git", false)
 	w.setAway("remote", false)
 	for _, h := range w.hosts {

@@ -33,11 +33,12 @@ type truth struct {
 	lines     int                          // written by all stacks
 	floor     map[string]string            // by stack, what its data begins with at least
 	snapshots map[string]map[string]string // by stack and snapshot, what its data began with at least
-	changing  map[string]int               // by stack, commands that may change where it is or what it holds, and how many there were
+	changing  map[string]int               // by stack, how many commands began or ended that may change where it is or what it holds
+	wished    map[string]bool              // by stack, whether it may go back to an earlier snapshot still
 }
 
 func newTruth() truth {
-	return truth{floor: map[string]string{}, snapshots: map[string]map[string]string{}, changing: map[string]int{}}
+	return truth{floor: map[string]string{}, snapshots: map[string]map[string]string{}, changing: map[string]int{}, wished: map[string]bool{}}
 }
 
 // broken notes a broken law.
@@ -183,7 +184,8 @@ func contains(all, some []string) bool {
 	return true
 }
 
-// begin and end surround a command that may change where a stack is or what it holds.
+// begin is called before and after a command that may change where stacks are or what
+// they hold.
 func (w *world) begin(stacks []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,8 +195,9 @@ func (w *world) begin(stacks []string) {
 }
 
 // acknowledged is called with what a stack held when a snapshot of it began that is
-// green now.
+// green now; changes is what was counted then.
 func (w *world) acknowledged(stack, id, held string, changes int) {
+	lock, err := lockOf(w.git.Files())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.truth.snapshots[stack] == nil {
@@ -203,7 +206,11 @@ func (w *world) acknowledged(stack, id, held string, changes int) {
 	if old, known := w.truth.snapshots[stack][id]; !known || len(held) > len(old) {
 		w.truth.snapshots[stack][id] = held
 	}
-	if w.truth.changing[stack] == changes && len(held) > len(w.truth.floor[stack]) && strings.HasPrefix(held, w.truth.floor[stack]) {
+	if wished := lock.Stacks[stack].Restore; err != nil || wished != nil || w.truth.wished[stack] {
+		return // what is green now may be replaced as the operator wished
+	}
+	alone := changes%2 == 0 && w.truth.changing[stack] == changes
+	if alone && len(held) > len(w.truth.floor[stack]) && strings.HasPrefix(held, w.truth.floor[stack]) {
 		w.truth.floor[stack] = held
 	}
 }
@@ -214,7 +221,7 @@ func (w *world) goesBack(stack, id string, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	held := w.truth.snapshots[stack][id]
-	if done {
+	if w.truth.wished[stack] = !done; done {
 		w.truth.floor[stack] = held
 		return
 	}

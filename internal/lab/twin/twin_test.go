@@ -2,6 +2,7 @@ package twin
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -73,4 +74,28 @@ func TestARecoveryBringsBackWhatASnapshotHeld(t *testing.T) {
 			t.Error(b)
 		}
 	})
+}
+
+// TestWorlds makes random worlds and checks the laws in each.
+func TestWorlds(t *testing.T) {
+	ws, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, n := uint64(1), 200
+	if s := os.Getenv("TWIN_SEED"); s != "" {
+		fmt.Sscan(s, &first)
+	}
+	if s := os.Getenv("TWIN_N"); s != "" {
+		fmt.Sscan(s, &n)
+	}
+	for seed := range uint64(n) {
+		r := ws.Run(t, first+seed)
+		if len(r.Broken) > 0 {
+			t.Errorf("seed %d", r.Seed)
+			for _, line := range r.Log {
+				t.Log(line)
+			}
+		}
+	}
 }
