@@ -24,8 +24,8 @@ type ownership struct {
 	within time.Duration // what a look may take
 
 	busy   chan struct{} // has one for the length of a look, which guards what follows
-	rec    *sight     // nil: to be opened
-	opened string     // what rec was opened with
+	rec    *sight        // nil: to be opened
+	opened string        // what rec was opened with
 	git    gitSight
 	asked  time.Time // when Git was asked last
 	claims map[string]claimSight

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/git"
 	"salvor/internal/lab/twin/remote"
 )
 
@@ -158,7 +158,7 @@ func (o *operator) do(s step, kill int) error {
 		_ = o.run("pull", 0, func(ctx context.Context, c *command) error { return o.pull(ctx, c.p) })
 	}
 	err := o.run(s.what, kill, s.work)
-	if errors.Is(err, controlrepo.ErrDiverged) {
+	if errors.Is(err, git.ErrDiverged) {
 		_ = o.run("pull", 0, func(ctx context.Context, c *command) error { return o.pull(ctx, c.p) })
 		err = o.run(s.what, 0, s.work)
 	}

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/gitread"
+	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/journal"
 	"salvor/internal/lab/twin/docker"
@@ -64,8 +65,8 @@ func newHost(w *world, name string) *host {
 	return h
 }
 
-func (h *host) paths() agent.Paths {
-	return agent.Paths{Config: h.root + "/etc", State: h.root + "/lib", Run: h.root + "/run", Volumes: h.root + "/volumes"}
+func (h *host) paths() hostpath.Layout {
+	return hostpath.Layout{Config: h.root + "/etc", State: h.root + "/lib", Run: h.root + "/run", Volumes: h.root + "/volumes"}
 }
 
 // agent returns the host's program as one of its processes runs it, and what ends it.

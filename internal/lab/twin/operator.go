@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lab/twin/branch"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/recovery"
@@ -116,8 +117,8 @@ func (c *command) apply(ctx context.Context, consent map[string]project.Consent)
 	return errors.Join(ended(c.s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: accept})), settleFirst(left))
 }
 
-func (c *command) plan(ctx context.Context, past map[string]int) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
-	next, moves := deploy.Next(c.s.Fleet, c.s.Lock, past)
+func (c *command) plan(ctx context.Context, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
+	next, moves := placement.Next(c.s.Fleet, c.s.Lock, past)
 	stale, err := c.s.StaleSeals(ctx)
 	if err != nil {
 		return deploy.Plan{}, next, moves, err
@@ -128,7 +129,7 @@ func (c *command) plan(ctx context.Context, past map[string]int) (deploy.Plan, f
 		for _, f := range held {
 			delete(stale, f.Stack)
 		}
-		next, moves = deploy.Next(c.s.Fleet, c.s.Lock, past)
+		next, moves = placement.Next(c.s.Fleet, c.s.Lock, past)
 		observed = c.s.Observe(ctx, next)
 		deploy.Scoped(observed, next)
 	}
@@ -185,11 +186,8 @@ func (c *command) move(ctx context.Context, stack, to string) error {
 	if err != nil {
 		return err
 	}
-	next := c.lock.Copy()
-	now := was
-	now.Host, now.Epoch = to, was.Epoch+1
-	next.Stacks[stack] = now
-	moves := []deploy.Move{{Stack: stack, From: was.Host, To: to, Epoch: now.Epoch}}
+	next, moved := placement.MoveTo(c.lock, stack, to)
+	moves := []placement.Move{moved}
 	plan := deploy.MakePlan(c.s.Fleet, c.s.Commit, moves, c.s.ObserveSome(ctx, next, was.Host, to))
 	if err := errors.Join(plan.Complete(), settleFirst(plan.Findings)); err != nil {
 		return err
@@ -274,14 +272,10 @@ func (c *command) rollback(ctx context.Context, stack string, version int, snaps
 	st := d.Stacks[stack]
 	st.Version = version
 	d.Stacks[stack] = st
-	lock := c.lock.Copy()
-	p := lock.Stacks[stack]
-	p.Images = maps.Clone(p.Images)
-	maps.DeleteFunc(p.Images, func(string, string) bool { return true })
+	lock := placement.RollBack(c.lock, stack, nil)
 	if snapshot != "" {
-		p.Restore = deploy.NewWish(p, snapshot)
+		lock = placement.Restore(lock, stack, snapshot)
 	}
-	lock.Stacks[stack] = p
 	files, err := lockFile(lock)
 	if err == nil {
 		err = c.commit(ctx, d, files, "rollback "+stack)
@@ -293,7 +287,7 @@ func (c *command) rollback(ctx context.Context, stack string, version int, snaps
 	if err != nil {
 		return err
 	}
-	return ended(next.s.Apply(ctx, next.s.OnHost(p.Host), next.s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, NoPrints: true}))
+	return ended(next.s.Apply(ctx, next.s.OnHost(lock.Stacks[stack].Host), next.s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, NoPrints: true}))
 }
 
 // pull is `git pull --rebase`, with the conflicts resolved as the hints say: of two

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lab/twin/branch"
+	"salvor/internal/placement"
 	"salvor/internal/record"
 	"salvor/internal/sign"
 )
@@ -119,8 +120,9 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 	return used, nil
 }
 
-// Fold implements deploy.Record.
-func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ignored []finding.Finding, _ error) {
+// Facts implements deploy.Record.
+func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
+	found = map[string][]placement.Learned{}
 	err := r.with(ctx, func(rec *record.Record) error {
 		for name := range lock.Stacks {
 			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
@@ -128,11 +130,13 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ign
 				return err
 			}
 			ignored = append(ignored, record.Findings(name, passed)...)
-			lock = record.Fold(lock, name, facts)
+			for _, f := range facts {
+				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
+			}
 		}
 		return nil
 	})
-	return lock, ignored, err
+	return found, ignored, err
 }
 
 // Proven implements deploy.Record.

@@ -11,7 +11,7 @@ import (
 	"maps"
 	"sync"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/git"
 )
 
 // An Edge is asked before and after each call that leaves a machine: its error is the
@@ -168,7 +168,7 @@ func (c *Clone) Fetch(ctx context.Context, edge Edge) error {
 	c.host.mu.Lock()
 	defer c.host.mu.Unlock()
 	if c.host.away {
-		return controlrepo.ErrGitAway
+		return git.ErrGitAway
 	}
 	c.tracked = c.host.head
 	return nil

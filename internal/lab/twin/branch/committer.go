@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/git"
 )
 
 // A Committer commits for one command. It implements deploy.Repo.
@@ -27,7 +27,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 		return "", err
 	}
 	if c.Clone.head != c.at {
-		return "", fmt.Errorf("commit: %w", controlrepo.ErrDiverged)
+		return "", fmt.Errorf("commit: %w", git.ErrDiverged)
 	}
 	host := c.Clone.host
 	host.mu.Lock()
@@ -56,10 +56,10 @@ func (c *Committer) push() error {
 	defer host.mu.Unlock()
 	switch {
 	case host.away:
-		return controlrepo.ErrGitAway
+		return git.ErrGitAway
 	case !host.ancestor(host.head, c.Clone.head):
 		c.undo()
-		return controlrepo.ErrDiverged
+		return git.ErrDiverged
 	}
 	host.head, c.Clone.tracked = c.Clone.head, c.Clone.head
 	return nil
@@ -85,7 +85,7 @@ func (c *Committer) Behind(ctx context.Context) error {
 	host.mu.Lock()
 	defer host.mu.Unlock()
 	if !host.ancestor(c.Clone.tracked, c.Clone.head) {
-		return controlrepo.ErrDiverged
+		return git.ErrDiverged
 	}
 	return nil
 }

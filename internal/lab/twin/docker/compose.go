@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/stack"
 )
@@ -80,7 +81,7 @@ func read(project string, compose []byte) (image, gate string, volumes []string)
 		image = string(m[1])
 	}
 	if bytes.Contains(compose, []byte(stack.GateTarget)) {
-		gate = stack.GatePath(project)
+		gate = hostpath.Default().Gate(project)
 	}
 	if bytes.Contains(compose, []byte("source: data")) {
 		volumes = []string{project + "_data"}
