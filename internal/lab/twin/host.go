@@ -14,7 +14,6 @@ import (
 	"salvor/internal/delivery"
 	"salvor/internal/gitread"
 	"salvor/internal/hostpath"
-	"salvor/internal/hostprep"
 	"salvor/internal/journal"
 	"salvor/internal/lab/twin/docker"
 	"salvor/internal/machine/debiantest"
@@ -60,13 +59,13 @@ func newHost(w *world, name string) *host {
 	}
 	h.debian.Available["docker.io"] = debiantest.Package{Version: "26.1", Unit: "docker.service"}
 	h.debian.Available["systemd-timesyncd"] = debiantest.Package{Version: "257", Unit: "systemd-timesyncd.service"}
-	h.debian.Put(hostprep.Binary, "program", 0o755)
+	h.debian.Put(hostpath.Salvord, "program", 0o755)
 	h.engine = &docker.Engine{Files: h.files, Volumes: h.paths().Volumes, Starts: func(c docker.Container) { w.started(h, c) }}
 	return h
 }
 
 func (h *host) paths() hostpath.Layout {
-	return hostpath.Layout{Config: h.root + "/etc", State: h.root + "/lib", Run: h.root + "/run", Volumes: h.root + "/volumes"}
+	return hostpath.Layout{Config: h.root + "/etc", State: h.root + "/lib", Run: h.root + "/run", Shared: h.root + "/mnt", Volumes: h.root + "/volumes"}
 }
 
 // agent returns the host's program as one of its processes runs it, and what ends it.
@@ -76,7 +75,7 @@ func (h *host) agent(p *process) (*agent.Host, func()) {
 		Machine: prepared{h.debian, p}, Stacks: stack.New(m),
 		Snapshots: snapshot.Engine{
 			Host: m, Helper: []string{helperName}, Guardian: []string{guardName}, Restic: resticPath, Progress: progress.Discard(), Listen: h.listen,
-			Dirs: snapshot.Dirs{Run: paths.Run, State: paths.State, Volumes: paths.Volumes},
+			Dirs: paths,
 		},
 		Journal: journal.Journal{Dir: paths.State + "/journal"}, Paths: paths, Lease: lease(),
 		Edges: agent.Edges{
