@@ -149,8 +149,13 @@ func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
 // mayStart looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
 func (r *run) mayStart(ctx context.Context, st agentapi.Stack) error {
-	v, err := r.who.verdict(ctx, r.spec, st)
-	if err == nil && v.State == record.Lost {
+	released := r.local(st.Name).released(st.Epoch)
+	look := r.who.verdict
+	if released {
+		look = r.who.verdictNow // who takes it over may have claimed it since
+	}
+	v, err := look(ctx, r.spec, st)
+	if err == nil && (v.State == record.Lost || released && v.State != record.Own) {
 		err = notHere(st, v)
 	}
 	return err

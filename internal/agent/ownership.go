@@ -70,6 +70,12 @@ func (o *ownership) verdict(ctx context.Context, spec agentapi.Host, st agentapi
 	return all[st.Name], err
 }
 
+// verdictNow is verdict by a look that begins now.
+func (o *ownership) verdictNow(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (record.Verdict, error) {
+	all, err := o.since(ctx, spec, time.Now())
+	return all[st.Name], err
+}
+
 // mayChange returns an error when this host may not change what lies outside it for
 // a stack.
 func (o *ownership) mayChange(ctx context.Context, spec agentapi.Host, st agentapi.Stack) error {

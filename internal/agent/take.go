@@ -250,7 +250,17 @@ func (h *Host) ran(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (
 	return ran{deployed.Commit, compose, deployed.Images}, err
 }
 
+// mayForget reports whether snapshots of the stack may be forgotten. While a restore
+// waits, the one that it wants may be too old for the policy by now.
+func (h *Host) mayForget(spec agentapi.Host, st agentapi.Stack) bool {
+	w := h.standing(spec, st)
+	return w == nil || w.State == agentapi.WishDone
+}
+
 func (h *Host) thin(ctx context.Context, spec agentapi.Host, engine snapshot.Engine, repo *opened, st agentapi.Stack, target agentapi.Target, t taking) error {
+	if !h.mayForget(spec, st) {
+		return h.removeKept(ctx, repo, st, t)
+	}
 	who := h.ownership(askWithin)
 	defer who.close(ctx)
 	holds := func(ctx context.Context) error { return who.mayChange(ctx, spec, st) }

@@ -105,6 +105,9 @@ func (s *Session) place(ctx context.Context, r *Receipt, t takeover, next fleet.
 	if err == nil {
 		err = s.claim(ctx, r, t.claim)
 	}
+	if err == nil {
+		err = s.stillReleased(ctx, t.release)
+	}
 	if errors.Is(err, ErrOutrun) && slices.Contains(r.Pending, pushLater) {
 		s.Lock, s.Commit = was, before
 		err = s.withdraw(ctx, r, err)

@@ -191,13 +191,25 @@ func (s *Session) release(ctx context.Context, r *Receipt, leaving []former) err
 	if len(leaving) == 0 {
 		return nil
 	}
-	return s.phase(ctx, r, "release", func() error {
-		var g group
-		for _, f := range leaving {
-			g.Go(func() error { return s.releaseOne(ctx, f) })
-		}
-		return g.Wait()
-	})
+	return s.phase(ctx, r, "release", func() error { return s.releaseAll(ctx, leaving) })
+}
+
+// stillReleased has former hosts release their stacks once more, now that the claims
+// are visible: another operator's apply may have started one again meanwhile, since
+// nothing said yet that it moves. From now on none can.
+func (s *Session) stillReleased(ctx context.Context, leaving []former) error {
+	if s.Fleet.Record.Remote == "" {
+		return nil // without claims nothing says more than it did before
+	}
+	return s.releaseAll(ctx, leaving)
+}
+
+func (s *Session) releaseAll(ctx context.Context, leaving []former) error {
+	var g group
+	for _, f := range leaving {
+		g.Go(func() error { return s.releaseOne(ctx, f) })
+	}
+	return g.Wait()
 }
 
 func (s *Session) releaseOne(ctx context.Context, f former) error {

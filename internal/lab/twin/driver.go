@@ -1,9 +1,11 @@
 package twin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,10 @@ type Tally struct {
 func (t *Tally) Add(o Tally) {
 	t.Worlds, t.Commands, t.Faults, t.Kills = t.Worlds+o.Worlds, t.Commands+o.Commands, t.Faults+o.Faults, t.Kills+o.Kills
 }
+
+// calm is how long nothing goes wrong before something is asked for again: hosts have
+// looked by then, and daemons have started what may run.
+const calm = 70 * time.Second
 
 // A step is something that an operator wants done. It can be asked for again.
 type step struct {
@@ -52,12 +58,12 @@ func (w *world) drive() error {
 	if w.chance(4) {
 		w.goWrong()
 	}
-	_ = alice.do(w.apply(), 0)
+	_ = alice.do(w.apply(), 0, false)
 	if err := w.heal(); err != nil {
 		return err
 	}
 	for range 3 + w.pick(4) {
-		w.pass(time.Duration(1+w.pick(4)) * time.Minute)
+		w.pass(time.Duration(10+w.pick(60)) * time.Second)
 		o, other := alice, bob
 		if w.chance(3) {
 			o, other = bob, alice
@@ -109,8 +115,8 @@ func (w *world) converge(o *operator, s step) error {
 	if w.chance(3) {
 		kill = 1 + w.pick(60)
 	}
-	err := o.do(s, kill)
-	w.pass(time.Duration(w.pick(120)) * time.Second)
+	err := o.do(s, kill, w.chance(8))
+	w.pass(time.Duration(w.pick(40)) * time.Second)
 	if w.chance(4) { // what went wrong stays a while
 		return nil
 	}
@@ -120,12 +126,12 @@ func (w *world) converge(o *operator, s step) error {
 	if err == nil {
 		return nil
 	}
-	w.pass(3 * time.Minute)
+	w.pass(calm)
 	for range 2 {
-		if err = o.do(s, 0); err == nil || s.may != nil && s.may(err) {
+		if err = o.do(s, 0, false); err == nil || s.may != nil && s.may(err) {
 			return nil
 		}
-		w.pass(time.Minute)
+		w.pass(calm)
 	}
 	w.broken(lawConverges, "%s: %s: %v", o.name, s.what, err)
 	return nil
@@ -137,24 +143,26 @@ func (w *world) race(o, other *operator) error {
 	steps := []step{w.anything(), w.anything()}
 	errs := make([]error, 2)
 	var both sync.WaitGroup
+	w.racing++
 	for i, one := range []*operator{o, other} {
-		both.Go(func() { errs[i] = one.do(steps[i], 0) })
+		both.Go(func() { errs[i] = one.do(steps[i], 0, false) })
 	}
 	both.Wait()
+	w.racing--
 	if err := w.heal(); err != nil {
 		return err
 	}
-	w.pass(3 * time.Minute)
+	w.pass(calm)
 	return w.converge(o, w.apply())
 }
 
-// do runs a step as an operator does: with the newest commit, or now and then without
-// having looked for it, and once more where another one was faster.
-func (o *operator) do(s step, kill int) error {
+// do runs a step as an operator does: with the newest commit, unless it was not looked
+// for, and once more where another one was faster.
+func (o *operator) do(s step, kill int, stale bool) error {
 	o.w.begin(s.stacks)
 	defer o.w.begin(s.stacks)
 	boots := o.w.boots()
-	if o.w.pick(8) > 0 {
+	if !stale {
 		_ = o.run("pull", 0, func(ctx context.Context, c *command) error { return o.pull(ctx, c.p) })
 	}
 	err := o.run(s.what, kill, s.work)
@@ -169,7 +177,9 @@ func (o *operator) do(s step, kill int) error {
 		if s.done != nil {
 			s.done()
 		}
-		o.w.asSaid(o, s, boots)
+		if o.w.racing == 0 {
+			o.w.asSaid(o, s, boots)
+		}
 	}
 	return err
 }
@@ -246,9 +256,9 @@ func (w *world) settle(o *operator) error {
 	if err := w.heal(); err != nil {
 		return err
 	}
-	w.pass(5 * time.Minute)
-	if err := o.do(w.apply(), 0); err != nil {
-		if err = o.do(w.apply(), 0); err != nil {
+	w.pass(2 * calm)
+	if err := o.do(w.apply(), 0, false); err != nil {
+		if err = o.do(w.apply(), 0, false); err != nil {
 			w.broken(lawConverges, "the last apply: %v", err)
 			return nil
 		}
@@ -272,16 +282,16 @@ func (w *world) accident() error {
 	switch w.pick(3) {
 	case 0:
 		h.powerOff()
-		w.pass(time.Minute)
+		w.pass(calm)
 		return h.powerOn()
 	case 1:
 		h.killDaemon()
 	case 2:
 		w.setCut(h, true)
-		w.pass(time.Duration(1+w.pick(5)) * time.Minute)
+		w.pass(time.Duration(20+w.pick(100)) * time.Second)
 		w.setCut(h, false)
 	}
-	w.pass(time.Minute)
+	w.pass(calm)
 	return nil
 }
 
@@ -394,6 +404,7 @@ func (w *world) recovery() step {
 }
 
 // restore goes back to the oldest snapshot that was taken by hand and is still there.
+// Asked again it goes on where the host has not done it meanwhile.
 func (w *world) restore(stack string) step {
 	id := ""
 	return step{what: "restore " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
@@ -404,6 +415,10 @@ func (w *world) restore(stack string) step {
 			}
 			id = chosen
 			w.goesBack(stack, id, false)
+		} else if c.lock.Stacks[stack].Restore == nil {
+			if ids, err := c.snapshots(ctx, stack); err != nil || !slices.Contains(ids, id) {
+				return cmp.Or(err, errNothing) // it was done, and the snapshot is too old to be kept by now
+			}
 		}
 		return c.restore(ctx, stack, id)
 	}, done: func() { w.goesBack(stack, id, true) }, may: nothing}
@@ -431,6 +446,8 @@ func (w *world) rollback(stack string) step {
 	return step{what: "rollback " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
 		if version < 0 {
 			version = (c.declared.Stacks[stack].Version + 1) % (versions - 1)
+		} else if c.declared.Stacks[stack].Version == version {
+			return c.apply(ctx, nil) // it is committed: that finishes it
 		}
 		if withData && id == "" {
 			chosen, err := c.oldest(ctx, stack)

@@ -25,7 +25,7 @@ import (
 // lease is what hosts of a world keep to: looks are rarer than on real hosts, since
 // hours pass in a world.
 func lease() agentapi.Lease {
-	return agentapi.Lease{Every: 30 * time.Second, Within: 20 * time.Second, Grace: 5 * time.Second, Git: 2 * time.Minute}
+	return agentapi.Lease{Every: 15 * time.Second, Within: 10 * time.Second, Grace: 5 * time.Second, Git: time.Minute}
 }
 
 // A host is one machine with its disk, its engine and the processes that run on it.

@@ -34,11 +34,10 @@ type truth struct {
 	floor     map[string]string            // by stack, what its data begins with at least
 	snapshots map[string]map[string]string // by stack and snapshot, what its data began with at least
 	changing  map[string]int               // by stack, how many commands began or ended that may change where it is or what it holds
-	wished    map[string]bool              // by stack, whether it may go back to an earlier snapshot still
 }
 
 func newTruth() truth {
-	return truth{floor: map[string]string{}, snapshots: map[string]map[string]string{}, changing: map[string]int{}, wished: map[string]bool{}}
+	return truth{floor: map[string]string{}, snapshots: map[string]map[string]string{}, changing: map[string]int{}}
 }
 
 // broken notes a broken law.
@@ -206,7 +205,7 @@ func (w *world) acknowledged(stack, id, held string, changes int) {
 	if old, known := w.truth.snapshots[stack][id]; !known || len(held) > len(old) {
 		w.truth.snapshots[stack][id] = held
 	}
-	if wished := lock.Stacks[stack].Restore; err != nil || wished != nil || w.truth.wished[stack] {
+	if wished := lock.Stacks[stack].Restore; err != nil || wished != nil {
 		return // what is green now may be replaced as the operator wished
 	}
 	alone := changes%2 == 0 && w.truth.changing[stack] == changes
@@ -221,7 +220,7 @@ func (w *world) goesBack(stack, id string, done bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	held := w.truth.snapshots[stack][id]
-	if w.truth.wished[stack] = !done; done {
+	if done {
 		w.truth.floor[stack] = held
 		return
 	}

@@ -43,6 +43,7 @@ type world struct {
 	git    *branch.Host
 	remote *remote.Remote
 	vault  *vault
+	racing int // whether two operators do something at once; of the driver alone
 
 	recipients map[string]string
 	signers    map[string]sign.Public

@@ -221,10 +221,6 @@ func (p *pack) add(b *backup, plain []byte) (string, error) {
 
 // flush writes the packs and an index of them.
 func (b *backup) flush() error {
-	type named struct {
-		ID    string   `json:"id"`
-		Blobs []packed `json:"blobs"`
-	}
 	var packs []named
 	for _, p := range []*pack{&b.data, &b.trees} {
 		if len(p.blobs) == 0 {

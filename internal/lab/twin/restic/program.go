@@ -96,6 +96,8 @@ func (r *run) do(ctx context.Context) (err error) {
 		return r.locked(ctx, false, func() error { return r.backup(ctx, args) })
 	case "restore":
 		return r.restore(ctx, args)
+	case "repair":
+		return r.locked(ctx, true, func() error { return r.repair(ctx) })
 	case "check":
 		return nil
 	}
