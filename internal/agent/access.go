@@ -52,7 +52,7 @@ func untrustedFix(file string) string {
 // sealFindings are about seals that the fleet's key has not signed: somebody put them
 // there who can push.
 func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
-	trusted, err := h.Trusted()
+	trusted, err := h.base().Trusted()
 	var found []finding.Finding
 	for _, st := range spec.Stacks {
 		file := seal.Placement{Host: spec.Name, Stack: st.Name}.Path()
@@ -68,38 +68,40 @@ func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 	return found
 }
 
-// open opens a stack's sealed file with the host's identity, if the fleet's key has
-// signed it.
-func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
-	if len(st.Sealed) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", st.Name, host, st.Epoch), "salvor apply writes it")
+// open returns the stack with what its sealed file holds, opened with the host's
+// identity, if the fleet's key has signed it. After an error it is as it was.
+func (s *Stack) open() (*Stack, error) {
+	if len(s.Sealed) == 0 {
+		return s, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", s.Name, s.Spec.Name, s.Epoch), "salvor apply writes it")
 	}
-	trusted, err := h.Trusted()
+	trusted, err := s.Trusted()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	key, err := agekey.OpenHost(h.Paths.Identity())
+	key, err := agekey.OpenHost(s.Paths.Identity())
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", host, err),
-			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
+		return s, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", s.Spec.Name, err),
+			"salvor host add "+s.Spec.Name+" ADDRESS makes a new one, then salvor apply")
 	}
-	place := seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}
-	file, err := sealOf(st).Open(trusted, key, place, st.Inputs)
+	place := seal.Placement{Host: s.Spec.Name, Stack: s.Name, Epoch: s.Epoch}
+	file, err := sealOf(s.Stack).Open(trusted, key, place, s.Inputs)
 	switch {
 	case errors.Is(err, sign.ErrUntrusted):
-		return nil, fault.WithHint(err, untrustedFix(place.Path()))
+		return s, fault.WithHint(err, untrustedFix(place.Path()))
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
-		return nil, err
+		return s, err
 	case err != nil:
-		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
+		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
 	}
-	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, folders: h.folders(), epoch: st.Epoch, locked: lockedMarks(st)}
-	for _, t := range st.Targets {
+	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.signing, folders: s.folders(), epoch: s.Epoch, locked: lockedMarks(s.Stack)}
+	for _, t := range s.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
 		}
 	}
-	return a, nil
+	t := *s
+	t.access = a
+	return &t, nil
 }
 
 // logins returns the stack's registry logins.

@@ -13,7 +13,7 @@ import (
 // besideDatabase starts a stack's database next to where it lives, on a folder
 // of its own, to make its files of a dump.
 type besideDatabase struct {
-	host   *Host
+	host   *base
 	stack  agentapi.Stack
 	images map[string]string // what the data ran with
 	sink   progress.Sink
@@ -32,7 +32,7 @@ func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir strin
 }
 
 type besideRunning struct {
-	host   *Host
+	host   *base
 	beside stack.Beside
 	dir    string
 }
@@ -47,6 +47,6 @@ func (r *besideRunning) Stop(ctx context.Context) error {
 	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
 }
 
-func (h *Host) exec(ctx context.Context, project string, c snapshot.Command) error {
+func (h *base) exec(ctx context.Context, project string, c snapshot.Command) error {
 	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }

@@ -19,7 +19,7 @@ func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 		t.Fatal(receipt.Error)
 	}
 	l.take()
-	l.askGit(t.Context(), agentapi.Git{URL: t.TempDir()})
+	newGuard(l.base(), askWithin).askGit(t.Context(), agentapi.Git{URL: t.TempDir()})
 	for _, root := range []string{l.Paths.State, l.Paths.Config, l.Paths.Run} {
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

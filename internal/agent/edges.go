@@ -28,7 +28,7 @@ type ControlCopy interface {
 	Contains(commit string) (on, known bool)
 }
 
-func (h *Host) folders() OpenFolder {
+func (h *base) folders() OpenFolder {
 	if h.Edges.Folders != nil {
 		return h.Edges.Folders
 	}
@@ -37,14 +37,14 @@ func (h *Host) folders() OpenFolder {
 	}
 }
 
-func (h *Host) copies() func(string, gitread.Source) (ControlCopy, error) {
+func (h *base) copies() func(string, gitread.Source) (ControlCopy, error) {
 	if h.Edges.Copies != nil {
 		return h.Edges.Copies
 	}
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
-func (h *Host) mount(root string) (delivery.Kind, error) {
+func (h *base) mount(root string) (delivery.Kind, error) {
 	if h.Edges.Mount != nil {
 		return h.Edges.Mount(root)
 	}

@@ -38,7 +38,7 @@ func TestHostLock(t *testing.T) {
 					time.AfterFunc(c.holds, first.Release)
 				}
 				began := time.Now()
-				l, err := h.lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
+				l, err := h.base().lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
 				var held *runlock.HeldError
 				if refused := errors.As(err, &held); refused != c.refused || !refused && err != nil {
 					t.Fatalf("lock: %v", err)

@@ -27,7 +27,7 @@ import (
 // Spec returns what the host was last asked to be; an unprepared host was asked
 // for nothing. Where the file in Config is lost or damaged, its copy in State
 // counts.
-func (h *Host) Spec() (agentapi.Host, error) {
+func (h *base) Spec() (agentapi.Host, error) {
 	spec, err := readSpec(h.Paths.Spec())
 	if err == nil {
 		return spec, nil
@@ -44,7 +44,7 @@ func (h *Host) Spec() (agentapi.Host, error) {
 
 // specDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
-func (h *Host) specDamage() error {
+func (h *base) specDamage() error {
 	_, err := readSpec(h.Paths.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, copyErr := readSpec(h.Paths.SpecCopy()); copyErr != nil {
@@ -66,7 +66,7 @@ func readSpec(path string) (agentapi.Host, error) {
 	return spec, nil
 }
 
-func (h *Host) saveSpec(spec agentapi.Host) error {
+func (h *base) saveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i := range spec.Stacks {
@@ -78,7 +78,7 @@ func (h *Host) saveSpec(spec agentapi.Host) error {
 
 // local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
-func (h *Host) local(stack string) Local {
+func (h *base) local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
 	err := readJSON(h.Paths.Placement(stack), &l)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,7 +93,7 @@ func (h *Host) local(stack string) Local {
 	return l
 }
 
-func (h *Host) saveLocal(stack string, l Local) error {
+func (h *base) saveLocal(stack string, l Local) error {
 	l.Schema = agentapi.Schema
 	return writeJSON(h.Paths.Placement(stack), l)
 }
@@ -112,7 +112,7 @@ func (r *run) saveNote(stack string, l Local) {
 }
 
 // known returns the stacks that ran here and were not lost, sorted.
-func (h *Host) known() ([]string, error) {
+func (h *base) known() ([]string, error) {
 	files, err := filepath.Glob(h.Paths.Placement("*"))
 	if err != nil {
 		return nil, err
@@ -196,25 +196,25 @@ const clockSkew = time.Minute
 // noteFindings says which of Salvor's own files on this host can't be read or
 // written, and what that needs.
 func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
-	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), h.gitFindings(spec, time.Now()))
+	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), GitFindings(h.base(), spec, time.Now()))
 	if full := diskFull(h.Paths.State); full != "" {
 		found = append(found, finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,
 			Text: full + ": Salvor's notes and its journal can't be written, no snapshot is taken", Fix: "make room on " + spec.Name,
 		})
 	}
-	if damage := h.specDamage(); damage != nil {
+	if damage := h.base().specDamage(); damage != nil {
 		found = append(found, unreadable(spec.Name, damage.Error()))
 	}
 	for _, st := range spec.Stacks {
-		if local := h.local(st.Name); local.Unread != "" {
+		if local := h.base().local(st.Name); local.Unread != "" {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
 		}
 		var k kept
-		if err := readJSON(h.keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := readJSON(h.keeper().keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, err.Error()))
 		}
-		for _, v := range h.protected(st) {
+		for _, v := range h.base().at(spec, st).protected() {
 			if m := h.Snapshots.Marker(st.Name, v.Name); m.Unread != "" {
 				found = append(found, unreadable(spec.Name+"/"+st.Name+"/"+v.Name, "its marker: "+m.Unread))
 			}
@@ -244,7 +244,7 @@ func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 	}
 	_, err := agekey.OpenHost(h.Paths.Identity())
 	lost("the host's identity can't be read, so nothing that is sealed to it opens", err)
-	_, err = h.signing()
+	_, err = h.base().signing()
 	lost("the host's signing key can't be read, so nothing that it finds out counts", err)
 	return found
 }

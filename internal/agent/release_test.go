@@ -13,7 +13,7 @@ import (
 func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 	dir := t.TempDir()
 	h := &Host{Paths: hostpath.Layout{Config: filepath.Join(dir, "etc"), State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}}
-	if err := h.saveLocal("notes", Local{Epoch: 2}); err != nil {
+	if err := h.base().saveLocal("notes", Local{Epoch: 2}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

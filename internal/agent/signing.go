@@ -18,7 +18,7 @@ import (
 
 // signing returns the key with which this host signs what it finds out. Its file is
 // as closed as the host's identity.
-func (h *Host) signing() (sign.Key, error) {
+func (h *base) signing() (sign.Key, error) {
 	path := h.Paths.SigningKey()
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func (h *Host) signing() (sign.Key, error) {
 
 // ensureSigning returns the public half of this host's signing key, making the key at
 // the first call. It is never replaced; a file that holds none is an error.
-func (h *Host) ensureSigning(host string) (sign.Public, error) {
+func (h *base) ensureSigning(host string) (sign.Public, error) {
 	if _, err := os.Lstat(h.Paths.SigningKey()); errors.Is(err, fs.ErrNotExist) {
 		private, err := sign.NewKey(host)
 		if err != nil {
@@ -60,11 +60,11 @@ func (h *Host) ensureSigning(host string) (sign.Public, error) {
 
 // Keys says which machine this host is.
 func (h *Host) Keys(context.Context, agentapi.AskKeys, progress.Sink) (agentapi.HostKeys, error) {
-	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.key(), Signer: h.signer()}, nil
+	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.base().key(), Signer: h.base().signer()}, nil
 }
 
 // signer is the public half of this host's signing key, "" where it can't be read.
-func (h *Host) signer() sign.Public {
+func (h *base) signer() sign.Public {
 	key, err := h.signing()
 	if err != nil {
 		return ""

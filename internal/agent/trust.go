@@ -15,7 +15,7 @@ import (
 // Trusted returns the fleet's signing keys that this host trusts: those that an
 // operator left here over SSH, at enrolment or with an apply. What is signed by
 // another key is not the fleet's, whatever Git says. A host without one is an error.
-func (h *Host) Trusted() (sign.Keys, error) {
+func (h *base) Trusted() (sign.Keys, error) {
 	content, err := os.ReadFile(h.Paths.Signers())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -32,7 +32,7 @@ func (h *Host) Trusted() (sign.Keys, error) {
 
 // pin has the host trust these keys of the fleet instead of those before; none
 // changes nothing.
-func (h *Host) pin(fleet string, keys sign.Keys) error {
+func (h *base) pin(fleet string, keys sign.Keys) error {
 	content := signersFile(fleet, keys)
 	if content == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	t.Parallel()
 	h := &Host{Paths: hostpath.Layout{Config: t.TempDir()}}
-	if keys, err := h.Trusted(); err == nil || fault.Hint(err) == "" {
+	if keys, err := h.base().Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
 	want := sign.Keys{newSigningKey().Public()}
@@ -25,7 +25,7 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	}
 	for name, again := range map[string]agentapi.Enrol{"no keys": {Fleet: "home"}, "none of a key": {Fleet: "home", Signers: sign.Keys{"ssh-ed25519 x\nhome ssh-ed25519 AAAA"}}} {
 		_, err := h.Enrol(t.Context(), again, nil)
-		if keys, readErr := h.Trusted(); readErr != nil || !slices.Equal(keys, want) || (err == nil) != (again.Signers == nil) {
+		if keys, readErr := h.base().Trusted(); readErr != nil || !slices.Equal(keys, want) || (err == nil) != (again.Signers == nil) {
 			t.Errorf("%s: %v; trusted %q, %v", name, err, keys, readErr)
 		}
 	}
@@ -36,7 +36,7 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	if err := os.WriteFile(h.Paths.Signers(), []byte("garbage\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if keys, err := h.Trusted(); err == nil {
+	if keys, err := h.base().Trusted(); err == nil {
 		t.Errorf("garbage is %q", keys)
 	}
 }
@@ -45,7 +45,7 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 // is opened that they have signed.
 func TestLostSigningKeysComeWithTheApply(t *testing.T) {
 	l := newLived(t)
-	keys, err := l.Trusted()
+	keys, err := l.base().Trusted()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestLostSigningKeysComeWithTheApply(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Error(receipt.Error)
 	}
-	if again, err := l.Trusted(); err != nil || !slices.Equal(again, keys) {
+	if again, err := l.base().Trusted(); err != nil || !slices.Equal(again, keys) {
 		t.Errorf("trusted %q, %v", again, err)
 	}
 }

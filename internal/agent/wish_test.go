@@ -76,28 +76,30 @@ func (l *lived) wish(id string) {
 
 func (l *lived) run() *run {
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.saveSpec(l.spec); err != nil {
+	if err := l.base().saveSpec(l.spec); err != nil {
 		l.t.Fatal(err)
 	}
-	r := newRun(l.Host, l.spec, progress.Discard())
+	r := newRun(l.Host.keeper(), l.spec, progress.Discard())
 	close(r.restic)
 	close(r.engine)
 	return r
 }
 
-func (l *lived) apply() agentapi.StackReceipt { return l.run().stack(l.t.Context(), l.st, own) }
+func (l *lived) apply() agentapi.StackReceipt {
+	return l.run().stack(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+}
 
 // boot is a host that lost its power and starts.
 func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().wake(l.t.Context(), l.st, own)
+	return l.run().wake(l.t.Context(), l.run().at(l.run().spec, l.st), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
 	l.t.Helper()
-	receipt, err := l.Host.take(l.t.Context(), l.spec, l.st, taking{sink: progress.Discard()})
+	receipt, err := l.Host.keeper().take(l.t.Context(), l.Host.base().at(l.spec, l.st), taking{sink: progress.Discard()})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -115,11 +117,11 @@ func (l *lived) data() string {
 // newest is the data of the newest snapshot, which a recovery would bring.
 func (l *lived) newest() snapshot.Info {
 	l.t.Helper()
-	a, err := l.open("alpha", l.st)
+	a, err := l.base().at(l.spec, l.st).open()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.Host.newest(l.t.Context(), l.st, a)
+	newest, _, err := l.Host.keeper().newest(l.t.Context(), a)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -168,14 +170,14 @@ func TestBootFinishesARestore(t *testing.T) {
 // was finished pushed the one that it wanted out of the policy, and it never could be.
 func TestNothingIsForgottenWhileARestoreWaits(t *testing.T) {
 	l := newLived(t)
-	if !l.mayForget(l.spec, l.st) {
+	if !l.base().at(l.spec, l.st).mayForget() {
 		t.Error("nothing is forgotten although no restore waits")
 	}
 	l.wish("one")
-	if l.mayForget(l.spec, l.st) {
+	if l.base().at(l.spec, l.st).mayForget() {
 		t.Error("the wished snapshot may be forgotten")
 	}
-	if receipt := l.apply(); receipt.Error != nil || !l.mayForget(l.spec, l.st) {
+	if receipt := l.apply(); receipt.Error != nil || !l.base().at(l.spec, l.st).mayForget() {
 		t.Errorf("the restore is done: %+v", receipt)
 	}
 }
@@ -189,7 +191,7 @@ func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {
 		t.Fatalf("%+v, %q", receipt, l.data())
 	}
 	before := l.newest()
-	if err := os.Remove(l.wishesPath(renewed)); err != nil { // it was not written yet
+	if err := os.Remove(l.base().wishesPath(renewed)); err != nil { // it was not written yet
 		t.Fatal(err)
 	}
 	if receipt := l.boot(); receipt.Error != nil {
@@ -220,7 +222,7 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	}
 	write(t, remote, "no folder")
 	// as the run leaves it that is cut right after the note
-	l.noteDone(renewed, "one")
+	l.base().noteDone(renewed, "one")
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -234,16 +236,16 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || receipt.Wish != "one" {
 		t.Errorf("%+v", receipt)
 	}
-	if w := l.wishes(renewed); w.Owed != "one" {
+	if w := l.base().wishes(renewed); w.Owed != "one" {
 		t.Errorf("with the remote away the snapshot is no longer owed: %+v", w)
 	}
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
+	if err := l.keeper().changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
 		t.Fatal(err)
 	}
-	if due := l.due(l.spec, time.Now()); len(due) != 1 {
+	if due := l.keeper().due(l.spec, time.Now()); len(due) != 1 {
 		t.Errorf("due: %v", due)
 	}
 	if seq := l.take().Snapshot.Seq; seq <= l.old.Snapshot.Seq {
@@ -266,7 +268,7 @@ func TestAnOwedSnapshotMayBeSmall(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	if w := l.wishes(renewed); w.Owed != "" {
+	if w := l.base().wishes(renewed); w.Owed != "" {
 		t.Errorf("%+v", w)
 	}
 	if seq := l.newest().Seq; seq < 3 {
@@ -323,10 +325,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.stack(ctx, l.st, own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.stack(ctx, patience.at(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().wake(ctx, l.st, own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().wake(ctx, l.run().at(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // approveAll is an operator who says yes to everything.
@@ -107,7 +107,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 	a := newKeyed(t).askedBy(approveAll)
 	for option, want := range map[string]string{"url": "says where the remote is", "pass": "opens the fleet"} {
-		err := a.checkSettings(remote("webdav", option, "secret:"+secretstore.SSHKey))
+		err := a.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", option, err, want)
 		}

@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"slices"
 
-	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/project"
 	"salvor/internal/stack/compose"
 )
 
 // stackAt resolves a stack as a commit declared it, with the secrets of now and
 // these vars; nil for those of then. A stack that did not load then is an error.
-func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ deploy.Rendered, err error) {
-	var none deploy.Rendered
+func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ project.Rendered, err error) {
+	var none project.Rendered
 	then, err := a.Checkout.At(ctx, c)
 	if err != nil {
 		return fleet.Stack{}, none, err
@@ -30,10 +30,10 @@ func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[s
 	if vars == nil {
 		opts.Vars = then.Fleet.Vars
 	}
-	if opts.SecretKeys, err = a.store.EnvNames(name); err != nil {
+	if opts.SecretKeys, err = a.Identity.Store.EnvNames(name); err != nil {
 		return st, none, err
 	}
-	if opts.Secrets, err = a.store.Unfiled(); err != nil {
+	if opts.Secrets, err = a.Identity.Store.Unfiled(); err != nil {
 		return st, none, err
 	}
 	loaded, found, err := compose.Load(ctx, opts)
@@ -43,7 +43,7 @@ func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[s
 	if finding.AnyFatal(found) {
 		return st, none, fmt.Errorf("stack %s does not load at %s: %s", name, c.Short(), found[0])
 	}
-	return st, deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, nil
+	return st, *loaded, nil
 }
 
 // Revive has this app use, for each of the stacks whose files do not load, the newest
@@ -73,10 +73,10 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 }
 
 // lastThatLoads returns a stack at the newest commit at which it loads, "" for none.
-func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, git.Commit) {
+func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, project.Rendered, git.Commit) {
 	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, fleet.File)
 	if err != nil {
-		return st, deploy.Rendered{}, ""
+		return st, project.Rendered{}, ""
 	}
 	for _, l := range logged {
 		then, rendered, err := a.stackAt(ctx, st.Name, l.Commit, nil)
@@ -87,5 +87,5 @@ func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, d
 			break
 		}
 	}
-	return st, deploy.Rendered{}, ""
+	return st, project.Rendered{}, ""
 }

@@ -72,7 +72,14 @@ func pushed(t *testing.T, g *git.Repository, files map[string]string) {
 
 func openGranting(t *testing.T, dir string) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: dir, Sink: progress.Discard()})
+	return openWith(t, Options{Dir: dir})
+}
+
+// openWith opens a fleet as the options say.
+func openWith(t *testing.T, o Options) *App {
+	t.Helper()
+	o.Sink = progress.Discard()
+	a, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // TestS06CheckNamesWhereTheFleetsKeysWouldGo: the file and the line of what may not be
@@ -107,7 +107,7 @@ func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
 	s := &sealer{app: a}
-	content, err := s.file("secrets/" + secretstore.SignKey)
+	content, err := s.file("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}

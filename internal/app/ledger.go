@@ -86,8 +86,7 @@ func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 		return book, err
 	}
 	defer func() { err = errors.Join(err, at.Close()) }()
-	then := &App{opts: a.opts, Checkout: at, trail: &trail{}}
-	then.use(a.ring)
+	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
 	if err := then.resolveAll(ctx); err != nil {
 		return book, err
 	}

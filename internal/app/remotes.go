@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -11,15 +10,6 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
-
-// deliverable returns why a stack may not be given a secret: one of its variables, or
-// a file below secrets/.
-func (a *App) deliverable(stack, key string) error {
-	if strings.HasPrefix(key, fleet.SecretDir+"/") {
-		return a.store.DeliverableFile(key)
-	}
-	return a.store.Deliverable(stack + "/" + key)
-}
 
 // invalidRegistries returns a finding for each registry whose login is a secret that
 // stays with the operators.
@@ -31,7 +21,7 @@ func (a *App) invalidRegistries() []finding.Finding {
 			if !isSecret {
 				continue
 			}
-			if err := a.store.Deliverable(name); err != nil {
+			if err := a.Identity.Store.Deliverable(name); err != nil {
 				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
 					Subject: a.Checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
 			}

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
@@ -52,7 +53,7 @@ func (s *sealer) file(name string) ([]byte, error) {
 }
 
 // store opens secrets as they are with what was made.
-func (s *sealer) store() *secretstore.Store { return s.app.store.Over(s.made) }
+func (s *sealer) store() *secretstore.Store { return s.app.Identity.Store.Over(s.made) }
 
 // signed reads a sealed file with its signature; the zero one when there is none.
 func (s *sealer) signed(name string) (seal.Signed, error) {
@@ -65,12 +66,12 @@ func (s *sealer) signed(name string) (seal.Signed, error) {
 }
 
 // Current implements deploy.Sealer.
-func (s *sealer) Current(host, stack string) (deploy.Seal, error) {
+func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
 	where := seal.Placement{Host: host, Stack: stack}.Path()
 	sealed, err := s.signed(where)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return deploy.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
+	return hostspec.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
 }
 
 // note remembers what a seal was made from that is current now.

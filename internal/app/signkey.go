@@ -8,14 +8,15 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
 // signKeyName is the secret that is the fleet's signing key.
-const signKeyName = secretstore.SignKey
+const signKeyName = secretnames.SignKey
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
@@ -30,7 +31,7 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 	if err != nil {
 		return sign.Key{}, err
 	}
-	private, err := a.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
 	}
@@ -112,5 +113,5 @@ func errMadeHere(name string) error {
 
 // ownKeys are the secrets that Salvor makes, with the command that replaces each.
 func ownKeys() map[string]string {
-	return map[string]string{sshKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
+	return map[string]string{reach.SSHKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
 }

@@ -14,7 +14,6 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
-	"salvor/internal/recovery"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -30,7 +29,7 @@ func (a *App) RotateSigningKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	private, err := a.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return err
 	}
@@ -85,9 +84,9 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
-			link, err := a.hosts.Dial(ctx, h)
+			link, err := a.Reach.Dial(ctx, h)
 			if err == nil {
-				_, err = recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, keys)
+				_, err = link.Enrol(ctx, a.Checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so the old one still signs: %w", h.Name, err),

@@ -105,7 +105,7 @@ func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
 // StaleSeals says. The hosts can't see that, since the new file is made by the
 // apply. Stacks that move, and those of which the host has something to say about
 // secrets already, have it in the plan as they are.
-func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]Rendered) {
+func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]project.Rendered) {
 	for i := range p.Hosts {
 		hp := &p.Hosts[i]
 		for _, name := range slices.Sorted(maps.Keys(stale)) {

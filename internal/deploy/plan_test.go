@@ -129,7 +129,7 @@ func TestLearned(t *testing.T) {
 
 func TestReseal(t *testing.T) {
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha"}, "blog": {Host: "alpha"}, "wiki": {Host: "gamma"}}}
-	stacks := map[string]Rendered{"notes": {Project: project.Project{Services: []project.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
+	stacks := map[string]project.Rendered{"notes": {Project: project.Project{Services: []project.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
 	seen := map[string]Observation{
 		"alpha": {State: agentapi.HostState{Changes: []agentapi.Change{{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"}}}},
 		"gamma": {Err: errors.New("away")},

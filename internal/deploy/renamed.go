@@ -6,22 +6,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
-
-// bornAs returns when a volume came to life, under its name or the one before.
-func bornAs(p fleet.Placement, v project.Volume) time.Time {
-	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
-		return born
-	}
-	return p.Volumes[v.Formerly].Born
-}
 
 // Rename returns placements in which volumes have the names that they have now,
 // and without those that the operator let go of.
@@ -57,7 +49,7 @@ func (s *Session) gone(stack string, p fleet.Placement) []string {
 // unborn returns a stack's volumes that would start empty.
 func (s *Session) unborn(stack string, p fleet.Placement) []project.Volume {
 	return slices.DeleteFunc(slices.Clone(s.Stacks[stack].Volumes), func(v project.Volume) bool {
-		return v.Protect != fleet.Snapshot || !bornAs(p, v).IsZero()
+		return v.Protect != fleet.Snapshot || !hostspec.BornAs(p, v).IsZero()
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostspec"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -64,7 +65,7 @@ func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncomm
 func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
 	return map[string]string{}, nil
 }
-func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
+func (f *surroundings) Current(string, string) (hostspec.Seal, error)  { return hostspec.Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
@@ -102,13 +103,13 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := project.Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
 			"notes": {Host: "beta", Epoch: 2, Volumes: volumes}, "blog": {Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}},
 		}},
-		Commit: "c1", Stacks: map[string]Rendered{"notes": known, "blog": known},
+		Commit: "c1", Stacks: map[string]project.Rendered{"notes": known, "blog": known},
 		Repo: f, Sealer: f, Record: f, Hosts: f, Sink: progress.Discard(),
 	}
 }
@@ -116,26 +117,15 @@ func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
 // TestResumedRunClaims: a run was killed after its commit. The next has nothing
 // to move; it publishes and claims for the host that it works on all the same.
 func TestResumedRunClaims(t *testing.T) {
-	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
-	for _, c := range []struct {
-		name string
-		plan HostPlan
-		o    Options
-	}{
-		{"recover", HostPlan{Host: "beta"}, Options{Kind: "recover", Lost: "alpha", NoPrints: true}},
-		{"apply", HostPlan{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}, Options{Kind: "apply"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := &surroundings{}
-			s := session(f, born)
-			_, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{c.plan}}, s.Lock, c.o)
-			if !errors.Is(err, errNoHost) {
-				t.Errorf("ended with %v", err)
-			}
-			if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); diff != "" {
-				t.Errorf("asked (-want +got):\n%s", diff)
-			}
-		})
+	f := &surroundings{}
+	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
+	plan := Plan{Hosts: []HostPlan{{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}}}
+	_, err := s.Apply(t.Context(), plan, s.Lock, Options{Kind: KindApply})
+	if !errors.Is(err, errNoHost) {
+		t.Errorf("ended with %v", err)
+	}
+	if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
 
@@ -246,7 +236,7 @@ func TestLockLearnsTheNewerImage(t *testing.T) {
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = project.Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

@@ -18,6 +18,7 @@ type Loop struct {
 	Every  time.Duration                   // the pause after a run; more than 0
 	Jitter time.Duration                   // up to this much is added to each pause
 	Most   time.Duration                   // longest pause after failures in a row; 0 keeps to Every
+	Early  func() <-chan struct{}          // when set, what ends a pause before its time; asked at its begin
 	Wait   func(ctx context.Context) bool  // waits in place of the pause; false when ctx has ended
 	Run    func(ctx context.Context) error // one round
 }
@@ -107,12 +108,16 @@ func (l Loop) wait(ctx context.Context, failures int) bool {
 	if l.Jitter > 0 {
 		pause += rand.N(l.Jitter)
 	}
+	var early <-chan struct{}
+	if l.Early != nil {
+		early = l.Early()
+	}
 	select {
 	case <-ctx.Done():
-		return false
+	case <-early:
 	case <-time.After(pause):
-		return ctx.Err() == nil
 	}
+	return ctx.Err() == nil
 }
 
 // pause doubles with every failure in a row after the first, up to Most.

@@ -39,6 +39,24 @@ func TestALoopKeepsItsPace(t *testing.T) {
 	})
 }
 
+func TestAPauseEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Set
+		news := make(chan struct{})
+		time.AfterFunc(90*time.Second, func() { close(news) })
+		asked := 0
+		got := rounds(t, &s, Loop{Name: "look", Every: time.Minute, Early: func() <-chan struct{} {
+			if asked++; asked == 2 {
+				return news
+			}
+			return nil
+		}}, 3*time.Minute)
+		if want := []time.Duration{time.Minute, 90 * time.Second, 150 * time.Second}; !slices.Equal(got, want) {
+			t.Errorf("rounds at %v, want %v", got, want)
+		}
+	})
+}
+
 func TestJitterSpreadsRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Set
@@ -63,7 +81,7 @@ func TestFailuresMakePausesLonger(t *testing.T) {
 		var reported []string
 		s := Set{Failed: func(name string, err error) { reported = append(reported, name+": "+err.Error()) }}
 		l := Loop{Name: "look", Every: time.Minute, Most: 3 * time.Minute}
-		got := rounds(t, &s, l, 12*time.Minute, down, down, down, nil, down)
+		got := rounds(t, &s, l, 11*time.Minute+time.Second, down, down, down, nil, down)
 		minutes := []time.Duration{1, 2, 4, 7, 8, 9, 10, 11}
 		for i := range minutes {
 			minutes[i] *= time.Minute
@@ -96,7 +114,7 @@ func TestTheStateCanBeAsked(t *testing.T) {
 		failed := errors.New("no")
 		release <- failed
 		synctest.Wait()
-		if b := s.States()[1]; b.Running || b.Rounds != 1 || b.Failures != 1 || b.Err != failed {
+		if b := s.States()[1]; b.Running || b.Rounds != 1 || b.Failures != 1 || !errors.Is(b.Err, failed) {
 			t.Errorf("after a failure: %+v", b)
 		}
 		stop()

@@ -15,7 +15,7 @@ func (s *Store) Sealed(name string) ([]byte, error) {
 	if s.programs.Has(name) {
 		return s.declaration(name)
 	}
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (s *Store) declaration(name string) ([]byte, error) {
 // nil for one that goes.
 func (s *Store) Over(files map[string][]byte) *Store {
 	over := *s
-	over.opts.Files = overlay{s.opts.Files, files}
+	over.Files = overlay{s.Files, files}
 	return &over
 }
 

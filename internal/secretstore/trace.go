@@ -22,7 +22,7 @@ type Trace struct {
 // Trace returns how to tell the age of a secret that a file holds. A file that is
 // not encrypted, or damaged, is an error.
 func (s *Store) Trace(name string) (Trace, error) {
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	if err != nil {
 		return Trace{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/git"
 	"salvor/internal/lab/twin/remote"
+	"salvor/internal/recovery"
 )
 
 // Tally counts what happened in worlds.
@@ -399,8 +400,8 @@ func (w *world) recovery() step {
 		if len(c.lock.On(lost.name)) == 0 && len(c.lock.On(to.name)) == 0 {
 			return errNothing
 		}
-		return c.recover(ctx, lost.name, to.name, false)
-	}, may: nothing}
+		return c.recover(ctx, lost.name, to.name)
+	}, may: func(err error) bool { return nothing(err) || errors.Is(err, recovery.ErrAlive) }}
 }
 
 // restore goes back to the oldest snapshot that was taken by hand and is still there.

@@ -55,7 +55,7 @@ func (o *operator) open(p *process) (*command, error) {
 	edge := func(ctx context.Context, op string) error { return o.w.toGit(ctx, p, op) }
 	c.committer = branch.NewCommitter(o.clone, edge)
 	f := o.w.fleet(c.declared)
-	stacks := map[string]deploy.Rendered{}
+	stacks := map[string]project.Rendered{}
 	for name, st := range c.declared.Stacks {
 		stacks[name] = o.w.workshop.stacks[name][st.Version]
 	}
@@ -114,7 +114,7 @@ func (c *command) apply(ctx context.Context, consent map[string]project.Consent)
 		}
 	}
 	accept := func(p deploy.Plan) error { return settleFirst(p.Findings) }
-	return errors.Join(ended(c.s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: accept})), settleFirst(left))
+	return errors.Join(ended(c.s.Apply(ctx, p, next, deploy.Options{Kind: deploy.KindApply, Moves: moves, Accept: accept})), settleFirst(left))
 }
 
 func (c *command) plan(ctx context.Context, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
@@ -180,7 +180,7 @@ func (c *command) move(ctx context.Context, stack, to string) error {
 		if err := plan.Complete(); err != nil {
 			return err
 		}
-		return ended(c.s.Apply(ctx, plan, c.lock, deploy.Options{Kind: "move", Asked: []string{stack}, NoPrints: true}))
+		return ended(c.s.Apply(ctx, plan, c.lock, deploy.Options{Kind: deploy.KindMove, Asked: []string{stack}, Unplanned: true}))
 	}
 	files, err := c.rehost([]string{stack}, to)
 	if err != nil {
@@ -192,28 +192,20 @@ func (c *command) move(ctx context.Context, stack, to string) error {
 	if err := errors.Join(plan.Complete(), settleFirst(plan.Findings)); err != nil {
 		return err
 	}
-	return ended(c.s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: moves, Extra: files, Asked: []string{stack}, NoPrints: true}))
+	return ended(c.s.Apply(ctx, plan, next, deploy.Options{Kind: deploy.KindMove, Moves: moves, Extra: files, Asked: []string{stack}, Unplanned: true}))
 }
 
 // recover is `salvor recover HOST --to OTHER --yes`.
-func (c *command) recover(ctx context.Context, lost, to string, acceptLoss bool) error {
-	o := recovery.Options{Lost: lost, To: to, AcceptLoss: acceptLoss}
-	plan := recovery.Prepare(c.lock, o)
-	if len(plan.Moves) == 0 && len(c.lock.On(to)) == 0 {
-		return fmt.Errorf("nothing is placed on %s", lost)
+func (c *command) recover(ctx context.Context, lost, to string) error {
+	target, declared := c.s.Fleet.Host(to)
+	if !declared {
+		return fmt.Errorf("no host %s is declared", to)
 	}
-	var stacks []string
-	for _, m := range plan.Moves {
-		stacks = append(stacks, m.Stack)
-	}
-	var err error
-	if o.Files, err = c.rehost(stacks, to); err != nil {
+	p, err := recovery.Prepare(ctx, recovering{c}, recovery.Options{Lost: lost, To: target})
+	if err != nil {
 		return err
 	}
-	if len(stacks) == 0 {
-		o.Files = nil
-	}
-	return ended(recovery.Recover(ctx, c.s, plan, o))
+	return ended(p.Run(ctx, nil))
 }
 
 // take is `salvor snapshot take STACK`. It returns the snapshot's id.
@@ -287,7 +279,7 @@ func (c *command) rollback(ctx context.Context, stack string, version int, snaps
 	if err != nil {
 		return err
 	}
-	return ended(next.s.Apply(ctx, next.s.OnHost(lock.Stacks[stack].Host), next.s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, NoPrints: true}))
+	return ended(next.s.Apply(ctx, next.s.OnHost(lock.Stacks[stack].Host), next.s.Lock, deploy.Options{Kind: deploy.KindRollback, Asked: []string{stack}, Unplanned: true}))
 }
 
 // pull is `git pull --rebase`, with the conflicts resolved as the hints say: of two

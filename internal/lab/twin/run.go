@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // A Result is what became of one world.
@@ -58,13 +59,17 @@ func (ws *Worlds) Run(t *testing.T, seed uint64) Result {
 }
 
 // Many makes the worlds of n seeds, as many at a time as the test may, and calls report
-// with each, one after another.
-func (ws *Worlds) Many(t *testing.T, first uint64, n int, report func(Result)) {
+// with each, one after another. No world is begun once budget is over, 0 for no end.
+func (ws *Worlds) Many(t *testing.T, first uint64, n int, budget time.Duration, report func(Result)) {
 	t.Helper()
 	var mu sync.Mutex
+	began := time.Now()
 	for seed := range uint64(n) {
 		t.Run(strconv.FormatUint(first+seed, 10), func(t *testing.T) {
 			t.Parallel()
+			if budget > 0 && time.Since(began) > budget {
+				t.Skip("no time is left")
+			}
 			r := ws.Run(t, first+seed)
 			mu.Lock()
 			defer mu.Unlock()

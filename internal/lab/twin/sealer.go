@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
 	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -69,9 +70,9 @@ func (s *sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, e
 }
 
 // Current implements deploy.Sealer.
-func (s *sealer) Current(host, stack string) (deploy.Seal, error) {
+func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
 	sealed := s.signed(seal.Placement{Host: host, Stack: stack}.Path())
-	return deploy.Seal{File: sealed.File, Signature: sealed.Signature}, nil
+	return hostspec.Seal{File: sealed.File, Signature: sealed.Signature}, nil
 }
 
 // Seal implements deploy.Sealer.

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/sign"
 	"salvor/internal/stack/compose"
 )
@@ -20,7 +20,7 @@ const versions = 3
 // each: stacks as the real renderer makes them, and the fleet's signing key.
 type workshop struct {
 	key    sign.Key
-	stacks map[string][]deploy.Rendered // by name, each version
+	stacks map[string][]project.Rendered // by name, each version
 }
 
 // stackNames are the stacks that a world may have, with the method of their volume.
@@ -31,7 +31,7 @@ func newWorkshop(ctx context.Context) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workshop{stacks: map[string][]deploy.Rendered{}}
+	w := &workshop{stacks: map[string][]project.Rendered{}}
 	if w.key, err = sign.ParseKey(private); err != nil {
 		return nil, err
 	}
@@ -56,15 +56,15 @@ func image(stack string, version int) string {
 
 // render is what the operator's program makes of a Compose file with one service, one
 // volume and one secret.
-func render(ctx context.Context, name, image string, method fleet.Method) (deploy.Rendered, error) {
+func render(ctx context.Context, name, image string, method fleet.Method) (project.Rendered, error) {
 	dir, err := os.MkdirTemp("", "twin-")
 	if err != nil {
-		return deploy.Rendered{}, err
+		return project.Rendered{}, err
 	}
 	defer os.RemoveAll(dir)
 	st := fleet.Stack{Name: name, Dir: "stacks/" + name, File: "compose.yaml"}
 	if err := os.MkdirAll(filepath.Join(dir, st.Dir), 0o700); err != nil {
-		return deploy.Rendered{}, err
+		return project.Rendered{}, err
 	}
 	text := fmt.Sprintf(`services:
   app:
@@ -76,17 +76,17 @@ volumes:
   data: {}
 `, image)
 	if err := os.WriteFile(filepath.Join(dir, st.Dir, st.File), []byte(text), 0o600); err != nil { //nolint:forbidigo // read once, right here
-		return deploy.Rendered{}, err
+		return project.Rendered{}, err
 	}
 	loaded, found, err := compose.Load(ctx, compose.Options{RepoDir: dir, Stack: st, SecretKeys: []string{"TOKEN"}})
 	if err == nil && finding.AnyFatal(found) {
 		err = fmt.Errorf("%s: %s", name, found[0].Text)
 	}
 	if err != nil {
-		return deploy.Rendered{}, err
+		return project.Rendered{}, err
 	}
 	for i := range loaded.Volumes {
 		loaded.Volumes[i].Protect, loaded.Volumes[i].Method = fleet.Snapshot, method
 	}
-	return deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, nil
+	return project.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, nil
 }

@@ -1,4 +1,4 @@
-package app
+package identity
 
 import (
 	"maps"
@@ -7,12 +7,13 @@ import (
 )
 
 // A trail is what a command decrypted, by name.
-type trail struct {
+type Trail struct {
 	mu     sync.Mutex // guards opened
 	opened map[string]bool
 }
 
-func (t *trail) add(name string) {
+// Add notes that something was decrypted.
+func (t *Trail) Add(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.opened == nil {
@@ -21,8 +22,8 @@ func (t *trail) add(name string) {
 	t.opened[name] = true
 }
 
-// take returns the names so far, sorted, and begins anew.
-func (t *trail) take() []string {
+// Take returns the names so far, sorted, and begins anew.
+func (t *Trail) Take() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	names := slices.Sorted(maps.Keys(t.opened))

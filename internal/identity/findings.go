@@ -1,4 +1,4 @@
-package app
+package identity
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// identityFindings say how the file lies there that holds the identity at hand: open
+// Findings say how the file lies there that holds the identity at hand: open
 // to others, or an operator's in clear. The recovery card is in clear by its nature.
 // A file that can't be looked at has no findings: who opens it says why.
-func (a *App) identityFindings() []finding.Finding {
-	path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
+func (id *Identity) Findings() []finding.Finding {
+	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
 	if err != nil {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (a *App) identityFindings() []finding.Finding {
 		found = append(found, finding.Finding{Code: finding.IdentityExposed, Severity: finding.Warning, Subject: path,
 			Text: fmt.Sprintf("others may read or write it (mode %04o), and it holds a key that opens everything", at.Mode), Fix: "chmod 600 " + path})
 	}
-	if len(at.InClear) > 0 && !slices.Contains(at.InClear, a.Checkout.Fleet.Recipients.Recovery) {
+	if len(at.InClear) > 0 && !slices.Contains(at.InClear, id.checkout.Fleet.Recipients.Recovery) {
 		found = append(found, finding.Finding{Code: finding.IdentityInClear, Severity: finding.Warning, Subject: path,
 			Text: "the key in it has no passphrase: who gets the file opens everything", Fix: "salvor key rotate makes a key with a passphrase"})
 	}

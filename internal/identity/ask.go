@@ -1,4 +1,4 @@
-package app
+package identity
 
 import (
 	"context"
@@ -22,19 +22,19 @@ func (a asking) Run(ctx context.Context, c machine.Cmd) (out machine.Output, err
 }
 
 // pluginUI has age plugins talk at the terminal, each question by itself.
-func (a *App) pluginUI() *plugin.ClientUI {
-	ui := plugin.NewTerminalUI(a.opts.Say, a.opts.Say)
+func (id *Identity) pluginUI() *plugin.ClientUI {
+	ui := plugin.NewTerminalUI(id.opts.Say, id.opts.Say)
 	display, request, confirm := ui.DisplayMessage, ui.RequestValue, ui.Confirm
 	ui.DisplayMessage = func(name, message string) (err error) {
-		a.opts.Ask(func() { err = display(name, message) })
+		id.opts.Ask(func() { err = display(name, message) })
 		return err
 	}
 	ui.RequestValue = func(name, prompt string, hide bool) (value string, err error) {
-		a.opts.Ask(func() { value, err = request(name, prompt, hide) })
+		id.opts.Ask(func() { value, err = request(name, prompt, hide) })
 		return value, err
 	}
 	ui.Confirm = func(name, prompt, yes, no string) (chosen bool, err error) {
-		a.opts.Ask(func() { chosen, err = confirm(name, prompt, yes, no) })
+		id.opts.Ask(func() { chosen, err = confirm(name, prompt, yes, no) })
 		return chosen, err
 	}
 	return ui

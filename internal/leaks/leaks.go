@@ -1,4 +1,6 @@
-package app
+// Package leaks looks for plain secrets in what a control repository holds: its working
+// tree, its next commit, its history, and the files that are about to be planned.
+package leaks
 
 import (
 	"context"
@@ -17,23 +19,23 @@ import (
 	"salvor/internal/version"
 )
 
-// ScanWork looks for plain secrets in what a commit of the working tree would
+// Work looks for plain secrets in what a commit of the working tree would
 // hold.
-func (a *App) ScanWork(ctx context.Context) ([]scan.Leak, error) {
-	paths, err := a.Checkout.Git.WorkFiles(ctx)
+func Work(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
+	paths, err := c.Git.WorkFiles(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return scanFiles(a.Checkout.Root, paths)
+	return scanFiles(c.Root, paths)
 }
 
-// ScanStaged looks in what the next commit adds or changes.
-func (a *App) ScanStaged(ctx context.Context) ([]scan.Leak, error) {
-	paths, err := a.Checkout.Git.StagedFiles(ctx)
+// Staged looks in what the next commit adds or changes.
+func Staged(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
+	paths, err := c.Git.StagedFiles(ctx)
 	if err != nil || len(paths) == 0 {
 		return nil, err
 	}
-	objects, err := a.Checkout.Git.Staged(ctx, paths)
+	objects, err := c.Git.Staged(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -51,10 +53,10 @@ func (a *App) ScanStaged(ctx context.Context) ([]scan.Leak, error) {
 // pastBatch is how many contents of the history are held in memory at once.
 const pastBatch = 200
 
-// ScanHistory looks in everything that any branch has ever held. A value that
+// History looks in everything that any branch has ever held. A value that
 // stayed where it was through many commits is told once.
-func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
-	past, err := a.Checkout.Git.History(ctx)
+func History(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
+	past, err := c.Git.History(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 		for _, p := range batch {
 			ids = append(ids, p.ID)
 		}
-		objects, err := a.Checkout.Git.Objects(ctx, ids)
+		objects, err := c.Git.Objects(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -85,27 +87,27 @@ func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 	return all, nil
 }
 
-// LeakFindings are the plain secrets among the files that were loaded, as
+// Findings are the plain secrets among the files that were loaded, as
 // findings that stop a plan. A commit whose files were found clean before is not
 // looked at again.
-func (a *App) LeakFindings(ctx context.Context) ([]finding.Finding, error) {
-	if a.Checkout.Files == checkout.WorkTree {
-		leaks, err := a.ScanWork(ctx)
+func Findings(ctx context.Context, c *checkout.Checkout) ([]finding.Finding, error) {
+	if c.Files == checkout.WorkTree {
+		leaks, err := Work(ctx, c)
 		return findingsOf(leaks), err
 	}
-	if a.Checkout.Files == checkout.Staged {
-		paths, err := filesBelow(a.Checkout.Export)
+	if c.Files == checkout.Staged {
+		paths, err := filesBelow(c.Export)
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := scanFiles(a.Checkout.Export, paths)
+		leaks, err := scanFiles(c.Export, paths)
 		return findingsOf(leaks), err
 	}
-	tree, err := a.Checkout.Git.Tree(ctx, a.Checkout.Commit)
+	tree, err := c.Git.Tree(ctx, c.Commit)
 	if err != nil {
 		return nil, err
 	}
-	clean, err := a.Checkout.Git.OwnFile(ctx, "scanned")
+	clean, err := c.Git.OwnFile(ctx, "scanned")
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +115,11 @@ func (a *App) LeakFindings(ctx context.Context) ([]finding.Finding, error) {
 	if content, err := os.ReadFile(clean); err == nil && string(content) == mark {
 		return nil, nil
 	}
-	paths, err := filesBelow(a.Checkout.Export)
+	paths, err := filesBelow(c.Export)
 	if err != nil {
 		return nil, err
 	}
-	leaks, err := scanFiles(a.Checkout.Export, paths)
+	leaks, err := scanFiles(c.Export, paths)
 	if err == nil && len(leaks) == 0 {
 		err = atomicfile.Write(clean, strings.NewReader(mark), 0o644)
 	}
