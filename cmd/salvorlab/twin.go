@@ -51,7 +51,7 @@ func twinWorlds(ctx context.Context, args []string) error {
 	passed := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: "twin", F: func(t *testing.T) {
 			for made := 0; made < *worlds && ctx.Err() == nil; made += reportEvery {
-				t.Run("worlds", func(t *testing.T) { all.Many(t, *seed+uint64(made), min(reportEvery, *worlds-made), 0, report) })
+				t.Run("worlds", func(t *testing.T) { all.Many(t, *seed+uint64(made), min(reportEvery, *worlds-made), 0, report) }) //nolint:contextcheck // a world has its own
 			}
 		},
 	}})

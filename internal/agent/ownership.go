@@ -24,8 +24,8 @@ type Guard struct {
 	within time.Duration // what a look may take
 
 	looking chan struct{} // has one for the length of a look, which guards what follows
-	rec     *sight     // nil: to be opened
-	opened  string     // what rec was opened with
+	rec     *sight        // nil: to be opened
+	opened  string        // what rec was opened with
 	view    *record.View
 	git     gitSight
 	asked   time.Time // when Git was asked last

@@ -200,6 +200,9 @@ func (o *operator) run(what string, kill int, work func(context.Context, *comman
 			t.Kills++
 		}
 	})
+	if p.killed() {
+		what += ", killed at " + p.at
+	}
 	o.w.note("%s: %s: %v", o.name, what, err)
 	return err
 }
@@ -246,7 +249,7 @@ func (w *world) asSaid(o *operator, s step, before map[string]int) {
 // pass lets time go by, in which stacks write.
 func (w *world) pass(d time.Duration) {
 	for range 3 {
-		time.Sleep(d / 3)
+		<-time.After(d / 3)
 		w.write()
 	}
 }
@@ -344,7 +347,7 @@ var errNothing = errors.New("there is nothing to do that with")
 func nothing(err error) bool { return errors.Is(err, errNothing) }
 
 func (w *world) apply() step {
-	return step{what: "apply", stacks: w.stacks, work: func(ctx context.Context, c *command) error { return c.apply(ctx, nil) }}
+	return step{what: "apply", stacks: w.stacks, work: func(ctx context.Context, c *command) error { return c.apply(ctx) }}
 }
 
 // snapshot takes one. What it holds at least is what the volume holds before it begins.
@@ -377,7 +380,7 @@ func (w *world) deploy(stack string) step {
 			}
 			c = next
 		}
-		return c.apply(ctx, nil)
+		return c.apply(ctx)
 	}}
 }
 
@@ -448,7 +451,7 @@ func (w *world) rollback(stack string) step {
 		if version < 0 {
 			version = (c.declared.Stacks[stack].Version + 1) % (versions - 1)
 		} else if c.declared.Stacks[stack].Version == version {
-			return c.apply(ctx, nil) // it is committed: that finishes it
+			return c.apply(ctx) // it is committed: that finishes it
 		}
 		if withData && id == "" {
 			chosen, err := c.oldest(ctx, stack)

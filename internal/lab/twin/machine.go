@@ -115,7 +115,7 @@ func (m working) program(ctx context.Context, c machine.Cmd) (machine.Output, er
 	case helperName:
 		return restic.Run(ctx, c, m.h.dialRestic)
 	case guardName:
-		return machine.Output{}, m.guard(c)
+		return machine.Output{}, m.guard(ctx, c)
 	case resticPath:
 		return machine.Output{Stdout: []byte(restic.Version)}, nil
 	case "pidof":
@@ -153,7 +153,7 @@ func (m working) coreutil(c machine.Cmd) (machine.Output, error) {
 
 // guard is the guardian, which outlives the process that started it: whichever way that
 // ends, the stack goes on.
-func (m working) guard(c machine.Cmd) error {
+func (m working) guard(ctx context.Context, c machine.Cmd) error {
 	if _, err := io.WriteString(c.Stdout, "ready\n"); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (m working) guard(c machine.Cmd) error {
 	if string(said) == "done\n" && !m.p.killed() || !m.h.powered() {
 		return nil
 	}
-	guardian, ctx := newProcess(context.Background(), "guard", m.h)
+	guardian, ctx := newProcess(context.WithoutCancel(ctx), "guard", m.h)
 	h, end := m.h.agent(guardian)
 	defer end()
 	stack := c.Argv[len(c.Argv)-1]

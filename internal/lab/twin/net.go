@@ -41,7 +41,7 @@ func (w *world) setAway(what string, away bool) {
 func (w *world) reachChanged() {
 	for _, h := range w.hosts {
 		w.mu.Lock()
-		reaches := !w.cut[h.name] && !(w.away["git"] && w.away["remote"])
+		reaches := !w.cut[h.name] && (!w.away["git"] || !w.away["remote"])
 		w.mu.Unlock()
 		h.mu.Lock()
 		switch able := reaches && h.on && h.daemon != nil; {

@@ -94,8 +94,7 @@ func settleFirst(all []finding.Finding) error {
 }
 
 // apply is `salvor apply --yes`.
-func (c *command) apply(ctx context.Context, consent map[string]project.Consent) error {
-	c.s.Consent = consent
+func (c *command) apply(ctx context.Context) error {
 	past, err := c.s.New(ctx)
 	if err != nil {
 		return err

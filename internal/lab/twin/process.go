@@ -22,6 +22,7 @@ type process struct {
 	calls  int
 	killAt int // the call at which it is killed, 0 for none
 	dead   bool
+	at     string // the call at which it was killed
 }
 
 // newProcess returns a process and its context.
@@ -50,6 +51,9 @@ func (p *process) edge(ctx context.Context, op string) error {
 	p.mu.Lock()
 	p.calls++
 	struck := !p.dead && p.killAt > 0 && p.calls >= p.killAt
+	if struck {
+		p.at = op
+	}
 	p.mu.Unlock()
 	if struck {
 		p.kill()

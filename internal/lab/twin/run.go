@@ -39,7 +39,7 @@ func (ws *Worlds) Run(t *testing.T, seed uint64) Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in memory
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		w, err := newWorld(ctx, ws.shop, seed, dir)

@@ -252,21 +252,26 @@ func (w *world) search() {
 		look("the repository: "+name, content)
 	}
 	for _, h := range w.hosts {
-		paths := h.paths()
-		for _, dir := range []string{paths.Config, paths.State, paths.Volumes} {
-			_ = filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-				if err == nil && d.Type().IsRegular() {
-					if content, err := os.ReadFile(p); err == nil {
-						look(p, content)
-					}
+		h.search(look)
+	}
+}
+
+// search calls look for every file on the host's disk.
+func (h *host) search(look func(where string, content []byte)) {
+	paths := h.paths()
+	for _, dir := range []string{paths.Config, paths.State, paths.Volumes} {
+		_ = filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				if content, err := os.ReadFile(p); err == nil {
+					look(p, content)
 				}
-				return nil // what vanishes meanwhile holds nothing
-			})
-		}
-		h.files.mu.Lock()
-		for p, content := range h.files.all {
-			look(h.name+": "+p, content)
-		}
-		h.files.mu.Unlock()
+			}
+			return nil // what vanishes meanwhile holds nothing
+		})
+	}
+	h.files.mu.Lock()
+	defer h.files.mu.Unlock()
+	for p, content := range h.files.all {
+		look(h.name+": "+p, content)
 	}
 }

@@ -44,7 +44,7 @@ func inWorld(t *testing.T, seed uint64, test func(t *testing.T, w *world)) {
 func TestARecoveryBringsBackWhatASnapshotHeld(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		alice := &operator{w: w, name: "alice", clone: w.git.Clone()}
-		if err := alice.run("apply", 0, func(ctx context.Context, c *command) error { return c.apply(ctx, nil) }); err != nil {
+		if err := alice.run("apply", 0, func(ctx context.Context, c *command) error { return c.apply(ctx) }); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Minute)

@@ -61,7 +61,7 @@ func render(ctx context.Context, name, image string, method fleet.Method) (proje
 	if err != nil {
 		return project.Rendered{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // it is in memory
 	st := fleet.Stack{Name: name, Dir: "stacks/" + name, File: "compose.yaml"}
 	if err := os.MkdirAll(filepath.Join(dir, st.Dir), 0o700); err != nil {
 		return project.Rendered{}, err
@@ -75,7 +75,7 @@ func render(ctx context.Context, name, image string, method fleet.Method) (proje
 volumes:
   data: {}
 `, image)
-	if err := os.WriteFile(filepath.Join(dir, st.Dir, st.File), []byte(text), 0o600); err != nil { //nolint:forbidigo // read once, right here
+	if err := os.WriteFile(filepath.Join(dir, st.Dir, st.File), []byte(text), 0o600); err != nil {
 		return project.Rendered{}, err
 	}
 	loaded, found, err := compose.Load(ctx, compose.Options{RepoDir: dir, Stack: st, SecretKeys: []string{"TOKEN"}})

@@ -82,7 +82,7 @@ func newWorld(ctx context.Context, shop *workshop, seed uint64, dir string) (*wo
 	for _, name := range []string{"alpha", "beta", "gamma"}[:2+w.pick(2)] {
 		h := newHost(w, name)
 		w.hosts = append(w.hosts, h)
-		if err := w.enrol(h, all); err != nil {
+		if err := w.enrol(ctx, h, all); err != nil {
 			return nil, err
 		}
 	}
@@ -101,11 +101,11 @@ func (w *world) start() error {
 }
 
 // enrol has a host make its keys, and adds what Git has of them to files.
-func (w *world) enrol(h *host, files map[string][]byte) error {
+func (w *world) enrol(ctx context.Context, h *host, files map[string][]byte) error {
 	if err := os.MkdirAll(h.paths().State, 0o700); err != nil {
 		return err
 	}
-	p, ctx := newProcess(w.ctx, h.name+" enrol", h)
+	p, ctx := newProcess(ctx, h.name+" enrol", h)
 	defer p.cancel()
 	a, end := h.agent(p)
 	defer end()

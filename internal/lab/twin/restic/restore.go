@@ -40,7 +40,7 @@ func (r *run) write(ctx context.Context, at string, n repository.Node) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(at, content, 0o600); err != nil { //nolint:forbidigo // restic writes in place, too
+		if err := os.WriteFile(at, content, 0o600); err != nil {
 			return err
 		}
 		return finish(at, n)
