@@ -10,7 +10,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -157,7 +156,7 @@ func (k *keeper) diverged(s *Stack) ([]snapshot.Volume, []snapshot.Kept, error) 
 // have to be copied whole, so its files stay instead.
 func (r *run) takeLast(ctx context.Context, s *Stack) {
 	for _, v := range s.protected() {
-		if v.Method == fleet.Postgres {
+		if v.Method.Native() {
 			return
 		}
 	}

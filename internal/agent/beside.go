@@ -6,7 +6,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 	"salvor/internal/stack"
 )
 
@@ -20,7 +20,7 @@ type besideDatabase struct {
 }
 
 // Start implements snapshot.Database.
-func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
+func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s method.Start) (snapshot.Running, error) {
 	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
 	folder := b.host.Paths.Isolated(beside.Name())
