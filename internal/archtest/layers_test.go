@@ -74,7 +74,11 @@ var layers = []struct {
 	}},
 	{"workflows", []string{
 		"deploy",
+		"move",
 		"recovery",
+		"restore",
+		"rollback",
+		"rotation",
 		"agent",
 	}},
 	{"surfaces", []string{
@@ -113,6 +117,11 @@ var sideways = map[[2]string]string{
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
 	{"recovery", "deploy"}:           "a recovery is a placement change, applied",
+	{"move", "deploy"}:               "a move is a placement change, applied",
+	{"restore", "deploy"}:            "a restore is a change of the lock, applied",
+	{"rollback", "deploy"}:           "a rollback is a commit, applied",
+	{"rollback", "restore"}:          "a rollback may bring the data of then back",
+	{"rotation", "deploy"}:           "a new value is delivered by an apply",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",
 	{"git", "atomicfile"}:            "what git is given as files is written atomically",
 	{"git", "machine"}:               "the operator's git is run as machines run programs",
