@@ -126,7 +126,7 @@ func (a *App) checkSettings(r fleet.Remote) error {
 		if !isSecret {
 			continue
 		}
-		err := a.store.Deliverable(name)
+		err := a.Identity.Store.Deliverable(name)
 		if storage.IsAddress(r.Type, option) {
 			err = fault.WithHint(fmt.Errorf("%s says where the remote is, and a secret does not show who changes it", option), "write "+option+" in clear")
 		}

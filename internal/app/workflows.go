@@ -6,6 +6,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/move"
 	"salvor/internal/progress"
@@ -31,6 +32,11 @@ func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey,
 func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
 	add, err := r.App.Enrol(ctx, h)
 	return recovery.Target(add), err
+}
+
+// Reach implements recovery.Fleet.
+func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	return r.App.Reach.To(h)
 }
 
 // Seen implements recovery.Fleet.

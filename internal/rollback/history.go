@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/project"
 )
 
@@ -46,13 +46,13 @@ func rolledBack(l git.Logged, stack string) bool {
 // the first is the present. Some were never deployed: between an edit and the
 // next apply the lock still has the images of before.
 func (f *Fleet) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
-	logged, err := f.Git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
+	logged, err := f.Git.Log(ctx, historyLimit, st.Dir, lockfile.Name)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, l := range logged {
-		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+controlrepo.LockFile)
+		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+lockfile.Name)
 	}
 	objects, err := f.Git.Objects(ctx, names)
 	if err != nil {
@@ -61,7 +61,7 @@ func (f *Fleet) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 	var all []Deploy
 	for i, l := range logged {
 		folder, content := objects[2*i], objects[2*i+1].Content
-		lock, err := controlrepo.DecodeLock(content)
+		lock, err := lockfile.Decode(content)
 		if folder.ID == "" || err != nil {
 			continue // not declared then, or by a Salvor that wrote it differently
 		}

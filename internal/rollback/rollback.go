@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -179,12 +180,12 @@ func (r *rollback) data(ctx context.Context) (agentapi.SnapshotRow, error) {
 
 // run commits the rollback and has the stack's host apply the commit.
 func (r *rollback) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, error) {
-	lock, err := controlrepo.EncodeLock(r.lock)
+	lock, err := lockfile.Encode(r.lock)
 	if err != nil {
 		return deploy.Receipt{}, err
 	}
 	files := maps.Clone(r.files)
-	files[controlrepo.LockFile] = lock
+	files[lockfile.Name] = lock
 	name := r.stack.Name
 	message := fmt.Sprintf("rollback: %s back to %s\n\n%s: %s %s", name, r.to.Commit.Short(), Trailer, name, r.to.Commit)
 	if err := r.fleet.CommitFiles(ctx, files, message); err != nil {

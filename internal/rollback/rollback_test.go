@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/deploy/deploytest"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -71,7 +71,7 @@ func (h *house) projectAt(_ context.Context, _ fleet.Stack, c git.Commit) (proje
 func (h *house) commitFiles(_ context.Context, files map[string][]byte, message string) error {
 	h.Note("commit the rollback")
 	h.files, h.made = files, message
-	lock, err := controlrepo.DecodeLock(files[controlrepo.LockFile])
+	lock, err := lockfile.Decode(files[lockfile.Name])
 	h.lock = lock
 	return err
 }
@@ -90,8 +90,8 @@ func (h *house) Objects(_ context.Context, names []string) ([]git.Object, error)
 		c, path, _ := strings.Cut(name, ":")
 		d := h.at(git.Commit(c))
 		o := git.Object{ID: d.folder}
-		if path == controlrepo.LockFile {
-			content, err := controlrepo.EncodeLock(fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 1, Images: map[string]string{"app": image(d.image)}}}})
+		if path == lockfile.Name {
+			content, err := lockfile.Encode(fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 1, Images: map[string]string{"app": image(d.image)}}}})
 			if err != nil {
 				return nil, err
 			}
