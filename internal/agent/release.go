@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/docker"
 	"salvor/internal/fault"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
-	"salvor/internal/stack"
 )
 
 // Release stops a stack that moves away and takes its final snapshot. The data
@@ -67,7 +67,7 @@ func (h *Host) started(ctx context.Context, name string, local Local) (bool, err
 	if noEngine(err) {
 		return false, nil
 	}
-	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
+	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c docker.Container) bool { return c.State != "created" }), err
 }
 
 // releasedBefore reports whether a stack was let go of at that epoch and nothing of

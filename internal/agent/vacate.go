@@ -108,7 +108,7 @@ func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[strin
 		}
 	}
 	for _, c := range seen.Containers {
-		if !c.Gated && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
+		if !stack.Gated(c) && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
 			return fmt.Sprintf("a project of that name runs here that Salvor did not start (container %s)", c.Name)
 		}
 	}

@@ -50,6 +50,7 @@ var layers = []struct {
 		"version",
 		"git",
 		"yamldoc",
+		"docker",
 		"loop",
 	}},
 	{"domains", []string{
@@ -124,6 +125,7 @@ var sideways = map[[2]string]string{
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",
 	{"git", "atomicfile"}:            "what git is given as files is written atomically",
+	{"docker", "machine"}:            "the engine is reached through its machine",
 	{"git", "machine"}:               "the operator's git is run as machines run programs",
 	{"git", "runlock"}:               "one process at a time commits in a clone",
 	{"embedded", "atomicfile"}:       "the packed program is written atomically",
