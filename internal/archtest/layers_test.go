@@ -52,6 +52,7 @@ var layers = []struct {
 		"yamldoc",
 		"docker",
 		"loop",
+		"lockfile",
 	}},
 	{"domains", []string{
 		"controlrepo",
@@ -80,6 +81,10 @@ var layers = []struct {
 	{"workflows", []string{
 		"deploy",
 		"recovery",
+		"agent/here",
+		"agent/ownership",
+		"agent/keeper",
+		"agent/startup",
 		"agent",
 	}},
 	{"the operator's workflows", []string{
@@ -100,6 +105,7 @@ var layers = []struct {
 
 // sideways lists the imports allowed within a layer, each with its reason.
 var sideways = map[[2]string]string{
+	{"lockfile", "yamldoc"}:          "what is wrong has a place",
 	{"secret/agekey", "atomicfile"}:  "identity files are written atomically",
 	{"secret/sops", "secret/agekey"}: "SOPS files are opened with our own age identities",
 	{"secret/command", "machine"}:    "a program is run as machines run them",
@@ -129,6 +135,16 @@ var sideways = map[[2]string]string{
 	{"git", "machine"}:               "the operator's git is run as machines run programs",
 	{"git", "runlock"}:               "one process at a time commits in a clone",
 	{"embedded", "atomicfile"}:       "the packed program is written atomically",
+
+	{"agent/ownership", "agent/here"}:   "whose a stack is, is asked of a host's stacks",
+	{"agent/keeper", "agent/here"}:      "what is kept is a host's stacks' data",
+	{"agent/keeper", "agent/ownership"}: "only an owner changes snapshots",
+	{"agent/startup", "agent/here"}:     "what starts is a host's stacks",
+	{"agent/startup", "agent/keeper"}:   "data comes back before a start, and snapshots are taken around one",
+	{"agent", "agent/here"}:             "the host's verbs and daemon join its parts",
+	{"agent", "agent/ownership"}:        "the host's verbs and daemon join its parts",
+	{"agent", "agent/keeper"}:           "the host's verbs and daemon join its parts",
+	{"agent", "agent/startup"}:          "the host's verbs and daemon join its parts",
 }
 
 type listed struct {
@@ -218,7 +234,7 @@ func checkEdge(t *testing.T, from, to string, used map[[2]string]bool) {
 
 func TestOnlyOnePackageReaches(t *testing.T) {
 	owners := map[string][]string{
-		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest"},
+		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/agent/heretest"},
 		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
 		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
 		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack", "salvor/internal/scan"},

@@ -118,7 +118,7 @@ func locationShape() yamldoc.Shape[fleet.Location] {
 func locationFields[T any](in func(*T) *fleet.Location) []yamldoc.Field[T] {
 	return []yamldoc.Field[T]{
 		yamldoc.Key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).Must(),
-		yamldoc.Key("path", "A path on it, without a leading slash.", yamldoc.Text(checkRemotePath), func(v *T, s string) { in(v).Path = s }).Must(),
+		yamldoc.Key("path", "A path on it, without a leading slash.", yamldoc.Text(fleet.ValidRemotePath), func(v *T, s string) { in(v).Path = s }).Must(),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -71,23 +72,23 @@ func FuzzStack(f *testing.F) {
 }
 
 func FuzzLock(f *testing.F) {
-	seeds(f, func(name string) bool { return name == LockFile })
+	seeds(f, func(name string) bool { return name == lockfile.Name })
 	f.Add([]byte(`{"schema":1,"stacks":{"a":{"host":"b","epoch":1,"repositories":{"t":"b"},"former":{"t":["a"]},"images":{"s":"x@sha256:0"},"volumes":{"v":{"born":"2026-01-02T03:04:05Z"}}}}}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		lock, err := DecodeLock(content)
+		lock, err := lockfile.Decode(content)
 		checkPlaces(t, err, content)
 		if err != nil {
 			return
 		}
-		once, err := EncodeLock(lock)
+		once, err := lockfile.Encode(lock)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		again, err := DecodeLock(once)
+		again, err := lockfile.Decode(once)
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}
-		if twice, err := EncodeLock(again); err != nil || !bytes.Equal(once, twice) {
+		if twice, err := lockfile.Encode(again); err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("not deterministic: %v", err)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"salvor/internal/fleet"
@@ -178,7 +180,7 @@ func lines(content []byte) []string {
 // unknownHosts returns the names of recipients that belong to no declared host.
 func unknownHosts(recipients map[string]string, f *fleet.Fleet) []string {
 	var names []string
-	for _, name := range keysSorted(recipients) {
+	for _, name := range slices.Sorted(maps.Keys(recipients)) {
 		if _, ok := f.Host(name); !ok {
 			names = append(names, name)
 		}

@@ -8,6 +8,7 @@ import (
 	"text/template"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -53,11 +54,11 @@ func (b Beginning) Commit() (files map[string][]byte, message string, err error)
 		}
 	}
 	maps.Copy(files, b.Files)
-	lock, err := EncodeLock(fleet.Lock{Record: newRecord(b.Name)})
+	lock, err := lockfile.Encode(fleet.Lock{Record: newRecord(b.Name)})
 	if err != nil {
 		return nil, "", err
 	}
-	files[LockFile] = lock
+	files[lockfile.Name] = lock
 	problems := &yamldoc.Report{}
 	decodeAndCheck(files[fleet.File], problems)
 	return files, "Begin the fleet " + b.Name + "\n\nWritten by salvor init.\n", problems.Err()

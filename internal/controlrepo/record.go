@@ -63,4 +63,4 @@ func RemoveRecord(content []byte) ([]byte, error) {
 }
 
 // CheckRecord returns why the record can't be at a place, nil when it can.
-func CheckRecord(at fleet.Location) error { return checkRemotePath(at.Path) }
+func CheckRecord(at fleet.Location) error { return fleet.ValidRemotePath(at.Path) }

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -63,8 +64,8 @@ func (repo *Repository) renamePlacements(h fleet.Host) {
 		p.Host = h.Name
 		repo.Lock.Stacks[stack] = p
 	}
-	if content, err := EncodeLock(repo.Lock); err == nil { // it was read, so it can be written
-		repo.renaming(LockFile, content)
+	if content, err := lockfile.Encode(repo.Lock); err == nil { // it was read, so it can be written
+		repo.renaming(lockfile.Name, content)
 	}
 }
 

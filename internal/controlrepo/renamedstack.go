@@ -3,10 +3,12 @@ package controlrepo
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -54,7 +56,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 	if _, own := repo.Lock.Stacks[st.Name]; own {
 		return st.Name
 	}
-	for _, name := range keysSorted(repo.Lock.Stacks) {
+	for _, name := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		if repo.Lock.Stacks[name].Called == st.Name {
 			return name
 		}
@@ -62,7 +64,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 	if st.Formerly == "" || repo.folder(st.Formerly) {
 		return st.Name
 	}
-	for _, name := range keysSorted(repo.Lock.Stacks) {
+	for _, name := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		called := repo.Lock.Stacks[name].Called
 		if (name == st.Formerly || called == st.Formerly) && !repo.folder(called) {
 			return name
@@ -93,8 +95,8 @@ func (repo *Repository) callStacks() {
 	if len(repo.Renamed) == 0 {
 		return
 	}
-	if content, err := EncodeLock(repo.Lock); err == nil { // it was read, so it can be written
-		repo.renaming(LockFile, content)
+	if content, err := lockfile.Encode(repo.Lock); err == nil { // it was read, so it can be written
+		repo.renaming(lockfile.Name, content)
 	}
 }
 

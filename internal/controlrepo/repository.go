@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/sign"
 	"salvor/internal/suggest"
 	"salvor/internal/yamldoc"
@@ -160,17 +163,28 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 // the value, or to the nearest one around it.
 func (repo *Repository) Place(keys ...string) yamldoc.Position { return repo.places.Of(keys...) }
 
+// readLock reads salvor.lock of a repository; a missing one is empty.
+func readLock(fsys fs.FS, problems *yamldoc.Report) fleet.Lock {
+	content, err := fs.ReadFile(fsys, lockfile.Name)
+	if err != nil {
+		problems.AddRead(lockfile.Name, err)
+	}
+	lock, err := lockfile.Decode(content)
+	problems.Join(err)
+	return lock
+}
+
 // noticeSeals reports placements whose seal is not there.
 func (repo *Repository) noticeSeals(fsys fs.FS) {
-	content, err := fs.ReadFile(fsys, LockFile)
+	content, err := fs.ReadFile(fsys, lockfile.Name)
 	if err != nil {
 		return // a fleet without a lock has no placement
 	}
-	for _, stack := range keysSorted(repo.Lock.Stacks) {
+	for _, stack := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		p := repo.Lock.Stacks[stack]
 		file := "sealed/" + p.Host + "/" + stack + ".age"
 		if !repo.sealed(fsys, p.Host, stack) {
-			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: keyPosition(content, stack).String(),
+			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: lockfile.KeyPosition(content, stack).String(),
 				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
 				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
 		}

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -136,11 +137,11 @@ func TestLockIsDeterministic(t *testing.T) {
   }
 }
 `
-	lock, err := DecodeLock([]byte(in))
+	lock, err := lockfile.Decode([]byte(in))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := EncodeLock(lock)
+	out, err := lockfile.Encode(lock)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package controlrepo
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func checkNeeds(s *stackFile, byName map[string]*stackFile) {
 		place := s.place("needs", strconv.Itoa(i))
 		switch {
 		case byName[need] == nil:
-			s.r.Add(place, "no stack %q%s", need, suggest.DidYouMean(need, keysSorted(byName)))
+			s.r.Add(place, "no stack %q%s", need, suggest.DidYouMean(need, slices.Sorted(maps.Keys(byName))))
 		case slices.Contains(s.Needs[:i], need):
 			s.r.Add(place, "%q is needed twice", need)
 		}
@@ -172,13 +173,4 @@ func reportCycle(circle []string, byName map[string]*stackFile) {
 	next := circle[1%len(circle)]
 	place := s.place("needs", strconv.Itoa(slices.Index(s.Needs, next)))
 	s.r.Add(place, "needs go in a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
-}
-
-func keysSorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
