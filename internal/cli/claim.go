@@ -28,7 +28,7 @@ func newClaimLs(g *globals) *cobra.Command {
 				if len(args) > 0 {
 					stack = args[0]
 				}
-				rows, err := a.Claims(cmd.Context(), stack)
+				rows, err := a.Record.Claims(cmd.Context(), stack)
 				if err != nil {
 					return err
 				}
@@ -70,7 +70,7 @@ func newClaimDrop(g *globals) *cobra.Command {
 
 func runClaimDrop(ctx context.Context, g *globals, stack, id string) error {
 	return g.with(ctx, func(a *app.App) error {
-		rules, err := a.ClaimRules(ctx, stack, id)
+		rules, err := a.Record.ClaimRules(ctx, stack, id)
 		if err != nil {
 			return err
 		}
@@ -81,6 +81,6 @@ func runClaimDrop(ctx context.Context, g *globals, stack, id string) error {
 		if err := g.confirmName(warning, stack); err != nil {
 			return err
 		}
-		return a.DropClaim(ctx, stack, id)
+		return a.Record.DropClaim(ctx, stack, id)
 	})
 }

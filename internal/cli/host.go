@@ -58,7 +58,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err != nil {
 			return err
 		}
-		add, err := a.AddHost(ctx, h, key.Key, false)
+		add, err := a.Hosts.AddHost(ctx, h, key.Key, false)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expec
 	if err != nil {
 		return err
 	}
-	return a.PinJump(ctx, jump, key.Key)
+	return a.Hosts.PinJump(ctx, jump, key.Key)
 }
 
 // trust shows the key that the host has and compares it with what the operator

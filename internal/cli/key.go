@@ -34,7 +34,7 @@ func newKeyRecovery(g *globals) *cobra.Command {
 				if err := g.keptPrivate("salvor key card --out FILE makes a file that only you can read"); err != nil {
 					return err
 				}
-				key, err := a.Recovery(cmd.Context())
+				key, err := a.FleetKeys.Recovery(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -67,7 +67,7 @@ func newKeySSH(g *globals) *cobra.Command {
 }
 
 func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
-	line, made, err := a.SSHKey(ctx)
+	line, made, err := a.Keys.SSHKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 }
 
 func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
-	done, err := a.RotateSSHKey(ctx)
+	done, err := a.Keys.RotateSSHKey(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -107,7 +107,7 @@ func runKeyNew(ctx context.Context, g *globals) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		recipient, path, err := a.NewKey(passphrase)
+		recipient, path, err := a.Keys.NewKey(passphrase)
 		if errors.Is(err, fs.ErrExist) {
 			return fault.WithHint(fmt.Errorf("%s is there already: %w", path, err), "--identity FILE for a key elsewhere")
 		}
@@ -151,7 +151,7 @@ func newKeyProve(g *globals) *cobra.Command {
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
-				p, err := a.Prove(cmd.Context())
+				p, err := a.Prove.Prove(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -193,7 +193,7 @@ func (g *globals) writeCard(ctx context.Context, a *app.App, o cardOptions) erro
 			return err
 		}
 	}
-	c, err := a.Card(ctx)
+	c, err := a.Mirrors.Card(ctx)
 	if err != nil {
 		return err
 	}

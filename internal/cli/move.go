@@ -63,7 +63,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err != nil {
 		return err
 	}
-	if add, err := a.Enrol(ctx, target); err != nil {
+	if add, err := a.Hosts.Enrol(ctx, target); err != nil {
 		return err
 	} else if err := a.Checkout.CommitFiles(ctx, add.Files, "host "+o.to+": enrolled"); err != nil {
 		return err

@@ -38,7 +38,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 		return err
 	}
 	defer g.close(ctx, a)
-	to, err := a.RecordPlace(place)
+	to, err := a.Record.RecordPlace(place)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	if err := g.confirm(fmt.Sprintf("Move the record of %s from %s to %s? Stacks go on running.", a.Fleet().Name, a.Fleet().Record, to)); err != nil {
 		return err
 	}
-	m, err := a.MoveRecord(ctx, to)
+	m, err := a.Record.MoveRecord(ctx, to)
 	if err != nil {
 		return err
 	}

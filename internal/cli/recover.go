@@ -58,7 +58,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	if g.Term == nil || g.passphraseFile != "" {
 		a.Identity.Unlock()
 	}
-	if err := a.PinGitHost(ctx); err != nil {
+	if err := a.GitHost.PinGitHost(ctx); err != nil {
 		return err
 	}
 	gone, err := g.gone(ctx, a, host, o)
@@ -107,13 +107,13 @@ func (g *globals) target(ctx context.Context, a *app.App, lost string, o recover
 		if trustErr != nil {
 			return name, add, nil, trustErr
 		}
-		add, err = a.AddHost(ctx, h, key.Key, name == lost)
+		add, err = a.Hosts.AddHost(ctx, h, key.Key, name == lost)
 	case !declared:
 		return name, add, nil, fault.WithHint(fmt.Errorf("no host %s is declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
 	case name == lost:
 		return name, add, nil, fault.WithHint(fmt.Errorf("%s is the host that is lost", name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", name))
 	default:
-		add, err = a.Enrol(ctx, h)
+		add, err = a.Hosts.Enrol(ctx, h)
 	}
 	if err == nil {
 		pending = append(pending, letRead(name, add))
@@ -187,7 +187,7 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 	}
 	maps.Copy(o.Files, edits)
 	if o.Compromised && len(plan.Moves) > 0 {
-		if err := a.NoteStolen(ctx, o.Lost, o.Files); err != nil {
+		if err := a.Seen.NoteStolen(ctx, o.Lost, o.Files); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,7 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 // leftOn is what somebody has who has the disk of a host that is lost. Of a host that
 // was stolen everything is listed.
 func leftOn(ctx context.Context, a *app.App, o recovery.Options, stacks []string, resumed bool) []string {
-	seen, err := a.SeenByHost(ctx, o.Lost)
+	seen, err := a.Seen.SeenByHost(ctx, o.Lost)
 	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}

@@ -48,20 +48,20 @@ func newSecretRotate(g *globals) *cobra.Command {
 func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) error {
 	var before secretstore.Changes // nil for what a program prints: its old value is not ours to bring back
 	err := g.with(ctx, func(a *app.App) (err error) {
-		if argv, printed := a.Command(name); printed {
+		if argv, printed := a.Needs.Command(name); printed {
 			return g.rotatePrinted(ctx, a, name, argv, o)
 		}
-		if err := a.MayRotate(name); err != nil {
+		if err := a.Secrets.MayRotate(name); err != nil {
 			return err
 		}
 		value, err := g.newValue(name, o)
 		if err != nil {
 			return err
 		}
-		if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
+		if err := g.confirm(rotateQuestion(name, a.Needs.SecretUses(name))); err != nil {
 			return err
 		}
-		before, err = a.RotateSecret(ctx, name, value)
+		before, err = a.Secrets.RotateSecret(ctx, name, value)
 		return err
 	})
 	if err != nil {
@@ -82,15 +82,15 @@ func (g *globals) rotatePrinted(ctx context.Context, a *app.App, name string, ar
 	if o.generate {
 		return fault.WithHint(fmt.Errorf("%s: its value is made where %s reads it, not here", name, argv[0]), "change it there, then salvor secret rotate "+name+" without --generate")
 	}
-	if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
+	if err := g.confirm(rotateQuestion(name, a.Needs.SecretUses(name))); err != nil {
 		return err
 	}
-	return a.RaiseRevision(ctx, name)
+	return a.Secrets.RaiseRevision(ctx, name)
 }
 
 // undoRotation puts the old value back wherever the new one came.
 func (g *globals) undoRotation(ctx context.Context, name string, before secretstore.Changes, err error) error {
-	undone := g.with(ctx, func(a *app.App) error { return a.UndoRotation(ctx, name, before) })
+	undone := g.with(ctx, func(a *app.App) error { return a.Secrets.UndoRotation(ctx, name, before) })
 	if undone == nil {
 		_, undone = g.deliverNow(ctx, name)
 	}

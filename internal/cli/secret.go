@@ -45,7 +45,7 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.SetSecret(ctx, name, value); err != nil {
+		if err := a.Secrets.SetSecret(ctx, name, value); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is set and committed; salvor apply delivers it\n", name)
@@ -103,7 +103,7 @@ func newSecretGrant(g *globals) *cobra.Command {
 				return err
 			}
 			return g.with(cmd.Context(), func(a *app.App) error {
-				if err := a.Grant(cmd.Context(), args[0], args[1]); err != nil {
+				if err := a.Keys.Grant(cmd.Context(), args[0], args[1]); err != nil {
 					return err
 				}
 				terminal.Printf(g.Err, "%s is an operator, committed. salvor apply renews the hosts' seals, which nothing there notices.\n", args[0])
@@ -129,7 +129,7 @@ func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 	if err != nil {
 		return err
 	}
-	due, err := a.Due(ctx)
+	due, err := a.Secrets.Due(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 	terminal.Printf(tab, "SECRET\tSET\tDUE\tRECIPIENTS\tFILE\tUSED BY\n")
 	now := time.Now()
 	for _, s := range all {
-		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.SecretUses(s.Name)))
+		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.Needs.SecretUses(s.Name)))
 	}
 	return tab.Flush()
 }
@@ -160,7 +160,7 @@ func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[s
 	}
 	rows := []row{}
 	for _, s := range all {
-		rows = append(rows, row{s.Name, s.File, s.Command, s.Revision, setAt(s, due[s.Name]), due[s.Name].At, s.Recipients, s.OtherKeys, s.Fits, a.SecretUses(s.Name)})
+		rows = append(rows, row{s.Name, s.File, s.Command, s.Revision, setAt(s, due[s.Name]), due[s.Name].At, s.Recipients, s.OtherKeys, s.Fits, a.Needs.SecretUses(s.Name)})
 	}
 	return g.printJSON(struct {
 		Schema  int   `json:"schema"`
