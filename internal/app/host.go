@@ -18,7 +18,6 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/reach"
-	"salvor/internal/recovery"
 	"salvor/internal/sign"
 )
 
@@ -99,7 +98,7 @@ func (a *HostChanges) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolme
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	return recovery.Enrol(ctx, link, a.checkout.Fleet.Name, trusted)
+	return link.Enrol(ctx, a.checkout.Fleet.Name, trusted)
 }
 
 // declare returns the files that make the host part of the fleet, and knows it

@@ -9,6 +9,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
@@ -186,6 +187,6 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 		return nil, err
 	}
 	maps.Copy(files, seals)
-	files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock)
+	files[lockfile.Name], err = lockfile.Encode(lock)
 	return slices.DeleteFunc(placed, func(name string) bool { return len(lock.Stacks[name].Repositories) == 0 }), err
 }

@@ -14,7 +14,6 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
-	"salvor/internal/recovery"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -87,7 +86,7 @@ func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
 		all.Go(func() error {
 			link, err := a.reach.Dial(ctx, h)
 			if err == nil {
-				_, err = recovery.Enrol(ctx, link, a.checkout.Fleet.Name, keys)
+				_, err = link.Enrol(ctx, a.checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so the old one still signs: %w", h.Name, err),

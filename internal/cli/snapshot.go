@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
+	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/placement"
 	"salvor/internal/terminal"
@@ -38,13 +39,9 @@ func newSnapshotTake(g *globals) *cobra.Command {
 }
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
-	return g.with(ctx, func(a *app.App) error {
-		stack, lock := a.Named(stack), a.Lock()
-		p, err := placement.Of(lock, stack)
-		if err != nil {
-			return err
-		}
-		s, err := a.Session(ctx)
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
+		stack := a.Named(stack)
+		p, err := placement.Of(s.Lock, stack)
 		if err != nil {
 			return err
 		}
@@ -70,11 +67,7 @@ func newSnapshotLs(g *globals) *cobra.Command {
 }
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
-	return g.with(ctx, func(a *app.App) error {
-		s, err := a.Session(ctx)
-		if err != nil {
-			return err
-		}
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
 		list, err := s.Snapshots(ctx, a.Named(stack))
 		if err != nil {
 			return err
@@ -145,7 +138,7 @@ func printDamaged(tab io.Writer, s agentapi.SnapshotRow, target string) {
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Snapshot.ID == "" {
-		_, err := terminal.Printf(g.Out, "%s: %s\n", r.Stack, r.Verified)
+		_, err := terminal.Printf(g.Out, "%s: %s\n", r.Stack, cmp.Or(r.Why, r.Verified))
 		return err
 	}
 	paused := "without a pause"
@@ -156,7 +149,7 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Skipped {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
-	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
+	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, cmp.Or(r.Verified, r.Why))
 	printFindings(g.Out, r.Findings)
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -20,25 +20,25 @@ import (
 // came to life, by this run's receipts and by what earlier runs, cut short, left
 // as facts on the record remote. What can't be folded now is folded by the next
 // command, so it is a pending item and no error. applied is how the hosts' part ended.
-func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
-	lock := learned(s.Lock, r.Hosts)
-	if owing := s.owing(lock); len(owing.Stacks) > 0 {
-		facts, ignored, err := s.Record.Facts(ctx, owing)
-		r.Findings = append(r.Findings, ignored...)
+func (r *Run) fold(ctx context.Context, applied error) error {
+	lock := learned(r.Lock, r.receipt.Hosts)
+	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
+		facts, ignored, err := r.Record.Facts(ctx, unknown)
+		r.receipt.Findings = append(r.receipt.Findings, ignored...)
 		if err != nil {
-			r.Pending = append(r.Pending, fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
+			r.Leave(fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
 		}
-		for name, p := range owing.Stacks {
-			lock = placement.Fold(lock, name, unpinned(facts[name], p, s.Stacks[name].Project.Services)...)
+		for name, p := range unknown.Stacks {
+			lock = placement.Fold(lock, name, unpinned(facts[name], p, r.Stacks[name].Project.Services)...)
 		}
 	}
-	lock, err := s.remembering(ctx, r, lock, applied == nil)
+	lock, err := r.remembering(ctx, lock, applied == nil)
 	if err != nil {
-		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
+		r.Leave(fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
 	}
-	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
+	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": what the hosts learned")
 	if errors.Is(err, git.ErrDiverged) {
-		r.Pending = append(r.Pending, "somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
+		r.Leave("somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
 		return nil
 	}
 	return err
@@ -52,8 +52,8 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	published, err := s.Repo.Published(ctx)
-	if err != nil || !published || len(s.owing(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
-		return published && err == nil && len(s.owing(s.Lock).Stacks) == 0, err
+	if err != nil || !published || len(s.unlearned(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
+		return published && err == nil && len(s.unlearned(s.Lock).Stacks) == 0, err
 	}
 	owners, err := s.Record.Owners(ctx, slices.Sorted(maps.Keys(s.Lock.Stacks)))
 	if err != nil {
@@ -103,9 +103,9 @@ func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	return lock
 }
 
-// owing returns the placements of which the lock lacks a born volume or the
+// unlearned returns the placements of which the lock lacks a born volume or the
 // image that runs, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
-func (s *Session) owing(lock fleet.Lock) fleet.Lock {
+func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {
 		st, declared := s.Stacks[name]
@@ -127,13 +127,24 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 
 // lockFile returns the lock's file when next differs from was, else nothing.
 func lockFile(was, next fleet.Lock) (map[string][]byte, error) {
-	before, err := controlrepo.EncodeLock(was)
+	before, err := lockfile.Encode(was)
 	if err != nil {
 		return nil, err
 	}
-	after, err := controlrepo.EncodeLock(next)
+	after, err := lockfile.Encode(next)
 	if err != nil || bytes.Equal(before, after) {
 		return nil, err
 	}
-	return map[string][]byte{controlrepo.LockFile: after}, nil
+	return map[string][]byte{lockfile.Name: after}, nil
+}
+
+// mirror copies what was committed to the record remote. A mirror that is late
+// is a pending item and no error: nothing that runs depends on it.
+func (r *Run) mirror(ctx context.Context) {
+	if r.Fleet.Record.Remote == "" {
+		return
+	}
+	if err := r.phase(ctx, "mirror", func() error { return r.Record.Mirror(ctx) }); err != nil {
+		r.Leave(fmt.Sprintf("the repository's mirror on the record remote was not renewed (%v); the next salvor apply does", err))
+	}
 }
