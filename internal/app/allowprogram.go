@@ -37,14 +37,14 @@ func (c *Confirmed) allowProgram(ctx context.Context, name string, argv []string
 		return "", err
 	}
 	what := run{Argv: argv}
-	if what.Program, err = c.programPath(argv[0]); errors.Is(err, fs.ErrNotExist) {
+	if what.Program, err = programPath(c.checkout.Root, argv[0]); errors.Is(err, fs.ErrNotExist) {
 		return home, nil // nothing runs, and running it says so
 	}
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	var here bool
-	if what.Files, here, err = c.namedFiles(append([]string{what.Program}, argv...), home); err != nil {
+	if what.Files, here, err = namedFiles(c.checkout.Root, append([]string{what.Program}, argv...), home); err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	if dir = home; here {
@@ -76,9 +76,9 @@ func (r run) question(name string) string {
 
 // programPath returns where a program is: by its path, in the repository for a
 // relative one, or else by PATH.
-func (c *Confirmed) programPath(program string) (string, error) {
+func programPath(root, program string) (string, error) {
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		program = filepath.Join(c.checkout.Root, program)
+		program = filepath.Join(root, program)
 	}
 	return local.Resolve(program)
 }
@@ -88,8 +88,8 @@ func (c *Confirmed) programPath(program string) (string, error) {
 // whether one of them is seen without the home. An argument that names one inside of a
 // longer text, such as a line for a shell, can reach any, and so can a folder with a link
 // to another: then it is all of them.
-func (c *Confirmed) namedFiles(argv []string, home string) (files map[string]string, here bool, err error) {
-	root, err := filepath.EvalSymlinks(c.checkout.Root)
+func namedFiles(in string, argv []string, home string) (files map[string]string, here bool, err error) {
+	root, err := filepath.EvalSymlinks(in)
 	if err != nil {
 		return nil, false, err
 	}

@@ -48,7 +48,7 @@ func grantedFleet(t *testing.T) (dir string, g *git.Repository, operator agekey.
 	})
 	a := openGranting(t, dir)
 	var names []string
-	a.opts.Grant = func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }
+	a.Confirmed.opts.Grant = func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }
 	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); err != nil {
 		t.Fatal(err)
 	}
@@ -209,12 +209,12 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 		t.Errorf("a mirror is encrypted to %v, %v", to, err)
 	}
 	refused := errors.New("no")
-	a.opts.Grant = func([]grant.Grant) error { return refused }
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { return refused }
 	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}
 	asked := 0
-	a.opts.Grant = func([]grant.Grant) error { asked++; return nil }
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { asked++; return nil }
 	for range 2 {
 		if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); err != nil {
 			t.Fatal(err)

@@ -115,7 +115,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	}
 	k.commit(map[string][]byte{fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
 	a = k.open(k.ann)
-	a.opts.Grant = func([]grant.Grant) error { return nil }
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { return nil }
 	s, err := a.Session(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 	var asked string
 	no := errors.New("no")
-	a.opts.Trust = func(question string) error { asked = question; return no }
+	a.Confirmed.opts.Trust = func(question string) error { asked = question; return no }
 	if _, err := a.Confirmed.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
@@ -120,7 +120,7 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 		t.Errorf("trusted unasked: %q", keys)
 	}
 	a := k.open(k.ann)
-	a.opts.Trust = func(string) error { return nil }
+	a.Confirmed.opts.Trust = func(string) error { return nil }
 	if keys, err := a.Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
 		t.Errorf("%q, %v", keys, err)
 	}
