@@ -69,7 +69,7 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			continue
 		}
 		then.Host = st.Host
-		a.Checkout.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
+		a.Checkout.Fleet.Stacks[i], a.Needs.stacks[st.Name] = then, rendered
 		said = append(said, fmt.Sprintf("%s is deployed as it was at %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil

@@ -13,6 +13,8 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 )
 
 // What the workflows need of the opened fleet: App has most of it.
@@ -24,14 +26,22 @@ type recoverer struct{ *App }
 
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
-	add, err := r.App.AddHost(ctx, h, key, replaces)
+	add, err := r.App.Hosts.AddHost(ctx, h, key, replaces)
 	return recovery.Target(add), err
 }
 
 // Enrol implements recovery.Fleet.
 func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
-	add, err := r.App.Enrol(ctx, h)
+	add, err := r.App.Hosts.Enrol(ctx, h)
 	return recovery.Target(add), err
+}
+
+// PinGitHost implements recovery.Fleet.
+func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinGitHost(ctx) }
+
+// NoteStolen implements recovery.Fleet.
+func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
+	return r.App.Seen.NoteStolen(ctx, host, files)
 }
 
 // Reach implements recovery.Fleet.
@@ -41,7 +51,7 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 
 // Seen implements recovery.Fleet.
 func (r recoverer) Seen(ctx context.Context, host string) (recovery.Seen, error) {
-	seen, err := r.SeenByHost(ctx, host)
+	seen, err := r.App.Seen.SeenByHost(ctx, host)
 	return seen.seen(), err
 }
 
@@ -69,7 +79,7 @@ type mover struct{ recoverer }
 
 // EnrolCommitted implements move.Fleet.
 func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
-	add, err := m.App.Enrol(ctx, h)
+	add, err := m.App.Hosts.Enrol(ctx, h)
 	if err != nil {
 		return err
 	}
@@ -94,7 +104,7 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (proj
 // UsedBy returns a line for each place where a secret is needed.
 func (a *App) UsedBy(name string) []string {
 	var lines []string
-	for _, u := range a.SecretUses(name) {
+	for _, u := range a.Needs.SecretUses(name) {
 		line := u.String()
 		if u.Host != "" {
 			line += " on " + u.Host
@@ -105,4 +115,31 @@ func (a *App) UsedBy(name string) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// ForRotation is the opened fleet as the rotation of a secret needs it.
+func (a *App) ForRotation() Rotating { return Rotating{a} }
+
+// Rotating implements rotation.Secrets and rotation.Reopened.
+type Rotating struct{ *App }
+
+// Command implements rotation.Secrets.
+func (r Rotating) Command(name string) (argv []string, printed bool) { return r.Needs.Command(name) }
+
+// MayRotate implements rotation.Secrets.
+func (r Rotating) MayRotate(name string) error { return r.Secrets.MayRotate(name) }
+
+// RotateSecret implements rotation.Secrets.
+func (r Rotating) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
+	return r.Secrets.RotateSecret(ctx, name, value)
+}
+
+// RaiseRevision implements rotation.Secrets.
+func (r Rotating) RaiseRevision(ctx context.Context, name string) error {
+	return r.Secrets.RaiseRevision(ctx, name)
+}
+
+// UndoRotation implements rotation.Reopened.
+func (r Rotating) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
+	return r.Secrets.UndoRotation(ctx, name, before)
 }

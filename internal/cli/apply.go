@@ -54,7 +54,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err := deploy.Blocked(inTheWay(a, a.Findings())); err != nil {
 		return err
 	}
-	if err := a.PinGitHost(ctx); err != nil {
+	if err := a.GitHost.PinGitHost(ctx); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -73,7 +73,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	accept := func(p *deploy.Plan) error {
-		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.ConfirmGrants(ctx, next) })
+		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.Confirmed.ConfirmGrants(ctx, next) })
 	}
 	broken, _ := finding.Of(p.Findings)
 	if err := accept(&p); err != nil {
@@ -81,7 +81,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
-			g.note(a.RenewMirror(ctx))
+			g.note(a.Mirrors.RenewMirror(ctx))
 			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}
@@ -91,7 +91,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}})
 	bar.Close()
 	if err == nil {
-		g.note(a.Delivered(ctx))
+		g.note(a.Confirmed.Delivered(ctx))
 	}
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
 }

@@ -56,7 +56,7 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 	finding.Sort(found)
 	var grants []grant.Grant
 	if !staged {
-		if grants, err = a.Grants(ctx, a.Lock()); err != nil {
+		if grants, err = a.Confirmed.Grants(ctx, a.Lock()); err != nil {
 			return err
 		}
 	}

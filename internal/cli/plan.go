@@ -105,7 +105,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	finding.Sort(p.Findings)
 	p.Findings = slices.CompactFunc(p.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error
-	p.Grants, err = a.Grants(ctx, next)
+	p.Grants, err = a.Confirmed.Grants(ctx, next)
 	return p, next, moves, err
 }
 

@@ -46,8 +46,14 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 			}
 			return g.readSecret(name)
 		}
-		reopen := func(ctx context.Context) (rotation.Reopened, error) { return again.app(ctx) }
-		p, err := rotation.Prepare(a, rotation.Options{Name: name, Generate: o.generate, Value: value, Reopen: reopen})
+		reopen := func(ctx context.Context) (rotation.Reopened, error) {
+			newest, err := again.app(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return newest.ForRotation(), nil
+		}
+		p, err := rotation.Prepare(a.ForRotation(), rotation.Options{Name: name, Generate: o.generate, Value: value, Reopen: reopen})
 		if err != nil {
 			return err
 		}

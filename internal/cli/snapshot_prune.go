@@ -28,7 +28,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		for i := range stacks {
 			stacks[i] = a.Named(stacks[i])
 		}
-		planned, err := a.PlanPrune(ctx, stacks...)
+		planned, err := a.Prune.PlanPrune(ctx, stacks...)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if err != nil {
 			return err
 		}
-		return g.pruned(planned, a.Prune(ctx, planned, s.StandBy))
+		return g.pruned(planned, a.Prune.Prune(ctx, planned, s.StandBy))
 	})
 }
 

@@ -45,7 +45,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 		return err
 	}
 	defer g.close(ctx, a)
-	i, err := a.PrepareImport(ctx, o)
+	i, err := a.Import.PrepareImport(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 	if err := g.confirm(fmt.Sprintf("Import %s into the stack %s?", o.File, i.Stack)); err != nil {
 		return err
 	}
-	if err := a.CommitImport(ctx, i); err != nil {
+	if err := a.Import.CommitImport(ctx, i); err != nil {
 		return err
 	}
 	if g.json {
