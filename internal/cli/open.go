@@ -48,7 +48,7 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 }
 
 // note tells what failed beside the command's own work.
-func (g *globals) note(err error) {
+func (g *output) note(err error) {
 	if err != nil {
 		g.progress().Suspend(func() { terminal.Printf(g.Err, "note: %s\n", terminal.Text(err.Error())) })
 	}

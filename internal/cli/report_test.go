@@ -28,7 +28,7 @@ func TestReport(t *testing.T) {
 	}
 	for name, c := range cases {
 		var out bytes.Buffer
-		g := &globals{Console: Console{Err: &out}}
+		g := &globals{prompts: prompts{output: output{Console: Console{Err: &out}}}}
 		g.report(c.err, fault.General)
 		if diff := cmp.Diff(c.want, out.String()); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -77,7 +77,7 @@ func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
 		"everything, apply": {nil, fault.Partial, ""},
 	} {
 		var out, said bytes.Buffer
-		g := &globals{Console: Console{Out: &out, Err: &said}}
+		g := &globals{prompts: prompts{output: output{Console: Console{Out: &out, Err: &said}}}}
 		err := g.finish(&deploy.Receipt{Hosts: []agentapi.HostReceipt{host}, Asked: c.asked}, nil, nil)
 		if code, _ := fault.Code(err); code != c.code {
 			t.Errorf("%s: ends with %d, %v", name, code, err)

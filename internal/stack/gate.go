@@ -10,7 +10,7 @@ import (
 
 // OpenGate lets a stack's containers start. The gate is in tmpfs, so after a
 // boot every stack is shut until somebody opened it. It may be called twice.
-func (h *Host) OpenGate(ctx context.Context, stack string) error {
+func (h *control) OpenGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "mkdir", "-p", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("open the gate of %s: %w", stack, err)
 	}
@@ -19,7 +19,7 @@ func (h *Host) OpenGate(ctx context.Context, stack string) error {
 
 // CloseGate keeps containers of a stack from being started, by anyone; those
 // that run go on. It may be called twice.
-func (h *Host) CloseGate(ctx context.Context, stack string) error {
+func (h *control) CloseGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "rm", "-rf", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("close the gate of %s: %w", stack, err)
 	}
@@ -28,7 +28,7 @@ func (h *Host) CloseGate(ctx context.Context, stack string) error {
 
 // EnsureNetworks creates the declared networks that do not exist. An existing
 // one is left as it is: containers hang on it.
-func (h *Host) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
+func (h *control) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
 	for _, n := range networks {
 		exists, err := h.engine.HasNetwork(ctx, n.Name)
 		if err != nil {

@@ -17,13 +17,16 @@ const (
 // A Host runs stacks on one machine. Its methods are safe for concurrent use on
 // different stacks; callers hold the host's run lock, so that nobody works on
 // one stack twice at once.
-type Host struct {
+type Host struct{ control }
+
+// control starts, stops, pauses and asks containers of projects that are deployed.
+type control struct {
 	machine machine.Machine
 	engine  *docker.Engine
 }
 
 // New returns the stacks of a machine. Close it when done.
-func New(m machine.Machine) *Host { return &Host{machine: m, engine: docker.New(m)} }
+func New(m machine.Machine) *Host { return &Host{control{machine: m, engine: docker.New(m)}} }
 
 // Close drops connections to the engine that are idle; the machine stays open.
 func (h *Host) Close() { h.engine.Close() }

@@ -10,17 +10,17 @@ import (
 )
 
 // Running returns the ids of a stack's containers that run and are not paused.
-func (h *Host) Running(ctx context.Context, stack string) ([]string, error) {
+func (h *control) Running(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "running")
 }
 
 // Frozen returns the ids of a stack's containers that are paused.
-func (h *Host) Frozen(ctx context.Context, stack string) ([]string, error) {
+func (h *control) Frozen(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "paused")
 }
 
 // Started returns the names of a stack's containers that started since a time.
-func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
+func (h *control) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
 	all, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]st
 	return names, nil
 }
 
-func (h *Host) inState(ctx context.Context, stack, state string) ([]string, error) {
+func (h *control) inState(ctx context.Context, stack, state string) ([]string, error) {
 	all, err := h.engine.Containers(ctx, stack)
 	var ids []string
 	for _, c := range all {
@@ -52,7 +52,7 @@ func (h *Host) inState(ctx context.Context, stack, state string) ([]string, erro
 // Pause freezes containers one by one. One that does not run, or no longer, is
 // left alone: an engine asked for all at once stops at that one and goes on with
 // the others behind one's back. It ends at the first error.
-func (h *Host) Pause(ctx context.Context, containers ...string) error {
+func (h *control) Pause(ctx context.Context, containers ...string) error {
 	for _, id := range containers {
 		err := h.engine.Pause(ctx, id)
 		if err == nil {
@@ -69,7 +69,7 @@ func (h *Host) Pause(ctx context.Context, containers ...string) error {
 // Unpause lets containers go on, and returns when it has seen that none of them
 // is paused. Those that are not, or are no more, are left alone. It tries every
 // one.
-func (h *Host) Unpause(ctx context.Context, containers ...string) error {
+func (h *control) Unpause(ctx context.Context, containers ...string) error {
 	var errs []error
 	for _, id := range containers {
 		errs = append(errs, h.unpause(ctx, id))
@@ -85,7 +85,7 @@ const (
 	resumeEvery    = 100 * time.Millisecond
 )
 
-func (h *Host) unpause(ctx context.Context, id string) error {
+func (h *control) unpause(ctx context.Context, id string) error {
 	state, err := h.state(ctx, id)
 	if err != nil || state != "paused" {
 		return err
@@ -113,7 +113,7 @@ var errStaysPaused = errors.New("the engine still calls it paused")
 
 // thaw lets a stack's paused containers go on, whoever paused them: what is to be
 // changed or stopped has to run for that.
-func (h *Host) thaw(ctx context.Context, stack string) error {
+func (h *control) thaw(ctx context.Context, stack string) error {
 	frozen, err := h.Frozen(ctx, stack)
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func (h *Host) thaw(ctx context.Context, stack string) error {
 
 // state is how a container is by its own lock, which a pause under way holds; ""
 // for one that is no more. The list of containers may lag behind.
-func (h *Host) state(ctx context.Context, id string) (string, error) {
+func (h *control) state(ctx context.Context, id string) (string, error) {
 	about, err := h.engine.Inspect(ctx, id)
 	if errors.Is(err, docker.ErrNoSuch) {
 		return "", nil
