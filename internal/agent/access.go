@@ -45,7 +45,7 @@ func sealOf(st agentapi.Stack) seal.Signed {
 }
 
 func untrustedFix(file string) string {
-	return "git log -- " + file + " shows who changed it; salvor apply seals again"
+	return "git log -- " + file + " shows who changed it; salvor apply seals it again"
 }
 
 // sealFindings are about seals that the fleet's key has not signed: somebody put them
@@ -61,7 +61,7 @@ func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 		}
 		if failed != nil && len(st.Sealed) > 0 {
 			found = append(found, finding.Finding{Code: finding.SealUntrusted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name, Stack: st.Name,
-				Text: "the host does not open its secrets: " + failed.Error(), Fix: untrustedFix(file)})
+				Text: "the host cannot open its secrets: " + failed.Error(), Fix: untrustedFix(file)})
 		}
 	}
 	return found
@@ -90,7 +90,7 @@ func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return nil, err
 	case err != nil:
-		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
+		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, then salvor apply seals it again")
 	}
 	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}
 	for _, t := range st.Targets {
@@ -122,7 +122,7 @@ func (r *opened) close(ctx context.Context) error { return r.folder.Close(contex
 func (a *access) repository(ctx context.Context, stack string, t agentapi.Target) (*opened, error) {
 	password, ok := a.file.Repositories[t.Repository]
 	if !ok {
-		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
+		return nil, fault.WithHint(fmt.Errorf("stack %s: the sealed file has no password for repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
 	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
 	folder, err := storage.Open(ctx, a.remotes, where)

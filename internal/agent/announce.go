@@ -85,7 +85,7 @@ func (r *run) onRotate(ctx context.Context, name string, s project.Service) (err
 	err = r.Stacks.Exec(ctx, name, stack.Session{Service: s.Name, Argv: s.OnRotate, Stdout: io.Discard})
 	if exit := (*machine.ExitError)(nil); errors.As(err, &exit) {
 		err = fault.WithHint(fmt.Errorf("service %s: its on_rotate command ended with exit code %d", s.Name, exit.Code),
-			fmt.Sprintf("salvor exec %s %s -- COMMAND shows what it says", name, s.Name))
+			fmt.Sprintf("salvor exec %s %s -- COMMAND shows its output", name, s.Name))
 	}
 	return err
 }

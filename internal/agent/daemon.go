@@ -101,7 +101,7 @@ func (h *Host) freePorts(ctx context.Context) {
 	case err != nil:
 		note(h, "ports", err)
 	case freed:
-		h.record(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
+		h.record(journal.Entry{Kind: "ports", Text: "Docker still held ports of no container after a power cut: restarted it"})
 	}
 }
 
@@ -116,7 +116,7 @@ func (r *run) wake(ctx context.Context, st agentapi.Stack, v record.Verdict) age
 	case v.State == record.Lost:
 		err = r.lose(ctx, st.Name, v.Reason)
 	case local.released(st.Epoch):
-		entry.Text = "released for a move that may have gone on without this host: not started"
+		entry.Text = "released for a move that may have continued without this host: not started"
 	case v.MayStart && !st.Stopped:
 		if v.Unfenced {
 			entry.Kind = "unfenced-start"

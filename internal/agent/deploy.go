@@ -94,7 +94,7 @@ func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, re
 		err = r.fulfil(ctx, st, func() error { return r.putBack(ctx, st, a, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
 		if changed, err := r.imageChanges(ctx, st, d); err != nil || changed != "" {
-			return errors.Join(err, r.leave(ctx, st, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+			return errors.Join(err, r.leave(ctx, st, changed+", and its data could not be restored: left as it was", receipt))
 		}
 		err = r.supply(ctx, st, a, &d, receipt)
 	default:
@@ -186,7 +186,7 @@ func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
 		failed := r.failed[name]
 		r.mu.Unlock()
 		if failed && (!r.unasked || !r.whole(ctx, name)) {
-			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", st.Name, name), "salvor logs "+name)
+			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not start", st.Name, name), "salvor logs "+name)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func (h *Host) externals(st agentapi.Stack) error {
 }
 
 func mountIt(folder string) string {
-	return fmt.Sprintf("mount %s on the host: the stack starts then by itself; a folder of the host's own is protect: none", folder)
+	return fmt.Sprintf("mount %s on the host: the stack then starts automatically; for a folder on the host's own disk, use protect: none", folder)
 }
 
 // absentFindings are the external mounts of a stack that are not there.
@@ -194,7 +194,7 @@ func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
 	if err != nil {
 		return err
 	}
-	lock, err := h.await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
+	lock, err := h.await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts are there now", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

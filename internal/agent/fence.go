@@ -27,7 +27,7 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 		switch {
 		case err != nil:
 		case local.Epoch >= epoch:
-			err = fmt.Errorf("stack %s runs here at epoch %d: it was not taken over at %d", name, local.Epoch, epoch)
+			err = fmt.Errorf("stack %s runs here at epoch %d: no other host took it over at %d", name, local.Epoch, epoch)
 		case ran || local.Lost:
 			end := progress.Scope{Sink: sink, Stack: name}.Step("stop", "")
 			err = h.lose(ctx, name, fmt.Sprintf("%s: %s, epoch %d", req.Owner, req.Message, epoch))
@@ -148,7 +148,7 @@ func (r *run) waitOut(ctx context.Context, st agentapi.Stack) error {
 	if left <= 0 {
 		return nil
 	}
-	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("wait for its former host to have stopped it", "")
+	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("wait until its former host has stopped it", "")
 	err := pause(ctx, left)
 	end(err, "")
 	return err

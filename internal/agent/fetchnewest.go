@@ -60,7 +60,7 @@ func hinted(stack string, err error) error {
 	case errors.Is(err, snapshot.ErrNoRoom):
 		return fault.WithHint(err, "make room, then salvor apply")
 	case snapshot.IsDamage(err):
-		return fault.WithHint(err, fmt.Sprintf("salvor snapshot ls %s shows others; salvor restore %s --snapshot ID takes one", stack, stack))
+		return fault.WithHint(err, fmt.Sprintf("salvor snapshot ls %s lists the others; salvor restore %s --snapshot ID restores one", stack, stack))
 	}
 	return err
 }
@@ -70,8 +70,8 @@ func (r *run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot
 	for _, d := range passed {
 		r.warn(stack, finding.Finding{
 			Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: r.spec.Name + "/" + stack,
-			Text: fmt.Sprintf("snapshot %.8s can't be restored and was passed over; %.8s was taken: %s", d.Info.ID, taken.ID, d.Reason),
-			Fix:  "salvor snapshot take " + stack + " takes a new one of what is on the host now",
+			Text: fmt.Sprintf("snapshot %.8s can't be restored and was skipped; %.8s was used instead: %s", d.Info.ID, taken.ID, d.Reason),
+			Fix:  "salvor snapshot take " + stack + " takes a new one of the data on the host now",
 		})
 	}
 }

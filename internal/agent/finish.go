@@ -87,7 +87,7 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 	if err != nil || len(h.leftOver(spec)) == 0 {
 		return err
 	}
-	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: daemon, Message: "finishing what another run left undone", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return nil
 	}
@@ -180,7 +180,7 @@ func (r *run) alone(ctx context.Context, st agentapi.Stack, message string) (*ru
 	return lock, nil
 }
 
-var errReleased = errors.New("it was released for a move meanwhile")
+var errReleased = errors.New("it was released for a move in the meantime")
 
 // pending says which commit was to be deployed last of a stack that runs another one,
 // "" for none.

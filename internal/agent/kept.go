@@ -78,7 +78,7 @@ func (k kept) keeping(host string, st agentapi.Stack, now time.Time) []finding.F
 	if k.Unread != "" {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,
-			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " makes a new one of what is on the host",
+			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
 		})
 	}
 	goal := st.RPO
@@ -88,7 +88,7 @@ func (k kept) keeping(host string, st agentapi.Stack, now time.Time) []finding.F
 	if age := now.Sub(k.Good); goal > 0 && !k.Good.IsZero() && age > goal+lateBy {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotLate, Severity: finding.Warning, Subject: subject,
-			Text: fmt.Sprintf("what could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
+			Text: fmt.Sprintf("the newest data that could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
 		})
 	}
 	return found

@@ -18,7 +18,8 @@ const takingIt = "snapshot"
 // on from there.
 const takeLimit = 72 * time.Hour
 
-var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; what it uploaded stays, and the next one goes on from there")
+var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; its uploads are kept, and the " +
+	"next snapshot continues from there")
 
 // takeWithin takes a snapshot, within the limit.
 func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
@@ -39,7 +40,7 @@ func (h *Host) lasting(host, stack string, now time.Time) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Code: finding.SnapshotLasts, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("its data is being read since %s; until that ends no newer snapshot is taken of it", holder.Since.UTC().Format(time.RFC3339)),
-		Fix:  "wait, or look at what the volume holds: du -h --apparent-size",
+		Text: fmt.Sprintf("its data has been read for a snapshot since %s; no newer snapshot starts until that ends", holder.Since.UTC().Format(time.RFC3339)),
+		Fix:  "wait, or look at what is in the volume: du -h --apparent-size",
 	}}
 }

@@ -163,7 +163,8 @@ func holding(stack string, targets []agentapi.Target, id string, list lister) (a
 				return one, nil
 			}
 			if at := slices.IndexFunc(all.Future, func(i snapshot.Info) bool { return i.ID == id }); at >= 0 {
-				return one, fault.WithHint(fmt.Errorf("snapshot %.8s of %s says epoch %d, which the placement has not reached: it is not restored", id, stack, all.Future[at].Epoch), "salvor snapshot ls "+stack+" shows others")
+				return one, fault.WithHint(fmt.Errorf("snapshot %.8s of %s has epoch %d, which the placement has not reached: it is not restored", id, stack, all.Future[at].Epoch), "salvor snapshot ls "+stack+" "+
+					"lists the others")
 			}
 			if d, bad := all.Find(id); bad {
 				errs = append(errs, d.Err())
@@ -191,7 +192,7 @@ func (h *Host) before(ctx context.Context, a *access, st agentapi.Stack, t agent
 		held, err := h.held(ctx, a, st.Name, former)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("compare with the former repository %s: %w", former.Repository, err),
-				"salvor snapshot take "+st.Name+" --accept-shrunk goes without comparing")
+				"salvor snapshot take "+st.Name+" --accept-shrunk skips the comparison")
 		}
 		if len(held) > 0 {
 			return held, nil

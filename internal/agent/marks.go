@@ -122,9 +122,12 @@ func (h *Host) givesUp(st agentapi.Stack) bool {
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
-	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so where it is lost for good: salvor apply --fresh %s starts empty", stack)
+	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so if it "+
+		"is lost permanently: salvor apply --fresh %s starts empty", stack)
 	if left := candidates(listed); len(left) > 0 {
-		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].info.ID, left[0].info.Time))
+		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); or use another one: salvor "+
+			"restore %s --snapshot ID, or salvor recover with --accept-loss for the newest that is left, %s; data "+
+			"written after it is lost", stack, dated(left[0].info.ID, left[0].info.Time))
 	}
 	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, errMissing), hint)
 }
@@ -135,7 +138,7 @@ func (a *access) untold(stack string, listed []listing) error {
 	for _, l := range listed {
 		if n := len(l.Unproven); n > 0 && a.silent != nil {
 			newest := l.Unproven[n-1]
-			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", stack, dated(newest.ID, newest.Time), a.silent),
+			return fault.WithHint(fmt.Errorf("%s: cannot find out whether snapshot %s was proven: the record does not answer: %w", stack, dated(newest.ID, newest.Time), a.silent),
 				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", stack))
 		}
 	}
@@ -153,8 +156,8 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 	}
 	return finding.Finding{
 		Code: finding.SnapshotRolledBack, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and what was written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
-		Fix:  "nothing to do; salvor snapshot ls " + stack + " shows what is left",
+		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and data written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
+		Fix:  "nothing to do; salvor snapshot ls " + stack + " lists what is left",
 	}
 }
 

@@ -111,7 +111,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused := func(when string) {
 		t.Helper()
 		d, err := other.decisions(t.Context(), spec, st, a)
-		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
+		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "salvor recover with --accept-loss for the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
 	}

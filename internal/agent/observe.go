@@ -141,7 +141,7 @@ func (h *Host) validate(ctx context.Context, host string, st agentapi.Stack) ([]
 	}
 	return []finding.Finding{{
 		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: host + "/" + st.Name, Text: err.Error(),
-		Fix: "change the Compose file to what the Compose on " + host + " knows, or install a newer one there",
+		Fix: "change the Compose file to what Compose on " + host + " knows, or install a newer one there",
 	}}, nil
 }
 
@@ -187,7 +187,8 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	}
 	d := deployment(spec, st, nil)
 	if wish != nil && wish.State == agentapi.WishDone {
-		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", st.Restore.Snapshot)})
+		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: "+
+			"salvor.lock records that it went back to snapshot %.8s", st.Restore.Snapshot)})
 	}
 	if wish != nil && wish.State == agentapi.WishFailed && imageChange(seen.Record, d) != "" {
 		return changes, nil, nil // an apply leaves it as it is, see the finding
@@ -195,7 +196,7 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
 	} else if commit := h.pending(st.Name, seen); commit != "" && len(changes) == 0 {
-		cause := fmt.Sprintf("commit %.7s, which was asked for last and does not run, is taken back", commit)
+		cause := fmt.Sprintf("commit %.7s, which was deployed last and does not run, is reverted", commit)
 		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, occupied(spec.Name, st, seen, local, decided), nil
@@ -205,7 +206,7 @@ func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi
 func restoreChange(st agentapi.Stack, volume string) agentapi.Change {
 	return agentapi.Change{
 		Stack: st.Name, ID: "volume " + volume, Action: "~", Cause: fmt.Sprintf("goes back to snapshot %.8s", st.Restore.Snapshot),
-		Destroys: fmt.Sprintf("what was written to %s/%s since", st.Name, volume),
+		Destroys: fmt.Sprintf("data written to %s/%s since then", st.Name, volume),
 	}
 }
 
@@ -235,7 +236,7 @@ func secretsCause(p Paths, st agentapi.Stack, local Local) string {
 		return "not delivered since the boot"
 	}
 	if local.Sealed != sealedDigest(st) {
-		return "another sealed file"
+		return "its sealed file changed"
 	}
 	return ""
 }
@@ -249,7 +250,7 @@ func servicesCause(seen stack.State, d stack.Deployment, local Local) string {
 	case len(seen.Missing) > 0:
 		return "not running: " + strings.Join(seen.Missing, ", ")
 	case len(seen.Drifted) > 0:
-		return "changed by somebody else: " + strings.Join(seen.Drifted, ", ")
+		return "changed by something other than Salvor: " + strings.Join(seen.Drifted, ", ")
 	case !seen.Untouched(d):
 		return "the project differs from what is deployed"
 	}

@@ -22,10 +22,10 @@ func TestSecretsCause(t *testing.T) {
 	}{
 		"in force":                         {now, is, ""},
 		"in force, with a secret":          {withSecret, is, ""},
-		"another one":                      {now, Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
-		"another one, with a secret":       {withSecret, Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
+		"another one":                      {now, Local{Epoch: 2, Sealed: "before"}, "its sealed file changed"},
+		"another one, with a secret":       {withSecret, Local{Epoch: 2, Sealed: "before"}, "its sealed file changed"},
 		"a variable, gone since the boot":  {withEnv, is, "not delivered since the boot"},
-		"no seal yet":                      {agentapi.Stack{Name: "notes", Epoch: 2}, is, ""},
+		"no sealed file yet":               {agentapi.Stack{Name: "notes", Epoch: 2}, is, ""},
 		"not here yet":                     {now, Local{}, ""},
 		"here before, at an earlier epoch": {now, Local{Epoch: 1, Sealed: "before"}, ""},
 	} {

@@ -302,7 +302,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if kept := s.kept(t); len(kept) != 1 || kept[0] != "diverged" {
 		t.Errorf("diverged data after good snapshots of other data: %v", kept)
 	}
-	if found := s.keptFindings("alpha", s.st); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
+	if found := s.keptFindings("alpha", s.st); len(found) != 1 || !strings.Contains(found[0].Text, "it is not in any snapshot") {
 		t.Errorf("listed: %v", found)
 	}
 }

@@ -201,7 +201,7 @@ func (o *ownership) askRecord(ctx context.Context, spec agentapi.Host) (map[stri
 	err = all.Wait()
 	if at, moved, markErr := rec.Moved(ctx); moved || markErr != nil {
 		// claims may be made elsewhere by now; the next look follows
-		seen, err = make([]claimSight, len(spec.Stacks)), cmp.Or(markErr, fmt.Errorf("the record is at %s by now", location(at)))
+		seen, err = make([]claimSight, len(spec.Stacks)), cmp.Or(markErr, fmt.Errorf("the record is now at %s", location(at)))
 	}
 	if err != nil {
 		o.drop(ctx) // whatever hangs there, the next look begins afresh
@@ -224,7 +224,7 @@ func (o *ownership) record(ctx context.Context, spec agentapi.Host) (*sight, err
 		return o.rec, nil
 	}
 	o.drop(ctx)
-	errs := []error{fmt.Errorf("no seal on %s leads to the record remote", spec.Name)}
+	errs := []error{fmt.Errorf("no sealed file on %s says how to reach the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
 		a, err := o.h.open(spec.Name, st)
 		if err == nil {

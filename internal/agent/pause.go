@@ -149,7 +149,7 @@ func (h *Host) frozen(host string, stacks []agentapi.StackState) ([]finding.Find
 		}
 		f := finding.Finding{
 			Code: finding.Paused, Severity: finding.Warning, Subject: host + "/" + s.Name,
-			Text: strings.Join(services, ", ") + ": paused, and not by a snapshot",
+			Text: strings.Join(services, ", ") + ": paused, but not by a snapshot",
 			Fix:  "docker compose -p " + s.Name + " unpause on " + host,
 		}
 		if at >= 0 {

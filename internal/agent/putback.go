@@ -72,7 +72,7 @@ func (r *run) takePresent(ctx context.Context, st agentapi.Stack) {
 	if err != nil {
 		r.warn(st.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
-			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
+			Text: fmt.Sprintf("the data replaced by this restore is not in any snapshot (%v); it is kept next to the volume", err),
 			Fix:  "salvor status lists it (volume-kept)",
 		})
 	}

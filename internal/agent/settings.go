@@ -101,7 +101,7 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "schema", value: fmt.Sprint(h.Schema)}, {name: "fleet", value: h.Fleet}, {name: "name", value: h.Name},
 		{name: "docker channel", value: h.Docker.Channel}, {name: "docker repository", value: h.Docker.URL}, {name: "docker key", value: short(h.Docker.Key)},
 		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
-		{name: "SSH user", value: h.SSH.User}, {name: "SSH keys let in", value: short(strings.Join(h.SSH.Keys, "\n"))},
+		{name: "SSH user", value: h.SSH.User}, {name: "accepted SSH keys", value: short(strings.Join(h.SSH.Keys, "\n"))},
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: location(h.Record)},
 	}

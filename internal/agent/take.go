@@ -79,7 +79,9 @@ func (h *Host) takeLocked(ctx context.Context, spec agentapi.Host, st agentapi.S
 		return agentapi.SnapshotReceipt{Stack: st.Name, Skipped: true, Verified: "nothing to protect"}, nil
 	}
 	if h.attempt(st.Name).under() && !t.diverged {
-		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", st.Name), "salvor apply goes on")
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
+			"must not become the newest snapshot", st.Name), "salvor "+
+			"apply continues")
 	}
 	began := time.Now().UTC()
 	t = h.owing(st.Name, t)
@@ -126,7 +128,8 @@ func (h *Host) allReady(spec agentapi.Host, st agentapi.Stack) error {
 	for _, v := range h.protected(st) {
 		f := facts[v.Name]
 		if d := snapshot.Decide(f); d.Action != snapshot.Ready {
-			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here (%s), so there is nothing to take", st.Name, v.Name, f.Found), "salvor plan says why, and what salvor apply does about it")
+			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here (%s), so there is nothing to take", st.Name, v.Name, f.Found), "salvor "+
+				"plan says why, and what salvor apply would do")
 		}
 	}
 	return nil
@@ -276,7 +279,7 @@ func pruneDue(host, stack, target string, excess int) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Code: finding.PruneDue, Severity: finding.Info, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("%d snapshots on %s are more than it is to keep; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
+		Text: fmt.Sprintf("%d snapshots on %s are no longer kept by the retention; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
 	}}
 }
 

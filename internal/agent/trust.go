@@ -25,7 +25,7 @@ func (h *Host) Trusted() (sign.Keys, error) {
 		err = errors.New("the host knows no signing key of the fleet")
 	}
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.signers(), err), "salvor apply brings it there")
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.signers(), err), "salvor apply delivers it")
 	}
 	return keys, nil
 }

@@ -84,7 +84,7 @@ func (r *run) upgrade(ctx context.Context, st agentapi.Stack, a *access, d *stac
 		return nil
 	}
 	if seen[0].Running() {
-		progress.Scope{Sink: r.sink, Stack: st.Name}.Note(changed + ": a snapshot comes first")
+		progress.Scope{Sink: r.sink, Stack: st.Name}.Note(changed + ": taking a snapshot first")
 		if _, err := r.takeLocked(ctx, r.spec, st, taking{sink: r.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
@@ -138,7 +138,7 @@ func (r *run) goOn(ctx context.Context, st agentapi.Stack, a *access, d stack.De
 		return nil
 	}
 	if u.State == attemptTrying {
-		u.Why = "it was cut short"
+		u.Why = "it was interrupted"
 	}
 	err := r.goBack(ctx, st, a, d, u)
 	if err == nil && u.Target == target(st) {
@@ -163,7 +163,7 @@ func (r *run) gaveUp(ctx context.Context, st agentapi.Stack, a *access, d stack.
 	}
 	u.Why = failed.Error()
 	if err := r.goBack(ctx, st, a, d, u); err != nil {
-		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
+		return errors.Join(failed, fmt.Errorf("the return to the previous version is not finished, salvord continues it: %w", err))
 	}
 	u = r.attempt(st.Name)
 	return errors.Join(failed, errors.New(u.wentBack()))
@@ -172,11 +172,11 @@ func (r *run) gaveUp(ctx context.Context, st agentapi.Stack, a *access, d stack.
 // wentBack says what runs, and where everything is.
 func (u attempt) wentBack() string {
 	if u.Before == "" {
-		return "the version before runs"
+		return "the previous version runs"
 	}
-	text := fmt.Sprintf("the version before runs again, on its own data (snapshot %.8s)", u.Before)
+	text := fmt.Sprintf("the previous version runs again, with its own data (snapshot %.8s)", u.Before)
 	if u.After != "" {
-		text += fmt.Sprintf("; what the new version wrote is snapshot %.8s, which nothing picks by itself", u.After)
+		text += fmt.Sprintf("; the data written by the new version is snapshot %.8s, which is only restored by its id", u.After)
 	}
 	return text
 }
@@ -247,7 +247,8 @@ func (r *run) takeAfter(ctx context.Context, st agentapi.Stack, u *attempt) {
 	if err != nil {
 		r.warn(st.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
-			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
+			Text: fmt.Sprintf("the data written by the new version is not in any snapshot (%v); it is kept next to the volumes", err), Fix: "look " +
+				"for *.salvor-old-* next to the volumes",
 		})
 	}
 }
@@ -281,30 +282,30 @@ func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack
 	}
 	f := finding.Finding{
 		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
-		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
-		Fix:  "salvor rollback " + st.Name + ", or mend it and salvor apply",
+		Text: fmt.Sprintf("commit %.7s did not start: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
+		Fix:  "salvor rollback " + st.Name + ", or correct it and run salvor apply",
 	}
 	pending := h.pending(st.Name, seen)
 	switch {
 	case !u.under() && run.What != "":
-		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))
-		f.Fix = "nothing to do; salvor apply goes on at once"
+		f.Text = fmt.Sprintf("a %s has been running since %s, or it was interrupted and salvord will continue it", run.What, run.At.Format(time.DateTime))
+		f.Fix = "nothing to do; salvor apply continues it at once"
 	case u.State == "" && pending == "":
 		return nil
 	case u.State == "":
 		f.Text = fmt.Sprintf("commit %.7s was not deployed; commit %.7s runs", pending, seen.Record.Commit)
 		f.Fix = "salvor apply"
 	case u.State == attemptTrying:
-		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
-		f.Fix = "salvor apply goes on with it"
+		f.Text = fmt.Sprintf("commit %.7s is being deployed, or its deploy was interrupted", u.Commit)
+		f.Fix = "salvor apply continues it"
 	case u.State == attemptBack:
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; the way back is not finished, salvord goes on with it", u.Commit, u.Why)
-		f.Fix = "bring the snapshot remote back; salvor apply goes on at once"
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s; the return to the previous version is not finished, salvord continues it", u.Commit, u.Why)
+		f.Fix = "bring the snapshot remote back; salvor apply continues at once"
 	case u.Before != "":
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.wentBack())
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s; %s", u.Commit, u.Why, u.wentBack())
 	case !seen.Deployed:
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s", u.Commit, u.Why)
-		f.Fix = "salvor logs " + st.Name + ", then mend it and salvor apply"
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s", u.Commit, u.Why)
+		f.Fix = "salvor logs " + st.Name + ", then correct it and run salvor apply"
 	}
 	return []finding.Finding{f}
 }

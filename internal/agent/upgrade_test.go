@@ -90,7 +90,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l.runs("reg/app:1")
 	asked.Stacks = []agentapi.Stack{l.st}
 	var plan agentapi.HostState
-	if err := l.observeStacks(t.Context(), asked, &plan); err != nil || len(plan.Changes) != 1 || !strings.Contains(plan.Changes[0].Cause, "is taken back") {
+	if err := l.observeStacks(t.Context(), asked, &plan); err != nil || len(plan.Changes) != 1 || !strings.Contains(plan.Changes[0].Cause, "is reverted") {
 		t.Errorf("planned %+v, %v", plan.Changes, err)
 	}
 	if receipt := l.apply(); receipt.Error != nil || receipt.Outcome != "untouched" {

@@ -77,7 +77,8 @@ func (h *Host) unused(ctx context.Context, volumes []snapshot.Volume, except ...
 		if m.Project != "" {
 			owner += " of project " + m.Project
 		}
-		return fault.WithHint(fmt.Errorf("volume %s is in use: %s writes to it", volumes[i].Name, owner), "docker stop "+m.Container+" on the host, then the same command again")
+		return fault.WithHint(fmt.Errorf("volume %s is in use: %s writes to it", volumes[i].Name, owner), "docker stop "+m.Container+" "+
+			"on the host, then run this command again")
 	}
 	return nil
 }
@@ -109,13 +110,13 @@ func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[strin
 	}
 	for _, c := range seen.Containers {
 		if !c.Gated && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
-			return fmt.Sprintf("a project of that name runs here that Salvor did not start (container %s)", c.Name)
+			return fmt.Sprintf("a project with that name runs here, but Salvor did not start it (container %s)", c.Name)
 		}
 	}
 	return ""
 }
 
-const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data that lies here"
+const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data on this host"
 
 // refuseForeign is foreign for a stack that is about to be deployed.
 func (h *Host) refuseForeign(ctx context.Context, st agentapi.Stack, decided map[string]snapshot.Decision) error {

@@ -116,15 +116,15 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 		return d
 	}
 	if errors.Is(why, secret.ErrLocked) {
-		d.Reason = "its data is not ready here, and the repository's password in the seal does not open it"
-		d.Hint = "git log -- sealed/recovery shows when it changed; salvor apply, once the right one is back"
+		d.Reason = "its data is not ready here, and the password in the sealed file does not open its repository"
+		d.Hint = "git log -- sealed/recovery shows when it changed; put the right one back, then salvor apply"
 		return d
 	}
 	if errors.Is(why, errMissing) {
 		d.Reason, d.Hint = "its data is not ready here, and its newest snapshot is missing", fault.Hint(why)
 	} else if snapshot.IsDamage(why) {
 		d.Reason = "its data is not ready here, and its repository on the remote is damaged"
-		d.Hint = "salvor snapshot ls STACK says what is lost"
+		d.Hint = "salvor snapshot ls STACK lists what is lost"
 	}
 	d.Reason += ": " + why.Error()
 	return d
@@ -184,10 +184,10 @@ func (r *run) settle(st agentapi.Stack, decided map[string]snapshot.Decision) er
 // marker can't be written the stack starts all the same: the data is its own.
 func (r *run) accept(st agentapi.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
 	err := r.Snapshots.Accept(st.Name, v, m)
-	r.record(journal.Entry{Kind: "volume", Stack: st.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: text(err)})
+	r.record(journal.Entry{Kind: "volume", Stack: st.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: text(err)})
 	r.warn(st.Name, finding.Finding{
 		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.spec.Name + "/" + st.Name + "/" + v.Name,
-		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
+		Text: "the data on the host was used as it is: " + why, Fix: "nothing to do",
 	})
 }
 

@@ -167,8 +167,8 @@ func (h *Host) paid(stack string) {
 func owedFinding(host, stack, why string) finding.Finding {
 	return finding.Finding{
 		Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: "the restored data is not the newest snapshot yet, which a recovery would take: " + why,
-		Fix:  "nothing to do: it is tried every few minutes; salvor snapshot take " + stack + " does it now",
+		Text: "the restored data is not in a snapshot yet, so a recovery would restore an older one: " + why,
+		Fix:  "nothing to do: Salvor tries again every few minutes; salvor snapshot take " + stack + " does it now",
 	}
 }
 
@@ -185,8 +185,8 @@ func (h *Host) wishFindings(spec agentapi.Host, st agentapi.Stack) []finding.Fin
 	}
 	return append(found, finding.Finding{
 		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
-		Text: fmt.Sprintf("it was to go back to snapshot %.8s and could not, %s: %s", st.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
-		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw gives it up", st.Name, st.Restore.Snapshot, st.Name),
+		Text: fmt.Sprintf("the restore of snapshot %.8s failed, %s: %s", st.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
+		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw cancels it", st.Name, st.Restore.Snapshot, st.Name),
 	})
 }
 

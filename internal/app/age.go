@@ -48,7 +48,7 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 			continue
 		}
 		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.repo.Place("secrets", name, "rotate").String(),
-			Text: fmt.Sprintf("%s has its value since %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
+			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
 			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
 		if argv, printed := a.Command(name); printed {
 			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)

@@ -106,7 +106,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 // and give it the fleet's own keys.
 func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 	a := newKeyed(t).askedBy(approveAll)
-	for option, want := range map[string]string{"url": "says where the remote is", "pass": "opens the fleet"} {
+	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
 		err := a.checkSettings(remote("webdav", option, "secret:"+secretstore.SSHKey))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", option, err, want)

@@ -247,7 +247,8 @@ func (a *App) keyring() agekey.Keyring {
 		}
 		f, err := agekey.Open(path, o)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.WithHint(fmt.Errorf("%w: no identity at %s", secret.ErrLocked, path), "--identity FILE names yours; without one, the recovery key opens everything: --identity CARD")
+			return nil, fault.WithHint(fmt.Errorf("%w: there is no identity at %s", secret.ErrLocked, path), "--identity FILE "+
+				"names yours; if you have none, the recovery key opens everything: --identity CARD")
 		}
 		return f, err
 	}}
@@ -257,7 +258,7 @@ func (a *App) keyring() agekey.Keyring {
 func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {
 	h, declared := a.repo.Fleet.Host(host)
 	if !declared {
-		return nil, fmt.Errorf("no host %s is declared", host)
+		return nil, fmt.Errorf("host %s is not declared", host)
 	}
 	link, err := a.hosts.Dial(ctx, h)
 	if err != nil {

@@ -75,8 +75,8 @@ func (a *App) operatorsJournal(ctx context.Context, since time.Time, audit *Audi
 
 // untrusted is the finding about a file on the record remote that counts for nothing.
 func untrusted(code finding.Code, u record.Unread) finding.Finding {
-	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is passed over: %v", u.Err),
-		Fix: "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"}
+	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is ignored: %v", u.Err),
+		Fix: "find out who wrote it (every host and the remote's administrator can write there), then delete it there"}
 }
 
 // concerns reports whether a secret is among those named. A stack's variables are

@@ -26,7 +26,7 @@ func (c *committer) Commit(ctx context.Context, files map[string][]byte, message
 		return "", err
 	}
 	if head != c.app.commit {
-		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch got commits while this ran; run the command again")
+		return "", fault.WithHint(controlrepo.ErrDiverged, "the branch received commits while this command ran; run it again")
 	}
 	if err := c.app.git.EnsureHook(ctx); err != nil {
 		return "", err
@@ -120,8 +120,8 @@ func (a *App) CommitFiles(ctx context.Context, files map[string][]byte, message 
 	}
 	err := (&committer{app: a}).both(ctx, files, message)
 	if errors.Is(err, controlrepo.ErrGitAway) {
-		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", a.commit.Short(), err),
-			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
+		return fault.WithHint(fmt.Errorf("it is committed here as %s, but not pushed: %w", a.commit.Short(), err),
+			"git push, once the Git host is back; if it is gone permanently: git remote set-url origin URL of a new one, then git push")
 	}
 	return err
 }

@@ -70,12 +70,12 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			return nil, err
 		}
 		if c == "" {
-			said = append(said, fmt.Sprintf("%s is not started: %v; nor did it at an earlier commit: correct it, then salvor apply", st.Name, why))
+			said = append(said, fmt.Sprintf("%s is not started: %v; it did not load at any earlier commit either: correct it, then run salvor apply", st.Name, why))
 			continue
 		}
 		then.Host = st.Host
 		a.repo.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
-		said = append(said, fmt.Sprintf("%s is deployed as it was at %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
+		said = append(said, fmt.Sprintf("%s is deployed as of %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil
 }

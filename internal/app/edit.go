@@ -35,14 +35,14 @@ func (a *App) BeginEdit(ctx context.Context, name string) (Edit, error) {
 		value, err = a.Secret(ctx, name)
 	}
 	if errors.Is(err, secret.ErrNotFound) {
-		return e, fault.WithHint(err, "salvor secret set NAME makes one, salvor secret ls lists them")
+		return e, fault.WithHint(err, "salvor secret set NAME creates one, salvor secret ls lists them")
 	}
 	text := value.Reveal()
 	switch {
 	case err != nil:
 		return e, err
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		return e, fault.WithHint(fmt.Errorf("%s is not text, which an editor would damage", name), "salvor secret set "+name+" reads a new value from standard input")
+		return e, fault.WithHint(fmt.Errorf("%s is not text, and an editor would damage it", name), "salvor secret set "+name+" reads a new value from standard input")
 	}
 	e.ends = bytes.HasSuffix(text, []byte("\n"))
 	if e.Text = value; !e.ends {
@@ -61,7 +61,7 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 	case len(bytes.TrimSpace(content)) == 0:
 		return nil, fmt.Errorf("%s is empty now; nothing was changed", e.Name)
 	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
-		return nil, fmt.Errorf("%s is no text in UTF-8", e.Name)
+		return nil, fmt.Errorf("%s is not text in UTF-8", e.Name)
 	case e.stack != "":
 		return a.editedEnv(ctx, e, text)
 	}
@@ -91,5 +91,5 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 
 // CommitEdit commits what Edited returned.
 func (a *App) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.CommitFiles(ctx, files, "secret "+e.Name+": edit")
+	return a.CommitFiles(ctx, files, "secret edit: "+e.Name)
 }

@@ -39,7 +39,7 @@ func (a *App) PinGitHost(ctx context.Context) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
+	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
@@ -140,12 +140,13 @@ func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error)
 	if a.opts.Trust == nil {
 		return false, nil
 	}
-	err = a.opts.Trust(fmt.Sprintf("The Git host %s shows the key %s. Is that its key?", host, key.Fingerprint))
+	err = a.opts.Trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}
 	if err != nil {
-		return false, fault.WithHint(fmt.Errorf("the Git host %s is not trusted: %w", host, err), "compare the key with what its provider or its administrator publishes")
+		return false, fault.WithHint(fmt.Errorf("the Git host %s is not trusted: %w", host, err), "compare the key with "+
+			"the one that its provider or administrator publishes")
 	}
 	return true, nil
 }

@@ -55,7 +55,7 @@ func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, 
 			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
 		default:
 			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
-				g.Text += "; the fleet's key has not signed that"
+				g.Text += "; this is not signed with the fleet's key"
 			}
 			missing = append(missing, g)
 		}

@@ -72,7 +72,7 @@ func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []Deploy, err error) {
 	st, declared := a.repo.Fleet.Stack(stack)
 	if !declared {
-		return now, nil, fmt.Errorf("no stack %s is declared", stack)
+		return now, nil, fmt.Errorf("stack %s is not declared", stack)
 	}
 	all, err := a.states(ctx, st)
 	if err != nil || len(all) == 0 {
@@ -130,7 +130,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 	}
 	then, err := a.projectAt(ctx, st, to.Commit)
 	if err != nil {
-		return r, fmt.Errorf("%s as it was at %s: %w", stack, to.Commit.Short(), err)
+		return r, fmt.Errorf("%s as of %s: %w", stack, to.Commit.Short(), err)
 	}
 	r.Files, err = a.git.Revert(ctx, st.Dir, to.Commit)
 	if errors.Is(err, controlrepo.ErrByHand) {

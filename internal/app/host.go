@@ -117,7 +117,7 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 	kind, encoded, found := strings.Cut(string(key), " ")
 	wire, err := base64.StdEncoding.DecodeString(encoded)
 	if !found || err != nil {
-		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
+		return errors.Join(fmt.Errorf("%s: %q is not a host key", h.Name, key), err)
 	}
 	name := knownHostsName(h.Address, h.Port)
 	for _, k := range a.repo.HostKeys {
@@ -128,7 +128,8 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 			continue
 		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove that line when the machine at this address was replaced")
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove "+
+				"that line if the machine at this address was replaced")
 		}
 	}
 	a.repo.HostKeys = append(a.repo.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
@@ -145,7 +146,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 		err = errors.New("it has no signing key")
 	}
 	if err != nil {
-		return add, fmt.Errorf("%s enrols with a key that is not a host's: %w", h.Name, err)
+		return add, fmt.Errorf("%s presents a key that is not a host key: %w", h.Name, err)
 	}
 	book, err := a.ledger(ctx)
 	if err != nil {
@@ -236,7 +237,7 @@ func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
 }
 
 func twice(name, have string) error {
-	return fault.WithHint(fmt.Errorf("%s is the machine that is declared as %s already", name, have),
+	return fault.WithHint(fmt.Errorf("%s is the machine that is already declared as %s", name, have),
 		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age /etc/salvor/host.sign there, then dpkg-reconfigure openssh-server")
 }
 
@@ -257,8 +258,8 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 	}
 	before := a.repo.Recipients[h.Name]
 	if on := a.repo.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
-		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),
-			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
+		return fault.WithHint(fmt.Errorf("%s is not the machine that has %s", h.Name, strings.Join(on, ", ")),
+			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
 	}
 	return nil
 }

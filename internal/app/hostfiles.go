@@ -80,7 +80,7 @@ func (a *App) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
 	for _, path := range slices.Sorted(maps.Keys(unsigned)) {
 		found = append(found, finding.Finding{
 			Code: finding.HostsUntrusted, Severity: finding.Warning, Subject: path, Text: "not written by Salvor: " + unsigned[path].Error(),
-			Fix: "git log -- " + path + " shows who changed it; salvor apply asks for what it lets others do, and signs it once that is confirmed",
+			Fix: "git log -- " + path + " shows who changed it; salvor apply asks you to confirm the access that it grants, then signs it",
 		})
 	}
 	return found, err

@@ -93,7 +93,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			}
 			all := grantsOf(t, k.open(k.ann))
 			if !slices.ContainsFunc(all, func(g grant.Grant) bool {
-				return strings.HasPrefix(g.Name, gives) && strings.HasSuffix(g.Text, "the fleet's key has not signed that")
+				return strings.HasPrefix(g.Name, gives) && strings.HasSuffix(g.Text, "this is not signed with the fleet's key")
 			}) {
 				t.Errorf("%s: grants %+v", name, all)
 			}

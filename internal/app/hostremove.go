@@ -176,7 +176,7 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 	if _, err := a.noteRemoval(r, files); err != nil {
 		return seen, err
 	}
-	return seen, a.CommitFiles(ctx, files, "host "+name+": removed")
+	return seen, a.CommitFiles(ctx, files, "host remove: "+name)
 }
 
 // NoteStolen adds to files what a host was able to open whose disk somebody else has.
@@ -197,15 +197,15 @@ func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]by
 // Removable returns what still needs a host, nil for nothing.
 func (a *App) Removable(name string) error {
 	if _, declared := a.repo.Fleet.Host(name); !declared {
-		return fault.WithHint(fmt.Errorf("no host %s is declared", name), "salvor host ls")
+		return fault.WithHint(fmt.Errorf("host %s is not declared", name), "salvor host ls")
 	}
 	if placed := a.repo.Lock.On(name); len(placed) > 0 {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
-			fmt.Sprintf("salvor move %s --to HOST takes one along; when %s is lost: salvor recover %s --to HOST", placed[0], name, name))
+			fmt.Sprintf("salvor move %s --to HOST moves a stack; if %s is lost: salvor recover %s --to HOST", placed[0], name, name))
 	}
 	for _, st := range a.repo.Fleet.Stacks {
 		if st.Host == name {
-			return fault.WithHint(fmt.Errorf("the stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
+			return fault.WithHint(fmt.Errorf("stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
 		}
 	}
 	return nil

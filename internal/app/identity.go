@@ -23,11 +23,11 @@ func (a *App) identityFindings() []finding.Finding {
 	var found []finding.Finding
 	if at.Exposed() {
 		found = append(found, finding.Finding{Code: finding.IdentityExposed, Severity: finding.Warning, Subject: path,
-			Text: fmt.Sprintf("others may read or write it (mode %04o), and it holds a key that opens everything", at.Mode), Fix: "chmod 600 " + path})
+			Text: fmt.Sprintf("other users can read or write it (mode %04o), and its key opens everything", at.Mode), Fix: "chmod 600 " + path})
 	}
 	if len(at.InClear) > 0 && !slices.Contains(at.InClear, a.repo.Fleet.Recipients.Recovery) {
 		found = append(found, finding.Finding{Code: finding.IdentityInClear, Severity: finding.Warning, Subject: path,
-			Text: "the key in it has no passphrase: who gets the file opens everything", Fix: "salvor key rotate makes a key with a passphrase"})
+			Text: "its key has no passphrase: anyone who gets the file can open everything", Fix: "salvor key rotate makes a key with a passphrase"})
 	}
 	return found
 }

@@ -84,7 +84,8 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 		}
 		changes, err := a.store.SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
-			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "take the variable out of the file and keep its value as a secret of its own: salvor secret set NAME")
+			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
+				"its value as a separate secret: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
 		if err := a.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
@@ -210,13 +211,13 @@ func (i *Import) proven(a *App, encrypted, plain []byte) error {
 	for _, e := range i.entries {
 		v, isSecret := have[e.Name]
 		if isSecret && !equal(v, e.Value) || !isSecret && !f.Says(e.Variable) {
-			return fault.WithHint(fmt.Errorf("%s does not read back as it was written; %s stays", e.Name, i.source.shown), "git status, then salvor secret import again")
+			return fault.WithHint(fmt.Errorf("%s does not read back as it was written; %s is kept", e.Name, i.source.shown), "git status, then salvor secret import again")
 		}
 	}
 	return nil
 }
 
-var errNoStack = errors.New("which stack's variables are they?")
+var errNoStack = errors.New("which stack do these variables belong to?")
 
 func equal(a, b secret.Value) bool { return string(a.Reveal()) == string(b.Reveal()) }
 

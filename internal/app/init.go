@@ -154,6 +154,6 @@ func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
 	}
 	return []finding.Finding{{
 		Code: finding.HookMissing, Severity: finding.Info, Subject: hook.Path,
-		Text: "no pre-commit hook of this clone calls salvor, so a secret in clear could be committed", Fix: hook.Install(),
+		Text: "this clone has no pre-commit hook that calls salvor, so an unencrypted secret could be committed", Fix: hook.Install(),
 	}}, nil
 }

@@ -17,7 +17,7 @@ import (
 
 // ErrUnsent is wrapped by errors that mean: an entry of the operators' journal
 // waits in this clone, since the record remote could not take it.
-var ErrUnsent = errors.New("not in the operators' journal yet")
+var ErrUnsent = errors.New("not yet in the operators' journal")
 
 // Journal adds to the operators' journal on the record remote what this command
 // decrypted since it was opened, or since the last Journal. A command that

@@ -71,7 +71,7 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 		return r, err
 	}
 	if err := a.opensAll(ctx, ring); err != nil {
-		return r, fmt.Errorf("the new key does not open everything, so the old one stays at %s: %w", r.Path, err)
+		return r, fmt.Errorf("the new key does not open everything, so the old one is kept at %s: %w", r.Path, err)
 	}
 	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
 	return r, err
@@ -99,7 +99,7 @@ func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, comm
 	if committed && (!c.newRecovery || noted) {
 		return left, (&committer{app: a}).Push(ctx)
 	}
-	c.message = "operator " + operator + ": a new key"
+	c.message = "key rotate: " + operator
 	if c.newRecovery {
 		c.removed = &secretstore.Removal{Key: operator, At: time.Now()}
 	}
@@ -166,8 +166,8 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error),
 		return "", nil, err
 	}
 	if recipient, err = f.Recipient(); err != nil && known != "" {
-		err = fault.WithHint(fmt.Errorf("the new key that an earlier run has made: %w", err),
-			"its passphrase is the one that was chosen then; while git log shows no commit of that run, the file can be deleted")
+		err = fault.WithHint(fmt.Errorf("the new key made by an earlier run: %w", err),
+			"its passphrase is the one chosen in that run; if git log shows no commit of that run, you can delete the file")
 	}
 	return recipient, f, err
 }
@@ -207,11 +207,12 @@ func (a *App) myself() (string, error) {
 		return names[0], nil
 	case 0:
 		if _, card, err := a.ownRecovery(); err != nil || card {
-			return "", fault.WithHint(errors.Join(errors.New("the identity at hand is the recovery key, not an operator's"), err), makesAnOperator)
+			return "", fault.WithHint(errors.Join(errors.New("this identity is the recovery key, not an operator's key"), err), makesAnOperator)
 		}
-		return "", fault.WithHint(errors.New("the identity at hand is not an operator's"), "--identity FILE names yours")
+		return "", fault.WithHint(errors.New("this identity does not belong to any operator"), "--identity FILE names yours")
 	}
-	return "", fault.WithHint(fmt.Errorf("the identity at hand has the keys of several operators: %s", strings.Join(names, ", ")), "--identity FILE with the one key to replace")
+	return "", fault.WithHint(fmt.Errorf("this identity has the keys of several operators: %s", strings.Join(names, ", ")), "give "+
+		"--identity FILE with only the key to replace")
 }
 
 // opensAll opens with a keyring everything in the newest commit that is encrypted

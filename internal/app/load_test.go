@@ -110,7 +110,7 @@ func TestRecoveryDeploysTheVersionThatLoads(t *testing.T) {
 	commitStacks(t, dir, map[string]string{"wiki/conf/a": "two\n"})
 	a := commitStacks(t, dir, map[string]string{"wiki/compose.yaml": "services: [\n", "never/compose.yaml": "services: [\n"})
 	said, err := a.Revive(t.Context(), []string{"notes", "wiki", "never"})
-	if err != nil || len(said) != 2 || !strings.HasPrefix(said[0], "never is not started: ") || !strings.HasPrefix(said[1], "wiki is deployed as it was at ") {
+	if err != nil || len(said) != 2 || !strings.HasPrefix(said[0], "never is not started: ") || !strings.HasPrefix(said[1], "wiki is deployed as of ") {
 		t.Fatalf("said %q, %v", said, err)
 	}
 	st, _ := a.Fleet().Stack("wiki")

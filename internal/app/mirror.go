@@ -19,7 +19,7 @@ import (
 
 // ErrMirrorBehind is wrapped by errors that mean: the encrypted mirror of the
 // repository lacks the newest commit.
-var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply renews it")
+var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
 
 // Mirror implements deploy.Record. A mirror of the newest commit that is there
 // already is left alone.
@@ -98,7 +98,7 @@ func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring
 		for _, u := range unread {
 			errs = append(errs, fmt.Errorf("%s: %w", u.Path, u.Err))
 		}
-		return m, bundle, unread, fmt.Errorf("no mirror opens that the fleet's key has signed: %w", errors.Join(errs...))
+		return m, bundle, unread, fmt.Errorf("there is no readable mirror that is signed with the fleet's key: %w", errors.Join(errs...))
 	}
 	return m, bundle, nil, nil
 }

@@ -35,7 +35,7 @@ func (a *App) mountsNested() []finding.Finding {
 			if outer.replaces(inner) {
 				found = append(found, finding.Finding{
 					Code: finding.MountNested, Severity: finding.Warning, Subject: inner.host + "/" + inner.stack,
-					Text: fmt.Sprintf("%s lies within %s of the stack %s, whose containers can put a link to another folder of the host in its place", inner.volume.Source, outer.volume.Source, outer.stack),
+					Text: fmt.Sprintf("%s is inside %s of stack %s, whose containers can replace it with a link to another folder of the host", inner.volume.Source, outer.volume.Source, outer.stack),
 					Fix:  "move one of them out of the other",
 				})
 			}

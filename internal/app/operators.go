@@ -37,7 +37,7 @@ func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error
 func (a *App) Grant(ctx context.Context, name, recipient string) error {
 	next := a.recipients()
 	if has, taken := next.Operators[name]; taken && has != recipient {
-		return fault.WithHint(fmt.Errorf("%s is an operator with another key already", name), "choose another name: alice-laptop")
+		return fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
 	}
 	if err := a.mayDeclare(name, recipient); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 	if err := a.granted(ctx, grant.Operator(name, recipient)); err != nil {
 		return err
 	}
-	_, err := a.changeKeys(ctx, keyChange{message: "operator " + name + ": may open everything", next: next})
+	_, err := a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
 	return err
 }
 
@@ -75,10 +75,10 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 	recipient, is := next.Operators[name]
 	switch {
 	case !is:
-		return Handover{}, fault.WithHint(fmt.Errorf("no operator is called %s", name), "they are: "+strings.Join(names, ", "))
+		return Handover{}, fault.WithHint(fmt.Errorf("there is no operator called %s", name), "they are: "+strings.Join(names, ", "))
 	case len(names) == 1:
-		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without one, only the card opens the fleet", name),
-			"salvor secret grant NAME RECIPIENT makes another one first; salvor key rotate replaces a key")
+		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
+			"first add another one with salvor secret grant NAME RECIPIENT; to replace a key: salvor key rotate")
 	}
 	delete(next.Operators, name)
 	own, err := a.stays(name, recipient, next)
@@ -86,7 +86,7 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 		return Handover{}, err
 	}
 	h, err := a.changeKeys(ctx, keyChange{
-		message: "operator " + name + ": removed", next: next, newRecovery: true,
+		message: "secret revoke: " + name, next: next, newRecovery: true,
 		removed: &secretstore.Removal{Operator: name, At: time.Now()},
 	})
 	h.OwnToo = own
@@ -107,8 +107,8 @@ func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, er
 	if !own {
 		return own, a.showsRecovery()
 	}
-	return own, fault.WithHint(fmt.Errorf("the identity at hand is %s's own: it would open nothing any more", name),
-		"another operator runs it: salvor secret revoke "+name)
+	return own, fault.WithHint(fmt.Errorf("you are using %s's own key, which this command would revoke", name),
+		"another operator must run it: salvor secret revoke "+name)
 }
 
 // recipients returns a copy of the fleet's, to change.

@@ -42,7 +42,7 @@ func (a *App) portsTaken() []finding.Finding {
 				found = append(found, finding.Finding{
 					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.host + "/" + other.stack,
 					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.stack+"/"+one.service, other.stack+"/"+other.service, max(one.first, other.first), one.protocol, one.host),
-					Fix:  "publish another port in one of them",
+					Fix:  "change the published port of one of them",
 				})
 			}
 		}

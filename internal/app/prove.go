@@ -63,7 +63,7 @@ func (a *App) identity() (Proof, error) {
 	p.Recipients = recipientsOf(ids)
 	p.Recovery = slices.Contains(p.Recipients, a.repo.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
-		err = errors.New("the identity names no recipient, so no proof of it can be kept")
+		err = errors.New("the identity has no recipient, so a proof of it cannot be recorded")
 	}
 	return p, err
 }
@@ -133,7 +133,7 @@ func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target strin
 		}
 	}
 	if where.Remote == "" {
-		return 0, false, fault.WithHint(fmt.Errorf("no snapshot target %s is declared", target), "salvor check")
+		return 0, false, fault.WithHint(fmt.Errorf("snapshot target %s is not declared", target), "salvor check")
 	}
 	folder, err := (&recorder{app: a}).open(ctx, where)
 	if err != nil {
@@ -181,7 +181,8 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 		p.MirrorOf, err = a.git.About(ctx, commit)
 	}
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if somebody else has committed since; else nobody knows what it is a mirror of, and salvor apply makes another")
+		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if another operator has committed since; "+
+			"otherwise its commit is unknown, and salvor apply makes a new mirror")
 	}
 	p.Mirror = m.Commit
 	return nil
@@ -227,7 +228,7 @@ func (a *App) unproven(now time.Time) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := "the recovery key was never tried: nobody knows whether the card opens this fleet"
+	text := "the recovery key was never tried, so it is not known whether the card opens this fleet"
 	if at, tried := proven[recovery]; tried {
 		if now.Sub(at) < card.ProofLasts {
 			return nil, nil

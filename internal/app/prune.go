@@ -168,7 +168,8 @@ func (a *App) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error {
 		held, release, err := standBy(ctx, p.Host, []string{p.Stack})
 		if err != nil {
 			p.Why = "its host does not answer"
-			return fault.WithHint(fmt.Errorf("nothing is removed while its host may take a snapshot: %w", err), "salvor status; when "+p.Host+" is lost for good: salvor recover "+p.Host+" --to HOST")
+			return fault.WithHint(fmt.Errorf("nothing is removed while its host could take a snapshot: %w", err), "salvor status; when "+p.Host+" "+
+				"is lost permanently: salvor recover "+p.Host+" --to HOST")
 		}
 		defer release()
 		ctx = held

@@ -61,7 +61,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	}
 	site, err := record.Follow(ctx, where, r.folder, r.trust())
 	if errors.Is(err, record.ErrMoved) {
-		err = fault.WithHint(err, "a salvor record move was cut short: the same command finishes it")
+		err = fault.WithHint(err, "a salvor record move was interrupted: run the same command again to finish it")
 	}
 	if err != nil {
 		return fmt.Errorf("record remote: %w", err)
@@ -87,7 +87,8 @@ func (r *recorder) noteMoved(want, at fleet.Location) {
 		return
 	}
 	r.app.movedNote.Do(func() {
-		text := fmt.Sprintf("the record is at %s:%s, and salvor.lock here does not say so: git pull --rebase, or, where a move was cut short, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
+		text := fmt.Sprintf("the record is at %s:%s, but salvor.lock here does not say so: git pull --rebase, or, if a "+
+			"record move was interrupted, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
 		progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name}.Note(text)
 	})
 }
@@ -153,7 +154,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.app.opts.Sink != nil {
-			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not signed by the fleet, and passed over: " + i.Text())
+			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
 		}
 	}
 }

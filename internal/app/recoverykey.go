@@ -61,7 +61,7 @@ func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, e
 	if err := a.showsRecovery(); err != nil {
 		return Handover{}, err
 	}
-	c := keyChange{message: "a new recovery key", next: a.recipients(), newRecovery: true}
+	c := keyChange{message: "key rotate --recovery: new recovery key", next: a.recipients(), newRecovery: true}
 	if compromised {
 		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
 	}
@@ -76,11 +76,11 @@ func (a *App) showsRecovery() error {
 			return err
 		}
 	}
-	return fault.WithHint(errors.New("the identity at hand is not an operator's: it could not show the new recovery key"), makesAnOperator)
+	return fault.WithHint(errors.New("this identity does not belong to an operator, so it could not show the new recovery key"), makesAnOperator)
 }
 
 // makesAnOperator is the hint for who has the card alone.
-const makesAnOperator = "with the card, make an operator first: salvor key new, then salvor --identity CARD secret grant NAME RECIPIENT"
+const makesAnOperator = "if you only have the card, make an operator first: salvor key new, then salvor --identity CARD secret grant NAME RECIPIENT"
 
 // commitKeys commits a change of keys. A new recovery key is in force only where
 // it is pushed: else others would go on with the old one, and cards printed here
@@ -97,4 +97,4 @@ func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]by
 }
 
 // pushFirst is the hint for who commits while the Git host is away.
-const pushFirst = "once the Git host is back, run it again; when it is gone for good: git remote set-url origin URL of a new one, and git push"
+const pushFirst = "once the Git host is back, run it again; if it is gone permanently: git remote set-url origin URL of a new one, and git push"

@@ -128,7 +128,7 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	for _, l := range leaks {
 		all = append(all, finding.Finding{
 			Code: finding.SecretInClear, Severity: finding.Fatal, Subject: controlrepo.Position{File: l.Path, Line: l.Line, Column: l.Column}.String(),
-			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps what it once held",
+			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps its history",
 		})
 	}
 	return all

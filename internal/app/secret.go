@@ -44,7 +44,7 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 	if err != nil {
 		return err
 	}
-	return a.CommitFiles(ctx, files, "secret "+name+": set")
+	return a.CommitFiles(ctx, files, "secret set: "+name)
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
@@ -55,12 +55,14 @@ func (a *App) MayRotate(name string) error {
 		return err
 	}
 	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
-		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
+		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
 	}
 	for _, u := range a.SecretUses(name) {
 		if a.untoldDatabase(u) {
-			return fault.WithHint(fmt.Errorf("%s: the database %s keeps the password that it was made with, and no on_rotate changes it there: its clients would be refused", name, u),
-				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database yourself, then salvor secret set "+name)
+			return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
+				"there: its clients would be rejected", name, u),
+				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database "+
+					"yourself, then run salvor secret set "+name)
 		}
 	}
 	return nil
@@ -92,12 +94,12 @@ func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value)
 			return nil, err
 		}
 	}
-	return before, a.CommitFiles(ctx, files, "secret "+name+": rotate")
+	return before, a.CommitFiles(ctx, files, "secret rotate: "+name)
 }
 
 // UndoRotation commits a secret's files as they were.
 func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
-	return a.CommitFiles(ctx, before, "secret "+name+": undo the rotation")
+	return a.CommitFiles(ctx, before, "secret rotate: "+name+", old value restored")
 }
 
 // secretChange returns the files that give a secret a value, and with it forget
@@ -143,7 +145,7 @@ func (a *App) RaiseRevision(ctx context.Context, name string) error {
 	if err := a.forgetSeen(files, name); err != nil {
 		return err
 	}
-	return a.CommitFiles(ctx, files, fmt.Sprintf("secret %s: rotate to revision %d", name, s.Revision+1))
+	return a.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))
 }
 
 // Secret opens one secret, named as for SetSecret.

@@ -123,11 +123,11 @@ func (a *App) seen() ([]finding.Finding, error) {
 		}
 		r, first := a.rotation(info), ""
 		if r.Provider {
-			first = "change it where it comes from, then "
+			first = "change it at its source, then "
 		}
 		found = append(found, finding.Finding{
 			Code: finding.SecretSeen, Severity: finding.Warning, Subject: "secret " + info.Name,
-			Text: "seen by " + strings.Join(who, "; by ") + "; not changed since", Fix: first + r.Command,
+			Text: "known to " + strings.Join(who, " and to ") + "; not changed since", Fix: first + r.Command,
 		})
 	}
 	return found, nil

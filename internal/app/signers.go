@@ -28,8 +28,9 @@ func (a *App) checkSigned(ctx context.Context) error {
 	}
 	a.git.OnlySigned(by)
 	if err := a.git.Signed(ctx, a.commit, by); errors.Is(err, controlrepo.ErrUnsigned) {
-		return fault.WithHint(fmt.Errorf("the newest commit does not count: %w", err),
-			"git log --show-signature; your own: git commit --amend --no-edit -S; another's that you trust: git commit --allow-empty -S on top of it; else git reset --keep COMMIT goes back")
+		return fault.WithHint(fmt.Errorf("the newest commit is not accepted: %w", err),
+			"git log --show-signature; if it is yours: git commit --amend --no-edit -S; if it is another's and you trust "+
+				"it: git commit --allow-empty -S on top of it; otherwise go back with git reset --keep COMMIT")
 	} else if err != nil {
 		return err
 	}

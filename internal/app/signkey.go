@@ -44,8 +44,8 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 			return k, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
-		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
+		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows the commit that changed only one of them")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
@@ -107,7 +107,7 @@ func splitKeys(private secret.Value) []secret.Value {
 
 // errMadeHere keeps the fleet's own keys from becoming something that no host takes.
 func errMadeHere(name string) error {
-	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public part"), ownKeys()[name])
+	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), ownKeys()[name])
 }
 
 // ownKeys are the secrets that Salvor makes, with the command that replaces each.

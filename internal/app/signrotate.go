@@ -56,7 +56,7 @@ func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.V
 		return nil, private, err
 	}
 	both, kept := append(slices.Clone(trusted), k.Public()), secret.New(slices.Concat(private.Reveal(), fresh.Reveal()))
-	return both, kept, a.commitSigners(ctx, both, kept, "The fleet's signing key: a new one, behind the old", nil)
+	return both, kept, a.commitSigners(ctx, both, kept, "key rotate --signing: new key, old key still signs", nil)
 }
 
 // commitSigners commits keys and their private halves with other files, and trusts
@@ -90,8 +90,8 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 				_, err = recovery.Enrol(ctx, link, a.repo.Fleet.Name, keys)
 			}
 			if err != nil {
-				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so the old one still signs: %w", h.Name, err),
-					"salvor key rotate --signing again, once it answers; a host that is gone: salvor recover, or take it out of fleet.yaml")
+				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),
+					"run salvor key rotate --signing again once the host answers; if it is gone: salvor recover, or remove it from fleet.yaml")
 			}
 			return nil
 		})
@@ -160,8 +160,8 @@ func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Va
 			a.trust.mu.Lock()
 			a.trust.pinned, a.trust.key = sign.Keys{public}, &k // the mirror of this commit, too
 			a.trust.mu.Unlock()
-			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more", files)
+			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)
 }

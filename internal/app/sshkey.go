@@ -46,7 +46,7 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	return line, true, a.CommitFiles(ctx, files, "The fleet's SSH key")
+	return line, true, a.CommitFiles(ctx, files, "key ssh: first key")
 }
 
 // RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever
@@ -56,7 +56,7 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	current, old := marked(a.repo.LetIn, sshKeyComment), marked(a.repo.LetIn, oldSSHKeyComment)
 	if current == "" {
-		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
+		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
 	if err := a.mayEncrypt(ctx); err != nil {
 		return false, err
@@ -75,7 +75,7 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return false, a.CommitFiles(ctx, files, "The fleet's SSH key: a new one, beside the old")
+		return false, a.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
 	}
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
@@ -91,7 +91,7 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err := a.forgetSeen(files, sshKeyName); err != nil {
 		return false, err
 	}
-	return true, a.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
+	return true, a.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.
@@ -101,7 +101,8 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 		all.Go(func() error {
 			m, err := ssh.Dial(ctx, a.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.keptKey(line)}}))
 			if err != nil {
-				return fault.WithHint(fmt.Errorf("%s does not let the new key in yet: %w", h.Name, err), "salvor apply brings it there; a host that is gone: salvor recover, or take it out of fleet.yaml")
+				return fault.WithHint(fmt.Errorf("%s does not accept the new key yet: %w", h.Name, err), "salvor apply "+
+					"delivers it; if the host is gone: salvor recover, or remove it from fleet.yaml")
 			}
 			return m.Close()
 		})

@@ -45,8 +45,9 @@ func (a *App) trusted(ctx context.Context) (sign.Keys, error) {
 	}
 	declared := a.repo.FleetSigners
 	if len(declared) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: %s has none", controlrepo.FleetSignersFile),
-			"git log -- "+controlrepo.FleetSignersFile+" shows the commit that took it away; a fleet that never had one is of a Salvor before this one: begin it again with salvor init")
+		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: there is none in %s", controlrepo.FleetSignersFile),
+			"git log -- "+controlrepo.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, "+
+				"an older Salvor made it: start again with salvor init")
 	}
 	pinned, err := readPin(ctx, a.git)
 	if err != nil {
@@ -75,8 +76,8 @@ func (a *App) Trust(ctx context.Context, fingerprints []string) (sign.Keys, erro
 	}
 	for _, k := range missing(a.repo.FleetSigners, pinned) {
 		if !slices.Contains(fingerprints, k.Fingerprint()) {
-			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one named", controlrepo.FleetSignersFile, k.Fingerprint()),
-				"ask who runs the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card has it too")
+			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one you named", controlrepo.FleetSignersFile, k.Fingerprint()),
+				"ask an operator of the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card shows it too")
 		}
 	}
 	a.trust.mu.Lock()
@@ -99,11 +100,13 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 	if len(pinned) > 0 {
 		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", controlrepo.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
 	}
-	hint := "compare it with the recovery card, or with what salvor key trust prints in another operator's clone; when it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
+	hint := "compare it with the recovery card, or with the output of salvor key trust in another operator's clone; if " +
+		"it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
 	if a.opts.Trust == nil {
 		return fault.WithHint(errors.New(text), hint)
 	}
-	err := a.opts.Trust(text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?")
+	err := a.opts.Trust(text + ". The holder of this key commands every host. Compare the fingerprint with the recovery " +
+		"card, or with the output of salvor key trust in another operator's clone. Is it the same?")
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", text, err), hint)
 	}

@@ -99,7 +99,7 @@ func (a *App) fleetUses(name string) []SecretUse {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
 	if name == signKeyName && len(a.repo.FleetSigners) > 0 {
-		uses = append(uses, SecretUse{Fleet: "what the fleet signs"})
+		uses = append(uses, SecretUse{Fleet: "the fleet's signatures"})
 	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)

@@ -17,7 +17,7 @@ import (
 // on an error.
 func Write(path string, content io.Reader, mode fs.FileMode) (err error) {
 	if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s exists and is no regular file", path)
+		return fmt.Errorf("%s exists and is not a regular file", path)
 	}
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp*")

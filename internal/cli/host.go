@@ -19,7 +19,7 @@ import (
 )
 
 func newHost(g *globals) *cobra.Command {
-	return newGroup("host", "Hosts: declared servers", newHostAdd(g), newHostLs(g), newHostRemove(g))
+	return newGroup("host", "Hosts: the declared servers", newHostAdd(g), newHostLs(g), newHostRemove(g))
 }
 
 type hostAddOptions struct {
@@ -38,9 +38,9 @@ func newHostAdd(g *globals) *cobra.Command {
 			return runHostAdd(cmd.Context(), g, args[0], args[1], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of being asked")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of a question")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
-	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, where it is not pinned yet")
+	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, if it is not pinned yet")
 	return cmd
 }
 
@@ -62,7 +62,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err != nil {
 			return err
 		}
-		if err := a.CommitFiles(ctx, add.Files, "host "+h.Name+": added"); err != nil {
+		if err := a.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
@@ -79,11 +79,11 @@ func parseHost(name, address string) (fleet.Host, error) {
 	if host, port, err := net.SplitHostPort(h.Address); err == nil {
 		h.Address = host
 		if h.Port, err = strconv.Atoi(port); err != nil {
-			return h, fault.WithCode(fmt.Errorf("%q is no port", port), fault.Usage)
+			return h, fault.WithCode(fmt.Errorf("%q is not a port", port), fault.Usage)
 		}
 	}
 	if h.Address == "" || h.User == "" {
-		return h, fault.WithCode(fmt.Errorf("%q is no [USER@]ADDRESS[:PORT]", address), fault.Usage)
+		return h, fault.WithCode(fmt.Errorf("%q is not [USER@]ADDRESS[:PORT]", address), fault.Usage)
 	}
 	return h, fleet.ValidHost(name)
 }
@@ -111,14 +111,14 @@ func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected,
 	}
 	if expected != "" {
 		if expected != key.Fingerprint {
-			return key, fault.WithCode(fmt.Errorf("%s shows %s, not %s; it is not trusted", h.Name, key.Fingerprint, expected), fault.Unreachable)
+			return key, fault.WithCode(fmt.Errorf("%s presents %s, not %s; it is not trusted", h.Name, key.Fingerprint, expected), fault.Unreachable)
 		}
 		return key, nil
 	}
-	terminal.Printf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
+	terminal.Printf(g.Err, "%s (%s) presents the key %s\n", h.Name, h.Address, key.Fingerprint)
 	if g.Term == nil {
-		return key, fault.WithCode(fault.WithHint(fmt.Errorf("nobody said that %s is the key of %s", key.Fingerprint, h.Name),
-			flag+" SHA256:… names it; on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"), fault.Usage)
+		return key, fault.WithCode(fault.WithHint(fmt.Errorf("%s was not confirmed as the key of %s", key.Fingerprint, h.Name),
+			flag+" SHA256:… confirms it; to see the key on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"), fault.Usage)
 	}
 	if err := g.askYes("Is that its key?"); err != nil {
 		return key, errors.Join(err, fmt.Errorf("compare it with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on %s", h.Name))

@@ -48,10 +48,12 @@ func newKeySSH(g *globals) *cobra.Command {
 	var rotate bool
 	cmd := &cobra.Command{
 		Use:   "ssh",
-		Short: "Print the fleet's public SSH key, to be let in on a new server",
-		Long: "Whoever opens the repository reaches every host with the fleet's SSH key, when no key of their own is let in there:\n" +
-			"a second operator, and the recovery card on a new computer. Hosts let it in from their first apply on; on a server that\n" +
-			"nothing was done to yet, put this line into ~/.ssh/authorized_keys, or where your provider asks for a key.",
+		Short: "Print the fleet's public SSH key, which a new server must accept",
+		Long: "Anyone who can decrypt the repository can log in to every host with the fleet's SSH key, if the host does " +
+			"not accept\n" +
+			"their own: a second operator, or the recovery card on a new computer. Hosts accept it after their first " +
+			"apply; on a\n" +
+			"fresh server, add this line to ~/.ssh/authorized_keys, or give it to your provider where it asks for a key.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
@@ -62,7 +64,7 @@ func newKeySSH(g *globals) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&rotate, "rotate", false, "replace the key: once before and once after an apply, since hosts let in both in between")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "replace the key: run it once before and once after an apply; hosts accept both keys in between")
 	return cmd
 }
 
@@ -72,7 +74,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 		return err
 	}
 	if made {
-		terminal.Printf(g.Err, "The key is new and committed. salvor apply lets it in on every host.\n")
+		terminal.Printf(g.Err, "The key is new (committed). After the next salvor apply, every host accepts it.\n")
 	}
 	return g.printOne("key", line)
 }
@@ -83,9 +85,9 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 	case err != nil:
 		return err
 	case done:
-		terminal.Printf(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.\n")
+		terminal.Printf(g.Err, "Every host accepts the new key; the old one was removed (committed). After the next salvor apply, hosts reject it.\n")
 	default:
-		terminal.Printf(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
+		terminal.Printf(g.Err, "A new key is committed next to the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
 	}
 	return nil
 }
@@ -93,7 +95,7 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 func newKeyNew(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
-		Short: "Make a key for yourself in a fleet that others began; they grant it with salvor secret grant",
+		Short: "Make a key for yourself in a fleet that others started; an operator then grants it with salvor secret grant",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runKeyNew(cmd.Context(), g) },
 	}
@@ -109,12 +111,12 @@ func runKeyNew(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(a *app.App) error {
 		recipient, path, err := a.NewKey(passphrase)
 		if errors.Is(err, fs.ErrExist) {
-			return fault.WithHint(fmt.Errorf("%s is there already: %w", path, err), "--identity FILE for a key elsewhere")
+			return fault.WithHint(fmt.Errorf("%s already exists: %w", path, err), "--identity FILE for a key elsewhere")
 		}
 		if err != nil {
 			return err
 		}
-		terminal.Printf(g.Err, "Your key is %s, %s. It opens nothing yet; an operator runs:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
+		terminal.Printf(g.Err, "Your key is %s, %s. It does not open anything yet; an operator must run:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
 		return g.printOne("recipient", recipient)
 	})
 }
@@ -128,17 +130,19 @@ func newKeyCard(g *globals) *cobra.Command {
 	var o cardOptions
 	cmd := &cobra.Command{
 		Use:   "card",
-		Short: "Write the recovery card: all that is needed when everything else is gone",
-		Long: "The card has the recovery key, where the repository is, how to reach the remote, and what to do. Print it, and make a\n" +
-			"new one when the remote or its password changes. As text it is an age identity file: --identity takes it. --out makes\n" +
-			"a file that only you can read.",
+		Short: "Write the recovery card: everything that you need if all else is lost",
+		Long: "The card has the recovery key, the address of the repository, the access to the remote, and the steps to " +
+			"take. Print\n" +
+			"it, and make a new one when the remote or its password changes. As text it is an age identity file for " +
+			"--identity.\n" +
+			"--out makes a file that only you can read.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error { return g.writeCard(cmd.Context(), a, o) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.html, "html", false, "a page to print, with QR codes")
-	cmd.Flags().StringVar(&o.out, "out", "", "write it to this `FILE`, which only you can read; one in /dev/shm never reaches a disk")
+	cmd.Flags().StringVar(&o.out, "out", "", "write it to this `FILE`, which only you can read; a file in /dev/shm is never on a disk")
 	return prints("a page", cmd)
 }
 
@@ -146,8 +150,9 @@ func newKeyProve(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "prove",
 		Short: "Try a key on everything a recovery needs, and record the date",
-		Long: "Prove opens every secret, every snapshot repository on its remote and the repository's mirror with your key, or with\n" +
-			"the card that --identity names. Try the card once when it is printed, and once a year.",
+		Long: "Prove opens every secret, every snapshot repository on its remote and the repository's mirror with your " +
+			"key, or with\n" +
+			"the card that --identity names. Prove the card when you print it, and then once a year.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
@@ -181,7 +186,7 @@ func (g *globals) printProof(p app.Proof) error {
 		err = errors.Join(err, failed)
 	}
 	for _, d := range p.Damaged {
-		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
+		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and skipped by a restore: %s\n", d)
 		err = errors.Join(err, failed)
 	}
 	return err
@@ -222,7 +227,8 @@ func newClone(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clone DIR",
 		Short: "Clone the control repository with the recovery card",
-		Long: "Clone reads the repository from the Git URL on the card. When that is gone, it takes the encrypted mirror that apply\n" +
+		Long: "Clone reads the repository from the Git URL on the card. If that is gone, it uses the encrypted mirror " +
+			"that apply\n" +
 			"keeps on the fleet's remote.",
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runClone(cmd.Context(), g, file, args[0]) },
@@ -236,14 +242,14 @@ const maxCard = 1 << 20
 
 func runClone(ctx context.Context, g *globals, file, dir string) error {
 	if file == "" {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("clone needs the recovery card: --card FILE"), "without one, git clone does it"), fault.Usage)
+		return fault.WithCode(fault.WithHint(fmt.Errorf("clone needs the recovery card: --card FILE"), "without a card, use git clone"), fault.Usage)
 	}
 	c, err := readCard(file)
 	if err != nil {
 		return err
 	}
 	if at, err := agekey.Look(file); err == nil && at.Exposed() {
-		g.note(fmt.Errorf("others may read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
+		g.note(fmt.Errorf("other users can read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
 	clone, err := app.CloneByCard(ctx, c, dir)
 	if err != nil {
@@ -252,7 +258,7 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	for _, n := range clone.Notes {
 		terminal.Printf(g.Err, "note: %s\n", n)
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
+	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, if a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
 	return nil
 }
 

@@ -20,17 +20,17 @@ func newMove(g *globals) *cobra.Command {
 	var o moveOptions
 	cmd := &cobra.Command{
 		Use:   "move STACK --to HOST",
-		Short: "Move a stack to another host while both live, with its data",
+		Short: "Move a stack with its data to another host, while both hosts run",
 		Args:  exactArgs("STACK"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runMove(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "`HOST` that takes the stack")
+	cmd.Flags().StringVar(&o.to, "to", "", "the `HOST` to move the stack to")
 	return cmd
 }
 
 func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error {
 	if o.to == "" {
-		return fault.WithCode(fault.WithHint(errors.New("move needs the host that takes the stack"), "salvor move "+stack+" --to HOST"), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New("move needs the host to move the stack to"), "salvor move "+stack+" --to HOST"), fault.Usage)
 	}
 	bar := g.progress()
 	defer bar.Close()
@@ -47,7 +47,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	case !placed:
 		return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere yet", stack), "salvor apply")
 	case !declared:
-		return fault.WithHint(fmt.Errorf("no host %s is declared", o.to), "salvor host add "+o.to+" USER@ADDRESS")
+		return fault.WithHint(fmt.Errorf("host %s is not declared", o.to), "salvor host add "+o.to+" USER@ADDRESS")
 	case was.Host == o.to:
 		return g.finishMove(ctx, a, bar, stack, o.to)
 	}
@@ -64,7 +64,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	}
 	if add, err := a.Enrol(ctx, target); err != nil {
 		return err
-	} else if err := a.CommitFiles(ctx, add.Files, "host "+o.to+": enrolled"); err != nil {
+	} else if err := a.CommitFiles(ctx, add.Files, "move: host "+o.to+" enrolled"); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -75,7 +75,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	seen := s.ObserveSome(ctx, next, was.Host, o.to)
 	plan := deploy.MakePlan(s.Fleet, s.Commit, []deploy.Move{move}, seen)
 	if err := plan.Complete(); err != nil {
-		return fault.WithCode(fault.WithHint(err, fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", was.Host, was.Host)), fault.Unreachable)
+		return fault.WithCode(fault.WithHint(err, fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", was.Host, was.Host)), fault.Unreachable)
 	}
 	if err := settleFirst(plan.Findings); err != nil {
 		return err // before anything is stopped
@@ -111,7 +111,7 @@ func waysBack(ctx context.Context, r *deploy.Receipt, moves []deploy.Move) []str
 	for _, m := range moves {
 		left := m.From != "" && m.To != "" && r.Placed[m.Stack] == m.To
 		if left && !r.Up(m.Stack) && ctx.Err() == nil {
-			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s has its data still, so the way back is: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
+			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s still has its data, so you can go back with: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
 		}
 	}
 	return lines

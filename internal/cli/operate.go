@@ -48,7 +48,7 @@ func newLogs(g *globals) *cobra.Command {
 			return g.onHost(cmd.Context(), args[0], func(h *stack.Host, name string) error { return h.Logs(cmd.Context(), name, terminal.Raw(g.Out), o) })
 		},
 	}
-	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "keep printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
 	return prints("what the services print", annotated(cmd, firstOnly, "services"))
@@ -74,7 +74,7 @@ func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
-	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal: what it prints there is not made visible")
+	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal; control characters in its output are not escaped")
 	return prints("what the command prints", annotated(cmd, firstOnly, "what is run"))
 }
 
@@ -83,7 +83,7 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	if tty {
 		fd := int(g.In.Fd())
 		if !term.IsTerminal(fd) || g.Term == nil {
-			return fault.WithCode(fault.WithHint(errors.New("there is no terminal that the command could have"), "leave --tty out"), fault.Usage)
+			return fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
 		}
 		width, height, err := term.GetSize(fd)
 		if err != nil {
@@ -121,7 +121,7 @@ func newDown(g *globals) *cobra.Command {
 func newUp(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up STACK",
-		Short: "Start a stack again that down stopped",
+		Short: "Start a stack that was stopped with down",
 		Args:  exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stack := cmd.Context(), args[0]

@@ -25,7 +25,7 @@ func newPlan(g *globals) *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what apply would change on every host, and why; nothing is written",
+		Short: "Show what apply would change on every host, and why; change nothing",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), g, o) },
 	}
@@ -73,7 +73,7 @@ func settleFirst(all []finding.Finding) error {
 	}
 	err := errors.New(saidInFull(fatal[0]))
 	if len(fatal) > 1 {
-		err = fmt.Errorf("%w, and %d more stand in the way", err, len(fatal)-1)
+		err = fmt.Errorf("%w, and %d more problems", err, len(fatal)-1)
 	}
 	return fault.WithHint(err, fatal[0].Fix)
 }

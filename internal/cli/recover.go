@@ -27,21 +27,25 @@ func newRecover(g *globals) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
 		Use:   "recover HOST --to NAME[=[USER@]ADDRESS[:PORT]]",
-		Short: "Bring the stacks of a lost host back on another one, with their data",
-		Long:  "Recover needs the repository, your key and the remote; the lost host is not needed.\nThe host named by --to may be declared already, or new: NAME=ADDRESS adds it.\nA recovery that was cut short is finished by running it again.",
-		Args:  exactArgs("HOST"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
+		Short: "Bring back the stacks of a lost host on another one, with their data",
+		Long: "Recover needs the repository, your key and the remote; it does not need the lost host.\nThe host named " +
+			"by --to can be a declared one, or a new one: NAME=ADDRESS adds it.\nIf a recovery is interrupted, run it " +
+			"again to finish it.",
+		Args: exactArgs("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the host that takes over")
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of being asked")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers, or the remote has lost a newest snapshot: what was written since the newest that is there is lost")
-	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "somebody else has the host's disk: its stacks get new snapshot repositories, and what it could open is listed until it is changed")
+	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the new host")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of a question")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
+		"newest snapshot: data written after the newest snapshot that is left is lost")
+	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+
+		"repositories, and the secrets that it could open are listed until they are changed")
 	return cmd
 }
 
 func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) error {
 	if o.to == "" {
-		return fault.WithCode(fault.WithHint(errors.New("recover needs the host that takes over"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
 	}
 	bar := g.progress()
 	defer bar.Close()
@@ -52,7 +56,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	defer g.close(ctx, a)
 	host, declared := a.Fleet().Host(lost)
 	if !declared {
-		return fault.WithHint(fmt.Errorf("no host %s is declared", lost), "salvor host ls")
+		return fault.WithHint(fmt.Errorf("host %s is not declared", lost), "salvor host ls")
 	}
 	bar.Close()
 	if g.Term == nil || g.passphraseFile != "" {
@@ -109,7 +113,7 @@ func (g *globals) target(ctx context.Context, a *app.App, lost string, o recover
 		}
 		add, err = a.AddHost(ctx, h, key.Key, name == lost)
 	case !declared:
-		return name, add, nil, fault.WithHint(fmt.Errorf("no host %s is declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
+		return name, add, nil, fault.WithHint(fmt.Errorf("host %s is not declared", name), fmt.Sprintf("--to %s=ADDRESS adds it", name))
 	case name == lost:
 		return name, add, nil, fault.WithHint(fmt.Errorf("%s is the host that is lost", name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", name))
 	default:
@@ -145,14 +149,14 @@ func (g *globals) confirmRecovery(lock fleet.Lock, p recovery.Plan, lost, to str
 	for _, m := range p.Moves {
 		names = append(names, m.Stack)
 	}
-	question := fmt.Sprintf("Take %s from %s to %s (%s), from their newest snapshots?", count(len(names), "stack"), lost, to, strings.Join(names, ", "))
+	question := fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", count(len(names), "stack"), lost, to, strings.Join(names, ", "))
 	if o.acceptLoss {
-		return g.confirmName(question+"\nWhat "+lost+" wrote since is lost. "+acceptedLoss, lost)
+		return g.confirmName(question+"\nWhat "+lost+" wrote since then is lost. "+acceptedLoss, lost)
 	}
 	return g.confirm(question)
 }
 
-const acceptedLoss = "Where the remote has lost the newest snapshot of a stack, the newest that is left counts."
+const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
 
 func count(n int, what string) string {
 	if n == 1 {
@@ -171,7 +175,8 @@ func (g *globals) recover(ctx context.Context, a *app.App, plan recovery.Plan, o
 		return err
 	}
 	if len(stacks) == 0 && o.Compromised {
-		pending = append(pending, o.Lost+" was recovered before, so no repository was replaced now: where that was without --compromised, salvor key rotate --compromised gives every stack a new one")
+		pending = append(pending, o.Lost+" was recovered before, so no repository was replaced now: if that was without "+
+			"--compromised, salvor key rotate --compromised gives every stack a new one")
 	}
 	if len(stacks) == 0 { // cut short after the placement
 		lock := a.Lock()
@@ -221,7 +226,7 @@ func leftOn(ctx context.Context, a *app.App, o recovery.Options, stacks []string
 	case o.Compromised:
 		return append(left, afterTheft(o, seen, stacks)...)
 	case len(seen.Rotate) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", o.Lost, count(len(seen.Rotate), "secret"), o.Lost))
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", o.Lost, count(len(seen.Rotate), "secret"), o.Lost))
 	}
 	return left
 }
@@ -235,14 +240,16 @@ func afterTheft(o recovery.Options, seen app.RemovedHost, stacks []string) []str
 		if r.Provider {
 			first = ", at its provider first"
 		}
-		left = append(left, fmt.Sprintf("%s could open the secret %s: give it another value%s: %s", host, r.Secret, first, r.Command))
+		left = append(left, fmt.Sprintf("%s could open the secret %s: give it a new value%s: %s", host, r.Secret, first, r.Command))
 	}
 	for _, stack := range stacks {
-		left = append(left, fmt.Sprintf("if %s was in other hands before it was missed, its data of %s is theirs too: salvor snapshot ls %s, then salvor restore %s --snapshot ID brings back one from before", host, stack, stack, stack))
+		left = append(left, fmt.Sprintf("if others controlled %s before you noticed, they may have changed the data of "+
+			"%s: salvor snapshot ls %s, then salvor restore %s --snapshot ID restores a snapshot from before that", host, stack, stack, stack))
 	}
-	left = append(left, fmt.Sprintf("revoke what %s had that Salvor did not give it: SSH keys in its users' ~/.ssh, its node in a tailnet or VPN, tokens in files", host))
+	left = append(left, fmt.Sprintf("revoke the access of %s that Salvor does not manage: SSH keys in its users' ~/.ssh, "+
+		"its node in a tailnet or VPN, tokens in files", host))
 	if o.To != host {
-		left = append(left, fmt.Sprintf("take %s out of the fleet: salvor host remove %s", host, host))
+		left = append(left, fmt.Sprintf("remove %s from the fleet: salvor host remove %s", host, host))
 	}
 	return left
 }
@@ -256,7 +263,8 @@ func stillHas(host string, seen app.RemovedHost) []string {
 	}
 	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, named(seen.DeployKey), where)}
 	for _, remote := range seen.Remotes {
-		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete there what that may: change it at the server, then here with salvor secret set", host, remote))
+		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
+			"that the credential allows: change it at the server, then here with salvor secret set", host, remote))
 	}
 	return left
 }

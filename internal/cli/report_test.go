@@ -72,7 +72,7 @@ func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
 		code  int
 		said  string
 	}{
-		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which this command was not about: port 80 is taken\nbeta says: docker ps\n"},
+		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which is not part of this command: port 80 is taken\nbeta says: docker ps\n"},
 		"what was asked":    {[]string{"old"}, fault.Partial, ""},
 		"everything, apply": {nil, fault.Partial, ""},
 	} {
@@ -96,7 +96,7 @@ func TestTheWayBackIsPrinted(t *testing.T) {
 		return []agentapi.HostReceipt{{Host: "alpha", Stacks: []agentapi.StackReceipt{{Name: "notes", Outcome: "stopped"}}}, {Host: "beta", Stacks: []agentapi.StackReceipt{st}}}
 	}
 	failed := agentapi.StackReceipt{Name: "notes", Outcome: "failed", Error: &agentapi.Error{Text: "no such device"}}
-	back := []string{"notes does not run on beta; alpha has its data still, so the way back is: salvor move notes --to alpha"}
+	back := []string{"notes does not run on beta; alpha still has its data, so you can go back with: salvor move notes --to alpha"}
 	for name, c := range map[string]struct {
 		at    string
 		hosts []agentapi.HostReceipt

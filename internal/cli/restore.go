@@ -25,15 +25,17 @@ func newRestore(g *globals) *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
 		Use:   "restore STACK",
-		Short: "Bring a stack's data back to a snapshot, in place",
-		Long: "Restore brings the data down beside, verifies it, takes a snapshot of what is there, and swaps the two.\n" +
-			"What was there lies beside until the next good snapshot. A restore that failed is not tried again by itself:\n" +
-			"give the same command again, or --withdraw it.",
+		Short: "Restore a stack's data from a snapshot, in place",
+		Long: "Restore downloads the data next to the running volume, verifies it, snapshots the present data and swaps " +
+			"the two.\n" +
+			"The replaced data is kept until the next good snapshot. A restore that failed is not retried " +
+			"automatically:\n" +
+			"run the same command again, or cancel it with --withdraw.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
-	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "give up a restore that has not been done; the data stays as it is")
+	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
 	return cmd
 }
 
@@ -80,17 +82,18 @@ func (g *globals) withdrawRestore(ctx context.Context, a *app.App, stack string)
 		return err
 	}
 	if now.RolledBack(stack) && len(earlier) > 0 {
-		return fault.WithHint(fmt.Errorf("the restore of %s belongs to the rollback in commit %s: without it an older image would start on newer data", stack, now.Commit.Short()),
-			fmt.Sprintf("salvor rollback %s --to %s --keep-data takes the rollback back as a whole", stack, earlier[0].Commit.Short()))
+		return fault.WithHint(fmt.Errorf("the restore of %s belongs to the rollback in commit %s: without it, an older "+
+			"image would start with newer data", stack, now.Commit.Short()),
+			fmt.Sprintf("salvor rollback %s --to %s --keep-data undoes the whole rollback", stack, earlier[0].Commit.Short()))
 	}
-	if err := g.confirm(fmt.Sprintf("Give up the restore of %s and keep its data as it is?", stack)); err != nil {
+	if err := g.confirm(fmt.Sprintf("Cancel the restore of %s and keep its data as it is?", stack)); err != nil {
 		return err
 	}
 	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return s.Withdraw(ctx, stack) })
 }
 
 func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
-	return fmt.Sprintf("Bring %s back to snapshot %.8s: %s old, %s in %s.\nWhat it has written since is gone from it; a snapshot of that is taken first.",
+	return fmt.Sprintf("Restore %s to snapshot %.8s: %s old, %s in %s.\nThis replaces the data written since then; a snapshot of that is taken first.",
 		stack, s.ID, render.Duration(time.Since(s.Began)), render.Bytes(s.Bytes), count(s.Files, "file"))
 }
 
@@ -130,7 +133,8 @@ func noneMissing(list agentapi.SnapshotList, left agentapi.SnapshotRow) error {
 	for _, s := range list.Snapshots {
 		if s.Missing && left.Before(s) {
 			return fault.WithHint(fmt.Errorf("snapshot %.8s of %s was proven and is missing: %s", s.ID, list.Stack, s.Damaged),
-				fmt.Sprintf("bring it back on the remote; salvor restore %s --snapshot %.8s takes the newest that is left, of %s; what came after it is lost", list.Stack, left.ID, left.Began.UTC().Format(time.DateTime)))
+				fmt.Sprintf("bring it back on the remote; salvor restore %s --snapshot %.8s restores the newest that is "+
+					"left, of %s; data written after it is lost", list.Stack, left.ID, left.Began.UTC().Format(time.DateTime)))
 		}
 	}
 	return nil
@@ -143,5 +147,6 @@ func wholeOf(stack string, found []agentapi.SnapshotRow) error {
 			return nil
 		}
 	}
-	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is %s: %s", found[0].ID, stack, flaw(found[0]), found[0].Damaged), "salvor snapshot ls "+stack+" shows the good ones")
+	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is %s: %s", found[0].ID, stack, flaw(found[0]), found[0].Damaged), "salvor snapshot ls "+stack+" "+
+		"lists the good ones")
 }

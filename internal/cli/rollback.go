@@ -30,14 +30,16 @@ func newRollback(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback STACK",
 		Short: "Return a stack to an earlier deploy: its files and its images",
-		Long: "Rollback commits the stack's folder and image digests as they were and applies that. Secrets stay as they are now.\n" +
-			"An older image on newer data is refused: --with-data brings back the newest snapshot that was taken while it ran.",
+		Long: "Rollback commits the stack's folder and image digests as they were and applies that. Secrets stay as they " +
+			"are now.\n" +
+			"An older image with newer data is refused: --with-data restores the newest snapshot that was taken while it " +
+			"ran.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRollback(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "the deploy of this `COMMIT` (default: the one before)")
-	cmd.Flags().BoolVar(&o.withData, "with-data", false, "bring the data of then back, too")
-	cmd.Flags().BoolVar(&o.keepData, "keep-data", false, "keep the data although an image gets older: it is known to fit")
+	cmd.Flags().StringVar(&o.to, "to", "", "the deploy of this `COMMIT` (default: the previous one)")
+	cmd.Flags().BoolVar(&o.withData, "with-data", false, "also restore the data from that deploy")
+	cmd.Flags().BoolVar(&o.keepData, "keep-data", false, "keep the data even if an image gets older: you know that it works")
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the earlier deploys and change nothing")
 	return cmd
 }
@@ -92,7 +94,8 @@ func (g *globals) rollbackData(ctx context.Context, a *app.App, stack string, r 
 	switch {
 	case r.Older != "" && !o.withData && !o.keepData:
 		err := fmt.Errorf("%s: the image of %s would be older than the data, which it may not be able to read", stack, r.Older)
-		return "", fault.WithHint(err, "salvor rollback "+stack+" --with-data brings the data of then back; --keep-data if it is known to fit")
+		return "", fault.WithHint(err, "salvor rollback "+stack+" --with-data also restores the data from that time; use "+
+			"--keep-data if today's data works with the older image")
 	case !o.withData:
 		return question, nil
 	}
@@ -145,7 +148,8 @@ func (g *globals) chooseDeploy(ctx context.Context, a *app.App, stack string, no
 			return now, err
 		}
 		if len(earlier) == 0 {
-			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" --snapshot ID brings data alone back")
+			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" "+
+				"--snapshot ID restores only data")
 		}
 		return earlier[0], nil
 	}
@@ -158,7 +162,7 @@ func (g *globals) chooseDeploy(ctx context.Context, a *app.App, stack string, no
 			return d, nil
 		}
 	}
-	return now, fault.WithHint(fmt.Errorf("stack %s was not deployed as of commit %s", stack, commit.Short()), "salvor rollback "+stack+" --list")
+	return now, fault.WithHint(fmt.Errorf("stack %s was not deployed at commit %s", stack, commit.Short()), "salvor rollback "+stack+" --list")
 }
 
 func unfinishedRollback(ctx context.Context, a *app.App, stack string, now app.Deploy) error {
@@ -177,7 +181,7 @@ func unfinishedRollback(ctx context.Context, a *app.App, stack string, now app.D
 	for _, c := range seen.State.Changes {
 		if c.Stack == stack {
 			return fault.WithHint(fmt.Errorf("the rollback of %s in commit %s is not finished", stack, now.Commit.Short()),
-				"salvor apply finishes it, unless salvor status says restore-failed; --to COMMIT goes back further")
+				"salvor apply finishes it, unless salvor status shows restore-failed; --to COMMIT goes back further")
 		}
 	}
 	return nil

@@ -33,15 +33,18 @@ func newSecretRotate(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Give a secret a new value and deliver it at once",
-		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services see it\n" +
-			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. When a stack does not\n" +
-			"come through, the old value is committed and delivered again. Of a secret that a command prints (secrets: in\n" +
-			"fleet.yaml) the value of now is taken: change it where it is made first.",
+		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services " +
+			"see it\n" +
+			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. If a stack " +
+			"fails, the\n" +
+			"old value is committed and delivered again. A secret printed by a command (secrets: in fleet.yaml) takes " +
+			"the\n" +
+			"command's current output: change it at its source first.",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().BoolVar(&o.generate, "generate", false, "make the new value: random letters and digits (default: read it from standard input)")
-	cmd.Flags().IntVar(&o.length, "length", generatedLength, "`CHARACTERS` of a generated value, at least 16")
+	cmd.Flags().BoolVar(&o.generate, "generate", false, "generate the new value: random letters and digits (default: read it from standard input)")
+	cmd.Flags().IntVar(&o.length, "length", generatedLength, "length of a generated value in `CHARACTERS`, at least 16")
 	return cmd
 }
 
@@ -72,7 +75,8 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 	case !failed:
 		return err
 	case before == nil:
-		return errors.Join(err, fault.WithHint(fault.WithCode(fmt.Errorf("%s keeps its new value: the old one can only be put back where it is made", name), fault.Partial), "put it back there, then salvor secret rotate "+name))
+		return errors.Join(err, fault.WithHint(fault.WithCode(fmt.Errorf("%s keeps its new value: the old one can only be restored at its source", name), fault.Partial), "restore "+
+			"it there, then salvor secret rotate "+name))
 	}
 	return g.undoRotation(ctx, name, before, err)
 }
@@ -80,7 +84,7 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 // rotatePrinted takes over the value that a program prints now.
 func (g *globals) rotatePrinted(ctx context.Context, a *app.App, name string, argv []string, o rotateOptions) error {
 	if o.generate {
-		return fault.WithHint(fmt.Errorf("%s: its value is made where %s reads it, not here", name, argv[0]), "change it there, then salvor secret rotate "+name+" without --generate")
+		return fault.WithHint(fmt.Errorf("%s: its value comes from %s and can't be generated here", name, argv[0]), "change it there, then salvor secret rotate "+name+" without --generate")
 	}
 	if err := g.confirm(rotateQuestion(name, a.SecretUses(name))); err != nil {
 		return err
@@ -95,7 +99,7 @@ func (g *globals) undoRotation(ctx context.Context, name string, before secretst
 		_, undone = g.deliverNow(ctx, name)
 	}
 	if undone != nil {
-		return fault.WithHint(errors.Join(err, fmt.Errorf("the old value of %s could not be put back everywhere: %w", name, undone)), "salvor plan")
+		return fault.WithHint(errors.Join(err, fmt.Errorf("the old value of %s could not be restored everywhere: %w", name, undone)), "salvor plan")
 	}
 	return errors.Join(err, fault.WithCode(fmt.Errorf("%s has its old value again", name), fault.Partial))
 }
@@ -159,12 +163,12 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 	hosts, stacks, err := sealedFor(ctx, s)
 	if err != nil || len(hosts) == 0 {
 		if err == nil {
-			terminal.Printf(g.Err, "%s is committed; no placed stack needs it\n", name)
+			terminal.Printf(g.Err, "%s is committed; no placed stack uses it\n", name)
 		}
 		return false, err
 	}
 	err = g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) {
-		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "rotate " + name, Asked: stacks, NoPrints: true})
+		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "secret rotate: " + name, Asked: stacks, NoPrints: true})
 		failed = len(receipt.Failed()) > 0
 		return receipt, err
 	})

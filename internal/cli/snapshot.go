@@ -19,7 +19,7 @@ import (
 )
 
 func newSnapshot(g *globals) *cobra.Command {
-	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g), newSnapshotPrune(g))
+	return newGroup("snapshot", "Snapshots: copies of a stack's data on the remote, read back after each upload", newSnapshotTake(g), newSnapshotLs(g), newSnapshotPrune(g))
 }
 
 type takeOptions struct{ acceptShrunk, acceptLoss, diverged bool }
@@ -32,9 +32,9 @@ func newSnapshotTake(g *globals) *cobra.Command {
 		Args:  exactArgs("STACK"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runTake(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "an empty or much smaller volume is meant")
-	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "of the data that was moved aside (volume-kept); it comes back only by its id")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "earlier snapshots are gone from the remote for good: begin a new repository there")
+	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "take it even if a volume is empty or much smaller than before")
+	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "take it of the data that was moved aside (volume-kept); it is only restored by its id")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "earlier snapshots are permanently gone from the remote: start a new repository there")
 	return cmd
 }
 
@@ -64,7 +64,7 @@ func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error
 func newSnapshotLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls STACK",
-		Short: "List a stack's snapshots as they lie on the remote",
+		Short: "List a stack's snapshots on the remote",
 		Args:  exactArgs("STACK"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runSnapshotLs(cmd.Context(), g, args[0]) },
 	}
@@ -102,9 +102,9 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		}
 		switch {
 		case s.Future:
-			target += " (of an epoch that the stack has not reached: it counts for nothing)"
+			target += " (of an epoch that the stack has not reached: it does not count)"
 		case s.Unproven:
-			target += " (not known to be proven: restore it by its id)"
+			target += " (not proven: restore it by its id)"
 		}
 		if s.Former > 0 {
 			target += ", former repository"

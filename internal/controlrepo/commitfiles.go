@@ -166,7 +166,7 @@ func (c *commitment) stage(ctx context.Context) error {
 		}
 		old, known := c.before[p]
 		if known && old.mode != "100644" && old.mode != "100755" {
-			return fmt.Errorf("%s is no regular file in Git", p)
+			return fmt.Errorf("%s is not a regular file in Git", p)
 		}
 		id, err := c.with(ctx, c.index, c.files[p], "hash-object", "-w", "--stdin", "--path="+p)
 		if err != nil {
@@ -295,11 +295,11 @@ func (c *commitment) file(p string) string { return filepath.Join(c.g.dir, filep
 
 func checkRepoPath(p string) error {
 	if !fs.ValidPath(p) || p == "." || strings.ContainsAny(p, "\x00\n\\") {
-		return fmt.Errorf("%q is no path in the repository", p)
+		return fmt.Errorf("%q is not a path in the repository", p)
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		if strings.EqualFold(part, ".git") {
-			return fmt.Errorf("%q is no path in the repository", p)
+			return fmt.Errorf("%q is not a path in the repository", p)
 		}
 	}
 	return nil

@@ -88,7 +88,7 @@ func (r *reader) follow(n *yaml.Node, visit func(*yaml.Node)) {
 	defer func() { r.depth-- }()
 	if r.depth > maxDepth {
 		if r.spent <= maxNodes {
-			r.fail(n, "more than %d values within each other", maxDepth)
+			r.fail(n, "more than %d levels of nested values", maxDepth)
 		}
 		r.spent = maxNodes + 1 // one report is enough
 		return
@@ -130,7 +130,7 @@ func (r *reader) pairs(n *yaml.Node) []pair {
 			case k.Kind != yaml.ScalarNode:
 				r.fail(key, "found %s as a key, want text", kindOf(k))
 			case twice:
-				r.fail(key, "the key %q stands here twice, first in line %d", k.Value, line)
+				r.fail(key, "the key %q is here twice, first in line %d", k.Value, line)
 			default:
 				seen[k.Value] = key.Line
 				own = append(own, pair{k, value})

@@ -55,7 +55,7 @@ func tooNew(r *reader, root *yaml.Node, version string) bool {
 		case "schema":
 			var n int
 			if v.ShortTag() == "!!int" && v.Decode(&n) == nil && n > fleet.Schema {
-				r.advise(r.position(v), "install a newer salvor", "the file has schema %d, this salvor knows %d at most", n, fleet.Schema)
+				r.advise(r.position(v), "install a newer salvor", "the file has schema %d, this salvor supports up to %d", n, fleet.Schema)
 			}
 		case "min_version":
 			if version != "" && versionPattern.MatchString(v.Value) && salvor.Older(version, v.Value) {

@@ -27,7 +27,7 @@ func checkLocation(r *reader, f *fleet.Fleet, l fleet.Location, at ...string) {
 		return
 	}
 	if _, ok := f.Remote(l.Remote); !ok {
-		r.add(r.at.of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, didYouMean(l.Remote, remoteNames(f)))
+		r.add(r.at.of(append(at, "remote")...), "there is no remote %q under remotes%s", l.Remote, didYouMean(l.Remote, remoteNames(f)))
 	}
 }
 
@@ -40,7 +40,7 @@ func checkTargets(r *reader, f *fleet.Fleet) {
 			r.add(r.at.of(append(at, "name")...), "two snapshot targets are named %q", t.Name)
 		}
 		if first, taken := places[t.Where]; taken {
-			r.add(r.at.of(append(at, "path")...), "the targets %q and %q are one place", first, t.Name)
+			r.add(r.at.of(append(at, "path")...), "the targets %q and %q are the same place", first, t.Name)
 		}
 		names[t.Name], places[t.Where] = true, t.Name
 	}
@@ -55,7 +55,7 @@ func checkWrapped(r *reader, f *fleet.Fleet) {
 			inner := wrapped(at)
 			next, ok := f.Remote(inner)
 			if !ok && at.Name == remote.Name {
-				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, didYouMean(inner, remoteNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another one, named by its option remote; there is no remote %q%s", inner, didYouMean(inner, remoteNames(f)))
 			}
 			if !ok || seen[inner] {
 				break
@@ -82,12 +82,12 @@ func checkCredentials(r *reader, f *fleet.Fleet) {
 	for _, remote := range f.Remotes {
 		for _, host := range slices.Sorted(maps.Keys(remote.Hosts)) {
 			if _, ok := f.Host(host); !ok {
-				r.add(r.at.of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, didYouMean(host, hostNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "hosts", host), "host %q is not declared%s", host, didYouMean(host, hostNames(f)))
 			}
 		}
 		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
 			if _, ok := f.Stack(stack); !ok {
-				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, StackDir, didYouMean(stack, stackNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "there is no stack %q in %s/%s", stack, StackDir, didYouMean(stack, stackNames(f)))
 			}
 		}
 	}
@@ -114,9 +114,9 @@ func checkHosts(r *reader, f *fleet.Fleet) {
 func checkDocker(r *reader, d fleet.Docker, at ...string) {
 	switch {
 	case d.URL != "" && d.Key == "":
-		r.add(r.at.of(append(at, "url")...), "%s.url needs a key beside it: packages are never installed unsigned", strings.Join(at, "."))
+		r.add(r.at.of(append(at, "url")...), "%s.url needs a key next to it: packages are never installed unsigned", strings.Join(at, "."))
 	case d.URL == "" && d.Key != "":
-		r.add(r.at.of(append(at, "key")...), "%s.key belongs to a url, and there is none", strings.Join(at, "."))
+		r.add(r.at.of(append(at, "key")...), "%s.key belongs to a url, but there is none", strings.Join(at, "."))
 	}
 }
 

@@ -23,20 +23,22 @@ type fleetFile struct {
 func fleetShape() shape[fleetFile] {
 	return extensible(object(
 		key("schema", "Version of this format.", number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
-		key("min_version", "The oldest salvor that may apply this fleet.", matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
+		key("min_version", "The oldest version of salvor that may apply this fleet.", matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
 		key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).must(),
 		key("hosts", "The declared servers by name.", named(naming{names().pattern, fleet.ValidHost}, hostShape()), (*fleetFile).setHosts),
 		key("remotes", "The rclone remotes by name.", named(names(), remoteShape()), (*fleetFile).setRemotes),
-		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
-		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
+		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder "+
+			"for this fleet alone, on the remote that is listed first at the first apply. After that, salvor.lock keeps "+
+			"its place.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
+		key("data", "Where data is and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
 		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
 		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
-		key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", named(keysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
-		key("secrets", "What there is to say of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", named(keysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
+		key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files without one.", named(keysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
+		key("secrets", "Settings of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", named(keysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
 		key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", named(keysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
-		key("recipients", "The age recipients every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
+		key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
 		later("tailnet", "The private network between hosts.", tailnetShape()),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
@@ -96,17 +98,17 @@ func hostShape() shape[fleet.Host] {
 	return object(
 		key("address", "IP address or DNS name.", text(checkAddress), func(h *fleet.Host, v string) { h.Address = v }).must(),
 		key("port", "SSH port, 22 by default.", number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
-		key("user", "Who to log in as, root by default. Another user needs sudo without a password.", matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
-		key("jump", "An SSH host to go through, as user@host:port.", text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
-		key("docker", "Where this host gets Docker from, in place of the fleet's.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
-		key("formerly", "The name this host had before.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
+		key("user", "The user to log in as, root by default. Another user needs sudo without a password.", matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
+		key("jump", "An SSH jump host, as user@host:port.", text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
+		key("docker", "Where this host gets Docker from, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }
 
 func dockerShape() shape[fleet.Docker] {
 	return object(
 		key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
-		key("url", "An apt repository in place of Docker's own.", text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
+		key("url", "An apt repository to use instead of Docker's own.", text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
 		key("key", "That repository's signing key, armored.", text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
 	)
 }
@@ -119,7 +121,7 @@ func locationShape() shape[fleet.Location] {
 func locationFields[T any](in func(*T) *fleet.Location) []field[T] {
 	return []field[T]{
 		key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).must(),
-		key("path", "A path on it, without a leading slash.", text(checkRemotePath), func(v *T, s string) { in(v).Path = s }).must(),
+		key("path", "A path on the remote, without a leading slash.", text(checkRemotePath), func(v *T, s string) { in(v).Path = s }).must(),
 	}
 }
 
@@ -131,16 +133,16 @@ type data struct {
 
 func dataShape() shape[data] {
 	return object(
-		key("shared", "Where shared volumes live; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
-		key("snapshots", "Where snapshots go. Restore takes the nearest that has what is needed.", list(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
+		key("shared", "Where shared volumes are; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
+		key("snapshots", "Where snapshots go. Restore uses the nearest target that has what is needed.", list(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
 	)
 }
 
 func targetShape() shape[fleet.Target] {
 	fields := append([]field[fleet.Target]{
-		key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).must(),
+		key("name", "The target's name; it identifies the repositories.", name(), func(t *fleet.Target, v string) { t.Name = v }).must(),
 		key("every", "How often, 1h by default.", duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
-		key("append_only", "Hosts delete nothing there, and `salvor snapshot prune` does what keep says from the operator's computer.", truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
+		key("append_only", "Hosts delete nothing there; `salvor snapshot prune` applies keep from the operator's computer.", truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
 		key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)
 	return object(fields...)
@@ -149,12 +151,12 @@ func targetShape() shape[fleet.Target] {
 func keepShape() shape[fleet.Keep] {
 	count := number(0, 100_000)
 	return object(
-		key("last", "The newest, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
-		key("hourly", "One for each of so many hours.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
-		key("daily", "One for each of so many days.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
-		key("weekly", "One for each of so many weeks.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
-		key("monthly", "One for each of so many months.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
-		key("yearly", "One for each of so many years.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
+		key("last", "How many of the newest to keep, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
+		key("hourly", "For how many hours to keep one each.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
+		key("daily", "For how many days to keep one each.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
+		key("weekly", "For how many weeks to keep one each.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
+		key("monthly", "For how many months to keep one each.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
+		key("yearly", "For how many years to keep one each.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
 	)
 }
 
@@ -162,22 +164,22 @@ func networkShape() shape[fleet.Network] {
 	return object(
 		key("driver", "Docker's network driver, bridge by default.", matching(dockerNamePattern, "a network driver"), func(n *fleet.Network, v string) { n.Driver = v }),
 		key("subnet", "In CIDR form.", text(checkSubnet), func(n *fleet.Network, v string) { n.Subnet = v }),
-		key("internal", "Without a way out.", truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
+		key("internal", "Without access to other networks.", truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
 	)
 }
 
 func registryShape() shape[fleet.Registry] {
 	return object(
-		key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).must(),
+		key("username", "The user to log in as.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).must(),
 		key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).must(),
 	)
 }
 
 func secretShape() shape[fleet.Secret] {
 	fields := object(
-		key("command", "A program and its arguments, run on the operator's computer without a shell, that prints the value: for NAME and STACK/KEY.", list(text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
+		key("command", "A program and its arguments that print the value; run on the operator's computer without a shell. For NAME and STACK/KEY.", list(text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
 		key("timeout", "How long the command may take, 30s by default.", duration(), func(s *fleet.Secret, v time.Duration) { s.Timeout = v }),
-		key("revision", "Raised by `salvor secret rotate` when the command prints another value from now on.", number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
+		key("revision", "Raised by `salvor secret rotate` when the command prints a new value.", number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
 		key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
 	)
 	return shape[fleet.Secret]{schema: fields.schema, decode: func(r *reader, n *yaml.Node, at path) fleet.Secret {
@@ -194,27 +196,29 @@ func secretShape() shape[fleet.Secret] {
 func checkDeclared(r *reader, n *yaml.Node, at path, s fleet.Secret) {
 	switch {
 	case s.Command == nil && (s.Timeout != 0 || s.Revision != 0):
-		r.fail(n, "%s has a timeout or a revision, which are a command's, and no command", at)
+		r.fail(n, "%s has a timeout or a revision, which belong to a command, but no command", at)
 	case s.Command == nil && s.Rotate == 0:
-		r.fail(n, "%s says nothing: give it a command, or a period in rotate", at)
+		r.fail(n, "%s is empty: give it a command, or a period in rotate", at)
 	case s.Command != nil && (len(s.Command) == 0 || s.Command[0] == "" || strings.Contains(s.Command[0], "=")):
-		r.fail(n, "%s.command names no program: write it like [op, read, \"op://home/nas/password\"]", at)
+		r.fail(n, "%s.command does not name a program: write it like [op, read, \"op://home/nas/password\"]", at)
 	}
 }
 
 func gitShape() shape[fleet.Git] {
 	return object(
-		key("url", "As git clone takes it.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
+		key("url", "The URL, as for git clone.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
 		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
-		key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
-		key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", text(checkRepoPath), func(g *fleet.Git, v string) { g.Signers = v }),
-		key("gpg", "Fingerprints of the GnuPG keys that sign commits, beside signers or in its place.", list(matching(fingerprintPattern, "a fingerprint as gpg --fingerprint prints it, without blanks")), func(g *fleet.Git, v []string) { g.GPG = v }),
+		key("key", "An SSH private key that can read the repository; it is put on the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
+		key("signers", "A file in the repository with the SSH keys that sign commits, in OpenSSH's allowed_signers "+
+			"format. With it, plan and apply refuse a newest commit that is not signed by one of them.", text(checkRepoPath), func(g *fleet.Git, v string) { g.Signers = v }),
+		key("gpg", "Fingerprints of the GnuPG keys that sign commits, in addition to signers or instead of it.", list(matching(fingerprintPattern, "a "+
+			"fingerprint as printed by gpg --fingerprint, without spaces")), func(g *fleet.Git, v []string) { g.GPG = v }),
 	)
 }
 
 func recipientsShape() shape[fleet.Recipients] {
 	return object(
-		key("operators", "Who may open every secret, by name.", named(names(), text(checkOperator)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
+		key("operators", "The operators, by name: they can open every secret.", named(names(), text(checkOperator)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
 		key("recovery", "The recovery key's recipient.", text(hostkey.CheckRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
 	)
 }

@@ -22,12 +22,12 @@ var (
 	// ErrUnborn means that the branch has no commit yet.
 	ErrUnborn = errors.New("no commit yet")
 	// ErrDetached means that HEAD is on no branch.
-	ErrDetached = errors.New("HEAD is on no branch")
+	ErrDetached = errors.New("HEAD is not on a branch")
 	// ErrNoRemote means that the repository has no Git remote.
 	ErrNoRemote = errors.New("no Git remote")
 	// ErrDiverged means that somebody else was faster: the remote has, or the
 	// branch got, commits that this one does not descend from.
-	ErrDiverged = errors.New("the branch has moved on")
+	ErrDiverged = errors.New("the branch has new commits")
 	// ErrGitAway means that the Git host did not answer, or not to us.
 	ErrGitAway = errors.New("Git host does not answer")
 	// ErrUncommitted means that a file to be committed has changes of somebody
@@ -49,7 +49,7 @@ type Commit string
 // ParseCommit returns the commit with that full id.
 func ParseCommit(id string) (Commit, error) {
 	if !commitPattern.MatchString(id) {
-		return "", fmt.Errorf("%q is no full id of a commit", id)
+		return "", fmt.Errorf("%q is not a full commit id", id)
 	}
 	return Commit(id), nil
 }
@@ -87,7 +87,7 @@ func OpenGit(ctx context.Context, m machine.Machine, dir string, environ []strin
 		return nil, err
 	}
 	if abs, err := filepath.Abs(real); err != nil || abs != top {
-		return nil, errors.Join(err, fmt.Errorf("%w: %s lies inside %s, a control repository has its own", ErrNoGit, dir, top))
+		return nil, errors.Join(err, fmt.Errorf("%w: %s is inside another Git repository (%s); a control repository must be the root of its own", ErrNoGit, dir, top))
 	}
 	if err := g.trustPinned(ctx); err != nil {
 		return nil, err

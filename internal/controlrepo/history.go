@@ -62,7 +62,7 @@ var ErrUnknownCommit = errors.New("this clone does not have the commit")
 func (g *Git) Resolve(ctx context.Context, name string) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
-		return "", fmt.Errorf("%q names no commit here", name)
+		return "", fmt.Errorf("%q is not a commit here", name)
 	}
 	commit, err := ParseCommit(id)
 	if err != nil {
@@ -157,7 +157,7 @@ func (g *Git) Revert(ctx context.Context, folder string, to Commit) (map[string]
 			continue
 		}
 		if was.mode != "100644" && (is.mode != was.mode || was.mode != "100755") {
-			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrByHand)
+			return nil, fmt.Errorf("%s is not a regular file in %s: it %w", path, to.Short(), ErrByHand)
 		}
 		names, paths = append(names, string(to)+":"+path), append(paths, path)
 	}

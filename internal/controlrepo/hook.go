@@ -88,7 +88,7 @@ func (g *Git) freeHook(ctx context.Context) (string, error) {
 	}
 	switch _, err := os.Lstat(h.Path); {
 	case err == nil:
-		return "", fault.WithHint(fmt.Errorf("%s: %w", h.Path, ErrExists), "move it away, and call salvor check from your own hook")
+		return "", fault.WithHint(fmt.Errorf("%s: %w", h.Path, ErrExists), "move it away, or call salvor check from your own hook")
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}

@@ -55,7 +55,7 @@ func Init(ctx context.Context, m machine.Machine, dir string, o InitOptions) (*G
 		return nil, "", err
 	}
 	git.OnlySigned(Signers{SSH: files[initialSigners]})
-	commit, err := git.CommitFiles(ctx, files, "Begin the fleet "+o.Name+"\n\nWritten by salvor init.\n")
+	commit, err := git.CommitFiles(ctx, files, "init: fleet "+o.Name+"\n\nWritten by salvor init.\n")
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,7 +81,9 @@ func initialFiles(o InitOptions) (map[string][]byte, error) {
 		files[path] = content
 	}
 	if o.Signer != "" {
-		files[initialSigners] = fmt.Appendf(nil, "# Whose signature makes a commit one of the fleet's: ssh-keygen(1), ALLOWED SIGNERS.\n%s namespaces=\"git\" %s\n", o.Name, o.Signer)
+		files[initialSigners] = fmt.Appendf(nil, "# The keys whose signed commits this fleet accepts: see ssh-keygen(1), "+
+			"ALLOWED SIGNERS.\n"+
+			"%s namespaces=\"git\" %s\n", o.Name, o.Signer)
 	}
 	for path := range o.Files {
 		if _, twice := files[path]; twice {

@@ -24,13 +24,13 @@ func tailnetShape() shape[struct{}] {
 	return object(
 		checked("tags", "Tags of the hosts' nodes.", list(text(checkTag))),
 		checked("auth", "A reference to an auth key or OAuth client, secret:NAME.", reference()),
-		checked("login_server", "A control server in place of Tailscale's own.", text(checkURL)),
+		checked("login_server", "A control server to use instead of Tailscale's own.", text(checkURL)),
 	)
 }
 
 func ingressShape() shape[struct{}] {
 	return object(
-		checked("provider", "Whose tunnel.", choice("cloudflare")).must(),
+		checked("provider", "The account that owns the tunnel.", choice("cloudflare")).must(),
 		checked("account", "The account's id.", text(nil)),
 		checked("token", "A reference, secret:NAME.", reference()),
 	)
@@ -47,7 +47,8 @@ func plainVariable() shape[string] {
 		v := s.decode(r, n, at)
 		_, isReference := secret.ParseSetting(v).Secret()
 		if isReference || n.ShortTag() == "!!str" && v != "" && looksSecret(at[len(at)-1]) {
-			r.advise(r.position(n), "put it in secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks like a secret, and vars are plain", at)
+			r.advise(r.position(n), "put it into secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks "+
+				"like a secret, but vars are not encrypted", at)
 		}
 		return v
 	}}

@@ -54,7 +54,7 @@ func DecodeLock(content []byte) (fleet.Lock, error) {
 	}
 	switch {
 	case head.Schema > fleet.Schema:
-		return empty, &Problem{keyPosition(content, "schema"), fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), "install a newer salvor"}
+		return empty, &Problem{keyPosition(content, "schema"), fmt.Sprintf("the file has schema %d, this salvor supports up to %d", head.Schema, fleet.Schema), "install a newer salvor"}
 	case head.Schema < 1:
 		return empty, &Problem{Position: Position{File: LockFile}, Text: "the file has no schema"}
 	}
@@ -101,7 +101,7 @@ func checkLock(l fleet.Lock) (key string, err error) {
 		}
 		name := l.Stacks[stack].Called
 		if _, taken := l.Stacks[name]; name != "" && (taken || called[name] != "") {
-			return stack, fmt.Errorf("stack %s: another one is called %q, too", stack, name)
+			return stack, fmt.Errorf("stack %s: another stack is also called %q", stack, name)
 		}
 		called[name] = stack
 		if err := checkPlaced(l.Stacks[stack]); err != nil {
@@ -170,7 +170,7 @@ func checkProven(p fleet.Placement) error {
 	for _, id := range keysSorted(p.Proven) {
 		switch proven := p.Proven[id]; {
 		case !p.Has(id):
-			return fmt.Errorf("proven: repository %q is none of the placement's", id)
+			return fmt.Errorf("proven: repository %q does not belong to the placement", id)
 		case proven.Epoch < 1 || proven.Epoch > p.Epoch || proven.Seq < 1:
 			return fmt.Errorf("proven: repository %q: epoch %d, number %d of a placement at epoch %d", id, proven.Epoch, proven.Seq, p.Epoch)
 		case !snapshotID.MatchString(proven.ID):
@@ -199,7 +199,7 @@ func checkDoubled(content []byte) error {
 		top := len(stack) - 1
 		if text, ok := token.(string); ok && top >= 0 && stack[top].keys != nil && !stack[top].inside {
 			if stack[top].keys[text] {
-				return &Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q stands here twice", text)}
+				return &Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q is here twice", text)}
 			}
 			stack[top].keys[text], stack[top].inside = true, true
 			continue
@@ -234,7 +234,7 @@ func lockProblem(content []byte, err error) *Problem {
 		text = fmt.Sprintf("%s is a %s, want %s", cmp.Or(wrong.Field, "the file"), wrong.Value, wrong.Type)
 	}
 	if bytes.Contains(content, []byte("<<<<<<< ")) {
-		return &Problem{place, "the file holds an unresolved merge", "take one side whole, then salvor plan"}
+		return &Problem{place, "the file contains an unresolved merge", "keep one side completely, then run salvor plan"}
 	}
 	return &Problem{Position: place, Text: text}
 }

@@ -90,7 +90,7 @@ func (g *Git) Fetch(ctx context.Context) (Commit, error) {
 		return "", fmt.Errorf("fetch from %s: %w: %w", u.Remote, ErrGitAway, err)
 	}
 	if !g.has(ctx, tip) {
-		return "", fmt.Errorf("fetch from %s: commit %s did not come", u.Remote, tip.Short())
+		return "", fmt.Errorf("fetch from %s: commit %s was not received", u.Remote, tip.Short())
 	}
 	return tip, nil
 }
@@ -158,7 +158,8 @@ func (g *Git) explainPush(ctx context.Context, u Upstream, head Commit, out stri
 // CatchUp is the hint for ErrDiverged. A placement that a killed run committed and
 // another clone overtook ends in conflicts of sealed files: it is to be dropped.
 func (u Upstream) CatchUp() string {
-	return "git pull --rebase " + u.Remote + " " + u.Branch + ", then run the command again; where it stops at a commit by salvor, git rebase --skip drops that"
+	return "git pull --rebase " + u.Remote + " " + u.Branch + ", then run the command again; if the rebase stops at a " +
+		"commit made by salvor, drop it with git rebase --skip"
 }
 
 // lostRace recognises two pushes at one moment: the other's is not visible yet,

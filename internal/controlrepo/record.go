@@ -44,12 +44,12 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 	switch {
 	case !known:
 		f.Severity, f.Subject = finding.Fatal, repo.places.of("remotes").String()
-		f.Text += ", and no remote " + settled.Remote + " is declared any more"
-		f.Fix = "declare " + settled.Remote + " under remotes: again; salvor record move REMOTE takes the record to another one first"
+		f.Text += ", but the remote " + settled.Remote + " is no longer declared"
+		f.Fix = "declare " + settled.Remote + " under remotes: again; or first move the record to another remote with salvor record move REMOTE"
 	case declared != fleet.Location{} && declared != settled:
 		f.Severity, f.Subject = finding.Warning, repo.places.of("record").String()
 		f.Text += " and stays there, whatever record: says"
-		f.Fix = "salvor record move " + declared.String() + " takes it there; or take record: out of fleet.yaml"
+		f.Fix = "salvor record move " + declared.String() + " moves it there; or remove record: from fleet.yaml"
 	default:
 		return
 	}

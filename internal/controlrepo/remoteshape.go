@@ -25,11 +25,12 @@ func remoteShape() shape[fleet.Remote] {
 	rule := keysLike(optionPattern, "an option of a remote")
 	s := &schema{Type: types{"object"}, Required: []string{"type"}, PropertyNames: &schema{Pattern: rule.pattern},
 		Properties: map[string]*schema{
-			"type":   kind.schema.describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
-			"hosts":  own.schema.describe("Credentials by host: what is sealed for it gets these options in place of every secret above, which stays with the operators."),
-			"stacks": own.schema.describe("Credentials by stack, in place of its host's."),
+			"type": kind.schema.describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
+			"hosts": own.schema.describe("Credentials by host: files sealed for this host get these options instead of " +
+				"the secrets above, which then stay with the operators."),
+			"stacks": own.schema.describe("Credentials by stack, instead of its host's."),
 		},
-		AdditionalProperties: option.schema.describe("An option of the backend; secrets as secret:NAME.")}
+		AdditionalProperties: option.schema.describe("An option of the backend; write secrets as secret:NAME.")}
 	return shape[fleet.Remote]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Remote {
 		remote, typed := fleet.Remote{Options: map[string]secret.Setting{}}, false
 		for _, p := range mapping(r, n, at) {
@@ -73,7 +74,7 @@ func credentialShape() shape[fleet.Credential] {
 			r.follow(p.value, func(v *yaml.Node) { checkSecretOption(r, v, inside) })
 		}
 		if len(own) == 0 && (n.Kind == yaml.MappingNode || isNull(n)) {
-			r.fail(n, "%s says no option", at)
+			r.fail(n, "%s does not set any option", at)
 		}
 		return own
 	}}

@@ -26,7 +26,7 @@ func (repo *Repository) identify(r *reader, fsys fs.FS) {
 			st.Called, st.Name = st.Name, name
 		} else if by := repo.Lock.Stacks[st.Name].Called; by != "" && began[by] == st.Name {
 			r.all = append(r.all, &Problem{Position: Position{File: st.Dir}, Advice: "choose another name for the folder",
-				Text: fmt.Sprintf("two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)})
+				Text: fmt.Sprintf("two stacks have the same name: %q is the first name of %q, which still has it on hosts and remotes", st.Name, by)})
 		}
 		st.Needs = slices.Clone(st.Needs) // the checks go by folders
 		for n, need := range st.Needs {
@@ -107,7 +107,7 @@ func (repo *Repository) noticeSecretsOfRenamed(fsys fs.FS) {
 		}
 		repo.Findings = append(repo.Findings, finding.Finding{
 			Code: finding.StackBroken, Severity: finding.Fatal, Stack: st.Name, Subject: file,
-			Text: fmt.Sprintf("the stack %s is called %s now, and keeps the name %s for its secrets", st.Name, st.Called, st.Name),
+			Text: fmt.Sprintf("stack %s is now called %s, but its secrets keep the name %s", st.Name, st.Called, st.Name),
 			Fix:  fmt.Sprintf("git mv %s secrets/%s.env", file, st.Name),
 		})
 	}

@@ -78,7 +78,7 @@ func TestARenamedStackKeepsItsName(t *testing.T) {
 // its claims, data and seals.
 func TestTheNameOfARenamedStackStaysItsOwn(t *testing.T) {
 	_, err := load(stackFolders(t, map[string]string{"notes": "diary"}, map[string]string{"diary": "", "notes": ""}), "")
-	if err == nil || !strings.Contains(err.Error(), `"notes" is the name that "diary" began with`) {
+	if err == nil || !strings.Contains(err.Error(), `"notes" is the first name of "diary"`) {
 		t.Errorf("got %v", err)
 	}
 	for name, placed := range map[string]map[string]string{"called like another": {"notes": "diary", "diary": ""}, "two called alike": {"notes": "log", "diary": "log"}} {

@@ -62,7 +62,7 @@ func Find(dir string) (string, error) {
 			return "", err
 		}
 		if at == filepath.Dir(at) {
-			return "", fmt.Errorf("%w: neither %s nor a folder above it has a %s", ErrNotFound, start, FleetFile)
+			return "", fmt.Errorf("%w: there is no %[3]s in %[2]s or in any folder above it", ErrNotFound, start, FleetFile)
 		}
 	}
 }
@@ -160,8 +160,8 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 		file := "sealed/" + p.Host + "/" + stack + ".age"
 		if !repo.sealed(fsys, p.Host, stack) {
 			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: keyPosition(content, stack).String(),
-				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
-				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
+				Text: fmt.Sprintf("stack %s is placed on %s without its sealed file: %s is missing", stack, p.Host, file),
+				Fix:  fmt.Sprintf("git log -- %s shows the commit that removed it; git checkout restores it", file)})
 		}
 	}
 }
@@ -184,22 +184,22 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 		repo.Findings = append(repo.Findings, finding.Finding{Code: code, Severity: severity, Subject: place.String(), Text: text, Fix: fix})
 	}
 	for _, key := range unused {
-		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not act on "+key+" yet", "")
+		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not support "+key+" yet", "")
 	}
 	for _, s := range stacks {
 		if s.Host != "" || !s.read {
 			continue
 		}
 		if p, placed := repo.Lock.Placement(repo.Named(s.Name)); placed {
-			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" names no host any more and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
+			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" no longer names a host and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
 		} else {
-			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")
+			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" does not name a host and is not deployed", "set x-salvor.host")
 		}
 	}
 	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
 		place := Position{File: HostDir + "/" + name + ".pub"}
-		add(finding.HostFileUnused, finding.Warning, place, FleetFile+" declares no host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+		add(finding.HostFileUnused, finding.Warning, place, FleetFile+" does not declare a host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
 	}
 	finding.Sort(repo.Findings)
 }

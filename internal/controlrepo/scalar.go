@@ -151,7 +151,7 @@ func duration() shape[time.Duration] {
 func ParseDuration(s string) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(s)
 	if m == nil || s == "" {
-		return 0, fmt.Errorf("%q is no duration: write it like 15m, 1h or 7d", s)
+		return 0, fmt.Errorf("%q is not a duration: write it like 15m, 1h or 7d", s)
 	}
 	var total time.Duration
 	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second} {
@@ -166,7 +166,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		total += part
 	}
 	if total == 0 {
-		return 0, fmt.Errorf("%q is no time at all", s)
+		return 0, fmt.Errorf("%q is zero, which is not allowed", s)
 	}
 	return total, nil
 }
@@ -199,7 +199,7 @@ func setting() shape[secret.Setting] {
 	return shape[secret.Setting]{schema: s.schema, decode: func(r *reader, n *yaml.Node, at path) secret.Setting {
 		v := secret.ParseSetting(s.decode(r, n, at))
 		if ref, ok := v.Secret(); ok && !secretPattern.MatchString(ref) {
-			r.fail(n, "%s: %q names no secret: use letters, digits, _, -, . and /", at, v)
+			r.fail(n, "%s: %q is not the name of a secret: use letters, digits, _, -, . and /", at, v)
 		}
 		return v
 	}}
@@ -222,5 +222,5 @@ func reference() shape[secret.Setting] {
 func refusePlainSecret(r *reader, n *yaml.Node, at path) {
 	name := strings.Join(at[max(0, len(at)-2):], "_")
 	r.advise(r.position(n), fmt.Sprintf("salvor secret set %s, then write secret:%s here", name, name),
-		"%s is a secret and stands here as plain text", at)
+		"%s is a secret, but it is written here in plain text", at)
 }

@@ -63,7 +63,7 @@ func FleetSchema() []byte {
 // StackSchema returns the JSON Schema of x-salvor, the part of a Compose file
 // that is Salvor's.
 func StackSchema() []byte {
-	return encodeSchema("x-salvor", "What Salvor needs to know about a stack beside its Compose file.", stackShape().schema)
+	return encodeSchema("x-salvor", "What Salvor needs to know about a stack in addition to its Compose file.", stackShape().schema)
 }
 
 func encodeSchema(title, description string, shape *schema) []byte {

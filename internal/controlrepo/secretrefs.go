@@ -54,14 +54,14 @@ func checkCommand(r *reader, f *fleet.Fleet, s fleet.Secret, place Position, fil
 	stack, variable, isVariable := strings.Cut(s.Name, "/")
 	switch {
 	case valuePattern.MatchString(s.Name) || !isVariable && (!fleetSecretPattern.MatchString(s.Name) || envFilePattern.MatchString(s.Name)):
-		r.add(place, "%q is no name for the secret of a command: it is NAME or STACK/KEY", s.Name)
+		r.add(place, "%q is not a name for a secret that a command prints: use NAME or STACK/KEY", s.Name)
 	case isVariable && !variablePattern.MatchString(variable):
-		r.add(place, "%q is no name for a variable", variable)
+		r.add(place, "%q is not a variable name", variable)
 	case isVariable && !declared(f, stack):
-		r.add(place, "no stack %q%s", stack, didYouMean(stack, stackNames(f)))
+		r.add(place, "there is no stack %q%s", stack, didYouMean(stack, stackNames(f)))
 	}
 	if !valuePattern.MatchString(s.Name) && files.hold(s.Name) {
-		r.advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))
+		r.advise(place, "remove one of the two", "the secret %q is printed by a command here, but it is also in %s", s.Name, files.of(s.Name))
 	}
 }
 

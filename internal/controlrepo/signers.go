@@ -46,7 +46,7 @@ func readSigners(r *reader, fsys fs.FS, g fleet.Git) Signers {
 	if err != nil {
 		r.add(r.at.of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
 	} else if s.SSH = content; s.Empty() {
-		r.add(r.at.of("git", "signers"), "%s is empty: no commit would count", g.Signers)
+		r.add(r.at.of("git", "signers"), "%s is empty: no commit would be accepted", g.Signers)
 	}
 	return s
 }
@@ -119,7 +119,7 @@ func (g *Git) Signed(ctx context.Context, id Commit, by Signers) error {
 	case state == "G" || state == "U":
 		return fmt.Errorf("commit %s is signed by %s: %w", id.Short(), key, ErrUnsigned)
 	}
-	return fmt.Errorf("commit %s has a signature that git does not find good (%s): %w", id.Short(), badness(state), ErrUnsigned)
+	return fmt.Errorf("commit %s has a signature that git does not accept (%s): %w", id.Short(), badness(state), ErrUnsigned)
 }
 
 func badness(state string) string {
@@ -161,7 +161,7 @@ func (g *Git) ownSigned(ctx context.Context, id Commit) error {
 }
 
 // ErrNoSigningKey means that the operator's git signs with no SSH key.
-var ErrNoSigningKey = errors.New("git is not told to sign with an SSH key")
+var ErrNoSigningKey = errors.New("git is not configured to sign with an SSH key")
 
 // SigningKey returns the public SSH key that the operator's git signs with, as
 // user.signingKey names it: "TYPE BASE64". always reports that it signs every commit.

@@ -180,7 +180,7 @@ func (s *stackFile) finishCommand(c *fleet.ServiceCommand) {
 	}
 	for i, arg := range c.Argv {
 		if strings.Contains(strings.ReplaceAll(arg, "$$", ""), "$") {
-			s.r.add(place, "on_rotate of %s: write $$ for a $ that the command shall see", c.Service)
+			s.r.add(place, "on_rotate of %s: write $$ for a $ in the command", c.Service)
 		}
 		c.Argv[i] = strings.ReplaceAll(arg, "$$", "$")
 	}

@@ -26,13 +26,15 @@ var (
 func stackShape() shape[fleet.Stack] {
 	return object(
 		key("host", "The host that should run this stack. The placement itself is in salvor.lock.", name(), func(s *fleet.Stack, v string) { s.Host = v }),
-		key("rpo", "How much work may be lost at most; status and drills measure against it.", duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
+		key("rpo", "How much work may be lost at most; status and drills compare with it.", duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
 		key("dir", "The project directory of an adopted stack on its host.", text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
 		key("needs", "Stacks that must run before this one.", list(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
-		key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", named(volumeNames(), volumeShape()), setVolumes),
-		key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", named(serviceNames(), matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
-		key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", named(serviceNames(), list(plain())), setOnRotate),
-		key("formerly", "The name this stack had before: it keeps everything, and that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
+		key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path.", named(volumeNames(), volumeShape()), setVolumes),
+		key("on_change", "How a running service is notified when one of its secrets changes, by service: none (default), "+
+			"signal[:NAME], restart or recreate.", named(serviceNames(), matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
+		key("on_rotate", "A command to run in a service when one of its secrets changed, by service: for example, to "+
+			"change the password inside a database. It runs with the new value in place, before the service is notified.", named(serviceNames(), list(plain())), setOnRotate),
+		key("formerly", "The former name of this stack: it keeps everything, and keeps that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }
@@ -65,7 +67,7 @@ func volumeShape() shape[fleet.VolumePolicy] {
 	return object(
 		key("protect", "snapshot by default.", choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
 		key("consistent", "How a snapshot gets a consistent copy; detected for database images.", choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
-		key("formerly", "The name this volume had before.", text(volumeNames().check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
+		key("formerly", "The former name of this volume.", text(volumeNames().check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
 	)
 }
 
@@ -74,7 +76,7 @@ func volumeNames() naming {
 	const pattern = `^([a-zA-Z0-9][a-zA-Z0-9_.-]*|(\.{1,2}|~)?/.*|\.{1,2}|~)$`
 	return naming{pattern, func(v string) error {
 		if !dockerNamePattern.MatchString(v) && !isBindPath(v) {
-			return fmt.Errorf("%q names no volume: use its name, or the path of a bind mount such as ./data", v)
+			return fmt.Errorf("%q is not a volume: use its name, or the path of a bind mount such as ./data", v)
 		}
 		return nil
 	}}
@@ -95,13 +97,13 @@ type pause struct{ limit, every time.Duration }
 func pauseShape() shape[pause] {
 	return object(
 		key("limit", "How long a snapshot may pause the stack, 5s by default.", duration(), func(p *pause, v time.Duration) { p.limit = v }),
-		key("every", "Least time between snapshots that pause, 1h by default.", duration(), func(p *pause, v time.Duration) { p.every = v }),
+		key("every", "Minimum time between snapshots that pause, 1h by default.", duration(), func(p *pause, v time.Duration) { p.every = v }),
 	)
 }
 
 func checkProjectDir(v string) error {
 	if !strings.HasPrefix(v, "/") || v == "/" || v != pathpkg.Clean(v) {
-		return fmt.Errorf("%q is no project directory: write its full path on the host, like /opt/stacks/notes", v)
+		return fmt.Errorf("%q is not a project directory: write its full path on the host, like /opt/stacks/notes", v)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (c *commitment) takeBack(ctx context.Context) error {
 	id, err := ParseCommit(strings.TrimSpace(string(content)))
 	if err == nil && c.g.has(ctx, id) {
 		if err := c.takeBackCommit(ctx, id); err != nil {
-			return fmt.Errorf("take back what commit %s left: %w", id.Short(), err)
+			return fmt.Errorf("undo the unfinished commit %s: %w", id.Short(), err)
 		}
 	}
 	return os.Remove(c.unfinished())

@@ -58,7 +58,7 @@ func (c *commitment) working(ctx context.Context) (map[string]string, error) {
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%s exists and is no regular file", p)
+			return nil, fmt.Errorf("%s exists and is not a regular file", p)
 		default:
 			there = append(there, p)
 		}
@@ -90,7 +90,7 @@ func (c *commitment) checkParents(p string) error {
 		case err != nil:
 			return err
 		case !info.IsDir():
-			return fmt.Errorf("%s exists and is no folder", dir)
+			return fmt.Errorf("%s exists and is not a folder", dir)
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *Session) standing(ctx context.Context, host, stack string) *agentapi.Wi
 func (s *Session) Withdraw(ctx context.Context, stack string) (Receipt, error) {
 	p := s.Lock.Stacks[stack]
 	if p.Restore == nil {
-		return Receipt{}, fault.WithHint(fmt.Errorf("no restore of stack %s is waiting", stack), "salvor status")
+		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s has no pending restore", stack), "salvor status")
 	}
 	return s.amend(ctx, "withdraw restore", stack, func(p *fleet.Placement) { p.Restore = nil })
 }

@@ -118,7 +118,7 @@ func (s *Session) mirror(ctx context.Context, r *Receipt) {
 		return
 	}
 	if err := s.phase(ctx, r, "mirror", func() error { return s.Record.Mirror(ctx) }); err != nil {
-		r.Pending = append(r.Pending, fmt.Sprintf("the repository's mirror on the record remote was not renewed (%v); the next salvor apply does", err))
+		r.Pending = append(r.Pending, fmt.Sprintf("the repository's mirror on the record remote was not updated (%v); the next salvor apply tries again", err))
 	}
 }
 

@@ -66,13 +66,15 @@ func (s *Session) fence(ctx context.Context, r *Receipt, t takeover, o Options, 
 		}
 	}
 	if len(s.free) == 0 {
-		r.Pending = append(r.Pending, fmt.Sprintf("%s has stopped its stacks and keeps their data; once it is gone for good: salvor host remove %s", o.Lost, o.Lost))
+		r.Pending = append(r.Pending, fmt.Sprintf("%s has stopped its stacks and keeps their data; if it is gone permanently: salvor host remove %s", o.Lost, o.Lost))
 		return
 	}
-	progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Note(fmt.Sprintf("%s could not be told to stop: the stacks start %s after the claim, when it must have stopped them if it reaches Git or the remote", o.Lost, s.Lease))
-	r.Pending = append(r.Pending, fmt.Sprintf("%s could not be told to stop: if it still runs and reaches neither Git nor the remote, it runs the stacks on until it reaches one of them, and then for at most %s", o.Lost, s.Lease))
+	progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Note(fmt.Sprintf("%s did not answer the request to stop: the stacks "+
+		"start %s after the claim; by then it has stopped them if it can reach Git or the remote", o.Lost, s.Lease))
+	r.Pending = append(r.Pending, fmt.Sprintf("%s did not answer the request to stop: if it still runs and can reach "+
+		"neither Git nor the remote, it keeps running the stacks until it reaches one of them, and then for at most %s", o.Lost, s.Lease))
 	if !o.Replaced {
-		r.Pending = append(r.Pending, fmt.Sprintf("once %s is gone for good: salvor host remove %s", o.Lost, o.Lost))
+		r.Pending = append(r.Pending, fmt.Sprintf("if %s is gone permanently: salvor host remove %s", o.Lost, o.Lost))
 	}
 }
 

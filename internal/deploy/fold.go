@@ -24,7 +24,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 		known, ignored, err := s.Record.Fold(ctx, owing)
 		r.Findings = append(r.Findings, ignored...)
 		if err != nil {
-			r.Pending = append(r.Pending, fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
+			r.Pending = append(r.Pending, fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); the next salvor apply tries again", err))
 		}
 		for name, p := range known.Stacks {
 			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
@@ -32,11 +32,11 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 	}
 	lock, err := s.remembering(ctx, r, lock, applied == nil)
 	if err != nil {
-		r.Pending = append(r.Pending, fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
+		r.Pending = append(r.Pending, fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
 	}
-	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": what the hosts learned")
+	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": hosts' reports")
 	if errors.Is(err, controlrepo.ErrDiverged) {
-		r.Pending = append(r.Pending, "somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
+		r.Pending = append(r.Pending, "someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
 		return nil
 	}
 	return err

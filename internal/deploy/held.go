@@ -55,8 +55,8 @@ func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Find
 		}
 		found = append(found, finding.Finding{
 			Code: finding.StackTakenOver, Severity: finding.Fatal, Subject: p.Host + "/" + name, Stack: name,
-			Text: fmt.Sprintf("%s claimed epoch %d, and here it is placed on %s at epoch %d", by, owner.Epoch, p.Host, p.Epoch),
-			Fix:  "git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first; salvor claim ls " + name + " shows the claim",
+			Text: fmt.Sprintf("%s claimed epoch %d, but here it is placed on %s at epoch %d", by, owner.Epoch, p.Host, p.Epoch),
+			Fix:  "git pull --rebase, then salvor plan; if the commit that placed it there was never pushed, push it from there first; salvor claim ls " + name + " shows the claim",
 		})
 	}
 	return found

@@ -134,7 +134,7 @@ func policies(p project.Project) string {
 	if len(told) == 0 {
 		return ""
 	}
-	return "; told if theirs did: " + strings.Join(told, ", ")
+	return "; services notified if their secret changed: " + strings.Join(told, ", ")
 }
 
 func placementChange(host string, m Move) []agentapi.Change {

@@ -158,7 +158,7 @@ func TestFactsAreFolded(t *testing.T) {
 	if _, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"push", "fold", "commit apply: what the hosts learned", "push"}, f.log); diff != "" {
+	if diff := cmp.Diff([]string{"push", "fold", "commit apply: hosts' reports", "push"}, f.log); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	if settled, err := s.Settled(t.Context()); !settled || err != nil {

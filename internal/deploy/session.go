@@ -213,7 +213,7 @@ func (s *Session) phase(ctx context.Context, r *Receipt, name string, work func(
 	began := time.Now().UTC()
 	err := work()
 	if err != nil && ctx.Err() != nil {
-		err = fault.WithHint(ErrInterrupted, "the same command goes on from here")
+		err = fault.WithHint(ErrInterrupted, "run the same command again to continue")
 	}
 	r.Phases = append(r.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
 	end(err, "")
@@ -250,8 +250,8 @@ func (s *Session) refuseUsed(ctx context.Context, stack string, said project.Con
 	if err != nil || len(used) == 0 {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("stack %s is new, but snapshots lie under its name: %s", stack, used[0]),
-		fmt.Sprintf("salvor apply --restore %s takes them; --fresh %s starts empty and keeps them aside", stack, stack))
+	return fault.WithHint(fmt.Errorf("stack %s is new, but there are snapshots under its name: %s", stack, used[0]),
+		fmt.Sprintf("salvor apply --restore %s uses them; --fresh %s starts empty and keeps them", stack, stack))
 }
 
 func protects(r Rendered) bool {

@@ -27,7 +27,7 @@ var ErrOutrun = errors.New("taken over by another host")
 // Outrun returns the error that says who has a stack instead.
 func Outrun(stack string, o Owner) error {
 	return fault.WithHint(fmt.Errorf("%s: %w: %s claimed epoch %d", stack, ErrOutrun, o.Host, o.Epoch),
-		"git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first")
+		"git pull --rebase, then salvor plan; if the commit that placed it there was never pushed, push it from there first")
 }
 
 // A takeover is what has to happen before the placements of a run hold.
@@ -81,7 +81,7 @@ func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.L
 	names := s.concerned(plan, next, o)
 	owners, err := s.Record.Owners(ctx, names)
 	if err != nil && len(t.claim) == 0 {
-		r.Pending = append(r.Pending, fmt.Sprintf("the claims on the record remote can't be read (%v); the next salvor apply looks at them", err))
+		r.Pending = append(r.Pending, fmt.Sprintf("cannot read the claims on the record remote (%v); the next salvor apply tries again", err))
 		return t, nil
 	}
 	if err != nil {
@@ -203,11 +203,11 @@ func (s *Session) releaseOne(ctx context.Context, f former) error {
 	from, declared := s.Fleet.Host(f.host)
 	if !declared {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
-			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, when the host is lost: salvor recover %s --to HOST", f.host, f.host))
+			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
 	link, err := s.Hosts.Dial(ctx, from)
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", f.host, f.host))
+		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
 	req := agentapi.Release{Stack: f.stack, Epoch: f.epoch, Owner: s.Owner, Message: "move " + f.stack}
 	var receipt agentapi.SnapshotReceipt
@@ -235,7 +235,7 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 		return g.Wait()
 	})
 	if fault.Hint(err) == "" {
-		err = fault.WithHint(err, "what is placed where is committed; the same command goes on from here")
+		err = fault.WithHint(err, "the placements are committed; run the same command again to continue")
 	}
 	return err
 }
@@ -245,9 +245,9 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 func (s *Session) withdraw(ctx context.Context, r *Receipt, lost error) error {
 	r.Pending = slices.DeleteFunc(r.Pending, func(p string) bool { return p == pushLater })
 	undone, err := s.Repo.Uncommit(context.WithoutCancel(ctx))
-	hint := "the commit of this run was taken back; when the Git host is back: git pull --rebase, then salvor plan"
+	hint := "the commit of this run was undone; when the Git host is back: git pull --rebase, then salvor plan"
 	if !undone {
-		hint = "do not push what is not pushed yet: git reset --keep @{upstream} takes it back"
+		hint = "do not push your unpushed commits: git reset --keep @{upstream} undoes them"
 	}
 	return errors.Join(fault.WithHint(lost, hint), err)
 }

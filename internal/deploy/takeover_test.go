@@ -194,7 +194,7 @@ func TestTheLoserTakesItsCommitBack(t *testing.T) {
 	s := recorded(f)
 	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
 	r, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "recover", Moves: moves, Lost: "alpha", NoPrints: true})
-	if !errors.Is(err, ErrOutrun) || !strings.Contains(fault.Hint(err), "taken back") {
+	if !errors.Is(err, ErrOutrun) || !strings.Contains(fault.Hint(err), "undone") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 	if f.log[len(f.log)-1] != "uncommit" || r.Commit != "c1" || strings.Contains(strings.Join(r.Pending, " "), "git push") {

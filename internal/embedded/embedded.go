@@ -16,7 +16,7 @@ import (
 var bin embed.FS
 
 // ErrNotBuilt means that this salvor was compiled without `make build`.
-var ErrNotBuilt = errors.New("this salvor carries no salvord for that architecture; run make build")
+var ErrNotBuilt = errors.New("this salvor does not include salvord for that architecture; run make build")
 
 // Salvord opens the salvord program for linux on arch ("amd64", "arm64"),
 // decompressed while it is read.

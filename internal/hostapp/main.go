@@ -67,7 +67,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	}
 	run, known := verbs(h)[args[0]]
 	if !known {
-		terminal.Printf(errOut, "salvord: no verb %q\n", args[0])
+		terminal.Printf(errOut, "salvord: unknown verb %q\n", args[0])
 		return fault.Usage
 	}
 	return serve(ctx, run, in, out)

@@ -58,7 +58,7 @@ func Parse(content []byte) (k Keys, line int, err error) {
 		}
 	}
 	if k.Recipient == "" {
-		return Keys{}, 0, errors.New("no recipient in it")
+		return Keys{}, 0, errors.New("it has no recipient")
 	}
 	return k, 0, nil
 }
@@ -77,10 +77,10 @@ func (k Keys) File() []byte {
 // and not shown.
 func CheckRecipient(v string) error {
 	if strings.HasPrefix(strings.ToUpper(v), "AGE-") {
-		return errors.New("this is a secret key, not a recipient: take it out, and replace it if it was ever committed")
+		return errors.New("this is a secret key, not a recipient: remove it, and replace the key if it was ever committed")
 	}
 	if _, err := age.ParseX25519Recipient(v); err != nil {
-		return fmt.Errorf("%q is no age recipient: it starts with age1", v)
+		return fmt.Errorf("%q is not an age recipient: it must start with age1", v)
 	}
 	return nil
 }

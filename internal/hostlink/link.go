@@ -27,7 +27,7 @@ type Carrier interface {
 
 // ErrNoSalvord means that the host has no salvord of this version and the call
 // was not allowed to install one.
-var ErrNoSalvord = errors.New("host has no salvord of this version")
+var ErrNoSalvord = errors.New("the host has no salvord of this version")
 
 // A Link talks to one host. It is safe for concurrent use once Ensure returned.
 type Link struct {

@@ -23,7 +23,7 @@ const (
 )
 
 // errTooMuch ends a conversation with a host that does not stop talking.
-var errTooMuch = errors.New("salvord says more than it can have to say")
+var errTooMuch = errors.New("the answer of salvord is too long")
 
 // reader decodes the lines of salvord's standard output as they come.
 type reader struct {
@@ -65,7 +65,7 @@ func (r *reader) line(line []byte) {
 	var m agentapi.Message
 	if err := json.Unmarshal(line, &m); err != nil {
 		if r.err == nil {
-			r.err = fmt.Errorf("%s: salvord said something that is no message: %.80q", r.link.Host, line)
+			r.err = fmt.Errorf("%s: salvord printed something that is not a message: %.80q", r.link.Host, line)
 		}
 		return
 	}

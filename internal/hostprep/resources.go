@@ -136,7 +136,7 @@ func letIn(f Facts, l LetIn) ([]converge.Resource, error) {
 	}
 	account, known := f.Accounts[l.User]
 	if !known {
-		return nil, fmt.Errorf("the host has no user %s, whom fleet.yaml names for it", l.User)
+		return nil, fmt.Errorf("the host has no user %s, which fleet.yaml names for it", l.User)
 	}
 	folder := path.Join(account.Home, ".ssh")
 	return []converge.Resource{

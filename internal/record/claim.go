@@ -86,13 +86,13 @@ func parseClaim(data []byte) (claimFile, error) {
 		return claimFile{}, err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return claimFile{}, errors.New("something follows the claim")
+		return claimFile{}, errors.New("there is extra data after the claim")
 	}
 	switch {
 	case c.Schema > claimSchema:
 		return claimFile{}, fmt.Errorf("schema %d: %w", c.Schema, ErrNewerSchema)
 	case c.Schema < claimSchema:
-		return claimFile{}, fmt.Errorf("schema %d: written by a Salvor whose hosts did not sign", c.Schema)
+		return claimFile{}, fmt.Errorf("schema %d: written by an older Salvor, whose hosts did not sign", c.Schema)
 	case c.Host == "":
 		return claimFile{}, errors.New("no host")
 	}
@@ -244,7 +244,7 @@ func (c Claim) same(o Claim) bool {
 
 func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]Claim, error) {
 	if want.Epoch < 1 || want.Epoch > fleet.MaxEpoch || want.Host == "" {
-		return nil, fmt.Errorf("epoch %d for host %q is no claim", want.Epoch, want.Host)
+		return nil, fmt.Errorf("epoch %d for host %q is not a claim", want.Epoch, want.Host)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

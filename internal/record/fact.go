@@ -73,7 +73,7 @@ func factsDir(stack string) string { return "facts/" + stack }
 // which it returns. A host writes its facts of one stack one after another.
 func (r *Record) AppendFact(ctx context.Context, stack string, fact Fact) (seq int, err error) {
 	if fact.Epoch < 1 || fleet.ValidName(fact.Host) != nil {
-		return 0, fmt.Errorf("append fact of %s: epoch %d of host %q is none", stack, fact.Epoch, fact.Host)
+		return 0, fmt.Errorf("append fact of %s: epoch %d of host %q is not valid", stack, fact.Epoch, fact.Host)
 	}
 	names, err := r.factNames(ctx, stack)
 	if err != nil {

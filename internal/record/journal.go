@@ -50,7 +50,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	if _, err := uuid.Parse(entry.ID); err != nil {
-		return Entry{}, fmt.Errorf("its id is no UUID: %w", err)
+		return Entry{}, fmt.Errorf("its id is not a UUID: %w", err)
 	}
 	return entry, nil
 }
@@ -103,7 +103,7 @@ func (r *Record) Entries(ctx context.Context, since time.Time, trusted sign.Keys
 		}
 		name := path.Join(journalDir, file.Path)
 		if failed != nil {
-			unread = append(unread, Unread{name, errors.New("its name is not an entry's")})
+			unread = append(unread, Unread{name, errors.New("its name is not the name of an entry")})
 			continue
 		}
 		data, err := r.read(ctx, name)

@@ -81,7 +81,7 @@ func (r *Record) Mirrors(ctx context.Context, trusted sign.Keys) (good []Mirror,
 		}
 		s, err := r.stated(ctx, f.Mirror, trusted)
 		if err == nil && s.Size != f.size {
-			err = fmt.Errorf("it has %d bytes, what was signed had %d: %w", f.size, s.Size, sign.ErrUntrusted)
+			err = fmt.Errorf("it has %d bytes, but the signed version had %d: %w", f.size, s.Size, sign.ErrUntrusted)
 		}
 		switch {
 		case err == nil:
@@ -150,7 +150,7 @@ func (r *Record) stated(ctx context.Context, m Mirror, trusted sign.Keys) (state
 		return s, fmt.Errorf("%s: %w: %w", m.statement(), err, sign.ErrUntrusted)
 	}
 	if s.Commits != m.Commits || s.Commit != m.Commit {
-		return s, fmt.Errorf("%s is of another mirror: %w", m.statement(), sign.ErrUntrusted)
+		return s, fmt.Errorf("%s belongs to another mirror: %w", m.statement(), sign.ErrUntrusted)
 	}
 	return s, nil
 }

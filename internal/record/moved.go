@@ -115,7 +115,7 @@ func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (s
 		site := Site{Where: where, Folder: folder}
 		m, ignored, err := site.Record(trust).marked(ctx)
 		if m != nil && m.NotYet && len(sites) == 0 {
-			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it says that the record is not here yet, and that was before"}}
+			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it marks the record as not here yet, but the record was here before"}}
 		}
 		site.Ignored = ignored
 		sites = append(sites, site)
@@ -138,7 +138,7 @@ func Follow(ctx context.Context, where fleet.Location, open Open, trust Trust) (
 	}
 	if !settled {
 		closeAll(ctx, sites)
-		return Site{}, fmt.Errorf("%w: it is on its way to %s:%s", ErrMoved, sites[len(sites)-1].Where.Remote, sites[len(sites)-1].Where.Path)
+		return Site{}, fmt.Errorf("%w: it is being moved to %s:%s", ErrMoved, sites[len(sites)-1].Where.Remote, sites[len(sites)-1].Where.Path)
 	}
 	closeAll(ctx, sites[:len(sites)-1])
 	return sites[len(sites)-1], nil

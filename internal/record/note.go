@@ -20,7 +20,7 @@ const (
 // writeNote adds what this host found out, signed with its own key.
 func (r *Record) writeNote(ctx context.Context, kind sign.Kind, path string, entry any) error {
 	if r.trust.Own == nil {
-		return errors.New("no host's key to sign with")
+		return errors.New("there is no host key to sign with")
 	}
 	key, err := r.trust.Own(ctx)
 	if err != nil {
@@ -69,7 +69,7 @@ func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int
 	}
 	i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
 	if len(keys) == 0 {
-		i.Why = fmt.Sprintf("%s: no claim of epoch %d says which host signs for it", path, epoch)
+		i.Why = fmt.Sprintf("%s: there is no claim of epoch %d, which would say which host signs for it", path, epoch)
 	}
 	n.record.nameSigner(&i, kind, data)
 	return nil, &i, nil
@@ -126,7 +126,7 @@ func Findings(stack string, ignored []Ignored) []finding.Finding {
 func (i Ignored) finding(stack string) finding.Finding {
 	f := finding.Finding{
 		Code: finding.RecordIgnored, Severity: finding.Warning, Subject: i.Path, Stack: stack,
-		Text: "not signed by who has a say there, and passed over: " + i.Text(),
+		Text: "not signed by a host or fleet that may write there, ignored: " + i.Text(),
 		Fix:  "find out who wrote it: every host can write to the record remote; then delete it there",
 	}
 	if i.Signed {

@@ -110,5 +110,5 @@ func Gone(ctx context.Context, lost, to string, reach func(context.Context) (mac
 		_ = m.Close() // it answered; nothing was done there
 	}
 	return fault.WithHint(fmt.Errorf("%s: %w", lost, ErrAlive),
-		fmt.Sprintf("salvor move STACK --to %s takes the data along; --accept-loss recovers from the newest snapshots all the same", to))
+		fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", to))
 }

@@ -132,7 +132,7 @@ func (a apt) patiently(ctx context.Context, argv ...string) (stderr []byte, err 
 		select {
 		case <-time.After(lockPause):
 		case <-patience.C:
-			return nil, fmt.Errorf("another package manager is still at work after %s: %w", lockPatience, err)
+			return nil, fmt.Errorf("another package manager is still running after %s: %w", lockPatience, err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

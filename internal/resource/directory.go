@@ -53,7 +53,7 @@ func (d Directory) Diff(ctx context.Context, h *observe.Host) (*converge.Change,
 		})}, nil
 	}
 	if !is.Mode.IsDir() {
-		return nil, fmt.Errorf("there is something else than a directory (%s)", is.Mode.Type())
+		return nil, fmt.Errorf("there is something other than a directory (%s)", is.Mode.Type())
 	}
 	causes, err := d.attributes().causes(ctx, h, is)
 	if err != nil {

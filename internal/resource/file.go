@@ -58,7 +58,7 @@ func (f File) Diff(ctx context.Context, h *observe.Host) (*converge.Change, erro
 		return &converge.Change{Action: converge.Makes, Cause: "is not there", Apply: write}, nil
 	}
 	if !is.Mode.IsRegular() {
-		return nil, fmt.Errorf("there is something else than a regular file (%s)", is.Mode.Type())
+		return nil, fmt.Errorf("there is something other than a regular file (%s)", is.Mode.Type())
 	}
 	causes, err := f.attributes().causes(ctx, h, is)
 	if err != nil {

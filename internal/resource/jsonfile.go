@@ -67,7 +67,7 @@ func (j JSONFile) merge(content []byte) (merged []byte, causes []string, err err
 	object := map[string]json.RawMessage{}
 	if len(bytes.TrimSpace(content)) > 0 {
 		if err := json.Unmarshal(content, &object); err != nil {
-			return nil, nil, fmt.Errorf("is no JSON object: %w", err)
+			return nil, nil, fmt.Errorf("is not a JSON object: %w", err)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(j.Keys)) {

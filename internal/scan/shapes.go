@@ -58,7 +58,7 @@ func (s *shapes) find(t *text) []hit {
 				continue
 			}
 			h.rank = vague
-			h.says = "a value that looks random beside a key that means a secret"
+			h.says = "a value that looks random, next to a key that means a secret"
 		}
 		hits = append(hits, h)
 	}

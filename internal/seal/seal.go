@@ -105,7 +105,7 @@ func decode(plain []byte) (agentapi.SealedFile, error) {
 		Schema int `json:"schema"`
 	}
 	if err := json.Unmarshal(plain, &head); err != nil {
-		return agentapi.SealedFile{}, errors.New("its content is no sealed file")
+		return agentapi.SealedFile{}, errors.New("its content is not a sealed file")
 	}
 	if head.Schema > agentapi.Schema || head.Schema < 1 {
 		return agentapi.SealedFile{}, fmt.Errorf("schema is %d, this salvord reads up to %d: %w", head.Schema, agentapi.Schema, ErrMismatch)
@@ -115,10 +115,10 @@ func decode(plain []byte) (agentapi.SealedFile, error) {
 	dec.DisallowUnknownFields()
 	// The decoder's text may quote a value.
 	if err := dec.Decode(&file); err != nil {
-		return agentapi.SealedFile{}, errors.New("its content is no sealed file")
+		return agentapi.SealedFile{}, errors.New("its content is not a sealed file")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return agentapi.SealedFile{}, errors.New("something follows its content")
+		return agentapi.SealedFile{}, errors.New("there is extra data after its content")
 	}
 	return file, nil
 }

@@ -22,7 +22,7 @@ var ErrReadOnly = errors.New("its value is made elsewhere and can't be set here"
 
 // RestoreHint is the next step where a file of secrets was changed or cut off.
 func RestoreHint(file string) string {
-	return fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s brings it back as it was", file, file)
+	return fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s restores it", file, file)
 }
 
 const refPrefix = "secret:"

@@ -31,7 +31,7 @@ func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Chang
 	case err != nil:
 		return nil, err
 	case s.programs.Has(name):
-		return nil, fault.WithHint(fmt.Errorf("secret %s is what a program prints: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
+		return nil, fault.WithHint(fmt.Errorf("secret %s is printed by a program: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
 	}
 	var data []byte
 	switch {
@@ -67,7 +67,7 @@ func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([
 	case kind.vault != nil:
 		return s.sealVault(ctx, kind.vault.ID, value)
 	case kind.inline != nil:
-		return nil, fault.WithHint(fmt.Errorf("%s has values that are encrypted one by one", file), "salvor secret ls shows their names: FILE.yml/KEY")
+		return nil, fault.WithHint(fmt.Errorf("the values in %s are encrypted one by one", file), "salvor secret ls lists their names: FILE.yml/KEY")
 	default:
 		return kind.sops.Replace(value, s.opts.Recipients)
 	}

@@ -46,12 +46,12 @@ func (s *Store) noInline(file string) error {
 		return err
 	}
 	if ansiblevault.IsVault(data) {
-		return fault.WithHint(fmt.Errorf("%s is an Ansible Vault as a whole, so no value in it has a name", file), "ansible-vault edit "+file)
+		return fault.WithHint(fmt.Errorf("all of %s is one Ansible Vault, so its values do not have names", file), "ansible-vault edit "+file)
 	}
 	if _, err := sops.Parse(file, data); err != nil {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("%s is a SOPS file; only values that are Ansible Vaults have names of their own", file), "sops "+file)
+	return fault.WithHint(fmt.Errorf("%s is a SOPS file; only values that are Ansible Vaults have their own names", file), "sops "+file)
 }
 
 func (s *Store) inlineValue(ctx context.Context, at place) (secret.Value, error) {
@@ -120,7 +120,7 @@ func (s *Store) onlyVault(file string) (string, error) {
 	}
 	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
 	if len(ids) > 1 {
-		return "", fault.WithHint(fmt.Errorf("%s is new, and fleet.yaml has no vault id %s but %s", file, ansiblevault.DefaultID, strings.Join(ids, ", ")), "make the file with ansible-vault encrypt_string --encrypt-vault-id ID")
+		return "", fault.WithHint(fmt.Errorf("%s is new, and fleet.yaml does not have the vault id %s, only %s", file, ansiblevault.DefaultID, strings.Join(ids, ", ")), "make the file with ansible-vault encrypt_string --encrypt-vault-id ID")
 	}
 	return ids[0], nil
 }

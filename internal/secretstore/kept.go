@@ -60,8 +60,8 @@ func (s *Store) keptNames() []string {
 }
 
 func undeliverable(name string) error {
-	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators, and is given to no remote, registry or container", name),
-		"salvor secret set another name, for what is to have a secret of its own")
+	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators and is never given to a remote, registry or container", name),
+		"use salvor secret set with another name to create a separate secret")
 }
 
 // Deliver is Resolve for what leaves the operators' computers: see Deliverable. The

@@ -84,10 +84,10 @@ func InFile(name string) (key string, ok bool) {
 // that end in .env belong to stacks.
 func Path(name string) (string, error) {
 	if !namePattern.MatchString(name) {
-		return "", fmt.Errorf("%q is no name for a secret: use letters, digits, and any of . _ -", name)
+		return "", fmt.Errorf("%q is not a name for a secret: use letters, digits, and any of . _ -", name)
 	}
 	if sops.FormatOf(name) == sops.Dotenv {
-		return "", fmt.Errorf("%q is no name for a secret: secrets/<stack>.env holds a stack's variables", name)
+		return "", fmt.Errorf("%q is not a name for a secret: secrets/<stack>.env is for a stack's variables", name)
 	}
 	return path.Join(Dir, name), nil
 }
@@ -103,7 +103,7 @@ func EnvPath(stack string) (string, error) {
 // filePath checks a path that a Compose file names: below secrets/, clean.
 func filePath(file string) (string, error) {
 	if path.Clean(file) != file || !strings.HasPrefix(file, Dir+"/") {
-		return "", fmt.Errorf("%q is no file below %s/", file, Dir)
+		return "", fmt.Errorf("%q is not a file below %s/", file, Dir)
 	}
 	return file, nil
 }

@@ -34,7 +34,7 @@ func (r Removal) String() string {
 	case r.Host != "":
 		return "the host " + r.Host + ", removed on " + on
 	case r.Key != "":
-		return "whoever has the old key of " + r.Key + ", replaced on " + on
+		return "anyone who has the old key of " + r.Key + ", replaced on " + on
 	}
 	return r.Operator + ", removed on " + on
 }
@@ -71,7 +71,7 @@ func DecodeRemovals(content []byte) (Removals, error) {
 		return nil, fmt.Errorf("%s: %w", SeenPath, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New(SeenPath + ": something follows its content")
+		return nil, errors.New(SeenPath + ": there is extra data after its content")
 	}
 	for i, r := range f.Removals {
 		if err := r.check(); err != nil {
@@ -98,7 +98,7 @@ func (r Removal) check() error {
 	case r.At.IsZero():
 		return errors.New("no time")
 	case len(r.Secrets) == 0 || slices.Contains(r.Secrets, ""):
-		return errors.New("no secret, or one without a name")
+		return errors.New("not a secret, or one without a name")
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func advise(file string, err error) error {
 	case err == nil || fault.Hint(err) != "" || errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, secret.ErrLocked):
-		return fault.WithHint(err, "salvor secret ls shows who can open it; --identity FILE names another key")
+		return fault.WithHint(err, "salvor secret ls shows who can open it; --identity FILE uses another key")
 	case errors.Is(err, secret.ErrNotFound):
 		return fault.WithHint(err, "salvor secret ls")
 	}
@@ -324,7 +324,7 @@ func (s *Store) parse(path string) (*sops.File, error) {
 		return nil, err
 	}
 	if ansiblevault.IsVault(data) {
-		return nil, fmt.Errorf("%s is an Ansible Vault; here it has to be a SOPS file, whose names can be read without a key", path)
+		return nil, fmt.Errorf("%s is an Ansible Vault; it must be a SOPS file, because its names must be readable without a key", path)
 	}
 	return sops.Parse(path, data)
 }

@@ -66,7 +66,7 @@ func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, err
 func (s *Store) passwordOf(ctx context.Context, id string) (secret.Value, error) {
 	setting, known := s.opts.Vaults[id]
 	if !known {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("no password of vault id %q is known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
+		return secret.Value{}, fault.WithHint(fmt.Errorf("the password of vault id %q is not known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
 	}
 	name, isSecret := setting.Secret()
 	if !isSecret {

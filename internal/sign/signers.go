@@ -48,7 +48,7 @@ func (ks Keys) Check() error {
 		if parsed, err := ParsePublic(string(k)); err != nil {
 			return err
 		} else if parsed != k {
-			return fmt.Errorf("%.60q is not the short form of a key", string(k))
+			return fmt.Errorf("%.60q is not in the short form of a key", string(k))
 		}
 	}
 	return nil

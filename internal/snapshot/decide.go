@@ -62,25 +62,26 @@ func Decide(f Facts) Decision {
 	now := mine && m.Epoch == f.Epoch
 	switch {
 	case mine && m.Epoch > f.Epoch:
-		return refuse(fmt.Sprintf("the data here belongs to epoch %d, newer than the placement's %d", m.Epoch, f.Epoch), "pull the newest commit, then salvor apply")
+		return refuse(fmt.Sprintf("the data here belongs to epoch %d, newer than the placement's %d", m.Epoch, f.Epoch), "pull "+
+			"the newest commit, then run salvor apply")
 	case now && f.Found == Marked:
 		// whatever the consent: a fresh start has another repository, so
 		// another identity, and is not repeated by the next apply
 		return Decision{Action: Ready, Reason: "its data is ready"}
 	case f.Consent == project.ConsentFresh:
-		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; what lies here is kept beside"}
+		return Decision{Action: StartEmpty, Reason: "the operator chose to start fresh; the data here is set aside"}
 	case f.Renamed:
-		return Decision{Action: Rename, Reason: "it was renamed, its data comes along"}
+		return Decision{Action: Rename, Reason: "it was renamed and keeps its data"}
 	case f.Consent == project.ConsentTake && f.Found != Nothing:
-		return Decision{Action: Accept, Reason: "the operator chose the data that lies here"}
+		return Decision{Action: Accept, Reason: "the operator chose the data that is here"}
 	case f.notesLost(mine):
 		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
 	case now && f.Found == Replaced && f.Consent != project.ConsentRestore:
-		return occupied("another folder lies where its data was, with data in it")
+		return occupied("in the place of its data there is another folder, with data in it")
 	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
-		return occupied(f.unread() + "there is data where the volume would start")
+		return occupied(f.unread() + "there is already data in the place of the volume")
 	case f.History == HistoryUnknown:
-		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "salvor apply, once the remote answers")
+		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "run salvor apply once the remote answers")
 	}
 	return f.decideUnready(mine)
 }
@@ -94,20 +95,22 @@ func (f Facts) decideUnready(mine bool) Decision {
 	case has && f.Consent == project.ConsentRestore:
 		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
 	case f.Consent == project.ConsentRestore:
-		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; what lies here is kept beside")
+		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; the data here is set aside")
 	case has && !born:
-		return refuse("the volume is new in the lock, yet its repository has snapshots of that name", "salvor apply --restore STACK takes them; --fresh STACK starts empty in a new repository")
+		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", "salvor apply "+
+			"--restore STACK uses them; --fresh STACK starts empty in a new repository")
 	case has && f.strange(mine):
-		return occupied(f.unread() + "there is data at its place, and nothing says whose")
+		return occupied(f.unread() + "there is data in its place, and Salvor does not know whether it belongs to the stack")
 	case has:
 		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
 	case born && f.Found != Nothing:
-		return refuse(f.unread()+"the volume's data is in no snapshot; what lies here may be it", "salvor apply --take STACK takes the data that lies here")
+		return refuse(f.unread()+"the volume's data is not in any snapshot; the data here may be it", "salvor apply --take STACK uses the data that is here")
 	case born:
-		return refuse("the volume had data, and there is no snapshot of it",
-			"salvor move STACK --to HOST, where its data lies, then salvor apply --take STACK; where it is lost: salvor apply --fresh STACK starts empty")
+		return refuse("the volume had data, but there is no snapshot of it",
+			"salvor move STACK --to HOST, to the host with its data, then salvor apply --take STACK; if the data is "+
+				"lost: salvor apply --fresh STACK starts empty")
 	case f.Found != Nothing:
-		return occupied(f.unread() + "there is data where a new volume would start")
+		return occupied(f.unread() + "there is already data in the place of the new volume")
 	}
 	return Decision{Action: StartEmpty, Reason: "the volume is new"}
 }
@@ -148,5 +151,6 @@ func refuse(reason, hint string) Decision {
 
 // occupied refuses to replace data that nobody has spoken for.
 func occupied(reason string) Decision {
-	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK takes it as the stack's data; --restore STACK brings the newest snapshot, --fresh STACK starts empty, and both keep it beside"}
+	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK uses it as the " +
+		"stack's data; --restore STACK restores the newest snapshot, --fresh STACK starts empty, and both set it aside"}
 }

@@ -55,7 +55,7 @@ func (t *taking) dumpAll(ctx context.Context, s *session) error {
 
 func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	if t.job.Runner == nil || v.Service == "" {
-		return errors.New("no service to ask for a dump")
+		return errors.New("there is no service to take a dump from")
 	}
 	notes, err := t.loadNotes()
 	if err != nil {
@@ -123,8 +123,8 @@ func (t *taking) copyInstead(v Volume, reason error) {
 func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the files of %s are copied in a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "mend what Postgres says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
+		Text: fmt.Sprintf("the files of %s are copied during a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
+		Fix:  "correct what Postgres reports, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
 	}
 }
 
@@ -138,13 +138,13 @@ func movedByDump(stack string, v Volume, s postgres.Server) []finding.Finding {
 		for _, t := range s.Tablespaces {
 			names = append(names, t.Name+" at "+t.Location)
 		}
-		f.Text = fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", "))
+		f.Text = fmt.Sprintf("tables will be restored in the default tablespace: %s is outside of the volume", strings.Join(names, ", "))
 		f.Fix = "keep tablespaces in folders of the volume"
 		found = append(found, f)
 	}
 	if s.LogAt != "" {
-		f.Text = fmt.Sprintf("the server's log comes back in its data folder: %s lies outside of the volume", s.LogAt)
-		f.Fix = "nothing to do, unless the log needs a disk of its own"
+		f.Text = fmt.Sprintf("the server's log will be restored in its data folder: %s is outside of the volume", s.LogAt)
+		f.Fix = "nothing to do, unless the log needs its own disk"
 		found = append(found, f)
 	}
 	return found

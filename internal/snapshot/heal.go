@@ -30,7 +30,7 @@ func (t *taking) heal(ctx context.Context) error {
 		return err
 	}
 	if t.job.Repository.appends {
-		return fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host mends nothing there", len(bad)+len(loss.Packs)+len(loss.Indexes)+unnamed),
+		return fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host can't repair it", len(bad)+len(loss.Packs)+len(loss.Indexes)+unnamed),
 			"salvor snapshot prune "+t.job.Stack+", then salvor snapshot take "+t.job.Stack+" uploads again what the host still has")
 	}
 	end := t.scope(t.job.Stack).Step("repair the repository", "")

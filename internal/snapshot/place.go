@@ -152,7 +152,7 @@ func (e Engine) replaced(stack string, v Volume) Marker {
 // can. The database itself makes them durable when it stops.
 func (e Engine) load(ctx context.Context, j RestoreJob, v Volume, staging string) (err error) {
 	if j.Database == nil {
-		return errors.New("it holds a database dump, and nobody can start the database")
+		return errors.New("it is a database dump, and there is no way to start the database")
 	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()

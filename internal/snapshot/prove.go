@@ -135,7 +135,7 @@ func (t *taking) load(ctx context.Context, v Volume, dump string) (tried bool, e
 func notTried(stack string, v Volume, reason error) finding.Finding {
 	return finding.Finding{
 		Code: finding.DumpUntried, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the dump of %s was not loaded for a try: %v", v.Name, reason),
+		Text: fmt.Sprintf("the dump of %s was not loaded as a test: %v", v.Name, reason),
 		Fix:  "make room on the host",
 	}
 }

@@ -30,14 +30,15 @@ type Pruning struct {
 // snapshots out with many new ones of other days. It reads and changes nothing else.
 func PlanPrune(ctx context.Context, r Repository, stack string, k fleet.Keep, now time.Time) (Pruning, error) {
 	if r.Trust.Proven.Zero() || r.Trust.Known == nil {
-		return Pruning{}, fault.WithHint(fmt.Errorf("nothing of %s is removed: the record does not say which of its snapshots are proven", stack), "salvor snapshot take "+stack+" has that written down")
+		return Pruning{}, fault.WithHint(fmt.Errorf("no snapshot of %s is removed: the record does not say which of its snapshots are proven", stack), "salvor snapshot take "+stack+" "+
+			"writes that into the record")
 	}
 	l, err := Usable(ctx, r, stack)
 	if err != nil {
 		return Pruning{}, err
 	}
 	if lost, missing := r.Trust.Proven.Lost(l, stack, ""); missing {
-		return Pruning{}, fault.WithHint(fmt.Errorf("nothing of %s is removed: %s", stack, lost.Text), lost.Fix)
+		return Pruning{}, fault.WithHint(fmt.Errorf("no snapshot of %s is removed: %s", stack, lost.Text), lost.Fix)
 	}
 	counted, aside := inOrder(l.Infos, now)
 	p := Pruning{Retention: Retain(counted, k), Aside: slices.Concat(aside, l.Unproven, l.Future)}

@@ -69,7 +69,7 @@ func moveTo(from, to string) error {
 	}
 	err := os.Rename(from, to)
 	if errors.Is(err, unix.EXDEV) {
-		return fault.WithHint(fmt.Errorf("%s and %s lie on different disks, so the renamed volume's data can't be moved", from, to),
+		return fault.WithHint(fmt.Errorf("%s and %s are on different disks, so the renamed volume's data can't be moved", from, to),
 			"cp -a "+from+" "+to+" on the host, then salvor apply --take STACK")
 	}
 	if err != nil {

@@ -117,8 +117,9 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 	}
 	t.result.Findings = append(t.result.Findings, finding.Finding{
 		Code: finding.PauseBroken, Severity: finding.Warning, Subject: t.job.Stack,
-		Text: fmt.Sprintf("while the stack was paused for its snapshot, each of %d times, these started: %s; what they write may be in it in part", pauseTries, strings.Join(started, ", ")),
-		Fix:  "salvor logs " + t.job.Stack + " says why a service keeps starting; once it runs: salvor snapshot take " + t.job.Stack,
+		Text: fmt.Sprintf("while the stack was paused for its snapshot, in each of %d attempts, these started: %s; the "+
+			"snapshot may contain part of what they wrote", pauseTries, strings.Join(started, ", ")),
+		Fix: "salvor logs " + t.job.Stack + " shows why a service keeps starting; once it runs: salvor snapshot take " + t.job.Stack,
 	})
 	return sum, nil
 }
@@ -231,7 +232,7 @@ func (t *taking) withdraw(ctx context.Context, id string) error {
 	if err == nil || errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrAppendOnly) {
 		return nil // where it has to stay nobody proves it, so nothing picks it
 	}
-	return fmt.Errorf("remove the snapshot %s that did not read back: %w", short(id), err)
+	return fmt.Errorf("remove the snapshot %s, which did not read back: %w", short(id), err)
 }
 
 func (t *taking) readBack(ctx context.Context, id string) error {
@@ -258,7 +259,7 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 		return fmt.Errorf("read back: %w", err)
 	}
 	if m.Epoch != t.meta.Epoch || m.Seq != t.meta.Seq || !m.Began.Equal(t.meta.Began) {
-		return fmt.Errorf("read back: snapshot %s holds other metadata than was written", short(id))
+		return fmt.Errorf("read back: the metadata of snapshot %s is not what was written", short(id))
 	}
 	t.result.Verified = verified(ways)
 	if t.healed {

@@ -183,5 +183,5 @@ func (t *taking) refuse(code finding.Code, volume, text, fix string) {
 }
 
 func (t *taking) meant() string {
-	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is meant"
+	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is intended"
 }

@@ -124,9 +124,9 @@ func inside(stack string, elem ...string) string {
 func ValidVolume(v Volume) error {
 	switch {
 	case v.Name == "" || DirName(v.Name) == metaDir || v.Name == "." || v.Name == "..":
-		return fmt.Errorf("%q is no volume name", v.Name)
+		return fmt.Errorf("%q is not a volume name", v.Name)
 	case !filepath.IsAbs(v.Path) || filepath.Clean(v.Path) != v.Path || v.Path == "/":
-		return fmt.Errorf("volume %s: %q is no absolute path", v.Name, v.Path)
+		return fmt.Errorf("volume %s: %q is not an absolute path", v.Name, v.Path)
 	}
 	return nil
 }

@@ -86,8 +86,8 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
 		if j.AcceptLoss {
 			lost.Severity = finding.Warning
-			lost.Text += "; this one holds what is on the host"
-			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " shows what is left"
+			lost.Text += "; this one contains the data on the host"
+			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " lists what is left"
 		}
 		if t.result.Findings = append(t.result.Findings, lost); !j.AcceptLoss {
 			return t.finish(), nil
@@ -323,7 +323,8 @@ func (t *taking) suspicious() {
 		case !there:
 			t.refuse(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
 		case scanned.hollow > maxHollow && !t.dumps(v):
-			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files of %d GiB in all of which hardly anything is written: reading them would take hours", scanned.hollow>>30),
+			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files with a total size of %d GiB that are almost "+
+				"empty (sparse): reading them would take hours", scanned.hollow>>30),
 				"du --apparent-size in the volume finds them; make them smaller, or set protect: none if they may be lost")
 		case t.job.AcceptShrunk:
 		case now.Files == 0 && before.Files > 0:
@@ -331,7 +332,7 @@ func (t *taking) suspicious() {
 		case emptied(before, now):
 			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its databases have %d rows; in the last snapshot they have %d", now.Rows, before.Rows), t.meant())
 		case shrunk(before, now):
-			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("%d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("only %d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
 		}
 	}
 }

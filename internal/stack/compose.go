@@ -75,7 +75,7 @@ func (h *Host) docker(ctx context.Context, args ...string) error {
 }
 
 // ErrRefused means that the host's own Docker Compose does not take a project.
-var ErrRefused = errors.New("the host's Docker Compose refuses the project")
+var ErrRefused = errors.New("the host's Docker Compose rejects the project")
 
 // Validate asks the host's own Docker Compose about a project, which it may read
 // differently than we do: a version with other keys, for one. The error wraps

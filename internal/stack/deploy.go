@@ -60,7 +60,7 @@ func (e *FailedError) Error() string {
 	case e.Restored:
 		text += "; the previous version runs again"
 	case e.Restore != nil:
-		text += "; the previous version could not be put back: " + e.Restore.Error()
+		text += "; the previous version could not be restored: " + e.Restore.Error()
 	}
 	return text
 }
@@ -197,7 +197,7 @@ func (h *Host) PutBack(ctx context.Context, d Deployment, built map[string]strin
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("stack %s has no version before this one", d.Stack)
+		return fmt.Errorf("stack %s has no previous version", d.Stack)
 	}
 	return h.putBack(ctx, d, last, built, progress.Scope{Sink: sink, Stack: d.Stack})
 }
@@ -295,7 +295,8 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 
 // portTaken is the hint for a port that another container has, or none, where
 // FreePorts could not know: containers ran already, or Docker uses no proxy.
-const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then run the command again"
+const portTaken = "run docker ps on the host to see which container uses the port; if none does, Docker still holds it " +
+	"after a power cut: systemctl restart docker, then run this command again"
 
 // blame adds a service's last log lines and the next command.
 func (h *Host) blame(ctx context.Context, failed *FailedError) error {

@@ -73,7 +73,7 @@ func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string
 				return err
 			}
 		}
-		scope.Note(fmt.Sprintf("registry: %v; the images that are here are used", err))
+		scope.Note(fmt.Sprintf("registry: %v; using the images on the host", err))
 		err = nil
 	}
 	done(err, "")

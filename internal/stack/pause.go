@@ -107,7 +107,7 @@ func (h *Host) unpause(ctx context.Context, id string) error {
 	}
 }
 
-var errStaysPaused = errors.New("the engine still calls it paused")
+var errStaysPaused = errors.New("the engine still reports it as paused")
 
 // thaw lets a stack's paused containers go on, whoever paused them: what is to be
 // changed or stopped has to run for that.

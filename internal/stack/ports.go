@@ -34,7 +34,7 @@ func (h *Host) FreePorts(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if _, err := h.machine.Run(ctx, machine.Cmd{Argv: []string{"systemctl", "restart", "docker.service"}, Timeout: engineTimeout}); err != nil {
-		return false, fmt.Errorf("restart Docker, which kept ports that no container has: %w", err)
+		return false, fmt.Errorf("restart Docker, which holds ports of no container: %w", err)
 	}
 	return true, nil
 }

@@ -135,7 +135,7 @@ func checkOptions(remote Remote) error {
 			continue
 		}
 		names := slices.Sorted(maps.Keys(known))
-		err := fmt.Errorf("%s may not have the option %q%s", remote.Type, option, suggestion(option, slices.Clone(names)))
+		err := fmt.Errorf("%s must not have the option %q%s", remote.Type, option, suggestion(option, slices.Clone(names)))
 		return &OptionError{Option: option, Err: fault.WithHint(err, "what "+remote.Type+" may have: "+strings.Join(names, ", "))}
 	}
 	return nil

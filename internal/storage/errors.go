@@ -24,7 +24,7 @@ var ErrUnreachable = fault.Kind("remote unreachable", fault.Unreachable)
 
 // ErrCorrupt is wrapped by errors that mean: what the remote holds after an
 // upload is not what was sent. It has been removed again.
-var ErrCorrupt = errors.New("what was stored is not what was sent")
+var ErrCorrupt = errors.New("the stored content is not what was sent")
 
 // leastWord is the length below which an option's value is too common a word to
 // be blotted out of messages.

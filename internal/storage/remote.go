@@ -99,7 +99,7 @@ func (r Remotes) checkCrypt(name string) error {
 	for r[name].Type == typeCrypt {
 		inner, _, _ := r.wrapped(name)
 		if _, ok := r[inner]; !ok {
-			return fmt.Errorf("option \"remote\" names no declared remote%s", suggestion(inner, slices.Collect(maps.Keys(r))))
+			return fmt.Errorf("option \"remote\" does not name a declared remote%s", suggestion(inner, slices.Collect(maps.Keys(r))))
 		}
 		if seen[inner] {
 			return fmt.Errorf("wraps itself")

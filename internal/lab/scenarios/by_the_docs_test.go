@@ -32,7 +32,7 @@ var answers = []world.Answer{
 	{Question: regexp.MustCompile(`Passphrase (for|of) .*:$`), Reply: "correct horse battery staple"},
 	{Question: regexp.MustCompile(`The same again:$`), Reply: "correct horse battery staple"},
 	{Question: regexp.MustCompile(`\[y/N\]$`), Reply: "y"},
-	{Question: regexp.MustCompile(`Type alpha to go on:$`), Reply: "alpha"},
+	{Question: regexp.MustCompile(`Type alpha to continue:$`), Reply: "alpha"},
 	{Question: regexp.MustCompile(`\(yes/no/\[fingerprint\]\)\?$`), Reply: "yes"},
 }
 

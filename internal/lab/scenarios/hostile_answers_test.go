@@ -127,7 +127,7 @@ func (h *hostile) saysOfItsState() {
 	state.Recipient = "age1" + strings.Repeat("q", 58)
 	h.says(agentapi.VerbObserve, h.result(state))
 	said, _ = h.salvor("plan")
-	h.names("another key", said, "alpha says that its key is", "["+string(finding.HostOtherKey)+"]")
+	h.names("another key", said, "alpha reports the key", "["+string(finding.HostOtherKey)+"]")
 }
 
 // saysWhatItDid answers applies and snapshots with what was done on beta. Nothing of

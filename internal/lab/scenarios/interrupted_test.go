@@ -409,7 +409,7 @@ func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab
 	must(t, other.Commit(ctx, "two"))
 	_, err = w.Salvor(ctx, nil, "apply")
 	must(t, err)
-	refused(t, other, fault.General, "moved on", "apply")
+	refused(t, other, fault.General, "has new commits", "apply")
 	if left, err := other.Unfinished(ctx); err != nil || strings.Count(left, "\n") != 1 {
 		t.Errorf("the other's clone has more than their own commit: %v\n%s", err, left)
 	}

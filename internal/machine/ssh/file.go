@@ -62,7 +62,7 @@ func (m *Machine) WriteFile(ctx context.Context, name string, content io.Reader,
 	case exitedWith(err, exitMissing):
 		return &fs.PathError{Op: "write", Path: name, Err: fs.ErrNotExist}
 	case exitedWith(err, exitNotRegular):
-		return fmt.Errorf("%s exists and is no regular file", name)
+		return fmt.Errorf("%s exists and is not a regular file", name)
 	default:
 		return err
 	}

@@ -100,7 +100,7 @@ func (m *Machine) launch(c machine.Cmd) (string, error) {
 	args = append(append(args, c.Environ("PATH="+machine.Path, "HOME=/root")...), c.Argv...)
 	line := m.shell(launchScript, args...)
 	if len(line) > maxLine {
-		return "", fmt.Errorf("%s: a command line of %d KiB is too long; hand it over by standard input", c.Argv[0], len(line)>>10)
+		return "", fmt.Errorf("%s: a command line of %d KiB is too long; pass it on standard input", c.Argv[0], len(line)>>10)
 	}
 	return line, nil
 }

@@ -120,7 +120,7 @@ func (f *File) Recipient() (string, error) {
 	}
 	id, plain := ids[0].(*age.X25519Identity)
 	if len(ids) != 1 || !plain {
-		return "", fmt.Errorf("%s: want one key, and no plugin's", f.path)
+		return "", fmt.Errorf("%s: want one key, and not a plugin's key", f.path)
 	}
 	return id.Recipient().String(), nil
 }
@@ -166,7 +166,8 @@ func (f *File) plain() (secret.Value, error) {
 	}
 	plain, err := Decrypt(f.path, f.data, Passphrase(phrase))
 	if errors.Is(err, secret.ErrLocked) {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it again; without it, the recovery key opens everything: --identity CARD")
+		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it "+
+			"again; if you lost it, the recovery key opens everything: --identity CARD")
 	}
 	return plain, err
 }

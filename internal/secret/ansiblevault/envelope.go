@@ -58,7 +58,7 @@ func Parse(content []byte) (Envelope, error) {
 		}
 	}
 	if len(e.mac) != macSize || len(e.salt) == 0 {
-		return Envelope{}, fmt.Errorf("%w: it is cut short", ErrFormat)
+		return Envelope{}, fmt.Errorf("%w: it is truncated", ErrFormat)
 	}
 	return e, nil
 }

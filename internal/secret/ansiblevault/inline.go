@@ -91,9 +91,9 @@ func document(content []byte) (*yaml.Node, error) {
 // the file.
 func notYAML(err error) error {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%w: no valid YAML near line %s", ErrFormat, m[1])
+		return fmt.Errorf("%w: not valid YAML near line %s", ErrFormat, m[1])
 	}
-	return fmt.Errorf("%w: no valid YAML", ErrFormat)
+	return fmt.Errorf("%w: not valid YAML", ErrFormat)
 }
 
 // walk collects what can be named, in the order of the file. It follows no alias:
@@ -164,7 +164,7 @@ func (f *Inline) find(name string) (found value, ok bool, err error) {
 			continue
 		}
 		if ok {
-			return v, true, f.fail(v.node, "a second value is named %s, the first stands in line %d", name, found.node.Line)
+			return v, true, f.fail(v.node, "a second value is named %s, the first is in line %d", name, found.node.Line)
 		}
 		found, ok = v, true
 	}
@@ -197,13 +197,13 @@ func (f *Inline) Clear(open func(InlineValue) (secret.Value, error)) (secret.Val
 			return secret.Value{}, err
 		}
 		if !utf8.Valid(opened.Reveal()) {
-			return secret.Value{}, fault.WithHint(f.fail(v.node, "%s is no text, which YAML can't hold", v.name), "deliver it by its own name, with external: true")
+			return secret.Value{}, fault.WithHint(f.fail(v.node, "%s is not text, so YAML can't contain it", v.name), "deliver it by its own name, with external: true")
 		}
 		v.node.Tag, v.node.Style, v.node.Value = "!!str", yaml.DoubleQuotedStyle, string(opened.Reveal())
 	}
 	out, err := yaml.Marshal(root)
 	if err != nil {
-		return secret.Value{}, fmt.Errorf("%s: it can't be written with its values in clear", f.path) // the reason may quote one
+		return secret.Value{}, fmt.Errorf("%s: it can't be written with decrypted values", f.path) // the reason may quote one
 	}
 	return secret.New(out), nil
 }

@@ -106,7 +106,7 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 		return value, nil
 	}
 	if p.opts.Allow == nil {
-		return secret.Value{}, fmt.Errorf("secret %s: no program may run here", name)
+		return secret.Value{}, fmt.Errorf("secret %s: programs are not allowed to run here", name)
 	}
 	dir, err := p.opts.Allow(ctx, name, program.Argv)
 	if err != nil {

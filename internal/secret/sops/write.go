@@ -84,7 +84,7 @@ func encrypt(path string, plain secret.Value, meta lib.Metadata) ([]byte, error)
 	branches, err := format.codec().LoadPlainFile(plain.Reveal())
 	if err != nil || len(branches) == 0 {
 		// The library's text quotes the plaintext.
-		return nil, fmt.Errorf("%s: what is to be encrypted is no valid %s", path, format)
+		return nil, fmt.Errorf("%s: the text to encrypt is not valid %s", path, format)
 	}
 	return seal(path, lib.Tree{Branches: branches, Metadata: meta, FilePath: path}, time.Now())
 }

@@ -100,7 +100,7 @@ func roundTrip(t *testing.T, s Subject) {
 		quiet(t, err)
 	}
 	if s.Content != nil && bytes.Contains(s.Content(), []byte(Canary)) {
-		t.Error("what stands in Git shows the value")
+		t.Error("the content in Git shows the value")
 	}
 	if text := fmt.Sprintf("%+v %#v", s.Store, s.Store); strings.Contains(text, Canary) {
 		t.Error("the store, printed, shows the value")

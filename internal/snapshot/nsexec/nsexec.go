@@ -87,7 +87,7 @@ func Main(stdin io.Reader) error {
 		return fmt.Errorf("read what to start: %w", err)
 	}
 	if len(w.Argv) == 0 || !filepath.IsAbs(w.Argv[0]) {
-		return errors.New("no absolute program given")
+		return errors.New("the program is not an absolute path")
 	}
 	runtime.LockOSThread() // namespaces belong to the thread that execs
 	if err := isolate(w); err != nil {

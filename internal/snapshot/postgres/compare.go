@@ -59,7 +59,7 @@ func sameLines(is, want string) error {
 	}
 	for line := range strings.SplitSeq(is, "\n") {
 		if left[line]--; left[line] < 0 {
-			return fmt.Errorf("%w: %q is there and was not", ErrDiffers, line)
+			return fmt.Errorf("%w: %q is there but was not in the dump", ErrDiffers, line)
 		}
 	}
 	for line, n := range left {

@@ -228,7 +228,7 @@ func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 	}
 	scratch := s.at.Database
 	if len(m.Databases) == 0 {
-		return errors.New("the dump holds no database")
+		return errors.New("the dump does not contain a database")
 	}
 	if err := s.closeAgain(ctx); err != nil {
 		return err
@@ -238,7 +238,7 @@ func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 		return err
 	}
 	if len(names) == 0 {
-		return errors.New("no database of the dump takes connections")
+		return errors.New("no database of the dump accepts connections")
 	}
 	return s.sql(ctx, names[0], "DROP DATABASE "+quoteName(scratch))
 }

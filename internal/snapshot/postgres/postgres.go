@@ -175,7 +175,7 @@ func (v Volume) inside(path string) (rel string, ok bool) {
 // come out of a snapshot that somebody else made.
 func (m Manifest) check() error {
 	if len(m.Folders) == 0 {
-		return fmt.Errorf("%s names no folder", manifestFile)
+		return fmt.Errorf("%s is not a folder", manifestFile)
 	}
 	for _, f := range m.Folders {
 		if !filepath.IsLocal(f.Path) {

@@ -56,7 +56,7 @@ func parseTree(content []byte) ([]Node, error) {
 	for i, n := range tree.Nodes {
 		name, err := strconv.Unquote(`"` + n.Name + `"`)
 		if err != nil || name == "" || name == "." || name == ".." || path.Base(name) != name {
-			return nil, fmt.Errorf("%q is no file name", n.Name)
+			return nil, fmt.Errorf("%q is not a file name", n.Name)
 		}
 		tree.Nodes[i].Name = name
 	}
@@ -225,7 +225,7 @@ func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 		r.keep(p.pack, pack)
 	}
 	if p.offset < 0 || p.length < 0 || p.offset > int64(len(pack)) || p.length > int64(len(pack))-p.offset {
-		return nil, fmt.Errorf("pack %s is cut short: %w", p.pack, ErrDamaged)
+		return nil, fmt.Errorf("pack %s is truncated: %w", p.pack, ErrDamaged)
 	}
 	return pack[p.offset : p.offset+p.length], nil
 }

@@ -38,7 +38,7 @@ const (
 var ErrMode = errors.New("not allowed in this mode")
 
 // ErrHolds is wrapped by the error of a deletion that Options.Holds refused.
-var ErrHolds = errors.New("not allowed any more")
+var ErrHolds = errors.New("no longer allowed")
 
 // attempts is how often one object may fail before the run is given up: restic
 // itself would go on for 15 minutes.

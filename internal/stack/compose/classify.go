@@ -56,7 +56,7 @@ func (l *load) classify() (*mounts, error) {
 		for i, entry := range l.project.Services[name].Volumes {
 			m := &mount{service: name, index: i, entry: l.hosted(entry)}
 			if marked(entry.Source + entry.Target) {
-				return nil, l.fail(l.files.mount(name, entry.Target), "a secret can't decide where a mount comes from or goes to: %s:%s", entry.Source, entry.Target)
+				return nil, l.fail(l.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s", entry.Source, entry.Target)
 			}
 			policy, err := l.policy(m, used)
 			if err != nil {
@@ -102,7 +102,7 @@ func (l *load) policy(m *mount, used map[string]string) (fleet.VolumePolicy, err
 			continue
 		}
 		if hit.Volume != "" {
-			return hit, l.fail(p.Position, "%s and %s are the same mount: it can be protected once", hit.Volume, p.Volume)
+			return hit, l.fail(p.Position, "%s and %s are the same mount: declare its protection once", hit.Volume, p.Volume)
 		}
 		hit = p
 		used[p.Volume] = m.entry.Source
@@ -161,7 +161,7 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 	if m.entry.Source == "" {
 		if m.protect = m.policy.Protect; m.protect != fleet.None {
 			l.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
-				fmt.Sprintf("give it a name under volumes:, or say x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
+				fmt.Sprintf("give it a name under volumes:, or set x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
 		}
 		return
 	}
@@ -179,7 +179,7 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl))
 	if v.Protect == "" {
 		l.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
-			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
+			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
 		return
 	}
 	v.Formerly = formerName(m.policy)
@@ -230,8 +230,8 @@ func (l *load) decideHostPath(ms *mounts, m *mount) {
 	case belongsToHost(src, m.entry.ReadOnly):
 		m.protect, m.source = fleet.HostPath, src
 	default:
-		l.unclassified(m, fmt.Sprintf("%s is a folder of the host that nobody would bring back", src),
-			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
+		l.unclassified(m, fmt.Sprintf("%s is a folder of the host that Salvor would not restore", src),
+			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
 	}
 }
 
@@ -255,7 +255,8 @@ func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
 	if i < 0 {
-		l.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the stack's folder, or use an absolute path and say what it is")
+		l.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the "+
+			"stack's folder, or use an absolute path and choose what it is under x-salvor.volumes")
 		return
 	}
 	root := roots[i]

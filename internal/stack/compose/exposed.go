@@ -17,7 +17,7 @@ import (
 func (l *load) exposed(s types.ServiceConfig) error {
 	for _, variable := range slices.Sorted(maps.Keys(s.Environment)) {
 		if value := s.Environment[variable]; value != nil && marked(*value) {
-			l.expose(l.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment holds %s", variable, keysOf(*value)),
+			l.expose(l.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment contains %s", variable, keysOf(*value)),
 				fmt.Sprintf("if the image knows %s_FILE: list the secret under secrets: and set %s_FILE: /run/secrets/NAME", variable, variable))
 		}
 	}
@@ -26,7 +26,8 @@ func (l *load) exposed(s types.ServiceConfig) error {
 	if err != nil || !marked(string(rest)) {
 		return err
 	}
-	l.expose(l.files.of("services", s.Name), s.Name, "its definition holds "+keysOf(string(rest)), "list the secret under secrets: and have the program read /run/secrets/NAME")
+	l.expose(l.files.of("services", s.Name), s.Name, "its definition contains "+keysOf(string(rest)), "list the secret "+
+		"under secrets: and make the program read /run/secrets/NAME")
 	return nil
 }
 

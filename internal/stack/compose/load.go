@@ -232,7 +232,7 @@ func (outsiders) Dir(p string) string { return filepath.Dir(p) }
 func (l *load) at(err error) error {
 	text := unmark(strings.ReplaceAll(err.Error(), l.RepoDir+string(filepath.Separator), ""))
 	text = strings.ReplaceAll(text, "\n", " ")
-	text = strings.ReplaceAll(text, " false schema", " is no key that Compose knows") // how the JSON schema says it
+	text = strings.ReplaceAll(text, " false schema", " is not a key that Compose knows") // how the JSON schema says it
 	if !l.files.placed(text) {
 		text = l.files.guess(text) + ": " + text
 	}

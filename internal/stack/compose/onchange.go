@@ -34,7 +34,8 @@ func (l *load) changePolicies(secrets []project.SecretMount) (map[string]fleet.O
 			policies[m.Service] = fleet.ChangeRestart
 		case !said.Starts():
 			i := slices.IndexFunc(l.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
-			return nil, l.fail(l.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, which a container sees only when it is started again: say restart or recreate", m.Service, m.Target)
+			return nil, l.fail(l.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, which a "+
+				"container only sees after it is started again: use restart or recreate", m.Service, m.Target)
 		}
 	}
 	return policies, nil
@@ -51,7 +52,7 @@ func (l *load) listsSecret(secrets []project.SecretMount, service, position, key
 		return l.fail(position, "%s: there is no service %q%s", key, service, hint)
 	}
 	if !slices.ContainsFunc(secrets, func(m project.SecretMount) bool { return m.Service == service }) {
-		return l.fail(position, "%s: the service %s lists no secret", key, service)
+		return l.fail(position, "%s: the service %s does not list any secret", key, service)
 	}
 	return nil
 }

@@ -157,8 +157,8 @@ func (l *load) otherDigest(s project.Service) {
 		return
 	}
 	l.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: l.files.of("services", s.Name, "image"),
-		Text: fmt.Sprintf("%s is to run %s, as it is written here; salvor.lock has %s of the last deploy", s.Name, s.Image, locked),
-		Fix:  "salvor apply deploys the one that is written here; to keep the other, write its digest"})
+		Text: fmt.Sprintf("%s will run %s, as written here; salvor.lock has %s from the last deploy", s.Name, s.Image, locked),
+		Fix:  "salvor apply deploys the one written here; to keep the other one, write its digest here"})
 }
 
 func (l *load) externalNetworks() []string {

@@ -66,17 +66,17 @@ func (l *load) secretMount(service string, use types.FileReferenceConfig) (proje
 		m.Target = rest
 	}
 	if !path.IsAbs(m.Target) && (path.Clean(m.Target) != m.Target || strings.HasPrefix(m.Target, "..")) {
-		return m, l.fail(pos, "secret target %q is no file name", use.Target)
+		return m, l.fail(pos, "secret target %q is not a file name", use.Target)
 	}
 	if use.Mode != nil {
 		m.Mode = uint32(*use.Mode)
 	}
 	var err error
 	if m.UID, err = id(use.UID); err != nil {
-		return m, l.fail(pos, "secret %s: uid %q is no number", use.Source, use.UID)
+		return m, l.fail(pos, "secret %s: uid %q is not a number", use.Source, use.UID)
 	}
 	if m.GID, err = id(use.GID); err != nil {
-		return m, l.fail(pos, "secret %s: gid %q is no number", use.Source, use.GID)
+		return m, l.fail(pos, "secret %s: gid %q is not a number", use.Source, use.GID)
 	}
 	m.Secret, err = l.secretKey(use.Source)
 	return m, err
@@ -131,7 +131,8 @@ func (l *load) keyOf(name string) (string, error) {
 		return "", l.fail(pos, "secret %s is not declared under secrets:", name)
 	}
 	if decl.Driver != "" || decl.TemplateDriver != "" {
-		return "", l.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver): Swarm comes later; list it as file:, environment: or external: true", name)
+		return "", l.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver), and Swarm is not supported "+
+			"yet; list it as file:, environment: or external: true", name)
 	}
 	decl.File = l.local(decl.File)
 	if decl.File != "" {
@@ -164,7 +165,7 @@ func (l *load) fleetSecret(name string, decl types.SecretConfig) (string, error)
 	wanted := cmp.Or(decl.Name, name)
 	file := path.Join("secrets", wanted)
 	if _, exists := l.stat(file); !exists && !slices.Contains(l.Secrets, wanted) {
-		return "", fault.WithHint(l.fail(l.files.of("secrets", name), "secret %s: there is no secret of the name %s", name, wanted), "salvor secret set "+wanted)
+		return "", fault.WithHint(l.fail(l.files.of("secrets", name), "secret %s: there is no secret with the name %s", name, wanted), "salvor secret set "+wanted)
 	}
 	return file, nil
 }
@@ -185,7 +186,7 @@ func (l *load) takeConfigs(c *collector) error {
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return l.fail(pos, "config %s: %s is no file in Git", name, repoPath)
+			return l.fail(pos, "config %s: %s is not a file in Git", name, repoPath)
 		}
 		decl.File = to
 		l.project.Configs[name] = decl

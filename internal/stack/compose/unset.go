@@ -37,10 +37,10 @@ func (l *load) unset() {
 				said[name] = true
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is set nowhere and becomes an empty text", name), Fix: l.setting(name),
+					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: l.setting(name),
 				}
 				if mount {
-					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which makes another path of %s", name, n.Value)
+					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
 				}
 				l.found(f)
 			}
