@@ -37,7 +37,8 @@ type access struct {
 	ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
 	trusted func() (sign.Keys, error) // whose claims count
 	own     func() (sign.Key, error)  // signs what this host writes down
-	givenUp snapshot.Mark             // a snapshot that the remote has lost, and that the operator gives up
+	folders OpenFolder
+	givenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
 }
 
 func sealOf(st agentapi.Stack) seal.Signed {
@@ -51,7 +52,7 @@ func untrustedFix(file string) string {
 // sealFindings are about seals that the fleet's key has not signed: somebody put them
 // there who can push.
 func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
-	trusted, err := h.Trusted()
+	trusted, err := h.base().Trusted()
 	var found []finding.Finding
 	for _, st := range spec.Stacks {
 		file := seal.Placement{Host: spec.Name, Stack: st.Name}.Path()
@@ -67,38 +68,40 @@ func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 	return found
 }
 
-// open opens a stack's sealed file with the host's identity, if the fleet's key has
-// signed it.
-func (h *Host) open(host string, st agentapi.Stack) (*access, error) {
-	if len(st.Sealed) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", st.Name, host, st.Epoch), "salvor apply writes it")
+// open returns the stack with what its sealed file holds, opened with the host's
+// identity, if the fleet's key has signed it. After an error it is as it was.
+func (s *Stack) open() (*Stack, error) {
+	if len(s.Sealed) == 0 {
+		return s, fault.WithHint(fmt.Errorf("stack %s has no seal for %s at epoch %d", s.Name, s.Spec.Name, s.Epoch), "salvor apply writes it")
 	}
-	trusted, err := h.Trusted()
+	trusted, err := s.Trusted()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	key, err := agekey.OpenHost(h.Paths.identity())
+	key, err := agekey.OpenHost(s.Paths.Identity())
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", host, err),
-			"salvor host add "+host+" ADDRESS makes a new one, then salvor apply")
+		return s, fault.WithHint(fmt.Errorf("the identity of %s can't be read: %w", s.Spec.Name, err),
+			"salvor host add "+s.Spec.Name+" ADDRESS makes a new one, then salvor apply")
 	}
-	place := seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}
-	file, err := sealOf(st).Open(trusted, key, place, st.Inputs)
+	place := seal.Placement{Host: s.Spec.Name, Stack: s.Name, Epoch: s.Epoch}
+	file, err := sealOf(s.Stack).Open(trusted, key, place, s.Inputs)
 	switch {
 	case errors.Is(err, sign.ErrUntrusted):
-		return nil, fault.WithHint(err, untrustedFix(place.Path()))
+		return s, fault.WithHint(err, untrustedFix(place.Path()))
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
-		return nil, err
+		return s, err
 	case err != nil:
-		return nil, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, then salvor apply seals it again")
+		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, then salvor apply seals it again")
 	}
-	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: h.Trusted, own: h.signing, epoch: st.Epoch, locked: lockedMarks(st)}
-	for _, t := range st.Targets {
+	a := &access{file: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Trusted, own: s.signing, folders: s.folders(), epoch: s.Epoch, locked: lockedMarks(s.Stack)}
+	for _, t := range s.Targets {
 		if t.AppendOnly {
 			a.appends = append(a.appends, a.remotes.Base(t.Where.Remote))
 		}
 	}
-	return a, nil
+	t := *s
+	t.access = a
+	return &t, nil
 }
 
 // logins returns the stack's registry logins.
@@ -113,7 +116,7 @@ func (a *access) logins() map[string]stack.Login {
 // opened is a stack's repository on one target, open until close.
 type opened struct {
 	snapshot.Repository
-	folder *storage.Folder
+	folder record.Folder
 }
 
 func (r *opened) close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
@@ -125,7 +128,7 @@ func (a *access) repository(ctx context.Context, stack string, t agentapi.Target
 		return nil, fault.WithHint(fmt.Errorf("stack %s: the sealed file has no password for repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
 	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
-	folder, err := storage.Open(ctx, a.remotes, where)
+	folder, err := a.folders(ctx, a.remotes, where)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +157,7 @@ func (a *access) record(ctx context.Context, where fleet.Location) (*sight, erro
 		Own:  func(context.Context) (sign.Key, error) { return a.own() },
 	}
 	site, err := record.Follow(ctx, where, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, a.remotes, where)
+		return a.folders(ctx, a.remotes, where)
 	}, trust)
 	if err != nil {
 		return nil, err

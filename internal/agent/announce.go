@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -27,13 +26,13 @@ const onRotateLimit = 2 * time.Minute
 // announce tells running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was told. Services that the
 // deploy recreated know already. Cut short, the next run tells all of them again.
-func (r *run) announce(ctx context.Context, st agentapi.Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
+func (r *run) announce(ctx context.Context, s *Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
-	for _, s := range st.Project.Services {
+	for _, s := range s.Project.Services {
 		if s.Idle || !slices.Contains(untold.Services, s.Name) {
 			continue
 		}
-		if err := r.onRotate(ctx, st.Name, s); err != nil {
+		if err := r.onRotate(ctx, s.Name, s); err != nil {
 			return told, err
 		}
 		if !slices.Contains(result.Recreated, s.Name) {
@@ -45,15 +44,15 @@ func (r *run) announce(ctx context.Context, st agentapi.Stack, untold delivery.R
 			continue
 		}
 		told = true
-		if err := r.tellServices(ctx, st.Name, policy, again[policy]); err != nil {
+		if err := r.tellServices(ctx, s.Name, policy, again[policy]); err != nil {
 			return told, err
 		}
 	}
 	if len(untold.Services) > 0 {
-		entry := journal.Entry{Kind: "told", Stack: st.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
+		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: r.spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		r.record(entry)
 	}
-	return told, delivery.Told(r.Paths.secrets(), st.Name)
+	return told, delivery.Told(r.Paths.Secrets(), s.Name)
 }
 
 func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

@@ -21,14 +21,14 @@ import (
 // keeper is a WebDAV server as docs/append-only.md describes it: its user deletes and
 // overwrites nothing, and moves nothing but its own unfinished uploads to where nothing
 // lies.
-type keeper struct {
+type deletesNothing struct {
 	dir string
 
 	mu      sync.Mutex
 	refused []string
 }
 
-func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *deletesNothing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if k.allows(r) {
 		(&webdav.Handler{FileSystem: webdav.Dir(k.dir), LockSystem: webdav.NewMemLS()}).ServeHTTP(w, r)
 		return
@@ -39,7 +39,7 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "append-only", http.StatusForbidden)
 }
 
-func (k *keeper) allows(r *http.Request) bool {
+func (k *deletesNothing) allows(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodPut:
 		return !k.has(r.URL.Path)
@@ -53,14 +53,14 @@ func (k *keeper) allows(r *http.Request) bool {
 	return false
 }
 
-func (k *keeper) has(path string) bool {
+func (k *deletesNothing) has(path string) bool {
 	_, err := os.Stat(filepath.Join(k.dir, filepath.FromSlash(path)))
 	return err == nil
 }
 
 // onKeeper gives a host a stack with an append-only target, and the record, on the
 // server.
-func onKeeper(t *testing.T, h *Host, k *keeper, url string) (agentapi.Host, agentapi.Stack) {
+func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Host, agentapi.Stack) {
 	t.Helper()
 	spec, st := withRecord(t, h, k.dir, 1) // the operators reach the same folder by itself
 	file := agentapi.SealedFile{
@@ -70,7 +70,7 @@ func onKeeper(t *testing.T, h *Host, k *keeper, url string) (agentapi.Host, agen
 	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
 	sealFor(t, h, &st, "alpha", file)
 	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
-	if err := h.saveSpec(spec); err != nil {
+	if err := h.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	return spec, st
@@ -81,7 +81,7 @@ func onKeeper(t *testing.T, h *Host, k *keeper, url string) (agentapi.Host, agen
 // a host that never saw the stack. No deletion is even tried.
 func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 	t.Parallel()
-	h, k := newHost(t), &keeper{dir: t.TempDir()}
+	h, k := newHost(t), &deletesNothing{dir: t.TempDir()}
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
 	spec, st := onKeeper(t, h, k, server.URL)
@@ -111,7 +111,7 @@ func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 	}
 	again := newHost(t)
 	spec, st = onKeeper(t, again, k, server.URL)
-	a, err := again.open("alpha", st)
+	a, err := again.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}

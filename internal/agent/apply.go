@@ -13,7 +13,6 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
-	"salvor/internal/delivery"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/gitread"
@@ -41,7 +40,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if err := req.Host.Signers.Check(); err != nil {
 		return agentapi.HostReceipt{}, fmt.Errorf("the fleet's signing keys: %w", err)
 	}
-	lock, err := h.lock(ctx, req.Owner, req.Message, sink)
+	lock, err := h.base().lock(ctx, req.Owner, req.Message, sink)
 	if err != nil {
 		return agentapi.HostReceipt{}, err
 	}
@@ -49,9 +48,9 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	if moved != nil {
 		return agentapi.HostReceipt{}, moved
 	}
-	applied, _ := h.Spec() // one that can't be read has no stack to keep
+	applied, _ := h.base().Spec() // one that can't be read has no stack to keep
 	req.Host = keepOwn(applied, req.Host)
-	r := newRun(h, req.Host, sink)
+	r := newRun(h.keeper(), req.Host, sink)
 	if err := h.accept(req.Host); err != nil {
 		// a full disk keeps no stack from starting; what a boot starts from is older then
 		r.warn("", finding.Finding{
@@ -59,19 +58,19 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 			Text: "the host could not write down what it should run: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
-	defer r.who.close(ctx)
+	defer r.who.Close(ctx)
 	for name, wait := range req.Wait {
 		r.free[name] = time.Now().Add(wait)
 	}
 	receipt, err := r.do(ctx)
-	h.record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
+	h.base().record(journal.Entry{Kind: "apply", Commit: req.Host.Commit, Owner: req.Owner, Text: req.Message, Error: text(err)})
 	return receipt, err
 }
 
 // accept has the host trust the keys that an operator brings, and notes what it is
 // asked to be. All that its stacks need is opened by these keys.
 func (h *Host) accept(spec agentapi.Host) error {
-	return errors.Join(h.pin(spec.Fleet, spec.Signers), h.saveSpec(spec))
+	return errors.Join(h.base().pin(spec.Fleet, spec.Signers), h.base().saveSpec(spec))
 }
 
 // moved returns ErrMoved when the host is not as the plan saw it.
@@ -95,10 +94,9 @@ func text(err error) string {
 
 // run is one apply under way.
 type run struct {
-	*Host
+	*keeper
 	spec agentapi.Host
 	sink progress.Sink
-	who  *ownership
 	free map[string]time.Time // by stack, when its former host has certainly stopped it
 
 	unasked bool // the daemon's own
@@ -116,9 +114,9 @@ type run struct {
 	broken  error // why the host could not be prepared
 }
 
-func newRun(h *Host, spec agentapi.Host, sink progress.Sink) *run {
+func newRun(k *keeper, spec agentapi.Host, sink progress.Sink) *run {
 	r := &run{
-		Host: h, spec: spec, sink: sink, who: h.ownership(askWithin), free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
+		keeper: k, spec: spec, sink: sink, free: map[string]time.Time{}, restic: make(chan struct{}), engine: make(chan struct{}),
 		slots: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(), settled: map[string]chan struct{}{}, failed: map[string]bool{},
 		receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
 	}
@@ -134,10 +132,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	verdicts, err := r.who.verdicts(ctx, r.spec)
-	if err != nil {
-		return r.receipt, err
-	}
+	verdicts := r.who.Verdicts(ctx, r.spec)
 	var all sync.WaitGroup
 	all.Go(func() {
 		if err := r.prepare(ctx); err != nil {
@@ -150,7 +145,7 @@ func (r *run) do(ctx context.Context) (agentapi.HostReceipt, error) {
 	for _, st := range r.spec.Stacks {
 		all.Go(func() {
 			defer close(r.settled[st.Name])
-			r.add(r.stack(ctx, st, verdicts[st.Name]))
+			r.add(r.stack(ctx, r.at(r.spec, st), verdicts[st.Name]))
 		})
 	}
 	all.Wait()
@@ -200,7 +195,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.converge(ctx, "prepare the host", all); err != nil {
 		return err
 	}
-	if _, err := delivery.Mount(r.Paths.secrets()); err != nil {
+	if _, err := r.mount(string(r.Paths.Secrets())); err != nil {
 		return err
 	}
 	r.freePorts(ctx)
@@ -239,7 +234,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 		if _, wanted := r.settled[name]; wanted {
 			continue
 		}
-		if err := r.lose(ctx, name, "no longer placed here"); err != nil {
+		if err := r.who.Fence(ctx, name, "no longer placed here"); err != nil {
 			return err
 		}
 		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})
@@ -253,18 +248,18 @@ func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	if err := h.pin(req.Fleet, req.Signers); err != nil {
+	if err := h.base().pin(req.Fleet, req.Signers); err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	recipient, err := agekey.EnsureHost(h.Paths.identity())
+	recipient, err := agekey.EnsureHost(h.Paths.Identity())
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	signer, err := h.ensureSigning(req.Host)
+	signer, err := h.base().ensureSigning(req.Host)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	key, err := gitread.EnsureKey(h.Paths.gitKey())
+	key, err := gitread.EnsureKey(h.Paths.GitKey())
 	return agentapi.Enrolment{Recipient: recipient, Signer: signer, GitKey: key}, err
 }
 

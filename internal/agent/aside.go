@@ -18,12 +18,12 @@ import (
 
 // removeKept deletes what was moved aside and is, exactly as it was, in a
 // snapshot of this repository.
-func (h *Host) removeKept(ctx context.Context, repo *opened, st agentapi.Stack, t taking) error {
+func (k *keeper) removeKept(ctx context.Context, repo *opened, s *Stack, t taking) error {
 	if t.keep {
 		return nil
 	}
 	var held []snapshot.Volume
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			return err
@@ -50,15 +50,15 @@ func (h *Host) removeKept(ctx context.Context, repo *opened, st agentapi.Stack, 
 }
 
 // keptFindings lists what was moved aside from a stack's volumes and stays.
-func (h *Host) keptFindings(host string, st agentapi.Stack) []finding.Finding {
+func (k *keeper) keptFindings(s *Stack) []finding.Finding {
 	var found []finding.Finding
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			continue // the volume's own findings say what is wrong with its folder
 		}
 		for _, k := range kept {
-			found = append(found, keptFinding(host+"/"+st.Name+"/"+v.Name, st.Name, k))
+			found = append(found, keptFinding(s.Spec.Name+"/"+s.Name+"/"+v.Name, s.Name, k))
 		}
 	}
 	return found
@@ -88,41 +88,41 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 
 // takeDiverged takes a snapshot of what was moved aside last and no snapshot
 // holds. It is tagged diverged: restore brings it back only by its id.
-func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi.Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
-	lock, err := h.lockStack(ctx, st.Name, daemon, takingIt)
+func (k *keeper) takeDiverged(ctx context.Context, s *Stack, sink progress.Sink) (receipt agentapi.SnapshotReceipt, err error) {
+	lock, err := k.lockStack(ctx, s.Name, daemon, takingIt)
 	if err != nil {
 		return receipt, err
 	}
 	defer lock.Release()
-	volumes, kept, err := h.diverged(st)
+	volumes, kept, err := k.diverged(s)
 	if err != nil {
 		return receipt, err
 	}
-	if len(st.Targets) == 0 {
+	if len(s.Targets) == 0 {
 		return receipt, errors.New("the fleet has no snapshot target")
 	}
-	a, err := h.open(spec.Name, st)
+	s, err = s.open()
 	if err != nil {
 		return receipt, err
 	}
-	repo, err := h.made(ctx, a, st.Name, st.Targets[0])
+	repo, err := k.made(ctx, s, s.Targets[0])
 	if err == nil && repo == nil {
-		err = fault.WithHint(fmt.Errorf("stack %s has no snapshot yet", st.Name), "salvor snapshot take "+st.Name)
+		err = fault.WithHint(fmt.Errorf("stack %s has no snapshot yet", s.Name), "salvor snapshot take "+s.Name)
 	}
 	if err != nil {
 		return receipt, err
 	}
 	defer func() { err = errors.Join(err, repo.close(ctx)) }()
-	job, err := h.job(ctx, spec, st, repo.Repository, taking{accept: true, stopped: true, force: true})
+	job, err := k.job(ctx, s, repo.Repository, taking{accept: true, stopped: true, force: true})
 	if err != nil {
 		return receipt, err
 	}
 	job.Volumes, job.Diverged = volumes, true
-	engine := h.Snapshots
+	engine := k.Snapshots
 	engine.Progress = sink
 	result, err := takeWithin(ctx, engine, job)
-	receipt = receiptOf(st, result)
-	h.record(journal.Entry{Kind: "snapshot", Stack: st.Name, Commit: spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: text(err)})
+	receipt = receiptOf(s.Stack, result)
+	k.record(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: "of diverged data: " + receipt.Verified, Error: text(err)})
 	for _, k := range kept {
 		if err == nil {
 			err = k.Hold(receipt.Snapshot.ID)
@@ -133,17 +133,17 @@ func (h *Host) takeDiverged(ctx context.Context, spec agentapi.Host, st agentapi
 
 // diverged returns the volumes as they were moved aside last, each without a
 // snapshot that holds it.
-func (h *Host) diverged(st agentapi.Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
+func (k *keeper) diverged(s *Stack) ([]snapshot.Volume, []snapshot.Kept, error) {
 	var volumes []snapshot.Volume
 	var newest []snapshot.Kept
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		kept, err := snapshot.KeptOf(v)
 		if err != nil {
 			return nil, nil, err
 		}
 		kept = slices.DeleteFunc(kept, func(k snapshot.Kept) bool { return k.Snapshot != "" })
 		if len(kept) == 0 {
-			return nil, nil, fault.WithHint(fmt.Errorf("stack %s: no data of volume %s was moved aside that is not in a snapshot already", st.Name, v.Name), "salvor "+
+			return nil, nil, fault.WithHint(fmt.Errorf("stack %s: no data of volume %s was moved aside that is not in a snapshot already", s.Name, v.Name), "salvor "+
 				"status lists the data that was moved aside (volume-kept)")
 		}
 		k := kept[len(kept)-1]
@@ -156,13 +156,13 @@ func (h *Host) diverged(st agentapi.Stack) ([]snapshot.Volume, []snapshot.Kept, 
 // replaced. It is small, since one was taken while the stack ran, and holds what
 // was written since, so that what is moved aside need not stay. A database would
 // have to be copied whole, so its files stay instead.
-func (r *run) takeLast(ctx context.Context, st agentapi.Stack) {
-	for _, v := range r.protected(st) {
+func (r *run) takeLast(ctx context.Context, s *Stack) {
+	for _, v := range s.protected() {
 		if v.Method == fleet.Postgres {
 			return
 		}
 	}
-	if _, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, sink: r.sink}); err != nil {
-		progress.Scope{Sink: r.sink, Stack: st.Name}.Note("the replaced data stays next to the volume: " + err.Error())
+	if _, err := r.takeLocked(ctx, s, taking{stopped: true, sink: r.sink}); err != nil {
+		progress.Scope{Sink: r.sink, Stack: s.Name}.Note("the replaced data stays next to the volume: " + err.Error())
 	}
 }

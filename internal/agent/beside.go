@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"path/filepath"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
@@ -14,7 +13,7 @@ import (
 // besideDatabase starts a stack's database next to where it lives, on a folder
 // of its own, to make its files of a dump.
 type besideDatabase struct {
-	host   *Host
+	host   *base
 	stack  agentapi.Stack
 	images map[string]string // what the data ran with
 	sink   progress.Sink
@@ -24,7 +23,7 @@ type besideDatabase struct {
 func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
 	beside := stack.Beside{Stack: b.stack.Name, Service: v.Service, Compose: b.stack.Project.Compose, Images: b.images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
-	folder := filepath.Join(b.host.Paths.State, "beside", beside.Name())
+	folder := b.host.Paths.Isolated(beside.Name())
 	running := &besideRunning{host: b.host, beside: beside, dir: folder}
 	if err := b.host.Stacks.StartBeside(ctx, beside, folder, b.sink); err != nil {
 		return running, err
@@ -33,7 +32,7 @@ func (b *besideDatabase) Start(ctx context.Context, v snapshot.Volume, dir strin
 }
 
 type besideRunning struct {
-	host   *Host
+	host   *base
 	beside stack.Beside
 	dir    string
 }
@@ -48,6 +47,6 @@ func (r *besideRunning) Stop(ctx context.Context) error {
 	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
 }
 
-func (h *Host) exec(ctx context.Context, project string, c snapshot.Command) error {
+func (h *base) exec(ctx context.Context, project string, c snapshot.Command) error {
 	return h.Stacks.Exec(ctx, project, stack.Session{Service: c.Service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }

@@ -27,10 +27,10 @@ func classes(h *Host) (all []project.Volume) {
 func fillAll(t *testing.T, h *Host, st agentapi.Stack, content string) {
 	t.Helper()
 	for _, v := range st.Volumes {
-		if err := os.MkdirAll(h.volumePath(v), 0o755); err != nil {
+		if err := os.MkdirAll(h.base().volumePath(v), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(h.volumePath(v), "note"), content)
+		write(t, filepath.Join(h.base().volumePath(v), "note"), content)
 	}
 }
 
@@ -40,13 +40,13 @@ func TestEveryClassOfVolume(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	st.Volumes = classes(h)
-	for _, v := range h.protected(st) {
-		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch}); err != nil {
+	for _, v := range h.base().at(spec, st).protected() {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity(v.Name), Epoch: st.Epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fillAll(t, h, st, "of the stack")
-	if _, err := h.take(t.Context(), spec, st, taking{stopped: true, sink: progress.Discard()}); err != nil {
+	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -54,13 +54,13 @@ func TestEveryClassOfVolume(t *testing.T) {
 	spec, st = withRecord(t, other, remote, 2)
 	st.Volumes = classes(other)
 	fillAll(t, other, st, "of this host")
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other, spec, progress.Discard())
+	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil)
+	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestEveryClassOfVolume(t *testing.T) {
 		if v.Protect == fleet.Snapshot {
 			want = "of the stack"
 		}
-		if got, err := os.ReadFile(filepath.Join(other.volumePath(v), "note")); err != nil || string(got) != want {
+		if got, err := os.ReadFile(filepath.Join(other.base().volumePath(v), "note")); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", v.Name, got, err, want)
 		}
 	}

@@ -19,7 +19,7 @@ func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 		t.Fatal(receipt.Error)
 	}
 	l.take()
-	l.askGit(t.Context(), agentapi.Git{URL: t.TempDir()})
+	newGuard(l.base(), askWithin).askGit(t.Context(), agentapi.Git{URL: t.TempDir()})
 	for _, root := range []string{l.Paths.State, l.Paths.Config, l.Paths.Run} {
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -34,7 +34,7 @@ func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 			if info.Mode().Perm()&0o077 != 0 {
 				t.Errorf("%s has mode %v", path, info.Mode())
 			}
-			if path == l.Paths.gitCache() || path == filepath.Join(l.Paths.State, "cache") {
+			if path == l.Paths.GitCopy() || path == filepath.Join(l.Paths.State, "cache") {
 				return fs.SkipDir // go-git and restic have modes of their own below
 			}
 			return nil

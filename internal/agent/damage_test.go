@@ -19,7 +19,7 @@ func began(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host, agen
 	spec, st := agentapi.Host{Fleet: "home", Name: "alpha"}, sealedFor(t, h, remote, epoch, "aaaa0001")
 	st.Volumes[0].Born = time.Unix(1, 0)
 	spec.Stacks = []agentapi.Stack{st}
-	if err := h.saveSpec(spec); err != nil {
+	if err := h.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	return spec, st
@@ -28,8 +28,8 @@ func began(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host, agen
 // wrote starts the stack empty and takes a snapshot of each content.
 func wrote(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, contents ...string) []string {
 	t.Helper()
-	v := h.protected(st)[0]
-	if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.identity(spec, st, "data"), Epoch: st.Epoch}); err != nil {
+	v := h.base().at(spec, st).protected()[0]
+	if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity("data"), Epoch: st.Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string
@@ -67,16 +67,16 @@ func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	}
 	other := newHost(t)
 	spec, st = began(t, other, remote, 2)
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decided, err := other.decisions(t.Context(), spec, st, a); err != nil || decided["data"].Action != snapshot.Hydrate {
+	if decided, err := other.keeper().decisions(t.Context(), a); err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
-	r := newRun(other, spec, progress.Discard())
+	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil)
+	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
 	if err != nil || fetched.Info.ID != ids[1] {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
@@ -101,13 +101,13 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 	if !h.doubts(t, spec, st) {
 		t.Fatal("nothing was found")
 	}
-	if k := h.kept(st.Name); k.Unread == "" || !k.Tried.IsZero() {
+	if k := h.keeper().kept(st.Name); k.Unread == "" || !k.Tried.IsZero() {
 		t.Errorf("%+v: the next snapshot is not due at once", k)
 	}
-	if _, err := h.take(t.Context(), spec, st, taking{stopped: true, sink: progress.Discard()}); err != nil {
+	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()}); err != nil {
 		t.Fatal(err) // no force: the data has not changed, and is taken all the same
 	}
-	if k := h.kept(st.Name); k.Unread != "" {
+	if k := h.keeper().kept(st.Name); k.Unread != "" {
 		t.Errorf("what the snapshot examined is still a finding: %s", k.Unread)
 	}
 	for h.doubts(t, spec, st) {
@@ -120,9 +120,9 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 func (h *Host) doubts(t *testing.T, spec agentapi.Host, st agentapi.Stack) bool {
 	t.Helper()
 	for day := range shares {
-		_ = h.rereadStack(t.Context(), spec, st, day) // says what the notes say
+		_ = h.keeper().rereadStack(t.Context(), h.base().at(spec, st), day) // says what the notes say
 	}
-	return len(h.repositoryNotes(st.Name)["aaaa0001"].Suspects) > 0
+	return len(h.keeper().repositoryNotes(st.Name)["aaaa0001"].Suspects) > 0
 }
 
 // elsewhereOne restores the newest on a host that has nothing of the stack.
@@ -130,13 +130,13 @@ func elsewhereOne(t *testing.T, remote, want string) {
 	t.Helper()
 	h := newHost(t)
 	spec, st := began(t, h, remote, 2)
-	a, err := h.open("alpha", st)
+	a, err := h.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(h, spec, progress.Discard())
+	r := newRun(h.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), st, a, h.protected(st), nil)
+	fetched, err := r.fetchNewest(t.Context(), a, h.base().at(spec, st).protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,12 +15,12 @@ import (
 const kindSecrets = "secrets"
 
 // deliver writes a stack's secrets into memory, and into the journal which.
-func (r *run) deliver(st agentapi.Stack, a *access) error {
-	report, err := delivery.Deliver(r.Paths.secrets(), delivery.Secrets{Stack: st.Name, Mounts: st.Project.Secrets, Env: st.Project.Env, Sealed: a.file})
+func (r *run) deliver(s *Stack) error {
+	report, err := delivery.Deliver(r.Paths.Secrets(), delivery.Secrets{Stack: s.Name, Mounts: s.Project.Secrets, Env: s.Project.Env, Sealed: s.access.file})
 	if err != nil || len(report.Services) == 0 && !report.Env {
 		return err
 	}
-	r.record(journal.Entry{Kind: kindSecrets, Stack: st.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(st, report)})
+	r.record(journal.Entry{Kind: kindSecrets, Stack: s.Name, Commit: r.spec.Commit, Services: report.Services, Secrets: delivered(s.Stack, report)})
 	return nil
 }
 

@@ -23,19 +23,19 @@ import (
 )
 
 // stack brings one stack up, or says in its receipt why not.
-func (r *run) stack(ctx context.Context, st agentapi.Stack, v record.Verdict) agentapi.StackReceipt {
-	receipt := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch}
-	lock, err := r.alone(ctx, st, "deploy")
+func (r *run) stack(ctx context.Context, s *Stack, v record.Verdict) agentapi.StackReceipt {
+	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
+	lock, err := r.alone(ctx, s, "deploy")
 	if err == nil {
 		defer lock.Release()
-		if err = r.unfreeze(ctx, st.Name); err == nil {
-			err = r.during(ctx, st.Name, "deploy", func() error { return r.bring(ctx, st, v, &receipt) })
+		if err = r.unfreeze(ctx, s.Name); err == nil {
+			err = r.during(ctx, s.Name, "deploy", func() error { return r.bring(ctx, s, v, &receipt) })
 		}
 	}
 	if err != nil {
 		receipt.Outcome, receipt.Error = r.explain(ctx, err)
 	}
-	entry := journal.Entry{Kind: "deploy", Stack: st.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
+	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: r.spec.Commit, Text: receipt.Outcome, Error: text(err)}
 	r.record(entry)
 	return receipt
 }
@@ -62,91 +62,91 @@ func (r *run) explain(ctx context.Context, err error) (outcome string, told *age
 	return "failed", told
 }
 
-func (r *run) bring(ctx context.Context, st agentapi.Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
+func (r *run) bring(ctx context.Context, s *Stack, v record.Verdict, receipt *agentapi.StackReceipt) error {
 	if !v.MayStart {
-		return notHere(st, v)
+		return notHere(s.Stack, v)
 	}
-	if st.Kept {
+	if s.Kept {
 		receipt.Outcome = "kept"
 		return nil
 	}
-	if st.Stopped {
+	if s.Stopped {
 		receipt.Outcome = "stopped"
-		return r.halt(ctx, st)
+		return r.halt(ctx, s)
 	}
 	hold.At(ctx, "claimed")
-	if err := r.externals(st); err != nil {
+	if err := s.externals(); err != nil {
 		return err
 	}
-	a, err := r.open(r.spec.Name, st)
+	s, err := s.open()
 	if err != nil {
 		return err
 	}
-	wish := r.standing(r.spec, st)
-	d := deployment(r.spec, st, a)
-	if err := r.goOn(ctx, st, a, d); err != nil {
+	wish := s.standing()
+	d := deployment(r.spec, s.Stack, s.access)
+	if err := r.goOn(ctx, s, d); err != nil {
 		return err
 	}
 	switch {
 	case wish == nil:
-		err = r.supply(ctx, st, a, &d, receipt)
+		err = r.supply(ctx, s, &d, receipt)
 	case wish.State == agentapi.WishPending:
-		err = r.fulfil(ctx, st, func() error { return r.putBack(ctx, st, a, &d, receipt) })
+		err = r.fulfil(ctx, s, func() error { return r.putBack(ctx, s, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
-		if changed, err := r.imageChanges(ctx, st, d); err != nil || changed != "" {
-			return errors.Join(err, r.leave(ctx, st, changed+", and its data could not be restored: left as it was", receipt))
+		if changed, err := r.imageChanges(ctx, s, d); err != nil || changed != "" {
+			return errors.Join(err, r.leave(ctx, s, changed+", and its data could not be restored: left as it was", receipt))
 		}
-		err = r.supply(ctx, st, a, &d, receipt)
+		err = r.supply(ctx, s, &d, receipt)
 	default:
-		r.noteDone(st.Name, wish.ID)
+		r.noteDone(s.Name, wish.ID)
 		receipt.Wish = wish.ID
-		err = r.supply(ctx, st, a, &d, receipt)
+		err = r.supply(ctx, s, &d, receipt)
 	}
 	if err == nil {
-		err = r.start(ctx, st, a, d, receipt)
+		err = r.start(ctx, s, d, receipt)
 	}
 	if err == nil {
-		r.secure(ctx, st)
+		r.secure(ctx, s)
 	}
 	return err
 }
 
 // supply has every volume ready for the start: as it is, empty or restored.
-func (r *run) supply(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	decided, err := r.decisions(ctx, r.spec, st, a)
+func (r *run) supply(ctx context.Context, s *Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	decided, err := r.decisions(ctx, s)
 	if err == nil {
-		err = refusal(st, decided)
+		err = refusal(s.Stack, decided)
 	}
 	if err == nil {
-		err = r.refuseForeign(ctx, st, decided)
+		err = r.refuseForeign(ctx, s, decided)
 	}
 	if err == nil {
-		err = r.needs(ctx, st)
+		err = r.needs(ctx, s)
 	}
 	if err == nil {
-		err = r.vacate(ctx, st, r.replaced(st, decided))
+		err = r.vacate(ctx, s, r.replaced(s, decided))
 	}
 	if err == nil {
-		err = r.settle(st, decided)
+		err = r.settle(s, decided)
 	}
 	if err == nil {
-		err = r.upgrade(ctx, st, a, d)
+		err = r.upgrade(ctx, s, d)
 	}
 	if err == nil {
-		err = r.fill(ctx, st, a, decided, d, receipt)
+		err = r.fill(ctx, s, decided, d, receipt)
 	}
 	return err
 }
 
 // replaced returns the volumes in whose place other data comes.
-func (h *Host) replaced(st agentapi.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
-	volumes := h.hydrated(st, decided)
-	for _, v := range h.protected(st) {
+func (r *run) replaced(s *Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+	volumes := s.hydrated(decided)
+	for _, v := range s.protected() {
 		switch d := decided[v.Name]; {
-		case d.Action == snapshot.StartEmpty && st.Consent == project.ConsentFresh:
+		case d.Action == snapshot.StartEmpty && s.Consent == project.ConsentFresh:
 			volumes = append(volumes, v)
 		case d.Action == snapshot.Rename:
-			former := h.Snapshots.Marker(st.Name, v.Formerly)
+			former := r.Snapshots.Marker(s.Name, v.Formerly)
 			volumes = append(volumes, v, snapshot.Volume{Name: v.Formerly, Path: former.Path})
 		}
 	}
@@ -154,9 +154,9 @@ func (h *Host) replaced(st agentapi.Stack, decided map[string]snapshot.Decision)
 }
 
 // place puts fetched data into the places of volumes that nothing uses.
-func (r *run) place(ctx context.Context, st agentapi.Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
-	return r.phase("place data", st.Name, func() error {
-		if err := r.vacate(ctx, st, volumes); err != nil {
+func (r *run) place(ctx context.Context, s *Stack, fetched *snapshot.Fetched, volumes []snapshot.Volume) error {
+	return r.phase("place data", s.Name, func() error {
+		if err := r.vacate(ctx, s, volumes); err != nil {
 			return err
 		}
 		return r.Snapshots.Place(ctx, fetched)
@@ -164,17 +164,17 @@ func (r *run) place(ctx context.Context, st agentapi.Stack, fetched *snapshot.Fe
 }
 
 // halt keeps a stack that is declared stopped from running.
-func (r *run) halt(ctx context.Context, st agentapi.Stack) error {
+func (r *run) halt(ctx context.Context, s *Stack) error {
 	if err := wait(ctx, r.engine); err != nil {
 		return err
 	}
-	return errors.Join(r.Stacks.CloseGate(ctx, st.Name), r.Stacks.Stop(ctx, st.Name))
+	return errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
 }
 
 // needs waits for the stacks that this one names. To the daemon, which starts what
 // was asked for before, one that went back to its version before will do.
-func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
-	for _, name := range st.Needs {
+func (r *run) needs(ctx context.Context, s *Stack) error {
+	for _, name := range s.Needs {
 		settled, here := r.settled[name]
 		if !here {
 			continue
@@ -186,7 +186,7 @@ func (r *run) needs(ctx context.Context, st agentapi.Stack) error {
 		failed := r.failed[name]
 		r.mu.Unlock()
 		if failed && (!r.unasked || !r.whole(ctx, name)) {
-			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not start", st.Name, name), "salvor logs "+name)
+			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not start", s.Name, name), "salvor logs "+name)
 		}
 	}
 	return nil
@@ -203,38 +203,38 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 
 // fill has the volumes' data in place: it comes down while Docker is installed
 // and images are pulled.
-func (r *run) fill(ctx context.Context, st agentapi.Stack, a *access, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	volumes := r.hydrated(st, decided)
+func (r *run) fill(ctx context.Context, s *Stack, decided map[string]snapshot.Decision, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	volumes := s.hydrated(decided)
 	if len(volumes) == 0 {
-		return r.ready(ctx, st, a)
+		return r.ready(ctx, s)
 	}
-	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
+	database := &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink}
 	var fetched *snapshot.Fetched
 	both, within := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		var err error
-		fetched, err = r.fetchNewest(within, st, a, volumes, database)
+		fetched, err = r.fetchNewest(within, s, volumes, database)
 		return err
 	})
-	both.Go(func() error { return r.create(within, st, a, *d) })
+	both.Go(func() error { return r.create(within, s, *d) })
 	if err := both.Wait(); err != nil {
 		return err
 	}
 	hold.At(ctx, "fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.images = d.Images
-	if err := r.place(ctx, st, fetched, volumes); err != nil {
+	if err := r.place(ctx, s, fetched, volumes); err != nil {
 		return err
 	}
 	receipt.Restored = restored(fetched)
 	return nil
 }
 
-func (r *run) restoreJob(st agentapi.Stack, repo *opened, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
+func (r *run) restoreJob(s *Stack, repo *opened, id string, volumes []snapshot.Volume, database snapshot.Database) snapshot.RestoreJob {
 	return snapshot.RestoreJob{
-		Fleet: r.spec.Fleet, Stack: st.Name, Epoch: st.Epoch, Repository: repo.Repository, Origin: origin(st), Snapshot: id, Volumes: volumes, Database: database,
+		Fleet: r.spec.Fleet, Stack: s.Name, Epoch: s.Epoch, Repository: repo.Repository, Origin: origin(s.Stack), Snapshot: id, Volumes: volumes, Database: database,
 		Room:  r.room,
-		Holds: func(ctx context.Context) error { return r.who.notLost(ctx, r.spec, st) },
+		Holds: func(ctx context.Context) error { return r.who.NotLost(ctx, s) },
 	}
 }
 
@@ -253,7 +253,7 @@ func restored(f *snapshot.Fetched) *agentapi.SnapshotInfo {
 	return &info
 }
 
-func (r *run) download(ctx context.Context, st agentapi.Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
+func (r *run) download(ctx context.Context, s *Stack, job snapshot.RestoreJob) (*snapshot.Fetched, error) {
 	if err := wait(ctx, r.restic); err != nil {
 		return nil, err
 	}
@@ -264,7 +264,7 @@ func (r *run) download(ctx context.Context, st agentapi.Stack, job snapshot.Rest
 	engine := r.Snapshots
 	engine.Progress = r.sink
 	var fetched *snapshot.Fetched
-	err := r.phase("restore data", st.Name, func() error {
+	err := r.phase("restore data", s.Name, func() error {
 		var err error
 		fetched, err = engine.Fetch(ctx, job)
 		return err
@@ -292,16 +292,16 @@ func (r *run) hold(ctx context.Context, bytes int64) error {
 }
 
 // ready is for a stack that restores nothing.
-func (r *run) ready(ctx context.Context, st agentapi.Stack, a *access) error {
+func (r *run) ready(ctx context.Context, s *Stack) error {
 	if err := wait(ctx, r.engine); err != nil {
 		return err
 	}
-	return r.deliver(st, a)
+	return r.deliver(s)
 }
 
 // create makes volumes and containers, not started, and pulls what they need.
-func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment) error {
-	if err := r.ready(ctx, st, a); err != nil {
+func (r *run) create(ctx context.Context, s *Stack, d stack.Deployment) error {
+	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
 	done, err := r.turns.take(ctx, false)
@@ -309,32 +309,32 @@ func (r *run) create(ctx context.Context, st agentapi.Stack, a *access, d stack.
 		return err
 	}
 	defer done()
-	return r.phase("pull images", st.Name, func() error { return r.Stacks.Create(ctx, d, r.sink) })
+	return r.phase("pull images", s.Name, func() error { return r.Stacks.Create(ctx, d, r.sink) })
 }
 
 // start opens the gate and deploys. The epoch is remembered before anything
 // runs, so that a host which dies now knows at its boot what it ran.
-func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+func (r *run) start(ctx context.Context, s *Stack, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := r.local(st.Name)
-	if before.Epoch < st.Epoch {
-		if err := r.waitOut(ctx, st); err != nil {
+	before := r.local(s.Name)
+	if before.Epoch < s.Epoch {
+		if err := r.waitOut(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := r.mayStart(ctx, st); err != nil {
+	if err := r.mayStart(ctx, s); err != nil {
 		return err
 	}
-	local := Local{Epoch: st.Epoch, Sealed: sealedDigest(st)}
-	r.saveNote(st.Name, local)
-	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
+	local := Local{Epoch: s.Epoch, Sealed: sealedDigest(s.Stack)}
+	r.saveNote(s.Name, local)
+	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(r.Paths.secrets(), st.Name)
+	untold, err := delivery.Untold(r.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.attempt(st.Name).State == attemptTrying
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || r.attempt(s.Name).State == attemptTrying
 	done, err := r.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
@@ -342,27 +342,27 @@ func (r *run) start(ctx context.Context, st agentapi.Stack, a *access, d stack.D
 	defer done()
 	var result stack.Result
 	told := false
-	err = r.phase("start", st.Name, func() error {
+	err = r.phase("start", s.Name, func() error {
 		var err error
 		if result, err = r.Stacks.Deploy(ctx, d, r.sink); err == nil {
-			told, err = r.announce(ctx, st, untold, result)
+			told, err = r.announce(ctx, s, untold, result)
 		}
 		return err
 	})
 	if err != nil {
-		return r.gaveUp(ctx, st, a, d, err)
+		return r.gaveUp(ctx, s, d, err)
 	}
-	if err := os.Remove(r.attemptPath(st.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		note(r.Host, "attempts", err)
+	if err := os.Remove(r.attemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.trouble("attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
 	receipt.Outcome = outcome(result, receipt, told)
 	if !result.Untouched {
-		r.probe(ctx, st)
+		r.probe(ctx, s)
 	}
-	born := r.births(st)
+	born := s.births()
 	receipt.Born = born
-	r.tell(ctx, st, a, result, born, receipt.Wish)
+	r.tell(ctx, s, result, born, receipt.Wish)
 	return nil
 }
 
@@ -380,16 +380,16 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 
 // tell writes down on the record remote what the host learned, for the case
 // that the operator never hears of it. With the remote away the receipt has it.
-func (r *run) tell(ctx context.Context, st agentapi.Stack, a *access, result stack.Result, born map[string]time.Time, wish string) {
-	if len(born) == 0 && wish == "" && maps.Equal(result.Images, st.Images) {
+func (r *run) tell(ctx context.Context, s *Stack, result stack.Result, born map[string]time.Time, wish string) {
+	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return
 	}
-	rec, err := a.record(ctx, r.spec.Record)
+	rec, err := s.access.record(ctx, r.spec.Record)
 	if err == nil {
-		_, err = rec.AppendFact(ctx, st.Name, factOf(r.spec, st, result.Images, born, wish))
+		_, err = rec.AppendFact(ctx, s.Name, factOf(r.spec, s.Stack, result.Images, born, wish))
 		err = errors.Join(err, rec.close(ctx))
 	}
 	if err != nil {
-		r.record(journal.Entry{Kind: "facts", Stack: st.Name, Error: err.Error()})
+		r.record(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
 	}
 }

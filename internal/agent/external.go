@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -26,17 +25,17 @@ var errAbsent = errors.New("not mounted")
 
 // externals returns errAbsent where an external mount of a stack is not there. Then
 // the stack waits: the daemon starts it when everything is mounted.
-func (h *Host) externals(st agentapi.Stack) error {
-	absent := h.absent(st)
+func (s *Stack) externals() error {
+	absent := s.absent()
 	if len(absent) == 0 {
-		err := os.Remove(h.Paths.waiting(st.Name))
+		err := os.Remove(s.Paths.Waiting(s.Name))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	}
 	err := fault.WithHint(fmt.Errorf("external mount %s: %w", strings.Join(absent, ", "), errAbsent), mountIt(absent[0]))
-	waits := h.Paths.waiting(st.Name)
+	waits := s.Paths.Waiting(s.Name)
 	return errors.Join(err, writeJSON(waits, true))
 }
 
@@ -45,19 +44,19 @@ func mountIt(folder string) string {
 }
 
 // absentFindings are the external mounts of a stack that are not there.
-func (h *Host) absentFindings(host string, st agentapi.Stack) []finding.Finding {
+func (s *Stack) absentFindings() []finding.Finding {
 	var all []finding.Finding
-	for _, folder := range h.absent(st) {
-		all = append(all, finding.Finding{Code: finding.MountAbsent, Severity: finding.Warning, Subject: host + "/" + st.Name,
+	for _, folder := range s.absent() {
+		all = append(all, finding.Finding{Code: finding.MountAbsent, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
 			Text: "external mount " + folder + " is not mounted: the stack does not start without it", Fix: mountIt(folder)})
 	}
 	return all
 }
 
 // absent returns the folders that a stack has from elsewhere and that are not there.
-func (h *Host) absent(st agentapi.Stack) []string {
+func (s *Stack) absent() []string {
 	var folders []string
-	for _, v := range st.Volumes {
+	for _, v := range s.Volumes {
 		if v.Protect == fleet.External && v.Path != "" && !slices.Contains(folders, v.Path) {
 			folders = append(folders, v.Path)
 		}
@@ -174,27 +173,24 @@ func parseUnit(content string) []string {
 
 // arrivals starts the stacks that waited for a mount which is there now.
 func (h *Host) arrivals(ctx context.Context, sink progress.Sink) error {
-	spec, err := h.Spec()
+	spec, err := h.base().Spec()
 	if err != nil {
 		return err
 	}
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range spec.Stacks {
-		if _, err := os.Stat(h.Paths.waiting(st.Name)); err == nil && !st.Stopped && len(h.absent(st)) == 0 {
+		if _, err := os.Stat(h.Paths.Waiting(st.Name)); err == nil && !st.Stopped && len(h.base().at(spec, st).absent()) == 0 {
 			ask.Stacks = append(ask.Stacks, st)
 		}
 	}
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	r := newRun(h, ask, sink)
-	defer r.who.close(ctx)
-	verdicts, err := r.who.verdicts(ctx, ask)
-	if err != nil {
-		return err
-	}
-	lock, err := h.await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts are there now", Since: time.Now().UTC()})
+	r := newRun(h.keeper(), ask, sink)
+	defer r.who.Close(ctx)
+	verdicts := r.who.Verdicts(ctx, ask)
+	lock, err := h.base().await(ctx, "host", runlock.Holder{Owner: daemon, Message: "starting stacks whose mounts are there now", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
@@ -46,25 +47,25 @@ func TestMountThatIsNotMountedIsNotThere(t *testing.T) {
 // TestStackWaitsForItsMount: without its mount a stack is refused and waits; with it,
 // nothing keeps it, and it does not wait any more.
 func TestStackWaitsForItsMount(t *testing.T) {
-	h := &Host{Paths: Paths{Run: t.TempDir()}}
+	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 	gone := filepath.Join(t.TempDir(), "nas")
 	st := agentapi.Stack{Name: "films", Volumes: []project.Volume{{Name: "@nas", Path: gone, Protect: fleet.External}, {Name: "data", Path: "/nowhere", Protect: fleet.Snapshot}}}
-	if err := h.externals(st); !errors.Is(err, errAbsent) || fault.Hint(err) == "" {
+	if err := h.base().at(agentapi.Host{Name: "alpha"}, st).externals(); !errors.Is(err, errAbsent) || fault.Hint(err) == "" {
 		t.Errorf("a folder that is not there: %v", err)
 	}
-	if _, err := os.Stat(h.Paths.waiting("films")); err != nil {
+	if _, err := os.Stat(h.Paths.Waiting("films")); err != nil {
 		t.Error(err)
 	}
-	if found := h.absentFindings("alpha", st); len(found) != 1 || found[0].Code != finding.MountAbsent || found[0].Subject != "alpha/films" {
+	if found := h.base().at(agentapi.Host{Name: "alpha"}, st).absentFindings(); len(found) != 1 || found[0].Code != finding.MountAbsent || found[0].Subject != "alpha/films" {
 		t.Errorf("found %v", found)
 	}
 	if err := os.MkdirAll(filepath.Join(gone, "film"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.externals(st); err != nil {
+	if err := h.base().at(agentapi.Host{Name: "alpha"}, st).externals(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(h.Paths.waiting("films")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(h.Paths.Waiting("films")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it still waits: %v", err)
 	}
 }

@@ -21,7 +21,9 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
+	"salvor/internal/loop"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -99,7 +101,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	}, "docker", "stop")
 	h := &Host{
 		Machine: m, Stacks: stack.New(m), Journal: journal.Journal{Dir: dir + "/state/journal"},
-		Paths: Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Paths: hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 		Lease: agentapi.Lease{Every: time.Millisecond, Within: 10 * time.Second, Grace: time.Second, Git: time.Hour},
 	}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Signers: sign.Keys{fleetKey().Public()}}, nil); err != nil {
@@ -112,7 +114,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}}
 	g.spec.Stacks = []agentapi.Stack{{Name: guarded, Epoch: epoch}}
 	sealFor(t, h, &g.spec.Stacks[0], name, file)
-	if err := h.saveSpec(g.spec); err != nil {
+	if err := h.base().saveSpec(g.spec); err != nil {
 		t.Fatal(err)
 	}
 	return g
@@ -121,7 +123,7 @@ func newGuarded(t *testing.T, name, remote, git string, epoch int) *guardedHost 
 // starts has the stack run here at its epoch.
 func (g *guardedHost) starts(t *testing.T) {
 	t.Helper()
-	if err := g.saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
+	if err := g.base().saveLocal(guarded, Local{Epoch: g.spec.Stacks[0].Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	g.engine.set(guarded, true)
@@ -211,12 +213,14 @@ func placesSigned(t *testing.T, signer sign.Key, host, key string, epoch int) st
 func (g *guardedHost) watched(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	var watch sync.WaitGroup
-	watch.Go(func() { g.watch(ctx) })
-	defer watch.Wait()
+	who := newGuard(g.base(), g.Lease.Within)
+	defer who.Close(t.Context())
+	var loops loop.Set
+	loops.Start(ctx, who.Watch())
+	defer loops.Wait()
 	defer stop()
 	for {
-		if g.local(guarded).Lost && !g.engine.running(guarded) {
+		if g.base().local(guarded).Lost && !g.engine.running(guarded) {
 			return
 		}
 		if pause(t.Context(), time.Millisecond) != nil {
@@ -247,18 +251,18 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			remote := t.TempDir()
 			alpha := newGuarded(t, "alpha", remote, "", 1)
-			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+			claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 			alpha.starts(t)
-			v, err := alpha.verdicts(t.Context(), alpha.spec)
-			if err != nil || v[guarded].State != record.Own {
-				t.Fatalf("%+v, %v: it is alpha's", v, err)
+			v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+			if v[guarded].State != record.Own {
+				t.Fatalf("%+v: it is alpha's", v)
 			}
-			snapshot, err := alpha.await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
+			snapshot, err := alpha.base().await(t.Context(), "stack-"+guarded, runlock.Holder{Owner: "test", Message: "a snapshot under way"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			lose(t, remote, alpha)
-			if err := alpha.saveSpec(alpha.spec); err != nil {
+			if err := alpha.base().saveSpec(alpha.spec); err != nil {
 				t.Fatal(err)
 			}
 			done := make(chan struct{})
@@ -281,21 +285,21 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 func TestOwnersRunOn(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.key(), 1), Branch: "main"}
-	who := alpha.ownership(askWithin)
-	defer who.close(t.Context())
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "alpha", alpha.base().key(), 1), Branch: "main"}
+	who := newGuard(alpha.base(), askWithin)
+	defer who.Close(t.Context())
 	for range 3 {
-		if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+		if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 			t.Fatalf("stopped: %v", err)
 		}
 	}
 	alpha.spec.Git, alpha.spec.Record.Path = agentapi.Git{}, "/dev/null/away"
-	if err := alpha.saveSpec(alpha.spec); err != nil {
+	if err := alpha.base().saveSpec(alpha.spec); err != nil {
 		t.Fatal(err)
 	}
-	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 		t.Errorf("stopped although nobody answers: %v", err)
 	}
 }
@@ -306,7 +310,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
 	forged := map[string]string{"claims/" + guarded + "/7-" + id + ".json": `{"schema":1,"host":"beta","key":"age1beta","commit":"","at":"2026-01-02T03:04:05Z"}`}
 	own := "claims/" + guarded + "/8-" + id + ".json"
@@ -320,17 +324,17 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	who := alpha.ownership(askWithin)
-	defer who.close(t.Context())
-	if err := alpha.enforce(t.Context(), who); err != nil || !alpha.engine.running(guarded) {
+	who := newGuard(alpha.base(), askWithin)
+	defer who.Close(t.Context())
+	if err := who.Enforce(t.Context()); err != nil || !alpha.engine.running(guarded) {
 		t.Fatalf("stopped: %v", err)
 	}
 	st := alpha.spec.Stacks[0]
-	v, err := who.verdict(t.Context(), alpha.spec, st)
-	if err != nil || v.State != record.Own {
-		t.Errorf("%+v, %v", v, err)
+	v := who.Verdict(t.Context(), alpha.base().at(alpha.spec, st))
+	if v.State != record.Own {
+		t.Errorf("%+v", v)
 	}
-	found := whose("alpha", st, alpha.local(guarded), v)
+	found := whose("alpha", st, alpha.base().local(guarded), v)
 	for path := range forged {
 		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
 			return f.Code == finding.ClaimIgnored && f.Subject == path && strings.Contains(f.Text, "beta")
@@ -340,7 +344,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	}
 	// what the fleet signed stops it
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	if err := alpha.enforce(t.Context(), who); err != nil || alpha.engine.running(guarded) {
+	if err := who.Enforce(t.Context()); err != nil || alpha.engine.running(guarded) {
 		t.Errorf("it runs on: %v", err)
 	}
 }
@@ -354,7 +358,7 @@ func TestFence(t *testing.T) {
 	}
 	for range 2 {
 		_, err := alpha.Fence(t.Context(), agentapi.Fence{Stacks: map[string]int{guarded: 2, "unknown": 1}, Owner: "ann", Message: "recover alpha"}, progress.Discard())
-		if local := alpha.local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
+		if local := alpha.base().local(guarded); err != nil || !local.Lost || alpha.engine.running(guarded) {
 			t.Errorf("%+v, %v: it is not stopped", local, err)
 		}
 	}
@@ -365,19 +369,19 @@ func TestFence(t *testing.T) {
 func TestAStartLooksAgain(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
-	r := newRun(alpha.Host, alpha.spec, progress.Discard())
-	defer r.who.close(t.Context())
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
+	r := newRun(alpha.Host.keeper(), alpha.spec, progress.Discard())
+	defer r.who.Close(t.Context())
 	st := alpha.spec.Stacks[0]
-	if err := r.mayStart(t.Context(), st); err != nil {
+	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err != nil {
 		t.Fatal(err)
 	}
 	claims(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
-	r.who.looked = r.who.looked.Add(-2 * recently) // minutes later
-	if err := r.mayStart(t.Context(), st); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+	r.who.newest.began = r.who.newest.began.Add(-2 * recently) // minutes later
+	if err := r.mayStart(t.Context(), r.at(r.spec, st)); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
 		t.Errorf("it may start: %v", err)
 	}
-	if err := r.who.mayChange(t.Context(), alpha.spec, st); err == nil {
+	if err := r.who.MayChange(t.Context(), r.at(r.spec, st)); err == nil {
 		t.Error("it may prune") // fault V11
 	}
 }
@@ -386,11 +390,11 @@ func TestAStartLooksAgain(t *testing.T) {
 func TestAStartWaitsForTheFormerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := agentapi.DefaultLease().Length()
-		r := &run{sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
+		r := &run{keeper: newKeeper(&base{}), sink: progress.Discard(), free: map[string]time.Time{guarded: time.Now().Add(lease)}}
 		pause(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {
-			if err := r.waitOut(t.Context(), agentapi.Stack{Name: guarded}); err != nil || time.Since(began) != want {
+			if err := r.waitOut(t.Context(), r.at(r.spec, agentapi.Stack{Name: guarded})); err != nil || time.Since(began) != want {
 				t.Errorf("waited for %s, %v; want %s", time.Since(began), err, want)
 			}
 			began = time.Now()
@@ -402,7 +406,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 // snapshot, unless it ran since.
 func TestReleaseAgain(t *testing.T) {
 	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
-	if err := alpha.saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
+	if err := alpha.base().saveLocal(guarded, Local{Epoch: 1, Released: 1, Final: "5nap", Lost: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -426,12 +430,12 @@ func TestReleaseAgain(t *testing.T) {
 func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	remote := t.TempDir()
 	beta := newGuarded(t, "beta", remote, "", 2)
-	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.key(), 2), Branch: "main"}
+	beta.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "beta", beta.base().key(), 2), Branch: "main"}
 	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: "age1alpha"})
 	beta.starts(t)
-	verdicts, err := beta.verdicts(t.Context(), beta.spec)
-	if err != nil || verdicts[guarded].State != record.Own {
-		t.Fatalf("%+v, %v", verdicts, err)
+	verdicts := newGuard(beta.base(), askWithin).Verdicts(t.Context(), beta.spec)
+	if verdicts[guarded].State != record.Own {
+		t.Fatalf("%+v", verdicts)
 	}
 	found := whose("beta", beta.spec.Stacks[0], Local{Epoch: 2}, verdicts[guarded])
 	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
@@ -451,12 +455,12 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 	} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
-		who := alpha.ownership(askWithin)
-		defer who.close(t.Context())
-		if v, err := who.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != record.Own {
-			t.Fatalf("%+v, %v", v, err)
+		who := newGuard(alpha.base(), askWithin)
+		defer who.Close(t.Context())
+		if v := who.Verdicts(t.Context(), alpha.spec); v[guarded].State != record.Own {
+			t.Fatalf("%+v", v)
 		}
 		if c.to.Remote == "disk" {
 			claims(t, c.to.Path, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
@@ -470,13 +474,13 @@ func TestAHostFollowsTheRecord(t *testing.T) {
 		if err := os.WriteFile(remote+"/moved.json", signed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		v, err := who.verdicts(t.Context(), alpha.spec) // its record was open
-		if err != nil || v[guarded].State != record.Unknown || v[guarded].MayChange {
-			t.Errorf("to %s: by the claims of before: %+v, %v", c.to.Remote, v, err)
+		v := who.Verdicts(t.Context(), alpha.spec) // its record was open
+		if v[guarded].State != record.Unknown || v[guarded].MayChange {
+			t.Errorf("to %s: by the claims of before: %+v", c.to.Remote, v)
 		}
-		v, err = who.verdicts(t.Context(), alpha.spec)
-		if err != nil || v[guarded].State != c.state || v[guarded].MayChange {
-			t.Errorf("to %s: %+v, %v; want %s", c.to.Remote, v, err, c.state)
+		v = who.Verdicts(t.Context(), alpha.spec)
+		if v[guarded].State != c.state || v[guarded].MayChange {
+			t.Errorf("to %s: %+v; want %s", c.to.Remote, v, c.state)
 		}
 	}
 }
@@ -494,11 +498,11 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 	}{"signed by the fleet": {fleetKey(), record.Lost}, "by another": {newSigningKey(), record.Own}} {
 		remote := t.TempDir()
 		alpha := newGuarded(t, "alpha", remote, "", 1)
-		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+		claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 		alpha.starts(t)
 		alpha.spec.Git = agentapi.Git{URL: "file://" + placesSigned(t, c.signer, "alpha", other.Recipient, 1), Branch: "main"}
-		if v, err := alpha.verdicts(t.Context(), alpha.spec); err != nil || v[guarded].State != c.want {
-			t.Errorf("%s: %+v, %v", name, v[guarded], err)
+		if v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec); v[guarded].State != c.want {
+			t.Errorf("%s: %+v", name, v[guarded])
 		}
 	}
 }
@@ -508,14 +512,14 @@ func TestS06AKeyThatNobodySignedStopsNoStack(t *testing.T) {
 func TestAHostRunsOnUnderItsNewName(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
-	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.key()})
+	claims(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: alpha.base().key()})
 	alpha.starts(t)
-	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.key(), 1), Branch: "main"}
+	alpha.spec.Git = agentapi.Git{URL: "file://" + placesOn(t, "gamma", alpha.base().key(), 1), Branch: "main"}
 	for _, name := range []string{"alpha", "gamma"} {
 		alpha.spec.Name = name
-		v, err := alpha.verdicts(t.Context(), alpha.spec)
-		if got := v[guarded]; err != nil || name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
-			t.Errorf("as %s: %+v, %v", name, got, err)
+		v := newGuard(alpha.base(), askWithin).Verdicts(t.Context(), alpha.spec)
+		if got := v[guarded]; name == "alpha" && (got.State != record.Own || !got.MayChange) || got.State == record.Lost {
+			t.Errorf("as %s: %+v", name, got)
 		}
 	}
 }

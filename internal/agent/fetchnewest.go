@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
@@ -13,24 +12,24 @@ import (
 
 // fetchNewest downloads the newest snapshot that is whole on some target. Newer
 // ones that are damaged are passed over, and the receipt names them.
-func (r *run) fetchNewest(ctx context.Context, st agentapi.Stack, a *access, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	listed, err := r.found(ctx, r.spec, st, a)
+func (r *run) fetchNewest(ctx context.Context, s *Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	listed, err := r.found(ctx, s)
 	if errors.Is(err, errMissing) {
 		return nil, err
 	}
 	all := candidates(listed)
 	if len(all) == 0 {
-		return nil, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
+		return nil, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
 	}
 	var passed []snapshot.Damaged
 	var errs []error
 	for _, c := range all {
-		fetched, err := r.fetchFrom(ctx, st, a, c, volumes, database)
+		fetched, err := r.fetchFrom(ctx, s, c, volumes, database)
 		if err == nil {
-			if m := a.givenUp; !m.Zero() {
-				r.warn(st.Name, lossAccepted(r.spec.Name, st.Name, m, c.info))
+			if m := s.access.givenUp; !m.Zero() {
+				r.warn(s.Name, lossAccepted(r.spec.Name, s.Name, m, c.info))
 			}
-			r.warnPassed(st.Name, append(newer(listed, c.info), passed...), c.info)
+			r.warnPassed(s.Name, append(newer(listed, c.info), passed...), c.info)
 			return fetched, nil
 		}
 		if !snapshot.IsDamage(err) {
@@ -42,16 +41,16 @@ func (r *run) fetchNewest(ctx context.Context, st agentapi.Stack, a *access, vol
 	return nil, errors.Join(errs...)
 }
 
-func (r *run) fetchFrom(ctx context.Context, st agentapi.Stack, a *access, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
-	repo, err := r.repository(ctx, a, st.Name, c.target)
+func (r *run) fetchFrom(ctx context.Context, s *Stack, c candidate, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
+	repo, err := r.repository(ctx, s, c.target)
 	if err != nil {
 		return nil, err
 	}
 	defer repo.close(ctx) //nolint:errcheck // only read from
-	job := r.restoreJob(st, repo, c.info.ID, volumes, database)
+	job := r.restoreJob(s, repo, c.info.ID, volumes, database)
 	job.Hold = r.hold
-	fetched, err := r.download(ctx, st, job)
-	return fetched, hinted(st.Name, err)
+	fetched, err := r.download(ctx, s, job)
+	return fetched, hinted(s.Name, err)
 }
 
 // hinted adds to a restore that failed what the operator can do about it.

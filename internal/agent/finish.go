@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -24,31 +23,31 @@ type runNote struct {
 	At   time.Time `json:"at"`
 }
 
-func (h *Host) runPath(stack string) string {
-	return filepath.Join(h.Paths.State, "runs", stack+".json")
+func (h *base) runPath(stack string) string {
+	return h.Paths.Unfinished(stack)
 }
 
-func (h *Host) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }
+func (h *base) runNote(stack string) runNote { return readNote[runNote](h.runPath(stack)) }
 
-func (h *Host) begin(stack, what string) error {
+func (h *base) begin(stack, what string) error {
 	return writeNote(h.runPath(stack), &runNote{What: what, At: time.Now().UTC()})
 }
 
 // end forgets a run. A note that can't be removed costs a look at the stack.
-func (h *Host) end(stack string) {
+func (h *base) end(stack string) {
 	if err := os.Remove(h.runPath(stack)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		note(h, "runs", err)
+		h.trouble("runs", err)
 	}
 }
 
 // during does work that may stop a stack for a while, under the stack's lock. What an
 // earlier run has left stopped, and this one can't finish, stays noted. A full disk keeps
 // nothing from starting: without the note nothing else is different.
-func (h *Host) during(ctx context.Context, stack, what string, work func() error) error {
+func (h *base) during(ctx context.Context, stack, what string, work func() error) error {
 	left := h.runNote(stack).What != ""
 	if seen, err := h.Stacks.Observe(ctx, stack); err == nil && seen[0].Running() {
 		if err := h.begin(stack, what); err != nil {
-			note(h, "runs", err)
+			h.trouble("runs", err)
 		}
 	}
 	err := work()
@@ -59,7 +58,7 @@ func (h *Host) during(ctx context.Context, stack, what string, work func() error
 }
 
 // whole reports whether everything that was deployed last of a stack runs.
-func (h *Host) whole(ctx context.Context, name string) bool {
+func (h *base) whole(ctx context.Context, name string) bool {
 	seen, err := h.Stacks.Observe(ctx, name)
 	return err == nil && seen[0].Deployed && len(seen[0].Missing) == 0 && len(seen[0].Drifted) == 0
 }
@@ -68,11 +67,11 @@ func (h *Host) whole(ctx context.Context, name string) bool {
 func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
 	var left []agentapi.Stack
 	for _, st := range spec.Stacks {
-		local := h.local(st.Name)
+		local := h.base().local(st.Name)
 		if st.Stopped || st.Kept || local.Lost || local.released(st.Epoch) {
 			continue
 		}
-		if h.attempt(st.Name).under() || h.runNote(st.Name).What != "" {
+		if h.base().attempt(st.Name).under() || h.base().runNote(st.Name).What != "" {
 			left = append(left, st)
 		}
 	}
@@ -83,7 +82,7 @@ func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
 // the remote away, and stacks that are stopped for a run which was killed. While
 // another run works on the host or a stack, that waits for the next round.
 func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
-	spec, err := h.Spec()
+	spec, err := h.base().Spec()
 	if err != nil || len(h.leftOver(spec)) == 0 {
 		return err
 	}
@@ -95,13 +94,13 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 		return err
 	}
 	defer lock.Release()
-	if spec, err = h.Spec(); err != nil {
+	if spec, err = h.base().Spec(); err != nil {
 		return err
 	}
 	ask := spec
 	ask.Stacks = nil
 	for _, st := range h.leftOver(spec) {
-		due, err := h.dueToFinish(ctx, st)
+		due, err := h.dueToFinish(ctx, h.base().at(spec, st))
 		if err != nil {
 			return err
 		}
@@ -112,20 +111,17 @@ func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
 	if len(ask.Stacks) == 0 {
 		return nil
 	}
-	r := newRun(h, ask, sink)
-	defer r.who.close(ctx)
-	verdicts, err := r.who.verdicts(ctx, ask)
-	if err != nil {
-		return err
-	}
+	r := newRun(h.keeper(), ask, sink)
+	defer r.who.Close(ctx)
+	verdicts := r.who.Verdicts(ctx, ask)
 	h.wakeAll(ctx, r, verdicts)
 	return nil
 }
 
 // dueToFinish reports whether a stack waits for the daemon. One that a living run
 // works on does not, and neither does one that a dead run has not stopped.
-func (h *Host) dueToFinish(ctx context.Context, st agentapi.Stack) (bool, error) {
-	lock, err := runlock.Acquire(h.Paths.Run, stackLock(st.Name), runlock.Holder{Owner: daemon, Message: "finish", Since: time.Now().UTC()})
+func (h *Host) dueToFinish(ctx context.Context, s *Stack) (bool, error) {
+	lock, err := runlock.Acquire(h.Paths.Run, stackLock(s.Name), runlock.Holder{Owner: daemon, Message: "finish", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return false, nil
 	}
@@ -133,47 +129,37 @@ func (h *Host) dueToFinish(ctx context.Context, st agentapi.Stack) (bool, error)
 		return false, err
 	}
 	defer lock.Release()
-	if h.attempt(st.Name).under() {
+	if h.base().attempt(s.Name).under() {
 		return true, nil
 	}
-	if h.whole(ctx, st.Name) {
-		h.end(st.Name)
+	if h.base().whole(ctx, s.Name) {
+		h.base().end(s.Name)
 		return false, nil
 	}
 	return true, nil
 }
 
-// finishing has the daemon finish what it finds in every round, beside its snapshots,
-// which may take long.
-func (h *Host) finishing(ctx context.Context, sink progress.Sink) {
-	for pause(ctx, scheduleEvery) == nil {
-		if err := h.finishRuns(ctx, sink); err != nil {
-			note(h, "finish", err)
-		}
-	}
-}
-
 // finish goes on with a stack that a run has left stopped, once. Where it can't be and
 // the data of before is whole, what was deployed last starts.
-func (r *run) finish(ctx context.Context, st agentapi.Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
-		r.end(st.Name)
+		r.end(s.Name)
 	}
-	if receipt.Error == nil || ctx.Err() != nil || r.attempt(st.Name).under() || r.allReady(r.spec, st) != nil || r.whole(ctx, st.Name) {
+	if receipt.Error == nil || ctx.Err() != nil || r.attempt(s.Name).under() || s.allReady() != nil || r.whole(ctx, s.Name) {
 		return receipt
 	}
-	return r.rise(ctx, st)
+	return r.rise(ctx, s)
 }
 
 // alone takes a stack's lock for a run. The daemon's may have waited for a release,
 // after which only an apply starts the stack here.
-func (r *run) alone(ctx context.Context, st agentapi.Stack, message string) (*runlock.Lock, error) {
-	lock, err := r.lockStack(ctx, st.Name, daemon, message)
+func (r *run) alone(ctx context.Context, s *Stack, message string) (*runlock.Lock, error) {
+	lock, err := r.lockStack(ctx, s.Name, daemon, message)
 	if err != nil {
 		return nil, err
 	}
-	if r.unasked && r.local(st.Name).released(st.Epoch) {
+	if r.unasked && r.local(s.Name).released(s.Epoch) {
 		lock.Release()
 		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
 	}
@@ -184,10 +170,10 @@ var errReleased = errors.New("it was released for a move in the meantime")
 
 // pending says which commit was to be deployed last of a stack that runs another one,
 // "" for none.
-func (h *Host) pending(name string, seen stack.State) string {
-	asked, st, err := h.placed(name)
-	if err != nil || st.Kept || st.Stopped || !seen.Deployed || seen.Record.Covers(deployment(asked, st, nil)) {
+func (h *base) pending(name string, seen stack.State) string {
+	s, err := h.placed(name)
+	if err != nil || s.Kept || s.Stopped || !seen.Deployed || seen.Record.Covers(deployment(s.Spec, s.Stack, nil)) {
 		return ""
 	}
-	return asked.Commit
+	return s.Spec.Commit
 }

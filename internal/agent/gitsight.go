@@ -40,26 +40,26 @@ func (g gitSight) placement(stack string) record.InGit {
 }
 
 // askGit reads the newest commit, and notes whether that went well.
-func (h *Host) askGit(ctx context.Context, git agentapi.Git) gitSight {
+func (g *Guard) askGit(ctx context.Context, git agentapi.Git) gitSight {
 	if git.URL == "" {
 		return unreached()
 	}
-	lock, err := h.await(ctx, "git", runlock.Holder{Owner: daemon, Message: "reading the control repository"})
+	lock, err := g.h.await(ctx, "git", runlock.Holder{Owner: daemon, Message: "reading the control repository"})
 	if err != nil {
 		return unreached()
 	}
 	defer lock.Release()
-	seen, err := h.readGit(ctx, git)
-	h.noteGit(err, time.Now().UTC())
+	seen, err := g.readGit(ctx, git)
+	g.noteGit(err, time.Now().UTC())
 	return seen
 }
 
-func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
-	repo, commit, err := h.fetch(ctx, git)
+func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) {
+	repo, commit, err := g.fetch(ctx, git)
 	if err != nil {
 		return unreached(), err
 	}
-	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return h.recipientIn(repo, commit, host) }}
+	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return g.recipientIn(repo, commit, host) }}
 	content, err := repo.File(commit, "salvor.lock")
 	if errors.Is(err, os.ErrNotExist) {
 		return seen, nil
@@ -79,7 +79,7 @@ func (h *Host) readGit(ctx context.Context, git agentapi.Git) (gitSight, error) 
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string {
+func (g *Guard) recipientIn(repo ControlCopy, commit, host string) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -89,7 +89,7 @@ func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string
 	if err != nil {
 		return ""
 	}
-	trusted, err := h.Trusted()
+	trusted, err := g.h.Trusted()
 	if err != nil || hostkey.Check(file, content, signature, trusted) != nil {
 		return ""
 	}
@@ -100,9 +100,9 @@ func (h *Host) recipientIn(repo *gitread.Repository, commit, host string) string
 	return keys.Recipient
 }
 
-func (h *Host) fetch(ctx context.Context, git agentapi.Git) (*gitread.Repository, string, error) {
-	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: h.Paths.gitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
-	repo, err := gitread.Open(h.Paths.gitCache(), source)
+func (g *Guard) fetch(ctx context.Context, git agentapi.Git) (ControlCopy, string, error) {
+	source := gitread.Source{URL: git.URL, Branch: git.Branch, KeyFile: g.h.Paths.GitKey(), KnownHosts: []byte(strings.Join(git.KnownHosts, "\n") + "\n")}
+	repo, err := g.h.copies()(g.h.Paths.GitCopy(), source)
 	if err != nil {
 		return nil, "", err
 	}
@@ -119,8 +119,8 @@ type gitNote struct {
 
 // noteGit notes how reading went, where that changes what is known. It is a note for
 // status: one that can't be written loses nothing.
-func (h *Host) noteGit(failed error, now time.Time) {
-	was := h.gitNote()
+func (g *Guard) noteGit(failed error, now time.Time) {
+	was := readGitNote(g.h)
 	is := gitNote{Read: was.Read || failed == nil}
 	if failed != nil {
 		is.Since, is.Why = was.Since, failed.Error()
@@ -129,13 +129,13 @@ func (h *Host) noteGit(failed error, now time.Time) {
 		}
 	}
 	if is != was {
-		_ = writeJSON(h.Paths.gitNote(), is)
+		_ = writeJSON(g.h.Paths.GitNote(), is)
 	}
 }
 
-// gitNote returns the note; one that can't be read counts as none.
-func (h *Host) gitNote() (n gitNote) {
-	if readJSON(h.Paths.gitNote(), &n) != nil {
+// readGitNote returns the note; one that can't be read counts as none.
+func readGitNote(h *base) (n gitNote) {
+	if readJSON(h.Paths.GitNote(), &n) != nil {
 		return gitNote{}
 	}
 	return n
@@ -145,10 +145,10 @@ func (h *Host) gitNote() (n gitNote) {
 // hosts are down at times, and come back.
 const gitSilence = 15 * time.Minute
 
-// gitFindings says that the host can't read Git: at once where it never could, which
+// GitFindings says that the host can't read Git: at once where it never could, which
 // means that its deploy key is missing there.
-func (h *Host) gitFindings(spec agentapi.Host, now time.Time) []finding.Finding {
-	n := h.gitNote()
+func GitFindings(h *base, spec agentapi.Host, now time.Time) []finding.Finding {
+	n := readGitNote(h)
 	if n.Why == "" || spec.Git.URL == "" || n.Read && now.Sub(past(n.Since, now)) < gitSilence {
 		return nil
 	}

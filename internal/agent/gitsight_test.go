@@ -15,28 +15,29 @@ import (
 // the repository, and nothing said so (D5).
 func TestGitThatCannotBeReadIsAFinding(t *testing.T) {
 	h := newHost(t)
+	g := newGuard(h.base(), askWithin)
 	spec := agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: filepath.Join(t.TempDir(), "fleet.git")}}
-	found := func(at time.Time) string { return codes(h.gitFindings(spec, at)) }
+	found := func(at time.Time) string { return codes(GitFindings(h.base(), spec, at)) }
 	if got := found(time.Now()); got != "" {
 		t.Errorf("before the first try: %s", got)
 	}
-	if h.askGit(t.Context(), spec.Git).reached {
+	if g.askGit(t.Context(), spec.Git).reached {
 		t.Fatal("a repository that is not there was reached")
 	}
 	if got := found(time.Now()); got != string(finding.GitUnread) {
 		t.Errorf("never read: %q", got)
 	}
 	now := time.Now()
-	h.noteGit(nil, now)
+	g.noteGit(nil, now)
 	if got := found(now); got != "" {
 		t.Errorf("once it was read: %q", got)
 	}
-	h.noteGit(os.ErrDeadlineExceeded, now)
-	h.noteGit(os.ErrPermission, now.Add(time.Minute))
+	g.noteGit(os.ErrDeadlineExceeded, now)
+	g.noteGit(os.ErrPermission, now.Add(time.Minute))
 	if got := found(now.Add(gitSilence - time.Second)); got != "" {
 		t.Errorf("a short outage: %q", got)
 	}
-	late := h.gitFindings(spec, now.Add(gitSilence))
+	late := GitFindings(h.base(), spec, now.Add(gitSilence))
 	if codes(late) != string(finding.GitUnread) || !strings.Contains(late[0].Text, os.ErrPermission.Error()) {
 		t.Errorf("a long one: %+v", late)
 	}

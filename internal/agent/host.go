@@ -7,58 +7,38 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
+	"salvor/internal/sign"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 	"salvor/internal/terminal"
 )
 
-// Paths are where a host keeps Salvor's things.
-type Paths struct {
-	Config  string // "/etc/salvor"
-	State   string // "/var/lib/salvor"
-	Run     string // "/run/salvor", gone after a boot
-	Volumes string // "/var/lib/docker/volumes"
-}
-
-// DefaultPaths are a real host's.
-func DefaultPaths() Paths {
-	return Paths{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Volumes: "/var/lib/docker/volumes"}
-}
-
-func (p Paths) identity() string { return filepath.Join(p.Config, "host.age") }
-func (p Paths) signing() string  { return filepath.Join(p.Config, "host.sign") }
-func (p Paths) gitKey() string   { return filepath.Join(p.Config, "git_ed25519") }
-func (p Paths) signers() string  { return filepath.Join(p.Config, "fleet_signers") }
-func (p Paths) spec() string     { return filepath.Join(p.Config, "fleet.json") }
-func (p Paths) specCopy() string { return filepath.Join(p.State, "fleet.json") }
-func (p Paths) secrets() string  { return filepath.Join(p.Run, "secrets") }
-func (p Paths) waiting(stack string) string {
-	return filepath.Join(p.Run, "waiting", stack)
-}
-func (p Paths) gitCache() string { return filepath.Join(p.State, "git") }
-func (p Paths) gitNote() string  { return filepath.Join(p.State, "git.json") }
-func (p Paths) local(stack string) string {
-	return filepath.Join(p.State, "placements", stack+".json")
-}
-
 // Host is this host. Its methods may be called from several processes: runs
 // that change something hold a lock.
-type Host struct {
+type Host base
+
+func (h *Host) base() *base { return (*base)(h) }
+
+func (h *Host) keeper() *keeper { return newKeeper(h.base()) }
+
+// base is this host as all of its work sees it.
+type base struct {
 	Machine   machine.Machine
 	Stacks    *stack.Host
 	Snapshots snapshot.Engine
 	Journal   journal.Journal
-	Paths     Paths
+	Paths     hostpath.Layout
 	Lease     agentapi.Lease
 	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
+	Edges     Edges
 }
 
 // Local is what a host remembers of a stack that it ran or runs.
@@ -88,7 +68,7 @@ const ownWait = 20 * time.Second
 // lock takes the host's lock, or says who holds it. It waits for what ends by
 // itself: the daemon starting stacks, and shortly the same operator's run before
 // this one, which may have lost its salvor.
-func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
+func (h *base) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
 	for told := false; ; told = true {
@@ -115,13 +95,13 @@ func (h *Host) lock(ctx context.Context, owner, message string, sink progress.Si
 const lockPause = 200 * time.Millisecond
 
 // lockStack takes a stack's lock, waiting for a snapshot or a start under way.
-func (h *Host) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
+func (h *base) lockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
 	return h.await(ctx, stackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
 
 func stackLock(stack string) string { return "stack-" + stack }
 
-func (h *Host) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
+func (h *base) await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
 	}
@@ -148,7 +128,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // record adds to the journal. One that can't be written, as on a full disk, keeps
 // nothing from happening: the entry goes to standard error, which systemd keeps.
-func (h *Host) record(e journal.Entry) {
+func (h *base) record(e journal.Entry) {
 	err := os.MkdirAll(h.Journal.Dir, 0o700)
 	if err == nil {
 		err = h.Journal.Append(e)
@@ -156,4 +136,25 @@ func (h *Host) record(e journal.Entry) {
 	if err != nil {
 		terminal.Printf(terminal.Stderr(), "salvord: %s %s %s %s (not in the journal: %s)\n", e.Kind, e.Stack, e.Text, e.Error, err.Error())
 	}
+}
+
+// Spec returns what the host was last asked to be; an unprepared host was asked for
+// nothing.
+func (h *Host) Spec() (agentapi.Host, error) { return h.base().Spec() }
+
+// Trusted returns the fleet's signing keys that this host trusts. A host without one
+// is an error.
+func (h *Host) Trusted() (sign.Keys, error) { return h.base().Trusted() }
+
+// Resume has every stack go on that a snapshot left paused when its process died. It
+// may be called at any time.
+func (h *Host) Resume(ctx context.Context) error { return h.keeper().Resume(ctx) }
+
+// Quiescer returns what pauses and resumes one stack.
+func (h *Host) Quiescer(stack string) snapshot.Quiescer { return h.keeper().Quiescer(stack) }
+
+// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and the
+// newest one that was proven where a target lacks it.
+func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
+	return h.keeper().ListSnapshots(ctx, req.Stack)
 }

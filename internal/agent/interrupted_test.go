@@ -23,7 +23,7 @@ func TestInterruptedIsNotFailed(t *testing.T) {
 		"Ctrl-C":             {ended, nil, "interrupted", "interrupted"},
 		"the host is broken": {ended, errors.New("no disk"), "failed", "no disk"},
 	} {
-		r := newRun(&Host{}, agentapi.Host{}, nil)
+		r := newRun((&Host{}).keeper(), agentapi.Host{}, nil)
 		r.broken = c.broken
 		if outcome, told := r.explain(c.ctx, why); outcome != c.outcome || told.Text != c.text {
 			t.Errorf("%s: %s, %+v", name, outcome, told)

@@ -19,30 +19,30 @@ type kept struct {
 	Unread   string            `json:"unread,omitempty"`   // why the last reading back failed
 }
 
-func (h *Host) keptPath(stack string) string { return h.Paths.local(stack) + ".snapshot" }
+func (k *keeper) keptPath(stack string) string { return k.Paths.Placement(stack) + ".snapshot" }
 
 // kept returns the note; one that can't be read, and times in the future, are as
 // good as none.
-func (h *Host) kept(stack string) kept {
-	var k kept
-	if readJSON(h.keptPath(stack), &k) != nil {
+func (k *keeper) kept(stack string) kept {
+	var n kept
+	if readJSON(k.keptPath(stack), &n) != nil {
 		return kept{}
 	}
 	now := time.Now()
-	k.Tried, k.Good = past(k.Tried, now), past(k.Good, now)
-	return k
+	n.Tried, n.Good = past(n.Tried, now), past(n.Good, now)
+	return n
 }
 
-func (h *Host) changeKept(stack string, change func(*kept)) error {
-	k := h.kept(stack)
-	change(&k)
-	return writeJSON(h.keptPath(stack), k)
+func (k *keeper) changeKept(stack string, change func(*kept)) error {
+	n := k.kept(stack)
+	change(&n)
+	return writeJSON(k.keptPath(stack), n)
 }
 
 // noteTaken remembers how a snapshot went. One that read something examined what
 // the last reading back had doubted.
-func (h *Host) noteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
-	return h.changeKept(stack, func(k *kept) {
+func (k *keeper) noteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
+	return k.changeKept(stack, func(k *kept) {
 		k.Tried, k.Findings = time.Now().UTC(), found
 		switch {
 		case err == nil:
@@ -61,8 +61,8 @@ func (h *Host) noteTaken(host, stack string, began time.Time, r agentapi.Snapsho
 
 // noteReread remembers how reading back a share of the data went. Where something
 // is doubted the next snapshot is due at once: it repairs that.
-func (h *Host) noteReread(stack string, doubted bool, err error) error {
-	return h.changeKept(stack, func(k *kept) {
+func (k *keeper) noteReread(stack string, doubted bool, err error) error {
+	return k.changeKept(stack, func(k *kept) {
 		k.Unread = text(err)
 		if doubted {
 			k.Tried = time.Time{}

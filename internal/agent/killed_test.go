@@ -74,7 +74,7 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 			t.Run(next+" after "+step, func(t *testing.T) {
 				l := newLived(t)
 				l.migrates()
-				killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+				killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
 				state, _ := l.state()
 				if codes(state.Findings) != string(finding.NotAsCommitted) {
 					t.Errorf("findings after the kill: %+v", state.Findings)
@@ -92,8 +92,8 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
-	if receipt := l.run().stack(t.Context(), l.st, record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+	if receipt := l.run().stack(t.Context(), l.run().at(l.run().spec, l.st), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
 		t.Fatalf("%+v, %s runs", receipt, l.image())
 	}
 	l.round()
@@ -114,10 +114,10 @@ func (l *lived) checkNothingLeft() {
 func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
 	l.round()
-	if l.image() != "reg/app:1@sha256:1" || l.attempt(renewed).State != "" {
-		t.Errorf("%s runs, noted %+v", l.image(), l.attempt(renewed))
+	if l.image() != "reg/app:1@sha256:1" || l.base().attempt(renewed).State != "" {
+		t.Errorf("%s runs, noted %+v", l.image(), l.base().attempt(renewed))
 	}
 	if state, _ := l.state(); codes(state.Findings) != string(finding.NotAsCommitted) {
 		t.Errorf("findings: %+v", state.Findings)
@@ -133,9 +133,9 @@ func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
 		t.Run(next, func(t *testing.T) {
 			l := newLived(t)
 			l.migrates()
-			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
 			l.runs("reg/app:1")
-			killed(t, "claimed", func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+			killed(t, "claimed", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
 			goOn(l)
 			if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -155,7 +155,7 @@ func TestARestoreThatIsKilledIsFinished(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			l := newLived(t)
 			l.wish("one")
-			killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.st, own) })
+			killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
 			l.round()
 			if l.image() == "" || l.data() != "as it was" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -234,7 +234,7 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 				if at == step {
 					cancel()
 				}
-			}), l.st, own)
+			}), l.run().at(l.run().spec, l.st), own)
 			if receipt.Outcome != "interrupted" && step == "put-fetched" {
 				t.Errorf("%+v", receipt)
 			}
@@ -257,22 +257,22 @@ func TestEveryStackIsFinished(t *testing.T) {
 	l.migrates()
 	two := func() *run {
 		l.spec.Stacks = []agentapi.Stack{site, l.st}
-		if err := l.saveSpec(l.spec); err != nil {
+		if err := l.base().saveSpec(l.spec); err != nil {
 			t.Fatal(err)
 		}
-		r := newRun(l.Host, l.spec, progress.Discard())
+		r := newRun(l.Host.keeper(), l.spec, progress.Discard())
 		close(r.restic)
 		close(r.engine)
 		return r
 	}
 	r := two()
 	close(r.settled[renewed])
-	if receipt := r.stack(t.Context(), site, own); receipt.Error != nil {
+	if receipt := r.stack(t.Context(), r.at(r.spec, site), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
 	r = two()
-	killed(t, "upgrade-halted", func(ctx context.Context) { r.stack(ctx, l.st, own) })
-	if err := l.begin(site.Name, "deploy"); err != nil { // it was killed, too
+	killed(t, "upgrade-halted", func(ctx context.Context) { r.stack(ctx, r.at(r.spec, l.st), own) })
+	if err := l.base().begin(site.Name, "deploy"); err != nil { // it was killed, too
 		t.Fatal(err)
 	}
 	for _, c := range l.engine.Containers() {
@@ -315,13 +315,13 @@ func TestALivingRunIsLeftAlone(t *testing.T) {
 func TestNothingUnreadableIsFinished(t *testing.T) {
 	l := newLived(t)
 	l.run()
-	for _, path := range []string{l.runPath(renewed), l.attemptPath(renewed), l.wishesPath(renewed)} {
+	for _, path := range []string{l.base().runPath(renewed), l.base().attemptPath(renewed), l.base().wishesPath(renewed)} {
 		if err := errors.Join(writeJSON(path, attempt{}), os.WriteFile(path, []byte(`{"schema":99,"state":"back","what":"deploy","owed":"x"}`), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.checkNothingLeft()
-	if l.wishes(renewed).Owed != "" {
+	if l.base().wishes(renewed).Owed != "" {
 		t.Error("what a newer salvord owes is read")
 	}
 }

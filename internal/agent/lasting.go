@@ -33,8 +33,8 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 }
 
 // lasting says that a snapshot of a stack has been under way for long.
-func (h *Host) lasting(host, stack string, now time.Time) []finding.Finding {
-	holder, held := runlock.Held(h.Paths.Run, stackLock(stack))
+func (k *keeper) lasting(host, stack string, now time.Time) []finding.Finding {
+	holder, held := runlock.Held(k.Paths.Run, stackLock(stack))
 	if !held || holder.Owner != daemon || holder.Message != takingIt || now.Sub(holder.Since) < takerTurn {
 		return nil
 	}

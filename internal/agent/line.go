@@ -26,17 +26,17 @@ type lister func(agentapi.Target) (snapshot.Listing, error)
 
 // list returns what a target has of the stack, its newest snapshot read; a
 // repository that was never made lists as empty.
-func (h *Host) list(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) (snapshot.Listing, error) {
-	r, err := h.made(ctx, a, st.Name, t)
+func (k *keeper) list(ctx context.Context, s *Stack, t agentapi.Target) (snapshot.Listing, error) {
+	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return snapshot.Listing{}, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	return snapshot.Usable(ctx, r.Repository, st.Name)
+	return snapshot.Usable(ctx, r.Repository, s.Name)
 }
 
-func (h *Host) lister(ctx context.Context, st agentapi.Stack, a *access) lister {
-	return func(t agentapi.Target) (snapshot.Listing, error) { return h.list(ctx, st, a, t) }
+func (k *keeper) lister(ctx context.Context, s *Stack) lister {
+	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
 }
 
 // listings lists the repositories that a restore would pick from: the present
@@ -131,14 +131,14 @@ func newer(listed []listing, i snapshot.Info) []snapshot.Damaged {
 
 // newest returns the newest usable snapshot with its target and repository, and
 // what was listed to find it.
-func (h *Host) newest(ctx context.Context, st agentapi.Stack, a *access) (candidate, []listing, error) {
-	listed, err := listings(st.Targets, h.lister(ctx, st, a))
+func (k *keeper) newest(ctx context.Context, s *Stack) (candidate, []listing, error) {
+	listed, err := listings(s.Targets, k.lister(ctx, s))
 	all := candidates(listed)
 	if len(all) == 0 {
-		if m := h.ahead(st, a, listed); !m.Zero() {
-			err = errors.Join(err, missingError(st.Name, m, listed))
+		if m := k.ahead(s, listed); !m.Zero() {
+			err = errors.Join(err, missingError(s.Name, m, listed))
 		}
-		return candidate{}, listed, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", st.Name, snapshot.ErrNoSnapshot))
+		return candidate{}, listed, errors.Join(err, damaged(listed), fmt.Errorf("%s: %w", s.Name, snapshot.ErrNoSnapshot))
 	}
 	return all[0], listed, nil
 }
@@ -187,12 +187,12 @@ func origin(st agentapi.Stack) string {
 // before returns what the stack's volumes held by the newest snapshot of a
 // target's former repositories. The first snapshot in a new repository is
 // compared with that, as every other is with the one before it.
-func (h *Host) before(ctx context.Context, a *access, st agentapi.Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+func (k *keeper) before(ctx context.Context, s *Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
 	for _, former := range t.Line()[1:] {
-		held, err := h.held(ctx, a, st.Name, former)
+		held, err := k.held(ctx, s, former)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("compare with the former repository %s: %w", former.Repository, err),
-				"salvor snapshot take "+st.Name+" --accept-shrunk skips the comparison")
+				"salvor snapshot take "+s.Name+" --accept-shrunk skips the comparison")
 		}
 		if len(held) > 0 {
 			return held, nil
@@ -201,11 +201,11 @@ func (h *Host) before(ctx context.Context, a *access, st agentapi.Stack, t agent
 	return nil, nil
 }
 
-func (h *Host) held(ctx context.Context, a *access, stack string, t agentapi.Target) (map[string]snapshot.Stats, error) {
-	r, err := h.repository(ctx, a, stack, t)
+func (k *keeper) held(ctx context.Context, s *Stack, t agentapi.Target) (map[string]snapshot.Stats, error) {
+	r, err := k.repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	return snapshot.Held(ctx, r.Repository, stack)
+	return snapshot.Held(ctx, r.Repository, s.Name)
 }

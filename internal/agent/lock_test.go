@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
@@ -27,7 +28,7 @@ func TestHostLock(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &Host{Paths: Paths{Run: t.TempDir()}}
+				h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 				first, err := runlock.Acquire(h.Paths.Run, "host", runlock.Holder{Owner: c.holder, Message: "apply 1a2b3c4"})
 				if err != nil {
 					t.Fatal(err)
@@ -37,7 +38,7 @@ func TestHostLock(t *testing.T) {
 					time.AfterFunc(c.holds, first.Release)
 				}
 				began := time.Now()
-				l, err := h.lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
+				l, err := h.base().lock(t.Context(), "alice@laptop", "apply 5d6e7f8", progress.Discard())
 				var held *runlock.HeldError
 				if refused := errors.As(err, &held); refused != c.refused || !refused && err != nil {
 					t.Fatalf("lock: %v", err)

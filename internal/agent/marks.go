@@ -28,24 +28,24 @@ const (
 
 // learn asks the record remote, once, how far the stack's snapshots had come.
 // While it is away only this host's notes say so.
-func (h *Host) learn(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access) {
-	if a.proven != nil {
+func (k *keeper) learn(ctx context.Context, s *Stack) {
+	if s.access.proven != nil {
 		return
 	}
-	a.proven = map[string]record.Proven{}
-	rec, err := a.record(ctx, spec.Record)
+	s.access.proven = map[string]record.Proven{}
+	rec, err := s.access.record(ctx, s.Spec.Record)
 	if err != nil {
-		a.silent = err
+		s.access.silent = err
 		return
 	}
-	all, ignored, err := rec.Proven(ctx, st.Name, st.Epoch)
-	_, facts, _ := rec.Facts(ctx, st.Name, st.Epoch) // only an apply needs them; forged ones are named earlier
-	a.ignored = slices.Concat(ignored, facts, rec.ignored)
-	if a.silent = errors.Join(err, rec.close(ctx)); a.silent != nil {
-		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: a.silent.Error()})
+	all, ignored, err := rec.Proven(ctx, s.Name, s.Epoch)
+	_, facts, _ := rec.Facts(ctx, s.Name, s.Epoch) // only an apply needs them; forged ones are named earlier
+	s.access.ignored = slices.Concat(ignored, facts, rec.ignored)
+	if s.access.silent = errors.Join(err, rec.close(ctx)); s.access.silent != nil {
+		k.record(journal.Entry{Kind: "proven", Stack: s.Name, Error: s.access.silent.Error()})
 	}
 	for _, p := range all {
-		a.proven[p.Repository] = p
+		s.access.proven[p.Repository] = p
 	}
 }
 
@@ -61,13 +61,15 @@ func lockedMarks(st agentapi.Stack) map[string]snapshot.Mark {
 }
 
 // mark returns the newest proven snapshot of a repository that is known.
-func (h *Host) mark(a *access, stack, id string) snapshot.Mark { return h.trust(a, stack, id).Proven }
+func (k *keeper) mark(s *Stack, id string) snapshot.Mark {
+	return k.trust(s, id).Proven
+}
 
 // trust says which of a repository's snapshots this host believes: by its own note,
 // the record remote or the lock, whichever knows the newest. Whoever can delete on the
 // remotes can't make all three forget.
-func (h *Host) trust(a *access, stack, id string) snapshot.Trust {
-	note := h.repositoryNotes(stack)[id]
+func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
+	a, note := s.access, k.repositoryNotes(s.Name)[id]
 	t := snapshot.Trust{Epoch: a.epoch, Proven: note.Mark, Known: note.Known}
 	if p, ok := a.proven[id]; ok {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
@@ -86,39 +88,39 @@ func (h *Host) trust(a *access, stack, id string) snapshot.Trust {
 // found lists what a restore would pick from. Where the newest snapshot that is
 // known of the stack is not listed, the listing may be late, and is waited for;
 // then it is errMissing, or given up where the operator said so.
-func (h *Host) found(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access) ([]listing, error) {
-	h.learn(ctx, spec, st, a)
+func (k *keeper) found(ctx context.Context, s *Stack) ([]listing, error) {
+	k.learn(ctx, s)
 	for began := time.Now(); ; {
-		listed, err := listings(st.Targets, h.lister(ctx, st, a))
-		missing := h.ahead(st, a, listed)
-		if missing.Zero() || missing.ID == a.givenUp.ID {
-			return listed, errors.Join(err, a.untold(st.Name, listed))
+		listed, err := listings(s.Targets, k.lister(ctx, s))
+		missing := k.ahead(s, listed)
+		if missing.Zero() || missing.ID == s.access.givenUp.ID {
+			return listed, errors.Join(err, s.access.untold(s.Name, listed))
 		}
-		late := time.Since(began) > h.late()
+		late := time.Since(began) > k.late()
 		switch {
-		case err == nil && late && h.givesUp(st):
-			a.givenUp = missing
+		case err == nil && late && k.givesUp(s):
+			s.access.givenUp = missing
 			return listed, nil
 		case err != nil || late: // what does not answer may have it
-			return listed, errors.Join(err, missingError(st.Name, missing, listed))
+			return listed, errors.Join(err, missingError(s.Name, missing, listed))
 		}
-		if err := pause(ctx, min(listAgain, h.late())); err != nil {
+		if err := pause(ctx, min(listAgain, k.late())); err != nil {
 			return listed, err
 		}
 	}
 }
 
-func (h *Host) late() time.Duration {
-	if h.Late > 0 {
-		return h.Late
+func (k *keeper) late() time.Duration {
+	if k.Late > 0 {
+		return k.Late
 	}
 	return listedWithin
 }
 
 // givesUp reports whether the operator gave up what the remote has lost. That was
 // said of a lost host's stacks, so of none that ran here already.
-func (h *Host) givesUp(st agentapi.Stack) bool {
-	return st.AcceptLoss && h.local(st.Name).Epoch < st.Epoch
+func (k *keeper) givesUp(s *Stack) bool {
+	return s.AcceptLoss && k.local(s.Name).Epoch < s.Epoch
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
@@ -163,15 +165,15 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 
 // history says which targets lack the newest snapshot that was proven on them, and
 // which snapshots are passed over.
-func (h *Host) history(host string, st agentapi.Stack, a *access, listed []listing) []finding.Finding {
-	found := record.Findings(st.Name, a.ignored)
+func (k *keeper) history(s *Stack, listed []listing) []finding.Finding {
+	found := record.Findings(s.Name, s.access.ignored)
 	for _, l := range listed {
-		if f, lost := h.mark(a, st.Name, l.target.Repository).Lost(l.Listing, st.Name, l.target.Name); lost {
+		if f, lost := k.mark(s, l.target.Repository).Lost(l.Listing, s.Name, l.target.Name); lost {
 			found = append(found, f)
 		}
-		found = append(found, l.Distrusted(st.Name)...)
+		found = append(found, l.Distrusted(s.Name)...)
 	}
-	return onHost(host, st.Name, found)
+	return onHost(s.Spec.Name, s.Name, found)
 }
 
 // onHost gives findings about a stack's history the host that has seen them. They
@@ -187,12 +189,12 @@ func onHost(host, stack string, found []finding.Finding) []finding.Finding {
 
 // historyNoted is what the last snapshot found out about the stack's history, for
 // reports that don't ask the remote. Who starts fresh gives it up.
-func (h *Host) historyNoted(host string, st agentapi.Stack) []finding.Finding {
-	if st.Consent == project.ConsentFresh || h.local(st.Name).Lost {
+func (k *keeper) historyNoted(s *Stack) []finding.Finding {
+	if s.Consent == project.ConsentFresh || k.local(s.Name).Lost {
 		return nil
 	}
-	noted := slices.DeleteFunc(h.kept(st.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
-	return onHost(host, st.Name, noted)
+	noted := slices.DeleteFunc(k.kept(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	return onHost(s.Spec.Name, s.Name, noted)
 }
 
 func aboutHistory(f finding.Finding) bool {
@@ -202,14 +204,14 @@ func aboutHistory(f finding.Finding) bool {
 // ahead returns the newest snapshot that is known of the stack when no listing
 // has it or anything newer, else the zero Mark. A newer repository is newer,
 // whatever the numbers.
-func (h *Host) ahead(st agentapi.Stack, a *access, listed []listing) snapshot.Mark {
+func (k *keeper) ahead(s *Stack, listed []listing) snapshot.Mark {
 	var best snapshot.Mark
 	youngest := -1
 	ages := map[string]int{}
-	for _, t := range st.Targets {
+	for _, t := range s.Targets {
 		for age, one := range t.Line() {
 			ages[one.Repository] = age
-			m := h.mark(a, st.Name, one.Repository)
+			m := k.mark(s, one.Repository)
 			if m.Zero() || youngest >= 0 && (age > youngest || age == youngest && !m.Newer(best)) {
 				continue
 			}
@@ -234,15 +236,15 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 // prove writes down on the record remote how far the stack has come, and reports
 // whether it is there. What can't be written now is written with the next snapshot;
 // this host's note has it.
-func (h *Host) prove(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access, n repositoryNote) bool {
-	rec, err := a.record(ctx, spec.Record)
+func (k *keeper) prove(ctx context.Context, s *Stack, n repositoryNote) bool {
+	rec, err := s.access.record(ctx, s.Spec.Record)
 	if err == nil {
 		m := n.Mark
 		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
-		err = errors.Join(rec.Prove(ctx, st.Name, p), rec.close(ctx))
+		err = errors.Join(rec.Prove(ctx, s.Name, p), rec.close(ctx))
 	}
 	if err != nil {
-		h.record(journal.Entry{Kind: "proven", Stack: st.Name, Error: err.Error()})
+		k.record(journal.Entry{Kind: "proven", Stack: s.Name, Error: err.Error()})
 	}
 	return err == nil
 }

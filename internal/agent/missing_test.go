@@ -21,28 +21,28 @@ func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host,
 	t.Helper()
 	spec, st := began(t, h, remote, epoch)
 	spec.Record = fleet.Location{Remote: "disk", Path: remote + "/record"}
-	if err := h.saveSpec(spec); err != nil {
+	if err := h.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	h.Late = time.Millisecond
-	signer, err := h.ensureSigning("alpha")
+	signer, err := h.base().ensureSigning("alpha")
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.key(), Sign: signer})
+	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().key(), Sign: signer})
 	return spec, st
 }
 
 func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, content string) string {
 	t.Helper()
-	v := h.protected(st)[0]
+	v := h.base().at(spec, st).protected()[0]
 	if h.Snapshots.Marker(st.Name, "data").State != snapshot.MarkedReady {
-		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.identity(spec, st, "data"), Epoch: st.Epoch}); err != nil {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity("data"), Epoch: st.Epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(t, filepath.Join(v.Path, "note"), content)
-	r, err := h.take(t.Context(), spec, st, taking{stopped: true, sink: progress.Discard()})
+	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,23 +63,23 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other, spec, progress.Discard())
+	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	if _, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
+	if _, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
-	decided, err := other.decisions(t.Context(), spec, st, a)
+	decided, err := other.keeper().decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Refuse || !strings.Contains(decided["data"].Hint, "--snapshot") {
 		t.Errorf("%+v, %v", decided, err)
 	}
 	if err := os.Rename(remote+"/hidden", path); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("once it is listed: %v", err)
 	}
 }
@@ -104,22 +104,22 @@ func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stac
 // is lost. It counts for no stack that ran here already.
 func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused := func(when string) {
 		t.Helper()
-		d, err := other.decisions(t.Context(), spec, st, a)
+		d, err := other.keeper().decisions(t.Context(), a)
 		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "salvor recover with --accept-loss for the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
 	}
 	refused("without consent")
-	st.AcceptLoss = true
+	st.AcceptLoss, a.AcceptLoss = true, true
 	ran := func(epoch int) {
 		t.Helper()
-		if err := writeJSON(other.Paths.local(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
+		if err := writeJSON(other.Paths.Placement(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,13 +127,13 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused("it ran here at this epoch")
 	ran(st.Epoch - 1)
 
-	d, err := other.decisions(t.Context(), spec, st, a)
+	d, err := other.keeper().decisions(t.Context(), a)
 	if err != nil || d["data"].Action != snapshot.Hydrate {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
-	r := newRun(other, spec, progress.Discard())
+	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil)
+	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
@@ -148,15 +148,15 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 	other, spec, st, _, _ := lostNewest(t)
 	st.AcceptLoss = true
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	away := st.Targets[0]
 	away.Name, away.Where.Remote = "away", "none"
-	st.Targets = append(st.Targets, away)
-	if _, err := other.found(t.Context(), spec, st, a); !errors.Is(err, errMissing) || !a.givenUp.Zero() {
-		t.Errorf("found: %v, given up %+v", err, a.givenUp)
+	a.Targets = append(a.Targets, away)
+	if _, err := other.keeper().found(t.Context(), a); !errors.Is(err, errMissing) || !a.access.givenUp.Zero() {
+		t.Errorf("found: %v, given up %+v", err, a.access.givenUp)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 // and is a finding of status, on a host that never saw it.
 func TestAMissingSnapshotHasARow(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	if err := other.saveSpec(spec); err != nil {
+	if err := other.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -211,11 +211,11 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	}
 	for _, noted := range []bool{true, false} {
 		if !noted {
-			if err := os.Remove(h.notesPath(st.Name)); err != nil {
+			if err := os.Remove(h.keeper().notesPath(st.Name)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := h.take(t.Context(), spec, st, taking{force: true, stopped: true, sink: progress.Discard()})
+		_, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, sink: progress.Discard()})
 		if err == nil || !strings.Contains(err.Error(), "not mounted") {
 			t.Errorf("noted %v: %v", noted, err)
 		}
@@ -223,10 +223,10 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(remote, renewed)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
-	if k := h.kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
+	if k := h.keeper().kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", k.Findings)
 	}
-	r, err := h.take(t.Context(), spec, st, taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
+	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
 	if err != nil || r.Snapshot.Seq != 2 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
@@ -248,13 +248,13 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	}
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.open("alpha", st)
+	a, err := other.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other, spec, progress.Discard())
+	r := newRun(other.keeper(), spec, progress.Discard())
 	close(r.restic)
-	if fetched, err := r.fetchNewest(t.Context(), st, a, other.protected(st), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}
 }
@@ -264,14 +264,14 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 func TestAReadingBackMissesTheRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
-	if err := h.rereadStack(t.Context(), spec, st, 0); err != nil {
+	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); err != nil {
 		t.Errorf("before the first snapshot: %v", err)
 	}
 	takeFor(t, h, spec, st, "one")
 	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.rereadStack(t.Context(), spec, st, 0); !errors.Is(err, snapshot.ErrNoRepository) || h.kept(st.Name).Unread == "" {
+	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {
 		t.Errorf("with the repository gone: %v", err)
 	}
 }
@@ -281,10 +281,10 @@ func TestAReadingBackMissesTheRepository(t *testing.T) {
 func TestAFailureIsSaidBesideWarnings(t *testing.T) {
 	h := newHost(t)
 	warning := finding.Finding{Code: finding.SnapshotDamaged, Severity: finding.Warning}
-	if err := h.noteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
+	if err := h.keeper().noteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
 		t.Fatal(err)
 	}
-	if k := h.kept("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
+	if k := h.keeper().kept("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
 		t.Errorf("findings %+v", k.Findings)
 	}
 }

@@ -27,12 +27,12 @@ import (
 // Spec returns what the host was last asked to be; an unprepared host was asked
 // for nothing. Where the file in Config is lost or damaged, its copy in State
 // counts.
-func (h *Host) Spec() (agentapi.Host, error) {
-	spec, err := readSpec(h.Paths.spec())
+func (h *base) Spec() (agentapi.Host, error) {
+	spec, err := readSpec(h.Paths.Spec())
 	if err == nil {
 		return spec, nil
 	}
-	kept, keptErr := readSpec(h.Paths.specCopy())
+	kept, keptErr := readSpec(h.Paths.SpecCopy())
 	switch {
 	case keptErr == nil:
 		return kept, nil
@@ -44,10 +44,10 @@ func (h *Host) Spec() (agentapi.Host, error) {
 
 // specDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
-func (h *Host) specDamage() error {
-	_, err := readSpec(h.Paths.spec())
+func (h *base) specDamage() error {
+	_, err := readSpec(h.Paths.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, copyErr := readSpec(h.Paths.specCopy()); copyErr != nil {
+		if _, copyErr := readSpec(h.Paths.SpecCopy()); copyErr != nil {
 			return nil
 		}
 	}
@@ -66,26 +66,26 @@ func readSpec(path string) (agentapi.Host, error) {
 	return spec, nil
 }
 
-func (h *Host) saveSpec(spec agentapi.Host) error {
+func (h *base) saveSpec(spec agentapi.Host) error {
 	spec.Schema = agentapi.Schema
 	spec.Stacks = slices.Clone(spec.Stacks)
 	for i := range spec.Stacks {
 		// was said for one apply, not for every boot after it
 		spec.Stacks[i].Consent, spec.Stacks[i].AcceptLoss = "", false
 	}
-	return errors.Join(writeJSON(h.Paths.spec(), spec), writeJSON(h.Paths.specCopy(), spec))
+	return errors.Join(writeJSON(h.Paths.Spec(), spec), writeJSON(h.Paths.SpecCopy(), spec))
 }
 
 // local returns what the host remembers of a stack; what can't be read counts as
 // an epoch of 0, at which nothing is started while nobody answers.
-func (h *Host) local(stack string) Local {
+func (h *base) local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
-	err := readJSON(h.Paths.local(stack), &l)
+	err := readJSON(h.Paths.Placement(stack), &l)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l
 	}
 	if err == nil {
-		err = readable(h.Paths.local(stack), l.Schema)
+		err = readable(h.Paths.Placement(stack), l.Schema)
 	}
 	if err != nil {
 		return Local{Schema: agentapi.Schema, Unread: err.Error()}
@@ -93,9 +93,9 @@ func (h *Host) local(stack string) Local {
 	return l
 }
 
-func (h *Host) saveLocal(stack string, l Local) error {
+func (h *base) saveLocal(stack string, l Local) error {
 	l.Schema = agentapi.Schema
-	return writeJSON(h.Paths.local(stack), l)
+	return writeJSON(h.Paths.Placement(stack), l)
 }
 
 // saveNote is saveLocal for a stack that starts in any case: a full disk must not
@@ -112,8 +112,8 @@ func (r *run) saveNote(stack string, l Local) {
 }
 
 // known returns the stacks that ran here and were not lost, sorted.
-func (h *Host) known() ([]string, error) {
-	files, err := filepath.Glob(h.Paths.local("*"))
+func (h *base) known() ([]string, error) {
+	files, err := filepath.Glob(h.Paths.Placement("*"))
 	if err != nil {
 		return nil, err
 	}
@@ -196,25 +196,25 @@ const clockSkew = time.Minute
 // noteFindings says which of Salvor's own files on this host can't be read or
 // written, and what that needs.
 func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
-	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), h.gitFindings(spec, time.Now()))
+	found := slices.Concat(h.keyFindings(spec), h.sealFindings(spec), GitFindings(h.base(), spec, time.Now()))
 	if full := diskFull(h.Paths.State); full != "" {
 		found = append(found, finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,
 			Text: full + ": Salvor can't write its notes and its journal, and takes no snapshots", Fix: "make room on " + spec.Name,
 		})
 	}
-	if damage := h.specDamage(); damage != nil {
+	if damage := h.base().specDamage(); damage != nil {
 		found = append(found, unreadable(spec.Name, damage.Error()))
 	}
 	for _, st := range spec.Stacks {
-		if local := h.local(st.Name); local.Unread != "" {
+		if local := h.base().local(st.Name); local.Unread != "" {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, local.Unread))
 		}
 		var k kept
-		if err := readJSON(h.keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := readJSON(h.keeper().keptPath(st.Name), &k); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, unreadable(spec.Name+"/"+st.Name, err.Error()))
 		}
-		for _, v := range h.protected(st) {
+		for _, v := range h.base().at(spec, st).protected() {
 			if m := h.Snapshots.Marker(st.Name, v.Name); m.Unread != "" {
 				found = append(found, unreadable(spec.Name+"/"+st.Name+"/"+v.Name, "its marker: "+m.Unread))
 			}
@@ -243,9 +243,9 @@ func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 			})
 		}
 	}
-	_, err := agekey.OpenHost(h.Paths.identity())
+	_, err := agekey.OpenHost(h.Paths.Identity())
 	lost("the host's identity can't be read, so it cannot open files that are sealed to it", err)
-	_, err = h.signing()
+	_, err = h.base().signing()
 	lost("the host's signing key can't be read, so its reports do not count", err)
 	return found
 }

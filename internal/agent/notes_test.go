@@ -31,22 +31,22 @@ func TestOwnFiles(t *testing.T) {
 		path  func(h *Host) string
 		quiet bool // nothing needs to be said: losing it costs time
 	}{
-		"spec":            {path: func(h *Host) string { return h.Paths.spec() }},
-		"copy of spec":    {path: func(h *Host) string { return h.Paths.specCopy() }, quiet: true},
-		"placement":       {path: func(h *Host) string { return h.Paths.local(renewed) }},
-		"snapshot's note": {path: func(h *Host) string { return h.keptPath(renewed) }, quiet: true},
-		"reread's note":   {path: func(h *Host) string { return h.rereadPath(renewed) }, quiet: true},
-		"run's note":      {path: func(h *Host) string { return h.runPath(renewed) }, quiet: true},
-		"attempt":         {path: func(h *Host) string { return h.attemptPath(renewed) }, quiet: true},
-		"wishes":          {path: func(h *Host) string { return h.wishesPath(renewed) }, quiet: true},
+		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
+		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
+		"placement":       {path: func(h *Host) string { return h.Paths.Placement(renewed) }},
+		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(renewed) }, quiet: true},
+		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(renewed) }, quiet: true},
+		"run's note":      {path: func(h *Host) string { return h.base().runPath(renewed) }, quiet: true},
+		"attempt":         {path: func(h *Host) string { return h.base().attemptPath(renewed) }, quiet: true},
+		"wishes":          {path: func(h *Host) string { return h.base().wishesPath(renewed) }, quiet: true},
 		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", renewed, "data.json") }},
 		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", renewed, "fetch.json") }, quiet: true},
 		"snapshot state":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "snapshots", renewed, "aaaa0001.json") }, quiet: true},
 		"deployed":        {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "deployed.json") }, quiet: true},
 		"project":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "project.json") }, quiet: true},
 		"journal":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
-		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.gitCache(), "HEAD") }, quiet: true},
-		"host key":        {path: func(h *Host) string { return h.Paths.identity() }},
+		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
+		"host key":        {path: func(h *Host) string { return h.Paths.Identity() }},
 	}
 	s, other := standOfTwo(t)
 	for name, file := range files {
@@ -85,22 +85,22 @@ func standOfTwo(t *testing.T) (*stand, agentapi.Stack) {
 	mustTake(t, s.Host, s.st)
 	other := agentapi.Stack{Name: "site", Epoch: 1}
 	s.spec.Stacks = []agentapi.Stack{s.st, other}
-	if err := s.saveSpec(s.spec); err != nil {
+	if err := s.base().saveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
 	for _, st := range s.spec.Stacks {
-		if err := s.saveLocal(st.Name, Local{Epoch: 1}); err != nil {
+		if err := s.base().saveLocal(st.Name, Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.record(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
+	s.base().record(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	return s, other
 }
 
 func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, quiet bool) {
 	t.Helper()
 	state := agentapi.HostState{Findings: s.noteFindings(s.spec)}
-	if damage := s.specDamage(); damage != nil {
+	if damage := s.base().specDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json"})
 	}
 	if err := s.observeStacks(t.Context(), s.spec, &state); err != nil {
@@ -109,10 +109,10 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 	if _, err := s.Status(t.Context(), agentapi.Observe{}, progress.Discard()); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	if _, err := s.verdicts(t.Context(), s.spec); err != nil {
-		t.Errorf("ownership: %v", err)
+	if v := newGuard(s.base(), askWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
+		t.Errorf("ownership: %+v", v)
 	}
-	if spec, err := s.Spec(); err != nil || len(spec.Stacks) != 2 {
+	if spec, err := s.base().Spec(); err != nil || len(spec.Stacks) != 2 {
 		t.Errorf("what the host was asked to be: %d stacks, %v", len(spec.Stacks), err)
 	}
 	if !quiet && len(state.Findings) == 0 && !changes(state, s.st.Name) && len(state.Changes) == 0 {
@@ -123,7 +123,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 			t.Errorf("finding %+v", f)
 		}
 	}
-	facts, _, err := s.facts(s.spec, s.st)
+	facts, _, err := s.base().at(s.spec, s.st).facts()
 	if d := snapshot.Decide(facts["data"]); err != nil || d.Action != snapshot.Ready && d.Action != snapshot.Accept {
 		t.Errorf("the stack's data: %s: %s, %v", d.Action, d.Reason, err)
 	}
@@ -131,7 +131,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 		t.Errorf("the data is %q", got)
 	}
 	if name == "fetch" {
-		a, err := s.open("alpha", s.st)
+		a, err := s.base().at(s.spec, s.st).open()
 		if err == nil {
 			err = restoreAnywhere(t, s, a)
 		}
@@ -152,10 +152,10 @@ func changes(state agentapi.HostState, stack string) bool {
 
 // restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
 // beside.
-func restoreAnywhere(t *testing.T, s *stand, a *access) error {
-	r := newRun(s.Host, s.spec, progress.Discard())
+func restoreAnywhere(t *testing.T, s *stand, a *Stack) error {
+	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
 	close(r.restic)
-	_, err := r.fetchNewest(t.Context(), s.st, a, s.protected(s.st), nil)
+	_, err := r.fetchNewest(t.Context(), a, s.base().at(s.spec, s.st).protected(), nil)
 	return err
 }
 
@@ -165,10 +165,10 @@ func TestConsentIsForOneApply(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Consent = project.ConsentFresh
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.saveSpec(s.spec); err != nil {
+	if err := s.base().saveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
-	if spec, err := s.Spec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
+	if spec, err := s.base().Spec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
 		t.Errorf("kept %q, %v", spec.Stacks[0].Consent, err)
 	}
 }
@@ -179,15 +179,15 @@ func TestFutureTimesCountAsNone(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Targets[0].Every = time.Minute
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.saveLocal(s.st.Name, Local{Epoch: 1}); err != nil {
+	if err := s.base().saveLocal(s.st.Name, Local{Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for name, ahead := range map[string]time.Duration{"ahead": 240 * time.Hour, "now": 0} {
 		k := kept{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
-		if err := writeJSON(s.keptPath(s.st.Name), k); err != nil {
+		if err := writeJSON(s.keeper().keptPath(s.st.Name), k); err != nil {
 			t.Fatal(err)
 		}
-		if due := s.due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
+		if due := s.keeper().due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
 			t.Errorf("%s: %d stacks are due", name, len(due))
 		}
 	}
@@ -199,7 +199,7 @@ func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
 	s := newStand(t, false)
 	s.started(t, "rows")
 	// a file in place of each folder: nothing can be written there, by root either
-	for _, dir := range []string{s.Journal.Dir, filepath.Dir(s.Paths.local("x"))} {
+	for _, dir := range []string{s.Journal.Dir, filepath.Dir(s.Paths.Placement("x"))} {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,8 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
-	"salvor/internal/delivery"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
@@ -32,10 +32,10 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err != nil {
 		return agentapi.HostState{}, err
 	}
-	applied, _ := h.Spec() // where it can't be read, everything is a change
+	applied, _ := h.base().Spec() // where it can't be read, everything is a change
 	req.Host = keepOwn(applied, req.Host)
-	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.key(), Signer: h.signer()}
-	if damage := h.specDamage(); damage != nil {
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.base().key(), Signer: h.base().signer()}
+	if damage := h.base().specDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
 	}
 	state.Findings = append(state.Findings, h.noteFindings(req.Host)...)
@@ -50,7 +50,7 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	for _, st := range req.Host.Stacks {
-		state.Findings = append(state.Findings, h.historyNoted(req.Host.Name, st)...)
+		state.Findings = append(state.Findings, h.keeper().historyNoted(h.base().at(req.Host, st))...)
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
@@ -71,7 +71,7 @@ func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agent
 }
 
 func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *agentapi.HostState) error {
-	known, err := h.known()
+	known, err := h.base().known()
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		return err
 	}
 	for i, st := range spec.Stacks {
-		if err := h.observeStack(ctx, spec, st, seen[i], engine, state); err != nil {
+		if err := h.observeStack(ctx, h.base().at(spec, st), seen[i], engine, state); err != nil {
 			return err
 		}
 	}
@@ -107,41 +107,41 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		}
 		one := agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted}
 		if i >= 0 {
-			one.Wish = h.standing(spec, spec.Stacks[i])
+			one.Wish = h.base().at(spec, spec.Stacks[i]).standing()
 		}
 		state.Stacks = append(state.Stacks, one)
 	}
 	return nil
 }
 
-func (h *Host) observeStack(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
-	changes, found, err := h.stackChanges(ctx, spec, st, seen)
+func (h *Host) observeStack(ctx context.Context, s *Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
+	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
 		return err
 	}
 	state.Changes = append(state.Changes, changes...)
-	state.Findings = append(append(state.Findings, found...), h.wishFindings(spec, st)...)
-	state.Findings = append(state.Findings, h.attemptFindings(spec, st, seen)...)
-	if !st.Stopped {
-		state.Findings = append(state.Findings, h.absentFindings(spec.Name, st)...)
+	state.Findings = append(append(state.Findings, found...), wishFindings(s)...)
+	state.Findings = append(state.Findings, attemptFindings(s, seen)...)
+	if !s.Stopped {
+		state.Findings = append(state.Findings, s.absentFindings()...)
 	}
-	if !engine || st.Kept || st.Stopped || seen.Untouched(deployment(spec, st, nil)) {
+	if !engine || s.Kept || s.Stopped || seen.Untouched(deployment(s.Spec, s.Stack, nil)) {
 		return nil
 	}
-	refused, err := h.validate(ctx, spec.Name, st)
+	refused, err := h.validate(ctx, s)
 	state.Findings = append(state.Findings, refused...)
 	return err
 }
 
 // validate has the host's own Compose look at a project that is to be deployed.
-func (h *Host) validate(ctx context.Context, host string, st agentapi.Stack) ([]finding.Finding, error) {
-	err := h.Stacks.Validate(ctx, st.Name, st.Project)
+func (h *Host) validate(ctx context.Context, s *Stack) ([]finding.Finding, error) {
+	err := h.Stacks.Validate(ctx, s.Name, s.Project)
 	if !errors.Is(err, stack.ErrRefused) {
 		return nil, err
 	}
 	return []finding.Finding{{
-		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: host + "/" + st.Name, Text: err.Error(),
-		Fix: "change the Compose file to what Compose on " + host + " knows, or install a newer one there",
+		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name, Text: err.Error(),
+		Fix: "change the Compose file to what Compose on " + s.Spec.Name + " knows, or install a newer one there",
 	}}, nil
 }
 
@@ -153,53 +153,52 @@ func noEngine(err error) bool {
 
 // stackChanges says what bringing one stack up would do, and what stands in the
 // way.
-func (h *Host) stackChanges(ctx context.Context, spec agentapi.Host, st agentapi.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
-	if st.Kept {
+func (h *Host) stackChanges(ctx context.Context, s *Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
+	if s.Kept {
 		return nil, nil, nil
 	}
-	if st.Stopped {
+	if s.Stopped {
 		if seen.Running() {
-			return []agentapi.Change{{Stack: st.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil, nil
+			return []agentapi.Change{{Stack: s.Name, ID: "services", Action: "-", Cause: "the stack is declared stopped"}}, nil, nil
 		}
 		return nil, nil, nil
 	}
 	var changes []agentapi.Change
-	var a *access
-	if len(st.Sealed) > 0 {
+	if len(s.Sealed) > 0 {
 		// a seal of another epoch belongs to the placement before; the history
 		// then counts as unknown, which the plan shows
-		a, _ = h.open(spec.Name, st)
+		s, _ = s.open()
 	}
-	local, wish := h.local(st.Name), h.standing(spec, st)
-	decided, err := h.decisions(ctx, spec, st, a)
+	local, wish := h.base().local(s.Name), s.standing()
+	decided, err := h.keeper().decisions(ctx, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		if wish != nil && wish.State == agentapi.WishPending {
-			changes = append(changes, restoreChange(st, v.Name))
-		} else if c, shown := volumeChange(st, v.Name, decided[v.Name], a != nil); shown {
+			changes = append(changes, restoreChange(s.Stack, v.Name))
+		} else if c, shown := volumeChange(s.Stack, v.Name, decided[v.Name], s.access != nil); shown {
 			changes = append(changes, c)
 		}
 	}
-	if cause := secretsCause(h.Paths, st, local); cause != "" {
-		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "secrets", Action: "~", Cause: cause})
+	if cause := secretsCause(h.Paths, s.Stack, local); cause != "" {
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "secrets", Action: "~", Cause: cause})
 	}
-	d := deployment(spec, st, nil)
+	d := deployment(s.Spec, s.Stack, nil)
 	if wish != nil && wish.State == agentapi.WishDone {
-		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: "+
-			"salvor.lock records that it went back to snapshot %.8s", st.Restore.Snapshot)})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: "+
+			"salvor.lock records that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
 	if wish != nil && wish.State == agentapi.WishFailed && imageChange(seen.Record, d) != "" {
 		return changes, nil, nil // an apply leaves it as it is, see the finding
 	}
 	if cause := servicesCause(seen, d, local); cause != "" {
-		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
-	} else if commit := h.pending(st.Name, seen); commit != "" && len(changes) == 0 {
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
+	} else if commit := h.base().pending(s.Name, seen); commit != "" && len(changes) == 0 {
 		cause := fmt.Sprintf("commit %.7s, which was deployed last and does not run, is reverted", commit)
-		changes = append(changes, agentapi.Change{Stack: st.Name, ID: "services", Action: "~", Cause: cause})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
-	return changes, occupied(spec.Name, st, seen, local, decided), nil
+	return changes, occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.
@@ -227,12 +226,12 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 
 // secretsCause says why what a stack's seal holds is not in force here. A stack
 // without secrets of its own has one too, for its remotes and repositories.
-func secretsCause(p Paths, st agentapi.Stack, local Local) string {
+func secretsCause(p hostpath.Layout, st agentapi.Stack, local Local) string {
 	delivers := len(st.Project.Secrets) > 0 || len(st.Project.Env) > 0
 	if len(st.Sealed) == 0 || !delivers && local.Epoch != st.Epoch {
 		return ""
 	}
-	if _, err := os.Stat(delivery.EnvFile(p.secrets(), st.Name)); err != nil && len(st.Project.Env) > 0 {
+	if _, err := os.Stat(p.Secrets().Env(st.Name)); err != nil && len(st.Project.Env) > 0 {
 		return "not delivered since the boot"
 	}
 	if local.Sealed != sealedDigest(st) {
@@ -284,10 +283,10 @@ func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []age
 		}
 	}
 	for _, st := range spec.Stacks {
-		local := h.local(st.Name)
+		local := h.base().local(st.Name)
 		w.Local = append(w.Local, local)
-		w.Wishes = append(w.Wishes, h.wishes(st.Name))
-		for _, v := range h.protected(st) {
+		w.Wishes = append(w.Wishes, h.base().wishes(st.Name))
+		for _, v := range h.base().at(spec, st).protected() {
 			w.Marked = append(w.Marked, h.Snapshots.Marker(st.Name, v.Name))
 		}
 	}

@@ -4,11 +4,12 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
 func TestSecretsCause(t *testing.T) {
-	paths := Paths{Run: t.TempDir()}
+	paths := hostpath.Layout{Run: t.TempDir()}
 	now := agentapi.Stack{Name: "notes", Epoch: 2, Sealed: []byte("sealed")}
 	withSecret := now
 	withSecret.Project.Secrets = []project.SecretMount{{Service: "web", Secret: "token"}}

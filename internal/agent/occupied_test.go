@@ -54,20 +54,20 @@ func (s *stand) place(t *testing.T, epoch int, born bool) {
 	}
 }
 
-func (s *stand) volume() snapshot.Volume { return s.protected(s.st)[0] }
+func (s *stand) volume() snapshot.Volume { return s.base().at(s.spec, s.st).protected()[0] }
 
 // supply does what an apply does before the start.
 func (s *stand) supply(t *testing.T) (*run, error) {
 	t.Helper()
-	r := newRun(s.Host, s.spec, progress.Discard())
+	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
 	close(r.restic)
 	close(r.engine)
-	a, err := s.open("alpha", s.st)
+	a, err := s.base().at(s.spec, s.st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a)
-	return r, r.supply(t.Context(), s.st, a, &d, &agentapi.StackReceipt{})
+	d := deployment(s.spec, s.st, a.access)
+	return r, r.supply(t.Context(), a, &d, &agentapi.StackReceipt{})
 }
 
 // started has the stack in use here: its volume is ready, holds content and is
@@ -77,7 +77,7 @@ func (s *stand) started(t *testing.T, content string) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.saveLocal(s.st.Name, Local{Epoch: s.st.Epoch}); err != nil {
+	if err := s.base().saveLocal(s.st.Name, Local{Epoch: s.st.Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	s.write(t, content)
@@ -139,7 +139,7 @@ func (s *stand) findings(t *testing.T) []finding.Finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, found, err := s.stackChanges(t.Context(), s.spec, s.st, seen[0])
+	_, found, err := s.stackChanges(t.Context(), s.base().at(s.spec, s.st), seen[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestLostNotesKeepTheData(t *testing.T) {
 			if s.engine.ran(" stop") || len(s.kept(t)) > 0 {
 				t.Error("the stack was stopped, or its data moved")
 			}
-			if err := s.allReady(s.spec, s.st); err != nil {
+			if err := s.base().at(s.spec, s.st).allReady(); err != nil {
 				t.Error(err)
 			}
 			if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.VolumeTaken {
@@ -243,7 +243,7 @@ func TestOccupied(t *testing.T) {
 						if name == "named volume" {
 							mustTake(t, s.Host, s.st)
 						}
-						if len(s.kept(t)) != 1 || len(s.keptFindings("alpha", s.st)) != 1 {
+						if len(s.kept(t)) != 1 || len(s.keeper().keptFindings(s.base().at(s.spec, s.st))) != 1 {
 							t.Error("the only copy was deleted by a snapshot of other data, or is not listed")
 						}
 					}
@@ -302,7 +302,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if kept := s.kept(t); len(kept) != 1 || kept[0] != "diverged" {
 		t.Errorf("diverged data after good snapshots of other data: %v", kept)
 	}
-	if found := s.keptFindings("alpha", s.st); len(found) != 1 || !strings.Contains(found[0].Text, "it is not in any snapshot") {
+	if found := s.keeper().keptFindings(s.base().at(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "it is not in any snapshot") {
 		t.Errorf("listed: %v", found)
 	}
 }
@@ -346,7 +346,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 				t.Fatal(err)
 			}
 			remake(t, s)
-			if _, err := s.take(t.Context(), s.spec, s.st, taking{force: true, sink: progress.Discard()}); err == nil {
+			if _, err := s.keeper().take(t.Context(), s.base().at(s.spec, s.st), taking{force: true, sink: progress.Discard()}); err == nil {
 				t.Error("a snapshot of the new volume was taken")
 			}
 			if _, err := s.supply(t); err != nil {
@@ -365,7 +365,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.write(t, "38 rows")
-		if _, err := s.take(t.Context(), s.spec, s.st, taking{force: true, accept: true, sink: progress.Discard()}); err == nil {
+		if _, err := s.keeper().take(t.Context(), s.base().at(s.spec, s.st), taking{force: true, accept: true, sink: progress.Discard()}); err == nil {
 			t.Error("a snapshot of the new volume was taken")
 		}
 		if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
@@ -413,14 +413,14 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.takeDiverged(t.Context(), s.spec, s.st, progress.Discard()); err != nil {
+	if _, err := s.keeper().takeDiverged(t.Context(), s.base().at(s.spec, s.st), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.open("alpha", s.st)
+	a, err := s.base().at(s.spec, s.st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest, _, err := s.newest(t.Context(), s.st, a); err != nil || newest.info.ID != first.Snapshot.ID {
+	if newest, _, err := s.keeper().newest(t.Context(), a); err != nil || newest.info.ID != first.Snapshot.ID {
 		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
 	}
 	kept, err := snapshot.KeptOf(s.volume())
@@ -431,7 +431,7 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if left := s.kept(t); len(left) != 0 {
 		t.Errorf("still kept, though a snapshot holds it: %v", left)
 	}
-	if _, err := s.takeDiverged(t.Context(), s.spec, s.st, progress.Discard()); err == nil {
+	if _, err := s.keeper().takeDiverged(t.Context(), s.base().at(s.spec, s.st), progress.Discard()); err == nil {
 		t.Error("a snapshot of nothing was taken")
 	}
 	s.restore(t, kept[0].Snapshot)
@@ -444,15 +444,15 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 func (s *stand) restore(t *testing.T, id string) {
 	t.Helper()
 	s.st.Restore = &fleet.Restore{ID: "wish", Epoch: s.st.Epoch, Snapshot: id}
-	r := newRun(s.Host, s.spec, progress.Discard())
+	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
 	close(r.restic)
 	close(r.engine)
-	a, err := s.open("alpha", s.st)
+	a, err := s.base().at(s.spec, s.st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a)
-	if err := r.putBack(t.Context(), s.st, a, &d, &agentapi.StackReceipt{}); err != nil {
+	d := deployment(s.spec, s.st, a.access)
+	if err := r.putBack(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}
 	s.st.Restore = nil

@@ -6,129 +6,209 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"salvor/internal/agentapi"
 	"salvor/internal/record"
-	"salvor/internal/secret/agekey"
 )
 
-// An ownership finds out whether this host still owns its stacks. It keeps the
-// record remote open and remembers what Git said, so that one look after another
-// is cheap. One look runs at a time; close it when done.
-type ownership struct {
-	h      *Host
+// A Guard finds out whether this host still owns its stacks, and stops those that it
+// has lost. It keeps the record remote open and remembers what Git and the claims
+// said, so that one look after another is cheap. One look runs at a time, and what it
+// found can be asked and watched meanwhile. Close it when done.
+type Guard struct {
+	h      *base
 	within time.Duration // what a look may take
 
-	mu     sync.Mutex // held for the length of a look
-	rec    *sight     // nil: to be opened
-	opened string     // what rec was opened with
+	looking sync.Mutex // held for the length of a look; guards what follows
+	rec     *sight     // nil: to be opened
+	opened  string     // what rec was opened with
+	view    *record.View
+	git     gitSight
+	asked   time.Time // when Git was asked last
+
+	mu      sync.Mutex // guards what follows
+	newest  sights
+	said    map[string]record.State // by stack, of the newest verdict
+	changed chan struct{}           // closed when said changes
+}
+
+// sights are what one look saw.
+type sights struct {
+	began  time.Time
+	names  []string // of the stacks that were looked at
 	git    gitSight
-	asked  time.Time // when Git was asked last
-	claims map[string]claimSight
-	looked time.Time // when the look that saw claims began
+	claims map[string]record.Claimed
 }
 
 // askWithin bounds a look that something waits for: a host that installs packages
 // and brings data back is slow to reach out. The watch keeps to the lease.
 const askWithin = 20 * time.Second
 
-func (h *Host) ownership(within time.Duration) *ownership {
-	return &ownership{h: h, within: within, git: unreached()}
+func newGuard(h *base, within time.Duration) *Guard {
+	return &Guard{h: h, within: within, git: unreached(), changed: make(chan struct{})}
 }
 
-func (o *ownership) close(ctx context.Context) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.drop(ctx)
+// Close ends the connection to the record remote.
+func (g *Guard) Close(ctx context.Context) {
+	g.looking.Lock()
+	defer g.looking.Unlock()
+	g.drop(ctx)
 }
 
 // drop gives up a remote that may hang, without waiting for it.
-func (o *ownership) drop(ctx context.Context) {
-	if o.rec != nil {
-		go o.rec.close(ctx) //nolint:errcheck // nothing was written
+func (g *Guard) drop(ctx context.Context) {
+	if g.rec != nil {
+		go g.rec.close(ctx) //nolint:errcheck // nothing was written
 	}
-	o.rec = nil
+	g.rec, g.view = nil, nil
 }
 
-// verdicts looks once, for each stack of spec. What does not answer in time is part
+// Verdicts looks once, for each stack of spec. What does not answer in time is part
 // of the verdict, not an error.
-func (o *ownership) verdicts(ctx context.Context, spec agentapi.Host) (map[string]record.Verdict, error) {
-	return o.since(ctx, spec, time.Now())
+func (g *Guard) Verdicts(ctx context.Context, spec agentapi.Host) map[string]record.Verdict {
+	var names []string
+	for _, st := range spec.Stacks {
+		names = append(names, st.Name)
+	}
+	if len(names) == 0 {
+		return map[string]record.Verdict{}
+	}
+	return g.since(ctx, spec, names, time.Now())
 }
 
 // recently is how old a look may be that others rely on, too: stacks that start at
 // once, objects that are deleted one after another.
 const recently = 2 * time.Second
 
-// verdict returns what holds for one stack of spec, by a look not older than recently.
-func (o *ownership) verdict(ctx context.Context, spec agentapi.Host, st agentapi.Stack) (record.Verdict, error) {
-	all, err := o.since(ctx, spec, time.Now().Add(-recently))
-	return all[st.Name], err
+// Verdict returns what holds for a stack, by a look not older than recently.
+func (g *Guard) Verdict(ctx context.Context, s *Stack) record.Verdict {
+	return g.notOlder(ctx, s, recently)
 }
 
-// mayChange returns an error when this host may not change what lies outside it for
+// Recent returns what holds for a stack by a look not older than the lease allows: in
+// the daemon, where the watch looks all the time, that is one which was made already.
+func (g *Guard) Recent(ctx context.Context, s *Stack) record.Verdict {
+	return g.notOlder(ctx, s, g.h.Lease.Every+g.h.Lease.Within)
+}
+
+func (g *Guard) notOlder(ctx context.Context, s *Stack, age time.Duration) record.Verdict {
+	g.mu.Lock()
+	names := g.newest.names
+	g.mu.Unlock()
+	if !slices.Contains(names, s.Name) {
+		names = append(slices.Clone(names), s.Name) // the others cost no calls
+	}
+	return g.since(ctx, s.Spec, names, time.Now().Add(-age))[s.Name]
+}
+
+// MayChange returns an error when this host may not change what lies outside it for
 // a stack.
-func (o *ownership) mayChange(ctx context.Context, spec agentapi.Host, st agentapi.Stack) error {
-	spec.Stacks = []agentapi.Stack{st}
-	v, err := o.verdict(ctx, spec, st)
-	if err == nil && !v.MayChange {
-		err = fmt.Errorf("%s has no right to change the snapshots of %s: %s", spec.Name, st.Name, v.Reason)
+func (g *Guard) MayChange(ctx context.Context, s *Stack) error {
+	if v := g.Verdict(ctx, s); !v.MayChange {
+		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
-	return err
+	return nil
 }
 
-// notLost returns why a stack is known to be another host's. Silence is not a
+// NotLost returns why a stack is known to be another host's. Silence is not a
 // reason: the caller had the right to change when it began.
-func (o *ownership) notLost(ctx context.Context, spec agentapi.Host, st agentapi.Stack) error {
-	spec.Stacks = []agentapi.Stack{st}
-	v, err := o.verdict(ctx, spec, st)
-	if err == nil && v.State == record.Lost {
-		err = fmt.Errorf("%s has no right to change the snapshots of %s: %s", spec.Name, st.Name, v.Reason)
+func (g *Guard) NotLost(ctx context.Context, s *Stack) error {
+	if v := g.Verdict(ctx, s); v.State == record.Lost {
+		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
-	return err
+	return nil
 }
 
-// since judges by a look that began after a time.
-func (o *ownership) since(ctx context.Context, spec agentapi.Host, earliest time.Time) (map[string]record.Verdict, error) {
-	all := map[string]record.Verdict{}
-	if len(spec.Stacks) == 0 {
-		return all, nil
+// Changed returns a channel that is closed once a look says something else of whose
+// a stack is.
+func (g *Guard) Changed() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changed
+}
+
+// since judges by a look at these stacks that began after a time: the newest one or,
+// where that is older, a look of its own.
+func (g *Guard) since(ctx context.Context, spec agentapi.Host, names []string, earliest time.Time) map[string]record.Verdict {
+	if all, ok := g.known(spec.Name, names, earliest); ok {
+		return all
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.looked.Before(earliest) {
-		ctx, cancel := context.WithTimeout(ctx, o.within)
-		defer cancel()
-		o.looked = time.Now()
-		o.claims = o.look(ctx, spec)
+	g.looking.Lock()
+	defer g.looking.Unlock()
+	if all, ok := g.known(spec.Name, names, earliest); ok { // by the look of who had the lock
+		return all
 	}
-	key := o.h.key()
-	for _, st := range spec.Stacks {
-		local := o.h.local(st.Name)
-		here := record.Local{Host: spec.Name, Key: key, Epoch: local.Epoch, Lost: local.Lost}
-		v := record.Decide(here, o.git.placement(st.Name), o.claims[st.Name].ruling(o.git.contains))
-		v.Ignored = o.claims[st.Name].ignored
-		all[st.Name] = v
+	ctx, cancel := context.WithTimeout(ctx, g.within)
+	defer cancel()
+	seen := g.look(ctx, spec, names)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.newest = seen
+	all := g.judge(spec.Name, names)
+	g.publish(all)
+	return all
+}
+
+func (g *Guard) known(host string, names []string, earliest time.Time) (map[string]record.Verdict, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.newest.began.Before(earliest) || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.newest.names, name) }) {
+		return nil, false
 	}
-	return all, nil
+	return g.judge(host, names), true
+}
+
+// publish notes what a look said. g.mu is held.
+func (g *Guard) publish(all map[string]record.Verdict) {
+	said := map[string]record.State{}
+	for name, v := range all {
+		said[name] = v.State
+	}
+	if !maps.Equal(g.said, said) {
+		close(g.changed)
+		g.said, g.changed = said, make(chan struct{})
+	}
+}
+
+// judge says what the newest look means, with what the host remembers of these stacks
+// now. g.mu is held: the copy of the control repository is for one at a time.
+func (g *Guard) judge(host string, names []string) map[string]record.Verdict {
+	all, key, git := map[string]record.Verdict{}, g.h.key(), g.newest.git
+	for _, name := range names {
+		local, claims := g.h.local(name), g.newest.claims[name]
+		here := record.Local{Host: host, Key: key, Epoch: local.Epoch, Lost: local.Lost}
+		v := record.Decide(here, git.placement(name), ruling(claims, git.contains))
+		v.Ignored = claims.Ignored
+		all[name] = v
+	}
+	return all
+}
+
+// ruling is what a stack's claims say. A stack that was not looked at is not reached.
+func ruling(c record.Claimed, onBranch record.OnBranch) record.OnRecord {
+	if !c.Read {
+		return record.OnRecord{}
+	}
+	return record.OnRecord{Reached: true, Ruling: record.Rule(c.Claims, onBranch)}
 }
 
 // patience is how long the record remote gets to answer before Git is asked too.
 const patience = 2 * time.Second
 
 // look asks the record remote, and Git where that is due, or the record remote does
-// not answer soon. It returns the claims.
-func (o *ownership) look(ctx context.Context, spec agentapi.Host) (claims map[string]claimSight) {
-	due := o.asked.IsZero() || time.Since(o.asked) >= o.h.Lease.Git
+// not answer soon.
+func (g *Guard) look(ctx context.Context, spec agentapi.Host, names []string) sights {
+	seen := sights{began: time.Now(), names: names, git: g.git}
+	due := g.asked.IsZero() || time.Since(g.asked) >= g.h.Lease.Git
 	answered, failed := make(chan struct{}), make(chan struct{})
 	var both sync.WaitGroup
 	both.Go(func() {
 		var all bool
-		if claims, all = o.askRecord(ctx, spec); all {
+		if seen.claims, all = g.askRecord(ctx, spec, names); all {
 			close(answered)
 		} else {
 			close(failed)
@@ -138,103 +218,61 @@ func (o *ownership) look(ctx context.Context, spec agentapi.Host) (claims map[st
 		select {
 		case <-answered:
 			both.Wait()
-			return claims
+			return seen
 		case <-failed:
 		case <-time.After(patience):
 		}
 	}
-	o.git, o.asked = o.h.askGit(ctx, spec.Git), time.Now()
+	asked := g.askGit(ctx, spec.Git)
 	both.Wait()
-	return claims
+	seen.git, g.git, g.asked = asked, asked, time.Now()
+	return seen
 }
 
-// verdicts looks once.
-func (h *Host) verdicts(ctx context.Context, spec agentapi.Host) (map[string]record.Verdict, error) {
-	who := h.ownership(askWithin)
-	defer who.close(ctx)
-	return who.verdicts(ctx, spec)
-}
-
-// key returns the recipient of the host's identity, "" where it can't be read.
-func (h *Host) key() string {
-	key, err := agekey.OpenHost(h.Paths.identity())
-	if err != nil {
-		return ""
-	}
-	return key.Recipient
-}
-
-// claimSight is what the record said of one stack.
-type claimSight struct {
-	reached bool
-	claims  []record.Claim
-	ignored []record.Ignored
-}
-
-func (c claimSight) ruling(onBranch record.OnBranch) record.OnRecord {
-	if !c.reached {
-		return record.OnRecord{}
-	}
-	return record.OnRecord{Reached: true, Ruling: record.Rule(c.claims, onBranch)}
-}
-
-// listedAtOnce is how many stacks' claims are listed at a time.
-const listedAtOnce = 4
-
-// askRecord reads the claims of every stack and reports whether all of them could
-// be read.
-func (o *ownership) askRecord(ctx context.Context, spec agentapi.Host) (map[string]claimSight, bool) {
-	rec, err := o.record(ctx, spec)
-	if err != nil {
+// askRecord reads the claims of every stack, with one listing, and reports whether
+// all of them could be read.
+func (g *Guard) askRecord(ctx context.Context, spec agentapi.Host, names []string) (map[string]record.Claimed, bool) {
+	if err := g.open(ctx, spec); err != nil {
 		return nil, false
 	}
-	seen := make([]claimSight, len(spec.Stacks))
-	var all errgroup.Group
-	all.SetLimit(listedAtOnce)
-	for i, st := range spec.Stacks {
-		all.Go(func() error {
-			claims, ignored, err := rec.Claims(ctx, st.Name)
-			seen[i] = claimSight{reached: err == nil, claims: claims, ignored: ignored}
-			return err
-		})
+	claims, err := g.view.Look(ctx, names...)
+	for _, c := range claims {
+		if !c.Read {
+			err = cmp.Or(err, errors.New("not all claims could be read"))
+		}
 	}
-	err = all.Wait()
-	if at, moved, markErr := rec.Moved(ctx); moved || markErr != nil {
+	if at, moved, markErr := g.rec.Moved(ctx); moved || markErr != nil {
 		// claims may be made elsewhere by now; the next look follows
-		seen, err = make([]claimSight, len(spec.Stacks)), cmp.Or(markErr, fmt.Errorf("the record is now at %s", location(at)))
+		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is now at %s", location(at)))
 	}
 	if err != nil {
-		o.drop(ctx) // whatever hangs there, the next look begins afresh
+		g.drop(ctx) // whatever hangs there, the next look begins afresh
 	}
-	byStack := map[string]claimSight{}
-	for i, st := range spec.Stacks {
-		byStack[st.Name] = seen[i]
-	}
-	return byStack, err == nil
+	return claims, err == nil
 }
 
-// record returns the record remote, opened through the first seal that opens: all
-// of them lead to the same one. It stays open while the seals are the same.
-func (o *ownership) record(ctx context.Context, spec agentapi.Host) (*sight, error) {
+// open has the record remote open, through the first seal that opens: all of them
+// lead to the same one. It stays open while the seals are the same.
+func (g *Guard) open(ctx context.Context, spec agentapi.Host) error {
 	with := fmt.Sprint(spec.Record)
 	for _, st := range spec.Stacks {
 		with += fmt.Sprintf(" %x", sha256.Sum256(st.Sealed))
 	}
-	if o.rec != nil && o.opened == with {
-		return o.rec, nil
+	if g.rec != nil && g.opened == with {
+		return nil
 	}
-	o.drop(ctx)
+	g.drop(ctx)
 	errs := []error{fmt.Errorf("no sealed file on %s says how to reach the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
-		a, err := o.h.open(spec.Name, st)
+		s, err := g.h.at(spec, st).open()
 		if err == nil {
-			o.rec, err = a.record(ctx, spec.Record)
+			g.rec, err = s.access.record(ctx, spec.Record)
 		}
 		if err == nil {
-			o.opened = with
-			return o.rec, nil
+			g.opened, g.view = with, g.rec.View()
+			return nil
 		}
 		errs = append(errs, err)
 	}
-	return nil, errors.Join(errs...)
+	return errors.Join(errs...)
 }

@@ -15,12 +15,12 @@ import (
 
 // quiet holds a stack still for a snapshot and runs programs in it.
 type quiet struct {
-	host  *Host
+	host  *base
 	stack string
 }
 
 // Quiescer returns what pauses and resumes one stack.
-func (h *Host) Quiescer(stack string) snapshot.Quiescer { return quiet{host: h, stack: stack} }
+func (k *keeper) Quiescer(stack string) snapshot.Quiescer { return quiet{host: k.base, stack: stack} }
 
 // pauseTries is how often a pause is tried: the kernel's version 1 freezer gives
 // up on a container whose processes wait for the disk all the time.
@@ -94,17 +94,17 @@ func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
 // Resume has every stack go on that a snapshot left paused when its process
 // died. One that a living snapshot holds is left to it, unless that is frozen
 // itself. It may be called at any time.
-func (h *Host) Resume(ctx context.Context) error {
-	all, err := snapshot.AllPaused(h.Snapshots.Dirs)
+func (k *keeper) Resume(ctx context.Context) error {
+	all, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	errs := []error{err}
 	for _, p := range all {
-		errs = append(errs, h.resume(ctx, p))
+		errs = append(errs, k.resume(ctx, p))
 	}
 	return errors.Join(errs...)
 }
 
-func (h *Host) resume(ctx context.Context, p snapshot.Paused) error {
-	lock, err := runlock.Acquire(h.Paths.Run, stackLock(p.Stack), runlock.Holder{Owner: daemon, Message: "resume", Since: time.Now().UTC()})
+func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
+	lock, err := runlock.Acquire(k.Paths.Run, stackLock(p.Stack), runlock.Holder{Owner: daemon, Message: "resume", Since: time.Now().UTC()})
 	held := errors.As(err, new(*runlock.HeldError))
 	switch {
 	case held && !p.Overdue:
@@ -114,27 +114,18 @@ func (h *Host) resume(ctx context.Context, p snapshot.Paused) error {
 	case !held:
 		defer lock.Release()
 	}
-	return snapshot.Resume(ctx, h.Snapshots.Dirs, p.Stack, quiet{host: h, stack: p.Stack}, held)
+	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, quiet{host: k.base, stack: p.Stack}, held)
 }
 
 // unfreeze has a stack go on that a snapshot left paused. The caller holds the
 // stack's lock, so no living snapshot does.
-func (h *Host) unfreeze(ctx context.Context, stack string) error {
-	return snapshot.Resume(ctx, h.Snapshots.Dirs, stack, h.Quiescer(stack), false)
-}
-
-// tend resumes what was left paused, in every round.
-func (h *Host) tend(ctx context.Context) {
-	for pause(ctx, scheduleEvery) == nil {
-		if err := h.Resume(ctx); err != nil {
-			note(h, "resume", err)
-		}
-	}
+func (k *keeper) unfreeze(ctx context.Context, stack string) error {
+	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)
 }
 
 // frozen says which stacks are paused, unless a snapshot does it for a moment.
-func (h *Host) frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
-	recorded, err := snapshot.AllPaused(h.Snapshots.Dirs)
+func (k *keeper) frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
+	recorded, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	var found []finding.Finding
 	for _, s := range stacks {
 		var services []string

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/runlock"
 	"salvor/internal/snapshot"
@@ -23,13 +24,13 @@ import (
 func dockerHost(t *testing.T) (*Host, *stacktest.Engine) {
 	t.Helper()
 	dir, engine := t.TempDir(), stacktest.New()
-	p := Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
+	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	if err := os.MkdirAll(p.Run, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	h := &Host{
 		Machine: engine, Stacks: stack.New(engine), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
-		Snapshots: snapshot.Engine{Dirs: snapshot.Dirs{Run: p.Run, State: p.State, Volumes: p.Volumes}},
+		Snapshots: snapshot.Engine{Dirs: p},
 	}
 	t.Cleanup(h.Stacks.Close)
 	return h, engine
@@ -52,7 +53,7 @@ func TestPauseLeavesOutWhatDoesNotRun(t *testing.T) {
 	looping, byHand := engine.Add("loop", "side", "restarting"), engine.Add("loop", "hand", "paused")
 	engine.Add("loop", "done", "exited")
 	other := engine.Add("other", "web", "running")
-	q, noted := h.Quiescer("loop"), recorded{}
+	q, noted := h.keeper().Quiescer("loop"), recorded{}
 	if err := q.Pause(t.Context(), noted.record); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestPauseLooksAgain(t *testing.T) {
 		return 0
 	}
 	noted := recorded{}
-	if err := h.Quiescer("loop").Pause(t.Context(), noted.record); err != nil {
+	if err := h.keeper().Quiescer("loop").Pause(t.Context(), noted.record); err != nil {
 		t.Fatal(err)
 	}
 	if engine.State(side) != "paused" || len(noted.all) != 2 || len(noted.all[1]) != 2 {
@@ -100,7 +101,7 @@ func TestStarted(t *testing.T) {
 	engine.Add("loop", "side", "restarting")
 	engine.Add("other", "web", "running")
 	for ago, want := range map[time.Duration]int{time.Second: 0, time.Hour: 2} {
-		if got, err := h.Quiescer("loop").Started(t.Context(), time.Now().Add(-ago)); err != nil || len(got) != want {
+		if got, err := h.keeper().Quiescer("loop").Started(t.Context(), time.Now().Add(-ago)); err != nil || len(got) != want {
 			t.Errorf("since %s: %v, %v", ago, got, err)
 		}
 	}
@@ -116,7 +117,7 @@ func TestAFailedPauseResumesTheOthers(t *testing.T) {
 		}
 		return 0
 	}
-	if err := h.Quiescer("loop").Pause(t.Context(), (&recorded{}).record); err == nil {
+	if err := h.keeper().Quiescer("loop").Pause(t.Context(), (&recorded{}).record); err == nil {
 		t.Fatal("a pause that failed went well")
 	}
 	if engine.State(web) != "running" || engine.State(stuck) != "running" {
@@ -148,7 +149,7 @@ func TestTheDaemonResumesWhatNobodyHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Resume(t.Context()); err != nil || engine.State(web) != "paused" {
+	if err := h.keeper().Resume(t.Context()); err != nil || engine.State(web) != "paused" {
 		t.Errorf("held by a snapshot: %s, %v", engine.State(web), err)
 	}
 	lock.Release()
@@ -158,11 +159,11 @@ func TestTheDaemonResumesWhatNobodyHolds(t *testing.T) {
 		}
 		return 0
 	}
-	if err := h.Resume(t.Context()); err == nil {
+	if err := h.keeper().Resume(t.Context()); err == nil {
 		t.Error("a resume that failed went well")
 	}
 	engine.OnRequest = nil
-	if err := h.Resume(t.Context()); err != nil || engine.State(web) != "running" || engine.State(byHand) != "paused" {
+	if err := h.keeper().Resume(t.Context()); err != nil || engine.State(web) != "running" || engine.State(byHand) != "paused" {
 		t.Errorf("web %s, by hand %s, %v", engine.State(web), engine.State(byHand), err)
 	}
 	if left, err := snapshot.AllPaused(h.Snapshots.Dirs); err != nil || len(left) != 0 {
@@ -175,12 +176,12 @@ func TestStatusSaysWhatIsPaused(t *testing.T) {
 	h, engine := dockerHost(t)
 	web := engine.Add("notes", "web", "paused")
 	stacks := []agentapi.StackState{{Name: "notes", Services: []agentapi.ServiceRow{{Name: "web", State: "paused"}, {Name: "db", State: "running"}}}}
-	found, err := h.frozen("alpha", stacks)
+	found, err := h.keeper().frozen("alpha", stacks)
 	if err != nil || len(found) != 1 || found[0].Code != finding.Paused || !strings.HasPrefix(found[0].Text, "web: ") {
 		t.Errorf("paused by a person: %+v, %v", found, err)
 	}
 	leavePaused(t, h, engine, web)
-	if found, err = h.frozen("alpha", stacks); err != nil || len(found) != 0 {
+	if found, err = h.keeper().frozen("alpha", stacks); err != nil || len(found) != 0 {
 		t.Errorf("paused by a snapshot under way: %+v, %v", found, err)
 	}
 }

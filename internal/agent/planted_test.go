@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/record"
@@ -38,24 +39,24 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 		t.Errorf("status says %+v", f)
 	}
 	again := taking{force: true, stopped: true, sink: progress.Discard()}
-	if _, err := h.take(t.Context(), spec, st, again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
+	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
 		t.Errorf("taken: %v", err)
 	}
-	if f := only(t, h.historyNoted(spec.Name, st), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
+	if f := only(t, h.keeper().historyNoted(h.base().at(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
 		t.Errorf("a plan says %+v", f)
 	}
 	fresh := st
 	fresh.Consent = project.ConsentFresh
-	if found := h.historyNoted(spec.Name, fresh); len(found) != 0 {
+	if found := h.keeper().historyNoted(h.base().at(spec, fresh)); len(found) != 0 {
 		t.Errorf("started fresh, a plan says %+v", found)
 	}
 	again.loss = true
-	if r, err := h.take(t.Context(), spec, st, again); err != nil || r.Snapshot.Seq != 3 {
+	if r, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
 	again.loss = false
-	if _, err := h.take(t.Context(), spec, st, again); err != nil || len(h.historyNoted(spec.Name, st)) != 0 {
-		t.Errorf("afterwards: %v, %+v", err, h.historyNoted(spec.Name, st))
+	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || len(h.keeper().historyNoted(h.base().at(spec, st))) != 0 {
+		t.Errorf("afterwards: %v, %+v", err, h.keeper().historyNoted(h.base().at(spec, st)))
 	}
 }
 
@@ -220,22 +221,22 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h := &Host{Paths: Paths{Config: dir + "/etc", State: dir, Run: dir}}
+	h := &Host{Paths: hostpath.Layout{Config: dir + "/etc", State: dir, Run: dir}}
 	first, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
-	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.signer() != first.Signer {
+	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().signer() != first.Signer {
 		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
 	}
-	if info, err := os.Stat(h.Paths.signing()); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if err := os.Chmod(h.Paths.signing(), 0o644); err != nil {
+	if err := os.Chmod(h.Paths.SigningKey(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if key, err := h.signing(); err == nil {
+	if key, err := h.base().signing(); err == nil {
 		t.Errorf("a key that others read signs as %s", key.Public())
 	}
 }
@@ -243,11 +244,11 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 // newestFor is the snapshot that a host would restore.
 func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (string, error) {
 	t.Helper()
-	a, err := h.open("alpha", st)
+	a, err := h.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := h.found(t.Context(), spec, st, a)
+	listed, err := h.keeper().found(t.Context(), a)
 	if err != nil {
 		return "", err
 	}
@@ -260,22 +261,22 @@ func plant(t *testing.T, remote string, epoch, seq int) string {
 	t.Helper()
 	thief := newHost(t)
 	st := sealedFor(t, thief, remote, epoch, "aaaa0001")
-	v := thief.protected(st)[0]
+	v := thief.base().at(agentapi.Host{Name: "alpha"}, st).protected()[0]
 	if err := thief.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: "x", Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "planted")
-	a, err := thief.open("alpha", st)
+	a, err := thief.base().at(agentapi.Host{Name: "alpha"}, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := a.repository(t.Context(), st.Name, st.Targets[0])
+	repo, err := a.access.repository(t.Context(), st.Name, st.Targets[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer repo.close(t.Context())
 	result, err := thief.Snapshots.Take(t.Context(), snapshot.Job{
-		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.protected(st),
+		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.base().at(agentapi.Host{Name: "alpha"}, st).protected(),
 		Stopped: true, Force: true, AcceptShrunk: true, AcceptLoss: true, After: snapshot.Mark{Epoch: epoch, Seq: seq - 1},
 	})
 	if err != nil || result.Snapshot.ID == "" || result.Snapshot.Seq != seq {

@@ -11,7 +11,7 @@ import (
 // Prepare installs what data is restored with, and nothing that touches a stack:
 // an apply that comes beside it waits for the package manager.
 func (h *Host) Prepare(ctx context.Context, _ agentapi.Prepare, sink progress.Sink) (agentapi.Prepared, error) {
-	r := newRun(h, agentapi.Host{}, sink)
+	r := newRun(h.keeper(), agentapi.Host{}, sink)
 	_, err := r.prepareData(ctx)
 	return agentapi.Prepared{Schema: agentapi.Schema, Changed: r.receipt.Changed}, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot"
 )
@@ -18,22 +17,22 @@ const (
 
 // probe warns right after a deploy of databases that can't be dumped, which the
 // first snapshot would find out much later.
-func (r *run) probe(ctx context.Context, st agentapi.Stack) {
+func (r *run) probe(ctx context.Context, s *Stack) {
 	within, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
-	for _, v := range r.protected(st) {
-		for _, f := range r.probeVolume(within, st, v) {
+	for _, v := range s.protected() {
+		for _, f := range r.probeVolume(within, s, v) {
 			f.Subject = r.spec.Name + "/" + f.Subject
-			r.warn(st.Name, f)
+			r.warn(s.Name, f)
 		}
 	}
 }
 
 // probeVolume asks until the database answers or time is up: a database that
 // never answers is not the subject here.
-func (r *run) probeVolume(ctx context.Context, st agentapi.Stack, v snapshot.Volume) []finding.Finding {
+func (r *run) probeVolume(ctx context.Context, s *Stack, v snapshot.Volume) []finding.Finding {
 	for {
-		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.Host, stack: st.Name}, st.Name, v)
+		found, answered := snapshot.ProbeDump(ctx, quiet{host: r.base, stack: s.Name}, s.Name, v)
 		if answered {
 			return found
 		}

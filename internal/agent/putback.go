@@ -15,63 +15,63 @@ import (
 // down beside while the stack runs on; what it has now is taken first, where that
 // can be, and lies beside afterwards in any case. Cut short, the next run ends
 // with the same snapshot in place.
-func (r *run) putBack(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
-	from, err := holding(st.Name, st.Targets, st.Restore.Snapshot, r.lister(ctx, st, a))
+func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	from, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(ctx, s))
 	if err != nil {
 		return err
 	}
-	repo, err := r.repository(ctx, a, st.Name, from)
+	repo, err := r.repository(ctx, s, from)
 	if err != nil {
 		return err
 	}
 	defer repo.close(ctx) //nolint:errcheck // only read from
-	database := &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink}
-	job := r.restoreJob(st, repo, st.Restore.Snapshot, r.protected(st), database)
-	job.Wish = st.Restore.ID
-	fetched, err := r.download(ctx, st, job)
+	database := &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink}
+	job := r.restoreJob(s, repo, s.Restore.Snapshot, s.protected(), database)
+	job.Wish = s.Restore.ID
+	fetched, err := r.download(ctx, s, job)
 	if err != nil {
-		return hinted(st.Name, err)
+		return hinted(s.Name, err)
 	}
 	hold.At(ctx, "put-fetched")
 	d.Images = pinned(d.Images, fetched.Meta.Images)
 	database.images = d.Images
-	if err := r.ready(ctx, st, a); err != nil {
+	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
-	if err := r.phase("load data", st.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
+	if err := r.phase("load data", s.Name, func() error { return r.Snapshots.Load(ctx, fetched) }); err != nil {
 		return err
 	}
-	if err := r.unused(ctx, r.protected(st), st.Name); err != nil {
+	if err := r.unused(ctx, s.protected(), s.Name); err != nil {
 		return err // before anything is stopped
 	}
-	r.takePresent(ctx, st)
-	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("stop", "")
-	err = r.halt(ctx, st)
+	r.takePresent(ctx, s)
+	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
+	err = r.halt(ctx, s)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	r.takeLast(ctx, st)
-	if err := r.place(ctx, st, fetched, r.protected(st)); err != nil {
+	r.takeLast(ctx, s)
+	if err := r.place(ctx, s, fetched, s.protected()); err != nil {
 		return err
 	}
 	hold.At(ctx, "put-placed")
-	receipt.Restored, receipt.Wish = restored(fetched), st.Restore.ID
-	r.noteDone(st.Name, st.Restore.ID)
+	receipt.Restored, receipt.Wish = restored(fetched), s.Restore.ID
+	r.noteDone(s.Name, s.Restore.ID)
 	hold.At(ctx, "put-noted")
 	return nil
 }
 
 // takePresent takes a snapshot of what is about to be replaced. Whoever restores
 // because the data is broken must not be held up by its being broken.
-func (r *run) takePresent(ctx context.Context, st agentapi.Stack) {
-	seen, err := r.Stacks.Observe(ctx, st.Name)
+func (r *run) takePresent(ctx context.Context, s *Stack) {
+	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err == nil {
-		_, err = r.takeLocked(ctx, r.spec, st, taking{stopped: !seen[0].Running(), sink: r.sink})
+		_, err = r.takeLocked(ctx, s, taking{stopped: !seen[0].Running(), sink: r.sink})
 	}
 	if err != nil {
-		r.warn(st.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
+		r.warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("the data replaced by this restore is not in any snapshot (%v); it is kept next to the volume", err),
 			Fix:  "salvor status lists it (volume-kept)",
 		})

@@ -21,12 +21,12 @@ import (
 // started here at that epoch has nothing to hand over, since what the repository has
 // is then the newest there is.
 func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	lock, err := h.lockStack(ctx, req.Stack, req.Owner, req.Message)
+	lock, err := h.base().lockStack(ctx, req.Stack, req.Owner, req.Message)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
 	defer lock.Release()
-	local := h.local(req.Stack)
+	local := h.base().local(req.Stack)
 	started, err := h.started(ctx, req.Stack, local)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
@@ -37,22 +37,22 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 	if again, err := h.releasedBefore(ctx, req.Epoch, req.Stack, local); err != nil || again {
 		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
 	}
-	spec, st, err := h.placed(req.Stack)
+	s, err := h.base().placed(req.Stack)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
-	if st.Epoch != req.Epoch {
-		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", st.Name, st.Epoch, req.Epoch), "salvor plan")
+	if s.Epoch != req.Epoch {
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", s.Name, s.Epoch, req.Epoch), "salvor plan")
 	}
 	var receipt agentapi.SnapshotReceipt
-	err = h.during(ctx, st.Name, "release", func() error {
-		if receipt, err = h.letGo(ctx, spec, st, local, sink); err != nil {
+	err = h.base().during(ctx, s.Name, "release", func() error {
+		if receipt, err = h.letGo(ctx, s, local, sink); err != nil {
 			return err
 		}
 		hold.At(ctx, "release-taken")
-		local.Released, local.Final = st.Epoch, receipt.Snapshot.ID
-		h.record(journal.Entry{Kind: "release", Stack: st.Name, Commit: spec.Commit, Owner: req.Owner, Text: req.Message})
-		return h.saveLocal(st.Name, local)
+		local.Released, local.Final = s.Epoch, receipt.Snapshot.ID
+		h.base().record(journal.Entry{Kind: "release", Stack: s.Name, Commit: s.Spec.Commit, Owner: req.Owner, Text: req.Message})
+		return h.base().saveLocal(s.Name, local)
 	})
 	return receipt, err
 }
@@ -82,20 +82,22 @@ func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, loca
 
 // letGo stops a stack and takes its final snapshot; when there is none, the
 // stack runs on, where it is still this host's.
-func (h *Host) letGo(ctx context.Context, spec agentapi.Host, st agentapi.Stack, local Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	end := progress.Scope{Sink: sink, Stack: st.Name}.Step("stop", "")
-	err := errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
+func (h *Host) letGo(ctx context.Context, s *Stack, local Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+	k := h.keeper()
+	defer k.Close(ctx)
+	end := progress.Scope{Sink: sink, Stack: s.Name}.Step("stop", "")
+	err := errors.Join(h.Stacks.CloseGate(ctx, s.Name), h.Stacks.Stop(ctx, s.Name))
 	end(err, "")
 	stopped := time.Now().UTC()
 	hold.At(ctx, "release-stopped")
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
-		receipt, err = h.takeLocked(ctx, spec, st, taking{stopped: true, sink: sink})
+		receipt, err = k.takeLocked(ctx, s, taking{stopped: true, sink: sink})
 	}
 	receipt.Stopped = stopped
 	if err != nil && !local.Lost {
 		back := context.WithoutCancel(ctx)
-		err = errors.Join(fmt.Errorf("%s stays on %s: %w", st.Name, spec.Name, err), h.Stacks.OpenGate(back, st.Name), h.Stacks.Start(back, st.Name, sink))
+		err = errors.Join(fmt.Errorf("%s stays on %s: %w", s.Name, s.Spec.Name, err), h.Stacks.OpenGate(back, s.Name), h.Stacks.Start(back, s.Name, sink))
 	}
 	return receipt, err
 }

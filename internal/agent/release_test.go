@@ -5,14 +5,15 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 )
 
 // A move whose target never came up is moved on, or back: there is nothing to
 // wait for on a host that never started the stack.
 func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 	dir := t.TempDir()
-	h := &Host{Paths: Paths{Config: filepath.Join(dir, "etc"), State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}}
-	if err := h.saveLocal("notes", Local{Epoch: 2}); err != nil {
+	h := &Host{Paths: hostpath.Layout{Config: filepath.Join(dir, "etc"), State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}}
+	if err := h.base().saveLocal("notes", Local{Epoch: 2}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -48,7 +49,7 @@ func newHost(t *testing.T) *Host {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	p := Paths{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
+	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
 	for _, d := range []string{p.Config, p.State, p.Run, p.Volumes} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -58,7 +59,7 @@ func newHost(t *testing.T) *Host {
 		Machine: local.Machine{}, Stacks: stack.New(local.Machine{}), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
 		Snapshots: snapshot.Engine{
 			Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Restic: program, Progress: progress.Discard(),
-			Dirs: snapshot.Dirs{Run: p.Run, State: p.State, Volumes: p.Volumes},
+			Dirs: p,
 		},
 	}
 }
@@ -69,7 +70,7 @@ const renewed = "notes-renewed-test" // a stack that no machine has
 // repositories, newest last.
 func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...string) agentapi.Stack {
 	t.Helper()
-	if _, err := agekey.EnsureHost(h.Paths.identity()); err != nil {
+	if _, err := agekey.EnsureHost(h.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{}}
@@ -88,7 +89,7 @@ func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...
 
 func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt {
 	t.Helper()
-	receipt, err := h.take(t.Context(), agentapi.Host{Fleet: "home", Name: "alpha"}, st, taking{stopped: true, sink: progress.Discard()})
+	receipt, err := h.keeper().take(t.Context(), h.base().at(agentapi.Host{Fleet: "home", Name: "alpha"}, st), taking{stopped: true, sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,23 +112,23 @@ func count(t *testing.T, remote, id string) int {
 func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	h, remote, spec := newHost(t), t.TempDir(), agentapi.Host{Fleet: "home", Name: "alpha"}
 	before := sealedFor(t, h, remote, 1, "aaaa0001")
-	v := h.protected(before)[0]
-	if err := h.Snapshots.StartEmpty(renewed, v, snapshot.Marker{Identity: h.identity(spec, before, "data"), Epoch: 1}); err != nil {
+	v := h.base().at(spec, before).protected()[0]
+	if err := h.Snapshots.StartEmpty(renewed, v, snapshot.Marker{Identity: h.base().at(spec, before).identity("data"), Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "hello")
 	first := mustTake(t, h, before)
 
 	after := sealedFor(t, h, remote, 1, "aaaa0001", "bbbb0002")
-	a, err := h.open("alpha", after)
+	a, err := h.base().at(spec, after).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.decisions(t.Context(), spec, after, a)
+	decided, err := h.keeper().decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if c, _, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
+	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
 		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
@@ -136,12 +137,12 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err := os.Remove(filepath.Join(v.Path, "note")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.take(t.Context(), spec, after, taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
+	if _, err := h.keeper().take(t.Context(), h.base().at(spec, after), taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty volume was taken into the new repository: %v", err)
 	}
 	write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if c, _, err := h.newest(t.Context(), after, a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
+	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
 		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {
@@ -155,7 +156,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 func checkRows(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, old, now string) {
 	t.Helper()
 	spec.Stacks = []agentapi.Stack{st}
-	if err := h.saveSpec(spec); err != nil {
+	if err := h.base().saveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -174,11 +175,11 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	h, spec := newHost(t), agentapi.Host{Fleet: "home", Name: "alpha"}
 	st := sealedFor(t, h, remote, 2, "aaaa0001", "bbbb0002")
 	st.Volumes[0].Born = st.Volumes[0].Born.AddDate(2025, 0, 0)
-	a, err := h.open("alpha", st)
+	a, err := h.base().at(spec, st).open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.decisions(t.Context(), spec, st, a)
+	decided, err := h.keeper().decisions(t.Context(), a)
 	if err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
@@ -189,15 +190,15 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	if err != nil || string(got) != content {
 		t.Errorf("restored %q, %v", got, err)
 	}
-	if err := h.allReady(spec, st); err != nil {
+	if err := h.base().at(spec, st).allReady(); err != nil {
 		t.Errorf("what was restored from the former repository is not the stack's: %v", err)
 	}
 }
 
-func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *access, want string) error {
-	r := newRun(h, spec, progress.Discard())
+func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *Stack, want string) error {
+	r := newRun(h.keeper(), spec, progress.Discard())
 	close(r.restic)
-	fetched, err := r.fetchNewest(ctx, st, a, h.protected(st), nil)
+	fetched, err := r.fetchNewest(ctx, a, h.base().at(spec, st).protected(), nil)
 	if err != nil {
 		return err
 	}

@@ -21,44 +21,44 @@ type repositoryNote struct {
 	Damaged  map[string]string `json:"damaged,omitempty"`  // snapshots that can't be restored whole, and why
 }
 
-func (h *Host) notesPath(stack string) string { return h.Paths.local(stack) + ".repositories" }
+func (k *keeper) notesPath(stack string) string { return k.Paths.Placement(stack) + ".repositories" }
 
 // repositoryNotes are by repository. Notes that can't be read are as good as none.
-func (h *Host) repositoryNotes(stack string) map[string]repositoryNote {
+func (k *keeper) repositoryNotes(stack string) map[string]repositoryNote {
 	var notes map[string]repositoryNote
-	if err := readJSON(h.notesPath(stack), &notes); err != nil || notes == nil {
+	if err := readJSON(k.notesPath(stack), &notes); err != nil || notes == nil {
 		return map[string]repositoryNote{}
 	}
 	return notes
 }
 
-func (h *Host) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
-	notes := h.repositoryNotes(stack)
+func (k *keeper) changeRepositoryNote(stack, id string, change func(*repositoryNote)) error {
+	notes := k.repositoryNotes(stack)
 	n := notes[id]
 	change(&n)
 	notes[id] = n
-	return writeJSON(h.notesPath(stack), notes)
+	return writeJSON(k.notesPath(stack), notes)
 }
 
 // repository opens the folder of a stack's repository, with what this host knows
 // of it. Nothing is created.
-func (h *Host) repository(ctx context.Context, a *access, stack string, t agentapi.Target) (*opened, error) {
-	r, err := a.repository(ctx, stack, t)
+func (k *keeper) repository(ctx context.Context, s *Stack, t agentapi.Target) (*opened, error) {
+	r, err := s.access.repository(ctx, s.Name, t)
 	if err != nil {
 		return nil, err
 	}
-	n := h.repositoryNotes(stack)[t.Repository]
+	n := k.repositoryNotes(s.Name)[t.Repository]
 	r.Spare, r.Damaged = n.Spare, n.Damaged
-	r.Trust = h.trust(a, stack, t.Repository)
-	if p, ok := a.proven[t.Repository]; ok && !r.Spare.Whole() {
+	r.Trust = k.trust(s, t.Repository)
+	if p, ok := s.access.proven[t.Repository]; ok && !r.Spare.Whole() {
 		r.Spare = repository.Spare{Key: p.Key, Config: p.Config}
 	}
 	return r, nil
 }
 
 // made opens the folder of a stack's repository; nil where it was never made.
-func (h *Host) made(ctx context.Context, a *access, stack string, t agentapi.Target) (*opened, error) {
-	r, err := h.repository(ctx, a, stack, t)
+func (k *keeper) made(ctx context.Context, s *Stack, t agentapi.Target) (*opened, error) {
+	r, err := k.repository(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func (h *Host) made(ctx context.Context, a *access, stack string, t agentapi.Tar
 }
 
 // noteResult remembers what a good snapshot found out of its repository.
-func (h *Host) noteResult(stack, id string, r snapshot.Result) error {
-	return h.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+func (k *keeper) noteResult(stack, id string, r snapshot.Result) error {
+	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
 		if r.Spare.Whole() {
 			n.Spare = r.Spare
 		}
@@ -89,8 +89,8 @@ func (h *Host) noteResult(stack, id string, r snapshot.Result) error {
 }
 
 // noteChecked remembers what a reading back found.
-func (h *Host) noteChecked(stack, id string, c snapshot.Checked) error {
-	return h.changeRepositoryNote(stack, id, func(n *repositoryNote) {
+func (k *keeper) noteChecked(stack, id string, c snapshot.Checked) error {
+	return k.changeRepositoryNote(stack, id, func(n *repositoryNote) {
 		n.Suspects = slices.Compact(slices.Sorted(slices.Values(append(n.Suspects, c.Suspects...))))
 		n.Damaged = c.Damaged
 	})

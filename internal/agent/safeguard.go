@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
 
 // imageChanges compares what a deployment would run with what was deployed last.
-func (r *run) imageChanges(ctx context.Context, st agentapi.Stack, d stack.Deployment) (string, error) {
-	was, _, err := r.Stacks.Deployed(ctx, st.Name)
+func (r *run) imageChanges(ctx context.Context, s *Stack, d stack.Deployment) (string, error) {
+	was, _, err := r.Stacks.Deployed(ctx, s.Name)
 	return imageChange(was, d), err
 }
 

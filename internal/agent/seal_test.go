@@ -17,10 +17,10 @@ import (
 // that key.
 func sealFor(t *testing.T, h *Host, st *agentapi.Stack, host string, file agentapi.SealedFile) {
 	t.Helper()
-	in := seal.Inputs{Placement: seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}, Recipients: []string{h.key()}}
+	in := seal.Inputs{Placement: seal.Placement{Host: host, Stack: st.Name, Epoch: st.Epoch}, Recipients: []string{h.base().key()}}
 	sealed, err := seal.Seal(file, in, fleetKey())
 	if err == nil {
-		err = h.pin("home", sign.Keys{fleetKey().Public()})
+		err = h.base().pin("home", sign.Keys{fleetKey().Public()})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +34,10 @@ func TestS07AHostOpensWhatTheFleetHasSigned(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, "alpha", t.TempDir(), "", 1)
 	good := g.spec.Stacks[0]
-	if _, err := g.open("alpha", good); err != nil || len(g.sealFindings(g.spec)) > 0 {
+	if _, err := g.base().at(g.spec, good).open(); err != nil || len(g.sealFindings(g.spec)) > 0 {
 		t.Fatal(err, g.sealFindings(g.spec))
 	}
-	in := seal.Inputs{Placement: seal.Placement{Host: "alpha", Stack: guarded, Epoch: 1}, Recipients: []string{g.key()}}
+	in := seal.Inputs{Placement: seal.Placement{Host: "alpha", Stack: guarded, Epoch: 1}, Recipients: []string{g.base().key()}}
 	forged, err := seal.Seal(agentapi.SealedFile{Secrets: map[string][]byte{"API_KEY": []byte("chosen by eve")}}, in, newSigningKey())
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestS07AHostOpensWhatTheFleetHasSigned(t *testing.T) {
 	} {
 		st := good
 		st.Sealed, st.Signature = s.File, s.Signature
-		if _, err := g.open("alpha", st); !errors.Is(err, sign.ErrUntrusted) || !strings.Contains(err.Error(), "sealed/alpha/notes.age") || fault.Hint(err) == "" {
+		if _, err := g.base().at(g.spec, st).open(); !errors.Is(err, sign.ErrUntrusted) || !strings.Contains(err.Error(), "sealed/alpha/notes.age") || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 		found := g.sealFindings(agentapi.Host{Name: "alpha", Stacks: []agentapi.Stack{st}})
@@ -57,7 +57,7 @@ func TestS07AHostOpensWhatTheFleetHasSigned(t *testing.T) {
 	}
 	older := good
 	older.Inputs = "sha256:" + strings.Repeat("0", 64)
-	if _, err := g.open("alpha", older); !errors.Is(err, seal.ErrMismatch) {
+	if _, err := g.base().at(g.spec, older).open(); !errors.Is(err, seal.ErrMismatch) {
 		t.Errorf("a seal that the fleet has signed for other secrets: %v", err)
 	}
 }

@@ -18,8 +18,8 @@ import (
 
 // signing returns the key with which this host signs what it finds out. Its file is
 // as closed as the host's identity.
-func (h *Host) signing() (sign.Key, error) {
-	path := h.Paths.signing()
+func (h *base) signing() (sign.Key, error) {
+	path := h.Paths.SigningKey()
 	info, err := os.Lstat(path)
 	if err != nil {
 		return sign.Key{}, err
@@ -40,31 +40,31 @@ func (h *Host) signing() (sign.Key, error) {
 
 // ensureSigning returns the public half of this host's signing key, making the key at
 // the first call. It is never replaced; a file that holds none is an error.
-func (h *Host) ensureSigning(host string) (sign.Public, error) {
-	if _, err := os.Lstat(h.Paths.signing()); errors.Is(err, fs.ErrNotExist) {
+func (h *base) ensureSigning(host string) (sign.Public, error) {
+	if _, err := os.Lstat(h.Paths.SigningKey()); errors.Is(err, fs.ErrNotExist) {
 		private, err := sign.NewKey(host)
 		if err != nil {
 			return "", err
 		}
-		err = atomicfile.Create(h.Paths.signing(), bytes.NewReader(private.Reveal()), 0o600)
+		err = atomicfile.Create(h.Paths.SigningKey(), bytes.NewReader(private.Reveal()), 0o600)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", fmt.Errorf("create the host's signing key: %w", err)
 		}
 	}
 	key, err := h.signing()
 	if err != nil {
-		return "", fault.WithHint(fmt.Errorf("the signing key of %s: %w", host, err), "on the host, remove "+h.Paths.signing()+": salvor host add makes a new one")
+		return "", fault.WithHint(fmt.Errorf("the signing key of %s: %w", host, err), "on the host, remove "+h.Paths.SigningKey()+": salvor host add makes a new one")
 	}
 	return key.Public(), nil
 }
 
 // Keys says which machine this host is.
 func (h *Host) Keys(context.Context, agentapi.AskKeys, progress.Sink) (agentapi.HostKeys, error) {
-	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.key(), Signer: h.signer()}, nil
+	return agentapi.HostKeys{Schema: agentapi.Schema, Recipient: h.base().key(), Signer: h.base().signer()}, nil
 }
 
 // signer is the public half of this host's signing key, "" where it can't be read.
-func (h *Host) signer() sign.Public {
+func (h *base) signer() sign.Public {
 	key, err := h.signing()
 	if err != nil {
 		return ""

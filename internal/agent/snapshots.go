@@ -8,29 +8,28 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
-	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 )
 
 // ListSnapshots lists a placed stack's snapshots as they lie on its targets, and
 // the newest one that was proven where a target lacks it.
-func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
-	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: req.Stack}
-	spec, st, err := h.placed(req.Stack)
+func (k *keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
+	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
+	s, err := k.placed(stack)
 	if err != nil {
 		return all, err
 	}
-	if len(st.Targets) == 0 {
+	if len(s.Targets) == 0 {
 		return all, fault.WithHint(errors.New("the fleet has no snapshot target"), "declare data.snapshots in fleet.yaml")
 	}
-	a, err := h.open(spec.Name, st)
+	s, err = s.open()
 	if err != nil {
 		return all, err
 	}
-	h.learn(ctx, spec, st, a)
-	for _, t := range st.Targets {
+	k.learn(ctx, s)
+	for _, t := range s.Targets {
 		for age, one := range slices.Backward(t.Line()) {
-			rows, err := h.rows(ctx, st, a, one)
+			rows, err := k.rows(ctx, s, one)
 			if err != nil {
 				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
 			}
@@ -43,8 +42,8 @@ func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ prog
 	return all, nil
 }
 
-func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
-	described, err := h.described(ctx, st, a, t)
+func (k *keeper) rows(ctx context.Context, s *Stack, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+	described, err := k.described(ctx, s, t)
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +54,20 @@ func (h *Host) rows(ctx context.Context, st agentapi.Stack, a *access, t agentap
 			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
 		})
 	}
-	if m := h.mark(a, st.Name, t.Repository); m.Missing(snapshot.Listed(described)) {
+	if m := k.mark(s, t.Repository); m.Missing(snapshot.Listed(described)) {
 		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
 		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: errMissing.Error()})
 	}
 	return rows, nil
 }
 
-func (h *Host) described(ctx context.Context, st agentapi.Stack, a *access, t agentapi.Target) ([]snapshot.Described, error) {
-	r, err := h.made(ctx, a, st.Name, t)
+func (k *keeper) described(ctx context.Context, s *Stack, t agentapi.Target) ([]snapshot.Described, error) {
+	r, err := k.made(ctx, s, t)
 	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.close(ctx) //nolint:errcheck // nothing was written
-	return snapshot.Describe(ctx, r.Repository, st.Name)
+	return snapshot.Describe(ctx, r.Repository, s.Name)
 }
 
 // infoOf is a snapshot as reports show it.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/runlock"
 )
@@ -13,7 +14,7 @@ import (
 // hangs up.
 func TestS03NothingOfAStackBeginsWhileItsHostStandsBy(t *testing.T) {
 	t.Parallel()
-	h := &Host{Paths: Paths{Run: t.TempDir()}}
+	h := &Host{Paths: hostpath.Layout{Run: t.TempDir()}}
 	ctx, hangUp := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {

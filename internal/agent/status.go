@@ -19,7 +19,7 @@ import (
 // Status says how the host's stacks are: what runs, whether their data is
 // ready, which snapshot is newest on the remote.
 func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
-	spec, err := h.Spec()
+	spec, err := h.base().Spec()
 	if err != nil {
 		return agentapi.HostState{Schema: agentapi.Schema, Findings: []finding.Finding{unreadable("this host", err.Error())}}, nil
 	}
@@ -27,10 +27,9 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	if err := h.observeStacks(ctx, spec, &state); err != nil {
 		return state, err
 	}
-	verdicts, err := h.verdicts(ctx, spec)
-	if err != nil {
-		return state, err
-	}
+	k := h.keeper()
+	defer k.Close(ctx)
+	verdicts := k.who.Verdicts(ctx, spec)
 	missed := make([][]finding.Finding, len(state.Stacks))
 	all, within := errgroup.WithContext(ctx)
 	for i := range state.Stacks {
@@ -42,16 +41,16 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		st := spec.Stacks[at]
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
-		local := h.local(st.Name)
-		data := h.kept(st.Name)
+		local := h.base().local(st.Name)
+		data := k.kept(st.Name)
 		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
-		if !st.Stopped && !local.Lost && len(h.protected(st)) > 0 {
+		if !st.Stopped && !local.Lost && len(h.base().at(spec, st).protected()) > 0 {
 			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
-			state.Findings = append(state.Findings, h.lasting(spec.Name, st.Name, time.Now())...)
+			state.Findings = append(state.Findings, k.lasting(spec.Name, st.Name, time.Now())...)
 		}
-		state.Findings = append(state.Findings, h.keptFindings(spec.Name, st)...)
+		state.Findings = append(state.Findings, k.keptFindings(h.base().at(spec, st))...)
 		all.Go(func() (err error) {
-			missed[i], err = h.describe(within, spec, st, s)
+			missed[i], err = h.describe(within, h.base().at(spec, st), s)
 			return err
 		})
 	}
@@ -64,7 +63,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	frozen, ferr := h.frozen(spec.Name, state.Stacks)
+	frozen, ferr := k.frozen(spec.Name, state.Stacks)
 	state.Findings = append(state.Findings, frozen...)
 	return state, errors.Join(err, ferr)
 }
@@ -88,43 +87,43 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 
 // describe says how one stack is, and returns what is wrong with the history of its
 // snapshots.
-func (h *Host) describe(ctx context.Context, spec agentapi.Host, st agentapi.Stack, s *agentapi.StackState) ([]finding.Finding, error) {
-	seen, err := h.Stacks.Observe(ctx, st.Name)
+func (h *Host) describe(ctx context.Context, s *Stack, row *agentapi.StackState) ([]finding.Finding, error) {
+	seen, err := h.Stacks.Observe(ctx, s.Name)
 	if err != nil {
 		return nil, err
 	}
-	if s.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
+	if row.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
 		return nil, err
 	}
-	for _, v := range h.protected(st) {
-		m := h.Snapshots.Marker(st.Name, v.Name)
-		found, err := snapshot.Look(v, m, h.identity(spec, st, v.Name))
+	for _, v := range s.protected() {
+		m := h.Snapshots.Marker(s.Name, v.Name)
+		found, err := snapshot.Look(v, m, s.identity(v.Name))
 		if err != nil {
 			return nil, err
 		}
-		s.Volumes = append(s.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == st.Epoch, State: string(m.State)})
+		row.Volumes = append(row.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == s.Epoch, State: string(m.State)})
 	}
-	a, err := h.open(spec.Name, st)
+	s, err = s.open()
 	if err != nil {
 		return nil, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	h.learn(ctx, spec, st, a)
-	newest, listed, err := h.newest(ctx, st, a)
+	h.keeper().learn(ctx, s)
+	newest, listed, err := h.keeper().newest(ctx, s)
 	switch i := newest.info; {
 	case err == nil:
-		s.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
-	case len(h.protected(st)) > 0 && len(st.Targets) > 0 && !onlyNone(err):
-		s.SnapshotUnknown = err.Error()
+		row.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
+	case len(s.protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
+		row.SnapshotUnknown = err.Error()
 	}
-	if h.local(st.Name).Lost {
+	if h.base().local(s.Name).Lost {
 		return nil, nil
 	}
 	if len(listed) == 0 {
-		return h.historyNoted(spec.Name, st), nil
+		return h.keeper().historyNoted(s), nil
 	}
-	return h.history(spec.Name, st, a, listed), nil
+	return h.keeper().history(s, listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that

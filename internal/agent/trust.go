@@ -15,8 +15,8 @@ import (
 // Trusted returns the fleet's signing keys that this host trusts: those that an
 // operator left here over SSH, at enrolment or with an apply. What is signed by
 // another key is not the fleet's, whatever Git says. A host without one is an error.
-func (h *Host) Trusted() (sign.Keys, error) {
-	content, err := os.ReadFile(h.Paths.signers())
+func (h *base) Trusted() (sign.Keys, error) {
+	content, err := os.ReadFile(h.Paths.Signers())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -25,14 +25,14 @@ func (h *Host) Trusted() (sign.Keys, error) {
 		err = errors.New("the host knows no signing key of the fleet")
 	}
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.signers(), err), "salvor apply delivers it")
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.Signers(), err), "salvor apply delivers it")
 	}
 	return keys, nil
 }
 
 // pin has the host trust these keys of the fleet instead of those before; none
 // changes nothing.
-func (h *Host) pin(fleet string, keys sign.Keys) error {
+func (h *base) pin(fleet string, keys sign.Keys) error {
 	content := signersFile(fleet, keys)
 	if content == nil {
 		return nil
@@ -40,10 +40,10 @@ func (h *Host) pin(fleet string, keys sign.Keys) error {
 	if err := keys.Check(); err != nil {
 		return fmt.Errorf("the fleet's signing keys: %w", err)
 	}
-	if before, err := os.ReadFile(h.Paths.signers()); err == nil && bytes.Equal(before, content) {
+	if before, err := os.ReadFile(h.Paths.Signers()); err == nil && bytes.Equal(before, content) {
 		return nil
 	}
-	return atomicfile.Write(h.Paths.signers(), bytes.NewReader(content), 0o600)
+	return atomicfile.Write(h.Paths.Signers(), bytes.NewReader(content), 0o600)
 }
 
 // signersFile is the content of /etc/salvor/fleet_signers, nil for no keys.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -44,13 +43,13 @@ const (
 	attemptFailed attemptState = "failed"
 )
 
-func (h *Host) attemptPath(stack string) string {
-	return filepath.Join(h.Paths.State, "attempts", stack+".json")
+func (h *base) attemptPath(stack string) string {
+	return h.Paths.Attempt(stack)
 }
 
-func (h *Host) attempt(stack string) attempt { return readNote[attempt](h.attemptPath(stack)) }
+func (h *base) attempt(stack string) attempt { return readNote[attempt](h.attemptPath(stack)) }
 
-func (h *Host) saveAttempt(stack string, u attempt) error {
+func (h *base) saveAttempt(stack string, u attempt) error {
 	u.At = time.Now().UTC()
 	return writeNote(h.attemptPath(stack), &u)
 }
@@ -68,11 +67,11 @@ func (u attempt) wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit
 // upgrade readies a stack with data for another image: a snapshot while it runs,
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
-func (r *run) upgrade(ctx context.Context, st agentapi.Stack, a *access, d *stack.Deployment) error {
-	if len(r.protected(st)) == 0 || r.attempt(st.Name).under() {
+func (r *run) upgrade(ctx context.Context, s *Stack, d *stack.Deployment) error {
+	if len(s.protected()) == 0 || r.attempt(s.Name).under() {
 		return nil
 	}
-	seen, err := r.Stacks.Observe(ctx, st.Name)
+	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if noEngine(err) {
 		return nil
 	}
@@ -80,24 +79,24 @@ func (r *run) upgrade(ctx context.Context, st agentapi.Stack, a *access, d *stac
 		return err
 	}
 	changed := imageChange(seen[0].Record, *d)
-	if changed == "" || r.allReady(r.spec, st) != nil {
+	if changed == "" || s.allReady() != nil {
 		return nil
 	}
 	if seen[0].Running() {
-		progress.Scope{Sink: r.sink, Stack: st.Name}.Note(changed + ": taking a snapshot first")
-		if _, err := r.takeLocked(ctx, r.spec, st, taking{sink: r.sink}); err != nil {
+		progress.Scope{Sink: r.sink, Stack: s.Name}.Note(changed + ": taking a snapshot first")
+		if _, err := r.takeLocked(ctx, s, taking{sink: r.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
 	}
 	hold.At(ctx, "upgrade-taken")
-	if err := r.ready(ctx, st, a); err != nil {
+	if err := r.ready(ctx, s); err != nil {
 		return err
 	}
-	u := attempt{State: attemptTrying, Commit: r.spec.Commit, Target: target(st)}
-	if u.Built, err = r.Stacks.Built(ctx, st.Name); err != nil {
+	u := attempt{State: attemptTrying, Commit: r.spec.Commit, Target: target(s.Stack)}
+	if u.Built, err = r.Stacks.Built(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := r.phase("pull images", st.Name, func() error {
+	if err := r.phase("pull images", s.Name, func() error {
 		var err error
 		d.Images, err = r.Stacks.Fetch(ctx, *d, r.sink)
 		return err
@@ -105,67 +104,67 @@ func (r *run) upgrade(ctx context.Context, st agentapi.Stack, a *access, d *stac
 		return err
 	}
 	u.Images = d.Images
-	if err := r.lastOf(ctx, st, &u); err != nil {
+	if err := r.lastOf(ctx, s, &u); err != nil {
 		back := context.WithoutCancel(ctx)
-		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), r.Stacks.OpenGate(back, st.Name), r.Stacks.Start(back, st.Name, r.sink))
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), r.Stacks.OpenGate(back, s.Name), r.Stacks.Start(back, s.Name, r.sink))
 	}
 	hold.At(ctx, "upgrade-stopped")
 	return nil
 }
 
 // lastOf stops the version before and takes its last snapshot.
-func (r *run) lastOf(ctx context.Context, st agentapi.Stack, u *attempt) error {
-	end := progress.Scope{Sink: r.sink, Stack: st.Name}.Step("stop", "")
-	err := r.halt(ctx, st)
+func (r *run) lastOf(ctx context.Context, s *Stack, u *attempt) error {
+	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("stop", "")
+	err := r.halt(ctx, s)
 	end(err, "")
 	if err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-halted")
-	last, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, sink: r.sink})
+	last, err := r.takeLocked(ctx, s, taking{stopped: true, sink: r.sink})
 	if err != nil {
 		return err
 	}
 	u.Before = last.Snapshot.ID
-	return r.saveAttempt(st.Name, *u)
+	return r.saveAttempt(s.Name, *u)
 }
 
 // goOn finishes what an earlier run has begun: a way back, and, where something
 // else is to be deployed by now, an attempt that nobody saw end.
-func (r *run) goOn(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment) error {
-	u := r.attempt(st.Name)
-	if !u.under() || u.State == attemptTrying && u.Target == target(st) {
+func (r *run) goOn(ctx context.Context, s *Stack, d stack.Deployment) error {
+	u := r.attempt(s.Name)
+	if !u.under() || u.State == attemptTrying && u.Target == target(s.Stack) {
 		return nil
 	}
 	if u.State == attemptTrying {
 		u.Why = "it was interrupted"
 	}
-	err := r.goBack(ctx, st, a, d, u)
-	if err == nil && u.Target == target(st) {
-		err = fmt.Errorf("deploy %s: %s", st.Name, u.Why)
+	err := r.goBack(ctx, s, d, u)
+	if err == nil && u.Target == target(s.Stack) {
+		err = fmt.Errorf("deploy %s: %s", s.Name, u.Why)
 	}
 	return err
 }
 
 // gaveUp turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
-func (r *run) gaveUp(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, failed error) error {
-	u := r.attempt(st.Name)
+func (r *run) gaveUp(ctx context.Context, s *Stack, d stack.Deployment, failed error) error {
+	u := r.attempt(s.Name)
 	if ctx.Err() != nil {
 		return failed
 	}
 	if u.State != attemptTrying {
-		u = attempt{State: attemptFailed, Commit: r.spec.Commit, Target: target(st), Why: failed.Error()}
-		if err := r.saveAttempt(st.Name, u); err != nil {
-			note(r.Host, "attempts", err)
+		u = attempt{State: attemptFailed, Commit: r.spec.Commit, Target: target(s.Stack), Why: failed.Error()}
+		if err := r.saveAttempt(s.Name, u); err != nil {
+			r.trouble("attempts", err)
 		}
 		return failed
 	}
 	u.Why = failed.Error()
-	if err := r.goBack(ctx, st, a, d, u); err != nil {
+	if err := r.goBack(ctx, s, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the return to the previous version is not finished, salvord continues it: %w", err))
 	}
-	u = r.attempt(st.Name)
+	u = r.attempt(s.Name)
 	return errors.Join(failed, errors.New(u.wentBack()))
 }
 
@@ -183,50 +182,50 @@ func (u attempt) wentBack() string {
 
 // goBack has the version before run again on the data that it left. Cut short at
 // any point, it is called again.
-func (r *run) goBack(ctx context.Context, st agentapi.Stack, a *access, d stack.Deployment, u attempt) error {
+func (r *run) goBack(ctx context.Context, s *Stack, d stack.Deployment, u attempt) error {
 	u.State = attemptBack
-	if err := r.saveAttempt(st.Name, u); err != nil {
+	if err := r.saveAttempt(s.Name, u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
-	if err := r.halt(ctx, st); err != nil {
+	if err := r.halt(ctx, s); err != nil {
 		return err
 	}
-	if !r.asBefore(st, u) {
-		r.takeAfter(ctx, st, &u)
+	if !r.asBefore(s, u) {
+		r.takeAfter(ctx, s, &u)
 		hold.At(ctx, "upgrade-after")
-		if err := r.dataBack(ctx, st, a, u); err != nil {
+		if err := r.dataBack(ctx, s, u); err != nil {
 			return err
 		}
 	}
 	hold.At(ctx, "upgrade-back")
-	if err := r.mayStart(ctx, st); err != nil {
+	if err := r.mayStart(ctx, s); err != nil {
 		return err
 	}
-	if err := r.deliver(st, a); err != nil {
+	if err := r.deliver(s); err != nil {
 		return err
 	}
-	if err := r.Stacks.OpenGate(ctx, st.Name); err != nil {
+	if err := r.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
 	if err := r.Stacks.PutBack(ctx, d, u.Built, r.sink); err != nil {
 		return err
 	}
 	u.State = attemptFailed
-	return r.saveAttempt(st.Name, u)
+	return r.saveAttempt(s.Name, u)
 }
 
 // asBefore reports whether the data is what the version before left: the new one
 // never touched it, or it is back already.
-func (r *run) asBefore(st agentapi.Stack, u attempt) bool {
-	if r.allReady(r.spec, st) != nil {
+func (r *run) asBefore(s *Stack, u attempt) bool {
+	if s.allReady() != nil {
 		return false
 	}
-	if r.inPlace(st, u.wish()) {
+	if s.inPlace(u.wish()) {
 		return true
 	}
-	for _, v := range r.protected(st) {
-		if r.Snapshots.Holding(st.Name, v) != u.Before {
+	for _, v := range s.protected() {
+		if r.Snapshots.Holding(s.Name, v) != u.Before {
 			return false
 		}
 	}
@@ -235,18 +234,18 @@ func (r *run) asBefore(st agentapi.Stack, u attempt) bool {
 
 // takeAfter takes what the new version wrote as a snapshot that is not on the
 // stack's line. Where that can't be it lies beside, as all that is replaced.
-func (r *run) takeAfter(ctx context.Context, st agentapi.Stack, u *attempt) {
-	if u.After != "" || r.allReady(r.spec, st) != nil {
+func (r *run) takeAfter(ctx context.Context, s *Stack, u *attempt) {
+	if u.After != "" || s.allReady() != nil {
 		return
 	}
-	taken, err := r.takeLocked(ctx, r.spec, st, taking{stopped: true, force: true, accept: true, keep: true, diverged: true, images: u.Images, sink: r.sink})
+	taken, err := r.takeLocked(ctx, s, taking{stopped: true, force: true, accept: true, keep: true, diverged: true, images: u.Images, sink: r.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
-		err = r.saveAttempt(st.Name, *u)
+		err = r.saveAttempt(s.Name, *u)
 	}
 	if err != nil {
-		r.warn(st.Name, finding.Finding{
-			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + st.Name,
+		r.warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: r.spec.Name + "/" + s.Name,
 			Text: fmt.Sprintf("the data written by the new version is not in any snapshot (%v); it is kept next to the volumes", err), Fix: "look " +
 				"for *.salvor-old-* next to the volumes",
 		})
@@ -254,38 +253,38 @@ func (r *run) takeAfter(ctx context.Context, st agentapi.Stack, u *attempt) {
 }
 
 // dataBack puts the last snapshot of the version before in place.
-func (r *run) dataBack(ctx context.Context, st agentapi.Stack, a *access, u attempt) error {
-	from, err := holding(st.Name, st.Targets, u.Before, r.lister(ctx, st, a))
+func (r *run) dataBack(ctx context.Context, s *Stack, u attempt) error {
+	from, err := holding(s.Name, s.Targets, u.Before, r.lister(ctx, s))
 	if err != nil {
 		return err
 	}
-	repo, err := r.repository(ctx, a, st.Name, from)
+	repo, err := r.repository(ctx, s, from)
 	if err != nil {
 		return err
 	}
 	defer repo.close(ctx) //nolint:errcheck // only read from
-	job := r.restoreJob(st, repo, u.Before, r.protected(st), &besideDatabase{host: r.Host, stack: st, images: st.Images, sink: r.sink})
+	job := r.restoreJob(s, repo, u.Before, s.protected(), &besideDatabase{host: r.base, stack: s.Stack, images: s.Images, sink: r.sink})
 	job.Wish = u.wish()
-	fetched, err := r.download(ctx, st, job)
+	fetched, err := r.download(ctx, s, job)
 	if err != nil {
 		return err
 	}
-	return r.place(ctx, st, fetched, r.protected(st))
+	return r.place(ctx, s, fetched, s.protected())
 }
 
 // attemptFindings says that something else runs than what the host was asked for, and
 // why.
-func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack.State) []finding.Finding {
-	u, run := h.attempt(st.Name), h.runNote(st.Name)
-	if st.Stopped || st.Kept || seen.Untouched(deployment(spec, st, nil)) {
+func attemptFindings(s *Stack, seen stack.State) []finding.Finding {
+	u, run := s.attempt(s.Name), s.runNote(s.Name)
+	if s.Stopped || s.Kept || seen.Untouched(deployment(s.Spec, s.Stack, nil)) {
 		return nil
 	}
 	f := finding.Finding{
-		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
+		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
 		Text: fmt.Sprintf("commit %.7s did not start: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
-		Fix:  "salvor rollback " + st.Name + ", or correct it and run salvor apply",
+		Fix:  "salvor rollback " + s.Name + ", or correct it and run salvor apply",
 	}
-	pending := h.pending(st.Name, seen)
+	pending := s.pending(s.Name, seen)
 	switch {
 	case !u.under() && run.What != "":
 		f.Text = fmt.Sprintf("a %s has been running since %s, or it was interrupted and salvord will continue it", run.What, run.At.Format(time.DateTime))
@@ -305,7 +304,7 @@ func (h *Host) attemptFindings(spec agentapi.Host, st agentapi.Stack, seen stack
 		f.Text = fmt.Sprintf("commit %.7s did not start: %s; %s", u.Commit, u.Why, u.wentBack())
 	case !seen.Deployed:
 		f.Text = fmt.Sprintf("commit %.7s did not start: %s", u.Commit, u.Why)
-		f.Fix = "salvor logs " + st.Name + ", then correct it and run salvor apply"
+		f.Fix = "salvor logs " + s.Name + ", then correct it and run salvor apply"
 	}
 	return []finding.Finding{f}
 }

@@ -44,7 +44,7 @@ func (l *lived) checkBack() {
 	if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 		l.t.Errorf("%s runs on %q", l.image(), l.data())
 	}
-	u := l.attempt(renewed)
+	u := l.base().attempt(renewed)
 	if u.State != attemptFailed || u.Before == "" || l.newest().ID != u.Before {
 		l.t.Errorf("noted %+v, the newest snapshot is %s", u, l.newest().ID)
 	}
@@ -76,7 +76,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
 	receipt := l.apply()
-	u := l.attempt(renewed)
+	u := l.base().attempt(renewed)
 	if receipt.Error == nil || !strings.Contains(receipt.Error.Text, u.Before[:8]) || !strings.Contains(receipt.Error.Text, u.After[:8]) {
 		t.Errorf("%+v", receipt.Error)
 	}
@@ -109,7 +109,7 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || l.image() != "reg/app:2@sha256:2" || l.data() != "written since" {
 		t.Errorf("%+v, %s on %q", receipt, l.image(), l.data())
 	}
-	if u := l.attempt(renewed); u.State != "" {
+	if u := l.base().attempt(renewed); u.State != "" {
 		t.Errorf("noted: %+v", u)
 	}
 	if l.newest().Seq <= l.old.Snapshot.Seq {

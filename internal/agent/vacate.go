@@ -19,26 +19,26 @@ import (
 // to be replaced, whatever Salvor's notes say: the engine is asked. The stack's
 // own containers are stopped; another's are a refusal, before anything is
 // stopped.
-func (h *Host) vacate(ctx context.Context, st agentapi.Stack, volumes []snapshot.Volume) error {
+func (r *run) vacate(ctx context.Context, s *Stack, volumes []snapshot.Volume) error {
 	if len(volumes) == 0 {
 		return nil
 	}
-	seen, err := h.Stacks.Observe(ctx, st.Name)
+	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if noEngine(err) {
 		return nil
 	}
 	if err == nil {
-		err = h.unused(ctx, volumes, st.Name)
+		err = r.unused(ctx, volumes, s.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("stack %s: %w", st.Name, err)
+		return fmt.Errorf("stack %s: %w", s.Name, err)
 	}
 	if !seen[0].Running() {
 		return nil
 	}
-	err = errors.Join(h.Stacks.CloseGate(ctx, st.Name), h.Stacks.Stop(ctx, st.Name))
+	err = errors.Join(r.Stacks.CloseGate(ctx, s.Name), r.Stacks.Stop(ctx, s.Name))
 	if err == nil {
-		err = h.freed(ctx, volumes)
+		err = r.freed(ctx, volumes)
 	}
 	return err
 }
@@ -48,10 +48,10 @@ func (h *Host) vacate(ctx context.Context, st agentapi.Stack, volumes []snapshot
 const freedTries = 25
 
 // freed waits until no container writes to the volumes any more.
-func (h *Host) freed(ctx context.Context, volumes []snapshot.Volume) error {
+func (r *run) freed(ctx context.Context, volumes []snapshot.Volume) error {
 	var err error
 	for range freedTries {
-		if err = h.unused(ctx, volumes); err == nil {
+		if err = r.unused(ctx, volumes); err == nil {
 			return nil
 		}
 		if paused := pause(ctx, lockPause); paused != nil {
@@ -63,8 +63,8 @@ func (h *Host) freed(ctx context.Context, volumes []snapshot.Volume) error {
 
 // unused returns an error that names the first running container that can write
 // to one of the volumes, those of some projects left out.
-func (h *Host) unused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
-	mounts, err := h.Stacks.Mounts(ctx)
+func (r *run) unused(ctx context.Context, volumes []snapshot.Volume, except ...string) error {
+	mounts, err := r.Stacks.Mounts(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,17 +119,17 @@ func foreign(st agentapi.Stack, seen stack.State, local Local, decided map[strin
 const foreignFix = "stop it or give the stack another name; salvor apply --take STACK takes it over with the data on this host"
 
 // refuseForeign is foreign for a stack that is about to be deployed.
-func (h *Host) refuseForeign(ctx context.Context, st agentapi.Stack, decided map[string]snapshot.Decision) error {
-	seen, err := h.Stacks.Observe(ctx, st.Name)
+func (r *run) refuseForeign(ctx context.Context, s *Stack, decided map[string]snapshot.Decision) error {
+	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if noEngine(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	local := h.local(st.Name)
-	if why := foreign(st, seen[0], local, decided); why != "" {
-		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", st.Name, why), strings.ReplaceAll(foreignFix, "STACK", st.Name))
+	local := r.local(s.Name)
+	if why := foreign(s.Stack, seen[0], local, decided); why != "" {
+		return fault.WithHint(fmt.Errorf("stack %s is not started: %s", s.Name, why), strings.ReplaceAll(foreignFix, "STACK", s.Name))
 	}
 	return nil
 }

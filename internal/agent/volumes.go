@@ -21,17 +21,17 @@ import (
 
 // protected returns the volumes that snapshots keep, as package snapshot sees
 // them.
-func (h *Host) protected(st agentapi.Stack) []snapshot.Volume {
+func (s *Stack) protected() []snapshot.Volume {
 	var volumes []snapshot.Volume
-	for _, v := range st.Volumes {
+	for _, v := range s.Volumes {
 		if v.Protect == fleet.Snapshot {
-			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: h.volumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
+			volumes = append(volumes, snapshot.Volume{Name: v.Name, Path: s.volumePath(v), Method: v.Method, Service: v.Service, MountAt: v.MountAt, Formerly: v.Formerly})
 		}
 	}
 	return volumes
 }
 
-func (h *Host) volumePath(v project.Volume) string {
+func (h *base) volumePath(v project.Volume) string {
 	if v.Docker != "" {
 		return filepath.Join(h.Paths.Volumes, v.Docker, "_data")
 	}
@@ -41,27 +41,27 @@ func (h *Host) volumePath(v project.Volume) string {
 // decisions says for each protected volume what must happen before the stack
 // starts. The repository is asked only when a volume is not ready; without
 // access it counts as out of reach.
-func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.Stack, a *access) (map[string]snapshot.Decision, error) {
-	facts, unready, err := h.facts(spec, st)
+func (k *keeper) decisions(ctx context.Context, s *Stack) (map[string]snapshot.Decision, error) {
+	facts, unready, err := s.facts()
 	if err != nil {
 		return nil, err
 	}
 	var listed []listing
 	var why error
-	if unready && a != nil {
-		listed, why = h.found(ctx, spec, st, a)
+	if unready && s.access != nil {
+		listed, why = k.found(ctx, s)
 	}
 	known := map[string]snapshot.History{}
-	if unready && a != nil && !errors.Is(why, errMissing) {
-		known = histories(h.protected(st), listed, why)
+	if unready && s.access != nil && !errors.Is(why, errMissing) {
+		known = histories(s.protected(), listed, why)
 	}
 	all := map[string]snapshot.Decision{}
 	for name, f := range facts {
 		if history, ok := known[name]; ok {
 			f.History = history
 		}
-		f.New = a == nil
-		f.Ran = f.Ran || takenAt(st.Epoch, name, listed)
+		f.New = s.access == nil
+		f.Ran = f.Ran || takenAt(s.Epoch, name, listed)
 		all[name] = explained(snapshot.Decide(f), f, why)
 	}
 	return all, nil
@@ -69,21 +69,21 @@ func (h *Host) decisions(ctx context.Context, spec agentapi.Host, st agentapi.St
 
 // facts returns what this host knows by itself of each protected volume, and
 // whether one is not ready.
-func (h *Host) facts(spec agentapi.Host, st agentapi.Stack) (map[string]snapshot.Facts, bool, error) {
-	local := h.local(st.Name)
+func (s *Stack) facts() (map[string]snapshot.Facts, bool, error) {
+	local := s.local(s.Name)
 	all, unready := map[string]snapshot.Facts{}, false
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		f := snapshot.Facts{
-			Marker: h.Snapshots.Marker(st.Name, v.Name), Identity: h.identity(spec, st, v.Name), Epoch: st.Epoch,
-			Born: born(st, v.Name), Consent: st.Consent, History: snapshot.HistoryUnknown,
+			Marker: s.Snapshots.Marker(s.Name, v.Name), Identity: s.identity(v.Name), Epoch: s.Epoch,
+			Born: born(s.Stack, v.Name), Consent: s.Consent, History: snapshot.HistoryUnknown,
 		}
 		found, err := snapshot.Look(v, f.Marker, f.Identity)
 		if err != nil {
-			return nil, false, fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
+			return nil, false, fmt.Errorf("stack %s: volume %s: %w", s.Name, v.Name, err)
 		}
 		f.Found = found
-		_, _, f.Renamed = h.Snapshots.Former(st.Name, v, h.identity(spec, st, v.Formerly), st.Epoch)
-		f.Ran = f.Born && local.Epoch == st.Epoch && v.Formerly == "" // a renamed one was born under its former name
+		_, _, f.Renamed = s.Snapshots.Former(s.Name, v, s.identity(v.Formerly), s.Epoch)
+		f.Ran = f.Born && local.Epoch == s.Epoch && v.Formerly == "" // a renamed one was born under its former name
 		all[v.Name] = f
 		unready = unready || snapshot.Decide(f).Action != snapshot.Ready
 	}
@@ -132,8 +132,8 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 
 // identity names a volume's data; where the first target's began stands for the
 // stack's history, and another one means that it was started fresh.
-func (h *Host) identity(spec agentapi.Host, st agentapi.Stack, volume string) string {
-	return snapshot.Identity(spec.Fleet, st.Name, volume, origin(st))
+func (s *Stack) identity(volume string) string {
+	return snapshot.Identity(s.Spec.Fleet, s.Name, volume, origin(s.Stack))
 }
 
 func born(st agentapi.Stack, volume string) bool {
@@ -158,23 +158,23 @@ func refusal(st agentapi.Stack, decided map[string]snapshot.Decision) error {
 // settle makes ready what needs no snapshot: new volumes, empty, and those whose
 // data is here. What is to be restored is marked as such before anything of the
 // stack exists, so that what Docker puts there is not taken for data.
-func (r *run) settle(st agentapi.Stack, decided map[string]snapshot.Decision) error {
-	for _, v := range r.protected(st) {
-		m := snapshot.Marker{Identity: r.identity(r.spec, st, v.Name), Epoch: st.Epoch}
+func (r *run) settle(s *Stack, decided map[string]snapshot.Decision) error {
+	for _, v := range s.protected() {
+		m := snapshot.Marker{Identity: s.identity(v.Name), Epoch: s.Epoch}
 		d, err := decided[v.Name], error(nil)
 		switch d.Action {
 		case snapshot.StartEmpty:
-			err = r.Snapshots.StartEmpty(st.Name, v, m)
+			err = r.Snapshots.StartEmpty(s.Name, v, m)
 		case snapshot.Rename:
-			was, _, _ := r.Snapshots.Former(st.Name, v, r.identity(r.spec, st, v.Formerly), st.Epoch)
-			err = r.Snapshots.Rename(st.Name, was, v, m)
+			was, _, _ := r.Snapshots.Former(s.Name, v, s.identity(v.Formerly), s.Epoch)
+			err = r.Snapshots.Rename(s.Name, was, v, m)
 		case snapshot.Accept:
-			r.accept(st, v, m, d.Reason)
+			r.accept(s, v, m, d.Reason)
 		case snapshot.Hydrate:
-			err = r.Snapshots.Expect(st.Name, v, m.Identity, m.Epoch)
+			err = r.Snapshots.Expect(s.Name, v, m.Identity, m.Epoch)
 		}
 		if err != nil {
-			return fmt.Errorf("stack %s: volume %s: %w", st.Name, v.Name, err)
+			return fmt.Errorf("stack %s: volume %s: %w", s.Name, v.Name, err)
 		}
 	}
 	return nil
@@ -182,19 +182,19 @@ func (r *run) settle(st agentapi.Stack, decided map[string]snapshot.Decision) er
 
 // accept takes the data that lies in a volume's place, and says so. Where the
 // marker can't be written the stack starts all the same: the data is its own.
-func (r *run) accept(st agentapi.Stack, v snapshot.Volume, m snapshot.Marker, why string) {
-	err := r.Snapshots.Accept(st.Name, v, m)
-	r.record(journal.Entry{Kind: "volume", Stack: st.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: text(err)})
-	r.warn(st.Name, finding.Finding{
-		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.spec.Name + "/" + st.Name + "/" + v.Name,
+func (r *run) accept(s *Stack, v snapshot.Volume, m snapshot.Marker, why string) {
+	err := r.Snapshots.Accept(s.Name, v, m)
+	r.record(journal.Entry{Kind: "volume", Stack: s.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: text(err)})
+	r.warn(s.Name, finding.Finding{
+		Code: finding.VolumeTaken, Severity: finding.Info, Subject: r.spec.Name + "/" + s.Name + "/" + v.Name,
 		Text: "the data on the host was used as it is: " + why, Fix: "nothing to do",
 	})
 }
 
 // hydrated returns the volumes that are restored.
-func (h *Host) hydrated(st agentapi.Stack, decided map[string]snapshot.Decision) []snapshot.Volume {
+func (s *Stack) hydrated(decided map[string]snapshot.Decision) []snapshot.Volume {
 	var volumes []snapshot.Volume
-	for _, v := range h.protected(st) {
+	for _, v := range s.protected() {
 		if decided[v.Name].Action == snapshot.Hydrate {
 			volumes = append(volumes, v)
 		}
@@ -204,13 +204,13 @@ func (h *Host) hydrated(st agentapi.Stack, decided map[string]snapshot.Decision)
 
 // births returns when each protected volume that the lock does not know yet
 // became ready here.
-func (h *Host) births(st agentapi.Stack) map[string]time.Time {
+func (s *Stack) births() map[string]time.Time {
 	born := map[string]time.Time{}
-	for _, v := range st.Volumes {
+	for _, v := range s.Volumes {
 		if v.Protect != fleet.Snapshot || !v.Born.IsZero() {
 			continue
 		}
-		if m := h.Snapshots.Marker(st.Name, v.Name); m.State == snapshot.MarkedReady {
+		if m := s.Snapshots.Marker(s.Name, v.Name); m.State == snapshot.MarkedReady {
 			born[v.Name] = m.At
 		}
 	}

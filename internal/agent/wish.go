@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -35,43 +34,43 @@ type failedWish struct {
 	Why string    `json:"why"`
 }
 
-func (h *Host) wishesPath(stack string) string {
-	return filepath.Join(h.Paths.State, "wishes", stack+".json")
+func (h *base) wishesPath(stack string) string {
+	return h.Paths.Wish(stack)
 }
 
-func (h *Host) wishes(stack string) wishes { return readNote[wishes](h.wishesPath(stack)) }
+func (h *base) wishes(stack string) wishes { return readNote[wishes](h.wishesPath(stack)) }
 
 // changeWishes notes what became of a wish. A full disk keeps no stack from
 // starting: what is in place the markers say, too.
-func (h *Host) changeWishes(stack string, change func(*wishes)) {
+func (h *base) changeWishes(stack string, change func(*wishes)) {
 	w := h.wishes(stack)
 	change(&w)
 	if err := writeNote(h.wishesPath(stack), &w); err != nil {
-		note(h, "wishes", err)
+		h.trouble("wishes", err)
 	}
 }
 
 // standing returns how a stack's wish stands, nil when there is none.
-func (h *Host) standing(spec agentapi.Host, st agentapi.Stack) *agentapi.Wish {
-	if st.Restore == nil {
+func (s *Stack) standing() *agentapi.Wish {
+	if s.Restore == nil {
 		return nil
 	}
-	wish, w := &agentapi.Wish{ID: st.Restore.ID, State: agentapi.WishPending}, h.wishes(st.Name)
+	wish, w := &agentapi.Wish{ID: s.Restore.ID, State: agentapi.WishPending}, s.wishes(s.Name)
 	switch {
-	case w.Done == wish.ID || h.inPlace(st, wish.ID):
+	case w.Done == wish.ID || s.inPlace(wish.ID):
 		wish.State = agentapi.WishDone
-	case w.Failed != nil && w.Failed.ID == wish.ID && h.allReady(spec, st) == nil:
+	case w.Failed != nil && w.Failed.ID == wish.ID && s.allReady() == nil:
 		wish.State, wish.At, wish.Why = agentapi.WishFailed, w.Failed.At, w.Failed.Why
 	}
 	return wish
 }
 
 // inPlace reports whether a wish has put the data of every volume in its place.
-func (h *Host) inPlace(st agentapi.Stack, id string) bool {
-	volumes := h.protected(st)
+func (s *Stack) inPlace(id string) bool {
+	volumes := s.protected()
 	for _, v := range volumes {
-		m := h.Snapshots.Marker(st.Name, v.Name)
-		if m.State != snapshot.MarkedReady || m.Epoch != st.Epoch || m.Wish != id {
+		m := s.Snapshots.Marker(s.Name, v.Name)
+		if m.State != snapshot.MarkedReady || m.Epoch != s.Epoch || m.Wish != id {
 			return false
 		}
 	}
@@ -80,7 +79,7 @@ func (h *Host) inPlace(st agentapi.Stack, id string) bool {
 
 // noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
 // run that was cut short between the data and this note leaves it to the next.
-func (h *Host) noteDone(stack, id string) {
+func (h *base) noteDone(stack, id string) {
 	if h.wishes(stack).Done != id {
 		h.changeWishes(stack, func(w *wishes) { w.Done, w.Owed, w.Failed = id, id, nil })
 	}
@@ -88,26 +87,26 @@ func (h *Host) noteDone(stack, id string) {
 
 // fulfil brings back what was wished and notes how it went. What was cut short
 // has not failed: the next run goes on with it.
-func (r *run) fulfil(ctx context.Context, st agentapi.Stack, work func() error) error {
+func (r *run) fulfil(ctx context.Context, s *Stack, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	failed := &failedWish{ID: st.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
-	r.changeWishes(st.Name, func(w *wishes) { w.Failed = failed })
-	if r.allReady(r.spec, st) == nil { // stopped for what then could not be
-		err = errors.Join(err, r.asDeployed(ctx, st))
+	failed := &failedWish{ID: s.Restore.ID, At: time.Now().UTC(), Why: err.Error()}
+	r.changeWishes(s.Name, func(w *wishes) { w.Failed = failed })
+	if s.allReady() == nil { // stopped for what then could not be
+		err = errors.Join(err, r.asDeployed(ctx, s))
 	}
-	return fmt.Errorf("restore of snapshot %.8s: %w", st.Restore.Snapshot, err)
+	return fmt.Errorf("restore of snapshot %.8s: %w", s.Restore.Snapshot, err)
 }
 
 // answers waits, at most a minute, until a target says that it has what is
 // wished: at a boot the network may come later than salvord.
-func (r *run) answers(ctx context.Context, st agentapi.Stack, a *access) {
+func (r *run) answers(ctx context.Context, s *Stack) {
 	limited, cancel := context.WithTimeout(ctx, wishPatience)
 	defer cancel()
 	for {
-		_, err := holding(st.Name, st.Targets, st.Restore.Snapshot, r.lister(limited, st, a))
+		_, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(limited, s))
 		if err == nil || pause(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
@@ -117,19 +116,19 @@ func (r *run) answers(ctx context.Context, st agentapi.Stack, a *access) {
 // finishWish has the boot fulfil what is wished before the stack starts. Where it
 // can't be and the data of before is whole, the stack starts on that, and the
 // wish waits for the operator: what is written from now on would be lost to it.
-func (r *run) finishWish(ctx context.Context, st agentapi.Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
-	wish := r.standing(r.spec, st)
+func (r *run) finishWish(ctx context.Context, s *Stack, v record.Verdict, known bool) (bool, agentapi.StackReceipt) {
+	wish := s.standing()
 	if wish == nil || wish.State != agentapi.WishPending {
 		return false, agentapi.StackReceipt{}
 	}
-	if a, err := r.open(r.spec.Name, st); err == nil {
-		r.answers(ctx, st, a)
+	if opened, err := s.open(); err == nil {
+		r.answers(ctx, opened)
 	}
-	receipt := r.stack(ctx, st, v)
-	if receipt.Error == nil || !known || r.allReady(r.spec, st) != nil {
+	receipt := r.stack(ctx, s, v)
+	if receipt.Error == nil || !known || s.allReady() != nil {
 		return true, receipt
 	}
-	return true, r.rise(ctx, st)
+	return true, r.rise(ctx, s)
 }
 
 const (
@@ -140,27 +139,27 @@ const (
 // secure makes the restored data the newest snapshot, which a recovery would
 // take; whatever its size, since the operator chose it. What it replaced stays
 // beside for now. Where it can't be taken it stays owed, and the daemon tries.
-func (r *run) secure(ctx context.Context, st agentapi.Stack) {
-	if r.wishes(st.Name).Owed == "" {
+func (r *run) secure(ctx context.Context, s *Stack) {
+	if r.wishes(s.Name).Owed == "" {
 		return
 	}
-	if _, err := r.takeLocked(ctx, r.spec, st, taking{sink: r.sink}); err != nil {
-		r.warn(st.Name, owedFinding(r.spec.Name, st.Name, err.Error()))
+	if _, err := r.takeLocked(ctx, s, taking{sink: r.sink}); err != nil {
+		r.warn(s.Name, owedFinding(r.spec.Name, s.Name, err.Error()))
 	}
 }
 
 // owing makes of a snapshot the one that a restore owes, if it does.
-func (h *Host) owing(stack string, t taking) taking {
-	if h.wishes(stack).Owed != "" && !t.diverged {
+func (k *keeper) owing(stack string, t taking) taking {
+	if k.wishes(stack).Owed != "" && !t.diverged {
 		t.force, t.keep, t.accept = true, true, true
 	}
 	return t
 }
 
 // paid notes that the owed snapshot is taken.
-func (h *Host) paid(stack string) {
-	if h.wishes(stack).Owed != "" {
-		h.changeWishes(stack, func(w *wishes) { w.Owed = "" })
+func (k *keeper) paid(stack string) {
+	if k.wishes(stack).Owed != "" {
+		k.changeWishes(stack, func(w *wishes) { w.Owed = "" })
 	}
 }
 
@@ -174,35 +173,35 @@ func owedFinding(host, stack, why string) finding.Finding {
 
 // wishFindings says of a wish that failed why, and how it goes on; and that its
 // snapshot is owed.
-func (h *Host) wishFindings(spec agentapi.Host, st agentapi.Stack) []finding.Finding {
+func wishFindings(s *Stack) []finding.Finding {
 	var found []finding.Finding
-	if h.wishes(st.Name).Owed != "" {
-		found = append(found, owedFinding(spec.Name, st.Name, "it waits for its turn"))
+	if s.wishes(s.Name).Owed != "" {
+		found = append(found, owedFinding(s.Spec.Name, s.Name, "it waits for its turn"))
 	}
-	wish := h.standing(spec, st)
+	wish := s.standing()
 	if wish == nil || wish.State != agentapi.WishFailed {
 		return found
 	}
 	return append(found, finding.Finding{
-		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name,
-		Text: fmt.Sprintf("the restore of snapshot %.8s failed, %s: %s", st.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
-		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw cancels it", st.Name, st.Restore.Snapshot, st.Name),
+		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
+		Text: fmt.Sprintf("the restore of snapshot %.8s failed, %s: %s", s.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
+		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw cancels it", s.Name, s.Restore.Snapshot, s.Name),
 	})
 }
 
 // leave keeps a stack as it was deployed last: what the commit has for it is not
 // to run on the data that is here.
-func (r *run) leave(ctx context.Context, st agentapi.Stack, why string, receipt *agentapi.StackReceipt) error {
-	progress.Scope{Sink: r.sink, Stack: st.Name}.Note(why)
+func (r *run) leave(ctx context.Context, s *Stack, why string, receipt *agentapi.StackReceipt) error {
+	progress.Scope{Sink: r.sink, Stack: s.Name}.Note(why)
 	receipt.Outcome = "waiting"
-	return r.asDeployed(ctx, st)
+	return r.asDeployed(ctx, s)
 }
 
 // asDeployed starts what was deployed last, unless it runs.
-func (r *run) asDeployed(ctx context.Context, st agentapi.Stack) error {
-	seen, err := r.Stacks.Observe(ctx, st.Name)
+func (r *run) asDeployed(ctx context.Context, s *Stack) error {
+	seen, err := r.Stacks.Observe(ctx, s.Name)
 	if err != nil || !seen[0].Deployed || seen[0].Running() {
 		return err
 	}
-	return r.restart(ctx, st)
+	return r.restart(ctx, s)
 }

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/record"
@@ -41,10 +42,10 @@ var own = record.Verdict{State: record.Own, MayStart: true, MayChange: true}
 func newLived(t *testing.T) *lived {
 	t.Helper()
 	h, remote := newHost(t), t.TempDir()
-	if _, err := delivery.Mount(h.Paths.secrets()); err != nil {
+	if _, err := delivery.Mount(string(h.Paths.Secrets())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Unmount(h.Paths.secrets(), unix.MNT_DETACH) })
+	t.Cleanup(func() { _ = unix.Unmount(string(h.Paths.Secrets()), unix.MNT_DETACH) })
 	engine := stacktest.New()
 	h.Stacks = stack.New(engine)
 	t.Cleanup(h.Stacks.Close)
@@ -64,7 +65,7 @@ func newLived(t *testing.T) *lived {
 // runs declares the image that the stack runs.
 func (l *lived) runs(image string) {
 	l.st.Project = project.Project{
-		Dir: stack.ProjectDir(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
+		Dir: hostpath.Default().Project(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
 		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }
@@ -75,28 +76,30 @@ func (l *lived) wish(id string) {
 
 func (l *lived) run() *run {
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.saveSpec(l.spec); err != nil {
+	if err := l.base().saveSpec(l.spec); err != nil {
 		l.t.Fatal(err)
 	}
-	r := newRun(l.Host, l.spec, progress.Discard())
+	r := newRun(l.Host.keeper(), l.spec, progress.Discard())
 	close(r.restic)
 	close(r.engine)
 	return r
 }
 
-func (l *lived) apply() agentapi.StackReceipt { return l.run().stack(l.t.Context(), l.st, own) }
+func (l *lived) apply() agentapi.StackReceipt {
+	return l.run().stack(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+}
 
 // boot is a host that lost its power and starts.
 func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().wake(l.t.Context(), l.st, own)
+	return l.run().wake(l.t.Context(), l.run().at(l.run().spec, l.st), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
 	l.t.Helper()
-	receipt, err := l.Host.take(l.t.Context(), l.spec, l.st, taking{sink: progress.Discard()})
+	receipt, err := l.Host.keeper().take(l.t.Context(), l.Host.base().at(l.spec, l.st), taking{sink: progress.Discard()})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -114,11 +117,11 @@ func (l *lived) data() string {
 // newest is the data of the newest snapshot, which a recovery would bring.
 func (l *lived) newest() snapshot.Info {
 	l.t.Helper()
-	a, err := l.open("alpha", l.st)
+	a, err := l.base().at(l.spec, l.st).open()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.Host.newest(l.t.Context(), l.st, a)
+	newest, _, err := l.Host.keeper().newest(l.t.Context(), a)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -172,7 +175,7 @@ func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {
 		t.Fatalf("%+v, %q", receipt, l.data())
 	}
 	before := l.newest()
-	if err := os.Remove(l.wishesPath(renewed)); err != nil { // it was not written yet
+	if err := os.Remove(l.base().wishesPath(renewed)); err != nil { // it was not written yet
 		t.Fatal(err)
 	}
 	if receipt := l.boot(); receipt.Error != nil {
@@ -203,7 +206,7 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	}
 	write(t, remote, "no folder")
 	// as the run leaves it that is cut right after the note
-	l.noteDone(renewed, "one")
+	l.base().noteDone(renewed, "one")
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -217,16 +220,16 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || receipt.Wish != "one" {
 		t.Errorf("%+v", receipt)
 	}
-	if w := l.wishes(renewed); w.Owed != "one" {
+	if w := l.base().wishes(renewed); w.Owed != "one" {
 		t.Errorf("with the remote away the snapshot is no longer owed: %+v", w)
 	}
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
+	if err := l.keeper().changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
 		t.Fatal(err)
 	}
-	if due := l.due(l.spec, time.Now()); len(due) != 1 {
+	if due := l.keeper().due(l.spec, time.Now()); len(due) != 1 {
 		t.Errorf("due: %v", due)
 	}
 	if seq := l.take().Snapshot.Seq; seq <= l.old.Snapshot.Seq {
@@ -249,7 +252,7 @@ func TestAnOwedSnapshotMayBeSmall(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	if w := l.wishes(renewed); w.Owed != "" {
+	if w := l.base().wishes(renewed); w.Owed != "" {
 		t.Errorf("%+v", w)
 	}
 	if seq := l.newest().Seq; seq < 3 {
@@ -306,10 +309,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.stack(ctx, l.st, own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.stack(ctx, patience.at(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().wake(ctx, l.st, own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().wake(ctx, l.run().at(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

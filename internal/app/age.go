@@ -24,7 +24,7 @@ type Due struct {
 // is not committed yet is not among them.
 func (a *App) Due(ctx context.Context) (map[string]Due, error) {
 	all := map[string]Due{}
-	for _, s := range a.repo.Fleet.Secrets {
+	for _, s := range a.Checkout.Fleet.Secrets {
 		if s.Rotate == 0 {
 			continue
 		}
@@ -47,7 +47,7 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 		if !d.At.Before(now) {
 			continue
 		}
-		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.repo.Place("secrets", name, "rotate").String(),
+		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.Checkout.Place("secrets", name, "rotate").String(),
 			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
 			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
 		if argv, printed := a.Command(name); printed {
@@ -62,12 +62,12 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 // don't have. Files and variables are looked for when fleet.yaml is read.
 func (a *App) missingValues() []finding.Finding {
 	var found []finding.Finding
-	for _, s := range a.repo.Fleet.Secrets {
-		if _, inside := secretstore.InFile(s.Name); !inside {
+	for _, s := range a.Checkout.Fleet.Secrets {
+		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
 		if _, err := a.store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
-			found = append(found, a.repo.SecretMissing(s.Name, ""))
+			found = append(found, a.Checkout.SecretMissing(s.Name, ""))
 		}
 	}
 	return found
@@ -78,12 +78,12 @@ func (a *App) missingValues() []finding.Finding {
 func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 	t, err := a.trace(s)
 	switch {
-	case err != nil || a.commit == "":
+	case err != nil || a.Checkout.Commit == "":
 		return time.Time{}, nil
 	case t.Exact:
 		return t.Modified, nil
 	}
-	now, err := a.file(t.File)
+	now, err := a.Checkout.File(t.File)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -104,7 +104,7 @@ func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
 		return a.store.Trace(s.Name)
 	}
-	return secretstore.Trace{File: controlrepo.FleetFile, Of: func(content []byte) []byte {
+	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)
 		if !declared || was.Command == nil {
 			return nil
@@ -116,7 +116,7 @@ func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 // committed returns the date of the commit that brought what stands for a value in
 // Git, looked for among so many commits; what is older has the date of the oldest.
 func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
-	logged, err := a.git.Log(ctx, historyLimit, t.File)
+	logged, err := a.Checkout.Git.Log(ctx, historyLimit, t.File)
 	if err != nil {
 		return since, err
 	}
@@ -124,7 +124,7 @@ func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (
 	for i, l := range logged {
 		names[i] = string(l.Commit) + ":" + t.File
 	}
-	objects, err := a.git.Objects(ctx, names)
+	objects, err := a.Checkout.Git.Objects(ctx, names)
 	for i, o := range objects {
 		if !bytes.Equal(t.Of(o.Content), part) {
 			break

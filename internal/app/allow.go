@@ -29,7 +29,7 @@ var errUnapproved = errors.New("not approved in this clone")
 func (a *App) approve(ctx context.Context, file, key, content string, ask func(before string) Approval) error {
 	a.approving.Lock()
 	defer a.approving.Unlock()
-	path, err := a.git.OwnFile(ctx, file)
+	path, err := a.Checkout.Git.OwnFile(ctx, file)
 	if err != nil {
 		return err
 	}

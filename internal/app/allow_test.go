@@ -10,7 +10,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // approveAll is an operator who says yes to everything.
@@ -82,7 +82,7 @@ func TestS01ARemoteIsApproved(t *testing.T) {
 func TestS01NothingIsSentUnasked(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.git.OwnFile(t.Context(), "remotes")
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), "remotes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 	if _, err := a.Card(t.Context()); !errors.Is(err, errUnapproved) {
 		t.Errorf("the card: %v", err)
 	}
-	for _, r := range a.repo.Fleet.Remotes {
+	for _, r := range a.Checkout.Fleet.Remotes {
 		if _, err := (&sealer{app: a}).sealRemote(t.Context(), r); !errors.Is(err, errUnapproved) {
 			t.Errorf("the seal: %v", err)
 		}
@@ -107,7 +107,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 	a := newKeyed(t).askedBy(approveAll)
 	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
-		err := a.checkSettings(remote("webdav", option, "secret:"+secretstore.SSHKey))
+		err := a.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", option, err, want)
 		}
@@ -200,7 +200,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 		asked = 0
 		for range 2 {
 			dir, err := a.allowProgram(t.Context(), "nas", c.argv)
-			if err != nil || (dir == a.root) != c.inRepo {
+			if err != nil || (dir == a.Checkout.Root) != c.inRepo {
 				t.Fatalf("%s: runs in %s, %v", name, dir, err)
 			}
 		}

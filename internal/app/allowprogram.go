@@ -48,7 +48,7 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	if dir = home; here {
-		dir = a.root
+		dir = a.Checkout.Root
 	}
 	text, err := json.Marshal(what)
 	if err != nil {
@@ -78,7 +78,7 @@ func (r run) question(name string) string {
 // relative one, or else by PATH.
 func (a *App) programPath(program string) (string, error) {
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		program = filepath.Join(a.root, program)
+		program = filepath.Join(a.Checkout.Root, program)
 	}
 	return local.Resolve(program)
 }
@@ -89,7 +89,7 @@ func (a *App) programPath(program string) (string, error) {
 // longer text, such as a line for a shell, can reach any, and so can a folder with a link
 // to another: then it is all of them.
 func (a *App) namedFiles(argv []string, home string) (files map[string]string, here bool, err error) {
-	root, err := filepath.EvalSymlinks(a.root)
+	root, err := filepath.EvalSymlinks(a.Checkout.Root)
 	if err != nil {
 		return nil, false, err
 	}

@@ -44,7 +44,7 @@ type unapprovedRemote struct {
 // unapproved returns the remotes that an apply of a lock uses and that allowRemote
 // will ask about.
 func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
-	path, err := a.git.OwnFile(ctx, remotesFile)
+	path, err := a.Checkout.Git.OwnFile(ctx, remotesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemo
 	if err != nil {
 		return nil, err
 	}
-	f := &a.repo.Fleet
+	f := &a.Checkout.Fleet
 	names := []string{f.Record.Remote}
 	if len(next.Stacks) > 0 {
 		for _, t := range f.Snapshots {
@@ -97,7 +97,7 @@ func describeOptions(kind string, options map[string]secret.Setting) []string {
 
 // foldersOn are the folders that the fleet uses on a remote, or on one that wraps it.
 func (a *App) foldersOn(remote string) []string {
-	f := &a.repo.Fleet
+	f := &a.Checkout.Fleet
 	all := []fleet.Location{f.Record, f.Shared}
 	for _, t := range f.Snapshots {
 		all = append(all, t.Where)

@@ -17,15 +17,17 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/machine"
-	"salvor/internal/machine/local"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -50,23 +52,19 @@ type Options struct {
 	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
-	Files      Files                                                      // which files are the fleet's
+	Files      checkout.Files                                             // which files are the fleet's
 }
 
 // App is one fleet at one commit, opened for one command.
 type App struct {
-	opts   Options
-	root   string
-	export string // the fleet's files, private and temporary; the root for one that is only scanned
-	git    *controlrepo.Git
-	repo   *controlrepo.Repository
-	commit controlrepo.Commit
-	pushed bool // commits of this command are published
-	ring   agekey.Keyring
-	store  *secretstore.Store
-	trail  *trail
-	trust  trust
-	hosts  *dialer
+	Checkout *checkout.Checkout
+
+	opts  Options
+	ring  agekey.Keyring
+	store *secretstore.Store
+	trail *trail
+	trust trust
+	hosts *dialer
 
 	declared *controlrepo.Repository // by the newest commit, see ownCommit
 	book     *grant.Ledger           // see ledger; nil until it is read
@@ -76,7 +74,7 @@ type App struct {
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 
-	stacks   map[string]deploy.Rendered
+	stacks   map[string]project.Rendered
 	findings []finding.Finding
 	warned   sync.Map // vault ids whose password was called weak
 
@@ -84,23 +82,17 @@ type App struct {
 	movedNote sync.Once  // says that the record is not where the lock has it
 }
 
-// Open loads the control repository as o.Files says: the newest commit, so that
+// Open opens the control repository as o.Files says: the newest commit, so that
 // uncommitted changes are not looked at, or what a commit would hold.
 func Open(ctx context.Context, o Options) (_ *App, err error) {
-	root, err := controlrepo.Find(o.Dir)
-	if err != nil {
-		return nil, fault.WithHint(err, "salvor init DIR")
-	}
 	if o.Ask == nil {
 		o.Ask = func(ask func()) { ask() }
 	}
-	a := &App{opts: o, root: root, trail: &trail{}}
-	if a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ()); err != nil {
+	a := &App{opts: o, trail: &trail{}}
+	if a.Checkout, err = checkout.Open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
-	if a.export, err = exportFolder(os.TempDir()); err != nil {
-		return nil, err
-	}
+	a.Checkout.Rules = checkout.Rules{Complete: a.withGitHost, Making: a.ownCommit, Sign: a.withSignatures, Published: a.ownPublished, TakenBack: a.forgetGone}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -111,13 +103,9 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 
 // OpenFiles is Open for who only looks at the repository's files, which may be
 // wrong: nothing is loaded or checked, and only the Scan methods work.
-func OpenFiles(ctx context.Context, o Options) (*App, error) {
-	root, err := controlrepo.Find(o.Dir)
-	if err != nil {
-		return nil, fault.WithHint(err, "salvor init DIR")
-	}
-	a := &App{opts: o, root: root, export: root, trail: &trail{}}
-	a.git, err = controlrepo.OpenGit(ctx, local.Machine{}, root, os.Environ())
+func OpenFiles(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{opts: o, trail: &trail{}}
+	a.Checkout, err = checkout.OpenFiles(ctx, o.Dir)
 	return a, err
 }
 
@@ -141,27 +129,24 @@ func (a *App) Close() error {
 	if a.hosts != nil {
 		err = a.hosts.close()
 	}
-	if a.export != a.root {
-		err = errors.Join(err, os.RemoveAll(a.export))
-	}
-	return err
+	return errors.Join(err, a.Checkout.Close())
 }
 
 // Fleet returns what the commit declares.
-func (a *App) Fleet() *fleet.Fleet { return &a.repo.Fleet }
+func (a *App) Fleet() *fleet.Fleet { return &a.Checkout.Fleet }
 
 // Lock returns the placements.
-func (a *App) Lock() fleet.Lock { return a.repo.Lock }
+func (a *App) Lock() fleet.Lock { return a.Checkout.Lock }
 
 // Renamed returns the stacks whose new names Git's lock does not have yet.
-func (a *App) Renamed() []fleet.Stack { return a.repo.Renamed }
+func (a *App) Renamed() []fleet.Stack { return a.Checkout.Renamed }
 
 // Named returns the name by which a stack goes, for that name or what it is called
 // since it was renamed.
-func (a *App) Named(stack string) string { return a.repo.Named(stack) }
+func (a *App) Named(stack string) string { return a.Checkout.Named(stack) }
 
 // Commit returns the commit that was loaded.
-func (a *App) Commit() string { return string(a.commit) }
+func (a *App) Commit() string { return string(a.Checkout.Commit) }
 
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
@@ -181,10 +166,10 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.repo.Fleet, Lock: a.repo.Lock, Commit: string(a.commit), Stacks: a.stacks, Git: git, LetIn: a.repo.LetIn, Signers: trusted, Owner: owner(),
-		Keys: a.repo.Recipients, HostSigners: a.repo.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.repo.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: &committer{app: a, signs: true}, Sink: a.opts.Sink,
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: owner(),
+		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
+		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
 	}
 	return s, nil
 }
@@ -192,11 +177,11 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 // gitSource is how hosts read the repository: from fleet.yaml, else from the
 // operator's own remote.
 func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
-	declared := a.repo.Fleet.Git
+	declared := a.Checkout.Fleet.Git
 	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
 	if src.URL == "" {
-		up, err := a.git.Upstream(ctx)
-		if errors.Is(err, controlrepo.ErrNoRemote) {
+		up, err := a.Checkout.Git.Upstream(ctx)
+		if errors.Is(err, git.ErrNoRemote) {
 			return agentapi.Git{}, nil
 		}
 		if err != nil {
@@ -237,7 +222,7 @@ func owner() string {
 // keyring opens the operator's identity when the first secret is needed.
 func (a *App) keyring() agekey.Keyring {
 	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path, err := identityPath(a.opts.Identity, a.repo.Fleet.Name)
+		path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -256,7 +241,7 @@ func (a *App) keyring() agekey.Keyring {
 
 // Machine reaches a declared host.
 func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {
-	h, declared := a.repo.Fleet.Host(host)
+	h, declared := a.Checkout.Fleet.Host(host)
 	if !declared {
 		return nil, fmt.Errorf("host %s is not declared", host)
 	}

@@ -40,7 +40,7 @@ type Audit struct {
 // journal. The operators' journal is encrypted to them, so an identity is needed.
 func (a *App) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
 	audit := Audit{Events: []SecretEvent{}}
-	if a.repo.Fleet.Record.Remote != "" {
+	if a.Checkout.Fleet.Record.Remote != "" {
 		if err := a.operatorsJournal(ctx, since, &audit); err != nil {
 			return audit, err
 		}
@@ -89,7 +89,7 @@ func concerns(names []string, name string) bool {
 func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, h := range a.repo.Fleet.Hosts {
+	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() {
 			list, err := a.deliveriesOf(ctx, h, since)
 			mu.Lock()

@@ -13,10 +13,10 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
@@ -28,29 +28,29 @@ import (
 
 // Card makes the recovery card as of this commit.
 func (a *App) Card(ctx context.Context) (card.Card, error) {
-	c := card.Card{Fleet: a.repo.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.commit)}
+	c := card.Card{Fleet: a.Checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.Checkout.Commit)}
 	var err error
 	if c.Recovery, err = a.Recovery(ctx); err != nil {
 		return c, err
 	}
-	git, err := a.gitSource(ctx)
+	source, err := a.gitSource(ctx)
 	if err != nil {
 		return c, err
 	}
-	c.GitURL, c.Mirrored = git.URL, a.repo.Fleet.Record.Remote != ""
+	c.GitURL, c.Mirrored = source.URL, a.Checkout.Fleet.Record.Remote != ""
 	if c.Signers, err = a.Trusted(ctx); err != nil {
 		return c, err
 	}
-	access, err := a.cardAccess(ctx, git, c.Signers)
+	access, err := a.cardAccess(ctx, source, c.Signers)
 	if err == nil {
 		c.Sealed, err = access.Seal(c.Recovery)
 	}
 	return c, err
 }
 
-func (a *App) cardAccess(ctx context.Context, git agentapi.Git, signers sign.Keys) (card.Access, error) {
-	f := &a.repo.Fleet
-	access := card.Access{Fleet: f.Name, GitURL: git.URL, KnownHosts: git.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
+func (a *App) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
+	f := &a.Checkout.Fleet
+	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
 		key, err := a.store.Resolve(ctx, ref)
 		if err != nil {
@@ -85,9 +85,9 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 		return clone, err
 	}
 	gitErr := errors.New("the card does not have a Git URL")
-	var git *controlrepo.Git
+	var made *git.Repository
 	if access.GitURL != "" {
-		git, gitErr = cloneGit(ctx, access, dir)
+		made, gitErr = cloneGit(ctx, access, dir)
 	}
 	if gitErr == nil {
 		clone.From = access.GitURL
@@ -95,34 +95,34 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 		if access.GitURL != "" {
 			gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
 		}
-		if git, err = cloneMirror(ctx, c.Recovery, access, dir, &clone); err != nil {
+		if made, err = cloneMirror(ctx, c.Recovery, access, dir, &clone); err != nil {
 			return clone, fault.WithHint(fmt.Errorf("cannot get the repository, neither from Git nor from its mirror: %w; %w", gitErr, err),
 				"run git clone with any other copy of the repository; the card's key opens it: --identity FILE")
 		}
 	}
-	if err := writePin(ctx, git, c.Fleet, access.Signers); err != nil {
+	if err := writePin(ctx, made, c.Fleet, access.Signers); err != nil {
 		return clone, err
 	}
-	return clone, clone.name(ctx, git, c)
+	return clone, clone.name(ctx, made, c)
 }
 
 // name says which commit the clone is at, whose it is, and whether that is older than
 // the card.
-func (clone *Clone) name(ctx context.Context, git *controlrepo.Git, c card.Card) error {
-	head, err := git.Head(ctx)
+func (clone *Clone) name(ctx context.Context, g *git.Repository, c card.Card) error {
+	head, err := g.Head(ctx)
 	if err != nil {
 		return err
 	}
-	about, err := git.About(ctx, head)
+	about, err := g.About(ctx, head)
 	if err != nil {
 		return err
 	}
 	clone.From += fmt.Sprintf(", commit %s of %s", head.Short(), about)
-	made, err := controlrepo.ParseCommit(c.Commit)
+	made, err := git.ParseCommit(c.Commit)
 	if err != nil {
 		return nil //nolint:nilerr // a card of a repository without commits names none
 	}
-	if has, err := git.IsAncestor(ctx, made, head); err != nil || !has {
+	if has, err := g.IsAncestor(ctx, made, head); err != nil || !has {
 		clone.Notes = append(clone.Notes, fmt.Sprintf("it lacks commit %s, from which the card was made: newer commits "+
 			"were removed there or never arrived; look for a newer copy before you recover anything", made.Short()))
 	}
@@ -131,7 +131,7 @@ func (clone *Clone) name(ctx context.Context, git *controlrepo.Git, c card.Card)
 
 // cloneGit clones from the Git host. ssh is offered the card's key when it has one,
 // and knows the host by the card unless the operator has a way of their own.
-func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo.Git, error) {
+func cloneGit(ctx context.Context, access card.Access, dir string) (*git.Repository, error) {
 	environ := os.Environ()
 	if len(access.GitKey) > 0 {
 		agent, stop, err := ssh.ServeKey(ctx, access.GitKey)
@@ -153,12 +153,12 @@ func cloneGit(ctx context.Context, access card.Access, dir string) (*controlrepo
 		}
 		environ = append(environ, fmt.Sprintf("GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=yes -o UserKnownHostsFile='%s'", known))
 	}
-	return controlrepo.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
+	return git.Clone(ctx, local.Machine{}, access.GitURL, access.GitURL, dir, environ)
 }
 
 // cloneMirror clones from the newest mirror that the fleet has signed. What else looks
 // like one is named in the clone's notes.
-func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (git *controlrepo.Git, err error) {
+func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (_ *git.Repository, err error) {
 	if access.Record.Remote == "" {
 		return nil, errors.New("the card does not have a remote")
 	}
@@ -182,7 +182,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 		return nil, err
 	}
 	clone.From = "the mirror on " + access.Record.Remote
-	return controlrepo.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
+	return git.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
 }
 
 func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {

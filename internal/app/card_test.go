@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -82,7 +82,7 @@ func TestNoRecoveryKeyWithoutItsPush(t *testing.T) {
 	card, head, old := k.card(), k.open(k.ann).Commit(), k.recovery()
 	for _, compromised := range []bool{false, true} {
 		_, err := k.open(k.ann).RotateRecovery(t.Context(), compromised)
-		if !errors.Is(err, controlrepo.ErrGitAway) || !strings.Contains(fault.Hint(err), "git remote set-url") {
+		if !errors.Is(err, git.ErrGitAway) || !strings.Contains(fault.Hint(err), "git remote set-url") {
 			t.Errorf("%v (%s)", err, fault.Hint(err))
 		}
 	}
@@ -102,7 +102,7 @@ func TestWhatIsNotPushedIsSaid(t *testing.T) {
 	k.away()
 	bob := newKey(t)
 	err := k.open(k.card()).Grant(t.Context(), "bob", bob.Recipient)
-	if !errors.Is(err, controlrepo.ErrGitAway) || !strings.Contains(err.Error(), "committed here") || !strings.Contains(fault.Hint(err), "git push") {
+	if !errors.Is(err, git.ErrGitAway) || !strings.Contains(err.Error(), "committed here") || !strings.Contains(fault.Hint(err), "git push") {
 		t.Errorf("%v (%s)", err, fault.Hint(err))
 	}
 	k.opensAll("bob", bob)

@@ -40,7 +40,7 @@ func with(r fleet.Remote, own fleet.Credential) fleet.Remote {
 
 // asDeclared returns a remote as fleet.yaml has it.
 func (a *App) asDeclared(r fleet.Remote) fleet.Remote {
-	if d, is := a.repo.Fleet.Remote(r.Name); is {
+	if d, is := a.Checkout.Fleet.Remote(r.Name); is {
 		return d
 	}
 	return r

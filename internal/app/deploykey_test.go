@@ -7,7 +7,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 )
@@ -21,7 +21,7 @@ const (
 // the Git host when it is gone, by the fingerprint that the Git host shows.
 func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 	k := newKeyed(t)
-	k.commit(map[string][]byte{controlrepo.DeployKeysFile: []byte(betaReads + " beta\n")})
+	k.commit(map[string][]byte{fleet.DeployKeysFile: []byte(betaReads + " beta\n")})
 	private, err := sign.NewKey("alpha")
 	if err != nil {
 		t.Fatal(err)
@@ -31,13 +31,13 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.do(func(a *App) error {
-		h, _ := a.repo.Fleet.Host("alpha")
+		h, _ := a.Checkout.Fleet.Host("alpha")
 		add, err := a.declare(t.Context(), h, "", enrolment(k.host, signer.Public()), true)
 		if err != nil {
 			return err
 		}
-		delete(add.Files, controlrepo.FleetFile) // declared it is already
-		return a.CommitFiles(t.Context(), add.Files, "enrolled")
+		delete(add.Files, fleet.File) // declared it is already
+		return a.Checkout.CommitFiles(t.Context(), add.Files, "enrolled")
 	})
 	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(alphaReads))
 	if err != nil {
@@ -48,9 +48,9 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 	if want := ssh.FingerprintSHA256(public); err != nil || seen.DeployKey != want {
 		t.Errorf("named %q, %v, want %s", seen.DeployKey, err, want)
 	}
-	h, _ := a.repo.Fleet.Host("alpha")
+	h, _ := a.Checkout.Fleet.Host("alpha")
 	files, err := a.withoutHost(h)
-	if left := string(files[controlrepo.DeployKeysFile]); err != nil || strings.Contains(left, "alpha") || !strings.Contains(left, "beta") {
+	if left := string(files[fleet.DeployKeysFile]); err != nil || strings.Contains(left, "alpha") || !strings.Contains(left, "beta") {
 		t.Errorf("without alpha: %q, %v", left, err)
 	}
 	k.rename("gamma: {address: 192.0.2.10, formerly: alpha}")

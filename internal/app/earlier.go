@@ -4,39 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
-	"salvor/internal/controlrepo"
-	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/project"
 	"salvor/internal/stack/compose"
 )
 
 // stackAt resolves a stack as a commit declared it, with the secrets of now and
 // these vars; nil for those of then. A stack that did not load then is an error.
-func (a *App) stackAt(ctx context.Context, name string, c controlrepo.Commit, vars map[string]string) (_ fleet.Stack, _ deploy.Rendered, err error) {
-	var none deploy.Rendered
-	dir, err := exportFolder(os.TempDir())
+func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ project.Rendered, err error) {
+	var none project.Rendered
+	then, err := a.Checkout.At(ctx, c)
 	if err != nil {
 		return fleet.Stack{}, none, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if _, err := a.git.Export(ctx, c, dir); err != nil {
-		return fleet.Stack{}, none, err
-	}
-	repo, err := controlrepo.Load(dir, "")
-	if err != nil {
-		return fleet.Stack{}, none, err
-	}
-	st, declared := repo.Fleet.Stack(name)
-	if problems := repo.Broken[name]; len(problems) > 0 || !declared {
+	defer func() { err = errors.Join(err, then.Close()) }()
+	st, declared := then.Fleet.Stack(name)
+	if problems := then.Broken[name]; len(problems) > 0 || !declared {
 		return st, none, fmt.Errorf("stack %s does not load at %s", name, c.Short())
 	}
-	opts := compose.Options{RepoDir: dir, Stack: st, Vars: vars}
+	opts := compose.Options{RepoDir: then.Export, Stack: st, Vars: vars}
 	if vars == nil {
-		opts.Vars = repo.Fleet.Vars
+		opts.Vars = then.Fleet.Vars
 	}
 	if opts.SecretKeys, err = a.store.EnvNames(name); err != nil {
 		return st, none, err
@@ -51,7 +43,7 @@ func (a *App) stackAt(ctx context.Context, name string, c controlrepo.Commit, va
 	if finding.AnyFatal(found) {
 		return st, none, fmt.Errorf("stack %s does not load at %s: %s", name, c.Short(), found[0])
 	}
-	return st, deploy.Rendered{Project: loaded.Project, Volumes: loaded.Volumes}, nil
+	return st, *loaded, nil
 }
 
 // Revive has this app use, for each of the stacks whose files do not load, the newest
@@ -60,7 +52,7 @@ func (a *App) stackAt(ctx context.Context, name string, c controlrepo.Commit, va
 // stays as it is.
 func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 	var said []string
-	for i, st := range a.repo.Fleet.Stacks {
+	for i, st := range a.Checkout.Fleet.Stacks {
 		why := a.Broken(st.Name)
 		if !st.Broken || why == nil || !slices.Contains(stacks, st.Name) {
 			continue
@@ -74,17 +66,17 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			continue
 		}
 		then.Host = st.Host
-		a.repo.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
+		a.Checkout.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
 		said = append(said, fmt.Sprintf("%s is deployed as of %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil
 }
 
 // lastThatLoads returns a stack at the newest commit at which it loads, "" for none.
-func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, deploy.Rendered, controlrepo.Commit) {
-	logged, err := a.git.Log(ctx, historyLimit, st.Dir, controlrepo.FleetFile)
+func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, project.Rendered, git.Commit) {
+	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, fleet.File)
 	if err != nil {
-		return st, deploy.Rendered{}, ""
+		return st, project.Rendered{}, ""
 	}
 	for _, l := range logged {
 		then, rendered, err := a.stackAt(ctx, st.Name, l.Commit, nil)
@@ -95,5 +87,5 @@ func (a *App) lastThatLoads(ctx context.Context, st fleet.Stack) (fleet.Stack, d
 			break
 		}
 	}
-	return st, deploy.Rendered{}, ""
+	return st, project.Rendered{}, ""
 }

@@ -79,7 +79,7 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	files, changed, err := a.store.ReplaceEnv(e.stack, text)
+	files, changed, err := a.store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
@@ -91,5 +91,5 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 
 // CommitEdit commits what Edited returned.
 func (a *App) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.CommitFiles(ctx, files, "secret edit: "+e.Name)
+	return a.Checkout.CommitFiles(ctx, files, "secret edit: "+e.Name)
 }

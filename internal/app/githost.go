@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -39,15 +38,15 @@ func (a *App) PinGitHost(ctx context.Context) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := (&committer{app: a}).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
+	if _, err := a.Checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.export, filepath.FromSlash(controlrepo.KnownHostsFile))
+	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, bytes.NewReader(files[controlrepo.KnownHostsFile]), 0o600)
+	return atomicfile.Write(path, bytes.NewReader(files[fleet.KnownHostsFile]), 0o600)
 }
 
 // withGitHost returns files that are about to be committed, with the Git host's key
@@ -57,15 +56,15 @@ func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[str
 	if err != nil || line == "" {
 		return files, err
 	}
-	known, given := files[controlrepo.KnownHostsFile]
+	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.file(controlrepo.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = a.Checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	all := map[string][]byte{}
 	maps.Copy(all, files)
-	all[controlrepo.KnownHostsFile] = append(bytes.Clone(known), line...)
+	all[fleet.KnownHostsFile] = append(bytes.Clone(known), line...)
 	return all, nil
 }
 
@@ -77,7 +76,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -99,7 +98,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 // The hosts' own lines are left out, so that a new host changes nothing for others.
 func (a *App) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.file(controlrepo.KnownHostsFile)
+	content, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -125,11 +124,11 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.repo.HostKeys, host, port)) > 0 || len(a.repo.Fleet.Hosts) == 0 {
+	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{
-		Code: finding.GitUnpinned, Severity: finding.Warning, Subject: controlrepo.KnownHostsFile,
+		Code: finding.GitUnpinned, Severity: finding.Warning, Subject: fleet.KnownHostsFile,
 		Text: "hosts can't read the repository: the key of the Git host " + host + " is not pinned", Fix: "salvor apply pins it",
 	}}, nil
 }

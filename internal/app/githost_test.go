@@ -12,9 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/sshtest"
 	"salvor/internal/progress"
 )
@@ -66,7 +67,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if (err != nil) != test.fails || asked != test.asked {
 				t.Errorf("asked: %v, error: %v", asked, err)
 			}
-			content, _ := exec.CommandContext(t.Context(), "git", "-C", dir, "show", "HEAD:"+controlrepo.KnownHostsFile).Output()
+			content, _ := exec.CommandContext(t.Context(), "git", "-C", dir, "show", "HEAD:"+fleet.KnownHostsFile).Output()
 			if got := strings.Contains(string(content), name+" "+server.HostKey); got != test.pins {
 				t.Errorf("pinned: %v\n%s", got, content)
 			}
@@ -83,13 +84,13 @@ func TestTheGitHostIsPinned(t *testing.T) {
 // TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
 // host was told about the Git host, so that the next plan was not empty.
 func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
-	a := &App{export: t.TempDir()}
+	a := &App{Checkout: &checkout.Checkout{Export: t.TempDir()}}
 	write := func(content string) {
 		t.Helper()
-		if err := os.MkdirAll(filepath.Join(a.export, "hosts"), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(a.Checkout.Export, "hosts"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(a.export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(a.Checkout.Export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

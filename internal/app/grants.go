@@ -15,7 +15,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 )
 
 // Grants returns what the commit lets others do and this clone's operator has not
@@ -40,7 +39,7 @@ func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, 
 	if err != nil {
 		return nil, err
 	}
-	standing := slices.Concat(declaredGrants(a.repo), a.secretGrants())
+	standing := slices.Concat(declaredGrants(a.Checkout.Repository), a.secretGrants())
 	doubted, err := a.doubted(ctx)
 	if err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, 
 		case a.renamedGrant(book, g), a.ownSecret(book, g):
 		case isSecret && a.sealedAlready(ctx, stack, next):
 		case isSecret:
-			st, _ := a.repo.Fleet.Stack(stack)
+			st, _ := a.Checkout.Fleet.Stack(stack)
 			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
 		default:
 			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
@@ -66,7 +65,7 @@ func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, 
 // doubted are the grants of files that the fleet's key has not signed.
 func (a *App) doubted(ctx context.Context) ([]grant.Grant, error) {
 	unsigned, err := a.unsignedHere(ctx)
-	lets := hostFiles(a.repo)
+	lets := hostFiles(a.Checkout.Repository)
 	var all []grant.Grant
 	for path := range unsigned {
 		all = append(all, lets[path]...)
@@ -94,7 +93,7 @@ func (a *App) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
 // mayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
 // the recovery key.
 func (a *App) mayEncrypt(ctx context.Context) error {
-	missing, err := a.unconfirmed(ctx, a.repo.Lock)
+	missing, err := a.unconfirmed(ctx, a.Checkout.Lock)
 	if err != nil {
 		return err
 	}
@@ -105,7 +104,7 @@ func (a *App) mayEncrypt(ctx context.Context) error {
 // it removes needs no confirmation, and one that renews repositories makes every seal
 // anew.
 func (a *App) mayChangeKeys(ctx context.Context, c keyChange) error {
-	lock := a.repo.Lock
+	lock := a.Checkout.Lock
 	if c.removed != nil {
 		lock = fleet.Lock{}
 	}
@@ -113,7 +112,7 @@ func (a *App) mayChangeKeys(ctx context.Context, c keyChange) error {
 	if err != nil {
 		return err
 	}
-	next := a.repo.Declared()
+	next := a.Checkout.Declared()
 	next.Fleet.Recipients = c.next
 	stays := declaredGrants(next)
 	return a.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool {
@@ -129,16 +128,16 @@ func (a *App) confirmedRecipients(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	confirmed := fleet.Recipients{Operators: map[string]string{}}
-	for name, recipient := range a.repo.Fleet.Recipients.Operators {
+	for name, recipient := range a.Checkout.Fleet.Recipients.Operators {
 		if book.Has(grant.Operator(name, recipient)) {
 			confirmed.Operators[name] = recipient
 		}
 	}
-	if r := a.repo.Fleet.Recipients.Recovery; book.Has(grant.Recovery(r)) {
+	if r := a.Checkout.Fleet.Recipients.Recovery; book.Has(grant.Recovery(r)) {
 		confirmed.Recovery = r
 	}
 	if len(confirmed.All()) == 0 {
-		return nil, grant.Unconfirmed(grant.Names(declaredGrants(a.repo)))
+		return nil, grant.Unconfirmed(grant.Names(declaredGrants(a.Checkout.Repository)))
 	}
 	return confirmed.All(), nil
 }
@@ -174,7 +173,7 @@ func (a *App) Delivered(ctx context.Context) error {
 		return err
 	}
 	var own []grant.Grant
-	for _, g := range slices.Concat(declaredGrants(a.repo), a.secretGrants()) {
+	for _, g := range slices.Concat(declaredGrants(a.Checkout.Repository), a.secretGrants()) {
 		if a.ownSecret(book, g) {
 			own = append(own, g)
 		}
@@ -206,8 +205,8 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 // placed is sealed whatever lies there: anyone who pushes can put a file there.
 func (a *App) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
-	was := a.repo.Lock.Stacks[stack]
-	if st, _ := a.repo.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
+	was := a.Checkout.Lock.Stacks[stack]
+	if st, _ := a.Checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
 	s := &sealer{app: a}
@@ -219,19 +218,19 @@ func (a *App) sealedAlready(ctx context.Context, stack string, next fleet.Lock) 
 	if err != nil {
 		return false
 	}
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	return err == nil && sealed.Current(in, pinned) == nil
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
 func (a *App) renamedGrant(book grant.Ledger, g grant.Grant) bool {
 	_, name, _ := strings.Cut(g.Name, "/")
-	h, declared := a.repo.Fleet.Host(name)
+	h, declared := a.Checkout.Fleet.Host(name)
 	if !declared || h.Formerly == "" {
 		return false
 	}
 	at, before := grant.Address(h.Name, reachedAt(h), h.Jump), grant.Address(h.Formerly, reachedAt(h), h.Jump)
-	sealed, sealedBefore := hostGrant(a.repo, h.Name, h.Name), hostGrant(a.repo, h.Formerly, h.Name)
+	sealed, sealedBefore := hostGrant(a.Checkout.Repository, h.Name, h.Name), hostGrant(a.Checkout.Repository, h.Formerly, h.Name)
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
 }
 
@@ -326,13 +325,13 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 // secretGrants are the secrets that stacks get, without whose they are.
 func (a *App) secretGrants() []grant.Grant {
 	var all []grant.Grant
-	for _, st := range a.repo.Fleet.Stacks {
+	for _, st := range a.Checkout.Fleet.Stacks {
 		if _, loads := a.stacks[st.Name]; !loads {
 			continue
 		}
 		n := (&sealer{app: a}).needs(st.Name, a.hostOf(st))
 		for _, file := range n.files {
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, secretstore.Dir+"/"), ""))
+			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
 		}
 		for _, key := range n.env {
 			all = append(all, grant.Secret(st.Name, a.hostOf(st), st.Name+"/"+key, ""))
@@ -345,13 +344,13 @@ func (a *App) hostOf(st fleet.Stack) string {
 	if st.Host != "" {
 		return st.Host
 	}
-	return a.repo.Lock.Stacks[st.Name].Host
+	return a.Checkout.Lock.Stacks[st.Name].Host
 }
 
 // whoseSecret says whose a secret is that a stack is given, "" for nobody else's.
 func (a *App) whoseSecret(name, stack string) string {
 	of, _, _ := strings.Cut(strings.TrimSuffix(name, ".env"), "/")
-	if _, isStack := a.repo.Fleet.Stack(of); isStack && of != stack {
+	if _, isStack := a.Checkout.Fleet.Stack(of); isStack && of != stack {
 		return "of stack " + of
 	}
 	var others []string

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -28,22 +29,22 @@ const (
 
 // grantedFleet is a fleet with a host and a stack, whose clone has confirmed all that
 // is in it.
-func grantedFleet(t *testing.T) (dir string, g *controlrepo.Git, operator agekey.Key) {
+func grantedFleet(t *testing.T) (dir string, g *git.Repository, operator agekey.Key) {
 	t.Helper()
 	operator, err := agekey.Generate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir = printedRepo(t, operator.Recipient)
-	g, err = controlrepo.OpenGit(t.Context(), local.Machine{}, dir, os.Environ())
+	g, err = git.Open(t.Context(), local.Machine{}, dir, os.Environ())
 	if err != nil {
 		t.Fatal(err)
 	}
 	pushed(t, g, map[string]string{
-		controlrepo.FleetFile:          printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}}\n",
-		controlrepo.KnownHostsFile:     "192.0.2.10 " + alphasKey + "\n",
-		controlrepo.AuthorizedKeysFile: olgasLogin + " olga@laptop\n",
-		"secrets/spare":                "encrypted", "stacks/notes/extra": "",
+		fleet.File:               printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}}\n",
+		fleet.KnownHostsFile:     "192.0.2.10 " + alphasKey + "\n",
+		fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n",
+		"secrets/spare":          "encrypted", "stacks/notes/extra": "",
 	})
 	a := openGranting(t, dir)
 	var names []string
@@ -58,7 +59,7 @@ func grantedFleet(t *testing.T) (dir string, g *controlrepo.Git, operator agekey
 }
 
 // pushed is a commit that this clone did not make.
-func pushed(t *testing.T, g *controlrepo.Git, files map[string]string) {
+func pushed(t *testing.T, g *git.Repository, files map[string]string) {
 	t.Helper()
 	contents := map[string][]byte{}
 	for path, content := range files {
@@ -101,38 +102,38 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 	}
 	declared := printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}}\n"
 	given := func(with string) map[string]string {
-		return map[string]string{controlrepo.FleetFile: declared + with}
+		return map[string]string{fleet.File: declared + with}
 	}
 	for name, c := range map[string]struct {
 		files map[string]string
 		grant string // its name
 		text  string // a part of it
 	}{
-		"an operator": {map[string]string{controlrepo.FleetFile: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"},
+		"an operator": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"},
 			"operator/eve", "eve can open everything from now on, with the key " + eve.Recipient},
-		"an operator's key": {map[string]string{controlrepo.FleetFile: printedFleet + "recipients: {operators: {olga: " + eve.Recipient + "}}\n"},
+		"an operator's key": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + eve.Recipient + "}}\n"},
 			"operator/olga", "olga's key changes from " + operator.Recipient + " to " + eve.Recipient},
-		"the recovery key": {map[string]string{controlrepo.FleetFile: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}, recovery: " + eve.Recipient + "}\n"},
+		"the recovery key": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}, recovery: " + eve.Recipient + "}\n"},
 			"recovery", eve.Recipient},
 		"a host's key": {map[string]string{"hosts/alpha.pub": eve.Recipient + "\n"},
 			"host/alpha", "alpha's key changes from " + operator.Recipient + " to " + eve.Recipient},
-		"a host": {map[string]string{controlrepo.FleetFile: strings.Replace(declared, "hosts:\n", "hosts:\n  evil: {address: 192.0.2.66}\n", 1), "hosts/evil.pub": eve.Recipient + "\n"},
+		"a host": {map[string]string{fleet.File: strings.Replace(declared, "hosts:\n", "hosts:\n  evil: {address: 192.0.2.66}\n", 1), "hosts/evil.pub": eve.Recipient + "\n"},
 			"host/evil", "evil is a host of the fleet: its secrets are sealed for " + eve.Recipient},
-		"an address": {map[string]string{controlrepo.FleetFile: strings.Replace(declared, "192.0.2.10", "192.0.2.66", 1)},
+		"an address": {map[string]string{fleet.File: strings.Replace(declared, "192.0.2.10", "192.0.2.66", 1)},
 			"address/alpha", "root@192.0.2.66"},
-		"a jump host": {map[string]string{controlrepo.FleetFile: strings.Replace(declared, "{address: 192.0.2.10}", "{address: 192.0.2.10, jump: root@192.0.2.66}", 1)},
+		"a jump host": {map[string]string{fleet.File: strings.Replace(declared, "{address: 192.0.2.10}", "{address: 192.0.2.10, jump: root@192.0.2.66}", 1)},
 			"address/alpha", "root@192.0.2.10 through root@192.0.2.66"},
-		"a host key": {map[string]string{controlrepo.KnownHostsFile: "192.0.2.10 " + olgasLogin + "\n"},
+		"a host key": {map[string]string{fleet.KnownHostsFile: "192.0.2.10 " + olgasLogin + "\n"},
 			"key/192.0.2.10", "alpha 192.0.2.10 is the server that presents the ssh-ed25519 key SHA256:"},
-		"an authority": {map[string]string{controlrepo.KnownHostsFile: "192.0.2.10 " + alphasKey + "\n@cert-authority * " + olgasLogin + "\n"},
+		"an authority": {map[string]string{fleet.KnownHostsFile: "192.0.2.10 " + alphasKey + "\n@cert-authority * " + olgasLogin + "\n"},
 			"key/@cert-authority *", "SHA256:"},
-		"a login": {map[string]string{controlrepo.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " olga@laptop\n"},
+		"a login": {map[string]string{fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " olga@laptop\n"},
 			"login/SHA256:", "olga@laptop as root on every host"},
 		"another stack's secret": {map[string]string{"stacks/extra/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [innocent]}}\nsecrets: {innocent: {external: true, name: nas_password}}\n"},
 			"secret/extra", "stack extra on alpha gets the secret nas_password that stack notes uses"},
 		"a secret that only fleet.yaml uses": {map[string]string{"stacks/extra/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [innocent]}}\nsecrets: {innocent: {external: true, name: registry}}\n"},
 			"secret/extra", "the secret registry that registry registry.example.net uses"},
-		"a registry": {map[string]string{controlrepo.FleetFile: strings.Replace(declared, "registries:\n", "registries:\n  evil.example: {username: x, password: secret:nas_password}\n", 1)},
+		"a registry": {map[string]string{fleet.File: strings.Replace(declared, "registries:\n", "registries:\n  evil.example: {username: x, password: secret:nas_password}\n", 1)},
 			"registry/evil.example", "registry evil.example gets the secret nas_password"},
 		"the repository's address": {given("git: {url: 'ssh://git@evil.example/fleet'}\n"), "source/git", "hosts take the repository from ssh://git@evil.example/fleet"},
 		"Docker's address":         {given("docker: {channel: docker, url: 'https://evil.example/docker', key: KEY}\n"), "source/docker", "https://evil.example/docker"},
@@ -192,7 +193,7 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pushed(t, g, map[string]string{controlrepo.FleetFile: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"})
+	pushed(t, g, map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"})
 	a := openGranting(t, dir)
 	if err := a.SetSecret(t.Context(), "token", secret.NewString("v")); !isUnconfirmed(err) {
 		t.Errorf("set: %v", err)
@@ -291,7 +292,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 func TestS06ACloneBeginsWithTheLastApply(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	pushed(t, g, map[string]string{controlrepo.LockFile: `{"schema": 1, "stacks": {}}` + "\n"})
-	pushed(t, g, map[string]string{controlrepo.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " eve\n"})
+	pushed(t, g, map[string]string{fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " eve\n"})
 	if err := os.Remove(filepath.Join(dir, ".git", "salvor", ledgerFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
 
@@ -22,7 +24,7 @@ const historyLimit = 500
 // A Deploy is what a stack was at a time: its folder in Git and the images that
 // the lock had for it.
 type Deploy struct {
-	Commit controlrepo.Commit // the newest that has it
+	Commit git.Commit // the newest that has it
 	At     time.Time
 	Images map[string]string // service to reference with digest
 	folder string            // Git's id of the stack's folder
@@ -40,7 +42,7 @@ func (d Deploy) same(o Deploy) bool { return d.folder == o.folder && maps.Equal(
 // the first is the present. Some were never deployed: between an edit and the
 // next apply the lock still has the images of before.
 func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
-	logged, err := a.git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
+	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +50,7 @@ func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 	for _, l := range logged {
 		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+controlrepo.LockFile)
 	}
-	objects, err := a.git.Objects(ctx, names)
+	objects, err := a.Checkout.Git.Objects(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 // Deploys returns the present state of a stack and the earlier deploys that it
 // can go back to, newest first.
 func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []Deploy, err error) {
-	st, declared := a.repo.Fleet.Stack(stack)
+	st, declared := a.Checkout.Fleet.Stack(stack)
 	if !declared {
 		return now, nil, fmt.Errorf("stack %s is not declared", stack)
 	}
@@ -90,8 +92,8 @@ func (a *App) Deploys(ctx context.Context, stack string) (now Deploy, earlier []
 }
 
 // projectAt renders a stack as a commit declared it.
-func (a *App) projectAt(ctx context.Context, st fleet.Stack, c controlrepo.Commit) (project.Project, error) {
-	_, rendered, err := a.stackAt(ctx, st.Name, c, a.repo.Fleet.Vars)
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
+	_, rendered, err := a.stackAt(ctx, st.Name, c, a.Checkout.Fleet.Vars)
 	return rendered.Project, err
 }
 
@@ -122,17 +124,17 @@ type Rollback struct {
 // Rollback prepares going back to an earlier deploy: the stack's folder as it
 // was, on the host where it is now, with the images of then. Nothing is changed.
 func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollback, error) {
-	r := Rollback{To: to, Lock: a.repo.Lock.Copy()}
-	st, _ := a.repo.Fleet.Stack(stack)
-	p, placed := r.Lock.Placement(stack)
-	if !placed {
-		return r, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	r := Rollback{To: to, Lock: placement.RollBack(a.Checkout.Lock, stack, to.Images)}
+	st, _ := a.Checkout.Fleet.Stack(stack)
+	p, err := placement.Of(r.Lock, stack)
+	if err != nil {
+		return r, err
 	}
 	then, err := a.projectAt(ctx, st, to.Commit)
 	if err != nil {
 		return r, fmt.Errorf("%s as of %s: %w", stack, to.Commit.Short(), err)
 	}
-	r.Files, err = a.git.Revert(ctx, st.Dir, to.Commit)
+	r.Files, err = a.Checkout.Git.Revert(ctx, st.Dir, to.Commit)
 	if errors.Is(err, controlrepo.ErrByHand) {
 		err = fault.WithHint(err, fmt.Sprintf("git checkout %s -- %s, commit, then salvor apply", to.Commit.Short(), st.Dir))
 	}
@@ -148,8 +150,6 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 	if len(p.Volumes) > 0 {
 		r.Older = older(then, now, to)
 	}
-	p.Images, p.Stopped, p.Restore = maps.Clone(to.Images), false, nil
-	r.Lock.Stacks[stack] = p
 	return r, nil
 }
 
@@ -167,7 +167,7 @@ func older(then project.Project, now, to Deploy) string {
 // DataOf picks, of a stack's snapshots, the newest whose data belongs to the
 // deploy: taken while its images ran, and for built ones from its folder.
 func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agentapi.SnapshotRow) (agentapi.SnapshotRow, bool, error) {
-	st, _ := a.repo.Fleet.Stack(stack)
+	st, _ := a.Checkout.Fleet.Stack(stack)
 	var best agentapi.SnapshotRow
 	found := false
 	for _, s := range all {
@@ -175,7 +175,7 @@ func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agenta
 			continue
 		}
 		if r.built {
-			folder, err := a.git.Objects(ctx, []string{s.Commit + ":" + st.Dir})
+			folder, err := a.Checkout.Git.Objects(ctx, []string{s.Commit + ":" + st.Dir})
 			if err != nil {
 				return best, false, err
 			}
@@ -196,10 +196,10 @@ func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) erro
 	}
 	files := maps.Clone(r.Files)
 	files[controlrepo.LockFile] = lock
-	return a.CommitFiles(ctx, files, rollbackOf(stack)+r.To.Commit.Short())
+	return a.Checkout.CommitFiles(ctx, files, rollbackOf(stack)+r.To.Commit.Short())
 }
 
 // ResolveCommit returns the commit that the operator named.
-func (a *App) ResolveCommit(ctx context.Context, name string) (controlrepo.Commit, error) {
-	return a.git.Resolve(ctx, name)
+func (a *App) ResolveCommit(ctx context.Context, name string) (git.Commit, error) {
+	return a.Checkout.Git.Resolve(ctx, name)
 }

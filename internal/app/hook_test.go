@@ -21,7 +21,7 @@ func TestS29EveryCloneGetsTheHook(t *testing.T) {
 	write := func(content string) {
 		t.Helper()
 		a := openGranting(t, dir)
-		if _, err := (&committer{app: a}).Commit(t.Context(), map[string][]byte{"stacks/notes/note": []byte(content)}, "a note"); err != nil {
+		if _, err := a.Checkout.Committer(false).Commit(t.Context(), map[string][]byte{"stacks/notes/note": []byte(content)}, "a note"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -44,7 +42,7 @@ func (a *App) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
 	}
 	j := parseJump(h.Jump)
 	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
-	return jump, len(pinned(a.repo.HostKeys, j.Address, j.Port)) == 0
+	return jump, len(pinned(a.Checkout.HostKeys, j.Address, j.Port)) == 0
 }
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
@@ -54,7 +52,7 @@ func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) e
 		return err
 	}
 	a.jumpKeys = append(a.jumpKeys, knownHostsName(jump.Address, jump.Port)+" "+string(key))
-	return a.granted(ctx, hostKeyGrant(&a.repo.Fleet, a.repo.HostKeys[len(a.repo.HostKeys)-1]))
+	return a.granted(ctx, hostKeyGrant(&a.Checkout.Fleet, a.Checkout.HostKeys[len(a.Checkout.HostKeys)-1]))
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
@@ -89,7 +87,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 // Enrol makes sure that a declared host has its identity and that the
 // repository knows it; the files are nil when it did already.
 func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
-	keys := pinned(a.repo.HostKeys, h.Address, h.Port)
+	keys := pinned(a.Checkout.HostKeys, h.Address, h.Port)
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
@@ -109,7 +107,7 @@ func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, erro
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	return recovery.Enrol(ctx, link, a.repo.Fleet.Name, trusted)
+	return recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, trusted)
 }
 
 // pin trusts a key for the rest of this command.
@@ -120,19 +118,19 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 		return errors.Join(fmt.Errorf("%s: %q is not a host key", h.Name, key), err)
 	}
 	name := knownHostsName(h.Address, h.Port)
-	for _, k := range a.repo.HostKeys {
+	for _, k := range a.Checkout.HostKeys {
 		if k.Marker == "@revoked" {
 			if string(k.Key) == string(wire) {
-				return fmt.Errorf("%s: its key is revoked in %s", h.Name, controlrepo.KnownHostsFile)
+				return fmt.Errorf("%s: its key is revoked in %s", h.Name, fleet.KnownHostsFile)
 			}
 			continue
 		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, controlrepo.KnownHostsFile), "remove "+
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove "+
 				"that line if the machine at this address was replaced")
 		}
 	}
-	a.repo.HostKeys = append(a.repo.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
+	a.Checkout.HostKeys = append(a.Checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
 	return nil
 }
 
@@ -156,9 +154,9 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))); err != nil {
 		return add, err
 	}
-	before := a.repo.Recipients[h.Name]
+	before := a.Checkout.Recipients[h.Name]
 	add.Replaced = before != "" && a.otherMachine(h.Name, e)
-	content, err := a.file(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return add, err
 	}
@@ -166,36 +164,36 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err != nil {
 		return add, err
 	}
-	add.Files[controlrepo.FleetFile] = edited
+	add.Files[fleet.File] = edited
 	add.Files[hostkey.Path(h.Name)] = keys.File()
 	if key != "" {
-		if add.Files[controlrepo.KnownHostsFile], err = a.knownWith(h, key); err != nil {
+		if add.Files[fleet.KnownHostsFile], err = a.knownWith(h, key); err != nil {
 			return add, err
 		}
 	}
-	deployKeys, err := a.file(controlrepo.DeployKeysFile)
+	deployKeys, err := a.Checkout.File(fleet.DeployKeysFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return add, err
 	}
-	add.Files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
+	add.Files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
 	for name, content := range add.Files {
-		if have, err := a.file(name); err == nil && string(have) == string(content) {
+		if have, err := a.Checkout.File(name); err == nil && string(have) == string(content) {
 			delete(add.Files, name)
 		}
 	}
-	if _, known := a.repo.Fleet.Host(h.Name); !known {
-		a.repo.Fleet.Hosts = append(a.repo.Fleet.Hosts, h)
+	if _, known := a.Checkout.Fleet.Host(h.Name); !known {
+		a.Checkout.Fleet.Hosts = append(a.Checkout.Fleet.Hosts, h)
 	}
-	if a.repo.Recipients == nil {
-		a.repo.Recipients, a.repo.HostSigners = map[string]string{}, map[string]sign.Public{}
+	if a.Checkout.Recipients == nil {
+		a.Checkout.Recipients, a.Checkout.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
-	a.repo.Recipients[h.Name], a.repo.HostSigners[h.Name] = e.Recipient, e.Signer
-	return add, a.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.repo, h.Name, h.Name))...)
+	a.Checkout.Recipients[h.Name], a.Checkout.HostSigners[h.Name] = e.Recipient, e.Signer
+	return add, a.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.Checkout.Repository, h.Name, h.Name))...)
 }
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
 func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
-	known, err := a.file(controlrepo.KnownHostsFile)
+	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -214,9 +212,9 @@ func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 		return nil
 	}
 	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
-	for _, k := range a.repo.HostKeys {
+	for _, k := range a.Checkout.HostKeys {
 		if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
-			own = append(own, hostKeyGrant(&a.repo.Fleet, k))
+			own = append(own, hostKeyGrant(&a.Checkout.Fleet, k))
 		}
 	}
 	return own
@@ -224,12 +222,12 @@ func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 
 // another refuses a machine that is a host already, by its address or its SSH key.
 func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
-	for _, have := range a.repo.Fleet.Hosts {
+	for _, have := range a.Checkout.Fleet.Hosts {
 		if have.Name == h.Name {
 			continue
 		}
 		same := knownHostsName(have.Address, have.Port) == knownHostsName(h.Address, h.Port)
-		if same || slices.Contains(pinned(a.repo.HostKeys, have.Address, have.Port), key) {
+		if same || slices.Contains(pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
 			return twice(h.Name, have.Name)
 		}
 	}
@@ -244,20 +242,20 @@ func twice(name, have string) error {
 // itself refuses a machine that is a host already under another name, and one that
 // would take a name over with its stacks: two machines would run them.
 func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
-	for _, have := range a.repo.Fleet.Hosts {
-		if have.Name != h.Name && a.repo.Recipients[have.Name] == e.Recipient {
+	for _, have := range a.Checkout.Fleet.Hosts {
+		if have.Name != h.Name && a.Checkout.Recipients[have.Name] == e.Recipient {
 			return twice(h.Name, have.Name)
 		}
 	}
-	for name, recipient := range a.repo.Recipients {
-		_, declared := a.repo.Fleet.Host(name)
-		if on := a.repo.Lock.On(name); recipient == e.Recipient && name != h.Name && !declared && len(on) > 0 {
+	for name, recipient := range a.Checkout.Recipients {
+		_, declared := a.Checkout.Fleet.Host(name)
+		if on := a.Checkout.Lock.On(name); recipient == e.Recipient && name != h.Name && !declared && len(on) > 0 {
 			return fault.WithHint(fmt.Errorf("%s is the machine that was declared as %s, which has %s", h.Name, name, strings.Join(on, ", ")),
 				fmt.Sprintf("declare it in fleet.yaml as hosts: {%s: {address: %s, formerly: %s}}, then salvor apply", h.Name, h.Address, name))
 		}
 	}
-	before := a.repo.Recipients[h.Name]
-	if on := a.repo.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
+	before := a.Checkout.Recipients[h.Name]
+	if on := a.Checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is not the machine that has %s", h.Name, strings.Join(on, ", ")),
 			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
 	}
@@ -267,25 +265,20 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 // otherMachine reports whether a host that enrols has other keys than the repository
 // has for its name. One whose signing key is another has lost its keys, or is a copy.
 func (a *App) otherMachine(name string, e agentapi.Enrolment) bool {
-	signer := a.repo.HostSigners[name]
-	return a.repo.Recipients[name] != e.Recipient || signer != "" && signer != e.Signer
-}
-
-// file reads a file of the commit.
-func (a *App) file(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(a.export, filepath.FromSlash(name)))
+	signer := a.Checkout.HostSigners[name]
+	return a.Checkout.Recipients[name] != e.Recipient || signer != "" && signer != e.Signer
 }
 
 // Rehost returns the Compose files of stacks with another host: in x-salvor.
 func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, name := range stacks {
-		st, declared := a.repo.Fleet.Stack(name)
+		st, declared := a.Checkout.Fleet.Stack(name)
 		if !declared {
 			continue
 		}
 		path := st.Dir + "/" + st.File
-		content, err := a.file(path)
+		content, err := a.Checkout.File(path)
 		if err != nil {
 			return nil, err
 		}
@@ -299,9 +292,9 @@ func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
 		if string(edited) != string(content) {
 			files[path] = edited
 		}
-		for i := range a.repo.Fleet.Stacks {
-			if a.repo.Fleet.Stacks[i].Name == name {
-				a.repo.Fleet.Stacks[i].Host = host
+		for i := range a.Checkout.Fleet.Stacks {
+			if a.Checkout.Fleet.Stacks[i].Name == name {
+				a.Checkout.Fleet.Stacks[i].Host = host
 			}
 		}
 	}

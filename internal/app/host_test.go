@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -14,13 +15,13 @@ import (
 // TestOneMachineIsOneHost is fault D2: a second machine does not take over a name
 // that has stacks, and a machine is not declared under two names.
 func TestOneMachineIsOneHost(t *testing.T) {
-	a := &App{repo: &controlrepo.Repository{
+	a := &App{Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{
 		Fleet: fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "web", Address: "192.0.2.1", User: "root", Port: 22}, {Name: "idle", Address: "192.0.2.2", User: "root", Port: 22}}},
 		Lock:  fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "web", Epoch: 1}}},
-	}}
-	a.repo.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
-	a.repo.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
-	webKey := pinned(a.repo.HostKeys, "192.0.2.1", 22)[0]
+	}}}
+	a.Checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
+	a.Checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
+	webKey := pinned(a.Checkout.HostKeys, "192.0.2.1", 22)[0]
 	at := func(name, address string) fleet.Host {
 		return fleet.Host{Name: name, Address: address, User: "root", Port: 22}
 	}

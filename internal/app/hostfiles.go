@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/sign"
@@ -22,7 +23,7 @@ import (
 
 func isHostFile(path string) bool {
 	dir, name, _ := strings.Cut(path, "/")
-	return path == controlrepo.AuthorizedKeysFile || dir == controlrepo.HostDir && strings.HasSuffix(name, ".pub")
+	return path == fleet.AuthorizedKeysFile || dir == fleet.HostDir && strings.HasSuffix(name, ".pub")
 }
 
 // hostFiles returns such files of what a repository declares, each with what it lets
@@ -35,7 +36,7 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 		}
 	}
 	if all := loginGrants(repo); len(all) > 0 {
-		files[controlrepo.AuthorizedKeysFile] = all
+		files[fleet.AuthorizedKeysFile] = all
 	}
 	return files
 }
@@ -45,14 +46,14 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 func (a *App) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[string]error, error) {
 	found := map[string]error{}
 	for path := range files {
-		content, err := a.file(path)
+		content, err := a.Checkout.File(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the next commit has it, see renaming
 		}
 		if err != nil {
 			return nil, err
 		}
-		signature, err := a.file(hostkey.SignaturePath(path))
+		signature, err := a.Checkout.File(hostkey.SignaturePath(path))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -66,11 +67,11 @@ func (a *App) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[stri
 // unsignedHere is unsigned by the keys that this clone trusts already. One that trusts
 // none yet knows nothing of signatures.
 func (a *App) unsignedHere(ctx context.Context) (map[string]error, error) {
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil || len(pinned) == 0 {
 		return nil, err
 	}
-	return a.unsigned(hostFiles(a.repo), pinned)
+	return a.unsigned(hostFiles(a.Checkout.Repository), pinned)
 }
 
 // unsignedFindings name the files of hosts/ that the fleet's key has not signed.
@@ -89,38 +90,38 @@ func (a *App) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
 // withSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
 // files that let nobody do what this clone's operator did not confirm.
-func (c *committer) withSignatures(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
+func (a *App) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {
 		if !isHostFile(path) {
 			continue
 		}
-		if _, err := c.app.file(hostkey.SignaturePath(path)); content != nil {
+		if _, err := a.Checkout.File(hostkey.SignaturePath(path)); content != nil {
 			due[path] = content
 		} else if err == nil {
 			all[hostkey.SignaturePath(path)] = nil
 		}
 	}
-	if c.signs {
-		if err := c.app.addConfirmed(ctx, all, due); err != nil {
+	if missing {
+		if err := a.addConfirmed(ctx, all, due); err != nil {
 			return nil, err
 		}
 	}
 	if len(due) == 0 {
 		return all, nil
 	}
-	key, err := c.app.SigningKey(ctx)
+	key, err := a.SigningKey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("sign what is written to hosts/: %w", err)
 	}
-	if c.app.signedHere == nil {
-		c.app.signedHere = map[string]bool{}
+	if a.signedHere == nil {
+		a.signedHere = map[string]bool{}
 	}
 	for path, content := range due {
 		if all[hostkey.SignaturePath(path)], err = hostkey.Sign(path, content, key); err != nil {
 			return nil, err
 		}
-		c.app.signedHere[path] = true
+		a.signedHere[path] = true
 	}
 	return all, nil
 }
@@ -135,14 +136,14 @@ func (a *App) addConfirmed(ctx context.Context, files, due map[string][]byte) er
 	if err != nil {
 		return err
 	}
-	lets := hostFiles(a.repo)
+	lets := hostFiles(a.Checkout.Repository)
 	for path := range unsigned {
 		_, written := files[path]
 		_, signed := files[hostkey.SignaturePath(path)]
 		if written || signed || a.signedHere[path] || len(book.Missing(lets[path])) > 0 {
 			continue
 		}
-		if due[path], err = a.file(path); err != nil {
+		if due[path], err = a.Checkout.File(path); err != nil {
 			return err
 		}
 	}
@@ -152,13 +153,13 @@ func (a *App) addConfirmed(ctx context.Context, files, due map[string][]byte) er
 // resignedHosts adds the signatures by another key of the files of hosts/ that the keys
 // have signed.
 func (a *App) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
-	all := hostFiles(a.repo)
+	all := hostFiles(a.Checkout.Repository)
 	unsigned, err := a.unsigned(all, trusted)
 	if err != nil {
 		return err
 	}
 	for path := range all {
-		content, err := a.file(path)
+		content, err := a.Checkout.File(path)
 		if unsigned[path] != nil || err != nil {
 			continue
 		}
@@ -175,7 +176,7 @@ func (a *App) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant, erro
 	if len(keys) == 0 {
 		return all, nil
 	}
-	lets := hostFiles(a.repo)
+	lets := hostFiles(a.Checkout.Repository)
 	unsigned, err := a.unsigned(lets, keys)
 	return slices.DeleteFunc(all, func(g grant.Grant) bool {
 		for path := range unsigned {

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/progress"
@@ -45,19 +46,19 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 	}
 	const pub = "hosts/alpha.pub"
 	a := k.open(k.ann)
-	good, err := a.file(pub)
+	good, err := a.Checkout.File(pub)
 	if err != nil {
 		t.Fatal(err)
 	}
-	goodSignature, err := a.file(hostkey.SignaturePath(pub))
+	goodSignature, err := a.Checkout.File(hostkey.SignaturePath(pub))
 	if err != nil {
 		t.Fatal(err)
 	}
-	logins, err := a.file(controlrepo.AuthorizedKeysFile)
+	logins, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	letIn, err := a.file(hostkey.SignaturePath(controlrepo.AuthorizedKeysFile))
+	letIn, err := a.Checkout.File(hostkey.SignaturePath(fleet.AuthorizedKeysFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,13 +73,13 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 		"another's place":  {pub: eve, pub + ".sig": letIn},
 		"no signature":     {pub + ".sig": nil},
 		"another to sign":  {pub: hostkey.Keys{Recipient: k.host.Recipient, Signer: mustSigner(t).Public()}.File()},
-		"somebody let in":  {controlrepo.AuthorizedKeysFile: append(slices.Clone(logins), []byte(alphasKey+" eve\n")...)},
+		"somebody let in":  {fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(alphasKey+" eve\n")...)},
 		"junk as the sign": {pub + ".sig": []byte("\x00")},
 	} {
 		k.commit(files)
 		file, gives := pub, "host/alpha"
 		if name == "somebody let in" {
-			file, gives = controlrepo.AuthorizedKeysFile, "login/"
+			file, gives = fleet.AuthorizedKeysFile, "login/"
 		}
 		if got := k.doubts(); !slices.Equal(got, []string{file}) {
 			t.Errorf("%s: findings name %q", name, got)
@@ -98,7 +99,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 				t.Errorf("%s: grants %+v", name, all)
 			}
 		}
-		k.commit(map[string][]byte{pub: good, pub + ".sig": goodSignature, controlrepo.AuthorizedKeysFile: logins})
+		k.commit(map[string][]byte{pub: good, pub + ".sig": goodSignature, fleet.AuthorizedKeysFile: logins})
 	}
 }
 
@@ -108,11 +109,11 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
 	a := k.open(k.ann)
-	logins, err := a.file(controlrepo.AuthorizedKeysFile)
+	logins, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.commit(map[string][]byte{controlrepo.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
+	k.commit(map[string][]byte{fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
 	a = k.open(k.ann)
 	a.opts.Grant = func([]grant.Grant) error { return nil }
 	s, err := a.Session(t.Context())
@@ -133,7 +134,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	if signed, err := now.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
-	files, err := (&committer{app: now}).withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil})
+	files, err := now.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
 	if _, gone := files["hosts/alpha.pub.sig"]; err != nil || !gone {
 		t.Errorf("a host is removed, and its signature stays: %v", err)
 	}
@@ -153,7 +154,7 @@ func (a *App) trusts(t *testing.T) sign.Public {
 func TestS06ANewCloneTakesNoUnsignedHost(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
-	lock, err := k.open(k.ann).file(controlrepo.LockFile)
+	lock, err := k.open(k.ann).Checkout.File(controlrepo.LockFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,14 +38,14 @@ type RemovedHost struct {
 // variables.
 func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
 	var r RemovedHost
-	h, _ := a.repo.Fleet.Host(host)
+	h, _ := a.Checkout.Fleet.Host(host)
 	var files []string
 	names := []string{host}
 	if h.Formerly != "" {
 		names = append(names, h.Formerly)
 	}
 	for _, name := range names {
-		ever, err := a.git.EverIn(ctx, path.Join("sealed", name))
+		ever, err := a.Checkout.Git.EverIn(ctx, path.Join("sealed", name))
 		if err != nil {
 			return r, err
 		}
@@ -60,7 +60,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 		}
 	}
 	r.Remotes = seen.credentials()
-	if _, key, found := strings.Cut(a.repo.DeployKeys[host], " "); found {
+	if _, key, found := strings.Cut(a.Checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {
 			r.DeployKey = fingerprintOf(wire)
 		}
@@ -125,9 +125,9 @@ func (s sight) has(info secretstore.Info) bool {
 
 // add adds what a stack's seal for a host is made from.
 func (s sight) add(a *App, host, stack string) {
-	if _, declared := a.repo.Fleet.Stack(stack); !declared {
+	if _, declared := a.Checkout.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
-		for _, r := range a.repo.Fleet.Remotes {
+		for _, r := range a.Checkout.Fleet.Remotes {
 			s.remote(given(r, host, stack))
 		}
 		return
@@ -146,7 +146,7 @@ func (s sight) add(a *App, host, stack string) {
 		}
 	}
 	for _, file := range n.files {
-		s.names[strings.TrimPrefix(file, secretstore.Dir+"/")] = true
+		s.names[strings.TrimPrefix(file, fleet.SecretDir+"/")] = true
 	}
 	for _, key := range n.env {
 		s.names[stack+"/"+key] = true
@@ -160,7 +160,7 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 	if err := a.Removable(name); err != nil {
 		return RemovedHost{}, err
 	}
-	h, _ := a.repo.Fleet.Host(name)
+	h, _ := a.Checkout.Fleet.Host(name)
 	seen, err := a.SeenByHost(ctx, name)
 	if err != nil {
 		return seen, err
@@ -176,7 +176,7 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 	if _, err := a.noteRemoval(r, files); err != nil {
 		return seen, err
 	}
-	return seen, a.CommitFiles(ctx, files, "host remove: "+name)
+	return seen, a.Checkout.CommitFiles(ctx, files, "host remove: "+name)
 }
 
 // NoteStolen adds to files what a host was able to open whose disk somebody else has.
@@ -196,14 +196,14 @@ func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]by
 
 // Removable returns what still needs a host, nil for nothing.
 func (a *App) Removable(name string) error {
-	if _, declared := a.repo.Fleet.Host(name); !declared {
+	if _, declared := a.Checkout.Fleet.Host(name); !declared {
 		return fault.WithHint(fmt.Errorf("host %s is not declared", name), "salvor host ls")
 	}
-	if placed := a.repo.Lock.On(name); len(placed) > 0 {
+	if placed := a.Checkout.Lock.On(name); len(placed) > 0 {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
 			fmt.Sprintf("salvor move %s --to HOST moves a stack; if %s is lost: salvor recover %s --to HOST", placed[0], name, name))
 	}
-	for _, st := range a.repo.Fleet.Stacks {
+	for _, st := range a.Checkout.Fleet.Stacks {
 		if st.Host == name {
 			return fault.WithHint(fmt.Errorf("stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
 		}
@@ -214,36 +214,36 @@ func (a *App) Removable(name string) error {
 // withoutHost returns the files that make a host none of the fleet's.
 func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	content, err := a.file(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
-	if files[controlrepo.FleetFile], err = controlrepo.RemoveHost(content, h.Name); err != nil {
+	if files[fleet.File], err = controlrepo.RemoveHost(content, h.Name); err != nil {
 		return nil, err
 	}
-	for _, r := range a.repo.Fleet.Remotes {
-		if files[controlrepo.FleetFile], err = controlrepo.RemoveCredential(files[controlrepo.FleetFile], r.Name, h.Name); err != nil {
+	for _, r := range a.Checkout.Fleet.Remotes {
+		if files[fleet.File], err = controlrepo.RemoveCredential(files[fleet.File], r.Name, h.Name); err != nil {
 			return nil, err
 		}
 	}
-	if deployKeys, err := a.file(controlrepo.DeployKeysFile); err == nil && a.repo.DeployKeys[h.Name] != "" {
-		files[controlrepo.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
+	if deployKeys, err := a.Checkout.File(fleet.DeployKeysFile); err == nil && a.Checkout.DeployKeys[h.Name] != "" {
+		files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
 	}
-	known, err := a.file(controlrepo.KnownHostsFile)
+	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	switch {
 	case err == nil && !a.shared(h):
 		if left := controlrepo.RemoveHostKeys(known, knownHostsName(h.Address, h.Port)); len(left) < len(known) {
-			files[controlrepo.KnownHostsFile] = left
+			files[fleet.KnownHostsFile] = left
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(a.export), path.Join("sealed", h.Name, "*"))
+	sealed, err := fs.Glob(os.DirFS(a.Checkout.Export), path.Join("sealed", h.Name, "*"))
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range append(sealed, hostkey.Path(h.Name)) {
-		if _, err := fs.Stat(os.DirFS(a.export), file); err == nil {
+		if _, err := fs.Stat(os.DirFS(a.Checkout.Export), file); err == nil {
 			files[file] = nil
 		}
 	}
@@ -253,7 +253,7 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 // shared reports whether another host is reached at a host's address, or through
 // it: then its SSH key stays pinned.
 func (a *App) shared(h fleet.Host) bool {
-	return slices.ContainsFunc(a.repo.Fleet.Hosts, func(o fleet.Host) bool {
+	return slices.ContainsFunc(a.Checkout.Fleet.Hosts, func(o fleet.Host) bool {
 		if o.Name == h.Name {
 			return false
 		}

@@ -11,7 +11,6 @@ import (
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 )
 
@@ -77,12 +76,12 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 		return nil, err
 	}
 	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
-		Encrypted: secretstore.Dir + "/" + i.stack.Name + ".env", Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
+		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
 	if len(i.split.secret) > 0 {
 		if err := a.mayEncrypt(ctx); err != nil {
 			return nil, err
 		}
-		changes, err := a.store.SetEnv(i.stack.Name, variables(i.split.secret)...)
+		changes, err := a.store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
 				"its value as a separate secret: salvor secret set NAME")
@@ -120,7 +119,7 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 		replaced[i.source.repo] = nil
 	}
 	composePath := i.stack.Dir + "/" + i.stack.File
-	content, err := i.app.file(composePath)
+	content, err := i.app.Checkout.File(composePath)
 	if err != nil {
 		return err
 	}
@@ -149,7 +148,7 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 // CommitImport makes one commit of what PrepareImport found. The env file goes
 // when the commit has been read back.
 func (a *App) CommitImport(ctx context.Context, i *Import) error {
-	st, _ := a.repo.Fleet.Stack(i.Stack)
+	st, _ := a.Checkout.Fleet.Stack(i.Stack)
 	envPath := st.Dir + "/stack.env"
 	if err := i.proven(a, i.will(a, i.Encrypted), i.will(a, envPath)); err != nil {
 		return err
@@ -157,10 +156,10 @@ func (a *App) CommitImport(ctx context.Context, i *Import) error {
 	if err := a.noteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
 		return err
 	}
-	if err := a.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {
+	if err := a.Checkout.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {
 		return err
 	}
-	committed, err := a.git.Objects(ctx, []string{string(a.commit) + ":" + i.Encrypted, string(a.commit) + ":" + envPath})
+	committed, err := a.Checkout.Git.Objects(ctx, []string{string(a.Checkout.Commit) + ":" + i.Encrypted, string(a.Checkout.Commit) + ":" + envPath})
 	if err != nil {
 		return err
 	}
@@ -178,7 +177,7 @@ func (i *Import) will(a *App, path string) []byte {
 	if content, changes := i.files[path]; changes {
 		return content
 	}
-	content, err := a.file(path)
+	content, err := a.Checkout.File(path)
 	if err != nil {
 		return nil // then what it should hold is not proven
 	}
@@ -202,7 +201,7 @@ func (i *Import) proven(a *App, encrypted, plain []byte) error {
 		if v, ok := have[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := a.repo.Fleet.Vars[name]
+		v, ok := a.Checkout.Fleet.Vars[name]
 		return v, ok
 	})
 	if err != nil {

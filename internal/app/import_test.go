@@ -14,10 +14,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/machine/local"
+	"salvor/internal/git"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -62,7 +63,7 @@ func newScene(t *testing.T, archive *txtar.Archive) scene {
 		}
 	}
 	recipients := fleet.Recipients{Operators: map[string]string{"olga": key.Recipient}}
-	git, _, err := controlrepo.Init(t.Context(), local.Machine{}, s.dir, controlrepo.InitOptions{Name: "home", Recipients: recipients, Environ: os.Environ()})
+	g, err := begin(t.Context(), s.dir, controlrepo.Beginning{Name: "home", Recipients: recipients}, os.Environ())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func newScene(t *testing.T, archive *txtar.Archive) scene {
 	if !strings.HasSuffix(s.options.File, "stack.env") {
 		delete(files, s.options.File)
 	}
-	if _, err := git.CommitFiles(t.Context(), files, "a stack"); err != nil {
+	if _, err := g.CommitFiles(t.Context(), files, "a stack"); err != nil {
 		t.Fatal(err)
 	}
 	s.options.File = filepath.Join(s.dir, s.options.File)
@@ -107,7 +108,7 @@ func (s *scene) read(t *testing.T, words []string) {
 
 func (s scene) open(t *testing.T) *App {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: WorkTree, Sink: progress.Discard(), Approve: approveAll})
+	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: checkout.WorkTree, Sink: progress.Discard(), Approve: approveAll})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +263,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.CommitImport(t.Context(), i); !errors.Is(err, controlrepo.ErrUncommitted) {
+		if err := a.CommitImport(t.Context(), i); !errors.Is(err, git.ErrUncommitted) {
 			t.Errorf("= %v, want ErrUncommitted", err)
 		}
 		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {

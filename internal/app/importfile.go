@@ -12,11 +12,11 @@ import (
 	"slices"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/stack/compose"
 )
 
@@ -100,7 +100,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	if err != nil {
 		return s, err
 	}
-	root, err := filepath.EvalSymlinks(a.root)
+	root, err := filepath.EvalSymlinks(a.Checkout.Root)
 	if err != nil {
 		return s, err
 	}
@@ -108,7 +108,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	if rel, err := filepath.Rel(root, s.path); err == nil && filepath.IsLocal(rel) {
 		s.repo = filepath.ToSlash(rel)
 	}
-	if strings.HasPrefix(s.repo, secretstore.Dir+"/") {
+	if strings.HasPrefix(s.repo, fleet.SecretDir+"/") {
 		return s, fault.WithHint(fmt.Errorf("files in %s are already encrypted", file), "salvor secret ls")
 	}
 	return s, nil
@@ -118,13 +118,13 @@ func (a *App) envSource(file string) (envSource, error) {
 // lies in.
 func (i *importing) findStack() error {
 	name := i.opts.Stack
-	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == controlrepo.StackDir {
+	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == fleet.StackDir {
 		name = parts[1]
 	}
 	if name == "" {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", i.source.shown, errNoStack), "salvor secret import FILE --stack NAME"), fault.Usage)
 	}
-	st, declared := i.app.repo.Fleet.Stack(i.app.Named(name))
+	st, declared := i.app.Checkout.Fleet.Stack(i.app.Named(name))
 	if !declared {
 		return fmt.Errorf("stack %s is not declared", name)
 	}
@@ -138,7 +138,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 	if i.source.repo == "" {
 		return nil
 	}
-	changes, err := i.app.git.Status(ctx)
+	changes, err := i.app.Checkout.Git.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,10 +148,10 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 				"shows the difference; git rm --cached removes it from Git")
 		}
 	}
-	if i.app.commit == "" {
+	if i.app.Checkout.Commit == "" {
 		return nil
 	}
-	found, err := i.app.git.Objects(ctx, []string{string(i.app.commit) + ":" + i.source.repo})
+	found, err := i.app.Checkout.Git.Objects(ctx, []string{string(i.app.Checkout.Commit) + ":" + i.source.repo})
 	if err == nil {
 		i.source.tracked = found[0].ID != ""
 	}
@@ -160,7 +160,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 
 func (i *importing) readStackEnv() error {
 	name := i.stack.Dir + "/stack.env"
-	content, err := i.app.file(name)
+	content, err := i.app.Checkout.File(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -218,7 +218,7 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 		if v, ok := i.plain[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := i.app.repo.Fleet.Vars[name]
+		v, ok := i.app.Checkout.Fleet.Vars[name]
 		return v, ok
 	}
 }
@@ -227,10 +227,10 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 // file.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}
-	if i.source.repo == "" || i.app.commit == "" {
+	if i.source.repo == "" || i.app.Checkout.Commit == "" {
 		return found, nil
 	}
-	past, err := i.app.git.History(ctx)
+	past, err := i.app.Checkout.Git.History(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -243,13 +243,13 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	if len(ids) == 0 {
 		return found, nil
 	}
-	objects, err := i.app.git.Objects(ctx, ids)
+	objects, err := i.app.Checkout.Git.Objects(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	known := i.known()
 	for _, e := range i.entries {
-		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o controlrepo.Object) bool { return i.had(o.Content, e) }) {
+		if _, isSecret := known.Secrets[e.Name]; isSecret && slices.ContainsFunc(objects, func(o git.Object) bool { return i.had(o.Content, e) }) {
 			found = append(found, e.Name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/scan"
 	"salvor/internal/stack/compose"
 )
@@ -27,7 +28,7 @@ func (i *importing) divide() (split, error) {
 	for _, e := range i.entries {
 		value, encrypted := i.secrets[e.Name]
 		open, plain := i.plain[e.Name]
-		has := "secrets/" + i.stack.Name + ".env"
+		has := fleet.EnvFile(i.stack.Name)
 		if !encrypted {
 			value, has = open, i.stack.Dir+"/stack.env"
 		}

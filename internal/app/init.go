@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/seal"
@@ -55,9 +56,9 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
 		return recovery, identity, err
 	}
-	var git *controlrepo.Git
+	var made *git.Repository
 	defer func() {
-		if err != nil && git == nil { // nothing was encrypted to it, and it would stand in the way of the next try
+		if err != nil && made == nil { // nothing was encrypted to it, and it would stand in the way of the next try
 			err = errors.Join(err, os.Remove(identity))
 		}
 	}()
@@ -78,34 +79,41 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err != nil {
 		return recovery, identity, err
 	}
-	letIn := controlrepo.AuthorizedKeysFile
+	letIn := fleet.AuthorizedKeysFile
 	if files[hostkey.SignaturePath(letIn)], err = hostkey.Sign(letIn, files[letIn], signer); err != nil {
 		return recovery, identity, err
 	}
 	maps.Copy(files, signing)
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
 	files[sops.ConfigPath] = config
-	git, _, err = controlrepo.Init(ctx, local.Machine{}, n.Dir, controlrepo.InitOptions{
-		Name: n.Name, Recipients: recipients, Environ: os.Environ(),
-		Files: files, Signer: n.Signer,
-	})
+	made, err = begin(ctx, n.Dir, controlrepo.Beginning{Name: n.Name, Recipients: recipients, Files: files, Signer: n.Signer}, os.Environ())
 	if err == nil {
-		err = writePin(ctx, git, n.Name, sign.Keys{signer.Public()})
+		err = writePin(ctx, made, n.Name, sign.Keys{signer.Public()})
 	}
 	return recovery, identity, err
 }
 
+// begin makes dir a control repository with its first commit.
+func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
+	files, message, err := b.Commit()
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
+	return made, err
+}
+
 // SigningKey returns the public SSH key that the operator's git signs with, and
-// whether it signs every commit; see controlrepo.SigningKey.
+// whether it signs every commit; see git.SigningKey.
 func SigningKey(ctx context.Context) (key string, always bool, err error) {
-	return controlrepo.SigningKey(ctx, local.Machine{}, os.Environ())
+	return git.SigningKey(ctx, local.Machine{}, os.Environ())
 }
 
 // free returns what stands in the way of a new fleet before anything is made.
 func free(dir, identity string) error {
-	declared := filepath.Join(dir, controlrepo.FleetFile)
+	declared := filepath.Join(dir, fleet.File)
 	if _, err := os.Lstat(declared); err == nil {
-		return fault.WithHint(fmt.Errorf("%s: %w", declared, controlrepo.ErrExists), "choose an empty folder; this one is a control repository")
+		return fault.WithHint(fmt.Errorf("%s: %w", declared, git.ErrExists), "choose an empty folder; this one is a control repository")
 	}
 	if others, err := otherFiles(dir); err != nil {
 		return err
@@ -113,7 +121,7 @@ func free(dir, identity string) error {
 		return fault.WithHint(fmt.Errorf("%s is not empty: it holds %s", dir, strings.Join(others, ", ")), "choose an empty folder, or a new Git repository")
 	}
 	if _, err := os.Lstat(identity); err == nil {
-		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, controlrepo.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
+		return fault.WithHint(fmt.Errorf("your key %s: %w", identity, git.ErrExists), "salvor init DIR --name OTHER, or --identity FILE for a key elsewhere")
 	}
 	return nil
 }
@@ -138,17 +146,17 @@ func otherFiles(dir string) ([]string, error) {
 }
 
 // PreCommit returns the hook that Git runs before a commit in the repository at dir.
-func PreCommit(ctx context.Context, dir string) (controlrepo.Hook, error) {
-	git, err := controlrepo.OpenGit(ctx, local.Machine{}, dir, os.Environ())
+func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
+	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
 	if err != nil {
-		return controlrepo.Hook{}, err
+		return git.Hook{}, err
 	}
-	return git.PreCommit(ctx)
+	return clone.PreCommit(ctx)
 }
 
 // HookFindings says that Git calls salvor before no commit in this clone.
 func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
-	hook, err := a.git.PreCommit(ctx)
+	hook, err := a.Checkout.Git.PreCommit(ctx)
 	if err != nil || hook.Calls {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ var ErrUnsent = errors.New("not yet in the operators' journal")
 // print a secret waits so, too: nobody is asked for a passphrase to send it.
 func (a *App) Journal(ctx context.Context, command string) error {
 	opened := a.trail.take()
-	if len(opened) == 0 || a.repo == nil || a.repo.Fleet.Record.Remote == "" {
+	if len(opened) == 0 || a.Checkout.Repository == nil || a.Checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
 	unlocked := a.unlocked()
@@ -35,7 +35,7 @@ func (a *App) Journal(ctx context.Context, command string) error {
 	if err != nil {
 		return err
 	}
-	entry.Commit, entry.Opened = string(a.commit), opened
+	entry.Commit, entry.Opened = string(a.Checkout.Commit), opened
 	dir, err := a.keepEntry(ctx, entry)
 	if err != nil || !unlocked {
 		return err
@@ -48,7 +48,7 @@ func (a *App) Journal(ctx context.Context, command string) error {
 
 // keepEntry puts an entry among those that wait, and returns their folder.
 func (a *App) keepEntry(ctx context.Context, entry record.Entry) (dir string, err error) {
-	if dir, err = a.git.OwnFile(ctx, "journal"); err != nil {
+	if dir, err = a.Checkout.Git.OwnFile(ctx, "journal"); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -72,7 +72,7 @@ func (a *App) sendEntries(ctx context.Context, dir string) error {
 	}
 	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
 		for _, file := range waiting {
-			if err := sendEntry(ctx, rec, file, key, a.repo.Fleet.Recipients.All()); err != nil {
+			if err := sendEntry(ctx, rec, file, key, a.Checkout.Fleet.Recipients.All()); err != nil {
 				return err
 			}
 		}
@@ -111,10 +111,10 @@ func (a *App) operator() string {
 		return owner()
 	}
 	for _, r := range recipientsOf(ids) {
-		if r == a.repo.Fleet.Recipients.Recovery {
+		if r == a.Checkout.Fleet.Recipients.Recovery {
 			return "the recovery key (" + owner() + ")"
 		}
-		for name, has := range a.repo.Fleet.Recipients.Operators {
+		for name, has := range a.Checkout.Fleet.Recipients.Operators {
 			if has == r {
 				return name + " (" + owner() + ")"
 			}

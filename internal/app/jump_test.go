@@ -3,7 +3,6 @@ package app
 import (
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/sshtest"
 )
@@ -35,6 +34,6 @@ func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 		t.Errorf("through the jump host: %v, %v", key, err)
 	}
 	if _, unpinned := a.Jump(h); unpinned || a.jumpKeys[0] != knownHostsName("127.0.0.1", server.Port)+" "+server.HostKey {
-		t.Errorf("for %s: %v", controlrepo.KnownHostsFile, a.jumpKeys)
+		t.Errorf("for %s: %v", fleet.KnownHostsFile, a.jumpKeys)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
-	"salvor/internal/secretstore"
+	"salvor/internal/fleet"
+	"salvor/internal/secretnames"
 )
 
 // TestS06CheckNamesWhereTheFleetsKeysWouldGo: the file and the line of what may not be
@@ -19,7 +19,7 @@ import (
 func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 	k := newKeyed(t)
 	k.do(func(a *App) error { _, _, err := a.SSHKey(t.Context()); return err })
-	content, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 		"vaults: {work: secret:box_password, home: secret:notes/DB}\nregistries:\n  ghcr.io: {username: secret:fleet_sign_key, password: secret:fleet_ssh_key}\n"
 	const service = "services:\n  web:\n    image: nginx\n    secrets: [innocent]\nsecrets:\n  innocent: "
 	k.commit(map[string][]byte{
-		controlrepo.FleetFile:       []byte(text),
+		fleet.File:                  []byte(text),
 		"stacks/name/compose.yaml":  []byte(service + "{external: true, name: fleet_ssh_key}\n"),
 		"stacks/file/compose.yaml":  []byte(service + "{file: ../../secrets/fleet_sign_key}\n"),
 		"stacks/vault/compose.yaml": []byte(service + "{external: true, name: box_password}\n"),
@@ -35,7 +35,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 	})
 	found := k.askedBy(approveAll).Findings()
 	line := func(text, with string) string {
-		return fmt.Sprintf("%s:%d:", controlrepo.FleetFile, strings.Count(text[:strings.Index(text, with)], "\n")+1)
+		return fmt.Sprintf("%s:%d:", fleet.File, strings.Count(text[:strings.Index(text, with)], "\n")+1)
 	}
 	for _, subject := range []string{
 		"stacks/name/compose.yaml:6:3", "stacks/file/compose.yaml:6:3", "stacks/vault/compose.yaml:6:3", "stacks/build/compose.yaml:5:3", "stacks/notes/compose.yaml:6:",
@@ -53,7 +53,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.git.OwnFile(t.Context(), remotesFile)
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), remotesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,11 +92,11 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	if got := listed(); got != "" {
 		t.Errorf("confirmed, and the plan lists %s", got)
 	}
-	content, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(content), "secret:box_password", "secret:token", 1))})
+	k.commit(map[string][]byte{fleet.File: []byte(strings.Replace(string(content), "secret:box_password", "secret:token", 1))})
 	if got := listed(); !strings.Contains(got, "remote/box: the remote box now goes to crypt") || !strings.Contains(got, "the secret \"token\"") || strings.Contains(got, "remote/disk") {
 		t.Errorf("the plan lists %q", got)
 	}
@@ -107,7 +107,7 @@ func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
 	s := &sealer{app: a}
-	content, err := s.file("secrets/" + secretstore.SignKey)
+	content, err := s.file("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, comm
 		return Handover{}, err
 	}
 	if committed && (!c.newRecovery || noted) {
-		return left, (&committer{app: a}).Push(ctx)
+		return left, a.Checkout.Committer(false).Push(ctx)
 	}
 	c.message = "key rotate: " + operator
 	if c.newRecovery {
@@ -123,8 +123,8 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 			h.Rotate = append(h.Rotate, a.rotation(info))
 		}
 	}
-	for _, st := range a.repo.Fleet.Stacks {
-		if len(a.repo.Lock.Stacks[st.Name].Former) > 0 {
+	for _, st := range a.Checkout.Fleet.Stacks {
+		if len(a.Checkout.Lock.Stacks[st.Name].Former) > 0 {
 			h.Stacks = append(h.Stacks, st.Name)
 		}
 	}
@@ -133,7 +133,7 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 
 // ownPath is where the operator's identity lies, links followed.
 func (a *App) ownPath() (string, error) {
-	path, err := identityPath(a.opts.Identity, a.repo.Fleet.Name)
+	path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
 	if err != nil {
 		return "", err
 	}
@@ -191,7 +191,7 @@ func nameOf(operators map[string]string, recipient string) string {
 
 // myself returns the operator whose identity is at hand.
 func (a *App) myself() (string, error) {
-	operators := a.repo.Fleet.Recipients.Operators
+	operators := a.Checkout.Fleet.Recipients.Operators
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(operators)) {
 		has, err := a.has(operators[name])

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/local"
+	"salvor/internal/placement"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -56,9 +57,9 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	if err != nil {
 		return h, err
 	}
-	a.repo.Fleet.Recipients = c.next
+	a.Checkout.Fleet.Recipients = c.next
 	a.use(keyrings{a.ring, recovery})
-	files := map[string][]byte{controlrepo.FleetFile: declared}
+	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
 	}
@@ -86,11 +87,11 @@ func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error)
 
 // declareRecipients returns fleet.yaml with other recipients.
 func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.file(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
-	was := a.repo.Fleet.Recipients
+	was := a.Checkout.Fleet.Recipients
 	for _, name := range slices.Sorted(maps.Keys(was.Operators)) {
 		if next.Operators[name] != "" {
 			continue
@@ -113,7 +114,7 @@ func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
 // encryptAll adds to files whatever is not encrypted to exactly the fleet's
 // recipients.
 func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
-	recipients := a.repo.Fleet.Recipients
+	recipients := a.Checkout.Fleet.Recipients
 	key, err := a.SigningKey(ctx)
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.store.Reencrypt()
+	changes, err := a.store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 // eachRecovery visits sealed/recovery, also the files of stacks that are declared
 // no longer.
 func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
-	entries, err := os.ReadDir(filepath.Join(a.export, "sealed", "recovery"))
+	entries, err := os.ReadDir(filepath.Join(a.Checkout.Export, "sealed", "recovery"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -171,11 +172,11 @@ func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) e
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
 func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := a.repo.Lock.Copy()
+	lock := a.Checkout.Lock
 	var placed []string
-	for _, st := range a.repo.Fleet.Stacks {
-		if p, is := lock.Placement(st.Name); is {
-			lock.Stacks[st.Name] = p.Retired()
+	for _, st := range a.Checkout.Fleet.Stacks {
+		if _, is := lock.Placement(st.Name); is {
+			lock = placement.Retire(lock, st.Name)
 			placed = append(placed, st.Name)
 		}
 	}
@@ -197,8 +198,8 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 func (a *App) use(ring agekey.Keyring) {
 	a.ring = ring
 	a.store = secretstore.New(secretstore.Options{
-		Files: os.DirFS(a.export), Keys: ring, Recipients: a.repo.Fleet.Recipients.All(),
-		Vaults: a.repo.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.repo.Fleet.Secrets, Kept: a.kept(), Opened: a.trail.add,
+		Files: os.DirFS(a.Checkout.Export), Keys: ring, Recipients: a.Checkout.Fleet.Recipients.All(),
+		Vaults: a.Checkout.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.Checkout.Fleet.Secrets, Kept: a.kept(), Opened: a.trail.add,
 		Run: command.Options{
 			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
 		},
@@ -208,8 +209,8 @@ func (a *App) use(ring agekey.Keyring) {
 // kept are the keys that are delivered nowhere: those of people and of hosts, and
 // those that sign.
 func (a *App) kept() secretstore.Kept {
-	k := secretstore.Kept{Identities: slices.Collect(maps.Values(a.repo.Recipients)), SSH: slices.Clone(a.repo.LetIn)}
-	for _, signer := range slices.Concat(a.repo.FleetSigners, slices.Collect(maps.Values(a.repo.HostSigners))) {
+	k := secretstore.Kept{Identities: slices.Collect(maps.Values(a.Checkout.Recipients)), SSH: slices.Clone(a.Checkout.LetIn)}
+	for _, signer := range slices.Concat(a.Checkout.FleetSigners, slices.Collect(maps.Values(a.Checkout.HostSigners))) {
 		k.SSH = append(k.SSH, string(signer))
 	}
 	return k

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -69,7 +70,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
 		t.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(k.dir, controlrepo.FleetFile))
+	config, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	text = strings.Replace(text, "remotes: {}\n", "remotes:\n  box: {type: crypt, remote: \"disk:"+k.disk+"\", password: secret:box_password}\n  disk: {type: local}\n"+
 		"data: {snapshots: [{name: offsite, remote: box, path: snapshots, every: 15m}]}\n", 1)
 	files := map[string][]byte{
-		controlrepo.FleetFile: []byte(text), "hosts/alpha.pub": hostkey.Keys{Recipient: k.host.Recipient, Signer: k.signs.Public()}.File(),
+		fleet.File: []byte(text), "hosts/alpha.pub": hostkey.Keys{Recipient: k.host.Recipient, Signer: k.signs.Public()}.File(),
 		"stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(keyedStack),
 	}
 	k.do(func(a *App) error {
@@ -88,7 +89,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 			}
 			maps.Copy(files, changes)
 		}
-		return a.CommitFiles(t.Context(), files, "a fleet")
+		return a.Checkout.CommitFiles(t.Context(), files, "a fleet")
 	})
 	k.place()
 	return k
@@ -96,7 +97,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 
 func (k *keyed) commit(files map[string][]byte) {
 	k.t.Helper()
-	g, err := controlrepo.OpenGit(k.t.Context(), local.Machine{}, k.dir, os.Environ())
+	g, err := git.Open(k.t.Context(), local.Machine{}, k.dir, os.Environ())
 	if err == nil {
 		_, err = g.CommitFiles(k.t.Context(), files, "test")
 	}
@@ -109,8 +110,8 @@ func (k *keyed) commit(files map[string][]byte) {
 func (k *keyed) place() {
 	k.t.Helper()
 	k.do(func(a *App) error {
-		lock := a.repo.Lock.Copy()
-		lock.Record, lock.Stacks["notes"] = a.repo.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
+		lock := a.Checkout.Lock.Copy()
+		lock.Record, lock.Stacks["notes"] = a.Checkout.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
 		files, lock, err := (&sealer{app: a}).Seal(k.t.Context(), lock, []string{"notes"}, nil)
 		if err != nil {
 			return err
@@ -118,7 +119,7 @@ func (k *keyed) place() {
 		if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
 			return err
 		}
-		return a.CommitFiles(k.t.Context(), files, "placed")
+		return a.Checkout.CommitFiles(k.t.Context(), files, "placed")
 	})
 }
 
@@ -385,7 +386,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

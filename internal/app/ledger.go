@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
+	"salvor/internal/fleet"
 	"salvor/internal/grant"
 )
 
@@ -24,7 +26,7 @@ func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
 	if a.book != nil {
 		return *a.book, nil
 	}
-	file, err := a.git.OwnFile(ctx, ledgerFile)
+	file, err := a.Checkout.Git.OwnFile(ctx, ledgerFile)
 	if err != nil {
 		return grant.Ledger{}, err
 	}
@@ -40,13 +42,13 @@ func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
 		return grant.Ledger{}, err
 	}
 	book := grant.Parse(content)
-	if a.opts.Files != Committed {
+	if a.Checkout.Files != checkout.Committed {
 		a.book = &book
 		return book, nil
 	}
 	book = book.Only(slices.Concat(declaredGrants(a.declared), formerGrants(a.declared), a.secretGrants()), func(name string) bool {
 		stack, isSecret := strings.CutPrefix(name, "secret/")
-		st, declared := a.repo.Fleet.Stack(stack)
+		st, declared := a.Checkout.Fleet.Stack(stack)
 		return isSecret && declared && st.Broken
 	})
 	if bytes.Equal(book.Bytes(), content) {
@@ -57,7 +59,7 @@ func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
 }
 
 func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
-	file, err := a.git.OwnFile(ctx, ledgerFile)
+	file, err := a.Checkout.Git.OwnFile(ctx, ledgerFile)
 	if err != nil {
 		return err
 	}
@@ -69,39 +71,34 @@ func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
 // repository's first one: what was given then is given, and a clone that somebody
 // just made knows nothing older. Who is a host and who is let in must be signed, too.
 func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
-	logged, err := a.git.Log(ctx, 1, controlrepo.LockFile, "sealed")
+	logged, err := a.Checkout.Git.Log(ctx, 1, controlrepo.LockFile, "sealed")
 	if err == nil && len(logged) == 0 {
-		logged, err = a.git.Log(ctx, historyEnd, controlrepo.FleetFile)
+		logged, err = a.Checkout.Git.Log(ctx, historyEnd, fleet.File)
 	}
 	if err != nil || len(logged) == 0 {
 		return book, err
 	}
-	dir, err := exportFolder(os.TempDir())
+	at, err := a.Checkout.At(ctx, logged[len(logged)-1].Commit)
+	if errors.Is(err, checkout.ErrNotLoaded) {
+		return book, nil // nothing can be said of it, so everything is asked
+	}
 	if err != nil {
 		return book, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	commit := logged[len(logged)-1].Commit
-	if _, err := a.git.Export(ctx, commit, dir); err != nil {
-		return book, err
-	}
-	then := &App{opts: a.opts, root: a.root, git: a.git, trail: &trail{}, export: dir, commit: commit}
-	then.opts.Files = Committed
-	if then.repo, err = controlrepo.Load(dir, ""); err != nil {
-		return book, nil // nothing can be said of it, so everything is asked
-	}
+	defer func() { err = errors.Join(err, at.Close()) }()
+	then := &App{opts: a.opts, Checkout: at, trail: &trail{}}
 	then.use(a.ring)
 	if err := then.resolveAll(ctx); err != nil {
 		return book, err
 	}
-	keys, err := readPin(ctx, a.git)
+	keys, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return book, err
 	}
 	if len(keys) == 0 {
-		keys = then.repo.FleetSigners // which the operator is asked about before anything is done
+		keys = then.Checkout.FleetSigners // which the operator is asked about before anything is done
 	}
-	given, err := then.signedOnly(declaredGrants(then.repo), keys)
+	given, err := then.signedOnly(declaredGrants(then.Checkout.Repository), keys)
 	return book.With(append(given, then.secretGrants()...)...), err
 }
 
@@ -146,6 +143,9 @@ func (a *App) ownPublished(ctx context.Context) error {
 	a.gone = nil
 	return a.keepLedger(ctx, book.Without(gone...))
 }
+
+// forgetGone is for commits that are off the branch again.
+func (a *App) forgetGone() { a.gone = nil }
 
 // noteMade notes that this clone has set secrets, by their names.
 func (a *App) noteMade(ctx context.Context, names ...string) error {

@@ -8,9 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/deploy"
+	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -27,7 +28,7 @@ func commitStacks(t *testing.T, dir string, stacks map[string]string) *App {
 		}
 	}
 	a := openPrinted(t, dir)
-	if _, err := a.git.CommitFiles(t.Context(), files, "stacks"); err != nil {
+	if _, err := a.Checkout.Git.CommitFiles(t.Context(), files, "stacks"); err != nil {
 		t.Fatal(err)
 	}
 	return openPrinted(t, dir)
@@ -86,7 +87,7 @@ func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	lock := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
 		"runs": {Host: "alpha", Epoch: 3}, "good": {Host: "alpha", Epoch: 1}, "notes": {Host: "alpha", Epoch: 1},
 	}}
-	next, moves := deploy.Next(a.Fleet(), lock, nil)
+	next, moves := placement.Next(a.Fleet(), lock, nil)
 	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
 		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
 	}
@@ -135,7 +136,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "stacks/good/link")); err != nil {
 		t.Fatal(err)
 	}
-	for _, files := range []Files{Committed, WorkTree} {
+	for _, files := range []checkout.Files{checkout.Committed, checkout.WorkTree} {
 		a, err := Open(t.Context(), Options{Dir: dir, Files: files, Sink: progress.Discard(), Approve: approveAll})
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +148,7 @@ func TestWhatGitLeavesOutIsSaid(t *testing.T) {
 			}
 		}
 		want := []string{"warning stacks/good/big.bin"}
-		if files == WorkTree {
+		if files == checkout.WorkTree {
 			want = []string{"fatal stacks/good/link", "warning stacks/good/big.bin"}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -25,11 +25,11 @@ var ErrMirrorBehind = errors.New("the repository's mirror on the record remote i
 // already is left alone.
 func (r *recorder) Mirror(ctx context.Context) error {
 	a := r.app
-	count, err := a.git.Count(ctx, a.commit)
+	count, err := a.Checkout.Git.Count(ctx, a.Checkout.Commit)
 	if err != nil {
 		return err
 	}
-	want := record.Mirror{Commits: count, Commit: string(a.commit)}
+	want := record.Mirror{Commits: count, Commit: string(a.Checkout.Commit)}
 	trusted, err := a.Trusted(ctx)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (r *recorder) Mirror(ctx context.Context) error {
 		if err != nil || len(all) > 0 && all[0] == want {
 			return err
 		}
-		bundle, err := a.git.Bundle(ctx)
+		bundle, err := a.Checkout.Git.Bundle(ctx)
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
@@ -121,7 +121,7 @@ func (a *App) RenewMirror(ctx context.Context) error {
 // itself has pushed is looked at. That needs the operator's key, which signs: where
 // nobody has unlocked it, only the error says that the mirror is behind, unless unlock.
 func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
-	if !a.pushed {
+	if !a.Checkout.Pushed() {
 		return nil
 	}
 	behind, err := a.mirrorBehind(ctx)
@@ -138,10 +138,10 @@ func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 }
 
 func (a *App) mirrorBehind(ctx context.Context) (bool, error) {
-	if a.repo.Fleet.Record.Remote == "" || len(a.repo.Lock.Stacks) == 0 {
+	if a.Checkout.Fleet.Record.Remote == "" || len(a.Checkout.Lock.Stacks) == 0 {
 		return false, nil
 	}
-	file, err := a.git.OwnFile(ctx, mirroredFile)
+	file, err := a.Checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return false, err
 	}
@@ -157,11 +157,11 @@ const mirroredFile = "mirrored"
 
 // mirrored is what a mirror of the newest commit is noted as.
 func (a *App) mirrored() string {
-	return a.repo.Fleet.Record.Remote + ":" + a.repo.Fleet.Record.Path + " " + string(a.commit)
+	return a.Checkout.Fleet.Record.Remote + ":" + a.Checkout.Fleet.Record.Path + " " + string(a.Checkout.Commit)
 }
 
 func (a *App) noteMirrored(ctx context.Context) error {
-	file, err := a.git.OwnFile(ctx, mirroredFile)
+	file, err := a.Checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return err
 	}

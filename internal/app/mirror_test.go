@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/git"
 	"salvor/internal/secret"
 )
 
@@ -63,13 +63,13 @@ func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 	if err := errors.Join(a.MirrorCommitted(t.Context(), true), a.RenewMirror(t.Context())); err != nil {
 		t.Errorf("the remote was asked: %v", err)
 	}
-	if err := a.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
+	if err := a.Checkout.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
 		t.Errorf("a remote that is gone: %v", err)
 	}
-	if head, err := a.git.Head(t.Context()); err != nil || controlrepo.Commit(a.Commit()) != head {
+	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || git.Commit(a.Commit()) != head {
 		t.Errorf("the commit stays: %v, %v", head, err)
 	}
 }

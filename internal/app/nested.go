@@ -21,7 +21,7 @@ type bind struct {
 // the project itself says so.
 func (a *App) mountsNested() []finding.Finding {
 	var all []bind
-	for _, st := range a.repo.Fleet.Stacks {
+	for _, st := range a.Checkout.Fleet.Stacks {
 		for _, v := range a.stacks[st.Name].Volumes {
 			if st.Host != "" && strings.HasPrefix(v.Path, "/") && v.Protect != fleet.Config {
 				all = append(all, bind{st.Host, st.Name, v})

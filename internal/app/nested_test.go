@@ -3,8 +3,8 @@ package app
 import (
 	"testing"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
-	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
@@ -13,11 +13,11 @@ import (
 // TestS31ABindWithinAnotherStacksIsAFinding on one host, and on that alone.
 func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 	t.Parallel()
-	bind := func(path string, p fleet.Protection) deploy.Rendered {
-		return deploy.Rendered{Volumes: []project.Volume{{Name: "@", Source: path, Path: path, Protect: p}}}
+	bind := func(path string, p fleet.Protection) project.Rendered {
+		return project.Rendered{Volumes: []project.Volume{{Name: "@", Source: path, Path: path, Protect: p}}}
 	}
 	for name, c := range map[string]struct {
-		outer deploy.Rendered
+		outer project.Rendered
 		host  string
 		want  int
 	}{
@@ -27,8 +27,8 @@ func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 		"of the host's own": {bind("/srv", fleet.HostPath), "alpha", 0},
 	} {
 		a := &App{
-			repo:   &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}},
-			stacks: map[string]deploy.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
+			Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}}},
+			stacks:   map[string]project.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
 		}
 		got := a.mountsNested()
 		if len(got) != c.want || c.want > 0 && (got[0].Code != finding.MountNested || got[0].Subject != "alpha/films") {

@@ -21,7 +21,7 @@ import (
 // passphrase, and returns its recipient and where it lies. Nothing is
 // overwritten: the error is then fs.ErrExist.
 func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error) {
-	if path, err = identityPath(a.opts.Identity, a.repo.Fleet.Name); err != nil {
+	if path, err = identityPath(a.opts.Identity, a.Checkout.Fleet.Name); err != nil {
 		return "", "", err
 	}
 	key, err := agekey.Generate()
@@ -52,7 +52,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 
 // mayDeclare tells what is no recipient before anything has to be opened.
 func (a *App) mayDeclare(name, recipient string) error {
-	declared, err := a.file(controlrepo.FleetFile)
+	declared, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, er
 
 // recipients returns a copy of the fleet's, to change.
 func (a *App) recipients() fleet.Recipients {
-	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.repo.Fleet.Recipients.Recovery}
-	maps.Copy(next.Operators, a.repo.Fleet.Recipients.Operators)
+	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.Checkout.Fleet.Recipients.Recovery}
+	maps.Copy(next.Operators, a.Checkout.Fleet.Recipients.Operators)
 	return next
 }

@@ -19,9 +19,10 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
-	"salvor/internal/machine/local"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
 	"salvor/internal/snapshot"
@@ -43,8 +44,8 @@ type observed struct {
 func newObserved(dir string) *observed {
 	o := &observed{Host: debiantest.New()}
 	o.agent = agent.Host{
-		Machine: o.Host, Stacks: stack.New(o), Snapshots: snapshot.Engine{Host: o.Host, Dirs: snapshot.Dirs{State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}},
-		Paths: agent.Paths{Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
+		Machine: o.Host, Stacks: stack.New(o), Snapshots: snapshot.Engine{Host: o.Host, Dirs: hostpath.Layout{State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}},
+		Paths: hostpath.Layout{Config: dir + "/config", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"},
 	}
 	return o
 }
@@ -84,7 +85,7 @@ func largeFleet(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, _, err := controlrepo.Init(tb.Context(), local.Machine{}, dir, controlrepo.InitOptions{Name: "home", Environ: environ})
+	g, err := begin(tb.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func largeFleet(tb testing.TB) string {
 	if err := writePin(tb.Context(), g, "home", signers); err != nil {
 		tb.Fatal(err)
 	}
-	config, err := os.ReadFile(filepath.Join(dir, controlrepo.FleetFile))
+	config, err := os.ReadFile(filepath.Join(dir, fleet.File))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -105,9 +106,9 @@ func largeFleet(tb testing.TB) string {
 	declared = strings.Replace(declared, "remotes: {}\n", "remotes: {disk: {type: local}}\n", 1) +
 		fmt.Sprintf("data: {snapshots: [{name: disk, remote: disk, path: %q, every: 15m}]}\n", folder)
 	files := map[string][]byte{
-		controlrepo.FleetFile:        []byte(declared),
-		controlrepo.FleetSignersFile: signers.Signers("home"),
-		"stacks/hello/compose.yaml":  nil,
+		fleet.File:                  []byte(declared),
+		fleet.FleetSignersFile:      signers.Signers("home"),
+		"stacks/hello/compose.yaml": nil,
 	}
 	for i := range planStacks {
 		files[fmt.Sprintf("stacks/stack%03d/compose.yaml", i)] = fmt.Appendf(nil, `x-salvor:
@@ -146,7 +147,7 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 	if err != nil {
 		return deploy.Plan{}, err
 	}
-	next, moves := deploy.Next(s.Fleet, s.Lock, nil)
+	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, s.Observe(ctx, next))
 	return p, p.Render(io.Discard)
 }

@@ -23,8 +23,8 @@ type published struct {
 // same port: the second to start fails.
 func (a *App) portsTaken() []finding.Finding {
 	var all []published
-	for _, st := range a.repo.Fleet.Stacks {
-		p, placed := a.repo.Lock.Placement(st.Name)
+	for _, st := range a.Checkout.Fleet.Stacks {
+		p, placed := a.Checkout.Lock.Placement(st.Name)
 		if st.Host == "" || placed && p.Stopped {
 			continue
 		}

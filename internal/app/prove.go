@@ -12,10 +12,10 @@ import (
 	"filippo.io/age"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -61,7 +61,7 @@ func (a *App) identity() (Proof, error) {
 	var p Proof
 	ids, err := a.ring.Identities()
 	p.Recipients = recipientsOf(ids)
-	p.Recovery = slices.Contains(p.Recipients, a.repo.Fleet.Recipients.Recovery)
+	p.Recovery = slices.Contains(p.Recipients, a.Checkout.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
 		err = errors.New("the identity has no recipient, so a proof of it cannot be recorded")
 	}
@@ -97,7 +97,7 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 }
 
 func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
-	for stack, placed := range a.repo.Lock.Stacks {
+	for stack, placed := range a.Checkout.Lock.Stacks {
 		sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
 		if err != nil {
 			return err
@@ -127,7 +127,7 @@ func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 // that no snapshot was ever taken to is not there yet.
 func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
 	where := fleet.Location{}
-	for _, t := range a.repo.Fleet.Snapshots {
+	for _, t := range a.Checkout.Fleet.Snapshots {
 		if t.Name == target {
 			where = fleet.Location{Remote: t.Where.Remote, Path: t.Where.Path + "/" + stack + "/" + repo.ID}
 		}
@@ -157,7 +157,7 @@ func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target strin
 // proveMirror opens the newest mirror that is signed. Its commit must be one that this
 // clone has: else it is a mirror of something else.
 func (a *App) proveMirror(ctx context.Context, p *Proof) error {
-	if a.repo.Fleet.Record.Remote == "" {
+	if a.Checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
 	trusted, err := a.Trusted(ctx)
@@ -176,9 +176,9 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	if err != nil || m.Commit == "" {
 		return err
 	}
-	commit, err := controlrepo.ParseCommit(m.Commit)
+	commit, err := git.ParseCommit(m.Commit)
 	if err == nil {
-		p.MirrorOf, err = a.git.About(ctx, commit)
+		p.MirrorOf, err = a.Checkout.Git.About(ctx, commit)
 	}
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if another operator has committed since; "+
@@ -206,11 +206,11 @@ func (a *App) noteProof(ctx context.Context, p Proof) error {
 	if p.Recovery {
 		what = "the recovery key"
 	}
-	return a.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
+	return a.Checkout.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
 }
 
 func (a *App) proven() (card.Proven, error) {
-	content, err := a.file(card.ProvenPath)
+	content, err := a.Checkout.File(card.ProvenPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -220,8 +220,8 @@ func (a *App) proven() (card.Proven, error) {
 // unproven is the finding about a recovery key that nobody has tried, or not for
 // a year, in a fleet that has something to lose.
 func (a *App) unproven(now time.Time) ([]finding.Finding, error) {
-	recovery := a.repo.Fleet.Recipients.Recovery
-	if len(a.repo.Lock.Stacks) == 0 || recovery == "" {
+	recovery := a.Checkout.Fleet.Recipients.Recovery
+	if len(a.Checkout.Lock.Stacks) == 0 || recovery == "" {
 		return nil, nil
 	}
 	proven, err := a.proven()

@@ -79,7 +79,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, placed := a.repo.Lock.Placement(stack)
+	p, placed := a.Checkout.Lock.Placement(stack)
 	if !placed {
 		if p.Epoch, err = (&recorder{app: a}).Epoch(ctx, stack); err != nil {
 			return nil, err
@@ -90,7 +90,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 		return nil, err
 	}
 	var all []Pruning
-	for _, t := range a.repo.Fleet.Snapshots {
+	for _, t := range a.Checkout.Fleet.Snapshots {
 		id := p.Repositories[t.Name]
 		if id == "" {
 			id, _ = takenUp(known, t.Name, nil)
@@ -100,7 +100,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 			continue
 		}
 		one := Pruning{Stack: stack, Target: t.Name, where: fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, id)}}
-		if _, declared := a.repo.Fleet.Host(p.Host); placed && declared {
+		if _, declared := a.Checkout.Fleet.Host(p.Host); placed && declared {
 			one.Host = p.Host
 		}
 		one.repo = snapshot.Repository{ID: id, Password: repo.Password, Trust: trustOf(p, proven[id], id)}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -41,15 +40,15 @@ func newPruned(t *testing.T) *pruned {
 	}
 	p := &pruned{keyed: newKeyed(t)}
 	p.do(func(a *App) error {
-		config, err := a.file(controlrepo.FleetFile)
+		config, err := a.Checkout.File(fleet.File)
 		if err != nil {
 			return err
 		}
 		target := `remote: disk, path: "` + strings.TrimPrefix(p.disk, "/") + `/snap", append_only: true, keep: {last: 1}`
-		return a.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(config), "remote: box, path: snapshots", target, 1))}, "a target")
+		return a.Checkout.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(strings.Replace(string(config), "remote: box, path: snapshots", target, 1))}, "a target")
 	})
 	a := p.open(p.ann)
-	p.id = a.repo.Lock.Stacks["notes"].Repositories["offsite"]
+	p.id = a.Checkout.Lock.Stacks["notes"].Repositories["offsite"]
 	sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath("notes"))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +93,7 @@ func (p *pruned) restic(in []byte, args ...string) string {
 func (p *pruned) onRecord(work func(*record.Record) error) {
 	p.t.Helper()
 	a := p.open(p.ann)
-	folder, err := (&recorder{app: a}).open(p.t.Context(), a.repo.Fleet.Record)
+	folder, err := (&recorder{app: a}).open(p.t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -11,12 +11,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -36,7 +37,7 @@ var _ deploy.Record = (*recorder)(nil)
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
-	for _, declared := range withInner(&r.app.repo.Fleet, []string{where.Remote}) {
+	for _, declared := range withInner(&r.app.Checkout.Fleet, []string{where.Remote}) {
 		if err := r.app.allowRemote(ctx, declared); err != nil {
 			return nil, err
 		}
@@ -55,7 +56,7 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 
 // with opens the record remote for one piece of work.
 func (r *recorder) with(ctx context.Context, work func(*record.Record) error) error {
-	where := r.app.repo.Fleet.Record
+	where := r.app.Checkout.Fleet.Record
 	if where.Remote == "" {
 		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
 	}
@@ -74,7 +75,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 
 // trust goes by the fleet's keys as this clone has them.
 func (r *recorder) trust() record.Trust {
-	return record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.repo.HostSigners}
+	return record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.Checkout.HostSigners}
 }
 
 func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
@@ -89,18 +90,18 @@ func (r *recorder) noteMoved(want, at fleet.Location) {
 	r.app.movedNote.Do(func() {
 		text := fmt.Sprintf("the record is at %s:%s, but salvor.lock here does not say so: git pull --rebase, or, if a "+
 			"record move was interrupted, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
-		progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name}.Note(text)
+		progress.Scope{Sink: r.app.opts.Sink, Host: r.app.Checkout.Fleet.Name}.Note(text)
 	})
 }
 
 // Claim implements deploy.Record.
 func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.with(ctx, func(rec *record.Record) error {
-		signer := r.app.repo.HostSigners[host]
+		signer := r.app.Checkout.HostSigners[host]
 		if signer == "" {
 			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
 		}
-		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.repo.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.Checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
 		ruling, err := rec.Claim(ctx, stack, want, r.onBranch(ctx))
 		if err != nil {
 			return err
@@ -115,7 +116,7 @@ func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 // ownerBy is who has a stack by a ruling, under the name that the machine has now.
 func (r *recorder) ownerBy(by record.Ruling) deploy.Owner {
 	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
-	for name, key := range r.app.repo.Recipients {
+	for name, key := range r.app.Checkout.Recipients {
 		if by.Key != "" && key == by.Key {
 			o.Host = name
 		}
@@ -154,7 +155,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.app.opts.Sink != nil {
-			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.repo.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
+			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.Checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
 		}
 	}
 }
@@ -162,26 +163,26 @@ func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 // onBranch judges as hosts do: by what the Git host has. While something here is
 // not pushed, a commit that the Git host does not have may be on the branch later.
 func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
-	base, err := r.app.git.Tracked(ctx)
+	base, err := r.app.Checkout.Git.Tracked(ctx)
 	if err != nil {
 		return func(string) (bool, bool) { return false, false }
 	}
 	return func(id string) (on, known bool) {
-		commit, err := controlrepo.ParseCommit(id)
+		commit, err := git.ParseCommit(id)
 		if err != nil {
 			return false, false
 		}
-		on, err = r.app.git.IsAncestor(ctx, commit, base)
+		on, err = r.app.Checkout.Git.IsAncestor(ctx, commit, base)
 		if err != nil {
 			on = false // a commit that this clone does not know is not behind one that it has
 		}
-		return on, on || base == r.app.commit
+		return on, on || base == r.app.Checkout.Commit
 	}
 }
 
 // Epoch implements deploy.Record. Without a record nothing was ever claimed.
 func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
-	if r.app.repo.Fleet.Record.Remote == "" {
+	if r.app.Checkout.Fleet.Record.Remote == "" {
 		return 0, nil
 	}
 	err = r.with(ctx, func(rec *record.Record) error {
@@ -201,7 +202,7 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 		return nil, err
 	}
 	var used []string
-	for _, t := range r.app.repo.Fleet.Snapshots {
+	for _, t := range r.app.Checkout.Fleet.Snapshots {
 		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
 		if err != nil {
 			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
@@ -220,8 +221,9 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 	return used, nil
 }
 
-// Fold implements deploy.Record.
-func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ignored []finding.Finding, _ error) {
+// Facts implements deploy.Record.
+func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
+	found = map[string][]placement.Learned{}
 	err := r.with(ctx, func(rec *record.Record) error {
 		for name := range lock.Stacks {
 			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
@@ -229,11 +231,13 @@ func (r *recorder) Fold(ctx context.Context, lock fleet.Lock) (_ fleet.Lock, ign
 				return err
 			}
 			ignored = append(ignored, record.Findings(name, passed)...)
-			lock = record.Fold(lock, name, r.asCalledNow(facts))
+			for _, f := range r.asCalledNow(facts) {
+				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
+			}
 		}
 		return nil
 	})
-	return lock, ignored, err
+	return found, ignored, err
 }
 
 // Proven implements deploy.Record.
@@ -264,7 +268,7 @@ func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[strin
 
 // asCalledNow gives facts the names that their hosts have now.
 func (r *recorder) asCalledNow(facts []record.Fact) []record.Fact {
-	for _, h := range r.app.repo.Fleet.Hosts {
+	for _, h := range r.app.Checkout.Fleet.Hosts {
 		for i := range facts {
 			if h.Formerly != "" && facts[i].Host == h.Formerly {
 				facts[i].Host = h.Name

@@ -24,12 +24,12 @@ type RecordMove struct {
 // it is the one that the record has now, which no other fleet has.
 func (a *App) RecordPlace(text string) (fleet.Location, error) {
 	remote, path, given := strings.Cut(text, ":")
-	to := fleet.Location{Remote: remote, Path: a.repo.Fleet.Record.Path}
+	to := fleet.Location{Remote: remote, Path: a.Checkout.Fleet.Record.Path}
 	if given {
 		to.Path = path
 	}
-	from := a.repo.Fleet.Record
-	_, declared := a.repo.Fleet.Remote(remote)
+	from := a.Checkout.Fleet.Record
+	_, declared := a.Checkout.Fleet.Remote(remote)
 	switch {
 	case !declared:
 		return to, fault.WithHint(fmt.Errorf("remote %s is not declared", remote), "declare it under remotes: in fleet.yaml, and commit")
@@ -47,8 +47,8 @@ func within(inner, outer string) bool { return strings.HasPrefix(inner+"/", oute
 // has this App work with the new one. The caller commits it to the lock. It may be
 // run again, also with the place where the record was before.
 func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, error) {
-	m := RecordMove{From: a.repo.Fleet.Record, To: to, Changed: map[string][]byte{}}
-	if err := (&committer{app: a}).Behind(ctx); err != nil {
+	m := RecordMove{From: a.Checkout.Fleet.Record, To: to, Changed: map[string][]byte{}}
+	if err := a.Checkout.Behind(ctx); err != nil {
 		return m, err // a commit that can't be published would leave the record between two places
 	}
 	var err error
@@ -61,7 +61,7 @@ func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, er
 	if m.Relocated, err = a.carryRecord(ctx, m.From, to); err != nil {
 		return m, fmt.Errorf("move the record to %s: %w", to, err)
 	}
-	a.repo.Fleet.Record = to
+	a.Checkout.Fleet.Record = to
 	return m, nil
 }
 
@@ -88,7 +88,7 @@ func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done re
 // changedWithRecord adds the files that say something else once the record is at
 // another place: the card that was tried leads to the old one.
 func (a *App) changedWithRecord(files map[string][]byte) error {
-	config, err := a.file(controlrepo.FleetFile)
+	config, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -97,14 +97,14 @@ func (a *App) changedWithRecord(files map[string][]byte) error {
 		return err
 	}
 	if string(without) != string(config) {
-		files[controlrepo.FleetFile] = without
+		files[fleet.File] = without
 	}
 	proven, err := a.proven()
 	if err != nil {
 		return err
 	}
-	if _, tried := proven[a.repo.Fleet.Recipients.Recovery]; tried {
-		delete(proven, a.repo.Fleet.Recipients.Recovery)
+	if _, tried := proven[a.Checkout.Fleet.Recipients.Recovery]; tried {
+		delete(proven, a.Checkout.Fleet.Recipients.Recovery)
 		files[card.ProvenPath], err = proven.Encode()
 	}
 	return err

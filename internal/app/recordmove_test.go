@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/record"
 	"salvor/internal/sign"
 )
@@ -46,7 +47,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	k.claim(1)
 	a := k.open(k.ann)
 	r := &recorder{app: a}
-	folder, err := r.open(t.Context(), a.repo.Fleet.Record)
+	folder, err := r.open(t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func (k *keyed) moveTo(place string) RecordMove {
 	if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
 		k.t.Fatal(err)
 	}
-	if err := a.CommitFiles(k.t.Context(), files, "record move"); err != nil {
+	if err := a.Checkout.CommitFiles(k.t.Context(), files, "record move"); err != nil {
 		k.t.Fatal(err)
 	}
 	return m
@@ -224,12 +225,12 @@ func TestARemoteGetsAnotherName(t *testing.T) {
 	k := newKeyed(t)
 	k.claim(3)
 	was := k.owner()
-	config, err := k.open(k.ann).file(controlrepo.FleetFile)
+	config, err := k.open(k.ann).Checkout.File(fleet.File)
 	if err != nil {
 		t.Fatal(err)
 	}
 	box := "  box: {type: crypt, remote: \"disk:" + k.disk + "\", password: secret:box_password}\n"
-	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(strings.Replace(string(config), box, box+strings.Replace(box, "box:", "chest:", 1), 1))})
+	k.commit(map[string][]byte{fleet.File: []byte(strings.Replace(string(config), box, box+strings.Replace(box, "box:", "chest:", 1), 1))})
 	if m := k.moveTo("chest"); !m.Same || m.Files == 0 || m.To.Remote != "chest" {
 		t.Errorf("%+v", m)
 	}
@@ -262,8 +263,8 @@ func TestS05OnlySignedFactsAreFolded(t *testing.T) {
 	}
 	note(k.signs, "data")
 	note(mustSigner(t), "forged")
-	lock, ignored, err := r.Fold(t.Context(), a.Lock())
-	if got := lock.Stacks["notes"].Volumes; err != nil || len(got) != 1 || !got["data"].Born.Equal(born) {
+	facts, ignored, err := r.Facts(t.Context(), a.Lock())
+	if got := placement.Fold(a.Lock(), "notes", facts["notes"]...).Stacks["notes"].Volumes; err != nil || len(got) != 1 || !got["data"].Born.Equal(born) {
 		t.Errorf("folded %+v, %v", got, err)
 	}
 	if len(ignored) != 1 || ignored[0].Code != finding.RecordIgnored || ignored[0].Subject != "facts/notes/1-2-alpha.json" {

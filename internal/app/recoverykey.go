@@ -8,8 +8,8 @@ import (
 
 	"filippo.io/age"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/git"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -34,7 +34,7 @@ func (a *App) Recovery(ctx context.Context) (agekey.Key, error) {
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	key, err = sealed.OpenKey(trusted, a.ring, a.repo.Fleet.Recipients.Recovery)
+	key, err = sealed.OpenKey(trusted, a.ring, a.Checkout.Fleet.Recipients.Recovery)
 	if err == nil {
 		a.trail.add(agekey.RecoveryPath)
 	}
@@ -46,7 +46,7 @@ func (a *App) ownRecovery() (key agekey.Key, is bool, err error) {
 	ids, err := a.ring.Identities()
 	for _, id := range ids {
 		x, plain := id.(*age.X25519Identity)
-		if plain && x.Recipient().String() == a.repo.Fleet.Recipients.Recovery {
+		if plain && x.Recipient().String() == a.Checkout.Fleet.Recipients.Recovery {
 			return agekey.Key{Recipient: x.Recipient().String(), Secret: secret.NewString(x.String())}, true, nil
 		}
 	}
@@ -71,7 +71,7 @@ func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, e
 // showsRecovery is an error unless the identity at hand opens what is encrypted to
 // the operators.
 func (a *App) showsRecovery() error {
-	for _, recipient := range a.repo.Fleet.Recipients.Operators {
+	for _, recipient := range a.Checkout.Fleet.Recipients.Operators {
 		if has, err := a.has(recipient); err != nil || has {
 			return err
 		}
@@ -87,10 +87,10 @@ const makesAnOperator = "if you only have the card, make an operator first: salv
 // would open nothing of theirs. So its commit is taken back when its push fails.
 func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
 	if !c.newRecovery {
-		return a.CommitFiles(ctx, files, c.message)
+		return a.Checkout.CommitFiles(ctx, files, c.message)
 	}
-	err := (&committer{app: a, whole: true}).both(ctx, files, c.message)
-	if errors.Is(err, controlrepo.ErrGitAway) {
+	err := a.Checkout.CommitOrNothing(ctx, files, c.message)
+	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
 	}
 	return err

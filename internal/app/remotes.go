@@ -3,30 +3,19 @@ package app
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
-
-// deliverable returns why a stack may not be given a secret: one of its variables, or
-// a file below secrets/.
-func (a *App) deliverable(stack, key string) error {
-	if strings.HasPrefix(key, secretstore.Dir+"/") {
-		return a.store.DeliverableFile(key)
-	}
-	return a.store.Deliverable(stack + "/" + key)
-}
 
 // invalidRegistries returns a finding for each registry whose login is a secret that
 // stays with the operators.
 func (a *App) invalidRegistries() []finding.Finding {
 	var found []finding.Finding
-	for _, r := range a.repo.Fleet.Registries {
+	for _, r := range a.Checkout.Fleet.Registries {
 		for option, setting := range map[string]secret.Setting{"username": r.Username, "password": r.Password} {
 			name, isSecret := setting.Secret()
 			if !isSecret {
@@ -34,7 +23,7 @@ func (a *App) invalidRegistries() []finding.Finding {
 			}
 			if err := a.store.Deliverable(name); err != nil {
 				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
-					Subject: a.repo.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
+					Subject: a.Checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
 			}
 		}
 	}
@@ -46,11 +35,11 @@ func (a *App) invalidRegistries() []finding.Finding {
 // counts.
 func (a *App) invalidRemotes() []finding.Finding {
 	all := storage.Remotes{}
-	for _, r := range a.repo.Fleet.Remotes {
+	for _, r := range a.Checkout.Fleet.Remotes {
 		all[r.Name] = unresolved(r)
 	}
 	var found []finding.Finding
-	for _, r := range a.repo.Fleet.Remotes {
+	for _, r := range a.Checkout.Fleet.Remotes {
 		err := a.checkSettings(r)
 		if err == nil {
 			err = all.CheckOne(r.Name)
@@ -75,10 +64,10 @@ func unresolved(r fleet.Remote) storage.Remote {
 
 // remoteFinding is about what fleet.yaml says at a place.
 func (a *App) remoteFinding(at []string, about string, err error) finding.Finding {
-	f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.repo.Place(at...).String(),
+	f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.Checkout.Place(at...).String(),
 		Text: about + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
 	if about := new(storage.OptionError); errors.As(err, &about) {
-		f.Subject = a.repo.Place(slices.Concat(at, []string{about.Option})...).String()
+		f.Subject = a.Checkout.Place(slices.Concat(at, []string{about.Option})...).String()
 	}
 	if hint := fault.Hint(err); hint != "" {
 		f.Fix = hint

@@ -8,6 +8,8 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -15,12 +17,12 @@ import (
 func (k *keyed) rename(entry string) {
 	k.t.Helper()
 	k.do(func(a *App) error {
-		config, err := a.file(controlrepo.FleetFile)
+		config, err := a.Checkout.File(fleet.File)
 		if err != nil {
 			return err
 		}
-		return a.CommitFiles(k.t.Context(), map[string][]byte{
-			controlrepo.FleetFile:       []byte(strings.Replace(string(config), "alpha: {address: 192.0.2.10}", entry, 1)),
+		return a.Checkout.CommitFiles(k.t.Context(), map[string][]byte{
+			fleet.File:                  []byte(strings.Replace(string(config), "alpha: {address: 192.0.2.10}", entry, 1)),
 			"stacks/notes/compose.yaml": []byte(strings.Replace(keyedStack, "host: alpha", "host: gamma", 1)),
 		}, "renamed")
 	})
@@ -41,7 +43,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if err := r.Claim(t.Context(), "notes", 1, "gamma", a.Commit()); err != nil {
 		t.Errorf("the claim that it has: %v", err)
 	}
-	next, moves := deploy.Next(a.Fleet(), a.Lock(), nil)
+	next, moves := placement.Next(a.Fleet(), a.Lock(), nil)
 	if len(moves) > 0 || next.Stacks["notes"].Epoch != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
@@ -55,11 +57,11 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	}
 	now := k.open(k.ann)
 	for file, want := range map[string]bool{"hosts/gamma.pub": true, "hosts/alpha.pub": false, "sealed/gamma/notes.age": true, "sealed/alpha/notes.age": false} {
-		if _, err := now.file(file); (err == nil) != want {
+		if _, err := now.Checkout.File(file); (err == nil) != want {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	if lock, err := now.file(controlrepo.LockFile); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
+	if lock, err := now.Checkout.File(controlrepo.LockFile); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
 		t.Errorf("%s, %v", lock, err)
 	}
 	if stale, err := (&sealer{app: now}).Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {

@@ -9,6 +9,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
+	"salvor/internal/placement"
 )
 
 // TestARenamedStackGoesOnAsItIs is fault V17 for stacks: its claim, its repository, its
@@ -27,7 +28,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if diff := cmp.Diff(before.stacks["notes"].Volumes, a.stacks["notes"].Volumes); diff != "" || before.stacks["notes"].Project.Hash != a.stacks["notes"].Project.Hash {
 		t.Errorf("its project is another one: %s", diff)
 	}
-	next, moves := deploy.Next(a.Fleet(), a.Lock(), nil)
+	next, moves := placement.Next(a.Fleet(), a.Lock(), nil)
 	if len(moves) > 0 || len(next.Stacks) != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
@@ -64,7 +65,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if used, err := (&recorder{app: now}).Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {
 		t.Errorf("%v, %v", used, err)
 	}
-	if lock, err := now.file(controlrepo.LockFile); err != nil || strings.Contains(string(lock), `"diary": {`) {
+	if lock, err := now.Checkout.File(controlrepo.LockFile); err != nil || strings.Contains(string(lock), `"diary": {`) {
 		t.Errorf("%s, %v", lock, err)
 	}
 }

@@ -31,7 +31,7 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 		maps.Copy(known, p.Repositories)
 	}
 	changed := false
-	for _, t := range s.app.repo.Fleet.Snapshots {
+	for _, t := range s.app.Checkout.Fleet.Snapshots {
 		if known[t.Name] == "" && consent == project.ConsentRestore {
 			known[t.Name], former = takenUp(recovery, t.Name, former)
 		}
@@ -49,7 +49,7 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 	if !changed {
 		return p, nil, nil
 	}
-	sealed, err := recovery.Seal(s.app.repo.Fleet.Recipients.All(), key)
+	sealed, err := recovery.Seal(s.app.Checkout.Fleet.Recipients.All(), key)
 	return p, sealed.Files(seal.RecoveryPath(stack)), err
 }
 

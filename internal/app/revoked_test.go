@@ -3,6 +3,7 @@ package app
 import (
 	"testing"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
@@ -15,7 +16,7 @@ func TestS17ARevokedKeyIsNotPinned(t *testing.T) {
 	if found := pinned(keys, "192.0.2.10", 22); len(found) > 0 {
 		t.Errorf("pinned: %v", found)
 	}
-	a := &App{repo: &controlrepo.Repository{HostKeys: keys[1:]}}
+	a := &App{Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{HostKeys: keys[1:]}}}
 	if err := a.pin(fleet.Host{Name: "alpha", Address: "192.0.2.10"}, ssh.PublicKey("ssh-ed25519 c3RvbGVu")); err == nil {
 		t.Error("it is pinned again")
 	}

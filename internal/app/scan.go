@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/scan"
@@ -19,20 +20,20 @@ import (
 // ScanWork looks for plain secrets in what a commit of the working tree would
 // hold.
 func (a *App) ScanWork(ctx context.Context) ([]scan.Leak, error) {
-	paths, err := a.git.WorkFiles(ctx)
+	paths, err := a.Checkout.Git.WorkFiles(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return scanFiles(a.root, paths)
+	return scanFiles(a.Checkout.Root, paths)
 }
 
 // ScanStaged looks in what the next commit adds or changes.
 func (a *App) ScanStaged(ctx context.Context) ([]scan.Leak, error) {
-	paths, err := a.git.StagedFiles(ctx)
+	paths, err := a.Checkout.Git.StagedFiles(ctx)
 	if err != nil || len(paths) == 0 {
 		return nil, err
 	}
-	objects, err := a.git.Staged(ctx, paths)
+	objects, err := a.Checkout.Git.Staged(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ const pastBatch = 200
 // ScanHistory looks in everything that any branch has ever held. A value that
 // stayed where it was through many commits is told once.
 func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
-	past, err := a.git.History(ctx)
+	past, err := a.Checkout.Git.History(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 		for _, p := range batch {
 			ids = append(ids, p.ID)
 		}
-		objects, err := a.git.Objects(ctx, ids)
+		objects, err := a.Checkout.Git.Objects(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -88,23 +89,23 @@ func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 // findings that stop a plan. A commit whose files were found clean before is not
 // looked at again.
 func (a *App) LeakFindings(ctx context.Context) ([]finding.Finding, error) {
-	if a.opts.Files == WorkTree {
+	if a.Checkout.Files == checkout.WorkTree {
 		leaks, err := a.ScanWork(ctx)
 		return findingsOf(leaks), err
 	}
-	if a.opts.Files == Staged {
-		paths, err := filesBelow(a.export)
+	if a.Checkout.Files == checkout.Staged {
+		paths, err := filesBelow(a.Checkout.Export)
 		if err != nil {
 			return nil, err
 		}
-		leaks, err := scanFiles(a.export, paths)
+		leaks, err := scanFiles(a.Checkout.Export, paths)
 		return findingsOf(leaks), err
 	}
-	tree, err := a.git.Tree(ctx, a.commit)
+	tree, err := a.Checkout.Git.Tree(ctx, a.Checkout.Commit)
 	if err != nil {
 		return nil, err
 	}
-	clean, err := a.git.OwnFile(ctx, "scanned")
+	clean, err := a.Checkout.Git.OwnFile(ctx, "scanned")
 	if err != nil {
 		return nil, err
 	}
@@ -112,11 +113,11 @@ func (a *App) LeakFindings(ctx context.Context) ([]finding.Finding, error) {
 	if content, err := os.ReadFile(clean); err == nil && string(content) == mark {
 		return nil, nil
 	}
-	paths, err := filesBelow(a.export)
+	paths, err := filesBelow(a.Checkout.Export)
 	if err != nil {
 		return nil, err
 	}
-	leaks, err := scanFiles(a.export, paths)
+	leaks, err := scanFiles(a.Checkout.Export, paths)
 	if err == nil && len(leaks) == 0 {
 		err = atomicfile.Write(clean, strings.NewReader(mark), 0o644)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -70,7 +71,7 @@ func BenchmarkSealThousandSecrets(b *testing.B) {
 
 func fiftyVariables(b *testing.B, stack string, count int, operator agekey.Key, recipients []string) []byte {
 	b.Helper()
-	path := "secrets/" + stack + ".env"
+	path := fleet.EnvFile(stack)
 	data, err := sops.NewEnv(path, recipients, secret.Variable{Name: "V0", Value: secret.NewString("value-0")})
 	for i := 1; i < count && err == nil; i++ {
 		var f *sops.File

@@ -19,6 +19,8 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -43,7 +45,7 @@ func (s *sealer) file(name string) ([]byte, error) {
 	if content, ok := s.made[name]; ok {
 		return content, nil
 	}
-	content, err := os.ReadFile(filepath.Join(s.app.export, filepath.FromSlash(name)))
+	content, err := os.ReadFile(filepath.Join(s.app.Checkout.Export, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -64,12 +66,12 @@ func (s *sealer) signed(name string) (seal.Signed, error) {
 }
 
 // Current implements deploy.Sealer.
-func (s *sealer) Current(host, stack string) (deploy.Seal, error) {
+func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
 	where := seal.Placement{Host: host, Stack: stack}.Path()
 	sealed, err := s.signed(where)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return deploy.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
+	return hostspec.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
 }
 
 // note remembers what a seal was made from that is current now.
@@ -91,7 +93,7 @@ func (s *sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string,
 	}
 	stale := map[string]string{}
 	for name, p := range lock.Stacks {
-		if st, declared := s.app.repo.Fleet.Stack(name); declared && st.Broken {
+		if st, declared := s.app.Checkout.Fleet.Stack(name); declared && st.Broken {
 			continue // what it needs is not known; the seal that it has stays
 		}
 		why, err := s.stale(name, p, trusted[:1])
@@ -135,7 +137,7 @@ func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 // unmade returns a snapshot target on which a placement has no repository, "" for
 // none: it was declared since the seal was made.
 func (s *sealer) unmade(p fleet.Placement) string {
-	for _, t := range s.app.repo.Fleet.Snapshots {
+	for _, t := range s.app.Checkout.Fleet.Snapshots {
 		if p.Repositories[t.Name] == "" {
 			return t.Name
 		}
@@ -152,7 +154,7 @@ type needs struct {
 }
 
 func (s *sealer) needs(stack, host string) needs {
-	f := &s.app.repo.Fleet
+	f := &s.app.Checkout.Fleet
 	rendered := s.app.stacks[stack]
 	var n needs
 	names := []string{f.Record.Remote}
@@ -211,7 +213,7 @@ func registryOf(image string) string {
 
 // inputsOf is what a stack's seal is made from, without opening anything.
 func (s *sealer) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
-	recipient, enrolled := s.app.repo.Recipients[p.Host]
+	recipient, enrolled := s.app.Checkout.Recipients[p.Host]
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
 	}
@@ -259,7 +261,7 @@ func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) er
 	}
 	parts["env"] = []byte(strings.Join(n.env, "\n"))
 	for _, key := range n.env {
-		name := "secrets/" + stack + ".env" // all that are in the file are one input
+		name := fleet.EnvFile(stack) // all that are in the file are one input
 		if _, printed := s.app.Command(stack + "/" + key); printed {
 			name = "secrets/" + stack + "/" + key
 		}
@@ -310,7 +312,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		}
 		maps.Copy(s.made, changed)
 		maps.Copy(files, changed)
-		next.Stacks[name] = p
+		next = placement.WithRepositories(next, name, p.Repositories, p.Former)
 		sealed, err := s.sealStack(ctx, name, p, key)
 		if err != nil {
 			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)
@@ -325,7 +327,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 
 // dropOthers removes the seals of hosts that have the stack no longer.
 func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
-	old, err := filepath.Glob(filepath.Join(s.app.export, "sealed", "*", stack+".age"))
+	old, err := filepath.Glob(filepath.Join(s.app.Checkout.Export, "sealed", "*", stack+".age"))
 	if err != nil {
 		return // the pattern is ours and valid
 	}

@@ -10,7 +10,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
-	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
 	"salvor/internal/sign"
@@ -43,12 +42,12 @@ func printedRepo(t *testing.T, recipient string) string {
 	t.Helper()
 	dir := t.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, _, err := controlrepo.Init(t.Context(), local.Machine{}, dir, controlrepo.InitOptions{Name: "home", Environ: environ})
+	g, err := begin(t.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{
-		controlrepo.FleetFile: []byte(printedFleet), "stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(printedStack), "hosts/alpha.pub": []byte(recipient + "\n"),
+		fleet.File: []byte(printedFleet), "stacks/hello/compose.yaml": nil, "stacks/notes/compose.yaml": []byte(printedStack), "hosts/alpha.pub": []byte(recipient + "\n"),
 	}
 	if _, err := g.CommitFiles(t.Context(), files, "a fleet"); err != nil {
 		t.Fatal(err)
@@ -159,7 +158,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		t.Helper()
 		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
 		a := openPrinted(t, dir)
-		if _, err := a.git.CommitFiles(t.Context(), map[string][]byte{controlrepo.FleetFile: []byte(content)}, "targets"); err != nil {
+		if _, err := a.Checkout.Git.CommitFiles(t.Context(), map[string][]byte{fleet.File: []byte(content)}, "targets"); err != nil {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)

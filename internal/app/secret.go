@@ -21,7 +21,7 @@ func (a *App) warnOfWeak(id string) {
 	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
 		return
 	}
-	f := finding.Finding{Code: finding.VaultPasswordWeak, Severity: finding.Warning, Subject: a.repo.Place("vaults", id).String(),
+	f := finding.Finding{Code: finding.VaultPasswordWeak, Severity: finding.Warning, Subject: a.Checkout.Place("vaults", id).String(),
 		Text: fmt.Sprintf("the password of vault id %s can be guessed: %s", id, ansiblevault.WeakReason)}
 	progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; use a random one: salvor secret rotate NAME --generate, and ansible-vault rekey for its files", f.Severity, f))
 }
@@ -29,7 +29,7 @@ func (a *App) warnOfWeak(id string) {
 // warnOfPassword is warnOfWeak for a value that is about to become the password of
 // vaults.
 func (a *App) warnOfPassword(name string, value secret.Value) {
-	for id, setting := range a.repo.Fleet.Vaults {
+	for id, setting := range a.Checkout.Fleet.Vaults {
 		if ref, ok := setting.Secret(); ok && ref == name && secret.Weak(value) {
 			a.warnOfWeak(id)
 		}
@@ -44,7 +44,7 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 	if err != nil {
 		return err
 	}
-	return a.CommitFiles(ctx, files, "secret set: "+name)
+	return a.Checkout.CommitFiles(ctx, files, "secret set: "+name)
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
@@ -90,16 +90,16 @@ func (a *App) RotateSecret(ctx context.Context, name string, value secret.Value)
 	}
 	before = secretstore.Changes{}
 	for path := range files {
-		if before[path], err = a.file(path); err != nil {
+		if before[path], err = a.Checkout.File(path); err != nil {
 			return nil, err
 		}
 	}
-	return before, a.CommitFiles(ctx, files, "secret rotate: "+name)
+	return before, a.Checkout.CommitFiles(ctx, files, "secret rotate: "+name)
 }
 
 // UndoRotation commits a secret's files as they were.
 func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
-	return a.CommitFiles(ctx, before, "secret rotate: "+name+", old value restored")
+	return a.Checkout.CommitFiles(ctx, before, "secret rotate: "+name+", old value restored")
 }
 
 // secretChange returns the files that give a secret a value, and with it forget
@@ -112,7 +112,7 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	if files, err = a.store.Set(ctx, name, value); err != nil {
+	if files, err = a.store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
 	if err := a.noteMade(ctx, name); err != nil {
@@ -123,29 +123,29 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 
 // Command returns what is declared of a secret that a program prints.
 func (a *App) Command(name string) (argv []string, ok bool) {
-	s, _ := a.repo.Fleet.Secret(name)
+	s, _ := a.Checkout.Fleet.Secret(name)
 	return s.Command, s.Command != nil
 }
 
 // RaiseRevision commits that a program prints another value from now on, so that
 // what is sealed with the old one is out of date. The program has to print one.
 func (a *App) RaiseRevision(ctx context.Context, name string) error {
-	s, _ := a.repo.Fleet.Secret(name)
+	s, _ := a.Checkout.Fleet.Secret(name)
 	if _, err := a.store.Resolve(ctx, name); err != nil {
 		return err
 	}
-	content, err := a.file(controlrepo.FleetFile)
+	content, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
 	if content, err = controlrepo.SetRevision(content, name, s.Revision+1); err != nil {
 		return err
 	}
-	files := map[string][]byte{controlrepo.FleetFile: content}
+	files := map[string][]byte{fleet.File: content}
 	if err := a.forgetSeen(files, name); err != nil {
 		return err
 	}
-	return a.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))
+	return a.Checkout.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))
 }
 
 // Secret opens one secret, named as for SetSecret.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
@@ -21,7 +22,7 @@ type Rotation struct {
 }
 
 func (a *App) removals() (secretstore.Removals, error) {
-	content, err := a.file(secretstore.SeenPath)
+	content, err := a.Checkout.File(secretstore.SeenPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (a *App) rotation(info secretstore.Info) Rotation {
 // mayGenerate reports whether random text can take a secret's place: not where a
 // file has a format, or a name with a path, as keys and certificates have.
 func (a *App) mayGenerate(info secretstore.Info) bool {
-	if _, inFile := secretstore.InFile(info.Name); inFile || info.Stack != "" {
+	if fleet.SecretInYAML(info.Name) || info.Stack != "" {
 		return true
 	}
 	return sops.FormatOf(info.File) == sops.Binary && !strings.ContainsAny(info.Name, "/.")

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"strings"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
 // signKeyName is the secret that is the fleet's signing key.
-const signKeyName = secretstore.SignKey
+const signKeyName = secretnames.SignKey
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
@@ -44,25 +44,25 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 			return k, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", signKeyName, trusted[0].Fingerprint(), controlrepo.FleetSignersFile),
-		"git log -- "+controlrepo.FleetSignersFile+" secrets/"+signKeyName+" shows the commit that changed only one of them")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
+		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows the commit that changed only one of them")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
 func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	if len(missing(a.repo.FleetSigners, pinned)) > 0 {
+	if len(missing(a.Checkout.FleetSigners, pinned)) > 0 {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
 	return a.SigningKey(ctx)
 }
 
 // newSignKey makes the signing key of a new fleet, and its files in Git.
-func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key, error) {
+func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, error) {
 	private, err := sign.NewKey(signKeyName)
 	if err != nil {
 		return nil, sign.Key{}, err
@@ -73,7 +73,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 	}
 	files, err := keptKeyFiles(signKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.FleetSignersFile] = sign.Keys{k.Public()}.Signers(fleet)
+		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(name)
 	}
 	return files, k, err
 }
@@ -81,7 +81,7 @@ func newSignKey(fleet string, recipients []string) (map[string][]byte, sign.Key,
 // keptKeyFiles is the file of a private key that Salvor keeps as a secret, or of
 // several, one after the other.
 func keptKeyFiles(name string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	path, err := secretstore.Path(name)
+	path, err := fleet.SecretFile(name)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/recovery"
 	"salvor/internal/seal"
@@ -63,31 +63,31 @@ func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.V
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
 func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := keptKeyFiles(signKeyName, private, a.repo.Fleet.Recipients.All())
+	files, err := keptKeyFiles(signKeyName, private, a.Checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, others)
-	files[controlrepo.FleetSignersFile] = keys.Signers(a.repo.Fleet.Name)
+	files[fleet.FleetSignersFile] = keys.Signers(a.Checkout.Fleet.Name)
 	if len(keys) == 1 {
 		if err := a.forgetSeen(files, signKeyName); err != nil {
 			return err
 		}
 	}
-	if err := writePin(ctx, a.git, a.repo.Fleet.Name, keys); err != nil {
+	if err := writePin(ctx, a.Checkout.Git, a.Checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
-	return a.CommitFiles(ctx, files, message)
+	return a.Checkout.CommitFiles(ctx, files, message)
 }
 
 // bringSigners has every host trust the keys.
 func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.repo.Fleet.Hosts {
+	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
 			link, err := a.hosts.Dial(ctx, h)
 			if err == nil {
-				_, err = recovery.Enrol(ctx, link, a.repo.Fleet.Name, keys)
+				_, err = recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),
@@ -101,11 +101,11 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 
 // resign signs again what lies on the record with a key that every host trusts by now.
 func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
-	if a.repo.Fleet.Record.Remote == "" {
+	if a.Checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
 	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		for _, stack := range slices.Sorted(maps.Keys(a.repo.Lock.Stacks)) {
+		for _, stack := range slices.Sorted(maps.Keys(a.Checkout.Lock.Stacks)) {
 			if err := rec.Resign(ctx, stack, key); err != nil {
 				return err
 			}
@@ -121,7 +121,7 @@ func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, erro
 	if err := a.resignedHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(a.export), "sealed/*/*.age")
+	sealed, err := fs.Glob(os.DirFS(a.Checkout.Export), "sealed/*/*.age")
 	for _, file := range append(sealed, agekey.RecoveryPath) {
 		if err != nil {
 			return nil, err
@@ -163,5 +163,5 @@ func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Va
 			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), controlrepo.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
 }

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
 	"salvor/internal/progress"
@@ -50,7 +51,7 @@ func (e *enrolling) Run(ctx context.Context, c machine.Cmd) (machine.Output, err
 
 func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	k := newKeyed(t)
-	host := &enrolling{Host: debiantest.New(), agent: agent.Host{Paths: agent.Paths{Config: t.TempDir()}}}
+	host := &enrolling{Host: debiantest.New(), agent: agent.Host{Paths: hostpath.Layout{Config: t.TempDir()}}}
 	away := true
 	open := func() *App {
 		a := k.open(k.ann)

@@ -10,19 +10,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretnames"
 )
 
 // sshKeyName is the secret that is the fleet's SSH key. The comments mark its
 // public part in hosts/authorized_keys, and that of the one before while both are
 // let in.
 const (
-	sshKeyName       = secretstore.SSHKey
+	sshKeyName       = secretnames.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
@@ -32,7 +31,7 @@ const (
 // opens the repository reaches every host. A fleet without one gets one, in a
 // commit: made reports that.
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
-	if line = marked(a.repo.LetIn, sshKeyComment); line != "" {
+	if line = marked(a.Checkout.LetIn, sshKeyComment); line != "" {
 		return line, false, nil
 	}
 	if err := a.mayEncrypt(ctx); err != nil {
@@ -42,11 +41,11 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	files, line, err := newSSHKey(before, secret.Value{}, a.repo.Fleet.Recipients.All())
+	files, line, err := newSSHKey(before, secret.Value{}, a.Checkout.Fleet.Recipients.All())
 	if err != nil {
 		return "", false, err
 	}
-	return line, true, a.CommitFiles(ctx, files, "key ssh: first key")
+	return line, true, a.Checkout.CommitFiles(ctx, files, "key ssh: first key")
 }
 
 // RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever
@@ -54,7 +53,7 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 // it to the hosts. The second, done is then true, proves that every host lets the
 // new key in, and drops the old one.
 func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
-	current, old := marked(a.repo.LetIn, sshKeyComment), marked(a.repo.LetIn, oldSSHKeyComment)
+	current, old := marked(a.Checkout.LetIn, sshKeyComment), marked(a.Checkout.LetIn, oldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
@@ -71,11 +70,11 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	}
 	if old == "" {
 		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, sshKeyComment)+oldSSHKeyComment, 1)
-		files, _, err := newSSHKey([]byte(retired), private, a.repo.Fleet.Recipients.All())
+		files, _, err := newSSHKey([]byte(retired), private, a.Checkout.Fleet.Recipients.All())
 		if err != nil {
 			return false, err
 		}
-		return false, a.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
+		return false, a.Checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
 	}
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
@@ -84,20 +83,20 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if len(both) == 0 {
 		return false, fmt.Errorf("the secret %s is not a private key", sshKeyName)
 	}
-	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.repo.Fleet.Recipients.All())
+	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.Checkout.Fleet.Recipients.All())
 	if err != nil {
 		return false, err
 	}
 	if err := a.forgetSeen(files, sshKeyName); err != nil {
 		return false, err
 	}
-	return true, a.CommitFiles(ctx, files, "key ssh: old key removed")
+	return true, a.Checkout.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.
 func (a *App) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.repo.Fleet.Hosts {
+	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
 			m, err := ssh.Dial(ctx, a.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.keptKey(line)}}))
 			if err != nil {
@@ -111,7 +110,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 }
 
 func (a *App) authorizedKeys() ([]byte, error) {
-	content, err := a.file(controlrepo.AuthorizedKeysFile)
+	content, err := a.Checkout.File(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -136,7 +135,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
 	files, err := keptKeyFiles(sshKeyName, private, recipients)
 	if err == nil {
-		files[controlrepo.AuthorizedKeysFile] = []byte(authorized)
+		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
 }
@@ -155,7 +154,7 @@ func marked(lines []string, comment string) string {
 func (a *App) keptKeys() []ssh.KeptKey {
 	var kept []ssh.KeptKey
 	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
-		if line := marked(a.repo.LetIn, comment); line != "" {
+		if line := marked(a.Checkout.LetIn, comment); line != "" {
 			kept = append(kept, a.keptKey(line))
 		}
 	}
@@ -170,10 +169,10 @@ func (a *App) keptKey(line string) ssh.KeptKey {
 
 // sshOptions say how a host is reached with these keys.
 func (a *App) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(a.repo.HostKeys, h.Address, h.Port), Auth: auth}
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(a.Checkout.HostKeys, h.Address, h.Port), Auth: auth}
 	if h.Jump != "" {
 		j := parseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(a.repo.HostKeys, j.Address, j.Port)
+		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(a.Checkout.HostKeys, j.Address, j.Port)
 		o.Jump = &j
 	}
 	return o

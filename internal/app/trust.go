@@ -12,8 +12,9 @@ import (
 	"sync"
 
 	"salvor/internal/atomicfile"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/sign"
 )
 
@@ -43,13 +44,13 @@ func (a *App) trusted(ctx context.Context) (sign.Keys, error) {
 	if a.trust.pinned != nil {
 		return a.trust.pinned, nil
 	}
-	declared := a.repo.FleetSigners
+	declared := a.Checkout.FleetSigners
 	if len(declared) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: there is none in %s", controlrepo.FleetSignersFile),
-			"git log -- "+controlrepo.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, "+
-				"an older Salvor made it: start again with salvor init")
+		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: there is none in %s", fleet.FleetSignersFile),
+			"git log -- "+fleet.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, an "+
+				"older Salvor made it: start again with salvor init")
 	}
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -70,19 +71,19 @@ func (a *App) Trust(ctx context.Context, fingerprints []string) (sign.Keys, erro
 	if len(fingerprints) == 0 {
 		return a.Trusted(ctx)
 	}
-	pinned, err := readPin(ctx, a.git)
+	pinned, err := readPin(ctx, a.Checkout.Git)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range missing(a.repo.FleetSigners, pinned) {
+	for _, k := range missing(a.Checkout.FleetSigners, pinned) {
 		if !slices.Contains(fingerprints, k.Fingerprint()) {
-			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one you named", controlrepo.FleetSignersFile, k.Fingerprint()),
+			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one you named", fleet.FleetSignersFile, k.Fingerprint()),
 				"ask an operator of the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card shows it too")
 		}
 	}
 	a.trust.mu.Lock()
 	defer a.trust.mu.Unlock()
-	if err := a.pinSigners(ctx, a.repo.FleetSigners); err != nil {
+	if err := a.pinSigners(ctx, a.Checkout.FleetSigners); err != nil {
 		return nil, err
 	}
 	return a.trusted(ctx)
@@ -96,9 +97,9 @@ func missing(declared, pinned sign.Keys) sign.Keys {
 // approveSigners asks the operator whether keys are the fleet's.
 func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 	names := strings.Join(fresh.Fingerprints(), " and ")
-	text := fmt.Sprintf("this clone does not know the fleet's signing key yet; %s says %s", controlrepo.FleetSignersFile, names)
+	text := fmt.Sprintf("this clone does not know the fleet's signing key yet; %s says %s", fleet.FleetSignersFile, names)
 	if len(pinned) > 0 {
-		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", controlrepo.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
+		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", fleet.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
 	}
 	hint := "compare it with the recovery card, or with the output of salvor key trust in another operator's clone; if " +
 		"it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
@@ -115,15 +116,15 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 
 // pinSigners has this clone trust the keys, and no others, from here on.
 func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
-	if err := writePin(ctx, a.git, a.repo.Fleet.Name, keys); err != nil {
+	if err := writePin(ctx, a.Checkout.Git, a.Checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	a.trust.pinned = keys
 	return nil
 }
 
-func readPin(ctx context.Context, git *controlrepo.Git) (sign.Keys, error) {
-	file, err := git.OwnFile(ctx, signersPin)
+func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
+	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +140,8 @@ func readPin(ctx context.Context, git *controlrepo.Git) (sign.Keys, error) {
 }
 
 // writePin replaces the pin, unless it says the same.
-func writePin(ctx context.Context, git *controlrepo.Git, fleet string, keys sign.Keys) error {
-	file, err := git.OwnFile(ctx, signersPin)
+func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
+	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return err
 	}

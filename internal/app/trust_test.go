@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/sign"
 )
 
@@ -51,7 +51,7 @@ func TestInitMakesASigningKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-f", filepath.Join(k.dir, controlrepo.FleetSignersFile), "-I", "home", "-n", "salvor-test", "-s", filepath.Join(t.TempDir(), "sig"))
+	cmd := exec.CommandContext(t.Context(), "ssh-keygen", "-Y", "verify", "-f", filepath.Join(k.dir, fleet.FleetSignersFile), "-I", "home", "-n", "salvor-test", "-s", filepath.Join(t.TempDir(), "sig"))
 	if err := os.WriteFile(cmd.Args[len(cmd.Args)-1], signature, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestInitMakesASigningKey(t *testing.T) {
 func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	k := newKeyed(t)
 	own, other := k.trusted(), mustSigner(t).Public()
-	k.commit(map[string][]byte{controlrepo.FleetSignersFile: sign.Keys{own[0], other}.Signers("home")})
+	k.commit(map[string][]byte{fleet.FleetSignersFile: sign.Keys{own[0], other}.Signers("home")})
 	a := k.open(k.ann)
 	for name, work := range map[string]func() error{
 		"trusted": func() error { _, err := a.Trusted(t.Context()); return err },
@@ -85,7 +85,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
 	// taken back, the clone is as it was: nothing was pinned
-	k.commit(map[string][]byte{controlrepo.FleetSignersFile: own.Signers("home")})
+	k.commit(map[string][]byte{fleet.FleetSignersFile: own.Signers("home")})
 	if got := k.trusted(); !slices.Equal(got, own) {
 		t.Errorf("trusted: %q", got)
 	}
@@ -97,12 +97,12 @@ func TestASigningKeyThatWasDroppedIsAskedForAgain(t *testing.T) {
 	k := newKeyed(t)
 	own, next := k.trusted(), mustSigner(t).Public()
 	for _, keys := range []sign.Keys{{own[0], next}, {next}} {
-		k.commit(map[string][]byte{controlrepo.FleetSignersFile: keys.Signers("home")})
+		k.commit(map[string][]byte{fleet.FleetSignersFile: keys.Signers("home")})
 		if got, err := k.open(k.ann).Trust(t.Context(), []string{next.Fingerprint()}); err != nil || !slices.Equal(got, keys) {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
-	k.commit(map[string][]byte{controlrepo.FleetSignersFile: own.Signers("home")})
+	k.commit(map[string][]byte{fleet.FleetSignersFile: own.Signers("home")})
 	if got, err := k.open(k.ann).Trusted(t.Context()); err == nil {
 		t.Errorf("the old key is back: %q", got)
 	}
@@ -132,13 +132,13 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	k := newKeyed(t)
 	own := k.trusted()
-	k.commit(map[string][]byte{controlrepo.FleetSignersFile: nil})
+	k.commit(map[string][]byte{fleet.FleetSignersFile: nil})
 	if _, err := k.open(k.ann).Session(t.Context()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
 		t.Errorf("%v", err)
 	}
 	// a secret that is not the key that Git and the clone say
 	other := mustSigner(t).Public()
-	k.commit(map[string][]byte{controlrepo.FleetSignersFile: bytes.Replace(own.Signers("home"), []byte(own[0]), []byte(other), 1)})
+	k.commit(map[string][]byte{fleet.FleetSignersFile: bytes.Replace(own.Signers("home"), []byte(own[0]), []byte(other), 1)})
 	a := k.open(k.ann)
 	if _, err := a.Trust(t.Context(), []string{other.Fingerprint()}); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func (a *App) unprotected(st fleet.Stack, volumes []project.Volume) []finding.Fi
 			names = append(names, v.Source)
 		}
 	}
-	if st.Host == "" || len(names) == 0 || len(a.repo.Fleet.Snapshots) > 0 {
+	if st.Host == "" || len(names) == 0 || len(a.Checkout.Fleet.Snapshots) > 0 {
 		return nil
 	}
 	slices.Sort(names)
@@ -35,8 +35,8 @@ func (a *App) unprotected(st fleet.Stack, volumes []project.Volume) []finding.Fi
 // unrecorded is the finding about a fleet with stacks to deploy and no remote for
 // its record: nothing could say, when a host is lost, whose a stack is.
 func (a *App) unrecorded() []finding.Finding {
-	deployed := slices.ContainsFunc(a.repo.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
-	if !deployed || a.repo.Fleet.Record.Remote != "" {
+	deployed := slices.ContainsFunc(a.Checkout.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
+	if !deployed || a.Checkout.Fleet.Record.Remote != "" {
 		return nil
 	}
 	return []finding.Finding{{

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 )
 
 // withoutTargets makes of a keyed fleet one with other remotes and no snapshot
@@ -13,13 +14,13 @@ import (
 func (k *keyed) withoutTargets(remotes string) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	config, err := a.file(controlrepo.FleetFile)
+	config, err := a.Checkout.File(fleet.File)
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	before, after, _ := strings.Cut(string(config), "remotes:\n")
 	_, after, _ = strings.Cut(after, "every: 15m}]}\n")
-	k.commit(map[string][]byte{controlrepo.FleetFile: []byte(before + remotes + after)})
+	k.commit(map[string][]byte{fleet.File: []byte(before + remotes + after)})
 }
 
 // TestDataWithoutASnapshotTargetIsSaid is fault D9: with a remote and no target the

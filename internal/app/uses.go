@@ -7,7 +7,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 )
 
 // A SecretUse is one place where a secret is needed.
@@ -37,8 +36,8 @@ func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
 	of, key, isEnv := a.store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
-	if _, inside := secretstore.InFile(name); inside {
-		whole, _ = a.store.FileOf(name) // a name that InFile knows has one
+	if fleet.SecretInYAML(name) {
+		whole, _ = a.store.FileOf(name) // a name like that has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
@@ -47,7 +46,7 @@ func (a *App) SecretUses(name string) []SecretUse {
 			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: a.repo.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
+			uses = append(uses, SecretUse{Stack: stack, Host: a.Checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
@@ -62,7 +61,7 @@ func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []S
 		if !isIt(m) {
 			continue
 		}
-		u := SecretUse{Stack: stack, Service: m.Service, Host: a.repo.Lock.Stacks[stack].Host}
+		u := SecretUse{Stack: stack, Service: m.Service, Host: a.Checkout.Lock.Stacks[stack].Host}
 		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
@@ -74,7 +73,7 @@ func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []S
 }
 
 func (a *App) fleetUses(name string) []SecretUse {
-	f, uses := &a.repo.Fleet, []SecretUse(nil)
+	f, uses := &a.Checkout.Fleet, []SecretUse(nil)
 	add := func(what string, settings ...secret.Setting) {
 		for _, s := range settings {
 			if ref, ok := s.Secret(); ok && ref == name {
@@ -95,10 +94,10 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == sshKeyName && marked(a.repo.LetIn, sshKeyComment) != "" {
+	if name == sshKeyName && marked(a.Checkout.LetIn, sshKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
-	if name == signKeyName && len(a.repo.FleetSigners) > 0 {
+	if name == signKeyName && len(a.Checkout.FleetSigners) > 0 {
 		uses = append(uses, SecretUse{Fleet: "the fleet's signatures"})
 	}
 	for id, s := range f.Vaults {

@@ -87,8 +87,8 @@ func TestLanguage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Base(name) == "language_test.go" {
-			continue
+		if filepath.Base(name) == "language_test.go" || strings.HasPrefix(name, "tools/rooms/") {
+			continue // they name the words: one to refuse them, one to count them
 		}
 		check := func(line int, text string) {
 			if found, instead := better(text); found != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/checkout"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/grant"
@@ -31,8 +32,8 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
-	if options.Files = app.WorkTree; staged {
-		options.Files = app.Staged
+	if options.Files = checkout.WorkTree; staged {
+		options.Files = checkout.Staged
 	}
 	a, err := app.Open(ctx, options)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/checkout"
 	"salvor/internal/cli/render"
 	"salvor/internal/terminal"
 )
@@ -41,7 +42,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
-	options.Files = app.WorkTree
+	options.Files = checkout.WorkTree
 	a, err := app.Open(ctx, options)
 	if err != nil {
 		return err

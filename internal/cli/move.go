@@ -11,7 +11,7 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 type moveOptions struct{ to string }
@@ -41,11 +41,12 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	defer g.close(ctx, a)
 	stack = a.Named(stack)
 	lock := a.Lock()
-	was, placed := lock.Placement(stack)
+	was, err := placement.Of(lock, stack)
+	if err != nil {
+		return err
+	}
 	target, declared := a.Fleet().Host(o.to)
 	switch {
-	case !placed:
-		return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere yet", stack), "salvor apply")
 	case !declared:
 		return fault.WithHint(fmt.Errorf("host %s is not declared", o.to), "salvor host add "+o.to+" USER@ADDRESS")
 	case was.Host == o.to:
@@ -64,25 +65,25 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	}
 	if add, err := a.Enrol(ctx, target); err != nil {
 		return err
-	} else if err := a.CommitFiles(ctx, add.Files, "move: host "+o.to+" enrolled"); err != nil {
+	} else if err := a.Checkout.CommitFiles(ctx, add.Files, "move: host "+o.to+" enrolled"); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
 	if err != nil {
 		return err
 	}
-	next, move := moved(lock, stack, o.to)
+	next, move := placement.MoveTo(lock, stack, o.to)
 	seen := s.ObserveSome(ctx, next, was.Host, o.to)
-	plan := deploy.MakePlan(s.Fleet, s.Commit, []deploy.Move{move}, seen)
+	plan := deploy.MakePlan(s.Fleet, s.Commit, []placement.Move{move}, seen)
 	if err := plan.Complete(); err != nil {
 		return fault.WithCode(fault.WithHint(err, fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", was.Host, was.Host)), fault.Unreachable)
 	}
 	if err := settleFirst(plan.Findings); err != nil {
 		return err // before anything is stopped
 	}
-	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []deploy.Move{move}, Extra: files, Asked: []string{stack}, NoPrints: true})
+	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []placement.Move{move}, Extra: files, Asked: []string{stack}, NoPrints: true})
 	bar.Close()
-	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, []deploy.Move{move})...)
+	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, []placement.Move{move})...)
 	return g.finish(&receipt, err, nil)
 }
 
@@ -106,7 +107,7 @@ func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progres
 // waysBack says of each stack that moved and does not run there how it gets back:
 // the host that it left has its data still. A run that was interrupted is finished
 // first.
-func waysBack(ctx context.Context, r *deploy.Receipt, moves []deploy.Move) []string {
+func waysBack(ctx context.Context, r *deploy.Receipt, moves []placement.Move) []string {
 	var lines []string
 	for _, m := range moves {
 		left := m.From != "" && m.To != "" && r.Placed[m.Stack] == m.To
@@ -115,13 +116,4 @@ func waysBack(ctx context.Context, r *deploy.Receipt, moves []deploy.Move) []str
 		}
 	}
 	return lines
-}
-
-func moved(lock fleet.Lock, stack, to string) (fleet.Lock, deploy.Move) {
-	next := lock.Copy()
-	was := lock.Stacks[stack]
-	now := was
-	now.Host, now.Epoch = to, was.Epoch+1
-	next.Stacks[stack] = now
-	return next, deploy.Move{Stack: stack, From: was.Host, To: to, Epoch: now.Epoch}
 }

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/machine"
+	"salvor/internal/placement"
 	"salvor/internal/stack"
 	"salvor/internal/terminal"
 )
@@ -23,9 +24,9 @@ func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Ho
 	return g.with(ctx, func(a *app.App) error {
 		name := a.Named(name)
 		lock := a.Lock()
-		p, placed := lock.Placement(name)
-		if !placed {
-			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", name), "salvor apply")
+		p, err := placement.Of(lock, name)
+		if err != nil {
+			return err
 		}
 		m, err := a.Machine(ctx, p.Host)
 		if err != nil {

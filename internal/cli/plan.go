@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
 
@@ -90,8 +91,8 @@ func saidInFull(f finding.Finding) string {
 // planOf observes every host once, looks for secrets in the commit and at the claims
 // beside it, and plans. Stacks that something stands in the way of are left as they
 // run, and named in findings: the rest is planned without them.
-func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []deploy.Move, error) {
-	next, moves := deploy.Next(s.Fleet, s.Lock, past)
+func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
+	next, moves := placement.Next(s.Fleet, s.Lock, past)
 	next = s.Rename(next)
 	var stale map[string]string
 	var leaks, held []finding.Finding
@@ -114,7 +115,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 		for _, f := range held {
 			delete(stale, f.Stack) // what is left out gets no new seal
 		}
-		next, moves = deploy.Next(s.Fleet, s.Lock, past)
+		next, moves = placement.Next(s.Fleet, s.Lock, past)
 		next = s.Rename(next)
 		observed = s.Observe(ctx, next)
 		deploy.Scoped(observed, next)

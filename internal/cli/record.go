@@ -11,6 +11,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 func newRecord(g *globals) *cobra.Command {
@@ -56,8 +57,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	if err != nil {
 		return err
 	}
-	next := lock.Copy()
-	next.Record = to
+	next := placement.WithRecord(lock, to)
 	plan := deploy.MakePlan(s.Fleet, s.Commit, nil, s.Observe(ctx, next))
 	plan.Hosts = slices.DeleteFunc(plan.Hosts, func(hp deploy.HostPlan) bool { return !knowsRecord(lock, hp) })
 	receipt, err := s.Apply(ctx, plan, next, deploy.Options{

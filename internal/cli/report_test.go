@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/placement"
 )
 
 func TestReport(t *testing.T) {
@@ -91,7 +92,7 @@ func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
 // TestTheWayBackIsPrinted is issue 10, C.15: a move whose target can't start the
 // stack left it nowhere, and no line said how it gets back.
 func TestTheWayBackIsPrinted(t *testing.T) {
-	moves := []deploy.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}, {Stack: "new", To: "beta", Epoch: 1}}
+	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}, {Stack: "new", To: "beta", Epoch: 1}}
 	line := func(st agentapi.StackReceipt) []agentapi.HostReceipt {
 		return []agentapi.HostReceipt{{Host: "alpha", Stacks: []agentapi.StackReceipt{{Name: "notes", Outcome: "stopped"}}}, {Host: "beta", Stacks: []agentapi.StackReceipt{st}}}
 	}

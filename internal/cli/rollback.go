@@ -15,6 +15,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
+	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
 
@@ -114,9 +115,7 @@ func (g *globals) rollbackData(ctx context.Context, a *app.App, stack string, r 
 	if !found {
 		return "", fault.WithHint(fmt.Errorf("stack %s has no snapshot that was taken while the deploy of %s ran", stack, r.To.Commit.Short()), "salvor snapshot ls "+stack)
 	}
-	p := r.Lock.Stacks[stack]
-	p.Restore = deploy.NewWish(p, data.ID)
-	r.Lock.Stacks[stack] = p
+	r.Lock = placement.Restore(r.Lock, stack, data.ID)
 	return question + "\n" + restoreQuestion(stack, data), nil
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"text/tabwriter"
 	"time"
@@ -13,8 +12,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
 
@@ -41,9 +40,9 @@ func newSnapshotTake(g *globals) *cobra.Command {
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
 	return g.with(ctx, func(a *app.App) error {
 		stack, lock := a.Named(stack), a.Lock()
-		p, placed := lock.Placement(stack)
-		if !placed {
-			return fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+		p, err := placement.Of(lock, stack)
+		if err != nil {
+			return err
 		}
 		s, err := a.Session(ctx)
 		if err != nil {

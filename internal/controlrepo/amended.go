@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/fleet"
 	"salvor/internal/sign"
 )
 
@@ -27,18 +28,18 @@ func (repo *Repository) Amended(files map[string][]byte) *Repository {
 	}
 	for path, content := range files {
 		problems := &problemList{}
-		host, isRecipient := strings.CutSuffix(strings.TrimPrefix(path, HostDir+"/"), ".pub")
+		host, isRecipient := strings.CutSuffix(strings.TrimPrefix(path, fleet.HostDir+"/"), ".pub")
 		switch {
-		case path == FleetFile:
-			r := newReader(FleetFile, problems)
+		case path == fleet.File:
+			r := newReader(fleet.File, problems)
 			if file, understood := decodeFleet(r, bytes.Clone(content), ""); understood && problems.err() == nil {
 				next.Fleet = file.fleet
 			}
-		case path == KnownHostsFile:
+		case path == fleet.KnownHostsFile:
 			next.HostKeys = decodeKnownHosts(path, content, problems)
-		case path == AuthorizedKeysFile:
+		case path == fleet.AuthorizedKeysFile:
 			next.LetIn = decodeAuthorizedKeys(path, content, problems)
-		case isRecipient && strings.HasPrefix(path, HostDir+"/"):
+		case isRecipient && strings.HasPrefix(path, fleet.HostDir+"/"):
 			delete(next.Recipients, host)
 			delete(next.HostSigners, host)
 			if k := decodeHostKeys(path, content, problems); k.Recipient != "" {

@@ -3,18 +3,15 @@ package controlrepo
 import (
 	"io/fs"
 	"strings"
-)
 
-// DeployKeysFile holds the SSH public keys with which hosts read this repository, so
-// that a host's can be found at the Git host when it is to be removed there. It lets
-// nobody in. Format: authorized_keys of sshd(8), the host's name as the comment.
-const DeployKeysFile = HostDir + "/deploy_keys"
+	"salvor/internal/fleet"
+)
 
 // readDeployKeys returns the keys, "TYPE KEY", by the hosts' names.
 func readDeployKeys(fsys fs.FS, problems *problemList) map[string]string {
-	content, err := fs.ReadFile(fsys, DeployKeysFile)
+	content, err := fs.ReadFile(fsys, fleet.DeployKeysFile)
 	if err != nil {
-		problems.addRead(DeployKeysFile, err)
+		problems.addRead(fleet.DeployKeysFile, err)
 		return nil
 	}
 	keys := map[string]string{}
@@ -24,7 +21,7 @@ func readDeployKeys(fsys fs.FS, problems *problemList) map[string]string {
 		}
 		fields := strings.Fields(line)
 		if _, err := parseHostKey("host " + line); err != nil || len(fields) != 3 {
-			problems.add(Position{DeployKeysFile, i + 1, 1}, "not a host's deploy key: TYPE KEY HOST")
+			problems.add(Position{fleet.DeployKeysFile, i + 1, 1}, "not a host's deploy key: TYPE KEY HOST")
 			continue
 		}
 		keys[fields[2]] = fields[0] + " " + fields[1]

@@ -94,7 +94,7 @@ type assignment struct{ key, value string }
 // setFields sets several keys of one mapping, which is written on one line when
 // it is new.
 func setFields(content []byte, at path, fields []assignment) ([]byte, error) {
-	root, err := parse(FleetFile, content)
+	root, err := parse(fleet.File, content)
 	if err != nil {
 		return nil, err
 	}

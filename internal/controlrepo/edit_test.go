@@ -150,11 +150,11 @@ func TestSetRevision(t *testing.T) {
 }
 
 func TestEditsOfWhatInitWrites(t *testing.T) {
-	files, err := initialFiles(InitOptions{Name: "home"})
+	files, _, err := Beginning{Name: "home"}.Commit()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := AddHost(files[FleetFile], fleet.Host{Name: "alpha", Address: "192.0.2.10", User: "root"})
+	got, err := AddHost(files[fleet.File], fleet.Host{Name: "alpha", Address: "192.0.2.10", User: "root"})
 	if err != nil || !strings.Contains(string(got), "\nhosts:\n  alpha: {address: 192.0.2.10, user: root}\n#  alpha") {
 		t.Errorf("AddHost: %v\n%s", err, got)
 	}

@@ -11,9 +11,6 @@ import (
 	salvor "salvor/internal/version"
 )
 
-// FleetFile is the file that makes a folder a control repository.
-const FleetFile = "fleet.yaml"
-
 // decodeFleet reads fleet.yaml, with defaults, without looking at what it
 // refers to. ok is false when there is nothing to refer to: a file that is no
 // YAML or was written for a newer Salvor, which is then the only problem
@@ -38,7 +35,7 @@ func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok 
 // DeclaredSecret returns what a version of fleet.yaml says of one secret, as far as
 // it can be read: an old version may be wrong by the rules of now.
 func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
-	file, understood := decodeFleet(newReader(FleetFile, &problemList{}), content, "")
+	file, understood := decodeFleet(newReader(fleet.File, &problemList{}), content, "")
 	if !understood {
 		return fleet.Secret{}, false
 	}

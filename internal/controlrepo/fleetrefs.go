@@ -1,6 +1,8 @@
 package controlrepo
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -87,7 +89,7 @@ func checkCredentials(r *reader, f *fleet.Fleet) {
 		}
 		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
 			if _, ok := f.Stack(stack); !ok {
-				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "there is no stack %q in %s/%s", stack, StackDir, didYouMean(stack, stackNames(f)))
+				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "there is no stack %q in %s/%s", stack, fleet.StackDir, didYouMean(stack, stackNames(f)))
 			}
 		}
 	}
@@ -134,4 +136,19 @@ func hostNames(f *fleet.Fleet) []string {
 		names[i] = h.Name
 	}
 	return names
+}
+
+// readSigners reads the list that fleet.yaml names.
+func readSigners(r *reader, fsys fs.FS, g fleet.Git) fleet.Signers {
+	s := fleet.Signers{GPG: g.GPG}
+	if g.Signers == "" {
+		return s
+	}
+	content, err := fs.ReadFile(fsys, g.Signers)
+	if err != nil {
+		r.add(r.at.of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
+	} else if s.SSH = content; s.Empty() {
+		r.add(r.at.of("git", "signers"), "%s is empty: no commit would be accepted", g.Signers)
+	}
+	return s
 }

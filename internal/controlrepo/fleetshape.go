@@ -210,7 +210,7 @@ func gitShape() shape[fleet.Git] {
 		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
 		key("key", "An SSH private key that can read the repository; it is put on the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
 		key("signers", "A file in the repository with the SSH keys that sign commits, in OpenSSH's allowed_signers "+
-			"format. With it, plan and apply refuse a newest commit that is not signed by one of them.", text(checkRepoPath), func(g *fleet.Git, v string) { g.Signers = v }),
+			"format. With it, plan and apply refuse a newest commit that is not signed by one of them.", text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
 		key("gpg", "Fingerprints of the GnuPG keys that sign commits, in addition to signers or instead of it.", list(matching(fingerprintPattern, "a "+
 			"fingerprint as printed by gpg --fingerprint, without spaces")), func(g *fleet.Git, v []string) { g.GPG = v }),
 	)

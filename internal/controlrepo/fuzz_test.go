@@ -1,7 +1,6 @@
 package controlrepo
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"path/filepath"
@@ -51,9 +50,9 @@ func checkPlaces(t *testing.T, err error, content []byte) {
 
 func FuzzFleet(f *testing.F) {
 	f.Add([]byte(designFleet))
-	seeds(f, func(name string) bool { return name == FleetFile })
+	seeds(f, func(name string) bool { return name == fleet.File })
 	f.Fuzz(func(t *testing.T, content []byte) {
-		repo, err := load(fstest.MapFS{FleetFile: {Data: content}}, "0.1.0")
+		repo, err := load(fstest.MapFS{fleet.File: {Data: content}}, "0.1.0")
 		checkPlaces(t, err, content)
 		if err == nil && fleet.ValidName(repo.Fleet.Name) != nil {
 			t.Errorf("accepted the name %q", repo.Fleet.Name)
@@ -65,7 +64,7 @@ func FuzzStack(f *testing.F) {
 	f.Add([]byte(designStack))
 	seeds(f, isStack)
 	f.Fuzz(func(t *testing.T, content []byte) {
-		_, err := load(fstest.MapFS{FleetFile: {Data: []byte(designFleet)}, "stacks/s/compose.yaml": {Data: content}}, "")
+		_, err := load(fstest.MapFS{fleet.File: {Data: []byte(designFleet)}, "stacks/s/compose.yaml": {Data: content}}, "")
 		checkPlaces(t, err, content)
 	})
 }
@@ -98,12 +97,12 @@ func FuzzHostFiles(f *testing.F) {
 	seeds(f, func(name string) bool { return strings.HasPrefix(name, "hosts/") })
 	f.Fuzz(func(t *testing.T, content []byte) {
 		problems := &problemList{}
-		for _, line := range decodeAuthorizedKeys(AuthorizedKeysFile, content, problems) {
+		for _, line := range decodeAuthorizedKeys(fleet.AuthorizedKeysFile, content, problems) {
 			if strings.ContainsAny(line, "\r\n") {
 				t.Errorf("a key of two lines: %q", line)
 			}
 		}
-		for _, k := range decodeKnownHosts(KnownHostsFile, content, problems) {
+		for _, k := range decodeKnownHosts(fleet.KnownHostsFile, content, problems) {
 			if k.Type == "" || len(k.Key) == 0 || len(k.Patterns) == 0 {
 				t.Errorf("accepted %+v", k)
 			}
@@ -137,32 +136,12 @@ func FuzzEdit(f *testing.F) {
 	})
 }
 
-// FuzzObjects reads what git cat-file --batch prints, cut anywhere.
-func FuzzObjects(f *testing.F) {
-	f.Add([]byte("95d09f2b10159347eece71399a7e2e907ea3df4f blob 11\nhello world\n"))
-	f.Add([]byte("HEAD:stacks/notes missing\n"))
-	f.Add([]byte("95d09f2b blob -1\n"))
-	f.Add([]byte("95d09f2b blob 9223372036854775807\n"))
-	f.Fuzz(func(t *testing.T, out []byte) {
-		from := bufio.NewReader(bytes.NewReader(out))
-		for {
-			o, err := readObject(from)
-			if err != nil {
-				return
-			}
-			if len(o.Content) > len(out) {
-				t.Fatalf("%d bytes of %d", len(o.Content), len(out))
-			}
-		}
-	})
-}
-
 // FuzzRemove proves that a removal either says that it cannot, or leaves a file
 // that lacks the host and otherwise says what it said.
 func FuzzRemove(f *testing.F) {
 	f.Add([]byte(designFleet))
 	f.Add([]byte("hosts: {alpha: {address: a}, beta: {address: b}} # all\n"))
-	seeds(f, func(name string) bool { return name == FleetFile })
+	seeds(f, func(name string) bool { return name == fleet.File })
 	f.Fuzz(func(t *testing.T, content []byte) {
 		got, err := RemoveHost(content, "alpha")
 		if err != nil {

@@ -13,21 +13,6 @@ import (
 	"salvor/internal/sign"
 )
 
-// HostDir is the folder of hosts' public keys.
-const HostDir = "hosts"
-
-// KnownHostsFile holds the pinned SSH host keys, in the format of sshd(8).
-const KnownHostsFile = HostDir + "/known_hosts"
-
-// AuthorizedKeysFile holds the SSH public keys that every host lets in, in the
-// format of sshd(8) without options: the fleet's own and those of operators.
-const AuthorizedKeysFile = HostDir + "/authorized_keys"
-
-// FleetSignersFile holds the public halves of the fleet's signing key: the one that signs
-// first, and while it is replaced the next one, in the format of allowed_signers
-// (ssh-keygen(1)).
-const FleetSignersFile = HostDir + "/fleet_signers"
-
 // A HostKey is one line of known_hosts.
 type HostKey struct {
 	Marker   string   // "", "@revoked" or "@cert-authority"
@@ -39,9 +24,9 @@ type HostKey struct {
 
 // readHostKeys reads hosts/<name>.pub, by the names of the hosts.
 func readHostKeys(fsys fs.FS, problems *problemList) (recipients map[string]string, signers map[string]sign.Public) {
-	files, err := fs.ReadDir(fsys, HostDir)
+	files, err := fs.ReadDir(fsys, fleet.HostDir)
 	if err != nil {
-		problems.addRead(HostDir, err)
+		problems.addRead(fleet.HostDir, err)
 	}
 	recipients, signers = map[string]string{}, map[string]sign.Public{}
 	for _, f := range files {
@@ -75,12 +60,12 @@ func decodeHostKeys(file string, content []byte, problems *problemList) hostkey.
 
 // readKnownHosts reads the pinned host keys; a missing file pins none.
 func readKnownHosts(fsys fs.FS, problems *problemList) []HostKey {
-	content, err := fs.ReadFile(fsys, KnownHostsFile)
+	content, err := fs.ReadFile(fsys, fleet.KnownHostsFile)
 	if err != nil {
-		problems.addRead(KnownHostsFile, err)
+		problems.addRead(fleet.KnownHostsFile, err)
 		return nil
 	}
-	return decodeKnownHosts(KnownHostsFile, content, problems)
+	return decodeKnownHosts(fleet.KnownHostsFile, content, problems)
 }
 
 func decodeKnownHosts(file string, content []byte, problems *problemList) []HostKey {
@@ -104,12 +89,12 @@ func decodeKnownHosts(file string, content []byte, problems *problemList) []Host
 // readAuthorizedKeys reads the public keys that hosts let in, without comments and
 // empty lines; a missing file lets in none.
 func readAuthorizedKeys(fsys fs.FS, problems *problemList) []string {
-	content, err := fs.ReadFile(fsys, AuthorizedKeysFile)
+	content, err := fs.ReadFile(fsys, fleet.AuthorizedKeysFile)
 	if err != nil {
-		problems.addRead(AuthorizedKeysFile, err)
+		problems.addRead(fleet.AuthorizedKeysFile, err)
 		return nil
 	}
-	return decodeAuthorizedKeys(AuthorizedKeysFile, content, problems)
+	return decodeAuthorizedKeys(fleet.AuthorizedKeysFile, content, problems)
 }
 
 func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []string {
@@ -130,14 +115,14 @@ func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []
 
 // readFleetSigners reads the fleet's signing keys; a missing file has none.
 func readFleetSigners(fsys fs.FS, problems *problemList) sign.Keys {
-	content, err := fs.ReadFile(fsys, FleetSignersFile)
+	content, err := fs.ReadFile(fsys, fleet.FleetSignersFile)
 	if err != nil {
-		problems.addRead(FleetSignersFile, err)
+		problems.addRead(fleet.FleetSignersFile, err)
 		return nil
 	}
 	keys, err := sign.ParseSigners(content)
 	if err != nil {
-		problems.add(Position{File: FleetSignersFile}, "%v", err)
+		problems.add(Position{File: fleet.FleetSignersFile}, "%v", err)
 	}
 	return keys
 }

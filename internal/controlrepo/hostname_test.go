@@ -20,7 +20,7 @@ func TestNoHostIsCalledRecovery(t *testing.T) {
 		t.Error("a stack is placed there")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, FleetFile), []byte("fleet: home\nschema: 1\nhosts:\n  recovery: {address: 192.0.2.10}\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, fleet.File), []byte("fleet: home\nschema: 1\nhosts:\n  recovery: {address: 192.0.2.10}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(dir, ""); err == nil || !strings.Contains(err.Error(), "sealed/recovery") {

@@ -1,6 +1,7 @@
 package controlrepo
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -209,7 +210,9 @@ func TestPeriodsOfSecretsThatAreNotThere(t *testing.T) {
 
 func TestLoadFollowsNoLinkOutside(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
-	write(t, outside, "fleet.yaml", "fleet: home\n")
+	if err := os.WriteFile(filepath.Join(outside, "fleet.yaml"), []byte("fleet: home\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink(filepath.Join(outside, "fleet.yaml"), filepath.Join(dir, "fleet.yaml")); err != nil {
 		t.Fatal(err)
 	}
@@ -253,5 +256,21 @@ func TestLooksSecret(t *testing.T) {
 		if got := looksSecret(key); got != want {
 			t.Errorf("looksSecret(%q) = %v", key, got)
 		}
+	}
+}
+
+func TestFindWalksUp(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "stacks", "hello"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, fleet.File), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Find(filepath.Join(dir, "stacks", "hello")); got != dir || err != nil {
+		t.Errorf("Find = %q, %v", got, err)
+	}
+	if _, err := Find(t.TempDir()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("err = %v, want ErrNotFound", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 )
 
 // A Position is a place in a file of the repository. Line and Column count from
@@ -42,7 +43,7 @@ type Problem struct {
 
 // stack returns the stack in whose folder the problem is, "" for none.
 func (p *Problem) stack() string {
-	below, is := strings.CutPrefix(p.Position.File, StackDir+"/")
+	below, is := strings.CutPrefix(p.Position.File, fleet.StackDir+"/")
 	name, _, _ := strings.Cut(below, "/")
 	if !is {
 		return ""

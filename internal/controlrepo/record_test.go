@@ -17,7 +17,7 @@ func loadRecord(t *testing.T, lock fleet.Lock, lines string) *Repository {
 		t.Fatal(err)
 	}
 	repo, err := load(fstest.MapFS{
-		FleetFile: {Data: []byte("schema: 1\nfleet: home\n" + lines)}, LockFile: {Data: encoded},
+		fleet.File: {Data: []byte("schema: 1\nfleet: home\n" + lines)}, LockFile: {Data: encoded},
 	}, "")
 	if err != nil {
 		t.Fatal(err)

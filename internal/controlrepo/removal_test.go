@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"salvor/internal/fleet"
+
 	"filippo.io/age/plugin"
 	"github.com/google/go-cmp/cmp"
 )
@@ -54,7 +56,7 @@ func TestOperatorsMayHavePlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := load(fstest.MapFS{FleetFile: {Data: got}}, "")
+	repo, err := load(fstest.MapFS{fleet.File: {Data: got}}, "")
 	if err != nil || repo.Fleet.Recipients.Operators["ann"] != recipient {
 		t.Errorf("%v", err)
 	}

@@ -32,18 +32,18 @@ func (repo *Repository) renameHosts(r *reader, fsys fs.FS) {
 }
 
 func (repo *Repository) renameKey(fsys fs.FS, h fleet.Host) {
-	before := HostDir + "/" + h.Formerly + ".pub"
+	before := fleet.HostDir + "/" + h.Formerly + ".pub"
 	if content, err := fs.ReadFile(fsys, before); err == nil {
 		repo.renaming(before, nil)
 		if _, enrolled := repo.Recipients[h.Name]; !enrolled {
-			repo.renaming(HostDir+"/"+h.Name+".pub", content)
+			repo.renaming(fleet.HostDir+"/"+h.Name+".pub", content)
 			repo.Recipients[h.Name], repo.HostSigners[h.Name] = repo.Recipients[h.Formerly], repo.HostSigners[h.Formerly]
 		}
 	}
 	if key := repo.DeployKeys[h.Formerly]; key != "" {
-		content, err := fs.ReadFile(fsys, DeployKeysFile)
+		content, err := fs.ReadFile(fsys, fleet.DeployKeysFile)
 		if err == nil {
-			repo.renaming(DeployKeysFile, SetDeployKey(SetDeployKey(content, h.Formerly, ""), h.Name, key))
+			repo.renaming(fleet.DeployKeysFile, SetDeployKey(SetDeployKey(content, h.Formerly, ""), h.Name, key))
 		}
 		repo.DeployKeys[h.Name] = key
 		delete(repo.DeployKeys, h.Formerly)

@@ -22,7 +22,7 @@ func renamedFleet(t *testing.T, hosts string, keys map[string]string) fstest.Map
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := fstest.MapFS{FleetFile: {Data: []byte("schema: 1\nfleet: home\nhosts: " + hosts + "\n")}, LockFile: {Data: lock}, "sealed/alpha/notes.age": {}}
+	files := fstest.MapFS{fleet.File: {Data: []byte("schema: 1\nfleet: home\nhosts: " + hosts + "\n")}, LockFile: {Data: lock}, "sealed/alpha/notes.age": {}}
 	for name, key := range keys {
 		files["hosts/"+name+".pub"] = &fstest.MapFile{Data: []byte(key + "\n")}
 	}

@@ -75,7 +75,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 
 // folder reports whether a folder of that name declares a stack.
 func (repo *Repository) folder(name string) bool {
-	return slices.ContainsFunc(repo.Fleet.Stacks, func(st fleet.Stack) bool { return st.Dir == StackDir+"/"+name })
+	return slices.ContainsFunc(repo.Fleet.Stacks, func(st fleet.Stack) bool { return st.Dir == fleet.StackDir+"/"+name })
 }
 
 // callStacks brings what placements are called up to date, for the next commit.
@@ -101,7 +101,7 @@ func (repo *Repository) callStacks() {
 // keeps its name there.
 func (repo *Repository) noticeSecretsOfRenamed(fsys fs.FS) {
 	for _, st := range repo.Fleet.Stacks {
-		file := "secrets/" + st.Called + ".env"
+		file := fleet.EnvFile(st.Called)
 		if _, err := fs.Stat(fsys, file); st.Called == "" || err != nil {
 			continue
 		}

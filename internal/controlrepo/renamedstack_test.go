@@ -16,7 +16,7 @@ import (
 func stackFolders(t *testing.T, placed map[string]string, folders map[string]string) fstest.MapFS {
 	t.Helper()
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{}}
-	files := fstest.MapFS{FleetFile: {Data: []byte("schema: 1\nfleet: home\nhosts: {alpha: {address: 192.0.2.1}}\n")}}
+	files := fstest.MapFS{fleet.File: {Data: []byte("schema: 1\nfleet: home\nhosts: {alpha: {address: 192.0.2.1}}\n")}}
 	for name, called := range placed {
 		lock.Stacks[name] = fleet.Placement{Host: "alpha", Epoch: 2, Called: called, Volumes: map[string]fleet.VolumeState{"data": {Born: time.Unix(1, 0).UTC()}}}
 		files["sealed/alpha/"+name+".age"] = &fstest.MapFile{}

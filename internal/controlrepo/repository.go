@@ -1,8 +1,6 @@
-// Package controlrepo is the control repository: the Git repository in which
-// the operator declares the fleet. It reads and checks the files, edits them so
-// that comments and order stay, and commits, pushes and exports what was
-// declared. It alone knows YAML, Git and places in files; what it returns is
-// validated.
+// Package controlrepo is the files of a control repository, in which the operator
+// declares the fleet. It reads and checks them, and edits them so that comments and
+// order stay. It alone knows YAML and places in files; what it returns is validated.
 package controlrepo
 
 import (
@@ -32,7 +30,7 @@ type Repository struct {
 	HostKeys     []HostKey              // pinned, from hosts/known_hosts
 	LetIn        []string               // SSH public keys, from hosts/authorized_keys
 	DeployKeys   map[string]string      // by host, "TYPE KEY", from hosts/deploy_keys
-	Signers      Signers                // who may sign commits, as fleet.yaml has it; empty for anybody
+	Signers      fleet.Signers          // who may sign commits, as fleet.yaml has it; empty for anybody
 	FleetSigners sign.Keys              // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
 	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
@@ -55,14 +53,14 @@ func Find(dir string) (string, error) {
 		return "", err
 	}
 	for at := start; ; at = filepath.Dir(at) {
-		switch info, err := os.Stat(filepath.Join(at, FleetFile)); {
+		switch info, err := os.Stat(filepath.Join(at, fleet.File)); {
 		case err == nil && info.Mode().IsRegular():
 			return at, nil
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return "", err
 		}
 		if at == filepath.Dir(at) {
-			return "", fmt.Errorf("%w: there is no %[3]s in %[2]s or in any folder above it", ErrNotFound, start, FleetFile)
+			return "", fmt.Errorf("%w: there is no %[3]s in %[2]s or in any folder above it", ErrNotFound, start, fleet.File)
 		}
 	}
 }
@@ -108,14 +106,14 @@ func open(dir, version string) (*Repository, error) {
 }
 
 func load(fsys fs.FS, version string) (*Repository, error) {
-	content, err := fs.ReadFile(fsys, FleetFile)
+	content, err := fs.ReadFile(fsys, fleet.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: no %s", ErrNotFound, FleetFile)
+		return nil, fmt.Errorf("%w: no %s", ErrNotFound, fleet.File)
 	} else if err != nil {
-		return nil, fmt.Errorf("read %s: %w", FleetFile, err)
+		return nil, fmt.Errorf("read %s: %w", fleet.File, err)
 	}
 	problems := &problemList{}
-	r := newReader(FleetFile, problems)
+	r := newReader(fleet.File, problems)
 	file, understood := decodeFleet(r, content, version)
 	repo := &Repository{Fleet: file.fleet, places: r.at}
 	repo.Lock = readLock(fsys, problems)
@@ -198,8 +196,8 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 	}
 	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
-		place := Position{File: HostDir + "/" + name + ".pub"}
-		add(finding.HostFileUnused, finding.Warning, place, FleetFile+" does not declare a host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+		place := Position{File: fleet.HostDir + "/" + name + ".pub"}
+		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" does not declare a host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
 	}
 	finding.Sort(repo.Findings)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/fleet"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -59,7 +61,7 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			problems := &problemList{}
-			decodeFleet(newReader(FleetFile, problems), []byte(test.in), "")
+			decodeFleet(newReader(fleet.File, problems), []byte(test.in), "")
 			if got := problems.err() == nil; got != test.want {
 				t.Errorf("decoder accepts: %v, want %v: %v", got, test.want, problems.err())
 			}

@@ -3,7 +3,6 @@ package controlrepo
 import (
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,13 +12,6 @@ import (
 
 // maxRevision fits an int on every machine.
 const maxRevision = 1<<31 - 1
-
-// The names that a command's secret may have: of the fleet, or of a stack.
-var (
-	fleetSecretPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
-	envFilePattern     = regexp.MustCompile(`(?i)\.env$`)
-	valuePattern       = regexp.MustCompile(`(?i)^(.*?\.ya?ml)/(.+)$`)
-)
 
 // checkSecrets reports what is said of secrets and does not fit together, or not
 // with the files below secrets/. Names are all that is read of those.
@@ -51,16 +43,18 @@ func (repo *Repository) SecretMissing(name, suggestion string) finding.Finding {
 }
 
 func checkCommand(r *reader, f *fleet.Fleet, s fleet.Secret, place Position, files secretFiles) {
+	_, err := fleet.ParseSecretName(s.Name, nil)
 	stack, variable, isVariable := strings.Cut(s.Name, "/")
+	inYAML := fleet.SecretInYAML(s.Name)
 	switch {
-	case valuePattern.MatchString(s.Name) || !isVariable && (!fleetSecretPattern.MatchString(s.Name) || envFilePattern.MatchString(s.Name)):
+	case inYAML || !isVariable && err != nil:
 		r.add(place, "%q is not a name for a secret that a command prints: use NAME or STACK/KEY", s.Name)
 	case isVariable && !variablePattern.MatchString(variable):
 		r.add(place, "%q is not a variable name", variable)
 	case isVariable && !declared(f, stack):
 		r.add(place, "there is no stack %q%s", stack, didYouMean(stack, stackNames(f)))
 	}
-	if !valuePattern.MatchString(s.Name) && files.hold(s.Name) {
+	if !inYAML && files.hold(s.Name) {
 		r.advise(place, "remove one of the two", "the secret %q is printed by a command here, but it is also in %s", s.Name, files.of(s.Name))
 	}
 }
@@ -81,28 +75,28 @@ func stackNames(f *fleet.Fleet) []string {
 type secretFiles struct{ fsys fs.FS }
 
 // of returns the file that a secret of that name would be in.
-func (secretFiles) of(name string) string {
-	if m := valuePattern.FindStringSubmatch(name); m != nil {
-		return "secrets/" + m[1]
-	}
-	if stack, _, isVariable := strings.Cut(name, "/"); isVariable {
-		return "secrets/" + stack + ".env"
-	}
-	return "secrets/" + name
+func (s secretFiles) of(name string) string { return s.parse(name).File }
+
+func (s secretFiles) parse(name string) fleet.SecretName {
+	n, _ := fleet.ParseSecretName(name, func(file string) bool { // what is wrong with it is said where it stands
+		info, err := fs.Stat(s.fsys, file)
+		return err == nil && !info.IsDir()
+	})
+	return n
 }
 
 func (s secretFiles) hold(name string) bool {
-	file := s.of(name)
-	content, err := fs.ReadFile(s.fsys, file)
-	if _, variable, isVariable := strings.Cut(name, "/"); err == nil && isVariable && envFilePattern.MatchString(file) {
-		return slices.Contains(variablesOf(content), variable)
+	n := s.parse(name)
+	content, err := fs.ReadFile(s.fsys, n.File)
+	if err == nil && n.Stack != "" {
+		return slices.Contains(variablesOf(content), n.Key)
 	}
 	return err == nil
 }
 
 // names returns what a misspelt name may have meant.
 func (s secretFiles) names() []string {
-	entries, err := fs.ReadDir(s.fsys, "secrets")
+	entries, err := fs.ReadDir(s.fsys, fleet.SecretDir)
 	if err != nil {
 		return nil
 	}
@@ -113,7 +107,7 @@ func (s secretFiles) names() []string {
 			names = append(names, e.Name())
 			continue
 		}
-		content, err := fs.ReadFile(s.fsys, "secrets/"+e.Name())
+		content, err := fs.ReadFile(s.fsys, fleet.SecretDir+"/"+e.Name())
 		if err != nil {
 			continue
 		}

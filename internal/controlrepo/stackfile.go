@@ -13,9 +13,6 @@ import (
 	"salvor/internal/fleet"
 )
 
-// StackDir is the folder that holds one folder for each stack.
-const StackDir = "stacks"
-
 // composeFiles are the names Compose looks for, in its order.
 var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
@@ -33,9 +30,9 @@ type stackFile struct {
 // readStacks reads every folder of stacks/; one that can't be read is a stack with
 // nothing but its name. Files beside the folders and hidden folders are no stacks.
 func readStacks(fsys fs.FS, problems *problemList) []stackFile {
-	dirs, err := fs.ReadDir(fsys, StackDir)
+	dirs, err := fs.ReadDir(fsys, fleet.StackDir)
 	if err != nil {
-		problems.addRead(StackDir, err)
+		problems.addRead(fleet.StackDir, err)
 		return nil
 	}
 	var stacks []stackFile
@@ -49,7 +46,7 @@ func readStacks(fsys fs.FS, problems *problemList) []stackFile {
 }
 
 func readStack(fsys fs.FS, name string, problems *problemList) stackFile {
-	dir := pathpkg.Join(StackDir, name)
+	dir := pathpkg.Join(fleet.StackDir, name)
 	unread := stackFile{Stack: fleet.Stack{Name: name, Dir: dir}, where: Position{File: dir}, r: newReader(dir, problems)}
 	if err := fleet.ValidName(name); err != nil {
 		problems.add(Position{File: dir}, "%v", err)

@@ -34,11 +34,11 @@ func checkPlacement(s *stackFile, f *fleet.Fleet) {
 		} else if meant == "" {
 			advice = "salvor host add " + s.Host + " USER@ADDRESS"
 		}
-		s.r.advise(s.place("host"), advice, "there is no host %q in %s%s", s.Host, FleetFile, meant)
+		s.r.advise(s.place("host"), advice, "there is no host %q in %s%s", s.Host, fleet.File, meant)
 	}
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
-			s.r.add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared for it", v.Volume, FleetFile)
+			s.r.add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared for it", v.Volume, fleet.File)
 		}
 	}
 }

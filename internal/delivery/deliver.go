@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/secret"
 )
@@ -42,15 +43,15 @@ type Report struct {
 // A secret that the sealed file lacks wraps secret.ErrNotFound; nothing is then
 // written. What changed that was there before is also noted for Untold. Callers
 // deliver one stack from one place at a time.
-func Deliver(root string, s Secrets) (Report, error) {
-	if _, err := memory(root); err != nil {
+func Deliver(root hostpath.Secrets, s Secrets) (Report, error) {
+	if _, err := memory(string(root)); err != nil {
 		return Report{}, err
 	}
 	env, err := s.check()
 	if err != nil {
 		return Report{}, err
 	}
-	stackDir := filepath.Join(root, s.Stack)
+	stackDir := root.Stack(s.Stack)
 	if err := os.MkdirAll(stackDir, 0o700); err != nil {
 		return Report{}, err
 	}
@@ -76,11 +77,11 @@ func Deliver(root string, s Secrets) (Report, error) {
 }
 
 // Remove takes away everything delivered to a stack. It may be called twice.
-func Remove(root, stack string) error {
+func Remove(root hostpath.Secrets, stack string) error {
 	if err := checkNames(stack, nil); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(root, stack))
+	return os.RemoveAll(root.Stack(stack))
 }
 
 // check refuses what can't be delivered whole, and returns the .env's content.
@@ -105,7 +106,7 @@ func (s Secrets) services() []string {
 	return slices.Compact(names)
 }
 
-func (s Secrets) deliverService(root, service string) (changed bool, err error) {
+func (s Secrets) deliverService(root hostpath.Secrets, service string) (changed bool, err error) {
 	var together, alone []file
 	for _, m := range s.Mounts {
 		if m.Service != service {
@@ -113,13 +114,13 @@ func (s Secrets) deliverService(root, service string) (changed bool, err error) 
 		}
 		f := file{name: m.Target, content: s.Sealed.Secrets[m.Secret], uid: m.UID, gid: m.GID, mode: os.FileMode(m.Mode)}
 		if path.IsAbs(m.Target) {
-			f.name = filepath.Base(SingleFile(root, s.Stack, service, m.Target))
+			f.name = filepath.Base(root.Single(s.Stack, service, m.Target))
 			alone = append(alone, f)
 		} else {
 			together = append(together, f)
 		}
 	}
-	dir, files := ServiceDir(root, s.Stack, service), filepath.Join(root, s.Stack, single, service)
+	dir, files := root.Service(s.Stack, service), root.Singles(s.Stack, service)
 	if holds(dir, together) && holdEach(files, alone) {
 		return false, removeStale(dir, together)
 	}
@@ -134,8 +135,8 @@ func (s Secrets) deliverService(root, service string) (changed bool, err error) 
 	return first || second, err
 }
 
-func (s Secrets) deliverEnv(root string, content []byte) (changed bool, err error) {
-	path := EnvFile(root, s.Stack)
+func (s Secrets) deliverEnv(root hostpath.Secrets, content []byte) (changed bool, err error) {
+	path := root.Env(s.Stack)
 	if len(content) == 0 {
 		err := os.Remove(path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -155,13 +156,13 @@ func (s Secrets) deliverEnv(root string, content []byte) (changed bool, err erro
 
 // removeOthers takes away what services have that list no secret any more, and
 // returns their names.
-func (s Secrets) removeOthers(root string, keep []string) ([]string, error) {
-	stackDir := filepath.Join(root, s.Stack)
-	gone, err := removeExcept(stackDir, append([]string{single, noted, ".env"}, keep...))
+func (s Secrets) removeOthers(root hostpath.Secrets, keep []string) ([]string, error) {
+	stackDir := root.Stack(s.Stack)
+	gone, err := removeExcept(stackDir, append([]string{filepath.Base(root.Singles(s.Stack, "")), noted, ".env"}, keep...))
 	if err != nil {
 		return nil, err
 	}
-	more, err := removeExcept(filepath.Join(stackDir, single), keep)
+	more, err := removeExcept(root.Singles(s.Stack, ""), keep)
 	return append(gone, more...), err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/secret"
 )
@@ -23,7 +24,7 @@ import (
 const canary = "hunter2-canary"
 
 // memoryDir returns an empty folder in memory.
-func memoryDir(t *testing.T) string {
+func memoryDir(t *testing.T) hostpath.Secrets {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		unavailable(t, "needs root, to give files away")
@@ -36,7 +37,7 @@ func memoryDir(t *testing.T) string {
 	if _, err := memory(dir); err != nil {
 		unavailable(t, err.Error())
 	}
-	return dir
+	return hostpath.Secrets(dir)
 }
 
 func sample() Secrets {
@@ -56,7 +57,7 @@ func sample() Secrets {
 	}
 }
 
-func mustDeliver(t *testing.T, root string, s Secrets) Report {
+func mustDeliver(t *testing.T, root hostpath.Secrets, s Secrets) Report {
 	t.Helper()
 	r, err := Deliver(root, s)
 	if err != nil {
@@ -66,14 +67,14 @@ func mustDeliver(t *testing.T, root string, s Secrets) Report {
 }
 
 // listing shows every name below root: files with owner, mode and content.
-func listing(t *testing.T, root string) []string {
+func listing(t *testing.T, root hostpath.Secrets) []string {
 	t.Helper()
 	var lines []string
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(string(root), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		rel, _ := filepath.Rel(root, p)
+		rel, _ := filepath.Rel(string(root), p)
 		if to, err := os.Readlink(p); err == nil {
 			lines = append(lines, rel+" -> "+to)
 			return nil
@@ -114,7 +115,7 @@ func TestDeliver(t *testing.T) {
 	if diff := cmp.Diff(want, listing(t, root)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := os.Stat(SingleFile(root, "notes", "db", "/etc/ssl/key:$x.pem")); err != nil {
+	if _, err := os.Stat(root.Single("notes", "db", "/etc/ssl/key:$x.pem")); err != nil {
 		t.Error(err)
 	}
 }
@@ -194,7 +195,7 @@ func TestAllFilesOfAServiceChangeAtOnce(t *testing.T) {
 	stop := make(chan struct{})
 	var reader sync.WaitGroup
 	reader.Go(func() {
-		dir := ServiceDir(root, "s", "web")
+		dir := root.Service("s", "web")
 		for {
 			select {
 			case <-stop:
@@ -226,7 +227,7 @@ func TestAllFilesOfAServiceChangeAtOnce(t *testing.T) {
 func TestDeliverCutShortIsResumed(t *testing.T) {
 	root := memoryDir(t)
 	mustDeliver(t, root, sample())
-	dir := ServiceDir(root, "notes", "web")
+	dir := root.Service("notes", "web")
 	for _, leftover := range []string{"..2/token", "..link", "..tmp"} {
 		path := filepath.Join(dir, leftover)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("half"), 0o600)); err != nil {

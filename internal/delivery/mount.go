@@ -9,9 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Root is where a host keeps plaintext secrets.
-const Root = "/run/salvor/secrets"
-
 // The root is for root alone: containers see what is bound into them, and a
 // file that asks for mode 0444 is still not readable by the host's other users.
 const rootMode = 0o700

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/hostpath"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -92,7 +94,7 @@ func TestRamfsServesWhereTmpfsCanSwap(t *testing.T) {
 		if kind, err := Mount(root); err != nil || kind != Ramfs {
 			t.Errorf("Mount: %q, %v; want the ramfs that is there", kind, err)
 		}
-		if _, err := Deliver(root, sample()); err != nil {
+		if _, err := Deliver(hostpath.Secrets(root), sample()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -103,7 +105,7 @@ func TestNothingIsWrittenToADisk(t *testing.T) {
 	if _, err := memory(root); err == nil {
 		t.Skip("the temporary folder is in memory here")
 	}
-	if _, err := Deliver(root, sample()); err == nil || !strings.Contains(err.Error(), "on a disk") {
+	if _, err := Deliver(hostpath.Secrets(root), sample()); err == nil || !strings.Contains(err.Error(), "on a disk") {
 		t.Errorf("delivered to a disk: %v", err)
 	}
 	if entries, _ := os.ReadDir(root); len(entries) != 0 {

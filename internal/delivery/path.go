@@ -2,9 +2,7 @@ package delivery
 
 import (
 	"fmt"
-	"net/url"
 	"path"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -15,27 +13,6 @@ import (
 // Service names as the Compose specification has them, but for a leading dot,
 // which is ours.
 var servicePattern = regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]*$`)
-
-// single holds the files with a target outside /run/secrets.
-const single = ".files"
-
-// ServiceDir returns the directory below root that is bound, read-only, at a
-// service's /run/secrets.
-func ServiceDir(root, stack, service string) string {
-	return filepath.Join(root, stack, service)
-}
-
-// SingleFile returns the file below root that is bound at a service's absolute
-// target. A container keeps the file that it was started with.
-func SingleFile(root, stack, service, target string) string {
-	// Escaped, so that no target can leave the directory or look like a
-	// variable or a volume's colon in a Compose file.
-	return filepath.Join(root, stack, single, service, url.QueryEscape(target))
-}
-
-// EnvFile returns the file below root with the stack's secret variables for
-// Compose's interpolation.
-func EnvFile(root, stack string) string { return filepath.Join(root, stack, ".env") }
 
 // checkNames refuses names that would leave the directory. They come out of an
 // authentic file, but from another machine.

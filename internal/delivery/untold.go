@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"salvor/internal/hostpath"
 )
 
 // noted is the folder of notes: a file for each service whose secrets changed
@@ -17,7 +19,7 @@ const envNote = ".env"
 
 // note says, before anything changes, that a service's secrets will have
 // changed. What was not there before nobody has read: there is nothing to tell.
-func (s Secrets) note(root, name string, paths ...string) error {
+func (s Secrets) note(root hostpath.Secrets, name string, paths ...string) error {
 	there := false
 	for _, p := range paths {
 		_, err := os.Lstat(p)
@@ -26,7 +28,7 @@ func (s Secrets) note(root, name string, paths ...string) error {
 	if !there {
 		return nil
 	}
-	dir := filepath.Join(root, s.Stack, noted)
+	dir := filepath.Join(root.Stack(s.Stack), noted)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -39,9 +41,9 @@ func (s Secrets) note(root, name string, paths ...string) error {
 
 // Untold returns what changed since Told was called last, in this or earlier
 // runs: a delivery that was cut short is not forgotten.
-func Untold(root, stack string) (Report, error) {
+func Untold(root hostpath.Secrets, stack string) (Report, error) {
 	var r Report
-	entries, err := os.ReadDir(filepath.Join(root, stack, noted))
+	entries, err := os.ReadDir(filepath.Join(root.Stack(stack), noted))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
@@ -58,9 +60,9 @@ func Untold(root, stack string) (Report, error) {
 
 // Told forgets what changed: every container concerned knows. It may be called
 // twice.
-func Told(root, stack string) error {
+func Told(root hostpath.Secrets, stack string) error {
 	if err := checkNames(stack, nil); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(root, stack, noted))
+	return os.RemoveAll(filepath.Join(root.Stack(stack), noted))
 }

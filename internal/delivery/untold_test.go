@@ -2,13 +2,14 @@ package delivery
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
+
+	"salvor/internal/hostpath"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func untold(t *testing.T, root string) Report {
+func untold(t *testing.T, root hostpath.Secrets) Report {
 	t.Helper()
 	r, err := Untold(root, "notes")
 	if err != nil {
@@ -46,7 +47,7 @@ func TestUntold(t *testing.T) {
 func TestUntoldOutlivesACrash(t *testing.T) {
 	root := memoryDir(t)
 	mustDeliver(t, root, sample())
-	if err := sample().note(root, "db", ServiceDir(root, "notes", "db")); err != nil {
+	if err := sample().note(root, "db", root.Service("notes", "db")); err != nil {
 		t.Fatal(err)
 	}
 	mustDeliver(t, root, sample())
@@ -56,7 +57,7 @@ func TestUntoldOutlivesACrash(t *testing.T) {
 	if err := Remove(root, "notes"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(root, "notes")); err == nil {
+	if _, err := os.Stat(root.Stack("notes")); err == nil {
 		t.Error("Remove leaves notes")
 	}
 }

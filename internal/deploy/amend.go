@@ -2,23 +2,22 @@ package deploy
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"strings"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 // Down declares a stack stopped, in a commit, and has its host stop it.
 func (s *Session) Down(ctx context.Context, stack string) (Receipt, error) {
-	return s.amend(ctx, "down", stack, func(p *fleet.Placement) { p.Stopped = true })
+	return s.amend(ctx, "down", stack, placement.Stop)
 }
 
 // Up takes back a Down.
 func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
-	return s.amend(ctx, "up", stack, func(p *fleet.Placement) { p.Stopped = false })
+	return s.amend(ctx, "up", stack, placement.Start)
 }
 
 // Restore has a stack's volumes go back to a snapshot, given by its full id. The
@@ -27,11 +26,12 @@ func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
 func (s *Session) Restore(ctx context.Context, stack, snapshot string) (Receipt, error) {
 	p := s.Lock.Stacks[stack]
 	goOn := p.Wish() != nil && goesOn(p.Wish(), snapshot, s.standing(ctx, p.Host, stack))
-	return s.amend(ctx, "restore", stack, func(p *fleet.Placement) {
-		p.Stopped = false
-		if !goOn {
-			p.Restore = NewWish(*p, snapshot)
+	return s.amend(ctx, "restore", stack, func(lock fleet.Lock, stack string) fleet.Lock {
+		lock = placement.Start(lock, stack)
+		if goOn {
+			return lock
 		}
+		return placement.Restore(lock, stack, snapshot)
 	})
 }
 
@@ -58,24 +58,16 @@ func (s *Session) Withdraw(ctx context.Context, stack string) (Receipt, error) {
 	if p.Restore == nil {
 		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s has no pending restore", stack), "salvor status")
 	}
-	return s.amend(ctx, "withdraw restore", stack, func(p *fleet.Placement) { p.Restore = nil })
-}
-
-// NewWish asks for a snapshot at a placement's present epoch.
-func NewWish(p fleet.Placement, snapshot string) *fleet.Restore {
-	return &fleet.Restore{ID: strings.ToLower(rand.Text()[:10]), Epoch: p.Epoch, Snapshot: snapshot}
+	return s.amend(ctx, "withdraw restore", stack, placement.Withdraw)
 }
 
 // amend changes one placement where it is and has its host apply the commit.
-func (s *Session) amend(ctx context.Context, kind, stack string, change func(*fleet.Placement)) (Receipt, error) {
-	p, placed := s.Lock.Placement(stack)
-	if !placed {
-		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+func (s *Session) amend(ctx context.Context, kind, stack string, change func(lock fleet.Lock, stack string) fleet.Lock) (Receipt, error) {
+	p, err := placement.Of(s.Lock, stack)
+	if err != nil {
+		return Receipt{}, err
 	}
-	change(&p)
-	next := s.Lock.Copy()
-	next.Stacks[stack] = p
-	return s.Apply(ctx, s.OnHost(p.Host), next, Options{Kind: kind, Message: kind + ": " + stack, Asked: []string{stack}, NoPrints: true})
+	return s.Apply(ctx, s.OnHost(p.Host), change(s.Lock, stack), Options{Kind: kind, Message: kind + ": " + stack, Asked: []string{stack}, NoPrints: true})
 }
 
 // OnHost is the plan of a run that works on one host, or several, whatever it
@@ -91,9 +83,9 @@ func (s *Session) OnHost(hosts ...string) Plan {
 // Snapshots lists a stack's snapshots, as its host sees them on their targets.
 func (s *Session) Snapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	var list agentapi.SnapshotList
-	p, placed := s.Lock.Placement(stack)
-	if !placed {
-		return list, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	p, err := placement.Of(s.Lock, stack)
+	if err != nil {
+		return list, err
 	}
 	return list, s.Call(ctx, p.Host, agentapi.VerbSnapshots, agentapi.Snapshots{Stack: stack}, &list)
 }

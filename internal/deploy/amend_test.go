@@ -5,6 +5,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 // TestTheSameRestoreAgain is fault V15.4: `salvor restore notes --snapshot X` once
@@ -29,17 +30,6 @@ func TestTheSameRestoreAgain(t *testing.T) {
 	}
 }
 
-// What was wished at one placement is void at the next, and does not stand in the
-// lock for ever.
-func TestAMoveEndsAWish(t *testing.T) {
-	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 2, Restore: &fleet.Restore{ID: "one", Epoch: 2, Snapshot: "aaaa"}}}}
-	stays, _ := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, lock, nil)
-	moves, _ := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}}}, lock, nil)
-	if stays.Stacks["notes"].Restore == nil || moves.Stacks["notes"].Restore != nil {
-		t.Errorf("stays: %v, moves: %v", stays.Stacks["notes"].Restore, moves.Stacks["notes"].Restore)
-	}
-}
-
 // TestWithdraw is fault F19: a restore that failed could only be taken out of the
 // lock by `git revert`.
 func TestWithdraw(t *testing.T) {
@@ -48,9 +38,7 @@ func TestWithdraw(t *testing.T) {
 	if _, err := s.Withdraw(t.Context(), "notes"); err == nil {
 		t.Error("withdrew what nobody wished")
 	}
-	p := s.Lock.Stacks["notes"]
-	p.Restore = NewWish(p, "aaaa")
-	s.Lock.Stacks["notes"] = p
+	s.Lock = placement.Restore(s.Lock, "notes", "aaaa")
 	if _, err := s.Withdraw(t.Context(), "notes"); err == nil || s.Lock.Stacks["notes"].Restore != nil {
 		t.Errorf("%v, wish %v", err, s.Lock.Stacks["notes"].Restore)
 	}

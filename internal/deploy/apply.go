@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/placement"
 )
 
 // Options steer one apply.
 type Options struct {
 	Kind     string // "apply", "move" …, for the receipt and the lock's holder
-	Moves    []Move
+	Moves    []placement.Move
 	Extra    map[string][]byte // files that belong into the placement's commit (fleet.yaml, hosts/…)
 	Hosts    []string          // only these; nil for all in the plan
 	Lost     string            // the host that is gone: it releases nothing, the newest snapshots are what there is
@@ -192,7 +193,7 @@ func orNone(host string) string {
 // anything, and pushes.
 func (s *Session) commitLock(ctx context.Context, r *Receipt, files map[string][]byte, lock fleet.Lock, message string) error {
 	if lock.Record.Remote == "" && len(lock.Stacks) > 0 {
-		lock.Record = s.Fleet.Record // from the first placement on it stays there
+		lock = placement.WithRecord(lock, s.Fleet.Record) // from the first placement on it stays there
 	}
 	changed, err := lockFile(s.Lock, lock)
 	if err != nil {
@@ -226,7 +227,7 @@ func (s *Session) push(ctx context.Context, r *Receipt) error {
 	}
 	return s.phase(ctx, r, "push", func() error {
 		err := s.Repo.Push(ctx)
-		if errors.Is(err, controlrepo.ErrGitAway) && r.Kind == "recover" {
+		if errors.Is(err, git.ErrGitAway) && r.Kind == "recover" {
 			r.Pending = append(r.Pending, pushLater)
 			return nil
 		}

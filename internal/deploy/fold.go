@@ -11,6 +11,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
 
@@ -21,13 +23,13 @@ import (
 func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 	lock := learned(s.Lock, r.Hosts)
 	if owing := s.owing(lock); len(owing.Stacks) > 0 {
-		known, ignored, err := s.Record.Fold(ctx, owing)
+		facts, ignored, err := s.Record.Facts(ctx, owing)
 		r.Findings = append(r.Findings, ignored...)
 		if err != nil {
 			r.Pending = append(r.Pending, fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); the next salvor apply tries again", err))
 		}
-		for name, p := range known.Stacks {
-			lock.Stacks[name] = filled(lock.Stacks[name], p, s.Stacks[name].Project.Services)
+		for name, p := range owing.Stacks {
+			lock = placement.Fold(lock, name, unpinned(facts[name], p, s.Stacks[name].Project.Services)...)
 		}
 	}
 	lock, err := s.remembering(ctx, r, lock, applied == nil)
@@ -35,7 +37,7 @@ func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
 		r.Pending = append(r.Pending, fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
 	}
 	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": hosts' reports")
-	if errors.Is(err, controlrepo.ErrDiverged) {
+	if errors.Is(err, git.ErrDiverged) {
 		r.Pending = append(r.Pending, "someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
 		return nil
 	}
@@ -69,30 +71,33 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 	return !due(s.Lock, next), nil
 }
 
-// filled adds to a placement what facts say and it lacks. Images that it pins
-// stay: a rollback puts older ones there than the facts know.
-func filled(p, known fleet.Placement, services []project.Service) fleet.Placement {
-	images := maps.Clone(known.Images)
-	maps.Copy(images, p.Images)
+// unpinned leaves out of facts the images of services that a placement pins as the
+// project names them: a rollback puts older ones there than the facts know.
+func unpinned(facts []placement.Learned, p fleet.Placement, services []project.Service) []placement.Learned {
+	open := map[string]project.Service{}
 	for _, svc := range services {
-		if !svc.Pinned(p.Images) && svc.Pinned(known.Images) {
-			images[svc.Name] = known.Images[svc.Name]
+		if !svc.Pinned(p.Images) {
+			open[svc.Name] = svc
 		}
 	}
-	known.Images = images
-	return known
+	facts = slices.Clone(facts)
+	for i := range facts {
+		images := maps.Clone(facts[i].Images)
+		maps.DeleteFunc(images, func(service, _ string) bool {
+			svc, isOpen := open[service]
+			newer := isOpen && svc.Pinned(images)
+			return p.Images[service] != "" && !newer
+		})
+		facts[i].Images = images
+	}
+	return facts
 }
 
 // learned is the lock with what the receipts say.
-func learned(was fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
-	lock := was.Copy()
+func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	for _, h := range receipts {
 		for _, st := range h.Stacks {
-			p, placed := lock.Stacks[st.Name]
-			if !placed || p.Host != h.Host || p.Epoch != st.Epoch {
-				continue
-			}
-			lock.Stacks[st.Name] = told(p, st)
+			lock = placement.Fold(lock, st.Name, placement.Learned{Host: h.Host, Epoch: st.Epoch, Images: st.Images, Whole: true, Born: st.Born, Wish: st.Wish})
 		}
 	}
 	return lock
@@ -118,27 +123,6 @@ func (s *Session) owing(lock fleet.Lock) fleet.Lock {
 		}
 	}
 	return found
-}
-
-// told is a placement with what its host said: the digests it runs, and the
-// volumes that came to life. A volume is born once.
-func told(p fleet.Placement, st agentapi.StackReceipt) fleet.Placement {
-	p = clone(p)
-	if len(st.Images) > 0 {
-		p.Images = st.Images
-	}
-	if p.Restore != nil && p.Restore.ID == st.Wish {
-		p.Restore = nil
-	}
-	for volume, born := range st.Born {
-		if p.Volumes == nil {
-			p.Volumes = map[string]fleet.VolumeState{}
-		}
-		if p.Volumes[volume].Born.IsZero() {
-			p.Volumes[volume] = fleet.VolumeState{Born: born}
-		}
-	}
-	return p
 }
 
 // lockFile returns the lock's file when next differs from was, else nothing.

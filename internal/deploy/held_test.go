@@ -10,6 +10,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 // TestS04AClaimThatStopsOneStackKeepsNoOtherFromBeingApplied: the one is left as it
@@ -27,7 +28,7 @@ func TestS04AClaimThatStopsOneStackKeepsNoOtherFromBeingApplied(t *testing.T) {
 	if !s.Hold(found) || s.Hold(found) {
 		t.Error("held not once")
 	}
-	next, moves := Next(s.Fleet, s.Lock, nil)
+	next, moves := placement.Next(s.Fleet, s.Lock, nil)
 	change := func(host, stack string) HostPlan {
 		return HostPlan{Host: host, Changes: []agentapi.Change{{Stack: stack, ID: "services"}}}
 	}

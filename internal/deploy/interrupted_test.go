@@ -11,6 +11,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -33,7 +34,7 @@ func (i interrupts) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error
 			return 1
 		}
 		return 0
-	}, hostlink.Program)
+	}, hostpath.Salvord)
 	return &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.Discard()}, nil
 }
 

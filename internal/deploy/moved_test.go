@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -47,7 +48,7 @@ func newChanging(t *testing.T, now agentapi.HostState, rests bool) *changing {
 			c.now.Fingerprint += "'"
 		}
 		return answer(p, agentapi.Message{Result: state})
-	}, hostlink.Program, agentapi.VerbObserve)
+	}, hostpath.Salvord, agentapi.VerbObserve)
 	m.Handle(func(_ context.Context, p machinetest.Process) int {
 		var req struct{ Body agentapi.Apply }
 		if err := json.NewDecoder(p.Stdin).Decode(&req); err != nil {
@@ -58,7 +59,7 @@ func newChanging(t *testing.T, now agentapi.HostState, rests bool) *changing {
 			return answer(p, agentapi.Message{Result: json.RawMessage(`{"host":"beta"}`)})
 		}
 		return answer(p, agentapi.Message{Error: &agentapi.Error{Code: agentapi.CodeMoved, Text: "the host changed since the plan was made"}})
-	}, hostlink.Program, agentapi.VerbApply)
+	}, hostpath.Salvord, agentapi.VerbApply)
 	c.link = &hostlink.Link{Host: "beta", Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
@@ -42,8 +43,8 @@ func (s says) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error) {
 	f.Handle(func(_ context.Context, p machinetest.Process) int {
 		_, _ = io.WriteString(p.Stdout, `{"result":`+s.keys+"}\n")
 		return 0
-	}, hostlink.Program, agentapi.VerbKeys)
-	f.Handle(func(context.Context, machinetest.Process) int { return 1 }, hostlink.Program, agentapi.VerbApply)
+	}, hostpath.Salvord, agentapi.VerbKeys)
+	f.Handle(func(context.Context, machinetest.Process) int { return 1 }, hostpath.Salvord, agentapi.VerbApply)
 	return &hostlink.Link{Host: h.Name, Machine: f, Carrier: noCarrier{}, Sink: progress.Discard()}, nil
 }
 

@@ -17,11 +17,10 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
-
-func cmpString(a, b string) int { return cmp.Compare(a, b) }
 
 // A Plan is what apply would do, and why: a value made from what was observed
 // once, without another look at the world.
@@ -54,7 +53,7 @@ type Observation struct {
 
 // MakePlan joins what every host answered with the moves between them. It is
 // pure: the same arguments give the same plan and the same fingerprint.
-func MakePlan(f *fleet.Fleet, commit string, moves []Move, seen map[string]Observation) Plan {
+func MakePlan(f *fleet.Fleet, commit string, moves []placement.Move, seen map[string]Observation) Plan {
 	p := Plan{Schema: fleet.Schema, Fleet: f.Name, Commit: commit}
 	for _, h := range f.Hosts {
 		o, asked := seen[h.Name]
@@ -74,7 +73,7 @@ func MakePlan(f *fleet.Fleet, commit string, moves []Move, seen map[string]Obser
 	return p
 }
 
-func hostPlan(host string, o Observation, moves []Move) HostPlan {
+func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 	hp := HostPlan{Host: host, New: o.New, Fingerprint: o.State.Fingerprint}
 	if o.Err != nil {
 		hp.Unreachable = strings.TrimPrefix(o.Err.Error(), host+": ") // the plan names it already
@@ -84,7 +83,7 @@ func hostPlan(host string, o Observation, moves []Move) HostPlan {
 		hp.Changes = append(hp.Changes, placementChange(host, m)...)
 	}
 	hp.Changes = append(hp.Changes, o.State.Changes...)
-	slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+	slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 	return hp
 }
 
@@ -106,7 +105,7 @@ func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
 // StaleSeals says. The hosts can't see that, since the new file is made by the
 // apply. Stacks that move, and those of which the host has something to say about
 // secrets already, have it in the plan as they are.
-func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]Rendered) {
+func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[string]project.Rendered) {
 	for i := range p.Hosts {
 		hp := &p.Hosts[i]
 		for _, name := range slices.Sorted(maps.Keys(stale)) {
@@ -118,7 +117,7 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: "secrets", Action: "~", Cause: cause})
 			}
 		}
-		slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+		slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 	}
 	p.Fingerprint = fingerprint(p.Hosts)
 }
@@ -137,7 +136,7 @@ func policies(p project.Project) string {
 	return "; services notified if their secret changed: " + strings.Join(told, ", ")
 }
 
-func placementChange(host string, m Move) []agentapi.Change {
+func placementChange(host string, m placement.Move) []agentapi.Change {
 	change := agentapi.Change{Stack: m.Stack, ID: "placement", Action: "~"}
 	switch {
 	case m.To == host && m.From == "":

@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 // rememberedFor is how old what the lock knows of a stack's snapshots may become
@@ -24,32 +25,10 @@ func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, []fi
 	if err != nil {
 		return lock, ignored, err
 	}
-	next := lock.Copy()
-	for name, p := range lock.Stacks {
-		next.Stacks[name] = marked(p, known[name], time.Now().UTC())
+	for name := range lock.Stacks {
+		lock = placement.Prove(lock, name, known[name], time.Now().UTC())
 	}
-	return next, ignored, nil
-}
-
-// marked is a placement with what was proven in its repositories. What is said
-// of others, or of an epoch that it has not reached, counts for nothing.
-func marked(p fleet.Placement, known map[string]fleet.Proven, now time.Time) fleet.Placement {
-	marks := maps.Clone(p.Proven)
-	maps.DeleteFunc(marks, func(id string, _ fleet.Proven) bool { return !p.Has(id) })
-	for id, mark := range known {
-		if !p.Has(id) || mark.Epoch > p.Epoch || !mark.Newer(marks[id]) {
-			continue
-		}
-		if marks == nil {
-			marks = map[string]fleet.Proven{}
-		}
-		mark.At = now
-		marks[id] = mark
-	}
-	if p.Proven = marks; len(marks) == 0 {
-		p.Proven = nil
-	}
-	return p
+	return lock, ignored, nil
 }
 
 // remembering is the lock with how far snapshots have come, if it differs from the

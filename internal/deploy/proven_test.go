@@ -7,38 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 )
-
-// TestS03WhatWasProvenIsFoldedIntoTheLock: an apply writes down how far snapshots have
-// come by the record. What the record forgot, or says of an epoch or a repository that
-// is not the placement's, changes nothing.
-func TestS03WhatWasProvenIsFoldedIntoTheLock(t *testing.T) {
-	t.Parallel()
-	at, before := time.Unix(2000, 0).UTC(), time.Unix(1000, 0).UTC()
-	proven := func(epoch, seq int, at time.Time) fleet.Proven {
-		return fleet.Proven{Epoch: epoch, Seq: seq, ID: "x", At: at}
-	}
-	p := fleet.Placement{Host: "alpha", Epoch: 2, Repositories: map[string]string{"nas": "b"}, Former: map[string][]string{"nas": {"a"}}}
-	for name, c := range map[string]struct{ was, said, want map[string]fleet.Proven }{
-		"nothing":            {},
-		"the first":          {nil, map[string]fleet.Proven{"b": proven(2, 1, time.Time{})}, map[string]fleet.Proven{"b": proven(2, 1, at)}},
-		"a newer one":        {map[string]fleet.Proven{"b": proven(1, 9, before)}, map[string]fleet.Proven{"b": proven(2, 1, time.Time{})}, map[string]fleet.Proven{"b": proven(2, 1, at)}},
-		"forgotten":          {map[string]fleet.Proven{"b": proven(2, 5, before)}, nil, map[string]fleet.Proven{"b": proven(2, 5, before)}},
-		"gone back":          {map[string]fleet.Proven{"b": proven(2, 5, before)}, map[string]fleet.Proven{"b": proven(2, 4, time.Time{})}, map[string]fleet.Proven{"b": proven(2, 5, before)}},
-		"a later epoch":      {nil, map[string]fleet.Proven{"b": proven(3, 1, time.Time{})}, nil},
-		"another repository": {map[string]fleet.Proven{"gone": proven(1, 1, before)}, map[string]fleet.Proven{"c": proven(1, 1, time.Time{})}, nil},
-		"a former one":       {nil, map[string]fleet.Proven{"a": proven(1, 7, time.Time{})}, map[string]fleet.Proven{"a": proven(1, 7, at)}},
-	} {
-		p.Proven = c.was
-		if diff := cmp.Diff(c.want, marked(p, c.said, at).Proven); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
-}
 
 // TestS03AnUnchangedFleetRemembersOnceADay: an apply with nothing to do makes a commit of
 // what was proven where the lock knows none, or none of the last day.

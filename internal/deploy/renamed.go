@@ -1,46 +1,37 @@
 package deploy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
+	"salvor/internal/placement"
 	"salvor/internal/project"
 )
-
-// bornAs returns when a volume came to life, under its name or the one before.
-func bornAs(p fleet.Placement, v project.Volume) time.Time {
-	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
-		return born
-	}
-	return p.Volumes[v.Formerly].Born
-}
 
 // Rename returns placements in which volumes have the names that they have now,
 // and without those that the operator let go of.
 func (s *Session) Rename(next fleet.Lock) fleet.Lock {
-	lock := next.Copy()
-	for name, p := range lock.Stacks {
-		p = clone(p)
+	for name, p := range next.Stacks {
+		now := map[string]string{}
 		for _, v := range s.Stacks[name].Volumes {
-			if was, known := p.Volumes[v.Formerly]; known && p.Volumes[v.Name].Born.IsZero() {
-				delete(p.Volumes, v.Formerly)
-				p.Volumes[v.Name] = was
+			if v.Formerly != "" {
+				now[v.Formerly] = v.Name
 			}
 		}
+		var gone []string
 		if s.Consent[name] == project.ConsentEmpty {
-			for _, gone := range s.gone(name, p) {
-				delete(p.Volumes, gone)
-			}
+			gone = s.gone(name, p)
 		}
-		lock.Stacks[name] = p
+		next = placement.RenameVolumes(next, name, now, gone)
 	}
-	return lock
+	return next
 }
 
 // gone returns the volumes that had data and that a stack mounts no more, sorted.
@@ -58,7 +49,7 @@ func (s *Session) gone(stack string, p fleet.Placement) []string {
 // unborn returns a stack's volumes that would start empty.
 func (s *Session) unborn(stack string, p fleet.Placement) []project.Volume {
 	return slices.DeleteFunc(slices.Clone(s.Stacks[stack].Volumes), func(v project.Volume) bool {
-		return v.Protect != fleet.Snapshot || !bornAs(p, v).IsZero()
+		return v.Protect != fleet.Snapshot || !hostspec.BornAs(p, v).IsZero()
 	})
 }
 
@@ -132,7 +123,7 @@ func (p *Plan) Rename(renamed []fleet.Stack, lock fleet.Lock) {
 		for i := range p.Hosts {
 			if hp := &p.Hosts[i]; hp.Host == lock.Stacks[st.Name].Host && hp.Unreachable == "" {
 				hp.Changes = append(hp.Changes, agentapi.Change{Stack: st.Name, ID: "name", Action: "~", Cause: renamedCause(st)})
-				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmpString(a.Stack, b.Stack) })
+				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostspec"
 	"salvor/internal/project"
 )
 
@@ -58,7 +59,7 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 			s := &Session{
 				Fleet:   &fleet.Fleet{Stacks: []fleet.Stack{{Name: c.stack, Host: "alpha"}}},
 				Lock:    fleet.Lock{Stacks: map[string]fleet.Placement{"notes": p}},
-				Stacks:  map[string]Rendered{c.stack: {Volumes: c.volumes}},
+				Stacks:  map[string]project.Rendered{c.stack: {Volumes: c.volumes}},
 				Consent: map[string]project.Consent{c.stack: c.consent},
 			}
 			found := s.RenameFindings()
@@ -78,7 +79,7 @@ func TestRenamedVolumesAreAskedAbout(t *testing.T) {
 				t.Errorf("the lock has %v; before %v", now.Volumes, s.Lock.Stacks["notes"].Volumes)
 			}
 			for _, v := range c.volumes {
-				if v.Formerly != "" && bornAs(s.Lock.Stacks["notes"], v) != born {
+				if v.Formerly != "" && hostspec.BornAs(s.Lock.Stacks["notes"], v) != born {
 					t.Error("a renamed volume counts as new before the lock has its name")
 				}
 			}

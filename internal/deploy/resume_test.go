@@ -12,10 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostspec"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 )
@@ -24,7 +26,7 @@ import (
 type surroundings struct {
 	mu       sync.Mutex
 	log      []string
-	facts    map[string]fleet.Placement
+	facts    map[string][]placement.Learned
 	pushErr  []error // of the first pushes
 	owners   map[string]Owner
 	outrun   Owner // who has every stack that is claimed, unless Host is ""
@@ -63,7 +65,7 @@ func (f *surroundings) Uncommit(context.Context) (bool, error)  { f.note("uncomm
 func (f *surroundings) Stale(context.Context, fleet.Lock) (map[string]string, error) {
 	return map[string]string{}, nil
 }
-func (f *surroundings) Current(string, string) (Seal, error)           { return Seal{}, nil }
+func (f *surroundings) Current(string, string) (hostspec.Seal, error)  { return hostspec.Seal{}, nil }
 func (f *surroundings) Epoch(context.Context, string) (int, error)     { return 4, nil }
 func (f *surroundings) Mirror(context.Context) error                   { return nil }
 func (f *surroundings) Used(context.Context, string) ([]string, error) { return nil, nil }
@@ -90,9 +92,9 @@ func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, c
 	return nil
 }
 
-func (f *surroundings) Fold(_ context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error) {
-	f.note("fold")
-	return fleet.Lock{Stacks: f.facts}, nil, nil
+func (f *surroundings) Facts(context.Context, fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error) {
+	f.note("facts")
+	return f.facts, nil, nil
 }
 
 func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
@@ -101,13 +103,13 @@ func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[strin
 
 // session has the stack notes placed on beta, and blog on alpha.
 func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
-	known := Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
+	known := project.Rendered{Volumes: []project.Volume{{Name: "db", Protect: fleet.Snapshot}}}
 	return &Session{
 		Fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha"}, {Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}, {Name: "blog", Host: "alpha"}}},
 		Lock: fleet.Lock{Stacks: map[string]fleet.Placement{
 			"notes": {Host: "beta", Epoch: 2, Volumes: volumes}, "blog": {Host: "alpha", Epoch: 1, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}},
 		}},
-		Commit: "c1", Stacks: map[string]Rendered{"notes": known, "blog": known},
+		Commit: "c1", Stacks: map[string]project.Rendered{"notes": known, "blog": known},
 		Repo: f, Sealer: f, Record: f, Hosts: f, Sink: progress.Discard(),
 	}
 }
@@ -140,17 +142,17 @@ func TestResumedRunClaims(t *testing.T) {
 
 // TestBehindIsToldFirst: nothing is released or committed by whoever is behind.
 func TestBehindIsToldFirst(t *testing.T) {
-	f := &surroundings{pushErr: []error{controlrepo.ErrDiverged}}
+	f := &surroundings{pushErr: []error{git.ErrDiverged}}
 	s := session(f, nil)
-	next, moves := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, s.Lock, nil)
+	next, moves := placement.Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, s.Lock, nil)
 	_, err := s.Apply(t.Context(), Plan{}, next, Options{Kind: "apply", Moves: moves})
-	if !errors.Is(err, controlrepo.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
+	if !errors.Is(err, git.ErrDiverged) || !slices.Equal(f.log, []string{"push"}) {
 		t.Errorf("ended with %v after %v", err, f.log)
 	}
 }
 
 func TestFactsAreFolded(t *testing.T) {
-	f := &surroundings{facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Volumes: map[string]fleet.VolumeState{"db": {Born: time.Unix(5, 0)}}}}}
+	f := &surroundings{facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Born: map[string]time.Time{"db": time.Unix(5, 0)}}}}}
 	s := session(f, nil)
 	if settled, err := s.Settled(t.Context()); settled || err != nil {
 		t.Errorf("a volume is not born in the lock, yet settled is %v, %v", settled, err)
@@ -158,7 +160,7 @@ func TestFactsAreFolded(t *testing.T) {
 	if _, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"push", "fold", "commit apply: hosts' reports", "push"}, f.log); diff != "" {
+	if diff := cmp.Diff([]string{"push", "facts", "commit apply: hosts' reports", "push"}, f.log); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	if settled, err := s.Settled(t.Context()); !settled || err != nil {
@@ -170,7 +172,7 @@ func TestFactsAreFolded(t *testing.T) {
 }
 
 func TestFoldThatLosesTheRaceIsPending(t *testing.T) {
-	f := &surroundings{pushErr: []error{nil, controlrepo.ErrDiverged}, facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}
+	f := &surroundings{pushErr: []error{nil, git.ErrDiverged}, facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Images: map[string]string{"a": "b@sha256:c"}}}}}
 	s := session(f, nil)
 	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"})
 	if err != nil || len(r.Pending) != 1 || r.Commit != "c1" {
@@ -186,7 +188,7 @@ func TestUsedNamesAreCountedOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, moves := Next(s.Fleet, s.Lock, past)
+	next, moves := placement.Next(s.Fleet, s.Lock, past)
 	if next.Stacks["wiki"].Epoch != 5 || len(moves) != 1 {
 		t.Errorf("placed at %+v by %v, want epoch 5", next.Stacks["wiki"], moves)
 	}
@@ -208,13 +210,16 @@ func TestRestoreIsPartOfTheCommit(t *testing.T) {
 	if _, err := s.Restore(t.Context(), "notes", "5nap"); !errors.Is(err, errNoHost) || s.Lock.Stacks["notes"].Restore.ID != wish.ID {
 		t.Errorf("said again: %v, %+v", err, s.Lock.Stacks["notes"].Restore)
 	}
-	p := s.Lock.Stacks["notes"]
-	if told(p, agentapi.StackReceipt{Wish: "another"}).Restore == nil {
+	receipt := func(wish string) []agentapi.HostReceipt {
+		return []agentapi.HostReceipt{{Host: "beta", Stacks: []agentapi.StackReceipt{{Name: "notes", Epoch: 2, Wish: wish}}}}
+	}
+	if learned(s.Lock, receipt("another")).Stacks["notes"].Restore == nil {
 		t.Error("another wish's receipt took it out")
 	}
-	if told(p, agentapi.StackReceipt{Wish: wish.ID}).Restore != nil {
+	if learned(s.Lock, receipt(wish.ID)).Stacks["notes"].Restore != nil {
 		t.Error("its receipt left it there")
 	}
+	p := s.Lock.Stacks["notes"]
 	p.Epoch++
 	if p.Wish() != nil {
 		t.Error("it holds at another epoch")
@@ -223,12 +228,11 @@ func TestRestoreIsPartOfTheCommit(t *testing.T) {
 
 // TestFactsDoNotUndoARollback: facts know the newer image that a rollback left.
 func TestFactsDoNotUndoARollback(t *testing.T) {
-	p := filled(
-		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}},
-		fleet.Placement{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}},
-		[]project.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}},
-	)
-	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, p.Images); diff != "" {
+	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:1@sha256:old"}}}}
+	facts := []placement.Learned{{Host: "beta", Epoch: 2, Images: map[string]string{"app": "app:2@sha256:new", "db": "db:1@sha256:db"}}}
+	services := []project.Service{{Name: "app", Image: "app:1"}, {Name: "db", Image: "db:1"}}
+	lock = placement.Fold(lock, "notes", unpinned(facts, lock.Stacks["notes"], services)...)
+	if diff := cmp.Diff(map[string]string{"app": "app:1@sha256:old", "db": "db:1@sha256:db"}, lock.Stacks["notes"].Images); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -238,12 +242,12 @@ func TestFactsDoNotUndoARollback(t *testing.T) {
 func TestLockLearnsTheNewerImage(t *testing.T) {
 	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
 	for written, runs := range map[string]string{"app:2": "app:2@sha256:new", "app:1@sha256:new": "app:1@sha256:new"} {
-		f := &surroundings{facts: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 2, Volumes: born, Images: map[string]string{"app": runs}}}}
+		f := &surroundings{facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Images: map[string]string{"app": runs}}}}}
 		s := session(f, born)
 		p := s.Lock.Stacks["notes"]
 		p.Images = map[string]string{"app": "app:1@sha256:old"}
 		s.Lock.Stacks["notes"] = p
-		s.Stacks["notes"] = Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
+		s.Stacks["notes"] = project.Rendered{Project: project.Project{Services: []project.Service{{Name: "app", Image: written}}}}
 		if settled, err := s.Settled(t.Context()); settled || err != nil {
 			t.Errorf("%s: settled is %v, %v", written, settled, err)
 		}

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostspec"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/sign"
@@ -25,14 +26,14 @@ type Session struct {
 	Fleet       *fleet.Fleet
 	Lock        fleet.Lock
 	Commit      string
-	Stacks      map[string]Rendered    // by name, every stack of the fleet
-	Git         agentapi.Git           // how hosts read the repository
-	LetIn       []string               // lines of authorized_keys that every host has
-	Signers     sign.Keys              // the fleet's, which every host trusts
-	Owner       string                 // "alice@laptop"
-	Keys        map[string]string      // by host, its recipient: which machine it is
-	HostSigners map[string]sign.Public // by host, the key that it signs with, "" for none
-	Lease       time.Duration          // what a host that can't be asked to stop gets to stop by itself
+	Stacks      map[string]project.Rendered // by name, every stack of the fleet
+	Git         agentapi.Git                // how hosts read the repository
+	LetIn       []string                    // lines of authorized_keys that every host has
+	Signers     sign.Keys                   // the fleet's, which every host trusts
+	Owner       string                      // "alice@laptop"
+	Keys        map[string]string           // by host, its recipient: which machine it is
+	HostSigners map[string]sign.Public      // by host, the key that it signs with, "" for none
+	Lease       time.Duration               // what a host that can't be asked to stop gets to stop by itself
 
 	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
@@ -55,12 +56,6 @@ type Session struct {
 	free   map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
 }
 
-// Rendered is a stack as package stack made it from its Compose file.
-type Rendered struct {
-	Project project.Project
-	Volumes []project.Volume
-}
-
 // Repo commits and pushes; the fast-forward push is the compare-and-swap of
 // placements.
 type Repo interface {
@@ -68,15 +63,15 @@ type Repo interface {
 	// the newest commit and returns its id.
 	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
 	// Push publishes the newest commit; without a Git remote it does nothing.
-	// controlrepo.ErrGitAway means that the Git host did not answer,
-	// controlrepo.ErrDiverged that somebody else was faster: then what Commit
+	// git.ErrGitAway means that the Git host did not answer,
+	// git.ErrDiverged that somebody else was faster: then what Commit
 	// made since the last push is off the branch again.
 	Push(ctx context.Context) error
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
-	// Behind returns controlrepo.ErrDiverged when somebody else was faster, and
-	// controlrepo.ErrGitAway when the Git host did not answer. Nothing is published.
+	// Behind returns git.ErrDiverged when somebody else was faster, and
+	// git.ErrGitAway when the Git host did not answer. Nothing is published.
 	Behind(ctx context.Context) error
 	// Uncommit takes what Commit made since the last push off the branch again. It
 	// reports whether there was anything.
@@ -94,14 +89,7 @@ type Sealer interface {
 	// repositories.
 	Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error)
 	// Current returns a stack's seal for a host, the zero Seal when there is none.
-	Current(host, stack string) (Seal, error)
-}
-
-// A Seal is sealed/<host>/<stack>.age as its host gets it.
-type Seal struct {
-	File      []byte
-	Signature []byte
-	Inputs    string // digest of what the file must be made from; "" where Stale has not been asked, or names the stack
+	Current(host, stack string) (hostspec.Seal, error)
 }
 
 // Record is the record remote as placements need it.
@@ -116,9 +104,9 @@ type Record interface {
 	// Used returns the repositories with snapshots that lie under a stack's
 	// name on any target.
 	Used(ctx context.Context, stack string) ([]string, error)
-	// Fold adds what hosts recorded since to the lock, and says what is there that
-	// counts for nothing.
-	Fold(ctx context.Context, lock fleet.Lock) (fleet.Lock, []finding.Finding, error)
+	// Facts returns what hosts found out about placed stacks, by stack and in order, as
+	// far as it could be read, and what is there that counts for nothing.
+	Facts(ctx context.Context, lock fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error)
 	// Proven returns how far the snapshots of placed stacks have come by the record,
 	// by stack and repository, and what is there that counts for nothing.
 	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)
@@ -133,73 +121,8 @@ type Dialer interface {
 
 // spec is what host is asked to be under lock.
 func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
-	spec := agentapi.Host{
-		Schema: agentapi.Schema, Fleet: s.Fleet.Name, Name: host.Name, Commit: commit,
-		Docker: s.docker(host), Networks: s.Fleet.Networks, Git: s.Git, Signers: s.Signers, Record: s.Fleet.Record,
-	}
-	if len(s.LetIn) > 0 {
-		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: s.LetIn}
-	}
-	for _, name := range s.startOrder(lock.On(host.Name)) {
-		st, err := s.stackSpec(host.Name, name, lock.Stacks[name])
-		if err != nil {
-			return agentapi.Host{}, err
-		}
-		spec.Stacks = append(spec.Stacks, st)
-	}
-	return spec, nil
-}
-
-func (s *Session) docker(h fleet.Host) fleet.Docker {
-	if h.Docker != (fleet.Docker{}) {
-		return h.Docker
-	}
-	return s.Fleet.Docker
-}
-
-func (s *Session) stackSpec(host, name string, p fleet.Placement) (agentapi.Stack, error) {
-	declared, _ := s.Fleet.Stack(name)
-	rendered := s.Stacks[name]
-	sealed, err := s.Sealer.Current(host, name)
-	if err != nil {
-		return agentapi.Stack{}, err
-	}
-	if declared.Broken {
-		return agentapi.Stack{Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Restore: p.Wish(), Proven: p.Proven, Kept: true}, nil
-	}
-	st := agentapi.Stack{
-		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Project: rendered.Project, Images: p.Images, Sealed: sealed.File, Signature: sealed.Signature, Inputs: sealed.Inputs, Restore: p.Wish(), Proven: p.Proven,
-		RPO: declared.RPO, PauseLimit: declared.PauseLimit, PauseEvery: declared.PauseEvery, Needs: declared.Needs,
-		Volumes: slices.Clone(rendered.Volumes), Consent: s.Consent[name], AcceptLoss: s.AcceptLoss,
-	}
-	for i, v := range st.Volumes {
-		st.Volumes[i].Born = bornAs(p, v)
-	}
-	for _, t := range s.Fleet.Snapshots {
-		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
-	}
-	return st, nil
-}
-
-// startOrder puts needed stacks before those that need them, else by name. The
-// loader has refused cycles.
-func (s *Session) startOrder(names []string) []string {
-	var ordered []string
-	var visit func(name string)
-	visit = func(name string) {
-		if !slices.Contains(names, name) || slices.Contains(ordered, name) {
-			return
-		}
-		st, _ := s.Fleet.Stack(name)
-		for _, need := range st.Needs {
-			visit(need)
-		}
-		ordered = append(ordered, name)
-	}
-	for _, name := range names {
-		visit(name)
-	}
-	return ordered
+	c := hostspec.Commit{ID: commit, Fleet: s.Fleet, Stacks: s.Stacks, Git: s.Git, LetIn: s.LetIn, Signers: s.Signers, Seal: s.Sealer.Current}
+	return c.Host(host, lock, hostspec.Said{Consent: s.Consent, AcceptLoss: s.AcceptLoss})
 }
 
 // ErrInterrupted means that the context of a run ended in the midst of it.
@@ -254,6 +177,6 @@ func (s *Session) refuseUsed(ctx context.Context, stack string, said project.Con
 		fmt.Sprintf("salvor apply --restore %s uses them; --fresh %s starts empty and keeps them", stack, stack))
 }
 
-func protects(r Rendered) bool {
+func protects(r project.Rendered) bool {
 	return slices.ContainsFunc(r.Volumes, func(v project.Volume) bool { return v.Protect == fleet.Snapshot })
 }

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -29,7 +30,7 @@ func (host stander) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error
 		case <-host.giveUp:
 		}
 		return 1
-	}, hostlink.Program)
+	}, hostpath.Salvord)
 	return &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.Discard()}, nil
 }
 

@@ -8,9 +8,10 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/placement"
 )
 
 // An Owner is who has a stack by the claims on the record remote.
@@ -52,7 +53,7 @@ type former struct {
 func (s *Session) takeover(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) (takeover, error) {
 	t, err := s.weigh(ctx, r, plan, next, o)
 	if err != nil {
-		if behind := s.Repo.Behind(ctx); errors.Is(behind, controlrepo.ErrDiverged) {
+		if behind := s.Repo.Behind(ctx); errors.Is(behind, git.ErrDiverged) {
 			return t, behind
 		}
 		return t, err
@@ -102,7 +103,7 @@ func (s *Session) weighOne(t *takeover, plan Plan, name string, p fleet.Placemen
 	switch {
 	case s.outrun(p, owner):
 		return Outrun(name, owner)
-	case owner.Epoch == p.Epoch && mine && !slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name }):
+	case owner.Epoch == p.Epoch && mine && !slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name }):
 		t.claim = slices.DeleteFunc(t.claim, func(c string) bool { return c == name })
 	case owner.Epoch < p.Epoch:
 		t.claim = append(t.claim, name)
@@ -129,7 +130,7 @@ func runsAsPlaced(plan Plan, stack, host string, o Options) bool {
 // wrote since the newest snapshot is given up.
 func (t *takeover) add(f former, o Options) {
 	to := &t.release
-	moves := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == f.stack })
+	moves := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == f.stack })
 	if o.Lost != "" && (moves || f.host == o.Lost) {
 		to = &t.fence
 	}
@@ -153,7 +154,7 @@ func (s *Session) concerned(plan Plan, next fleet.Lock, o Options) []string {
 		if s.held[name] {
 			continue
 		}
-		moves := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name })
+		moves := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name })
 		if moves || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool { return worksOn(hp, next.Stacks[name].Host, o) }) {
 			names = append(names, name)
 		}
@@ -173,7 +174,7 @@ func (s *Session) owed(plan Plan, next fleet.Lock, o Options) []string {
 		if s.held[name] {
 			continue
 		}
-		moved := slices.ContainsFunc(o.Moves, func(m Move) bool { return m.Stack == name && m.To != "" })
+		moved := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name && m.To != "" })
 		if moved || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool {
 			changes := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool { return c.Stack == name })
 			return worksOn(hp, next.Stacks[name].Host, o) && (hp.New || o.NoPrints || changes)

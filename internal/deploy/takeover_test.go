@@ -14,11 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
+	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -53,7 +55,7 @@ func answering(t *testing.T, f *surroundings, host string) *hostlink.Link {
 			}
 			fmt.Fprintln(p.Stdout, `{"result":{}}`)
 			return 0
-		}, hostlink.Program, verb)
+		}, hostpath.Salvord, verb)
 	}
 	return &hostlink.Link{Host: host, Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}
 }
@@ -149,9 +151,9 @@ func TestAMissingClaimIsPutBack(t *testing.T) {
 // stacks start elsewhere; one that does not answer is waited for, and the receipt
 // says how long both may write. A recovery that is run again does the same.
 func TestALostHostIsToldToStop(t *testing.T) {
-	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
+	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
 	for name, c := range map[string]struct {
-		moves []Move
+		moves []placement.Move
 		owner Owner
 		alive bool
 	}{
@@ -189,10 +191,10 @@ func TestALostHostIsToldToStop(t *testing.T) {
 // TestTheLoserTakesItsCommitBack is fault V20: with the Git host away, another
 // operator's claim is the one that hosts obey.
 func TestTheLoserTakesItsCommitBack(t *testing.T) {
-	away := fmt.Errorf("push: %w", controlrepo.ErrGitAway)
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
 	f := &surroundings{pushErr: []error{away, away, away}, outrun: Owner{Host: "gamma", Epoch: 2}, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
 	s := recorded(f)
-	moves := []Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
+	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
 	r, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "recover", Moves: moves, Lost: "alpha", NoPrints: true})
 	if !errors.Is(err, ErrOutrun) || !strings.Contains(fault.Hint(err), "undone") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))

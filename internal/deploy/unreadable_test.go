@@ -8,6 +8,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -19,7 +20,7 @@ func TestS05AnAnswerThatCantBeReadTeachesNothing(t *testing.T) {
 	m.Handle(func(_ context.Context, p machinetest.Process) int {
 		_, _ = io.WriteString(p.Stdout, `{"result":{"schema":"x","host":"beta","stacks":[{"name":"notes","epoch":2,"images":{"web":"evil@sha256:66"},"born":{"db":"2020-01-01T00:00:00Z"}}]}}`+"\n")
 		return 0
-	}, hostlink.Program, agentapi.VerbApply)
+	}, hostpath.Salvord, agentapi.VerbApply)
 	f := &surroundings{link: &hostlink.Link{Host: "alpha", Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}}
 	s := session(f, map[string]fleet.VolumeState{})
 	r, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha", Changes: []agentapi.Change{{Stack: "blog", ID: "services"}}}}}, s.Lock, Options{Kind: "apply", NoPrints: true})

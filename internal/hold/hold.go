@@ -8,11 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// Dir is where a host looks. Only root can make files there, and they are gone
-// after a boot.
-const Dir = "/run/salvor/hold"
+	"salvor/internal/hostpath"
+)
 
 // Reached is what is added to a step's name for the file that says that work
 // waits there.
@@ -27,7 +25,7 @@ func At(ctx context.Context, step string) {
 		struck(step)
 		return
 	}
-	Folder(Dir).At(ctx, step)
+	Folder(hostpath.Default().Hold()).At(ctx, step)
 }
 
 type key struct{}

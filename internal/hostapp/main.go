@@ -11,7 +11,7 @@ import (
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
-	"salvor/internal/hostlink"
+	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
@@ -65,9 +65,14 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	case verbGuard:
 		return end(errOut, guard(ctx, h, args[1:], in, out))
 	}
-	run, known := verbs(h)[args[0]]
+	return Serve(ctx, h, args[0], in, out, errOut)
+}
+
+// Serve answers one request to a host and returns the exit code.
+func Serve(ctx context.Context, h *agent.Host, verb string, in io.Reader, out, errOut io.Writer) int {
+	run, known := verbs(h)[verb]
 	if !known {
-		terminal.Printf(errOut, "salvord: unknown verb %q\n", args[0])
+		terminal.Printf(errOut, "salvord: unknown verb %q\n", verb)
 		return fault.Usage
 	}
 	return serve(ctx, run, in, out)
@@ -84,13 +89,13 @@ func end(errOut io.Writer, err error) int {
 // newHost picks the implementations for a real host.
 func newHost() *agent.Host {
 	m := local.Machine{}
-	paths := agent.DefaultPaths()
+	paths := hostpath.Default()
 	return &agent.Host{
 		Machine: m,
 		Stacks:  stack.New(m),
 		Snapshots: snapshot.Engine{
-			Host: m, Helper: []string{hostlink.Program, verbNamespace}, Guardian: []string{hostlink.Program, verbGuard},
-			Restic: "/usr/bin/restic", Dirs: snapshot.DefaultDirs(), Progress: progress.Discard(),
+			Host: m, Helper: []string{hostpath.Salvord, verbNamespace}, Guardian: []string{hostpath.Salvord, verbGuard},
+			Restic: "/usr/bin/restic", Dirs: hostpath.Default(), Progress: progress.Discard(),
 		},
 		Journal: journal.Journal{Dir: paths.State + "/journal"},
 		Paths:   paths,

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
@@ -29,7 +30,7 @@ func answered(lines string, req, resp any, verb string) error {
 	f.Handle(func(_ context.Context, p machinetest.Process) int {
 		_, _ = io.WriteString(p.Stdout, lines)
 		return 0
-	}, Program, verb)
+	}, hostpath.Salvord, verb)
 	return link(f, nil).Call(context.TODO(), verb, req, resp)
 }
 
@@ -175,7 +176,7 @@ func TestS12AnAnswerIsBounded(t *testing.T) {
 				written += len(piece)
 			}
 			return 1
-		}, Program, "status")
+		}, hostpath.Salvord, "status")
 		var state agentapi.HostState
 		if err := link(f, nil).Call(t.Context(), "status", agentapi.Observe{}, &state); !errors.Is(err, errTooMuch) || written > maxAnswer {
 			t.Errorf("%s: %v after %d bytes", name, err, written)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 )
@@ -63,7 +64,7 @@ func TestCall(t *testing.T) {
 					t.Error(err)
 				}
 				return c.code
-			}, Program, "status")
+			}, hostpath.Salvord, "status")
 			var events []progress.Event
 			var got string
 			err := link(f, &events).Call(t.Context(), "status", struct{}{}, &got)
@@ -98,9 +99,9 @@ func TestInstall(t *testing.T) {
 			f.Say(0, "x86_64\n", "uname", "-m")
 			f.Say(0, "", "systemctl", "try-restart", "salvord.service")
 			if c.there == "" {
-				f.Say(127, "", Program, "version")
+				f.Say(127, "", hostpath.Salvord, "version")
 			} else {
-				f.Say(0, c.there+"\n", Program, "version")
+				f.Say(0, c.there+"\n", hostpath.Salvord, "version")
 			}
 			err := link(f, nil).Install(t.Context())
 			if errors.Is(err, ErrNewer) != c.newer || !c.newer && err != nil {
@@ -110,7 +111,7 @@ func TestInstall(t *testing.T) {
 			if c.newer {
 				want = ""
 			}
-			if diff := cmp.Diff(want, string(f.Files()[Program].Content)); diff != "" {
+			if diff := cmp.Diff(want, string(f.Files()[hostpath.Salvord].Content)); diff != "" {
 				t.Error(diff)
 			}
 		})

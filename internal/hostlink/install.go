@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/version"
@@ -34,8 +35,8 @@ func (l *Link) Install(ctx context.Context) (err error) {
 		return err
 	}
 	defer program.Close()
-	if err := l.Machine.WriteFile(ctx, Program, program, 0o755); err != nil {
-		return fmt.Errorf("%s: put %s: %w", l.Host, Program, err)
+	if err := l.Machine.WriteFile(ctx, hostpath.Salvord, program, 0o755); err != nil {
+		return fmt.Errorf("%s: put %s: %w", l.Host, hostpath.Salvord, err)
 	}
 	return l.restartService(ctx)
 }
@@ -43,7 +44,7 @@ func (l *Link) Install(ctx context.Context) (err error) {
 // notNewer asks the salvord that is there for its version. One that can't even
 // tell is replaced.
 func (l *Link) notNewer(ctx context.Context) error {
-	out, err := l.Machine.Run(ctx, machine.Command(Program, "version"))
+	out, err := l.Machine.Run(ctx, machine.Command(hostpath.Salvord, "version"))
 	var exit *machine.ExitError
 	if errors.As(err, &exit) {
 		return nil

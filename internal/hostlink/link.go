@@ -12,12 +12,10 @@ import (
 	"io"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 )
-
-// Program is where salvord lives on a host.
-const Program = "/usr/local/bin/salvord"
 
 // Carrier supplies the salvord program of one version.
 type Carrier interface {
@@ -50,7 +48,7 @@ func (l *Link) Call(ctx context.Context, verb string, req, resp any) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	answer := &reader{link: l, end: end}
-	_, err = l.Machine.Run(ctx, machine.Cmd{Argv: []string{Program, verb}, Stdin: bytes.NewReader(input), Stdout: answer})
+	_, err = l.Machine.Run(ctx, machine.Cmd{Argv: []string{hostpath.Salvord, verb}, Stdin: bytes.NewReader(input), Stdout: answer})
 	if done, verdict := answer.outcome(verb, req, resp); done {
 		return verdict
 	}

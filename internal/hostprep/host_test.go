@@ -11,6 +11,7 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/converge"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
@@ -24,7 +25,7 @@ func TestPrepareThisHost(t *testing.T) {
 	if os.Getenv("SALVOR_PREPARE_THIS_HOST") != "yes" {
 		t.Skip("it changes the host it runs on: set SALVOR_PREPARE_THIS_HOST=yes on a lab host")
 	}
-	if _, err := os.Stat(hostprep.Binary); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(hostpath.Salvord); errors.Is(err, fs.ErrNotExist) {
 		standIn(t)
 	}
 	m := local.Machine{}
@@ -76,7 +77,7 @@ func prepare(t *testing.T, m machine.Machine, spec hostprep.Spec) *converge.Plan
 // standIn puts a program at salvord's place that does nothing for ever.
 func standIn(t *testing.T) {
 	t.Helper()
-	if err := atomicfile.Write(hostprep.Binary, bytes.NewBufferString("#!/bin/sh\n[ \"$1\" = resume ] || exec sleep infinity\n"), 0o755); err != nil {
+	if err := atomicfile.Write(hostpath.Salvord, bytes.NewBufferString("#!/bin/sh\n[ \"$1\" = resume ] || exec sleep infinity\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

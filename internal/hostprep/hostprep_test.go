@@ -14,6 +14,7 @@ import (
 	"salvor/internal/converge"
 	"salvor/internal/converge/convergetest"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/hostprep"
 	"salvor/internal/machine/debiantest"
 )
@@ -129,7 +130,7 @@ func newHost() *debiantest.Host {
 	}
 	h.Available["docker.io"] = debiantest.Package{Version: "26.1", Unit: "docker.service"}
 	h.Available["systemd-timesyncd"] = debiantest.Package{Version: "257", Unit: "systemd-timesyncd.service"}
-	h.Put(hostprep.Binary, "program", 0o755)
+	h.Put(hostpath.Salvord, "program", 0o755)
 	return h
 }
 

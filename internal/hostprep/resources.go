@@ -9,19 +9,13 @@ import (
 
 	"salvor/internal/converge"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/resource"
 )
 
 // ErrUnsupported is wrapped by errors that mean: this is no distribution or
 // processor that Salvor can prepare.
 var ErrUnsupported = errors.New("host is not supported")
-
-// Binary is where salvord lies on a host; it is put there before anything else.
-const Binary = "/usr/local/bin/salvord"
-
-// SignersFile has the fleet's signing keys that the host trusts, in the format of
-// allowed_signers.
-const SignersFile = "/etc/salvor/fleet_signers"
 
 const timesyncd = "systemd-timesyncd"
 
@@ -42,7 +36,7 @@ type Spec struct {
 	Docker             fleet.Docker
 	InsecureRegistries []string // host:port, reached without TLS; for labs
 	LetIn              LetIn
-	Signers            []byte // the content of SignersFile; nil leaves what is there
+	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
 }
 
 // LetIn are SSH keys that a user of the host lets in.
@@ -126,7 +120,7 @@ func signers(content []byte) []converge.Resource {
 	if content == nil {
 		return nil
 	}
-	return []converge.Resource{resource.File{Path: SignersFile, Content: content, Mode: 0o600}}
+	return []converge.Resource{resource.File{Path: hostpath.Default().Signers(), Content: content, Mode: 0o600}}
 }
 
 // letIn adds keys to those that the user has. What others wrote there stays.
@@ -203,7 +197,7 @@ func salvord() []converge.Resource {
 	return append(directories(),
 		resource.File{Path: "/etc/systemd/system/" + unit, Content: service, Mode: 0o644},
 		resource.Unit{
-			Name: unit, Boot: resource.Enabled, Run: resource.Running, RestartOn: []string{Binary},
+			Name: unit, Boot: resource.Enabled, Run: resource.Running, RestartOn: []string{hostpath.Salvord},
 			Needs: []string{"unit docker.service", "directory /var/lib/salvor/journal", "directory /run/salvor/secrets"},
 		},
 	)
@@ -215,11 +209,9 @@ func salvord() []converge.Resource {
 // resolves as root. Docker keeps its own volumes so, too (CVE-2021-41091).
 func directories() []converge.Resource {
 	all := []converge.Resource{resource.File{Path: "/etc/tmpfiles.d/salvor.conf", Content: tmpfiles, Mode: 0o644}}
+	at := hostpath.Default()
 	for _, path := range []string{
-		"/etc/salvor",
-		"/var/lib/salvor", "/var/lib/salvor/stacks", "/var/lib/salvor/volumes", "/var/lib/salvor/journal",
-		"/mnt/salvor",
-		"/run/salvor", "/run/salvor/gate", "/run/salvor/secrets",
+		at.Config, at.State, at.Projects(), at.VolumesFolder(), at.Journal(), at.Shared, at.Run, at.Gates(), string(at.Secrets()),
 	} {
 		all = append(all, resource.Directory{Path: path, Mode: 0o700})
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/hold"
+	"salvor/internal/hostpath"
 )
 
 // holdLimit is how long a host may take to come to a step at which it is held.
@@ -16,14 +17,14 @@ const holdLimit = 2 * time.Minute
 // It is forgotten when the host boots.
 func (h *Host) Hold(ctx context.Context, step string) error {
 	const script = `mkdir -p -m 711 /run/salvor && mkdir -p "${1%/*}" && : >"$1"`
-	_, err := h.Exec(ctx, "sh", "-c", script, "sh", hold.Dir+"/"+step)
+	_, err := h.Exec(ctx, "sh", "-c", script, "sh", hostpath.Default().Hold()+"/"+step)
 	return err
 }
 
 // Held waits until the host has come to a step at which it is held.
 func (h *Host) Held(ctx context.Context, step string) error {
 	err := until(ctx, holdLimit, func(ctx context.Context) error {
-		_, err := h.Exec(ctx, "test", "-e", hold.Dir+"/"+step+hold.Reached)
+		_, err := h.Exec(ctx, "test", "-e", hostpath.Default().Hold()+"/"+step+hold.Reached)
 		return err
 	})
 	if err != nil {
@@ -34,7 +35,7 @@ func (h *Host) Held(ctx context.Context, step string) error {
 
 // LetGo has the host go on at a step, and no more wait there.
 func (h *Host) LetGo(ctx context.Context, step string) error {
-	_, err := h.Exec(ctx, "rm", "-f", hold.Dir+"/"+step)
+	_, err := h.Exec(ctx, "rm", "-f", hostpath.Default().Hold()+"/"+step)
 	return err
 }
 

@@ -7,14 +7,10 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
-)
-
-// Consent is what the operator said about volumes whose data does not fit the
+) // Consent is what the operator said about volumes whose data does not fit the
 // lock: nothing, restore what the repository has, start fresh, take what lies on
 // the host, or let new volumes start empty although others are gone.
-type Consent string
-
-// The consents.
+type Consent string // The consents.
 const (
 	ConsentRestore Consent = "restore"
 	ConsentFresh   Consent = "fresh"
@@ -93,4 +89,10 @@ type Volume struct {
 	MountAt  string           `json:"mount_at,omitempty"` // where Service has it
 	Born     time.Time        `json:"born,omitzero"`      // from the lock
 	Formerly string           `json:"formerly,omitempty"` // Name of the volume that it was before it was renamed
+}
+
+// Rendered is a stack as hosts need it, before it is placed.
+type Rendered struct {
+	Project Project
+	Volumes []Volume // sorted by name
 }

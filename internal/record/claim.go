@@ -129,13 +129,19 @@ func (r *Record) Claims(ctx context.Context, stack string) ([]Claim, []Ignored, 
 	if err != nil {
 		return nil, nil, err
 	}
+	return highest(names, func(c *Claim) (*Ignored, error) { return r.readClaim(ctx, keys, stack, c) })
+}
+
+// highest reads claims until those of the highest epoch that has one are known. Names
+// are sorted, the highest epoch first.
+func highest(names []Claim, read func(*Claim) (*Ignored, error)) ([]Claim, []Ignored, error) {
 	var good []Claim
 	var ignored []Ignored
 	for _, c := range names {
 		if len(good) > 0 && c.Epoch < good[0].Epoch {
 			break
 		}
-		passed, err := r.readClaim(ctx, keys, stack, &c)
+		passed, err := read(&c)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -161,8 +167,13 @@ func (r *Record) claimNames(ctx context.Context, stack string) ([]Claim, error) 
 			names = append(names, Claim{Epoch: epoch, ID: id})
 		}
 	}
-	slices.SortFunc(names, func(a, b Claim) int { return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), cmp.Compare(a.ID, b.ID)) })
+	sortNames(names)
 	return names, nil
+}
+
+// sortNames sorts the highest epoch first, each epoch by ID.
+func sortNames(names []Claim) {
+	slices.SortFunc(names, func(a, b Claim) int { return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), cmp.Compare(a.ID, b.ID)) })
 }
 
 // readClaim fills in what the fleet has signed, or says why the file rules nothing.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,54 +139,4 @@ func (r *Record) factNames(ctx context.Context, stack string) ([]Fact, error) {
 		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Seq, b.Seq))
 	})
 	return names, nil
-}
-
-// plausible reports whether a lock can have a volume's birth: an honest host says no other.
-func plausible(born time.Time) bool {
-	year := born.UTC().Year()
-	return !born.IsZero() && year >= 1970 && year <= 9999
-}
-
-// Fold returns the lock with a stack's facts in it. What no lock can have, an image
-// without a digest or a birth at no time, is left out. Only facts of the stack's
-// present epoch and host count; of images the last word is taken, of births the
-// first, and a birth that the lock knows stays. A wish that was fulfilled leaves
-// the lock. Folding twice changes nothing.
-func Fold(lock fleet.Lock, stack string, facts []Fact) fleet.Lock {
-	placement, ok := lock.Stacks[stack]
-	if !ok {
-		return lock
-	}
-	placement.Images, placement.Volumes = maps.Clone(placement.Images), maps.Clone(placement.Volumes)
-	for _, f := range facts {
-		if f.Epoch == placement.Epoch && f.Host == placement.Host {
-			fold(&placement, f)
-		}
-	}
-	lock.Stacks = maps.Clone(lock.Stacks)
-	lock.Stacks[stack] = placement
-	return lock
-}
-
-func fold(p *fleet.Placement, f Fact) {
-	for service, image := range f.Images {
-		if !strings.Contains(image, "@sha256:") {
-			continue
-		}
-		if p.Images == nil {
-			p.Images = map[string]string{}
-		}
-		p.Images[service] = image
-	}
-	if p.Restore != nil && p.Restore.ID == f.Wish {
-		p.Restore = nil
-	}
-	for volume, at := range f.Born {
-		if p.Volumes == nil {
-			p.Volumes = map[string]fleet.VolumeState{}
-		}
-		if _, known := p.Volumes[volume]; !known && plausible(at) {
-			p.Volumes[volume] = fleet.VolumeState{Born: at.UTC()}
-		}
-	}
 }

@@ -403,34 +403,6 @@ func TestUnreadableFactIsNamed(t *testing.T) {
 	}
 }
 
-func TestFold(t *testing.T) {
-	first, later := time.Unix(100, 0).UTC(), time.Unix(200, 0).UTC()
-	placement := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "old"}, Volumes: map[string]fleet.VolumeState{"known": {Born: first}}}
-	lock := fleet.Lock{Schema: 1, Stacks: map[string]fleet.Placement{"notes": placement, "other": {Host: "beta", Epoch: 1}}}
-	facts := []Fact{
-		{Epoch: 1, Host: "alpha", Images: map[string]string{"web": "of an older epoch"}, Born: map[string]time.Time{"stale": first}},
-		{Epoch: 2, Host: "beta", Images: map[string]string{"web": "of another host"}},
-		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "new", "db": "pg@sha256:2"}, Born: map[string]time.Time{"db": first, "known": later}},
-		{Epoch: 2, Host: "alpha", Images: map[string]string{"web": "newest@sha256:1"}, Born: map[string]time.Time{"db": later}},
-		{Epoch: 3, Host: "alpha", Images: map[string]string{"web": "of a newer epoch"}},
-	}
-	want := fleet.Placement{Host: "alpha", Epoch: 2, Images: map[string]string{"web": "newest@sha256:1", "db": "pg@sha256:2"},
-		Volumes: map[string]fleet.VolumeState{"known": {Born: first}, "db": {Born: first}}}
-	got := Fold(lock, "notes", facts)
-	if diff := cmp.Diff(want, got.Stacks["notes"]); diff != "" {
-		t.Errorf("Fold (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(got, Fold(got, "notes", facts)); diff != "" {
-		t.Errorf("folding twice changes it:\n%s", diff)
-	}
-	if lock.Stacks["notes"].Images["web"] != "old" || len(lock.Stacks["notes"].Volumes) != 1 {
-		t.Error("Fold changed its argument")
-	}
-	if diff := cmp.Diff(lock, Fold(lock, "unknown", facts)); diff != "" {
-		t.Errorf("a stack without a placement was changed:\n%s", diff)
-	}
-}
-
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add([]byte(`{"schema":1,"id":"019ac000-0000-7000-8000-000000000000","at":"2026-01-02T03:04:05Z","operator":"ann","command":"apply","opened":["token"]}`))
 	f.Add([]byte(`{"schema":1,"id":"../x"}`))

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/machine"
+	"salvor/internal/placement"
 	"salvor/internal/sign"
 )
 
@@ -44,28 +45,15 @@ var ErrAlive = errors.New("the host answers")
 // A Plan is what a recovery will do, to be shown before it is confirmed.
 type Plan struct {
 	Next  fleet.Lock
-	Moves []deploy.Move
+	Moves []placement.Move
 }
 
 // Prepare returns the placements after the recovery: every stack of the lost
 // host on the other one, counted on. A recovery that was cut short has moved
 // them already; then there is nothing to move, and Recover finishes it.
 func Prepare(lock fleet.Lock, o Options) Plan {
-	p := Plan{Next: lock.Copy()}
-	if o.Lost == o.To && !o.Replaced {
-		return p // Git has this machine already
-	}
-	for _, name := range lock.On(o.Lost) {
-		was := lock.Stacks[name]
-		now := was
-		if o.Compromised {
-			now = was.Retired()
-		}
-		now.Host, now.Epoch = o.To, was.Epoch+1
-		p.Next.Stacks[name] = now
-		p.Moves = append(p.Moves, deploy.Move{Stack: name, From: o.Lost, To: o.To, Epoch: now.Epoch})
-	}
-	return p
+	next, moves := placement.Recover(lock, placement.Takeover{Lost: o.Lost, To: o.To, Replaced: o.Replaced, Compromised: o.Compromised})
+	return Plan{Next: next, Moves: moves}
 }
 
 // Recover carries p out: commit the placements with their seals, claim, and have

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/placement"
 )
 
 func TestPrepare(t *testing.T) {
@@ -24,7 +24,7 @@ func TestPrepare(t *testing.T) {
 	if diff := cmp.Diff(want, p.Next.Stacks); diff != "" {
 		t.Error(diff)
 	}
-	moves := []deploy.Move{{Stack: "blog", From: "alpha", To: "gamma", Epoch: 4}, {Stack: "wiki", From: "alpha", To: "gamma", Epoch: 2}}
+	moves := []placement.Move{{Stack: "blog", From: "alpha", To: "gamma", Epoch: 4}, {Stack: "wiki", From: "alpha", To: "gamma", Epoch: 2}}
 	if diff := cmp.Diff(moves, p.Moves); diff != "" {
 		t.Error(diff)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 )
@@ -18,45 +19,52 @@ import (
 // Changes are new file contents by path in the repository, all encrypted.
 type Changes map[string][]byte
 
+// A Writer makes the files that change secrets. Nothing is written to disk: what it
+// returns is for a commit.
+type Writer struct{ store *Store }
+
+// Writer returns what changes secrets of this store.
+func (s *Store) Writer() Writer { return Writer{s} }
+
 // Set returns the change that gives a secret a value, new or not, by any name that
 // Resolve takes. For a file of its own no key is needed: the store's recipients
 // suffice. What is an Ansible Vault stays one, under its id, which takes that
 // vault's password; the password of vaults takes them along, encrypted anew with it.
 // What a program prints wraps secret.ErrReadOnly.
-func (s *Store) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
-	at, err := s.find(name)
+func (w Writer) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
+	at, err := w.store.Find(name)
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
 	case err != nil:
 		return nil, err
-	case s.programs.Has(name):
+	case w.store.programs.Has(name):
 		return nil, fault.WithHint(fmt.Errorf("secret %s is printed by a program: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
 	}
 	var data []byte
 	switch {
-	case at.stack != "":
-		return s.SetEnv(at.stack, secret.Variable{Name: at.key, Value: value})
-	case at.key != "":
-		data, err = s.setInline(ctx, at, value)
+	case at.Stack != "":
+		return w.SetEnv(at.Stack, secret.Variable{Name: at.Key, Value: value})
+	case at.Key != "":
+		data, err = w.setInline(ctx, at, value)
 	default:
-		data, err = s.setFile(ctx, at.file, value)
+		data, err = w.setFile(ctx, at.File, value)
 	}
 	if err != nil {
 		return nil, err
 	}
-	changes, err := s.rewrap(ctx, name, value)
+	changes, err := w.rewrap(ctx, name, value)
 	if err != nil {
 		return nil, err
 	}
-	changes[at.file] = data
+	changes[at.File] = data
 	return changes, nil
 }
 
-func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([]byte, error) {
-	data, err := s.read(file)
+func (w Writer) setFile(ctx context.Context, file string, value secret.Value) ([]byte, error) {
+	data, err := w.store.read(file)
 	if errors.Is(err, secret.ErrNotFound) {
-		return sops.Encrypt(file, value, s.opts.Recipients)
+		return sops.Encrypt(file, value, w.store.opts.Recipients)
 	}
 	if err != nil {
 		return nil, err
@@ -65,29 +73,29 @@ func (s *Store) setFile(ctx context.Context, file string, value secret.Value) ([
 	case err != nil:
 		return nil, err
 	case kind.vault != nil:
-		return s.sealVault(ctx, kind.vault.ID, value)
+		return w.sealVault(ctx, kind.vault.ID, value)
 	case kind.inline != nil:
 		return nil, fault.WithHint(fmt.Errorf("the values in %s are encrypted one by one", file), "salvor secret ls lists their names: FILE.yml/KEY")
 	default:
-		return kind.sops.Replace(value, s.opts.Recipients)
+		return kind.sops.Replace(value, w.store.opts.Recipients)
 	}
 }
 
 // SetEnv returns the change that gives some of a stack's secret variables a
 // value. A file that is there is opened with the operator's key.
-func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, error) {
-	path, err := EnvPath(stack)
+func (w Writer) SetEnv(stack string, variables ...secret.Variable) (Changes, error) {
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.ownEnv(path)
+	f, err := w.ownEnv(path)
 	var data []byte
 	switch {
 	case err == nil:
-		data, err = f.SetEnv(s.opts.Keys, variables...)
-		s.opened(path, err)
+		data, err = f.SetEnv(w.store.opts.Keys, variables...)
+		w.store.opened(path, err)
 	case errors.Is(err, secret.ErrNotFound):
-		data, err = sops.NewEnv(path, s.opts.Recipients, variables...)
+		data, err = sops.NewEnv(path, w.store.opts.Recipients, variables...)
 	}
 	if err != nil {
 		return nil, err
@@ -99,16 +107,16 @@ func (s *Store) SetEnv(stack string, variables ...secret.Variable) (Changes, err
 // of a text in the form of EnvText, nil where they are already, and the names of
 // those that are new or have another value. An error in the text names its line in
 // `STACK.env`.
-func (s *Store) ReplaceEnv(stack string, text secret.Value) (files Changes, changed []string, err error) {
-	path, err := EnvPath(stack)
+func (w Writer) ReplaceEnv(stack string, text secret.Value) (files Changes, changed []string, err error) {
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := s.ownEnv(path)
+	f, err := w.ownEnv(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	data, changed, err := f.ReplaceEnv(s.opts.Keys, stack+".env", text)
+	data, changed, err := f.ReplaceEnv(w.store.opts.Keys, stack+".env", text)
 	if err != nil || data == nil {
 		return nil, nil, err
 	}
@@ -116,9 +124,9 @@ func (s *Store) ReplaceEnv(stack string, text secret.Value) (files Changes, chan
 }
 
 // ownEnv reads a dotenv file that is encrypted to the store's recipients.
-func (s *Store) ownEnv(path string) (*sops.File, error) {
-	f, err := s.parse(path)
-	if err == nil && !f.Fits(s.opts.Recipients) {
+func (w Writer) ownEnv(path string) (*sops.File, error) {
+	f, err := w.store.parse(path)
+	if err == nil && !f.Fits(w.store.opts.Recipients) {
 		return nil, fmt.Errorf("%s: encrypted to other recipients than the fleet's; re-encrypt it first", path)
 	}
 	return f, err
@@ -127,14 +135,14 @@ func (s *Store) ownEnv(path string) (*sops.File, error) {
 // Reencrypt returns every file whose recipients differ from the store's,
 // encrypted to those under a new data key. Where all fit it returns nothing and
 // asks for no key.
-func (s *Store) Reencrypt() (Changes, error) {
-	paths, err := s.paths()
+func (w Writer) Reencrypt() (Changes, error) {
+	paths, err := w.store.Paths()
 	if err != nil {
 		return nil, err
 	}
 	changes := Changes{}
 	for _, path := range paths {
-		data, err := s.read(path)
+		data, err := w.store.read(path)
 		if err != nil {
 			return nil, err
 		}
@@ -142,11 +150,11 @@ func (s *Store) Reencrypt() (Changes, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kind.sops == nil || kind.sops.Fits(s.opts.Recipients) {
+		if kind.sops == nil || kind.sops.Fits(w.store.opts.Recipients) {
 			continue // a vault has a password and no recipients
 		}
-		changes[path], err = kind.sops.Rekey(s.opts.Keys, s.opts.Recipients)
-		s.opened(path, err)
+		changes[path], err = kind.sops.Rekey(w.store.opts.Keys, w.store.opts.Recipients)
+		w.store.opened(path, err)
 		if err != nil {
 			return nil, err
 		}

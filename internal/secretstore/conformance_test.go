@@ -24,7 +24,7 @@ type committing struct {
 }
 
 func (c committing) Set(ctx context.Context, name string, value secret.Value) error {
-	changes, err := c.Store.Set(ctx, name, value)
+	changes, err := c.Store.Writer().Set(ctx, name, value)
 	for path, data := range changes {
 		c.files[path] = &fstest.MapFile{Data: data}
 	}
@@ -106,6 +106,6 @@ type renewed struct {
 }
 
 func (r *renewed) Set(ctx context.Context, name string, value secret.Value) error {
-	_, err := r.Store.Set(ctx, name, value)
+	_, err := r.Store.Writer().Set(ctx, name, value)
 	return err
 }

@@ -9,34 +9,22 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secret/sops"
 )
 
-// inline reads a YAML file with Ansible Vaults as values; ok is false for any
-// other file.
-func (s *Store) inline(file string) (f *ansiblevault.Inline, ok bool, err error) {
-	if sops.FormatOf(file) != sops.YAML {
-		return nil, false, nil
-	}
-	data, err := s.read(file)
-	if err != nil || ansiblevault.IsVault(data) {
-		return nil, false, err
-	}
-	return ansiblevault.ParseInline(file, data)
-}
-
 // inlineAt returns the vault of a value in a YAML file.
-func (s *Store) inlineAt(at place) (ansiblevault.InlineValue, error) {
-	f, ok, err := s.inline(at.file)
+func (s *Store) inlineAt(at fleet.SecretName) (ansiblevault.InlineValue, error) {
+	f, ok, err := s.Inline(at.File)
 	switch {
 	case err != nil:
 		return ansiblevault.InlineValue{}, err
 	case !ok:
-		return ansiblevault.InlineValue{}, s.noInline(at.file)
+		return ansiblevault.InlineValue{}, s.noInline(at.File)
 	}
-	return f.Value(at.key)
+	return f.Value(at.Key)
 }
 
 // noInline says what a YAML file is whose values were asked for by name.
@@ -54,12 +42,12 @@ func (s *Store) noInline(file string) error {
 	return fault.WithHint(fmt.Errorf("%s is a SOPS file; only values that are Ansible Vaults have their own names", file), "sops "+file)
 }
 
-func (s *Store) inlineValue(ctx context.Context, at place) (secret.Value, error) {
+func (s *Store) inlineValue(ctx context.Context, at fleet.SecretName) (secret.Value, error) {
 	v, err := s.inlineAt(at)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	return s.openVault(ctx, at.file+", "+v.Name, v.Envelope)
+	return s.openVault(ctx, at.File+", "+v.Name, v.Envelope)
 }
 
 // clearInline returns a YAML file with its values in clear.
@@ -71,33 +59,33 @@ func (s *Store) clearInline(ctx context.Context, file string, f *ansiblevault.In
 
 // setInline returns a YAML file with one of its values set, under the vault id
 // that the value has or that the file uses. The file may be new.
-func (s *Store) setInline(ctx context.Context, at place, value secret.Value) ([]byte, error) {
-	f, ok, err := s.inline(at.file)
+func (w Writer) setInline(ctx context.Context, at fleet.SecretName, value secret.Value) ([]byte, error) {
+	f, ok, err := w.store.Inline(at.File)
 	switch {
 	case errors.Is(err, secret.ErrNotFound):
-		id, err := s.onlyVault(at.file)
+		id, err := w.onlyVault(at.File)
 		if err != nil {
 			return nil, err
 		}
-		vault, err := s.sealVault(ctx, id, value)
+		vault, err := w.sealVault(ctx, id, value)
 		if err != nil {
-			return nil, wrap(at.file, err)
+			return nil, wrap(at.File, err)
 		}
-		return ansiblevault.NewInline(at.file, at.key, vault)
+		return ansiblevault.NewInline(at.File, at.Key, vault)
 	case err != nil:
 		return nil, err
 	case !ok:
-		return nil, s.noInline(at.file)
+		return nil, w.store.noInline(at.File)
 	}
-	id, err := idIn(f, at.key)
+	id, err := idIn(f, at.Key)
 	if err != nil {
 		return nil, err
 	}
-	vault, err := s.sealVault(ctx, id, value)
+	vault, err := w.sealVault(ctx, id, value)
 	if err != nil {
-		return nil, wrap(at.file, err)
+		return nil, wrap(at.File, err)
 	}
-	return f.Set(at.key, vault)
+	return f.Set(at.Key, vault)
 }
 
 // idIn returns the vault id of a value, or of the file's first where it is new.
@@ -114,11 +102,11 @@ func idIn(f *ansiblevault.Inline, key string) (string, error) {
 
 // onlyVault is the id under which a new file is encrypted: default, or the only
 // one there is.
-func (s *Store) onlyVault(file string) (string, error) {
-	if _, has := s.opts.Vaults[ansiblevault.DefaultID]; has || len(s.opts.Vaults) == 0 {
+func (w Writer) onlyVault(file string) (string, error) {
+	if _, has := w.store.Vaults[ansiblevault.DefaultID]; has || len(w.store.Vaults) == 0 {
 		return ansiblevault.DefaultID, nil
 	}
-	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
+	ids := slices.Sorted(maps.Keys(w.store.Vaults))
 	if len(ids) > 1 {
 		return "", fault.WithHint(fmt.Errorf("%s is new, and fleet.yaml does not have the vault id %s, only %s", file, ansiblevault.DefaultID, strings.Join(ids, ", ")), "make the file with ansible-vault encrypt_string --encrypt-vault-id ID")
 	}

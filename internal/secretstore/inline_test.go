@@ -38,11 +38,11 @@ func TestValuesInYAML(t *testing.T) {
 	}
 
 	t.Run("set in place and beside", func(t *testing.T) {
-		commit(t, files)(s.Set(t.Context(), "group.yml/db.token", secret.NewString("t")))
+		commit(t, files)(s.Writer().Set(t.Context(), "group.yml/db.token", secret.NewString("t")))
 		if after, err := s.Sealed("group.yml/db.password"); err != nil || string(after) != string(before) {
 			t.Errorf("another value changed what this one is sealed from: %v", err)
 		}
-		commit(t, files)(s.Set(t.Context(), "group.yml/db.password", secret.NewString("new-"+canary)))
+		commit(t, files)(s.Writer().Set(t.Context(), "group.yml/db.password", secret.NewString("new-"+canary)))
 		if after, err := s.SealedAt("secrets/group.yml/db.password"); err != nil || string(after) == string(before) {
 			t.Errorf("a new value left what it is sealed from: %v", err)
 		}
@@ -75,7 +75,7 @@ func TestValuesInYAML(t *testing.T) {
 	})
 	t.Run("new recipients leave it alone", func(t *testing.T) {
 		s.opts.Recipients = append(s.opts.Recipients, mustKey(t).Recipient)
-		changes, err := s.Reencrypt()
+		changes, err := s.Writer().Reencrypt()
 		if _, changed := changes["secrets/group.yml"]; err != nil || changed {
 			t.Errorf("changed %v, %v", changes.Paths(), err)
 		}
@@ -98,7 +98,7 @@ func TestYAMLFilesThatAreNone(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"app.yaml/a", "whole.yml/a", "plain.yml/a", "group.yml", "group.yml/db", "../x.yml/a", "a/../../x.yml/b"} {
-		if changes, err := s.Set(t.Context(), name, secret.NewString(canary)); err == nil || strings.Contains(err.Error(), canary) {
+		if changes, err := s.Writer().Set(t.Context(), name, secret.NewString(canary)); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: set in %v", name, changes.Paths())
 		}
 	}
@@ -106,21 +106,21 @@ func TestYAMLFilesThatAreNone(t *testing.T) {
 
 func TestNewYAMLFileTakesTheVaultThereIs(t *testing.T) {
 	s, files := newVaultStore(t)
-	commit(t, files)(s.Set(t.Context(), "new.yml/a", secret.NewString(canary)))
+	commit(t, files)(s.Writer().Set(t.Context(), "new.yml/a", secret.NewString(canary)))
 	if text := string(files["secrets/new.yml"].Data); !strings.HasPrefix(text, "a: !vault |\n          $ANSIBLE_VAULT;1.1;AES256\n") {
 		t.Error(text)
 	}
-	s.opts.Vaults = map[string]secret.Setting{"prod": s.opts.Vaults["prod"]}
-	commit(t, files)(s.Set(t.Context(), "other.yml/a", secret.NewString(canary)))
+	s.Vaults = map[string]secret.Setting{"prod": s.Vaults["prod"]}
+	commit(t, files)(s.Writer().Set(t.Context(), "other.yml/a", secret.NewString(canary)))
 	if text := string(files["secrets/other.yml"].Data); !strings.Contains(text, ";prod\n") {
 		t.Error(text)
 	}
-	s.opts.Vaults["dev"] = secret.ParseSetting("secret:vault_dev")
-	if _, err := s.Set(t.Context(), "third.yml/a", secret.NewString(canary)); err == nil || !strings.Contains(err.Error(), "does not have the vault id default, only dev, prod") {
+	s.Vaults["dev"] = secret.ParseSetting("secret:vault_dev")
+	if _, err := s.Writer().Set(t.Context(), "third.yml/a", secret.NewString(canary)); err == nil || !strings.Contains(err.Error(), "does not have the vault id default, only dev, prod") {
 		t.Errorf("which of two: %v", err)
 	}
-	s.opts.Vaults = nil
-	if _, err := s.Set(t.Context(), "third.yml/a", secret.NewString(canary)); !errors.Is(err, secret.ErrLocked) || fault.Hint(err) == "" {
+	s.Vaults = nil
+	if _, err := s.Writer().Set(t.Context(), "third.yml/a", secret.NewString(canary)); !errors.Is(err, secret.ErrLocked) || fault.Hint(err) == "" {
 		t.Errorf("no vault id: %v", err)
 	}
 }
@@ -134,8 +134,8 @@ func TestWeakVaultPasswordsAreReported(t *testing.T) {
 		t.Errorf("%v, %v", weak, err)
 	}
 	weak = nil
-	commit(t, files)(s.Set(t.Context(), "vault_prod", secret.NewString("0f6e3b1c9d2a8475e6f7a8b9c0d1e2f3")))
-	commit(t, files)(s.Set(t.Context(), "new.yml/a", secret.NewString("x")))
+	commit(t, files)(s.Writer().Set(t.Context(), "vault_prod", secret.NewString("0f6e3b1c9d2a8475e6f7a8b9c0d1e2f3")))
+	commit(t, files)(s.Writer().Set(t.Context(), "new.yml/a", secret.NewString("x")))
 	if !slices.Equal(weak, []string{"default"}) {
 		t.Errorf("%v", weak)
 	}
@@ -145,7 +145,7 @@ func TestCommandsAreSecretsToo(t *testing.T) {
 	s := printed(t)
 	s.Put(t, []byte(canary))
 	store := s.Store.(*renewed).Store
-	store.opts.Secrets = append(store.opts.Secrets, fleet.Secret{Name: "notes/DB_PASSWORD", Command: []string{"cat"}, Revision: 3}, fleet.Secret{Name: "plain", Rotate: 1})
+	store.Secrets = append(store.Secrets, fleet.Secret{Name: "notes/DB_PASSWORD", Command: []string{"cat"}, Revision: 3}, fleet.Secret{Name: "plain", Rotate: 1})
 	if names, err := store.Unfiled(); err != nil || !slices.Equal(names, []string{"token"}) {
 		t.Errorf("%v, %v", names, err)
 	}
@@ -163,11 +163,11 @@ func TestCommandsAreSecretsToo(t *testing.T) {
 	if err != nil || strings.Contains(string(one), canary) {
 		t.Errorf("%s, %v", one, err)
 	}
-	store.opts.Secrets[0].Revision++
+	store.Secrets[0].Revision++
 	if two, err := store.SealedAt("secrets/token"); err != nil || string(one) == string(two) {
 		t.Errorf("a new revision left what it is sealed from: %s, %v", two, err)
 	}
-	if _, err := store.Set(t.Context(), "token", secret.NewString("x")); !errors.Is(err, secret.ErrReadOnly) || fault.Hint(err) != "change it there, then salvor secret rotate token" {
+	if _, err := store.Writer().Set(t.Context(), "token", secret.NewString("x")); !errors.Is(err, secret.ErrReadOnly) || fault.Hint(err) != "change it there, then salvor secret rotate token" {
 		t.Errorf("set: %v (%s)", err, fault.Hint(err))
 	}
 }
@@ -178,7 +178,7 @@ func TestAProgramCanPrintAVaultPassword(t *testing.T) {
 	s.Put(t, []byte("of the default"))
 	store := s.Store.(*renewed).Store
 	files := fstest.MapFS{"secrets/x": sealed(t, canary, "of the default", "")}
-	store.opts.Files, store.opts.Vaults = files, map[string]secret.Setting{"default": secret.ParseSetting("secret:token")}
+	store.Files, store.Vaults = files, map[string]secret.Setting{"default": secret.ParseSetting("secret:token")}
 	if got, err := store.Resolve(t.Context(), "x"); err != nil || string(got.Reveal()) != canary {
 		t.Errorf("%v", err)
 	}

@@ -4,23 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
-	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"filippo.io/age"
 
-	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/secret"
-)
-
-// The fleet's own keys, by the names of their secrets.
-const (
-	SSHKey  = "fleet_ssh_key"
-	SignKey = "fleet_sign_key"
+	"salvor/internal/secretnames"
 )
 
 // Kept are the public halves of keys that stay with the operators, under whatever
@@ -28,40 +21,6 @@ const (
 type Kept struct {
 	Identities []string // age recipients of operators, of the recovery key and of hosts
 	SSH        []string // lines of authorized_keys, those of signing keys as well
-}
-
-// Deliverable returns why a secret may not leave the operators' computers, nil where
-// it may: the fleet's own keys and the passwords of vaults go to no remote, registry,
-// host or container. It looks at names only and opens nothing.
-func (s *Store) Deliverable(name string) error {
-	at, err := s.find(name)
-	if err != nil {
-		return nil // there is none of that name, which is said by who opens it
-	}
-	for _, kept := range s.keptNames() {
-		with, err := s.find(kept)
-		same := err == nil && at.file == with.file && (at.key == with.key || at.key == "")
-		if same || s.programs.Same(name, kept) {
-			return undeliverable(name)
-		}
-	}
-	return nil
-}
-
-// keptNames are the names of secrets that stay with the operators.
-func (s *Store) keptNames() []string {
-	names := []string{SSHKey, SignKey}
-	for _, password := range s.opts.Vaults {
-		if name, ok := password.Secret(); ok {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-func undeliverable(name string) error {
-	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators and is never given to a remote, registry or container", name),
-		"use salvor secret set with another name to create a separate secret")
 }
 
 // Deliver is Resolve for what leaves the operators' computers: see Deliverable. The
@@ -81,20 +40,9 @@ func (s *Store) Deliver(ctx context.Context, name string) (secret.Value, error) 
 	return value, nil
 }
 
-// DeliverableFile is Deliverable for a whole file of secrets/, by its path.
-func (s *Store) DeliverableFile(file string) error {
-	name := strings.TrimPrefix(file, Dir+"/")
-	for _, kept := range s.keptNames() {
-		if with, err := s.find(kept); err == nil && with.file == path.Clean(file) {
-			return undeliverable(name)
-		}
-	}
-	return s.Deliverable(name)
-}
-
 // DeliverFile is File for what leaves the operators' computers.
 func (s *Store) DeliverFile(ctx context.Context, file string) (secret.Value, error) {
-	name := strings.TrimPrefix(file, Dir+"/")
+	name := strings.TrimPrefix(file, fleet.SecretDir+"/")
 	if err := s.DeliverableFile(file); err != nil {
 		return secret.Value{}, err
 	}
@@ -131,7 +79,7 @@ func (s *Store) DeliverEnv(ctx context.Context, stack string, names ...string) (
 func (s *Store) deliverableValue(ctx context.Context, name string, value secret.Value) error {
 	content := value.Reveal()
 	if s.holdsIdentity(content) || ssh.Holds(content, s.opts.Kept.SSH) || s.isVaultPassword(ctx, content) {
-		return undeliverable(name)
+		return secretnames.Undeliverable(name)
 	}
 	return nil
 }
@@ -168,7 +116,7 @@ func (s *Store) isVaultPassword(ctx context.Context, content []byte) bool {
 // over it. One that can't be opened here opens nothing either.
 func (s *Store) vaultPasswords(ctx context.Context) []secret.Value {
 	s.passwords.once.Do(func() {
-		for _, setting := range s.opts.Vaults {
+		for _, setting := range s.Vaults {
 			name, ok := setting.Secret()
 			if !ok || s.programs.Has(name) {
 				continue

@@ -7,6 +7,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/command"
+	"salvor/internal/secretnames"
 )
 
 // TestS06WhatOpensTheFleetIsKept has the passwords of vaults and identities of people
@@ -20,7 +21,7 @@ func TestS06WhatOpensTheFleetIsKept(t *testing.T) {
 		"host_key": "# created\n" + string(host.Secret.Reveal()) + "\n", "app_key": string(stranger.Secret.Reveal()), "token": canary,
 		"notes/COPY": "of production", "notes/TOKEN": canary,
 	} {
-		commit(t, files)(s.Set(t.Context(), name, secret.NewString(value)))
+		commit(t, files)(s.Writer().Set(t.Context(), name, secret.NewString(value)))
 	}
 	for name, kept := range map[string]bool{
 		"vault_password": true, "copied": true, "host_key": true, "notes/COPY": true,
@@ -46,7 +47,7 @@ func TestS06AProgramIsKeptUnderEveryName(t *testing.T) {
 		Secrets: []fleet.Secret{{Name: "vault_password", Command: argv}, {Name: "innocent", Command: argv}, {Name: "other", Command: []string{"pass", "show", "other"}}},
 		Run:     command.Options{},
 	})
-	for name, kept := range map[string]bool{"vault_password": true, "innocent": true, "other": false, SSHKey: true, SignKey: true} {
+	for name, kept := range map[string]bool{"vault_password": true, "innocent": true, "other": false, secretnames.SSHKey: true, secretnames.SignKey: true} {
 		if err := s.Deliverable(name); (err != nil) != kept {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -2,7 +2,6 @@ package secretstore
 
 import (
 	"errors"
-	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ type Info struct {
 // is not encrypted is an error wrapping sops.ErrPlain; the error joins those of all
 // such files and the others are returned beside it.
 func (s *Store) List() ([]Info, error) {
-	paths, err := s.paths()
+	paths, err := s.Paths()
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +40,7 @@ func (s *Store) List() ([]Info, error) {
 		more, err := s.inFile(p)
 		infos, errs = append(infos, more...), append(errs, err)
 	}
-	for _, c := range s.opts.Secrets {
+	for _, c := range s.Secrets {
 		if c.Command != nil {
 			stack, _, isVariable := strings.Cut(c.Name, "/")
 			if !isVariable {
@@ -73,7 +72,7 @@ func (s *Store) inFile(file string) ([]Info, error) {
 
 func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 	info := Info{
-		Name:       strings.TrimPrefix(file, Dir+"/"),
+		Name:       strings.TrimPrefix(file, fleet.SecretDir+"/"),
 		File:       file,
 		Recipients: f.Recipients(),
 		OtherKeys:  f.OtherKeys(),
@@ -99,32 +98,11 @@ func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 // vaultInfo is what an Ansible Vault tells: it has no time and no recipients, so
 // nothing that could fail to fit.
 func vaultInfo(file string, e ansiblevault.Envelope) Info {
-	return Info{Name: strings.TrimPrefix(file, Dir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}
+	return Info{Name: strings.TrimPrefix(file, fleet.SecretDir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}
 }
 
 // stackOf returns the stack whose variables a file holds.
 func stackOf(file string) (string, bool) {
 	stack, isEnv := strings.CutSuffix(path.Base(file), ".env")
-	return stack, isEnv && path.Dir(file) == Dir && fleet.ValidName(stack) == nil
-}
-
-// paths returns the files below secrets/, sorted. Files whose names start with
-// a dot (.gitkeep) are none of ours.
-func (s *Store) paths() ([]string, error) {
-	var paths []string
-	err := fs.WalkDir(s.opts.Files, Dir, func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case p == Dir && errors.Is(err, fs.ErrNotExist):
-			return fs.SkipAll
-		case err != nil:
-			return err
-		case strings.HasPrefix(d.Name(), ".") && d.IsDir():
-			return fs.SkipDir
-		case d.IsDir() || strings.HasPrefix(d.Name(), "."):
-			return nil
-		}
-		paths = append(paths, p)
-		return nil
-	})
-	return paths, err
+	return stack, isEnv && path.Dir(file) == fleet.SecretDir && fleet.ValidName(stack) == nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io/fs"
 	"slices"
+
+	"salvor/internal/fleet"
 )
 
 // Sealed returns what stands in Git for the secret of a name, comparable without
@@ -13,7 +15,7 @@ func (s *Store) Sealed(name string) ([]byte, error) {
 	if s.programs.Has(name) {
 		return s.declaration(name)
 	}
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	if err != nil {
 		return nil, err
 	}
@@ -32,9 +34,9 @@ func (s *Store) SealedAt(file string) ([]byte, error) {
 	return s.sealed(at)
 }
 
-func (s *Store) sealed(at place) ([]byte, error) {
-	if at.key == "" || at.stack != "" {
-		return s.read(at.file)
+func (s *Store) sealed(at fleet.SecretName) ([]byte, error) {
+	if at.Key == "" || at.Stack != "" {
+		return s.read(at.File)
 	}
 	v, err := s.inlineAt(at)
 	return []byte(v.Text), err
@@ -54,7 +56,7 @@ func (s *Store) declaration(name string) ([]byte, error) {
 // nil for one that goes.
 func (s *Store) Over(files map[string][]byte) *Store {
 	over := *s
-	over.opts.Files = overlay{s.opts.Files, files}
+	over.Files = overlay{s.Files, files}
 	return &over
 }
 

@@ -20,6 +20,7 @@ import (
 	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secret/command"
 	"salvor/internal/secret/sops"
+	"salvor/internal/secretnames"
 )
 
 // Options say where secrets are and who can read them.
@@ -39,6 +40,7 @@ type Options struct {
 // A Store is the secrets of a control repository. It implements
 // secret.Resolver and is safe for concurrent use.
 type Store struct {
+	secretnames.Names
 	opts      Options
 	programs  *command.Programs
 	passwords *passwords // of vaults, opened at most once
@@ -57,21 +59,21 @@ func New(opts Options) *Store {
 			programs[s.Name] = command.Program{Argv: s.Command, Timeout: s.Timeout}
 		}
 	}
-	return &Store{opts: opts, programs: command.New(programs, opts.Run), passwords: &passwords{}}
+	return &Store{Names: secretnames.Names{Files: opts.Files, Secrets: opts.Secrets, Vaults: opts.Vaults}, opts: opts, programs: command.New(programs, opts.Run), passwords: &passwords{}}
 }
 
 // Resolve opens the secret of that name: what `secret:NAME` and Compose's
 // `external: true` mean. An unknown name wraps secret.ErrNotFound.
 func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) {
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	switch {
 	case ctx.Err() != nil:
 		return secret.Value{}, fmt.Errorf("secret %s: %w", name, context.Cause(ctx))
 	case err != nil:
 		return secret.Value{}, err
-	case at.stack != "":
-		all, err := s.Env(ctx, at.stack, at.key)
-		return all[at.key], err
+	case at.Stack != "":
+		all, err := s.Env(ctx, at.Stack, at.Key)
+		return all[at.Key], err
 	case s.programs.Has(name):
 		return s.printed(ctx, name)
 	}
@@ -79,7 +81,7 @@ func (s *Store) Resolve(ctx context.Context, name string) (secret.Value, error) 
 	if errors.Is(err, secret.ErrNotFound) {
 		err = fault.WithHint(err, "salvor secret set "+name)
 	}
-	return value, advise(at.file, err)
+	return value, advise(at.File, err)
 }
 
 // advise adds the next step to an error of reading a file, where it has none.
@@ -109,23 +111,23 @@ func (s *Store) File(ctx context.Context, file string) (secret.Value, error) {
 		return s.printed(ctx, program)
 	}
 	value, err := s.plain(ctx, at)
-	return value, advise(at.file, err)
+	return value, advise(at.File, err)
 }
 
 // mounted returns where a path below secrets/ is kept, or which program prints it.
-func (s *Store) mounted(file string) (at place, program string, err error) {
-	if file, err = filePath(file); err != nil {
+func (s *Store) mounted(file string) (at fleet.SecretName, program string, err error) {
+	if err = fleet.BelowSecrets(file); err != nil {
 		return at, "", err
 	}
-	name := strings.TrimPrefix(file, Dir+"/")
+	name := strings.TrimPrefix(file, fleet.SecretDir+"/")
 	if s.programs.Has(name) {
 		return at, name, nil
 	}
-	if _, inside := InFile(name); inside {
-		at, err = s.find(name)
+	if fleet.SecretInYAML(name) {
+		at, err = s.Find(name)
 		return at, "", err
 	}
-	return place{file: file}, "", nil
+	return fleet.SecretName{File: file}, "", nil
 }
 
 // Env opens some of a stack's secret variables: what Compose's `environment: NAME`
@@ -149,12 +151,12 @@ func (s *Store) Env(ctx context.Context, stack string, names ...string) (map[str
 	}
 	held, err := s.AllEnv(stack)
 	if err != nil {
-		return nil, advise(Dir+"/"+stack+".env", err)
+		return nil, advise(fleet.EnvFile(stack), err)
 	}
 	for _, name := range inFile {
 		value, ok := held[name]
 		if !ok {
-			return nil, fault.WithHint(fmt.Errorf("%s/%s.env has no %s: %w", Dir, stack, name, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, name))
+			return nil, fault.WithHint(fmt.Errorf("%s/%s.env has no %s: %w", fleet.SecretDir, stack, name, secret.ErrNotFound), fmt.Sprintf("salvor secret set %s/%s", stack, name))
 		}
 		env[name] = value
 	}
@@ -163,7 +165,7 @@ func (s *Store) Env(ctx context.Context, stack string, names ...string) (map[str
 
 // AllEnv opens all secret variables in a stack's file, none where there is no file.
 func (s *Store) AllEnv(stack string) (map[string]secret.Value, error) {
-	path, err := EnvPath(stack)
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +184,7 @@ func (s *Store) AllEnv(stack string) (map[string]secret.Value, error) {
 // EnvText opens a stack's secret variables as the text that SOPS encrypts: what a
 // person edits. A stack without the file wraps secret.ErrNotFound.
 func (s *Store) EnvText(stack string) (secret.Value, error) {
-	path, err := EnvPath(stack)
+	path, err := fleet.EnvFile(stack), fleet.ValidName(stack)
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -195,57 +197,20 @@ func (s *Store) EnvText(stack string) (secret.Value, error) {
 	return text, err
 }
 
-// EnvNames returns the names of a stack's secret variables without any key: those
-// in its file, then those that programs print.
+// EnvNames is Names.EnvNames for an operator: a file that is not SOPS's is an error.
 func (s *Store) EnvNames(stack string) ([]string, error) {
-	path, err := EnvPath(stack)
-	if err != nil {
+	if err := fleet.ValidName(stack); err != nil {
 		return nil, err
 	}
-	var names []string
-	switch f, err := s.parse(path); {
-	case errors.Is(err, secret.ErrNotFound):
-	case err != nil:
+	if _, err := s.parse(fleet.EnvFile(stack)); err != nil && !errors.Is(err, secret.ErrNotFound) {
 		return nil, err
-	default:
-		if names, err = f.EnvNames(); err != nil {
-			return nil, err
-		}
 	}
-	for _, c := range s.opts.Secrets {
-		if of, name, isVariable := strings.Cut(c.Name, "/"); isVariable && of == stack && c.Command != nil {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// Unfiled returns the names of the fleet's secrets that are no file of their own:
-// what programs print, and the values in YAML files. Files that can't be read are
-// passed over; whoever opens one is told.
-func (s *Store) Unfiled() ([]string, error) {
-	var names []string
-	for _, c := range s.opts.Secrets {
-		if c.Command != nil && !strings.Contains(c.Name, "/") {
-			names = append(names, c.Name)
-		}
-	}
-	files, err := s.paths()
-	for _, file := range files {
-		if f, ok, err := s.inline(file); ok && err == nil {
-			values, _ := f.Values() // the damaged ones are told of when they are opened
-			for _, v := range values {
-				names = append(names, strings.TrimPrefix(file, Dir+"/")+"/"+v.Name)
-			}
-		}
-	}
-	return names, err
+	return s.Names.EnvNames(stack)
 }
 
 // Ciphertext returns a file below secrets/ as it stands in the repository.
 func (s *Store) Ciphertext(path string) ([]byte, error) {
-	path, err := filePath(path)
-	if err != nil {
+	if err := fleet.BelowSecrets(path); err != nil {
 		return nil, err
 	}
 	return s.read(path)
@@ -254,7 +219,7 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 // opened tells who wants to know that something was decrypted.
 func (s *Store) opened(path string, err error) {
 	if err == nil && s.opts.Opened != nil {
-		s.opts.Opened(strings.TrimPrefix(path, Dir+"/"))
+		s.opts.Opened(strings.TrimPrefix(path, fleet.SecretDir+"/"))
 	}
 }
 
@@ -266,29 +231,29 @@ func (s *Store) printed(ctx context.Context, name string) (secret.Value, error) 
 }
 
 // plain opens a file, or a value in a YAML file.
-func (s *Store) plain(ctx context.Context, at place) (value secret.Value, err error) {
-	if at.key != "" {
+func (s *Store) plain(ctx context.Context, at fleet.SecretName) (value secret.Value, err error) {
+	if at.Key != "" {
 		value, err = s.inlineValue(ctx, at)
-		s.opened(at.file+"/"+at.key, err)
+		s.opened(at.File+"/"+at.Key, err)
 		return value, err
 	}
 	value, err = s.whole(ctx, at)
-	s.opened(at.file, err)
+	s.opened(at.File, err)
 	return value, err
 }
 
-func (s *Store) whole(ctx context.Context, at place) (secret.Value, error) {
-	data, err := s.read(at.file)
+func (s *Store) whole(ctx context.Context, at fleet.SecretName) (secret.Value, error) {
+	data, err := s.read(at.File)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	switch kind, err := kindOf(at.file, data); {
+	switch kind, err := kindOf(at.File, data); {
 	case err != nil:
 		return secret.Value{}, err
 	case kind.vault != nil:
-		return s.openVault(ctx, at.file, *kind.vault)
+		return s.openVault(ctx, at.File, *kind.vault)
 	case kind.inline != nil:
-		return s.clearInline(ctx, at.file, kind.inline)
+		return s.clearInline(ctx, at.File, kind.inline)
 	default:
 		return kind.sops.Plain(s.opts.Keys)
 	}
@@ -330,7 +295,7 @@ func (s *Store) parse(path string) (*sops.File, error) {
 }
 
 func (s *Store) read(path string) ([]byte, error) {
-	data, err := fs.ReadFile(s.opts.Files, path)
+	data, err := fs.ReadFile(s.Files, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", path, secret.ErrNotFound)
 	}
@@ -339,9 +304,9 @@ func (s *Store) read(path string) ([]byte, error) {
 
 // command returns what is declared of a secret that a program prints.
 func (s *Store) command(name string) (fleet.Secret, bool) {
-	i := slices.IndexFunc(s.opts.Secrets, func(d fleet.Secret) bool { return d.Name == name && d.Command != nil })
+	i := slices.IndexFunc(s.Secrets, func(d fleet.Secret) bool { return d.Name == name && d.Command != nil })
 	if i < 0 {
 		return fleet.Secret{}, false
 	}
-	return s.opts.Secrets[i], true
+	return s.Secrets[i], true
 }

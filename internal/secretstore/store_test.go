@@ -69,7 +69,7 @@ func commit(t *testing.T, files fstest.MapFS) func(Changes, error) {
 func TestSetAndResolve(t *testing.T) {
 	s, files, ring := newStore(t)
 	for _, value := range []string{"first-" + canary, canary} {
-		commit(t, files)(s.Set(t.Context(), "drive_oauth", secret.NewString(value)))
+		commit(t, files)(s.Writer().Set(t.Context(), "drive_oauth", secret.NewString(value)))
 	}
 	if ring.asked != 0 {
 		t.Errorf("Set asked for the key %d times", ring.asked)
@@ -99,8 +99,8 @@ func TestEnv(t *testing.T) {
 	if _, err := s.Env(t.Context(), "notes", "A"); !errors.Is(err, secret.ErrNotFound) {
 		t.Errorf("something of a stack without a file: %v", err)
 	}
-	commit(t, files)(s.Set(t.Context(), "notes/DB_PASSWORD", secret.NewString(canary)))
-	commit(t, files)(s.Set(t.Context(), "notes/TOKEN", secret.NewString("t")))
+	commit(t, files)(s.Writer().Set(t.Context(), "notes/DB_PASSWORD", secret.NewString(canary)))
+	commit(t, files)(s.Writer().Set(t.Context(), "notes/TOKEN", secret.NewString("t")))
 	env, err := s.Env(t.Context(), "notes", "DB_PASSWORD", "TOKEN")
 	if err != nil || string(env["DB_PASSWORD"].Reveal()) != canary || string(env["TOKEN"].Reveal()) != "t" || len(env) != 2 {
 		t.Errorf("Env: %d values, %v", len(env), err)
@@ -116,8 +116,8 @@ func TestListNeedsNoKey(t *testing.T) {
 	s, files, ring := newStore(t)
 	files["secrets/.gitkeep"] = &fstest.MapFile{}
 	files["fleet.yaml"] = &fstest.MapFile{Data: []byte("fleet: home")}
-	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.Set(t.Context(), "notes/A", secret.NewString(canary)))
+	commit(t, files)(s.Writer().Set(t.Context(), "token", secret.NewString(canary)))
+	commit(t, files)(s.Writer().Set(t.Context(), "notes/A", secret.NewString(canary)))
 	nested, err := sops.Encrypt("secrets/tls/key.pem", secret.NewString(canary), s.opts.Recipients[:1])
 	commit(t, files)(Changes{"secrets/tls/key.pem": nested}, err)
 
@@ -147,21 +147,21 @@ func TestListNeedsNoKey(t *testing.T) {
 	if !errors.Is(err, sops.ErrPlain) || !strings.Contains(err.Error(), "secrets/plain") || strings.Contains(err.Error(), canary) || len(infos) != 3 {
 		t.Errorf("a plain file: %v, %d secrets", err, len(infos))
 	}
-	if _, err := s.Set(t.Context(), "plain", secret.NewString("x")); !errors.Is(err, sops.ErrPlain) {
+	if _, err := s.Writer().Set(t.Context(), "plain", secret.NewString("x")); !errors.Is(err, sops.ErrPlain) {
 		t.Errorf("a plain file was replaced: %v", err)
 	}
 }
 
 func TestReencryptChangesOnlyWhatDiffers(t *testing.T) {
 	s, files, ring := newStore(t)
-	commit(t, files)(s.Set(t.Context(), "token", secret.NewString(canary)))
-	commit(t, files)(s.Set(t.Context(), "notes/A", secret.NewString(canary)))
-	if changes, err := s.Reencrypt(); err != nil || len(changes) != 0 || ring.asked != 0 {
+	commit(t, files)(s.Writer().Set(t.Context(), "token", secret.NewString(canary)))
+	commit(t, files)(s.Writer().Set(t.Context(), "notes/A", secret.NewString(canary)))
+	if changes, err := s.Writer().Reencrypt(); err != nil || len(changes) != 0 || ring.asked != 0 {
 		t.Errorf("nothing to do: %v, %v, asked %d times", changes.Paths(), err, ring.asked)
 	}
 	added := mustKey(t)
 	s.opts.Recipients = append(s.opts.Recipients, added.Recipient)
-	changes, err := s.Reencrypt()
+	changes, err := s.Writer().Reencrypt()
 	if diff := cmp.Diff([]string{"secrets/notes.env", "secrets/token"}, changes.Paths()); err != nil || diff != "" {
 		t.Fatalf("%v %s", err, diff)
 	}
@@ -175,7 +175,7 @@ func TestReencryptChangesOnlyWhatDiffers(t *testing.T) {
 func TestNames(t *testing.T) {
 	s, _, _ := newStore(t)
 	for _, name := range []string{"", "a/b-c", "A/B", "../fleet.yaml", ".hidden", "notes.env", "a b"} {
-		if _, err := s.Set(t.Context(), name, secret.NewString(canary)); err == nil || strings.Contains(err.Error(), canary) {
+		if _, err := s.Writer().Set(t.Context(), name, secret.NewString(canary)); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestWriteToAndReadFromAWorkTree(t *testing.T) {
 	key := mustKey(t)
 	root := t.TempDir()
 	s := New(Options{Files: os.DirFS(root), Keys: key, Recipients: []string{key.Recipient}})
-	changes, err := s.Set(t.Context(), "token", secret.NewString(canary))
+	changes, err := s.Writer().Set(t.Context(), "token", secret.NewString(canary))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/fleet"
 	"salvor/internal/secret/ansiblevault"
 )
 
@@ -21,23 +22,23 @@ type Trace struct {
 // Trace returns how to tell the age of a secret that a file holds. A file that is
 // not encrypted, or damaged, is an error.
 func (s *Store) Trace(name string) (Trace, error) {
-	at, err := s.find(name)
+	at, err := s.Find(name)
 	if err != nil {
 		return Trace{}, err
 	}
-	data, err := s.read(at.file)
+	data, err := s.read(at.File)
 	if err != nil {
 		return Trace{}, err
 	}
-	kind, err := kindOf(at.file, data)
+	kind, err := kindOf(at.File, data)
 	if err != nil {
 		return Trace{}, err
 	}
-	t := Trace{File: at.file, Of: func(content []byte) []byte { return content }}
+	t := Trace{File: at.File, Of: func(content []byte) []byte { return content }}
 	switch {
-	case at.stack != "":
-		t.Of = func(content []byte) []byte { return variableIn(content, at.key) }
-	case at.key != "":
+	case at.Stack != "":
+		t.Of = func(content []byte) []byte { return variableIn(content, at.Key) }
+	case at.Key != "":
 		t.Of = func(content []byte) []byte { return valueIn(at, content) }
 	case kind.sops != nil:
 		t.Exact = true
@@ -58,12 +59,12 @@ func variableIn(dotenv []byte, name string) []byte {
 	return nil
 }
 
-func valueIn(at place, content []byte) []byte {
-	f, ok, err := ansiblevault.ParseInline(at.file, content)
+func valueIn(at fleet.SecretName, content []byte) []byte {
+	f, ok, err := ansiblevault.ParseInline(at.File, content)
 	if err != nil || !ok {
 		return nil
 	}
-	v, err := f.Value(at.key)
+	v, err := f.Value(at.Key)
 	if err != nil {
 		return nil
 	}

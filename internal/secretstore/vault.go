@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"salvor/internal/fault"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/ansiblevault"
 )
@@ -15,7 +16,7 @@ import (
 // openVault opens a vault with the password of its id, then, since an id is only
 // a hint, with every other. where names it in errors.
 func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Envelope) (secret.Value, error) {
-	ids := slices.Sorted(maps.Keys(s.opts.Vaults))
+	ids := slices.Sorted(maps.Keys(s.Vaults))
 	slices.SortStableFunc(ids, func(a, b string) int { return rank(b, e.ID) - rank(a, e.ID) })
 	var errs []error
 	for _, id := range ids {
@@ -33,7 +34,7 @@ func (s *Store) openVault(ctx context.Context, where string, e ansiblevault.Enve
 	if len(errs) > 0 {
 		err = fault.WithHint(fmt.Errorf("%w (%s)", err, errs[0].Error()), fault.Hint(errs[0]))
 	}
-	if _, known := s.opts.Vaults[e.ID]; !known {
+	if _, known := s.Vaults[e.ID]; !known {
 		err = fault.WithHint(err, fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml, and salvor secret set NAME", e.ID))
 	}
 	return secret.Value{}, err
@@ -64,7 +65,7 @@ func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, err
 }
 
 func (s *Store) passwordOf(ctx context.Context, id string) (secret.Value, error) {
-	setting, known := s.opts.Vaults[id]
+	setting, known := s.Vaults[id]
 	if !known {
 		return secret.Value{}, fault.WithHint(fmt.Errorf("the password of vault id %q is not known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
 	}
@@ -83,7 +84,7 @@ func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, e
 	if s.programs.Has(name) {
 		return s.printed(ctx, name)
 	}
-	path, err := Path(name)
+	path, err := fleet.SecretFile(name)
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -97,8 +98,8 @@ func (s *Store) passwordNamed(ctx context.Context, name string) (secret.Value, e
 }
 
 // sealVault encrypts a value under a vault id.
-func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
-	password, err := s.vaultPassword(ctx, id)
+func (w Writer) sealVault(ctx context.Context, id string, value secret.Value) ([]byte, error) {
+	password, err := w.store.vaultPassword(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -107,33 +108,33 @@ func (s *Store) sealVault(ctx context.Context, id string, value secret.Value) ([
 
 // rewrap returns the vaults whose password the secret is, encrypted with its new
 // value. Those that the present one does not open stay as they are.
-func (s *Store) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
+func (w Writer) rewrap(ctx context.Context, name string, password secret.Value) (Changes, error) {
 	changes := Changes{}
-	for id, setting := range s.opts.Vaults {
+	for id, setting := range w.store.Vaults {
 		if of, isSecret := setting.Secret(); !isSecret || of != name {
 			continue
 		}
-		present, err := s.passwordOf(ctx, id) // whether it is weak matters no more
+		present, err := w.store.passwordOf(ctx, id) // whether it is weak matters no more
 		if errors.Is(err, secret.ErrNotFound) {
 			continue // it is set for the first time
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := s.rewrapID(id, present, password, changes); err != nil {
+		if err := w.rewrapID(id, present, password, changes); err != nil {
 			return nil, err
 		}
 	}
 	return changes, nil
 }
 
-func (s *Store) rewrapID(id string, present, password secret.Value, changes Changes) error {
-	paths, err := s.paths()
+func (w Writer) rewrapID(id string, present, password secret.Value, changes Changes) error {
+	paths, err := w.store.Paths()
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		data, err := s.read(path)
+		data, err := w.store.read(path)
 		if err != nil {
 			return err
 		}

@@ -16,9 +16,9 @@ import (
 func newVaultStore(t *testing.T) (*Store, fstest.MapFS) {
 	t.Helper()
 	s, files, _ := newStore(t)
-	s.opts.Vaults = map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password"), "prod": secret.ParseSetting("secret:vault_prod")}
+	s.Vaults = map[string]secret.Setting{"default": secret.ParseSetting("secret:vault_password"), "prod": secret.ParseSetting("secret:vault_prod")}
 	for name, password := range map[string]string{"vault_password": "of the default", "vault_prod": "of production\n"} {
-		commit(t, files)(s.Set(t.Context(), name, secret.NewString(password)))
+		commit(t, files)(s.Writer().Set(t.Context(), name, secret.NewString(password)))
 	}
 	return s, files
 }
@@ -48,7 +48,7 @@ func TestVaultsAreSecretsToo(t *testing.T) {
 	}
 
 	t.Run("one that is set stays one", func(t *testing.T) {
-		commit(t, files)(s.Set(t.Context(), "cloudflare_token", secret.NewString("new-"+canary)))
+		commit(t, files)(s.Writer().Set(t.Context(), "cloudflare_token", secret.NewString("new-"+canary)))
 		if !bytes.HasPrefix(files["secrets/cloudflare_token"].Data, []byte("$ANSIBLE_VAULT;1.1;AES256\n")) {
 			t.Error("it is no vault any more")
 		}
@@ -71,7 +71,7 @@ func TestVaultsAreSecretsToo(t *testing.T) {
 	})
 	t.Run("new recipients leave them alone", func(t *testing.T) {
 		s.opts.Recipients = append(s.opts.Recipients, mustKey(t).Recipient)
-		changes, err := s.Reencrypt()
+		changes, err := s.Writer().Reencrypt()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestVaultsThatDoNotOpen(t *testing.T) {
 	if _, err := s.EnvNames("notes"); err == nil || !strings.Contains(err.Error(), "secrets/notes.env is an Ansible Vault") {
 		t.Errorf("a stack's variables: %v", err)
 	}
-	s.opts.Vaults["prod"] = secret.ParseSetting("secret:tampered")
+	s.Vaults["prod"] = secret.ParseSetting("secret:tampered")
 	files["secrets/x"] = sealed(t, canary, "p", "prod")
 	if _, err := s.Resolve(t.Context(), "x"); err == nil {
 		t.Error("a vault opened with the password in a vault")
@@ -116,7 +116,7 @@ func TestThePasswordOfVaultsTakesThemAlong(t *testing.T) {
 	files["secrets/mislabelled"] = sealed(t, canary, "of production", "")
 	other := slices.Clone(files["secrets/notes/tls.pem"].Data)
 
-	changes, err := s.Set(t.Context(), "vault_password", secret.NewString("another"))
+	changes, err := s.Writer().Set(t.Context(), "vault_password", secret.NewString("another"))
 	if want := []string{"secrets/cloudflare_token", "secrets/vault_password"}; err != nil || !slices.Equal(changes.Paths(), want) {
 		t.Fatalf("%v, %v, want %v", changes.Paths(), err, want)
 	}
@@ -140,12 +140,12 @@ func TestFilesInFoldersHaveNamesToo(t *testing.T) {
 	if stack, name, ok := s.Variable("notes/DB"); !ok || stack != "notes" || name != "DB" {
 		t.Errorf("%s, %s, %v", stack, name, ok)
 	}
-	commit(t, files)(s.Set(t.Context(), "notes/tls.pem", secret.NewString("new")))
+	commit(t, files)(s.Writer().Set(t.Context(), "notes/tls.pem", secret.NewString("new")))
 	if got, err := s.Resolve(t.Context(), "notes/tls.pem"); err != nil || string(got.Reveal()) != "new" {
 		t.Errorf("%q, %v", got.Reveal(), err)
 	}
 	for _, name := range []string{"notes/new.pem", "../fleet.yaml", "notes/../vault_password"} {
-		if _, err := s.Set(t.Context(), name, secret.NewString("x")); err == nil {
+		if _, err := s.Writer().Set(t.Context(), name, secret.NewString("x")); err == nil {
 			t.Errorf("%s was set", name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
@@ -131,7 +132,7 @@ func TestARemovedVolumeIsMissing(t *testing.T) {
 	t.Parallel()
 	const id = "home/notes/db@r1"
 	v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
-	e := Engine{Dirs: Dirs{State: t.TempDir()}}
+	e := Engine{Dirs: hostpath.Layout{State: t.TempDir()}}
 	if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Volume{Name: "db", Path: filepath.Join(t.TempDir(), "_data")}
-			e := Engine{Dirs: Dirs{State: t.TempDir()}}
+			e := Engine{Dirs: hostpath.Layout{State: t.TempDir()}}
 			if err := e.StartEmpty("notes", v, Marker{Identity: id, Epoch: 1}); err != nil {
 				t.Fatal(err)
 			}

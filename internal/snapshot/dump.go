@@ -168,7 +168,7 @@ func (t *taking) binds(v Volume) []nsexec.Bind {
 // another volume's container may have put in place of this one's folder. "" for a
 // bind of the host's own.
 func (e Engine) within(v Volume) string {
-	for _, all := range []string{filepath.Join(e.Dirs.State, "volumes"), e.Dirs.Volumes} {
+	for _, all := range []string{e.Dirs.VolumesFolder(), e.Dirs.Volumes} {
 		if strings.HasPrefix(v.Path, all+"/") {
 			return all
 		}

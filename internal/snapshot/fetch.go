@@ -16,6 +16,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/snapshot/nsexec"
 	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restic"
@@ -70,7 +71,7 @@ const (
 )
 
 func (e Engine) fetchPath(stack string) string {
-	return filepath.Join(e.Dirs.State, "staging", stack, "fetch.json")
+	return e.Dirs.Fetched(stack)
 }
 
 func (e Engine) loadFetch(stack string) (fetchState, error) {
@@ -100,7 +101,7 @@ func (e Engine) saveFetch(stack string, s fetchState) error {
 // that placing it is a rename. Docker takes every folder among its volumes for a
 // volume, so nothing is staged there before Docker has made the volume itself.
 func (e Engine) staging(stack string, v Volume) (string, error) {
-	dir, err := e.dir("staging", stack)
+	dir, err := e.dir(hostpath.Staging, stack)
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +109,7 @@ func (e Engine) staging(stack string, v Volume) (string, error) {
 	if deviceOf(dir) == deviceOf(v.Path) {
 		return filepath.Join(dir, name), nil
 	}
-	beside := filepath.Join(filepath.Dir(e.Dirs.Volumes), "salvor-staging", stack)
+	beside := e.Dirs.StagingBesideVolumes(stack)
 	if strings.HasPrefix(v.Path, e.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
 		return filepath.Join(beside, name), os.MkdirAll(beside, 0o700)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 )
 
@@ -48,12 +49,10 @@ const (
 	unpauseWithin = time.Minute
 )
 
-func pausedPath(d Dirs, stack string) string { return filepath.Join(d.Run, "paused", stack+".json") }
-
 // Guard is the guardian's life: it says that it is ready, waits for its standard
 // input to end, and resumes the stack unless it was told that this is done. It
 // outlives whoever started it and ignores the signals that end a session.
-func Guard(ctx context.Context, d Dirs, stack string, q Quiescer, stdin io.Reader, stdout io.Writer) error {
+func Guard(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, stdin io.Reader, stdout io.Writer) error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("outlive the parent: %w", err)
@@ -92,9 +91,9 @@ func Guard(ctx context.Context, d Dirs, stack string, q Quiescer, stdin io.Reade
 	}
 }
 
-func readPaused(d Dirs, stack string) (pausedRecord, error) {
+func readPaused(d hostpath.Layout, stack string) (pausedRecord, error) {
 	var r pausedRecord
-	path := pausedPath(d, stack)
+	path := d.Paused(stack)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return r, err
@@ -106,8 +105,8 @@ func readPaused(d Dirs, stack string) (pausedRecord, error) {
 }
 
 // recordPaused writes which containers are about to be paused.
-func recordPaused(d Dirs, stack string, limit time.Duration, containers []string) error {
-	path := pausedPath(d, stack)
+func recordPaused(d hostpath.Layout, stack string, limit time.Duration, containers []string) error {
+	path := d.Paused(stack)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -119,7 +118,7 @@ func recordPaused(d Dirs, stack string, limit time.Duration, containers []string
 }
 
 // resume has every container go on that is recorded as paused. The record stays.
-func resume(ctx context.Context, d Dirs, stack string, q Quiescer) error {
+func resume(ctx context.Context, d hostpath.Layout, stack string, q Quiescer) error {
 	r, err := readPaused(d, stack)
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(r.Containers) == 0 {
 		return nil
@@ -133,8 +132,8 @@ func resume(ctx context.Context, d Dirs, stack string, q Quiescer) error {
 	return nil
 }
 
-func forget(d Dirs, stack string) error {
-	err := os.Remove(pausedPath(d, stack))
+func forget(d hostpath.Layout, stack string) error {
+	err := os.Remove(d.Paused(stack))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -149,8 +148,8 @@ type Paused struct {
 }
 
 // AllPaused returns the stacks that are recorded as paused, by name.
-func AllPaused(d Dirs) ([]Paused, error) {
-	paths, err := filepath.Glob(pausedPath(d, "*"))
+func AllPaused(d hostpath.Layout) ([]Paused, error) {
+	paths, err := filepath.Glob(d.Paused("*"))
 	var all []Paused
 	for _, path := range paths {
 		p := Paused{Stack: strings.TrimSuffix(filepath.Base(path), ".json"), Overdue: true}
@@ -170,7 +169,7 @@ func AllPaused(d Dirs) ([]Paused, error) {
 // Resume has a stack go on that a snapshot left paused. While a living snapshot
 // holds it the record stays, for that snapshot's own end. It may be called when
 // nothing is paused.
-func Resume(ctx context.Context, d Dirs, stack string, q Quiescer, held bool) error {
+func Resume(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, held bool) error {
 	err := resume(ctx, d, stack, q)
 	if err != nil || held {
 		return err

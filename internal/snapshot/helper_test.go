@@ -17,6 +17,7 @@ import (
 
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
@@ -44,7 +45,7 @@ func verbs() map[string]func(context.Context, []string) error {
 		"ns-exec": func(context.Context, []string) error { return nsexec.Main(os.Stdin) },
 		"guardian": func(ctx context.Context, args []string) error {
 			q := &freezer{dir: args[0]}
-			return Guard(ctx, Dirs{Run: args[0]}, args[1], q, os.Stdin, os.Stdout)
+			return Guard(ctx, hostpath.Layout{Run: args[0]}, args[1], q, os.Stdin, os.Stdout)
 		},
 		"pause-and-hang": pauseAndHang,
 	}
@@ -131,7 +132,7 @@ func newLab(t testing.TB) *lab {
 	l := &lab{store: &blobtest.Memory{}, fz: &freezer{dir: filepath.Join(dir, "run")}, data: filepath.Join(dir, "docker", "notes_data", "_data")}
 	l.Engine = Engine{
 		Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Guardian: []string{self, "guardian", filepath.Join(dir, "run")}, Restic: program,
-		Dirs: Dirs{Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Volumes: filepath.Join(dir, "docker")}, Progress: progress.Discard(),
+		Dirs: hostpath.Layout{Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Volumes: filepath.Join(dir, "docker")}, Progress: progress.Discard(),
 	}
 	l.repo = Repository{ID: "0123", Store: l.store, Password: secret.NewString(strings.Repeat("k", 43))}
 	for _, d := range []string{l.fz.dir, l.data} {
@@ -179,7 +180,7 @@ func pauseAndHang(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	e := Engine{Host: local.Machine{}, Guardian: []string{self, "guardian", dir}, Dirs: Dirs{Run: dir}}
+	e := Engine{Host: local.Machine{}, Guardian: []string{self, "guardian", dir}, Dirs: hostpath.Layout{Run: dir}}
 	if _, err := e.guard(ctx, "notes", time.Hour); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func Identity(fleetName, stack, volume, repository string) string {
 }
 
 func (e Engine) markerPath(stack, volume string) string {
-	return filepath.Join(e.Dirs.State, "volumes", stack, DirName(volume)+".json")
+	return e.Dirs.Marker(stack, DirName(volume))
 }
 
 // Marker returns a volume's marker, the zero one when there is none. One that

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/finding"
+	"salvor/internal/hostpath"
 	"salvor/internal/snapshot/postgres"
 )
 
@@ -46,7 +47,7 @@ func (n loadNote) due(image, objects string, now time.Time) bool {
 }
 
 func (e Engine) loadNotesPath(stack string) string {
-	return filepath.Join(e.Dirs.State, "snapshots", stack, "loads.json")
+	return e.Dirs.Loads(stack)
 }
 
 // loadNotes returns the notes by volume. Losing them costs a load.
@@ -115,7 +116,7 @@ func (t *taking) prove(ctx context.Context, v Volume, dump string, notes map[str
 // load loads a dump beside and compares it. Where there is no room for that it
 // is not tried.
 func (t *taking) load(ctx context.Context, v Volume, dump string) (tried bool, err error) {
-	parent, err := t.dir("proof", t.job.Stack)
+	parent, err := t.dir(hostpath.Proof, t.job.Stack)
 	if err != nil {
 		return false, err
 	}

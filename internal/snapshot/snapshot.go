@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"salvor/internal/blob"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
@@ -40,20 +42,10 @@ type Engine struct {
 	Helper   []string        // argv of the verb that calls nsexec.Main
 	Guardian []string        // argv of the verb that calls Guard; the stack's name is appended
 	Restic   string          // absolute path
-	Dirs     Dirs
+	Dirs     hostpath.Layout // folders are made when missing
 	Progress progress.Sink
-}
 
-// Dirs are folders on the host. They are made when missing.
-type Dirs struct {
-	Run     string // "/run/salvor": what must not survive a boot
-	State   string // "/var/lib/salvor": volumes/, snapshots/, staging/, spool/, cache/
-	Volumes string // "/var/lib/docker/volumes"
-}
-
-// DefaultDirs are a host's.
-func DefaultDirs() Dirs {
-	return Dirs{Run: "/run/salvor", State: "/var/lib/salvor", Volumes: "/var/lib/docker/volumes"}
+	Listen func(context.Context) (net.Listener, error) // opens what restic reaches a repository at; nil for a free loopback port
 }
 
 // Repository is one stack's repository on one target.
@@ -156,7 +148,7 @@ func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, ep
 	if err != nil {
 		return ctx, nil, err
 	}
-	cache, err := e.dir("cache", r.ID)
+	cache, err := e.dir(hostpath.Cache, r.ID)
 	if err != nil {
 		return ctx, nil, err
 	}
@@ -165,7 +157,7 @@ func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, ep
 		return ctx, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	o.Store, o.Spool, o.Abort = r.Store, spool, cancel
+	o.Store, o.Spool, o.Abort, o.Listen = r.Store, spool, cancel, e.Listen
 	server, err := restserver.Start(ctx, o)
 	if err != nil {
 		cancel(err)
@@ -183,7 +175,7 @@ func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, ep
 // spool makes the folder of one operation. What a run that was killed has left
 // of dumps and packs goes first: one operation per repository runs at a time.
 func (e Engine) spool(r Repository) (string, error) {
-	parent, err := e.dir("spool", r.ID)
+	parent, err := e.dir(hostpath.Spool, r.ID)
 	if err != nil {
 		return "", err
 	}

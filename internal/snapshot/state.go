@@ -33,7 +33,7 @@ type localState struct {
 }
 
 func (e Engine) statePath(j Job) string {
-	return filepath.Join(e.Dirs.State, "snapshots", j.Stack, j.Repository.ID+".json")
+	return e.Dirs.SnapshotState(j.Stack, j.Repository.ID)
 }
 
 func (e Engine) loadState(j Job) (localState, error) {

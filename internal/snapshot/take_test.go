@@ -18,6 +18,7 @@ import (
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/secret"
 	"salvor/internal/snapshot/repository"
 )
@@ -205,7 +206,7 @@ func TestKilledWhilePausedIsResumed(t *testing.T) {
 	})
 	// the engine may carry out a pause that was asked for just before: the daemon
 	// looks again
-	if left, err := AllPaused(Dirs{Run: dir}); err != nil || len(left) != 1 || left[0].Overdue {
+	if left, err := AllPaused(hostpath.Layout{Run: dir}); err != nil || len(left) != 1 || left[0].Overdue {
 		t.Errorf("recorded: %+v, %v", left, err)
 	}
 }
@@ -227,12 +228,12 @@ func waitFor(t *testing.T, is func() bool) {
 // read, nobody knows which containers it meant.
 func TestResume(t *testing.T) {
 	t.Parallel()
-	d := Dirs{Run: t.TempDir()}
+	d := hostpath.Layout{Run: t.TempDir()}
 	f := &freezer{dir: d.Run}
 	if err := f.Pause(t.Context(), func(ids []string) error { return recordPaused(d, "notes", time.Minute, ids) }); err != nil {
 		t.Fatal(err)
 	}
-	write(t, pausedPath(d, "torn"), "not even JSON")
+	write(t, d.Paused("torn"), "not even JSON")
 	if err := recordPaused(d, "unpaused", time.Minute, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 )
 
@@ -120,7 +121,7 @@ func (h *Host) StartBeside(ctx context.Context, b Beside, dir string, sink progr
 		return err
 	}
 	// files from Git are bound relative to the project's folder
-	project := ProjectDir(b.Stack)
+	project := hostpath.Default().Project(b.Stack)
 	if r, ok, err := h.Deployed(ctx, b.Stack); err != nil {
 		return err
 	} else if ok {

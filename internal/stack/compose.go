@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/project"
 )
@@ -32,7 +33,7 @@ type call struct {
 func (h *Host) compose(ctx context.Context, c call) error {
 	argv := []string{"docker"}
 	if c.login {
-		argv = append(argv, "--config", loginPath(c.stack))
+		argv = append(argv, "--config", hostpath.Default().Login(c.stack))
 	}
 	argv = append(argv, "compose", "--project-name", c.stack, "--project-directory", c.dir, "--file", path.Join(c.dir, ComposeFile))
 	cmd := machine.Cmd{Argv: append(argv, c.args...), Dir: c.dir, Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty,

@@ -13,6 +13,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 )
@@ -110,7 +111,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 func (h *Host) prepare(ctx context.Context, d Deployment, scope progress.Scope) (map[string]string, func(context.Context) error, error) {
 	nothing := func(context.Context) error { return nil }
 	staged := d.Project
-	staged.Dir = path.Join(ProjectDir(d.Stack), "next")
+	staged.Dir = path.Join(hostpath.Default().Project(d.Stack), "next")
 	logout, err := h.login(ctx, d.Stack, d.Logins)
 	if err != nil {
 		return nil, nothing, err
@@ -247,7 +248,7 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []Container) (Result, error) {
 	if r.Epoch != d.Epoch || r.Commit != d.Commit {
 		r.Epoch, r.Commit = d.Epoch, d.Commit
-		if err := h.writeJSON(ctx, path.Join(ProjectDir(d.Stack), recordFile), r); err != nil {
+		if err := h.writeJSON(ctx, path.Join(hostpath.Default().Project(d.Stack), recordFile), r); err != nil {
 			return Result{}, err
 		}
 	}

@@ -6,12 +6,13 @@ import (
 	"fmt"
 
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 )
 
 // OpenGate lets a stack's containers start. The gate is in tmpfs, so after a
 // boot every stack is shut until somebody opened it. It may be called twice.
 func (h *Host) OpenGate(ctx context.Context, stack string) error {
-	if err := h.run(ctx, "mkdir", "-p", "--", GatePath(stack)); err != nil {
+	if err := h.run(ctx, "mkdir", "-p", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("open the gate of %s: %w", stack, err)
 	}
 	return nil
@@ -20,7 +21,7 @@ func (h *Host) OpenGate(ctx context.Context, stack string) error {
 // CloseGate keeps containers of a stack from being started, by anyone; those
 // that run go on. It may be called twice.
 func (h *Host) CloseGate(ctx context.Context, stack string) error {
-	if err := h.run(ctx, "rm", "-rf", "--", GatePath(stack)); err != nil {
+	if err := h.run(ctx, "rm", "-rf", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("close the gate of %s: %w", stack, err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 )
@@ -138,7 +139,7 @@ func (h *Host) Create(ctx context.Context, d Deployment, sink progress.Sink) err
 }
 
 func (h *Host) create(ctx context.Context, d Deployment) error {
-	err := h.run(ctx, "test", "-d", GatePath(d.Stack))
+	err := h.run(ctx, "test", "-d", hostpath.Default().Gate(d.Stack))
 	wasOpen := err == nil
 	if err := h.OpenGate(ctx, d.Stack); err != nil {
 		return err

@@ -8,13 +8,12 @@ import (
 	"fmt"
 	"path"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/secret"
 )
 
 // A Login opens a registry.
 type Login struct{ Username, Password secret.Value }
-
-func loginPath(stack string) string { return path.Join(loginDir, stack) }
 
 // login writes Docker's configuration with a stack's registry logins into
 // tmpfs and returns the function that removes it. `docker login` would keep
@@ -38,8 +37,8 @@ func (h *Host) login(ctx context.Context, stack string, logins map[string]Login)
 	if err != nil {
 		return nil, fmt.Errorf("registry logins of %s do not encode", stack)
 	}
-	dir := loginPath(stack)
-	if err := h.run(ctx, "mkdir", "-p", "-m", "0700", "--", loginDir, dir); err != nil {
+	dir := hostpath.Default().Login(stack)
+	if err := h.run(ctx, "mkdir", "-p", "-m", "0700", "--", hostpath.Default().Logins(), dir); err != nil {
 		return nil, err
 	}
 	if err := h.machine.WriteFile(ctx, path.Join(dir, "config.json"), bytes.NewReader(content), 0o600); err != nil {

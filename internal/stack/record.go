@@ -9,6 +9,7 @@ import (
 	"path"
 	"time"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
@@ -48,7 +49,7 @@ type kept struct {
 // is one.
 func (h *Host) Deployed(ctx context.Context, stack string) (Record, bool, error) {
 	var r Record
-	ok, err := h.readJSON(ctx, path.Join(ProjectDir(stack), recordFile), &r)
+	ok, err := h.readJSON(ctx, path.Join(hostpath.Default().Project(stack), recordFile), &r)
 	return r, ok, err
 }
 
@@ -62,14 +63,14 @@ func (h *Host) DeployedCompose(ctx context.Context, stack string) ([]byte, error
 // lastGood returns the project that ran before.
 func (h *Host) lastGood(ctx context.Context, stack string) (kept, bool, error) {
 	var k kept
-	ok, err := h.readJSON(ctx, path.Join(ProjectDir(stack), projectFile), &k)
+	ok, err := h.readJSON(ctx, path.Join(hostpath.Default().Project(stack), projectFile), &k)
 	return k, ok, err
 }
 
 // remember writes the record of a deploy that became healthy. The record comes
 // last: without it the deploy is done again.
 func (h *Host) remember(ctx context.Context, stack string, k kept, r Record) error {
-	dir := ProjectDir(stack)
+	dir := hostpath.Default().Project(stack)
 	if before, err := h.machine.ReadFile(ctx, path.Join(dir, projectFile)); err == nil {
 		if err := h.machine.WriteFile(ctx, path.Join(dir, previousFile), bytes.NewReader(before), 0o600); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 )
 
@@ -18,13 +19,13 @@ import (
 // are replaced one by one, atomically, and only where they differ; nothing else
 // in the folder is touched. `.env` leads to the generated one in tmpfs.
 func (h *Host) write(ctx context.Context, stack string, p project.Project, images map[string]string) error {
-	if err := h.run(ctx, "mkdir", "-p", "-m", folderMode, "--", ProjectDir(stack)); err != nil {
+	if err := h.run(ctx, "mkdir", "-p", "-m", folderMode, "--", hostpath.Default().Project(stack)); err != nil {
 		return err
 	}
 	if err := h.writeProject(ctx, stack, p, images); err != nil || len(p.Env) == 0 {
 		return err
 	}
-	return h.run(ctx, "ln", "-sfnT", EnvPath(stack), path.Join(p.Dir, ".env"))
+	return h.run(ctx, "ln", "-sfnT", hostpath.Default().Secrets().Env(stack), path.Join(p.Dir, ".env"))
 }
 
 func (h *Host) writeProject(ctx context.Context, stack string, p project.Project, images map[string]string) error {

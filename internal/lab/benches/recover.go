@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
+	"salvor/internal/fleet"
 	"salvor/internal/lab"
 	"salvor/internal/lab/world"
 	"salvor/internal/seal"
@@ -197,7 +197,7 @@ func (s *six) repositories(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signers, err := os.ReadFile(filepath.Join(s.Dir, controlrepo.FleetSignersFile))
+	signers, err := os.ReadFile(filepath.Join(s.Dir, fleet.FleetSignersFile))
 	if err != nil {
 		return "", err
 	}

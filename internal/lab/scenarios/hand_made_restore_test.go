@@ -17,9 +17,9 @@ func (h *handMade) newest(t *testing.T, st world.Stack) agentapi.SnapshotRow {
 	if len(list.Snapshots) == 0 {
 		t.Fatalf("%s has no snapshot", st.Name)
 	}
-	last := list.Snapshots[0]
+	var last agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
-		if s.Epoch > last.Epoch || s.Epoch == last.Epoch && s.Seq > last.Seq {
+		if !s.Diverged && (s.Epoch > last.Epoch || s.Epoch == last.Epoch && s.Seq > last.Seq) {
 			last = s
 		}
 	}

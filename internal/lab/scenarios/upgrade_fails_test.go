@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/hold"
+	"salvor/internal/hostpath"
 	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/scenario"
 	"salvor/internal/lab/world"
@@ -104,7 +105,7 @@ func (u *upgrading) kill(t *testing.T, step, verb string) {
 	t.Helper()
 	must(t, u.alpha.Held(t.Context(), step))
 	killVerb(t, u.Scenario, u.alpha, verb)
-	exec(t, u.alpha, "rm -f "+hold.Dir+"/*"+hold.Reached) // the dead one's
+	exec(t, u.alpha, "rm -f "+hostpath.Default().Hold()+"/*"+hold.Reached) // the dead one's
 	must(t, u.alpha.LetGo(t.Context(), step))
 }
 

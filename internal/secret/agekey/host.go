@@ -10,9 +10,6 @@ import (
 	"salvor/internal/atomicfile"
 )
 
-// HostPath is where a host keeps its own identity.
-const HostPath = "/etc/salvor/host.age"
-
 // EnsureHost returns the recipient of the host's identity at path, making the
 // identity at the first call: mode 0600, without a passphrase, since the host
 // boots unattended. It is never replaced; a file that holds no identity is an

@@ -55,6 +55,8 @@ type Options struct {
 	// Abort is told, at most once, why restic can't succeed any more. The
 	// caller ends restic then. May be nil.
 	Abort func(error)
+	// Listen opens what the server is reached at; nil for a free loopback port.
+	Listen func(ctx context.Context) (net.Listener, error)
 }
 
 // A Pass says how the requests of the next run of restic are handled.
@@ -96,11 +98,18 @@ type Server struct {
 	aborted  bool
 }
 
+func loopback(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
 // Start serves the repository on a free loopback port until Close. ctx bounds
 // every request.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if opts.Listen == nil {
+		opts.Listen = loopback
+	}
+	listener, err := opts.Listen(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("serve repository: %w", err)
 	}

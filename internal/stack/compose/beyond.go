@@ -92,13 +92,13 @@ func (c *collector) securityOptions(s *types.ServiceConfig) error {
 			continue
 		}
 		pos := c.load.files.of("services", s.Name, "security_opt")
-		repoPath, err := c.inside(c.Stack.Dir, option[at+1:])
+		repoPath, err := c.load.inside(c.load.Stack.Dir, option[at+1:])
 		if err != nil {
-			return c.fail(pos, "seccomp profile %v", err)
+			return c.load.fail(pos, "seccomp profile %v", err)
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return c.fail(pos, "seccomp profile %s is not a file in Git", repoPath)
+			return c.load.fail(pos, "seccomp profile %s is not a file in Git", repoPath)
 		}
 		options[i] = "seccomp=" + to
 	}
@@ -116,11 +116,11 @@ func (c *collector) context(from string, mayMiss bool) (string, error) {
 	if remoteContext.MatchString(from) {
 		return from, nil
 	}
-	repoPath, err := c.inside(c.Stack.Dir, from)
+	repoPath, err := c.load.inside(c.load.Stack.Dir, from)
 	if err != nil {
 		return "", err
 	}
-	if _, exists := c.stat(repoPath); !exists && !mayMiss {
+	if _, exists := c.load.stat(repoPath); !exists && !mayMiss {
 		return "", fmt.Errorf("%s is not in Git", repoPath)
 	}
 	to, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath))

@@ -46,12 +46,12 @@ func belongsToHost(src string, readOnly bool) bool {
 
 // fromGit reports whether a path comes from the commit. A folder that holds
 // only a placeholder (.gitkeep, .gitignore) is a data folder kept in Git.
-func (l *load) fromGit(repoPath string) bool {
-	info, ok := l.stat(repoPath)
+func (c classifier) fromGit(repoPath string) bool {
+	info, ok := c.load.stat(repoPath)
 	if !ok || !info.IsDir() {
 		return ok
 	}
-	entries, err := os.ReadDir(filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)))
+	entries, err := os.ReadDir(filepath.Join(c.load.RepoDir, filepath.FromSlash(repoPath)))
 	if err != nil {
 		return false
 	}

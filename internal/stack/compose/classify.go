@@ -11,8 +11,8 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
-	"salvor/internal/stack"
 )
 
 // A mount is one volume entry of one service and what was decided about it.
@@ -47,18 +47,22 @@ func (m *mounts) at(service string, index int) *mount {
 	return m.all[i]
 }
 
+// A classifier decides what each mount of a stack is: data, configuration, or the
+// host's.
+type classifier struct{ load *load }
+
 // classify decides every mount of the project: what x-salvor says, else what
 // the mount is. What stays undecided becomes a fatal finding.
-func (l *load) classify() (*mounts, error) {
+func (c classifier) classify() (*mounts, error) {
 	ms := &mounts{data: map[string]*project.Volume{}}
 	used := map[string]string{} // policy to the mount it decides
-	for _, name := range l.project.ServiceNames() {
-		for i, entry := range l.project.Services[name].Volumes {
-			m := &mount{service: name, index: i, entry: l.hosted(entry)}
+	for _, name := range c.load.project.ServiceNames() {
+		for i, entry := range c.load.project.Services[name].Volumes {
+			m := &mount{service: name, index: i, entry: c.hosted(entry)}
 			if marked(entry.Source + entry.Target) {
-				return nil, l.fail(l.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s", entry.Source, entry.Target)
+				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s", entry.Source, entry.Target)
 			}
-			policy, err := l.policy(m, used)
+			policy, err := c.policy(m, used)
 			if err != nil {
 				return nil, err
 			}
@@ -66,43 +70,43 @@ func (l *load) classify() (*mounts, error) {
 			ms.all = append(ms.all, m)
 		}
 	}
-	if err := l.unusedPolicies(ms, used); err != nil {
+	if err := c.unusedPolicies(ms, used); err != nil {
 		return nil, err
 	}
-	roots := l.dataRoots(ms)
+	roots := c.dataRoots(ms)
 	for _, m := range ms.all {
-		l.decide(ms, m, roots)
+		c.decide(ms, m, roots)
 	}
-	l.nested(ms)
+	c.nested(ms)
 	for _, v := range ms.data {
-		l.consistency(ms, v)
+		c.consistency(ms, v)
 	}
 	return ms, nil
 }
 
 // hosted rewrites what the host resolves differently from here: `~` is root's
 // home there, and a path below the project's own folder is relative to it.
-func (l *load) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
+func (c classifier) hosted(e types.ServiceVolumeConfig) types.ServiceVolumeConfig {
 	if e.Type != types.VolumeTypeBind {
 		return e
 	}
 	if e.Source == "~" || strings.HasPrefix(e.Source, "~/") {
 		e.Source = path.Join("/root", e.Source[1:])
 	}
-	e.Source = l.local(path.Clean(e.Source))
+	e.Source = c.load.local(path.Clean(e.Source))
 	return e
 }
 
 // policy finds what x-salvor.volumes says about a mount: under the volume's
 // name, the bind's source, or an anonymous volume's target.
-func (l *load) policy(m *mount, used map[string]string) (fleet.VolumePolicy, error) {
+func (c classifier) policy(m *mount, used map[string]string) (fleet.VolumePolicy, error) {
 	var hit fleet.VolumePolicy
-	for _, p := range l.Stack.Volumes {
-		if !l.names(p.Volume, m.entry) {
+	for _, p := range c.load.Stack.Volumes {
+		if !c.names(p.Volume, m.entry) {
 			continue
 		}
 		if hit.Volume != "" {
-			return hit, l.fail(p.Position, "%s and %s are the same mount: declare its protection once", hit.Volume, p.Volume)
+			return hit, c.load.fail(p.Position, "%s and %s are the same mount: declare its protection once", hit.Volume, p.Volume)
 		}
 		hit = p
 		used[p.Volume] = m.entry.Source
@@ -110,21 +114,21 @@ func (l *load) policy(m *mount, used map[string]string) (fleet.VolumePolicy, err
 	return hit, nil
 }
 
-func (l *load) names(key string, e types.ServiceVolumeConfig) bool {
+func (c classifier) names(key string, e types.ServiceVolumeConfig) bool {
 	switch {
 	case e.Type == types.VolumeTypeVolume && e.Source != "":
 		return key == e.Source
 	case e.Type == types.VolumeTypeVolume:
 		return path.Clean(key) == path.Clean(e.Target)
 	case e.Type == types.VolumeTypeBind:
-		_, isVolume := l.project.Volumes[key]
+		_, isVolume := c.load.project.Volumes[key]
 		return !isVolume && path.Clean(key) == e.Source
 	}
 	return false
 }
 
-func (l *load) unusedPolicies(ms *mounts, used map[string]string) error {
-	for _, p := range l.Stack.Volumes {
+func (c classifier) unusedPolicies(ms *mounts, used map[string]string) error {
+	for _, p := range c.load.Stack.Volumes {
 		if _, ok := used[p.Volume]; ok {
 			continue
 		}
@@ -136,39 +140,39 @@ func (l *load) unusedPolicies(ms *mounts, used map[string]string) error {
 		if near := nearest(p.Volume, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
-		return l.fail(p.Position, "no service mounts %q%s", p.Volume, hint)
+		return c.load.fail(p.Position, "no service mounts %q%s", p.Volume, hint)
 	}
 	return nil
 }
 
 // decide fills in one mount.
-func (l *load) decide(ms *mounts, m *mount, roots []string) {
+func (c classifier) decide(ms *mounts, m *mount, roots []string) {
 	switch m.entry.Type {
 	case types.VolumeTypeVolume:
-		l.decideVolume(ms, m)
+		c.decideVolume(ms, m)
 	case types.VolumeTypeBind:
 		if path.IsAbs(m.entry.Source) {
-			l.decideHostPath(ms, m)
+			c.decideHostPath(ms, m)
 		} else {
-			l.decideRelative(ms, m, roots)
+			c.decideRelative(ms, m, roots)
 		}
 	default: // tmpfs, image, npipe: nothing there outlives the container
 		m.protect = fleet.None
 	}
 }
 
-func (l *load) decideVolume(ms *mounts, m *mount) {
+func (c classifier) decideVolume(ms *mounts, m *mount) {
 	if m.entry.Source == "" {
 		if m.protect = m.policy.Protect; m.protect != fleet.None {
-			l.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
+			c.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
 				fmt.Sprintf("give it a name under volumes:, or set x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
 		}
 		return
 	}
-	decl := l.project.Volumes[m.entry.Source]
+	decl := c.load.project.Volumes[m.entry.Source]
 	v := project.Volume{Name: m.entry.Source, Source: m.entry.Source, Docker: decl.Name}
 	if v.Docker == "" {
-		v.Docker = l.Stack.Name + "_" + v.Name
+		v.Docker = c.load.Stack.Name + "_" + v.Name
 		if decl.External {
 			v.Docker = v.Name
 		}
@@ -178,12 +182,12 @@ func (l *load) decideVolume(ms *mounts, m *mount) {
 	}
 	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl))
 	if v.Protect == "" {
-		l.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
+		c.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
 			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
 		return
 	}
 	v.Formerly = formerName(m.policy)
-	l.keep(ms, m, v)
+	c.keep(ms, m, v)
 }
 
 // formerName is the identity of the volume that a policy says this one was.
@@ -222,58 +226,58 @@ func defaultFor(decl types.VolumeConfig) fleet.Protection {
 	return fleet.Snapshot
 }
 
-func (l *load) decideHostPath(ms *mounts, m *mount) {
+func (c classifier) decideHostPath(ms *mounts, m *mount) {
 	src := m.entry.Source
 	switch {
 	case m.policy.Protect != "":
-		l.keep(ms, m, project.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
+		c.keep(ms, m, project.Volume{Name: bindName(src), Source: src, Path: src, Protect: m.policy.Protect, Formerly: formerName(m.policy)})
 	case belongsToHost(src, m.entry.ReadOnly):
 		m.protect, m.source = fleet.HostPath, src
 	default:
-		l.unclassified(m, fmt.Sprintf("%s is a folder of the host that Salvor would not restore", src),
+		c.unclassified(m, fmt.Sprintf("%s is a folder of the host that Salvor would not restore", src),
 			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
 	}
 }
 
-func (l *load) decideRelative(ms *mounts, m *mount, roots []string) {
+func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	src := m.entry.Source
-	repoPath, inside := l.inRepo(src)
-	if inside && m.policy.Protect == "" && l.config(m, repoPath) {
+	repoPath, inside := c.load.inRepo(src)
+	if inside && m.policy.Protect == "" && c.config(m, repoPath) {
 		m.protect, m.file = fleet.Config, repoPath
-		l.ignoredBelow(l.files.mount(m.service, m.entry.Target), repoPath)
+		c.load.ignoredBelow(c.load.files.mount(m.service, m.entry.Target), repoPath)
 		if !m.entry.ReadOnly {
-			l.found(finding.Finding{Code: finding.ConfigWritable, Severity: finding.Warning, Subject: l.files.mount(m.service, m.entry.Target),
+			c.load.found(finding.Finding{Code: finding.ConfigWritable, Severity: finding.Warning, Subject: c.load.files.mount(m.service, m.entry.Target),
 				Text: fmt.Sprintf("%s can write to %s, which comes from Git", m.service, repoPath), Fix: fmt.Sprintf("mount it read-only: %s:%s:ro", written(src), m.entry.Target)})
 		}
 		return
 	}
 	if inside && m.policy.Protect == "" {
-		l.dataInGit(m, repoPath)
-		if l.fileNotInGit(m, repoPath) {
+		c.dataInGit(m, repoPath)
+		if c.load.fileNotInGit(m, repoPath) {
 			return
 		}
 	}
 	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
 	if i < 0 {
-		l.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the "+
+		c.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the "+
 			"stack's folder, or use an absolute path and choose what it is under x-salvor.volumes")
 		return
 	}
 	root := roots[i]
 	name := bindName(root)
-	at := stack.VolumePath(l.Stack.Name, name)
-	if l.Stack.ProjectDir != "" {
-		at = path.Join(l.Stack.ProjectDir, root)
+	at := hostpath.Default().Volume(c.load.Stack.Name, name)
+	if c.load.Stack.ProjectDir != "" {
+		at = path.Join(c.load.Stack.ProjectDir, root)
 	}
-	policy := l.policyOf(ms, root)
-	l.keep(ms, m, project.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot), Formerly: formerName(policy)})
+	policy := c.policyOf(ms, root)
+	c.keep(ms, m, project.Volume{Name: name, Source: written(root), Path: at, Protect: cmp.Or(policy.Protect, fleet.Snapshot), Formerly: formerName(policy)})
 	if m.volume != nil {
 		m.source = path.Join(m.volume.Path, strings.TrimPrefix(src, root))
 	}
 }
 
 // policyOf is what was said about a relative bind that others lie below.
-func (l *load) policyOf(ms *mounts, root string) fleet.VolumePolicy {
+func (c classifier) policyOf(ms *mounts, root string) fleet.VolumePolicy {
 	for _, m := range ms.all {
 		if m.entry.Type == types.VolumeTypeBind && m.entry.Source == root && m.policy.Volume != "" {
 			return m.policy
@@ -285,18 +289,18 @@ func (l *load) policyOf(ms *mounts, root string) fleet.VolumePolicy {
 // dataRoots returns the relative binds that are volumes of their own, deepest
 // first: those that something is said about, and of the others the outermost,
 // so that ./data and ./data/sub stay one tree.
-func (l *load) dataRoots(ms *mounts) []string {
+func (c classifier) dataRoots(ms *mounts) []string {
 	var roots, plain []string
 	for _, m := range ms.all {
 		src := m.entry.Source
 		if m.entry.Type != types.VolumeTypeBind || path.IsAbs(src) || src == ".." || strings.HasPrefix(src, "../") {
 			continue
 		}
-		repoPath, _ := l.inRepo(src)
+		repoPath, _ := c.load.inRepo(src)
 		switch {
 		case m.policy.Protect != "" || m.policy.Formerly != "":
 			roots = append(roots, src)
-		case !l.config(m, repoPath):
+		case !c.config(m, repoPath):
 			plain = append(plain, src)
 		}
 	}
@@ -311,9 +315,9 @@ func (l *load) dataRoots(ms *mounts) []string {
 }
 
 // keep records that a mount uses a volume.
-func (l *load) keep(ms *mounts, m *mount, v project.Volume) {
+func (c classifier) keep(ms *mounts, m *mount, v project.Volume) {
 	if v.Protect == fleet.Shared {
-		v.Docker, v.Path = "", stack.SharedPath(l.Stack.Name, v.Name)
+		v.Docker, v.Path = "", hostpath.Default().SharedVolume(c.load.Stack.Name, v.Name)
 	}
 	if ms.data[v.Name] == nil {
 		ms.data[v.Name] = &v
@@ -326,8 +330,8 @@ func (l *load) keep(ms *mounts, m *mount, v project.Volume) {
 	}
 }
 
-func (l *load) unclassified(m *mount, text, fix string) {
+func (c classifier) unclassified(m *mount, text, fix string) {
 	m.protect = ""
-	l.found(finding.Finding{Code: finding.MountUnclassified, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target),
+	c.load.found(finding.Finding{Code: finding.MountUnclassified, Severity: finding.Fatal, Subject: c.load.files.mount(m.service, m.entry.Target),
 		Text: m.service + ": " + text, Fix: fix})
 }

@@ -23,7 +23,7 @@ const elsewhere = "_repo"
 
 // A collector gathers the files of the commit that a project needs on a host.
 type collector struct {
-	*load
+	load    *load
 	files   map[string]project.File // by path in the project
 	configs map[string]project.File // Compose's configs that are files
 }
@@ -40,7 +40,7 @@ func (c *collector) sorted() []project.File {
 // has it, as a relative path for Compose.
 func (c *collector) take(repoPath string) (string, []project.File, error) {
 	to := path.Join(elsewhere, repoPath)
-	if rel, ok := strings.CutPrefix(repoPath, c.Stack.Dir+"/"); ok && rel != stack.ComposeFile && rel != ".env" && !within(elsewhere, rel) {
+	if rel, ok := strings.CutPrefix(repoPath, c.load.Stack.Dir+"/"); ok && rel != stack.ComposeFile && rel != ".env" && !within(elsewhere, rel) {
 		to = rel
 	}
 	return c.takeAs(repoPath, to)
@@ -48,7 +48,7 @@ func (c *collector) take(repoPath string) (string, []project.File, error) {
 
 func (c *collector) takeAs(repoPath, to string) (string, []project.File, error) {
 	var taken []project.File
-	root := filepath.Join(c.RepoDir, filepath.FromSlash(repoPath))
+	root := filepath.Join(c.load.RepoDir, filepath.FromSlash(repoPath))
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s is not in Git", repoPath)
@@ -80,7 +80,7 @@ func (c *collector) read(from, to string) (project.File, error) {
 	if err != nil {
 		return project.File{}, fmt.Errorf("%s: %w", to, pathless(err))
 	}
-	base, err := filepath.EvalSymlinks(c.RepoDir)
+	base, err := filepath.EvalSymlinks(c.load.RepoDir)
 	if err != nil {
 		return project.File{}, err
 	}
@@ -111,23 +111,23 @@ func (c *collector) build(s *types.ServiceConfig) error {
 	b := *s.Build
 	var err error
 	if b.Context, err = c.context(b.Context, b.DockerfileInline != ""); err != nil {
-		return c.fail(c.load.files.of("services", s.Name, "build"), "build context: %v", err)
+		return c.load.fail(c.load.files.of("services", s.Name, "build"), "build context: %v", err)
 	}
 	if strings.HasPrefix(path.Clean(b.Dockerfile), "../") || path.IsAbs(b.Dockerfile) {
-		repoPath, err := c.inside(path.Join(c.Stack.Dir, c.local(s.Build.Context)), b.Dockerfile)
+		repoPath, err := c.load.inside(path.Join(c.load.Stack.Dir, c.load.local(s.Build.Context)), b.Dockerfile)
 		if err != nil {
-			return c.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "dockerfile %v", err)
+			return c.load.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "dockerfile %v", err)
 		}
 		if !path.IsAbs(b.Dockerfile) {
 			if _, _, err := c.takeAs(repoPath, path.Join(elsewhere, repoPath)); err != nil {
-				return c.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "%v", err)
+				return c.load.fail(c.load.files.of("services", s.Name, "build", "dockerfile"), "%v", err)
 			}
 		}
 	}
 	contexts := types.Mapping{}
 	for name, from := range b.AdditionalContexts {
 		if contexts[name], err = c.context(from, false); err != nil {
-			return c.fail(c.load.files.of("services", s.Name, "build", "additional_contexts"), "%v", err)
+			return c.load.fail(c.load.files.of("services", s.Name, "build", "additional_contexts"), "%v", err)
 		}
 	}
 	if len(contexts) > 0 {

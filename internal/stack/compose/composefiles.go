@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/hostpath"
+
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/types"
-
-	"salvor/internal/stack"
 )
 
 // composeFiles returns the files that Compose merges for the stack, in its order,
@@ -82,7 +82,7 @@ func runs(profiles, on []string) bool {
 // projectDir is the stack's folder on its host, which is what PWD names: Compose
 // sets it to the folder that it runs in.
 func (l *load) projectDir() string {
-	return cmp.Or(l.Stack.ProjectDir, stack.ProjectDir(l.Stack.Name))
+	return cmp.Or(l.Stack.ProjectDir, hostpath.Default().Project(l.Stack.Name))
 }
 
 // local returns a path below the project's folder on the host as a path relative

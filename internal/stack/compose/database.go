@@ -40,20 +40,20 @@ var databases = []database{
 
 // consistency decides how a snapshot of a volume becomes consistent, and
 // refuses a live copy of a database.
-func (l *load) consistency(ms *mounts, v *project.Volume) {
+func (c classifier) consistency(ms *mounts, v *project.Volume) {
 	if v.Protect != fleet.Snapshot && v.Protect != fleet.Shared {
 		return
 	}
-	m, db := l.database(ms, v)
-	said := l.policyFor(ms, v)
+	m, db := c.database(ms, v)
+	said := c.policyFor(ms, v)
 	switch {
 	case db != nil && v.Protect == fleet.Shared:
-		l.liveCopy(m, fmt.Sprintf("the %s of %s can't be on the shared mount: it would be corrupt after an interruption", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {protect: snapshot}}", v.Source))
+		c.liveCopy(m, fmt.Sprintf("the %s of %s can't be on the shared mount: it would be corrupt after an interruption", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {protect: snapshot}}", v.Source))
 		return
 	case v.Protect == fleet.Shared:
 		return
 	case db != nil && said.Consistent == fleet.Live:
-		l.liveCopy(m, fmt.Sprintf("the %s of %s would be copied while it runs; such a copy starts and is wrong", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {consistent: %s}}", v.Source, db.method))
+		c.liveCopy(m, fmt.Sprintf("the %s of %s would be copied while it runs; such a copy starts and is wrong", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {consistent: %s}}", v.Source, db.method))
 		return
 	}
 	v.Method = fleet.Pause
@@ -68,13 +68,13 @@ func (l *load) consistency(ms *mounts, v *project.Volume) {
 	}
 }
 
-func (l *load) liveCopy(m *mount, text, fix string) {
-	l.found(finding.Finding{Code: finding.DatabaseLiveCopy, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target), Text: text, Fix: fix})
+func (c classifier) liveCopy(m *mount, text, fix string) {
+	c.load.found(finding.Finding{Code: finding.DatabaseLiveCopy, Severity: finding.Fatal, Subject: c.load.files.mount(m.service, m.entry.Target), Text: text, Fix: fix})
 }
 
 // database returns the database that a volume belongs to and the mount by which
 // its server has it. Without one it returns the first mount and nil.
-func (l *load) database(ms *mounts, v *project.Volume) (*mount, *database) {
+func (c classifier) database(ms *mounts, v *project.Volume) (*mount, *database) {
 	var first *mount
 	for _, byImage := range []bool{true, false} {
 		for _, m := range ms.all {
@@ -85,7 +85,7 @@ func (l *load) database(ms *mounts, v *project.Volume) (*mount, *database) {
 				first = m
 			}
 			for i := range databases {
-				if db := &databases[i]; byImage && db.hasImage(l.project.Services[m.service].Image) && db.holds(m.entry.Target) || !byImage && db.hasPath(m.entry.Target) {
+				if db := &databases[i]; byImage && db.hasImage(c.load.project.Services[m.service].Image) && db.holds(m.entry.Target) || !byImage && db.hasPath(m.entry.Target) {
 					return m, db
 				}
 			}
@@ -94,7 +94,7 @@ func (l *load) database(ms *mounts, v *project.Volume) (*mount, *database) {
 	return first, nil
 }
 
-func (l *load) policyFor(ms *mounts, v *project.Volume) fleet.VolumePolicy {
+func (c classifier) policyFor(ms *mounts, v *project.Volume) fleet.VolumePolicy {
 	for _, m := range ms.all {
 		if m.volume == v && m.policy.Volume != "" {
 			return m.policy

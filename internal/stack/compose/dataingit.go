@@ -20,31 +20,31 @@ var sqliteHeader = []byte("SQLite format 3\x00")
 
 // config reports whether a relative mount is configuration that comes from Git: it
 // is there, and not a database that was copied along.
-func (l *load) config(m *mount, repoPath string) bool {
-	return l.fromGit(repoPath) && l.databaseAt(m, repoPath) == ""
+func (c classifier) config(m *mount, repoPath string) bool {
+	return c.fromGit(repoPath) && c.databaseAt(m, repoPath) == ""
 }
 
 // dataInGit reports data that was committed with the stack: delivered as
 // configuration it would overwrite what the service has written since.
-func (l *load) dataInGit(m *mount, repoPath string) {
-	found := l.databaseAt(m, repoPath)
+func (c classifier) dataInGit(m *mount, repoPath string) {
+	found := c.databaseAt(m, repoPath)
 	if found == "" {
 		return
 	}
 	ignored := path.Base(repoPath)
-	l.found(finding.Finding{Code: finding.DataInGit, Severity: finding.Fatal, Subject: l.files.mount(m.service, m.entry.Target),
+	c.load.found(finding.Finding{Code: finding.DataInGit, Severity: finding.Fatal, Subject: c.load.files.mount(m.service, m.entry.Target),
 		Text: fmt.Sprintf("%s holds data of %s (%s), which does not belong in Git", repoPath, m.service, found),
 		Fix:  fmt.Sprintf("git rm -r --cached --quiet --ignore-unmatch %s && echo /%s >>%s/.gitignore", repoPath, ignored, path.Dir(repoPath))})
 }
 
 // databaseAt returns a file by which a writable mount from Git is known to hold a
 // database, "" where it does not.
-func (l *load) databaseAt(m *mount, repoPath string) string {
+func (c classifier) databaseAt(m *mount, repoPath string) string {
 	if m.entry.ReadOnly {
 		return ""
 	}
 	found := ""
-	root := filepath.Join(l.RepoDir, filepath.FromSlash(repoPath))
+	root := filepath.Join(c.load.RepoDir, filepath.FromSlash(repoPath))
 	_ = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil //nolint:nilerr // what is not there holds nothing
@@ -55,13 +55,13 @@ func (l *load) databaseAt(m *mount, repoPath string) string {
 		}
 		return nil
 	})
-	if info, there := l.stat(repoPath); found == "" && there && info.IsDir() && l.fromGit(repoPath) && l.databasePath(m.entry.Target) {
+	if info, there := c.load.stat(repoPath); found == "" && there && info.IsDir() && c.fromGit(repoPath) && c.databasePath(m.entry.Target) {
 		found = m.entry.Target
 	}
 	return found
 }
 
-func (l *load) databasePath(target string) bool {
+func (c classifier) databasePath(target string) bool {
 	return slices.ContainsFunc(databases, func(d database) bool { return d.hasPath(target) })
 }
 

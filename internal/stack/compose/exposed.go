@@ -14,10 +14,10 @@ import (
 
 // exposed reports the secrets of a service that Docker itself will keep and
 // show: those interpolated into its environment, and into anything else.
-func (l *load) exposed(s types.ServiceConfig) error {
+func (v variables) exposed(s types.ServiceConfig) error {
 	for _, variable := range slices.Sorted(maps.Keys(s.Environment)) {
 		if value := s.Environment[variable]; value != nil && marked(*value) {
-			l.expose(l.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment contains %s", variable, keysOf(*value)),
+			v.expose(v.load.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment contains %s", variable, keysOf(*value)),
 				fmt.Sprintf("if the image knows %s_FILE: list the secret under secrets: and set %s_FILE: /run/secrets/NAME", variable, variable))
 		}
 	}
@@ -26,13 +26,13 @@ func (l *load) exposed(s types.ServiceConfig) error {
 	if err != nil || !marked(string(rest)) {
 		return err
 	}
-	l.expose(l.files.of("services", s.Name), s.Name, "its definition contains "+keysOf(string(rest)), "list the secret "+
+	v.expose(v.load.files.of("services", s.Name), s.Name, "its definition contains "+keysOf(string(rest)), "list the secret "+
 		"under secrets: and make the program read /run/secrets/NAME")
 	return nil
 }
 
-func (l *load) expose(place, service, text, fix string) {
-	l.found(finding.Finding{Code: finding.SecretExposed, Severity: finding.Info, Subject: place,
+func (v variables) expose(place, service, text, fix string) {
+	v.load.found(finding.Finding{Code: finding.SecretExposed, Severity: finding.Info, Subject: place,
 		Text: fmt.Sprintf("%s: %s; docker inspect shows it, and Docker keeps it on disk, in /var/lib/docker/containers and /var/lib/containerd", service, text), Fix: fix})
 }
 

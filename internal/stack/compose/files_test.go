@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // stackOf writes a stack "app" and returns how it is loaded.
@@ -36,7 +37,7 @@ func writeStack(t *testing.T, dir string, files map[string]string) {
 }
 
 // running returns the services that a project starts, and its findings.
-func running(t *testing.T, opts Options) (services []string, found []finding.Finding, loaded *Loaded) {
+func running(t *testing.T, opts Options) (services []string, found []finding.Finding, loaded *project.Rendered) {
 	t.Helper()
 	loaded, found, err := Load(t.Context(), opts)
 	if err != nil {

@@ -40,22 +40,16 @@ type Options struct {
 	Deliverable func(key string) error
 }
 
-// Loaded is a stack as hosts need it, before placement.
-type Loaded struct {
-	Project project.Project
-	Volumes []project.Volume // sorted by name
-}
-
 // Load resolves, classifies and renders a stack. Findings come sorted, worst
 // first; with a fatal one the result may be looked at but not deployed. Errors
 // begin with "file:line:column: " wherever the place is known. The same commit
 // always gives the same bytes.
-func Load(ctx context.Context, opts Options) (*Loaded, []finding.Finding, error) {
+func Load(ctx context.Context, opts Options) (*project.Rendered, []finding.Finding, error) {
 	l, err := newLoad(opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	l.unset()
+	variables{l}.unset()
 	l.ignoredSettings()
 	if err := l.readsInside(); err != nil {
 		return nil, nil, l.because(err)
@@ -63,16 +57,16 @@ func Load(ctx context.Context, opts Options) (*Loaded, []finding.Finding, error)
 	if l.project, err = l.resolve(ctx); err != nil {
 		return nil, nil, l.because(err)
 	}
-	mounts, err := l.classify()
+	mounts, err := classifier{l}.classify()
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := l.render(mounts)
+	rendered, err := renderer{l}.render(mounts)
 	if err != nil {
 		return nil, nil, err
 	}
 	finding.Sort(l.findings)
-	return &Loaded{Project: project, Volumes: mounts.volumes()}, l.findings, nil
+	return &project.Rendered{Project: rendered, Volumes: mounts.volumes()}, l.findings, nil
 }
 
 // load is the work of one Load.

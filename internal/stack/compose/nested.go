@@ -11,7 +11,7 @@ import (
 
 // nested points out binds below a folder that a container may write to: it can put
 // a link in the inner one's place, which Docker follows at its next start.
-func (l *load) nested(ms *mounts) {
+func (c classifier) nested(ms *mounts) {
 	seen := map[[2]string]bool{}
 	for _, inner := range ms.all {
 		for _, outer := range ms.all {
@@ -20,8 +20,8 @@ func (l *load) nested(ms *mounts) {
 				continue
 			}
 			seen[pair] = true
-			l.found(finding.Finding{
-				Code: finding.MountNested, Severity: finding.Warning, Subject: l.files.mount(inner.service, inner.entry.Target),
+			c.load.found(finding.Finding{
+				Code: finding.MountNested, Severity: finding.Warning, Subject: c.load.files.mount(inner.service, inner.entry.Target),
 				Text: fmt.Sprintf("%s is mounted into %s, but %s can replace it with a link to another folder of the host, since it can write to %s",
 					written(inner.entry.Source), inner.service, outer.service, written(outer.entry.Source)),
 				Fix: fmt.Sprintf("mount %s read-only in %s, or move %s out of it", written(outer.entry.Source), outer.service, written(inner.entry.Source)),

@@ -12,16 +12,16 @@ import (
 // changePolicies returns how each service is told of a changed secret. One that
 // is bound alone outside /run/secrets is seen by a container started again, and
 // by no other: such a service is restarted at least.
-func (l *load) changePolicies(secrets []project.SecretMount) (map[string]fleet.OnChange, error) {
+func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]fleet.OnChange, error) {
 	policies := map[string]fleet.OnChange{}
-	for _, said := range l.Stack.OnChange {
-		if err := l.listsSecret(secrets, said.Service, said.Position, "on_change"); err != nil {
+	for _, said := range r.load.Stack.OnChange {
+		if err := r.listsSecret(secrets, said.Service, said.Position, "on_change"); err != nil {
 			return nil, err
 		}
 		policies[said.Service] = said.Policy
 	}
-	for _, said := range l.Stack.OnRotate {
-		if err := l.listsSecret(secrets, said.Service, said.Position, "on_rotate"); err != nil {
+	for _, said := range r.load.Stack.OnRotate {
+		if err := r.listsSecret(secrets, said.Service, said.Position, "on_rotate"); err != nil {
 			return nil, err
 		}
 	}
@@ -33,9 +33,9 @@ func (l *load) changePolicies(secrets []project.SecretMount) (map[string]fleet.O
 		case !ok:
 			policies[m.Service] = fleet.ChangeRestart
 		case !said.Starts():
-			i := slices.IndexFunc(l.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
-			return nil, l.fail(l.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, which a "+
-				"container only sees after it is started again: use restart or recreate", m.Service, m.Target)
+			i := slices.IndexFunc(r.load.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
+			return nil, r.load.fail(r.load.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, "+
+				"which a container only sees after it is started again: use restart or recreate", m.Service, m.Target)
 		}
 	}
 	return policies, nil
@@ -43,22 +43,22 @@ func (l *load) changePolicies(secrets []project.SecretMount) (map[string]fleet.O
 
 // listsSecret refuses to say something about the secrets of a service that has
 // none.
-func (l *load) listsSecret(secrets []project.SecretMount, service, position, key string) error {
-	if _, known := l.project.Services[service]; !known {
+func (r renderer) listsSecret(secrets []project.SecretMount, service, position, key string) error {
+	if _, known := r.load.project.Services[service]; !known {
 		hint := ""
-		if near := nearest(service, l.project.ServiceNames()); near != "" {
+		if near := nearest(service, r.load.project.ServiceNames()); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
-		return l.fail(position, "%s: there is no service %q%s", key, service, hint)
+		return r.load.fail(position, "%s: there is no service %q%s", key, service, hint)
 	}
 	if !slices.ContainsFunc(secrets, func(m project.SecretMount) bool { return m.Service == service }) {
-		return l.fail(position, "%s: the service %s does not list any secret", key, service)
+		return r.load.fail(position, "%s: the service %s does not list any secret", key, service)
 	}
 	return nil
 }
 
-func (l *load) onRotate(service string) []string {
-	for _, said := range l.Stack.OnRotate {
+func (r renderer) onRotate(service string) []string {
+	for _, said := range r.load.Stack.OnRotate {
 		if said.Service == service {
 			return said.Argv
 		}

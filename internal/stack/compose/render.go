@@ -16,50 +16,54 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
+
+// A renderer makes the project that a host gets of a stack that was read.
+type renderer struct{ load *load }
 
 // render makes the project that a host runs: everything resolved, data where
 // Salvor keeps it, secrets and gate mounted, `${…}` where a secret stands. The
 // top-level volumes stay as written: Compose offers to delete a volume whose
 // definition changed.
-func (l *load) render(ms *mounts) (project.Project, error) {
-	out := project.Project{Dir: stack.ProjectDir(l.Stack.Name)}
-	if l.Stack.ProjectDir != "" {
-		out.Dir = l.Stack.ProjectDir
+func (r renderer) render(ms *mounts) (project.Project, error) {
+	out := project.Project{Dir: hostpath.Default().Project(r.load.Stack.Name)}
+	if r.load.Stack.ProjectDir != "" {
+		out.Dir = r.load.Stack.ProjectDir
 	}
-	c := &collector{load: l, files: map[string]project.File{}}
-	delivered, err := l.deliver(c)
+	c := &collector{load: r.load, files: map[string]project.File{}}
+	delivered, err := r.deliver(c)
 	if err != nil {
 		return out, err
 	}
 	out.Secrets = delivered
-	if err := l.noJobs(); err != nil {
+	if err := r.load.noJobs(); err != nil {
 		return out, err
 	}
-	if l.onChange, err = l.changePolicies(delivered); err != nil {
+	if r.load.onChange, err = r.changePolicies(delivered); err != nil {
 		return out, err
 	}
-	for _, name := range l.project.ServiceNames() {
-		s := l.project.Services[name]
-		if err := l.beyond(s); err != nil {
+	for _, name := range r.load.project.ServiceNames() {
+		s := r.load.project.Services[name]
+		if err := r.load.beyond(s); err != nil {
 			return out, err
 		}
-		if err := errors.Join(l.exposed(s), l.renderService(c, ms, &s, delivered)); err != nil {
+		if err := errors.Join(variables{r.load}.exposed(s), r.renderService(c, ms, &s, delivered)); err != nil {
 			return out, err
 		}
-		l.project.Services[name] = s
-		described := l.describe(s)
-		l.otherDigest(described)
+		r.load.project.Services[name] = s
+		described := r.describe(s)
+		r.otherDigest(described)
 		out.Services = append(out.Services, described)
 	}
-	out.Networks = l.externalNetworks()
-	delete(l.project.Extensions, "x-salvor")
-	if out.Compose, out.Env, err = encode(l.project); err != nil {
+	out.Networks = r.externalNetworks()
+	delete(r.load.project.Extensions, "x-salvor")
+	if out.Compose, out.Env, err = encode(r.load.project); err != nil {
 		return out, err
 	}
-	if err := l.deliverableVariables(out.Env); err != nil {
+	if err := r.deliverableVariables(out.Env); err != nil {
 		return out, err
 	}
 	out.Files = c.sorted()
@@ -67,11 +71,11 @@ func (l *load) render(ms *mounts) (project.Project, error) {
 	return out, nil
 }
 
-func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []project.SecretMount) error {
+func (r renderer) renderService(c *collector, ms *mounts, s *types.ServiceConfig, secrets []project.SecretMount) error {
 	if err := c.securityOptions(s); err != nil {
 		return err
 	}
-	if l.active[s.Name] {
+	if r.load.active[s.Name] {
 		s.Profiles = nil
 	}
 	var fromGit []project.File
@@ -80,7 +84,7 @@ func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, s
 		m := ms.at(s.Name, i)
 		entry, files, err := c.place(m)
 		if err != nil {
-			return l.fail(l.files.mount(s.Name, m.entry.Target), "%v", err)
+			return r.load.fail(r.load.files.mount(s.Name, m.entry.Target), "%v", err)
 		}
 		volumes, fromGit = append(volumes, entry), append(fromGit, files...)
 	}
@@ -89,9 +93,9 @@ func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, s
 			fromGit = append(fromGit, p)
 		}
 	}
-	s.Volumes = append(volumes, l.additions(s.Name, secrets)...)
+	s.Volumes = append(volumes, r.additions(s.Name, secrets)...)
 	s.Secrets = nil
-	if len(fromGit) > 0 && l.Stack.ProjectDir == "" {
+	if len(fromGit) > 0 && r.load.Stack.ProjectDir == "" {
 		labels := maps.Clone(s.Labels)
 		if labels == nil {
 			labels = types.Labels{}
@@ -107,15 +111,15 @@ func (l *load) renderService(c *collector, ms *mounts, s *types.ServiceConfig, s
 
 // additions are the mounts that Salvor adds to a service: its gate, and its
 // secrets when it has some.
-func (l *load) additions(service string, secrets []project.SecretMount) []types.ServiceVolumeConfig {
-	adds := []types.ServiceVolumeConfig{existing(stack.GatePath(l.Stack.Name), stack.GateTarget)}
-	folder := stack.SecretsPath(l.Stack.Name, service)
+func (r renderer) additions(service string, secrets []project.SecretMount) []types.ServiceVolumeConfig {
+	adds := []types.ServiceVolumeConfig{existing(hostpath.Default().Gate(r.load.Stack.Name), stack.GateTarget)}
+	folder := hostpath.Default().Secrets().Service(r.load.Stack.Name, service)
 	whole := false
 	for _, s := range secrets {
 		switch {
 		case s.Service != service:
 		case path.IsAbs(s.Target):
-			adds = append(adds, existing(stack.SecretFile(l.Stack.Name, s.Service, s.Target), s.Target))
+			adds = append(adds, existing(hostpath.Default().Secrets().Single(r.load.Stack.Name, s.Service, s.Target), s.Target))
 		default:
 			whole = true
 		}
@@ -132,8 +136,8 @@ func existing(source, target string) types.ServiceVolumeConfig {
 	return types.ServiceVolumeConfig{Type: types.VolumeTypeBind, Source: source, Target: target, ReadOnly: true, Bind: &types.ServiceVolumeBind{CreateHostPath: false}}
 }
 
-func (l *load) describe(s types.ServiceConfig) project.Service {
-	d := project.Service{Name: s.Name, OnChange: l.onChange[s.Name], OnRotate: l.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !l.active[s.Name]}
+func (r renderer) describe(s types.ServiceConfig) project.Service {
+	d := project.Service{Name: s.Name, OnChange: r.load.onChange[s.Name], OnRotate: r.onRotate(s.Name), Image: unmark(s.Image), Build: s.Build != nil, Idle: !r.load.active[s.Name]}
 	for _, p := range s.Ports {
 		d.Ports = append(d.Ports, project.Port{Address: unmark(p.HostIP), Published: unmark(p.Published), Target: p.Target, Protocol: p.Protocol})
 	}
@@ -150,20 +154,20 @@ func (l *load) describe(s types.ServiceConfig) project.Service {
 
 // otherDigest points out a service whose Compose file names another digest than the
 // lock has.
-func (l *load) otherDigest(s project.Service) {
+func (r renderer) otherDigest(s project.Service) {
 	_, written, named := strings.Cut(s.Image, "@")
-	locked := l.Images[s.Name]
+	locked := r.load.Images[s.Name]
 	if _, digest, known := strings.Cut(locked, "@"); s.Build || !named || !known || digest == written {
 		return
 	}
-	l.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: l.files.of("services", s.Name, "image"),
+	r.load.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: r.load.files.of("services", s.Name, "image"),
 		Text: fmt.Sprintf("%s will run %s, as written here; salvor.lock has %s from the last deploy", s.Name, s.Image, locked),
 		Fix:  "salvor apply deploys the one written here; to keep the other one, write its digest here"})
 }
 
-func (l *load) externalNetworks() []string {
+func (r renderer) externalNetworks() []string {
 	var names []string
-	for key, n := range l.project.Networks {
+	for key, n := range r.load.project.Networks {
 		if bool(n.External) {
 			if n.Name == "" {
 				n.Name = key

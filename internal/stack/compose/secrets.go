@@ -12,6 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"salvor/internal/fault"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
@@ -19,16 +20,16 @@ import (
 // deliver turns Compose's secrets into files that salvord delivers, and takes
 // the files of Compose's configs along. Secrets that image builds read stay in
 // the file, pointing at where they are delivered.
-func (l *load) deliver(c *collector) ([]project.SecretMount, error) {
-	if err := l.takeConfigs(c); err != nil {
+func (r renderer) deliver(c *collector) ([]project.SecretMount, error) {
+	if err := r.takeConfigs(c); err != nil {
 		return nil, err
 	}
 	var out []project.SecretMount
 	build := types.Secrets{}
-	for _, name := range l.project.ServiceNames() {
-		s := l.project.Services[name]
+	for _, name := range r.load.project.ServiceNames() {
+		s := r.load.project.Services[name]
 		for _, use := range s.Secrets {
-			m, err := l.secretMount(name, types.FileReferenceConfig(use))
+			m, err := r.secretMount(name, types.FileReferenceConfig(use))
 			if err != nil {
 				return nil, err
 			}
@@ -38,17 +39,17 @@ func (l *load) deliver(c *collector) ([]project.SecretMount, error) {
 			continue
 		}
 		for _, use := range s.Build.Secrets {
-			key, err := l.secretKey(use.Source)
+			key, err := r.secretKey(use.Source)
 			if err != nil {
 				return nil, err
 			}
 			if _, done := build[use.Source]; !done {
 				out = append(out, project.SecretMount{Service: stack.BuildSecrets, Secret: key, Target: use.Source, Mode: 0o400})
 			}
-			build[use.Source] = types.SecretConfig{File: path.Join(stack.SecretsPath(l.Stack.Name, stack.BuildSecrets), use.Source)}
+			build[use.Source] = types.SecretConfig{File: path.Join(hostpath.Default().Secrets().Service(r.load.Stack.Name, stack.BuildSecrets), use.Source)}
 		}
 	}
-	l.project.Secrets = build
+	r.load.project.Secrets = build
 	slices.SortStableFunc(out, func(a, b project.SecretMount) int {
 		return strings.Compare(a.Service+"\x00"+a.Target, b.Service+"\x00"+b.Target)
 	})
@@ -56,8 +57,8 @@ func (l *load) deliver(c *collector) ([]project.SecretMount, error) {
 }
 
 // secretMount reads one use of a secret. Compose's default mode is 0444.
-func (l *load) secretMount(service string, use types.FileReferenceConfig) (project.SecretMount, error) {
-	pos := l.files.of("services", service, "secrets")
+func (r renderer) secretMount(service string, use types.FileReferenceConfig) (project.SecretMount, error) {
+	pos := r.load.files.of("services", service, "secrets")
 	m := project.SecretMount{Service: service, Target: use.Target, Mode: 0o444}
 	if m.Target == "" {
 		m.Target = use.Source
@@ -66,19 +67,19 @@ func (l *load) secretMount(service string, use types.FileReferenceConfig) (proje
 		m.Target = rest
 	}
 	if !path.IsAbs(m.Target) && (path.Clean(m.Target) != m.Target || strings.HasPrefix(m.Target, "..")) {
-		return m, l.fail(pos, "secret target %q is not a file name", use.Target)
+		return m, r.load.fail(pos, "secret target %q is not a file name", use.Target)
 	}
 	if use.Mode != nil {
 		m.Mode = uint32(*use.Mode)
 	}
 	var err error
 	if m.UID, err = id(use.UID); err != nil {
-		return m, l.fail(pos, "secret %s: uid %q is not a number", use.Source, use.UID)
+		return m, r.load.fail(pos, "secret %s: uid %q is not a number", use.Source, use.UID)
 	}
 	if m.GID, err = id(use.GID); err != nil {
-		return m, l.fail(pos, "secret %s: gid %q is not a number", use.Source, use.GID)
+		return m, r.load.fail(pos, "secret %s: gid %q is not a number", use.Source, use.GID)
 	}
-	m.Secret, err = l.secretKey(use.Source)
+	m.Secret, err = r.secretKey(use.Source)
 	return m, err
 }
 
@@ -91,30 +92,30 @@ func id(s string) (int, error) {
 
 // secretKey returns the key under which a secret is sealed, of one that the stack may
 // be given.
-func (l *load) secretKey(name string) (string, error) {
-	key, err := l.keyOf(name)
+func (r renderer) secretKey(name string) (string, error) {
+	key, err := r.keyOf(name)
 	if err == nil {
-		err = l.deliverable(l.files.of("secrets", name), key)
+		err = r.deliverable(r.load.files.of("secrets", name), key)
 	}
 	return key, err
 }
 
 // deliverable returns why a secret that the stack has at a place is not for it.
-func (l *load) deliverable(pos, key string) error {
-	if l.Deliverable == nil {
+func (r renderer) deliverable(pos, key string) error {
+	if r.load.Deliverable == nil {
 		return nil
 	}
-	err := l.Deliverable(key)
+	err := r.load.Deliverable(key)
 	if err == nil {
 		return nil
 	}
-	return fault.WithHint(l.fail(pos, "%v", err), fault.Hint(err))
+	return fault.WithHint(r.load.fail(pos, "%v", err), fault.Hint(err))
 }
 
 // deliverableVariables is deliverable for the variables that the project uses.
-func (l *load) deliverableVariables(names []string) error {
+func (r renderer) deliverableVariables(names []string) error {
 	for _, name := range names {
-		if err := l.deliverable(l.files.variable(name), name); err != nil {
+		if err := r.deliverable(r.load.files.variable(name), name); err != nil {
 			return err
 		}
 	}
@@ -124,72 +125,72 @@ func (l *load) deliverableVariables(names []string) error {
 // keyOf returns the key under which a secret is sealed: the variable of
 // secrets/<stack>.env that `environment:` names, or the path of the encrypted
 // file that `file:` names, or of the fleet's secret that `external: true` does.
-func (l *load) keyOf(name string) (string, error) {
-	pos := l.files.of("secrets", name)
-	decl, ok := l.project.Secrets[name]
+func (r renderer) keyOf(name string) (string, error) {
+	pos := r.load.files.of("secrets", name)
+	decl, ok := r.load.project.Secrets[name]
 	if !ok {
-		return "", l.fail(pos, "secret %s is not declared under secrets:", name)
+		return "", r.load.fail(pos, "secret %s is not declared under secrets:", name)
 	}
 	if decl.Driver != "" || decl.TemplateDriver != "" {
-		return "", l.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver), and Swarm is not supported "+
-			"yet; list it as file:, environment: or external: true", name)
+		return "", r.load.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver), and Swarm is not "+
+			"supported yet; list it as file:, environment: or external: true", name)
 	}
-	decl.File = l.local(decl.File)
+	decl.File = r.load.local(decl.File)
 	if decl.File != "" {
-		repoPath, inside := l.inRepo(decl.File)
+		repoPath, inside := r.load.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !inside || !within("secrets", repoPath) {
-			return "", l.fail(pos, "secret %s: %s is not below secrets/, where files are encrypted", name, decl.File)
+			return "", r.load.fail(pos, "secret %s: %s is not below secrets/, where files are encrypted", name, decl.File)
 		}
-		if _, exists := l.stat(repoPath); !exists {
-			return "", l.fail(pos, "secret %s: %s is not in Git", name, repoPath)
+		if _, exists := r.load.stat(repoPath); !exists {
+			return "", r.load.fail(pos, "secret %s: %s is not in Git", name, repoPath)
 		}
 		return repoPath, nil
 	}
 	key := decl.Environment
 	if key == "" {
-		return l.fleetSecret(name, decl)
+		return r.fleetSecret(name, decl)
 	}
-	if !slices.Contains(l.SecretKeys, key) {
-		near := nearest(key, l.SecretKeys)
+	if !slices.Contains(r.load.SecretKeys, key) {
+		near := nearest(key, r.load.SecretKeys)
 		if near != "" {
 			near = "; did you mean " + near + "?"
 		}
-		return "", fault.WithHint(l.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, l.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", l.Stack.Name, key))
+		return "", fault.WithHint(r.load.fail(pos, "secret %s: secrets/%s.env has no key %s%s", name, r.load.Stack.Name, key, near), fmt.Sprintf("salvor secret set %s/%s", r.load.Stack.Name, key))
 	}
 	return key, nil
 }
 
 // fleetSecret returns the file of the secret that `salvor secret set` keeps
 // under that name, or would keep if it were a file.
-func (l *load) fleetSecret(name string, decl types.SecretConfig) (string, error) {
+func (r renderer) fleetSecret(name string, decl types.SecretConfig) (string, error) {
 	wanted := cmp.Or(decl.Name, name)
 	file := path.Join("secrets", wanted)
-	if _, exists := l.stat(file); !exists && !slices.Contains(l.Secrets, wanted) {
-		return "", fault.WithHint(l.fail(l.files.of("secrets", name), "secret %s: there is no secret with the name %s", name, wanted), "salvor secret set "+wanted)
+	if _, exists := r.load.stat(file); !exists && !slices.Contains(r.load.Secrets, wanted) {
+		return "", fault.WithHint(r.load.fail(r.load.files.of("secrets", name), "secret %s: there is no secret with the name %s", name, wanted), "salvor secret set "+wanted)
 	}
 	return file, nil
 }
 
 // takeConfigs takes the files that Compose's configs name.
-func (l *load) takeConfigs(c *collector) error {
+func (r renderer) takeConfigs(c *collector) error {
 	c.configs = map[string]project.File{}
-	for _, name := range slices.Sorted(maps.Keys(l.project.Configs)) {
-		decl := l.project.Configs[name]
+	for _, name := range slices.Sorted(maps.Keys(r.load.project.Configs)) {
+		decl := r.load.project.Configs[name]
 		if decl.File == "" {
 			continue
 		}
-		decl.File = l.local(decl.File)
-		pos := l.files.of("configs", name)
-		repoPath, ok := l.inRepo(decl.File)
+		decl.File = r.load.local(decl.File)
+		pos := r.load.files.of("configs", name)
+		repoPath, ok := r.load.inRepo(decl.File)
 		if path.IsAbs(decl.File) || !ok {
-			return l.fail(pos, "config %s: %s is outside of the repository", name, decl.File)
+			return r.load.fail(pos, "config %s: %s is outside of the repository", name, decl.File)
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return l.fail(pos, "config %s: %s is not a file in Git", name, repoPath)
+			return r.load.fail(pos, "config %s: %s is not a file in Git", name, repoPath)
 		}
 		decl.File = to
-		l.project.Configs[name] = decl
+		r.load.project.Configs[name] = decl
 		c.configs[name] = files[0]
 	}
 	return nil

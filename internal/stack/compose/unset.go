@@ -22,27 +22,30 @@ var (
 	leadingVariable = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)[^{}]*\})`)
 )
 
+// variables looks for those that nothing sets, and for secrets in an environment.
+type variables struct{ load *load }
+
 // unset finds variables that nothing sets. compose-go puts an empty text in
 // their place and says so in a log that nobody asked for. In a mount that text
 // makes another path of it, so there it is fatal, whatever the empty text is from.
-func (l *load) unset() {
+func (v variables) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
-	for _, s := range l.files {
+	for _, s := range v.load.files {
 		walkMounts(s.root, false, func(n *yaml.Node, mount bool) {
-			for _, name := range l.emptyIn(n.Value, mount) {
+			for _, name := range v.emptyIn(n.Value, mount) {
 				if said[name] && !mount {
 					continue
 				}
 				said[name] = true
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: l.setting(name),
+					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: v.setting(name),
 				}
 				if mount {
 					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
 				}
-				l.found(f)
+				v.load.found(f)
 			}
 		})
 	}
@@ -50,12 +53,12 @@ func (l *load) unset() {
 
 // emptyIn returns the variables of a text that become an empty one: those that
 // nothing sets, and where a mount begins also those that are set to it.
-func (l *load) emptyIn(text string, mount bool) []string {
-	lookup := func(name string) (string, bool) { v, ok := l.env[name]; return v, ok }
+func (v variables) emptyIn(text string, mount bool) []string {
+	lookup := func(name string) (string, bool) { v, ok := v.load.env[name]; return v, ok }
 	var names []string
 	for _, m := range plainVariable.FindAllStringSubmatch(text, -1) {
 		name := m[1] + m[2]
-		if _, set := l.env[name]; name != "" && !set {
+		if _, set := v.load.env[name]; name != "" && !set {
 			names = append(names, name)
 		}
 	}
@@ -70,11 +73,11 @@ func (l *load) emptyIn(text string, mount bool) []string {
 }
 
 // setting says where a variable can be set: an ignored .env that has it is imported.
-func (l *load) setting(name string) string {
-	if file := l.Stack.Dir + "/.env"; slices.Contains(l.lacking(file), name) {
+func (v variables) setting(name string) string {
+	if file := v.load.Stack.Dir + "/.env"; slices.Contains(v.load.lacking(file), name) {
 		return importing(file)
 	}
-	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", l.Stack.Dir, l.Stack.Name, name)
+	return fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name)
 }
 
 // walkMounts visits every scalar below n, not following aliases, and says whether

@@ -1,0 +1,44 @@
+package fleet
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// Where the parts of a fleet are in its repository.
+const (
+	// File declares the fleet. It makes a folder a control repository.
+	File = "fleet.yaml"
+	// StackDir is the folder that holds one folder for each stack.
+	StackDir = "stacks"
+	// HostDir is the folder of hosts' public keys.
+	HostDir = "hosts"
+	// KnownHostsFile holds the pinned SSH host keys, in the format of sshd(8).
+	KnownHostsFile = HostDir + "/known_hosts"
+	// AuthorizedKeysFile holds the SSH public keys that every host lets in, in the
+	// format of sshd(8) without options: the fleet's own and those of operators.
+	AuthorizedKeysFile = HostDir + "/authorized_keys"
+	// FleetSignersFile holds the public halves of the fleet's signing key: the one that signs
+	// first, and while it is replaced the next one, in the format of allowed_signers
+	// (ssh-keygen(1)).
+	FleetSignersFile = HostDir + "/fleet_signers"
+	// DeployKeysFile holds the SSH public keys with which hosts read the repository, so
+	// that a host's can be found at the Git host when it is to be removed there. It lets
+	// nobody in. Format: authorized_keys of sshd(8), the host's name as the comment.
+	DeployKeysFile = HostDir + "/deploy_keys"
+)
+
+// ValidPath reports why p can't be a file's path in the repository, or nil: relative,
+// with slashes, clean, and not in Git's own folder.
+func ValidPath(p string) error {
+	if !fs.ValidPath(p) || p == "." || strings.ContainsAny(p, "\x00\n\\") {
+		return fmt.Errorf("%q is not a path in the repository", p)
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if strings.EqualFold(part, ".git") {
+			return fmt.Errorf("%q is not a path in the repository", p)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+// Package hostpath says where everything of Salvor's lies on a host: one table, which
+// whatever writes, binds, reads or removes it looks up.
+package hostpath
+
+import (
+	"path/filepath"
+)
+
+// A Layout is the folders that everything else lies in. Tests have others.
+type Layout struct {
+	Config  string // identity, keys, what the host shall be; only root reads it
+	State   string // notes, projects, data of relative binds
+	Run     string // in memory: secrets, gates, locks; gone after a boot
+	Shared  string // mounts of shared volumes
+	Volumes string // Docker's volumes
+}
+
+// Default is a real host's.
+func Default() Layout {
+	return Layout{Config: "/etc/salvor", State: "/var/lib/salvor", Run: "/run/salvor", Shared: "/mnt/salvor", Volumes: "/var/lib/docker/volumes"}
+}
+
+// Salvord is the host's program.
+const Salvord = "/usr/local/bin/salvord"
+
+// Identity is the host's own age identity.
+func (l Layout) Identity() string { return filepath.Join(l.Config, "host.age") }
+
+// SigningKey is the key that the host signs facts with.
+func (l Layout) SigningKey() string { return filepath.Join(l.Config, "host.sign") }
+
+// GitKey is the SSH key that the host reads the control repository with.
+func (l Layout) GitKey() string { return filepath.Join(l.Config, "git_ed25519") }
+
+// Signers has the fleet's signing keys that the host trusts, in the format of
+// ssh-keygen's allowed_signers.
+func (l Layout) Signers() string { return filepath.Join(l.Config, "fleet_signers") }
+
+// Spec is the host's part of the fleet, as it was applied last.
+func (l Layout) Spec() string { return filepath.Join(l.Config, "fleet.json") }
+
+// SpecCopy is a second copy of Spec.
+func (l Layout) SpecCopy() string { return filepath.Join(l.State, "fleet.json") }
+
+// GitCopy is the host's copy of the control repository.
+func (l Layout) GitCopy() string { return filepath.Join(l.State, "git") }
+
+// GitNote is what the host remembers of its last look at Git.
+func (l Layout) GitNote() string { return filepath.Join(l.State, "git.json") }
+
+// Journal is the folder of the host's journal.
+func (l Layout) Journal() string { return filepath.Join(l.State, "journal") }
+
+// Placement is what the host remembers of a stack that it ran or runs.
+func (l Layout) Placement(stack string) string {
+	return filepath.Join(l.State, "placements", stack+".json")
+}
+
+// Attempt is the note of an upgrade that is under way or failed.
+func (l Layout) Attempt(stack string) string {
+	return filepath.Join(l.State, "attempts", stack+".json")
+}
+
+// Wish is the note of a restore that was asked for.
+func (l Layout) Wish(stack string) string { return filepath.Join(l.State, "wishes", stack+".json") }
+
+// Unfinished is the note of a run that may stop a stack, until it has ended.
+func (l Layout) Unfinished(stack string) string { return filepath.Join(l.State, "runs", stack+".json") }
+
+// Isolated is the folder of a container that works beside a stack, by its name.
+func (l Layout) Isolated(name string) string { return filepath.Join(l.State, "beside", name) }
+
+// Waiting is the note that a stack must not start yet.
+func (l Layout) Waiting(stack string) string { return filepath.Join(l.Run, "waiting", stack) }
+
+// Projects is the folder of the rendered projects.
+func (l Layout) Projects() string { return filepath.Join(l.State, "stacks") }
+
+// Project is a stack's rendered project, unless x-salvor.dir says where it is.
+func (l Layout) Project(stack string) string { return filepath.Join(l.Projects(), stack) }
+
+// VolumesFolder has the data of relative binds and the markers of all volumes.
+func (l Layout) VolumesFolder() string { return filepath.Join(l.State, "volumes") }
+
+// Volume is the data of a relative bind.
+func (l Layout) Volume(stack, volume string) string {
+	return filepath.Join(l.VolumesFolder(), stack, volume)
+}
+
+// Marker is the note that says whether a volume may be used; name is safe as a file's.
+func (l Layout) Marker(stack, name string) string {
+	return filepath.Join(l.VolumesFolder(), stack, name+".json")
+}
+
+// SharedVolume is a shared volume's folder on the stack's mount.
+func (l Layout) SharedVolume(stack, volume string) string {
+	return filepath.Join(l.Shared, stack, volume)
+}
+
+// Gates is the folder of all gates.
+func (l Layout) Gates() string { return filepath.Join(l.Run, "gate") }
+
+// Gate is a folder that exists while its stack may run.
+func (l Layout) Gate(stack string) string { return filepath.Join(l.Gates(), stack) }
+
+// Logins is the folder of Docker's configurations with logins.
+func (l Layout) Logins() string { return filepath.Join(l.Run, "docker") }
+
+// Login is the folder of Docker's configuration with a stack's logins.
+func (l Layout) Login(stack string) string { return filepath.Join(l.Logins(), stack) }
+
+// Hold is where tests stop a host's work at a named step.
+func (l Layout) Hold() string { return filepath.Join(l.Run, "hold") }
+
+// Paused is the note of a stack that is paused for a snapshot.
+func (l Layout) Paused(stack string) string { return filepath.Join(l.Run, "paused", stack+".json") }
+
+// SnapshotState is what the host remembers of a stack's repository.
+func (l Layout) SnapshotState(stack, repository string) string {
+	return filepath.Join(l.State, "snapshots", stack, repository+".json")
+}
+
+// Loads is the note of when a stack's dumps were last loaded for a try.
+func (l Layout) Loads(stack string) string {
+	return filepath.Join(l.State, "snapshots", stack, "loads.json")
+}
+
+// Fetched is the note of a restore that is being fetched.
+func (l Layout) Fetched(stack string) string {
+	return filepath.Join(l.State, "staging", stack, "fetch.json")
+}
+
+// StagingBesideVolumes is where a restore of Docker's volumes is fetched to, so that a
+// rename puts it into place.
+func (l Layout) StagingBesideVolumes(stack string) string {
+	return filepath.Join(filepath.Dir(l.Volumes), "salvor-staging", stack)
+}
+
+// Below State, made when they are needed.
+const (
+	Staging = "staging" // restores while they are fetched
+	Spool   = "spool"   // snapshots while they are uploaded
+	Cache   = "cache"   // of repositories
+	Proof   = "proof"   // databases while a dump is loaded for a try
+)

@@ -1,0 +1,121 @@
+// Package hostspec makes of one commit and a lock what each host is asked to be, an
+// agentapi.Host: the same for the operator's program and the host's, which gives the
+// same bytes for the same commit. Nothing is read, opened or written.
+package hostspec
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/project"
+	"salvor/internal/sign"
+)
+
+// A Commit is what one commit says.
+type Commit struct {
+	ID      string
+	Fleet   *fleet.Fleet
+	Stacks  map[string]project.Rendered // by name, those that load
+	Git     agentapi.Git                // how hosts read the repository
+	LetIn   []string                    // lines of authorized_keys that every host has
+	Signers sign.Keys                   // the fleet's, which every host trusts
+	Seal    func(host, stack string) (Seal, error)
+}
+
+// A Seal is sealed/<host>/<stack>.age as its host gets it.
+type Seal struct {
+	File      []byte
+	Signature []byte
+	Inputs    string // digest of what the file must be made from; "" where that has not been asked, or the file is being replaced
+}
+
+// Said is what the operator said for one run; the zero value says nothing.
+type Said struct {
+	Consent    map[string]project.Consent // by stack, about its data
+	AcceptLoss bool                       // newest snapshots that the remote has lost are given up for those that are there
+}
+
+// Host returns what a host is asked to be under lock. Stacks are in start order.
+func (c Commit) Host(host fleet.Host, lock fleet.Lock, said Said) (agentapi.Host, error) {
+	spec := agentapi.Host{
+		Schema: agentapi.Schema, Fleet: c.Fleet.Name, Name: host.Name, Commit: c.ID,
+		Docker: c.docker(host), Networks: c.Fleet.Networks, Git: c.Git, Signers: c.Signers, Record: c.Fleet.Record,
+	}
+	if len(c.LetIn) > 0 {
+		spec.SSH = agentapi.SSH{User: cmp.Or(host.User, "root"), Keys: c.LetIn}
+	}
+	for _, name := range c.startOrder(lock.On(host.Name)) {
+		st, err := c.stack(host.Name, name, lock.Stacks[name], said)
+		if err != nil {
+			return agentapi.Host{}, err
+		}
+		spec.Stacks = append(spec.Stacks, st)
+	}
+	return spec, nil
+}
+
+func (c Commit) docker(h fleet.Host) fleet.Docker {
+	if h.Docker != (fleet.Docker{}) {
+		return h.Docker
+	}
+	return c.Fleet.Docker
+}
+
+func (c Commit) stack(host, name string, p fleet.Placement, said Said) (agentapi.Stack, error) {
+	declared, _ := c.Fleet.Stack(name)
+	rendered := c.Stacks[name]
+	sealed, err := c.Seal(host, name)
+	if err != nil {
+		return agentapi.Stack{}, err
+	}
+	st := agentapi.Stack{
+		Name: name, Epoch: p.Epoch, Stopped: p.Stopped, Images: p.Images, Restore: p.Wish(), Proven: p.Proven,
+		Sealed: sealed.File, Signature: sealed.Signature,
+	}
+	if declared.Broken {
+		st.Kept = true
+		return st, nil
+	}
+	st.Project, st.Inputs = rendered.Project, sealed.Inputs
+	st.RPO, st.PauseLimit, st.PauseEvery, st.Needs = declared.RPO, declared.PauseLimit, declared.PauseEvery, declared.Needs
+	st.Volumes, st.Consent, st.AcceptLoss = slices.Clone(rendered.Volumes), said.Consent[name], said.AcceptLoss
+	for i, v := range st.Volumes {
+		st.Volumes[i].Born = BornAs(p, v)
+	}
+	for _, t := range c.Fleet.Snapshots {
+		st.Targets = append(st.Targets, agentapi.Target{Name: t.Name, Where: t.Where, Repository: p.Repositories[t.Name], Former: p.Former[t.Name], Every: t.Every, Keep: t.Keep, AppendOnly: t.AppendOnly})
+	}
+	return st, nil
+}
+
+// startOrder puts needed stacks before those that need them, else by name. The
+// loader has refused cycles.
+func (c Commit) startOrder(names []string) []string {
+	var ordered []string
+	var visit func(name string)
+	visit = func(name string) {
+		if !slices.Contains(names, name) || slices.Contains(ordered, name) {
+			return
+		}
+		st, _ := c.Fleet.Stack(name)
+		for _, need := range st.Needs {
+			visit(need)
+		}
+		ordered = append(ordered, name)
+	}
+	for _, name := range names {
+		visit(name)
+	}
+	return ordered
+}
+
+// BornAs returns when a volume came to life, under its name or the one before.
+func BornAs(p fleet.Placement, v project.Volume) time.Time {
+	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
+		return born
+	}
+	return p.Volumes[v.Formerly].Born
+}

@@ -1,0 +1,80 @@
+package hostspec
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/project"
+)
+
+func commit(stacks ...fleet.Stack) Commit {
+	c := Commit{ID: "1a2b", Fleet: &fleet.Fleet{Name: "home", Stacks: stacks, Docker: fleet.Docker{Channel: "distribution"}}, Stacks: map[string]project.Rendered{}}
+	for _, st := range stacks {
+		c.Stacks[st.Name] = project.Rendered{Project: project.Project{Hash: "sha256:" + st.Name}, Volumes: []project.Volume{{Name: "data", Formerly: "old"}}}
+	}
+	c.Seal = func(host, stack string) (Seal, error) {
+		return Seal{File: []byte(host + "/" + stack), Signature: []byte("signed"), Inputs: "sha256:inputs"}, nil
+	}
+	return c
+}
+
+func lock(placements map[string]fleet.Placement) fleet.Lock { return fleet.Lock{Stacks: placements} }
+
+func TestNeededStacksComeFirst(t *testing.T) {
+	c := commit(fleet.Stack{Name: "app", Needs: []string{"db", "proxy"}}, fleet.Stack{Name: "db", Needs: []string{"net"}}, fleet.Stack{Name: "net"}, fleet.Stack{Name: "proxy"}, fleet.Stack{Name: "elsewhere"})
+	at := fleet.Placement{Host: "alpha", Epoch: 1}
+	spec, err := c.Host(fleet.Host{Name: "alpha"}, lock(map[string]fleet.Placement{"app": at, "db": at, "net": at, "proxy": at, "elsewhere": {Host: "beta", Epoch: 1}}), Said{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, st := range spec.Stacks {
+		names = append(names, st.Name)
+	}
+	if want := []string{"net", "db", "proxy", "app"}; !slices.Equal(names, want) {
+		t.Errorf("order is %v, want %v", names, want)
+	}
+}
+
+func TestWhatAStackIsMadeOf(t *testing.T) {
+	c := commit(fleet.Stack{Name: "notes", PauseLimit: time.Minute}, fleet.Stack{Name: "torn", Broken: true})
+	c.Fleet.Snapshots = []fleet.Target{{Name: "offsite", Every: time.Hour, AppendOnly: true}}
+	born := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	p := fleet.Placement{
+		Host: "alpha", Epoch: 3, Images: map[string]string{"web": "nginx@sha256:a"}, Repositories: map[string]string{"offsite": "r2"}, Former: map[string][]string{"offsite": {"r1"}},
+		Volumes: map[string]fleet.VolumeState{"old": {Born: born}}, Restore: &fleet.Restore{ID: "w", Epoch: 2, Snapshot: "s"},
+	}
+	said := Said{Consent: map[string]project.Consent{"notes": project.ConsentFresh}, AcceptLoss: true}
+	spec, err := c.Host(fleet.Host{Name: "alpha", Docker: fleet.Docker{Channel: "docker"}}, lock(map[string]fleet.Placement{"notes": p, "torn": {Host: "alpha", Epoch: 1, Stopped: true}}), said)
+	if err != nil || len(spec.Stacks) != 2 {
+		t.Fatalf("%d stacks, %v", len(spec.Stacks), err)
+	}
+	notes, torn := spec.Stacks[0], spec.Stacks[1]
+	if spec.Docker.Channel != "docker" || notes.Epoch != 3 || notes.Project.Hash != "sha256:notes" || notes.Inputs != "sha256:inputs" || string(notes.Sealed) != "alpha/notes" || notes.PauseLimit != time.Minute {
+		t.Errorf("notes is %+v", notes)
+	}
+	if notes.Consent != project.ConsentFresh || !notes.AcceptLoss || notes.Restore != nil || notes.Images["web"] != "nginx@sha256:a" {
+		t.Errorf("notes is said %+v", notes)
+	}
+	if !notes.Volumes[0].Born.Equal(born) || !c.Stacks["notes"].Volumes[0].Born.IsZero() {
+		t.Errorf("born %s, and in the commit %s", notes.Volumes[0].Born, c.Stacks["notes"].Volumes[0].Born)
+	}
+	if want := (agentapi.Target{Name: "offsite", Repository: "r2", Every: time.Hour, AppendOnly: true}); notes.Targets[0].Name != want.Name || notes.Targets[0].Repository != want.Repository || !slices.Equal(notes.Targets[0].Former, []string{"r1"}) || !notes.Targets[0].AppendOnly {
+		t.Errorf("target is %+v", notes.Targets[0])
+	}
+	if !torn.Kept || !torn.Stopped || torn.Project.Hash != "" || torn.Volumes != nil || torn.Inputs != "" || string(torn.Sealed) != "alpha/torn" {
+		t.Errorf("a stack that does not load is asked for as %+v", torn)
+	}
+}
+
+func TestASealThatCannotBeReadIsAnError(t *testing.T) {
+	c := commit(fleet.Stack{Name: "notes"})
+	c.Seal = func(string, string) (Seal, error) { return Seal{}, errors.New("no such file") }
+	if _, err := c.Host(fleet.Host{Name: "alpha"}, lock(map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}), Said{}); err == nil {
+		t.Error("it is left out silently")
+	}
+}

@@ -1,0 +1,87 @@
+package placement
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"salvor/internal/fleet"
+)
+
+// Next returns the placements that fleet.yaml and the Compose files ask for, counted
+// on from lock, and the moves that lead there, by stack.
+// past has the highest epochs of names that the lock does not know but that were
+// used before: an epoch is never given twice.
+//
+// A placement keeps what the lock knows of it (repositories, images, volumes)
+// across a move; only host and epoch change. A stack that names no host is placed
+// nowhere, and stays where it is when it was placed before; so does one whose
+// files do not load. A stack that is no
+// longer declared leaves the lock; its recovery seal and its repository stay.
+func Next(f *fleet.Fleet, lock fleet.Lock, past map[string]int) (fleet.Lock, []Move) {
+	next := fleet.Lock{Schema: fleet.Schema, Record: lock.Record, Stacks: map[string]fleet.Placement{}}
+	var moves []Move
+	for _, s := range f.Stacks {
+		was, placed := lock.Placement(s.Name)
+		if !placed && (s.Host == "" || s.Broken) {
+			continue
+		}
+		now := clone(was)
+		if s.Host != "" && !s.Broken && was.Host != s.Host {
+			m := Move{Stack: s.Name, From: was.Host, To: s.Host, Epoch: max(was.Epoch, past[s.Name]) + 1}
+			m.do(&now)
+			moves = append(moves, m)
+		}
+		now.Called = s.Called
+		next.Stacks[s.Name] = now
+	}
+	for _, name := range slices.Sorted(maps.Keys(lock.Stacks)) {
+		if _, declared := f.Stack(name); !declared {
+			was := lock.Stacks[name]
+			moves = append(moves, Move{Stack: name, From: was.Host, Epoch: was.Epoch + 1})
+		}
+	}
+	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.Stack, b.Stack) })
+	return next, moves
+}
+
+// MoveTo returns the placements after a stack has moved to another host.
+func MoveTo(lock fleet.Lock, stack, host string) (fleet.Lock, Move) {
+	was := lock.Stacks[stack]
+	m := Move{Stack: stack, From: was.Host, To: host, Epoch: was.Epoch + 1}
+	return changed(lock, stack, m.do), m
+}
+
+// A Takeover says which host's stacks another one takes over.
+type Takeover struct {
+	Lost string // host that is gone
+	To   string // host that takes over
+	// Replaced says that To is Lost's name, which another machine has from now on.
+	Replaced bool
+	// Compromised retires the repositories that the lost host could write to: it has
+	// their passwords.
+	Compromised bool
+}
+
+// Recover returns the placements after a recovery: every stack of the lost host on the
+// other one. After a recovery that was cut short behind its commit there is nothing
+// left to move.
+func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
+	next := lock.Copy()
+	if o.Lost == o.To && !o.Replaced {
+		return next, nil // the lock has this machine already
+	}
+	var moves []Move
+	for _, name := range lock.On(o.Lost) {
+		m := Move{Stack: name, From: o.Lost, To: o.To, Epoch: lock.Stacks[name].Epoch + 1}
+		next = changed(next, name, m.do)
+		moves = append(moves, m)
+		if o.Compromised {
+			next = Retire(next, name)
+		}
+	}
+	return next, moves
+}
+
+// do carries the move out. A restore was asked for at the placement before.
+func (m Move) do(p *fleet.Placement) { p.Host, p.Epoch, p.Restore = m.To, m.Epoch, nil }

@@ -1,0 +1,53 @@
+// Package placement says where each stack lives: every change of salvor.lock is one
+// of its functions, which takes a lock and returns another, with the moves that lead
+// there. Nothing is read or written, and a lock that is given is never changed.
+package placement
+
+import (
+	"fmt"
+	"maps"
+
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+)
+
+// A Move is a change of placement: From is "" for a stack that is placed for
+// the first time, To is "" for one that is no longer declared.
+type Move struct {
+	Stack string
+	From  string
+	To    string
+	Epoch int // the new one
+}
+
+// Of returns the placement of a stack. A stack without one is an error that says how
+// it gets one.
+func Of(lock fleet.Lock, stack string) (fleet.Placement, error) {
+	p, placed := lock.Placement(stack)
+	if !placed {
+		return p, fault.WithHint(fmt.Errorf("stack %s is not placed anywhere", stack), "salvor apply")
+	}
+	return p, nil
+}
+
+// changed returns the lock with one placement changed; without it, the lock as it is.
+func changed(lock fleet.Lock, stack string, change func(*fleet.Placement)) fleet.Lock {
+	p, placed := lock.Placement(stack)
+	if !placed {
+		return lock
+	}
+	p = clone(p)
+	change(&p)
+	next := lock.Copy()
+	next.Stacks[stack] = p
+	return next
+}
+
+func clone(p fleet.Placement) fleet.Placement {
+	p.Repositories = maps.Clone(p.Repositories)
+	p.Former = maps.Clone(p.Former)
+	p.Images = maps.Clone(p.Images)
+	p.Volumes = maps.Clone(p.Volumes)
+	p.Proven = maps.Clone(p.Proven)
+	return p
+}
