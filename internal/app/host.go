@@ -16,7 +16,6 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/ssh"
-	"salvor/internal/recovery"
 	"salvor/internal/sign"
 )
 
@@ -107,7 +106,7 @@ func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, erro
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	return recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, trusted)
+	return link.Enrol(ctx, a.Checkout.Fleet.Name, trusted)
 }
 
 // pin trusts a key for the rest of this command.

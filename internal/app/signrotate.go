@@ -14,7 +14,6 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
-	"salvor/internal/recovery"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -87,7 +86,7 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 		all.Go(func() error {
 			link, err := a.hosts.Dial(ctx, h)
 			if err == nil {
-				_, err = recovery.Enrol(ctx, link, a.Checkout.Fleet.Name, keys)
+				_, err = link.Enrol(ctx, a.Checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),

@@ -79,3 +79,5 @@ func counted(n int, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+func count(n int, what string) string { return counted(n, what, what+"s") }

@@ -32,7 +32,7 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 			return err
 		}
 		terminal.Printf(g.Err, "Removed host %s from fleet %s (committed).\n", name, a.Fleet().Name)
-		for _, left := range stillHas(name, r) {
+		for _, left := range r.StillHas(name) {
 			terminal.Printf(g.Err, "- %s.\n", left)
 		}
 		if len(r.Rotate) > 0 {

@@ -81,7 +81,7 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	if err := settleFirst(plan.Findings); err != nil {
 		return err // before anything is stopped
 	}
-	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []placement.Move{move}, Extra: files, Asked: []string{stack}, NoPrints: true})
+	receipt, err := s.Apply(ctx, plan, next, deploy.Options{Kind: "move", Moves: []placement.Move{move}, Extra: files, Asked: []string{stack}, Unplanned: true})
 	bar.Close()
 	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, []placement.Move{move})...)
 	return g.finish(&receipt, err, nil)
@@ -99,7 +99,7 @@ func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progres
 	if err := plan.Complete(); err != nil {
 		return fault.WithCode(err, fault.Unreachable)
 	}
-	receipt, err := s.Apply(ctx, plan, a.Lock(), deploy.Options{Kind: "move", Asked: []string{stack}, NoPrints: true})
+	receipt, err := s.Apply(ctx, plan, a.Lock(), deploy.Options{Kind: "move", Asked: []string{stack}, Unplanned: true})
 	bar.Close()
 	return g.finish(&receipt, err, nil)
 }

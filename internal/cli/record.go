@@ -61,7 +61,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	plan := deploy.MakePlan(s.Fleet, s.Commit, nil, s.Observe(ctx, next))
 	plan.Hosts = slices.DeleteFunc(plan.Hosts, func(hp deploy.HostPlan) bool { return !knowsRecord(lock, hp) })
 	receipt, err := s.Apply(ctx, plan, next, deploy.Options{
-		Kind: "record move", Extra: m.Changed, Message: fmt.Sprintf("record move: %s -> %s", m.From, to), NoPrints: true,
+		Kind: "record move", Extra: m.Changed, Message: fmt.Sprintf("record move: %s -> %s", m.From, to), Unplanned: true,
 	})
 	bar.Close()
 	receipt.Pending = append(receipt.Pending, afterRecordMove(m, plan.Unreachable())...)

@@ -134,7 +134,7 @@ func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.
 	defer g.close(ctx, next)
 	host := r.Lock.Stacks[stack].Host
 	return g.working(ctx, next, func(s *deploy.Session) (deploy.Receipt, error) {
-		return s.Apply(ctx, s.OnHost(host), s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, NoPrints: true})
+		return s.Apply(ctx, s.OnHost(host), s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, Unplanned: true})
 	})
 }
 

@@ -168,7 +168,7 @@ func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err
 		return false, err
 	}
 	err = g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) {
-		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "secret rotate: " + name, Asked: stacks, NoPrints: true})
+		receipt, err := s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: "rotate", Message: "secret rotate: " + name, Asked: stacks, Unplanned: true})
 		failed = len(receipt.Failed()) > 0
 		return receipt, err
 	})

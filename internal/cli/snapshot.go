@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/cli/render"
+	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/placement"
 	"salvor/internal/terminal"
@@ -38,13 +39,9 @@ func newSnapshotTake(g *globals) *cobra.Command {
 }
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
-	return g.with(ctx, func(a *app.App) error {
-		stack, lock := a.Named(stack), a.Lock()
-		p, err := placement.Of(lock, stack)
-		if err != nil {
-			return err
-		}
-		s, err := a.Session(ctx)
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
+		stack := a.Named(stack)
+		p, err := placement.Of(s.Lock, stack)
 		if err != nil {
 			return err
 		}
@@ -70,11 +67,7 @@ func newSnapshotLs(g *globals) *cobra.Command {
 }
 
 func runSnapshotLs(ctx context.Context, g *globals, stack string) error {
-	return g.with(ctx, func(a *app.App) error {
-		s, err := a.Session(ctx)
-		if err != nil {
-			return err
-		}
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
 		list, err := s.Snapshots(ctx, a.Named(stack))
 		if err != nil {
 			return err

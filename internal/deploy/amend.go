@@ -12,12 +12,12 @@ import (
 
 // Down declares a stack stopped, in a commit, and has its host stop it.
 func (s *Session) Down(ctx context.Context, stack string) (Receipt, error) {
-	return s.amend(ctx, "down", stack, placement.Stop)
+	return s.amend(ctx, KindDown, stack, placement.Stop)
 }
 
 // Up takes back a Down.
 func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
-	return s.amend(ctx, "up", stack, placement.Start)
+	return s.amend(ctx, KindUp, stack, placement.Start)
 }
 
 // Restore has a stack's volumes go back to a snapshot, given by its full id. The
@@ -26,7 +26,7 @@ func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
 func (s *Session) Restore(ctx context.Context, stack, snapshot string) (Receipt, error) {
 	p := s.Lock.Stacks[stack]
 	goOn := p.Wish() != nil && goesOn(p.Wish(), snapshot, s.standing(ctx, p.Host, stack))
-	return s.amend(ctx, "restore", stack, func(lock fleet.Lock, stack string) fleet.Lock {
+	return s.amend(ctx, KindRestore, stack, func(lock fleet.Lock, stack string) fleet.Lock {
 		lock = placement.Start(lock, stack)
 		if goOn {
 			return lock
@@ -58,16 +58,16 @@ func (s *Session) Withdraw(ctx context.Context, stack string) (Receipt, error) {
 	if p.Restore == nil {
 		return Receipt{}, fault.WithHint(fmt.Errorf("stack %s has no pending restore", stack), "salvor status")
 	}
-	return s.amend(ctx, "withdraw restore", stack, placement.Withdraw)
+	return s.amend(ctx, KindWithdraw, stack, placement.Withdraw)
 }
 
 // amend changes one placement where it is and has its host apply the commit.
-func (s *Session) amend(ctx context.Context, kind, stack string, change func(lock fleet.Lock, stack string) fleet.Lock) (Receipt, error) {
+func (s *Session) amend(ctx context.Context, kind Kind, stack string, change func(lock fleet.Lock, stack string) fleet.Lock) (Receipt, error) {
 	p, err := placement.Of(s.Lock, stack)
 	if err != nil {
 		return Receipt{}, err
 	}
-	return s.Apply(ctx, s.OnHost(p.Host), change(s.Lock, stack), Options{Kind: kind, Message: kind + ": " + stack, Asked: []string{stack}, NoPrints: true})
+	return s.Apply(ctx, s.OnHost(p.Host), change(s.Lock, stack), Options{Kind: kind, Message: string(kind) + ": " + stack, Asked: []string{stack}, Unplanned: true})
 }
 
 // OnHost is the plan of a run that works on one host, or several, whatever it

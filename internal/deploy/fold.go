@@ -20,25 +20,25 @@ import (
 // came to life, by this run's receipts and by what earlier runs, cut short, left
 // as facts on the record remote. What can't be folded now is folded by the next
 // command, so it is a pending item and no error. applied is how the hosts' part ended.
-func (s *Session) fold(ctx context.Context, r *Receipt, applied error) error {
-	lock := learned(s.Lock, r.Hosts)
-	if owing := s.owing(lock); len(owing.Stacks) > 0 {
-		facts, ignored, err := s.Record.Facts(ctx, owing)
-		r.Findings = append(r.Findings, ignored...)
+func (r *Run) fold(ctx context.Context, applied error) error {
+	lock := learned(r.Lock, r.receipt.Hosts)
+	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
+		facts, ignored, err := r.Record.Facts(ctx, unknown)
+		r.receipt.Findings = append(r.receipt.Findings, ignored...)
 		if err != nil {
-			r.Pending = append(r.Pending, fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); the next salvor apply tries again", err))
+			r.Leave(fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); the next salvor apply tries again", err))
 		}
-		for name, p := range owing.Stacks {
-			lock = placement.Fold(lock, name, unpinned(facts[name], p, s.Stacks[name].Project.Services)...)
+		for name, p := range unknown.Stacks {
+			lock = placement.Fold(lock, name, unpinned(facts[name], p, r.Stacks[name].Project.Services)...)
 		}
 	}
-	lock, err := s.remembering(ctx, r, lock, applied == nil)
+	lock, err := r.remembering(ctx, lock, applied == nil)
 	if err != nil {
-		r.Pending = append(r.Pending, fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
+		r.Leave(fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
 	}
-	err = s.commitLock(ctx, r, map[string][]byte{}, lock, r.Kind+": hosts' reports")
+	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": what the hosts learned")
 	if errors.Is(err, git.ErrDiverged) {
-		r.Pending = append(r.Pending, "someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
+		r.Leave("someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
 		return nil
 	}
 	return err
@@ -52,8 +52,8 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	published, err := s.Repo.Published(ctx)
-	if err != nil || !published || len(s.owing(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
-		return published && err == nil && len(s.owing(s.Lock).Stacks) == 0, err
+	if err != nil || !published || len(s.unlearned(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
+		return published && err == nil && len(s.unlearned(s.Lock).Stacks) == 0, err
 	}
 	owners, err := s.Record.Owners(ctx, slices.Sorted(maps.Keys(s.Lock.Stacks)))
 	if err != nil {
@@ -103,9 +103,9 @@ func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	return lock
 }
 
-// owing returns the placements of which the lock lacks a born volume or the
+// unlearned returns the placements of which the lock lacks a born volume or the
 // image that runs, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
-func (s *Session) owing(lock fleet.Lock) fleet.Lock {
+func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {
 		st, declared := s.Stacks[name]
@@ -136,4 +136,15 @@ func lockFile(was, next fleet.Lock) (map[string][]byte, error) {
 		return nil, err
 	}
 	return map[string][]byte{controlrepo.LockFile: after}, nil
+}
+
+// mirror copies what was committed to the record remote. A mirror that is late
+// is a pending item and no error: nothing that runs depends on it.
+func (r *Run) mirror(ctx context.Context) {
+	if r.Fleet.Record.Remote == "" {
+		return
+	}
+	if err := r.phase(ctx, "mirror", func() error { return r.Record.Mirror(ctx) }); err != nil {
+		r.Leave(fmt.Sprintf("the repository's mirror on the record remote was not updated (%v); the next salvor apply tries again", err))
+	}
 }

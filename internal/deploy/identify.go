@@ -30,14 +30,14 @@ func (s *Session) otherMachine(host string, said agentapi.HostKeys) []finding.Fi
 	}}
 }
 
-// identify has the hosts of a run that observed nothing say which machine they are. One
+// identify has the hosts of a run without a plan say which machine they are. One
 // that does not answer is left to the apply.
-func (s *Session) identify(ctx context.Context, plan Plan, o Options) error {
-	if !o.NoPrints {
+func (r *Run) identify(ctx context.Context) error {
+	if !r.Unplanned {
 		return nil // the plan has it
 	}
-	return s.each(plan, o, func(h fleet.Host, _ HostPlan) error {
-		link, err := s.Hosts.Dial(ctx, h)
+	return r.each(func(h fleet.Host, _ HostPlan) error {
+		link, err := r.Hosts.Dial(ctx, h)
 		if err != nil {
 			return nil //nolint:nilerr // see above
 		}
@@ -45,7 +45,7 @@ func (s *Session) identify(ctx context.Context, plan Plan, o Options) error {
 		if link.Call(ctx, agentapi.VerbKeys, agentapi.AskKeys{}, &said) != nil {
 			return nil
 		}
-		for _, f := range s.otherMachine(h.Name, said) {
+		for _, f := range r.otherMachine(h.Name, said) {
 			return fault.WithHint(errors.New(f.Text), f.Fix)
 		}
 		return nil

@@ -35,13 +35,13 @@ func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, []fi
 // committed one anyway, or if that was noted long ago and the run did what it was to.
 // A run that a host refused makes no commit for it: somebody else is at work there,
 // and has one of their own to push.
-func (s *Session) remembering(ctx context.Context, r *Receipt, lock fleet.Lock, done bool) (fleet.Lock, error) {
-	next, ignored, err := s.proven(ctx, lock)
-	r.Findings = append(r.Findings, ignored...)
+func (r *Run) remembering(ctx context.Context, lock fleet.Lock, done bool) (fleet.Lock, error) {
+	next, ignored, err := r.proven(ctx, lock)
+	r.receipt.Findings = append(r.receipt.Findings, ignored...)
 	if err != nil {
 		return lock, err
 	}
-	changed, err := lockFile(s.Lock, lock)
+	changed, err := lockFile(r.Lock, lock)
 	if err != nil || len(changed) > 0 || done && due(lock, next) {
 		return next, err
 	}

@@ -32,7 +32,7 @@ func TestS03AnUnchangedFleetRemembersOnceADay(t *testing.T) {
 		p.Repositories, p.Proven = map[string]string{"nas": "b"}, c.was
 		s.Lock.Stacks["notes"] = p
 		noted := func(done bool) bool {
-			lock, err := s.remembering(t.Context(), &Receipt{}, s.Lock, done)
+			lock, err := s.Begin(Plan{}, s.Lock, Options{}).remembering(t.Context(), s.Lock, done)
 			if err != nil {
 				t.Fatal(err)
 			}

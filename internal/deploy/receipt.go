@@ -12,7 +12,7 @@ import (
 // human.
 type Receipt struct {
 	Schema   int                    `json:"schema"`
-	Kind     string                 `json:"kind"` // "apply", "move", "recover"
+	Kind     Kind                   `json:"kind"`
 	Fleet    string                 `json:"fleet"`
 	Commit   string                 `json:"commit"`
 	Began    time.Time              `json:"began"`

@@ -117,26 +117,15 @@ func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
 // TestResumedRunClaims: a run was killed after its commit. The next has nothing
 // to move; it publishes and claims for the host that it works on all the same.
 func TestResumedRunClaims(t *testing.T) {
-	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
-	for _, c := range []struct {
-		name string
-		plan HostPlan
-		o    Options
-	}{
-		{"recover", HostPlan{Host: "beta"}, Options{Kind: "recover", Lost: "alpha", NoPrints: true}},
-		{"apply", HostPlan{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}, Options{Kind: "apply"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := &surroundings{}
-			s := session(f, born)
-			_, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{c.plan}}, s.Lock, c.o)
-			if !errors.Is(err, errNoHost) {
-				t.Errorf("ended with %v", err)
-			}
-			if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); diff != "" {
-				t.Errorf("asked (-want +got):\n%s", diff)
-			}
-		})
+	f := &surroundings{}
+	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
+	plan := Plan{Hosts: []HostPlan{{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}}}}
+	_, err := s.Apply(t.Context(), plan, s.Lock, Options{Kind: KindApply})
+	if !errors.Is(err, errNoHost) {
+		t.Errorf("ended with %v", err)
+	}
+	if diff := cmp.Diff([]string{"push", "claim notes for beta from c1"}, f.log); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
 

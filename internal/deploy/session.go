@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -51,9 +50,8 @@ type Session struct {
 	Hosts  Dialer
 	Sink   progress.Sink
 
-	held   map[string]bool      // stacks that are left as they run, see Hold
-	asking sync.Mutex           // held while the operator is asked in the midst of an apply
-	free   map[string]time.Time // by stack, when a host that could not be told to stop has stopped it
+	held   map[string]bool // stacks that are left as they run, see Hold
+	asking sync.Mutex      // held while the operator is asked in the midst of an apply
 }
 
 // Repo commits and pushes; the fast-forward push is the compare-and-swap of
@@ -123,24 +121,6 @@ type Dialer interface {
 func (s *Session) spec(host fleet.Host, lock fleet.Lock, commit string) (agentapi.Host, error) {
 	c := hostspec.Commit{ID: commit, Fleet: s.Fleet, Stacks: s.Stacks, Git: s.Git, LetIn: s.LetIn, Signers: s.Signers, Seal: s.Sealer.Current}
 	return c.Host(host, lock, hostspec.Said{Consent: s.Consent, AcceptLoss: s.AcceptLoss})
-}
-
-// ErrInterrupted means that the context of a run ended in the midst of it.
-var ErrInterrupted = errors.New("interrupted")
-
-// phase runs one part of the work, reports it and records its times. What goes
-// wrong in it because the context ends is ErrInterrupted, whatever the programs say
-// that were ended with it.
-func (s *Session) phase(ctx context.Context, r *Receipt, name string, work func() error) error {
-	end := progress.Scope{Sink: s.Sink, Host: s.Fleet.Name}.Step(name, "")
-	began := time.Now().UTC()
-	err := work()
-	if err != nil && ctx.Err() != nil {
-		err = fault.WithHint(ErrInterrupted, "run the same command again to continue")
-	}
-	r.Phases = append(r.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
-	end(err, "")
-	return err
 }
 
 // New looks at the names of stacks that are placed for the first time. One whose

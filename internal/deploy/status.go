@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
+	"salvor/internal/hostlink"
 	"salvor/internal/machine"
 )
 
@@ -69,4 +70,14 @@ func (s *Session) Call(ctx context.Context, host, verb string, req, resp any) er
 		return err
 	}
 	return s.call(ctx, link, verb, req, resp)
+}
+
+// call runs a verb and names the host in what went wrong.
+func (s *Session) call(ctx context.Context, link *hostlink.Link, verb string, req, resp any) error {
+	err := link.Call(ctx, verb, req, resp)
+	var told *agentapi.Error
+	if errors.As(err, &told) {
+		return fault.WithCode(fmt.Errorf("%s: %w", link.Host, err), told.Code)
+	}
+	return err
 }

@@ -47,92 +47,95 @@ type former struct {
 	next  int // at which the stack is taken over
 }
 
-// takeover finds out who has the stacks that a run is about: also a placement that
+// TakeOver finds out who has the stacks that the run is about: also a placement that
 // was committed by a run cut short has a former host, which may have started the
-// stack again since. Whoever is behind learns it here, before anything is stopped.
-func (s *Session) takeover(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) (takeover, error) {
-	t, err := s.weigh(ctx, r, plan, next, o)
-	if err != nil {
-		if behind := s.Repo.Behind(ctx); errors.Is(behind, git.ErrDiverged) {
-			return t, behind
+// stack again since. An operator whose clone is behind learns it here, before anything
+// is stopped.
+func (r *Run) TakeOver(ctx context.Context) error {
+	if err := r.weigh(ctx); err != nil {
+		if behind := r.Repo.Behind(ctx); errors.Is(behind, git.ErrDiverged) {
+			return behind
 		}
-		return t, err
+		return err
 	}
-	published, err := s.Repo.Published(ctx)
+	published, err := r.Repo.Published(ctx)
 	if err != nil {
-		return t, err
+		return err
 	}
-	if !published && len(t.release) > 0 {
-		t.unpublished = true
-		return t, s.Repo.Behind(ctx)
+	if !published && len(r.due.release) > 0 {
+		r.due.unpublished = true
+		return r.Repo.Behind(ctx)
 	}
-	return t, s.push(ctx, r)
+	return r.push(ctx)
 }
 
-func (s *Session) weigh(ctx context.Context, r *Receipt, plan Plan, next fleet.Lock, o Options) (t takeover, err error) {
-	for _, m := range o.Moves {
+func (r *Run) weigh(ctx context.Context) error {
+	for _, m := range r.Moves {
 		if m.From != "" {
-			t.add(former{stack: m.Stack, host: m.From, epoch: m.Epoch - 1, next: m.Epoch}, o)
+			r.takeFrom(former{stack: m.Stack, host: m.From, epoch: m.Epoch - 1, next: m.Epoch})
 		}
 	}
-	t.claim = s.owed(plan, next, o)
-	if s.Fleet.Record.Remote == "" {
-		return t, nil
+	r.due.claim = r.startable()
+	if r.Fleet.Record.Remote == "" {
+		return nil
 	}
-	names := s.concerned(plan, next, o)
-	owners, err := s.Record.Owners(ctx, names)
-	if err != nil && len(t.claim) == 0 {
-		r.Pending = append(r.Pending, fmt.Sprintf("cannot read the claims on the record remote (%v); the next salvor apply tries again", err))
-		return t, nil
+	names := r.concerned()
+	owners, err := r.Record.Owners(ctx, names)
+	if err != nil && len(r.due.claim) == 0 {
+		r.Leave(fmt.Sprintf("cannot read the claims on the record remote (%v); the next salvor apply tries again", err))
+		return nil
 	}
 	if err != nil {
-		return t, err
+		return err
 	}
 	for _, name := range names {
-		if err := s.weighOne(&t, plan, name, next.Stacks[name], owners[name], o); err != nil {
-			return t, err
+		if err := r.weighOne(name, r.Next.Stacks[name], owners[name]); err != nil {
+			return err
 		}
 	}
-	slices.Sort(t.claim)
-	t.claim = slices.Compact(t.claim)
-	return t, nil
+	slices.Sort(r.due.claim)
+	r.due.claim = slices.Compact(r.due.claim)
+	return nil
 }
 
-func (s *Session) weighOne(t *takeover, plan Plan, name string, p fleet.Placement, owner Owner, o Options) error {
-	mine := s.is(owner, p.Host)
+func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
+	mine := r.is(owner, p.Host)
 	switch {
-	case s.outrun(p, owner):
+	case r.outrun(p, owner):
 		return Outrun(name, owner)
-	case owner.Epoch == p.Epoch && mine && !slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name }):
-		t.claim = slices.DeleteFunc(t.claim, func(c string) bool { return c == name })
+	case owner.Epoch == p.Epoch && mine && !r.moves(name):
+		r.due.claim = slices.DeleteFunc(r.due.claim, func(c string) bool { return c == name })
 	case owner.Epoch < p.Epoch:
-		t.claim = append(t.claim, name)
+		r.due.claim = append(r.due.claim, name)
 	}
-	if owner.Epoch > 0 && owner.Epoch < p.Epoch && (!mine || o.Lost == p.Host) && !runsAsPlaced(plan, name, p.Host, o) {
-		t.add(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch}, o)
+	if owner.Epoch > 0 && owner.Epoch < p.Epoch && (!mine || r.Lost == p.Host) && !r.runsAsPlaced(name, p.Host) {
+		r.takeFrom(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch})
 	}
-	if o.Lost != "" && owner.Epoch == p.Epoch {
-		t.add(former{stack: name, host: o.Lost, next: p.Epoch}, o) // a recovery that was cut short
+	if r.Lost != "" && owner.Epoch == p.Epoch {
+		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was cut short
 	}
 	return nil
+}
+
+// moves reports whether the run moves a stack.
+func (r *Run) moves(stack string) bool {
+	return slices.ContainsFunc(r.Moves, func(m placement.Move) bool { return m.Stack == stack })
 }
 
 // runsAsPlaced reports whether a host was seen to run a stack at its placement's
 // epoch. Then the claim of that epoch was there, and the remote has lost it: who had
 // the stack before let go of it, or was fenced, and has nothing that is newer.
-func runsAsPlaced(plan Plan, stack, host string, o Options) bool {
-	i := slices.IndexFunc(plan.Hosts, func(hp HostPlan) bool { return worksOn(hp, host, o) })
-	return i >= 0 && !o.NoPrints && !plan.Hosts[i].New &&
-		!slices.ContainsFunc(plan.Hosts[i].Changes, func(c agentapi.Change) bool { return c.Stack == stack })
+func (r *Run) runsAsPlaced(stack, host string) bool {
+	i := slices.IndexFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.worksOn(host) })
+	return i >= 0 && !r.Unplanned && !r.Plan.Hosts[i].New && !r.Plan.Hosts[i].changes(stack)
 }
 
-// add has a former host release the stack, or fences it where it is lost: what it
+// takeFrom has a former host release the stack, or fences it where it is lost: what it
 // wrote since the newest snapshot is given up.
-func (t *takeover) add(f former, o Options) {
-	to := &t.release
-	moves := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == f.stack })
-	if o.Lost != "" && (moves || f.host == o.Lost) {
-		to = &t.fence
+func (r *Run) takeFrom(f former) {
+	to := &r.due.release
+	if r.Lost != "" && (r.moves(f.stack) || f.host == r.Lost) {
+		to = &r.due.fence
 	}
 	same := func(have former) bool { return have.stack == f.stack && have.host == f.host }
 	*to = append(slices.DeleteFunc(*to, same), f)
@@ -146,86 +149,86 @@ func (s *Session) is(o Owner, host string) bool {
 	return o.Host == host
 }
 
-// concerned returns the stacks that a run may start: those that move, and those
+// concerned returns the stacks that the run may start: those that move, and those
 // placed on the hosts that it works on.
-func (s *Session) concerned(plan Plan, next fleet.Lock, o Options) []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(next.Stacks)) {
-		if s.held[name] {
-			continue
-		}
-		moves := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name })
-		if moves || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool { return worksOn(hp, next.Stacks[name].Host, o) }) {
-			names = append(names, name)
-		}
-	}
-	return names
+func (r *Run) concerned() []string {
+	return r.placed(func(stack, host string) bool {
+		return r.moves(stack) || slices.ContainsFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.worksOn(host) })
+	})
 }
 
-func worksOn(hp HostPlan, host string, o Options) bool {
-	return hp.Host == host && hp.Unreachable == "" && (o.Hosts == nil || slices.Contains(o.Hosts, hp.Host))
-}
-
-// owed returns the placed stacks that a host of the plan is about to change: a
+// startable returns the placed stacks that a host of the plan is about to change: a
 // stack whose claim is missing was not started, so it is among them.
-func (s *Session) owed(plan Plan, next fleet.Lock, o Options) []string {
+func (r *Run) startable() []string {
+	return r.placed(func(stack, host string) bool {
+		return slices.ContainsFunc(r.Moves, func(m placement.Move) bool { return m.Stack == stack && m.To != "" }) ||
+			slices.ContainsFunc(r.Plan.Hosts, func(hp HostPlan) bool {
+				return hp.worksOn(host) && (hp.New || r.Unplanned || hp.changes(stack))
+			})
+	})
+}
+
+// placed returns the stacks of the next lock that match, without those held back, sorted.
+func (r *Run) placed(matches func(stack, host string) bool) []string {
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(next.Stacks)) {
-		if s.held[name] {
-			continue
-		}
-		moved := slices.ContainsFunc(o.Moves, func(m placement.Move) bool { return m.Stack == name && m.To != "" })
-		if moved || slices.ContainsFunc(plan.Hosts, func(hp HostPlan) bool {
-			changes := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool { return c.Stack == name })
-			return worksOn(hp, next.Stacks[name].Host, o) && (hp.New || o.NoPrints || changes)
-		}) {
+	for _, name := range slices.Sorted(maps.Keys(r.Next.Stacks)) {
+		if !r.held[name] && matches(name, r.Next.Stacks[name].Host) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// worksOn reports whether this is the plan of a host that can be worked on.
+func (hp HostPlan) worksOn(host string) bool { return hp.Host == host && hp.Unreachable == "" }
+
+// changes reports whether the plan changes a stack.
+func (hp HostPlan) changes(stack string) bool {
+	return slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool { return c.Stack == stack })
 }
 
 // release has former hosts stop their stacks and read the final snapshot back.
 // Nothing is published or claimed before every one of them has.
-func (s *Session) release(ctx context.Context, r *Receipt, leaving []former) error {
-	if len(leaving) == 0 {
+func (r *Run) release(ctx context.Context) error {
+	if len(r.due.release) == 0 {
 		return nil
 	}
-	return s.phase(ctx, r, "release", func() error {
+	return r.phase(ctx, "release", func() error {
 		var g group
-		for _, f := range leaving {
-			g.Go(func() error { return s.releaseOne(ctx, f) })
+		for _, f := range r.due.release {
+			g.Go(func() error { return r.releaseOne(ctx, f) })
 		}
 		return g.Wait()
 	})
 }
 
-func (s *Session) releaseOne(ctx context.Context, f former) error {
-	from, declared := s.Fleet.Host(f.host)
+func (r *Run) releaseOne(ctx context.Context, f former) error {
+	from, declared := r.Fleet.Host(f.host)
 	if !declared {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
 			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
-	link, err := s.Hosts.Dial(ctx, from)
+	link, err := r.Hosts.Dial(ctx, from)
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
-	req := agentapi.Release{Stack: f.stack, Epoch: f.epoch, Owner: s.Owner, Message: "move " + f.stack}
+	req := agentapi.Release{Stack: f.stack, Epoch: f.epoch, Owner: r.Owner, Message: "move " + f.stack}
 	var receipt agentapi.SnapshotReceipt
-	return s.call(ctx, link, agentapi.VerbRelease, req, &receipt)
+	return r.call(ctx, link, agentapi.VerbRelease, req, &receipt)
 }
 
 // claim makes the claims. Where two operators race, both begin with the same stack:
 // who loses that one has claimed nothing else.
-func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
+func (r *Run) claim(ctx context.Context) error {
+	due := r.due.claim
 	if len(due) == 0 {
 		return nil
 	}
 	one := func(name string) error {
-		p := s.Lock.Stacks[name]
-		return s.Record.Claim(ctx, name, p.Epoch, p.Host, s.Commit)
+		p := r.Lock.Stacks[name]
+		return r.Record.Claim(ctx, name, p.Epoch, p.Host, r.Commit)
 	}
-	err := s.phase(ctx, r, "claim", func() error {
+	err := r.phase(ctx, "claim", func() error {
 		if err := one(due[0]); err != nil {
 			return err
 		}
@@ -243,9 +246,9 @@ func (s *Session) claim(ctx context.Context, r *Receipt, due []string) error {
 
 // withdraw takes the commit of a run back that lost its stacks to another while the
 // Git host was away: pushed, it would stop what runs there.
-func (s *Session) withdraw(ctx context.Context, r *Receipt, lost error) error {
-	r.Pending = slices.DeleteFunc(r.Pending, func(p string) bool { return p == pushLater })
-	undone, err := s.Repo.Uncommit(context.WithoutCancel(ctx))
+func (r *Run) withdraw(ctx context.Context, lost error) error {
+	r.receipt.Pending = slices.DeleteFunc(r.receipt.Pending, func(p string) bool { return p == pushLater })
+	undone, err := r.Repo.Uncommit(context.WithoutCancel(ctx))
 	hint := "the commit of this run was undone; when the Git host is back: git pull --rebase, then salvor plan"
 	if !undone {
 		hint = "do not push your unpushed commits: git reset --keep @{upstream} undoes them"

@@ -16,11 +16,9 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/git"
 	"salvor/internal/hostlink"
 	"salvor/internal/hostpath"
 	"salvor/internal/machine/machinetest"
-	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
 
@@ -75,13 +73,13 @@ func onBeta() Plan { return Plan{Hosts: []HostPlan{{Host: "beta"}}} }
 // and its old host has run the stack since. It releases again before anything is
 // published or claimed, whatever command goes on.
 func TestAResumedMoveReleasesAgain(t *testing.T) {
-	for _, kind := range []string{"move", "apply"} {
+	for _, kind := range []Kind{KindMove, KindApply} {
 		for name, ahead := range map[string]bool{"before the push": true, "before the claim": false} {
-			t.Run(kind+" cut "+name, func(t *testing.T) {
+			t.Run(string(kind)+" cut "+name, func(t *testing.T) {
 				f := &surroundings{ahead: ahead, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
 				f.link = answering(t, f, "alpha")
 				s := recorded(f)
-				_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: kind, NoPrints: true})
+				_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: kind, Unplanned: true})
 				if !errors.Is(err, errNoHost) { // beta is not there
 					t.Error(err)
 				}
@@ -102,7 +100,7 @@ func TestAResumedMoveReleasesAgain(t *testing.T) {
 func TestAResumedMoveWithoutItsOldHost(t *testing.T) {
 	f := &surroundings{ahead: true, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
 	s := recorded(f)
-	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "move", NoPrints: true})
+	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "move", Unplanned: true})
 	if err == nil || !strings.Contains(fault.Hint(err), "salvor recover alpha --to") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
@@ -147,70 +145,13 @@ func TestAMissingClaimIsPutBack(t *testing.T) {
 	}
 }
 
-// TestALostHostIsToldToStop is fault V10: a lost host that answers stops before the
-// stacks start elsewhere; one that does not answer is waited for, and the receipt
-// says how long both may write. A recovery that is run again does the same.
-func TestALostHostIsToldToStop(t *testing.T) {
-	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
-	for name, c := range map[string]struct {
-		moves []placement.Move
-		owner Owner
-		alive bool
-	}{
-		"alive":            {moves, Owner{Host: "alpha", Key: "age1alpha", Epoch: 1}, true},
-		"dead":             {moves, Owner{Host: "alpha", Key: "age1alpha", Epoch: 1}, false},
-		"alive, run again": {nil, Owner{Host: "beta", Key: "age1beta", Epoch: 2}, true},
-		"dead, run again":  {nil, Owner{Host: "beta", Key: "age1beta", Epoch: 2}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := &surroundings{owners: map[string]Owner{"notes": c.owner}}
-			if c.alive {
-				f.link = answering(t, f, "alpha")
-			}
-			s := recorded(f)
-			next := s.Lock
-			r, err := s.Apply(t.Context(), onBeta(), next, Options{Kind: "recover", Moves: c.moves, Lost: "alpha", NoPrints: true})
-			if !errors.Is(err, errNoHost) {
-				t.Error(err)
-			}
-			log, pending := strings.Join(f.log, "\n"), strings.Join(r.Pending, "\n")
-			if strings.Contains(log, "alpha stops map[notes:2]") != c.alive || strings.Contains(log, "releases") {
-				t.Errorf("asked:\n%s", log)
-			}
-			wait := s.waits([]agentapi.Stack{{Name: "notes"}, {Name: "blog"}})
-			if (len(wait) == 1) == c.alive || !c.alive && (wait["notes"] <= 0 || wait["notes"] > s.Lease) {
-				t.Errorf("waits %v", wait)
-			}
-			if strings.Contains(pending, "has stopped") != c.alive || strings.Contains(pending, "at most 1m0s") == c.alive {
-				t.Errorf("pending:\n%s", pending)
-			}
-		})
-	}
-}
-
-// TestTheLoserTakesItsCommitBack is fault V20: with the Git host away, another
-// operator's claim is the one that hosts obey.
-func TestTheLoserTakesItsCommitBack(t *testing.T) {
-	away := fmt.Errorf("push: %w", git.ErrGitAway)
-	f := &surroundings{pushErr: []error{away, away, away}, outrun: Owner{Host: "gamma", Epoch: 2}, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
-	s := recorded(f)
-	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}}
-	r, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "recover", Moves: moves, Lost: "alpha", NoPrints: true})
-	if !errors.Is(err, ErrOutrun) || !strings.Contains(fault.Hint(err), "undone") {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
-	}
-	if f.log[len(f.log)-1] != "uncommit" || r.Commit != "c1" || strings.Contains(strings.Join(r.Pending, " "), "git push") {
-		t.Errorf("asked %v, at %s, pending %v", f.log, r.Commit, r.Pending)
-	}
-}
-
 // TestTakenOverElsewhere is a kin of V20: the claims are ahead of this clone, so
 // nothing is stopped, committed or published.
 func TestTakenOverElsewhere(t *testing.T) {
 	f := &surroundings{ahead: true, owners: map[string]Owner{"notes": {Host: "beta", Key: "age1another", Epoch: 2}}}
 	f.link = answering(t, f, "alpha")
 	s := recorded(f)
-	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "apply", NoPrints: true})
+	_, err := s.Apply(t.Context(), onBeta(), s.Lock, Options{Kind: "apply", Unplanned: true})
 	if !errors.Is(err, ErrOutrun) {
 		t.Error(err)
 	}

@@ -23,7 +23,7 @@ func TestS05AnAnswerThatCantBeReadTeachesNothing(t *testing.T) {
 	}, hostpath.Salvord, agentapi.VerbApply)
 	f := &surroundings{link: &hostlink.Link{Host: "alpha", Machine: m, Carrier: noCarrier{}, Sink: progress.Discard()}}
 	s := session(f, map[string]fleet.VolumeState{})
-	r, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha", Changes: []agentapi.Change{{Stack: "blog", ID: "services"}}}}}, s.Lock, Options{Kind: "apply", NoPrints: true})
+	r, err := s.Apply(t.Context(), Plan{Hosts: []HostPlan{{Host: "alpha", Changes: []agentapi.Change{{Stack: "blog", ID: "services"}}}}}, s.Lock, Options{Kind: "apply", Unplanned: true})
 	if p := s.Lock.Stacks["notes"]; err == nil || len(r.Hosts) > 0 || len(p.Images)+len(p.Volumes) > 0 {
 		t.Errorf("alpha says of beta's stack %+v; receipts %+v, %v", p, r.Hosts, err)
 	}

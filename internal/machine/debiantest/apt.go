@@ -84,7 +84,7 @@ func (h *Host) configure(name string) {
 		return
 	}
 	h.put(packagedUnits+"/"+unit, []byte("[Service]\n"), 0o644)
-	h.load(unit)
+	systemd{h}.load(unit)
 	h.nodes[wants(unit)] = &node{mode: 0o777, owner: "root", group: "root"}
 	h.runs[unit] = runState{active: true, since: h.tick()}
 }

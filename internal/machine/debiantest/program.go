@@ -20,7 +20,7 @@ func (h *Host) dispatch(c machine.Cmd) (string, error) {
 	}
 	programs := map[string]func(machine.Cmd) (string, error){
 		"stat": h.stat, "mkdir": h.mkdir, "chown": h.chown, "chmod": h.chmod, "mv": h.mv, "tee": h.tee, "touch": h.touch,
-		"env": h.env, "test": h.test, "systemctl": h.systemctl, "dpkg": h.dpkg, "apt-get": h.aptGet,
+		"env": h.env, "test": h.test, "systemctl": systemd{h}.systemctl, "dpkg": h.dpkg, "apt-get": h.aptGet,
 		"useradd": h.useradd, "usermod": h.usermod, "groupadd": h.groupadd,
 	}
 	program, ok := programs[c.Argv[0]]

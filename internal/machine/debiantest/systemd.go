@@ -14,37 +14,40 @@ const (
 	timestamp     = "Mon 2006-01-02 15:04:05.000000 MST"
 )
 
+// systemd is the part of a host that runs units.
+type systemd struct{ host *Host }
+
 // systemctl knows show, daemon-reload, enable, disable, mask, unmask, start,
 // restart and stop. As with the real one, a unit is read when it is first asked
 // for and a changed file only counts after daemon-reload.
-func (h *Host) systemctl(c machine.Cmd) (string, error) {
+func (s systemd) systemctl(c machine.Cmd) (string, error) {
 	args := operands(c.Argv)
 	if c.Argv[1] == "show" {
-		return h.show(args), nil
+		return s.show(args), nil
 	}
 	switch args[0] {
 	case "daemon-reload":
-		for name := range h.loaded {
-			h.load(name)
+		for name := range s.host.loaded {
+			s.load(name)
 		}
 		return "", nil
 	case "enable":
-		h.nodes[wants(args[1])] = &node{mode: 0o777, owner: "root", group: "root"}
+		s.host.nodes[wants(args[1])] = &node{mode: 0o777, owner: "root", group: "root"}
 	case "disable":
-		delete(h.nodes, wants(args[1]))
+		delete(s.host.nodes, wants(args[1]))
 	case "mask":
-		delete(h.nodes, wants(args[1]))
-		h.nodes[masked(args[1])] = &node{mode: 0o777, owner: "root", group: "root"}
+		delete(s.host.nodes, wants(args[1]))
+		s.host.nodes[masked(args[1])] = &node{mode: 0o777, owner: "root", group: "root"}
 	case "unmask":
-		delete(h.nodes, masked(args[1]))
+		delete(s.host.nodes, masked(args[1]))
 	case "start", "restart":
-		return "", h.start(c, args[1])
+		return "", s.start(c, args[1])
 	case "stop":
-		h.runs[args[1]] = runState{}
+		s.host.runs[args[1]] = runState{}
 	default:
 		return "", exit(c, 1, "Unknown command verb "+args[0])
 	}
-	if file, _ := h.unitFile(args[1]); file == nil {
+	if file, _ := s.unitFile(args[1]); file == nil {
 		return "", exit(c, 1, "Unit file "+args[1]+" does not exist.")
 	}
 	return "", nil
@@ -53,59 +56,59 @@ func (h *Host) systemctl(c machine.Cmd) (string, error) {
 func wants(unit string) string  { return unitDir + "/multi-user.target.wants/" + unit }
 func masked(unit string) string { return unitDir + "/" + unit + "=/dev/null" }
 
-func (h *Host) unitFile(name string) (*node, bool) {
+func (s systemd) unitFile(name string) (*node, bool) {
 	for _, dir := range []string{unitDir, packagedUnits} {
-		if n := h.nodes[dir+"/"+name]; n != nil {
-			return n, h.nodes[masked(name)] != nil
+		if n := s.host.nodes[dir+"/"+name]; n != nil {
+			return n, s.host.nodes[masked(name)] != nil
 		}
 	}
 	return nil, false
 }
 
-func (h *Host) load(name string) {
-	if file, _ := h.unitFile(name); file != nil {
-		h.loaded[name] = loadedUnit{modified: file.modified}
+func (s systemd) load(name string) {
+	if file, _ := s.unitFile(name); file != nil {
+		s.host.loaded[name] = loadedUnit{modified: file.modified}
 		return
 	}
-	delete(h.loaded, name)
+	delete(s.host.loaded, name)
 }
 
-func (h *Host) start(c machine.Cmd, name string) error {
-	file, isMasked := h.unitFile(name)
+func (s systemd) start(c machine.Cmd, name string) error {
+	file, isMasked := s.unitFile(name)
 	if file == nil || isMasked {
 		return exit(c, 5, "Failed to start "+name+": Unit "+name+" not found or masked.")
 	}
 	if strings.Contains(string(file.content), "ConditionVirtualization=!container") {
-		h.runs[name] = runState{skipped: true, since: h.tick()}
+		s.host.runs[name] = runState{skipped: true, since: s.host.tick()}
 		return nil
 	}
-	h.runs[name] = runState{active: true, since: h.tick()}
+	s.host.runs[name] = runState{active: true, since: s.host.tick()}
 	return nil
 }
 
-func (h *Host) show(names []string) string {
+func (s systemd) show(names []string) string {
 	var b strings.Builder
 	for i, name := range names {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		file, isMasked := h.unitFile(name)
+		file, isMasked := s.unitFile(name)
 		if file == nil {
 			b.WriteString("LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nNeedDaemonReload=no\nConditionResult=no\nConditionTimestamp=\nActiveEnterTimestamp=\n")
 			continue
 		}
-		if _, read := h.loaded[name]; !read {
-			h.load(name)
+		if _, read := s.host.loaded[name]; !read {
+			s.load(name)
 		}
-		h.showUnit(&b, name, file, isMasked)
+		s.showUnit(&b, name, file, isMasked)
 	}
 	return b.String()
 }
 
-func (h *Host) showUnit(b *strings.Builder, name string, file *node, isMasked bool) {
-	run := h.runs[name]
+func (s systemd) showUnit(b *strings.Builder, name string, file *node, isMasked bool) {
+	run := s.host.runs[name]
 	load, state := "loaded", "disabled"
-	if h.nodes[wants(name)] != nil {
+	if s.host.nodes[wants(name)] != nil {
 		state = "enabled"
 	}
 	if isMasked {
@@ -116,7 +119,7 @@ func (h *Host) showUnit(b *strings.Builder, name string, file *node, isMasked bo
 		active, sub, since = "active", "running", run.since.Format(timestamp)
 	}
 	reload := "no"
-	if file.modified.After(h.loaded[name].modified) {
+	if file.modified.After(s.host.loaded[name].modified) {
 		reload = "yes"
 	}
 	condition, tried := "no", ""
@@ -134,7 +137,7 @@ func (h *Host) showUnit(b *strings.Builder, name string, file *node, isMasked bo
 func (h *Host) Start(unit string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.load(unit)
+	systemd{h}.load(unit)
 	h.runs[unit] = runState{active: true, since: h.tick()}
 }
 

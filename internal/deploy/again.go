@@ -19,18 +19,18 @@ const plansAgain = 3
 
 // applyPlanned has a host apply its part of the plan. A host that changed meanwhile,
 // since its daemon ended something by itself, is planned again.
-func (s *Session) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Host, hp HostPlan, o Options, req agentapi.Apply) (receipt agentapi.HostReceipt, err error) {
+func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Host, hp HostPlan, req agentapi.Apply) (receipt agentapi.HostReceipt, err error) {
 	for range plansAgain {
 		req.Fingerprint = hp.Fingerprint
-		if err = s.call(ctx, link, agentapi.VerbApply, req, &receipt); !isMoved(err) {
+		if err = r.call(ctx, link, agentapi.VerbApply, req, &receipt); !isMoved(err) {
 			return receipt, err
 		}
-		if hp, err = s.planAgain(ctx, h, hp, o, err); err != nil {
+		if hp, err = r.planAgain(ctx, h, hp, err); err != nil {
 			return receipt, err
 		}
 	}
 	req.Fingerprint = hp.Fingerprint
-	err = s.call(ctx, link, agentapi.VerbApply, req, &receipt)
+	err = r.call(ctx, link, agentapi.VerbApply, req, &receipt)
 	if isMoved(err) {
 		err = fault.WithCode(err, fault.General)
 	}
@@ -44,23 +44,23 @@ func isMoved(err error) bool {
 
 // planAgain observes a host once more. What was not in the plan that the operator
 // accepted is theirs to accept.
-func (s *Session) planAgain(ctx context.Context, h fleet.Host, accepted HostPlan, o Options, moved error) (HostPlan, error) {
-	seen := s.observeHost(ctx, h, s.Lock)
+func (r *Run) planAgain(ctx context.Context, h fleet.Host, accepted HostPlan, moved error) (HostPlan, error) {
+	seen := r.observeHost(ctx, h, r.Lock)
 	if seen.Err != nil || seen.New {
 		return accepted, fault.WithCode(errors.Join(moved, seen.Err), fault.General)
 	}
-	p := MakePlan(s.Fleet, s.Commit, nil, map[string]Observation{h.Name: seen})
+	p := MakePlan(r.Fleet, r.Commit, nil, map[string]Observation{h.Name: seen})
 	now := p.Hosts[0]
 	if now.within(accepted) && !finding.AnyFatal(p.Findings) {
 		now.Changes = accepted.Changes
 		return now, nil
 	}
-	if o.Accept == nil {
+	if r.Accept == nil {
 		return accepted, fault.WithCode(moved, fault.General)
 	}
-	s.asking.Lock()
-	defer s.asking.Unlock()
-	return now, o.Accept(p)
+	r.asking.Lock()
+	defer r.asking.Unlock()
+	return now, r.Accept(p)
 }
 
 // within reports whether nothing is done, and no data may be lost, that another plan

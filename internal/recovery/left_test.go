@@ -1,18 +1,15 @@
-package cli
+package recovery
 
 import (
 	"strings"
 	"testing"
-
-	"salvor/internal/app"
-	"salvor/internal/recovery"
 )
 
 // TestAnInterruptedRecoveryStillSaysTheDeployKey is fault D20: the second run finds
 // the host declared, with no files to add, and has the deploy key on its list.
 func TestAnInterruptedRecoveryStillSaysTheDeployKey(t *testing.T) {
-	first := letRead("gamma", app.Addition{GitKey: "ssh-ed25519 AAAA gamma", Files: map[string][]byte{"hosts/gamma.pub": nil}})
-	again := letRead("gamma", app.Addition{GitKey: "ssh-ed25519 AAAA gamma"})
+	first := Target{GitKey: "ssh-ed25519 AAAA gamma", Files: map[string][]byte{"hosts/gamma.pub": nil}}.letRead("gamma")
+	again := Target{GitKey: "ssh-ed25519 AAAA gamma"}.letRead("gamma")
 	if want := "let gamma read the repository: add its deploy key, read-only: ssh-ed25519 AAAA gamma"; first != want {
 		t.Errorf("%q, want %q", first, want)
 	}
@@ -24,12 +21,11 @@ func TestAnInterruptedRecoveryStillSaysTheDeployKey(t *testing.T) {
 // TestS19AfterATheftEverythingIsListed has the list that recover --compromised ends
 // with: what the thief can still reach, each with where it is ended.
 func TestS19AfterATheftEverythingIsListed(t *testing.T) {
-	seen := app.RemovedHost{
+	seen := Seen{
 		Remotes: []string{"nas (nas_alpha)"}, DeployKey: "SHA256:abc", GitURL: "git@git.example.net:fleet",
-		Rotate: []app.Rotation{{Secret: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Secret: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
+		Secrets: []Secret{{Name: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Name: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
 	}
-	stolen := recovery.Options{Lost: "alpha", To: "gamma", Compromised: true}
-	list := strings.Join(append(stillHas("alpha", seen), afterTheft(stolen, seen, []string{"notes"})...), "\n")
+	list := strings.Join(append(seen.StillHas("alpha"), seen.afterTheft("alpha", "gamma", []string{"notes"})...), "\n")
 	for _, want := range []string{
 		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
 		"the credential of the remote nas (nas_alpha)",
@@ -43,8 +39,7 @@ func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 			t.Errorf("%q is not in the list:\n%s", want, list)
 		}
 	}
-	stolen.To = "alpha"
-	if list := strings.Join(afterTheft(stolen, seen, nil), "\n"); strings.Contains(list, "host remove") {
+	if list := strings.Join(seen.afterTheft("alpha", "alpha", nil), "\n"); strings.Contains(list, "host remove") {
 		t.Errorf("the machine that took its name would be removed:\n%s", list)
 	}
 }

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+
+	"salvor/internal/app"
+	"salvor/internal/deploy"
+	"salvor/internal/proposal"
+)
+
+// carryOut has the operator confirm a proposal, runs it with live progress and prints
+// its receipt.
+func (g *globals) carryOut(ctx context.Context, p proposal.Proposal[deploy.Receipt]) error {
+	receipt, err := accepted(ctx, g, p)
+	if receipt.Kind == "" {
+		return err // nothing was begun
+	}
+	return g.finish(&receipt, err, nil)
+}
+
+// accepted has the operator confirm a proposal and runs it with live progress.
+func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R, error) {
+	bar := g.progress()
+	bar.Close()
+	var err error
+	switch {
+	case p.Name != "":
+		err = g.confirmName(p.Question, p.Name)
+	case p.Question != "":
+		err = g.confirm(p.Question)
+	}
+	if err != nil {
+		var none R
+		return none, err
+	}
+	defer bar.Close()
+	return p.Run(ctx, bar)
+}
+
+// session opens the fleet, and the workflow on it, for one piece of work.
+func (g *globals) session(ctx context.Context, work func(*app.App, *deploy.Session) error) error {
+	return g.with(ctx, func(a *app.App) error {
+		s, err := a.Session(ctx)
+		if err != nil {
+			return err
+		}
+		return work(a, s)
+	})
+}

@@ -1,0 +1,131 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/placement"
+)
+
+// Seal makes every seal that the placements need, and gives them the repositories that
+// they lack: before anything is stopped, since it takes seconds, and may ask or fail.
+func (r *Run) Seal(ctx context.Context) error {
+	maps.Copy(r.files, r.Extra)
+	stale, err := r.Sealer.Stale(ctx, r.Next)
+	if err != nil {
+		return err
+	}
+	for _, m := range r.Moves {
+		if m.To != "" {
+			stale[m.Stack] = "placed"
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	return r.phase(ctx, "seal", func() error {
+		seals, next, err := r.Sealer.Seal(ctx, r.Next, slices.Sorted(maps.Keys(stale)), r.Consent)
+		if err == nil {
+			r.Next = next
+			maps.Copy(r.files, seals)
+		}
+		return err
+	})
+}
+
+// Place has former hosts release their stacks, commits and pushes the placements, and
+// claims them. A commit that lost its stacks to another host's claims before it was
+// pushed is taken back.
+func (r *Run) Place(ctx context.Context) error {
+	if err := r.release(ctx); err != nil {
+		return err
+	}
+	var err error
+	if r.due.unpublished {
+		err = r.push(ctx)
+	}
+	was, before := r.Lock, r.Commit
+	if err == nil {
+		err = r.commitLock(ctx, r.files, r.Next, r.message())
+	}
+	if err == nil {
+		err = r.claim(ctx)
+	}
+	if errors.Is(err, ErrOutrun) && slices.Contains(r.receipt.Pending, pushLater) {
+		r.Lock, r.Commit = was, before
+		err = r.withdraw(ctx, err)
+	}
+	return err
+}
+
+// message is that of the placements' commit.
+func (r *Run) message() string {
+	switch {
+	case r.Message != "":
+		return r.Message
+	case len(r.Moves) == 0:
+		return string(r.Kind) + ": seals"
+	}
+	message := string(r.Kind) + ": placements\n"
+	for _, m := range r.Moves {
+		message += fmt.Sprintf("\n%s: %s -> %s, epoch %d", m.Stack, orNone(m.From), orNone(m.To), m.Epoch)
+	}
+	return message
+}
+
+func orNone(host string) string {
+	if host == "" {
+		return "none"
+	}
+	return host
+}
+
+// commitLock commits files together with the lock, when either changes
+// anything, and pushes.
+func (r *Run) commitLock(ctx context.Context, files map[string][]byte, lock fleet.Lock, message string) error {
+	if lock.Record.Remote == "" && len(lock.Stacks) > 0 {
+		lock = placement.WithRecord(lock, r.Fleet.Record) // from the first placement on it stays there
+	}
+	changed, err := lockFile(r.Lock, lock)
+	if err != nil {
+		return err
+	}
+	maps.Copy(files, changed)
+	if len(files) == 0 && !r.Unsaid {
+		return nil
+	}
+	var commit string
+	err = r.phase(ctx, "commit", func() error {
+		commit, err = r.Repo.Commit(ctx, files, message)
+		return err
+	})
+	if err == nil {
+		err = r.push(ctx)
+	}
+	if err == nil {
+		r.Lock, r.Commit, r.Unsaid = lock, commit, false
+	}
+	return err
+}
+
+const pushLater = "the Git host does not answer; when it is back: git push"
+
+// push publishes the commit; where the Git host may be away, it is left to do.
+func (r *Run) push(ctx context.Context) error {
+	if slices.Contains(r.receipt.Pending, pushLater) {
+		return nil
+	}
+	return r.phase(ctx, "push", func() error {
+		err := r.Repo.Push(ctx)
+		if errors.Is(err, git.ErrGitAway) && r.GitMayBeAway {
+			r.Leave(pushLater)
+			return nil
+		}
+		return err
+	})
+}

@@ -1,0 +1,153 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/placement"
+	"salvor/internal/progress"
+)
+
+// Options say what one run is about.
+type Options struct {
+	Kind    Kind // names the run: in its receipt, its commit, and to whoever waits for its locks
+	Moves   []placement.Move
+	Extra   map[string][]byte // files that belong into the placement's commit (fleet.yaml, hosts/…)
+	Message string            // of the commit, where there is more to say than which stacks move
+	Asked   []string          // the stacks that the command is about; nil for all
+
+	// Lost is the host that is gone: it releases nothing, and the newest snapshots are
+	// what there is.
+	Lost string
+	// Replaced says that the lost host's name goes on, on another machine.
+	Replaced bool
+	// GitMayBeAway has the run go on while the Git host does not answer: the claims
+	// fence the host before, and the push is left to do.
+	GitMayBeAway bool
+
+	// Unplanned says that the hosts' changes were not planned: each first says which machine it is,
+	// and applies what it finds to be done, if anything, compared with nothing.
+	Unplanned bool
+	// Accept shows the plan of one host, which changed since the first plan was made
+	// and has more to do now, and asks; nil refuses it. One host is asked about at a
+	// time.
+	Accept func(Plan) error
+}
+
+// A Kind names a run. Nothing depends on which one it is.
+type Kind string
+
+// The kinds of runs.
+const (
+	KindApply      Kind = "apply"
+	KindMove       Kind = "move"
+	KindRecover    Kind = "recover"
+	KindRollback   Kind = "rollback"
+	KindRotate     Kind = "rotate"
+	KindRecordMove Kind = "record move"
+	KindUp         Kind = "up"
+	KindDown       Kind = "down"
+	KindRestore    Kind = "restore"
+	KindWithdraw   Kind = "withdraw restore"
+)
+
+// A Run makes a plan true, step by step: each of its methods is one step, which the ones
+// above it come before. A step that was done already does nothing, so a run cut short is
+// finished by running it again. A step that fails ends the run.
+type Run struct {
+	*Session
+	Options
+	Plan    Plan
+	Next    fleet.Lock // what the lock will be
+	receipt Receipt
+
+	due   takeover             // by TakeOver
+	files map[string][]byte    // of the placements' commit, by Seal
+	free  map[string]time.Time // by stack, when a host that could not be told to stop has stopped it, by Fence
+}
+
+// Begin begins a run, and does nothing yet.
+func (s *Session) Begin(plan Plan, next fleet.Lock, o Options) *Run {
+	return &Run{Session: s, Options: o, Plan: plan, Next: next, files: map[string][]byte{},
+		receipt: Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC(), Asked: o.Asked}}
+}
+
+// Apply makes plan true: it has the old hosts of moving stacks let go of them,
+// commits and claims the placements of next, lets each host apply its part, and
+// folds what the hosts learned into the lock. It may be run again at any point.
+//
+// The receipt is returned with an error too: it says how far things got.
+func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Options) (Receipt, error) {
+	r := s.Begin(plan, next, o)
+	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Install, r.Seal, r.Place, r.ApplyHosts} {
+		if err := step(ctx); err != nil {
+			return r.End(), err
+		}
+	}
+	return r.End(), nil
+}
+
+// End returns the receipt of what was done so far.
+func (r *Run) End() Receipt {
+	r.receipt.Commit, r.receipt.Ended, r.receipt.Placed = r.Commit, time.Now().UTC(), map[string]string{}
+	for name, p := range r.Lock.Stacks {
+		r.receipt.Placed[name] = p.Host
+	}
+	return r.receipt
+}
+
+// Leave adds what a human must still do to the receipt.
+func (r *Run) Leave(pending ...string) { r.receipt.Pending = append(r.receipt.Pending, pending...) }
+
+// Confirm makes sure that the operator confirmed what the commit lets others do, and
+// that hosts which nothing was planned for are the machines that Git has.
+func (r *Run) Confirm(ctx context.Context) error {
+	if r.Granted != nil {
+		if err := r.Granted(ctx, r.Next); err != nil {
+			return err
+		}
+	}
+	return r.identify(ctx)
+}
+
+// Install puts this version's salvord on the hosts that lack it.
+func (r *Run) Install(ctx context.Context) error {
+	if !slices.ContainsFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.New }) {
+		return nil
+	}
+	return r.phase(ctx, "prepare hosts", func() error {
+		return r.each(func(h fleet.Host, hp HostPlan) error {
+			if !hp.New {
+				return nil
+			}
+			link, err := r.Hosts.Dial(ctx, h)
+			if err != nil {
+				return err
+			}
+			return link.Install(ctx)
+		})
+	})
+}
+
+// ErrInterrupted means that the context of a run ended in the midst of it.
+var ErrInterrupted = errors.New("interrupted")
+
+// phase runs one part of the work, reports it and records its times. What goes
+// wrong in it because the context ends is ErrInterrupted, whatever the programs say
+// that were ended with it.
+func (r *Run) phase(ctx context.Context, name string, work func() error) error {
+	end := progress.Scope{Sink: r.Sink, Host: r.Fleet.Name}.Step(name, "")
+	began := time.Now().UTC()
+	err := work()
+	if err != nil && ctx.Err() != nil {
+		err = fault.WithHint(ErrInterrupted, "run the same command again to continue")
+	}
+	r.receipt.Phases = append(r.receipt.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
+	end(err, "")
+	return err
+}

@@ -1,0 +1,210 @@
+// Package recovery brings the stacks of a lost host back on another one, with their
+// data. The order of its steps is the product: Prepare and run have all of it.
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/placement"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
+)
+
+// Options say which host is lost and where its stacks go.
+type Options struct {
+	Lost string     // declared host that is gone
+	To   fleet.Host // that takes over: the name of a declared one, or all of a new one
+	New  bool       // To is added to the fleet, or is another machine under Lost's name
+	// Trust returns the SSH key of the new host, once the operator has said that it is its key.
+	Trust func(context.Context, fleet.Host) (ssh.PublicKey, error)
+	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
+	// remote has lost: the newest ones that are there are restored.
+	AcceptLoss bool
+	// Compromised says that somebody else has Lost's disk: its stacks get repositories
+	// with passwords that Lost never had, and are restored from the former ones.
+	Compromised bool
+}
+
+// Fleet is the newest commit of the fleet, opened, as far as a recovery needs it.
+type Fleet interface {
+	Fleet() *fleet.Fleet
+	Lock() fleet.Lock
+	// PinGitHost makes sure that hosts know the Git host's key.
+	PinGitHost(ctx context.Context) error
+	// Reach returns what connects to a host.
+	Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error)
+	// AddHost installs salvord on a machine and returns the files that declare it, under
+	// a name that another machine had where it replaces that one.
+	AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Target, error)
+	// Enrol makes sure that a declared host has its identity and that Git knows it.
+	Enrol(ctx context.Context, h fleet.Host) (Target, error)
+	// Rehost returns the Compose files of stacks with another host in them.
+	Rehost(stacks []string, host string) (map[string][]byte, error)
+	// Revive has stacks whose files do not load deployed as of the newest commit at
+	// which they did, and returns a line for each.
+	Revive(ctx context.Context, stacks []string) ([]string, error)
+	// NoteStolen adds to files what a host could open, until each has another value.
+	NoteStolen(ctx context.Context, host string, files map[string][]byte) error
+	// Seen returns what a host could open and reach.
+	Seen(ctx context.Context, host string) (Seen, error)
+	// Session returns the workflow on the commit. Its progress goes to sink.
+	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
+}
+
+// A recovery is one that was prepared.
+type recovery struct {
+	Options
+	fleet  Fleet
+	target Target
+	next   fleet.Lock       // the placements after it
+	moves  []placement.Move // none where it was cut short after its commit: the rest is done
+	stacks []string         // that it is about
+}
+
+// Prepare makes sure that the host which takes over is declared, enrolled and another
+// than the lost one, and that the lost one does not answer. It returns the recovery as a proposal; a host that
+// was enrolled for nothing is not part of the fleet and can be enrolled again. Prepared
+// after a recovery that was cut short, the proposal is what is left of it to do.
+func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.Receipt], error) {
+	r := &recovery{Options: o, fleet: f}
+	p := proposal.New(fmt.Sprintf("recover %s on %s", o.Lost, o.To.Name), r.run)
+	lost, declared := f.Fleet().Host(o.Lost)
+	if !declared {
+		return p, fault.WithHint(fmt.Errorf("host %s is not declared", o.Lost), "salvor host ls")
+	}
+	if err := f.PinGitHost(ctx); err != nil {
+		return p, err
+	}
+	gone, err := r.askLost(ctx, lost) // which takes a dead host long, so the target is made ready meanwhile
+	if err != nil {
+		return p, err
+	}
+	r.target, err = r.enrolTarget(ctx)
+	if err := errors.Join(gone(), err); err != nil {
+		return p, err
+	}
+	r.next, r.moves = placement.Recover(f.Lock(), placement.Takeover{Lost: o.Lost, To: o.To.Name, Replaced: r.target.Replaced, Compromised: o.Compromised})
+	for _, m := range r.moves {
+		r.stacks = append(r.stacks, m.Stack)
+	}
+	if len(r.moves) == 0 {
+		r.stacks = r.next.On(o.To.Name) // cut short after the placement
+	}
+	if len(r.stacks) == 0 {
+		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", o.Lost), "salvor host ls")
+	}
+	p.Question, p.Name, p.Loses = r.question()
+	return p, nil
+}
+
+// run carries the recovery out. It may be prepared and run again at any point.
+func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, error) {
+	resumed := len(r.moves) == 0
+	pending := []string{r.target.letRead(r.To.Name)}
+
+	// the files say where the stacks are, and what the thief could open
+	files := map[string][]byte{}
+	maps.Copy(files, r.target.Files)
+	if !resumed {
+		edited, err := r.fleet.Rehost(r.stacks, r.To.Name)
+		if err != nil {
+			return deploy.Receipt{}, err
+		}
+		maps.Copy(files, edited)
+	}
+	if resumed && r.Compromised {
+		pending = append(pending, r.Lost+" was recovered before, so no repository was replaced now: if that was without "+
+			"--compromised, salvor key rotate --compromised gives every stack a new one")
+	}
+	revived, err := r.fleet.Revive(ctx, r.stacks)
+	if err != nil {
+		return deploy.Receipt{}, err
+	}
+	pending = append(pending, revived...)
+	if r.Compromised && !resumed {
+		if err := r.fleet.NoteStolen(ctx, r.Lost, files); err != nil {
+			return deploy.Receipt{}, err
+		}
+	}
+
+	s, err := r.fleet.Session(ctx, sink)
+	if err != nil {
+		return deploy.Receipt{}, err
+	}
+	s.AcceptLoss = r.AcceptLoss
+	run := s.Begin(s.OnHost(r.To.Name), r.next, deploy.Options{
+		Kind: deploy.KindRecover, Moves: r.moves, Extra: files, Lost: r.Lost, Replaced: r.Lost == r.To.Name, Asked: r.asked(), GitMayBeAway: true, Unplanned: true,
+	})
+	err = r.restore(ctx, run)
+	receipt := run.End()
+	receipt.Pending = append(pending, receipt.Pending...)
+	receipt.Pending = append(receipt.Pending, r.left(ctx, resumed)...)
+	return receipt, err
+}
+
+// restore moves the placements and has the host that takes over restore and start the
+// stacks: sealed, committed, claimed, the lost host fenced, and only then started.
+func (r *recovery) restore(ctx context.Context, run *deploy.Run) error {
+	for _, step := range []func(context.Context) error{run.Confirm, run.TakeOver, run.Install} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	beside, stop := context.WithCancel(ctx)
+	defer stop()
+	ready := run.PrepareForData(beside)
+	reached := run.ReachLost(beside)
+	if err := run.Seal(ctx); err != nil {
+		return err
+	}
+	if err := run.Place(ctx); err != nil { // committed and claimed
+		return err
+	}
+	run.Fence(ctx, reached())
+	ready()
+	return run.ApplyHosts(ctx) // data, then the stacks; what they learned is committed
+}
+
+// asked are the stacks whose failure fails the recovery: none names all, since every
+// stack of the new host may be meant when it was cut short.
+func (r *recovery) asked() []string {
+	if len(r.moves) == 0 {
+		return nil
+	}
+	return r.stacks
+}
+
+const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
+
+// question is what the operator confirms; nothing where a recovery that was cut short
+// goes on.
+func (r *recovery) question() (question, name string, loses []string) {
+	if len(r.moves) == 0 {
+		if !r.AcceptLoss {
+			return "", "", nil
+		}
+		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, r.To.Name, acceptedLoss), r.Lost, []string{acceptedLoss}
+	}
+	question = fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
+	if !r.AcceptLoss {
+		return question, "", nil
+	}
+	loss := "What " + r.Lost + " wrote since is lost."
+	return question + "\n" + loss + " " + acceptedLoss, r.Lost, []string{loss, acceptedLoss}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,345 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/controlrepo"
+	"salvor/internal/deploy"
+	"salvor/internal/deploy/deploytest"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/machine"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/placement"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
+)
+
+// house is a fleet with notes and blog on alpha; beta is declared, gamma is not.
+type house struct {
+	deploytest.World
+	fleet   *fleet.Fleet
+	lock    fleet.Lock
+	seen    Seen
+	revived []string
+	session *deploy.Session // the last that was opened
+}
+
+func newHouse(alive ...string) *house {
+	h := &house{
+		fleet: &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "alpha", Address: "192.0.2.1", Port: 22}, {Name: "beta", Address: "192.0.2.2", Port: 22}},
+			Stacks: []fleet.Stack{{Name: "blog", Host: "alpha"}, {Name: "notes", Host: "alpha"}}},
+		lock: fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{
+			"blog": {Host: "alpha", Epoch: 1}, "notes": {Host: "alpha", Epoch: 1, Repositories: map[string]string{"nas": "a"}},
+		}},
+	}
+	h.Alive = map[string]bool{}
+	for _, name := range alive {
+		h.Alive[name] = true
+	}
+	h.Owners = map[string]deploy.Owner{"blog": {Host: "alpha", Key: "age1alpha", Epoch: 1}, "notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}
+	return h
+}
+
+func (h *house) Fleet() *fleet.Fleet              { return h.fleet }
+func (h *house) Lock() fleet.Lock                 { return h.lock }
+func (h *house) PinGitHost(context.Context) error { h.Note("pin the Git host"); return nil }
+
+func (h *house) Reach(of fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	return func(ctx context.Context) (machine.Machine, error) { return h.World.Reach(ctx, of) }, nil
+}
+
+func (h *house) AddHost(_ context.Context, to fleet.Host, key ssh.PublicKey, replaces bool) (Target, error) {
+	h.Note("add %s with key %s", to.Name, key)
+	if !replaces {
+		h.fleet.Hosts = append(h.fleet.Hosts, to)
+	}
+	return Target{Files: map[string][]byte{"hosts/" + to.Name + ".pub": nil}, GitKey: "ssh-ed25519 AAAA", Replaced: replaces}, nil
+}
+
+func (h *house) Enrol(_ context.Context, to fleet.Host) (Target, error) {
+	h.Note("enrol %s", to.Name)
+	return Target{GitKey: "ssh-ed25519 AAAA"}, nil
+}
+
+func (h *house) Rehost(stacks []string, host string) (map[string][]byte, error) {
+	h.Note("rehost %v on %s", stacks, host)
+	return map[string][]byte{"stacks": nil}, nil
+}
+
+func (h *house) Revive(context.Context, []string) ([]string, error) { return h.revived, nil }
+
+func (h *house) NoteStolen(_ context.Context, host string, files map[string][]byte) error {
+	h.Note("%s is stolen", host)
+	files["stolen"] = nil
+	return nil
+}
+
+func (h *house) Seen(context.Context, string) (Seen, error) { return h.seen, nil }
+
+func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
+	h.session = h.World.Session(h.fleet, h.lock)
+	h.session.Sink, h.session.Lease = sink, time.Minute
+	return h.session, nil
+}
+
+func beta() Options { return Options{Lost: "alpha", To: fleet.Host{Name: "beta"}} }
+
+func prepared(t *testing.T, h *house, o Options) proposal.Proposal[deploy.Receipt] {
+	t.Helper()
+	p, err := Prepare(t.Context(), h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestTheOrderOfARecovery is the product: nothing is claimed that is not committed,
+// nothing starts that is not claimed.
+func TestTheOrderOfARecovery(t *testing.T) {
+	t.Parallel()
+	h := newHouse("beta")
+	p := prepared(t, h, beta())
+	if p.Question != "Take 2 stacks from alpha to beta (blog, notes), from their newest snapshots?" || p.Name != "" {
+		t.Errorf("asked %q, name %q", p.Question, p.Name)
+	}
+	if diff := cmp.Diff([]string{"pin the Git host", "enrol beta"}, h.Log()); diff != "" {
+		t.Errorf("to prepare (-want +got):\n%s", diff)
+	}
+	r, err := p.Run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"pin the Git host", "enrol beta", "rehost [blog notes] on beta", "push", "seal blog notes",
+		"commit recover: placements", "push", "claim blog for beta at 2", "claim notes for beta at 2", "beta applies",
+	}
+	if diff := cmp.Diff(want, h.Log()); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	if p := h.session.Lock.Stacks["notes"]; p.Host != "beta" || p.Epoch != 2 {
+		t.Errorf("placed %+v", p)
+	}
+	if r.Kind != deploy.KindRecover || r.Placed["blog"] != "beta" || cmp.Diff([]string{"blog", "notes"}, r.Asked) != "" {
+		t.Errorf("receipt %+v", r)
+	}
+	if wait := h.Applied("beta").Wait; wait["notes"] <= 0 || wait["notes"] > time.Minute {
+		t.Errorf("beta waits %v for a host that may still run them", wait)
+	}
+	pending := strings.Join(r.Pending, "\n")
+	for _, want := range []string{"let beta read the repository, unless it does already", "at most 1m0s", "alpha can still read the repository"} {
+		if !strings.Contains(pending, want) {
+			t.Errorf("%q is not left to do:\n%s", want, pending)
+		}
+	}
+}
+
+// TestALostHostIsToldToStop is fault V10: a lost host that answers stops before the
+// stacks start elsewhere; one that does not answer is waited for, and the receipt
+// says how long both may write. A recovery that is run again does the same.
+func TestALostHostIsToldToStop(t *testing.T) {
+	t.Parallel()
+	for _, alive := range []bool{true, false} {
+		for _, resumed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("alive %v, run again %v", alive, resumed), func(t *testing.T) {
+				t.Parallel()
+				h := newHouse("beta")
+				h.Alive["alpha"] = alive
+				if resumed {
+					h.lock, _ = placement.Recover(h.lock, placement.Takeover{Lost: "alpha", To: "beta"})
+					h.Owners = map[string]deploy.Owner{"blog": {Host: "beta", Key: "age1beta", Epoch: 2}, "notes": {Host: "beta", Key: "age1beta", Epoch: 2}}
+				}
+				o := beta()
+				o.AcceptLoss = true
+				p := prepared(t, h, o)
+				r, err := p.Run(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				log, pending := strings.Join(h.Log(), "\n"), strings.Join(r.Pending, "\n")
+				if strings.Contains(log, "alpha stops map[blog:2 notes:2]") != alive || strings.Contains(log, "releases") || strings.Contains(log, "rehost") == resumed {
+					t.Errorf("asked:\n%s", log)
+				}
+				if wait := h.Applied("beta").Wait; (len(wait) == 2) == alive || !alive && (wait["notes"] <= 0 || wait["notes"] > time.Minute) {
+					t.Errorf("waits %v", wait)
+				}
+				if strings.Contains(pending, "has stopped") != alive || strings.Contains(pending, "at most 1m0s") == alive {
+					t.Errorf("pending:\n%s", pending)
+				}
+				if asked := len(r.Asked) == 0; asked != resumed {
+					t.Errorf("it was about %v", r.Asked)
+				}
+			})
+		}
+	}
+}
+
+// TestTheLoserTakesItsCommitBack is fault V20: with the Git host away, another
+// operator's claim is the one that hosts obey.
+func TestTheLoserTakesItsCommitBack(t *testing.T) {
+	t.Parallel()
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
+	h := newHouse("beta")
+	h.PushErr, h.Outrun = []error{away, away, away}, deploy.Owner{Host: "gamma", Epoch: 2}
+	r, err := prepared(t, h, beta()).Run(t.Context(), nil)
+	if !errors.Is(err, deploy.ErrOutrun) || !strings.Contains(fault.Hint(err), "undone") {
+		t.Errorf("%v, hint %q", err, fault.Hint(err))
+	}
+	if log := h.Log(); log[len(log)-1] != "uncommit" || r.Commit != "c1" || strings.Contains(strings.Join(r.Pending, " "), "git push") {
+		t.Errorf("asked %v, at %s, pending %v", log, r.Commit, r.Pending)
+	}
+}
+
+// TestARecoveryWithoutTheGitHost goes on: the claims fence the lost host, and the push
+// is left to do.
+func TestARecoveryWithoutTheGitHost(t *testing.T) {
+	t.Parallel()
+	away := fmt.Errorf("push: %w", git.ErrGitAway)
+	h := newHouse("beta")
+	h.PushErr = []error{away, away, away}
+	r, err := prepared(t, h, beta()).Run(t.Context(), nil)
+	if err != nil || !strings.Contains(strings.Join(r.Pending, "\n"), "when it is back: git push") {
+		t.Errorf("%v, pending %v", err, r.Pending)
+	}
+	if log := h.Log(); log[len(log)-1] != "beta applies" {
+		t.Errorf("asked %v", log)
+	}
+}
+
+// TestResumedRunClaims: a run was killed after its commit. The next has nothing
+// to move; it publishes and claims for the host that takes over all the same.
+func TestResumedRunClaims(t *testing.T) {
+	t.Parallel()
+	h := newHouse("beta")
+	h.lock, _ = placement.Recover(h.lock, placement.Takeover{Lost: "alpha", To: "beta"})
+	p := prepared(t, h, beta())
+	if p.Question != "" || p.Name != "" {
+		t.Errorf("asked %q again", p.Question)
+	}
+	if _, err := p.Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"pin the Git host", "enrol beta", "push", "claim blog for beta at 2", "claim notes for beta at 2", "beta applies"}
+	if diff := cmp.Diff(want, h.Log()); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatIsAccepted: data that may be lost is confirmed by the host's name.
+func TestWhatIsAccepted(t *testing.T) {
+	t.Parallel()
+	o := beta()
+	o.AcceptLoss = true
+	h := newHouse("beta")
+	p := prepared(t, h, o)
+	if p.Name != "alpha" || !strings.Contains(p.Question, "What alpha wrote since is lost.") || len(p.Loses) != 2 {
+		t.Errorf("%+v", p)
+	}
+	if _, err := p.Run(t.Context(), nil); err != nil || !h.session.AcceptLoss {
+		t.Errorf("%v; loss is accepted: %v", err, h.session.AcceptLoss)
+	}
+	h.lock = h.session.Lock
+	if p := prepared(t, h, o); p.Name != "alpha" || !strings.Contains(p.Question, "Finish the recovery of alpha on beta?") {
+		t.Errorf("cut short: %+v", p)
+	}
+}
+
+// TestWhatIsRefused: nothing is changed where the lost host answers, or where there is
+// nothing to recover or no host to recover on.
+func TestWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	trust := func(context.Context, fleet.Host) (ssh.PublicKey, error) { return "", errors.New("not its key") }
+	for name, c := range map[string]struct {
+		o          Options
+		alive      []string
+		text, hint string
+	}{
+		"no such host":     {Options{Lost: "delta", To: fleet.Host{Name: "beta"}}, nil, "host delta is not declared", "salvor host ls"},
+		"it answers":       {beta(), []string{"alpha", "beta"}, "alpha: the host answers", "salvor move STACK --to beta"},
+		"no such target":   {Options{Lost: "alpha", To: fleet.Host{Name: "gamma"}}, nil, "host gamma is not declared", "--to gamma=ADDRESS adds it"},
+		"onto itself":      {Options{Lost: "alpha", To: fleet.Host{Name: "alpha"}}, nil, "alpha is the host that is lost", "--to alpha=ADDRESS"},
+		"nothing is there": {Options{Lost: "beta", To: fleet.Host{Name: "beta", Address: "192.0.2.9"}, New: true, Trust: trusting}, nil, "nothing is placed on beta", "salvor host ls"},
+		"another key":      {Options{Lost: "alpha", To: fleet.Host{Name: "gamma"}, New: true, Trust: trust}, nil, "not its key", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(c.alive...)
+			_, err := Prepare(t.Context(), h, c.o)
+			if err == nil || !strings.Contains(err.Error(), c.text) || !strings.Contains(fault.Hint(err), c.hint) {
+				t.Errorf("%v, hint %q", err, fault.Hint(err))
+			}
+			if len(h.Commits()) > 0 {
+				t.Errorf("it committed %v", h.Commits())
+			}
+		})
+	}
+}
+
+func trusting(context.Context, fleet.Host) (ssh.PublicKey, error) { return "ssh-ed25519 KEY", nil }
+
+// TestANewHost is added with the key that the operator trusts; its files are part of the
+// placement's commit. What answers at the lost host's own address is the machine that
+// replaces it, and is taken over from like any other.
+func TestANewHost(t *testing.T) {
+	t.Parallel()
+	for _, to := range []fleet.Host{{Name: "gamma", Address: "192.0.2.3", Port: 22}, {Name: "alpha", Address: "192.0.2.1", Port: 22}} {
+		h := newHouse(to.Name)
+		r, err := prepared(t, h, Options{Lost: "alpha", To: to, New: true, Trust: trusting}).Run(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := strings.Join(h.Log(), "\n")
+		if !strings.Contains(log, "add "+to.Name+" with key ssh-ed25519 KEY") || strings.Contains(log, "stops") {
+			t.Errorf("asked:\n%s", log)
+		}
+		files := h.Commits()[0].Files
+		for _, name := range []string{"hosts/" + to.Name + ".pub", "stacks", "sealed", controlrepo.LockFile} {
+			if _, has := files[name]; !has {
+				t.Errorf("the placement's commit lacks %s", name)
+			}
+		}
+		if p := h.session.Lock.Stacks["notes"]; p.Host != to.Name || p.Epoch != 2 {
+			t.Errorf("placed %+v", p)
+		}
+		pending := strings.Join(r.Pending, "\n")
+		if !strings.Contains(pending, "let "+to.Name+" read the repository: add") || strings.Contains(pending, "host remove alpha") == (to.Name == "alpha") {
+			t.Errorf("pending:\n%s", pending)
+		}
+	}
+}
+
+// TestS19ARecoveryAfterATheft retires what the thief knows, and says so; run again it
+// does neither, since the lock can't tell whether that was done.
+func TestS19ARecoveryAfterATheft(t *testing.T) {
+	t.Parallel()
+	o := beta()
+	o.Compromised = true
+	h := newHouse("beta")
+	h.revived = []string{"blog is deployed as of 1a2b3c4"}
+	r, err := prepared(t, h, o).Run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := h.session.Lock.Stacks["notes"]; len(p.Repositories) != 0 || cmp.Diff(map[string][]string{"nas": {"a"}}, p.Former) != "" {
+		t.Errorf("placed %+v", p)
+	}
+	if _, noted := h.Commits()[0].Files["stolen"]; !noted {
+		t.Error("what was stolen is in no commit")
+	}
+	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "blog is deployed as it was") || !strings.Contains(pending, "revoke what alpha had") {
+		t.Errorf("pending:\n%s", pending)
+	}
+	h.lock = h.session.Lock
+	r, err = prepared(t, h, o).Run(t.Context(), nil)
+	if pending := strings.Join(r.Pending, "\n"); err != nil || !strings.Contains(pending, "no repository was replaced now") {
+		t.Errorf("run again: %v, pending:\n%s", err, pending)
+	}
+}
