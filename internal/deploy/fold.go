@@ -36,7 +36,7 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 	if err != nil {
 		r.Leave(fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
 	}
-	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": what the hosts learned")
+	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": hosts' reports")
 	if errors.Is(err, git.ErrDiverged) {
 		r.Leave("someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
 		return nil

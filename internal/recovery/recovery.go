@@ -198,7 +198,7 @@ func (r *recovery) question() (question, name string, loses []string) {
 	if !r.AcceptLoss {
 		return question, "", nil
 	}
-	loss := "What " + r.Lost + " wrote since is lost."
+	loss := "Data that " + r.Lost + " wrote since then is lost."
 	return question + "\n" + loss + " " + acceptedLoss, r.Lost, []string{loss, acceptedLoss}
 }
 

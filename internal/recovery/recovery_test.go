@@ -240,7 +240,7 @@ func TestWhatIsAccepted(t *testing.T) {
 	o.AcceptLoss = true
 	h := newHouse("beta")
 	p := prepared(t, h, o)
-	if p.Name != "alpha" || !strings.Contains(p.Question, "What alpha wrote since is lost.") || len(p.Loses) != 2 {
+	if p.Name != "alpha" || !strings.Contains(p.Question, "Data that alpha wrote since then is lost.") || len(p.Loses) != 2 {
 		t.Errorf("%+v", p)
 	}
 	if _, err := p.Run(t.Context(), nil); err != nil || !h.session.AcceptLoss {
