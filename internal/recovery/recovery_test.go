@@ -108,7 +108,7 @@ func TestTheOrderOfARecovery(t *testing.T) {
 	t.Parallel()
 	h := newHouse("beta")
 	p := prepared(t, h, beta())
-	if p.Question != "Take 2 stacks from alpha to beta (blog, notes), from their newest snapshots?" || p.Name != "" {
+	if p.Question != "Recover 2 stacks of alpha on beta (blog, notes), from their newest snapshots?" || p.Name != "" {
 		t.Errorf("asked %q, name %q", p.Question, p.Name)
 	}
 	if diff := cmp.Diff([]string{"pin the Git host", "enrol beta"}, h.Log()); diff != "" {
@@ -334,7 +334,7 @@ func TestS19ARecoveryAfterATheft(t *testing.T) {
 	if _, noted := h.Commits()[0].Files["stolen"]; !noted {
 		t.Error("what was stolen is in no commit")
 	}
-	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "blog is deployed as it was") || !strings.Contains(pending, "revoke what alpha had") {
+	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "blog is deployed as of") || !strings.Contains(pending, "revoke the access of alpha") {
 		t.Errorf("pending:\n%s", pending)
 	}
 	h.lock = h.session.Lock
