@@ -49,8 +49,8 @@ func untrustedFix(file string) string {
 	return "git log -- " + file + " shows who changed it; salvor apply seals it again"
 }
 
-// sealFindings are about seals that the fleet's key has not signed: somebody put them
-// there who can push.
+// sealFindings are about seals that the fleet's key has not signed: someone who can
+// push put them there.
 func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 	trusted, err := h.base().Trusted()
 	var found []finding.Finding
@@ -177,7 +177,7 @@ type appending struct {
 // Close implements record.Folder.
 func (a appending) Close(ctx context.Context) error { return a.folder.Close(ctx) }
 
-// sealedDigest tells one sealed file from another.
+// sealedDigest distinguishes sealed files.
 func sealedDigest(st agentapi.Stack) string {
 	sum := sha256.Sum256(st.Sealed)
 	return hex.EncodeToString(sum[:8])

@@ -23,9 +23,10 @@ import (
 // onRotateLimit is what a command may take that changes a password somewhere.
 const onRotateLimit = 2 * time.Minute
 
-// announce tells running services of secrets that changed: their command first,
-// then each one's own policy. It reports whether any was told. Services that the
-// deploy recreated know already. Cut short, the next run tells all of them again.
+// announce notifies running services of changed secrets: it runs their command first,
+// then applies each one's policy. It reports whether any was notified. Services that
+// the deploy recreated know already. If it is interrupted, the next run notifies all
+// of them again.
 func (r *run) announce(ctx context.Context, s *Stack, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
 	for _, s := range s.Project.Services {
@@ -71,8 +72,8 @@ func (r *run) tellServices(ctx context.Context, name string, policy fleet.OnChan
 	return nil
 }
 
-// onRotate runs a service's own command in it. Its output may say anything, the
-// secret too: only the exit code is told.
+// onRotate runs a service's own command in it. Its output may contain anything, even
+// the secret: only the exit code is reported.
 func (r *run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
 	if len(s.OnRotate) == 0 {
 		return nil

@@ -243,7 +243,7 @@ func (r *run) dropOthers(ctx context.Context) error {
 }
 
 // Enrol makes the host's identity, its signing key and its key for Git, once, and returns their
-// public halves. The host trusts the fleet's signing keys from here on.
+// public halves. The host trusts the fleet's signing keys from now on.
 func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
 		return agentapi.Enrolment{}, err

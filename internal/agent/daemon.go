@@ -23,8 +23,8 @@ const (
 	owedEvery   = time.Minute      // between tries of a snapshot that a restore owes
 )
 
-// Run is the daemon: what was paused goes on, the host's stacks are started
-// after the ownership check, then its loops run until ctx ends.
+// Run is the daemon: what was paused continues, the host's stacks are started after
+// the ownership check, then its loops run until ctx ends.
 func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.keeper().Resume(ctx); err != nil {
 		h.base().trouble("resume", err) // tried again in every round
@@ -55,7 +55,7 @@ func (h *Host) rounds(watch *Guard, takers *takers, sink progress.Sink) []loop.L
 	reread := every("reread", func(ctx context.Context) error { return h.keeper().rereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return h.finishRuns(ctx, sink) })
-	finish.Early = watch.Changed // what waited for an answer goes on with it
+	finish.Early = watch.Changed // what waited for an answer continues with it
 	return []loop.Loop{
 		every("snapshots", func(ctx context.Context) error { return h.keeper().takeDue(ctx, watch, takers, sink) }),
 		reread,
@@ -110,9 +110,9 @@ func (h *Host) wakeAll(ctx context.Context, r *run, verdicts map[string]record.V
 	all.Wait()
 }
 
-// freePorts has Docker let go of ports that it kept over a power cut. Where that
-// fails the stacks are started all the same: most need none of those ports, and
-// one that does says what to do.
+// freePorts makes Docker release ports that it still holds after a power cut. Where
+// that fails the stacks are started anyway: most need none of those ports, and one
+// that does says what to do.
 func (h *base) freePorts(ctx context.Context) {
 	switch freed, err := h.Stacks.FreePorts(ctx); {
 	case err != nil:

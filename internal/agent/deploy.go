@@ -272,9 +272,9 @@ func (r *run) download(ctx context.Context, s *Stack, job snapshot.RestoreJob) (
 	return fetched, err
 }
 
-// Much data keeps a small host's processors and disk busy: beside two gigabytes
-// Docker takes 24 s to install instead of 14, and nothing can start before. On a
-// slow line, or with a slow mirror, both are to overlap; hence the limit.
+// Much data keeps a small host's processors and disk busy: next to two gigabytes
+// Docker takes 24 s to install instead of 14, and nothing can start before. On a slow
+// line, or with a slow mirror, both are to overlap; hence the limit.
 const (
 	muchData  = 256 << 20 // bytes
 	holdLimit = 15 * time.Second
@@ -378,8 +378,8 @@ func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) str
 	return "deployed"
 }
 
-// tell writes down on the record remote what the host learned, for the case
-// that the operator never hears of it. With the remote away the receipt has it.
+// tell writes the host's reports to the record remote, in case the operator never
+// receives them. With the remote away the receipt has it.
 func (r *run) tell(ctx context.Context, s *Stack, result stack.Result, born map[string]time.Time, wish string) {
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return

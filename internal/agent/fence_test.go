@@ -144,7 +144,7 @@ func newSigningKey() sign.Key {
 	return k
 }
 
-// fleetTrust is what an operator's clone goes by.
+// fleetTrust is what an operator's clone trusts.
 func fleetTrust() record.Trust {
 	return record.Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{fleetKey().Public()}, nil },
@@ -230,8 +230,8 @@ func (g *guardedHost) watched(t *testing.T) {
 }
 
 // TestTheWatchStopsWhatIsLost is faults V9, V10 and D2: the stack runs on alpha and
-// is somebody else's since, by the record, by Git alone, or because another machine
-// has alpha's name. It is stopped, also while a snapshot has its lock.
+// belongs to another host since, by the record, by Git alone, or because another
+// machine has alpha's name. It is stopped, also while a snapshot has its lock.
 func TestTheWatchStopsWhatIsLost(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, remote string, alpha *guardedHost){
 		"claimed by another": func(t *testing.T, remote string, alpha *guardedHost) {
@@ -281,7 +281,7 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestOwnersRunOn is the other half: nobody else was named, or nobody answers.
+// TestOwnersRunOn is the other half: no other host was named, or nothing answers.
 func TestOwnersRunOn(t *testing.T) {
 	remote := t.TempDir()
 	alpha := newGuarded(t, "alpha", remote, "", 1)
@@ -349,7 +349,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	}
 }
 
-// TestFence is fault V10: a host that is alive is told to stop what was taken over.
+// TestFence is fault V10: a running host is asked to stop what was taken over.
 func TestFence(t *testing.T) {
 	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
 	alpha.starts(t)

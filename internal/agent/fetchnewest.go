@@ -10,8 +10,8 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// fetchNewest downloads the newest snapshot that is whole on some target. Newer
-// ones that are damaged are passed over, and the receipt names them.
+// fetchNewest downloads the newest snapshot that is whole on some target. Newer ones
+// that are damaged are skipped, and the receipt names them.
 func (r *run) fetchNewest(ctx context.Context, s *Stack, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := r.found(ctx, s)
 	if errors.Is(err, errMissing) {
@@ -64,7 +64,7 @@ func hinted(stack string, err error) error {
 	return err
 }
 
-// warnPassed says which newer snapshots were passed over.
+// warnPassed reports which newer snapshots were skipped.
 func (r *run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot.Info) {
 	for _, d := range passed {
 		r.warn(stack, finding.Finding{

@@ -16,7 +16,7 @@ import (
 
 // A run note says that a run works on a stack which ran when it began. It goes when
 // the run ends; one that is left by a run which was killed, or interrupted while the
-// stack was stopped, has the daemon go on, so that nothing stays stopped.
+// stack was stopped, makes the daemon continue, so that nothing stays stopped.
 type runNote struct {
 	stamp
 	What string    `json:"what"` // "deploy", "release"
@@ -78,7 +78,7 @@ func (h *Host) leftOver(spec agentapi.Host) []agentapi.Stack {
 	return left
 }
 
-// finishRuns goes on with what runs have left: a way between two versions, as with
+// finishRuns continues with what runs have left: a way between two versions, as with
 // the remote away, and stacks that are stopped for a run which was killed. While
 // another run works on the host or a stack, that waits for the next round.
 func (h *Host) finishRuns(ctx context.Context, sink progress.Sink) error {
@@ -139,8 +139,8 @@ func (h *Host) dueToFinish(ctx context.Context, s *Stack) (bool, error) {
 	return true, nil
 }
 
-// finish goes on with a stack that a run has left stopped, once. Where it can't be and
-// the data of before is whole, what was deployed last starts.
+// finish continues with a stack that a run has left stopped, once. If it can't be and
+// the previous data is intact, the last deployed version starts.
 func (r *run) finish(ctx context.Context, s *Stack, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {

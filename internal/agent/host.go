@@ -50,24 +50,24 @@ type Local struct {
 	Final    string `json:"final,omitempty"`    // id of that snapshot
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
 
-	Unread string `json:"-"` // why the file could not be read; the rest then says nothing
+	Unread string `json:"-"` // why the file could not be read; then the rest is empty
 }
 
-// released reports whether the stack was let go of at that epoch. The host that
-// takes it over may have started it from the final snapshot, so a start here,
-// even by a host that still owns it, could lose what is written from then on.
+// released reports whether the stack was released at that epoch. The host that takes
+// it over may have started it from the final snapshot, so a start here, even by a
+// host that still owns it, could lose what is written from then on.
 func (l Local) released(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
 
-// daemon owns the locks of what a host does by itself.
+// daemon owns the locks of what a host does on its own.
 const daemon = "salvord"
 
-// ownWait is how long an operator's own earlier run gets to end: one whose salvor
-// is gone ends by itself, see hostapp.
+// ownWait is how long an operator's own earlier run gets to end: one whose salvor is
+// gone ends on its own, see hostapp.
 const ownWait = 20 * time.Second
 
-// lock takes the host's lock, or says who holds it. It waits for what ends by
-// itself: the daemon starting stacks, and shortly the same operator's run before
-// this one, which may have lost its salvor.
+// lock takes the host's lock, or says who holds it. It waits for what ends on its
+// own: the daemon starting stacks, and shortly the same operator's run before this
+// one, which may have lost its salvor.
 func (h *base) lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
@@ -146,14 +146,14 @@ func (h *Host) Spec() (agentapi.Host, error) { return h.base().Spec() }
 // is an error.
 func (h *Host) Trusted() (sign.Keys, error) { return h.base().Trusted() }
 
-// Resume has every stack go on that a snapshot left paused when its process died. It
-// may be called at any time.
+// Resume makes every stack continue that a snapshot left paused when its process
+// died. It may be called at any time.
 func (h *Host) Resume(ctx context.Context) error { return h.keeper().Resume(ctx) }
 
 // Quiescer returns what pauses and resumes one stack.
 func (h *Host) Quiescer(stack string) snapshot.Quiescer { return h.keeper().Quiescer(stack) }
 
-// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and the
+// ListSnapshots lists a placed stack's snapshots as they are on its targets, and the
 // newest one that was proven where a target lacks it.
 func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
 	return h.keeper().ListSnapshots(ctx, req.Stack)

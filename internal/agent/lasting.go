@@ -14,8 +14,8 @@ import (
 // takingIt is what the lock of a stack says while a snapshot of it is taken.
 const takingIt = "snapshot"
 
-// takeLimit bounds one snapshot: what was uploaded by then stays, and the next goes
-// on from there.
+// takeLimit bounds one snapshot: what was uploaded by then stays, and the next
+// continues from there.
 const takeLimit = 72 * time.Hour
 
 var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; its uploads are kept, and the " +

@@ -11,8 +11,8 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// A stack's repository is replaced when somebody who knew its password must not
-// read what comes. Snapshots are then taken in the new one only; restoring looks
+// A stack's repository is replaced when someone who knew its password must not read
+// later snapshots. Snapshots are then taken in the new one only; restoring looks
 // there first, and in the former ones for what it does not have.
 
 // A listing is what one repository of a stack holds.
@@ -39,10 +39,10 @@ func (k *keeper) lister(ctx context.Context, s *Stack) lister {
 	return func(t agentapi.Target) (snapshot.Listing, error) { return k.list(ctx, s, t) }
 }
 
-// listings lists the repositories that a restore would pick from: the present
-// ones of all targets or, where none of them has a usable snapshot, the former
-// ones, newest first. A target that does not answer may have the newest, so
-// nothing older is looked at then; the error says why, beside what others have.
+// listings lists the repositories that a restore would pick from: the present ones of
+// all targets or, where none of them has a usable snapshot, the former ones, newest
+// first. A target that does not answer may have the newest, so nothing older is
+// looked at then; the error says why, in addition to what others have.
 func listings(targets []agentapi.Target, list lister) ([]listing, error) {
 	lines, oldest := make([][]agentapi.Target, len(targets)), 0
 	for i, t := range targets {
@@ -100,7 +100,7 @@ type candidate struct {
 	info   snapshot.Info
 }
 
-// candidates returns what a restore may take, newest first; what lies on several
+// candidates returns what a restore may take, newest first; what is on several
 // targets once for each.
 func candidates(listed []listing) []candidate {
 	var all []candidate

@@ -66,8 +66,8 @@ func (k *keeper) mark(s *Stack, id string) snapshot.Mark {
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
-// the record remote or the lock, whichever knows the newest. Whoever can delete on the
-// remotes can't make all three forget.
+// the record remote or the lock, whichever knows the newest. Anyone who can delete on
+// the remotes can't make all three forget.
 func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
 	a, note := s.access, k.repositoryNotes(s.Name)[id]
 	t := snapshot.Trust{Epoch: a.epoch, Proven: note.Mark, Known: note.Known}
@@ -75,7 +75,7 @@ func (k *keeper) trust(s *Stack, id string) snapshot.Trust {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
 			t.Proven, t.Known = said, p.Known
 			if t.Known != nil {
-				t.Known = append(t.Known, note.Known...) // one of this host's own may have been cut short
+				t.Known = append(t.Known, note.Known...) // one of this host's own may have been interrupted
 			}
 		}
 	}
@@ -164,7 +164,7 @@ func lossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 }
 
 // history says which targets lack the newest snapshot that was proven on them, and
-// which snapshots are passed over.
+// which snapshots are skipped.
 func (k *keeper) history(s *Stack, listed []listing) []finding.Finding {
 	found := record.Findings(s.Name, s.access.ignored)
 	for _, l := range listed {

@@ -49,8 +49,8 @@ func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, conte
 	return r.Snapshot.ID
 }
 
-// TestTheNewestSnapshotIsMissed is fault V12: the listing lacks the newest
-// snapshot, and another host does not silently take the one before.
+// TestTheNewestSnapshotIsMissed is fault V12: the listing lacks the newest snapshot,
+// and another host does not silently take the previous one.
 func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)

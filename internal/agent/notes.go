@@ -76,8 +76,8 @@ func (h *base) saveSpec(spec agentapi.Host) error {
 	return errors.Join(writeJSON(h.Paths.Spec(), spec), writeJSON(h.Paths.SpecCopy(), spec))
 }
 
-// local returns what the host remembers of a stack; what can't be read counts as
-// an epoch of 0, at which nothing is started while nobody answers.
+// local returns what the host remembers of a stack; what can't be read counts as an
+// epoch of 0, at which nothing is started while neither Git nor the record answers.
 func (h *base) local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
 	err := readJSON(h.Paths.Placement(stack), &l)
@@ -181,8 +181,8 @@ func writeJSON(path string, v any) error {
 	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
 }
 
-// past returns a time that was noted here, and none for one that lies in the
-// future: the clock was wrong then, or is now.
+// past returns a time that was noted here, and none for one that is in the future:
+// the clock was wrong then, or is now.
 func past(noted, now time.Time) time.Time {
 	if noted.After(now.Add(clockSkew)) {
 		return time.Time{}

@@ -150,8 +150,8 @@ func changes(state agentapi.HostState, stack string) bool {
 	return false
 }
 
-// restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
-// beside.
+// restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it next
+// to the volume.
 func restoreAnywhere(t *testing.T, s *stand, a *Stack) error {
 	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
 	close(r.restic)

@@ -151,8 +151,7 @@ func noEngine(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// stackChanges says what bringing one stack up would do, and what stands in the
-// way.
+// stackChanges returns what starting one stack would change, and what prevents it.
 func (h *Host) stackChanges(ctx context.Context, s *Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
 	if s.Kept {
 		return nil, nil, nil

@@ -199,9 +199,9 @@ func TestLostNotesKeepTheData(t *testing.T) {
 	}
 }
 
-// TestOccupied is faults V3 and D1: where a new volume would start lies data, or
-// a project of its name runs. Nothing is moved or stopped; plan and apply name
-// what can be done, and what is done by consent loses nothing.
+// TestOccupied is faults V3 and D1: where a new volume would start is data, or a
+// project of its name runs. Nothing is moved or stopped; plan and apply name what can
+// be done, and what is done by consent loses nothing.
 func TestOccupied(t *testing.T) {
 	for name, place := range map[string]func(h *Host, v *project.Volume){
 		"named volume":    func(_ *Host, v *project.Volume) { v.Docker, v.Path = "diary_data", "" },

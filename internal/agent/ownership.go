@@ -105,8 +105,8 @@ func (g *Guard) notOlder(ctx context.Context, s *Stack, age time.Duration) recor
 	return g.since(ctx, s.Spec, names, time.Now().Add(-age))[s.Name]
 }
 
-// MayChange returns an error when this host may not change what lies outside it for
-// a stack.
+// MayChange returns an error when this host may not change what is outside it for a
+// stack.
 func (g *Guard) MayChange(ctx context.Context, s *Stack) error {
 	if v := g.Verdict(ctx, s); !v.MayChange {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)

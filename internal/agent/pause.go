@@ -26,8 +26,7 @@ func (k *keeper) Quiescer(stack string) snapshot.Quiescer { return quiet{host: k
 // up on a container whose processes wait for the disk all the time.
 const pauseTries = 4
 
-// Pause implements snapshot.Quiescer. Where it fails, everything goes on as it
-// was.
+// Pause implements snapshot.Quiescer. Where it fails, everything continues as it was.
 func (q quiet) Pause(ctx context.Context, record func([]string) error) error {
 	var err error
 	for range pauseTries {
@@ -91,9 +90,9 @@ func (q quiet) Exec(ctx context.Context, c snapshot.Command) error {
 	return q.host.exec(ctx, q.stack, c)
 }
 
-// Resume has every stack go on that a snapshot left paused when its process
-// died. One that a living snapshot holds is left to it, unless that is frozen
-// itself. It may be called at any time.
+// Resume makes every stack continue that a snapshot left paused when its process
+// died. One that a living snapshot holds is left to it, unless that is frozen itself.
+// It may be called at any time.
 func (k *keeper) Resume(ctx context.Context) error {
 	all, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	errs := []error{err}
@@ -117,7 +116,7 @@ func (k *keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, quiet{host: k.base, stack: p.Stack}, held)
 }
 
-// unfreeze has a stack go on that a snapshot left paused. The caller holds the
+// unfreeze makes a stack continue that a snapshot left paused. The caller holds the
 // stack's lock, so no living snapshot does.
 func (k *keeper) unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)

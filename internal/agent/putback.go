@@ -11,10 +11,10 @@ import (
 	"salvor/internal/stack"
 )
 
-// putBack brings back the snapshot that the operator asked for. The data comes
-// down beside while the stack runs on; what it has now is taken first, where that
-// can be, and lies beside afterwards in any case. Cut short, the next run ends
-// with the same snapshot in place.
+// putBack brings back the snapshot that the operator asked for. The data is
+// downloaded next to the volume while the stack runs; a snapshot of the present data
+// is taken first, if possible, and in any case the replaced data is kept next to the
+// volume. Interrupted, the next run ends with the same snapshot in place.
 func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	from, err := holding(s.Name, s.Targets, s.Restore.Snapshot, r.lister(ctx, s))
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *run) putBack(ctx context.Context, s *Stack, d *stack.Deployment, receip
 	return nil
 }
 
-// takePresent takes a snapshot of what is about to be replaced. Whoever restores
+// takePresent takes a snapshot of what is about to be replaced. Anyone who restores
 // because the data is broken must not be held up by its being broken.
 func (r *run) takePresent(ctx context.Context, s *Stack) {
 	seen, err := r.Stacks.Observe(ctx, s.Name)

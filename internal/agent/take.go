@@ -259,14 +259,14 @@ func (k *keeper) thin(ctx context.Context, s *Stack, engine snapshot.Engine, rep
 }
 
 // noteRetention writes down why older snapshots stay. What was taken is good; too many
-// snapshots are no reason to call it failed.
+// snapshots are not a reason to call it failed.
 func (k *keeper) noteRetention(stack string, err error) {
 	if err != nil {
 		k.record(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
 	}
 }
 
-// pruneDue says that more snapshots lie on a target than keep says.
+// pruneDue says that more snapshots are on a target than keep says.
 func pruneDue(host, stack, target string, excess int) []finding.Finding {
 	if excess == 0 {
 		return nil

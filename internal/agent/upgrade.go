@@ -13,15 +13,15 @@ import (
 	"salvor/internal/stack"
 )
 
-// An attempt is what a host remembers of a deploy that has not become healthy.
-// For a stack with data that gets another image it is written before the new
-// version starts, and whatever cuts it short, the next run goes on:
+// An attempt is what a host remembers of a deploy that has not become healthy. For a
+// stack with data that gets another image it is written before the new version
+// starts, and whatever interrupts it, the next run continues:
 //
 //	snapshot, pull ─▶ stop, last snapshot ─▶ trying ──healthy──▶ forgotten
 //	                                            └──not──▶ back ──▶ failed
 //
 // On the way back what the new version wrote is taken as a snapshot that nothing
-// picks by itself, the last one takes its place, and the version before starts.
+// picks on its own, the last one takes its place, and the version before starts.
 type attempt struct {
 	stamp
 	State  attemptState      `json:"state"`
@@ -54,7 +54,7 @@ func (h *base) saveAttempt(stack string, u attempt) error {
 	return writeNote(h.attemptPath(stack), &u)
 }
 
-// target tells one thing that a stack may be asked to run from another.
+// target distinguishes the versions that a stack may be asked to run.
 func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
 
 // under reports whether an attempt is under way, so that the data may be between
@@ -129,8 +129,8 @@ func (r *run) lastOf(ctx context.Context, s *Stack, u *attempt) error {
 	return r.saveAttempt(s.Name, *u)
 }
 
-// goOn finishes what an earlier run has begun: a way back, and, where something
-// else is to be deployed by now, an attempt that nobody saw end.
+// goOn finishes what an earlier run has begun: a way back, and, where something else
+// is to be deployed by now, an attempt whose end was not seen.
 func (r *run) goOn(ctx context.Context, s *Stack, d stack.Deployment) error {
 	u := r.attempt(s.Name)
 	if !u.under() || u.State == attemptTrying && u.Target == target(s.Stack) {
@@ -180,7 +180,7 @@ func (u attempt) wentBack() string {
 	return text
 }
 
-// goBack has the version before run again on the data that it left. Cut short at
+// goBack has the version before run again on the data that it left. Interrupted at
 // any point, it is called again.
 func (r *run) goBack(ctx context.Context, s *Stack, d stack.Deployment, u attempt) error {
 	u.State = attemptBack
@@ -232,8 +232,8 @@ func (r *run) asBefore(s *Stack, u attempt) bool {
 	return true
 }
 
-// takeAfter takes what the new version wrote as a snapshot that is not on the
-// stack's line. Where that can't be it lies beside, as all that is replaced.
+// takeAfter takes what the new version wrote as a snapshot that is not on the stack's
+// line. If that is not possible it is kept next to the volume, as all replaced data.
 func (r *run) takeAfter(ctx context.Context, s *Stack, u *attempt) {
 	if u.After != "" || s.allReady() != nil {
 		return

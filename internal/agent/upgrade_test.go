@@ -117,8 +117,8 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	}
 }
 
-// With the remote away at the worst moment nothing runs on data that is not its
-// own; when it is back the daemon goes on.
+// With the remote away at the worst moment nothing runs on data that is not its own;
+// when it is back the daemon continues.
 func TestTheWayBackWaitsForTheRemote(t *testing.T) {
 	l := newLived(t)
 	l.migrates()

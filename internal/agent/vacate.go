@@ -83,7 +83,7 @@ func (r *run) unused(ctx context.Context, volumes []snapshot.Volume, except ...s
 	return nil
 }
 
-// within reports whether a path is another or lies below it.
+// within reports whether a path is another or is below it.
 func within(path, dir string) bool {
 	path, dir = resolved(path), resolved(dir)
 	return path == dir || strings.HasPrefix(path, dir+"/")
@@ -134,8 +134,8 @@ func (r *run) refuseForeign(ctx context.Context, s *Stack, decided map[string]sn
 	return nil
 }
 
-// occupied are the findings of a stack that would start where something is
-// already: data that nobody has spoken for, or another project's containers.
+// occupied are the findings of a stack that would start where something is already:
+// data of unknown origin, or another project's containers.
 func occupied(host string, st agentapi.Stack, seen stack.State, local Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding
 	add := func(subject, text, fix string) {

@@ -67,8 +67,8 @@ func (k *keeper) decisions(ctx context.Context, s *Stack) (map[string]snapshot.D
 	return all, nil
 }
 
-// facts returns what this host knows by itself of each protected volume, and
-// whether one is not ready.
+// facts returns what this host knows on its own of each protected volume, and whether
+// one is not ready.
 func (s *Stack) facts() (map[string]snapshot.Facts, bool, error) {
 	local := s.local(s.Name)
 	all, unready := map[string]snapshot.Facts{}, false
@@ -180,8 +180,8 @@ func (r *run) settle(s *Stack, decided map[string]snapshot.Decision) error {
 	return nil
 }
 
-// accept takes the data that lies in a volume's place, and says so. Where the
-// marker can't be written the stack starts all the same: the data is its own.
+// accept uses the data that is in a volume's place, and reports it. Where the marker
+// can't be written the stack starts anyway: the data is its own.
 func (r *run) accept(s *Stack, v snapshot.Volume, m snapshot.Marker, why string) {
 	err := r.Snapshots.Accept(s.Name, v, m)
 	r.record(journal.Entry{Kind: "volume", Stack: s.Name, Commit: r.spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: text(err)})

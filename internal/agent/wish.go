@@ -50,7 +50,7 @@ func (h *base) changeWishes(stack string, change func(*wishes)) {
 	}
 }
 
-// standing returns how a stack's wish stands, nil when there is none.
+// standing returns the state of a stack's wish, nil if there is none.
 func (s *Stack) standing() *agentapi.Wish {
 	if s.Restore == nil {
 		return nil
@@ -77,16 +77,16 @@ func (s *Stack) inPlace(id string) bool {
 	return len(volumes) > 0
 }
 
-// noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
-// run that was cut short between the data and this note leaves it to the next.
+// noteDone remembers that a wish is fulfilled, and that its snapshot is owed. A run
+// that was interrupted between the data and this note leaves it to the next.
 func (h *base) noteDone(stack, id string) {
 	if h.wishes(stack).Done != id {
 		h.changeWishes(stack, func(w *wishes) { w.Done, w.Owed, w.Failed = id, id, nil })
 	}
 }
 
-// fulfil brings back what was wished and notes how it went. What was cut short
-// has not failed: the next run goes on with it.
+// fulfil brings back what was wished and notes how it went. What was interrupted has
+// not failed: the next run continues with it.
 func (r *run) fulfil(ctx context.Context, s *Stack, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
@@ -136,9 +136,9 @@ const (
 	wishEvery    = 5 * time.Second
 )
 
-// secure makes the restored data the newest snapshot, which a recovery would
-// take; whatever its size, since the operator chose it. What it replaced stays
-// beside for now. Where it can't be taken it stays owed, and the daemon tries.
+// secure makes the restored data the newest snapshot, which a recovery would take;
+// whatever its size, since the operator chose it. The replaced data stays next to the
+// volume for now. Where it can't be taken it stays owed, and the daemon tries.
 func (r *run) secure(ctx context.Context, s *Stack) {
 	if r.wishes(s.Name).Owed == "" {
 		return
@@ -171,7 +171,7 @@ func owedFinding(host, stack, why string) finding.Finding {
 	}
 }
 
-// wishFindings says of a wish that failed why, and how it goes on; and that its
+// wishFindings says of a wish that failed why, and how it continues; and that its
 // snapshot is owed.
 func wishFindings(s *Stack) []finding.Finding {
 	var found []finding.Finding

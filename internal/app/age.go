@@ -73,8 +73,8 @@ func (a *App) missingValues() []finding.Finding {
 	return found
 }
 
-// since returns when a secret got the value that it has: zero where that can't be
-// told, since it is not committed or damaged, which other commands say.
+// since returns when a secret got the value that it has: zero if that is unknown,
+// since it is not committed or damaged, which other commands report.
 func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 	t, err := a.trace(s)
 	switch {
@@ -95,7 +95,7 @@ func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 	if t.Modified.IsZero() || since.Before(t.Modified) {
 		return since, err
 	}
-	return t.Modified, err // encrypting anew changes lines, and no value
+	return t.Modified, err // encrypting again changes lines, but no value
 }
 
 // trace is the store's, and for what a program prints the declaration in

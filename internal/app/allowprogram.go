@@ -20,7 +20,7 @@ import (
 )
 
 // A run is everything that decides what a program of fleet.yaml does, as far as the
-// repository has a say.
+// repository decides it.
 type run struct {
 	Argv    []string          `json:"argv"`
 	Program string            `json:"program"` // where it is on this computer

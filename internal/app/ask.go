@@ -21,7 +21,7 @@ func (a asking) Run(ctx context.Context, c machine.Cmd) (out machine.Output, err
 	return out, err
 }
 
-// pluginUI has age plugins talk at the terminal, each question by itself.
+// pluginUI lets age plugins ask at the terminal, one question at a time.
 func (a *App) pluginUI() *plugin.ClientUI {
 	ui := plugin.NewTerminalUI(a.opts.Say, a.opts.Say)
 	display, request, confirm := ui.DisplayMessage, ui.RequestValue, ui.Confirm

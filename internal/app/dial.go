@@ -81,7 +81,7 @@ func (d *dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error
 }
 
 // Reach returns what connects to a host, trusting the keys that are pinned now. It
-// may be called beside anything else.
+// may be called in parallel to anything else.
 func (a *App) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
 	if a.opts.Connect != nil {
 		return func(ctx context.Context) (machine.Machine, error) { return a.opts.Connect(ctx, h) }, nil
@@ -110,8 +110,8 @@ func parseJump(s string) ssh.Options {
 	return o
 }
 
-// pinned returns the host keys pinned for an address, as known_hosts writes it. A key
-// that is revoked, whosever it was, is no host's.
+// pinned returns the host keys pinned for an address, as known_hosts writes it. A
+// revoked key does not belong to a host.
 func pinned(keys []controlrepo.HostKey, address string, port int) []ssh.PublicKey {
 	var found []ssh.PublicKey
 	for _, k := range keys {

@@ -13,8 +13,9 @@ import (
 	"salvor/internal/stack/compose"
 )
 
-// stackAt resolves a stack as a commit declared it, with the secrets of now and
-// these vars; nil for those of then. A stack that did not load then is an error.
+// stackAt resolves a stack as a commit declared it, with the present secrets and
+// these vars; nil for those of that commit. A stack that did not load then is an
+// error.
 func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ project.Rendered, err error) {
 	var none project.Rendered
 	then, err := a.Checkout.At(ctx, c)

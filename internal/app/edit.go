@@ -17,7 +17,7 @@ import (
 // An Edit is a secret's text on its way through an editor.
 type Edit struct {
 	Name  string       // as for SetSecret, or STACK.env: all of a stack's variables
-	File  string       // a file name that tells an editor the format
+	File  string       // a file name from which an editor sees the format
 	Text  secret.Value // as it is now, with a line end
 	stack string       // whose variables they are, "" for a single value
 	ends  bool         // the value itself ends with a line end

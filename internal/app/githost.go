@@ -133,8 +133,8 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 	}}, nil
 }
 
-// askGitHost asks whether a key is the Git host's. Where nobody can be asked it is
-// not pinned, which is a finding and not an error.
+// askGitHost asks whether a key is the Git host's. If no one can be asked it is not
+// pinned, which is a finding and not an error.
 func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
 	if a.opts.Trust == nil {
 		return false, nil
@@ -156,7 +156,7 @@ func (a *App) operatorsKnownHosts(ctx context.Context, host string, port int) []
 	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
 	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
 	if err != nil {
-		return nil // whoever has no ssh is asked
+		return nil // an operator without ssh is asked
 	}
 	home, _ := os.UserHomeDir()
 	var files []string

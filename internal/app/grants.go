@@ -100,9 +100,9 @@ func (a *App) mayEncrypt(ctx context.Context) error {
 	return a.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
 }
 
-// mayChangeKeys is mayEncrypt for a change of whom the fleet is encrypted to: whoever
-// it removes needs no confirmation, and one that renews repositories makes every seal
-// anew.
+// mayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
+// removes need no confirmation, and one that renews repositories makes every seal
+// again.
 func (a *App) mayChangeKeys(ctx context.Context, c keyChange) error {
 	lock := a.Checkout.Lock
 	if c.removed != nil {
@@ -202,7 +202,7 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 
 // sealedAlready reports whether a command that puts a lock in force makes no new seal
 // of a stack, by the signing keys that this clone trusts already. A stack that is
-// placed is sealed whatever lies there: anyone who pushes can put a file there.
+// placed is sealed whatever is there: anyone who pushes can put a file there.
 func (a *App) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
 	was := a.Checkout.Lock.Stacks[stack]
@@ -276,7 +276,7 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
 }
 
-// loginGrants are whom hosts let in.
+// loginGrants are the keys that hosts accept.
 func loginGrants(repo *controlrepo.Repository) []grant.Grant {
 	var all []grant.Grant
 	for _, line := range repo.LetIn {
@@ -347,7 +347,7 @@ func (a *App) hostOf(st fleet.Stack) string {
 	return a.Checkout.Lock.Stacks[st.Name].Host
 }
 
-// whoseSecret says whose a secret is that a stack is given, "" for nobody else's.
+// whoseSecret returns whose secret a stack gets, "" for its own.
 func (a *App) whoseSecret(name, stack string) string {
 	of, _, _ := strings.Cut(strings.TrimSuffix(name, ".env"), "/")
 	if _, isStack := a.Checkout.Fleet.Stack(of); isStack && of != stack {
@@ -389,7 +389,7 @@ func whoseKey(f *fleet.Fleet, k controlrepo.HostKey) string {
 	return strings.Join(names, ", ")
 }
 
-// loginUsers says as whom the lines of hosts/authorized_keys let in.
+// loginUsers returns the users as whom the keys of hosts/authorized_keys may log in.
 func loginUsers(f *fleet.Fleet) string {
 	by := map[string][]string{}
 	for _, h := range f.Hosts {

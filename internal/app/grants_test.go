@@ -223,7 +223,7 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 }
 
 // TestS06OwnWorkIsNoQuestion: a stack that is given its own new secret by who set it
-// in this clone is daily work; the same secret for a stack beside is not.
+// in this clone is daily work; the same secret for another stack is not.
 func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	const web = "x-salvor: {host: alpha}\nservices: {app: {image: a:1, environment: {KEY: '${API_KEY}'}, secrets: [token]}}\nsecrets: {token: {external: true}}\n"

@@ -38,9 +38,9 @@ func rollbackOf(stack string) string { return "rollback: " + stack + " back to "
 
 func (d Deploy) same(o Deploy) bool { return d.folder == o.folder && maps.Equal(d.Images, o.Images) }
 
-// states returns what a stack was declared as, newest first, each once in a row;
-// the first is the present. Some were never deployed: between an edit and the
-// next apply the lock still has the images of before.
+// states returns what a stack was declared as, newest first, each once in a row; the
+// first is the present. Some were never deployed: between an edit and the next apply
+// the lock still has the previous images.
 func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
 	if err != nil {
@@ -121,8 +121,8 @@ type Rollback struct {
 	built bool
 }
 
-// Rollback prepares going back to an earlier deploy: the stack's folder as it
-// was, on the host where it is now, with the images of then. Nothing is changed.
+// Rollback prepares going back to an earlier deploy: the stack's folder as it was, on
+// the host where it is now, with the images from that time. Nothing is changed.
 func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollback, error) {
 	r := Rollback{To: to, Lock: placement.RollBack(a.Checkout.Lock, stack, to.Images)}
 	st, _ := a.Checkout.Fleet.Stack(stack)

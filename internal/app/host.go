@@ -57,15 +57,15 @@ func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) e
 // An Addition is a host made part of the fleet, not committed yet.
 type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
-	GitKey string            // what the Git host must let in, read-only
+	GitKey string            // what the Git host must accept, read-only
 
 	Replaced bool // another machine had the name before
 }
 
-// AddHost pins the host's key, installs salvord there, has it make its identity
-// and returns the files that declare it. A declared host is enrolled again: it
-// keeps its identity. Another machine under a name that has stacks is refused,
-// unless it replaces the one before; so is a machine that is a host already.
+// AddHost pins the host's key, installs salvord there, has it make its identity and
+// returns the files that declare it. A declared host is enrolled again: it keeps its
+// identity. Another machine under a name that has stacks is refused, unless it
+// replaces the previous one; so is a machine that is a host already.
 func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return Addition{}, err
@@ -133,8 +133,8 @@ func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
 	return nil
 }
 
-// declare returns the files that make the host part of the fleet, and knows it
-// from here on.
+// declare returns the files that make the host part of the fleet, and knows it from
+// now on.
 func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
 	keys := hostkey.Keys{Recipient: e.Recipient, Signer: e.Signer}

@@ -17,9 +17,9 @@ import (
 	"salvor/internal/sign"
 )
 
-// The files of hosts/ that say who is a host and who is let in carry the signature of
-// the fleet's key. It is made with the commit that Salvor writes them in, and with the
-// next one where this clone's operator confirmed what somebody else wrote.
+// The files of hosts/ that say which hosts and which logins there are have the
+// signature of the fleet's key. It is made with the commit that Salvor writes them in,
+// and with the next one where this clone's operator confirmed what someone else wrote.
 
 func isHostFile(path string) bool {
 	dir, name, _ := strings.Cut(path, "/")
@@ -89,7 +89,7 @@ func (a *App) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
 
 // withSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
-// files that let nobody do what this clone's operator did not confirm.
+// files that give no access which this clone's operator did not confirm.
 func (a *App) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {

@@ -29,13 +29,12 @@ type RemovedHost struct {
 	Rotate  []Rotation // secrets that it was able to open
 
 	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
-	GitURL    string // where that key is let in, "" for nowhere
+	GitURL    string // where that key is accepted, "" for nowhere
 }
 
 // SeenByHost returns what a host was able to open: by the history of its sealed
-// files, what those stacks need now. Of a stack that is no longer declared nobody
-// knows any more what it needed; every secret counts then, but other stacks'
-// variables.
+// files, what those stacks need now. What a stack needed that is no longer declared
+// is unknown; then every secret counts, except other stacks' variables.
 func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
 	var r RemovedHost
 	h, _ := a.Checkout.Fleet.Host(host)
@@ -85,7 +84,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 	return r, nil
 }
 
-// A sight is which secrets somebody was able to see.
+// A sight is the set of secrets that someone was able to see.
 type sight struct {
 	names   map[string]bool
 	gone    map[string]bool            // stacks that are no longer declared
@@ -179,7 +178,7 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 	return seen, a.Checkout.CommitFiles(ctx, files, "host remove: "+name)
 }
 
-// NoteStolen adds to files what a host was able to open whose disk somebody else has.
+// NoteStolen adds to files what a host was able to open whose disk someone else has.
 // It is written down until each has another value.
 func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
 	seen, err := a.SeenByHost(ctx, host)

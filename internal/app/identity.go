@@ -8,9 +8,10 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// identityFindings say how the file lies there that holds the identity at hand: open
-// to others, or an operator's in clear. The recovery card is in clear by its nature.
-// A file that can't be looked at has no findings: who opens it says why.
+// identityFindings report how the file of the present identity is protected: readable
+// by others, or an operator's without a passphrase. The recovery card is unencrypted
+// by its nature. A file that can't be looked at has no findings: who opens it says
+// why.
 func (a *App) identityFindings() []finding.Finding {
 	path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
 	if err != nil {

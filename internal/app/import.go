@@ -17,7 +17,7 @@ import (
 // ImportOptions say which env file becomes secrets of which stack.
 type ImportOptions struct {
 	File    string   // a path as the operator wrote it
-	Stack   string   // "" for the one in whose folder the file lies
+	Stack   string   // "" for the one whose folder contains the file
 	All     bool     // every variable is a secret
 	Replace bool     // the file's values win over those that the stack has
 	Files   bool     // services read secrets from files where their images can
@@ -35,7 +35,7 @@ type Import struct {
 	Changes   []FileChange // the plain files, in order
 	Removed   string       // the env file in the repository, "" where it stays
 	Outside   bool         // the env file is not in the repository and stays
-	InHistory []string     // secrets whose values Git has in clear for ever
+	InHistory []string     // secrets whose values Git has unencrypted forever
 
 	files   map[string][]byte // to be committed
 	source  envSource

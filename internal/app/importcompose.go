@@ -86,7 +86,7 @@ func (i *importing) now(ctx context.Context) (*compose.View, error) {
 	return compose.Look(ctx, opts, values)
 }
 
-// dotenv is the file that Compose reads by itself, and that a host generates.
+// dotenv is the file that Compose always reads, and that a host generates.
 func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
 
 func (i *importing) options(secrets map[string]secret.Value) compose.Options {

@@ -114,8 +114,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	return s, nil
 }
 
-// findStack takes the stack that was named, or the one whose folder the file
-// lies in.
+// findStack takes the stack that was named, or the one whose folder the file is in.
 func (i *importing) findStack() error {
 	name := i.opts.Stack
 	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == fleet.StackDir {
@@ -223,7 +222,7 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 	}
 }
 
-// inHistory returns the secrets whose values some commit has in clear in this
+// inHistory returns the secrets whose values some commit has unencrypted in this
 // file.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}

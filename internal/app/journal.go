@@ -20,11 +20,11 @@ import (
 var ErrUnsent = errors.New("not yet in the operators' journal")
 
 // Journal adds to the operators' journal on the record remote what this command
-// decrypted since it was opened, or since the last Journal. A command that
-// decrypted nothing leaves no entry; a fleet without a remote keeps no journal.
-// An entry that can't be sent is kept in this clone, the error wraps ErrUnsent,
-// and the next Journal sends it along. One of a command that only had a program
-// print a secret waits so, too: nobody is asked for a passphrase to send it.
+// decrypted since it was opened, or since the last Journal. A command that decrypted
+// nothing leaves no entry; a fleet without a remote keeps no journal. An entry that
+// can't be sent is kept in this clone, the error wraps ErrUnsent, and the next
+// Journal sends it along. One of a command that only had a program print a secret
+// waits so, too: no one is asked for a passphrase to send it.
 func (a *App) Journal(ctx context.Context, command string) error {
 	opened := a.trail.take()
 	if len(opened) == 0 || a.Checkout.Repository == nil || a.Checkout.Fleet.Record.Remote == "" {

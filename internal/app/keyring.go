@@ -39,20 +39,20 @@ func (k *lazyKeyring) opened() bool {
 	return k.file != nil
 }
 
-// unlocked reports whether the operator's keys are at hand without asking anybody.
+// unlocked reports whether the operator's keys are available without a question.
 func (a *App) unlocked() bool {
 	lazy, isLazy := a.ring.(*lazyKeyring)
 	return !isLazy || lazy.opened()
 }
 
-// Unlock begins to open the operator's identity, which is a second of work. It is
-// for callers whose passphrase comes from no person, who might be asked something
-// else at the same time. An error is told by whoever needs the identity.
+// Unlock begins to open the operator's identity, which is a second of work. It is for
+// callers whose passphrase comes from no person, who might be asked something else at
+// the same time. An error is reported by the code that needs the identity.
 func (a *App) Unlock() {
 	go func() { _, _ = a.ring.Identities() }()
 }
 
-// identityPath is where an operator's identity lies: given, or the usual place.
+// identityPath is the place of an operator's identity: given, or the usual place.
 func identityPath(given, fleet string) (string, error) {
 	if given != "" {
 		return given, nil

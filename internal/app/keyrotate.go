@@ -21,8 +21,8 @@ import (
 
 // KeyRotation says how an operator's key is replaced.
 type KeyRotation struct {
-	// Compromised means that somebody else may have the old key: then the same
-	// follows as from removing an operator.
+	// Compromised means that someone else may have the old key: then the same follows
+	// as from removing an operator.
 	Compromised bool
 	// Passphrase returns the new key's; path names a key that an earlier run has
 	// made, "" for one that is made now.
@@ -33,19 +33,19 @@ type KeyRotation struct {
 type RotatedKey struct {
 	Handover
 	Operator string
-	Path     string // where the new key lies, in place of the old one
+	Path     string // the place of the new key, where the old one was
 	Old      string // where the old one was moved
 	Finished bool   // an earlier run had committed the change
 }
 
-// newKeyPath is where a key waits beside the one that it will replace.
+// newKeyPath is where a key waits next to the one that it will replace.
 func newKeyPath(path string) string { return path + ".new" }
 
-// RotateKey replaces the key of the operator whose identity is at hand. The new
-// one is made beside it; everything is encrypted to it instead of the old one, in
-// one commit, which is pushed; and only when the new key was seen to open all of
-// that commit does it take the old one's place. Killed at any moment, one of the
-// two opens everything in the newest commit, and running it again finishes.
+// RotateKey replaces the key of the operator whose identity is in use. The new one is
+// made next to it; everything is encrypted to it instead of the old one, in one
+// commit, which is pushed; and only when the new key was seen to open all of that
+// commit does it take the old one's place. Killed at any moment, one of the two opens
+// everything in the newest commit, and running it again finishes.
 func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
@@ -77,9 +77,9 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	return r, err
 }
 
-// mayRotate makes sure, before a new key is made, that the identity at hand is the
-// one operator's whose key it replaces. Where an earlier run has made the new key,
-// the old one may be nobody's any more.
+// mayRotate makes sure, before a new key is made, that the present identity belongs
+// to the one operator whose key it replaces. Where an earlier run has made the new
+// key, the old one may no longer be anyone's.
 func (a *App) mayRotate(waiting string) error {
 	_, err := os.Lstat(waiting)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +131,7 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 	return h, true, err
 }
 
-// ownPath is where the operator's identity lies, links followed.
+// ownPath is the place of the operator's identity, links followed.
 func (a *App) ownPath() (string, error) {
 	path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
 	if err != nil {
@@ -139,7 +139,7 @@ func (a *App) ownPath() (string, error) {
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return path, nil // whoever opens it says so
+		return path, nil // anyone who opens it says so
 	}
 	return real, err
 }
@@ -189,7 +189,7 @@ func nameOf(operators map[string]string, recipient string) string {
 	return ""
 }
 
-// myself returns the operator whose identity is at hand.
+// myself returns the operator whose identity is in use.
 func (a *App) myself() (string, error) {
 	operators := a.Checkout.Fleet.Recipients.Operators
 	var names []string

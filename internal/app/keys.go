@@ -30,14 +30,14 @@ type keyChange struct {
 	message     string
 	next        fleet.Recipients
 	newRecovery bool                 // next gets another recovery key
-	removed     *secretstore.Removal // who must open nothing that comes; nil when nobody is removed
+	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
 // A Handover is what a change of keys leaves for people to do.
 type Handover struct {
 	Stacks []string   // that write their snapshots to new repositories
 	Rotate []Rotation // secrets that need another value
-	OwnToo bool       // the identity at hand has the removed key beside another
+	OwnToo bool       // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
@@ -193,8 +193,8 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 	return slices.DeleteFunc(placed, func(name string) bool { return len(lock.Stacks[name].Repositories) == 0 }), err
 }
 
-// use opens secrets with other keys from here on, for the fleet's recipients as
-// they are now. Programs that print secrets run in the operator's own environment.
+// use opens secrets with other keys from now on, for the fleet's recipients as they
+// are now. Programs that print secrets run in the operator's own environment.
 func (a *App) use(ring agekey.Keyring) {
 	a.ring = ring
 	a.store = secretstore.New(secretstore.Options{
@@ -232,9 +232,9 @@ func (k keyrings) Identities() ([]age.Identity, error) {
 	return all, nil
 }
 
-// has reports whether the identity at hand opens what is encrypted to a recipient.
-// That a plugin's does is found out by trying; whose plugin is not even here is
-// somebody else's.
+// has reports whether the present identity opens what is encrypted to a recipient.
+// For a plugin's key this is found out by trying; a key whose plugin is not installed
+// belongs to someone else.
 func (a *App) has(recipient string) (bool, error) {
 	ids, err := a.ring.Identities()
 	if err != nil {

@@ -78,8 +78,8 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	}
 }
 
-// TestBrokenStackStaysWhereItIs: it is neither placed anew nor moved nor dropped, its
-// host is told to keep its own version, and its seal stays.
+// TestBrokenStackStaysWhereItIs: it is neither placed again nor moved nor dropped,
+// its host is asked to keep its own version, and its seal stays.
 func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	a := commitStacks(t, printedRepo(t, newKey(t).Recipient), map[string]string{
 		"runs/compose.yaml": "x-salvor: {host: beta}\nservices: [\n", "never/compose.yaml": "services: [\n", "good/compose.yaml": goodStack,

@@ -64,7 +64,7 @@ func (r *recorder) Mirror(ctx context.Context) error {
 	return a.noteMirrored(ctx)
 }
 
-// notePassedOver tells the operator of files that only look like mirrors.
+// notePassedOver reports files that only look like mirrors.
 func (a *App) notePassedOver(unread []record.Unread) {
 	if a.opts.Sink == nil {
 		return
@@ -76,8 +76,8 @@ func (a *App) notePassedOver(unread []record.Unread) {
 }
 
 // openMirror returns the newest mirror that the fleet's key has signed and that a
-// keyring opens, with its bundle; none is the zero Mirror. What is passed over is
-// unread.
+// keyring opens, with its bundle; none is the zero Mirror. Ignored files are not
+// read.
 func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	all, unread, err := rec.Mirrors(ctx, trusted)
 	if err != nil {
@@ -117,9 +117,9 @@ func (a *App) RenewMirror(ctx context.Context) error {
 	return nil
 }
 
-// MirrorCommitted is RenewMirror for the end of a command: only what the command
-// itself has pushed is looked at. That needs the operator's key, which signs: where
-// nobody has unlocked it, only the error says that the mirror is behind, unless unlock.
+// MirrorCommitted is RenewMirror for the end of a command: only what the command itself
+// has pushed is looked at. That needs the operator's key, which signs: if it is not
+// unlocked, only the error says that the mirror is behind, unless unlock.
 func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 	if !a.Checkout.Pushed() {
 		return nil

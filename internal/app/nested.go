@@ -16,9 +16,9 @@ type bind struct {
 	volume      project.Volume
 }
 
-// mountsNested returns a finding for each bind that lies within one of another stack
-// on its host: that one's containers can put a link in its place. Within one stack
-// the project itself says so.
+// mountsNested returns a finding for each bind that is within one of another stack on
+// its host: that one's containers can put a link in its place. Within one stack the
+// project itself says so.
 func (a *App) mountsNested() []finding.Finding {
 	var all []bind
 	for _, st := range a.Checkout.Fleet.Stacks {

@@ -18,8 +18,8 @@ import (
 )
 
 // NewKey makes an identity for an operator of this fleet, protected by the
-// passphrase, and returns its recipient and where it lies. Nothing is
-// overwritten: the error is then fs.ErrExist.
+// passphrase, and returns its recipient and its path. Nothing is overwritten: the
+// error is then fs.ErrExist.
 func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error) {
 	if path, err = identityPath(a.opts.Identity, a.Checkout.Fleet.Name); err != nil {
 		return "", "", err
@@ -50,7 +50,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 	return err
 }
 
-// mayDeclare tells what is no recipient before anything has to be opened.
+// mayDeclare reports an invalid recipient before anything has to be opened.
 func (a *App) mayDeclare(name, recipient string) error {
 	declared, err := a.Checkout.File(fleet.File)
 	if err != nil {
@@ -62,13 +62,13 @@ func (a *App) mayDeclare(name, recipient string) error {
 	return nil
 }
 
-// Revoke removes an operator, in one commit. What they could open is encrypted
-// anew, to the others and to a new recovery key, since they could read the old
-// one; every stack gets new snapshot repositories, since restic's passwords wrap a
-// key that never changes; and which secrets they have seen is written down until
-// each has another value.
+// Revoke removes an operator, in one commit. What they could open is encrypted again,
+// to the others and to a new recovery key, since they could read the old one; every
+// stack gets new snapshot repositories, since restic's passwords wrap a key that
+// never changes; and which secrets they have seen is written down until each has
+// another value.
 //
-// The last operator stays, and nobody locks themselves out.
+// The last operator stays, and operators can't lock themselves out.
 func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 	next := a.recipients()
 	names := slices.Sorted(maps.Keys(next.Operators))
@@ -93,8 +93,8 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 	return h, err
 }
 
-// stays makes sure that the identity at hand opens the fleet without an operator.
-// own reports that it has the key of the one removed beside another.
+// stays makes sure that the present identity opens the fleet without an operator. own
+// reports that it has the key of the removed one in addition to another.
 func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
 	if own, err = a.has(recipient); err != nil {
 		return own, err

@@ -60,7 +60,7 @@ func publishedBy(host, stack string, s project.Service) []published {
 			to, err = strconv.Atoi(last)
 		}
 		if err != nil || from == 0 {
-			continue // the engine chooses one that is free, or a secret stands here
+			continue // the engine chooses one that is free, or a secret is here
 		}
 		address, _ := netip.ParseAddr(port.Address) // what is not an address is one that we don't know
 		if address.IsUnspecified() {

@@ -36,9 +36,9 @@ type Proof struct {
 	Findings []finding.Finding `json:"findings,omitempty"` // what only looks like a mirror
 }
 
-// Prove opens with the identity at hand everything that a recovery needs: every
-// secret in the repository, the password of every snapshot repository and with it the repository
-// itself on its remote, and the repository's mirror. It commits the date.
+// Prove opens with the present identity everything that a recovery needs: every secret in the
+// repository, the password of every snapshot repository and with it the repository itself on its
+// remote, and the repository's mirror. It commits the date.
 func (a *App) Prove(ctx context.Context) (Proof, error) {
 	p, err := a.identity()
 	if err == nil {
@@ -217,8 +217,8 @@ func (a *App) proven() (card.Proven, error) {
 	return card.DecodeProven(content)
 }
 
-// unproven is the finding about a recovery key that nobody has tried, or not for
-// a year, in a fleet that has something to lose.
+// unproven is the finding about a recovery key that was never tried, or not for a
+// year, in a fleet with data.
 func (a *App) unproven(now time.Time) ([]finding.Finding, error) {
 	recovery := a.Checkout.Fleet.Recipients.Recovery
 	if len(a.Checkout.Lock.Stacks) == 0 || recovery == "" {

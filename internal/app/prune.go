@@ -21,7 +21,7 @@ type Pruning struct {
 	Target string           `json:"target"`
 	Forget []PrunedSnapshot `json:"forget"`
 	Keep   int              `json:"keep"`
-	Aside  int              `json:"aside,omitempty"` // stay and count for nothing: unproven, or of a time that can't be
+	Aside  int              `json:"aside,omitempty"` // stay and do not count: unproven, or of a time that can't be
 	Why    string           `json:"why,omitempty"`   // nothing is removed
 	Packs  int              `json:"packs"`           // removed
 	Bytes  int64            `json:"bytes"`           // removed

@@ -73,7 +73,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
-// trust goes by the fleet's keys as this clone has them.
+// trust uses the fleet's keys as this clone has them.
 func (r *recorder) trust() record.Trust {
 	return record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.Checkout.HostSigners}
 }
@@ -151,7 +151,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 	return byStack, err
 }
 
-// noteIgnored names the files among a stack's claims that rule nothing.
+// noteIgnored reports the files among a stack's claims that do not count.
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.app.opts.Sink != nil {

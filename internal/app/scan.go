@@ -51,8 +51,8 @@ func (a *App) ScanStaged(ctx context.Context) ([]scan.Leak, error) {
 // pastBatch is how many contents of the history are held in memory at once.
 const pastBatch = 200
 
-// ScanHistory looks in everything that any branch has ever held. A value that
-// stayed where it was through many commits is told once.
+// ScanHistory looks in everything that any branch has ever held. A value that stayed
+// where it was through many commits is reported once.
 func (a *App) ScanHistory(ctx context.Context) ([]scan.Leak, error) {
 	past, err := a.Checkout.Git.History(ctx)
 	if err != nil {
@@ -135,8 +135,8 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	return all
 }
 
-// scanFiles looks in files below root; those that are gone, folders and links
-// are passed over.
+// scanFiles looks in files below root; those that are gone, folders and links are
+// skipped.
 func scanFiles(root string, paths []string) ([]scan.Leak, error) {
 	scanner, err := scan.New()
 	if err != nil {

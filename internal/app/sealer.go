@@ -243,8 +243,8 @@ func (s *sealer) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) 
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
 }
 
-// secretInputs adds what stands in Git for a stack's secrets and for its
-// repositories' passwords.
+// secretInputs adds what Git has of a stack's secrets and for its repositories'
+// passwords.
 func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) error {
 	recovery, err := s.file(seal.RecoveryPath(stack))
 	if err != nil {
@@ -275,7 +275,7 @@ func (s *sealer) secretInputs(parts map[string][]byte, stack string, n needs) er
 	return nil
 }
 
-// there is nothing for a secret that does not exist: whoever opens it says so.
+// there is nothing for a secret that does not exist: the code that opens it reports that.
 func there(content []byte, err error) ([]byte, error) {
 	if errors.Is(err, secret.ErrNotFound) {
 		return nil, nil

@@ -16,7 +16,7 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// warnOfWeak tells the operator once in a run that a vault's password is weak.
+// warnOfWeak warns the operator once per run that a vault's password is weak.
 func (a *App) warnOfWeak(id string) {
 	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
 		return
@@ -48,7 +48,7 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
-// database was made with it and nothing tells the database of a new value.
+// database was made with it and no command changes it in the database.
 func (a *App) MayRotate(name string) error {
 	all, err := a.store.List()
 	if err != nil {
@@ -102,8 +102,8 @@ func (a *App) UndoRotation(ctx context.Context, name string, before secretstore.
 	return a.Checkout.CommitFiles(ctx, before, "secret rotate: "+name+", old value restored")
 }
 
-// secretChange returns the files that give a secret a value, and with it forget
-// who has seen the one before.
+// secretChange returns the files that give a secret a value, and with it forget who
+// has seen the previous one.
 func (a *App) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
 	if _, own := ownKeys()[name]; own {
 		return nil, errMadeHere(name)

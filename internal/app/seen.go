@@ -12,12 +12,12 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// A Rotation is a secret that needs another value, since somebody has seen the
-// present one who must not know it any more.
+// A Rotation is a secret that needs a new value, since someone has seen the present
+// one who must no longer know it.
 type Rotation struct {
 	Secret   string      `json:"secret"`
 	UsedBy   []SecretUse `json:"used_by,omitempty"`
-	Provider bool        `json:"provider,omitempty"` // somebody else gives it out: it is changed there first
+	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
 	Command  string      `json:"command"`
 }
 
@@ -29,8 +29,8 @@ func (a *App) removals() (secretstore.Removals, error) {
 	return secretstore.DecodeRemovals(content)
 }
 
-// noteRemoval adds to files what somebody has seen who is removed: every secret,
-// where r does not say which. It returns them.
+// noteRemoval adds to files what a removed person or host has seen: every secret, if
+// r does not say which. It returns them.
 func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rotation, error) {
 	before, err := a.removals()
 	if err != nil {
@@ -105,13 +105,13 @@ func (a *App) forgetSeen(files map[string][]byte, names ...string) error {
 	return err
 }
 
-// seen are the findings about secrets whose value somebody knows who was removed.
+// seen are the findings about secrets whose value a removed person or host knows.
 func (a *App) seen() ([]finding.Finding, error) {
 	removals, err := a.removals()
 	if err != nil || len(removals) == 0 {
 		return nil, err
 	}
-	all, _ := a.store.List() // what is no secret among them is reported by whoever opens it
+	all, _ := a.store.List() // invalid ones among them are reported by the code that opens them
 	var found []finding.Finding
 	for _, info := range all {
 		of := removals.Of(info.Name)

@@ -22,8 +22,8 @@ import (
 
 // RotateSigningKey replaces the fleet's signing key so that no host is ever without
 // one that it trusts: a new key is committed behind the old one, every host gets
-// both, and only then the new one signs, and the old one is dropped. Cut short, or
-// while a host does not answer, the same again goes on from there.
+// both, and only then the new one signs, and the old one is dropped. Interrupted, or
+// while a host does not answer, the same again continues from there.
 func (a *App) RotateSigningKey(ctx context.Context) error {
 	trusted, err := a.Trusted(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 	return all.Wait()
 }
 
-// resign signs again what lies on the record with a key that every host trusts by now.
+// resign signs the files on the record again, with a key that every host trusts by now.
 func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
 	if a.Checkout.Fleet.Record.Remote == "" {
 		return nil
@@ -140,7 +140,7 @@ func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, erro
 }
 
 // signWith signs everything again with the last of the keys and drops the others: it
-// signs from here on.
+// signs from now on.
 func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
 	for _, one := range splitKeys(private) {

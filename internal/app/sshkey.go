@@ -17,18 +17,17 @@ import (
 	"salvor/internal/secretnames"
 )
 
-// sshKeyName is the secret that is the fleet's SSH key. The comments mark its
-// public part in hosts/authorized_keys, and that of the one before while both are
-// let in.
+// sshKeyName is the secret that is the fleet's SSH key. The comments mark its public
+// key in hosts/authorized_keys, and the previous one while both are accepted.
 const (
 	sshKeyName       = secretnames.SSHKey
 	sshKeyComment    = "salvor-fleet"
 	oldSSHKeyComment = "salvor-fleet-old"
 )
 
-// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts let
-// it in from the next apply on; its private part is a secret, so that whoever
-// opens the repository reaches every host. A fleet without one gets one, in a
+// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts accept
+// it from the next apply on; its private key is a secret, so that anyone who can
+// decrypt the repository can log in to every host. A fleet without one gets one, in a
 // commit: made reports that.
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if line = marked(a.Checkout.LetIn, sshKeyComment); line != "" {
@@ -48,10 +47,10 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	return line, true, a.Checkout.CommitFiles(ctx, files, "key ssh: first key")
 }
 
-// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever
-// out of reach: the first commits a new key beside the old one, and apply brings
-// it to the hosts. The second, done is then true, proves that every host lets the
-// new key in, and drops the old one.
+// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever out
+// of reach: the first commits a new key next to the old one, and apply delivers it to
+// the hosts. The second, done is then true, proves that every host accepts the new
+// key, and removes the old one.
 func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	current, old := marked(a.Checkout.LetIn, sshKeyComment), marked(a.Checkout.LetIn, oldSSHKeyComment)
 	if current == "" {

@@ -21,7 +21,7 @@ func (t *trail) add(name string) {
 	t.opened[name] = true
 }
 
-// take returns the names so far, sorted, and begins anew.
+// take returns the names so far, sorted, and starts again.
 func (t *trail) take() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

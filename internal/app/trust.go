@@ -18,8 +18,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// signersPin is the clone's own copy of the fleet's signing keys: whoever can push
-// changes those in Git, and not these.
+// signersPin is the clone's own copy of the fleet's signing keys: anyone who can push
+// can change those in Git, but not these.
 const signersPin = "fleet_signers"
 
 // trust is what this command knows of the fleet's signing key, once it was needed.
@@ -114,7 +114,7 @@ func (a *App) approveSigners(fresh, pinned sign.Keys) error {
 	return nil
 }
 
-// pinSigners has this clone trust the keys, and no others, from here on.
+// pinSigners makes this clone trust these keys, and no others, from now on.
 func (a *App) pinSigners(ctx context.Context, keys sign.Keys) error {
 	if err := writePin(ctx, a.Checkout.Git, a.Checkout.Fleet.Name, keys); err != nil {
 		return err

@@ -19,9 +19,16 @@ var phrases = []phrase{
 	{"anew", "again"},
 	{"nobody", "no one, or say who"},
 	{"somebody", "someone, or say who"},
-	{"told", "reported, asked, notified"},
+	{"told of", "notified of"},
+	{"is told", "is asked, is notified, gets"},
+	{"are told", "are asked, are notified, get"},
+	{"be told", "be asked, be notified, get"},
+	{"been told", "been asked, been notified, got"},
 	{"tells of", "reports"},
 	{"lies beside", "is next to"},
+	{"beside it", "next to it, with it"},
+	{"beside the", "next to the, in addition to the"},
+	{"beside them", "next to them, with them"},
 	{"of then", "from that time"},
 	{"of now", "present"},
 	{"of late", "recently"},
@@ -39,6 +46,10 @@ var phrases = []phrase{
 	{"rules nothing", "does not count"},
 	{"from here on", "from now on"},
 	{"in clear", "unencrypted, in plain text"},
+	{"by itself", "automatically, on its own"},
+	{"passed over", "skipped, ignored"},
+	{"all the same", "anyway"},
+	{"cut short", "interrupted"},
 }
 
 // better returns a phrase of a text that is to be avoided and what to write instead,
@@ -137,14 +148,18 @@ func checkPage(t *testing.T, path string, check func(line int, text string)) {
 	}
 }
 
-// checkSource checks the string literals of a file. One without a blank is a key. Those
-// of tests may say anything: they contain what users and attackers write.
+// checkSource checks the comments and string literals of a file. A literal without a
+// blank is a key. Those of tests may say anything: they contain what users and attackers
+// write.
 func checkSource(t *testing.T, path string, check func(line int, text string)) {
 	t.Helper()
 	files := token.NewFileSet()
 	f, err := parser.ParseFile(files, path, nil, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, group := range f.Comments {
+		check(files.Position(group.Pos()).Line, strings.Join(strings.Fields(group.Text()), " "))
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && strings.Contains(lit.Value, " ") && !strings.HasSuffix(path, "_test.go") {

@@ -11,10 +11,9 @@ import (
 	"path/filepath"
 )
 
-// Write puts content at path with the given mode: a temporary file beside it,
-// fsync, rename, fsync of the folder. It refuses to replace anything but a
-// regular file, creates no parent folders and leaves no temporary file behind
-// on an error.
+// Write puts content at path with the given mode: a temporary file next to it, fsync,
+// rename, fsync of the folder. It refuses to replace anything but a regular file,
+// creates no parent folders and leaves no temporary file behind on an error.
 func Write(path string, content io.Reader, mode fs.FileMode) (err error) {
 	if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s exists and is not a regular file", path)

@@ -25,7 +25,7 @@ type Card struct {
 	Commit   string     // that the card was made from
 	Recovery agekey.Key // opens everything, Sealed too
 	GitURL   string     // "" when the repository has no remote
-	Mirrored bool       // the fleet has a remote, where the mirror lies; a parsed card does not say
+	Mirrored bool       // the fleet has a remote, where the mirror is; a parsed card does not say
 	Sealed   []byte     // Access, encrypted to Recovery, armored
 	Signers  sign.Keys  // the fleet's signing keys, shown by their fingerprints; a parsed card has them in Access
 }

@@ -32,7 +32,7 @@ type Committer struct {
 	whole    bool       // what can't be pushed is taken back, whatever the reason
 	signs    bool       // what hosts/ lacks of signatures is added
 	made     git.Commit // committed and not pushed yet
-	from     git.Commit // what made stands on
+	from     git.Commit // the commit that made builds on
 }
 
 // Committer returns one for a workflow of several commits, see deploy.Repo. If signs,
@@ -129,8 +129,8 @@ func (c *Committer) Uncommit(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// Behind returns git.ErrDiverged when somebody else was faster, and
-// git.ErrGitAway when the Git host did not answer. Nothing is published.
+// Behind returns git.ErrDiverged when someone else was faster, and git.ErrGitAway
+// when the Git host did not answer. Nothing is published.
 func (c *Checkout) Behind(ctx context.Context) error {
 	tip, err := c.Git.Fetch(ctx)
 	if errors.Is(err, git.ErrNoRemote) || errors.Is(err, git.ErrUnborn) {

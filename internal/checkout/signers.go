@@ -10,7 +10,7 @@ import (
 )
 
 // checkSigned refuses a newest commit that is signed by none of the keys that this
-// clone goes by. They are those of the last commit that it accepted, so that a commit
+// clone trusts. They are those of the last commit that it accepted, so that a commit
 // can't list its own author; the first one's are taken as they are, as the clone is.
 func (c *Checkout) checkSigned(ctx context.Context) error {
 	if c.Files != Committed {

@@ -118,7 +118,7 @@ func leftAsTheyRun(broken []finding.Finding) error {
 	return errors.Join(errs...)
 }
 
-// acceptPlan shows the plan and asks, about its grants first, unless findings stand in
+// acceptPlan shows the plan and asks, about its grants first, unless findings are in
 // the way.
 func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, inTheWay []finding.Finding, grants func() error) error {
 	bar.Close()

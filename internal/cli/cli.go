@@ -238,7 +238,7 @@ func (g *globals) report(err error, code int) {
 		if advice := saidBy(err); advice != "" {
 			said["said"] = advice
 		}
-		// standard error is the last resort; when it is gone nobody listens
+		// standard error is the last resort; when it is gone no one can read it
 		_ = terminal.JSON(g.Err, said, "")
 		return
 	}

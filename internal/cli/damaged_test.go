@@ -31,7 +31,7 @@ func TestDamagedSnapshotsAreShownAndPassedOver(t *testing.T) {
 }
 
 // TestS03AMissingSnapshotIsShown: a snapshot that the remote has lost has a row, and
-// no restore picks it, or an older one that nobody has asked for.
+// no restore picks it, or an older one that was not asked for.
 func TestS03AMissingSnapshotIsShown(t *testing.T) {
 	missing := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: "dddd", Epoch: 1, Seq: 4}, Target: "offsite", Missing: true, Damaged: "the remote does not list it"}
 	list := agentapi.SnapshotList{Stack: "notes", Snapshots: []agentapi.SnapshotRow{{SnapshotInfo: agentapi.SnapshotInfo{ID: "aaaa", Epoch: 1, Seq: 1}, Target: "offsite"}, missing}}

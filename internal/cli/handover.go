@@ -9,8 +9,8 @@ import (
 	"salvor/internal/terminal"
 )
 
-// handover is the result of a command after which somebody knows what they must
-// not know any more.
+// handover is the result of a command after which someone knows what they must no
+// longer know.
 type handover struct {
 	Schema   int            `json:"schema"`
 	Operator string         `json:"operator,omitempty"`
@@ -43,7 +43,7 @@ func (g *globals) printRotations(h handover) error {
 	return tab.Flush()
 }
 
-// explainRemoval says why it is not enough that somebody's key opens nothing new.
+// explainRemoval says why it is not enough that a removed key does not open anything new.
 func (g *globals) explainRemoval(who string, h app.Handover) {
 	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
 	if len(h.Stacks) > 0 {

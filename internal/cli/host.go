@@ -102,8 +102,8 @@ func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expec
 }
 
 // trust shows the key that the host has and compares it with what the operator
-// expects, or asks. --yes is no answer to that: where there is no terminal the key
-// has to be named by flag.
+// expects, or asks. --yes does not answer that: without a terminal the key has to be
+// named by a flag.
 func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected, flag string) (ssh.HostKey, error) {
 	key, err := a.ScanHost(ctx, h)
 	if err != nil {

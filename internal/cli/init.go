@@ -80,8 +80,8 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	return errors.Join(err, noteHook(ctx, g, abs))
 }
 
-// printRecovery prints a new fleet's recovery key, or says how to see it: where nobody
-// looks at what is printed, it may be kept in a log.
+// printRecovery prints a new fleet's recovery key, or says how to see it: if the
+// output is not read by a person, it may be kept in a log.
 func (g *globals) printRecovery(recovery agekey.Key, identity string, show bool) error {
 	key := string(recovery.Secret.Reveal())
 	switch {
@@ -117,7 +117,7 @@ func (g *globals) signer(ctx context.Context, o initOptions) (string, error) {
 	case o.signed:
 		return key, nil
 	case err != nil || !always || g.Term == nil || g.yes:
-		return "", nil // nobody asked for it
+		return "", nil // it was not asked for
 	}
 	err = g.confirm("Your git signs every commit. Plan and apply only commits that your key signed?")
 	if errors.Is(err, errNotConfirmed) {

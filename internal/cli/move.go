@@ -87,9 +87,9 @@ func runMove(ctx context.Context, g *globals, stack string, o moveOptions) error
 	return g.finish(&receipt, err, nil)
 }
 
-// finishMove carries on after the placement: a move that was cut short between
-// its commit and the stack's start is claimed and started; one that is done
-// finds nothing to do. The old host stops the stack by itself.
+// finishMove carries on after the placement: a move that was interrupted between its
+// commit and the stack's start is claimed and started; one that is done finds nothing
+// to do. The old host stops the stack on its own.
 func (g *globals) finishMove(ctx context.Context, a *app.App, bar render.Progress, stack, to string) error {
 	s, err := a.Session(ctx)
 	if err != nil {

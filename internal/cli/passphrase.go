@@ -47,7 +47,7 @@ func (g *globals) newPassphrase() (secret.Value, error) {
 	return first, nil
 }
 
-// protection says how a key that was just made lies on the disk.
+// protection says how a new key is protected on the disk.
 func protection(passphrase secret.Value) string {
 	switch {
 	case passphrase.IsZero():

@@ -65,8 +65,8 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	return nil
 }
 
-// settleFirst is the error of a fleet whose findings stand in the way: the first
-// one, and how many there are.
+// settleFirst is the error of a fleet whose findings are in the way: the first one,
+// and how many there are.
 func settleFirst(all []finding.Finding) error {
 	fatal := slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return f.Severity != finding.Fatal })
 	if len(fatal) == 0 {
@@ -89,8 +89,8 @@ func saidInFull(f finding.Finding) string {
 }
 
 // planOf observes every host once, looks for secrets in the commit and at the claims
-// beside it, and plans. Stacks that something stands in the way of are left as they
-// run, and named in findings: the rest is planned without them.
+// at the same time, and plans. Stacks that something is in the way of are left as
+// they run, and named in findings: the rest is planned without them.
 func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
 	next, moves := placement.Next(s.Fleet, s.Lock, past)
 	next = s.Rename(next)

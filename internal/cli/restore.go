@@ -74,8 +74,8 @@ func runRestore(ctx context.Context, g *globals, stack string, o restoreOptions)
 	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return s.Restore(ctx, stack, chosen.ID) })
 }
 
-// withdrawRestore gives up what a restore has wished. A rollback that wished for
-// the data of then has an older image, too: that goes forward again as a whole.
+// withdrawRestore gives up what a restore has wished. A rollback that asked for the
+// data from that time has an older image, too: that is undone as a whole.
 func (g *globals) withdrawRestore(ctx context.Context, a *app.App, stack string) error {
 	now, earlier, err := a.Deploys(ctx, stack)
 	if err != nil {
@@ -97,8 +97,8 @@ func restoreQuestion(stack string, s agentapi.SnapshotRow) string {
 		stack, s.ID, render.Duration(time.Since(s.Began)), render.Bytes(s.Bytes), count(s.Files, "file"))
 }
 
-// chooseSnapshot picks a snapshot by the beginning of its id, or the newest that
-// a restore may take. One that lies on several targets is one. While the newest that was
+// chooseSnapshot picks a snapshot by the beginning of its id, or the newest that a
+// restore may take. One that is on several targets is one. While the newest that was
 // proven is missing on all of them, none is picked without its id.
 func chooseSnapshot(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow

@@ -119,7 +119,7 @@ func (g *globals) rollbackData(ctx context.Context, a *app.App, stack string, r 
 	return question + "\n" + restoreQuestion(stack, data), nil
 }
 
-// rollBack commits and applies. The commit is opened anew: hosts get what it
+// rollBack commits and applies. The commit is opened again: hosts get what it
 // declares, not what this command remembers.
 func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.Rollback) error {
 	if err := a.CommitRollback(ctx, stack, r); err != nil {
@@ -139,7 +139,7 @@ func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.
 }
 
 // chooseDeploy picks the deploy of a commit, or the one before the present. A
-// rollback that was cut short is finished first: going on to the one before it
+// rollback that was interrupted is finished first: continuing to the one before it
 // would go back twice.
 func (g *globals) chooseDeploy(ctx context.Context, a *app.App, stack string, now app.Deploy, earlier []app.Deploy, name string) (app.Deploy, error) {
 	if name == "" {

@@ -146,8 +146,8 @@ func rotateQuestion(name string, uses []app.SecretUse) string {
 	return strings.Join(lines, "\n")
 }
 
-// deliverNow applies the newest commit on the hosts whose seals the secret is
-// part of. It reports whether a stack did not come through.
+// deliverNow applies the newest commit on the hosts whose seals the secret is part
+// of. It reports whether a stack failed.
 func (g *globals) deliverNow(ctx context.Context, name string) (failed bool, err error) {
 	bar := g.progress()
 	defer bar.Close()

@@ -102,8 +102,8 @@ func printStatus(w io.Writer, all []deploy.HostStatus, called func(stack string)
 	return printTroubles(w, all)
 }
 
-// printTroubles writes what stands behind the table: why a host does not answer,
-// and the findings.
+// printTroubles writes what follows the table: why a host does not answer, and the
+// findings.
 func printTroubles(w io.Writer, all []deploy.HostStatus) error {
 	var out strings.Builder
 	for _, h := range all {

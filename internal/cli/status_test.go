@@ -10,8 +10,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// TestStatusIsTrue is the faults D19, D24 and F9: "none" for a snapshot that nobody
-// could ask for, exit code 0 with a host gone and a service down, a one-shot that
+// TestStatusIsTrue is the faults D19, D24 and F9: "none" for a snapshot that could
+// not be asked for, exit code 0 with a host gone and a service down, a one-shot that
 // ended well counted as not up.
 func TestStatusIsTrue(t *testing.T) {
 	well := agentapi.StackState{Name: "oneshot", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{

@@ -74,7 +74,7 @@ func checkGitURL(v string) error {
 	}
 	if u, err := url.Parse(v); err == nil && u.User != nil {
 		_, has := u.User.Password()
-		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may stand for the user
+		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may be in the place of the user
 			return errors.New("the address contains a password or a token; hosts read Git with their own key")
 		}
 	}

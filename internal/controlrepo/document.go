@@ -15,8 +15,8 @@ import (
 // lines of YAML cannot fill the memory.
 const maxNodes = 200_000
 
-// maxDepth bounds how deep values lie within each other: a mapping that merges
-// (<<) what it is part of has no end.
+// maxDepth bounds how deep values are within each other: a mapping that merges (<<)
+// its own parent has no end.
 const maxDepth = 200
 
 var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
@@ -112,10 +112,9 @@ func (r *reader) follow(n *yaml.Node, visit func(*yaml.Node)) {
 	r.follow(n.Alias, visit)
 }
 
-// pairs returns the entries of a mapping in the order of the file, with merge
-// keys (<<) resolved: what stands in the mapping itself wins, then the earlier
-// of several merged mappings. It reports keys that are no text and keys that
-// stand there twice.
+// pairs returns the entries of a mapping in the order of the file, with merge keys
+// (<<) resolved: what is in the mapping itself wins, then the earlier of several
+// merged mappings. It reports keys that are not text and keys that are there twice.
 func (r *reader) pairs(n *yaml.Node) []pair {
 	var own, merged []pair
 	seen := map[string]int{}
@@ -191,7 +190,7 @@ func kindOf(n *yaml.Node) string {
 	return "a value tagged " + n.ShortTag()
 }
 
-// places remembers where each value of a file stands.
+// places remembers where each value of a file is.
 type places map[string]Position
 
 // A path names a value in a file by its keys, list items by their number.
@@ -204,7 +203,7 @@ func (p path) to(key string) path { return append(p[:len(p):len(p)], key) }
 
 func (p path) id() string { return strings.Join(p, "\x00") }
 
-// of returns where the value stands, or the nearest value around it.
+// of returns where the value is, or the nearest value around it.
 func (m places) of(keys ...string) Position {
 	for p := path(keys); ; p = p[:len(p)-1] {
 		if pos, ok := m[p.id()]; ok || len(p) == 0 {

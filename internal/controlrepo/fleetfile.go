@@ -11,10 +11,9 @@ import (
 	salvor "salvor/internal/version"
 )
 
-// decodeFleet reads fleet.yaml, with defaults, without looking at what it
-// refers to. ok is false when there is nothing to refer to: a file that is no
-// YAML or was written for a newer Salvor, which is then the only problem
-// reported.
+// decodeFleet reads fleet.yaml, with defaults, without looking at what it refers to.
+// ok is false when there is nothing to refer to: a file that is not YAML or was
+// written for a newer Salvor, which is then the only problem reported.
 func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok bool) {
 	root, err := parse(r.file, content)
 	if err != nil {
@@ -33,7 +32,7 @@ func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok 
 }
 
 // DeclaredSecret returns what a version of fleet.yaml says of one secret, as far as
-// it can be read: an old version may be wrong by the rules of now.
+// it can be read: an old version may be wrong by the present rules.
 func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
 	file, understood := decodeFleet(newReader(fleet.File, &problemList{}), content, "")
 	if !understood {

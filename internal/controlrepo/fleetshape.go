@@ -125,7 +125,7 @@ func locationFields[T any](in func(*T) *fleet.Location) []field[T] {
 	}
 }
 
-// data is what stands under `data:`.
+// data is what is under `data:`.
 type data struct {
 	shared    fleet.Location
 	snapshots []fleet.Target

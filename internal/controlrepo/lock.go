@@ -38,9 +38,9 @@ func EncodeLock(l fleet.Lock) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// DecodeLock reads salvor.lock. No content is an empty lock. Unknown and
-// doubled keys and newer schemas are refused: whoever placed a stack with a
-// newer Salvor must not be overruled by an older one.
+// DecodeLock reads salvor.lock. No content is an empty lock. Unknown and doubled keys
+// and newer schemas are refused: an older Salvor must not overrule a placement made
+// with a newer one.
 func DecodeLock(content []byte) (fleet.Lock, error) {
 	empty := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
 	if len(content) == 0 {
@@ -180,8 +180,8 @@ func checkProven(p fleet.Placement) error {
 	return nil
 }
 
-// checkDoubled reports a key that stands twice in one object, which
-// encoding/json lets pass: a merge gone wrong looks like that.
+// checkDoubled reports a key that is twice in one object, which encoding/json lets
+// pass: a merge gone wrong looks like that.
 func checkDoubled(content []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(content))
 	type level struct {
@@ -239,7 +239,7 @@ func lockProblem(content []byte, err error) *Problem {
 	return &Problem{Position: place, Text: text}
 }
 
-// keyPosition returns where a key first stands.
+// keyPosition returns where a key first is.
 func keyPosition(content []byte, key string) Position {
 	at := regexp.MustCompile(regexp.QuoteMeta(strconv.Quote(key)) + `\s*:`).FindIndex(content)
 	if at == nil {

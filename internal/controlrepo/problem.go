@@ -76,7 +76,7 @@ func Problems(err error) []*Problem {
 	return found
 }
 
-// problemList collects problems while reading goes on.
+// problemList collects problems while reading continues.
 type problemList struct{ all []*Problem }
 
 func (l *problemList) add(p Position, format string, args ...any) {

@@ -8,8 +8,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// newRecord is where a new fleet's record will lie, on a remote that is chosen with
-// the first placement: in a folder that no other fleet has, whatever its name.
+// newRecord is the place of a new fleet's record, on a remote that is chosen with the
+// first placement: in a folder that no other fleet has, whatever its name.
 func newRecord(name string) fleet.Location {
 	id := make([]byte, 4)
 	rand.Read(id) // never fails: it ends the program instead

@@ -27,8 +27,8 @@ func RemoveCredential(content []byte, remote, host string) ([]byte, error) {
 }
 
 // remove returns content without the key at a path, whose mapping stays, if need be
-// as {}, or without the item of a list. Comments beside it go with it, those above
-// it stay. What is not there is no change.
+// as {}, or without the item of a list. Comments on its line are removed with it,
+// those above it stay. What is not there is no change.
 func remove(content []byte, at path) ([]byte, error) {
 	return edit(content, at, func(before flat) flat { return before.without(at) },
 		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })

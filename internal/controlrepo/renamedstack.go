@@ -10,9 +10,9 @@ import (
 )
 
 // identify gives stacks that were renamed the name that they began with, which their
-// claims, data, seals and secrets have: from here on Name is that one, and Called
-// what the folder is called. A stack is formerly another whose folder is gone, until
-// the lock says what it is called.
+// claims, data, seals and secrets have: from now on Name is that one, and Called what
+// the folder is called. A stack is formerly another whose folder is gone, until the
+// lock says what it is called.
 func (repo *Repository) identify(r *reader, fsys fs.FS) {
 	began := map[string]string{}
 	for _, st := range repo.Fleet.Stacks {

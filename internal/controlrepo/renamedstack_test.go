@@ -33,7 +33,7 @@ func stackFolders(t *testing.T, placed map[string]string, folders map[string]str
 }
 
 // TestARenamedStackKeepsItsName is fault V17 for stacks: one that is formerly another
-// goes on under the name that it began with, from then on without formerly: too.
+// continues under the name that it began with, from then on without formerly: too.
 func TestARenamedStackKeepsItsName(t *testing.T) {
 	for name, c := range map[string]struct {
 		placed, folders map[string]string

@@ -16,8 +16,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// ErrNotFound means that a folder lies in no control repository. It maps to
-// exit code 10.
+// ErrNotFound means that a folder is not in a control repository. It maps to exit
+// code 10.
 var ErrNotFound = fault.Kind("no control repository", fault.NoRepo)
 
 // A Repository is what the files of a control repository declare.
@@ -30,7 +30,7 @@ type Repository struct {
 	HostKeys     []HostKey              // pinned, from hosts/known_hosts
 	LetIn        []string               // SSH public keys, from hosts/authorized_keys
 	DeployKeys   map[string]string      // by host, "TYPE KEY", from hosts/deploy_keys
-	Signers      fleet.Signers          // who may sign commits, as fleet.yaml has it; empty for anybody
+	Signers      fleet.Signers          // who may sign commits, as fleet.yaml has it; empty for anyone
 	FleetSigners sign.Keys              // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
 	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
@@ -45,8 +45,8 @@ type Repository struct {
 	places places
 }
 
-// Find returns the root of the control repository that dir lies in: the nearest
-// folder upwards with a fleet.yaml. An error wraps ErrNotFound when there is none.
+// Find returns the root of the control repository that dir is in: the nearest folder
+// upwards with a fleet.yaml. An error wraps ErrNotFound when there is none.
 func Find(dir string) (string, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -91,7 +91,7 @@ func Load(dir, version string) (*Repository, error) {
 	return repo, nil
 }
 
-// open returns a Repository beside the problems, if it got that far.
+// open returns a Repository in addition to the problems, if it got that far.
 func open(dir, version string) (*Repository, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -165,7 +165,7 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 }
 
 // sealed reports whether a stack has a seal for a host, under the name that it has or
-// the one before.
+// the previous one.
 func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
 	h, _ := repo.Fleet.Host(host)
 	for _, name := range []string{host, h.Formerly} {

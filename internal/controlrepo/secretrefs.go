@@ -24,8 +24,8 @@ func checkSecrets(r *reader, f *fleet.Fleet, fsys fs.FS) {
 	}
 }
 
-// noticeSecrets reports periods of secrets that are not there. That is no problem of
-// the file, since `salvor secret set` has to be able to make them.
+// noticeSecrets reports periods of secrets that are not there. That is not a problem
+// of the file, since `salvor secret set` has to be able to make them.
 func (repo *Repository) noticeSecrets(fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range repo.Fleet.Secrets {
@@ -69,16 +69,16 @@ func stackNames(f *fleet.Fleet) []string {
 	return names
 }
 
-// secretFiles says which secrets the repository holds, by file names and by the
-// names of variables, which SOPS leaves in clear. Whether a file is what it should
-// be is not looked at.
+// secretFiles says which secrets the repository holds, by file names and by the names
+// of variables, which SOPS does not encrypt. Whether a file is what it should be is
+// not looked at.
 type secretFiles struct{ fsys fs.FS }
 
 // of returns the file that a secret of that name would be in.
 func (s secretFiles) of(name string) string { return s.parse(name).File }
 
 func (s secretFiles) parse(name string) fleet.SecretName {
-	n, _ := fleet.ParseSecretName(name, func(file string) bool { // what is wrong with it is said where it stands
+	n, _ := fleet.ParseSecretName(name, func(file string) bool { // what is wrong with it is said where it is
 		info, err := fs.Stat(s.fsys, file)
 		return err == nil && !info.IsDir()
 	})

@@ -28,7 +28,7 @@ type stackFile struct {
 }
 
 // readStacks reads every folder of stacks/; one that can't be read is a stack with
-// nothing but its name. Files beside the folders and hidden folders are no stacks.
+// nothing but its name. Files next to the folders and hidden folders are not stacks.
 func readStacks(fsys fs.FS, problems *problemList) []stackFile {
 	dirs, err := fs.ReadDir(fsys, fleet.StackDir)
 	if err != nil {
@@ -139,8 +139,8 @@ func decodeStack(r *reader, content []byte) stackFile {
 	return s
 }
 
-// checkMisspelt reports a key that was meant to be x-salvor: Compose ignores
-// every x- key, so nobody else would.
+// checkMisspelt reports a key that was meant to be x-salvor: Compose ignores every x-
+// key, so nothing else would.
 func checkMisspelt(r *reader, key *yaml.Node) {
 	if strings.HasPrefix(key.Value, "x") && editDistance(key.Value, "x-salvor") <= 2 {
 		r.fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/fleet"
 )
 
-// Limits of a pause where x-salvor says nothing.
+// Limits of a pause if x-salvor does not set them.
 const (
 	defaultPauseLimit = 5 * time.Second
 	defaultPauseEvery = time.Hour

@@ -20,9 +20,9 @@ func (s *Session) Up(ctx context.Context, stack string) (Receipt, error) {
 	return s.amend(ctx, KindUp, stack, placement.Start)
 }
 
-// Restore has a stack's volumes go back to a snapshot, given by its full id. The
-// wish is part of the commit, so a run that is cut short is finished by this one
-// again, by the next apply, or by the host when it boots.
+// Restore has a stack's volumes go back to a snapshot, given by its full id. The wish
+// is part of the commit, so a run that is interrupted is finished by this one again,
+// by the next apply, or by the host when it boots.
 func (s *Session) Restore(ctx context.Context, stack, snapshot string) (Receipt, error) {
 	p := s.Lock.Stacks[stack]
 	goOn := p.Wish() != nil && goesOn(p.Wish(), snapshot, s.standing(ctx, p.Host, stack))
@@ -42,7 +42,7 @@ func goesOn(wish *fleet.Restore, snapshot string, told *agentapi.Wish) bool {
 	return wish.Snapshot == snapshot && (told == nil || told.ID != wish.ID || told.State == agentapi.WishPending)
 }
 
-// standing asks a stack's host how its wish stands; nil when it does not say.
+// standing asks a stack's host for the state of its wish; nil if it does not report it.
 func (s *Session) standing(ctx context.Context, host, stack string) *agentapi.Wish {
 	for _, st := range s.ObserveSome(ctx, s.Lock, host)[host].State.Stacks {
 		if st.Name == stack {

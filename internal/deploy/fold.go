@@ -16,10 +16,10 @@ import (
 	"salvor/internal/project"
 )
 
-// fold commits what the hosts learned: digests of deployed images, volumes that
-// came to life, by this run's receipts and by what earlier runs, cut short, left
-// as facts on the record remote. What can't be folded now is folded by the next
-// command, so it is a pending item and no error. applied is how the hosts' part ended.
+// fold commits what the hosts learned: digests of deployed images, volumes that came
+// to life, by this run's receipts and by what earlier runs, interrupted, left as facts
+// on the record remote. What can't be folded now is folded by the next command, so it
+// is a pending item and no error. applied is how the hosts' part ended.
 func (r *Run) fold(ctx context.Context, applied error) error {
 	lock := learned(r.Lock, r.receipt.Hosts)
 	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
@@ -103,8 +103,8 @@ func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	return lock
 }
 
-// unlearned returns the placements of which the lock lacks a born volume or the
-// image that runs, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
+// unlearned returns the placements of which the lock lacks a born volume or the image that runs, or holds a
+// wish that may be fulfilled: their host has not reported it yet, or its report was not received.
 func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {

@@ -34,7 +34,7 @@ func (s *Session) Hold(found []finding.Finding) bool {
 
 // TakenOver returns a finding for each stack that another host has claimed at the
 // epoch of its placement or a later one: it was placed there by a commit that is not
-// here. Claims that can't be read are no findings; Apply asks again.
+// here. Claims that can't be read are not findings; Apply asks again.
 func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Finding {
 	if s.Fleet.Record.Remote == "" {
 		return nil

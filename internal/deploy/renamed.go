@@ -15,8 +15,8 @@ import (
 	"salvor/internal/project"
 )
 
-// Rename returns placements in which volumes have the names that they have now,
-// and without those that the operator let go of.
+// Rename returns placements in which volumes have the names that they have now, and
+// without those that the operator gave up.
 func (s *Session) Rename(next fleet.Lock) fleet.Lock {
 	for name, p := range next.Stacks {
 		now := map[string]string{}

@@ -16,13 +16,13 @@ import (
 
 // An Owner is who has a stack by the claims on the record remote.
 type Owner struct {
-	Host  string // "" when nobody ever claimed it
+	Host  string // "" when it was never claimed
 	Key   string // the host's recipient
-	Epoch int    // 0: nobody ever claimed it
+	Epoch int    // 0: it was never claimed
 }
 
-// ErrOutrun means that another host has claimed a stack: somebody else placed it
-// there, in a commit that is not here.
+// ErrOutrun means that another host has claimed a stack: it was placed there in a
+// commit that is not here.
 var ErrOutrun = errors.New("taken over by another host")
 
 // Outrun returns the error that says who has a stack instead.
@@ -33,13 +33,13 @@ func Outrun(stack string, o Owner) error {
 
 // A takeover is what has to happen before the placements of a run hold.
 type takeover struct {
-	release     []former // that let go of their stacks first
+	release     []former // that release their stacks first
 	fence       []former // that may run stacks which are taken from them
 	claim       []string // stacks whose claim is to be made
 	unpublished bool     // a commit of an earlier run waits for the releases
 }
 
-// A former is a host that may have written to a stack since it was let go of.
+// A former is a host that may have written to a stack since it was released.
 type former struct {
 	stack string
 	host  string
@@ -48,7 +48,7 @@ type former struct {
 }
 
 // TakeOver finds out who has the stacks that the run is about: also a placement that
-// was committed by a run cut short has a former host, which may have started the
+// was committed by a run interrupted has a former host, which may have started the
 // stack again since. An operator whose clone is behind learns it here, before anything
 // is stopped.
 func (r *Run) TakeOver(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 		r.takeFrom(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch})
 	}
 	if r.Lost != "" && owner.Epoch == p.Epoch {
-		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was cut short
+		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was interrupted
 	}
 	return nil
 }
@@ -123,8 +123,8 @@ func (r *Run) moves(stack string) bool {
 }
 
 // runsAsPlaced reports whether a host was seen to run a stack at its placement's
-// epoch. Then the claim of that epoch was there, and the remote has lost it: who had
-// the stack before let go of it, or was fenced, and has nothing that is newer.
+// epoch. Then the claim of that epoch was there, and the remote has lost it: the
+// previous host released it, or was fenced, and has nothing newer.
 func (r *Run) runsAsPlaced(stack, host string) bool {
 	i := slices.IndexFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.worksOn(host) })
 	return i >= 0 && !r.Unplanned && !r.Plan.Hosts[i].New && !r.Plan.Hosts[i].changes(stack)

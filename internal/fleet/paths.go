@@ -24,8 +24,9 @@ const (
 	// (ssh-keygen(1)).
 	FleetSignersFile = HostDir + "/fleet_signers"
 	// DeployKeysFile holds the SSH public keys with which hosts read the repository, so
-	// that a host's can be found at the Git host when it is to be removed there. It lets
-	// nobody in. Format: authorized_keys of sshd(8), the host's name as the comment.
+	// that a host's can be found at the Git host when it is to be removed there. It
+	// gives no access. Format: authorized_keys of sshd(8), the host's name as the
+	// comment.
 	DeployKeysFile = HostDir + "/deploy_keys"
 )
 

@@ -80,7 +80,7 @@ type Object struct {
 	Content []byte // of a file; of a folder Git's own listing
 }
 
-// Objects returns what lies at each "<commit>:<path>", by one git process.
+// Objects returns what is at each "<commit>:<path>", by one git process.
 func (g *Repository) Objects(ctx context.Context, names []string) ([]Object, error) {
 	cmd := g.command("cat-file", "--batch")
 	cmd.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
@@ -188,7 +188,7 @@ func (g *Repository) under(ctx context.Context, folder string, c Commit) (map[st
 	return found, err
 }
 
-// EverIn returns the files that lie in a folder, or did at any commit that the
+// EverIn returns the files that are in a folder, or were at any commit that the
 // branch descends from, sorted.
 func (g *Repository) EverIn(ctx context.Context, folder string) ([]string, error) {
 	out, err := g.output(ctx, "log", "--format=", "--name-only", "--no-renames", "-z", "--", folder)

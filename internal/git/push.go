@@ -109,10 +109,10 @@ func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) 
 	return ParseCommit(id)
 }
 
-// Push publishes HEAD to the upstream branch, as a fast-forward only: this is
-// the compare-and-swap of placements, exactly one of several wins. ErrDiverged
-// says that somebody else did, ErrGitAway that nobody answered, ErrNoRemote that
-// there is nowhere to push. It may be called again.
+// Push publishes HEAD to the upstream branch, as a fast-forward only: this is the
+// compare-and-swap of placements, exactly one of several wins. ErrDiverged means that
+// someone else did, ErrGitAway that the Git host did not answer, ErrNoRemote that
+// there is no remote. It may be called again.
 func (g *Repository) Push(ctx context.Context) error {
 	head, err := g.Head(ctx)
 	if err != nil {
@@ -185,7 +185,7 @@ func refusal(porcelain string) error {
 }
 
 // Published reports whether HEAD is what the upstream branch was when it was last
-// seen from here; true without a remote. Nobody is asked: false may be wrong, and
+// seen from here; true without a remote. No one is asked: false may be wrong, and
 // Push then finds out.
 func (g *Repository) Published(ctx context.Context) (bool, error) {
 	head, err := g.Head(ctx)
@@ -197,7 +197,7 @@ func (g *Repository) Published(ctx context.Context) (bool, error) {
 }
 
 // Tracked returns what the upstream branch was when it was last seen from here, ""
-// when it never was; HEAD without a remote. Nobody is asked.
+// when it never was; HEAD without a remote. No one is asked.
 func (g *Repository) Tracked(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if errors.Is(err, ErrNoRemote) {

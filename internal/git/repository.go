@@ -1,5 +1,5 @@
-// Package git is the operator's Git: one clone of the control repository, on which
-// it works by the operator's own git program. It commits beside other work, pushes,
+// Package git is the operator's Git: one clone of the control repository, on which it
+// works by the operator's own git program. It commits next to other work, pushes,
 // fetches, and exports the files of a commit. What the files mean is for others.
 package git
 
@@ -21,7 +21,7 @@ import (
 
 // What callers of Git branch on.
 var (
-	// ErrNoGit means that a folder is no Git repository, or not its root.
+	// ErrNoGit means that a folder is not a Git repository, or not its root.
 	ErrNoGit = errors.New("no Git repository")
 	// ErrUnborn means that the branch has no commit yet.
 	ErrUnborn = errors.New("no commit yet")
@@ -29,13 +29,13 @@ var (
 	ErrDetached = errors.New("HEAD is not on a branch")
 	// ErrNoRemote means that the repository has no Git remote.
 	ErrNoRemote = errors.New("no Git remote")
-	// ErrDiverged means that somebody else was faster: the remote has, or the
-	// branch got, commits that this one does not descend from.
+	// ErrDiverged means that someone else was faster: the remote has, or the branch
+	// got, commits that this one does not descend from.
 	ErrDiverged = errors.New("the branch has new commits")
 	// ErrGitAway means that the Git host did not answer, or not to us.
 	ErrGitAway = errors.New("Git host does not answer")
-	// ErrUncommitted means that a file to be committed has changes of somebody
-	// else's that are not.
+	// ErrUncommitted means that a file to be committed has uncommitted changes of
+	// someone else.
 	ErrUncommitted = errors.New("uncommitted changes")
 )
 
@@ -70,7 +70,7 @@ type Repository struct {
 	env   []string
 	index string // that a commit under way has, "" for the usual one
 
-	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anybody
+	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anyone
 }
 
 // Open returns the Git repository whose root is dir, on the operator's
@@ -218,7 +218,7 @@ func (g *Repository) Status(ctx context.Context) ([]Change, error) {
 	return all, nil
 }
 
-// IsAncestor reports whether a is b or lies behind it. Both must be known here.
+// IsAncestor reports whether a is b or is behind it. Both must be known here.
 func (g *Repository) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
 	_, err := g.output(ctx, "merge-base", "--is-ancestor", string(a), string(b))
 	if exitCode(err) == 1 {

@@ -1,7 +1,7 @@
-// Package grant names what a commit lets others do: open secrets, log in to
-// hosts, be a host, receive a secret. Whoever can push to the repository can write
-// such a line, so each clone keeps a ledger of those that its operator confirmed,
-// and what is not in it is confirmed by name before anything acts on it.
+// Package grant names what a commit lets others do: open secrets, log in to hosts, be
+// a host, receive a secret. Anyone who can push to the repository can write such a
+// line, so each clone keeps a ledger of those that its operator confirmed, and what
+// is not in it is confirmed by name before anything acts on it.
 package grant
 
 import (
@@ -84,7 +84,7 @@ func HostKey(names, whose, kind, fingerprint string) Grant {
 	}
 }
 
-// Login is that an SSH key is let in; as says as whom and where.
+// Login is that an SSH key is accepted; as says as whom and where.
 func Login(fingerprint, comment, as string) Grant {
 	return Grant{Name: "login/" + fingerprint, value: as, Text: "accepts logins with " + strings.TrimSpace(fingerprint+" "+shown(comment)) + " as " + as}
 }

@@ -33,8 +33,8 @@ const (
 const softMemory = 128 << 20
 
 // umask is salvord's own, and that of what it runs: by root's, which may be 077,
-// containers that are not root could not read what is made for them. What is
-// nobody else's is made with a mode of its own.
+// containers that are not root could not read what is made for them. Files that no
+// one else needs are made with their own mode.
 const umask = 0o022
 
 // Main runs `salvord VERB` and returns the exit code.

@@ -352,8 +352,8 @@ func (a *answer) onRecord(subject string) bool {
 	return subject == "moved.json" || asked && isFile && slices.Contains([]string{"claims", "facts", "proven"}, dir)
 }
 
-// words returns an error as the host's: its hint says whose it is, and its code is
-// one that a host has a say about.
+// words returns an error as the host's: its hint names the host, and its code is one
+// that a host may set.
 func words(host string, e *agentapi.Error) *agentapi.Error {
 	told := *e
 	told.Text = terminal.Paragraph(told.Text)

@@ -85,7 +85,7 @@ func TestCall(t *testing.T) {
 
 func TestInstall(t *testing.T) {
 	cases := map[string]struct {
-		there string // version that the host's salvord tells, "" for none
+		there string // version that the host's salvord reports, "" for none
 		newer bool
 	}{
 		"none":          {there: ""},

@@ -116,7 +116,7 @@ func (r *reader) outcome(verb string, req, resp any) (answered bool, err error) 
 		err = check(r.link.Host, req, resp, time.Now())
 	}
 	if at := reflect.ValueOf(resp); err != nil && at.Kind() == reflect.Pointer && !at.IsNil() {
-		at.Elem().SetZero() // json goes on behind a wrong type: nobody has checked what it left
+		at.Elem().SetZero() // json continues after a wrong type: the rest is unchecked
 	}
 	return true, err
 }

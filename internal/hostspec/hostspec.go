@@ -112,7 +112,7 @@ func (c Commit) startOrder(names []string) []string {
 	return ordered
 }
 
-// BornAs returns when a volume came to life, under its name or the one before.
+// BornAs returns when a volume came to life, under its name or the previous one.
 func BornAs(p fleet.Placement, v project.Volume) time.Time {
 	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
 		return born

@@ -13,8 +13,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// A Fact is something a host found out and can't commit itself. Epoch, Seq and
-// Host stand in its file's name, so that two hosts never write the same file.
+// A Fact is something a host found out and can't commit itself. Epoch, Seq and Host
+// are in its file's name, so that two hosts never write the same file.
 type Fact struct {
 	Epoch  int
 	Seq    int // counts up within an epoch and host

@@ -2,7 +2,7 @@ package record
 
 import "fmt"
 
-// Local is what a host knows of a stack by itself.
+// Local is what a host itself knows of a stack.
 type Local struct {
 	Host  string
 	Key   string // the recipient of the host's own identity, "" when it can't be read

@@ -68,7 +68,7 @@ func digestOf(content []byte) string {
 }
 
 // Mirrors returns the mirrors that one of the fleet's keys has signed, newest first,
-// and the files by their side that look like a mirror and count for nothing. Files of
+// and the files by their side that look like a mirror and do not count. Files of
 // other names are left alone.
 func (r *Record) Mirrors(ctx context.Context, trusted sign.Keys) (good []Mirror, unread []Unread, err error) {
 	all, err := r.mirrorFiles(ctx)

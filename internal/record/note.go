@@ -53,7 +53,7 @@ type notes struct {
 
 func (r *Record) notes(stack string) *notes { return &notes{record: r, stack: stack} }
 
-// read returns what such a host signed for a path, or why the file counts for nothing.
+// read returns what such a host signed for a path, or why the file does not count.
 func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int) (content []byte, ignored *Ignored, err error) {
 	data, err := n.record.read(ctx, path)
 	if err != nil {
@@ -75,7 +75,7 @@ func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int
 	return nil, &i, nil
 }
 
-// nameSigner says which host has signed what counts for nothing, where one has.
+// nameSigner names the host that signed an ignored file, if one did.
 func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
 	for name, key := range r.trust.Hosts {
 		if _, _, err := (sign.Keys{key}).Open(kind, i.Path, data); err == nil {
@@ -85,7 +85,7 @@ func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
 }
 
 // at returns the keys of the hosts that the fleet gave the stack at an epoch. This
-// host's own is one of them: what it wrote is no news to it.
+// host's own is one of them: what it wrote is not news to it.
 func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
 	if n.holders == nil {
 		if err := n.list(ctx); err != nil {
@@ -112,7 +112,7 @@ func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
 	return keys, nil
 }
 
-// Findings are about files among a stack's that count for nothing.
+// Findings are about files among a stack's that do not count.
 func Findings(stack string, ignored []Ignored) []finding.Finding {
 	var found []finding.Finding
 	for _, i := range ignored {

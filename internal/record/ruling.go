@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// OnBranch says whether a commit is on the control repository's branch. Known
-// is false when that can't be told because the repository is out of reach.
+// OnBranch says whether a commit is on the control repository's branch. Known is
+// false when that is unknown because the repository is out of reach.
 type OnBranch func(commit string) (on, known bool)
 
-// A Ruling says who owns a stack by the claims. Its zero value means that nobody
-// ever claimed it.
+// A Ruling says who owns a stack by the claims. Its zero value means that it was
+// never claimed.
 type Ruling struct {
 	Epoch  int
 	ID     string // of the claim

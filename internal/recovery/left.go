@@ -10,7 +10,7 @@ type Seen struct {
 	Remotes   []string // whose credentials it has, each with its secrets: "nas (nas_alpha)"
 	Secrets   []Secret // that it could open
 	DeployKey string   // fingerprint of the key with which it reads the repository, "" where it is not known
-	GitURL    string   // where that key is let in, "" for nowhere
+	GitURL    string   // where that key is accepted, "" for nowhere
 }
 
 // A Secret is one that needs another value.
@@ -20,7 +20,7 @@ type Secret struct {
 	Command  string // that gives it another value
 }
 
-// left is what is to be done by hand since somebody may have the disk of the lost host.
+// left is what is to be done by hand since someone may have the disk of the lost host.
 // Of a host that was stolen everything is listed.
 func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	seen, err := r.fleet.Seen(ctx, r.Lost)

@@ -29,7 +29,7 @@ type Options struct {
 	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
 	// remote has lost: the newest ones that are there are restored.
 	AcceptLoss bool
-	// Compromised says that somebody else has Lost's disk: its stacks get repositories
+	// Compromised means that someone else has Lost's disk: its stacks get repositories
 	// with passwords that Lost never had, and are restored from the former ones.
 	Compromised bool
 }
@@ -66,14 +66,14 @@ type recovery struct {
 	fleet  Fleet
 	target Target
 	next   fleet.Lock       // the placements after it
-	moves  []placement.Move // none where it was cut short after its commit: the rest is done
+	moves  []placement.Move // none where it was interrupted after its commit: the rest is done
 	stacks []string         // that it is about
 }
 
-// Prepare makes sure that the host which takes over is declared, enrolled and another
-// than the lost one, and that the lost one does not answer. It returns the recovery as a proposal; a host that
-// was enrolled for nothing is not part of the fleet and can be enrolled again. Prepared
-// after a recovery that was cut short, the proposal is what is left of it to do.
+// Prepare makes sure that the host which takes over is declared, enrolled and another than the lost one, and
+// that the lost one does not answer. It returns the recovery as a proposal; a host that was enrolled for
+// nothing is not part of the fleet and can be enrolled again. Prepared after a recovery that was interrupted,
+// the proposal is what is left of it to do.
 func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	r := &recovery{Options: o, fleet: f}
 	p := proposal.New(fmt.Sprintf("recover %s on %s", o.Lost, o.To.Name), r.run)
@@ -97,7 +97,7 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 		r.stacks = append(r.stacks, m.Stack)
 	}
 	if len(r.moves) == 0 {
-		r.stacks = r.next.On(o.To.Name) // cut short after the placement
+		r.stacks = r.next.On(o.To.Name) // interrupted after the placement
 	}
 	if len(r.stacks) == 0 {
 		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", o.Lost), "salvor host ls")
@@ -175,7 +175,7 @@ func (r *recovery) restore(ctx context.Context, run *deploy.Run) error {
 }
 
 // asked are the stacks whose failure fails the recovery: none names all, since every
-// stack of the new host may be meant when it was cut short.
+// stack of the new host may be meant when it was interrupted.
 func (r *recovery) asked() []string {
 	if len(r.moves) == 0 {
 		return nil
@@ -185,8 +185,8 @@ func (r *recovery) asked() []string {
 
 const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
 
-// question is what the operator confirms; nothing where a recovery that was cut short
-// goes on.
+// question is what the operator confirms; nothing where a recovery that was
+// interrupted continues.
 func (r *recovery) question() (question, name string, loses []string) {
 	if len(r.moves) == 0 {
 		if !r.AcceptLoss {

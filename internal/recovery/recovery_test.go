@@ -198,8 +198,8 @@ func TestTheLoserTakesItsCommitBack(t *testing.T) {
 	}
 }
 
-// TestARecoveryWithoutTheGitHost goes on: the claims fence the lost host, and the push
-// is left to do.
+// TestARecoveryWithoutTheGitHost continues: the claims fence the lost host, and the
+// push is left to do.
 func TestARecoveryWithoutTheGitHost(t *testing.T) {
 	t.Parallel()
 	away := fmt.Errorf("push: %w", git.ErrGitAway)
@@ -214,8 +214,8 @@ func TestARecoveryWithoutTheGitHost(t *testing.T) {
 	}
 }
 
-// TestResumedRunClaims: a run was killed after its commit. The next has nothing
-// to move; it publishes and claims for the host that takes over all the same.
+// TestResumedRunClaims: a run was killed after its commit. The next has nothing to
+// move; it publishes and claims for the host that takes over anyway.
 func TestResumedRunClaims(t *testing.T) {
 	t.Parallel()
 	h := newHouse("beta")

@@ -16,7 +16,7 @@ import (
 // A Target is the host that takes over, ready and not committed yet.
 type Target struct {
 	Files    map[string][]byte // that declare it; none where Git has it already
-	GitKey   string            // what the Git host must let in, read-only
+	GitKey   string            // what the Git host must accept, read-only
 	Replaced bool              // another machine had the name before
 }
 

@@ -35,8 +35,8 @@ func (j JSONFile) Links() converge.Links {
 	return converge.Links{Needs: j.Needs, After: []string{directoryID(path.Dir(j.Path))}, Looks: observe.Query{Paths: []string{j.Path}}}
 }
 
-// Diff compares the keys. A file that is no JSON object is an error: nobody
-// should overwrite what someone meant.
+// Diff compares the keys. A file that is not a JSON object is an error: it must not
+// be overwritten, since someone meant it.
 func (j JSONFile) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	is, err := h.File(ctx, j.Path)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package seal makes and opens the files that carry secrets to where they are
-// needed: sealed/<host>/<stack>.age, which one host can open, and
-// sealed/recovery/<stack>.age, which operators and the recovery key can. All
-// are plain age files with a signature of the fleet's key beside them;
-// docs/adr/0003-sealing.md says how it is known without a key that one is still current.
+// Package seal makes and opens the files that carry secrets to where they are needed:
+// sealed/<host>/<stack>.age, which one host can open, and sealed/recovery/<stack>.age,
+// which operators and the recovery key can. All are plain age files with a signature of
+// the fleet's key next to them; docs/adr/0003-sealing.md says how it is known without a
+// key that one is still current.
 package seal
 
 import (

@@ -44,7 +44,7 @@ func (s Setting) String() string { return s.raw }
 // IsZero reports whether nothing was written.
 func (s Setting) IsZero() bool { return s.raw == "" }
 
-// MarshalText writes the setting as it stands in a file.
+// MarshalText writes the setting as it is in a file.
 func (s Setting) MarshalText() ([]byte, error) { return []byte(s.raw), nil }
 
 // UnmarshalText reads what MarshalText writes.

@@ -28,9 +28,9 @@ func (s *Store) Writer() Writer { return Writer{s} }
 
 // Set returns the change that gives a secret a value, new or not, by any name that
 // Resolve takes. For a file of its own no key is needed: the store's recipients
-// suffice. What is an Ansible Vault stays one, under its id, which takes that
-// vault's password; the password of vaults takes them along, encrypted anew with it.
-// What a program prints wraps secret.ErrReadOnly.
+// suffice. What is an Ansible Vault stays one, under its id, which takes that vault's
+// password; the password of vaults takes them along, encrypted again with it. What a
+// program prints wraps secret.ErrReadOnly.
 func (w Writer) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
 	at, err := w.store.Find(name)
 	switch {

@@ -50,7 +50,7 @@ func (s *Store) inlineValue(ctx context.Context, at fleet.SecretName) (secret.Va
 	return s.openVault(ctx, at.File+", "+v.Name, v.Envelope)
 }
 
-// clearInline returns a YAML file with its values in clear.
+// clearInline returns a YAML file with its values decrypted.
 func (s *Store) clearInline(ctx context.Context, file string, f *ansiblevault.Inline) (secret.Value, error) {
 	return f.Clear(func(v ansiblevault.InlineValue) (secret.Value, error) {
 		return s.openVault(ctx, file+", "+v.Name, v.Envelope)

@@ -12,13 +12,13 @@ import (
 	"salvor/internal/fleet"
 )
 
-// SeenPath is where the repository keeps which secrets still have a value that
-// somebody knows who has been removed. It holds names and dates, nothing that
-// comes from a value: from a digest a weak secret could be guessed.
+// SeenPath is where the repository keeps which secrets still have a value that a
+// removed person or host knows. It holds names and dates, nothing that comes from a
+// value: from a digest a weak secret could be guessed.
 const SeenPath = "revoked.json"
 
-// A Removal is somebody who must know no secret from now on: exactly one of
-// Operator, Host and Key is set.
+// A Removal is a person, host or key holder who must not know any secret from now on:
+// exactly one of Operator, Host and Key is set.
 type Removal struct {
 	Operator string    `json:"operator,omitempty"` // who left
 	Host     string    `json:"host,omitempty"`     // that is gone
@@ -47,7 +47,7 @@ type removalsFile struct {
 	Removals Removals `json:"removals"`
 }
 
-// DecodeRemovals reads revoked.json; no content is no removal.
+// DecodeRemovals reads revoked.json; no content is not a removal.
 func DecodeRemovals(content []byte) (Removals, error) {
 	if len(content) == 0 {
 		return nil, nil

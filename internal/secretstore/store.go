@@ -208,7 +208,7 @@ func (s *Store) EnvNames(stack string) ([]string, error) {
 	return s.Names.EnvNames(stack)
 }
 
-// Ciphertext returns a file below secrets/ as it stands in the repository.
+// Ciphertext returns a file below secrets/ as it is in the repository.
 func (s *Store) Ciphertext(path string) ([]byte, error) {
 	if err := fleet.BelowSecrets(path); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 	return s.read(path)
 }
 
-// opened tells who wants to know that something was decrypted.
+// opened reports that something was decrypted.
 func (s *Store) opened(path string, err error) {
 	if err == nil && s.opts.Opened != nil {
 		s.opts.Opened(strings.TrimPrefix(path, fleet.SecretDir+"/"))

@@ -140,7 +140,7 @@ func (w Writer) rewrapID(id string, present, password secret.Value, changes Chan
 		}
 		kind, err := kindOf(path, data)
 		if err != nil {
-			continue // what is no secret at all is reported where it is used
+			continue // what is not a secret at all is reported where it is used
 		}
 		var again []byte
 		switch {

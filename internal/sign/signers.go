@@ -18,8 +18,8 @@ func (ks Keys) Signers(principal string) []byte {
 }
 
 // ParseSigners reads what Signers returned, in its order; empty lines, lines that
-// start with # and what follows a key are passed over. A line with options is an
-// error, and so is a key that is there twice.
+// start with # and what follows a key are skipped. A line with options is an error,
+// and so is a key that is there twice.
 func ParseSigners(content []byte) (Keys, error) {
 	var ks Keys
 	number := 0

@@ -24,8 +24,8 @@ type Facts struct {
 	Epoch    int      // of the placement
 	Born     bool     // by the lock, or by a fact of this epoch
 	New      bool     // the stack has no seal for this host yet, so it never ran here at this epoch
-	Renamed  bool     // its data of this placement lies under the name that it had before
-	Ran      bool     // it is proven that the volume was in use here at this epoch, so what lies here is its newest data
+	Renamed  bool     // its data of this placement is under the name that it had before
+	Ran      bool     // it is proven that the volume was in use here at this epoch, so what is here is its newest data
 	History  History
 	Consent  project.Consent // "" for nothing said
 }
@@ -38,8 +38,8 @@ const (
 	Ready      Action = "ready"       // its data is here
 	Accept     Action = "accept"      // its data is here, and a marker has to say so
 	Rename     Action = "rename"      // its data is here, under the name that it had before
-	StartEmpty Action = "start empty" // it is new, or started fresh; what lies there is moved aside
-	Hydrate    Action = "hydrate"     // what lies there is moved aside, the newest snapshot takes its place
+	StartEmpty Action = "start empty" // it is new, or started fresh; what is there is moved aside
+	Hydrate    Action = "hydrate"     // what is there is moved aside, the newest snapshot takes its place
 	Refuse     Action = "refuse"
 )
 
@@ -48,14 +48,14 @@ type Decision struct {
 	Action   Action
 	Reason   string
 	Hint     string // STACK stands for its name
-	Occupied bool   // refused because of data that lies there: a person says whose it is
+	Occupied bool   // refused because of data that is there: a person decides about it
 }
 
-// Decide says what must happen before a volume's stack starts (design, rule 2).
-// The marker decides, never emptiness. Without a marker of this placement the
-// newest snapshot counts, and what lies there is nobody's, with two exceptions:
-// where it is proven that the volume was in use here at this epoch, only notes
-// were lost; and data of which nothing is known is not replaced unasked.
+// Decide says what must happen before a volume's stack starts (design, rule 2). The
+// marker decides, never emptiness. Without a marker of this placement the newest
+// snapshot counts, and the data there belongs to no one, with two exceptions: where
+// it is proven that the volume was in use here at this epoch, only notes were lost;
+// and data of which nothing is known is not replaced unasked.
 func Decide(f Facts) Decision {
 	m := f.Marker
 	mine := m.State != "" && m.Identity == f.Identity
@@ -86,9 +86,9 @@ func Decide(f Facts) Decision {
 	return f.decideUnready(mine)
 }
 
-// decideUnready is for a volume that has no data of this placement here, while
-// the repository answers. mine: there is data of an earlier epoch, or a
-// hydration that was cut short, so the volume was born whatever the lock says.
+// decideUnready is for a volume that has no data of this placement here, while the
+// repository answers. mine: there is data of an earlier epoch, or a hydration that
+// was interrupted, so the volume was born whatever the lock says.
 func (f Facts) decideUnready(mine bool) Decision {
 	has, born := f.History == HistorySome, f.Born || mine
 	switch {
@@ -115,8 +115,8 @@ func (f Facts) decideUnready(mine bool) Decision {
 	return Decision{Action: StartEmpty, Reason: "the volume is new"}
 }
 
-// notesLost reports whether what lies here is the volume's newest data, and only
-// what Salvor noted of it is gone.
+// notesLost reports whether what is here is the volume's newest data, and only what
+// Salvor noted of it is gone.
 func (f Facts) notesLost(mine bool) bool {
 	hydrating := mine && f.Marker.State == MarkedHydrating
 	another := f.Marker.State != "" && !mine              // the stack was started fresh since
@@ -124,8 +124,8 @@ func (f Facts) notesLost(mine bool) bool {
 	return f.Ran && (f.Found == Unmarked || late) && !hydrating && !another && f.Consent != project.ConsentRestore
 }
 
-// strange reports whether data lies here of which nothing is known. What lies in
-// the place of a hydration that was cut short was seen before that began.
+// strange reports whether data is here of which nothing is known. What is in the
+// place of a hydration that was interrupted was seen before that began.
 func (f Facts) strange(mine bool) bool {
 	hydrating := mine && f.Marker.State == MarkedHydrating
 	return (f.Found == Unmarked || f.Found == Replaced) && !hydrating
@@ -149,7 +149,7 @@ func refuse(reason, hint string) Decision {
 	return Decision{Action: Refuse, Reason: reason, Hint: hint}
 }
 
-// occupied refuses to replace data that nobody has spoken for.
+// occupied refuses to replace data of unknown origin.
 func occupied(reason string) Decision {
 	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK uses it as the " +
 		"stack's data; --restore STACK restores the newest snapshot, --fresh STACK starts empty, and both set it aside"}

@@ -16,8 +16,8 @@ import (
 	"salvor/internal/snapshot/postgres"
 )
 
-// A dumped volume is in a snapshot as its database's dump, and beside it the
-// files that are not the database's own.
+// A dumped volume is in a snapshot as its database's dump, together with the files
+// that are not the database's own.
 type dumped struct {
 	dir   string
 	files []string // in the volume
@@ -29,9 +29,9 @@ func (t *taking) dumps(v Volume) bool {
 	return v.Method == fleet.Postgres && !t.job.Stopped && !t.copied[v.Name]
 }
 
-// dumpAll asks the databases for their dumps, and loads a dump beside when that
-// is due. Where either fails, the volume's files are copied in a pause instead,
-// so that there is always something that can be restored.
+// dumpAll takes the databases' dumps, and loads a dump as a test when that is due.
+// Where either fails, the volume's files are copied in a pause instead, so that there
+// is always something that can be restored.
 func (t *taking) dumpAll(ctx context.Context, s *session) error {
 	t.dumped, t.copied = map[string]dumped{}, map[string]bool{}
 	for _, v := range t.job.Volumes {
@@ -128,8 +128,8 @@ func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	}
 }
 
-// movedByDump says what comes back elsewhere than it was, since it lies outside of
-// the volume.
+// movedByDump reports what is restored in another place than before, since it is
+// outside of the volume.
 func movedByDump(stack string, v Volume, s postgres.Server) []finding.Finding {
 	f := finding.Finding{Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name}
 	var found []finding.Finding
@@ -176,8 +176,8 @@ func (e Engine) within(v Volume) string {
 	return ""
 }
 
-// vanished reports whether a file that restic could not read is one that may
-// vanish: of a volume that is copied live, or beside a database.
+// vanished reports whether a file that restic could not read is one that may vanish:
+// of a volume that is copied live, or next to a database.
 func (t *taking) vanished(at string) bool {
 	for _, v := range t.job.Volumes {
 		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")

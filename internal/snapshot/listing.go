@@ -132,7 +132,7 @@ func Describe(ctx context.Context, r Repository, stack string) ([]Described, err
 	}
 	var all []Described
 	for _, i := range l.Future {
-		all = append(all, Described{Info: i, Future: true}) // what it says of itself counts for nothing
+		all = append(all, Described{Info: i, Future: true}) // what it says of itself does not count
 	}
 	for _, i := range l.Unproven {
 		all = append(all, Described{Info: i, Unproven: true})

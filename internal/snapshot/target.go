@@ -73,6 +73,6 @@ func (t target) room(v restic.Version) int64 {
 	return t.volume.Stats.Disk
 }
 
-// dumpSuffix is the staging folder of a dump, beside the one for the files that
-// a database makes of it.
+// dumpSuffix is the staging folder of a dump, next to the one for the files that a
+// database makes of it.
 const dumpSuffix = ".dump"

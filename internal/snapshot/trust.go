@@ -7,12 +7,12 @@ import (
 	"salvor/internal/finding"
 )
 
-// Trust says which snapshots of a repository may be believed. Whoever has the
+// Trust says which snapshots of a repository may be believed. Anyone who has the
 // remote's credential and a password can put a snapshot there with any numbers. The
 // zero Trust believes all.
 type Trust struct {
 	Epoch  int      // the placement's; no snapshot is of a later one
-	Proven Mark     // the newest that was proven; nothing newer is picked by itself
+	Proven Mark     // the newest that was proven; nothing newer is picked automatically
 	Known  []string // all that were there when Proven was proven; nil where that is not known
 }
 
@@ -47,8 +47,8 @@ func (t Trust) proven(i Info) bool {
 	return past && (t.Known == nil || slices.Contains(t.Known, i.ID))
 }
 
-// Distrusted are the findings about snapshots that are passed over, but for those that
-// this host is taking or was cut short in.
+// Distrusted are the findings about snapshots that are skipped, but for those that
+// this host is taking or was interrupted in.
 func (l Listing) Distrusted(stack string) []finding.Finding {
 	var found []finding.Finding
 	if n := len(l.Future); n > 0 {

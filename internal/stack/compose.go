@@ -28,8 +28,8 @@ type call struct {
 	tty    *machine.TTY
 }
 
-// compose runs `docker compose`. It never says --yes: Compose would delete a
-// volume whose definition changed; without a terminal it declines by itself.
+// compose runs `docker compose`. It never says --yes: Compose would delete a volume
+// whose definition changed; without a terminal it declines on its own.
 func (h *Host) compose(ctx context.Context, c call) error {
 	argv := []string{"docker"}
 	if c.login {
@@ -99,6 +99,6 @@ func (h *Host) validate(ctx context.Context, c call) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	// the folder is a temporary one, or one that nobody has looked into
+	// the folder is a temporary one, or one that was not read
 	return fmt.Errorf("%w: %s", ErrRefused, strings.ReplaceAll(err.Error(), c.dir+"/", ""))
 }

@@ -18,7 +18,7 @@ import (
 	"salvor/internal/project"
 )
 
-// A Deployment is what a stack shall be on this host.
+// A Deployment is what a stack should be on this host.
 type Deployment struct {
 	Stack    string
 	Epoch    int
@@ -50,7 +50,7 @@ type FailedError struct {
 	Restore  error    // why it does not
 }
 
-// Error says it in one line; the log lines are for whoever prints it.
+// Error is one line; the log lines are for the caller that prints it.
 func (e *FailedError) Error() string {
 	text := "deploy " + e.Stack + ": "
 	if e.Service != "" {
@@ -66,10 +66,10 @@ func (e *FailedError) Error() string {
 	return text
 }
 
-// Deploy makes a stack what d says and returns when it is healthy. When that
-// fails, the previous version is put back and a *FailedError tells why. A stack
-// that is as it should be is not touched. Gate, secrets and networks must be
-// there. Cut short at any point, the next Deploy goes on.
+// Deploy makes a stack what d says and returns when it is healthy. When that fails,
+// the previous version is restored and a *FailedError says why. A stack that is as it
+// should be is not touched. Gate, secrets and networks must be there. Interrupted at
+// any point, the next Deploy continues.
 func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Result, error) {
 	scope := progress.Scope{Sink: sink, Stack: d.Stack}
 	before, err := h.containers(ctx, d.Stack)
@@ -130,9 +130,9 @@ func (h *Host) prepare(ctx context.Context, d Deployment, scope progress.Scope) 
 	return images, cleanup, err
 }
 
-// bringUp replaces the project's files and has Compose make it so. Containers
-// of services that Git no longer has are removed: left alone they would keep
-// writing to volumes that nobody watches. Volumes are never removed.
+// bringUp replaces the project's files and has Compose make it so. Containers of
+// services that Git no longer has are removed: left alone they would keep writing to
+// volumes that are no longer protected. Volumes are never removed.
 func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]string, scope progress.Scope) error {
 	if err := h.write(ctx, d.Stack, d.Project, images); err != nil {
 		return err
@@ -244,7 +244,7 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 	return h.sweep(ctx, before, d.Project)
 }
 
-// untouched notes a new commit or epoch beside what runs on as it was.
+// untouched records a new commit or epoch for containers that keep running as they are.
 func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []Container) (Result, error) {
 	if r.Epoch != d.Epoch || r.Commit != d.Commit {
 		r.Epoch, r.Commit = d.Epoch, d.Commit

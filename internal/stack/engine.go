@@ -33,8 +33,8 @@ const (
 )
 
 // A Host runs stacks on one machine. Its methods are safe for concurrent use on
-// different stacks; callers hold the host's run lock, so that nobody works on
-// one stack twice at once.
+// different stacks; callers hold the host's run lock, so that no two runs work on one
+// stack at once.
 type Host struct {
 	machine machine.Machine
 	engine  *http.Client

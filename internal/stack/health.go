@@ -21,7 +21,7 @@ const (
 	defaultRetries = 3 // the engine's
 )
 
-// A detail is what only inspecting a container tells.
+// A detail is what only an inspection of a container shows.
 type detail struct {
 	State    string // as Container.State
 	Started  time.Time

@@ -54,8 +54,8 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 	return pins, h.pinPulled(ctx, d, pins)
 }
 
-// pull pulls the images of services. When the registry does not answer but
-// every image is here, the deploy goes on with those.
+// pull pulls the images of services. When the registry does not answer but every
+// image is here, the deploy continues with those.
 func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string, scope progress.Scope) error {
 	if len(services) == 0 {
 		return nil
@@ -133,7 +133,7 @@ func digestOf(ref string, digests []string) string {
 	return ""
 }
 
-// untagged is a reference without its tag; a port is no tag.
+// untagged is a reference without its tag; a port is not a tag.
 func untagged(ref string) string {
 	dir, last := path.Split(ref)
 	name, _, _ := strings.Cut(last, ":")

@@ -14,8 +14,8 @@ const SecretsTarget = "/run/secrets"
 // ComposeFile is the rendered file's name in the project's directory.
 const ComposeFile = "compose.yaml"
 
-// BuildSecrets stands in SecretMount.Service for secrets that only image builds
-// read; no service has such a name.
+// BuildSecrets is the SecretMount.Service of secrets that only image builds read; no
+// service has such a name.
 const BuildSecrets = ".build"
 
 // FilesLabel holds a digest of the files from Git that a service mounts, so that

@@ -13,7 +13,7 @@ import (
 type use int
 
 const (
-	address use = iota // where data and secrets go, and who can read them there; written in clear, so that a change is seen
+	address use = iota // where data and secrets go, and who can read them there; written in plain text, so that a change is seen
 	part               // which part of it
 	login              // as whom
 	secrets            // with what

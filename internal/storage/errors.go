@@ -84,8 +84,8 @@ func unreachable(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || fserrors.ShouldRetry(err)
 }
 
-// blot replaces secret words in text, also as they stand in URLs and, for
-// values that are JSON (tokens, service accounts), the strings inside.
+// blot replaces secret words in text, also as they are in URLs and, for values that
+// are JSON (tokens, service accounts), the strings inside.
 func blot(text string, words []secret.Value) string {
 	for _, word := range words {
 		for _, plain := range parts(string(word.Reveal())) {

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/fault"
 )
 
-// checkURLs holds the addresses of a remote to https, on which nobody between can
+// checkURLs holds the addresses of a remote to https, on which no one in between can
 // read its credentials. Plain http is for this computer alone, for what needs no
 // credentials, and for who says so with plain_http.
 func checkURLs(remote Remote) error {

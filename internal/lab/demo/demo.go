@@ -1,6 +1,6 @@
-// Package demo tells Salvor's story in a terminal: a host with five stacks dies
-// and one command brings them back, on real hosts of the lab and with the
-// commands a person types.
+// Package demo shows Salvor in a terminal: a host with five stacks dies and one
+// command brings them back, on real hosts of the lab and with the commands a person
+// types.
 package demo
 
 import (
@@ -17,8 +17,8 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// stacks are those that write. They stop at a number of rows, so that a count
-// and a head can be compared before and after. Beside them runs the page site.
+// stacks are those that write. They stop at a number of rows, so that a count and a
+// head can be compared before and after. The page site runs as well.
 var stacks = []world.Stack{
 	{Name: "shop", Store: "postgres", Host: "alpha", Port: 8081, Every: "3ms", Words: true, Limit: 1234},
 	{Name: "notes", Store: "sqlite", Host: "alpha", Port: 8082, Every: "5ms", Words: true, Limit: 600},
@@ -37,8 +37,8 @@ type demo struct {
 	alpha, beta, gamma *lab.Host
 }
 
-// Run tells the story on out and takes everything down again. It returns nil
-// only if every row is there at the end.
+// Run prints the demo to out and removes everything again. It returns nil only if
+// every row is there at the end.
 func Run(ctx context.Context, out *os.File) (err error) {
 	d := &demo{screen: newScreen(out)}
 	d.title("Salvor: your hosts don't matter. One of them is about to die.")

@@ -107,10 +107,10 @@ func (b *badInput) remoteAway(ctx context.Context) {
 	must(b.t, b.w.Remote.Up(ctx))
 }
 
-// recoverInVain recovers onto a host whose disk is too small for one stack,
-// with a wrong repository password for the second, without the snapshots of
-// the third and without the newest of the fourth; for which the same command with
-// the consent to that loss restores the one before.
+// recoverInVain recovers onto a host whose disk is too small for one stack, with a
+// wrong repository password for the second, without the snapshots of the third and
+// without the newest of the fourth; for which the same command with the consent to
+// that loss restores the previous one.
 func (b *badInput) recoverInVain(ctx context.Context) {
 	b.wrongPassword(ctx, "locked")
 	must(b.t, os.RemoveAll(filepath.Join(b.w.Remote.Dir, "salvor", "snapshots", "lost")))

@@ -36,9 +36,9 @@ var answers = []world.Answer{
 	{Question: regexp.MustCompile(`\(yes/no/\[fingerprint\]\)\?$`), Reply: "yes"},
 }
 
-// TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from
-// init to the recovery of a lost server, at a terminal: nobody has pinned the
-// Git host, no passphrase lies in a file, init's example is still there.
+// TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from init
+// to the recovery of a lost server, at a terminal: the Git host is not pinned, no
+// passphrase is in a file, init's example is still there.
 func TestByTheDocs(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)

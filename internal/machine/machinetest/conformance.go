@@ -260,7 +260,7 @@ func closes(t *testing.T, m machine.Machine) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	// a machine without a connection goes on
+	// a machine without a connection continues
 	if err := <-running; err != nil && !errors.Is(err, net.ErrClosed) {
 		t.Errorf("what ran during close: %v", err)
 	}

@@ -73,8 +73,8 @@ func exitedWith(err error, code int) bool {
 	return errors.As(err, &exit) && exit.Code == code
 }
 
-// full fills each read as far as it goes: nobody waits for the first byte of a
-// file, and large frames are cheap ones.
+// full fills each read as far as it goes: nothing waits for the first byte of a file,
+// and large frames are cheap.
 type full struct{ from io.Reader }
 
 // Read implements io.Reader.

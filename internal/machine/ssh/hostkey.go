@@ -27,7 +27,7 @@ func (k PublicKey) Fingerprint() (string, error) {
 	return ssh.FingerprintSHA256(key), nil
 }
 
-// A HostKey is what a host shows before anybody trusts it.
+// A HostKey is what a host shows before anyone trusts it.
 type HostKey struct {
 	Key         PublicKey
 	Fingerprint string

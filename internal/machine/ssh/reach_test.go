@@ -141,7 +141,7 @@ func slowPort(t *testing.T, target string, after time.Duration) int {
 		<-time.After(after)
 		far, err := net.Dial("tcp", target)
 		if err != nil {
-			return // nobody waits any more
+			return // nothing waits any more
 		}
 		go func() {
 			defer far.Close()

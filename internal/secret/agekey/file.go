@@ -31,8 +31,8 @@ func Path(configDir, fleet string) string {
 }
 
 // Create writes an identity file for the key, mode 0600, encrypted with the
-// passphrase; `age -d` reads it. An empty passphrase leaves it in clear. What
-// is there already stays: the error is then fs.ErrExist.
+// passphrase; `age -d` reads it. An empty passphrase leaves it unencrypted. What is
+// there already stays: the error is then fs.ErrExist.
 func Create(path string, key Key, passphrase secret.Value, work WorkFactor) error {
 	content, err := protect(key.IdentityFile(), passphrase, work)
 	if err != nil {
@@ -125,8 +125,8 @@ func (f *File) Recipient() (string, error) {
 	return id.Recipient().String(), nil
 }
 
-// Protect encrypts the file anew, with another passphrase or its first one. The
-// old file is replaced once the new one was seen to open.
+// Protect encrypts the file again, with another passphrase or its first one. The old
+// file is replaced once the new one was seen to open.
 func (f *File) Protect(passphrase secret.Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -27,8 +27,8 @@ const (
 // WeakReason is why the strength of a vault's password matters, for messages.
 const WeakReason = "Ansible Vault derives its key with only 10,000 rounds of PBKDF2, so anyone who has the file can try passwords fast"
 
-// ErrPassword means that no password at hand opens the vault, or that it was
-// tampered with: the format can't tell the two apart.
+// ErrPassword means that no known password opens the vault, or that it was tampered
+// with: the format can't distinguish the two.
 var ErrPassword = fmt.Errorf("none of the vault passwords fits: %w", secret.ErrLocked)
 
 type keys struct{ cipher, mac, counter []byte }

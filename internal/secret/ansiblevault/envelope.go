@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// ErrFormat is wrapped by errors that mean: this is no vault that can be read.
+// ErrFormat is wrapped by errors that mean: this is not a vault that can be read.
 var ErrFormat = errors.New("not an Ansible Vault that can be read")
 
 const (

@@ -97,7 +97,7 @@ func notYAML(err error) error {
 }
 
 // walk collects what can be named, in the order of the file. It follows no alias:
-// what an alias stands for is named where it stands.
+// what an alias stands for is named where it is.
 func (f *Inline) walk(n *yaml.Node, at value) {
 	if n == nil {
 		return
@@ -119,8 +119,8 @@ func (f *Inline) walk(n *yaml.Node, at value) {
 	}
 }
 
-// Values returns the file's vaults in its order. A damaged one is an error that
-// wraps ErrFormat; the others are returned beside it.
+// Values returns the file's vaults in its order. A damaged one is an error that wraps
+// ErrFormat; the others are returned with it.
 func (f *Inline) Values() ([]InlineValue, error) {
 	var values []InlineValue
 	var errs []error
@@ -138,8 +138,8 @@ func (f *Inline) Values() ([]InlineValue, error) {
 	return values, errors.Join(errs...)
 }
 
-// Value returns the vault of a name. One that is not there wraps
-// secret.ErrNotFound; a value that stands there in clear is an error.
+// Value returns the vault of a name. One that is not there wraps secret.ErrNotFound;
+// an unencrypted value is an error.
 func (f *Inline) Value(name string) (InlineValue, error) {
 	v, found, err := f.find(name)
 	switch {
@@ -176,7 +176,7 @@ func (f *Inline) fail(n *yaml.Node, format string, args ...any) error {
 }
 
 // Clear returns the file as YAML with its vaults' values in their place, as text.
-// open opens one vault. A value that is no text is an error.
+// open opens one vault. A value that is not text is an error.
 func (f *Inline) Clear(open func(InlineValue) (secret.Value, error)) (secret.Value, error) {
 	root, err := document(f.text) // a copy to write into
 	if err != nil {

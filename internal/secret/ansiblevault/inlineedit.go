@@ -118,8 +118,8 @@ func (f *Inline) parent(name string) (parent *yaml.Node, rest []string, err erro
 	return parent, strings.Split(left, "."), nil
 }
 
-// lastLine returns the last line of a node, counted from 1, as far as the tree
-// tells.
+// lastLine returns the last line of a node, counted from 1, as far as the tree shows
+// it.
 func lastLine(n *yaml.Node) int {
 	last := n.Line
 	if n.Kind == yaml.ScalarNode && n.Style&yaml.LiteralStyle != 0 {
@@ -234,7 +234,7 @@ func (e edit) scalar(n *yaml.Node, column int) [][]byte {
 		tail := strings.TrimRight(rest[len(strings.TrimRight(rest[:end], " \t")):], " \t")
 		head := tag + " |" + tail + e.eol + e.envelope(column-1+indent)
 		if n.Value == "" && from > 0 && e.text[from-1] != ' ' {
-			head = " " + head // nothing stands behind the colon
+			head = " " + head // nothing is behind the colon
 		}
 		candidates = append(candidates, e.splice(from, to, head))
 	}

@@ -21,7 +21,7 @@ const (
 	exitNotFound = 127
 )
 
-// maxReason is as much of a program's last line as fits beside our own words.
+// maxReason is as much of a program's last line as fits next to our own words.
 const maxReason = 200
 
 // explain is the error of a program that gave no value. It never holds a byte of

@@ -158,7 +158,7 @@ func checkAll(path string, variables []secret.Variable) error {
 	return nil
 }
 
-// checkEnv refuses what a SOPS dotenv file would change or leave in clear.
+// checkEnv refuses what a SOPS dotenv file would change or not encrypt.
 func checkEnv(v secret.Variable) error {
 	name, value := v.Name, v.Value
 	switch {

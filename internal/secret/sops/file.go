@@ -19,8 +19,8 @@ import (
 // ErrPlain is wrapped by the error of a file that is not encrypted.
 var ErrPlain = errors.New("not encrypted with SOPS")
 
-// A File is an encrypted SOPS file, parsed. It holds no plaintext: each method
-// that needs it decrypts anew. Methods may be called concurrently.
+// A File is an encrypted SOPS file, parsed. It has no plaintext: each method that
+// needs it decrypts again. Methods may be called concurrently.
 type File struct {
 	path   string
 	format Format

@@ -396,8 +396,8 @@ func FuzzParseEnv(f *testing.F) {
 	})
 }
 
-// rewritten replaces a file's content by itself, twice: the first time may spell it
-// in another way.
+// rewritten replaces a file's content with the same content, twice: the first time
+// may spell it in another way.
 func rewritten(t *testing.T, file *File, key agekey.Key, plain secret.Value) {
 	t.Helper()
 	for _, settled := range []bool{false, true} {

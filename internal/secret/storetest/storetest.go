@@ -138,8 +138,8 @@ func lastPart(name string) string {
 	return first
 }
 
-// tampering changes bits all over what stands in Git: what is read is the value or
-// an error, and most changes are noticed. Bytes that only lay a file out may change.
+// tampering changes bits all over what is in Git: what is read is the value or an
+// error, and most changes are noticed. Bytes that only lay a file out may change.
 func tampering(t *testing.T, s Subject) {
 	s.mustPut(t)
 	content := bytes.Clone(s.Content())

@@ -29,7 +29,7 @@ func normalized(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Objects is a fingerprint of what a dump holds beside rows: it changes with a
+// Objects is a fingerprint of what a dump has in addition to rows: it changes with a
 // schema or a role.
 func Objects(dump string) (string, error) {
 	m, err := ReadManifest(dump)

@@ -18,8 +18,8 @@ import (
 
 // A Starter starts the server that loads a dump.
 type Starter interface {
-	// Start returns when the server answers. What it returns beside an error,
-	// if anything, is stopped too.
+	// Start returns when the server answers. What it returns with an error, if
+	// anything, is stopped too.
 	Start(ctx context.Context, s Start) (Running, error)
 }
 
@@ -59,9 +59,8 @@ func ReadManifest(dump string) (Manifest, error) {
 	return m, m.check()
 }
 
-// Run loads the dump and compares it; the volume then holds what the dumped one
-// held. Cut short, it is called again. The server makes its files durable when it
-// stops.
+// Run loads the dump and compares it; the volume then holds what the dumped one held.
+// Interrupted, it is called again. The server makes its files durable when it stops.
 func (l Load) Run(ctx context.Context) error {
 	m, err := ReadManifest(l.Dump)
 	if err != nil {

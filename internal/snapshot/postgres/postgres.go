@@ -42,16 +42,15 @@ type Runner interface {
 	Exec(ctx context.Context, c Command) error
 }
 
-// A Volume is where a server's data lies.
+// A Volume is the place of a server's data.
 type Volume struct {
 	Path    string // on this host
 	MountAt string // in the container
 }
 
-// Manifest is manifest.json of a dump. Beside it lie globals.sql (roles),
-// tablespaces.sql, for each database its dump in pg_dump's custom format and the
-// list of what that dump holds, and in the folder "files" what else the volume
-// holds.
+// Manifest is manifest.json of a dump. Next to it are globals.sql (roles),
+// tablespaces.sql, for each database its dump in pg_dump's custom format and the list
+// of what that dump holds, and in the folder "files" what else the volume holds.
 type Manifest struct {
 	Schema    int        `json:"schema"`
 	Server    Server     `json:"server"`
@@ -165,14 +164,14 @@ func reason(stderr string) string {
 	return strings.Join(lines, " | ")
 }
 
-// inside returns where a path of the container lies in the volume.
+// inside returns where a path of the container is in the volume.
 func (v Volume) inside(path string) (rel string, ok bool) {
 	rel, err := filepath.Rel(v.MountAt, path)
 	return rel, err == nil && filepath.IsLocal(rel)
 }
 
-// check refuses a manifest that names what is not in its dump or volume: it may
-// come out of a snapshot that somebody else made.
+// check refuses a manifest that names what is not in its dump or volume: it may come
+// out of a snapshot that someone else made.
 func (m Manifest) check() error {
 	if len(m.Folders) == 0 {
 		return fmt.Errorf("%s is not a folder", manifestFile)

@@ -24,8 +24,8 @@ type Spare struct {
 // Whole reports whether both files are there.
 func (s Spare) Whole() bool { return len(s.Key) > 0 && len(s.Config) > 0 }
 
-// Spare returns copies of the files as they lie on the remote. What is damaged
-// there is left out.
+// Spare returns copies of the files as they are on the remote. What is damaged there
+// is left out.
 func (r *Repository) Spare(ctx context.Context) (Spare, error) {
 	var s Spare
 	listed, err := r.store.List(ctx, "keys")

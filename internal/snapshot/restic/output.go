@@ -46,7 +46,7 @@ type Summary struct {
 }
 
 // backupReport gathers the lines of `restic backup --json`: "status" lines are
-// passed over, "error" lines name a file, "summary" comes last.
+// skipped, "error" lines name a file, "summary" comes last.
 type backupReport struct {
 	summary Summary
 	done    bool

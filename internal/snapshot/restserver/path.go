@@ -37,8 +37,8 @@ func parsePath(path string) (file, error) {
 	return file{kind, name}, nil
 }
 
-// path is where the object lies in the store: restic's default layout, so that
-// any restic reads the repository without Salvor.
+// path is where the object is in the store: restic's default layout, so that any
+// restic reads the repository without Salvor.
 func (f file) path() string {
 	switch f.kind {
 	case kindConfig:

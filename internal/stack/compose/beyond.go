@@ -45,7 +45,7 @@ func (l *load) beyond(s types.ServiceConfig) error {
 	return nil
 }
 
-// noJobs refuses jobs: Compose's containers beside services, whose mounts and
+// noJobs refuses jobs: Compose's containers in addition to services, whose mounts and
 // secrets Salvor does not handle.
 func (l *load) noJobs() error {
 	for name := range l.project.Jobs {

@@ -199,7 +199,7 @@ func formerName(p fleet.VolumePolicy) string {
 }
 
 // binds reports whether a named volume is a folder of the host: the engine mounts it
-// so whatever type it has beside.
+// so whatever other type it has.
 func binds(decl types.VolumeConfig) bool {
 	return slices.ContainsFunc(strings.Split(decl.DriverOpts["o"], ","), func(option string) bool {
 		option = strings.TrimSpace(option)
@@ -276,7 +276,7 @@ func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 }
 
-// policyOf is what was said about a relative bind that others lie below.
+// policyOf is what was said about a relative bind that others are below.
 func (c classifier) policyOf(ms *mounts, root string) fleet.VolumePolicy {
 	for _, m := range ms.all {
 		if m.entry.Type == types.VolumeTypeBind && m.entry.Source == root && m.policy.Volume != "" {

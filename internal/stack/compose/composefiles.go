@@ -15,9 +15,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// composeFiles returns the files that Compose merges for the stack, in its order,
-// as paths in the repository: those of COMPOSE_FILE, else the stack's own and the
-// override file beside it.
+// composeFiles returns the files that Compose merges for the stack, in its order, as
+// paths in the repository: those of COMPOSE_FILE, else the stack's own and the
+// override file next to it.
 func (l *load) composeFiles() ([]string, error) {
 	if listed := l.env[consts.ComposeFilePath]; listed != "" {
 		return l.listedFiles(listed)

@@ -18,7 +18,7 @@ import (
 	"salvor/internal/secret"
 )
 
-// Lookup tells what a variable is that an env file refers to.
+// Lookup returns the value of a variable that an env file refers to.
 type Lookup func(name string) (string, bool)
 
 // An EnvFile is an env file as Compose reads it, with the places of its
@@ -64,7 +64,7 @@ func ParseEnv(name string, content []byte, lookup Lookup) (*EnvFile, error) {
 	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
 		return nil, fmt.Errorf("%s: not text in UTF-8", name)
 	}
-	logrus.SetOutput(io.Discard) // where compose-go tells of unset variables
+	logrus.SetOutput(io.Discard) // where compose-go reports unset variables
 	known := map[string]string{}
 	for start := 0; start < len(f.text); {
 		p, err := f.part(start, known, lookup)
@@ -144,8 +144,8 @@ func (f *EnvFile) fail(start int, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:1: %s", f.Name, f.line(start), fmt.Sprintf(format, args...))
 }
 
-// Entries returns the file's variables in its order. A name that stands there
-// twice with one value is listed once; with two values it is an error.
+// Entries returns the file's variables in its order. A name that is there twice with
+// one value is listed once; with two values it is an error.
 func (f *EnvFile) Entries() ([]EnvEntry, error) {
 	var all []EnvEntry
 	for _, p := range f.parts {
@@ -185,8 +185,8 @@ func (f *EnvFile) Text() []byte { return []byte(f.text) }
 
 var errSharedLine = errors.New("shares its line with a variable that stays; put each on its own line")
 
-// Without returns the file's text without some variables. What else stands
-// there, comments too, stays as it is.
+// Without returns the file's text without some variables. What else is there,
+// comments too, stays as it is.
 func (f *EnvFile) Without(gone func(name string) bool) ([]byte, error) {
 	return f.rewrite(gone, func(EnvEntry) string { return "" })
 }

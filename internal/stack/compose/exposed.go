@@ -36,7 +36,7 @@ func (v variables) expose(place, service, text, fix string) {
 		Text: fmt.Sprintf("%s: %s; docker inspect shows it, and Docker keeps it on disk, in /var/lib/docker/containers and /var/lib/containerd", service, text), Fix: fix})
 }
 
-// keysOf names the secrets whose values stand in s.
+// keysOf names the secrets whose values are in s.
 func keysOf(s string) string {
 	keys := marks(s)
 	slices.Sort(keys)

@@ -172,7 +172,7 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 	const composeFile = "services: {web: {image: nginx, env_file: [.env]}}\n"
 	const ignored = "SESSION=Zk3v\nURL=http://x\n"
 	for name, c := range map[string]struct {
-		files, tree map[string]string // in Git; in the working tree beside it
+		files, tree map[string]string // in Git; in the working tree as well
 		keys        []string
 		fatal       string
 	}{

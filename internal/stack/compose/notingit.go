@@ -16,8 +16,8 @@ import (
 	"salvor/internal/finding"
 )
 
-// aside reports whether a file lies in the working tree that a commit of it would
-// not have: an ignore rule names it. Without a working tree nothing does.
+// aside reports whether a file is in the working tree that a commit of it would not
+// have: an ignore rule names it. Without a working tree nothing does.
 func (l *load) aside(repoPath string) bool {
 	if l.WorkTree == "" {
 		return false
@@ -77,7 +77,7 @@ func (l *load) lacking(file string) []string {
 	return missing
 }
 
-// ignoredSettings reports what Compose reads by itself and Git ignores.
+// ignoredSettings reports files that Compose always reads and Git ignores.
 func (l *load) ignoredSettings() {
 	for _, name := range l.lacking(l.Stack.Dir + "/.env") {
 		if strings.HasPrefix(name, "COMPOSE_") && name != "COMPOSE_PROJECT_NAME" {

@@ -9,9 +9,9 @@ import (
 	"salvor/internal/stack"
 )
 
-// changePolicies returns how each service is told of a changed secret. One that
-// is bound alone outside /run/secrets is seen by a container started again, and
-// by no other: such a service is restarted at least.
+// changePolicies returns how each service is notified of a changed secret. One that
+// is bound alone outside /run/secrets is seen by a container started again, and by no
+// other: such a service is restarted at least.
 func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]fleet.OnChange, error) {
 	policies := map[string]fleet.OnChange{}
 	for _, said := range r.load.Stack.OnChange {

@@ -24,10 +24,9 @@ import (
 // A renderer makes the project that a host gets of a stack that was read.
 type renderer struct{ load *load }
 
-// render makes the project that a host runs: everything resolved, data where
-// Salvor keeps it, secrets and gate mounted, `${…}` where a secret stands. The
-// top-level volumes stay as written: Compose offers to delete a volume whose
-// definition changed.
+// render makes the project that a host runs: everything resolved, data where Salvor
+// keeps it, secrets and gate mounted, `${…}` where a secret is. The top-level volumes
+// stay as written: Compose offers to delete a volume whose definition changed.
 func (r renderer) render(ms *mounts) (project.Project, error) {
 	out := project.Project{Dir: hostpath.Default().Project(r.load.Stack.Name)}
 	if r.load.Stack.ProjectDir != "" {

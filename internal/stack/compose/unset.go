@@ -25,9 +25,9 @@ var (
 // variables looks for those that nothing sets, and for secrets in an environment.
 type variables struct{ load *load }
 
-// unset finds variables that nothing sets. compose-go puts an empty text in
-// their place and says so in a log that nobody asked for. In a mount that text
-// makes another path of it, so there it is fatal, whatever the empty text is from.
+// unset finds variables that nothing sets. compose-go puts an empty text in their
+// place and reports that only in its log. In a mount that text makes another path of
+// it, so there it is fatal, whatever the empty text is from.
 func (v variables) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
