@@ -66,7 +66,7 @@ func (a *App) missingValues() []finding.Finding {
 		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
-		if _, err := a.store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
+		if _, err := a.Identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
 			found = append(found, a.Checkout.SecretMissing(s.Name, ""))
 		}
 	}
@@ -102,7 +102,7 @@ func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 // fleet.yaml.
 func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
-		return a.store.Trace(s.Name)
+		return a.Identity.Store.Trace(s.Name)
 	}
 	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)

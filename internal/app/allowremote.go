@@ -126,7 +126,7 @@ func (a *App) checkSettings(r fleet.Remote) error {
 		if !isSecret {
 			continue
 		}
-		err := a.store.Deliverable(name)
+		err := a.Identity.Store.Deliverable(name)
 		if storage.IsAddress(r.Type, option) {
 			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
 		}

@@ -6,12 +6,9 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"os"
-	"os/user"
 	"slices"
 	"sync"
 	"time"
@@ -20,18 +17,18 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/grant"
+	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
-	"salvor/internal/secretstore"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -59,12 +56,10 @@ type Options struct {
 type App struct {
 	Checkout *checkout.Checkout
 
-	opts  Options
-	ring  agekey.Keyring
-	store *secretstore.Store
-	trail *trail
-	trust trust
-	hosts *dialer
+	opts     Options
+	Identity *identity.Identity
+	trust    trust
+	Reach    *reach.Dialer
 
 	declared *controlrepo.Repository // by the newest commit, see ownCommit
 	book     *grant.Ledger           // see ledger; nil until it is read
@@ -76,7 +71,6 @@ type App struct {
 
 	stacks   map[string]project.Rendered
 	findings []finding.Finding
-	warned   sync.Map // vault ids whose password was called weak
 
 	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
 	movedNote sync.Once  // says that the record is not where the lock has it
@@ -88,7 +82,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Ask == nil {
 		o.Ask = func(ask func()) { ask() }
 	}
-	a := &App{opts: o, trail: &trail{}}
+	a := &App{opts: o}
 	if a.Checkout, err = checkout.Open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
@@ -101,14 +95,6 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.load(ctx)
 }
 
-// OpenFiles is Open for who only looks at the repository's files, which may be
-// wrong: nothing is loaded or checked, and only the Scan methods work.
-func OpenFiles(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{opts: o, trail: &trail{}}
-	a.Checkout, err = checkout.OpenFiles(ctx, o.Dir)
-	return a, err
-}
-
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
 // not know them, too old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
@@ -117,7 +103,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	late, lateErr := a.late(ctx, now)
 	unpinned, gitErr := a.unpinnedGit(ctx)
 	unsigned, signErr := a.unsignedFindings(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.identityFindings())
+	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
 }
@@ -126,8 +112,8 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 // twice.
 func (a *App) Close() error {
 	var err error
-	if a.hosts != nil {
-		err = a.hosts.close()
+	if a.Reach != nil {
+		err = a.Reach.Close()
 	}
 	return errors.Join(err, a.Checkout.Close())
 }
@@ -166,10 +152,10 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: owner(),
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.hosts, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
 	}
 	return s, nil
 }
@@ -204,50 +190,4 @@ func withoutLogin(address string) string {
 		u.User = nil // a token may be there
 	}
 	return u.String()
-}
-
-// owner names the person who runs this, for locks: "alice@laptop".
-func owner() string {
-	name := "operator"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return name
-	}
-	return name + "@" + host
-}
-
-// keyring opens the operator's identity when the first secret is needed.
-func (a *App) keyring() agekey.Keyring {
-	return &lazyKeyring{open: func() (*agekey.File, error) {
-		path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
-		if err != nil {
-			return nil, err
-		}
-		o := agekey.FileOptions{Passphrase: func() (secret.Value, error) { return a.opts.Passphrase(fmt.Sprintf("Passphrase of %s: ", path)) }}
-		if a.opts.Say != nil {
-			o.UI = a.pluginUI()
-		}
-		f, err := agekey.Open(path, o)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.WithHint(fmt.Errorf("%w: there is no identity at %s", secret.ErrLocked, path), "--identity FILE "+
-				"names yours; if you have none, the recovery key opens everything: --identity CARD")
-		}
-		return f, err
-	}}
-}
-
-// Machine reaches a declared host.
-func (a *App) Machine(ctx context.Context, host string) (machine.Machine, error) {
-	h, declared := a.Checkout.Fleet.Host(host)
-	if !declared {
-		return nil, fmt.Errorf("host %s is not declared", host)
-	}
-	link, err := a.hosts.Dial(ctx, h)
-	if err != nil {
-		return nil, err
-	}
-	return link.Machine, nil
 }

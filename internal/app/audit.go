@@ -58,7 +58,7 @@ func (a *App) operatorsJournal(ctx context.Context, since time.Time, audit *Audi
 		return err
 	}
 	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		entries, unread, err := rec.Entries(ctx, since, trusted, a.ring)
+		entries, unread, err := rec.Entries(ctx, since, trusted, a.Identity.Ring)
 		for _, e := range entries {
 			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
 		}
@@ -113,7 +113,7 @@ func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 }
 
 func (a *App) deliveriesOf(ctx context.Context, h fleet.Host, since time.Time) (list agentapi.DeliveryList, err error) {
-	link, err := a.hosts.Dial(ctx, h)
+	link, err := a.Reach.Dial(ctx, h)
 	if err != nil {
 		return list, err // names the host
 	}

@@ -52,7 +52,7 @@ func (a *App) cardAccess(ctx context.Context, source agentapi.Git, signers sign.
 	f := &a.Checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
-		key, err := a.store.Resolve(ctx, ref)
+		key, err := a.Identity.Store.Resolve(ctx, ref)
 		if err != nil {
 			return access, fmt.Errorf("git.key: %w", err)
 		}

@@ -99,7 +99,7 @@ func (a *App) checkCredential(r fleet.Remote, own fleet.Credential) error {
 			return &storage.OptionError{Option: option, Err: err}
 		}
 		if name, is := own[option].Secret(); is {
-			if err := a.store.Deliverable(name); err != nil {
+			if err := a.Identity.Store.Deliverable(name); err != nil {
 				return &storage.OptionError{Option: option, Err: err}
 			}
 		}

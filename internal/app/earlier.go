@@ -31,10 +31,10 @@ func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[s
 	if vars == nil {
 		opts.Vars = then.Fleet.Vars
 	}
-	if opts.SecretKeys, err = a.store.EnvNames(name); err != nil {
+	if opts.SecretKeys, err = a.Identity.Store.EnvNames(name); err != nil {
 		return st, none, err
 	}
-	if opts.Secrets, err = a.store.Unfiled(); err != nil {
+	if opts.Secrets, err = a.Identity.Store.Unfiled(); err != nil {
 		return st, none, err
 	}
 	loaded, found, err := compose.Load(ctx, opts)

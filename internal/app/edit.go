@@ -30,9 +30,9 @@ func (a *App) BeginEdit(ctx context.Context, name string) (Edit, error) {
 	var err error
 	if stack, all := strings.CutSuffix(name, ".env"); all && fleet.ValidName(stack) == nil {
 		e.stack = stack
-		value, err = a.store.EnvText(stack)
+		value, err = a.Identity.Store.EnvText(stack)
 	} else {
-		value, err = a.Secret(ctx, name)
+		value, err = a.Identity.Secret(ctx, name)
 	}
 	if errors.Is(err, secret.ErrNotFound) {
 		return e, fault.WithHint(err, "salvor secret set NAME creates one, salvor secret ls lists them")
@@ -79,7 +79,7 @@ func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secrets
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	files, changed, err := a.store.Writer().ReplaceEnv(e.stack, text)
+	files, changed, err := a.Identity.Store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}

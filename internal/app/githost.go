@@ -22,6 +22,7 @@ import (
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 )
 
 // gitHostWithin bounds how long the Git host is asked for its key: without an
@@ -76,7 +77,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 {
+	if !isSSH || len(reach.Pinned(a.Checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -90,7 +91,7 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return knownHostsName(host, port) + " " + string(key.Key) + "\n", a.pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", a.Reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
 }
 
 // knownGitHost returns the lines of hosts/known_hosts that may be about a repository's
@@ -103,13 +104,13 @@ func (a *App) knownGitHost(url string) []string {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
 	var lines []string
-	for _, line := range splitLines(string(content)) {
+	for _, line := range reach.Lines(content) {
 		names, _, _ := strings.Cut(line, " ")
 		if strings.HasPrefix(names, "@") {
 			_, names, _ = strings.Cut(line, " ")
 			names, _, _ = strings.Cut(names, " ")
 		}
-		about := slices.Contains(strings.Split(names, ","), knownHostsName(host, port)) || strings.ContainsAny(names, "*?|")
+		about := slices.Contains(strings.Split(names, ","), reach.KnownHostsName(host, port)) || strings.ContainsAny(names, "*?|")
 		if about && !strings.HasPrefix(line, "#") {
 			lines = append(lines, line)
 		}
@@ -124,7 +125,7 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
+	if !isSSH || len(reach.Pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{

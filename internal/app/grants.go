@@ -14,6 +14,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
 
@@ -191,7 +192,7 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 		return false
 	case kind == "secret":
 		stack = to
-		if of, _, is := a.store.Variable(name); is {
+		if of, _, is := a.Identity.Store.Variable(name); is {
 			return of == stack
 		}
 	}
@@ -282,7 +283,7 @@ func loginGrants(repo *controlrepo.Repository) []grant.Grant {
 	for _, line := range repo.LetIn {
 		fields := strings.Fields(line) // the loader has checked it: type, key, comment
 		wire, _ := base64.StdEncoding.DecodeString(fields[1])
-		all = append(all, grant.Login(fingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(&repo.Fleet)))
+		all = append(all, grant.Login(reach.FingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(&repo.Fleet)))
 	}
 	return all
 }
@@ -369,20 +370,20 @@ func (a *App) whoseSecret(name, stack string) string {
 	return "that " + strings.Join(others, ", ") + " uses"
 }
 
-func reachedAt(h fleet.Host) string { return h.User + "@" + knownHostsName(h.Address, h.Port) }
+func reachedAt(h fleet.Host) string { return h.User + "@" + reach.KnownHostsName(h.Address, h.Port) }
 
 func hostKeyGrant(f *fleet.Fleet, k controlrepo.HostKey) grant.Grant {
-	return grant.HostKey(strings.TrimSpace(k.Marker+" "+strings.Join(k.Patterns, ",")), whoseKey(f, k), k.Type, fingerprintOf(k.Key))
+	return grant.HostKey(strings.TrimSpace(k.Marker+" "+strings.Join(k.Patterns, ",")), whoseKey(f, k), k.Type, reach.FingerprintOf(k.Key))
 }
 
 // whoseKey names the hosts that a line of known_hosts is about.
 func whoseKey(f *fleet.Fleet, k controlrepo.HostKey) string {
 	var names []string
 	for _, h := range f.Hosts {
-		if slices.Contains(k.Patterns, knownHostsName(h.Address, h.Port)) {
+		if slices.Contains(k.Patterns, reach.KnownHostsName(h.Address, h.Port)) {
 			names = append(names, h.Name)
 		}
-		if j := parseJump(h.Jump); h.Jump != "" && slices.Contains(k.Patterns, knownHostsName(j.Address, j.Port)) {
+		if j := reach.ParseJump(h.Jump); h.Jump != "" && slices.Contains(k.Patterns, reach.KnownHostsName(j.Address, j.Port)) {
 			names = append(names, h.Name+"'s jump host")
 		}
 	}
@@ -403,9 +404,4 @@ func loginUsers(f *fleet.Fleet) string {
 		parts = append(parts, fmt.Sprintf("%s on %s", user, strings.Join(by[user], ", ")))
 	}
 	return strings.Join(parts, "; ") + " (with sudo)"
-}
-
-func fingerprintOf(wire []byte) string {
-	sum := sha256.Sum256(wire)
-	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
 }

@@ -16,41 +16,17 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 	"salvor/internal/sign"
 )
-
-// ScanHost returns the key that a host shows, for the operator to compare: through
-// its jump host where it has one, whose own key is pinned by then.
-func (a *App) ScanHost(ctx context.Context, h fleet.Host) (ssh.HostKey, error) {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User}
-	if h.Jump != "" {
-		auth, err := a.sshAuth(h.Address)
-		if err != nil {
-			return ssh.HostKey{}, err
-		}
-		o.Jump = a.sshOptions(h, auth).Jump
-	}
-	return ssh.Scan(ctx, o)
-}
-
-// Jump returns the jump host of a host as a host of its own; unpinned reports whether
-// no key of it is pinned yet.
-func (a *App) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
-	if h.Jump == "" {
-		return fleet.Host{}, false
-	}
-	j := parseJump(h.Jump)
-	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
-	return jump, len(pinned(a.Checkout.HostKeys, j.Address, j.Port)) == 0
-}
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
 // with the next commit.
 func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
-	if err := a.pin(jump, key); err != nil {
+	if err := a.Reach.Pin(jump, key); err != nil {
 		return err
 	}
-	a.jumpKeys = append(a.jumpKeys, knownHostsName(jump.Address, jump.Port)+" "+string(key))
+	a.jumpKeys = append(a.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
 	return a.granted(ctx, hostKeyGrant(&a.Checkout.Fleet, a.Checkout.HostKeys[len(a.Checkout.HostKeys)-1]))
 }
 
@@ -73,7 +49,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 	if err := a.another(h, key); err != nil {
 		return Addition{}, err
 	}
-	if err := a.pin(h, key); err != nil {
+	if err := a.Reach.Pin(h, key); err != nil {
 		return Addition{}, err
 	}
 	enrolment, err := a.enrol(ctx, h)
@@ -86,7 +62,7 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 // Enrol makes sure that a declared host has its identity and that the
 // repository knows it; the files are nil when it did already.
 func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
-	keys := pinned(a.Checkout.HostKeys, h.Address, h.Port)
+	keys := reach.Pinned(a.Checkout.HostKeys, h.Address, h.Port)
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
@@ -102,35 +78,11 @@ func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, erro
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	link, err := a.hosts.Dial(ctx, h)
+	link, err := a.Reach.Dial(ctx, h)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
 	return link.Enrol(ctx, a.Checkout.Fleet.Name, trusted)
-}
-
-// pin trusts a key for the rest of this command.
-func (a *App) pin(h fleet.Host, key ssh.PublicKey) error {
-	kind, encoded, found := strings.Cut(string(key), " ")
-	wire, err := base64.StdEncoding.DecodeString(encoded)
-	if !found || err != nil {
-		return errors.Join(fmt.Errorf("%s: %q is not a host key", h.Name, key), err)
-	}
-	name := knownHostsName(h.Address, h.Port)
-	for _, k := range a.Checkout.HostKeys {
-		if k.Marker == "@revoked" {
-			if string(k.Key) == string(wire) {
-				return fmt.Errorf("%s: its key is revoked in %s", h.Name, fleet.KnownHostsFile)
-			}
-			continue
-		}
-		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove "+
-				"that line if the machine at this address was replaced")
-		}
-	}
-	a.Checkout.HostKeys = append(a.Checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
-	return nil
 }
 
 // declare returns the files that make the host part of the fleet, and knows it from
@@ -196,8 +148,8 @@ func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	for _, line := range append(slices.Clone(a.jumpKeys), knownHostsName(h.Address, h.Port)+" "+string(key)) {
-		if !slices.Contains(splitLines(string(known)), line) {
+	for _, line := range append(slices.Clone(a.jumpKeys), reach.KnownHostsName(h.Address, h.Port)+" "+string(key)) {
+		if !slices.Contains(reach.Lines(known), line) {
 			known = append(known, []byte(line+"\n")...)
 		}
 	}
@@ -212,7 +164,7 @@ func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 	}
 	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
 	for _, k := range a.Checkout.HostKeys {
-		if k.Marker == "" && slices.Equal(k.Patterns, []string{knownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
+		if k.Marker == "" && slices.Equal(k.Patterns, []string{reach.KnownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
 			own = append(own, hostKeyGrant(&a.Checkout.Fleet, k))
 		}
 	}
@@ -225,8 +177,8 @@ func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
 		if have.Name == h.Name {
 			continue
 		}
-		same := knownHostsName(have.Address, have.Port) == knownHostsName(h.Address, h.Port)
-		if same || slices.Contains(pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
+		same := reach.KnownHostsName(have.Address, have.Port) == reach.KnownHostsName(h.Address, h.Port)
+		if same || slices.Contains(reach.Pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
 			return twice(h.Name, have.Name)
 		}
 	}
@@ -256,7 +208,7 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 	before := a.Checkout.Recipients[h.Name]
 	if on := a.Checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is not the machine that has %s", h.Name, strings.Join(on, ", ")),
-			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, knownHostsName(h.Address, h.Port)))
+			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, reach.KnownHostsName(h.Address, h.Port)))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 )
 
 // TestOneMachineIsOneHost is fault D2: a second machine does not take over a name
@@ -21,7 +22,7 @@ func TestOneMachineIsOneHost(t *testing.T) {
 	}}}
 	a.Checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
 	a.Checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
-	webKey := pinned(a.Checkout.HostKeys, "192.0.2.1", 22)[0]
+	webKey := reach.Pinned(a.Checkout.HostKeys, "192.0.2.1", 22)[0]
 	at := func(name, address string) fleet.Host {
 		return fleet.Host{Name: name, Address: address, User: "root", Port: 22}
 	}

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -61,7 +62,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 	r.Remotes = seen.credentials()
 	if _, key, found := strings.Cut(a.Checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {
-			r.DeployKey = fingerprintOf(wire)
+			r.DeployKey = reach.FingerprintOf(wire)
 		}
 	}
 	git, err := a.gitSource(ctx)
@@ -72,7 +73,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 	if u, err := url.Parse(git.URL); err == nil && u.User != nil {
 		r.GitURL = u.Redacted()
 	}
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return r, err
 	}
@@ -231,7 +232,7 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	known, err := a.Checkout.File(fleet.KnownHostsFile)
 	switch {
 	case err == nil && !a.shared(h):
-		if left := controlrepo.RemoveHostKeys(known, knownHostsName(h.Address, h.Port)); len(left) < len(known) {
+		if left := controlrepo.RemoveHostKeys(known, reach.KnownHostsName(h.Address, h.Port)); len(left) < len(known) {
 			files[fleet.KnownHostsFile] = left
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -256,8 +257,8 @@ func (a *App) shared(h fleet.Host) bool {
 		if o.Name == h.Name {
 			return false
 		}
-		jump := parseJump(o.Jump)
-		at := knownHostsName(h.Address, h.Port)
-		return knownHostsName(o.Address, o.Port) == at || o.Jump != "" && knownHostsName(jump.Address, jump.Port) == at
+		jump := reach.ParseJump(o.Jump)
+		at := reach.KnownHostsName(h.Address, h.Port)
+		return reach.KnownHostsName(o.Address, o.Port) == at || o.Jump != "" && reach.KnownHostsName(jump.Address, jump.Port) == at
 	})
 }

@@ -81,7 +81,7 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 		if err := a.mayEncrypt(ctx); err != nil {
 			return nil, err
 		}
-		changes, err := a.store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
+		changes, err := a.Identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
 				"its value as a separate secret: salvor secret set NAME")
@@ -193,7 +193,7 @@ func (i *Import) proven(a *App, encrypted, plain []byte) error {
 		if err != nil {
 			return err
 		}
-		if have, err = f.Env(a.ring); err != nil {
+		if have, err = f.Env(a.Identity.Ring); err != nil {
 			return err
 		}
 	}

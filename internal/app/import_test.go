@@ -216,7 +216,7 @@ func (s scene) commit(t *testing.T, a *App, i *Import) {
 	}
 	for _, name := range i.Secret {
 		for _, e := range entries {
-			got, err := s.open(t).Secret(t.Context(), "notes/"+name)
+			got, err := s.open(t).Identity.Secret(t.Context(), "notes/"+name)
 			if e.Name == name && (err != nil || !bytes.Equal(got.Reveal(), e.Value.Reveal())) {
 				t.Errorf("%s: %v", name, err)
 			}

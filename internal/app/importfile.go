@@ -61,7 +61,7 @@ func (i *importing) read(ctx context.Context) error {
 	if err := i.checkCommitted(ctx); err != nil {
 		return err
 	}
-	if i.secrets, err = i.app.store.AllEnv(i.stack.Name); err != nil {
+	if i.secrets, err = i.app.Identity.Store.AllEnv(i.stack.Name); err != nil {
 		return err
 	}
 	if err := i.readStackEnv(); err != nil {

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/identity"
 	"salvor/internal/machine/local"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -39,7 +40,7 @@ type NewFleet struct {
 // Init makes a control repository and the keys that open it: the operator's
 // identity on this machine, and a recovery key that is returned once, to be
 // printed or written down. Nothing is overwritten.
-func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string, err error) {
+func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string, err error) {
 	operator, err := agekey.Generate()
 	if err != nil {
 		return recovery, "", err
@@ -47,41 +48,41 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if recovery, err = agekey.Generate(); err != nil {
 		return recovery, "", err
 	}
-	if identity, err = identityPath(n.Identity, n.Name); err != nil {
+	if keyFile, err = identity.PathOf(n.Identity, n.Name); err != nil {
 		return recovery, "", err
 	}
-	if err := free(n.Dir, identity); err != nil {
-		return recovery, identity, err
+	if err := free(n.Dir, keyFile); err != nil {
+		return recovery, keyFile, err
 	}
-	if err := agekey.Create(identity, operator, n.Passphrase, n.Work); err != nil {
-		return recovery, identity, err
+	if err := agekey.Create(keyFile, operator, n.Passphrase, n.Work); err != nil {
+		return recovery, keyFile, err
 	}
 	var made *git.Repository
 	defer func() {
 		if err != nil && made == nil { // nothing was encrypted to it, and it would be in the way of the next try
-			err = errors.Join(err, os.Remove(identity))
+			err = errors.Join(err, os.Remove(keyFile))
 		}
 	}()
 	recipients := fleet.Recipients{Operators: map[string]string{n.Operator: operator.Recipient}, Recovery: recovery.Recipient}
 	config, err := sops.Config(recipients.All())
 	if err != nil {
-		return recovery, identity, err
+		return recovery, keyFile, err
 	}
 	files, _, err := newSSHKey(nil, secret.Value{}, recipients.All())
 	if err != nil {
-		return recovery, identity, err
+		return recovery, keyFile, err
 	}
 	signing, signer, err := newSignKey(n.Name, recipients.All())
 	if err != nil {
-		return recovery, identity, err
+		return recovery, keyFile, err
 	}
 	sealed, err := seal.SealKey(recovery, signer, operator.Recipient)
 	if err != nil {
-		return recovery, identity, err
+		return recovery, keyFile, err
 	}
 	letIn := fleet.AuthorizedKeysFile
 	if files[hostkey.SignaturePath(letIn)], err = hostkey.Sign(letIn, files[letIn], signer); err != nil {
-		return recovery, identity, err
+		return recovery, keyFile, err
 	}
 	maps.Copy(files, signing)
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
@@ -90,7 +91,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, identity string
 	if err == nil {
 		err = writePin(ctx, made, n.Name, sign.Keys{signer.Public()})
 	}
-	return recovery, identity, err
+	return recovery, keyFile, err
 }
 
 // begin makes dir a control repository with its first commit.

@@ -26,12 +26,12 @@ var ErrUnsent = errors.New("not yet in the operators' journal")
 // Journal sends it along. One of a command that only had a program print a secret
 // waits so, too: no one is asked for a passphrase to send it.
 func (a *App) Journal(ctx context.Context, command string) error {
-	opened := a.trail.take()
+	opened := a.Identity.Trail.Take()
 	if len(opened) == 0 || a.Checkout.Repository == nil || a.Checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	unlocked := a.unlocked()
-	entry, err := record.NewEntry(time.Now(), a.operator(), command)
+	unlocked := a.Identity.Unlocked()
+	entry, err := record.NewEntry(time.Now(), a.Identity.Operator(), command)
 	if err != nil {
 		return err
 	}
@@ -99,26 +99,4 @@ func sendEntry(ctx context.Context, rec *record.Record, file string, key sign.Ke
 		return err
 	}
 	return nil
-}
-
-// operator says who is at work: by whose key, and on which computer.
-func (a *App) operator() string {
-	if !a.unlocked() {
-		return owner()
-	}
-	ids, err := a.ring.Identities()
-	if err != nil {
-		return owner()
-	}
-	for _, r := range recipientsOf(ids) {
-		if r == a.Checkout.Fleet.Recipients.Recovery {
-			return "the recovery key (" + owner() + ")"
-		}
-		for name, has := range a.Checkout.Fleet.Recipients.Operators {
-			if has == r {
-				return name + " (" + owner() + ")"
-			}
-		}
-	}
-	return owner()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"salvor/internal/fault"
+	"salvor/internal/identity"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -60,11 +61,11 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	next := a.recipients()
 	r.Operator = nameOf(next.Operators, recipient)
 	if r.Finished = r.Operator != ""; r.Finished {
-		a.use(ring) // the old key may open nothing here any more
+		a.Identity.Use(ring) // the old key may open nothing here any more
 	} else if r.Operator, err = a.myself(); err != nil {
 		return r, err
 	} else {
-		a.use(keyrings{a.ring, ring})
+		a.Identity.Use(identity.Keyrings{a.Identity.Ring, ring})
 	}
 	next.Operators[r.Operator] = recipient
 	if r.Handover, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
@@ -117,7 +118,7 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 	if len(of) == 0 {
 		return h, false, nil
 	}
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	for _, info := range all {
 		if len(of.Of(info.Name)) > 0 {
 			h.Rotate = append(h.Rotate, a.rotation(info))
@@ -133,7 +134,7 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 
 // ownPath is the place of the operator's identity, links followed.
 func (a *App) ownPath() (string, error) {
-	path, err := identityPath(a.opts.Identity, a.Checkout.Fleet.Name)
+	path, err := identity.PathOf(a.opts.Identity, a.Checkout.Fleet.Name)
 	if err != nil {
 		return "", err
 	}
@@ -194,7 +195,7 @@ func (a *App) myself() (string, error) {
 	operators := a.Checkout.Fleet.Recipients.Operators
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(operators)) {
-		has, err := a.has(operators[name])
+		has, err := a.Identity.Has(operators[name])
 		if err != nil {
 			return "", err
 		}
@@ -223,7 +224,7 @@ func (a *App) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	b.use(ring)
+	b.Identity.Use(ring)
 	if _, err := b.Recovery(ctx); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (a *App) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
 
 // opensSecrets opens every secret and every file of snapshot passwords.
 func (a *App) opensSecrets(ctx context.Context) error {
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return err
 	}
@@ -240,7 +241,7 @@ func (a *App) opensSecrets(ctx context.Context) error {
 		if len(s.Recipients) == 0 {
 			continue // a vault has a password, which is among the others
 		}
-		if _, err := a.Secret(ctx, s.Name); err != nil {
+		if _, err := a.Identity.Secret(ctx, s.Name); err != nil {
 			return err
 		}
 	}

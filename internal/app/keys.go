@@ -10,16 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"filippo.io/age"
-
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
-	"salvor/internal/machine/local"
+	"salvor/internal/identity"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/seal"
-	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
-	"salvor/internal/secret/command"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 	"salvor/internal/sign"
@@ -58,7 +55,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 		return h, err
 	}
 	a.Checkout.Fleet.Recipients = c.next
-	a.use(keyrings{a.ring, recovery})
+	a.Identity.Use(identity.Keyrings{a.Identity.Ring, recovery})
 	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
@@ -127,7 +124,7 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.store.Writer().Reencrypt()
+	changes, err := a.Identity.Store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}
@@ -189,71 +186,6 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 		return nil, err
 	}
 	maps.Copy(files, seals)
-	files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock)
+	files[lockfile.Name], err = lockfile.Encode(lock)
 	return slices.DeleteFunc(placed, func(name string) bool { return len(lock.Stacks[name].Repositories) == 0 }), err
-}
-
-// use opens secrets with other keys from now on, for the fleet's recipients as they
-// are now. Programs that print secrets run in the operator's own environment.
-func (a *App) use(ring agekey.Keyring) {
-	a.ring = ring
-	a.store = secretstore.New(secretstore.Options{
-		Files: os.DirFS(a.Checkout.Export), Keys: ring, Recipients: a.Checkout.Fleet.Recipients.All(),
-		Vaults: a.Checkout.Fleet.Vaults, Weak: a.warnOfWeak, Secrets: a.Checkout.Fleet.Secrets, Kept: a.kept(), Opened: a.trail.add,
-		Run: command.Options{
-			Run: asking{local.Machine{Inherit: true, Terminal: a.opts.Terminal}, a.opts.Ask}, Prompts: a.opts.Prompts, Memory: a.opts.Printed, Allow: a.allowProgram,
-		},
-	})
-}
-
-// kept are the keys that are delivered nowhere: those of people and of hosts, and
-// those that sign.
-func (a *App) kept() secretstore.Kept {
-	k := secretstore.Kept{Identities: slices.Collect(maps.Values(a.Checkout.Recipients)), SSH: slices.Clone(a.Checkout.LetIn)}
-	for _, signer := range slices.Concat(a.Checkout.FleetSigners, slices.Collect(maps.Values(a.Checkout.HostSigners))) {
-		k.SSH = append(k.SSH, string(signer))
-	}
-	return k
-}
-
-// keyrings are several as one.
-type keyrings []agekey.Keyring
-
-// Identities implements agekey.Keyring.
-func (k keyrings) Identities() ([]age.Identity, error) {
-	var all []age.Identity
-	for _, ring := range k {
-		ids, err := ring.Identities()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, ids...)
-	}
-	return all, nil
-}
-
-// has reports whether the present identity opens what is encrypted to a recipient.
-// For a plugin's key this is found out by trying; a key whose plugin is not installed
-// belongs to someone else.
-func (a *App) has(recipient string) (bool, error) {
-	ids, err := a.ring.Identities()
-	if err != nil {
-		return false, err
-	}
-	plugins := false
-	for _, id := range ids {
-		x, plain := id.(*age.X25519Identity)
-		if plain && x.Recipient().String() == recipient {
-			return true, nil
-		}
-		plugins = plugins || !plain
-	}
-	if !plugins {
-		return false, nil
-	}
-	probe, err := agekey.Encrypt(secret.NewString("probe"), recipient)
-	if err == nil {
-		_, err = agekey.Decrypt("probe", probe, a.ring)
-	}
-	return err == nil, nil
 }

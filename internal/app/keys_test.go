@@ -13,13 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
-	"salvor/internal/progress"
+	"salvor/internal/reach"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -116,7 +116,7 @@ func (k *keyed) place() {
 		if err != nil {
 			return err
 		}
-		if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
+		if files[lockfile.Name], err = lockfile.Encode(lock); err != nil {
 			return err
 		}
 		return a.Checkout.CommitFiles(k.t.Context(), files, "placed")
@@ -128,15 +128,14 @@ const quickWork = 10
 
 func (k *keyed) open(identity string) *App {
 	k.t.Helper()
-	a, err := Open(k.t.Context(), Options{
-		Dir: k.dir, Identity: identity, Sink: progress.Discard(), Approve: approveAll, Work: quickWork,
+	return openWith(k.t, k.options(identity))
+}
+
+func (k *keyed) options(identity string) Options {
+	return Options{
+		Dir: k.dir, Identity: identity, Approve: approveAll, Work: quickWork,
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
-	})
-	if err != nil {
-		k.t.Fatal(err)
 	}
-	k.t.Cleanup(func() { _ = a.Close() })
-	return a
 }
 
 // do works on the newest commit as ann.
@@ -168,13 +167,13 @@ func (k *keyed) recovery() (key agekey.Key) {
 func (k *keyed) opensNothing(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.use(key)
-	all, err := a.store.List()
+	a.Identity.Use(key)
+	all, err := a.Identity.Store.List()
 	if err != nil || len(all) != 5 {
 		k.t.Fatal(all, err)
 	}
 	for _, s := range all {
-		if _, err := a.Secret(k.t.Context(), s.Name); !errors.Is(err, secret.ErrLocked) {
+		if _, err := a.Identity.Secret(k.t.Context(), s.Name); !errors.Is(err, secret.ErrLocked) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
@@ -200,7 +199,7 @@ func (k *keyed) opensAll(who string, ring agekey.Keyring) {
 func (k *keyed) opensSecrets(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
-	a.use(key)
+	a.Identity.Use(key)
 	if err := a.opensSecrets(k.t.Context()); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
@@ -386,7 +385,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, sshKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.forgetSeen(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

@@ -8,14 +8,23 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/project"
+	"salvor/internal/reach"
 	"salvor/internal/rendering"
+	"salvor/internal/secret"
 )
 
 func (a *App) load(ctx context.Context) error {
 	a.declared = a.Checkout.Declared()
-	a.hosts = newDialer(a)
-	a.use(a.keyring())
+	a.Identity = identity.New(a.Checkout, identity.Options{
+		Identity: a.opts.Identity, Passphrase: a.opts.Passphrase, Say: a.opts.Say, Ask: a.opts.Ask, Terminal: a.opts.Terminal,
+		Prompts: a.opts.Prompts, Printed: a.opts.Printed, Sink: a.opts.Sink, Allow: a.allowProgram,
+	})
+	a.Reach = reach.New(a.Checkout, reach.Options{
+		SSHKey: a.opts.SSHKey, Passphrase: a.opts.Passphrase, Connect: a.opts.Connect, Sink: a.opts.Sink,
+		Kept: func(ctx context.Context) (secret.Value, error) { return a.Identity.Secret(ctx, reach.SSHKeyName) },
+	})
 	a.findings = slices.Concat(a.findings, a.Checkout.Findings, a.Checkout.Noticed)
 	return a.render(ctx)
 }
@@ -32,7 +41,7 @@ func (a *App) render(ctx context.Context) error {
 // resolveAll renders every stack: one that does not load is Broken, and a fatal finding
 // says why.
 func (a *App) resolveAll(ctx context.Context) error {
-	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding { return a.unprotected(st, r.Volumes) }}
+	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding { return a.unprotected(st, r.Volumes) }}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
 	}

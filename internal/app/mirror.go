@@ -128,7 +128,7 @@ func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 	switch {
 	case err != nil || !behind:
 		return err
-	case !unlock && !a.unlocked():
+	case !unlock && !a.Identity.Unlocked():
 		return ErrMirrorBehind
 	}
 	if _, err := a.knownSigningKey(ctx); err != nil {

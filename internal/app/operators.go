@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/identity"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -21,7 +22,7 @@ import (
 // passphrase, and returns its recipient and its path. Nothing is overwritten: the
 // error is then fs.ErrExist.
 func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error) {
-	if path, err = identityPath(a.opts.Identity, a.Checkout.Fleet.Name); err != nil {
+	if path, err = identity.PathOf(a.opts.Identity, a.Checkout.Fleet.Name); err != nil {
 		return "", "", err
 	}
 	key, err := agekey.Generate()
@@ -96,11 +97,11 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 // stays makes sure that the present identity opens the fleet without an operator. own
 // reports that it has the key of the removed one in addition to another.
 func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
-	if own, err = a.has(recipient); err != nil {
+	if own, err = a.Identity.Has(recipient); err != nil {
 		return own, err
 	}
 	for _, other := range next.Operators {
-		if has, err := a.has(other); err != nil || has {
+		if has, err := a.Identity.Has(other); err != nil || has {
 			return own, err
 		}
 	}

@@ -9,13 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"filippo.io/age"
-
 	"salvor/internal/card"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/identity"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -59,8 +58,8 @@ func (a *App) Prove(ctx context.Context) (Proof, error) {
 // identity names the keys that are tried; a plugin's can't be named.
 func (a *App) identity() (Proof, error) {
 	var p Proof
-	ids, err := a.ring.Identities()
-	p.Recipients = recipientsOf(ids)
+	ids, err := a.Identity.Ring.Identities()
+	p.Recipients = identity.RecipientsOf(ids)
 	p.Recovery = slices.Contains(p.Recipients, a.Checkout.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
 		err = errors.New("the identity has no recipient, so a proof of it cannot be recorded")
@@ -68,18 +67,8 @@ func (a *App) identity() (Proof, error) {
 	return p, err
 }
 
-func recipientsOf(ids []age.Identity) []string {
-	var all []string
-	for _, id := range ids {
-		if x, ok := id.(*age.X25519Identity); ok {
-			all = append(all, x.Recipient().String())
-		}
-	}
-	return all
-}
-
 func (a *App) proveSecrets(ctx context.Context) (int, error) {
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +77,7 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 		if s.Command != nil {
 			continue // another key opens it
 		}
-		if _, err := a.Secret(ctx, s.Name); err != nil {
+		if _, err := a.Identity.Secret(ctx, s.Name); err != nil {
 			return 0, fmt.Errorf("secret %s: %w", s.Name, err)
 		}
 		opened++
@@ -167,7 +156,7 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	var m record.Mirror
 	err = (&recorder{app: a}).with(ctx, func(rec *record.Record) (err error) {
 		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.ring)
+		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.Ring)
 		for _, u := range unread {
 			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
 		}

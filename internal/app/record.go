@@ -43,7 +43,7 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, delivered{r.app.store})
+			value, err := setting.Resolve(ctx, delivered{r.app.Identity.Store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}

@@ -5,6 +5,7 @@ import (
 
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/recovery"
@@ -25,6 +26,11 @@ func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey,
 func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
 	add, err := r.App.Enrol(ctx, h)
 	return recovery.Target(add), err
+}
+
+// Reach implements recovery.Fleet.
+func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	return r.App.Reach.To(h)
 }
 
 // Seen implements recovery.Fleet.

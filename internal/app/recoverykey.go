@@ -33,16 +33,16 @@ func (a *App) Recovery(ctx context.Context) (agekey.Key, error) {
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	key, err = sealed.OpenKey(trusted, a.ring, a.Checkout.Fleet.Recipients.Recovery)
+	key, err = sealed.OpenKey(trusted, a.Identity.Ring, a.Checkout.Fleet.Recipients.Recovery)
 	if err == nil {
-		a.trail.add(agekey.RecoveryPath)
+		a.Identity.Trail.Add(agekey.RecoveryPath)
 	}
 	return key, hintUntrusted(err, agekey.RecoveryPath)
 }
 
 // ownRecovery returns the recovery key if the present identity has it.
 func (a *App) ownRecovery() (key agekey.Key, is bool, err error) {
-	ids, err := a.ring.Identities()
+	ids, err := a.Identity.Ring.Identities()
 	for _, id := range ids {
 		x, plain := id.(*age.X25519Identity)
 		if plain && x.Recipient().String() == a.Checkout.Fleet.Recipients.Recovery {
@@ -71,7 +71,7 @@ func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, e
 // the operators.
 func (a *App) showsRecovery() error {
 	for _, recipient := range a.Checkout.Fleet.Recipients.Operators {
-		if has, err := a.has(recipient); err != nil || has {
+		if has, err := a.Identity.Has(recipient); err != nil || has {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ func (a *App) invalidRegistries() []finding.Finding {
 			if !isSecret {
 				continue
 			}
-			if err := a.store.Deliverable(name); err != nil {
+			if err := a.Identity.Store.Deliverable(name); err != nil {
 				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
 					Subject: a.Checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
 			}

@@ -75,7 +75,7 @@ func TestNamesAreTheStores(t *testing.T) {
 		if err != nil || len(got) != 1 || got[0] != "DB" {
 			t.Errorf("%v, %v, of\n%s", got, err, file)
 		}
-		theirs, err := a.store.EnvNames("notes")
+		theirs, err := a.Identity.Store.EnvNames("notes")
 		if err != nil || len(theirs) != 1 || theirs[0] != "DB" {
 			t.Errorf("%v, %v", theirs, err)
 		}

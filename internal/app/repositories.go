@@ -115,9 +115,9 @@ func (a *App) openRecovery(ctx context.Context, stack string, sealed seal.Signed
 	if err != nil {
 		return seal.Recovery{}, err
 	}
-	r, err := sealed.OpenRecovery(trusted, a.ring, stack)
+	r, err := sealed.OpenRecovery(trusted, a.Identity.Ring, stack)
 	if err == nil {
-		a.trail.add(seal.RecoveryPath(stack))
+		a.Identity.Trail.Add(seal.RecoveryPath(stack))
 	}
 	return r, hintUntrusted(err, seal.RecoveryPath(stack))
 }

@@ -53,7 +53,7 @@ func (s *sealer) file(name string) ([]byte, error) {
 }
 
 // store opens secrets as they are with what was made.
-func (s *sealer) store() *secretstore.Store { return s.app.store.Over(s.made) }
+func (s *sealer) store() *secretstore.Store { return s.app.Identity.Store.Over(s.made) }
 
 // signed reads a sealed file with its signature; the zero one when there is none.
 func (s *sealer) signed(name string) (seal.Signed, error) {

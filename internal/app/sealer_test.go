@@ -162,7 +162,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		a = openPrinted(t, dir)
-		a.use(ann)
+		a.Identity.Use(ann)
 		return &sealer{app: a}
 	}
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"

@@ -7,31 +7,18 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
-	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/secret"
-	"salvor/internal/secret/ansiblevault"
 	"salvor/internal/secretstore"
 )
-
-// warnOfWeak warns the operator once per run that a vault's password is weak.
-func (a *App) warnOfWeak(id string) {
-	if _, told := a.warned.LoadOrStore(id, true); told || a.opts.Sink == nil {
-		return
-	}
-	f := finding.Finding{Code: finding.VaultPasswordWeak, Severity: finding.Warning, Subject: a.Checkout.Place("vaults", id).String(),
-		Text: fmt.Sprintf("the password of vault id %s can be guessed: %s", id, ansiblevault.WeakReason)}
-	progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; use a random one: salvor secret rotate NAME --generate, and ansible-vault rekey for its files", f.Severity, f))
-}
 
 // warnOfPassword is warnOfWeak for a value that is about to become the password of
 // vaults.
 func (a *App) warnOfPassword(name string, value secret.Value) {
 	for id, setting := range a.Checkout.Fleet.Vaults {
 		if ref, ok := setting.Secret(); ok && ref == name && secret.Weak(value) {
-			a.warnOfWeak(id)
+			a.Identity.WarnOfWeak(id)
 		}
 	}
 }
@@ -50,7 +37,7 @@ func (a *App) SetSecret(ctx context.Context, name string, value secret.Value) er
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
 // database was made with it and no command changes it in the database.
 func (a *App) MayRotate(name string) error {
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return err
 	}
@@ -112,7 +99,7 @@ func (a *App) secretChange(ctx context.Context, name string, value secret.Value)
 	if err := a.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	if files, err = a.store.Writer().Set(ctx, name, value); err != nil {
+	if files, err = a.Identity.Store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
 	if err := a.noteMade(ctx, name); err != nil {
@@ -131,7 +118,7 @@ func (a *App) Command(name string) (argv []string, ok bool) {
 // what is sealed with the old one is out of date. The program has to print one.
 func (a *App) RaiseRevision(ctx context.Context, name string) error {
 	s, _ := a.Checkout.Fleet.Secret(name)
-	if _, err := a.store.Resolve(ctx, name); err != nil {
+	if _, err := a.Identity.Store.Resolve(ctx, name); err != nil {
 		return err
 	}
 	content, err := a.Checkout.File(fleet.File)
@@ -147,12 +134,3 @@ func (a *App) RaiseRevision(ctx context.Context, name string) error {
 	}
 	return a.Checkout.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))
 }
-
-// Secret opens one secret, named as for SetSecret.
-func (a *App) Secret(ctx context.Context, name string) (secret.Value, error) {
-	return a.store.Resolve(ctx, name)
-}
-
-// Secrets lists what is under secrets/ and what programs print, without opening
-// anything.
-func (a *App) Secrets() ([]secretstore.Info, error) { return a.store.List() }

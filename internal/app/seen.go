@@ -36,7 +36,7 @@ func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rot
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.store.List()
+	all, err := a.Identity.Store.List()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (a *App) seen() ([]finding.Finding, error) {
 	if err != nil || len(removals) == 0 {
 		return nil, err
 	}
-	all, _ := a.store.List() // invalid ones among them are reported by the code that opens them
+	all, _ := a.Identity.Store.List() // invalid ones among them are reported by the code that opens them
 	var found []finding.Finding
 	for _, info := range all {
 		of := removals.Of(info.Name)

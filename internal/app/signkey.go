@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretnames"
@@ -30,7 +31,7 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 	if err != nil {
 		return sign.Key{}, err
 	}
-	private, err := a.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
 	}
@@ -112,5 +113,5 @@ func errMadeHere(name string) error {
 
 // ownKeys are the secrets that Salvor makes, with the command that replaces each.
 func ownKeys() map[string]string {
-	return map[string]string{sshKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
+	return map[string]string{reach.SSHKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
 }

@@ -29,7 +29,7 @@ func (a *App) RotateSigningKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	private, err := a.store.Resolve(ctx, signKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
-			link, err := a.hosts.Dial(ctx, h)
+			link, err := a.Reach.Dial(ctx, h)
 			if err == nil {
 				_, err = link.Enrol(ctx, a.Checkout.Fleet.Name, keys)
 			}

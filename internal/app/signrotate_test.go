@@ -54,14 +54,14 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	host := &enrolling{Host: debiantest.New(), agent: agent.Host{Paths: hostpath.Layout{Config: t.TempDir()}}}
 	away := true
 	open := func() *App {
-		a := k.open(k.ann)
-		a.opts.Connect = func(context.Context, fleet.Host) (machine.Machine, error) {
+		o := k.options(k.ann)
+		o.Connect = func(context.Context, fleet.Host) (machine.Machine, error) {
 			if away {
 				return nil, machine.ErrUnreachable
 			}
 			return host, nil
 		}
-		return a
+		return openWith(t, o)
 	}
 	before := k.trusted()
 	k.claim(1)

@@ -13,16 +13,8 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
-	"salvor/internal/secretnames"
-)
-
-// sshKeyName is the secret that is the fleet's SSH key. The comments mark its public
-// key in hosts/authorized_keys, and the previous one while both are accepted.
-const (
-	sshKeyName       = secretnames.SSHKey
-	sshKeyComment    = "salvor-fleet"
-	oldSSHKeyComment = "salvor-fleet-old"
 )
 
 // SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts accept
@@ -30,7 +22,7 @@ const (
 // decrypt the repository can log in to every host. A fleet without one gets one, in a
 // commit: made reports that.
 func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
-	if line = marked(a.Checkout.LetIn, sshKeyComment); line != "" {
+	if line = reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment); line != "" {
 		return line, false, nil
 	}
 	if err := a.mayEncrypt(ctx); err != nil {
@@ -52,7 +44,7 @@ func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
 // the hosts. The second, done is then true, proves that every host accepts the new
 // key, and removes the old one.
 func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
-	current, old := marked(a.Checkout.LetIn, sshKeyComment), marked(a.Checkout.LetIn, oldSSHKeyComment)
+	current, old := reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.Checkout.LetIn, reach.OldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
@@ -63,12 +55,12 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	private, err := a.store.Resolve(ctx, sshKeyName)
+	private, err := a.Identity.Store.Resolve(ctx, reach.SSHKeyName)
 	if err != nil {
 		return false, err
 	}
 	if old == "" {
-		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, sshKeyComment)+oldSSHKeyComment, 1)
+		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
 		files, _, err := newSSHKey([]byte(retired), private, a.Checkout.Fleet.Recipients.All())
 		if err != nil {
 			return false, err
@@ -80,13 +72,13 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	}
 	both := splitKeys(private)
 	if len(both) == 0 {
-		return false, fmt.Errorf("the secret %s is not a private key", sshKeyName)
+		return false, fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
 	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.Checkout.Fleet.Recipients.All())
 	if err != nil {
 		return false, err
 	}
-	if err := a.forgetSeen(files, sshKeyName); err != nil {
+	if err := a.forgetSeen(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
 	return true, a.Checkout.CommitFiles(ctx, files, "key ssh: old key removed")
@@ -97,7 +89,7 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, h := range a.Checkout.Fleet.Hosts {
 		all.Go(func() error {
-			m, err := ssh.Dial(ctx, a.sshOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.keptKey(line)}}))
+			m, err := ssh.Dial(ctx, a.Reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.Reach.KeptKey(line)}}))
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not accept the new key yet: %w", h.Name, err), "salvor apply "+
 					"delivers it; if the host is gone: salvor recover, or remove it from fleet.yaml")
@@ -119,7 +111,7 @@ func (a *App) authorizedKeys() ([]byte, error) {
 // newSSHKey makes a key: encrypted before those that are there, its line behind
 // theirs.
 func newSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
-	private, line, err := ssh.NewKey(sshKeyComment)
+	private, line, err := ssh.NewKey(reach.SSHKeyComment)
 	if err != nil {
 		return nil, "", err
 	}
@@ -132,47 +124,9 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 }
 
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	files, err := keptKeyFiles(sshKeyName, private, recipients)
+	files, err := keptKeyFiles(reach.SSHKeyName, private, recipients)
 	if err == nil {
 		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}
 	return files, err
-}
-
-// marked finds the line with that comment in authorized_keys, "" for none.
-func marked(lines []string, comment string) string {
-	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+comment) })
-	if i < 0 {
-		return ""
-	}
-	return lines[i]
-}
-
-// keptKeys are the fleet's keys for hosts that take none of the operator's own:
-// the present one, and the one before for hosts that nothing was applied to since.
-func (a *App) keptKeys() []ssh.KeptKey {
-	var kept []ssh.KeptKey
-	for _, comment := range []string{sshKeyComment, oldSSHKeyComment} {
-		if line := marked(a.Checkout.LetIn, comment); line != "" {
-			kept = append(kept, a.keptKey(line))
-		}
-	}
-	return kept
-}
-
-func (a *App) keptKey(line string) ssh.KeptKey {
-	return ssh.KeptKey{Public: ssh.PublicKey(line), Open: func(ctx context.Context) (secret.Value, error) {
-		return a.store.Resolve(ctx, sshKeyName)
-	}}
-}
-
-// sshOptions say how a host is reached with these keys.
-func (a *App) sshOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: pinned(a.Checkout.HostKeys, h.Address, h.Port), Auth: auth}
-	if h.Jump != "" {
-		j := parseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, pinned(a.Checkout.HostKeys, j.Address, j.Port)
-		o.Jump = &j
-	}
-	return o
 }

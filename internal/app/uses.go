@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/project"
+	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
 
@@ -34,10 +35,10 @@ func (u SecretUse) String() string {
 // refers to it. They are sorted.
 func (a *App) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
-	of, key, isEnv := a.store.Variable(name)
+	of, key, isEnv := a.Identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
 	if fleet.SecretInYAML(name) {
-		whole, _ = a.store.FileOf(name) // a name like that has one
+		whole, _ = a.Identity.Store.FileOf(name) // a name like that has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
@@ -94,7 +95,7 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == sshKeyName && marked(a.Checkout.LetIn, sshKeyComment) != "" {
+	if name == reach.SSHKeyName && reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
 	if name == signKeyName && len(a.Checkout.FleetSigners) > 0 {

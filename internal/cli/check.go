@@ -12,6 +12,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/grant"
+	"salvor/internal/leaks"
 	"salvor/internal/terminal"
 )
 
@@ -40,11 +41,11 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 		return err
 	}
 	defer a.Close()
-	leaks, err := a.LeakFindings(ctx)
+	inClear, err := leaks.Findings(ctx, a.Checkout)
 	if err != nil {
 		return err
 	}
-	found := append(slices.Clone(a.Findings()), leaks...)
+	found := append(slices.Clone(a.Findings()), inClear...)
 	if !staged { // which is what the hook calls
 		unguarded, err := a.HookFindings(ctx)
 		if err != nil {

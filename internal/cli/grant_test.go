@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"salvor/internal/app"
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
@@ -55,7 +56,7 @@ func TestS17YesTrustsNoKey(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte("schema: 1\nfleet: home\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := app.OpenFiles(t.Context(), app.Options{Dir: dir, Sink: progress.Discard()})
+	a, err := app.Open(t.Context(), app.Options{Dir: dir, Files: checkout.WorkTree, Sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestS17YesTrustsNoKey(t *testing.T) {
 	if code, _ := fault.Code(err); code != fault.Usage || !strings.Contains(fault.Hint(err), "--host-key") {
 		t.Errorf("a key that nobody compared: %v", err)
 	}
-	shown, err := a.ScanHost(t.Context(), h)
+	shown, err := a.Reach.ScanHost(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func parseHost(name, address string) (fleet.Host, error) {
 
 // trustJump pins the key of a host's jump host, where none is pinned yet.
 func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expected string) error {
-	jump, unpinned := a.Jump(h)
+	jump, unpinned := a.Reach.Jump(h)
 	if !unpinned {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expec
 // expects, or asks. --yes does not answer that: without a terminal the key has to be
 // named by a flag.
 func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected, flag string) (ssh.HostKey, error) {
-	key, err := a.ScanHost(ctx, h)
+	key, err := a.Reach.ScanHost(ctx, h)
 	if err != nil {
 		return key, err
 	}

@@ -28,7 +28,7 @@ func (g *globals) onHost(ctx context.Context, name string, work func(h *stack.Ho
 		if err != nil {
 			return err
 		}
-		m, err := a.Machine(ctx, p.Host)
+		m, err := a.Reach.Machine(ctx, p.Host)
 		if err != nil {
 			return err
 		}

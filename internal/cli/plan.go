@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/leaks"
 	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
@@ -95,11 +96,11 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	next, moves := placement.Next(s.Fleet, s.Lock, past)
 	next = s.Rename(next)
 	var stale map[string]string
-	var leaks, held []finding.Finding
+	var inClear, held []finding.Finding
 	var beside errgroup.Group
 	beside.Go(func() (err error) {
 		if stale, err = s.StaleSeals(ctx); err == nil {
-			leaks, err = a.LeakFindings(ctx)
+			inClear, err = leaks.Findings(ctx, a.Checkout)
 		}
 		return err
 	})
@@ -123,7 +124,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
 	p.Reseal(stale, next, s.Stacks)
 	p.Rename(a.Renamed(), next)
-	p.Findings = slices.Concat(p.Findings, held, a.Findings(), leaks, s.RenameFindings())
+	p.Findings = slices.Concat(p.Findings, held, a.Findings(), inClear, s.RenameFindings())
 	finding.Sort(p.Findings)
 	p.Findings = slices.CompactFunc(p.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error

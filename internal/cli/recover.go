@@ -48,7 +48,7 @@ func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) 
 	}
 	return g.with(ctx, func(a *app.App) error {
 		if g.Term == nil || g.passphraseFile != "" {
-			a.Unlock()
+			a.Identity.Unlock()
 		}
 		name, address, isNew := strings.Cut(o.to, "=")
 		to := fleet.Host{Name: name}

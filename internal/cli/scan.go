@@ -7,8 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"salvor/internal/app"
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
+	"salvor/internal/leaks"
 	"salvor/internal/scan"
 	"salvor/internal/terminal"
 )
@@ -39,40 +40,40 @@ func newScan(g *globals) *cobra.Command {
 }
 
 func runScan(ctx context.Context, g *globals, o scanOptions) error {
-	a, err := app.OpenFiles(ctx, g.options(nil))
+	c, err := checkout.OpenFiles(ctx, g.options(nil).Dir)
 	if err != nil {
 		return err
 	}
-	look := a.ScanWork
+	look := leaks.Work
 	switch {
 	case o.staged:
-		look = a.ScanStaged
+		look = leaks.Staged
 	case o.history:
-		look = a.ScanHistory
+		look = leaks.History
 	}
-	leaks, err := look(ctx)
+	found, err := look(ctx, c)
 	if err != nil {
 		return err
 	}
-	if err := g.printLeaks(leaks); err != nil || len(leaks) == 0 {
+	if err := g.printLeaks(found); err != nil || len(found) == 0 {
 		return err
 	}
 	hint := "salvor secret set NAME keeps it encrypted"
 	if o.history {
 		hint = "change these values where they are used: Git keeps its history"
 	}
-	return fault.WithHint(fmt.Errorf("%s found unencrypted", count(len(leaks), "secret")), hint)
+	return fault.WithHint(fmt.Errorf("%s found unencrypted", count(len(found), "secret")), hint)
 }
 
-func (g *globals) printLeaks(leaks []scan.Leak) error {
+func (g *globals) printLeaks(found []scan.Leak) error {
 	if g.json {
 		return g.printJSON(struct {
 			Schema int         `json:"schema"`
 			Leaks  []scan.Leak `json:"leaks"`
-		}{1, append([]scan.Leak{}, leaks...)})
+		}{1, append([]scan.Leak{}, found...)})
 	}
 	var errs []error
-	for _, l := range leaks {
+	for _, l := range found {
 		_, err := terminal.Printf(g.Out, "%s\n", l)
 		errs = append(errs, err)
 	}

@@ -83,7 +83,7 @@ func newSecretGet(g *globals) *cobra.Command {
 		Args:  exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
-				value, err := a.Secret(cmd.Context(), args[0])
+				value, err := a.Identity.Secret(cmd.Context(), args[0])
 				if err == nil {
 					_, err = terminal.Raw(g.Out).Write(value.Reveal())
 				}
@@ -126,7 +126,7 @@ func newSecretLs(g *globals) *cobra.Command {
 }
 
 func printSecrets(ctx context.Context, g *globals, a *app.App) error {
-	all, err := a.Secrets()
+	all, err := a.Identity.Secrets()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 // newRecord is the place of a new fleet's record, on a remote that is chosen with the
@@ -43,11 +44,11 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 	_, known := repo.Fleet.Remote(settled.Remote)
 	switch {
 	case !known:
-		f.Severity, f.Subject = finding.Fatal, repo.places.of("remotes").String()
+		f.Severity, f.Subject = finding.Fatal, repo.places.Of("remotes").String()
 		f.Text += ", but the remote " + settled.Remote + " is no longer declared"
 		f.Fix = "declare " + settled.Remote + " under remotes: again; or first move the record to another remote with salvor record move REMOTE"
 	case declared != fleet.Location{} && declared != settled:
-		f.Severity, f.Subject = finding.Warning, repo.places.of("record").String()
+		f.Severity, f.Subject = finding.Warning, repo.places.Of("record").String()
 		f.Text += " and stays there, whatever record: says"
 		f.Fix = "salvor record move " + declared.String() + " moves it there; or remove record: from fleet.yaml"
 	default:
@@ -57,7 +58,9 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 }
 
 // RemoveRecord returns fleet.yaml without where the record is to be: the lock says it.
-func RemoveRecord(content []byte) ([]byte, error) { return remove(content, path{"record"}) }
+func RemoveRecord(content []byte) ([]byte, error) {
+	return yamldoc.Remove(content, yamldoc.Path{"record"})
+}
 
 // CheckRecord returns why the record can't be at a place, nil when it can.
-func CheckRecord(at fleet.Location) error { return checkRemotePath(at.Path) }
+func CheckRecord(at fleet.Location) error { return fleet.ValidRemotePath(at.Path) }

@@ -33,7 +33,7 @@ var (
 	// got, commits that this one does not descend from.
 	ErrDiverged = errors.New("the branch has new commits")
 	// ErrGitAway means that the Git host did not answer, or not to us.
-	ErrGitAway = errors.New("Git host does not answer")
+	ErrGitAway = errors.New("Git host does not answer") //nolint:staticcheck // Git is a name
 	// ErrUncommitted means that a file to be committed has uncommitted changes of
 	// someone else.
 	ErrUncommitted = errors.New("uncommitted changes")

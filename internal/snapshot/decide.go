@@ -18,6 +18,7 @@ const (
 
 // Facts are what decides whether a volume may start.
 type Facts struct {
+	Stack    string   // its name, for hints
 	Marker   Marker   // zero when there is none
 	Found    Presence // see Look
 	Identity string   // whose data it must be, see Identity
@@ -47,8 +48,8 @@ const (
 type Decision struct {
 	Action   Action
 	Reason   string
-	Hint     string // STACK stands for its name
-	Occupied bool   // refused because of data that is there: a person decides about it
+	Hint     string
+	Occupied bool // refused because of data that is there: a person decides about it
 }
 
 // Decide says what must happen before a volume's stack starts (design, rule 2). The
@@ -77,9 +78,9 @@ func Decide(f Facts) Decision {
 	case f.notesLost(mine):
 		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
 	case now && f.Found == Replaced && f.Consent != project.ConsentRestore:
-		return occupied("in the place of its data there is another folder, with data in it")
+		return f.occupied("in the place of its data there is another folder, with data in it")
 	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
-		return occupied(f.unread() + "there is already data in the place of the volume")
+		return f.occupied(f.unread() + "there is already data in the place of the volume")
 	case f.History == HistoryUnknown:
 		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "run salvor apply once the remote answers")
 	}
@@ -95,22 +96,20 @@ func (f Facts) decideUnready(mine bool) Decision {
 	case has && f.Consent == project.ConsentRestore:
 		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
 	case f.Consent == project.ConsentRestore:
-		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; the data here is set aside")
+		return refuse("there is no snapshot to restore", "salvor apply --fresh "+f.Stack+" starts empty; what lies here is kept beside")
 	case has && !born:
-		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", "salvor apply "+
-			"--restore STACK uses them; --fresh STACK starts empty in a new repository")
+		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", fmt.Sprintf("salvor apply --restore %[1]s takes them; --fresh %[1]s starts empty in a new repository", f.Stack))
 	case has && f.strange(mine):
-		return occupied(f.unread() + "there is data in its place, and Salvor does not know whether it belongs to the stack")
+		return f.occupied(f.unread() + "there is data in its place, and Salvor does not know whether it belongs to the stack")
 	case has:
 		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
 	case born && f.Found != Nothing:
-		return refuse(f.unread()+"the volume's data is not in any snapshot; the data here may be it", "salvor apply --take STACK uses the data that is here")
+		return refuse(f.unread()+"the volume's data is not in any snapshot; the data here may be it", "salvor apply --take "+f.Stack+" takes the data that lies here")
 	case born:
 		return refuse("the volume had data, but there is no snapshot of it",
-			"salvor move STACK --to HOST, to the host with its data, then salvor apply --take STACK; if the data is "+
-				"lost: salvor apply --fresh STACK starts empty")
+			fmt.Sprintf("salvor move %[1]s --to HOST, where its data lies, then salvor apply --take %[1]s; where it is lost: salvor apply --fresh %[1]s starts empty", f.Stack))
 	case f.Found != Nothing:
-		return occupied(f.unread() + "there is already data in the place of the new volume")
+		return f.occupied(f.unread() + "there is already data in the place of the new volume")
 	}
 	return Decision{Action: StartEmpty, Reason: "the volume is new"}
 }
@@ -150,7 +149,7 @@ func refuse(reason, hint string) Decision {
 }
 
 // occupied refuses to replace data of unknown origin.
-func occupied(reason string) Decision {
-	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK uses it as the " +
-		"stack's data; --restore STACK restores the newest snapshot, --fresh STACK starts empty, and both set it aside"}
+func (f Facts) occupied(reason string) Decision {
+	hint := fmt.Sprintf("salvor apply --take %[1]s takes it as the stack's data; --restore %[1]s brings the newest snapshot, --fresh %[1]s starts empty, and both keep it beside", f.Stack)
+	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: hint}
 }

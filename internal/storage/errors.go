@@ -51,6 +51,16 @@ func (f *failure) Is(target error) bool {
 	return false
 }
 
+// ExitCode implements fault.Coder by the causes.
+func (f *failure) ExitCode() int {
+	for _, cause := range f.causes {
+		if code, ok := fault.Code(cause); ok {
+			return code
+		}
+	}
+	return 0
+}
+
 func (f *Folder) fail(op, path string, err error) error {
 	if err == nil {
 		return nil

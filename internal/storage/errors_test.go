@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rclone/rclone/fs"
 
 	"salvor/internal/blob"
+	"salvor/internal/fault"
 	"salvor/internal/secret"
 )
 
@@ -53,5 +55,17 @@ func TestFailureKeepsItsCauses(t *testing.T) {
 	}
 	if err := f.fail("read", "x", nil); err != nil {
 		t.Errorf("an error out of nothing: %v", err)
+	}
+}
+
+// TestARemoteThatIsAwayHasItsExitCode: the causes are not handed out, their code is.
+func TestARemoteThatIsAwayHasItsExitCode(t *testing.T) {
+	f := &Folder{remote: "nas"}
+	err := fmt.Errorf("alpha: %w", f.fail("open", "x", fmt.Errorf("dial: %w", syscall.EHOSTUNREACH)))
+	if code, ok := fault.Code(err); !ok || code != fault.Unreachable {
+		t.Errorf("%v has the exit code %d, %v", err, code, ok)
+	}
+	if code, ok := fault.Code(f.fail("read", "x", fs.ErrorObjectNotFound)); ok {
+		t.Errorf("a missing file has the exit code %d", code)
 	}
 }

@@ -1,0 +1,33 @@
+package identity
+
+import (
+	"fmt"
+	"slices"
+
+	"salvor/internal/finding"
+	"salvor/internal/secret/agekey"
+)
+
+// Findings say how the file is there that holds the identity in use: open to others,
+// or an operator's in plain text. The recovery card is unencrypted by its nature. A
+// file that can't be looked at has no findings: who opens it says why.
+func (id *Identity) Findings() []finding.Finding {
+	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
+	if err != nil {
+		return nil
+	}
+	at, err := agekey.Look(path)
+	if err != nil {
+		return nil
+	}
+	var found []finding.Finding
+	if at.Exposed() {
+		found = append(found, finding.Finding{Code: finding.IdentityExposed, Severity: finding.Warning, Subject: path,
+			Text: fmt.Sprintf("other users can read or write it (mode %04o), and its key opens everything", at.Mode), Fix: "chmod 600 " + path})
+	}
+	if len(at.InClear) > 0 && !slices.Contains(at.InClear, id.checkout.Fleet.Recipients.Recovery) {
+		found = append(found, finding.Finding{Code: finding.IdentityInClear, Severity: finding.Warning, Subject: path,
+			Text: "its key has no passphrase: anyone who gets the file can open everything", Fix: "salvor key rotate makes a key with a passphrase"})
+	}
+	return found
+}
