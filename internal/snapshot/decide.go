@@ -96,18 +96,21 @@ func (f Facts) decideUnready(mine bool) Decision {
 	case has && f.Consent == project.ConsentRestore:
 		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
 	case f.Consent == project.ConsentRestore:
-		return refuse("there is no snapshot to restore", "salvor apply --fresh "+f.Stack+" starts empty; what lies here is kept beside")
+		return refuse("there is no snapshot to restore", "salvor apply --fresh "+f.Stack+" starts empty; the data here is set aside")
 	case has && !born:
-		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", fmt.Sprintf("salvor apply --restore %[1]s takes them; --fresh %[1]s starts empty in a new repository", f.Stack))
+		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", fmt.Sprintf("salvor "+
+			"apply --restore %[1]s uses them; --fresh %[1]s starts empty in a new repository", f.Stack))
 	case has && f.strange(mine):
 		return f.occupied(f.unread() + "there is data in its place, and Salvor does not know whether it belongs to the stack")
 	case has:
 		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
 	case born && f.Found != Nothing:
-		return refuse(f.unread()+"the volume's data is not in any snapshot; the data here may be it", "salvor apply --take "+f.Stack+" takes the data that lies here")
+		return refuse(f.unread()+"the volume's data is not in any snapshot; the data here may be it", "salvor apply --take "+f.Stack+" "+
+			"uses the data that is here")
 	case born:
 		return refuse("the volume had data, but there is no snapshot of it",
-			fmt.Sprintf("salvor move %[1]s --to HOST, where its data lies, then salvor apply --take %[1]s; where it is lost: salvor apply --fresh %[1]s starts empty", f.Stack))
+			fmt.Sprintf("salvor move %[1]s --to HOST, to the host with its data, then salvor apply --take %[1]s; if the "+
+				"data is lost: salvor apply --fresh %[1]s starts empty", f.Stack))
 	case f.Found != Nothing:
 		return f.occupied(f.unread() + "there is already data in the place of the new volume")
 	}
@@ -150,6 +153,7 @@ func refuse(reason, hint string) Decision {
 
 // occupied refuses to replace data of unknown origin.
 func (f Facts) occupied(reason string) Decision {
-	hint := fmt.Sprintf("salvor apply --take %[1]s takes it as the stack's data; --restore %[1]s brings the newest snapshot, --fresh %[1]s starts empty, and both keep it beside", f.Stack)
+	hint := fmt.Sprintf("salvor apply --take %[1]s uses it as the stack's data; --restore %[1]s restores the newest "+
+		"snapshot, --fresh %[1]s starts empty, and both set it aside", f.Stack)
 	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: hint}
 }

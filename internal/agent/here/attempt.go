@@ -44,7 +44,7 @@ func (h *Host) AttemptPath(stack string) string {
 // Attempt returns the note of a stack's attempt, empty when there is none.
 func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
 
-// SaveAttempt writes the note, with the time of now.
+// SaveAttempt writes the note, with the present time.
 func (h *Host) SaveAttempt(stack string, u Attempt) error {
 	u.At = time.Now().UTC()
 	return writeNote(h.AttemptPath(stack), &u)

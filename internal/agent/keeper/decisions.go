@@ -73,7 +73,7 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 		d.Reason, d.Hint = "its data is not ready here, and its newest snapshot is missing", fault.Hint(why)
 	} else if snapshot.IsDamage(why) {
 		d.Reason = "its data is not ready here, and its repository on the remote is damaged"
-		d.Hint = "salvor snapshot ls " + f.Stack + " says what is lost"
+		d.Hint = "salvor snapshot ls " + f.Stack + " lists what is lost"
 	}
 	d.Reason += ": " + why.Error()
 	return d

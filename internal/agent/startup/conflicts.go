@@ -118,7 +118,7 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 }
 
 func foreignFix(stack string) string {
-	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data that lies here"
+	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data on this host"
 }
 
 // refuseForeign is foreign for a stack that is about to be deployed.
