@@ -1,5 +1,5 @@
-// Package agent is what a host does: become what a commit says, restore before
-// it starts, check that its stacks are still its own, take snapshots. Every verb
+// Package agent does a host's work: it applies a commit, restores data before a stack
+// starts, checks that its stacks are still its own, and takes snapshots. Every verb
 // of salvord and its daemon are methods of Host.
 package agent
 

@@ -1,4 +1,4 @@
-// Package agentapi holds what salvor and salvord say to each other: JSON on the
+// Package agentapi defines the messages between salvor and salvord: JSON on the
 // standard input and output of `salvord VERB`, reached through a machine. It is
 // versioned; a salvord understands its own schema and the previous one.
 package agentapi

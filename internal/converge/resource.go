@@ -1,6 +1,6 @@
-// Package converge makes a host what a list of resources says: observe once,
-// plan purely, execute without deciding. It knows no kinds of resources; those
-// are in package resource.
+// Package converge makes a host match a list of resources: observe once, plan purely,
+// execute without deciding. It knows no kinds of resources; those are in package
+// resource.
 package converge
 
 import (

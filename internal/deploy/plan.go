@@ -1,5 +1,5 @@
-// Package deploy makes the fleet what the repository says: load a commit, observe
-// every host once, plan purely, apply without deciding.
+// Package deploy makes the fleet match the repository: load a commit, observe every
+// host once, plan purely, apply without deciding.
 package deploy
 
 import (

@@ -1,5 +1,5 @@
-// Package embedded carries salvord inside salvor, so that on the worst day
-// there is one file to fetch and the two halves cannot drift apart.
+// Package embedded carries salvord inside salvor, so that a recovery needs only one
+// file and the two halves cannot drift apart.
 package embedded
 
 import (

@@ -1,4 +1,4 @@
-// Package fault is how errors reach a person: one line, a hint with the next
+// Package fault adds to errors what a person needs: one line, a hint with the next
 // command, and the exit code that scripts branch on.
 package fault
 

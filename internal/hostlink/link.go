@@ -1,6 +1,6 @@
-// Package hostlink is salvor's end of the conversation with salvord: it starts
-// `salvord VERB` on a machine, hands over the request, passes events on and
-// returns the result. It installs or replaces salvord where needed.
+// Package hostlink is salvor's side of the protocol with salvord: it starts `salvord
+// VERB` on a machine, sends the request, passes events on and returns the result. It
+// installs or replaces salvord where needed.
 package hostlink
 
 import (

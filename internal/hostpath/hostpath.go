@@ -1,5 +1,5 @@
-// Package hostpath says where everything of Salvor's is on a host: one table, which
-// whatever writes, binds, reads or removes it looks up.
+// Package hostpath has the paths of all of Salvor's files on a host: one table for
+// all code that writes, binds, reads or removes them.
 package hostpath
 
 import (

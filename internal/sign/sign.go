@@ -1,6 +1,6 @@
-// Package sign signs what Salvor leaves where others can write, and checks it.
-// Signatures are OpenSSH's (PROTOCOL.sshsig, with SHA-512), by Ed25519 keys, so
-// that ssh-keygen -Y verify checks them too. It does no I/O.
+// Package sign signs and checks the files that Salvor writes in places where others
+// can write, too. Signatures are OpenSSH's (PROTOCOL.sshsig, with SHA-512), by
+// Ed25519 keys, so that ssh-keygen -Y verify checks them too. It does no I/O.
 package sign
 
 import (

@@ -1,8 +1,8 @@
-// Package nsexec starts a program in a mount namespace of its own, in which chosen
-// folders of the host appear at fixed paths, and hands it secrets on file
-// descriptors. It sees the rest of the host read-only, and can't change that. It is
-// how the same volume has the same path in every snapshot wherever it is, and why
-// restic's passwords are in no argument, environment or file.
+// Package nsexec starts a program in its own mount namespace, in which chosen folders
+// of the host appear at fixed paths, and passes it secrets on file descriptors. It
+// sees the rest of the host read-only, and can't change that. It is how the same
+// volume has the same path in every snapshot wherever it is, and why restic's
+// passwords are in no argument, environment or file.
 //
 // The caller runs this same binary again (a hidden verb that calls Main) with a
 // Spec on standard input; Main becomes the program.
