@@ -168,6 +168,22 @@ func TestBootFinishesARestore(t *testing.T) {
 	}
 }
 
+// TestNothingIsForgottenWhileARestoreWaits: snapshots that were taken before a restore
+// was finished pushed the one that it wanted out of the policy, and it never could be.
+func TestNothingIsForgottenWhileARestoreWaits(t *testing.T) {
+	l := newLived(t)
+	if !l.base().At(l.spec, l.st).MayForget() {
+		t.Error("nothing is forgotten although no restore waits")
+	}
+	l.wish("one")
+	if l.base().At(l.spec, l.st).MayForget() {
+		t.Error("the wished snapshot may be forgotten")
+	}
+	if receipt := l.apply(); receipt.Error != nil || !l.base().At(l.spec, l.st).MayForget() {
+		t.Errorf("the restore is done: %+v", receipt)
+	}
+}
+
 // TestAFulfilledWishIsNotDoneTwice is fault V15.2: with the power cut between the
 // data in place and the note of it, the next apply restored once more.
 func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {

@@ -56,6 +56,9 @@ func (r *Run) Place(ctx context.Context) error {
 	if err == nil {
 		err = r.claim(ctx)
 	}
+	if err == nil {
+		err = r.stillReleased(ctx)
+	}
 	if errors.Is(err, ErrOutrun) && slices.Contains(r.receipt.Pending, pushLater) {
 		r.Lock, r.Commit = was, before
 		err = r.withdraw(ctx, err)

@@ -193,13 +193,25 @@ func (r *Run) release(ctx context.Context) error {
 	if len(r.due.release) == 0 {
 		return nil
 	}
-	return r.phase(ctx, "release", func() error {
-		var g group
-		for _, f := range r.due.release {
-			g.Go(func() error { return r.releaseOne(ctx, f) })
-		}
-		return g.Wait()
-	})
+	return r.phase(ctx, "release", func() error { return r.releaseAll(ctx) })
+}
+
+// stillReleased has former hosts release their stacks once more, now that the claims
+// are visible: another operator's apply may have started one again meanwhile, since
+// nothing said yet that it moves. From now on none can.
+func (r *Run) stillReleased(ctx context.Context) error {
+	if r.Fleet.Record.Remote == "" {
+		return nil // nothing says more than it did before
+	}
+	return r.releaseAll(ctx)
+}
+
+func (r *Run) releaseAll(ctx context.Context) error {
+	var g group
+	for _, f := range r.due.release {
+		g.Go(func() error { return r.releaseOne(ctx, f) })
+	}
+	return g.Wait()
 }
 
 func (r *Run) releaseOne(ctx context.Context, f former) error {

@@ -83,9 +83,10 @@ func TestAResumedMoveReleasesAgain(t *testing.T) {
 				if !errors.Is(err, errNoHost) { // beta is not there
 					t.Error(err)
 				}
-				want := []string{"push", "alpha releases notes at 1", "claim notes for beta from c1"}
+				// and once more when it is claimed, in case it was started meanwhile
+				want := []string{"push", "alpha releases notes at 1", "claim notes for beta from c1", "alpha releases notes at 1"}
 				if ahead {
-					want = []string{"ask Git", "alpha releases notes at 1", "push", "claim notes for beta from c1"}
+					want = []string{"ask Git", "alpha releases notes at 1", "push", "claim notes for beta from c1", "alpha releases notes at 1"}
 				}
 				if diff := cmp.Diff(want, f.log); diff != "" {
 					t.Errorf("asked (-want +got):\n%s", diff)

@@ -62,6 +62,13 @@ func (s *Stack) Wish() *agentapi.Wish {
 	return wish
 }
 
+// MayForget reports whether snapshots of the stack may be forgotten. While a restore
+// waits, the one that it wants may be too old for the policy by now.
+func (s *Stack) MayForget() bool {
+	w := s.Wish()
+	return w == nil || w.State == agentapi.WishDone
+}
+
 // InPlace reports whether a wish has put the data of every volume in its place.
 func (s *Stack) InPlace(id string) bool {
 	volumes := s.Protected()

@@ -204,6 +204,9 @@ func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error
 }
 
 func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t Taking) error {
+	if !s.MayForget() {
+		return k.removeSetAside(ctx, repo, s, t)
+	}
 	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
 	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)

@@ -24,9 +24,9 @@ type Guard struct {
 	h      *here.Host
 	within time.Duration // what a look may take
 
-	looking sync.Mutex   // held for the length of a look; guards what follows
-	rec     *here.Record // nil: to be opened
-	opened  string       // what rec was opened with
+	looking chan struct{} // has one for the length of a look, which guards what follows
+	rec     *here.Record  // nil: to be opened
+	opened  string        // what rec was opened with
 	view    *record.View
 	git     gitSight
 	asked   time.Time // when Git was asked last
@@ -51,13 +51,13 @@ const AskWithin = 20 * time.Second
 
 // New returns a guard that has not looked yet; a look takes at most within.
 func New(h *here.Host, within time.Duration) *Guard {
-	return &Guard{h: h, within: within, git: unreached(), changed: make(chan struct{})}
+	return &Guard{h: h, within: within, git: unreached(), looking: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // Close ends the connection to the record remote.
 func (g *Guard) Close(ctx context.Context) {
-	g.looking.Lock()
-	defer g.looking.Unlock()
+	g.looking <- struct{}{}
+	defer func() { <-g.looking }()
 	g.drop(ctx)
 }
 
@@ -90,6 +90,9 @@ const recently = 2 * time.Second
 func (g *Guard) Verdict(ctx context.Context, s *here.Stack) record.Verdict {
 	return g.notOlder(ctx, s, recently)
 }
+
+// Now returns what holds for a stack by a look that begins now.
+func (g *Guard) Now(ctx context.Context, s *here.Stack) record.Verdict { return g.notOlder(ctx, s, 0) }
 
 // Recent returns what holds for a stack by a look not older than the lease allows: in
 // the daemon, where the watch looks all the time, that is one which was made already.
@@ -139,8 +142,8 @@ func (g *Guard) since(ctx context.Context, spec agentapi.Host, names []string, e
 	if all, ok := g.known(spec.Name, names, earliest); ok {
 		return all
 	}
-	g.looking.Lock()
-	defer g.looking.Unlock()
+	g.looking <- struct{}{}
+	defer func() { <-g.looking }()
 	if all, ok := g.known(spec.Name, names, earliest); ok { // by the look of who had the lock
 		return all
 	}

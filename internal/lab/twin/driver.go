@@ -1,0 +1,470 @@
+package twin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"salvor/internal/git"
+	"salvor/internal/lab/twin/remote"
+	"salvor/internal/recovery"
+)
+
+// Tally counts what happened in worlds.
+type Tally struct {
+	Worlds, Commands, Faults, Kills int
+}
+
+// Add adds what happened in other worlds.
+func (t *Tally) Add(o Tally) {
+	t.Worlds, t.Commands, t.Faults, t.Kills = t.Worlds+o.Worlds, t.Commands+o.Commands, t.Faults+o.Faults, t.Kills+o.Kills
+}
+
+// calm is how long nothing goes wrong before something is asked for again: hosts have
+// looked by then, and daemons have started what may run.
+const calm = 70 * time.Second
+
+// A step is something that an operator wants done. It can be asked for again.
+type step struct {
+	what   string
+	stacks []string // that it may change; none for a command that changes no placement and no data
+	work   func(context.Context, *command) error
+	done   func()           // is called once it has succeeded, nil for nothing
+	may    func(error) bool // reports whether the step may fail for good, nil for never
+}
+
+// placed is the step where the stack is placed.
+func (s step) placed(stack string) step {
+	work := s.work
+	s.work = func(ctx context.Context, c *command) error {
+		if _, placed := c.lock.Placement(stack); !placed {
+			return errNothing
+		}
+		return work(ctx, c)
+	}
+	if s.may == nil {
+		s.may = nothing
+	}
+	return s
+}
+
+// drive makes one world go on until it ends.
+func (w *world) drive() error {
+	alice, bob := &operator{w: w, name: "alice", clone: w.git.Clone()}, &operator{w: w, name: "bob", clone: w.git.Clone()}
+	if w.chance(4) {
+		w.goWrong()
+	}
+	_ = alice.do(w.apply(), 0, false)
+	if err := w.heal(); err != nil {
+		return err
+	}
+	for range 3 + w.pick(4) {
+		w.pass(time.Duration(10+w.pick(60)) * time.Second)
+		o, other := alice, bob
+		if w.chance(3) {
+			o, other = bob, alice
+		}
+		if err := w.next(o, other); err != nil {
+			return err
+		}
+		w.search()
+	}
+	return w.settle(alice)
+}
+
+// next has something happen.
+func (w *world) next(o, other *operator) error {
+	switch w.pick(12) {
+	case 0:
+		return w.accident()
+	case 1, 2:
+		return w.race(o, other)
+	}
+	return w.converge(o, w.anything())
+}
+
+// anything is a step that chance picks.
+func (w *world) anything() step {
+	stack := w.stacks[w.pick(len(w.stacks))]
+	switch w.pick(14) {
+	case 0, 1, 2, 3:
+		return w.snapshot(stack).placed(stack)
+	case 4:
+		return w.apply()
+	case 5, 6:
+		return w.deploy(stack)
+	case 7, 8, 9:
+		return w.move(stack).placed(stack)
+	case 10:
+		return w.rollback(stack).placed(stack)
+	case 11:
+		return w.restore(stack).placed(stack)
+	}
+	return w.recovery()
+}
+
+// converge has an operator do a step while things go wrong, and then again while
+// nothing does: at the latest then it has to succeed.
+func (w *world) converge(o *operator, s step) error {
+	w.goWrong()
+	kill := 0
+	if w.chance(3) {
+		kill = 1 + w.pick(60)
+	}
+	err := o.do(s, kill, w.chance(8))
+	w.pass(time.Duration(w.pick(40)) * time.Second)
+	if w.chance(4) { // what went wrong stays a while
+		return nil
+	}
+	if healed := w.heal(); healed != nil {
+		return healed
+	}
+	if err == nil {
+		return nil
+	}
+	w.pass(calm)
+	for range 2 {
+		if err = o.do(s, 0, false); err == nil || s.may != nil && s.may(err) {
+			return nil
+		}
+		w.pass(calm)
+	}
+	w.broken(lawConverges, "%s: %s: %v", o.name, s.what, err)
+	return nil
+}
+
+// race has two operators do something at once.
+func (w *world) race(o, other *operator) error {
+	w.goWrong()
+	steps := []step{w.anything(), w.anything()}
+	errs := make([]error, 2)
+	var both sync.WaitGroup
+	w.racing++
+	for i, one := range []*operator{o, other} {
+		both.Go(func() { errs[i] = one.do(steps[i], 0, false) })
+	}
+	both.Wait()
+	w.racing--
+	if err := w.heal(); err != nil {
+		return err
+	}
+	w.pass(calm)
+	return w.converge(o, w.apply())
+}
+
+// do runs a step as an operator does: with the newest commit, unless it was not looked
+// for, and once more where another one was faster.
+func (o *operator) do(s step, kill int, stale bool) error {
+	o.w.begin(s.stacks)
+	defer o.w.begin(s.stacks)
+	boots := o.w.boots()
+	if !stale {
+		_ = o.run("pull", 0, func(ctx context.Context, c *command) error { return o.pull(ctx, c.p) })
+	}
+	err := o.run(s.what, kill, s.work)
+	if errors.Is(err, git.ErrDiverged) {
+		_ = o.run("pull", 0, func(ctx context.Context, c *command) error { return o.pull(ctx, c.p) })
+		err = o.run(s.what, 0, s.work)
+	}
+	if err != nil && strings.TrimSpace(err.Error()) == "" {
+		o.w.broken(lawReason, "%s: %s: an error without a word", o.name, s.what)
+	}
+	if err == nil {
+		if s.done != nil {
+			s.done()
+		}
+		if o.w.racing == 0 {
+			o.w.asSaid(o, s, boots)
+		}
+	}
+	return err
+}
+
+// run has an operator run one command, which is killed at a call, 0 for none.
+func (o *operator) run(what string, kill int, work func(context.Context, *command) error) error {
+	p, ctx := newProcess(o.w.ctx, o.name+" "+what, nil)
+	p.killAt = kill
+	defer p.cancel()
+	c, err := o.open(p)
+	if err == nil {
+		err = work(o.w.marked(ctx, p), c)
+	}
+	o.w.count(func(t *Tally) {
+		t.Commands++
+		if p.killed() {
+			t.Kills++
+		}
+	})
+	if p.killed() {
+		what += ", killed at " + p.at
+	}
+	o.w.note("%s: %s: %v", o.name, what, err)
+	return err
+}
+
+func (w *world) count(change func(*Tally)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.tally)
+}
+
+// boots is how often hosts were powered on, to tell whether one was meanwhile.
+func (w *world) boots() map[string]int {
+	all := map[string]int{}
+	for _, h := range w.hosts {
+		h.mu.Lock()
+		all[h.name] = h.boots
+		h.mu.Unlock()
+	}
+	return all
+}
+
+// asSaid checks that a step which succeeded did what it is for: every stack that it was
+// about runs where it is placed.
+func (w *world) asSaid(o *operator, s step, before map[string]int) {
+	lock, err := lockOf(o.clone.Files())
+	if err != nil {
+		w.broken(lawReason, "%s: %v", s.what, err)
+		return
+	}
+	boots := w.boots()
+	for _, stack := range s.stacks {
+		h := w.host(lock.Stacks[stack].Host)
+		if h == nil || boots[h.name] != before[h.name] || !h.powered() {
+			continue
+		}
+		if !h.runs(stack) {
+			w.broken(lawReason, "%s says that all is well, and %s does not run on %s", s.what, stack, h.name)
+			continue
+		}
+		w.kept(h, stack, "has")
+	}
+}
+
+// pass lets time go by, in which stacks write.
+func (w *world) pass(d time.Duration) {
+	for range 3 {
+		<-time.After(d / 3)
+		w.write()
+	}
+}
+
+// settle ends a world: nothing goes wrong any more, and after one more apply nothing is
+// left to do.
+func (w *world) settle(o *operator) error {
+	if err := w.heal(); err != nil {
+		return err
+	}
+	w.pass(2 * calm)
+	if err := o.do(w.apply(), 0, false); err != nil {
+		if err = o.do(w.apply(), 0, false); err != nil {
+			w.broken(lawConverges, "the last apply: %v", err)
+			return nil
+		}
+	}
+	_ = o.run("plan", 0, func(ctx context.Context, c *command) error {
+		settled, text, err := c.settled(ctx)
+		if err != nil || !settled {
+			w.broken(lawConverges, "after an apply something is left to do: %v\n%s", err, text)
+		}
+		return err
+	})
+	w.write()
+	w.search()
+	return nil
+}
+
+// accident is something that happens to a host while no command runs.
+func (w *world) accident() error {
+	h := w.hosts[w.pick(len(w.hosts))]
+	w.count(func(t *Tally) { t.Faults++ })
+	switch w.pick(3) {
+	case 0:
+		h.powerOff()
+		w.pass(calm)
+		return h.powerOn()
+	case 1:
+		h.killDaemon()
+	case 2:
+		w.setCut(h, true)
+		w.pass(time.Duration(20+w.pick(100)) * time.Second)
+		w.setCut(h, false)
+	}
+	w.pass(calm)
+	return nil
+}
+
+// goWrong has something go wrong from now on, or at a call that is still to come; most
+// of the time one thing, sometimes none or two.
+func (w *world) goWrong() {
+	for range w.pick(3) {
+		w.count(func(t *Tally) { t.Faults++ })
+		h := w.hosts[w.pick(len(w.hosts))]
+		switch w.pick(10) {
+		case 0, 1:
+			h.mu.Lock()
+			h.cutAt = h.calls + 1 + w.pick(250)
+			h.mu.Unlock()
+			w.note("power of %s will be cut", h.name)
+		case 2:
+			h.killDaemon()
+			w.note("the daemon of %s is killed", h.name)
+		case 3:
+			w.setCut(h, true)
+		case 4:
+			w.setAway("git", true)
+		case 5:
+			w.setAway("remote", true)
+		default:
+			f := w.faults()
+			w.remote.Set(f)
+			w.note("the remote: %+v", f)
+		}
+	}
+}
+
+func (w *world) faults() remote.Faults {
+	switch w.pick(5) {
+	case 0:
+		return remote.Faults{Slow: time.Duration(100+w.pick(400)) * time.Millisecond}
+	case 1:
+		return remote.Faults{Late: time.Duration(1+w.pick(25)) * time.Second}
+	case 2:
+		return remote.Faults{Full: true}
+	case 3:
+		return remote.Faults{Cut: 1 + w.pick(80)}
+	}
+	return remote.Faults{Torn: 1 + w.pick(4)}
+}
+
+var errNothing = errors.New("there is nothing to do that with")
+
+func nothing(err error) bool { return errors.Is(err, errNothing) }
+
+func (w *world) apply() step {
+	return step{what: "apply", stacks: w.stacks, work: func(ctx context.Context, c *command) error { return c.apply(ctx) }}
+}
+
+// snapshot takes one. What it holds at least is what the volume holds before it begins.
+func (w *world) snapshot(stack string) step {
+	return step{what: "snapshot take " + stack, work: func(ctx context.Context, c *command) error {
+		h := w.host(c.lock.Stacks[stack].Host)
+		w.mu.Lock()
+		changes := w.truth.changing[stack]
+		w.mu.Unlock()
+		held := h.data(stack)
+		id, err := c.take(ctx, stack)
+		if err == nil {
+			w.acknowledged(stack, id, held, changes)
+		}
+		return err
+	}, may: nothing}
+}
+
+// deploy commits another version, and applies it.
+func (w *world) deploy(stack string) step {
+	version := w.pick(versions - 1)
+	return step{what: fmt.Sprintf("edit and apply %s:%d", stack, version+1), stacks: w.stacks, work: func(ctx context.Context, c *command) error {
+		if c.declared.Stacks[stack].Version != version {
+			if err := c.edit(ctx, stack, version); err != nil {
+				return err
+			}
+			next, err := c.open(c.p)
+			if err != nil {
+				return err
+			}
+			c = next
+		}
+		return c.apply(ctx)
+	}}
+}
+
+func (w *world) move(stack string) step {
+	to := w.hosts[w.pick(len(w.hosts))].name
+	return step{what: "move " + stack + " --to " + to, stacks: []string{stack}, work: func(ctx context.Context, c *command) error { return c.move(ctx, stack, to) }}
+}
+
+// recovery has a host be lost, or seem so, and its stacks taken over by another.
+func (w *world) recovery() step {
+	i := w.pick(len(w.hosts))
+	lost, to := w.hosts[i], w.hosts[(i+1+w.pick(len(w.hosts)-1))%len(w.hosts)]
+	if w.chance(2) {
+		lost.powerOff()
+	} else {
+		w.setCut(lost, true)
+	}
+	w.count(func(t *Tally) { t.Faults++ })
+	return step{what: "recover " + lost.name + " --to " + to.name, stacks: w.stacks, work: func(ctx context.Context, c *command) error {
+		if len(c.lock.On(lost.name)) == 0 && len(c.lock.On(to.name)) == 0 {
+			return errNothing
+		}
+		return c.recover(ctx, lost.name, to.name)
+	}, may: func(err error) bool { return nothing(err) || errors.Is(err, recovery.ErrAlive) }}
+}
+
+// restore goes back to the oldest snapshot that was taken by hand and is still there.
+// Asked again it goes on where the host has not done it meanwhile.
+func (w *world) restore(stack string) step {
+	id := ""
+	return step{what: "restore " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
+		if id == "" {
+			chosen, err := c.oldest(ctx, stack)
+			if err != nil {
+				return err
+			}
+			id = chosen
+			w.goesBack(stack, id, false)
+		} else if c.lock.Stacks[stack].Restore == nil {
+			if ids, err := c.snapshots(ctx, stack); err != nil || !slices.Contains(ids, id) {
+				return cmp.Or(err, errNothing) // it was done, and the snapshot is too old to be kept by now
+			}
+		}
+		return c.restore(ctx, stack, id)
+	}, done: func() { w.goesBack(stack, id, true) }, may: nothing}
+}
+
+// oldest is the oldest snapshot of which is known what it holds.
+func (c *command) oldest(ctx context.Context, stack string) (string, error) {
+	ids, err := c.snapshots(ctx, stack)
+	if err != nil {
+		return "", err
+	}
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	for _, id := range ids {
+		if _, known := c.w.truth.snapshots[stack][id]; known {
+			return id, nil
+		}
+	}
+	return "", errNothing
+}
+
+// rollback goes back to the other version, with its data where a snapshot is known.
+func (w *world) rollback(stack string) step {
+	id, version, withData := "", -1, w.chance(2)
+	return step{what: "rollback " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
+		if version < 0 {
+			version = (c.declared.Stacks[stack].Version + 1) % (versions - 1)
+		} else if c.declared.Stacks[stack].Version == version {
+			return c.apply(ctx) // it is committed: that finishes it
+		}
+		if withData && id == "" {
+			chosen, err := c.oldest(ctx, stack)
+			if err != nil {
+				return err
+			}
+			id = chosen
+			w.goesBack(stack, id, false)
+		}
+		return c.rollback(ctx, stack, version, id)
+	}, done: func() {
+		if id != "" {
+			w.goesBack(stack, id, true)
+		}
+	}, may: nothing}
+}

@@ -1,0 +1,117 @@
+package twin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inWorld runs a test in a world of its own.
+func inWorld(t *testing.T, seed uint64, test func(t *testing.T, w *world)) {
+	t.Helper()
+	shop, err := newWorkshop(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := tempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		w, err := newWorld(ctx, shop, seed, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.start(); err != nil {
+			t.Fatal(err)
+		}
+		test(t, w)
+		cancel()
+		w.end()
+		if t.Failed() {
+			for _, line := range w.log {
+				t.Log(line)
+			}
+		}
+	})
+}
+
+func TestARecoveryBringsBackWhatASnapshotHeld(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		alice := &operator{w: w, name: "alice", clone: w.git.Clone()}
+		if err := alice.run("apply", 0, func(ctx context.Context, c *command) error { return c.apply(ctx) }); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		alpha, beta := w.hosts[0], w.hosts[1]
+		held := alpha.data("notes")
+		if err := alice.run("snapshot", 0, func(ctx context.Context, c *command) error {
+			id, err := c.take(ctx, "notes")
+			if err == nil {
+				w.acknowledged("notes", id, held, 0)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		alpha.powerOff()
+		if err := alice.run("recover", 0, func(ctx context.Context, c *command) error { return c.recover(ctx, "alpha", "beta") }); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		if held == "" || !beta.runs("notes") {
+			t.Errorf("beta runs notes: %v; it held %q", beta.runs("notes"), held)
+		}
+		w.kept(beta, "notes", "has")
+		w.search()
+		for _, b := range w.laws {
+			t.Error(b)
+		}
+	})
+}
+
+// budget is after how long no more worlds are begun, on a machine that is busy.
+const budget = 45 * time.Second
+
+// TestWorlds makes random worlds and checks the laws in each. The seeds of worlds in
+// which a law was once broken are among them.
+func TestWorlds(t *testing.T) {
+	ws, err := New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, n := seeds(t)
+	var all Tally
+	t.Cleanup(func() { t.Logf("%+v", all) })
+	t.Run("seed", func(t *testing.T) {
+		ws.Many(t, first, n, budget, func(r Result) {
+			all.Add(r.Tally)
+			if len(r.Broken) > 0 {
+				t.Error(r.Report())
+			}
+		})
+	})
+}
+
+// seeds are which worlds are made: TWIN_SEED and TWIN_WORLDS say so.
+func seeds(t *testing.T) (first uint64, n int) {
+	t.Helper()
+	first, n = 1, 200
+	if testing.Short() {
+		n = 20
+	}
+	for name, into := range map[string]any{"TWIN_SEED": &first, "TWIN_WORLDS": &n} {
+		if text := os.Getenv(name); text != "" {
+			if _, err := fmt.Sscan(text, into); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	}
+	return first, n
+}
