@@ -35,7 +35,7 @@ type step struct {
 	stacks []string // that it may change; none for a command that changes no placement and no data
 	work   func(context.Context, *command) error
 	done   func()           // is called once it has succeeded, nil for nothing
-	may    func(error) bool // reports whether the step may fail for good, nil for never
+	may    func(error) bool // reports whether the step may fail permanently, nil for never
 }
 
 // placed is the step where the stack is placed.
@@ -53,7 +53,7 @@ func (s step) placed(stack string) step {
 	return s
 }
 
-// drive makes one world go on until it ends.
+// drive makes one world continue until it ends.
 func (w *world) drive() error {
 	alice, bob := &operator{w: w, name: "alice", clone: w.git.Clone()}, &operator{w: w, name: "bob", clone: w.git.Clone()}
 	if w.chance(4) {
@@ -408,7 +408,7 @@ func (w *world) recovery() step {
 }
 
 // restore goes back to the oldest snapshot that was taken by hand and is still there.
-// Asked again it goes on where the host has not done it meanwhile.
+// Asked again it continues where the host has not done it meanwhile.
 func (w *world) restore(stack string) step {
 	id := ""
 	return step{what: "restore " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
