@@ -17,7 +17,7 @@ const (
 func NeedStack(name string) string { return "stack " + name }
 
 // errUnmet is wrapped by the failure of a prerequisite.
-var errUnmet = errors.New("did not come up")
+var errUnmet = errors.New("did not start")
 
 // Prerequisites are things by name that the parts of a run wait for. Each is met
 // once, or fails permanently. Its methods may be called at any time.
