@@ -275,7 +275,7 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 			if err != nil {
 				return state, err
 			}
-			if err := errors.Join(os.RemoveAll(staging), os.RemoveAll(staging+dumpSuffix)); err != nil {
+			if err := errors.Join(os.RemoveAll(staging), os.RemoveAll(dumpAt(staging))); err != nil {
 				return state, err
 			}
 		}

@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"salvor/internal/hold"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 )
 
 // A Database makes a server's files of a dump.
 type Database interface {
-	// Start runs the image of the volume's database on dir, as s says, reachable by
-	// nothing else, and returns when it answers. What it returns with an error, if
-	// anything, is stopped too.
-	Start(ctx context.Context, v Volume, dir string, s postgres.Start) (Running, error)
+	// Start runs the image of the volume's database on dir, as s says,
+	// reachable by nobody else, and returns when it answers. What it returns
+	// beside an error, if anything, is stopped too.
+	Start(ctx context.Context, v Volume, dir string, s method.Start) (Running, error)
 }
 
 // Running is a database started by a Database.
@@ -88,8 +88,8 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 	switch state.Volumes[v.Name] {
 	case fetched:
 		next = loaded
-		if m.Form == PostgresDump {
-			err = e.load(ctx, f.job, v, staging)
+		if n, dump := m.Form.native(); dump {
+			err = e.load(ctx, f.job, n, v, staging)
 		}
 	case loaded:
 		next = placing
@@ -133,7 +133,7 @@ func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) 
 	if err := syncDir(filepath.Dir(v.Path)); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(staging + dumpSuffix); err != nil {
+	if err := os.RemoveAll(dumpAt(staging)); err != nil {
 		return err
 	}
 	return e.markReady(f.job.Stack, v, f.marker(v))
@@ -150,13 +150,13 @@ func (e Engine) replaced(stack string, v Volume) Marker {
 
 // load has a database make its files of the dump. Interrupted, it continues where it
 // can. The database itself makes them durable when it stops.
-func (e Engine) load(ctx context.Context, j RestoreJob, v Volume, staging string) (err error) {
+func (e Engine) load(ctx context.Context, j RestoreJob, n native, v Volume, staging string) (err error) {
 	if j.Database == nil {
 		return errors.New("it is a database dump, and there is no way to start the database")
 	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()
-	return postgres.Load{Dump: staging + dumpSuffix, Volume: postgres.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}}.Run(ctx)
+	return n.Load(ctx, method.Load{Dump: dumpAt(staging), Volume: method.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}})
 }
 
 // syncDir makes a rename durable.

@@ -14,13 +14,13 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/finding"
 	"salvor/internal/hostpath"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 )
 
-// A dump that Postgres refuses to load is found out when it is taken, not when it is
-// needed: the first is loaded as a test, and then one every loadEvery, at another
-// image at once, and soon after the objects in it have changed. One that failed is
-// tried again after loadAgain.
+// A dump that its server refuses to load is found out when it is taken, not when
+// it is needed: the first is loaded beside, and then one every loadEvery, at
+// another image at once, and soon after the objects in it have changed. One that
+// failed is tried again after loadAgain.
 const (
 	loadEvery   = 7 * 24 * time.Hour
 	loadChanged = 6 * time.Hour
@@ -79,15 +79,15 @@ func (t *taking) saveNote(volume string, n loadNote, notes map[string]loadNote) 
 	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
-// prove loads a dump as a test when that is due; an error says why it can't be loaded.
-func (t *taking) prove(ctx context.Context, v Volume, dump string, notes map[string]loadNote) error {
+// prove loads a dump beside when that is due; an error says why it can't be.
+func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
 	n, image, now := notes[v.Name], t.job.Images[v.Service], time.Now().UTC()
-	objects, err := postgres.Objects(dump)
+	objects, err := by.Objects(dump)
 	if err != nil {
 		return err
 	}
 	if t.job.Database != nil && n.due(image, objects, now) {
-		tried, err := t.load(ctx, v, dump)
+		tried, err := t.load(ctx, by, v, dump)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -113,9 +113,9 @@ func (t *taking) prove(ctx context.Context, v Volume, dump string, notes map[str
 	return nil
 }
 
-// load loads a dump as a test and compares it. Where there is no room for that it is
-// not tried.
-func (t *taking) load(ctx context.Context, v Volume, dump string) (tried bool, err error) {
+// load loads a dump beside and compares it. Where there is no room for that it
+// is not tried.
+func (t *taking) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
 	parent, err := t.dir(hostpath.Proof, t.job.Stack)
 	if err != nil {
 		return false, err
@@ -128,7 +128,7 @@ func (t *taking) load(ctx context.Context, v Volume, dump string) (tried bool, e
 		return false, err
 	}
 	end := t.scope(t.job.Stack).Step("load "+v.Name+" beside", "")
-	err = postgres.Load{Dump: dump, Volume: postgres.Volume{Path: dir}, Starter: startsBeside{t.job.Database, v, dir}, Strict: true, Proof: true}.Run(ctx)
+	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: startsBeside{t.job.Database, v, dir}, Strict: true, Proof: true})
 	end(err, "")
 	return true, errors.Join(err, os.RemoveAll(dir))
 }

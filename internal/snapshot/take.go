@@ -294,8 +294,8 @@ func (t *taking) describe() {
 	for _, v := range t.job.Volumes {
 		s := t.scans[v.Name]
 		form, sparse := Files, s.sparse
-		if t.dumps(v) {
-			form, sparse = PostgresDump, nil
+		if n, ok := v.native(); ok && t.dumps(v) {
+			form, sparse = n.form, nil
 		}
 		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{Name: v.Name, Method: v.Method, Form: form, Stats: s.stats, Sparse: sparse})
 		names = append(names, v.Name)
@@ -316,7 +316,7 @@ func (t *taking) suspicious() {
 	for _, v := range t.job.Volumes {
 		scanned, there := t.scans[v.Name]
 		before, now := t.was(v), scanned.stats
-		if v.Method == fleet.Postgres || there && emptied(before, now) && outgrown(v.Path) {
+		if v.Method.Native() || there && emptied(before, now) && outgrown(v.Path) {
 			now.Rows = before.Rows
 		}
 		switch {
