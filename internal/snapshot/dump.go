@@ -129,13 +129,13 @@ func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	}
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the files of %s are copied in a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
+		Text: fmt.Sprintf("the files of %s are copied during a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
+		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
 	}
 }
 
-// movedByDump says what comes back elsewhere than it was, since it lies outside of
-// the volume.
+// movedByDump reports what is restored in another place than before, since it is
+// outside of the volume.
 func movedByDump(stack string, v Volume, moved []method.Moved) []finding.Finding {
 	var found []finding.Finding
 	for _, m := range moved {

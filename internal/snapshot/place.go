@@ -15,9 +15,9 @@ import (
 
 // A Database makes a server's files of a dump.
 type Database interface {
-	// Start runs the image of the volume's database on dir, as s says,
-	// reachable by nobody else, and returns when it answers. What it returns
-	// beside an error, if anything, is stopped too.
+	// Start runs the image of the volume's database on dir, as s says, reachable by
+	// nothing else, and returns when it answers. What it returns with an error, if
+	// anything, is stopped too.
 	Start(ctx context.Context, v Volume, dir string, s method.Start) (Running, error)
 }
 

@@ -17,10 +17,10 @@ import (
 	"salvor/internal/snapshot/method"
 )
 
-// A dump that its server refuses to load is found out when it is taken, not when
-// it is needed: the first is loaded beside, and then one every loadEvery, at
-// another image at once, and soon after the objects in it have changed. One that
-// failed is tried again after loadAgain.
+// A dump that its server refuses to load is found out when it is taken, not when it
+// is needed: the first is loaded as a test, and then one every loadEvery, at another
+// image at once, and soon after the objects in it have changed. One that failed is
+// tried again after loadAgain.
 const (
 	loadEvery   = 7 * 24 * time.Hour
 	loadChanged = 6 * time.Hour
@@ -79,7 +79,7 @@ func (t *taking) saveNote(volume string, n loadNote, notes map[string]loadNote) 
 	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
-// prove loads a dump beside when that is due; an error says why it can't be.
+// prove loads a dump as a test when that is due; an error says why it can't be loaded.
 func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
 	n, image, now := notes[v.Name], t.job.Images[v.Service], time.Now().UTC()
 	objects, err := by.Objects(dump)
@@ -113,8 +113,8 @@ func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, no
 	return nil
 }
 
-// load loads a dump beside and compares it. Where there is no room for that it
-// is not tried.
+// load loads a dump as a test and compares it. Where there is no room for that it is
+// not tried.
 func (t *taking) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
 	parent, err := t.dir(hostpath.Proof, t.job.Stack)
 	if err != nil {

@@ -148,7 +148,7 @@ func (t *taking) judgeDumps() error {
 	return nil
 }
 
-// was is what a volume held in the last snapshot, under its name of then.
+// was is what a volume had in the last snapshot, under its name at that time.
 func (t *taking) was(v Volume) Stats {
 	if before, known := t.before[v.Name]; known {
 		return before
