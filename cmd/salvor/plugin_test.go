@@ -10,7 +10,7 @@ import (
 
 const pluginName = "salvortest"
 
-// agePlugin is an age plugin without a device: its keys are X25519 keys in clear.
+// agePlugin is an age plugin without a device: its keys are unencrypted X25519 keys.
 // `keygen FILE` writes a new identity and prints its recipient.
 func agePlugin() {
 	if len(os.Args) == 3 && os.Args[1] == "keygen" {

@@ -87,7 +87,7 @@ func approved(ts *testscript.TestScript, _ bool, args []string) {
 	command := args[1:]
 	for range 5 {
 		got := run(ts, command)
-		flag := regexp.MustCompile(`(--allow-\S+) (\S+) says yes`).FindStringSubmatch(ts.ReadFile("stderr"))
+		flag := regexp.MustCompile(`(--allow-\S+) (\S+) confirms this`).FindStringSubmatch(ts.ReadFile("stderr"))
 		if flag != nil {
 			command = append(command, flag[1], flag[2])
 			continue

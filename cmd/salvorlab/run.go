@@ -21,7 +21,7 @@ const scenarios = "salvor/internal/lab/scenarios"
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("run", flag.ContinueOnError)
 	seed := flags.Uint64("seed", 0, "repeat a run (0: random)")
-	length := flags.Duration("for", 0, "how long to go on (0: as the scenario likes)")
+	length := flags.Duration("for", 0, "how long to run (0: as long as the scenario chooses)")
 	short := flags.Bool("short", false, "the form that make test runs")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 1 {
 		return errUsage

@@ -7,8 +7,8 @@ import (
 	"salvor/internal/seal"
 )
 
-// sealFindings are about seals that the fleet's key has not signed: somebody put them
-// there who can push.
+// sealFindings are about seals that the fleet's key has not signed: someone who can
+// push put them there.
 func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 	trusted, err := h.base().Trusted()
 	var found []finding.Finding
@@ -20,7 +20,7 @@ func (h *Host) sealFindings(spec agentapi.Host) []finding.Finding {
 		}
 		if failed != nil && len(st.Sealed) > 0 {
 			found = append(found, finding.Finding{Code: finding.SealUntrusted, Severity: finding.Warning, Subject: spec.Name + "/" + st.Name, Stack: st.Name,
-				Text: "the host does not open its secrets: " + failed.Error(), Fix: here.UntrustedFix(file)})
+				Text: "the host cannot open its secrets: " + failed.Error(), Fix: here.UntrustedFix(file)})
 		}
 	}
 	return found

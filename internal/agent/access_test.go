@@ -17,7 +17,7 @@ func TestWhyNothingOpens(t *testing.T) {
 	damaged.Sealed = bytes.Clone(l.st.Sealed)
 	damaged.Sealed[len(damaged.Sealed)-1] ^= 1
 	_, err := l.base().At(l.spec, damaged).Open()
-	if err == nil || !strings.Contains(fault.Hint(err), "salvor apply seals again") {
+	if err == nil || !strings.Contains(fault.Hint(err), "salvor apply seals it again") {
 		t.Errorf("a damaged seal: %v, hint %q", err, fault.Hint(err))
 	}
 	if err := os.Remove(l.Paths.Identity()); err != nil {

@@ -20,8 +20,8 @@ import (
 )
 
 // deletesNothing is a WebDAV server as docs/append-only.md describes it: its user deletes and
-// overwrites nothing, and moves nothing but its own unfinished uploads to where nothing
-// lies.
+// overwrites nothing, and moves nothing but its own unfinished uploads, to names that do not
+// exist.
 type deletesNothing struct {
 	dir string
 
@@ -63,7 +63,7 @@ func (k *deletesNothing) has(path string) bool {
 // server.
 func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Host, agentapi.Stack) {
 	t.Helper()
-	spec, st := withRecord(t, h, k.dir, 1) // the operators reach the same folder by itself
+	spec, st := withRecord(t, h, k.dir, 1) // the operators reach the same folder directly
 	file := agentapi.SealedFile{
 		Remotes:      map[string]agentapi.SealedRemote{"nas": {Type: "webdav", Options: map[string][]byte{"url": []byte(url), "vendor": []byte("other")}}},
 		Repositories: map[string][]byte{"aaaa0001": []byte(strings.Repeat("aaaa0001", 20))},

@@ -44,7 +44,7 @@ func (h *Host) Apply(ctx context.Context, req agentapi.Apply, sink progress.Sink
 		// a full disk keeps no stack from starting; what a boot starts from is older then
 		r.Warn("", finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: req.Host.Name,
-			Text: "what the host is asked to be could not be noted: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
+			Text: "the host could not write down what it should run: " + err.Error(), Fix: "make room on " + req.Host.Name + ", then salvor apply",
 		})
 	}
 	defer r.Guard.Close(ctx)
@@ -69,13 +69,13 @@ func (h *Host) moved(ctx context.Context, req agentapi.Apply, sink progress.Sink
 	}
 	now, err := h.Observe(ctx, agentapi.Observe{Host: req.Host}, sink)
 	if err == nil && now.Fingerprint != req.Fingerprint {
-		err = fault.WithHint(ErrMoved, "salvor plan shows how it is now")
+		err = fault.WithHint(ErrMoved, "salvor plan shows its present state")
 	}
 	return err
 }
 
 // Enrol makes the host's identity, its signing key and its key for Git, once, and returns their
-// public halves. The host trusts the fleet's signing keys from here on.
+// public halves. The host trusts the fleet's signing keys from now on.
 func (h *Host) Enrol(ctx context.Context, req agentapi.Enrol, _ progress.Sink) (agentapi.Enrolment, error) {
 	if err := os.MkdirAll(h.Paths.Config, 0o700); err != nil {
 		return agentapi.Enrolment{}, err

@@ -37,8 +37,8 @@ func fillAll(t *testing.T, h *Host, st agentapi.Stack, content string) {
 	}
 }
 
-// TestEveryClassOfVolume takes, loses and restores volumes of every class: what is
-// in snapshots comes back, and what lies in the place of any other stays as it is.
+// TestEveryClassOfVolume takes, loses and restores volumes of every class: what is in
+// snapshots comes back, and what is in the place of any other stays as it is.
 func TestEveryClassOfVolume(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)

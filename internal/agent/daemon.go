@@ -19,8 +19,8 @@ const (
 	rereadMost  = 5 * time.Minute  // between tries of a reading back that fails
 )
 
-// Run is the daemon: what was paused goes on, the host's stacks are started
-// after the ownership check, then its loops run until ctx ends.
+// Run is the daemon: what was paused continues, the host's stacks are started after
+// the ownership check, then its loops run until ctx ends.
 func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	if err := h.keeper().Resume(ctx); err != nil {
 		h.base().Trouble("resume", err) // tried again in every round
@@ -44,7 +44,7 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	return err
 }
 
-// A daemon is what a host does by itself.
+// A daemon is what a host does on its own.
 type daemon struct{ Host *Host }
 
 // rounds is what the daemon does again and again once the stacks are started.
@@ -55,7 +55,7 @@ func (d *daemon) rounds(watch *ownership.Guard, takers *keeper.Takers, sink prog
 	reread := every("reread", func(ctx context.Context) error { return d.Host.keeper().RereadDue(ctx, time.Now()) })
 	reread.Most = rereadMost
 	finish := every("finish", func(ctx context.Context) error { return d.finishRuns(ctx, sink) })
-	finish.Early = watch.Changed // what waited for an answer goes on with it
+	finish.Early = watch.Changed // what waited for an answer continues with it
 	return []loop.Loop{
 		every("snapshots", func(ctx context.Context) error { return d.Host.keeper().TakeDue(ctx, watch, takers, sink) }),
 		reread,

@@ -56,7 +56,7 @@ func flipFile(t *testing.T, path string) {
 }
 
 // TestARecoveryPassesOverWhatIsDamaged is fault V6 and V7: the newest snapshot is
-// damaged. Another host takes the one before and says so, and the listing of an
+// damaged. Another host takes the previous one and says so, and the listing of an
 // operator shows all.
 func TestARecoveryPassesOverWhatIsDamaged(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
@@ -108,7 +108,7 @@ func TestAReadingBackIsFollowedByARepair(t *testing.T) {
 		t.Errorf("%+v: the next snapshot is not due at once", k)
 	}
 	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err != nil {
-		t.Fatal(err) // no force: the data has not changed, and is taken all the same
+		t.Fatal(err) // no force: the data has not changed, and is taken anyway
 	}
 	if k := h.keeper().Condition(st.Name); k.Unread != "" {
 		t.Errorf("what the snapshot examined is still a finding: %s", k.Unread)

@@ -23,7 +23,7 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 		switch {
 		case err != nil:
 		case local.Epoch >= epoch:
-			err = fmt.Errorf("stack %s runs here at epoch %d: it was not taken over at %d", name, local.Epoch, epoch)
+			err = fmt.Errorf("stack %s runs here at epoch %d: no other host took it over at %d", name, local.Epoch, epoch)
 		case ran || local.Lost:
 			end := progress.Scope{Sink: sink, Stack: name}.Step("stop", "")
 			err = who.Fence(ctx, name, fmt.Sprintf("%s: %s, epoch %d", req.Owner, req.Message, epoch))

@@ -62,7 +62,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	}
 }
 
-// TestFence is fault V10: a host that is alive is told to stop what was taken over.
+// TestFence is fault V10: a running host is asked to stop what was taken over.
 func TestFence(t *testing.T) {
 	alpha := newGuarded(t, "alpha", t.TempDir(), "", 1)
 	alpha.starts(t)

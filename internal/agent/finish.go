@@ -27,7 +27,7 @@ func (d *daemon) leftOver(spec agentapi.Host) []agentapi.Stack {
 	return left
 }
 
-// finishRuns goes on with what runs have left: a way between two versions, as with
+// finishRuns continues with what runs have left: a way between two versions, as with
 // the remote away, and stacks that are stopped for a run which was killed. While
 // another run works on the host or a stack, that waits for the next round.
 func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
@@ -35,7 +35,7 @@ func (d *daemon) finishRuns(ctx context.Context, sink progress.Sink) error {
 	if err != nil || len(d.leftOver(spec)) == 0 {
 		return err
 	}
-	lock, err := runlock.Acquire(d.Host.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "finishing what another run has left", Since: time.Now().UTC()})
+	lock, err := runlock.Acquire(d.Host.Paths.Run, "host", runlock.Holder{Owner: here.Daemon, Message: "finishing what another run left undone", Since: time.Now().UTC()})
 	if errors.As(err, new(*runlock.HeldError)) {
 		return nil
 	}

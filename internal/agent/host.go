@@ -1,5 +1,5 @@
-// Package agent is what a host does: become what a commit says, restore before
-// it starts, check that its stacks are still its own, take snapshots. Every verb
+// Package agent does a host's work: it applies a commit, restores data before a stack
+// starts, checks that its stacks are still its own, and takes snapshots. Every verb
 // of salvord and its daemon are methods of Host.
 package agent
 
@@ -30,14 +30,14 @@ func (h *Host) Spec() (agentapi.Host, error) { return h.base().ReadSpec() }
 // is an error.
 func (h *Host) Trusted() (sign.Keys, error) { return h.base().Trusted() }
 
-// Resume has every stack go on that a snapshot left paused when its process died. It
-// may be called at any time.
+// Resume makes every stack continue that a snapshot left paused when its process
+// died. It may be called at any time.
 func (h *Host) Resume(ctx context.Context) error { return h.keeper().Resume(ctx) }
 
 // Quiescer returns what pauses and resumes one stack.
 func (h *Host) Quiescer(stack string) snapshot.Quiescer { return h.keeper().Quiescer(stack) }
 
-// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and the
+// ListSnapshots lists a placed stack's snapshots as they are on its targets, and the
 // newest one that was proven where a target lacks it.
 func (h *Host) ListSnapshots(ctx context.Context, req agentapi.Snapshots, _ progress.Sink) (agentapi.SnapshotList, error) {
 	return h.keeper().ListSnapshots(ctx, req.Stack)

@@ -20,8 +20,8 @@ import (
 	"salvor/internal/stack/stacktest"
 )
 
-// killed does work whose process is killed when it comes to a step. What was
-// deferred runs, as the kernel lets go of locks.
+// killed does work whose process is killed when it comes to a step. What was deferred
+// runs, as the kernel releases locks.
 func killed(t *testing.T, step string, work func(context.Context)) {
 	t.Helper()
 	reached, done := false, make(chan struct{})
@@ -251,7 +251,7 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 }
 
 // TestEveryStackIsFinished: two stacks were left stopped, of which one needs the
-// other. The first kept the second waiting for good.
+// other. The first kept the second waiting forever.
 func TestEveryStackIsFinished(t *testing.T) {
 	l := newLived(t)
 	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.st.Project}

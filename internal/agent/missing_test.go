@@ -53,8 +53,8 @@ func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, conte
 	return r.Snapshot.ID
 }
 
-// TestTheNewestSnapshotIsMissed is fault V12: the listing lacks the newest
-// snapshot, and another host does not silently take the one before.
+// TestTheNewestSnapshotIsMissed is fault V12: the listing lacks the newest snapshot,
+// and another host does not silently take the previous one.
 func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
@@ -115,7 +115,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused := func(when string) {
 		t.Helper()
 		d, err := keeper.ArchiveOf(a).Decisions(t.Context())
-		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
+		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "salvor recover with --accept-loss for the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
 	}

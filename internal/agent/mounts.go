@@ -30,7 +30,7 @@ func (d *daemon) arrivals(ctx context.Context, sink progress.Sink) error {
 	r := startup.New(d.Host.keeper(), ask, sink)
 	defer r.Guard.Close(ctx)
 	verdicts := r.Guard.Verdicts(ctx, ask)
-	lock, err := d.Host.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts came", Since: time.Now().UTC()})
+	lock, err := d.Host.base().Await(ctx, "host", runlock.Holder{Owner: here.Daemon, Message: "starting stacks whose mounts are there now", Since: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

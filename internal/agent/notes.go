@@ -24,7 +24,7 @@ func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
 	if full := diskFull(h.Paths.State); full != "" {
 		found = append(found, finding.Finding{
 			Code: finding.DiskFull, Severity: finding.Warning, Subject: spec.Name,
-			Text: full + ": Salvor's notes and its journal can't be written, no snapshot is taken", Fix: "make room on " + spec.Name,
+			Text: full + ": Salvor can't write its notes and its journal, and takes no snapshots", Fix: "make room on " + spec.Name,
 		})
 	}
 	if damage := h.base().SpecDamage(); damage != nil {
@@ -48,7 +48,8 @@ func (h *Host) noteFindings(spec agentapi.Host) []finding.Finding {
 }
 
 func unreadable(subject, why string) finding.Finding {
-	return finding.Finding{Code: finding.NoteUnreadable, Severity: finding.Warning, Subject: subject, Text: "a file of Salvor's own can't be read and counts as none: " + why, Fix: "salvor apply"}
+	return finding.Finding{Code: finding.NoteUnreadable, Severity: finding.Warning, Subject: subject, Text: "one of " +
+		"Salvor's own files can't be read and is treated as missing: " + why, Fix: "salvor apply"}
 }
 
 // keyFindings says whether the host can still open what is sealed to it.
@@ -67,9 +68,9 @@ func (h *Host) keyFindings(spec agentapi.Host) []finding.Finding {
 		}
 	}
 	_, err := agekey.OpenHost(h.Paths.Identity())
-	lost("the host's identity can't be read, so nothing that is sealed to it opens", err)
+	lost("the host's identity can't be read, so it cannot open files that are sealed to it", err)
 	_, err = h.base().Signing()
-	lost("the host's signing key can't be read, so nothing that it finds out counts", err)
+	lost("the host's signing key can't be read, so its reports do not count", err)
 	return found
 }
 

@@ -157,8 +157,8 @@ func changes(state agentapi.HostState, stack string) bool {
 	return false
 }
 
-// restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
-// beside.
+// restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it next
+// to the volume.
 func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
 	r := startup.New(s.keeper(), s.spec, progress.Discard())
 	r.Prepared()

@@ -138,12 +138,11 @@ func (h *Host) validate(ctx context.Context, s *here.Stack) ([]finding.Finding, 
 	}
 	return []finding.Finding{{
 		Code: finding.ComposeRefused, Severity: finding.Fatal, Subject: s.Spec.Name + "/" + s.Name, Text: err.Error(),
-		Fix: "change the Compose file to what the Compose on " + s.Spec.Name + " knows, or install a newer one there",
+		Fix: "change the Compose file to what Compose on " + s.Spec.Name + " knows, or install a newer one there",
 	}}, nil
 }
 
-// stackChanges says what bringing one stack up would do, and what stands in the
-// way.
+// stackChanges returns what starting one stack would change, and what prevents it.
 func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
 	if s.Kept {
 		return nil, nil, nil
@@ -177,7 +176,8 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	}
 	d := s.Deployment()
 	if wish != nil && wish.State == agentapi.WishDone {
-		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", s.Restore.Snapshot)})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: "+
+			"salvor.lock records that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return changes, nil, nil // an apply leaves it as it is, see the finding
@@ -185,7 +185,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
-		cause := fmt.Sprintf("commit %.7s, which was asked for last and does not run, is taken back", commit)
+		cause := fmt.Sprintf("commit %.7s, which was deployed last and does not run, is reverted", commit)
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
@@ -195,7 +195,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 func restoreChange(st agentapi.Stack, volume string) agentapi.Change {
 	return agentapi.Change{
 		Stack: st.Name, ID: "volume " + volume, Action: "~", Cause: fmt.Sprintf("goes back to snapshot %.8s", st.Restore.Snapshot),
-		Destroys: fmt.Sprintf("what was written to %s/%s since", st.Name, volume),
+		Destroys: fmt.Sprintf("data written to %s/%s since then", st.Name, volume),
 	}
 }
 
@@ -225,7 +225,7 @@ func secretsCause(p hostpath.Layout, st agentapi.Stack, local here.Local) string
 		return "not delivered since the boot"
 	}
 	if local.Sealed != here.SealedDigest(st) {
-		return "another sealed file"
+		return "its sealed file changed"
 	}
 	return ""
 }
@@ -239,7 +239,7 @@ func servicesCause(seen stack.State, d stack.Deployment, local here.Local) strin
 	case len(seen.Missing) > 0:
 		return "not running: " + strings.Join(seen.Missing, ", ")
 	case len(seen.Drifted) > 0:
-		return "changed by somebody else: " + strings.Join(seen.Drifted, ", ")
+		return "changed by something other than Salvor: " + strings.Join(seen.Drifted, ", ")
 	case !seen.Untouched(d):
 		return "the project differs from what is deployed"
 	}

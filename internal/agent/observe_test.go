@@ -24,10 +24,10 @@ func TestSecretsCause(t *testing.T) {
 	}{
 		"in force":                         {now, is, ""},
 		"in force, with a secret":          {withSecret, is, ""},
-		"another one":                      {now, here.Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
-		"another one, with a secret":       {withSecret, here.Local{Epoch: 2, Sealed: "before"}, "another sealed file"},
+		"another one":                      {now, here.Local{Epoch: 2, Sealed: "before"}, "its sealed file changed"},
+		"another one, with a secret":       {withSecret, here.Local{Epoch: 2, Sealed: "before"}, "its sealed file changed"},
 		"a variable, gone since the boot":  {withEnv, is, "not delivered since the boot"},
-		"no seal yet":                      {agentapi.Stack{Name: "notes", Epoch: 2}, is, ""},
+		"no sealed file yet":               {agentapi.Stack{Name: "notes", Epoch: 2}, is, ""},
 		"not here yet":                     {now, here.Local{}, ""},
 		"here before, at an earlier epoch": {now, here.Local{Epoch: 1, Sealed: "before"}, ""},
 	} {

@@ -202,9 +202,9 @@ func TestLostNotesKeepTheData(t *testing.T) {
 	}
 }
 
-// TestOccupied is faults V3 and D1: where a new volume would start lies data, or
-// a project of its name runs. Nothing is moved or stopped; plan and apply name
-// what can be done, and what is done by consent loses nothing.
+// TestOccupied is faults V3 and D1: where a new volume would start is data, or a
+// project of its name runs. Nothing is moved or stopped; plan and apply name what can
+// be done, and what is done by consent loses nothing.
 func TestOccupied(t *testing.T) {
 	for name, place := range map[string]func(h *Host, v *project.Volume){
 		"named volume":    func(_ *Host, v *project.Volume) { v.Docker, v.Path = "diary_data", "" },
@@ -305,7 +305,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if kept := s.kept(t); len(kept) != 1 || kept[0] != "diverged" {
 		t.Errorf("diverged data after good snapshots of other data: %v", kept)
 	}
-	if found := s.keeper().SetAsideFindings(s.base().At(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
+	if found := s.keeper().SetAsideFindings(s.base().At(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "it is not in any snapshot") {
 		t.Errorf("listed: %v", found)
 	}
 }

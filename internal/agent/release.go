@@ -17,11 +17,11 @@ import (
 	"salvor/internal/progress"
 )
 
-// Release stops a stack that moves away and takes its final snapshot. The data
-// stays. Without a good snapshot the stack runs on here. It may be called again: a
-// stack that did not start here since is let go of already, and one that never
-// started here at that epoch has nothing to hand over, since what the repository has
-// is then the newest there is.
+// Release stops a stack that moves away and takes its final snapshot. The data stays.
+// Without a good snapshot the stack runs on here. It may be called again: a stack
+// that did not start here since is already released, and one that never started here
+// at that epoch has nothing to hand over, since what the repository has is then the
+// newest there is.
 func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
 	lock, err := h.base().LockStack(ctx, req.Stack, req.Owner, req.Message)
 	if err != nil {
@@ -72,8 +72,8 @@ func (h *Host) started(ctx context.Context, name string, local here.Local) (bool
 	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c docker.Container) bool { return c.State != "created" }), err
 }
 
-// releasedBefore reports whether a stack was let go of at that epoch and nothing of
-// it ran since.
+// releasedBefore reports whether a stack was released at that epoch and nothing of it
+// ran since.
 func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, local here.Local) (bool, error) {
 	if local.Epoch != epoch || !local.ReleasedAt(epoch) {
 		return false, nil

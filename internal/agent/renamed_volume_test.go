@@ -8,9 +8,9 @@ import (
 	"salvor/internal/project"
 )
 
-// TestARenamedVolumeKeepsItsData is faults V17 and D7: on its host a renamed
-// volume's data comes along, newer than any snapshot, however often the run is cut
-// short; elsewhere it is restored from snapshots that have it under its old name.
+// TestARenamedVolumeKeepsItsData is faults V17 and D7: on its host a renamed volume's
+// data comes along, newer than any snapshot, however often the run is interrupted;
+// elsewhere it is restored from snapshots that have it under its old name.
 func TestARenamedVolumeKeepsItsData(t *testing.T) {
 	s := newStand(t, false)
 	v := &s.st.Volumes[0]
@@ -29,7 +29,7 @@ func TestARenamedVolumeKeepsItsData(t *testing.T) {
 	if found := s.findings(t); len(found) > 0 {
 		t.Errorf("plan: %v", found)
 	}
-	// cut short between the move and the marker
+	// interrupted between the move and the marker
 	if err := os.MkdirAll(filepath.Dir(s.volume().Path), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt
 	return receipt
 }
 
-// count returns how many snapshots lie in a repository.
+// count returns how many snapshots are in a repository.
 func count(t *testing.T, remote, id string) int {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(remote, heretest.Stack, id, "snapshots", "*"))
@@ -45,8 +45,8 @@ func count(t *testing.T, remote, id string) int {
 }
 
 // A repository is replaced while the stack lives: nothing is restored or started
-// anew, the next snapshot makes the new repository, and what the former one has
-// is found until then, here and on a host that never saw the stack.
+// again, the next snapshot creates the new repository, and what the former one has is
+// found until then, here and on a host that never saw the stack.
 func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	h, remote, spec := newHost(t), t.TempDir(), agentapi.Host{Fleet: "home", Name: "alpha"}
 	before := heretest.Sealed(t, h.base(), remote, 1, "aaaa0001")

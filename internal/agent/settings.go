@@ -20,10 +20,9 @@ import (
 // as a whole or not at all.
 type setting struct{ group, name, value string }
 
-// settingsChanges says what of the host's file would change, beside what the
-// other changes say already: the project, its sealed file and its place. What
-// differs by nature, such as the commit and what the lock learned from this very
-// host, is no change.
+// settingsChanges returns what of the host's file would change, in addition to the
+// other changes: the project, its sealed file and its place. What differs by nature,
+// such as the commit and what the lock learned from this very host, is not a change.
 func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []agentapi.Change {
 	var all []agentapi.Change
 	if applied.Schema == 0 {
@@ -58,7 +57,7 @@ func settingsChange(stack string, was, now []setting) []agentapi.Change {
 	return []agentapi.Change{{Stack: stack, ID: "settings", Action: "~", Cause: strings.Join(said, "; ")}}
 }
 
-// differences says what now has otherwise than was, in the order of now.
+// differences returns what differs between was and now, ordered as in the second.
 func differences(was, now []setting) []string {
 	var said []string
 	for _, s := range now {
@@ -96,13 +95,13 @@ func grouped(all []setting, group string) bool {
 	return slices.ContainsFunc(all, func(s setting) bool { return s.group == group })
 }
 
-// hostSettings are what the file says beside its stacks.
+// hostSettings are what the file says in addition to its stacks.
 func hostSettings(h agentapi.Host) []setting {
 	all := []setting{
 		{name: "schema", value: fmt.Sprint(h.Schema)}, {name: "fleet", value: h.Fleet}, {name: "name", value: h.Name},
 		{name: "docker channel", value: h.Docker.Channel}, {name: "docker repository", value: h.Docker.URL}, {name: "docker key", value: short(h.Docker.Key)},
 		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
-		{name: "SSH user", value: h.SSH.User}, {name: "SSH keys let in", value: short(strings.Join(h.SSH.Keys, "\n"))},
+		{name: "SSH user", value: h.SSH.User}, {name: "accepted SSH keys", value: short(strings.Join(h.SSH.Keys, "\n"))},
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
 		{name: "record", value: here.LocationText(h.Record)},
 	}

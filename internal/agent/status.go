@@ -145,14 +145,14 @@ func whose(host string, st agentapi.Stack, local here.Local, v record.Verdict) [
 	if v.Off != "" {
 		all = append(all, finding.Finding{
 			Code: finding.ClaimOffBranch, Severity: finding.Warning, Subject: host + "/" + st.Name,
-			Text: v.Off + ": it was made without the Git host and not pushed yet, or the branch went back",
+			Text: v.Off + ": it was made while the Git host was down and is not pushed yet, or the branch was reset to an earlier commit",
 			Fix:  "push the commit from the clone that made it; salvor claim ls " + st.Name + " shows the claim",
 		})
 	}
 	for _, i := range v.Ignored {
 		all = append(all, finding.Finding{
 			Code: finding.ClaimIgnored, Severity: finding.Warning, Subject: i.Path,
-			Text: "not a claim of the fleet, and passed over: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; salvor claim drop " + st.Name + " CLAIM deletes it",
+			Text: "not a claim of the fleet, ignored: " + i.Text(), Fix: "find out who wrote it: every host can write to the record remote; salvor claim drop " + st.Name + " CLAIM deletes it",
 		})
 	}
 	return all
@@ -165,8 +165,8 @@ func ruled(host string, st agentapi.Stack, local here.Local, v record.Verdict) [
 		f.Code, f.Severity = finding.Fenced, finding.Info
 		f.Fix = "nothing to do: it is stopped here and its data is kept"
 	case local.ReleasedAt(st.Epoch):
-		f.Code, f.Text = finding.Released, "handed over for a move that did not finish"
-		f.Fix = "run the move again, or salvor apply to start it where it was"
+		f.Code, f.Text = finding.Released, "released for a move that did not finish"
+		f.Fix = "run the move again, or run salvor apply to start it where it was"
 	case v.Unfenced && !st.Stopped:
 		f.Code, f.Fix = finding.UnfencedStart, "bring Git or the remote back; the check is repeated"
 	case v.Claim != "":

@@ -92,7 +92,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l.runs("reg/app:1")
 	asked.Stacks = []agentapi.Stack{l.st}
 	var plan agentapi.HostState
-	if err := l.observeStacks(t.Context(), asked, &plan); err != nil || len(plan.Changes) != 1 || !strings.Contains(plan.Changes[0].Cause, "is taken back") {
+	if err := l.observeStacks(t.Context(), asked, &plan); err != nil || len(plan.Changes) != 1 || !strings.Contains(plan.Changes[0].Cause, "is reverted") {
 		t.Errorf("planned %+v, %v", plan.Changes, err)
 	}
 	if receipt := l.apply(); receipt.Error != nil || receipt.Outcome != "untouched" {
@@ -119,8 +119,8 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	}
 }
 
-// With the remote away at the worst moment nothing runs on data that is not its
-// own; when it is back the daemon goes on.
+// With the remote away at the worst moment nothing runs on data that is not its own;
+// when it is back the daemon continues.
 func TestTheWayBackWaitsForTheRemote(t *testing.T) {
 	l := newLived(t)
 	l.migrates()

@@ -39,7 +39,7 @@ type lived struct {
 	old    agentapi.SnapshotReceipt
 }
 
-// own is the verdict of a host that nobody doubts.
+// own is the verdict of a host that certainly owns its stack.
 var own = record.Verdict{State: record.Own, MayStart: true, MayChange: true}
 
 func newLived(t *testing.T) *lived {

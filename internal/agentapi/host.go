@@ -1,6 +1,6 @@
-// Package agentapi holds what salvor and salvord say to each other: JSON on the
+// Package agentapi defines the messages between salvor and salvord: JSON on the
 // standard input and output of `salvord VERB`, reached through a machine. It is
-// versioned; a salvord understands its own schema and the one before.
+// versioned; a salvord understands its own schema and the previous one.
 package agentapi
 
 import (
@@ -15,9 +15,9 @@ import (
 // Schema is the version of these types.
 const Schema = 1
 
-// Host is a host's part of the fleet at one commit: what `salvord apply` makes
-// true and what salvord keeps in /etc/salvor/fleet.json to boot from. It holds
-// no secret in clear.
+// Host is a host's part of the fleet at one commit: what `salvord apply` makes true
+// and what salvord keeps in /etc/salvor/fleet.json to boot from. It has no secret in
+// plain text.
 type Host struct {
 	Schema   int             `json:"schema"`
 	Fleet    string          `json:"fleet"`
@@ -32,7 +32,7 @@ type Host struct {
 	Stacks   []Stack         `json:"stacks,omitempty"` // in start order: needs first
 }
 
-// SSH says whom the host lets in, beside those that it lets in anyway.
+// SSH has the keys that the host accepts, in addition to those that it accepts anyway.
 type SSH struct {
 	User string   `json:"user"` // whose authorized_keys
 	Keys []string `json:"keys"` // its lines
@@ -67,7 +67,7 @@ type Stack struct {
 	Needs        []string                `json:"needs,omitempty"`
 	AcceptShrunk bool                    `json:"accept_shrunk,omitempty"`
 	AcceptLoss   bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
-	Kept         bool                    `json:"kept,omitempty"`        // the commit's files do not load: all but what stands above from the lock is as the host has it
+	Kept         bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
 }
 
 // Target is one snapshot target with the stack's repository on it.

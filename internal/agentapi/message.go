@@ -14,8 +14,8 @@ type Message struct {
 	Error  *Error          `json:"error,omitempty"`
 }
 
-// An Error is a failure told by salvord. Code is the exit code that salvor
-// should end with (see docs/reference/exit-codes.md).
+// An Error is a failure reported by salvord. Code is the exit code that salvor should
+// end with (see docs/reference/exit-codes.md).
 type Error struct {
 	Code int    `json:"code"`
 	Text string `json:"text"`

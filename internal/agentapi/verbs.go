@@ -62,7 +62,7 @@ type StackState struct {
 	Commit   string        `json:"commit"`            // deployed from
 	Hash     string        `json:"hash,omitempty"`    // of the deployed project
 	Missing  []string      `json:"missing,omitempty"` // services that ought to run and don't
-	Drifted  []string      `json:"drifted,omitempty"` // services somebody else made differently
+	Drifted  []string      `json:"drifted,omitempty"` // services that were changed by something other than Salvor
 	Wanted   bool          `json:"wanted"`            // part of the request
 	Stopped  bool          `json:"stopped,omitempty"` // declared so: salvor down
 	Verdict  Verdict       `json:"verdict,omitempty"`
@@ -74,7 +74,7 @@ type StackState struct {
 	SnapshotUnknown string `json:"snapshot_unknown,omitempty"` // why it can't be said which snapshot is newest
 }
 
-// Wish is how a stack's fleet.Restore stands on its host.
+// Wish is the state of a stack's fleet.Restore on its host.
 type Wish struct {
 	ID    string    `json:"id"`
 	State WishState `json:"state"`
@@ -87,7 +87,7 @@ type WishState string
 
 // The states of a wish.
 const (
-	WishPending WishState = "pending" // nobody has tried, or a try was cut short
+	WishPending WishState = "pending" // not tried yet, or an attempt was interrupted
 	WishDone    WishState = "done"    // its data is in place
 	WishFailed  WishState = "failed"  // tried again only when the operator asks again
 )
@@ -138,7 +138,7 @@ type SnapshotInfo struct {
 type Apply struct {
 	Host        Host   `json:"host"`
 	Fingerprint string `json:"fingerprint,omitempty"`
-	Owner       string `json:"owner"`   // "alice@laptop", for whoever comes second
+	Owner       string `json:"owner"`   // "alice@laptop", for the error of a second run
 	Message     string `json:"message"` // what the run is, "apply 1a2b3c4"
 
 	// Wait has the stacks that a former host may still run, with how long from
@@ -222,9 +222,9 @@ func (s SnapshotRow) Before(o SnapshotRow) bool {
 	return cmp.Or(cmp.Compare(o.Former, s.Former), cmp.Compare(s.Epoch, o.Epoch), cmp.Compare(s.Seq, o.Seq)) < 0
 }
 
-// Release asks a host to let go of a stack that moves away: stop, final
-// snapshot, read back. The data stays. A host that has let go of it already, and
-// has not started it since, answers with the same snapshot.
+// Release asks a host to release a stack that moves away: stop, final snapshot, read
+// back. The data stays. A host that has released it already, and has not started it
+// since, answers with the same snapshot.
 type Release struct {
 	Stack   string `json:"stack"`
 	Epoch   int    `json:"epoch"` // the one being left
@@ -232,8 +232,8 @@ type Release struct {
 	Message string `json:"message"`
 }
 
-// Fence tells a host that stacks were taken over by another one: stop them, without
-// a snapshot. The data stays.
+// Fence asks a host to stop stacks that were taken over by another one, without a
+// snapshot. The data stays.
 type Fence struct {
 	Stacks  map[string]int `json:"stacks"` // to the epoch at which they were taken over
 	Owner   string         `json:"owner"`

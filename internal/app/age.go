@@ -48,7 +48,7 @@ func (a *SecretChanges) late(ctx context.Context, now time.Time) ([]finding.Find
 			continue
 		}
 		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.checkout.Place("secrets", name, "rotate").String(),
-			Text: fmt.Sprintf("%s has its value since %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
+			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
 			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
 		if argv, printed := a.needs.Command(name); printed {
 			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)
@@ -73,8 +73,8 @@ func (a *SecretChanges) missingValues() []finding.Finding {
 	return found
 }
 
-// since returns when a secret got the value that it has: zero where that can't be
-// told, since it is not committed or damaged, which other commands say.
+// since returns when a secret got the value that it has: zero if that is unknown,
+// since it is not committed or damaged, which other commands report.
 func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 	t, err := a.trace(s)
 	switch {
@@ -95,7 +95,7 @@ func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, e
 	if t.Modified.IsZero() || since.Before(t.Modified) {
 		return since, err
 	}
-	return t.Modified, err // encrypting anew changes lines, and no value
+	return t.Modified, err // encrypting again changes lines, but no value
 }
 
 // trace is the store's, and for what a program prints the declaration in

@@ -13,15 +13,15 @@ import (
 )
 
 // An Approval is what the operator is asked before this computer does what the
-// repository says: whoever can push to it can say so. An answer is kept in this
+// repository says: anyone who can push can write that. An answer is kept in this
 // clone, and holds until what was approved changes.
 type Approval struct {
 	Question string
-	Flag     string // stands in for the answer where there is no terminal
+	Flag     string // replaces the answer where there is no terminal
 	Value    string // of the flag
 }
 
-// errUnapproved is what nobody could be asked about.
+// errUnapproved is for a question that could not be asked.
 var errUnapproved = errors.New("not approved in this clone")
 
 // approve returns nil where the operator's clone has approved, or now approves, the

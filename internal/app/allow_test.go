@@ -19,7 +19,7 @@ func approveAll(Approval) error { return nil }
 var errNo = errors.New("no")
 
 // askedBy opens the newest commit for an operator who notes what they are asked and
-// answers with err; nil is nobody who could be asked.
+// answers with err; nil means that no one can be asked.
 func (k *keyed) askedBy(approve func(Approval) error) *App {
 	k.t.Helper()
 	a, err := Open(k.t.Context(), Options{Dir: k.dir, Identity: k.ann, Sink: progress.Discard(), Work: quickWork, Approve: approve})
@@ -77,8 +77,8 @@ func TestS01ARemoteIsApproved(t *testing.T) {
 	}
 }
 
-// TestS01NothingIsSentUnasked opens the record, seals and makes the card for nobody
-// who could approve the remote.
+// TestS01NothingIsSentUnasked opens the record, seals and makes the card without
+// anyone who could approve the remote.
 func TestS01NothingIsSentUnasked(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
@@ -106,7 +106,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 // and give it the fleet's own keys.
 func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 	a := newKeyed(t).askedBy(approveAll)
-	for option, want := range map[string]string{"url": "says where the remote is", "pass": "opens the fleet"} {
+	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
 		err := a.Check.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", option, err, want)
@@ -136,7 +136,7 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 			_, err := s.sealLogin(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
 			return err
 		},
-		func(s *sealer) error { // whoever can push can copy what they can't read
+		func(s *sealer) error { // anyone who can push can copy what they can't read
 			content, err := s.needs.file("secrets/fleet_ssh_key")
 			if err != nil {
 				return err

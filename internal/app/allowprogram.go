@@ -20,7 +20,7 @@ import (
 )
 
 // A run is everything that decides what a program of fleet.yaml does, as far as the
-// repository has a say.
+// repository decides it.
 type run struct {
 	Argv    []string          `json:"argv"`
 	Program string            `json:"program"` // where it is on this computer
@@ -71,7 +71,7 @@ func (r run) question(name string) string {
 	for _, file := range slices.Sorted(maps.Keys(r.Files)) {
 		with += fmt.Sprintf(", with the repository's %q as it is now", file)
 	}
-	return fmt.Sprintf("fleet.yaml has a program on this computer print the secret %s: %s (%s)%s; let it run, now and from here on?", name, strings.Join(words, " "), strconv.Quote(r.Program), with)
+	return fmt.Sprintf("fleet.yaml runs this program on your computer to read the secret %s: %s (%s)%s. Allow it from now on?", name, strings.Join(words, " "), strconv.Quote(r.Program), with)
 }
 
 // programPath returns where a program is: by its path, in the repository for a

@@ -20,7 +20,7 @@ import (
 func (c *Confirmed) allowRemote(ctx context.Context, r fleet.Remote) error {
 	goes := c.describeRemote(r)
 	return c.approve(ctx, remotesFile, r.Name, goes, func(before string) Approval {
-		question := whereTo(r.Name, goes, before) + "; use it, now and from here on?"
+		question := whereTo(r.Name, goes, before) + ". Allow it from now on?"
 		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
 	})
 }
@@ -73,7 +73,7 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 func (c *Confirmed) describeRemote(r fleet.Remote) string {
 	words := append([]string{r.Type}, describeOptions(r.Type, r.Options)...)
 	if r.Type == "local" {
-		words = append(words, "folders of the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
+		words = append(words, "folders on the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
 	}
 	for _, h := range handedOuts(r) {
 		words = append(words, fmt.Sprintf("(for %s: %s)", h.to, strings.Join(describeOptions(r.Type, h.option), " ")))
@@ -128,7 +128,7 @@ func (a *Checker) checkSettings(r fleet.Remote) error {
 		}
 		err := a.identity.Store.Deliverable(name)
 		if storage.IsAddress(r.Type, option) {
-			err = fault.WithHint(fmt.Errorf("%s says where the remote is, and a secret does not show who changes it", option), "write "+option+" in clear")
+			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
 		}
 		if err != nil {
 			return &storage.OptionError{Option: option, Err: err}

@@ -43,7 +43,7 @@ type Options struct {
 	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
 	Terminal   *os.File                                                   // what programs that print secrets may ask at, nil for nothing
-	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for nobody
+	Prompts    io.Writer                                                  // gets what those programs write to standard error, nil for no one
 	Printed    *command.Memory                                            // of what those programs printed in this run; nil for a new one
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
 	Files      checkout.Files                                             // which files are the fleet's
@@ -180,15 +180,15 @@ func (a *GitHost) gitSource(ctx context.Context) (agentapi.Git, error) {
 	return src, nil
 }
 
-// withoutLogin is the address of an operator's remote without what lets them in:
-// hosts have keys of their own, and keep the address in clear.
+// withoutLogin is the address of an operator's remote without their credentials:
+// hosts have their own keys, and keep the address in plain text.
 func withoutLogin(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil {
 		return address
 	}
 	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
-		u.User = nil // a token may stand there
+		u.User = nil // a token may be there
 	}
 	return u.String()
 }

@@ -17,7 +17,7 @@ import (
 	"salvor/internal/secret"
 )
 
-// A SecretEvent is one time that secrets were in clear somewhere.
+// A SecretEvent is one time that secrets were decrypted somewhere.
 type SecretEvent struct {
 	At      time.Time `json:"at"`
 	Who     string    `json:"who"`  // "ann (ann@laptop)", or the host
@@ -29,9 +29,9 @@ type SecretEvent struct {
 type Audit struct {
 	Events []SecretEvent `json:"events"`           // oldest first
 	Silent []string      `json:"silent,omitempty"` // hosts that could not be asked, each with its reason
-	Shut   int           `json:"shut,omitempty"`   // entries of the operators' journal that the identity at hand does not open
+	Shut   int           `json:"shut,omitempty"`   // entries of the operators' journal that the present identity does not open
 
-	Findings []finding.Finding `json:"findings,omitempty"` // files among the journal that count for nothing
+	Findings []finding.Finding `json:"findings,omitempty"` // files among the journal that do not count
 }
 
 // Audit returns who decrypted what with a salvor command, by the operators'
@@ -73,14 +73,14 @@ func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit 
 	})
 }
 
-// untrusted is the finding about a file on the record remote that counts for nothing.
+// untrusted is the finding about a file on the record remote that does not count.
 func untrusted(code finding.Code, u record.Unread) finding.Finding {
-	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is passed over: %v", u.Err),
-		Fix: "find out who wrote it: every host can write to the remote, and so can who runs it; then delete it there"}
+	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is ignored: %v", u.Err),
+		Fix: "find out who wrote it (every host and the remote's administrator can write there), then delete it there"}
 }
 
 // concerns reports whether a secret is among those named. A stack's variables are
-// decrypted together, as the file they stand in.
+// decrypted together, as the file they are in.
 func concerns(names []string, name string) bool {
 	stack, _, isEnv := strings.Cut(name, "/")
 	return slices.Contains(names, name) || isEnv && slices.Contains(names, stack+".env")

@@ -84,7 +84,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 	if dir, err = filepath.Abs(dir); err != nil {
 		return clone, err
 	}
-	gitErr := errors.New("the card names no Git URL")
+	gitErr := errors.New("the card does not have a Git URL")
 	var made *git.Repository
 	if access.GitURL != "" {
 		made, gitErr = cloneGit(ctx, access, dir)
@@ -96,8 +96,8 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 			gitErr = fmt.Errorf("%s: %w", access.GitURL, gitErr)
 		}
 		if made, err = cloneMirror(ctx, c.Recovery, access, dir, &clone); err != nil {
-			return clone, fault.WithHint(fmt.Errorf("the repository is nowhere to be had: %w; %w", gitErr, err),
-				"git clone the repository from wherever a copy of it is; the card's key opens it: --identity FILE")
+			return clone, fault.WithHint(fmt.Errorf("cannot get the repository, neither from Git nor from its mirror: %w; %w", gitErr, err),
+				"run git clone with any other copy of the repository; the card's key opens it: --identity FILE")
 		}
 	}
 	if err := writePin(ctx, made, c.Fleet, access.Signers); err != nil {
@@ -123,7 +123,8 @@ func (clone *Clone) name(ctx context.Context, g *git.Repository, c card.Card) er
 		return nil //nolint:nilerr // a card of a repository without commits names none
 	}
 	if has, err := g.IsAncestor(ctx, made, head); err != nil || !has {
-		clone.Notes = append(clone.Notes, fmt.Sprintf("commit %s, which the card was made from, is not in it: what is newer was taken away there, or never got there; look for a newer copy before anything is recovered", made.Short()))
+		clone.Notes = append(clone.Notes, fmt.Sprintf("it lacks commit %s, from which the card was made: newer commits "+
+			"were removed there or never arrived; look for a newer copy before you recover anything", made.Short()))
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func cloneGit(ctx context.Context, access card.Access, dir string) (*git.Reposit
 // like one is named in the clone's notes.
 func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir string, clone *Clone) (_ *git.Repository, err error) {
 	if access.Record.Remote == "" {
-		return nil, errors.New("the card names no remote")
+		return nil, errors.New("the card does not have a remote")
 	}
 	newest, bundle, unread, err := fetchMirror(ctx, key, access)
 	if err == nil && newest.Commit == "" {

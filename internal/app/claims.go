@@ -12,13 +12,13 @@ type ClaimRow struct {
 	Stack   string `json:"stack"`
 	Epoch   int    `json:"epoch"`
 	ID      string `json:"id"`
-	Host    string `json:"host"`              // for a file that rules nothing: which it pretends to be of
+	Host    string `json:"host"`              // for an ignored file: the host that it claims to be of
 	Rules   bool   `json:"rules"`             // the stack is the host's by this one
-	Ignored string `json:"ignored,omitempty"` // why it rules nothing, whatever lies beside it
+	Ignored string `json:"ignored,omitempty"` // why it does not count, whatever is next to it
 }
 
-// Claims lists what lies on the record among the claims, of one stack or, with "",
-// of all.
+// Claims lists what is on the record among the claims, of one stack or, with "", of
+// all.
 func (r *recorder) Claims(ctx context.Context, stack string) ([]ClaimRow, error) {
 	rows := []ClaimRow{}
 	err := r.with(ctx, func(rec *record.Record) error {

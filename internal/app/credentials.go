@@ -36,13 +36,13 @@ func (a *Checker) checkCredential(r fleet.Remote, own fleet.Credential) error {
 	if len(can) == 0 {
 		err := fmt.Errorf("a remote of type %s has no credential", r.Type)
 		if r.Type == "crypt" {
-			err = fault.WithHint(errors.New("a crypt remote has one password for all who read it"), "give the credential to the remote that it wraps")
+			err = fault.WithHint(errors.New("a crypt remote has one password for all its readers"), "give the credential to the remote that it wraps")
 		}
 		return err
 	}
 	for _, option := range slices.Sorted(maps.Keys(own)) {
 		if !slices.Contains(can, option) {
-			err := fault.WithHint(fmt.Errorf("%s is not a credential: it is the same for all who use the remote", option),
+			err := fault.WithHint(fmt.Errorf("%s is not a credential: it is the same for all users of the remote", option),
 				"what a credential for "+r.Type+" may have: "+strings.Join(can, ", "))
 			return &storage.OptionError{Option: option, Err: err}
 		}

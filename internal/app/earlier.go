@@ -16,8 +16,9 @@ import (
 // historyLimit is how many commits are looked at for what was before.
 const historyLimit = 500
 
-// stackAt resolves a stack as a commit declared it, with the secrets of now and
-// these vars; nil for those of then. A stack that did not load then is an error.
+// stackAt resolves a stack as a commit declared it, with the present secrets and
+// these vars; nil for those of that commit. A stack that did not load then is an
+// error.
 func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ project.Rendered, err error) {
 	var none project.Rendered
 	then, err := a.Checkout.At(ctx, c)
@@ -65,12 +66,12 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			return nil, err
 		}
 		if c == "" {
-			said = append(said, fmt.Sprintf("%s is not started: %v; nor did it at an earlier commit: correct it, then salvor apply", st.Name, why))
+			said = append(said, fmt.Sprintf("%s is not started: %v; it did not load at any earlier commit either: correct it, then run salvor apply", st.Name, why))
 			continue
 		}
 		then.Host = st.Host
 		a.Checkout.Fleet.Stacks[i], a.Needs.stacks[st.Name] = then, rendered
-		said = append(said, fmt.Sprintf("%s is deployed as it was at %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
+		said = append(said, fmt.Sprintf("%s is deployed as of %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil
 }

@@ -17,7 +17,7 @@ import (
 // An Edit is a secret's text on its way through an editor.
 type Edit struct {
 	Name  string       // as for SetSecret, or STACK.env: all of a stack's variables
-	File  string       // a file name that tells an editor the format
+	File  string       // a file name from which an editor sees the format
 	Text  secret.Value // as it is now, with a line end
 	stack string       // whose variables they are, "" for a single value
 	ends  bool         // the value itself ends with a line end
@@ -35,14 +35,14 @@ func (a *SecretChanges) BeginEdit(ctx context.Context, name string) (Edit, error
 		value, err = a.identity.Secret(ctx, name)
 	}
 	if errors.Is(err, secret.ErrNotFound) {
-		return e, fault.WithHint(err, "salvor secret set NAME makes one, salvor secret ls lists them")
+		return e, fault.WithHint(err, "salvor secret set NAME creates one, salvor secret ls lists them")
 	}
 	text := value.Reveal()
 	switch {
 	case err != nil:
 		return e, err
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		return e, fault.WithHint(fmt.Errorf("%s is not text, which an editor would damage", name), "salvor secret set "+name+" reads a new value from standard input")
+		return e, fault.WithHint(fmt.Errorf("%s is not text, and an editor would damage it", name), "salvor secret set "+name+" reads a new value from standard input")
 	}
 	e.ends = bytes.HasSuffix(text, []byte("\n"))
 	if e.Text = value; !e.ends {
@@ -61,7 +61,7 @@ func (a *SecretChanges) Edited(ctx context.Context, e Edit, text secret.Value) (
 	case len(bytes.TrimSpace(content)) == 0:
 		return nil, fmt.Errorf("%s is empty now; nothing was changed", e.Name)
 	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
-		return nil, fmt.Errorf("%s is no text in UTF-8", e.Name)
+		return nil, fmt.Errorf("%s is not text in UTF-8", e.Name)
 	case e.stack != "":
 		return a.editedEnv(ctx, e, text)
 	}
@@ -91,5 +91,5 @@ func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value
 
 // CommitEdit commits what Edited returned.
 func (a *SecretChanges) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.checkout.CommitFiles(ctx, files, "secret "+e.Name+": edit")
+	return a.checkout.CommitFiles(ctx, files, "secret edit: "+e.Name)
 }

@@ -34,7 +34,7 @@ const gitHostWithin = 10 * time.Second
 type GitHost struct {
 	checkout *checkout.Checkout
 	reach    *reach.Dialer
-	trust    func(question string) error // asks whether a key is the server's, nil for nobody
+	trust    func(question string) error // asks whether a key is the server's, nil for no one
 }
 
 // NewGitHost returns the server of a checkout.
@@ -52,7 +52,7 @@ func (a *GitHost) PinGitHost(ctx context.Context) error {
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := a.checkout.Committer(false).Commit(ctx, files, "hosts: the Git host's key"); err != nil {
+	if _, err := a.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
@@ -147,18 +147,19 @@ func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 	}}, nil
 }
 
-// askGitHost asks whether a key is the Git host's. Where nobody can be asked it is
-// not pinned, which is a finding and not an error.
+// askGitHost asks whether a key is the Git host's. If no one can be asked it is not
+// pinned, which is a finding and not an error.
 func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
 	if a.trust == nil {
 		return false, nil
 	}
-	err = a.trust(fmt.Sprintf("The Git host %s shows the key %s. Is that its key?", host, key.Fingerprint))
+	err = a.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}
 	if err != nil {
-		return false, fault.WithHint(fmt.Errorf("the Git host %s is not trusted: %w", host, err), "compare the key with what its provider or its administrator publishes")
+		return false, fault.WithHint(fmt.Errorf("the Git host %s is not trusted: %w", host, err), "compare the key with "+
+			"the one that its provider or administrator publishes")
 	}
 	return true, nil
 }
@@ -169,7 +170,7 @@ func (a *GitHost) operatorsKnownHosts(ctx context.Context, host string, port int
 	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
 	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
 	if err != nil {
-		return nil // whoever has no ssh is asked
+		return nil // an operator without ssh is asked
 	}
 	home, _ := os.UserHomeDir()
 	var files []string

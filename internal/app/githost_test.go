@@ -82,7 +82,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 }
 
 // TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
-// host was told about the Git host, so that the next plan was not empty.
+// host had about the Git host, so that the next plan was not empty.
 func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
 	a := &GitHost{checkout: &checkout.Checkout{Export: t.TempDir()}}
 	write := func(content string) {

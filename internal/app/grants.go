@@ -55,7 +55,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 			missing = append(missing, grant.Secret(stack, c.needs.hostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
 		default:
 			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
-				g.Text += "; the fleet's key has not signed that"
+				g.Text += "; this is not signed with the fleet's key"
 			}
 			missing = append(missing, g)
 		}
@@ -101,9 +101,9 @@ func (c *Confirmed) mayEncrypt(ctx context.Context) error {
 	return c.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
 }
 
-// mayChangeKeys is mayEncrypt for a change of whom the fleet is encrypted to: whoever
-// it removes needs no confirmation, and one that renews repositories makes every seal
-// anew.
+// mayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
+// removes need no confirmation, and one that renews repositories makes every seal
+// again.
 func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
 	lock := c.checkout.Lock
 	if removes {
@@ -203,7 +203,7 @@ func (c *Confirmed) ownSecret(book grant.Ledger, g grant.Grant) bool {
 
 // sealedAlready reports whether a command that puts a lock in force makes no new seal
 // of a stack, by the signing keys that this clone trusts already. A stack that is
-// placed is sealed whatever lies there: anyone who pushes can put a file there.
+// placed is sealed whatever is there: anyone who pushes can put a file there.
 func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
 	was := c.checkout.Lock.Stacks[stack]
@@ -276,7 +276,7 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
 }
 
-// loginGrants are whom hosts let in.
+// loginGrants are the keys that hosts accept.
 func loginGrants(repo *controlrepo.Repository) []grant.Grant {
 	var all []grant.Grant
 	for _, line := range repo.LetIn {
@@ -340,7 +340,7 @@ func (c *Confirmed) secretGrants() []grant.Grant {
 	return all
 }
 
-// whoseSecret says whose a secret is that a stack is given, "" for nobody else's.
+// whoseSecret returns whose secret a stack gets, "" for its own.
 func (c *Confirmed) whoseSecret(name, stack string) string {
 	of, _, _ := strings.Cut(strings.TrimSuffix(name, ".env"), "/")
 	if _, isStack := c.checkout.Fleet.Stack(of); isStack && of != stack {
@@ -382,7 +382,7 @@ func whoseKey(f *fleet.Fleet, k controlrepo.HostKey) string {
 	return strings.Join(names, ", ")
 }
 
-// loginUsers says as whom the lines of hosts/authorized_keys let in.
+// loginUsers returns the users as whom the keys of hosts/authorized_keys may log in.
 func loginUsers(f *fleet.Fleet) string {
 	by := map[string][]string{}
 	for _, h := range f.Hosts {

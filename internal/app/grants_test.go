@@ -117,7 +117,7 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 		text  string // a part of it
 	}{
 		"an operator": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"},
-			"operator/eve", "eve may open everything from here on, with the key " + eve.Recipient},
+			"operator/eve", "eve can open everything from now on, with the key " + eve.Recipient},
 		"an operator's key": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + eve.Recipient + "}}\n"},
 			"operator/olga", "olga's key changes from " + operator.Recipient + " to " + eve.Recipient},
 		"the recovery key": {map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + "}, recovery: " + eve.Recipient + "}\n"},
@@ -131,17 +131,17 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 		"a jump host": {map[string]string{fleet.File: strings.Replace(declared, "{address: 192.0.2.10}", "{address: 192.0.2.10, jump: root@192.0.2.66}", 1)},
 			"address/alpha", "root@192.0.2.10 through root@192.0.2.66"},
 		"a host key": {map[string]string{fleet.KnownHostsFile: "192.0.2.10 " + olgasLogin + "\n"},
-			"key/192.0.2.10", "alpha 192.0.2.10 is the server that shows the ssh-ed25519 key SHA256:"},
+			"key/192.0.2.10", "alpha 192.0.2.10 is the server that presents the ssh-ed25519 key SHA256:"},
 		"an authority": {map[string]string{fleet.KnownHostsFile: "192.0.2.10 " + alphasKey + "\n@cert-authority * " + olgasLogin + "\n"},
 			"key/@cert-authority *", "SHA256:"},
 		"a login": {map[string]string{fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " olga@laptop\n"},
 			"login/SHA256:", "olga@laptop as root on every host"},
 		"another stack's secret": {map[string]string{"stacks/extra/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [innocent]}}\nsecrets: {innocent: {external: true, name: nas_password}}\n"},
-			"secret/extra", "stack extra on alpha is given the secret nas_password that stack notes uses"},
+			"secret/extra", "stack extra on alpha gets the secret nas_password that stack notes uses"},
 		"a secret that only fleet.yaml uses": {map[string]string{"stacks/extra/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [innocent]}}\nsecrets: {innocent: {external: true, name: registry}}\n"},
 			"secret/extra", "the secret registry that registry registry.example.net uses"},
 		"a registry": {map[string]string{fleet.File: strings.Replace(declared, "registries:\n", "registries:\n  evil.example: {username: x, password: secret:nas_password}\n", 1)},
-			"registry/evil.example", "registry evil.example is sent the secret nas_password"},
+			"registry/evil.example", "registry evil.example gets the secret nas_password"},
 		"the repository's address": {given("git: {url: 'ssh://git@evil.example/fleet'}\n"), "source/git", "hosts take the repository from ssh://git@evil.example/fleet"},
 		"Docker's address":         {given("docker: {channel: docker, url: 'https://evil.example/docker', key: KEY}\n"), "source/docker", "https://evil.example/docker"},
 	} {
@@ -230,7 +230,7 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 }
 
 // TestS06OwnWorkIsNoQuestion: a stack that is given its own new secret by who set it
-// in this clone is daily work; the same secret for a stack beside is not.
+// in this clone is daily work; the same secret for another stack is not.
 func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	const web = "x-salvor: {host: alpha}\nservices: {app: {image: a:1, environment: {KEY: '${API_KEY}'}, secrets: [token]}}\nsecrets: {token: {external: true}}\n"
@@ -252,7 +252,7 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 		t.Errorf("after it was delivered: %v", all)
 	}
 	pushed(t, g, map[string]string{"stacks/evil/compose.yaml": "x-salvor: {host: alpha}\nservices: {app: {image: a:1, secrets: [token]}}\nsecrets: {token: {external: true}}\n"})
-	if all := grantsOf(t, openGranting(t, dir)); len(all) != 1 || !strings.Contains(all[0].Text, "stack evil on alpha is given the secret token that stack web uses") {
+	if all := grantsOf(t, openGranting(t, dir)); len(all) != 1 || !strings.Contains(all[0].Text, "stack evil on alpha gets the secret token that stack web uses") {
 		t.Errorf("another stack: %v", all)
 	}
 }

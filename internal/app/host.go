@@ -49,15 +49,15 @@ func (a *HostChanges) PinJump(ctx context.Context, jump fleet.Host, key ssh.Publ
 // An Addition is a host made part of the fleet, not committed yet.
 type Addition struct {
 	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
-	GitKey string            // what the Git host must let in, read-only
+	GitKey string            // what the Git host must accept, read-only
 
 	Replaced bool // another machine had the name before
 }
 
-// AddHost pins the host's key, installs salvord there, has it make its identity
-// and returns the files that declare it. A declared host is enrolled again: it
-// keeps its identity. Another machine under a name that has stacks is refused,
-// unless it replaces the one before; so is a machine that is a host already.
+// AddHost pins the host's key, installs salvord there, has it make its identity and
+// returns the files that declare it. A declared host is enrolled again: it keeps its
+// identity. Another machine under a name that has stacks is refused, unless it
+// replaces the previous one; so is a machine that is a host already.
 func (a *HostChanges) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return Addition{}, err
@@ -101,8 +101,8 @@ func (a *HostChanges) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolme
 	return link.Enrol(ctx, a.checkout.Fleet.Name, trusted)
 }
 
-// declare returns the files that make the host part of the fleet, and knows it
-// from here on.
+// declare returns the files that make the host part of the fleet, and knows it from
+// now on.
 func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
 	keys := hostkey.Keys{Recipient: e.Recipient, Signer: e.Signer}
@@ -111,7 +111,7 @@ func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicK
 		err = errors.New("it has no signing key")
 	}
 	if err != nil {
-		return add, fmt.Errorf("%s enrols with a key that is not a host's: %w", h.Name, err)
+		return add, fmt.Errorf("%s presents a key that is not a host key: %w", h.Name, err)
 	}
 	book, err := a.confirmed.ledger(ctx)
 	if err != nil {
@@ -202,7 +202,7 @@ func (a *HostChanges) another(h fleet.Host, key ssh.PublicKey) error {
 }
 
 func twice(name, have string) error {
-	return fault.WithHint(fmt.Errorf("%s is the machine that is declared as %s already", name, have),
+	return fault.WithHint(fmt.Errorf("%s is the machine that is already declared as %s", name, have),
 		"one machine is one host; a copy of a machine needs keys of its own: rm /etc/ssh/ssh_host_* /etc/salvor/host.age /etc/salvor/host.sign there, then dpkg-reconfigure openssh-server")
 }
 
@@ -223,8 +223,8 @@ func (a *HostChanges) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) 
 	}
 	before := a.checkout.Recipients[h.Name]
 	if on := a.checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
-		return fault.WithHint(fmt.Errorf("%s is another machine than the one that has %s", h.Name, strings.Join(on, ", ")),
-			fmt.Sprintf("when it takes the place of the old one: salvor recover %s --to %s=%s@%s; else give it a name of its own", h.Name, h.Name, h.User, reach.KnownHostsName(h.Address, h.Port)))
+		return fault.WithHint(fmt.Errorf("%s is not the machine that has %s", h.Name, strings.Join(on, ", ")),
+			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, reach.KnownHostsName(h.Address, h.Port)))
 	}
 	return nil
 }

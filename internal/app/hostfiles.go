@@ -17,9 +17,9 @@ import (
 	"salvor/internal/sign"
 )
 
-// The files of hosts/ that say who is a host and who is let in carry the signature of
-// the fleet's key. It is made with the commit that Salvor writes them in, and with the
-// next one where this clone's operator confirmed what somebody else wrote.
+// The files of hosts/ that say which hosts and which logins there are have the
+// signature of the fleet's key. It is made with the commit that Salvor writes them in,
+// and with the next one where this clone's operator confirmed what someone else wrote.
 
 func isHostFile(path string) bool {
 	dir, name, _ := strings.Cut(path, "/")
@@ -81,7 +81,7 @@ func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, er
 	for _, path := range slices.Sorted(maps.Keys(unsigned)) {
 		found = append(found, finding.Finding{
 			Code: finding.HostsUntrusted, Severity: finding.Warning, Subject: path, Text: "not written by Salvor: " + unsigned[path].Error(),
-			Fix: "git log -- " + path + " shows who changed it; salvor apply asks for what it lets others do, and signs it once that is confirmed",
+			Fix: "git log -- " + path + " shows who changed it; salvor apply asks you to confirm the access that it grants, then signs it",
 		})
 	}
 	return found, err
@@ -89,7 +89,7 @@ func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, er
 
 // withSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
-// files that let nobody do what this clone's operator did not confirm.
+// files that give no access which this clone's operator did not confirm.
 func (a *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {

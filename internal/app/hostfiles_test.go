@@ -35,9 +35,10 @@ func (k *keyed) trusts() {
 	k.do(func(a *App) error { _, err := a.Confirmed.Trusted(k.t.Context()); return err })
 }
 
-// TestS06HostFilesCarryTheFleetsSignature: somebody who can push puts another key in
-// place of alpha's and lets themselves in, with a signature of their own, none, or one
-// from another file. Each is a finding that names the file, and a grant that says it.
+// TestS06HostFilesCarryTheFleetsSignature: someone who can push puts another key in
+// place of alpha's and gives themselves access, with a signature of their own, none,
+// or one from another file. Each is a finding that names the file, and a grant that
+// says it.
 func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
@@ -94,7 +95,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			}
 			all := grantsOf(t, k.open(k.ann))
 			if !slices.ContainsFunc(all, func(g grant.Grant) bool {
-				return strings.HasPrefix(g.Name, gives) && strings.HasSuffix(g.Text, "the fleet's key has not signed that")
+				return strings.HasPrefix(g.Name, gives) && strings.HasSuffix(g.Text, "this is not signed with the fleet's key")
 			}) {
 				t.Errorf("%s: grants %+v", name, all)
 			}
@@ -104,7 +105,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 }
 
 // TestS06WhatIsConfirmedIsSigned: an operator lets a colleague in by hand. The apply
-// that asks about it signs the file, so that nobody doubts it in another clone.
+// that asks about it signs the file, so that other clones trust it.
 func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()

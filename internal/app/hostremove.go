@@ -30,13 +30,12 @@ type RemovedHost struct {
 	Rotate  []Rotation // secrets that it was able to open
 
 	DeployKey string // fingerprint of the key with which it reads the repository, "" where it is not known
-	GitURL    string // where that key is let in, "" for nowhere
+	GitURL    string // where that key is accepted, "" for nowhere
 }
 
 // SeenByHost returns what a host was able to open: by the history of its sealed
-// files, what those stacks need now. Of a stack that is no longer declared nobody
-// knows any more what it needed; every secret counts then, but other stacks'
-// variables.
+// files, what those stacks need now. What a stack needed that is no longer declared
+// is unknown; then every secret counts, except other stacks' variables.
 func (a *SeenSecrets) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
 	var r RemovedHost
 	h, _ := a.checkout.Fleet.Host(host)
@@ -86,7 +85,7 @@ func (a *SeenSecrets) SeenByHost(ctx context.Context, host string) (RemovedHost,
 	return r, nil
 }
 
-// A sight is which secrets somebody was able to see.
+// A sight is the set of secrets that someone was able to see.
 type sight struct {
 	names   map[string]bool
 	gone    map[string]bool            // stacks that are no longer declared
@@ -177,10 +176,10 @@ func (a *HostChanges) RemoveHost(ctx context.Context, name string) (RemovedHost,
 	if _, err := a.seen.noteRemoval(r, files); err != nil {
 		return seen, err
 	}
-	return seen, a.checkout.CommitFiles(ctx, files, "host "+name+": removed")
+	return seen, a.checkout.CommitFiles(ctx, files, "host remove: "+name)
 }
 
-// NoteStolen adds to files what a host was able to open whose disk somebody else has.
+// NoteStolen adds to files what a host was able to open whose disk someone else has.
 // It is written down until each has another value.
 func (a *SeenSecrets) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
 	seen, err := a.SeenByHost(ctx, host)
@@ -198,15 +197,15 @@ func (a *SeenSecrets) NoteStolen(ctx context.Context, host string, files map[str
 // Removable returns what still needs a host, nil for nothing.
 func (a *HostChanges) Removable(name string) error {
 	if _, declared := a.checkout.Fleet.Host(name); !declared {
-		return fault.WithHint(fmt.Errorf("no host %s is declared", name), "salvor host ls")
+		return fault.WithHint(fmt.Errorf("host %s is not declared", name), "salvor host ls")
 	}
 	if placed := a.checkout.Lock.On(name); len(placed) > 0 {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
-			fmt.Sprintf("salvor move %s --to HOST takes one along; when %s is lost: salvor recover %s --to HOST", placed[0], name, name))
+			fmt.Sprintf("salvor move %s --to HOST moves a stack; if %s is lost: salvor recover %s --to HOST", placed[0], name, name))
 	}
 	for _, st := range a.checkout.Fleet.Stacks {
 		if st.Host == name {
-			return fault.WithHint(fmt.Errorf("the stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
+			return fault.WithHint(fmt.Errorf("stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirm
 // ImportOptions say which env file becomes secrets of which stack.
 type ImportOptions struct {
 	File    string   // a path as the operator wrote it
-	Stack   string   // "" for the one in whose folder the file lies
+	Stack   string   // "" for the one whose folder contains the file
 	All     bool     // every variable is a secret
 	Replace bool     // the file's values win over those that the stack has
 	Files   bool     // services read secrets from files where their images can
@@ -50,7 +50,7 @@ type Import struct {
 	Changes   []FileChange // the plain files, in order
 	Removed   string       // the env file in the repository, "" where it stays
 	Outside   bool         // the env file is not in the repository and stays
-	InHistory []string     // secrets whose values Git has in clear for ever
+	InHistory []string     // secrets whose values Git has unencrypted forever
 
 	files   map[string][]byte // to be committed
 	source  envSource
@@ -98,7 +98,8 @@ func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import,
 		}
 		changes, err := m.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
-			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "take the variable out of the file and keep its value as a secret of its own: salvor secret set NAME")
+			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
+				"its value as a separate secret: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
 		if err := m.seen.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
@@ -224,13 +225,13 @@ func (i *Import) proven(m *Importer, encrypted, plain []byte) error {
 	for _, e := range i.entries {
 		v, isSecret := have[e.Name]
 		if isSecret && !equal(v, e.Value) || !isSecret && !f.Says(e.Variable) {
-			return fault.WithHint(fmt.Errorf("%s does not read back as it was written; %s stays", e.Name, i.source.shown), "git status, then salvor secret import again")
+			return fault.WithHint(fmt.Errorf("%s does not read back as it was written; %s is kept", e.Name, i.source.shown), "git status, then salvor secret import again")
 		}
 	}
 	return nil
 }
 
-var errNoStack = errors.New("which stack's variables are they?")
+var errNoStack = errors.New("which stack do these variables belong to?")
 
 func equal(a, b secret.Value) bool { return string(a.Reveal()) == string(b.Reveal()) }
 

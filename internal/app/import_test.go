@@ -245,7 +245,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Import.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "was changed meanwhile") {
+		if err := a.Import.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "changed during the import") {
 			t.Errorf("= %v", err)
 		}
 		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {

@@ -87,7 +87,7 @@ func (i *importing) now(ctx context.Context) (*compose.View, error) {
 	return compose.Look(ctx, opts, values)
 }
 
-// dotenv is the file that Compose reads by itself, and that a host generates.
+// dotenv is the file that Compose always reads, and that a host generates.
 func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
 
 func (i *importing) options(secrets map[string]secret.Value) compose.Options {
@@ -153,7 +153,8 @@ func (c *composing) settle(d compose.Difference, dropped map[string]bool) error 
 	value, known := c.named[d.Variable]
 	switch {
 	case d.Variable == "", d.Extra && dropped[d.Service], !d.Extra && (!known || !c.want.Has(d.Service, d.Variable, value)):
-		return fault.WithHint(fmt.Errorf("%s: afterwards %s, so nothing is changed", c.name, d), "give a variable another name where the file and another use in the stack share one, then salvor secret import again")
+		return fault.WithHint(fmt.Errorf("%s: after the import, %s, so nothing is changed", c.name, d), "if the file and "+
+			"something else in the stack use the same variable name, rename one; then run salvor secret import again")
 	case d.Extra && c.dropped[d.Service]:
 		return nil
 	case d.Extra:
@@ -191,6 +192,7 @@ func (c *composing) byHand(service string, err error) error {
 			lines = append(lines, fmt.Sprintf("%s: \"${%s}\"", e.Name, e.Name))
 		}
 	}
-	return fault.WithHint(err, fmt.Sprintf("in the service %s, take %s out of env_file and write environment: {%s}; commit that, then salvor secret import again",
+	return fault.WithHint(err, fmt.Sprintf("in service %s, remove %s from env_file and write environment: {%s}; commit "+
+		"that, then run salvor secret import again",
 		service, path.Base(c.source.shown), strings.Join(lines, ", ")))
 }

@@ -43,7 +43,8 @@ func (s envSource) remove() error {
 		return err
 	}
 	if !bytes.Equal(content, s.content.Reveal()) {
-		return fault.WithHint(fmt.Errorf("%s was changed meanwhile and stays; what it said before is committed", s.shown), "salvor secret import FILE again")
+		return fault.WithHint(fmt.Errorf("%s changed during the import and was kept; its earlier content is committed", s.shown), "run "+
+			"salvor secret import FILE again")
 	}
 	return os.Remove(s.path)
 }
@@ -93,7 +94,7 @@ func (m *Importer) envSource(file string) (envSource, error) {
 	case err != nil:
 		return s, err
 	case !info.Mode().IsRegular():
-		return s, fmt.Errorf("%s is no regular file; name the file itself", file)
+		return s, fmt.Errorf("%s is not a regular file; name the file itself", file)
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
@@ -108,13 +109,12 @@ func (m *Importer) envSource(file string) (envSource, error) {
 		s.repo = filepath.ToSlash(rel)
 	}
 	if strings.HasPrefix(s.repo, fleet.SecretDir+"/") {
-		return s, fault.WithHint(fmt.Errorf("%s is where secrets are encrypted already", file), "salvor secret ls")
+		return s, fault.WithHint(fmt.Errorf("files in %s are already encrypted", file), "salvor secret ls")
 	}
 	return s, nil
 }
 
-// findStack takes the stack that was named, or the one whose folder the file
-// lies in.
+// findStack takes the stack that was named, or the one whose folder the file is in.
 func (i *importing) findStack() error {
 	name := i.opts.Stack
 	if parts := strings.Split(i.source.repo, "/"); name == "" && len(parts) > 2 && parts[0] == fleet.StackDir {
@@ -125,7 +125,7 @@ func (i *importing) findStack() error {
 	}
 	st, declared := i.app.checkout.Fleet.Stack(i.app.checkout.Named(name))
 	if !declared {
-		return fmt.Errorf("no stack %s is declared", name)
+		return fmt.Errorf("stack %s is not declared", name)
 	}
 	i.stack, i.source.own = st, i.source.repo == st.Dir+"/stack.env"
 	return nil
@@ -143,7 +143,8 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 	}
 	for _, c := range changes {
 		if c.Path == i.source.repo && c.Status != "??" {
-			return fault.WithHint(fmt.Errorf("%s is not as Git has it", i.source.shown), "git diff HEAD -- "+i.source.shown+" shows what differs; git rm --cached takes it out of Git")
+			return fault.WithHint(fmt.Errorf("%s has uncommitted changes", i.source.shown), "git diff HEAD -- "+i.source.shown+" "+
+				"shows the difference; git rm --cached removes it from Git")
 		}
 	}
 	if i.app.checkout.Commit == "" {
@@ -199,7 +200,7 @@ func (i *importing) parse(content []byte) error {
 		}
 	}
 	if len(i.entries) == 0 {
-		return fmt.Errorf("%s sets no variable", i.source.shown)
+		return fmt.Errorf("%s does not set a variable", i.source.shown)
 	}
 	return nil
 }
@@ -221,7 +222,7 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 	}
 }
 
-// inHistory returns the secrets whose values some commit has in clear in this
+// inHistory returns the secrets whose values some commit has unencrypted in this
 // file.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}

@@ -34,7 +34,8 @@ func (i *importing) divide() (split, error) {
 		}
 		same := equal(value, e.Value)
 		if (encrypted || plain) && !same && !i.opts.Replace {
-			return s, fault.WithHint(fmt.Errorf("%s:%d:1: %s has another value in %s", i.source.shown, e.Line, e.Name, has), "salvor secret import FILE --replace takes the file's values")
+			return s, fault.WithHint(fmt.Errorf("%s:%d:1: %s has another value in %s", i.source.shown, e.Line, e.Name, has), "salvor "+
+				"secret import FILE --replace uses the values from the file")
 		}
 		isSecret := encrypted || i.opts.All || i.scanner.Variable(e.Name, string(e.Value.Reveal())) || slices.ContainsFunc(e.Refs, func(ref string) bool { return secrets[ref] })
 		if line, ok := compose.EnvLine(e.Variable); !isSecret && (!ok || len(i.scanner.Scan(i.stack.Dir+"/stack.env", []byte(line))) > 0) {
@@ -82,7 +83,7 @@ func (i *importing) masked(name string, content []byte) []byte {
 	for _, l := range i.scanner.Scan(name, content) {
 		for row := l.Line - 1; row < len(lines); row++ {
 			last := l.Rule != scan.RulePrivateKey || strings.Contains(lines[row], "-----END")
-			lines[row] = "[a secret in clear]\n"
+			lines[row] = "[an unencrypted secret]\n"
 			if last {
 				break
 			}

@@ -61,7 +61,8 @@ func (c *composing) targets(ctx context.Context) ([]target, error) {
 		chosen = append(chosen, more...)
 	}
 	if len(chosen) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("no service of %s is known to read one of these secrets from a file", c.stack.Name), "leave --files out, or write the secret and NAME_FILE by hand: docs/secrets.md")
+		return nil, fault.WithHint(fmt.Errorf("no service of %s is known to read any of these secrets from a file", c.stack.Name), "run "+
+			"it without --files, or write the secret and NAME_FILE by hand: docs/secrets.md")
 	}
 	slices.SortFunc(chosen, target.compare)
 	return slices.Compact(chosen), nil
@@ -81,7 +82,7 @@ func (c *composing) wished(wish string, uses []target) ([]target, error) {
 		found = append(found, t)
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("--file %s: no such service has a variable that is nothing but the secret %s", wish, key)
+		return nil, fmt.Errorf("--file %s: no such service has a variable whose value is exactly the secret %s", wish, key)
 	}
 	return found, nil
 }
@@ -133,10 +134,11 @@ func (t target) compare(o target) int {
 func (c *composing) cannotRead(t target) error {
 	switch image := c.want.Image(t.service); {
 	case c.want.Mentions(t.service, t.variable):
-		return fmt.Errorf("%s: a command or health check of %s reads $%s, which would not be set; have it read /run/secrets/%s first", c.name, t.service, t.variable, t.secret)
+		return fmt.Errorf("%s: a command or health check of %s reads $%s, which would not be set; make it read /run/secrets/%s first", c.name, t.service, t.variable, t.secret)
 	case !readsFile(image, t.variable):
 		return fault.WithHint(fmt.Errorf("%s: %s of %s is not known to read %s_FILE", c.name, image, t.service, t.variable),
-			fmt.Sprintf("if its documentation says so, import without --file, then write secrets: {%s: {environment: %s}}, and in the service secrets: [%s], environment: {%s_FILE: /run/secrets/%s}", t.secret, t.secret, t.secret, t.variable, t.secret))
+			fmt.Sprintf("if its documentation says that it does, import without --file, then write secrets: {%s: "+
+				"{environment: %s}}, and in the service secrets: [%s], environment: {%s_FILE: /run/secrets/%s}", t.secret, t.secret, t.secret, t.variable, t.secret))
 	}
 	return nil
 }

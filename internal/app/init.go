@@ -59,7 +59,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	}
 	var made *git.Repository
 	defer func() {
-		if err != nil && made == nil { // nothing was encrypted to it, and it would stand in the way of the next try
+		if err != nil && made == nil { // nothing was encrypted to it, and it would be in the way of the next try
 			err = errors.Join(err, os.Remove(keyFile))
 		}
 	}()
@@ -110,7 +110,7 @@ func SigningKey(ctx context.Context) (key string, always bool, err error) {
 	return git.SigningKey(ctx, local.Machine{}, os.Environ())
 }
 
-// free returns what stands in the way of a new fleet before anything is made.
+// free returns what is in the way of a new fleet before anything is made.
 func free(dir, identity string) error {
 	declared := filepath.Join(dir, fleet.File)
 	if _, err := os.Lstat(declared); err == nil {
@@ -127,8 +127,8 @@ func free(dir, identity string) error {
 	return nil
 }
 
-// otherFiles returns what a folder holds beside what a new Git repository brings
-// along, three names at most.
+// otherFiles returns what a folder has in addition to the files of a new Git
+// repository, three names at most.
 func otherFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -163,6 +163,6 @@ func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
 	}
 	return []finding.Finding{{
 		Code: finding.HookMissing, Severity: finding.Info, Subject: hook.Path,
-		Text: "no pre-commit hook of this clone calls salvor, so a secret in clear could be committed", Fix: hook.Install(),
+		Text: "this clone has no pre-commit hook that calls salvor, so an unencrypted secret could be committed", Fix: hook.Install(),
 	}}, nil
 }

@@ -148,8 +148,8 @@ func (a *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
 }
 
-// secretInputs adds what stands in Git for a stack's secrets and for its
-// repositories' passwords.
+// secretInputs adds what Git has of a stack's secrets and for its repositories'
+// passwords.
 func (a *Needs) secretInputs(parts map[string][]byte, stack string, n Need) error {
 	recovery, err := a.file(seal.RecoveryPath(stack))
 	if err != nil {
@@ -180,7 +180,7 @@ func (a *Needs) secretInputs(parts map[string][]byte, stack string, n Need) erro
 	return nil
 }
 
-// there is nothing for a secret that does not exist: whoever opens it says so.
+// there is nothing for a secret that does not exist: the code that opens it reports that.
 func there(content []byte, err error) ([]byte, error) {
 	if errors.Is(err, secret.ErrNotFound) {
 		return nil, nil

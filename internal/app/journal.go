@@ -20,7 +20,7 @@ import (
 
 // ErrUnsent is wrapped by errors that mean: an entry of the operators' journal
 // waits in this clone, since the record remote could not take it.
-var ErrUnsent = errors.New("not in the operators' journal yet")
+var ErrUnsent = errors.New("not yet in the operators' journal")
 
 // Journals are the operators' journal on the record remote, and what hosts note about
 // what was delivered to them.
@@ -39,11 +39,11 @@ func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *Confirm
 }
 
 // Journal adds to the operators' journal on the record remote what this command
-// decrypted since it was opened, or since the last Journal. A command that
-// decrypted nothing leaves no entry; a fleet without a remote keeps no journal.
-// An entry that can't be sent is kept in this clone, the error wraps ErrUnsent,
-// and the next Journal sends it along. One of a command that only had a program
-// print a secret waits so, too: nobody is asked for a passphrase to send it.
+// decrypted since it was opened, or since the last Journal. A command that decrypted
+// nothing leaves no entry; a fleet without a remote keeps no journal. An entry that
+// can't be sent is kept in this clone, the error wraps ErrUnsent, and the next
+// Journal sends it along. One of a command that only had a program print a secret
+// waits so, too: no one is asked for a passphrase to send it.
 func (j *Journals) Journal(ctx context.Context, command string) error {
 	opened := j.identity.Trail.Take()
 	if len(opened) == 0 || j.checkout.Repository == nil || j.checkout.Fleet.Record.Remote == "" {

@@ -10,7 +10,7 @@ import (
 
 // TestS17TheKeyIsFetchedThroughTheJumpHost: the operator's own network was asked for
 // the key of a host that is reached through another one, and the jump host's key was
-// pinned by nobody.
+// not pinned.
 func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 	server := sshtest.Start(t)
 	a := openWith(t, Options{Dir: printedRepo(t, newKey(t).Recipient), SSHKey: server.UserKey})

@@ -102,7 +102,7 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	}
 }
 
-// TestS06SigningKeysAreDeliveredNowhere under whatever name they lie in Git.
+// TestS06SigningKeysAreDeliveredNowhere whatever their names in Git.
 func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)

@@ -22,8 +22,8 @@ import (
 
 // KeyRotation says how an operator's key is replaced.
 type KeyRotation struct {
-	// Compromised means that somebody else may have the old key: then the same
-	// follows as from removing an operator.
+	// Compromised means that someone else may have the old key: then the same follows
+	// as from removing an operator.
 	Compromised bool
 	// Passphrase returns the new key's; path names a key that an earlier run has
 	// made, "" for one that is made now.
@@ -34,19 +34,19 @@ type KeyRotation struct {
 type RotatedKey struct {
 	Handover
 	Operator string
-	Path     string // where the new key lies, in place of the old one
+	Path     string // the place of the new key, where the old one was
 	Old      string // where the old one was moved
 	Finished bool   // an earlier run had committed the change
 }
 
-// newKeyPath is where a key waits beside the one that it will replace.
+// newKeyPath is where a key waits next to the one that it will replace.
 func newKeyPath(path string) string { return path + ".new" }
 
-// RotateKey replaces the key of the operator whose identity is at hand. The new
-// one is made beside it; everything is encrypted to it instead of the old one, in
-// one commit, which is pushed; and only when the new key was seen to open all of
-// that commit does it take the old one's place. Killed at any moment, one of the
-// two opens everything in the newest commit, and running it again finishes.
+// RotateKey replaces the key of the operator whose identity is in use. The new one is
+// made next to it; everything is encrypted to it instead of the old one, in one
+// commit, which is pushed; and only when the new key was seen to open all of that
+// commit does it take the old one's place. Killed at any moment, one of the two opens
+// everything in the newest commit, and running it again finishes.
 func (a *KeyChanges) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
@@ -72,15 +72,15 @@ func (a *KeyChanges) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey
 		return r, err
 	}
 	if err := a.opensAll(ctx, ring); err != nil {
-		return r, fmt.Errorf("the new key does not open everything, so the old one stays at %s: %w", r.Path, err)
+		return r, fmt.Errorf("the new key does not open everything, so the old one is kept at %s: %w", r.Path, err)
 	}
 	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
 	return r, err
 }
 
-// mayRotate makes sure, before a new key is made, that the identity at hand is the
-// one operator's whose key it replaces. Where an earlier run has made the new key,
-// the old one may be nobody's any more.
+// mayRotate makes sure, before a new key is made, that the present identity belongs
+// to the one operator whose key it replaces. Where an earlier run has made the new
+// key, the old one may no longer be anyone's.
 func (a *KeyChanges) mayRotate(waiting string) error {
 	_, err := os.Lstat(waiting)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +100,7 @@ func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChang
 	if committed && (!c.newRecovery || noted) {
 		return left, a.checkout.Committer(false).Push(ctx)
 	}
-	c.message = "operator " + operator + ": a new key"
+	c.message = "key rotate: " + operator
 	if c.newRecovery {
 		c.removed = &secretstore.Removal{Key: operator, At: time.Now()}
 	}
@@ -132,7 +132,7 @@ func (a *KeyChanges) leftOf(operator string) (h Handover, noted bool, err error)
 	return h, true, err
 }
 
-// ownPath is where the operator's identity lies, links followed.
+// ownPath is the place of the operator's identity, links followed.
 func (a *KeyChanges) ownPath() (string, error) {
 	path, err := identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name)
 	if err != nil {
@@ -140,7 +140,7 @@ func (a *KeyChanges) ownPath() (string, error) {
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return path, nil // whoever opens it says so
+		return path, nil // anyone who opens it says so
 	}
 	return real, err
 }
@@ -167,8 +167,8 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error),
 		return "", nil, err
 	}
 	if recipient, err = f.Recipient(); err != nil && known != "" {
-		err = fault.WithHint(fmt.Errorf("the new key that an earlier run has made: %w", err),
-			"its passphrase is the one that was chosen then; while git log shows no commit of that run, the file can be deleted")
+		err = fault.WithHint(fmt.Errorf("the new key made by an earlier run: %w", err),
+			"its passphrase is the one chosen in that run; if git log shows no commit of that run, you can delete the file")
 	}
 	return recipient, f, err
 }
@@ -190,7 +190,7 @@ func nameOf(operators map[string]string, recipient string) string {
 	return ""
 }
 
-// myself returns the operator whose identity is at hand.
+// myself returns the operator whose identity is in use.
 func (a *KeyChanges) myself() (string, error) {
 	operators := a.checkout.Fleet.Recipients.Operators
 	var names []string
@@ -208,11 +208,12 @@ func (a *KeyChanges) myself() (string, error) {
 		return names[0], nil
 	case 0:
 		if _, card, err := a.fleetKeys.ownRecovery(); err != nil || card {
-			return "", fault.WithHint(errors.Join(errors.New("the identity at hand is the recovery key, not an operator's"), err), makesAnOperator)
+			return "", fault.WithHint(errors.Join(errors.New("this identity is the recovery key, not an operator's key"), err), makesAnOperator)
 		}
-		return "", fault.WithHint(errors.New("the identity at hand is not an operator's"), "--identity FILE names yours")
+		return "", fault.WithHint(errors.New("this identity does not belong to any operator"), "--identity FILE names yours")
 	}
-	return "", fault.WithHint(fmt.Errorf("the identity at hand has the keys of several operators: %s", strings.Join(names, ", ")), "--identity FILE with the one key to replace")
+	return "", fault.WithHint(fmt.Errorf("this identity has the keys of several operators: %s", strings.Join(names, ", ")), "give "+
+		"--identity FILE with only the key to replace")
 }
 
 // opensAll opens with a keyring everything in the newest commit that is encrypted

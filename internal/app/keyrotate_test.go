@@ -132,7 +132,7 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	k.opensAll("the new key", ringOf(t, k.ann, ""))
-	// killed once more: what is left to do is told again, and nothing is done twice
+	// killed once more: what is left to do is printed again, and nothing is done twice
 	was := k.open(k.ann).Lock().Stacks["notes"]
 	killed(t, before, after, k.ann)
 	if r, err := rotate(t.Context(), k.open(k.ann), true); err != nil || len(r.Rotate) != 5 || !slices.Equal(r.Stacks, []string{"notes"}) {

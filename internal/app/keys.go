@@ -51,14 +51,14 @@ type keyChange struct {
 	message     string
 	next        fleet.Recipients
 	newRecovery bool                 // next gets another recovery key
-	removed     *secretstore.Removal // who must open nothing that comes; nil when nobody is removed
+	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
 // A Handover is what a change of keys leaves for people to do.
 type Handover struct {
 	Stacks []string   // that write their snapshots to new repositories
 	Rotate []Rotation // secrets that need another value
-	OwnToo bool       // the identity at hand has the removed key beside another
+	OwnToo bool       // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything

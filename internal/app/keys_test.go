@@ -146,7 +146,7 @@ func (k *keyed) do(work func(*App) error) {
 	}
 }
 
-// grant makes somebody an operator and returns their identity file.
+// grant adds an operator and returns their identity file.
 func (k *keyed) grant(name string) (agekey.Key, string) {
 	k.t.Helper()
 	key, path := newKey(k.t), filepath.Join(filepath.Dir(k.ann), name+".age")

@@ -19,7 +19,7 @@ import (
 // ledgerFile is this clone's note of the grants that its operator confirmed.
 const ledgerFile = "grants"
 
-// ledger returns what this clone's operator confirmed. What no longer stands in the
+// ledger returns what this clone's operator confirmed. What no longer is in the
 // newest commit is taken off it. A clone that has none yet begins with what the last
 // apply has made true.
 func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
@@ -68,8 +68,8 @@ func (c *Confirmed) keepLedger(ctx context.Context, book grant.Ledger) error {
 }
 
 // firstLedger has the grants of the commit that the last apply made, or of the
-// repository's first one: what was given then is given, and a clone that somebody
-// just made knows nothing older. Who is a host and who is let in must be signed, too.
+// repository's first one: what was given then is given, and a new clone knows nothing
+// older. The files that say which hosts and logins there are must be signed, too.
 func (c *Confirmed) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 	logged, err := c.checkout.Git.Log(ctx, 1, lockfile.Name, "sealed")
 	if err == nil && len(logged) == 0 {

@@ -78,8 +78,8 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	}
 }
 
-// TestBrokenStackStaysWhereItIs: it is neither placed anew nor moved nor dropped, its
-// host is told to keep its own version, and its seal stays.
+// TestBrokenStackStaysWhereItIs: it is neither placed again nor moved nor dropped,
+// its host is asked to keep its own version, and its seal stays.
 func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	a := commitStacks(t, printedRepo(t, newKey(t).Recipient), map[string]string{
 		"runs/compose.yaml": "x-salvor: {host: beta}\nservices: [\n", "never/compose.yaml": "services: [\n", "good/compose.yaml": goodStack,
@@ -111,7 +111,7 @@ func TestRecoveryDeploysTheVersionThatLoads(t *testing.T) {
 	commitStacks(t, dir, map[string]string{"wiki/conf/a": "two\n"})
 	a := commitStacks(t, dir, map[string]string{"wiki/compose.yaml": "services: [\n", "never/compose.yaml": "services: [\n"})
 	said, err := a.Revive(t.Context(), []string{"notes", "wiki", "never"})
-	if err != nil || len(said) != 2 || !strings.HasPrefix(said[0], "never is not started: ") || !strings.HasPrefix(said[1], "wiki is deployed as it was at ") {
+	if err != nil || len(said) != 2 || !strings.HasPrefix(said[0], "never is not started: ") || !strings.HasPrefix(said[1], "wiki is deployed as of ") {
 		t.Fatalf("said %q, %v", said, err)
 	}
 	st, _ := a.Fleet().Stack("wiki")

@@ -21,7 +21,7 @@ import (
 
 // ErrMirrorBehind is wrapped by errors that mean: the encrypted mirror of the
 // repository lacks the newest commit.
-var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply renews it")
+var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
 
 // Mirrors are the copies of the repository that bring a fleet back: the mirror on the
 // record remote, and the card that leads to it.
@@ -83,7 +83,7 @@ func (a *Mirrors) Mirror(ctx context.Context) error {
 	return a.noteMirrored(ctx)
 }
 
-// notePassedOver tells the operator of files that only look like mirrors.
+// notePassedOver reports files that only look like mirrors.
 func (a *Mirrors) notePassedOver(unread []record.Unread) {
 	if a.sink == nil {
 		return
@@ -95,8 +95,8 @@ func (a *Mirrors) notePassedOver(unread []record.Unread) {
 }
 
 // openMirror returns the newest mirror that the fleet's key has signed and that a
-// keyring opens, with its bundle; none is the zero Mirror. What is passed over is
-// unread.
+// keyring opens, with its bundle; none is the zero Mirror. Ignored files are not
+// read.
 func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	all, unread, err := rec.Mirrors(ctx, trusted)
 	if err != nil {
@@ -117,7 +117,7 @@ func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring
 		for _, u := range unread {
 			errs = append(errs, fmt.Errorf("%s: %w", u.Path, u.Err))
 		}
-		return m, bundle, unread, fmt.Errorf("no mirror opens that the fleet's key has signed: %w", errors.Join(errs...))
+		return m, bundle, unread, fmt.Errorf("there is no readable mirror that is signed with the fleet's key: %w", errors.Join(errs...))
 	}
 	return m, bundle, nil, nil
 }
@@ -136,9 +136,9 @@ func (a *Mirrors) RenewMirror(ctx context.Context) error {
 	return nil
 }
 
-// MirrorCommitted is RenewMirror for the end of a command: only what the command
-// itself has pushed is looked at. That needs the operator's key, which signs: where
-// nobody has unlocked it, only the error says that the mirror is behind, unless unlock.
+// MirrorCommitted is RenewMirror for the end of a command: only what the command itself
+// has pushed is looked at. That needs the operator's key, which signs: if it is not
+// unlocked, only the error says that the mirror is behind, unless unlock.
 func (a *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
 	if !a.checkout.Pushed() {
 		return nil

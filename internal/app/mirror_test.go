@@ -18,9 +18,9 @@ func (k *keyed) atMirror(what, want string) {
 	}
 }
 
-// TestWhatIsCommittedReachesTheMirror is fault D21: a command that commits renews
-// the mirror at its end, or says that it is behind where nobody is to be asked for
-// a passphrase; then the next apply renews it, whether anything else is to do or not.
+// TestWhatIsCommittedReachesTheMirror is fault D21: a command that commits renews the
+// mirror at its end, or says that it is behind if no one should be asked for a
+// passphrase; then the next apply renews it, whether anything else is to do or not.
 func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)

@@ -128,7 +128,7 @@ func (a *Needs) fleetUses(name string) []SecretUse {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
 	if name == signKeyName && len(a.checkout.FleetSigners) > 0 {
-		uses = append(uses, SecretUse{Fleet: "what the fleet signs"})
+		uses = append(uses, SecretUse{Fleet: "the fleet's signatures"})
 	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)

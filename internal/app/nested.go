@@ -16,9 +16,9 @@ type bind struct {
 	volume      project.Volume
 }
 
-// mountsNested returns a finding for each bind that lies within one of another stack
-// on its host: that one's containers can put a link in its place. Within one stack
-// the project itself says so.
+// mountsNested returns a finding for each bind that is within one of another stack on
+// its host: that one's containers can put a link in its place. Within one stack the
+// project itself says so.
 func (a *Checker) mountsNested() []finding.Finding {
 	var all []bind
 	for _, st := range a.checkout.Fleet.Stacks {
@@ -35,7 +35,7 @@ func (a *Checker) mountsNested() []finding.Finding {
 			if outer.replaces(inner) {
 				found = append(found, finding.Finding{
 					Code: finding.MountNested, Severity: finding.Warning, Subject: inner.host + "/" + inner.stack,
-					Text: fmt.Sprintf("%s lies within %s of the stack %s, whose containers can put a link to another folder of the host in its place", inner.volume.Source, outer.volume.Source, outer.stack),
+					Text: fmt.Sprintf("%s is inside %s of stack %s, whose containers can replace it with a link to another folder of the host", inner.volume.Source, outer.volume.Source, outer.stack),
 					Fix:  "move one of them out of the other",
 				})
 			}

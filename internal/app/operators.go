@@ -19,8 +19,8 @@ import (
 )
 
 // NewKey makes an identity for an operator of this fleet, protected by the
-// passphrase, and returns its recipient and where it lies. Nothing is
-// overwritten: the error is then fs.ErrExist.
+// passphrase, and returns its recipient and its path. Nothing is overwritten: the
+// error is then fs.ErrExist.
 func (a *KeyChanges) NewKey(passphrase secret.Value) (recipient, path string, err error) {
 	if path, err = identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name); err != nil {
 		return "", "", err
@@ -38,7 +38,7 @@ func (a *KeyChanges) NewKey(passphrase secret.Value) (recipient, path string, er
 func (a *KeyChanges) Grant(ctx context.Context, name, recipient string) error {
 	next := a.recipients()
 	if has, taken := next.Operators[name]; taken && has != recipient {
-		return fault.WithHint(fmt.Errorf("%s is an operator with another key already", name), "choose another name: alice-laptop")
+		return fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
 	}
 	if err := a.mayDeclare(name, recipient); err != nil {
 		return err
@@ -47,11 +47,11 @@ func (a *KeyChanges) Grant(ctx context.Context, name, recipient string) error {
 	if err := a.confirmed.granted(ctx, grant.Operator(name, recipient)); err != nil {
 		return err
 	}
-	_, err := a.changeKeys(ctx, keyChange{message: "operator " + name + ": may open everything", next: next})
+	_, err := a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
 	return err
 }
 
-// mayDeclare tells what is no recipient before anything has to be opened.
+// mayDeclare reports an invalid recipient before anything has to be opened.
 func (a *KeyChanges) mayDeclare(name, recipient string) error {
 	declared, err := a.checkout.File(fleet.File)
 	if err != nil {
@@ -63,23 +63,23 @@ func (a *KeyChanges) mayDeclare(name, recipient string) error {
 	return nil
 }
 
-// Revoke removes an operator, in one commit. What they could open is encrypted
-// anew, to the others and to a new recovery key, since they could read the old
-// one; every stack gets new snapshot repositories, since restic's passwords wrap a
-// key that never changes; and which secrets they have seen is written down until
-// each has another value.
+// Revoke removes an operator, in one commit. What they could open is encrypted again,
+// to the others and to a new recovery key, since they could read the old one; every
+// stack gets new snapshot repositories, since restic's passwords wrap a key that
+// never changes; and which secrets they have seen is written down until each has
+// another value.
 //
-// The last operator stays, and nobody locks themselves out.
+// The last operator stays, and operators can't lock themselves out.
 func (a *KeyChanges) Revoke(ctx context.Context, name string) (Handover, error) {
 	next := a.recipients()
 	names := slices.Sorted(maps.Keys(next.Operators))
 	recipient, is := next.Operators[name]
 	switch {
 	case !is:
-		return Handover{}, fault.WithHint(fmt.Errorf("no operator is called %s", name), "they are: "+strings.Join(names, ", "))
+		return Handover{}, fault.WithHint(fmt.Errorf("there is no operator called %s", name), "they are: "+strings.Join(names, ", "))
 	case len(names) == 1:
-		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without one, only the card opens the fleet", name),
-			"salvor secret grant NAME RECIPIENT makes another one first; salvor key rotate replaces a key")
+		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
+			"first add another one with salvor secret grant NAME RECIPIENT; to replace a key: salvor key rotate")
 	}
 	delete(next.Operators, name)
 	own, err := a.stays(name, recipient, next)
@@ -87,15 +87,15 @@ func (a *KeyChanges) Revoke(ctx context.Context, name string) (Handover, error) 
 		return Handover{}, err
 	}
 	h, err := a.changeKeys(ctx, keyChange{
-		message: "operator " + name + ": removed", next: next, newRecovery: true,
+		message: "secret revoke: " + name, next: next, newRecovery: true,
 		removed: &secretstore.Removal{Operator: name, At: time.Now()},
 	})
 	h.OwnToo = own
 	return h, err
 }
 
-// stays makes sure that the identity at hand opens the fleet without an operator.
-// own reports that it has the key of the one removed beside another.
+// stays makes sure that the present identity opens the fleet without an operator. own
+// reports that it has the key of the removed one in addition to another.
 func (a *KeyChanges) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
 	if own, err = a.identity.Has(recipient); err != nil {
 		return own, err
@@ -108,8 +108,8 @@ func (a *KeyChanges) stays(name, recipient string, next fleet.Recipients) (own b
 	if !own {
 		return own, a.showsRecovery()
 	}
-	return own, fault.WithHint(fmt.Errorf("the identity at hand is %s's own: it would open nothing any more", name),
-		"another operator runs it: salvor secret revoke "+name)
+	return own, fault.WithHint(fmt.Errorf("you are using %s's own key, which this command would revoke", name),
+		"another operator must run it: salvor secret revoke "+name)
 }
 
 // recipients returns a copy of the fleet's, to change.

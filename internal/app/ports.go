@@ -56,7 +56,7 @@ func (a *Checker) portsTaken() []finding.Finding {
 				found = append(found, finding.Finding{
 					Code: finding.PortTaken, Severity: finding.Warning, Subject: other.host + "/" + other.stack,
 					Text: fmt.Sprintf("%s and %s both publish port %d/%s on %s", one.stack+"/"+one.service, other.stack+"/"+other.service, max(one.first, other.first), one.protocol, one.host),
-					Fix:  "publish another port in one of them",
+					Fix:  "change the published port of one of them",
 				})
 			}
 		}
@@ -74,7 +74,7 @@ func publishedBy(host, stack string, s project.Service) []published {
 			to, err = strconv.Atoi(last)
 		}
 		if err != nil || from == 0 {
-			continue // the engine chooses one that is free, or a secret stands here
+			continue // the engine chooses one that is free, or a secret is here
 		}
 		address, _ := netip.ParseAddr(port.Address) // what is not an address is one that we don't know
 		if address.IsUnspecified() {

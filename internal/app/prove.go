@@ -21,7 +21,7 @@ import (
 	"salvor/internal/snapshot/repository"
 )
 
-// Prover tries whether the identity at hand opens what a recovery needs.
+// Prover tries whether the identity in use opens what a recovery needs.
 type Prover struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
@@ -50,9 +50,9 @@ type Proof struct {
 	Findings []finding.Finding `json:"findings,omitempty"` // what only looks like a mirror
 }
 
-// Prove opens with the identity at hand everything that a recovery needs: every
-// secret in the repository, the password of every snapshot repository and with it the repository
-// itself on its remote, and the repository's mirror. It commits the date.
+// Prove opens with the present identity everything that a recovery needs: every secret in the
+// repository, the password of every snapshot repository and with it the repository itself on its
+// remote, and the repository's mirror. It commits the date.
 func (a *Prover) Prove(ctx context.Context) (Proof, error) {
 	p, err := a.tried()
 	if err == nil {
@@ -77,7 +77,7 @@ func (a *Prover) tried() (Proof, error) {
 	p.Recipients = identity.RecipientsOf(ids)
 	p.Recovery = slices.Contains(p.Recipients, a.checkout.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
-		err = errors.New("the identity names no recipient, so no proof of it can be kept")
+		err = errors.New("the identity has no recipient, so a proof of it cannot be recorded")
 	}
 	return p, err
 }
@@ -137,7 +137,7 @@ func (a *Prover) proveRepository(ctx context.Context, p *Proof, stack, target st
 		}
 	}
 	if where.Remote == "" {
-		return 0, false, fault.WithHint(fmt.Errorf("no snapshot target %s is declared", target), "salvor check")
+		return 0, false, fault.WithHint(fmt.Errorf("snapshot target %s is not declared", target), "salvor check")
 	}
 	folder, err := a.record.open(ctx, where)
 	if err != nil {
@@ -185,7 +185,8 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 		p.MirrorOf, err = a.checkout.Git.About(ctx, commit)
 	}
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if somebody else has committed since; else nobody knows what it is a mirror of, and salvor apply makes another")
+		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if another operator has committed since; "+
+			"otherwise its commit is unknown, and salvor apply makes a new mirror")
 	}
 	p.Mirror = m.Commit
 	return nil
@@ -212,8 +213,8 @@ func (a *Prover) noteProof(ctx context.Context, p Proof) error {
 	return a.checkout.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
 }
 
-// unproven is the finding about a recovery key that nobody has tried, or not for
-// a year, in a fleet that has something to lose.
+// unproven is the finding about a recovery key that was never tried, or not for a
+// year, in a fleet with data.
 func (a *Prover) unproven(now time.Time) ([]finding.Finding, error) {
 	recovery := a.checkout.Fleet.Recipients.Recovery
 	if len(a.checkout.Lock.Stacks) == 0 || recovery == "" {
@@ -223,7 +224,7 @@ func (a *Prover) unproven(now time.Time) ([]finding.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := "the recovery key was never tried: nobody knows whether the card opens this fleet"
+	text := "the recovery key was never tried, so it is not known whether the card opens this fleet"
 	if at, tried := proven[recovery]; tried {
 		if now.Sub(at) < card.ProofLasts {
 			return nil, nil

@@ -35,7 +35,7 @@ type Pruning struct {
 	Target string           `json:"target"`
 	Forget []PrunedSnapshot `json:"forget"`
 	Keep   int              `json:"keep"`
-	Aside  int              `json:"aside,omitempty"` // stay and count for nothing: unproven, or of a time that can't be
+	Aside  int              `json:"aside,omitempty"` // stay and do not count: unproven, or of a time that can't be
 	Why    string           `json:"why,omitempty"`   // nothing is removed
 	Packs  int              `json:"packs"`           // removed
 	Bytes  int64            `json:"bytes"`           // removed
@@ -182,7 +182,8 @@ func (a *Pruner) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) erro
 		held, release, err := standBy(ctx, p.Host, []string{p.Stack})
 		if err != nil {
 			p.Why = "its host does not answer"
-			return fault.WithHint(fmt.Errorf("nothing is removed while its host may take a snapshot: %w", err), "salvor status; when "+p.Host+" is lost for good: salvor recover "+p.Host+" --to HOST")
+			return fault.WithHint(fmt.Errorf("nothing is removed while its host could take a snapshot: %w", err), "salvor status; when "+p.Host+" "+
+				"is lost permanently: salvor recover "+p.Host+" --to HOST")
 		}
 		defer release()
 		ctx = held

@@ -183,7 +183,7 @@ func TestS03TheOperatorPrunesAnAppendOnlyTarget(t *testing.T) {
 }
 
 // TestS13APlantedHistoryIsNotPruned has the record forget which snapshots were proven,
-// and the remote the newest one: nothing is removed, whatever else lies there.
+// and the remote the newest one: nothing is removed, whatever else is there.
 func TestS13APlantedHistoryIsNotPruned(t *testing.T) {
 	p := newPruned(t)
 	began := time.Now().Add(-time.Hour)

@@ -74,7 +74,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	}
 	site, err := record.Follow(ctx, where, r.folder, r.trust())
 	if errors.Is(err, record.ErrMoved) {
-		err = fault.WithHint(err, "a salvor record move was cut short: the same command finishes it")
+		err = fault.WithHint(err, "a salvor record move was interrupted: run the same command again to finish it")
 	}
 	if err != nil {
 		return fmt.Errorf("record remote: %w", err)
@@ -85,7 +85,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
-// trust goes by the fleet's keys as this clone has them.
+// trust uses the fleet's keys as this clone has them.
 func (r *recorder) trust() record.Trust {
 	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
 }
@@ -100,7 +100,8 @@ func (r *recorder) noteMoved(want, at fleet.Location) {
 		return
 	}
 	r.movedNote.Do(func() {
-		text := fmt.Sprintf("the record is at %s:%s, and salvor.lock here does not say so: git pull --rebase, or, where a move was cut short, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
+		text := fmt.Sprintf("the record is at %s:%s, but salvor.lock here does not say so: git pull --rebase, or, if a "+
+			"record move was interrupted, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
 		progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name}.Note(text)
 	})
 }
@@ -162,11 +163,11 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 	return byStack, err
 }
 
-// noteIgnored names the files among a stack's claims that rule nothing.
+// noteIgnored reports the files among a stack's claims that do not count.
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.sink != nil {
-			progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, and passed over: " + i.Text())
+			progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
 		}
 	}
 }

@@ -32,11 +32,11 @@ func (r *recorder) RecordPlace(text string) (fleet.Location, error) {
 	_, declared := r.checkout.Fleet.Remote(remote)
 	switch {
 	case !declared:
-		return to, fault.WithHint(fmt.Errorf("no remote %s is declared", remote), "declare it under remotes: in fleet.yaml, and commit")
+		return to, fault.WithHint(fmt.Errorf("remote %s is not declared", remote), "declare it under remotes: in fleet.yaml, and commit")
 	case from.Remote == "":
-		return to, fault.WithHint(errors.New("the fleet has no record yet"), "salvor apply begins it, on the first remote in fleet.yaml")
+		return to, fault.WithHint(errors.New("the fleet has no record yet"), "salvor apply creates it, on the first remote in fleet.yaml")
 	case to != from && to.Remote == from.Remote && (within(to.Path, from.Path) || within(from.Path, to.Path)):
-		return to, fmt.Errorf("%s and %s are not two folders: one is in the other", from, to)
+		return to, fmt.Errorf("%s and %s overlap: one is inside the other", from, to)
 	}
 	return to, controlrepo.CheckRecord(to)
 }

@@ -199,8 +199,8 @@ func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
 	a := k.open(k.ann)
 	at := a.Fleet().Record
 	for place, refused := range map[string]string{
-		"drive": "no remote drive is declared", "box:/abs": "no path on a remote", "box:" + at.Path + "/new": "one is in the other",
-		"box:" + filepath.Dir(at.Path): "one is in the other", "disk": "", "box:mine": "",
+		"drive": "remote drive is not declared", "box:/abs": "not a path on a remote", "box:" + at.Path + "/new": "one is inside the other",
+		"box:" + filepath.Dir(at.Path): "one is inside the other", "disk": "", "box:mine": "",
 	} {
 		_, err := a.Record.RecordPlace(place)
 		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), refused) {

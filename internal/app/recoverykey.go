@@ -15,9 +15,8 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// Recovery returns the fleet's recovery key: the one at hand when that is it,
-// which is so with the card, else the one that the repository keeps for the
-// operators.
+// Recovery returns the fleet's recovery key: the present identity if that is it, as
+// with the card, else the one that the repository keeps for the operators.
 func (a *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
 	key, is, err := a.ownRecovery()
 	if err != nil {
@@ -41,7 +40,7 @@ func (a *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
 	return key, hintUntrusted(err, agekey.RecoveryPath)
 }
 
-// ownRecovery returns the recovery key when the identity at hand has it.
+// ownRecovery returns the recovery key if the present identity has it.
 func (a *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
 	ids, err := a.identity.Ring.Identities()
 	for _, id := range ids {
@@ -53,22 +52,22 @@ func (a *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
 	return key, false, err
 }
 
-// RotateRecovery replaces the recovery key, in one commit. Where somebody else may
-// have the old one, the same follows as from removing an operator. The identity at
-// hand must be an operator's, which shows the new key for as long as it is in
-// force: the card could not, and would open nothing any more.
+// RotateRecovery replaces the recovery key, in one commit. If someone else may have
+// the old one, the same follows as from removing an operator. The present identity
+// must be an operator's, which shows the new key for as long as it is in force: the
+// card could not, and would open nothing any more.
 func (a *KeyChanges) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
 	if err := a.showsRecovery(); err != nil {
 		return Handover{}, err
 	}
-	c := keyChange{message: "a new recovery key", next: a.recipients(), newRecovery: true}
+	c := keyChange{message: "key rotate --recovery: new recovery key", next: a.recipients(), newRecovery: true}
 	if compromised {
 		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
 	}
 	return a.changeKeys(ctx, c)
 }
 
-// showsRecovery is an error unless the identity at hand opens what is encrypted to
+// showsRecovery is an error unless the present identity opens what is encrypted to
 // the operators.
 func (a *KeyChanges) showsRecovery() error {
 	for _, recipient := range a.checkout.Fleet.Recipients.Operators {
@@ -76,14 +75,14 @@ func (a *KeyChanges) showsRecovery() error {
 			return err
 		}
 	}
-	return fault.WithHint(errors.New("the identity at hand is not an operator's: it could not show the new recovery key"), makesAnOperator)
+	return fault.WithHint(errors.New("this identity does not belong to an operator, so it could not show the new recovery key"), makesAnOperator)
 }
 
 // makesAnOperator is the hint for who has the card alone.
-const makesAnOperator = "with the card, make an operator first: salvor key new, then salvor --identity CARD secret grant NAME RECIPIENT"
+const makesAnOperator = "if you only have the card, make an operator first: salvor key new, then salvor --identity CARD secret grant NAME RECIPIENT"
 
-// commitKeys commits a change of keys. A new recovery key is in force only where
-// it is pushed: else others would go on with the old one, and cards printed here
+// commitKeys commits a change of keys. A new recovery key is in force only where it
+// is pushed: else others would continue with the old one, and cards printed here
 // would open nothing of theirs. So its commit is taken back when its push fails.
 func (a *KeyChanges) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
 	if !c.newRecovery {
@@ -97,4 +96,4 @@ func (a *KeyChanges) commitKeys(ctx context.Context, c keyChange, files map[stri
 }
 
 // pushFirst is the hint for who commits while the Git host is away.
-const pushFirst = "once the Git host is back, run it again; when it is gone for good: git remote set-url origin URL of a new one, and git push"
+const pushFirst = "once the Git host is back, run it again; if it is gone permanently: git remote set-url origin URL of a new one, and git push"

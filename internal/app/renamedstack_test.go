@@ -40,7 +40,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	}
 	plan := deploy.Plan{Hosts: []deploy.HostPlan{{Host: "alpha"}}}
 	plan.Rename(a.Renamed(), next)
-	want := []agentapi.Change{{Stack: "notes", ID: "name", Action: "~", Cause: "renamed: called diary now; it runs on as it is, as notes on hosts and remotes"}}
+	want := []agentapi.Change{{Stack: "notes", ID: "name", Action: "~", Cause: "renamed: now called diary; it keeps running, as notes on hosts and remotes"}}
 	if diff := cmp.Diff(want, plan.Hosts[0].Changes); diff != "" {
 		t.Error(diff)
 	}

@@ -87,5 +87,6 @@ func hintUntrusted(err error, file string) error {
 	if !errors.Is(err, sign.ErrUntrusted) {
 		return err
 	}
-	return fault.WithHint(err, fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s %s brings back what the fleet has signed", file, file, seal.SignaturePath(file)))
+	return fault.WithHint(err, fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s %s restores "+
+		"the version that the fleet has signed", file, file, seal.SignaturePath(file)))
 }

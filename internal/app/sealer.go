@@ -93,7 +93,7 @@ func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 		return "", err
 	}
 	if sealed.File == nil {
-		return "no seal yet", nil
+		return "no sealed file yet", nil
 	}
 	switch err := sealed.Current(in, signer); {
 	case errors.Is(err, seal.ErrStale):

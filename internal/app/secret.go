@@ -46,23 +46,25 @@ func (a *SecretChanges) SetSecret(ctx context.Context, name string, value secret
 	if err != nil {
 		return err
 	}
-	return a.checkout.CommitFiles(ctx, files, "secret "+name+": set")
+	return a.checkout.CommitFiles(ctx, files, "secret set: "+name)
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
-// database was made with it and nothing tells the database of a new value.
+// database was made with it and no command changes it in the database.
 func (a *SecretChanges) MayRotate(name string) error {
 	all, err := a.identity.Store.List()
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
-		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" makes it")
+		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
 	}
 	for _, u := range a.needs.SecretUses(name) {
 		if a.needs.untoldDatabase(u) {
-			return fault.WithHint(fmt.Errorf("%s: the database %s keeps the password that it was made with, and no on_rotate changes it there: its clients would be refused", name, u),
-				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database yourself, then salvor secret set "+name)
+			return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
+				"there: its clients would be rejected", name, u),
+				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database "+
+					"yourself, then run salvor secret set "+name)
 		}
 	}
 	return nil
@@ -84,16 +86,16 @@ func (a *SecretChanges) RotateSecret(ctx context.Context, name string, value sec
 			return nil, err
 		}
 	}
-	return before, a.checkout.CommitFiles(ctx, files, "secret "+name+": rotate")
+	return before, a.checkout.CommitFiles(ctx, files, "secret rotate: "+name)
 }
 
 // UndoRotation commits a secret's files as they were.
 func (a *SecretChanges) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
-	return a.checkout.CommitFiles(ctx, before, "secret "+name+": undo the rotation")
+	return a.checkout.CommitFiles(ctx, before, "secret rotate: "+name+", old value restored")
 }
 
-// secretChange returns the files that give a secret a value, and with it forget
-// who has seen the one before.
+// secretChange returns the files that give a secret a value, and with it forget who
+// has seen the previous one.
 func (a *SecretChanges) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
 	if _, own := ownKeys()[name]; own {
 		return nil, errMadeHere(name)
@@ -129,5 +131,5 @@ func (a *SecretChanges) RaiseRevision(ctx context.Context, name string) error {
 	if err := a.seen.forgetSeen(files, name); err != nil {
 		return err
 	}
-	return a.checkout.CommitFiles(ctx, files, fmt.Sprintf("secret %s: rotate to revision %d", name, s.Revision+1))
+	return a.checkout.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))
 }

@@ -14,7 +14,7 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// SeenSecrets are those that somebody has seen who must not know them any more.
+// SeenSecrets are those that someone has seen who must not know them any more.
 type SeenSecrets struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
@@ -27,12 +27,12 @@ func NewSeenSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g *Gi
 	return &SeenSecrets{checkout: c, identity: id, needs: n, gitHost: g}
 }
 
-// A Rotation is a secret that needs another value, since somebody has seen the
-// present one who must not know it any more.
+// A Rotation is a secret that needs a new value, since someone has seen the present
+// one who must no longer know it.
 type Rotation struct {
 	Secret   string      `json:"secret"`
 	UsedBy   []SecretUse `json:"used_by,omitempty"`
-	Provider bool        `json:"provider,omitempty"` // somebody else gives it out: it is changed there first
+	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
 	Command  string      `json:"command"`
 }
 
@@ -44,8 +44,8 @@ func (a *SeenSecrets) removals() (secretstore.Removals, error) {
 	return secretstore.DecodeRemovals(content)
 }
 
-// noteRemoval adds to files what somebody has seen who is removed: every secret,
-// where r does not say which. It returns them.
+// noteRemoval adds to files what a removed person or host has seen: every secret, if
+// r does not say which. It returns them.
 func (a *SeenSecrets) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rotation, error) {
 	before, err := a.removals()
 	if err != nil {
@@ -120,13 +120,13 @@ func (a *SeenSecrets) forgetSeen(files map[string][]byte, names ...string) error
 	return err
 }
 
-// seen are the findings about secrets whose value somebody knows who was removed.
+// seen are the findings about secrets whose value a removed person or host knows.
 func (a *SeenSecrets) seen() ([]finding.Finding, error) {
 	removals, err := a.removals()
 	if err != nil || len(removals) == 0 {
 		return nil, err
 	}
-	all, _ := a.identity.Store.List() // what is no secret among them is reported by whoever opens it
+	all, _ := a.identity.Store.List() // invalid ones among them are reported by the code that opens them
 	var found []finding.Finding
 	for _, info := range all {
 		of := removals.Of(info.Name)
@@ -139,11 +139,11 @@ func (a *SeenSecrets) seen() ([]finding.Finding, error) {
 		}
 		r, first := a.rotation(info), ""
 		if r.Provider {
-			first = "change it where it comes from, then "
+			first = "change it at its source, then "
 		}
 		found = append(found, finding.Finding{
 			Code: finding.SecretSeen, Severity: finding.Warning, Subject: "secret " + info.Name,
-			Text: "seen by " + strings.Join(who, "; by ") + "; not changed since", Fix: first + r.Command,
+			Text: "known to " + strings.Join(who, " and to ") + "; not changed since", Fix: first + r.Command,
 		})
 	}
 	return found, nil

@@ -39,7 +39,7 @@ func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *Needs, confirm
 	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
 }
 
-// signWith has another key sign from here on, which is then the only one that this
+// signWith has another key sign from now on, which is then the only one that this
 // command trusts.
 func (a *FleetKeys) signWith(k sign.Key) {
 	a.mu.Lock()
@@ -75,8 +75,8 @@ func (a *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
 			return k, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, the first of %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
-		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows which commit changed one and not the other")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
+		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows the commit that changed only one of them")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
@@ -138,7 +138,7 @@ func splitKeys(private secret.Value) []secret.Value {
 
 // errMadeHere keeps the fleet's own keys from becoming something that no host takes.
 func errMadeHere(name string) error {
-	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public part"), ownKeys()[name])
+	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), ownKeys()[name])
 }
 
 // ownKeys are the secrets that Salvor makes, with the command that replaces each.

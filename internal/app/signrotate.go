@@ -22,8 +22,8 @@ import (
 
 // RotateSigningKey replaces the fleet's signing key so that no host is ever without
 // one that it trusts: a new key is committed behind the old one, every host gets
-// both, and only then the new one signs, and the old one is dropped. Cut short, or
-// while a host does not answer, the same again goes on from there.
+// both, and only then the new one signs, and the old one is dropped. Interrupted, or
+// while a host does not answer, the same again continues from there.
 func (a *KeyChanges) RotateSigningKey(ctx context.Context) error {
 	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private s
 		return nil, private, err
 	}
 	both, kept := append(slices.Clone(trusted), k.Public()), secret.New(slices.Concat(private.Reveal(), fresh.Reveal()))
-	return both, kept, a.commitSigners(ctx, both, kept, "The fleet's signing key: a new one, behind the old", nil)
+	return both, kept, a.commitSigners(ctx, both, kept, "key rotate --signing: new key, old key still signs", nil)
 }
 
 // commitSigners commits keys and their private halves with other files, and trusts
@@ -89,8 +89,8 @@ func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
 				_, err = link.Enrol(ctx, a.checkout.Fleet.Name, keys)
 			}
 			if err != nil {
-				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so the old one still signs: %w", h.Name, err),
-					"salvor key rotate --signing again, once it answers; a host that is gone: salvor recover, or take it out of fleet.yaml")
+				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),
+					"run salvor key rotate --signing again once the host answers; if it is gone: salvor recover, or remove it from fleet.yaml")
 			}
 			return nil
 		})
@@ -98,7 +98,7 @@ func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
 	return all.Wait()
 }
 
-// resign signs again what lies on the record with a key that every host trusts by now.
+// resign signs the files on the record again, with a key that every host trusts by now.
 func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
 	if a.checkout.Fleet.Record.Remote == "" {
 		return nil
@@ -140,7 +140,7 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 }
 
 // signWith signs everything again with the last of the keys and drops the others: it
-// signs from here on.
+// signs from now on.
 func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
 	for _, one := range splitKeys(private) {
@@ -157,8 +157,8 @@ func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private se
 				return err
 			}
 			a.fleetKeys.signWith(k) // the mirror of this commit, too
-			return a.commitSigners(ctx, sign.Keys{public}, one, "The fleet's signing key: the old one counts no more", files)
+			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not have the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
 }

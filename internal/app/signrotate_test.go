@@ -65,7 +65,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	}
 	before := k.trusted()
 	k.claim(1)
-	for range 2 { // the second goes on where the first was cut short
+	for range 2 { // the second continues where the first was interrupted
 		if err := open().Keys.RotateSigningKey(t.Context()); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
 			t.Fatalf("%v", err)
 		}

@@ -17,9 +17,9 @@ import (
 	"salvor/internal/secret"
 )
 
-// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts let
-// it in from the next apply on; its private part is a secret, so that whoever
-// opens the repository reaches every host. A fleet without one gets one, in a
+// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts accept
+// it from the next apply on; its private key is a secret, so that anyone who can
+// decrypt the repository can log in to every host. A fleet without one gets one, in a
 // commit: made reports that.
 func (a *KeyChanges) SSHKey(ctx context.Context) (line string, made bool, err error) {
 	if line = reach.Marked(a.checkout.LetIn, reach.SSHKeyComment); line != "" {
@@ -36,17 +36,17 @@ func (a *KeyChanges) SSHKey(ctx context.Context) (line string, made bool, err er
 	if err != nil {
 		return "", false, err
 	}
-	return line, true, a.checkout.CommitFiles(ctx, files, "The fleet's SSH key")
+	return line, true, a.checkout.CommitFiles(ctx, files, "key ssh: first key")
 }
 
-// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever
-// out of reach: the first commits a new key beside the old one, and apply brings
-// it to the hosts. The second, done is then true, proves that every host lets the
-// new key in, and drops the old one.
+// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever out
+// of reach: the first commits a new key next to the old one, and apply delivers it to
+// the hosts. The second, done is then true, proves that every host accepts the new
+// key, and removes the old one.
 func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	current, old := reach.Marked(a.checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
 	if current == "" {
-		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh makes it")
+		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
 	if err := a.confirmed.mayEncrypt(ctx); err != nil {
 		return false, err
@@ -65,7 +65,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		return false, a.checkout.CommitFiles(ctx, files, "The fleet's SSH key: a new one, beside the old")
+		return false, a.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
 	}
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
@@ -81,7 +81,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err := a.seen.forgetSeen(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
-	return true, a.checkout.CommitFiles(ctx, files, "The fleet's SSH key: the old one is no longer let in")
+	return true, a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.
@@ -91,7 +91,8 @@ func (a *KeyChanges) proveSSHKey(ctx context.Context, line string) error {
 		all.Go(func() error {
 			m, err := ssh.Dial(ctx, a.reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.reach.KeptKey(line)}}))
 			if err != nil {
-				return fault.WithHint(fmt.Errorf("%s does not let the new key in yet: %w", h.Name, err), "salvor apply brings it there; a host that is gone: salvor recover, or take it out of fleet.yaml")
+				return fault.WithHint(fmt.Errorf("%s does not accept the new key yet: %w", h.Name, err), "salvor apply "+
+					"delivers it; if the host is gone: salvor recover, or remove it from fleet.yaml")
 			}
 			return m.Close()
 		})

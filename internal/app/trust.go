@@ -21,8 +21,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// signersPin is the clone's own copy of the fleet's signing keys: whoever can push
-// changes those in Git, and not these.
+// signersPin is the clone's own copy of the fleet's signing keys: anyone who can push
+// can change those in Git, but not these.
 const signersPin = "fleet_signers"
 
 // ConfirmOptions say how the operator is asked. What is nil refuses.
@@ -80,8 +80,9 @@ func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
 	}
 	declared := c.checkout.FleetSigners
 	if len(declared) == 0 {
-		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: %s has none", fleet.FleetSignersFile),
-			"git log -- "+fleet.FleetSignersFile+" shows the commit that took it away; a fleet that never had one is of a Salvor before this one: begin it again with salvor init")
+		return nil, fault.WithHint(fmt.Errorf("the fleet has no signing key: there is none in %s", fleet.FleetSignersFile),
+			"git log -- "+fleet.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, an "+
+				"older Salvor made it: start again with salvor init")
 	}
 	pinned, err := readPin(ctx, c.checkout.Git)
 	if err != nil {
@@ -110,8 +111,8 @@ func (c *Confirmed) Trust(ctx context.Context, fingerprints []string) (sign.Keys
 	}
 	for _, k := range missing(c.checkout.FleetSigners, pinned) {
 		if !slices.Contains(fingerprints, k.Fingerprint()) {
-			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one named", fleet.FleetSignersFile, k.Fingerprint()),
-				"ask who runs the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card has it too")
+			return nil, fault.WithHint(fmt.Errorf("%s has the key %s, which is not the one you named", fleet.FleetSignersFile, k.Fingerprint()),
+				"ask an operator of the fleet for the fingerprint that salvor key trust prints in their clone; the recovery card shows it too")
 		}
 	}
 	c.trust.mu.Lock()
@@ -134,18 +135,20 @@ func (c *Confirmed) approveSigners(fresh, pinned sign.Keys) error {
 	if len(pinned) > 0 {
 		text = fmt.Sprintf("%s has a signing key that this clone does not trust: %s; it trusts %s", fleet.FleetSignersFile, names, strings.Join(pinned.Fingerprints(), " and "))
 	}
-	hint := "compare it with the recovery card, or with what salvor key trust prints in another operator's clone; when it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
+	hint := "compare it with the recovery card, or with the output of salvor key trust in another operator's clone; if " +
+		"it is the same: salvor key trust " + strings.Join(fresh.Fingerprints(), " ")
 	if c.opts.Trust == nil {
 		return fault.WithHint(errors.New(text), hint)
 	}
-	err := c.opts.Trust(text + ". Who has it gives orders to every host. The recovery card shows the fingerprint, and so does salvor key trust in another operator's clone. Is it the same?")
+	err := c.opts.Trust(text + ". The holder of this key commands every host. Compare the fingerprint with the recovery " +
+		"card, or with the output of salvor key trust in another operator's clone. Is it the same?")
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", text, err), hint)
 	}
 	return nil
 }
 
-// pinSigners has this clone trust the keys, and no others, from here on.
+// pinSigners makes this clone trust these keys, and no others, from now on.
 func (c *Confirmed) pinSigners(ctx context.Context, keys sign.Keys) error {
 	if err := writePin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
 		return err

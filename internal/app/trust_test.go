@@ -61,7 +61,7 @@ func TestInitMakesASigningKey(t *testing.T) {
 	}
 }
 
-// TestS06TheSigningKeyInGitIsNotTrustedByThat is whoever pushes a key of their own.
+// TestS06TheSigningKeyInGitIsNotTrustedByThat is about someone who pushes their own key.
 func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	k := newKeyed(t)
 	own, other := k.trusted(), mustSigner(t).Public()

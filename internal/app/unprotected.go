@@ -26,8 +26,9 @@ func unprotected(f *fleet.Fleet, st fleet.Stack, volumes []project.Volume) []fin
 	slices.Sort(names)
 	return []finding.Finding{{
 		Code: finding.TargetMissing, Severity: finding.Fatal, Subject: st.Dir + "/" + st.File, Stack: st.Name,
-		Text: fmt.Sprintf("no snapshot target is declared, and %s of %s needs snapshots", strings.Join(names, ", "), st.Name),
-		Fix:  "declare data.snapshots in fleet.yaml, with the remote that it names; or give each volume that may be lost protect: none under x-salvor.volumes",
+		Text: fmt.Sprintf("there is no snapshot target, but %s of %s needs snapshots", strings.Join(names, ", "), st.Name),
+		Fix: "declare data.snapshots in fleet.yaml, with the remote that it names; or set protect: none under " +
+			"x-salvor.volumes for each volume that may be lost",
 	}}
 }
 
@@ -40,7 +41,7 @@ func (a *Checker) unrecorded() []finding.Finding {
 	}
 	return []finding.Finding{{
 		Code: finding.RecordMissing, Severity: finding.Fatal, Subject: "fleet.yaml",
-		Text: "the fleet has no remote: its record, which says on which host each stack runs, has no place",
+		Text: "the fleet has no remote, and needs one for its record, which says on which host each stack runs",
 		Fix:  "declare a remote under remotes: in fleet.yaml; docs/snapshots.md shows what each type of remote needs",
 	}}
 }

@@ -25,7 +25,7 @@ func (k *keyed) withoutTargets(remotes string) {
 
 // TestDataWithoutASnapshotTargetIsSaid is fault D9: with a remote and no target the
 // stack's volumes are named before anything is committed, and stacks without data
-// go on.
+// continue.
 func TestDataWithoutASnapshotTargetIsSaid(t *testing.T) {
 	k := newKeyed(t)
 	k.commit(map[string][]byte{"stacks/plain/compose.yaml": []byte("x-salvor: {host: alpha}\nservices: {web: {image: nginx:1}}\n")})

@@ -15,8 +15,8 @@ import (
 )
 
 // TestS07APushedSealIsSealedAgain: a seal that the fleet has not signed is not current,
-// the plan says why, and passwords of repositories that it has not signed are opened
-// by nobody.
+// the plan says why, and passwords of repositories that it has not signed are not
+// opened.
 func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
@@ -52,8 +52,9 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	}
 }
 
-// TestS02OnlyTheFleetsMirrorRebuildsIt: what a host can write to the remote is named
-// and passed over by clone and prove, and nothing is taken that this clone never had.
+// TestS02OnlyTheFleetsMirrorRebuildsIt: what a host can write to the remote is
+// reported and ignored by clone and prove, and nothing is taken that this clone never
+// had.
 func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	k := newKeyed(t)
 	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {

@@ -94,9 +94,9 @@ func TestNoMutableGlobals(t *testing.T) {
 	}
 }
 
-// checkGlobals allows what nobody reassigns by its nature: sentinels, compiled
-// patterns, embedded files, interface assertions, and tables, which are
-// unexported literals.
+// checkGlobals allows what is never reassigned by its nature: sentinels, compiled
+// patterns, embedded files, interface assertions, and tables, which are unexported
+// literals.
 func checkGlobals(t *testing.T, path string, g *ast.GenDecl) {
 	t.Helper()
 	for _, spec := range g.Specs {

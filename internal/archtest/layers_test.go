@@ -177,8 +177,8 @@ func packages(t *testing.T) []listed {
 	}
 }
 
-// top returns the package that counts for the layers: the top-level one, or a
-// nested one that a layer lists by itself.
+// top returns the package that counts for the layers: the top-level one, or a nested
+// one that a layer lists separately.
 func top(path string) (string, bool) {
 	rest, ok := strings.CutPrefix(path, "salvor/internal/")
 	if layerOf(rest) >= 0 {

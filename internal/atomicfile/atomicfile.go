@@ -11,13 +11,12 @@ import (
 	"path/filepath"
 )
 
-// Write puts content at path with the given mode: a temporary file beside it,
-// fsync, rename, fsync of the folder. It refuses to replace anything but a
-// regular file, creates no parent folders and leaves no temporary file behind
-// on an error.
+// Write puts content at path with the given mode: a temporary file next to it, fsync,
+// rename, fsync of the folder. It refuses to replace anything but a regular file,
+// creates no parent folders and leaves no temporary file behind on an error.
 func Write(path string, content io.Reader, mode fs.FileMode) (err error) {
 	if info, statErr := os.Lstat(path); statErr == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s exists and is no regular file", path)
+		return fmt.Errorf("%s exists and is not a regular file", path)
 	}
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".tmp*")

@@ -6,7 +6,7 @@ import (
 )
 
 // ErrAppendOnly is wrapped by the error of a deletion that an AppendOnly store refuses.
-var ErrAppendOnly = errors.New("nothing is deleted there: it is append-only")
+var ErrAppendOnly = errors.New("deleting is not allowed there: it is append-only")
 
 // AppendOnly returns a store that reads from another and adds to it. Its Delete is
 // always ErrAppendOnly, and the other is not asked.

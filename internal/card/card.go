@@ -25,7 +25,7 @@ type Card struct {
 	Commit   string     // that the card was made from
 	Recovery agekey.Key // opens everything, Sealed too
 	GitURL   string     // "" when the repository has no remote
-	Mirrored bool       // the fleet has a remote, where the mirror lies; a parsed card does not say
+	Mirrored bool       // the fleet has a remote, where the mirror is; a parsed card does not say
 	Sealed   []byte     // Access, encrypted to Recovery, armored
 	Signers  sign.Keys  // the fleet's signing keys, shown by their fingerprints; a parsed card has them in Access
 }
@@ -72,7 +72,7 @@ func (c Card) Access() (Access, error) {
 	case a.Fleet != c.Fleet:
 		return a, fmt.Errorf("the card is of the fleet %s, its encrypted block of %s", c.Fleet, a.Fleet)
 	case len(a.Signers) == 0:
-		return a, errors.New("the card names no signing key of the fleet: a Salvor before this one made it")
+		return a, errors.New("the card does not have the fleet's signing key: an older Salvor made it")
 	}
 	if err := a.Signers.Check(); err != nil {
 		return a, fmt.Errorf("the fleet's signing keys on the card: %w", err)

@@ -157,12 +157,12 @@ func TestParseSaysWhatIsMisread(t *testing.T) {
 	cases := map[string]struct{ text, want string }{
 		"nothing":             {"", "no recovery card"},
 		"another file":        {"hosts: {}", "no recovery card"},
-		"a wrong character":   {strings.Replace(text, key, key[:30]+"B"+key[31:], 1), "key is misread"},
+		"a wrong character":   {strings.Replace(text, key, key[:30]+"B"+key[31:], 1), "key was read wrongly"},
 		"no key":              {strings.Replace(text, key, "", 1), "has no key"},
 		"a cut block":         {text[:strings.Index(text, armorEnd)], "missing or cut off"},
 		"no block":            {strings.SplitAfter(text, key)[0], "missing or cut off"},
-		"a block's character": {flip(text), "block is misread"},
-		"no checksum":         {text[:strings.Index(text, "# sha256")], "block is misread"},
+		"a block's character": {flip(text), "block was read wrongly"},
+		"no checksum":         {text[:strings.Index(text, "# sha256")], "block was read wrongly"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ type provenFile struct {
 	Keys   map[string]time.Time `json:"keys"`
 }
 
-// DecodeProven reads proven.json; no content is no proof.
+// DecodeProven reads proven.json; no content is not proof.
 func DecodeProven(content []byte) (Proven, error) {
 	if len(content) == 0 {
 		return nil, nil

@@ -49,7 +49,7 @@ func (c Card) Text() []byte {
 	lines = append(lines,
 		"#",
 		"# The line above is the recovery key. It opens every secret and every snapshot of the fleet",
-		"# and has no passphrase: keep this page as you keep cash, and not in the house that may burn.",
+		"# and has no passphrase: keep this page as you would keep cash, and in another building than your servers.",
 		"#")
 	lines = append(lines, c.steps()...)
 	for _, f := range c.Signers.Fingerprints() {
@@ -67,7 +67,7 @@ func (c Card) steps() []string {
 		"# Everything is lost? On any computer with the salvor program, and this text in a file:",
 		"#   salvor clone --card FILE " + c.Fleet,
 		"#   salvor -C " + c.Fleet + " --identity FILE recover OLDHOST --to NEWHOST=root@ADDRESS",
-		"# Without salvor: age -d -i FILE opens sealed/recovery/*.age, which say how restic opens the snapshots.",
+		"# Without salvor: age -d -i FILE opens sealed/recovery/*.age, which show how restic opens the snapshots.",
 	}
 }
 
@@ -75,7 +75,7 @@ func (c Card) steps() []string {
 func (c Card) whereabouts() string {
 	switch {
 	case c.GitURL == "" && !c.Mirrored:
-		return "The fleet has no Git remote and no remote: a copy of the repository must lie with this page."
+		return "The fleet has no Git remote and no remote: keep a copy of the repository with this page."
 	case c.GitURL == "":
 		return "The repository has no Git remote; its encrypted mirror is on the fleet's remote."
 	case !c.Mirrored:
@@ -107,7 +107,7 @@ func Parse(text []byte) (Card, error) {
 		switch {
 		case strings.HasPrefix(line, keyBegin):
 			if c.Recovery, err = agekey.ParseKey(secret.NewString(line)); err != nil {
-				return c, errors.New("the card's key is misread: a character is wrong or missing")
+				return c, errors.New("the card's key was read wrongly: a character is wrong or missing")
 			}
 		case line == "":
 		case line == armorBegin, inBlock:
@@ -123,7 +123,7 @@ func Parse(text []byte) (Card, error) {
 	case block == "" || inBlock:
 		return c, errors.New("the card's encrypted block is missing or cut off")
 	case sum != checksum([]byte(block)):
-		return c, fmt.Errorf("the card's encrypted block is misread: its checksum is %s, the card says %s", checksum([]byte(block)), sum)
+		return c, fmt.Errorf("the card's encrypted block was read wrongly: its checksum is %s, the card has %s", checksum([]byte(block)), sum)
 	}
 	c.Sealed = bytes.TrimSpace([]byte(block))
 	return c, nil

@@ -38,15 +38,15 @@ type Checkout struct {
 	Export string // the files, in a private folder; Root where nothing is exported
 	Git    *git.Repository
 	Commit git.Commit
-	Rules  Rules // that commits keep to; whoever opens the checkout sets them
+	Rules  Rules // that commits keep to; anyone who opens the checkout sets them
 
 	Noticed []finding.Finding // about files that Git has and no host gets
 
 	pushed bool // commits of this command are published
 }
 
-// Open opens the newest commit of the control repository that dir lies in, or what
-// a commit would hold, as files says. The commit must be signed as this clone goes by.
+// Open opens the newest commit of the control repository that dir is in, or what a
+// commit would hold, as files says. The commit must be signed as this clone goes by.
 // The caller closes it.
 func Open(ctx context.Context, dir string, files Files) (_ *Checkout, err error) {
 	c, err := OpenFiles(ctx, dir)

@@ -32,7 +32,7 @@ type Committer struct {
 	whole    bool       // what can't be pushed is taken back, whatever the reason
 	signs    bool       // what hosts/ lacks of signatures is added
 	made     git.Commit // committed and not pushed yet
-	from     git.Commit // what made stands on
+	from     git.Commit // the commit that made builds on
 }
 
 // Committer returns one for a workflow of several commits, see deploy.Repo. If signs,
@@ -47,7 +47,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 		return "", err
 	}
 	if head != on.Commit {
-		return "", fault.WithHint(git.ErrDiverged, "the branch got commits while this ran; run the command again")
+		return "", fault.WithHint(git.ErrDiverged, "the branch received commits while this command ran; run it again")
 	}
 	if err := on.Git.EnsureHook(ctx); err != nil {
 		return "", err
@@ -129,8 +129,8 @@ func (c *Committer) Uncommit(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// Behind returns git.ErrDiverged when somebody else was faster, and
-// git.ErrGitAway when the Git host did not answer. Nothing is published.
+// Behind returns git.ErrDiverged when someone else was faster, and git.ErrGitAway
+// when the Git host did not answer. Nothing is published.
 func (c *Checkout) Behind(ctx context.Context) error {
 	tip, err := c.Git.Fetch(ctx)
 	if errors.Is(err, git.ErrNoRemote) || errors.Is(err, git.ErrUnborn) {
@@ -161,8 +161,8 @@ func (c *Checkout) CommitFiles(ctx context.Context, files map[string][]byte, mes
 	}
 	err := (&Committer{checkout: c}).both(ctx, files, message)
 	if errors.Is(err, git.ErrGitAway) {
-		return fault.WithHint(fmt.Errorf("it is committed here as %s, and not pushed: %w", c.Commit.Short(), err),
-			"git push, once the Git host is back; when it is gone for good: git remote set-url origin URL of a new one, then git push")
+		return fault.WithHint(fmt.Errorf("it is committed here as %s, but not pushed: %w", c.Commit.Short(), err),
+			"git push, once the Git host is back; if it is gone permanently: git remote set-url origin URL of a new one, then git push")
 	}
 	return err
 }

@@ -71,7 +71,8 @@ func (c *Checkout) noticeElsewhere(ctx context.Context) error {
 	for _, p := range below {
 		if slices.Contains(filtered, p) || c.isPointer(p) {
 			c.Noticed = append(c.Noticed, finding.Finding{Code: finding.NotInGit, Severity: finding.Warning, Subject: p,
-				Text: p + " is kept by Git LFS: Git has a pointer in its place, and so will the host", Fix: "git lfs untrack " + path.Base(p) + ", and commit the file itself"})
+				Text: p + " is stored with Git LFS: Git only has a pointer to it, so the host would get the pointer", Fix: "git lfs untrack " + path.Base(p) + ", " +
+					"then commit the file itself"})
 		}
 	}
 	return nil

@@ -30,16 +30,18 @@ func newApply(g *globals) *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "apply",
-		Short: "Make every host what the newest commit says",
-		Long:  "Apply shows the plan, asks, commits the placements, and has each host make its part true.\nIt may be run again at any time; a run that was cut short is finished that way.",
-		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), g, o) },
+		Short: "Make every host match the newest commit",
+		Long: "Apply shows the plan, asks, commits the placements, and brings each host in line.\nIt may be run again " +
+			"at any time; this also finishes a run that was interrupted.",
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), g, o) },
 	}
-	cmd.Flags().StringSliceVar(&o.restore, "restore", nil, "`STACK` whose name was used before: take its newest snapshot")
+	cmd.Flags().StringSliceVar(&o.restore, "restore", nil, "`STACK` whose name was used before: restore its newest snapshot")
 	cmd.Flags().StringSliceVar(&o.fresh, "fresh", nil, "`STACK` whose name was used before: start empty with a new repository; the old one is kept")
-	cmd.Flags().StringSliceVar(&o.take, "take", nil, "`STACK` whose data lies on its host: take it as it is there, in place of any snapshot")
-	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` that lost a volume in Git: its new ones are no renamed ones, and start empty")
-	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply although some hosts can't be reached; ends with exit code 3")
+	cmd.Flags().StringSliceVar(&o.take, "take", nil, "`STACK` whose data is on its host: use that data as it is, instead of a snapshot")
+	cmd.Flags().StringSliceVar(&o.empty, "empty", nil, "`STACK` from which a volume was removed in Git: its new volumes "+
+		"are not renamed ones, and start empty")
+	cmd.Flags().BoolVar(&o.partial, "partial", false, "apply even if some hosts can't be reached; ends with exit code 3")
 	return cmd
 }
 
@@ -86,7 +88,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		}
 	}
 	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
-		g.note(fmt.Errorf("%s changed since the plan was made; this is the plan now", p.Hosts[0].Host))
+		g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
 		return accept(&p)
 	}})
 	bar.Close()
@@ -110,12 +112,12 @@ func inTheWay(a *app.App, all []finding.Finding) []finding.Finding {
 func leftAsTheyRun(broken []finding.Finding) error {
 	var errs []error
 	for _, f := range broken {
-		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left as it runs: %s", f.Stack, deploy.InFull(f)), f.Fix), fault.Partial))
+		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left running as it is: %s", f.Stack, deploy.InFull(f)), f.Fix), fault.Partial))
 	}
 	return errors.Join(errs...)
 }
 
-// acceptPlan shows the plan and asks, about its grants first, unless findings stand in
+// acceptPlan shows the plan and asks, about its grants first, unless findings are in
 // the way.
 func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, inTheWay []finding.Finding, grants func() error) error {
 	bar.Close()
@@ -128,7 +130,7 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 		return err
 	}
 	if err := p.Complete(); err != nil && !partial {
-		return fault.WithCode(fault.WithHint(err, "salvor apply --partial goes on without them"), fault.Unreachable)
+		return fault.WithCode(fault.WithHint(err, "salvor apply --partial continues without them"), fault.Unreachable)
 	}
 	if err := grants(); err != nil || p.Empty() {
 		return err
@@ -149,7 +151,7 @@ func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
 		for _, name := range said.stacks {
 			stack := a.Named(name)
 			if _, declared := a.Fleet().Stack(stack); !declared {
-				return nil, fault.WithCode(fmt.Errorf("--%s: no stack %s is declared", said.consent, name), fault.Usage)
+				return nil, fault.WithCode(fmt.Errorf("--%s: stack %s is not declared", said.consent, name), fault.Usage)
 			}
 			if before := all[stack]; before != "" && before != said.consent {
 				return nil, fault.WithCode(fmt.Errorf("stack %s has both --%s and --%s", stack, before, said.consent), fault.Usage)
@@ -167,7 +169,7 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 		return // the receipt has them
 	}
 	for _, f := range failed {
-		terminal.Printf(g.Err, "note: %s: %s, which this command was not about: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
+		terminal.Printf(g.Err, "note: %s: %s, which is not part of this command: %s\n", f.Host, f.Stack, terminal.Text(f.Error.Text))
 		if f.Error.Hint != "" {
 			terminal.Printf(g.Err, "%s\n", f.Error.Hint)
 		}

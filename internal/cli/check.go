@@ -20,12 +20,12 @@ func newCheck(g *globals) *cobra.Command {
 	var staged bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Read the files that a commit would have and say what is wrong in which line; asks no host",
-		Long:  "Check reads the working tree as a commit of everything would have it: without what .gitignore names.",
+		Short: "Check the working tree offline; report problems with file and line",
+		Long:  "Check reads the files that a commit of everything would contain: all files of the working tree except those that .gitignore names.",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged) },
 	}
-	cmd.Flags().BoolVar(&staged, "staged", false, "the files that the next commit has; the pre-commit hook does this")
+	cmd.Flags().BoolVar(&staged, "staged", false, "check only the files as staged for the next commit; the pre-commit hook does this")
 	return cmd
 }
 
@@ -84,6 +84,6 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 	if err := deploy.Blocked(found); err != nil {
 		return err
 	}
-	_, err := terminal.Printf(g.Out, "%s: %s, %s, nothing in the way.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
+	_, err := terminal.Printf(g.Out, "%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
 	return err
 }

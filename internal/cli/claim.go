@@ -5,5 +5,5 @@ import (
 )
 
 func newClaim(g *globals) *cobra.Command {
-	return newGroup("claim", "Claims on the record remote: whose a stack is", newClaimLs(g), newClaimDrop(g))
+	return newGroup("claim", "Claims on the record remote: which host owns a stack", newClaimLs(g), newClaimDrop(g))
 }

@@ -14,7 +14,7 @@ import (
 func newClaimLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls [STACK]",
-		Short: "List claims, and what lies among them that the fleet did not sign",
+		Short: "List claims, and files among them that the fleet did not sign",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {

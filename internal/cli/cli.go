@@ -126,7 +126,7 @@ func newRoot(g *globals) *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			g.command = journaled(cmd, args)
 			if g.json && cmd.Annotations[rawOutput] != "" {
-				return usage(cmd, "%s prints %s: --json is not for it", cmd.CommandPath(), cmd.Annotations[rawOutput])
+				return usage(cmd, "%s prints %s and does not support --json", cmd.CommandPath(), cmd.Annotations[rawOutput])
 			}
 			return nil
 		},
@@ -135,11 +135,12 @@ func newRoot(g *globals) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no progress")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
-	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve where the remote `NAME` goes and the secrets it is given, as they are now")
-	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program of fleet.yaml with this `FINGERPRINT`, which its refusal shows")
-	flags.StringArrayVar(&g.grants, "grant", nil, "confirm the grant of that `NAME`, as salvor plan shows it; --yes does not")
+	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve the place of the remote `NAME` and the secrets that it gets, as they are now")
+	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program in fleet.yaml with this "+
+		"`FINGERPRINT`; the error about it shows the fingerprint")
+	flags.StringArrayVar(&g.grants, "grant", nil, "confirm the grant `NAME`, as salvor plan shows it; --yes does not confirm grants")
 	flags.StringVar(&g.identity, "identity", "", "the operator's age identity (default: salvor/<fleet>.age in the user's configuration folder)")
 	flags.StringVar(&g.sshKey, "ssh-key", "", "private SSH `KEY` for hosts (default: the agent, then the usual files)")
 	flags.StringVar(&g.passphraseFile, "passphrase-file", "", "read the identity's passphrase from this file, for instance /dev/fd/3")
@@ -247,7 +248,7 @@ func (g *output) report(err error, code int) {
 		if advice := saidBy(err); advice != "" {
 			said["said"] = advice
 		}
-		// standard error is the last resort; when it is gone nobody listens
+		// standard error is the last resort; when it is gone no one can read it
 		_ = terminal.JSON(g.Err, said, "")
 		return
 	}

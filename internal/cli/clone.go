@@ -20,7 +20,8 @@ func newClone(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clone DIR",
 		Short: "Clone the control repository with the recovery card",
-		Long: "Clone reads the repository from the Git URL on the card. When that is gone, it takes the encrypted mirror that apply\n" +
+		Long: "Clone reads the repository from the Git URL on the card. If that is gone, it uses the encrypted mirror " +
+			"that apply\n" +
 			"keeps on the fleet's remote.",
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runClone(cmd.Context(), g, file, args[0]) },
@@ -31,14 +32,14 @@ func newClone(g *globals) *cobra.Command {
 
 func runClone(ctx context.Context, g *globals, file, dir string) error {
 	if file == "" {
-		return fault.WithCode(fault.WithHint(fmt.Errorf("clone needs the recovery card: --card FILE"), "without one, git clone does it"), fault.Usage)
+		return fault.WithCode(fault.WithHint(fmt.Errorf("clone needs the recovery card: --card FILE"), "without a card, use git clone"), fault.Usage)
 	}
 	c, err := readCard(file)
 	if err != nil {
 		return err
 	}
 	if at, err := agekey.Look(file); err == nil && at.Exposed() {
-		g.note(fmt.Errorf("others may read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
+		g.note(fmt.Errorf("other users can read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
 	clone, err := app.CloneByCard(ctx, c, dir)
 	if err != nil {
@@ -47,7 +48,7 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	for _, n := range clone.Notes {
 		terminal.Printf(g.Err, "note: %s\n", n)
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, when a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
+	terminal.Printf(g.Err, "The fleet %s is in %s, from %s.\n\nNext, if a host is lost: salvor -C %s --identity %s recover HOST --to NEW=root@ADDRESS\n", c.Fleet, dir, clone.From, dir, file)
 	return nil
 }
 

@@ -24,7 +24,7 @@ func (g *prompts) confirm(question string) error {
 		return nil
 	}
 	if g.Term == nil {
-		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+question), "add --yes where there is no terminal"), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+question), "without a terminal, add --yes"), fault.Usage)
 	}
 	return g.askYes(question)
 }
@@ -47,7 +47,8 @@ func (g *prompts) approve(a app.Approval) error {
 		return nil
 	}
 	if g.Term == nil {
-		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+a.Question), "where there is no terminal, "+a.Flag+" "+a.Value+" says yes to this alone"), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New("confirmation needed: "+a.Question), "without a terminal, "+a.Flag+" "+a.Value+" "+
+			"confirms this alone"), fault.Usage)
 	}
 	return g.askYes(a.Question)
 }
@@ -58,9 +59,9 @@ func (g *prompts) confirmName(warning, name string) error {
 		return nil
 	}
 	if g.Term == nil {
-		return fault.WithCode(fault.WithHint(errors.New(warning), "add --yes where there is no terminal"), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New(warning), "without a terminal, add --yes"), fault.Usage)
 	}
-	answer, err := g.ask(terminal.Sprintf("%s\nType %s to go on: ", terminal.Text(warning), name))
+	answer, err := g.ask(terminal.Sprintf("%s\nType %s to continue: ", terminal.Text(warning), name))
 	if errors.Is(err, io.EOF) || err == nil && answer != name {
 		return errNotConfirmed
 	}
@@ -81,7 +82,7 @@ func (g *prompts) confirmGrants(all []grant.Grant) error {
 	for _, each := range all {
 		question += "\n  " + each.Text
 	}
-	return g.askYes(question + "\nIs that meant?")
+	return g.askYes(question + "\nIs that intended?")
 }
 
 var (
@@ -142,7 +143,7 @@ func (g *prompts) passphrase(prompt string) (secret.Value, error) {
 	}
 	value, err := g.hidden(prompt, g.Term)
 	if errors.Is(err, io.EOF) {
-		err = fault.WithCode(errors.New("no passphrase was typed"), fault.SecretsShut)
+		err = fault.WithCode(errors.New("no passphrase was entered"), fault.SecretsShut)
 	}
 	return value, err
 }

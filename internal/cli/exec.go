@@ -35,7 +35,7 @@ func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *
 		},
 	}
 	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
-	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal: what it prints there is not made visible")
+	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal; control characters in its output are not escaped")
 	return prints("what the command prints", annotated(cmd, firstOnly, "what is run"))
 }
 
@@ -44,7 +44,7 @@ func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []s
 	if tty {
 		fd := int(g.In.Fd())
 		if !term.IsTerminal(fd) || g.Term == nil {
-			return fault.WithCode(fault.WithHint(errors.New("there is no terminal that the command could have"), "leave --tty out"), fault.Usage)
+			return fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
 		}
 		width, height, err := term.GetSize(fd)
 		if err != nil {

@@ -38,7 +38,7 @@ func TestS06GrantsAreAskedWithYesToo(t *testing.T) {
 	g.yes = true
 	ended := make(chan error)
 	go func() { ended <- g.confirmGrants([]grant.Grant{grant.Operator("eve", "age1e")}) }()
-	screen.await(t, "eve may open everything from here on, with the key age1e")
+	screen.await(t, "eve can open everything from now on, with the key age1e")
 	screen.await(t, "[y/N] ")
 	screen.send(t, "n\n")
 	if err := <-ended; err == nil {

@@ -9,8 +9,8 @@ import (
 	"salvor/internal/terminal"
 )
 
-// handover is the result of a command after which somebody knows what they must
-// not know any more.
+// handover is the result of a command after which someone knows what they must no
+// longer know.
 type handover struct {
 	Schema   int            `json:"schema"`
 	Operator string         `json:"operator,omitempty"`
@@ -43,14 +43,20 @@ func (g *globals) printRotations(h handover) error {
 	return tab.Flush()
 }
 
-// explainRemoval says why it is not enough that somebody's key opens nothing new.
+// explainRemoval says why it is not enough that a removed key does not open anything new.
 func (g *globals) explainRemoval(who string, h app.Handover) {
-	terminal.Printf(g.Err, "\nWhat %s has seen stays seen, so in the same commit:\n", who)
+	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
 	if len(h.Stacks) > 0 {
-		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. A repository's password wraps a key\n  that never changes, which may have been copied. What is in the old ones stays, for restores. salvor apply brings\n  this to the hosts; the first snapshot in a new repository is a full one.\n",
+		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. Changing a repository's password would not "+
+			"help: the master key\n"+
+			"  behind it never changes and may have been copied. Old repositories are kept for restores. Run salvor "+
+			"apply to\n"+
+			"  switch the hosts; the first snapshot in a new repository is a full one.\n",
 			counted(len(h.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(h.Stacks, ", "))
 	}
-	terminal.Printf(g.Err, "- There is a new recovery key, since the old one could be read. Cards made before open nothing new; print the\n  card again: salvor key card\n")
+	terminal.Printf(g.Err, "- There is a new recovery key, because the old one could be read. Older cards do not open "+
+		"anything new; print the\n"+
+		"  card again: salvor key card\n")
 	g.explainRotations(h.Rotate, "- ")
 }
 
@@ -59,7 +65,11 @@ func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
 	if len(rotate) == 0 {
 		return
 	}
-	terminal.Printf(g.Err, "%s%s need another value; salvor check names them (secret-seen) until they have one. What a provider gives out\n  (remotes, registries, tokens) is changed there first, then given here on standard input, without --generate.\n\n",
+	terminal.Printf(g.Err, "%s%s need a new value; salvor check lists them (secret-seen) until they have one. Change "+
+		"values that a provider\n"+
+		"  issues (remotes, registries, tokens) there first, then enter them here on standard input, without "+
+		"--generate.\n"+
+		"\n",
 		mark, terminal.Count(len(rotate), "secret"))
 }
 

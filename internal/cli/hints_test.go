@@ -47,8 +47,8 @@ func TestHintsNameCommands(t *testing.T) {
 	}
 }
 
-// collectHints adds what stands in calls of fault.WithHint, in fields named Fix
-// or Hint, and in variables of such names.
+// collectHints adds what is in calls of fault.WithHint, in fields named Fix or Hint,
+// and in variables of such names.
 func collectHints(path string, hints map[string]string) error {
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, path, nil, 0)
@@ -92,8 +92,8 @@ func collectHints(path string, hints map[string]string) error {
 	return nil
 }
 
-// literals joins the string literals of an expression; what stands between them
-// is an argument.
+// literals joins the string literals of an expression; what is between them is an
+// argument.
 func literals(e ast.Expr) string {
 	var parts []string
 	ast.Inspect(e, func(n ast.Node) bool {
@@ -107,7 +107,7 @@ func literals(e ast.Expr) string {
 	return strings.Join(parts, "X")
 }
 
-// unknown says why words are no command line of salvor, "" when they are. Prose
+// unknown returns why words are not a command line of salvor, "" if they are. Prose
 // may follow a command that takes no argument there.
 func unknown(root *cobra.Command, words []string) string {
 	cmd, flags := root, false
@@ -119,7 +119,7 @@ func unknown(root *cobra.Command, words []string) string {
 			}
 			flags = true
 		}
-		if flags { // what is no flag behind one is its value, or prose
+		if flags { // what is not a flag behind one is its value, or prose
 			continue
 		}
 		next := cmd

@@ -18,7 +18,7 @@ import (
 )
 
 func newHost(g *globals) *cobra.Command {
-	return newGroup("host", "Hosts: declared servers", newHostAdd(g), newHostLs(g), newHostRemove(g))
+	return newGroup("host", "Hosts: the declared servers", newHostAdd(g), newHostLs(g), newHostRemove(g))
 }
 
 // parseHost reads [USER@]ADDRESS[:PORT].
@@ -30,11 +30,11 @@ func parseHost(name, address string) (fleet.Host, error) {
 	if host, port, err := net.SplitHostPort(h.Address); err == nil {
 		h.Address = host
 		if h.Port, err = strconv.Atoi(port); err != nil {
-			return h, fault.WithCode(fmt.Errorf("%q is no port", port), fault.Usage)
+			return h, fault.WithCode(fmt.Errorf("%q is not a port", port), fault.Usage)
 		}
 	}
 	if h.Address == "" || h.User == "" {
-		return h, fault.WithCode(fmt.Errorf("%q is no [USER@]ADDRESS[:PORT]", address), fault.Usage)
+		return h, fault.WithCode(fmt.Errorf("%q is not [USER@]ADDRESS[:PORT]", address), fault.Usage)
 	}
 	return h, fleet.ValidHost(name)
 }
@@ -53,8 +53,8 @@ func (g *globals) trustJump(ctx context.Context, a *app.App, h fleet.Host, expec
 }
 
 // trust shows the key that the host has and compares it with what the operator
-// expects, or asks. --yes is no answer to that: where there is no terminal the key
-// has to be named by flag.
+// expects, or asks. --yes does not answer that: without a terminal the key has to be
+// named by a flag.
 func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected, flag string) (ssh.HostKey, error) {
 	key, err := a.Reach.ScanHost(ctx, h)
 	if err != nil {
@@ -62,14 +62,14 @@ func (g *globals) trust(ctx context.Context, a *app.App, h fleet.Host, expected,
 	}
 	if expected != "" {
 		if expected != key.Fingerprint {
-			return key, fault.WithCode(fmt.Errorf("%s shows %s, not %s; it is not trusted", h.Name, key.Fingerprint, expected), fault.Unreachable)
+			return key, fault.WithCode(fmt.Errorf("%s presents %s, not %s; it is not trusted", h.Name, key.Fingerprint, expected), fault.Unreachable)
 		}
 		return key, nil
 	}
-	terminal.Printf(g.Err, "%s (%s) shows the key %s\n", h.Name, h.Address, key.Fingerprint)
+	terminal.Printf(g.Err, "%s (%s) presents the key %s\n", h.Name, h.Address, key.Fingerprint)
 	if g.Term == nil {
-		return key, fault.WithCode(fault.WithHint(fmt.Errorf("nobody said that %s is the key of %s", key.Fingerprint, h.Name),
-			flag+" SHA256:… names it; on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"), fault.Usage)
+		return key, fault.WithCode(fault.WithHint(fmt.Errorf("%s was not confirmed as the key of %s", key.Fingerprint, h.Name),
+			flag+" SHA256:… confirms it; to see the key on the machine: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"), fault.Usage)
 	}
 	if err := g.askYes("Is that its key?"); err != nil {
 		return key, errors.Join(err, fmt.Errorf("compare it with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on %s", h.Name))

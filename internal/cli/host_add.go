@@ -25,9 +25,9 @@ func newHostAdd(g *globals) *cobra.Command {
 			return runHostAdd(cmd.Context(), g, args[0], args[1], o)
 		},
 	}
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of being asked")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of a question")
 	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
-	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, where it is not pinned yet")
+	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, if it is not pinned yet")
 	return cmd
 }
 
@@ -49,7 +49,7 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err != nil {
 			return err
 		}
-		if err := a.Checkout.CommitFiles(ctx, add.Files, "host "+h.Name+": added"); err != nil {
+		if err := a.Checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)

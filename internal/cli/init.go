@@ -31,7 +31,7 @@ func newInit(g *globals) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, args []string) error { return runInit(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.name, "name", "", "the fleet's `NAME` (default: the folder's)")
-	cmd.Flags().BoolVar(&o.showRecovery, "show-recovery", false, "print the recovery key also where standard output is not a terminal")
+	cmd.Flags().BoolVar(&o.showRecovery, "show-recovery", false, "print the recovery key even if standard output is not a terminal")
 	g.noPassphraseFlag(cmd)
 	cmd.Flags().BoolVar(&o.signed, "signed-commits", false, "plan and apply only commits that your SSH key signed")
 	return cmd
@@ -73,12 +73,15 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if err := g.printRecovery(recovery, identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
 		return errors.Join(err, noteHook(ctx, g, abs))
 	}
-	_, err = terminal.Printf(g.Err, "\n\nNext: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n(the server lets in your SSH key, or the one that salvor key ssh prints)\n", dir)
+	_, err = terminal.Printf(g.Err, "\n"+
+		"\n"+
+		"Next: git -C %s remote add origin URL, then salvor host add NAME USER@ADDRESS\n"+
+		"(the server must accept your SSH key, or the one that salvor key ssh prints)\n", dir)
 	return errors.Join(err, noteHook(ctx, g, abs))
 }
 
-// printRecovery prints a new fleet's recovery key, or says how to see it: where nobody
-// looks at what is printed, it may be kept in a log.
+// printRecovery prints a new fleet's recovery key, or says how to see it: if the
+// output is not read by a person, it may be kept in a log.
 func (g *globals) printRecovery(recovery agekey.Key, identity string, show bool) error {
 	key := string(recovery.Secret.Reveal())
 	switch {
@@ -87,8 +90,9 @@ func (g *globals) printRecovery(recovery agekey.Key, identity string, show bool)
 	case g.json:
 		return g.printJSON(map[string]any{"schema": fleet.Schema, "identity": identity})
 	case !show:
-		_, err := terminal.Printf(g.Err, "The recovery key opens everything on the day when your key is gone. It is not printed here, where standard output\n"+
-			"is not a terminal: salvor key card --out FILE writes the recovery card, to print; salvor key recovery shows the key.")
+		_, err := terminal.Printf(g.Err, "The recovery key opens everything if you lose your key. It is not printed "+
+			"here, because standard output is not a\n"+
+			"terminal: salvor key card --out FILE writes the recovery card, to print; salvor key recovery shows the key.")
 		return err
 	}
 	terminal.Printf(g.Err, `Below is the recovery key. It opens everything, needs no passphrase, and is for
@@ -113,7 +117,7 @@ func (g *globals) signer(ctx context.Context, o initOptions) (string, error) {
 	case o.signed:
 		return key, nil
 	case err != nil || !always || g.Term == nil || g.yes:
-		return "", nil // nobody asked for it
+		return "", nil // it was not asked for
 	}
 	err = g.confirm("Your git signs every commit. Plan and apply only commits that your key signed?")
 	if errors.Is(err, errNotConfirmed) {
@@ -137,6 +141,8 @@ func noteHook(ctx context.Context, g *globals, dir string) error {
 	if err != nil || !hook.Moved || hook.Calls {
 		return err
 	}
-	_, err = terminal.Printf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps a secret in clear out of a commit yet\nhint: %s\n", filepath.Dir(hook.Path), hook.Install())
+	_, err = terminal.Printf(g.Err, "note: your Git hooks are in %s (core.hooksPath), so nothing keeps unencrypted "+
+		"secrets out of commits yet\n"+
+		"hint: %s\n", filepath.Dir(hook.Path), hook.Install())
 	return err
 }

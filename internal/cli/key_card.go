@@ -15,17 +15,19 @@ func newKeyCard(g *globals) *cobra.Command {
 	var o cardOptions
 	cmd := &cobra.Command{
 		Use:   "card",
-		Short: "Write the recovery card: all that is needed when everything else is gone",
-		Long: "The card has the recovery key, where the repository is, how to reach the remote, and what to do. Print it, and make a\n" +
-			"new one when the remote or its password changes. As text it is an age identity file: --identity takes it. --out makes\n" +
-			"a file that only you can read.",
+		Short: "Write the recovery card: everything that you need if all else is lost",
+		Long: "The card has the recovery key, the address of the repository, the access to the remote, and the steps to " +
+			"take. Print\n" +
+			"it, and make a new one when the remote or its password changes. As text it is an age identity file for " +
+			"--identity.\n" +
+			"--out makes a file that only you can read.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error { return g.writeCard(cmd.Context(), a, o) })
 		},
 	}
 	cmd.Flags().BoolVar(&o.html, "html", false, "a page to print, with QR codes")
-	cmd.Flags().StringVar(&o.out, "out", "", "write it to this `FILE`, which only you can read; one in /dev/shm never reaches a disk")
+	cmd.Flags().StringVar(&o.out, "out", "", "write it to this `FILE`, which only you can read; a file in /dev/shm is never on a disk")
 	return prints("a page", cmd)
 }
 

@@ -14,8 +14,9 @@ func newKeyProve(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "prove",
 		Short: "Try a key on everything a recovery needs, and record the date",
-		Long: "Prove opens every secret, every snapshot repository on its remote and the repository's mirror with your key, or with\n" +
-			"the card that --identity names. Try the card once when it is printed, and once a year.",
+		Long: "Prove opens every secret, every snapshot repository on its remote and the repository's mirror with your " +
+			"key, or with\n" +
+			"the card that --identity names. Prove the card when you print it, and then once a year.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
@@ -49,7 +50,7 @@ func (g *globals) printProof(p app.Proof) error {
 		err = errors.Join(err, failed)
 	}
 	for _, d := range p.Damaged {
-		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and passed over by a restore: %s\n", d)
+		_, failed := terminal.Printf(g.Out, "Damaged on the remote, and skipped by a restore: %s\n", d)
 		err = errors.Join(err, failed)
 	}
 	return err

@@ -13,10 +13,12 @@ func newKeySSH(g *globals) *cobra.Command {
 	var rotate bool
 	cmd := &cobra.Command{
 		Use:   "ssh",
-		Short: "Print the fleet's public SSH key, to be let in on a new server",
-		Long: "Whoever opens the repository reaches every host with the fleet's SSH key, when no key of their own is let in there:\n" +
-			"a second operator, and the recovery card on a new computer. Hosts let it in from their first apply on; on a server that\n" +
-			"nothing was done to yet, put this line into ~/.ssh/authorized_keys, or where your provider asks for a key.",
+		Short: "Print the fleet's public SSH key, which a new server must accept",
+		Long: "Anyone who can decrypt the repository can log in to every host with the fleet's SSH key, if the host does " +
+			"not accept\n" +
+			"their own: a second operator, or the recovery card on a new computer. Hosts accept it after their first " +
+			"apply; on a\n" +
+			"fresh server, add this line to ~/.ssh/authorized_keys, or give it to your provider where it asks for a key.",
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
@@ -27,7 +29,7 @@ func newKeySSH(g *globals) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&rotate, "rotate", false, "replace the key: once before and once after an apply, since hosts let in both in between")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "replace the key: run it once before and once after an apply; hosts accept both keys in between")
 	return cmd
 }
 
@@ -37,7 +39,7 @@ func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
 		return err
 	}
 	if made {
-		terminal.Printf(g.Err, "The key is new and committed. salvor apply lets it in on every host.\n")
+		terminal.Printf(g.Err, "The key is new (committed). After the next salvor apply, every host accepts it.\n")
 	}
 	return g.printOne("key", line)
 }
@@ -48,9 +50,9 @@ func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
 	case err != nil:
 		return err
 	case done:
-		terminal.Printf(g.Err, "Every host lets the new key in; the old one is dropped, committed. salvor apply shuts it out.\n")
+		terminal.Printf(g.Err, "Every host accepts the new key; the old one was removed (committed). After the next salvor apply, hosts reject it.\n")
 	default:
-		terminal.Printf(g.Err, "A new key is committed beside the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
+		terminal.Printf(g.Err, "A new key is committed next to the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")
 	}
 	return nil
 }

@@ -11,11 +11,14 @@ import (
 func newKeyTrust(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "trust [FINGERPRINT…]",
-		Short: "Show the fleet's signing key that this clone trusts, or trust the one that Git has",
-		Long: "What the fleet's signing key did not sign, a claim for instance, is not the fleet's. The clone that salvor init\n" +
-			"made trusts its key, and so does one that salvor clone made with the card. Every other clone asks once,\n" +
-			"and again when Git has another key. Compare the fingerprint with the card, or with what this command prints in another\n" +
-			"operator's clone. Where there is no terminal, name the fingerprint.",
+		Short: "Show the fleet's signing key that this clone trusts, or trust the one in Git",
+		Long: "A file that should be signed with the fleet's signing key, such as a claim, does not count without that " +
+			"signature.\n" +
+			"A clone made by salvor init or by salvor clone (with the card) trusts the key already. Every other clone " +
+			"asks once,\n" +
+			"and again if the key in Git changes. Compare the fingerprint with the card, or with the output of this " +
+			"command in\n" +
+			"another operator's clone. Without a terminal, name the fingerprint.",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, fingerprints []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {

@@ -97,14 +97,14 @@ func TestS21AKeyIsInClearOnPurposeOnly(t *testing.T) {
 	if code, _, errs := k.run("--passphrase-file", filepath.Join(k.dir, "empty"), "init", fleet); code == 0 || !strings.Contains(errs, "--no-passphrase") {
 		t.Errorf("an empty file: %d %s", code, errs)
 	}
-	if code, _, errs := k.run("--passphrase-file", "", "init", fleet, "--no-passphrase"); code != 0 || !strings.Contains(errs, "in clear") {
+	if code, _, errs := k.run("--passphrase-file", "", "init", fleet, "--no-passphrase"); code != 0 || !strings.Contains(errs, "unencrypted") {
 		t.Fatalf("on purpose: %d %s", code, errs)
 	}
 	if _, out, _ := k.run("-C", fleet, "check"); !strings.Contains(out, "[identity-unprotected]") {
 		t.Errorf("a key in clear: %s", out)
 	}
 	k.write("pass", "x\n")
-	if code, _, errs := k.run("-C", fleet, "--identity", filepath.Join(k.dir, "weak.age"), "key", "new"); code != 0 || !strings.Contains(errs, "can be guessed") {
+	if code, _, errs := k.run("-C", fleet, "--identity", filepath.Join(k.dir, "weak.age"), "key", "new"); code != 0 || !strings.Contains(errs, "could guess") {
 		t.Errorf("a passphrase of one character: %d %s", code, errs)
 	}
 }

@@ -18,7 +18,7 @@ func newLogs(g *globals) *cobra.Command {
 			return g.onHost(cmd.Context(), args[0], func(h *stack.Host, name string) error { return h.Logs(cmd.Context(), name, terminal.Raw(g.Out), o) })
 		},
 	}
-	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on printing until interrupted")
+	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "keep printing until interrupted")
 	cmd.Flags().IntVarP(&o.Tail, "tail", "n", 0, "only the last `LINES` of each service")
 	cmd.Flags().BoolVarP(&o.Timestamps, "timestamps", "t", false, "with the time of each line")
 	return prints("what the services print", annotated(cmd, firstOnly, "services"))

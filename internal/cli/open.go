@@ -41,13 +41,13 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 	}
 	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
-	if !errors.Is(err, app.ErrUnsent) { // else the remote was just asked in vain
+	if !errors.Is(err, app.ErrUnsent) { // otherwise the remote just failed to answer
 		g.note(within(func(ctx context.Context) error { return a.Mirrors.MirrorCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
 }
 
-// note tells what failed beside the command's own work.
+// note reports what failed in addition to the command's own work.
 func (g *output) note(err error) {
 	if err != nil {
 		g.progress().Suspend(func() { terminal.Printf(g.Err, "note: %s\n", terminal.Text(err.Error())) })

@@ -15,7 +15,7 @@ import (
 
 // noPassphraseFlag lets a command that makes a key make one without a passphrase.
 func (g *prompts) noPassphraseFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&g.noPassphrase, "no-passphrase", false, "leave the key in clear: who reads its file opens everything")
+	cmd.Flags().BoolVar(&g.noPassphrase, "no-passphrase", false, "leave the key unencrypted: anyone who can read its file can open everything")
 }
 
 // newPassphrase asks twice, or reads --passphrase-file once. It is empty only with
@@ -23,7 +23,7 @@ func (g *prompts) noPassphraseFlag(cmd *cobra.Command) {
 func (g *prompts) newPassphrase() (secret.Value, error) {
 	switch {
 	case g.noPassphrase && g.passphraseFile != "":
-		return secret.Value{}, fault.WithCode(errors.New("a file with a passphrase, and --no-passphrase: only one of them can be"), fault.Usage)
+		return secret.Value{}, fault.WithCode(errors.New("a passphrase file and --no-passphrase contradict each other"), fault.Usage)
 	case g.noPassphrase:
 		return secret.Value{}, nil
 	}
@@ -32,12 +32,13 @@ func (g *prompts) newPassphrase() (secret.Value, error) {
 		return first, err
 	}
 	if first.IsZero() {
-		return first, fault.WithHint(errors.New("an empty passphrase protects nothing"), "choose one, and keep it in a password manager; --no-passphrase leaves the key in clear")
+		return first, fault.WithHint(errors.New("an empty passphrase does not protect anything"), "choose one, and keep it in a "+
+			"password manager; --no-passphrase leaves the key unencrypted")
 	}
 	if g.passphraseFile == "" {
 		again, err := g.passphrase("The same again: ")
 		if err == nil && string(again.Reveal()) != string(first.Reveal()) {
-			err = errors.New("the two passphrases differ; nothing was made")
+			err = errors.New("the two passphrases differ; no key was made")
 		}
 		if err != nil {
 			return first, err
@@ -46,13 +47,13 @@ func (g *prompts) newPassphrase() (secret.Value, error) {
 	return first, nil
 }
 
-// protection says how a key that was just made lies on the disk.
+// protection says how a new key is protected on the disk.
 func protection(passphrase secret.Value) string {
 	switch {
 	case passphrase.IsZero():
-		return "in clear: who reads the file opens everything"
+		return "unencrypted: anyone who can read the file can open everything"
 	case secret.Weak(passphrase):
-		return "protected by the passphrase, which can be guessed by who has the file: six random words are safe"
+		return "protected by the passphrase, which someone with the file could guess: six random words are safe"
 	}
 	return "protected by the passphrase"
 }
@@ -74,5 +75,5 @@ func (g *prompts) keptPrivate(hint string) error {
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o066 == 0 {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("standard output is a file that others may read (mode %04o), and the recovery key would be in it", info.Mode().Perm()), hint)
+	return fault.WithHint(fmt.Errorf("standard output is a file that other users can read (mode %04o), and the recovery key would be in it", info.Mode().Perm()), hint)
 }

@@ -27,7 +27,7 @@ func newPlan(g *globals) *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what apply would change on every host, and why; nothing is written",
+		Short: "Show what apply would change on every host, and why; change nothing",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), g, o) },
 	}
@@ -67,8 +67,8 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 }
 
 // planOf observes every host once, looks for secrets in the commit and at the claims
-// beside it, and plans. Stacks that something stands in the way of are left as they
-// run, and named in findings: the rest is planned without them.
+// at the same time, and plans. Stacks that something is in the way of are left as
+// they run, and named in findings: the rest is planned without them.
 func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
 	next, moves := placement.Next(s.Fleet, s.Lock, past)
 	next = s.Rename(next)

@@ -5,5 +5,5 @@ import (
 )
 
 func newRecord(g *globals) *cobra.Command {
-	return newGroup("record", "Where the fleet keeps claims, facts and its mirror", newRecordMove(g))
+	return newGroup("record", "The record: the fleet's claims, facts and mirror on a remote", newRecordMove(g))
 }

@@ -17,10 +17,12 @@ import (
 func newRecordMove(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "move REMOTE[:PATH]",
-		Short: "Take the record to another remote, with everything in it",
-		Long: "Move copies every file of the record and reads it back, marks the old place, which stays as it is, commits the\n" +
-			"new one and has every host work with it. Cut short, it goes on when it is run again; with the old place it is\n" +
-			"taken back.",
+		Short: "Move the record to another remote, with everything in it",
+		Long: "Move copies every file of the record and reads it back, marks the old place (which is otherwise kept as " +
+			"it is),\n" +
+			"commits the new one and switches every host to it. If it is interrupted, run it again to continue; run it " +
+			"with the\n" +
+			"old place to undo it.",
 		Args: exactArgs("REMOTE[:PATH]"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRecordMove(cmd.Context(), g, args[0]) },
 	}
@@ -40,7 +42,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	}
 	lock := a.Lock()
 	bar.Close()
-	if err := g.confirm(fmt.Sprintf("Move the record of %s from %s to %s? Stacks go on running.", a.Fleet().Name, a.Fleet().Record, to)); err != nil {
+	if err := g.confirm(fmt.Sprintf("Move the record of %s from %s to %s? Stacks keep running.", a.Fleet().Name, a.Fleet().Record, to)); err != nil {
 		return err
 	}
 	m, err := a.Record.MoveRecord(ctx, to)
@@ -76,12 +78,14 @@ func afterRecordMove(m app.RecordMove, unreachable []string) []string {
 	}
 	var left []string
 	for _, host := range unreachable {
-		left = append(left, fmt.Sprintf("%s does not know the new place yet; until the next salvor apply it follows the mark at the old one, or asks Git", host))
+		left = append(left, fmt.Sprintf("%s does not know the new place yet; until the next salvor apply it finds it "+
+			"through the mark at the old place, or through Git", host))
 	}
 	if m.Same {
-		return append(left, fmt.Sprintf("%s is the folder in which the record was, by another name: no file was moved, and none can be deleted; print a new card with salvor key card", m.To))
+		return append(left, fmt.Sprintf("%s is the same folder as before under another name: no file was moved, and "+
+			"there is no old folder to delete; print a new card with salvor key card", m.To))
 	}
 	return append(left,
-		fmt.Sprintf("the recovery card leads to the old place: print a new one with salvor key card, and try it with salvor key prove (%d files are at %s)", m.Files, m.To),
-		fmt.Sprintf("%s is left as it was; once every host was applied to and the new card is printed, that folder can be deleted", m.From))
+		fmt.Sprintf("the recovery card shows the old place: print a new one with salvor key card, and try it with salvor key prove (%d files are at %s)", m.Files, m.To),
+		fmt.Sprintf("%s is left as it was; once you have applied to every host and printed the new card, you can delete that folder", m.From))
 }

@@ -26,21 +26,25 @@ func newRecover(g *globals) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
 		Use:   "recover HOST --to NAME[=[USER@]ADDRESS[:PORT]]",
-		Short: "Bring the stacks of a lost host back on another one, with their data",
-		Long:  "Recover needs the repository, your key and the remote; the lost host is not needed.\nThe host named by --to may be declared already, or new: NAME=ADDRESS adds it.\nA recovery that was cut short is finished by running it again.",
-		Args:  exactArgs("HOST"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
+		Short: "Bring back the stacks of a lost host on another one, with their data",
+		Long: "Recover needs the repository, your key and the remote; it does not need the lost host.\nThe host named " +
+			"by --to can be a declared one, or a new one: NAME=ADDRESS adds it.\nIf a recovery is interrupted, run it " +
+			"again to finish it.",
+		Args: exactArgs("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the host that takes over")
-	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of being asked")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover although the host answers, or the remote has lost a newest snapshot: what was written since the newest that is there is lost")
-	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "somebody else has the host's disk: its stacks get new snapshot repositories, and what it could open is listed until it is changed")
+	cmd.Flags().StringVar(&o.to, "to", "", "`NAME[=ADDRESS]` of the new host")
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the new host's expected `SHA256:…` fingerprint, instead of a question")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "recover even if the host answers, or if the remote lost a "+
+		"newest snapshot: data written after the newest snapshot that is left is lost")
+	cmd.Flags().BoolVar(&o.stolen, "compromised", false, "someone else has the host's disk: its stacks get new snapshot "+
+		"repositories, and the secrets that it could open are listed until they are changed")
 	return cmd
 }
 
 func runRecover(ctx context.Context, g *globals, lost string, o recoverOptions) error {
 	if o.to == "" {
-		return fault.WithCode(fault.WithHint(errors.New("recover needs the host that takes over"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
+		return fault.WithCode(fault.WithHint(errors.New("recover needs the new host"), fmt.Sprintf("salvor recover %s --to NAME=ADDRESS", lost)), fault.Usage)
 	}
 	return g.with(ctx, func(a *app.App) error {
 		if g.Term == nil || g.passphraseFile != "" {

@@ -72,7 +72,7 @@ func TestExitCodeIsAboutWhatWasAsked(t *testing.T) {
 		code  int
 		said  string
 	}{
-		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which this command was not about: port 80 is taken\nbeta says: docker ps\n"},
+		"another failed":    {[]string{"notes"}, fault.OK, "note: beta: old, which is not part of this command: port 80 is taken\nbeta says: docker ps\n"},
 		"what was asked":    {[]string{"old"}, fault.Partial, ""},
 		"everything, apply": {nil, fault.Partial, ""},
 	} {

@@ -21,15 +21,17 @@ func newRestore(g *globals) *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
 		Use:   "restore STACK",
-		Short: "Bring a stack's data back to a snapshot, in place",
-		Long: "Restore brings the data down beside, verifies it, takes a snapshot of what is there, and swaps the two.\n" +
-			"What was there lies beside until the next good snapshot. A restore that failed is not tried again by itself:\n" +
-			"give the same command again, or --withdraw it.",
+		Short: "Restore a stack's data from a snapshot, in place",
+		Long: "Restore downloads the data next to the running volume, verifies it, snapshots the present data and swaps " +
+			"the two.\n" +
+			"The replaced data is kept until the next good snapshot. A restore that failed is not retried " +
+			"automatically:\n" +
+			"run the same command again, or cancel it with --withdraw.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), g, args[0], o) },
 	}
 	cmd.Flags().StringVar(&o.snapshot, "snapshot", "", "`ID` of the snapshot, or its beginning (default: the newest)")
-	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "give up a restore that has not been done; the data stays as it is")
+	cmd.Flags().BoolVar(&o.withdraw, "withdraw", false, "cancel a restore that has not been done; the data stays as it is")
 	return cmd
 }
 

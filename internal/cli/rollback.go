@@ -30,14 +30,16 @@ func newRollback(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback STACK",
 		Short: "Return a stack to an earlier deploy: its files and its images",
-		Long: "Rollback commits the stack's folder and image digests as they were and applies that. Secrets stay as they are now.\n" +
-			"An older image on newer data is refused: --with-data brings back the newest snapshot that was taken while it ran.",
+		Long: "Rollback commits the stack's folder and image digests as they were and applies that. Secrets stay as they " +
+			"are now.\n" +
+			"An older image with newer data is refused: --with-data restores the newest snapshot that was taken while it " +
+			"ran.",
 		Args: exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRollback(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().StringVar(&o.to, "to", "", "the deploy of this `COMMIT` (default: the one before)")
-	cmd.Flags().BoolVar(&o.withData, "with-data", false, "bring the data of then back, too")
-	cmd.Flags().BoolVar(&o.keepData, "keep-data", false, "keep the data although an image gets older: it is known to fit")
+	cmd.Flags().StringVar(&o.to, "to", "", "the deploy of this `COMMIT` (default: the previous one)")
+	cmd.Flags().BoolVar(&o.withData, "with-data", false, "also restore the data from that deploy")
+	cmd.Flags().BoolVar(&o.keepData, "keep-data", false, "keep the data even if an image gets older: you know that it works")
 	cmd.Flags().BoolVar(&o.list, "list", false, "list the earlier deploys and change nothing")
 	return cmd
 }

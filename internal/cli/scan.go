@@ -23,9 +23,10 @@ func newScan(g *globals) *cobra.Command {
 	var o scanOptions
 	cmd := &cobra.Command{
 		Use:   "scan",
-		Short: "Look for plain secrets in the control repository's files",
-		Long:  "Scan looks where a commit of everything would reach: tracked files, and new ones that no ignore rule names.\nA line with the comment salvor:allow is passed over.",
-		Args:  exactArgs(),
+		Short: "Look for unencrypted secrets in the control repository's files",
+		Long: "Scan reads the files that a commit of everything would contain: tracked files, and new ones that " +
+			".gitignore does not\nname. A line with the comment salvor:allow is skipped.",
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.staged && o.history {
 				return usage(cmd, "--staged and --history are two different scans")
@@ -33,8 +34,8 @@ func newScan(g *globals) *cobra.Command {
 			return runScan(cmd.Context(), g, o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.staged, "staged", false, "only what the next commit adds or changes; the pre-commit hook does this")
-	cmd.Flags().BoolVar(&o.history, "history", false, "everything that any branch has ever held")
+	cmd.Flags().BoolVar(&o.staged, "staged", false, "scan only what the next commit adds or changes; the pre-commit hook does this")
+	cmd.Flags().BoolVar(&o.history, "history", false, "scan everything that was ever on any branch")
 	return cmd
 }
 
@@ -59,9 +60,9 @@ func runScan(ctx context.Context, g *globals, o scanOptions) error {
 	}
 	hint := "salvor secret set NAME keeps it encrypted"
 	if o.history {
-		hint = "change these values where they are used: Git keeps what it once held"
+		hint = "change these values where they are used: Git keeps its history"
 	}
-	return fault.WithHint(fmt.Errorf("%s in clear", terminal.Count(len(found), "secret")), hint)
+	return fault.WithHint(fmt.Errorf("%s found unencrypted", terminal.Count(len(found), "secret")), hint)
 }
 
 func (g *globals) printLeaks(found []scan.Leak) error {

@@ -23,8 +23,10 @@ func newSecretAudit(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit [NAME]",
 		Short: "Show who opened a secret with salvor, and when hosts got it",
-		Long: "Audit joins the operators' journal on the record remote with the journal of each host: every salvor command that\n" +
-			"decrypted a secret, and every delivery. What somebody opens with sops or age alone is in no journal.",
+		Long: "Audit combines the operators' journal on the record remote with the journal of each host: every salvor " +
+			"command that\n" +
+			"decrypted a secret, and every delivery. Secrets that are opened with sops or age alone are not in any " +
+			"journal.",
 		Args: mostArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSecretAudit(cmd.Context(), g, strings.Join(args, ""), o)
@@ -43,7 +45,7 @@ func runSecretAudit(ctx context.Context, g *globals, name string, o auditOptions
 		if err := g.printAudit(audit); err != nil || len(audit.Silent) == 0 {
 			return err
 		}
-		return fault.WithCode(fmt.Errorf("deliveries are missing of hosts that can't be asked: %s", strings.Join(audit.Silent, "; ")), fault.Partial)
+		return fault.WithCode(fmt.Errorf("deliveries to these hosts are missing, since they do not answer: %s", strings.Join(audit.Silent, "; ")), fault.Partial)
 	})
 }
 

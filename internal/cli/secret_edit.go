@@ -29,9 +29,11 @@ func newSecretEdit(g *globals) *cobra.Command {
 	return prints("nothing", &cobra.Command{
 		Use:   "edit NAME",
 		Short: "Edit a secret in $VISUAL or $EDITOR; STACK/KEY is a variable of a stack, STACK.env all of them",
-		Long: "Edit opens the value in $VISUAL, $EDITOR, vi or nano. It lies in a file in memory while you do, never on a disk,\n" +
-			"which is removed afterwards. What the editor itself keeps (copies, undo files, a history) is up to its settings.\n" +
-			"A text that is not changed commits nothing.",
+		Long: "Edit opens the value in $VISUAL, $EDITOR, vi or nano. While you edit, it is in a file in memory, never on " +
+			"a disk;\n" +
+			"the file is removed afterwards. Your editor's settings decide what the editor keeps (copies, undo files, a " +
+			"history).\n" +
+			"If you change nothing, nothing is committed.",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSecretEdit(cmd.Context(), g, args[0]) },
 	})
@@ -55,13 +57,13 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 			return err
 		}
 		if len(files) == 0 {
-			terminal.Printf(g.Err, "%s is as it was, nothing was changed\n", name)
+			terminal.Printf(g.Err, "%s was not changed\n", name)
 			return nil
 		}
 		if err := a.Secrets.CommitEdit(ctx, e, files); err != nil {
 			return err
 		}
-		terminal.Printf(g.Err, "%s is changed and committed; salvor apply delivers it\n", name)
+		terminal.Printf(g.Err, "%s is changed (committed); salvor apply delivers it\n", name)
 		return nil
 	})
 }
@@ -75,14 +77,14 @@ func editorArgv() ([]string, error) {
 		}
 		argv, err := shellwords.Parse(command)
 		if err != nil || len(argv) == 0 {
-			return nil, fault.WithHint(fmt.Errorf("$%s is no command", variable), "export "+variable+"=vi")
+			return nil, fault.WithHint(fmt.Errorf("$%s is not a command", variable), "export "+variable+"=vi")
 		}
 		return argv, nil
 	}
 	if found := local.Find("vi", "nano"); found != "" {
 		return []string{found}, nil
 	}
-	return nil, fault.WithHint(errors.New("no editor: neither $VISUAL nor $EDITOR is set, and vi and nano are not there"), "salvor secret set NAME reads a value from standard input")
+	return nil, fault.WithHint(errors.New("no editor: neither $VISUAL nor $EDITOR is set, and vi and nano are not installed"), "salvor secret set NAME reads a value from standard input")
 }
 
 // throughEditor has the operator edit a text until it can be encrypted or they

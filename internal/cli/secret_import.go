@@ -17,21 +17,24 @@ func newSecretImport(g *globals) *cobra.Command {
 	var o app.ImportOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Move a plain .env or env_file into encrypted secrets, and have the stack use them",
-		Long: "Import puts the secrets among FILE's variables into secrets/STACK.env and the others into the stack's stack.env, and\n" +
-			"rewrites the Compose file where it needs that, in one commit that is shown first. Nothing is committed unless every\n" +
-			"service gets exactly the environment that it had. FILE goes when the commit has been read back; its comments go with it.",
+		Short: "Move a plain .env or env_file into encrypted secrets, and make the stack use them",
+		Long: "Import puts the secrets among FILE's variables into secrets/STACK.env and the others into the stack's " +
+			"stack.env, and\n" +
+			"rewrites the Compose file where needed, in one commit that is shown first. Nothing is committed unless " +
+			"every service\n" +
+			"gets exactly the environment that it had. FILE and its comments are removed once the commit has been read " +
+			"back.",
 		Args: exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.File = args[0]
 			return runSecretImport(cmd.Context(), g, o)
 		},
 	}
-	cmd.Flags().StringVar(&o.Stack, "stack", "", "whose variables they are (default: the `STACK` in whose folder FILE lies)")
-	cmd.Flags().BoolVar(&o.All, "all", false, "encrypt every variable, not only what looks like a secret")
-	cmd.Flags().BoolVar(&o.Replace, "replace", false, "take FILE's values where the stack has other ones")
-	cmd.Flags().BoolVar(&o.Files, "files", false, "have official images that can read secrets from files (NAME_FILE) do so")
-	cmd.Flags().StringArrayVar(&o.Deliver, "file", nil, "the same for one secret, `NAME[=SERVICE]`; refused where the image is not known to")
+	cmd.Flags().StringVar(&o.Stack, "stack", "", "the `STACK` that the variables belong to (default: the stack whose folder contains FILE)")
+	cmd.Flags().BoolVar(&o.All, "all", false, "encrypt every variable, not only those that look like secrets")
+	cmd.Flags().BoolVar(&o.Replace, "replace", false, "use FILE's values where the stack has different ones")
+	cmd.Flags().BoolVar(&o.Files, "files", false, "let official images read secrets from files (NAME_FILE) where they can")
+	cmd.Flags().StringArrayVar(&o.Deliver, "file", nil, "the same for one secret, `NAME[=SERVICE]`; refused if the image is not known to support it")
 	return cmd
 }
 
@@ -89,12 +92,12 @@ func (g *globals) printImport(i *app.Import) error {
 func (g *globals) printImported(i *app.Import, o app.ImportOptions) error {
 	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
 	if i.Outside {
-		terminal.Printf(g.Err, "%s is outside of the repository and was left there: remove it\n", o.File)
+		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", o.File)
 	}
 	if len(i.InHistory) == 0 {
 		return nil
 	}
-	terminal.Printf(g.Err, "Git's history has these values in clear and keeps them. Give each a new one:\n")
+	terminal.Printf(g.Err, "Git's history contains these values unencrypted and keeps them. Give each a new one:\n")
 	for _, name := range i.InHistory {
 		terminal.Printf(g.Out, "salvor secret rotate %s/%s\n", i.Stack, name)
 	}

@@ -24,15 +24,18 @@ func newSecretRotate(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
 		Short: "Give a secret a new value and deliver it at once",
-		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services see it\n" +
-			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. When a stack does not\n" +
-			"come through, the old value is committed and delivered again. Of a secret that a command prints (secrets: in\n" +
-			"fleet.yaml) the value of now is taken: change it where it is made first.",
+		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services " +
+			"see it\n" +
+			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. If a stack " +
+			"fails, the\n" +
+			"old value is committed and delivered again. A secret printed by a command (secrets: in fleet.yaml) takes " +
+			"the\n" +
+			"command's current output: change it at its source first.",
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().BoolVar(&o.generate, "generate", false, "make the new value: random letters and digits (default: read it from standard input)")
-	cmd.Flags().IntVar(&o.length, "length", generatedLength, "`CHARACTERS` of a generated value, at least 16")
+	cmd.Flags().BoolVar(&o.generate, "generate", false, "generate the new value: random letters and digits (default: read it from standard input)")
+	cmd.Flags().IntVar(&o.length, "length", generatedLength, "length of a generated value in `CHARACTERS`, at least 16")
 	return cmd
 }
 
@@ -70,7 +73,7 @@ func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) er
 func (g *globals) printDeliveries(name string, r rotation.Receipt) error {
 	for _, d := range r.Deliveries {
 		if d.Kind == "" {
-			terminal.Printf(g.Err, "%s is committed; no placed stack needs it\n", name)
+			terminal.Printf(g.Err, "%s is committed; no placed stack uses it\n", name)
 		} else if err := g.printRun(&d.Receipt, d.Err); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 		if err := a.Secrets.SetSecret(ctx, name, value); err != nil {
 			return err
 		}
-		terminal.Printf(g.Err, "%s is set and committed; salvor apply delivers it\n", name)
+		terminal.Printf(g.Err, "%s is set (committed); salvor apply delivers it\n", name)
 		return nil
 	})
 }

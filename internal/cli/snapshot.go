@@ -10,7 +10,7 @@ import (
 )
 
 func newSnapshot(g *globals) *cobra.Command {
-	return newGroup("snapshot", "Snapshots: the data of a stack, on the remote and read back", newSnapshotTake(g), newSnapshotLs(g), newSnapshotPrune(g))
+	return newGroup("snapshot", "Snapshots: copies of a stack's data on the remote, read back after each upload", newSnapshotTake(g), newSnapshotLs(g), newSnapshotPrune(g))
 }
 
 func printFindings(w io.Writer, found []finding.Finding) {

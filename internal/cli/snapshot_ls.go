@@ -19,7 +19,7 @@ import (
 func newSnapshotLs(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls STACK",
-		Short: "List a stack's snapshots as they lie on the remote",
+		Short: "List a stack's snapshots on the remote",
 		Args:  exactArgs("STACK"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runSnapshotLs(cmd.Context(), g, args[0]) },
 	}
@@ -53,9 +53,9 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 		}
 		switch {
 		case s.Future:
-			target += " (of an epoch that the stack has not reached: it counts for nothing)"
+			target += " (of an epoch that the stack has not reached: it does not count)"
 		case s.Unproven:
-			target += " (not known to be proven: restore it by its id)"
+			target += " (not proven: restore it by its id)"
 		}
 		if s.Former > 0 {
 			target += ", former repository"

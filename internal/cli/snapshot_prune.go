@@ -14,11 +14,14 @@ import (
 func newSnapshotPrune(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "prune [STACK…]",
-		Short: "Remove, from this computer, the snapshots that the retention does not keep",
-		Long: "Prune does what keep: in fleet.yaml says, with your own credentials: for targets that are append_only, where hosts\n" +
-			"delete nothing, and for any other. It shows what goes and asks. Only snapshots that are known to be proven, and whose\n" +
-			"times can be, push others out. The host of a stack takes no snapshot of it meanwhile; where it does not answer,\n" +
-			"nothing of the stack is removed.",
+		Short: "Remove the snapshots that the retention does not keep, from this computer",
+		Long: "Prune applies keep: from fleet.yaml with your own credentials: for targets that are append_only, where " +
+			"hosts delete\n" +
+			"nothing, and for any other. It shows the snapshots to remove and asks. A snapshot displaces older ones only " +
+			"if it is\n" +
+			"proven and its time is plausible. Meanwhile the host of a stack takes no snapshot of it; if the host does " +
+			"not answer,\n" +
+			"no snapshot of the stack is removed.",
 		RunE: func(cmd *cobra.Command, args []string) error { return runPrune(cmd.Context(), g, args) },
 	}
 }
@@ -44,7 +47,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if able == 0 {
 			return g.pruned(planned, nil)
 		}
-		if err := g.confirm(fmt.Sprintf("Remove %s for good, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))); err != nil {
+		if err := g.confirm(fmt.Sprintf("Remove %s permanently, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))); err != nil {
 			return err
 		}
 		s, err := a.Session(ctx)
@@ -62,9 +65,9 @@ func printPrunings(g *globals, planned []app.Pruning) (going int) {
 			terminal.Printf(g.Err, "%s on %s: %s\n", p.Stack, p.Target, p.Why)
 			continue
 		}
-		terminal.Printf(g.Err, "%s on %s: %d stay, %d go", p.Stack, p.Target, p.Keep, len(p.Forget))
+		terminal.Printf(g.Err, "%s on %s: %d stay, %d are removed", p.Stack, p.Target, p.Keep, len(p.Forget))
 		if p.Aside > 0 {
-			terminal.Printf(g.Err, "; %d more stay and count for nothing: nobody proved them, or their time can't be", p.Aside)
+			terminal.Printf(g.Err, "; %d more stay but do not count: they are not proven, or their time is not plausible", p.Aside)
 		}
 		terminal.Printf(g.Err, "\n")
 		for _, f := range p.Forget {
@@ -87,9 +90,10 @@ func (g *globals) pruned(all []app.Pruning, err error) error {
 		if !p.Done {
 			continue
 		}
-		terminal.Printf(g.Out, "%s on %s: %s removed, and %s of data that none needs any more\n", p.Stack, p.Target, terminal.Count(len(p.Forget), "snapshot"), terminal.Bytes(p.Bytes))
+		terminal.Printf(g.Out, "%s on %s: %s removed, and %s of data that no snapshot needs any more\n", p.Stack, p.Target, terminal.Count(len(p.Forget), "snapshot"), terminal.Bytes(p.Bytes))
 		if p.Lost > 0 {
-			terminal.Printf(g.Out, "  %s that the remote has lost left the index: salvor snapshot take %s uploads again what the host still has\n", terminal.Count(p.Lost, "pack"), p.Stack)
+			terminal.Printf(g.Out, "  %s that the remote lost were removed from the index: salvor snapshot take %s "+
+				"uploads again what the host still has\n", terminal.Count(p.Lost, "pack"), p.Stack)
 		}
 	}
 	return err

@@ -23,9 +23,9 @@ func newSnapshotTake(g *globals) *cobra.Command {
 		Args:  exactArgs("STACK"),
 		RunE:  func(cmd *cobra.Command, args []string) error { return runTake(cmd.Context(), g, args[0], o) },
 	}
-	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "an empty or much smaller volume is meant")
-	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "of the data that was moved aside (volume-kept); it comes back only by its id")
-	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "earlier snapshots are gone from the remote for good: begin a new repository there")
+	cmd.Flags().BoolVar(&o.acceptShrunk, "accept-shrunk", false, "take it even if a volume is empty or much smaller than before")
+	cmd.Flags().BoolVar(&o.diverged, "diverged", false, "take it of the data that was moved aside (volume-kept); it is only restored by its id")
+	cmd.Flags().BoolVar(&o.acceptLoss, "accept-loss", false, "earlier snapshots are permanently gone from the remote: start a new repository there")
 	return cmd
 }
 

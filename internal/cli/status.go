@@ -22,8 +22,8 @@ import (
 func newStatus(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show every host and stack: what runs, whose it is, how old its newest snapshot is",
-		Long:  "Status ends with 13 when a host can't be asked, and with 3 when a service that ought to run does not.",
+		Short: "Show every host and stack: what runs, which host owns it, and the age of its newest snapshot",
+		Long:  "Status ends with exit code 13 if a host does not answer, and with 3 if a service that should run does not.",
 		Args:  exactArgs(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
 	}
@@ -64,7 +64,7 @@ func unwell(all []deploy.HostStatus) error {
 	}
 	switch {
 	case len(silent) > 0:
-		return fault.WithCode(fmt.Errorf("%s can't be asked: %s", terminal.Count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
+		return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
 	case len(down) > 0:
 		return fault.WithCode(fmt.Errorf("not everything is up: %s", strings.Join(down, ", ")), fault.Partial)
 	}
@@ -101,8 +101,8 @@ func printStatus(w io.Writer, all []deploy.HostStatus, called func(stack string)
 	return printTroubles(w, all)
 }
 
-// printTroubles writes what stands behind the table: why a host does not answer,
-// and the findings.
+// printTroubles writes what follows the table: why a host does not answer, and the
+// findings.
 func printTroubles(w io.Writer, all []deploy.HostStatus) error {
 	var out strings.Builder
 	for _, h := range all {

@@ -10,8 +10,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// TestStatusIsTrue is the faults D19, D24 and F9: "none" for a snapshot that nobody
-// could ask for, exit code 0 with a host gone and a service down, a one-shot that
+// TestStatusIsTrue is the faults D19, D24 and F9: "none" for a snapshot that could
+// not be asked for, exit code 0 with a host gone and a service down, a one-shot that
 // ended well counted as not up.
 func TestStatusIsTrue(t *testing.T) {
 	well := agentapi.StackState{Name: "oneshot", Verdict: agentapi.VerdictOwn, Services: []agentapi.ServiceRow{
@@ -27,7 +27,7 @@ func TestStatusIsTrue(t *testing.T) {
 	}{
 		"well":    {deploy.HostStatus{Host: "alpha", State: agentapi.HostState{Stacks: []agentapi.StackState{well, stopped}}}, fault.OK, []string{"1 of 1 up, 1 done", "stopped"}},
 		"down":    {deploy.HostStatus{Host: "alpha", State: agentapi.HostState{Stacks: []agentapi.StackState{down}}}, fault.Partial, []string{"0 of 1 up"}},
-		"no host": {deploy.HostStatus{Host: "beta", Error: "beta: host unreachable: no answer in 10s", Hint: "when beta is lost for good: salvor recover beta --to HOST", Placed: []string{"shop", "wiki"}}, fault.Unreachable, []string{"beta   shop            unknown    unknown", "\nbeta: host unreachable", "salvor recover beta"}},
+		"no host": {deploy.HostStatus{Host: "beta", Error: "beta: host unreachable: no answer in 10s", Hint: "if beta is lost permanently: salvor recover beta --to HOST", Placed: []string{"shop", "wiki"}}, fault.Unreachable, []string{"beta   shop            unknown    unknown", "\nbeta: host unreachable", "salvor recover beta"}},
 		"unknown": {deploy.HostStatus{Host: "alpha", State: agentapi.HostState{Stacks: []agentapi.StackState{away}}}, fault.OK, []string{"unknown", "the newest snapshot of wiki is not known: remote unreachable"}},
 	}
 	for name, test := range tests {

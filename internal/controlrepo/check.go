@@ -30,9 +30,9 @@ func checkAddress(v string) error {
 		return nil
 	}
 	if strings.ContainsAny(v, "@:") {
-		return fmt.Errorf("%q is no IP address or DNS name: user and port have their own keys", v)
+		return fmt.Errorf("%q is not an IP address or DNS name: user and port have their own keys", v)
 	}
-	return fmt.Errorf("%q is no IP address or DNS name", v)
+	return fmt.Errorf("%q is not an IP address or DNS name", v)
 }
 
 // checkJump accepts user@host:port, with user and port optional.
@@ -44,12 +44,12 @@ func checkJump(v string) error {
 	host := rest
 	if h, port, err := net.SplitHostPort(rest); err == nil {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("%q has no valid port", v)
+			return fmt.Errorf("%q does not have a valid port", v)
 		}
 		host = h
 	}
 	if !userPattern.MatchString(user) || checkAddress(host) != nil {
-		return fmt.Errorf("%q is no SSH host: write user@host:port", v)
+		return fmt.Errorf("%q is not an SSH host: write user@host:port", v)
 	}
 	return nil
 }
@@ -57,10 +57,10 @@ func checkJump(v string) error {
 func checkURL(v string) error {
 	u, err := url.Parse(v)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fmt.Errorf("%q is no web address: it starts with https:// or http://", v)
+		return fmt.Errorf("%q is not a web address: it must start with https:// or http://", v)
 	}
 	if u.User != nil {
-		return errors.New("the address holds a user or password; take them out")
+		return errors.New("the address contains a user or password; remove them")
 	}
 	return nil
 }
@@ -69,12 +69,12 @@ func checkURL(v string) error {
 // nothing that git would take for an option or a program to run.
 func checkGitURL(v string) error {
 	if v == "" || strings.HasPrefix(v, "-") || strings.Contains(v, "::") || strings.ContainsAny(v, "\n\r\t ") {
-		return fmt.Errorf("%q is no address of a Git repository", v)
+		return fmt.Errorf("%q is not the address of a Git repository", v)
 	}
 	if u, err := url.Parse(v); err == nil && u.User != nil {
 		_, has := u.User.Password()
-		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may stand for the user
-			return errors.New("the address holds a password or a token; hosts read Git with a key of their own")
+		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may be in the place of the user
+			return errors.New("the address contains a password or a token; hosts read Git with their own key")
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func checkGitURL(v string) error {
 
 func checkBranch(v string) error {
 	if !branchPattern.MatchString(v) || strings.Contains(v, "..") || strings.Contains(v, "//") || strings.HasSuffix(v, "/") || strings.HasSuffix(v, ".lock") {
-		return fmt.Errorf("%q is no name for a branch", v)
+		return fmt.Errorf("%q is not a branch name", v)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func checkBranch(v string) error {
 func checkSubnet(v string) error {
 	p, err := netip.ParsePrefix(v)
 	if err != nil {
-		return fmt.Errorf("%q is no subnet: write it like 10.20.0.0/16", v)
+		return fmt.Errorf("%q is not a subnet: write it like 10.20.0.0/16", v)
 	}
 	if p != p.Masked() {
 		return fmt.Errorf("%q has bits beyond its mask, did you mean %q?", v, p.Masked())
@@ -101,14 +101,14 @@ func checkSubnet(v string) error {
 // checkArgument accepts what a program can be given; nothing is an argument, too.
 func checkArgument(v string) error {
 	if strings.Contains(v, "\x00") {
-		return errors.New("an argument holds no NUL byte")
+		return errors.New("an argument must not contain a NUL byte")
 	}
 	return nil
 }
 
 func checkTag(v string) error {
 	if !tagPattern.MatchString(v) {
-		return fmt.Errorf("%q is no tag: write it like tag:salvor", v)
+		return fmt.Errorf("%q is not a tag: write it like tag:salvor", v)
 	}
 	return nil
 }

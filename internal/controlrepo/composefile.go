@@ -55,8 +55,8 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 	return yamldoc.Find(root, at), nil
 }
 
-// DropEnvFile returns a Compose file in which a service does not list some env
-// files, told by their paths as written.
+// DropEnvFile returns a Compose file in which a service does not list some env files,
+// identified by their paths as written.
 func DropEnvFile(content []byte, service string, drop func(written string) bool) ([]byte, error) {
 	at := yamldoc.Path{"services", service, "env_file"}
 	n, err := ownNode(content, at)

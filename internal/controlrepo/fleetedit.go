@@ -20,8 +20,8 @@ func SetStackHost(content []byte, host string) ([]byte, error) {
 	return yamldoc.Set(content, yamldoc.Path{"x-salvor", "host"}, yamldoc.Scalar(host))
 }
 
-// AddHost returns fleet.yaml with one more host, or with the address, port,
-// user and jump of a declared one changed; what else stands at it stays.
+// AddHost returns fleet.yaml with one more host, or with the address, port, user and
+// jump of a declared one changed; what else is at it stays.
 func AddHost(content []byte, h fleet.Host) ([]byte, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return nil, err

@@ -10,10 +10,9 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// decodeFleet reads fleet.yaml, with defaults, without looking at what it
-// refers to. ok is false when there is nothing to refer to: a file that is no
-// YAML or was written for a newer Salvor, which is then the only problem
-// reported.
+// decodeFleet reads fleet.yaml, with defaults, without looking at what it refers to.
+// ok is false when there is nothing to refer to: a file that is not YAML or was
+// written for a newer Salvor, which is then the only problem reported.
 func decodeFleet(r *yamldoc.Reader, content []byte, version string) (file fleetFile, ok bool) {
 	root, err := yamldoc.Parse(r.File, content)
 	if err != nil {
@@ -32,7 +31,7 @@ func decodeFleet(r *yamldoc.Reader, content []byte, version string) (file fleetF
 }
 
 // DeclaredSecret returns what a version of fleet.yaml says of one secret, as far as
-// it can be read: an old version may be wrong by the rules of now.
+// it can be read: an old version may be wrong by the present rules.
 func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
 	file, understood := decodeFleet(yamldoc.NewReader(fleet.File, &yamldoc.Report{}), content, "")
 	if !understood {
@@ -51,7 +50,7 @@ func tooNew(r *yamldoc.Reader, root *yamldoc.Node, version string) bool {
 		case "schema":
 			var n int
 			if v.ShortTag() == "!!int" && v.Decode(&n) == nil && n > fleet.Schema {
-				r.Advise(r.Position(v), "install a newer salvor", "the file has schema %d, this salvor knows %d at most", n, fleet.Schema)
+				r.Advise(r.Position(v), "install a newer salvor", "the file has schema %d, this salvor supports up to %d", n, fleet.Schema)
 			}
 		case "min_version":
 			if version != "" && versionPattern.MatchString(v.Value) && salvor.Older(version, v.Value) {

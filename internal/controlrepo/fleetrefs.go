@@ -31,7 +31,7 @@ func checkLocation(r *yamldoc.Reader, f *fleet.Fleet, l fleet.Location, at ...st
 		return
 	}
 	if _, ok := f.Remote(l.Remote); !ok {
-		r.Add(r.Places.Of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, suggest.DidYouMean(l.Remote, remoteNames(f)))
+		r.Add(r.Places.Of(append(at, "remote")...), "there is no remote %q under remotes%s", l.Remote, suggest.DidYouMean(l.Remote, remoteNames(f)))
 	}
 }
 
@@ -44,7 +44,7 @@ func checkTargets(r *yamldoc.Reader, f *fleet.Fleet) {
 			r.Add(r.Places.Of(append(at, "name")...), "two snapshot targets are named %q", t.Name)
 		}
 		if first, taken := places[t.Where]; taken {
-			r.Add(r.Places.Of(append(at, "path")...), "the targets %q and %q are one place", first, t.Name)
+			r.Add(r.Places.Of(append(at, "path")...), "the targets %q and %q are the same place", first, t.Name)
 		}
 		names[t.Name], places[t.Where] = true, t.Name
 	}
@@ -59,7 +59,8 @@ func checkWrapped(r *yamldoc.Reader, f *fleet.Fleet) {
 			inner := wrapped(at)
 			next, ok := f.Remote(inner)
 			if !ok && at.Name == remote.Name {
-				r.Add(r.Places.Of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, suggest.DidYouMean(inner, remoteNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "remote"), "a crypt remote wraps another one, named by its "+
+					"option remote; there is no remote %q%s", inner, suggest.DidYouMean(inner, remoteNames(f)))
 			}
 			if !ok || seen[inner] {
 				break
@@ -86,12 +87,12 @@ func checkCredentials(r *yamldoc.Reader, f *fleet.Fleet) {
 	for _, remote := range f.Remotes {
 		for _, host := range slices.Sorted(maps.Keys(remote.Hosts)) {
 			if _, ok := f.Host(host); !ok {
-				r.Add(r.Places.Of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, suggest.DidYouMean(host, hostNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "hosts", host), "host %q is not declared%s", host, suggest.DidYouMean(host, hostNames(f)))
 			}
 		}
 		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
 			if _, ok := f.Stack(stack); !ok {
-				r.Add(r.Places.Of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, fleet.StackDir, suggest.DidYouMean(stack, stackNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "stacks", stack), "there is no stack %q in %s/%s", stack, fleet.StackDir, suggest.DidYouMean(stack, stackNames(f)))
 			}
 		}
 	}
@@ -118,9 +119,9 @@ func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 func checkDocker(r *yamldoc.Reader, d fleet.Docker, at ...string) {
 	switch {
 	case d.URL != "" && d.Key == "":
-		r.Add(r.Places.Of(append(at, "url")...), "%s.url needs a key beside it: packages are never installed unsigned", strings.Join(at, "."))
+		r.Add(r.Places.Of(append(at, "url")...), "%s.url needs a key next to it: packages are never installed unsigned", strings.Join(at, "."))
 	case d.URL == "" && d.Key != "":
-		r.Add(r.Places.Of(append(at, "key")...), "%s.key belongs to a url, and there is none", strings.Join(at, "."))
+		r.Add(r.Places.Of(append(at, "key")...), "%s.key belongs to a url, but there is none", strings.Join(at, "."))
 	}
 }
 
@@ -150,7 +151,7 @@ func readSigners(r *yamldoc.Reader, fsys fs.FS, g fleet.Git) fleet.Signers {
 	if err != nil {
 		r.Add(r.Places.Of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
 	} else if s.SSH = content; s.Empty() {
-		r.Add(r.Places.Of("git", "signers"), "%s is empty: no commit would count", g.Signers)
+		r.Add(r.Places.Of("git", "signers"), "%s is empty: no commit would be accepted", g.Signers)
 	}
 	return s
 }

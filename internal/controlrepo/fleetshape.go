@@ -22,20 +22,22 @@ type fleetFile struct {
 func fleetShape() yamldoc.Shape[fleetFile] {
 	return yamldoc.Extensible(yamldoc.Object(
 		yamldoc.Key("schema", "Version of this format.", yamldoc.Number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
-		yamldoc.Key("min_version", "The oldest salvor that may apply this fleet.", yamldoc.Matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
+		yamldoc.Key("min_version", "The oldest version of salvor that may apply this fleet.", yamldoc.Matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
 		yamldoc.Key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).Must(),
 		yamldoc.Key("hosts", "The declared servers by name.", yamldoc.Named(yamldoc.Naming{Pattern: names().Pattern, Check: fleet.ValidHost}, hostShape()), (*fleetFile).setHosts),
 		yamldoc.Key("remotes", "The rclone remotes by name.", yamldoc.Named(names(), remoteShape()), (*fleetFile).setRemotes),
-		yamldoc.Key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
-		yamldoc.Key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
+		yamldoc.Key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a "+
+			"folder for this fleet alone, on the remote that is listed first at the first apply. After that, salvor.lock "+
+			"keeps its place.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
+		yamldoc.Key("data", "Where data is and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
 		yamldoc.Key("networks", "Docker networks that stacks join as external; created before any stack.", yamldoc.Named(yamldoc.KeysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
 		yamldoc.Key("registries", "Image registries behind a login, by host[:port].", yamldoc.Named(yamldoc.KeysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
-		yamldoc.Key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", yamldoc.Named(yamldoc.KeysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
-		yamldoc.Key("secrets", "What there is to say of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", yamldoc.Named(yamldoc.KeysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
+		yamldoc.Key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files without one.", yamldoc.Named(yamldoc.KeysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
+		yamldoc.Key("secrets", "Settings of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", yamldoc.Named(yamldoc.KeysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
 		yamldoc.Key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", yamldoc.Named(yamldoc.KeysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
 		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
 		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
-		yamldoc.Key("recipients", "The age recipients every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
+		yamldoc.Key("recipients", "The age recipients that every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
 		later("tailnet", "The private network between hosts.", tailnetShape()),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
@@ -95,17 +97,17 @@ func hostShape() yamldoc.Shape[fleet.Host] {
 	return yamldoc.Object(
 		yamldoc.Key("address", "IP address or DNS name.", yamldoc.Text(checkAddress), func(h *fleet.Host, v string) { h.Address = v }).Must(),
 		yamldoc.Key("port", "SSH port, 22 by default.", yamldoc.Number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
-		yamldoc.Key("user", "Who to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
-		yamldoc.Key("jump", "An SSH host to go through, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
-		yamldoc.Key("docker", "Where this host gets Docker from, in place of the fleet's.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
-		yamldoc.Key("formerly", "The name this host had before.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
+		yamldoc.Key("user", "The user to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
+		yamldoc.Key("jump", "An SSH jump host, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
+		yamldoc.Key("docker", "Where this host gets Docker from, instead of the fleet's setting.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		yamldoc.Key("formerly", "The former name of this host.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }
 
 func dockerShape() yamldoc.Shape[fleet.Docker] {
 	return yamldoc.Object(
 		yamldoc.Key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", yamldoc.Choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
-		yamldoc.Key("url", "An apt repository in place of Docker's own.", yamldoc.Text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
+		yamldoc.Key("url", "An apt repository to use instead of Docker's own.", yamldoc.Text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
 		yamldoc.Key("key", "That repository's signing key, armored.", yamldoc.Text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
 	)
 }
@@ -118,11 +120,11 @@ func locationShape() yamldoc.Shape[fleet.Location] {
 func locationFields[T any](in func(*T) *fleet.Location) []yamldoc.Field[T] {
 	return []yamldoc.Field[T]{
 		yamldoc.Key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).Must(),
-		yamldoc.Key("path", "A path on it, without a leading slash.", yamldoc.Text(fleet.ValidRemotePath), func(v *T, s string) { in(v).Path = s }).Must(),
+		yamldoc.Key("path", "A path on the remote, without a leading slash.", yamldoc.Text(fleet.ValidRemotePath), func(v *T, s string) { in(v).Path = s }).Must(),
 	}
 }
 
-// data is what stands under `data:`.
+// data is what is under `data:`.
 type data struct {
 	shared    fleet.Location
 	snapshots []fleet.Target
@@ -130,16 +132,16 @@ type data struct {
 
 func dataShape() yamldoc.Shape[data] {
 	return yamldoc.Object(
-		yamldoc.Key("shared", "Where shared volumes live; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
-		yamldoc.Key("snapshots", "Where snapshots go. Restore takes the nearest that has what is needed.", yamldoc.List(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
+		yamldoc.Key("shared", "Where shared volumes are; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
+		yamldoc.Key("snapshots", "Where snapshots go. Restore uses the nearest target that has what is needed.", yamldoc.List(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
 	)
 }
 
 func targetShape() yamldoc.Shape[fleet.Target] {
 	fields := append([]yamldoc.Field[fleet.Target]{
-		yamldoc.Key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).Must(),
+		yamldoc.Key("name", "The target's name; it identifies the repositories.", name(), func(t *fleet.Target, v string) { t.Name = v }).Must(),
 		yamldoc.Key("every", "How often, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
-		yamldoc.Key("append_only", "Hosts delete nothing there, and `salvor snapshot prune` does what keep says from the operator's computer.", yamldoc.Truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
+		yamldoc.Key("append_only", "Hosts delete nothing there; `salvor snapshot prune` applies keep from the operator's computer.", yamldoc.Truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
 		yamldoc.Key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)
 	return yamldoc.Object(fields...)
@@ -148,12 +150,12 @@ func targetShape() yamldoc.Shape[fleet.Target] {
 func keepShape() yamldoc.Shape[fleet.Keep] {
 	count := yamldoc.Number(0, 100_000)
 	return yamldoc.Object(
-		yamldoc.Key("last", "The newest, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
-		yamldoc.Key("hourly", "One for each of so many hours.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
-		yamldoc.Key("daily", "One for each of so many days.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
-		yamldoc.Key("weekly", "One for each of so many weeks.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
-		yamldoc.Key("monthly", "One for each of so many months.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
-		yamldoc.Key("yearly", "One for each of so many years.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
+		yamldoc.Key("last", "How many of the newest to keep, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
+		yamldoc.Key("hourly", "For how many hours to keep one each.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
+		yamldoc.Key("daily", "For how many days to keep one each.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
+		yamldoc.Key("weekly", "For how many weeks to keep one each.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
+		yamldoc.Key("monthly", "For how many months to keep one each.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
+		yamldoc.Key("yearly", "For how many years to keep one each.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
 	)
 }
 
@@ -161,22 +163,23 @@ func networkShape() yamldoc.Shape[fleet.Network] {
 	return yamldoc.Object(
 		yamldoc.Key("driver", "Docker's network driver, bridge by default.", yamldoc.Matching(dockerNamePattern, "a network driver"), func(n *fleet.Network, v string) { n.Driver = v }),
 		yamldoc.Key("subnet", "In CIDR form.", yamldoc.Text(checkSubnet), func(n *fleet.Network, v string) { n.Subnet = v }),
-		yamldoc.Key("internal", "Without a way out.", yamldoc.Truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
+		yamldoc.Key("internal", "Without access to other networks.", yamldoc.Truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
 	)
 }
 
 func registryShape() yamldoc.Shape[fleet.Registry] {
 	return yamldoc.Object(
-		yamldoc.Key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).Must(),
+		yamldoc.Key("username", "The user to log in as.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).Must(),
 		yamldoc.Key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).Must(),
 	)
 }
 
 func secretShape() yamldoc.Shape[fleet.Secret] {
 	fields := yamldoc.Object(
-		yamldoc.Key("command", "A program and its arguments, run on the operator's computer without a shell, that prints the value: for NAME and STACK/KEY.", yamldoc.List(yamldoc.Text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
+		yamldoc.Key("command", "A program and its arguments that print the value; run on the operator's computer without "+
+			"a shell. For NAME and STACK/KEY.", yamldoc.List(yamldoc.Text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
 		yamldoc.Key("timeout", "How long the command may take, 30s by default.", yamldoc.Duration(), func(s *fleet.Secret, v time.Duration) { s.Timeout = v }),
-		yamldoc.Key("revision", "Raised by `salvor secret rotate` when the command prints another value from now on.", yamldoc.Number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
+		yamldoc.Key("revision", "Raised by `salvor secret rotate` when the command prints a new value.", yamldoc.Number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
 		yamldoc.Key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", yamldoc.Duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
 	)
 	return yamldoc.Shape[fleet.Secret]{Schema: fields.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Secret {
@@ -193,27 +196,29 @@ func secretShape() yamldoc.Shape[fleet.Secret] {
 func checkDeclared(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path, s fleet.Secret) {
 	switch {
 	case s.Command == nil && (s.Timeout != 0 || s.Revision != 0):
-		r.Fail(n, "%s has a timeout or a revision, which are a command's, and no command", at)
+		r.Fail(n, "%s has a timeout or a revision, which belong to a command, but no command", at)
 	case s.Command == nil && s.Rotate == 0:
-		r.Fail(n, "%s says nothing: give it a command, or a period in rotate", at)
+		r.Fail(n, "%s is empty: give it a command, or a period in rotate", at)
 	case s.Command != nil && (len(s.Command) == 0 || s.Command[0] == "" || strings.Contains(s.Command[0], "=")):
-		r.Fail(n, "%s.command names no program: write it like [op, read, \"op://home/nas/password\"]", at)
+		r.Fail(n, "%s.command does not name a program: write it like [op, read, \"op://home/nas/password\"]", at)
 	}
 }
 
 func gitShape() yamldoc.Shape[fleet.Git] {
 	return yamldoc.Object(
-		yamldoc.Key("url", "As git clone takes it.", yamldoc.Text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
+		yamldoc.Key("url", "The URL, as for git clone.", yamldoc.Text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
 		yamldoc.Key("branch", "main by default.", yamldoc.Text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
-		yamldoc.Key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
-		yamldoc.Key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", yamldoc.Text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
-		yamldoc.Key("gpg", "Fingerprints of the GnuPG keys that sign commits, beside signers or in its place.", yamldoc.List(yamldoc.Matching(fingerprintPattern, "a fingerprint as gpg --fingerprint prints it, without blanks")), func(g *fleet.Git, v []string) { g.GPG = v }),
+		yamldoc.Key("key", "An SSH private key that can read the repository; it is put on the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
+		yamldoc.Key("signers", "A file in the repository with the SSH keys that sign commits, in OpenSSH's "+
+			"allowed_signers format. With it, plan and apply refuse a newest commit that is not signed by one of them.", yamldoc.Text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
+		yamldoc.Key("gpg", "Fingerprints of the GnuPG keys that sign commits, in addition to signers or instead of it.", yamldoc.List(yamldoc.Matching(fingerprintPattern, "a "+
+			"fingerprint as printed by gpg --fingerprint, without spaces")), func(g *fleet.Git, v []string) { g.GPG = v }),
 	)
 }
 
 func recipientsShape() yamldoc.Shape[fleet.Recipients] {
 	return yamldoc.Object(
-		yamldoc.Key("operators", "Who may open every secret, by name.", yamldoc.Named(names(), yamldoc.Text(checkOperator)), func(r *fleet.Recipients, v []yamldoc.Entry[string]) { r.Operators = asMap(v) }),
+		yamldoc.Key("operators", "The operators, by name: they can open every secret.", yamldoc.Named(names(), yamldoc.Text(checkOperator)), func(r *fleet.Recipients, v []yamldoc.Entry[string]) { r.Operators = asMap(v) }),
 		yamldoc.Key("recovery", "The recovery key's recipient.", yamldoc.Text(hostkey.CheckRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
 	)
 }

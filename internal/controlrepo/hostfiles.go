@@ -90,8 +90,8 @@ func decodeKnownHosts(file string, content []byte, problems *yamldoc.Report) []H
 	return keys
 }
 
-// readAuthorizedKeys reads the public keys that hosts let in, without comments and
-// empty lines; a missing file lets in none.
+// readAuthorizedKeys reads the public keys that hosts accept, without comments and
+// empty lines; a missing file has none.
 func readAuthorizedKeys(fsys fs.FS, problems *yamldoc.Report) []string {
 	content, err := fs.ReadFile(fsys, fleet.AuthorizedKeysFile)
 	if err != nil {

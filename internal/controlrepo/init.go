@@ -33,7 +33,7 @@ func (b Beginning) signers() []byte {
 	if b.Signer == "" {
 		return nil
 	}
-	return fmt.Appendf(nil, "# Whose signature makes a commit one of the fleet's: ssh-keygen(1), ALLOWED SIGNERS.\n%s namespaces=\"git\" %s\n", b.Name, b.Signer)
+	return fmt.Appendf(nil, "# The keys whose signed commits this fleet accepts: see ssh-keygen(1), ALLOWED SIGNERS.\n%s namespaces=\"git\" %s\n", b.Name, b.Signer)
 }
 
 // Commit returns the files of the first commit, by path, and its message: fleet.yaml,
@@ -61,7 +61,7 @@ func (b Beginning) Commit() (files map[string][]byte, message string, err error)
 	files[lockfile.Name] = lock
 	problems := &yamldoc.Report{}
 	decodeAndCheck(files[fleet.File], problems)
-	return files, "Begin the fleet " + b.Name + "\n\nWritten by salvor init.\n", problems.Err()
+	return files, "init: fleet " + b.Name + "\n\nWritten by salvor init.\n", problems.Err()
 }
 
 func (b Beginning) rendered() (map[string][]byte, error) {

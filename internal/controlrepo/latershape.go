@@ -23,13 +23,13 @@ func tailnetShape() yamldoc.Shape[struct{}] {
 	return yamldoc.Object(
 		checked("tags", "Tags of the hosts' nodes.", yamldoc.List(yamldoc.Text(checkTag))),
 		checked("auth", "A reference to an auth key or OAuth client, secret:NAME.", reference()),
-		checked("login_server", "A control server in place of Tailscale's own.", yamldoc.Text(checkURL)),
+		checked("login_server", "A control server to use instead of Tailscale's own.", yamldoc.Text(checkURL)),
 	)
 }
 
 func ingressShape() yamldoc.Shape[struct{}] {
 	return yamldoc.Object(
-		checked("provider", "Whose tunnel.", yamldoc.Choice("cloudflare")).Must(),
+		checked("provider", "The account that owns the tunnel.", yamldoc.Choice("cloudflare")).Must(),
 		checked("account", "The account's id.", yamldoc.Text(nil)),
 		checked("token", "A reference, secret:NAME.", reference()),
 	)
@@ -46,7 +46,8 @@ func plainVariable() yamldoc.Shape[string] {
 		v := s.Decode(r, n, at)
 		_, isReference := secret.ParseSetting(v).Secret()
 		if isReference || n.ShortTag() == "!!str" && v != "" && looksSecret(at[len(at)-1]) {
-			r.Advise(r.Position(n), "put it in secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks like a secret, and vars are plain", at)
+			r.Advise(r.Position(n), "put it into secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks "+
+				"like a secret, but vars are not encrypted", at)
 		}
 		return v
 	}}

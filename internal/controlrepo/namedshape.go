@@ -35,7 +35,7 @@ func setting() yamldoc.Shape[secret.Setting] {
 	return yamldoc.Shape[secret.Setting]{Schema: s.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) secret.Setting {
 		v := secret.ParseSetting(s.Decode(r, n, at))
 		if ref, ok := v.Secret(); ok && !secretPattern.MatchString(ref) {
-			r.Fail(n, "%s: %q names no secret: use letters, digits, _, -, . and /", at, v)
+			r.Fail(n, "%s: %q is not the name of a secret: use letters, digits, _, -, . and /", at, v)
 		}
 		return v
 	}}
@@ -58,5 +58,5 @@ func reference() yamldoc.Shape[secret.Setting] {
 func refusePlainSecret(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) {
 	name := strings.Join(at[max(0, len(at)-2):], "_")
 	r.Advise(r.Position(n), fmt.Sprintf("salvor secret set %s, then write secret:%s here", name, name),
-		"%s is a secret and stands here as plain text", at)
+		"%s is a secret, but it is written here in plain text", at)
 }

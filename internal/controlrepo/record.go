@@ -9,8 +9,8 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// newRecord is where a new fleet's record will lie, on a remote that is chosen with
-// the first placement: in a folder that no other fleet has, whatever its name.
+// newRecord is the place of a new fleet's record, on a remote that is chosen with the
+// first placement: in a folder that no other fleet has, whatever its name.
 func newRecord(name string) fleet.Location {
 	id := make([]byte, 4)
 	rand.Read(id) // never fails: it ends the program instead
@@ -45,12 +45,12 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 	switch {
 	case !known:
 		f.Severity, f.Subject = finding.Fatal, repo.places.Of("remotes").String()
-		f.Text += ", and no remote " + settled.Remote + " is declared any more"
-		f.Fix = "declare " + settled.Remote + " under remotes: again; salvor record move REMOTE takes the record to another one first"
+		f.Text += ", but the remote " + settled.Remote + " is no longer declared"
+		f.Fix = "declare " + settled.Remote + " under remotes: again; or first move the record to another remote with salvor record move REMOTE"
 	case declared != fleet.Location{} && declared != settled:
 		f.Severity, f.Subject = finding.Warning, repo.places.Of("record").String()
 		f.Text += " and stays there, whatever record: says"
-		f.Fix = "salvor record move " + declared.String() + " takes it there; or take record: out of fleet.yaml"
+		f.Fix = "salvor record move " + declared.String() + " moves it there; or remove record: from fleet.yaml"
 	default:
 		return
 	}

@@ -50,7 +50,7 @@ func TestTheRecordStaysWhereItIs(t *testing.T) {
 		{name: "a remote above the first", lock: settled, lines: twoRemotes, want: at},
 		{name: "declared as it is", lock: settled, lines: twoRemotes + "record: {remote: nas, path: " + at.Path + "}\n", want: at},
 		{name: "declared elsewhere", lock: settled, lines: twoRemotes + "record: {remote: drive, path: mine}\n", want: at, moved: finding.Warning, reason: "stays there"},
-		{name: "its remote is gone", lock: settled, lines: "remotes: {drive: {type: local}}\n", want: at, moved: finding.Fatal, reason: "no remote nas is declared"},
+		{name: "its remote is gone", lock: settled, lines: "remotes: {drive: {type: local}}\n", want: at, moved: finding.Fatal, reason: "the remote nas is no longer declared"},
 		{name: "a lock without it", lines: oneRemote, want: fleet.Location{Remote: "nas", Path: "salvor/record"}},
 	} {
 		repo := loadRecord(t, test.lock, test.lines)

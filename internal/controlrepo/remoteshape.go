@@ -24,11 +24,12 @@ func remoteShape() yamldoc.Shape[fleet.Remote] {
 	rule := yamldoc.KeysLike(optionPattern, "an option of a remote")
 	s := &yamldoc.Schema{Type: yamldoc.Types{"object"}, Required: []string{"type"}, PropertyNames: &yamldoc.Schema{Pattern: rule.Pattern},
 		Properties: map[string]*yamldoc.Schema{
-			"type":   kind.Schema.Describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
-			"hosts":  own.Schema.Describe("Credentials by host: what is sealed for it gets these options in place of every secret above, which stays with the operators."),
-			"stacks": own.Schema.Describe("Credentials by stack, in place of its host's."),
+			"type": kind.Schema.Describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
+			"hosts": own.Schema.Describe("Credentials by host: files sealed for this host get these options instead of " +
+				"the secrets above, which then stay with the operators."),
+			"stacks": own.Schema.Describe("Credentials by stack, instead of its host's."),
 		},
-		AdditionalProperties: option.Schema.Describe("An option of the backend; secrets as secret:NAME.")}
+		AdditionalProperties: option.Schema.Describe("An option of the backend; write secrets as secret:NAME.")}
 	return yamldoc.Shape[fleet.Remote]{Schema: s, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Remote {
 		remote, typed := fleet.Remote{Options: map[string]secret.Setting{}}, false
 		for _, p := range r.Mapping(n, at) {
@@ -72,7 +73,7 @@ func credentialShape() yamldoc.Shape[fleet.Credential] {
 			r.Follow(p.Value, func(v *yamldoc.Node) { checkSecretOption(r, v, inside) })
 		}
 		if len(own) == 0 && (yamldoc.IsMapping(n) || yamldoc.IsNull(n)) {
-			r.Fail(n, "%s says no option", at)
+			r.Fail(n, "%s does not set any option", at)
 		}
 		return own
 	}}

@@ -23,7 +23,7 @@ func (repo *Repository) renameHosts(r *yamldoc.Reader, fsys fs.FS) {
 		now, enrolled := repo.Recipients[h.Name]
 		if known && enrolled && was != now && len(repo.Lock.On(h.Formerly)) > 0 {
 			r.Advise(r.Places.Of("hosts", h.Name, "formerly"), fmt.Sprintf("declare %s again, then: salvor recover %s --to %s", h.Formerly, h.Formerly, h.Name),
-				"%s is another machine than %s was: it has another key", h.Name, h.Formerly)
+				"%s is not the same machine as %s: it has another key", h.Name, h.Formerly)
 			continue
 		}
 		if known {
@@ -88,8 +88,8 @@ func (repo *Repository) noticeRenamedHosts() {
 			}
 			repo.Findings = append(repo.Findings, finding.Finding{
 				Code: finding.HostRenamed, Severity: finding.Fatal, Subject: repo.places.Of("hosts", h.Name).String(),
-				Text: fmt.Sprintf("the host %s is new, while %s, which has %s, is no longer declared", h.Name, gone, strings.Join(stacks, ", ")),
-				Fix:  fmt.Sprintf("hosts: {%s: {formerly: %s}} when it was renamed; declare %s again when it was not", h.Name, gone, gone),
+				Text: fmt.Sprintf("host %s is new, and host %s, which has %s, is no longer declared", h.Name, gone, strings.Join(stacks, ", ")),
+				Fix:  fmt.Sprintf("if it was renamed: hosts: {%s: {formerly: %s}}; if not, declare %s again", h.Name, gone, gone),
 			})
 		}
 	}

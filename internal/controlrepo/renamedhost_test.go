@@ -77,7 +77,7 @@ func TestARenamedHostKeepsItsStacks(t *testing.T) {
 // one has its key.
 func TestAnotherMachineIsNoRenamedHost(t *testing.T) {
 	_, err := load(renamedFleet(t, "{gamma: {address: 192.0.2.1, formerly: alpha}}", map[string]string{"alpha": testRecipient, "gamma": anotherKey(t)}), "")
-	if err == nil || !strings.Contains(err.Error(), "another machine than alpha") {
+	if err == nil || !strings.Contains(err.Error(), "not the same machine as alpha") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // identify gives stacks that were renamed the name that they began with, which their
-// claims, data, seals and secrets have: from here on Name is that one, and Called
-// what the folder is called. A stack is formerly another whose folder is gone, until
-// the lock says what it is called.
+// claims, data, seals and secrets have: from now on Name is that one, and Called what
+// the folder is called. A stack is formerly another whose folder is gone, until the
+// lock says what it is called.
 func (repo *Repository) identify(r *yamldoc.Reader, fsys fs.FS) {
 	began := map[string]string{}
 	for _, st := range repo.Fleet.Stacks {
@@ -29,7 +29,7 @@ func (repo *Repository) identify(r *yamldoc.Reader, fsys fs.FS) {
 			st.Called, st.Name = st.Name, name
 		} else if by := repo.Lock.Stacks[st.Name].Called; by != "" && began[by] == st.Name {
 			r.Advise(yamldoc.Position{File: st.Dir}, "choose another name for the folder",
-				"two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)
+				"two stacks have the same name: %q is the first name of %q, which still has it on hosts and remotes", st.Name, by)
 		}
 		st.Needs = slices.Clone(st.Needs) // the checks go by folders
 		for n, need := range st.Needs {
@@ -110,7 +110,7 @@ func (repo *Repository) noticeSecretsOfRenamed(fsys fs.FS) {
 		}
 		repo.Findings = append(repo.Findings, finding.Finding{
 			Code: finding.StackBroken, Severity: finding.Fatal, Stack: st.Name, Subject: file,
-			Text: fmt.Sprintf("the stack %s is called %s now, and keeps the name %s for its secrets", st.Name, st.Called, st.Name),
+			Text: fmt.Sprintf("stack %s is now called %s, but its secrets keep the name %s", st.Name, st.Called, st.Name),
 			Fix:  fmt.Sprintf("git mv %s secrets/%s.env", file, st.Name),
 		})
 	}

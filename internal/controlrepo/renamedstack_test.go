@@ -34,7 +34,7 @@ func stackFolders(t *testing.T, placed map[string]string, folders map[string]str
 }
 
 // TestARenamedStackKeepsItsName is fault V17 for stacks: one that is formerly another
-// goes on under the name that it began with, from then on without formerly: too.
+// continues under the name that it began with, from then on without formerly: too.
 func TestARenamedStackKeepsItsName(t *testing.T) {
 	for name, c := range map[string]struct {
 		placed, folders map[string]string
@@ -79,7 +79,7 @@ func TestARenamedStackKeepsItsName(t *testing.T) {
 // its claims, data and seals.
 func TestTheNameOfARenamedStackStaysItsOwn(t *testing.T) {
 	_, err := load(stackFolders(t, map[string]string{"notes": "diary"}, map[string]string{"diary": "", "notes": ""}), "")
-	if err == nil || !strings.Contains(err.Error(), `"notes" is the name that "diary" began with`) {
+	if err == nil || !strings.Contains(err.Error(), `"notes" is the first name of "diary"`) {
 		t.Errorf("got %v", err)
 	}
 	for name, placed := range map[string]map[string]string{"called like another": {"notes": "diary", "diary": ""}, "two called alike": {"notes": "log", "diary": "log"}} {

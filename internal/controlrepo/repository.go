@@ -22,8 +22,8 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// ErrNotFound means that a folder lies in no control repository. It maps to
-// exit code 10.
+// ErrNotFound means that a folder is not in a control repository. It maps to exit
+// code 10.
 var ErrNotFound = fault.Kind("no control repository", fault.NoRepo)
 
 // A Repository is what the files of a control repository declare.
@@ -36,7 +36,7 @@ type Repository struct {
 	HostKeys     []HostKey              // pinned, from hosts/known_hosts
 	LetIn        []string               // SSH public keys, from hosts/authorized_keys
 	DeployKeys   map[string]string      // by host, "TYPE KEY", from hosts/deploy_keys
-	Signers      fleet.Signers          // who may sign commits, as fleet.yaml has it; empty for anybody
+	Signers      fleet.Signers          // who may sign commits, as fleet.yaml has it; empty for anyone
 	FleetSigners sign.Keys              // the fleet's signing keys, from hosts/fleet_signers; what is there is not trusted by that
 	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
@@ -51,8 +51,8 @@ type Repository struct {
 	places yamldoc.Places
 }
 
-// Find returns the root of the control repository that dir lies in: the nearest
-// folder upwards with a fleet.yaml. An error wraps ErrNotFound when there is none.
+// Find returns the root of the control repository that dir is in: the nearest folder
+// upwards with a fleet.yaml. An error wraps ErrNotFound when there is none.
 func Find(dir string) (string, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -66,7 +66,7 @@ func Find(dir string) (string, error) {
 			return "", err
 		}
 		if at == filepath.Dir(at) {
-			return "", fmt.Errorf("%w: neither %s nor a folder above it has a %s", ErrNotFound, start, fleet.File)
+			return "", fmt.Errorf("%w: there is no %[3]s in %[2]s or in any folder above it", ErrNotFound, start, fleet.File)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func stackOf(p *yamldoc.Problem) string {
 	return name
 }
 
-// open returns a Repository beside the problems, if it got that far.
+// open returns a Repository in addition to the problems, if it got that far.
 func open(dir, version string) (*Repository, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -185,14 +185,14 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 		file := "sealed/" + p.Host + "/" + stack + ".age"
 		if !repo.sealed(fsys, p.Host, stack) {
 			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: lockfile.KeyPosition(content, stack).String(),
-				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
-				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
+				Text: fmt.Sprintf("stack %s is placed on %s without its sealed file: %s is missing", stack, p.Host, file),
+				Fix:  fmt.Sprintf("git log -- %s shows the commit that removed it; git checkout restores it", file)})
 		}
 	}
 }
 
 // sealed reports whether a stack has a seal for a host, under the name that it has or
-// the one before.
+// the previous one.
 func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
 	h, _ := repo.Fleet.Host(host)
 	for _, name := range []string{host, h.Formerly} {
@@ -209,22 +209,22 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 		repo.Findings = append(repo.Findings, finding.Finding{Code: code, Severity: severity, Subject: place.String(), Text: text, Fix: fix})
 	}
 	for _, key := range unused {
-		add(finding.SettingUnused, finding.Info, repo.places.Of(key), "this version of Salvor does not act on "+key+" yet", "")
+		add(finding.SettingUnused, finding.Info, repo.places.Of(key), "this version of Salvor does not support "+key+" yet", "")
 	}
 	for _, s := range stacks {
 		if s.Host != "" || !s.read {
 			continue
 		}
 		if p, placed := repo.Lock.Placement(repo.Named(s.Name)); placed {
-			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" names no host any more and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
+			add(finding.StackUnplaced, finding.Warning, s.where, "the stack "+s.Name+" no longer names a host and stays on "+p.Host, "set x-salvor.host; salvor down "+s.Name+" stops it")
 		} else {
-			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" names no host and is not deployed", "set x-salvor.host")
+			add(finding.StackUnplaced, finding.Info, s.where, "the stack "+s.Name+" does not name a host and is not deployed", "set x-salvor.host")
 		}
 	}
 	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
 		place := yamldoc.Position{File: fleet.HostDir + "/" + name + ".pub"}
-		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" declares no host "+name+suggest.DidYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" does not declare a host "+name+suggest.DidYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
 	}
 	finding.Sort(repo.Findings)
 }

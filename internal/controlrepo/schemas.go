@@ -10,5 +10,5 @@ func FleetSchema() []byte {
 // StackSchema returns the JSON Schema of x-salvor, the part of a Compose file
 // that is Salvor's.
 func StackSchema() []byte {
-	return stackShape().Schema.Encode("x-salvor", "What Salvor needs to know about a stack beside its Compose file.")
+	return stackShape().Schema.Encode("x-salvor", "What Salvor needs to know about a stack in addition to its Compose file.")
 }

@@ -26,8 +26,8 @@ func checkSecrets(r *yamldoc.Reader, f *fleet.Fleet, fsys fs.FS) {
 	}
 }
 
-// noticeSecrets reports periods of secrets that are not there. That is no problem of
-// the file, since `salvor secret set` has to be able to make them.
+// noticeSecrets reports periods of secrets that are not there. That is not a problem
+// of the file, since `salvor secret set` has to be able to make them.
 func (repo *Repository) noticeSecrets(fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range repo.Fleet.Secrets {
@@ -50,14 +50,14 @@ func checkCommand(r *yamldoc.Reader, f *fleet.Fleet, s fleet.Secret, place yamld
 	inYAML := fleet.SecretInYAML(s.Name)
 	switch {
 	case inYAML || !isVariable && err != nil:
-		r.Add(place, "%q is no name for the secret of a command: it is NAME or STACK/KEY", s.Name)
+		r.Add(place, "%q is not a name for a secret that a command prints: use NAME or STACK/KEY", s.Name)
 	case isVariable && !variablePattern.MatchString(variable):
-		r.Add(place, "%q is no name for a variable", variable)
+		r.Add(place, "%q is not a variable name", variable)
 	case isVariable && !declared(f, stack):
-		r.Add(place, "no stack %q%s", stack, suggest.DidYouMean(stack, stackNames(f)))
+		r.Add(place, "there is no stack %q%s", stack, suggest.DidYouMean(stack, stackNames(f)))
 	}
 	if !inYAML && files.hold(s.Name) {
-		r.Advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))
+		r.Advise(place, "remove one of the two", "the secret %q is printed by a command here, but it is also in %s", s.Name, files.of(s.Name))
 	}
 }
 
@@ -71,16 +71,16 @@ func stackNames(f *fleet.Fleet) []string {
 	return names
 }
 
-// secretFiles says which secrets the repository holds, by file names and by the
-// names of variables, which SOPS leaves in clear. Whether a file is what it should
-// be is not looked at.
+// secretFiles says which secrets the repository holds, by file names and by the names
+// of variables, which SOPS does not encrypt. Whether a file is what it should be is
+// not looked at.
 type secretFiles struct{ fsys fs.FS }
 
 // of returns the file that a secret of that name would be in.
 func (s secretFiles) of(name string) string { return s.parse(name).File }
 
 func (s secretFiles) parse(name string) fleet.SecretName {
-	n, _ := fleet.ParseSecretName(name, func(file string) bool { // what is wrong with it is said where it stands
+	n, _ := fleet.ParseSecretName(name, func(file string) bool { // what is wrong with it is said where it is
 		info, err := fs.Stat(s.fsys, file)
 		return err == nil && !info.IsDir()
 	})

@@ -28,7 +28,7 @@ type stackFile struct {
 }
 
 // readStacks reads every folder of stacks/; one that can't be read is a stack with
-// nothing but its name. Files beside the folders and hidden folders are no stacks.
+// nothing but its name. Files next to the folders and hidden folders are not stacks.
 func readStacks(fsys fs.FS, problems *yamldoc.Report) []stackFile {
 	dirs, err := fs.ReadDir(fsys, fleet.StackDir)
 	if err != nil {
@@ -139,8 +139,8 @@ func decodeStack(r *yamldoc.Reader, content []byte) stackFile {
 	return s
 }
 
-// checkMisspelt reports a key that was meant to be x-salvor: Compose ignores
-// every x- key, so nobody else would.
+// checkMisspelt reports a key that was meant to be x-salvor: Compose ignores every x-
+// key, so nothing else would.
 func checkMisspelt(r *yamldoc.Reader, key *yamldoc.Node) {
 	if strings.HasPrefix(key.Value, "x") && suggest.Distance(key.Value, "x-salvor") <= 2 {
 		r.Fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)
@@ -177,7 +177,7 @@ func (s *stackFile) finishCommand(c *fleet.ServiceCommand) {
 	}
 	for i, arg := range c.Argv {
 		if strings.Contains(strings.ReplaceAll(arg, "$$", ""), "$") {
-			s.r.Add(place, "on_rotate of %s: write $$ for a $ that the command shall see", c.Service)
+			s.r.Add(place, "on_rotate of %s: write $$ for a $ in the command", c.Service)
 		}
 		c.Argv[i] = strings.ReplaceAll(arg, "$$", "$")
 	}

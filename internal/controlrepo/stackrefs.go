@@ -36,11 +36,11 @@ func checkPlacement(s *stackFile, f *fleet.Fleet) {
 		} else if meant == "" {
 			advice = "salvor host add " + s.Host + " USER@ADDRESS"
 		}
-		s.r.Advise(s.place("host"), advice, "no host %q in %s%s", s.Host, fleet.File, meant)
+		s.r.Advise(s.place("host"), advice, "there is no host %q in %s%s", s.Host, fleet.File, meant)
 	}
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
-			s.r.Add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared to put it", v.Volume, fleet.File)
+			s.r.Add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared for it", v.Volume, fleet.File)
 		}
 	}
 }
@@ -60,9 +60,9 @@ func checkNeeds(s *stackFile, byName map[string]*stackFile) {
 		place := s.place("needs", strconv.Itoa(i))
 		switch {
 		case byName[need] == nil:
-			s.r.Add(place, "no stack %q%s", need, suggest.DidYouMean(need, slices.Sorted(maps.Keys(byName))))
+			s.r.Add(place, "there is no stack %q%s", need, suggest.DidYouMean(need, slices.Sorted(maps.Keys(byName))))
 		case slices.Contains(s.Needs[:i], need):
-			s.r.Add(place, "%q is needed twice", need)
+			s.r.Add(place, "%q is listed twice", need)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func checkOneName(stacks []stackFile) {
 			continue
 		}
 		if other := owner[s.project]; other != nil {
-			s.r.Add(s.named, "two stacks with one name: %s has name: %s, as has %s", s.r.File, s.project, other.r.File)
+			s.r.Add(s.named, "two stacks have the same name: %s and %[3]s both have name: %[2]s", s.r.File, s.project, other.r.File)
 			continue
 		}
 		owner[s.project] = s
@@ -97,10 +97,10 @@ func checkFormerly(stacks []stackFile, byName map[string]*stackFile) {
 			continue
 		}
 		if byName[s.Formerly] != nil {
-			s.r.Add(s.place("formerly"), "two stacks with one name: %q was formerly %q, which is still there", s.Name, s.Formerly)
+			s.r.Add(s.place("formerly"), "two stacks have the same name: %q was formerly %q, which still exists", s.Name, s.Formerly)
 		}
 		if first, taken := former[s.Formerly]; taken {
-			s.r.Add(s.place("formerly"), "two stacks with one name: both %q and %q were formerly %q", first, s.Name, s.Formerly)
+			s.r.Add(s.place("formerly"), "two stacks have the same name: both %q and %q were formerly %q", first, s.Name, s.Formerly)
 		}
 		former[s.Formerly] = s.Name
 	}
@@ -118,7 +118,7 @@ func checkFormerVolumes(s *stackFile) {
 		}
 		place := s.place("volumes", v.Volume, "formerly")
 		if names[v.Formerly] {
-			s.r.Add(place, "%q was formerly %q, which is still there", v.Volume, v.Formerly)
+			s.r.Add(place, "%q was formerly %q, which still exists", v.Volume, v.Formerly)
 		}
 		if first, taken := former[v.Formerly]; taken {
 			s.r.Add(place, "both %q and %q were formerly %q", first, v.Volume, v.Formerly)
@@ -138,7 +138,7 @@ func checkProjectDirs(stacks []stackFile) {
 		}
 		at := folder{s.Host, s.ProjectDir}
 		if first, taken := owner[at]; taken {
-			s.r.Add(s.place("dir"), "the stack %q has this project directory already", first)
+			s.r.Add(s.place("dir"), "stack %q already has this project directory", first)
 			continue
 		}
 		owner[at] = s.Name
@@ -172,5 +172,5 @@ func reportCycle(circle []string, byName map[string]*stackFile) {
 	s := byName[circle[0]]
 	next := circle[1%len(circle)]
 	place := s.place("needs", strconv.Itoa(slices.Index(s.Needs, next)))
-	s.r.Add(place, "needs go in a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
+	s.r.Add(place, "needs form a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
 }

@@ -11,7 +11,7 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// Limits of a pause where x-salvor says nothing.
+// Limits of a pause if x-salvor does not set them.
 const (
 	defaultPauseLimit = 5 * time.Second
 	defaultPauseEvery = time.Hour
@@ -27,13 +27,16 @@ var (
 func stackShape() yamldoc.Shape[fleet.Stack] {
 	return yamldoc.Object(
 		yamldoc.Key("host", "The host that should run this stack. The placement itself is in salvor.lock.", name(), func(s *fleet.Stack, v string) { s.Host = v }),
-		yamldoc.Key("rpo", "How much work may be lost at most; status and drills measure against it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
+		yamldoc.Key("rpo", "How much work may be lost at most; status and drills compare with it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
 		yamldoc.Key("dir", "The project directory of an adopted stack on its host.", yamldoc.Text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
 		yamldoc.Key("needs", "Stacks that must run before this one.", yamldoc.List(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
-		yamldoc.Key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
-		yamldoc.Key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", yamldoc.Named(serviceNames(), yamldoc.Matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
-		yamldoc.Key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", yamldoc.Named(serviceNames(), yamldoc.List(yamldoc.Plain())), setOnRotate),
-		yamldoc.Key("formerly", "The name this stack had before: it keeps everything, and that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
+		yamldoc.Key("volumes", "How each volume's data survives the loss of its host: a named volume by its name, a bind mount by its path.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
+		yamldoc.Key("on_change", "How a running service is notified when one of its secrets changes, by service: none "+
+			"(default), signal[:NAME], restart or recreate.", yamldoc.Named(serviceNames(), yamldoc.Matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
+		yamldoc.Key("on_rotate", "A command to run in a service when one of its secrets changed, by service: for "+
+			"example, to change the password inside a database. It runs with the new value in place, before the service "+
+			"is notified.", yamldoc.Named(serviceNames(), yamldoc.List(yamldoc.Plain())), setOnRotate),
+		yamldoc.Key("formerly", "The former name of this stack: it keeps everything, and keeps that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
 		yamldoc.Key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }
@@ -66,7 +69,7 @@ func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
 	return yamldoc.Object(
 		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
 		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
-		yamldoc.Key("formerly", "The name this volume had before.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
+		yamldoc.Key("formerly", "The former name of this volume.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
 	)
 }
 
@@ -75,7 +78,7 @@ func volumeNames() yamldoc.Naming {
 	const pattern = `^([a-zA-Z0-9][a-zA-Z0-9_.-]*|(\.{1,2}|~)?/.*|\.{1,2}|~)$`
 	return yamldoc.Naming{Pattern: pattern, Check: func(v string) error {
 		if !dockerNamePattern.MatchString(v) && !isBindPath(v) {
-			return fmt.Errorf("%q names no volume: use its name, or the path of a bind mount such as ./data", v)
+			return fmt.Errorf("%q is not a volume: use its name, or the path of a bind mount such as ./data", v)
 		}
 		return nil
 	}}
@@ -96,13 +99,13 @@ type pause struct{ limit, every time.Duration }
 func pauseShape() yamldoc.Shape[pause] {
 	return yamldoc.Object(
 		yamldoc.Key("limit", "How long a snapshot may pause the stack, 5s by default.", yamldoc.Duration(), func(p *pause, v time.Duration) { p.limit = v }),
-		yamldoc.Key("every", "Least time between snapshots that pause, 1h by default.", yamldoc.Duration(), func(p *pause, v time.Duration) { p.every = v }),
+		yamldoc.Key("every", "Minimum time between snapshots that pause, 1h by default.", yamldoc.Duration(), func(p *pause, v time.Duration) { p.every = v }),
 	)
 }
 
 func checkProjectDir(v string) error {
 	if !strings.HasPrefix(v, "/") || v == "/" || v != pathpkg.Clean(v) {
-		return fmt.Errorf("%q is no project directory: write its full path on the host, like /opt/stacks/notes", v)
+		return fmt.Errorf("%q is not a project directory: write its full path on the host, like /opt/stacks/notes", v)
 	}
 	return nil
 }

@@ -38,8 +38,8 @@ type Outcome struct {
 // comes before it was applied in this run: then what Diff says now counts. In no case
 // is data destroyed that the plan did not name.
 //
-// A failure stops those that come after it, which are skipped, and nobody else.
-// When ctx ends nothing new begins. After any end a new plan takes up the rest.
+// A failure stops those that come after it, which are skipped, and no others. When
+// ctx ends nothing new begins. After any end a new plan takes up the rest.
 func (p *Plan) Apply(ctx context.Context, scope progress.Scope) ([]Outcome, error) {
 	run := &run{plan: p, scope: scope, slots: make(chan struct{}, overlap), outcomes: make([]Outcome, len(p.steps))}
 	for range p.steps {
@@ -133,7 +133,7 @@ func (s step) check(now *Change) error {
 	settled := len(s.first) == 0 // nothing before it was applied in this run
 	switch {
 	case now == nil:
-		return nil // somebody else did just that meanwhile, as a stack that begins makes its folder
+		return nil // something else did just that in the meantime, as a starting stack makes its folder
 	case settled && now.Cause != s.change.Cause:
 		return fmt.Errorf("%w: %s; planned for: %s", ErrMoved, now.Cause, s.change.Cause)
 	case now.Destroys != "" && now.Destroys != s.change.Destroys:

@@ -150,7 +150,7 @@ func TestPlanRefuses(t *testing.T) {
 		want      string
 	}{
 		"a cycle":         {[]converge.Resource{light{id: "a", board: b, links: needs("b")}, light{id: "b", board: b, links: needs("a")}}, "resources need each other: a -> b -> a"},
-		"an unknown need": {[]converge.Resource{light{id: "a", board: b, links: needs("ghost")}}, "a needs ghost, which nobody declares"},
+		"an unknown need": {[]converge.Resource{light{id: "a", board: b, links: needs("ghost")}}, "a needs ghost, which is not declared"},
 		"one id twice":    {[]converge.Resource{light{id: "a", board: b}, light{id: "a", board: b}}, "a is declared twice"},
 		"what can't be observed": {[]converge.Resource{light{id: "a", board: b, diffErr: errors.New("disk on fire")}, light{id: "b", board: b, diffErr: errors.New("smoke")}},
 			"a: disk on fire\nb: smoke"},

@@ -48,7 +48,7 @@ func (s *sorter) visit(r Resource, path []string) error {
 	links := r.Links()
 	for _, need := range links.Needs {
 		if _, ok := s.given[need]; !ok {
-			return fmt.Errorf("%s needs %s, which nobody declares", id, need)
+			return fmt.Errorf("%s needs %s, which is not declared", id, need)
 		}
 	}
 	for _, before := range links.before() {

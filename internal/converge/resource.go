@@ -1,6 +1,6 @@
-// Package converge makes a host what a list of resources says: observe once,
-// plan purely, execute without deciding. It knows no kinds of resources; those
-// are in package resource.
+// Package converge makes a host match a list of resources: observe once, plan purely,
+// execute without deciding. It knows no kinds of resources; those are in package
+// resource.
 package converge
 
 import (
@@ -9,19 +9,19 @@ import (
 	"salvor/internal/machine/observe"
 )
 
-// A Resource is one thing that shall be so on a host. Its ID is a kind and a
-// name, "file /etc/docker/daemon.json", unique within a plan.
+// A Resource is one thing that should be in a certain state on a host. Its ID is a
+// kind and a name, "file /etc/docker/daemon.json", unique within a plan.
 type Resource interface {
 	ID() string
 	Links() Links
 	// Diff says what would have to change, or nil when all is right. It changes
 	// nothing, and is asked twice: for the plan, and right before its change is
-	// applied. What can't be right yet because another resource comes first is
-	// no error but a cause ("nginx.service is not there yet").
+	// applied. What can't be right yet because another resource comes first is not an
+	// error but a cause ("nginx.service is not there yet").
 	Diff(ctx context.Context, h *observe.Host) (*Change, error)
 }
 
-// Links say how a resource stands to others and to the host.
+// Links are the relations of a resource to others and to the host.
 type Links struct {
 	Needs   []string // ids that must be right first; each is part of the plan
 	After   []string // ids that come first where they are part of the plan
@@ -47,7 +47,7 @@ type Change struct {
 	Action   Action `json:"action"`
 	Cause    string `json:"cause"` // "mode is 0644, want 0600"
 	Destroys string `json:"destroys,omitempty"`
-	// Apply makes it so. It may be called again after it was cut short, once
-	// Diff was asked again. It reports how it gets on by say.
+	// Apply makes it so. It may be called again after it was interrupted, once Diff
+	// was asked again. It reports how it gets on by say.
 	Apply func(ctx context.Context, say func(text string)) error `json:"-"`
 }

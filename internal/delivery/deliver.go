@@ -5,7 +5,7 @@
 //	/run/salvor/secrets/<stack>/<service>/..data -> ..7           swapped at once for all files of the service
 //	/run/salvor/secrets/<stack>/.files/<service>/TARGET           bound at targets outside /run/secrets
 //	/run/salvor/secrets/<stack>/.env                              for Compose's interpolation
-//	/run/salvor/secrets/<stack>/.changed/<service>                its containers have not been told yet
+//	/run/salvor/secrets/<stack>/.changed/<service>                its containers are not notified yet
 package delivery
 
 import (

@@ -21,10 +21,10 @@ func encodeEnv(stack string, names []string, values map[string][]byte) ([]byte, 
 			return nil, fmt.Errorf("stack %s: variable %s is not in the sealed file: %w", stack, name, secret.ErrNotFound)
 		}
 		if !isVariable(name) {
-			return nil, fmt.Errorf("stack %s: %q is no name for a variable", stack, name)
+			return nil, fmt.Errorf("stack %s: %q is not a variable name", stack, name)
 		}
 		if !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0 {
-			return nil, fmt.Errorf("stack %s: variable %s is no text", stack, name)
+			return nil, fmt.Errorf("stack %s: variable %s is not text", stack, name)
 		}
 		fmt.Fprintf(&b, "%s=%s\n", name, quote(string(value)))
 	}

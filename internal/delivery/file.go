@@ -25,7 +25,7 @@ type file struct {
 	mode     fs.FileMode
 }
 
-// isAt reports whether the file lies at path with its content, owner and mode.
+// isAt reports whether the file is at path with its content, owner and mode.
 func (f file) isAt(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != f.mode.Perm() {
@@ -69,9 +69,8 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// swapDir makes dir hold exactly the files, all at once: they are written into
-// a new directory beside the old one, then the link that leads there is
-// replaced.
+// swapDir makes dir hold exactly the files, all at once: they are written into a new
+// directory next to the old one, then the link that leads there is replaced.
 func swapDir(dir string, files []file) (changed bool, err error) {
 	if holds(dir, files) {
 		return false, removeStale(dir, files)
@@ -153,8 +152,8 @@ func link(target, path string) error {
 	return os.Rename(tmp, path)
 }
 
-// removeStale takes away old versions, names no longer there and what a run
-// that was cut short left.
+// removeStale takes away old versions, names no longer there and what a run that was
+// interrupted left.
 func removeStale(dir string, files []file) error {
 	version, err := os.Readlink(filepath.Join(dir, dataLink))
 	if errors.Is(err, fs.ErrNotExist) {

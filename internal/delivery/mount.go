@@ -52,8 +52,8 @@ func Mount(root string) (Kind, error) {
 	return Ramfs, nil
 }
 
-// mounted returns the kind of root when it is a file system of its own in
-// memory, "" when it is no mount point.
+// mounted returns the kind of root when it is a file system of its own in memory, ""
+// when it is not a mount point.
 func mounted(root string) (Kind, error) {
 	var here, above unix.Stat_t
 	if err := errors.Join(unix.Lstat(root, &here), unix.Lstat(filepath.Dir(root), &above)); err != nil {

@@ -23,14 +23,14 @@ func checkNames(stack string, mounts []project.SecretMount) error {
 	seen := map[[2]string]bool{}
 	for _, m := range mounts {
 		if !servicePattern.MatchString(m.Service) {
-			return fmt.Errorf("stack %s: %q is no name of a service", stack, m.Service)
+			return fmt.Errorf("stack %s: %q is not a service name", stack, m.Service)
 		}
 		if err := checkTarget(m.Target); err != nil {
 			return fmt.Errorf("stack %s, service %s: %w", stack, m.Service, err)
 		}
 		key := [2]string{m.Service, m.Target}
 		if seen[key] {
-			return fmt.Errorf("stack %s, service %s: two secrets at %s", stack, m.Service, m.Target)
+			return fmt.Errorf("stack %s, service %s: two secrets have the path %s", stack, m.Service, m.Target)
 		}
 		seen[key] = true
 	}
@@ -45,5 +45,5 @@ func checkTarget(target string) error {
 	if target != "" && target != "." && !strings.HasPrefix(target, "..") && !strings.ContainsAny(target, "/\x00") {
 		return nil
 	}
-	return fmt.Errorf("%q is no target for a secret: a file name, or an absolute path", target)
+	return fmt.Errorf("%q is not a target for a secret: use a file name or an absolute path", target)
 }

@@ -9,16 +9,16 @@ import (
 	"salvor/internal/hostpath"
 )
 
-// noted is the folder of notes: a file for each service whose secrets changed
-// under containers that were not told of it. It is in memory like the secrets,
-// so that it is gone when every container starts anew.
+// noted is the folder of notes: a file for each service whose secrets changed and
+// whose containers were not notified. It is in memory like the secrets, so that it is
+// gone when every container starts again.
 const noted = ".changed"
 
 // envNote is the note for the .env; no service has such a name.
 const envNote = ".env"
 
-// note says, before anything changes, that a service's secrets will have
-// changed. What was not there before nobody has read: there is nothing to tell.
+// note says, before anything changes, that a service's secrets will have changed. A
+// secret that was not there before was not read: there is no one to notify.
 func (s Secrets) note(root hostpath.Secrets, name string, paths ...string) error {
 	there := false
 	for _, p := range paths {
@@ -39,8 +39,8 @@ func (s Secrets) note(root hostpath.Secrets, name string, paths ...string) error
 	return f.Close()
 }
 
-// Untold returns what changed since Told was called last, in this or earlier
-// runs: a delivery that was cut short is not forgotten.
+// Untold returns what changed since Told was called last, in this or earlier runs: a
+// delivery that was interrupted is not forgotten.
 func Untold(root hostpath.Secrets, stack string) (Report, error) {
 	var r Report
 	entries, err := os.ReadDir(filepath.Join(root.Stack(stack), noted))

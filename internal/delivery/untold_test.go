@@ -43,7 +43,7 @@ func TestUntold(t *testing.T) {
 	}
 }
 
-// A delivery that was cut short after its note is not forgotten.
+// A delivery that was interrupted after its note is not forgotten.
 func TestUntoldOutlivesACrash(t *testing.T) {
 	root := memoryDir(t)
 	mustDeliver(t, root, sample())

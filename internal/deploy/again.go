@@ -18,7 +18,7 @@ import (
 const plansAgain = 3
 
 // applyPlanned has a host apply its part of the plan. A host that changed meanwhile,
-// since its daemon ended something by itself, is planned again.
+// since its daemon finished something, is planned again.
 func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Host, hp HostPlan, req agentapi.Apply) (receipt agentapi.HostReceipt, err error) {
 	for range plansAgain {
 		req.Fingerprint = hp.Fingerprint

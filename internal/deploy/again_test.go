@@ -64,8 +64,8 @@ func newChanging(t *testing.T, now agentapi.HostState, rests bool) *changing {
 	return c
 }
 
-// TestAHostThatChangedIsPlannedAgain is issue 10, point 6: an apply that met what the
-// daemon finished by itself ended with "the host changed since the plan was made".
+// TestAHostThatChangedIsPlannedAgain is issue 10, point 6: an apply during which the
+// daemon finished something ended with "the host changed since the plan was made".
 func TestAHostThatChangedIsPlannedAgain(t *testing.T) {
 	services := agentapi.Change{Stack: "notes", ID: "services", Action: "~", Cause: "not running: app"}
 	other := agentapi.Change{Stack: "notes", ID: "services", Action: "~", Cause: "the project differs from what is deployed"}

@@ -9,8 +9,8 @@ import (
 	"salvor/internal/finding"
 )
 
-// Blocked is the error of a fleet whose findings stand in the way: the first
-// fatal one, and how many there are; nil without any.
+// Blocked is the error of a fleet whose findings are in the way: the first fatal one,
+// and how many there are; nil without any.
 func Blocked(all []finding.Finding) error {
 	fatal := slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return f.Severity != finding.Fatal })
 	if len(fatal) == 0 {
@@ -18,7 +18,7 @@ func Blocked(all []finding.Finding) error {
 	}
 	err := errors.New(InFull(fatal[0]))
 	if len(fatal) > 1 {
-		err = fmt.Errorf("%w, and %d more stand in the way", err, len(fatal)-1)
+		err = fmt.Errorf("%w, and %d more problems", err, len(fatal)-1)
 	}
 	return fault.WithHint(err, fatal[0].Fix)
 }

@@ -16,17 +16,17 @@ import (
 	"salvor/internal/project"
 )
 
-// fold commits what the hosts learned: digests of deployed images, volumes that
-// came to life, by this run's receipts and by what earlier runs, cut short, left
-// as facts on the record remote. What can't be folded now is folded by the next
-// command, so it is a pending item and no error. applied is how the hosts' part ended.
+// fold commits what the hosts learned: digests of deployed images, volumes that came
+// to life, by this run's receipts and by what earlier runs, interrupted, left as facts
+// on the record remote. What can't be folded now is folded by the next command, so it
+// is a pending item and no error. applied is how the hosts' part ended.
 func (r *Run) fold(ctx context.Context, applied error) error {
 	lock := learned(r.Lock, r.receipt.Hosts)
 	if unknown := r.unlearned(lock); len(unknown.Stacks) > 0 {
 		facts, ignored, err := r.Record.Facts(ctx, unknown)
 		r.receipt.Findings = append(r.receipt.Findings, ignored...)
 		if err != nil {
-			r.Leave(fmt.Sprintf("what hosts noted on the record remote can't be read (%v); the next salvor apply does", err))
+			r.Leave(fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); the next salvor apply tries again", err))
 		}
 		for name, p := range unknown.Stacks {
 			lock = placement.Fold(lock, name, unpinned(facts[name], p, r.Stacks[name].Project.Services)...)
@@ -34,11 +34,11 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 	}
 	lock, err := r.remembering(ctx, lock, applied == nil)
 	if err != nil {
-		r.Leave(fmt.Sprintf("which snapshots were proven can't be read on the record remote (%v); the next salvor apply does", err))
+		r.Leave(fmt.Sprintf("cannot read on the record remote which snapshots were proven (%v); the next salvor apply tries again", err))
 	}
-	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": what the hosts learned")
+	err = r.commitLock(ctx, map[string][]byte{}, lock, string(r.Kind)+": hosts' reports")
 	if errors.Is(err, git.ErrDiverged) {
-		r.Leave("somebody else pushed meanwhile: git pull --rebase, then salvor apply records what the hosts learned")
+		r.Leave("someone else pushed in the meantime: git pull --rebase, then salvor apply records the hosts' reports")
 		return nil
 	}
 	return err
@@ -103,8 +103,8 @@ func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 	return lock
 }
 
-// unlearned returns the placements of which the lock lacks a born volume or the
-// image that runs, or holds a wish that may be fulfilled: their host has not told yet, or nobody has listened.
+// unlearned returns the placements of which the lock lacks a born volume or the image that runs, or holds a
+// wish that may be fulfilled: their host has not reported it yet, or its report was not received.
 func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range lock.Stacks {
@@ -145,6 +145,6 @@ func (r *Run) mirror(ctx context.Context) {
 		return
 	}
 	if err := r.phase(ctx, "mirror", func() error { return r.Record.Mirror(ctx) }); err != nil {
-		r.Leave(fmt.Sprintf("the repository's mirror on the record remote was not renewed (%v); the next salvor apply does", err))
+		r.Leave(fmt.Sprintf("the repository's mirror on the record remote was not updated (%v); the next salvor apply tries again", err))
 	}
 }

@@ -34,7 +34,7 @@ func (s *Session) Hold(found []finding.Finding) bool {
 
 // TakenOver returns a finding for each stack that another host has claimed at the
 // epoch of its placement or a later one: it was placed there by a commit that is not
-// here. Claims that can't be read are no findings; Apply asks again.
+// here. Claims that can't be read are not findings; Apply asks again.
 func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Finding {
 	if s.Fleet.Record.Remote == "" {
 		return nil
@@ -55,8 +55,8 @@ func (s *Session) TakenOver(ctx context.Context, next fleet.Lock) []finding.Find
 		}
 		found = append(found, finding.Finding{
 			Code: finding.StackTakenOver, Severity: finding.Fatal, Subject: p.Host + "/" + name, Stack: name,
-			Text: fmt.Sprintf("%s claimed epoch %d, and here it is placed on %s at epoch %d", by, owner.Epoch, p.Host, p.Epoch),
-			Fix:  "git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first; salvor claim ls " + name + " shows the claim",
+			Text: fmt.Sprintf("%s claimed epoch %d, but here it is placed on %s at epoch %d", by, owner.Epoch, p.Host, p.Epoch),
+			Fix:  "git pull --rebase, then salvor plan; if the commit that placed it there was never pushed, push it from there first; salvor claim ls " + name + " shows the claim",
 		})
 	}
 	return found

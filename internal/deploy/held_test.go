@@ -64,7 +64,7 @@ func TestS05AHostsFindingsStopNoOtherHost(t *testing.T) {
 }
 
 // TestS06NothingIsSealedForAHostLeftAlone: a host says that its key is not the one that
-// Git has. Its stacks are left out of the seals too, also by an apply that goes on
+// Git has. Its stacks are left out of the seals too, also by an apply that continues
 // without the host.
 func TestS06NothingIsSealedForAHostLeftAlone(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 
 // ApplyHosts has every host apply its part, commits what the hosts learned and renews
 // the mirror. What hosts learned in a run that is interrupted is committed by the run
-// that goes on.
+// that continues.
 func (r *Run) ApplyHosts(ctx context.Context) error {
 	applied := r.phase(ctx, "apply", func() error { return r.applyHosts(ctx) })
 	if ctx.Err() != nil {
@@ -24,7 +24,7 @@ func (r *Run) ApplyHosts(ctx context.Context) error {
 }
 
 // applyHosts has every host apply its part. Hosts that were interrupted may answer
-// with a receipt; the run is not done all the same.
+// with a receipt; the run is not done anyway.
 func (r *Run) applyHosts(ctx context.Context) error {
 	var mu sync.Mutex
 	err := r.each(func(h fleet.Host, hp HostPlan) error {

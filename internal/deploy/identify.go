@@ -25,8 +25,8 @@ func (s *Session) otherMachine(host string, said agentapi.HostKeys) []finding.Fi
 	}
 	return []finding.Finding{{
 		Code: finding.HostOtherKey, Severity: finding.Fatal, Subject: host,
-		Text: fmt.Sprintf("%s says that its key is %s; Git has %s: nothing is sealed for it", host, is, has),
-		Fix:  "git log -- " + hostkey.Path(host) + " says who changed it; salvor host add " + host + " USER@ADDRESS pins the host's own again",
+		Text: fmt.Sprintf("%s reports the key %s, but Git has %s: nothing is sealed for it", host, is, has),
+		Fix:  "git log -- " + hostkey.Path(host) + " shows who changed it; salvor host add " + host + " USER@ADDRESS pins the host's own key again",
 	}}
 }
 

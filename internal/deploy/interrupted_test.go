@@ -38,8 +38,8 @@ func (i interrupts) Dial(_ context.Context, h fleet.Host) (*hostlink.Link, error
 	return &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.Discard()}, nil
 }
 
-// TestAnInterruptedApplyIsNotDone is fault D26: after Ctrl-C the screen said
-// "✔ fleet apply", and what the hosts had learned was looked for in vain.
+// TestAnInterruptedApplyIsNotDone is fault D26: after Ctrl-C the screen said "✔ fleet
+// apply", and the hosts' reports could not be found.
 func TestAnInterruptedApplyIsNotDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &surroundings{}

@@ -11,12 +11,12 @@ import (
 	"salvor/internal/progress"
 )
 
-// reachWithin is how long a lost host gets to let somebody in.
+// reachWithin is how long a lost host gets to accept a connection.
 const reachWithin = 5 * time.Second
 
-// ReachLost begins to reach for the host that is lost, which may be alive all the
-// same, and returns what waits for the outcome: nil when it does not answer. A host
-// that is replaced under its own name is not reached: its address is the new one's.
+// ReachLost begins to reach for the host that is lost, which may be alive anyway, and
+// returns what waits for the outcome: nil when it does not answer. A host that is
+// replaced under its own name is not reached: its address is the new one's.
 func (r *Run) ReachLost(ctx context.Context) (wait func() *hostlink.Link) {
 	h, declared := r.Fleet.Host(r.Lost)
 	if !declared || r.Replaced {
@@ -35,9 +35,9 @@ func (r *Run) ReachLost(ctx context.Context) (wait func() *hostlink.Link) {
 	return func() *hostlink.Link { return <-reached }
 }
 
-// Fence has the lost host stop what was taken from it, where it was reached (link is
-// nil where not), and waits for its answer. Where it can't, the stacks start elsewhere when
-// it must have stopped them by itself. The claims are visible by then.
+// Fence has the lost host stop what was taken from it, where it was reached (link is nil
+// where not), and waits for its answer. Where it can't, the stacks start elsewhere when it
+// must have stopped them on its own. The claims are visible by then.
 func (r *Run) Fence(ctx context.Context, link *hostlink.Link) {
 	if r.Lost == "" || len(r.due.fence) == 0 {
 		return
@@ -67,13 +67,15 @@ func (r *Run) Fence(ctx context.Context, link *hostlink.Link) {
 		}
 	}
 	if len(r.free) == 0 {
-		r.Leave(fmt.Sprintf("%s has stopped its stacks and keeps their data; once it is gone for good: salvor host remove %s", r.Lost, r.Lost))
+		r.Leave(fmt.Sprintf("%s has stopped its stacks and keeps their data; if it is gone permanently: salvor host remove %s", r.Lost, r.Lost))
 		return
 	}
-	progress.Scope{Sink: r.Sink, Host: r.Fleet.Name}.Note(fmt.Sprintf("%s could not be told to stop: the stacks start %s after the claim, when it must have stopped them if it reaches Git or the remote", r.Lost, r.Lease))
-	r.Leave(fmt.Sprintf("%s could not be told to stop: if it still runs and reaches neither Git nor the remote, it runs the stacks on until it reaches one of them, and then for at most %s", r.Lost, r.Lease))
+	progress.Scope{Sink: r.Sink, Host: r.Fleet.Name}.Note(fmt.Sprintf("%s did not answer the request to stop: the stacks "+
+		"start %s after the claim; by then it has stopped them if it can reach Git or the remote", r.Lost, r.Lease))
+	r.Leave(fmt.Sprintf("%s did not answer the request to stop: if it still runs and can reach neither Git nor the "+
+		"remote, it keeps running the stacks until it reaches one of them, and then for at most %s", r.Lost, r.Lease))
 	if !r.Replaced {
-		r.Leave(fmt.Sprintf("once %s is gone for good: salvor host remove %s", r.Lost, r.Lost))
+		r.Leave(fmt.Sprintf("if %s is gone permanently: salvor host remove %s", r.Lost, r.Lost))
 	}
 }
 
@@ -91,7 +93,7 @@ func (r *Run) waits(stacks []agentapi.Stack) map[string]time.Duration {
 	return wait
 }
 
-// PrepareForData has the hosts that take over install what data is restored with, beside
+// PrepareForData has the hosts that take over install what data is restored with, next to
 // the seals, the commit and the claims: nothing in it belongs to a stack. wait ends when
 // they have, and notes the phase. What fails is tried again, and reported, by ApplyHosts.
 func (r *Run) PrepareForData(ctx context.Context) (wait func()) {

@@ -62,7 +62,7 @@ func TestS06ARunThatLooksAtNothingAsksWhoTheHostIs(t *testing.T) {
 		s.Hosts = says{f, said}
 		s.Keys, s.HostSigners = map[string]string{"beta": "age1beta"}, map[string]sign.Public{"beta": "ssh-ed25519 beta"}
 		_, err := s.Apply(t.Context(), s.OnHost("beta"), s.Lock, Options{Kind: "rotate", Unplanned: true})
-		if is := err != nil && strings.Contains(err.Error(), "says that its key is"); is != refused || refused && len(f.log) > 0 {
+		if is := err != nil && strings.Contains(err.Error(), "reports the key"); is != refused || refused && len(f.log) > 0 {
 			t.Errorf("%s: %v after %v", said, errors.Unwrap(err), f.log)
 		}
 	}

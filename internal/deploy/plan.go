@@ -1,5 +1,5 @@
-// Package deploy makes the fleet what the repository says: load a commit, observe
-// every host once, plan purely, apply without deciding.
+// Package deploy makes the fleet match the repository: load a commit, observe every
+// host once, plan purely, apply without deciding.
 package deploy
 
 import (
@@ -30,7 +30,7 @@ type Plan struct {
 	Commit      string            `json:"commit"`
 	Grants      []grant.Grant     `json:"grants,omitempty"` // that the operator has not confirmed
 	Hosts       []HostPlan        `json:"hosts"`
-	Left        []string          `json:"left,omitempty"` // stacks that something stands in the way of, and that stay as they run
+	Left        []string          `json:"left,omitempty"` // stacks that have a problem, and that keep running as they are
 	Findings    []finding.Finding `json:"findings,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 }
@@ -87,9 +87,9 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 	return hp
 }
 
-// StaleSeals returns the stacks that are where they belong and whose sealed files
-// are out of date, with the reason. What moves or is placed anew is sealed anyway;
-// what is no longer declared is not sealed again.
+// StaleSeals returns the stacks that are where they belong and whose sealed files are
+// out of date, with the reason. Stacks that move or are placed again are sealed
+// anyway; those that are no longer declared are not sealed again.
 func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
 	staying := fleet.Lock{Schema: s.Lock.Schema, Stacks: map[string]fleet.Placement{}}
 	for name, p := range s.Lock.Stacks {
@@ -122,7 +122,7 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 	p.Fingerprint = fingerprint(p.Hosts)
 }
 
-// policies says which services are told when a secret of theirs is another one.
+// policies returns which services are notified when one of their secrets changed.
 func policies(p project.Project) string {
 	var told []string
 	for _, s := range p.Services {
@@ -133,7 +133,7 @@ func policies(p project.Project) string {
 	if len(told) == 0 {
 		return ""
 	}
-	return "; told if theirs did: " + strings.Join(told, ", ")
+	return "; services notified if their secret changed: " + strings.Join(told, ", ")
 }
 
 func placementChange(host string, m placement.Move) []agentapi.Change {

@@ -131,15 +131,15 @@ func TestReseal(t *testing.T) {
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha"}, "blog": {Host: "alpha"}, "wiki": {Host: "gamma"}}}
 	stacks := map[string]project.Rendered{"notes": {Project: project.Project{Services: []project.Service{{Name: "web", OnChange: "signal:HUP"}, {Name: "db"}}}}}
 	seen := map[string]Observation{
-		"alpha": {State: agentapi.HostState{Changes: []agentapi.Change{{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"}}}},
+		"alpha": {State: agentapi.HostState{Changes: []agentapi.Change{{Stack: "blog", ID: "secrets", Action: "~", Cause: "its sealed file changed"}}}},
 		"gamma": {Err: errors.New("away")},
 	}
 	p := MakePlan(threeHosts(), "c", nil, seen)
 	before := p.Fingerprint
 	p.Reseal(map[string]string{"notes": "its secrets changed", "blog": "its secrets changed", "wiki": "its secrets changed"}, lock, stacks)
 	want := []agentapi.Change{
-		{Stack: "blog", ID: "secrets", Action: "~", Cause: "another sealed file"},
-		{Stack: "notes", ID: "secrets", Action: "~", Cause: "its secrets changed; told if theirs did: web signal:HUP"},
+		{Stack: "blog", ID: "secrets", Action: "~", Cause: "its sealed file changed"},
+		{Stack: "notes", ID: "secrets", Action: "~", Cause: "its secrets changed; services notified if their secret changed: web signal:HUP"},
 	}
 	if diff := cmp.Diff(want, p.Hosts[0].Changes); diff != "" {
 		t.Error(diff)
@@ -180,7 +180,7 @@ func TestOneEncodingOfTheLock(t *testing.T) {
 
 // TestS11WhatMayBeLostIsOneLine: a host's text forges no line of a question.
 func TestS11WhatMayBeLostIsOneLine(t *testing.T) {
-	p := Plan{Hosts: []HostPlan{{Changes: []agentapi.Change{{Destroys: "the cache\nType home to go on: "}}}}}
+	p := Plan{Hosts: []HostPlan{{Changes: []agentapi.Change{{Destroys: "the cache\nType home to continue: "}}}}}
 	if lost := p.Destroys(); len(lost) != 1 || strings.Contains(lost[0], "\n") {
 		t.Errorf("lost is %q", lost)
 	}

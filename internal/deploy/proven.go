@@ -33,8 +33,8 @@ func (s *Session) proven(ctx context.Context, lock fleet.Lock) (fleet.Lock, []fi
 
 // remembering is the lock with how far snapshots have come, if it differs from the
 // committed one anyway, or if that was noted long ago and the run did what it was to.
-// A run that a host refused makes no commit for it: somebody else is at work there,
-// and has one of their own to push.
+// A run that a host refused makes no commit for it: another run is at work there, and
+// has its own commit to push.
 func (r *Run) remembering(ctx context.Context, lock fleet.Lock, done bool) (fleet.Lock, error) {
 	next, ignored, err := r.proven(ctx, lock)
 	r.receipt.Findings = append(r.receipt.Findings, ignored...)

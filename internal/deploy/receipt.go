@@ -99,7 +99,7 @@ func (r *Receipt) waysBack(moves []placement.Move) []string {
 	for _, m := range moves {
 		left := m.From != "" && m.To != "" && r.Placed[m.Stack] == m.To
 		if left && !r.Up(m.Stack) {
-			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s has its data still, so the way back is: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
+			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s still has its data, so you can go back with: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
 		}
 	}
 	return lines

@@ -44,7 +44,7 @@ func TestTheWayBackIsPrinted(t *testing.T) {
 		return []agentapi.HostReceipt{{Host: "alpha", Stacks: []agentapi.StackReceipt{{Name: "notes", Outcome: "stopped"}}}, {Host: "beta", Stacks: []agentapi.StackReceipt{st}}}
 	}
 	failed := agentapi.StackReceipt{Name: "notes", Outcome: "failed", Error: &agentapi.Error{Text: "no such device"}}
-	back := []string{"notes does not run on beta; alpha has its data still, so the way back is: salvor move notes --to alpha"}
+	back := []string{"notes does not run on beta; alpha still has its data, so you can go back with: salvor move notes --to alpha"}
 	for name, c := range map[string]struct {
 		at    string
 		hosts []agentapi.HostReceipt

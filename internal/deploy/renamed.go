@@ -15,8 +15,8 @@ import (
 	"salvor/internal/project"
 )
 
-// Rename returns placements in which volumes have the names that they have now,
-// and without those that the operator let go of.
+// Rename returns placements in which volumes have the names that they have now, and
+// without those that the operator gave up.
 func (s *Session) Rename(next fleet.Lock) fleet.Lock {
 	for name, p := range next.Stacks {
 		now := map[string]string{}
@@ -65,8 +65,9 @@ func (s *Session) RenameFindings() []finding.Finding {
 		if was := s.formerStack(nil); st.Broken && !placed && was != "" {
 			found = append(found, finding.Finding{
 				Code: finding.VolumeRenamed, Severity: finding.Fatal, Subject: st.Name,
-				Text: fmt.Sprintf("the stack does not load, while stack %s, which has data, is no longer declared: it may be that one under a new name", was),
-				Fix:  "correct its Compose file first; salvor check says what is wrong",
+				Text: fmt.Sprintf("the stack does not load, and stack %s, which has data, is no longer declared: it may "+
+					"be the same stack under a new name", was),
+				Fix: "correct its Compose file first; salvor check says what is wrong",
 			})
 		}
 		fresh := s.unborn(st.Name, p)
@@ -75,12 +76,12 @@ func (s *Session) RenameFindings() []finding.Finding {
 		}
 		f := finding.Finding{Code: finding.VolumeRenamed, Severity: finding.Fatal, Subject: st.Name + "/" + fresh[0].Name}
 		if gone := s.gone(st.Name, p); placed && len(gone) > 0 {
-			f.Text = fmt.Sprintf("the volume would start empty, while the stack no longer mounts %s, which had data", asWritten(gone[0]))
-			f.Fix = fmt.Sprintf("x-salvor: {volumes: {%s: {formerly: %s}}} when it was renamed; salvor apply --empty %s when it was not", fresh[0].Source, asWritten(gone[0]), st.Name)
+			f.Text = fmt.Sprintf("the volume would start empty, and the stack no longer mounts %s, which had data", asWritten(gone[0]))
+			f.Fix = fmt.Sprintf("if it was renamed: x-salvor: {volumes: {%s: {formerly: %s}}}; if not: salvor apply --empty %s", fresh[0].Source, asWritten(gone[0]), st.Name)
 			found = append(found, f)
 		} else if was := s.formerStack(fresh); !placed && was != "" {
-			f.Text = fmt.Sprintf("the stack would start empty, while stack %s, which had data, is no longer declared", was)
-			f.Fix = fmt.Sprintf("x-salvor: {formerly: %s} when it was renamed; salvor apply --empty %s starts it as a new one", was, st.Name)
+			f.Text = fmt.Sprintf("the stack would start empty, and stack %s, which had data, is no longer declared", was)
+			f.Fix = fmt.Sprintf("if it was renamed: x-salvor: {formerly: %s}; if not: salvor apply --empty %s starts it as a new stack", was, st.Name)
 			found = append(found, f)
 		}
 	}
@@ -133,5 +134,5 @@ func renamedCause(st fleet.Stack) string {
 	if st.Called == "" {
 		return "renamed: called " + st.Name + " again"
 	}
-	return fmt.Sprintf("renamed: called %s now; it runs on as it is, as %s on hosts and remotes", st.Called, st.Name)
+	return fmt.Sprintf("renamed: now called %s; it keeps running, as %s on hosts and remotes", st.Called, st.Name)
 }

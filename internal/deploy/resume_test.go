@@ -114,8 +114,8 @@ func session(f *surroundings, volumes map[string]fleet.VolumeState) *Session {
 	}
 }
 
-// TestResumedRunClaims: a run was killed after its commit. The next has nothing
-// to move; it publishes and claims for the host that it works on all the same.
+// TestResumedRunClaims: a run was killed after its commit. The next has nothing to
+// move; it publishes and claims for the host that it works on anyway.
 func TestResumedRunClaims(t *testing.T) {
 	f := &surroundings{}
 	s := session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}})
@@ -129,7 +129,7 @@ func TestResumedRunClaims(t *testing.T) {
 	}
 }
 
-// TestBehindIsToldFirst: nothing is released or committed by whoever is behind.
+// TestBehindIsToldFirst: a clone that is behind does not release or commit anything.
 func TestBehindIsToldFirst(t *testing.T) {
 	f := &surroundings{pushErr: []error{git.ErrDiverged}}
 	s := session(f, nil)
@@ -149,7 +149,7 @@ func TestFactsAreFolded(t *testing.T) {
 	if _, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "apply"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"push", "facts", "commit apply: what the hosts learned", "push"}, f.log); diff != "" {
+	if diff := cmp.Diff([]string{"push", "facts", "commit apply: hosts' reports", "push"}, f.log); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	if settled, err := s.Settled(t.Context()); !settled || err != nil {
@@ -215,8 +215,8 @@ func TestFactsDoNotUndoARollback(t *testing.T) {
 	}
 }
 
-// TestLockLearnsTheNewerImage is issue 10, C.10: a run that was cut short after the
-// deploy of another tag or digest left the older one in the lock for good.
+// TestLockLearnsTheNewerImage is issue 10, C.10: a run that was interrupted after the
+// deploy of another tag or digest left the older one in the lock permanently.
 func TestLockLearnsTheNewerImage(t *testing.T) {
 	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
 	for written, runs := range map[string]string{"app:2": "app:2@sha256:new", "app:1@sha256:new": "app:1@sha256:new"} {

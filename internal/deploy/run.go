@@ -15,7 +15,7 @@ import (
 
 // Options say what one run is about.
 type Options struct {
-	Kind    Kind // names the run: in its receipt, its commit, and to whoever waits for its locks
+	Kind    Kind // names the run: in its receipt, its commit, and to anyone who waits for its locks
 	Moves   []placement.Move
 	Extra   map[string][]byte // files that belong into the placement's commit (fleet.yaml, hosts/…)
 	Message string            // of the commit, where there is more to say than which stacks move
@@ -24,10 +24,10 @@ type Options struct {
 	// Lost is the host that is gone: it releases nothing, and the newest snapshots are
 	// what there is.
 	Lost string
-	// Replaced says that the lost host's name goes on, on another machine.
+	// Replaced says that the lost host's name continues, on another machine.
 	Replaced bool
-	// GitMayBeAway has the run go on while the Git host does not answer: the claims
-	// fence the host before, and the push is left to do.
+	// GitMayBeAway makes the run continue while the Git host does not answer: the
+	// claims fence the host before, and the push is left to do.
 	GitMayBeAway bool
 
 	// Unplanned says that the hosts' changes were not planned: each first says which machine it is,
@@ -57,8 +57,8 @@ const (
 )
 
 // A Run makes a plan true, step by step: each of its methods is one step, which the ones
-// above it come before. A step that was done already does nothing, so a run cut short is
-// finished by running it again. A step that fails ends the run.
+// above it come before. A step that was done already does nothing, so a run interrupted
+// is finished by running it again. A step that fails ends the run.
 type Run struct {
 	*Session
 	Options
@@ -68,7 +68,7 @@ type Run struct {
 
 	due   takeover             // by TakeOver
 	files map[string][]byte    // of the placements' commit, by Seal
-	free  map[string]time.Time // by stack, when a host that could not be told to stop has stopped it, by Fence
+	free  map[string]time.Time // by stack, when a host that could not be asked to stop has stopped it, by Fence
 }
 
 // Begin begins a run, and does nothing yet.
@@ -77,9 +77,9 @@ func (s *Session) Begin(plan Plan, next fleet.Lock, o Options) *Run {
 		receipt: Receipt{Schema: fleet.Schema, Kind: o.Kind, Fleet: s.Fleet.Name, Began: time.Now().UTC(), Asked: o.Asked}}
 }
 
-// Apply makes plan true: it has the old hosts of moving stacks let go of them,
-// commits and claims the placements of next, lets each host apply its part, and
-// folds what the hosts learned into the lock. It may be run again at any point.
+// Apply makes plan true: it makes the old hosts of moving stacks release them,
+// commits and claims the placements of next, lets each host apply its part, and folds
+// the hosts' reports into the lock. It may be run again at any point.
 //
 // The receipt is returned with an error too: it says how far things got.
 func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Options) (Receipt, error) {
@@ -154,7 +154,7 @@ func (r *Run) phase(ctx context.Context, name string, work func() error) error {
 	began := time.Now().UTC()
 	err := work()
 	if err != nil && ctx.Err() != nil {
-		err = fault.WithHint(ErrInterrupted, "the same command goes on from here")
+		err = fault.WithHint(ErrInterrupted, "run the same command again to continue")
 	}
 	r.receipt.Phases = append(r.receipt.Phases, agentapi.Phase{Name: name, Began: began, Ended: time.Now().UTC()})
 	end(err, "")

@@ -32,7 +32,7 @@ type Session struct {
 	Owner       string                      // "alice@laptop"
 	Keys        map[string]string           // by host, its recipient: which machine it is
 	HostSigners map[string]sign.Public      // by host, the key that it signs with, "" for none
-	Lease       time.Duration               // what a host that can't be asked to stop gets to stop by itself
+	Lease       time.Duration               // the time that a host which can't be asked to stop has to stop on its own
 
 	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
@@ -61,15 +61,15 @@ type Repo interface {
 	// the newest commit and returns its id.
 	Commit(ctx context.Context, files map[string][]byte, message string) (string, error)
 	// Push publishes the newest commit; without a Git remote it does nothing.
-	// git.ErrGitAway means that the Git host did not answer,
-	// git.ErrDiverged that somebody else was faster: then what Commit
-	// made since the last push is off the branch again.
+	// git.ErrGitAway means that the Git host did not answer, git.ErrDiverged that
+	// someone else was faster: then what Commit made since the last push is off the
+	// branch again.
 	Push(ctx context.Context) error
 	// Published reports whether the newest commit is known to be at the Git
 	// remote, without asking it.
 	Published(ctx context.Context) (bool, error)
-	// Behind returns git.ErrDiverged when somebody else was faster, and
-	// git.ErrGitAway when the Git host did not answer. Nothing is published.
+	// Behind returns git.ErrDiverged when someone else was faster, and git.ErrGitAway
+	// when the Git host did not answer. Nothing is published.
 	Behind(ctx context.Context) error
 	// Uncommit takes what Commit made since the last push off the branch again. It
 	// reports whether there was anything.
@@ -99,14 +99,14 @@ type Record interface {
 	Claim(ctx context.Context, stack string, epoch int, host, commit string) error
 	// Epoch returns the highest epoch that was ever claimed for a stack's name.
 	Epoch(ctx context.Context, stack string) (int, error)
-	// Used returns the repositories with snapshots that lie under a stack's
-	// name on any target.
+	// Used returns the repositories with snapshots that are under a stack's name on
+	// any target.
 	Used(ctx context.Context, stack string) ([]string, error)
 	// Facts returns what hosts found out about placed stacks, by stack and in order, as
-	// far as it could be read, and what is there that counts for nothing.
+	// far as it could be read, and files there that do not count.
 	Facts(ctx context.Context, lock fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error)
 	// Proven returns how far the snapshots of placed stacks have come by the record,
-	// by stack and repository, and what is there that counts for nothing.
+	// by stack and repository, and files there that do not count.
 	Proven(ctx context.Context, lock fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error)
 	// Mirror brings the repository's encrypted mirror up to the newest commit.
 	Mirror(ctx context.Context) error
@@ -153,8 +153,8 @@ func (s *Session) refuseUsed(ctx context.Context, stack string, said project.Con
 	if err != nil || len(used) == 0 {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("stack %s is new, but snapshots lie under its name: %s", stack, used[0]),
-		fmt.Sprintf("salvor apply --restore %s takes them; --fresh %s starts empty and keeps them aside", stack, stack))
+	return fault.WithHint(fmt.Errorf("stack %s is new, but there are snapshots under its name: %s", stack, used[0]),
+		fmt.Sprintf("salvor apply --restore %s uses them; --fresh %s starts empty and keeps them", stack, stack))
 }
 
 func protects(r project.Rendered) bool {

@@ -16,7 +16,7 @@ import (
 func (s *Session) StandBy(ctx context.Context, host string, stacks []string) (held context.Context, release func(), err error) {
 	h, declared := s.Fleet.Host(host)
 	if !declared {
-		return nil, nil, fmt.Errorf("no host %s is declared", host)
+		return nil, nil, fmt.Errorf("host %s is not declared", host)
 	}
 	link, err := s.Hosts.Dial(ctx, h)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *Session) StandBy(ctx context.Context, host string, stacks []string) (he
 	go func() {
 		defer close(ended)
 		err := own.Call(held, agentapi.VerbStandBy, agentapi.StandBy{Stacks: stacks}, &struct{}{})
-		failed = errors.Join(fmt.Errorf("%s does not stand by", host), err)
+		failed = errors.Join(fmt.Errorf("%s is not ready", host), err)
 		cancel(failed)
 	}()
 	release = func() { cancel(nil); <-ended }

@@ -56,14 +56,14 @@ func (s *Session) wayOn(host string, err error) string {
 	if !errors.Is(err, machine.ErrUnreachable) || len(s.Lock.On(host)) == 0 {
 		return hint
 	}
-	return fmt.Sprintf("when %s is lost for good: salvor recover %s --to HOST", host, host)
+	return fmt.Sprintf("if %s is lost permanently: salvor recover %s --to HOST", host, host)
 }
 
 // Call runs one verb on a declared host.
 func (s *Session) Call(ctx context.Context, host, verb string, req, resp any) error {
 	h, declared := s.Fleet.Host(host)
 	if !declared {
-		return fmt.Errorf("no host %s is declared", host)
+		return fmt.Errorf("host %s is not declared", host)
 	}
 	link, err := s.Hosts.Dial(ctx, h)
 	if err != nil {

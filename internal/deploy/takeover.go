@@ -16,30 +16,30 @@ import (
 
 // An Owner is who has a stack by the claims on the record remote.
 type Owner struct {
-	Host  string // "" when nobody ever claimed it
+	Host  string // "" when it was never claimed
 	Key   string // the host's recipient
-	Epoch int    // 0: nobody ever claimed it
+	Epoch int    // 0: it was never claimed
 }
 
-// ErrOutrun means that another host has claimed a stack: somebody else placed it
-// there, in a commit that is not here.
+// ErrOutrun means that another host has claimed a stack: it was placed there in a
+// commit that is not here.
 var ErrOutrun = errors.New("taken over by another host")
 
 // Outrun returns the error that says who has a stack instead.
 func Outrun(stack string, o Owner) error {
 	return fault.WithHint(fmt.Errorf("%s: %w: %s claimed epoch %d", stack, ErrOutrun, o.Host, o.Epoch),
-		"git pull --rebase, then salvor plan; when the commit that placed it there was never pushed, push it from there first")
+		"git pull --rebase, then salvor plan; if the commit that placed it there was never pushed, push it from there first")
 }
 
 // A takeover is what has to happen before the placements of a run hold.
 type takeover struct {
-	release     []former // that let go of their stacks first
+	release     []former // that release their stacks first
 	fence       []former // that may run stacks which are taken from them
 	claim       []string // stacks whose claim is to be made
 	unpublished bool     // a commit of an earlier run waits for the releases
 }
 
-// A former is a host that may have written to a stack since it was let go of.
+// A former is a host that may have written to a stack since it was released.
 type former struct {
 	stack string
 	host  string
@@ -48,7 +48,7 @@ type former struct {
 }
 
 // TakeOver finds out who has the stacks that the run is about: also a placement that
-// was committed by a run cut short has a former host, which may have started the
+// was committed by a run interrupted has a former host, which may have started the
 // stack again since. An operator whose clone is behind learns it here, before anything
 // is stopped.
 func (r *Run) TakeOver(ctx context.Context) error {
@@ -82,7 +82,7 @@ func (r *Run) weigh(ctx context.Context) error {
 	names := r.concerned()
 	owners, err := r.Record.Owners(ctx, names)
 	if err != nil && len(r.due.claim) == 0 {
-		r.Leave(fmt.Sprintf("the claims on the record remote can't be read (%v); the next salvor apply looks at them", err))
+		r.Leave(fmt.Sprintf("cannot read the claims on the record remote (%v); the next salvor apply tries again", err))
 		return nil
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 		r.takeFrom(former{stack: name, host: owner.Host, epoch: owner.Epoch, next: p.Epoch})
 	}
 	if r.Lost != "" && owner.Epoch == p.Epoch {
-		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was cut short
+		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was interrupted
 	}
 	return nil
 }
@@ -123,8 +123,8 @@ func (r *Run) moves(stack string) bool {
 }
 
 // runsAsPlaced reports whether a host was seen to run a stack at its placement's
-// epoch. Then the claim of that epoch was there, and the remote has lost it: who had
-// the stack before let go of it, or was fenced, and has nothing that is newer.
+// epoch. Then the claim of that epoch was there, and the remote has lost it: the
+// previous host released it, or was fenced, and has nothing newer.
 func (r *Run) runsAsPlaced(stack, host string) bool {
 	i := slices.IndexFunc(r.Plan.Hosts, func(hp HostPlan) bool { return hp.worksOn(host) })
 	return i >= 0 && !r.Unplanned && !r.Plan.Hosts[i].New && !r.Plan.Hosts[i].changes(stack)
@@ -218,11 +218,11 @@ func (r *Run) releaseOne(ctx context.Context, f former) error {
 	from, declared := r.Fleet.Host(f.host)
 	if !declared {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
-			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, when the host is lost: salvor recover %s --to HOST", f.host, f.host))
+			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
 	link, err := r.Hosts.Dial(ctx, from)
 	if err != nil {
-		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", f.host, f.host))
+		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
 	req := agentapi.Release{Stack: f.stack, Epoch: f.epoch, Owner: r.Owner, Message: "move " + f.stack}
 	var receipt agentapi.SnapshotReceipt
@@ -251,7 +251,7 @@ func (r *Run) claim(ctx context.Context) error {
 		return g.Wait()
 	})
 	if fault.Hint(err) == "" {
-		err = fault.WithHint(err, "what is placed where is committed; the same command goes on from here")
+		err = fault.WithHint(err, "the placements are committed; run the same command again to continue")
 	}
 	return err
 }
@@ -261,9 +261,9 @@ func (r *Run) claim(ctx context.Context) error {
 func (r *Run) withdraw(ctx context.Context, lost error) error {
 	r.receipt.Pending = slices.DeleteFunc(r.receipt.Pending, func(p string) bool { return p == pushLater })
 	undone, err := r.Repo.Uncommit(context.WithoutCancel(ctx))
-	hint := "the commit of this run was taken back; when the Git host is back: git pull --rebase, then salvor plan"
+	hint := "the commit of this run was undone; when the Git host is back: git pull --rebase, then salvor plan"
 	if !undone {
-		hint = "do not push what is not pushed yet: git reset --keep @{upstream} takes it back"
+		hint = "do not push your unpushed commits: git reset --keep @{upstream} undoes them"
 	}
 	return errors.Join(fault.WithHint(lost, hint), err)
 }

@@ -69,9 +69,9 @@ func recorded(f *surroundings) *Session {
 
 func onBeta() Plan { return Plan{Hosts: []HostPlan{{Host: "beta"}}} }
 
-// TestAResumedMoveReleasesAgain is fault V5: a move was cut short after its commit,
+// TestAResumedMoveReleasesAgain is fault V5: a move was interrupted after its commit,
 // and its old host has run the stack since. It releases again before anything is
-// published or claimed, whatever command goes on.
+// published or claimed, whatever command continues.
 func TestAResumedMoveReleasesAgain(t *testing.T) {
 	for _, kind := range []Kind{KindMove, KindApply} {
 		for name, ahead := range map[string]bool{"before the push": true, "before the claim": false} {
@@ -96,8 +96,8 @@ func TestAResumedMoveReleasesAgain(t *testing.T) {
 	}
 }
 
-// TestAResumedMoveWithoutItsOldHost is fault V5: nothing is claimed while nobody
-// knows what the old host wrote.
+// TestAResumedMoveWithoutItsOldHost is fault V5: nothing is claimed while it is
+// unknown what the old host wrote.
 func TestAResumedMoveWithoutItsOldHost(t *testing.T) {
 	f := &surroundings{ahead: true, owners: map[string]Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}}
 	s := recorded(f)

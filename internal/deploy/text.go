@@ -32,7 +32,7 @@ func (p *Plan) Render(w io.Writer) error {
 		out.linef("\nAlready right: %s.", strings.Join(right, ", "))
 	}
 	if len(p.Left) > 0 {
-		out.linef("\nLeft as they run, for what is said below: %s.", strings.Join(p.Left, ", "))
+		out.linef("\nLeft running as they are, for the reasons below: %s.", strings.Join(p.Left, ", "))
 	}
 	out.findings(p.Findings)
 	return out.err
@@ -51,7 +51,7 @@ func (t *textWriter) grants(all []grant.Grant) {
 	if len(all) == 0 {
 		return
 	}
-	t.linef("\nGrants, each confirmed by its name")
+	t.linef("\nGrants, each to be confirmed by its name")
 	for _, g := range all {
 		t.linef("  ! %s\n      %s", g.Name, g.Text)
 	}
@@ -88,7 +88,7 @@ func (t *textWriter) linef(format string, args ...any) {
 func (t *textWriter) host(h HostPlan) {
 	t.linef("\n%s", h.Host)
 	if h.New {
-		t.linef("  + prepare    no salvord yet: what else it lacks shows once it is there")
+		t.linef("  + prepare    salvord is not installed yet; other missing parts are listed after it is")
 	}
 	if t.err != nil {
 		return

@@ -74,7 +74,7 @@ func (e *Engine) Pause(ctx context.Context, id string) error {
 	return e.post(ctx, "/containers/"+id+"/pause")
 }
 
-// Unpause lets a paused container go on; of any other it is an error.
+// Unpause lets a paused container continue; of any other it is an error.
 func (e *Engine) Unpause(ctx context.Context, id string) error {
 	return e.post(ctx, "/containers/"+id+"/unpause")
 }

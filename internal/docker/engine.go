@@ -1,6 +1,6 @@
 // Package docker observes a Docker engine: its containers and how healthy they are, its
 // images and networks, by the Engine API (1.41 and later). It changes nothing but that
-// containers are paused and go on.
+// containers are paused and continue.
 package docker
 
 import (

@@ -14,8 +14,8 @@ type Mount struct {
 	Source    string // as the engine names it
 }
 
-// Mounts returns what every running container on the host, whoever started it,
-// has mounted writable.
+// Mounts returns what every running container on the host, by whatever it was
+// started, has mounted writable.
 func (e *Engine) Mounts(ctx context.Context) ([]Mount, error) {
 	answer, err := e.get(ctx, "/containers/json")
 	if err != nil {

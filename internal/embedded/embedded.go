@@ -1,5 +1,5 @@
-// Package embedded carries salvord inside salvor, so that on the worst day
-// there is one file to fetch and the two halves cannot drift apart.
+// Package embedded carries salvord inside salvor, so that a recovery needs only one
+// file and the two halves cannot drift apart.
 package embedded
 
 import (
@@ -16,7 +16,7 @@ import (
 var bin embed.FS
 
 // ErrNotBuilt means that this salvor was compiled without `make build`.
-var ErrNotBuilt = errors.New("this salvor carries no salvord for that architecture; run make build")
+var ErrNotBuilt = errors.New("this salvor does not include salvord for that architecture; run make build")
 
 // Salvord opens the salvord program for linux on arch ("amd64", "arm64"),
 // decompressed while it is read.

@@ -1,4 +1,4 @@
-// Package fault is how errors reach a person: one line, a hint with the next
+// Package fault adds to errors what a person needs: one line, a hint with the next
 // command, and the exit code that scripts branch on.
 package fault
 
@@ -29,15 +29,15 @@ type Row struct {
 func Table() []Row {
 	return []Row{
 		{OK, "done; with `plan --check`: nothing to change"},
-		{General, "an error that has no code of its own; the message says which"},
-		{Usage, "the command line is wrong, or a confirmation is needed where there is no terminal"},
-		{Partial, "partly done: a host or a stack is missing; the receipt says which"},
+		{General, "an error without its own code; see the message"},
+		{Usage, "the command line is wrong, or a confirmation is needed but there is no terminal"},
+		{Partial, "partly done: a host or a stack is missing; see the receipt"},
 		{NoRepo, "no control repository here"},
-		{Locked, "somebody else is at work; the message says who, since when, doing what"},
+		{Locked, "another run is at work; the message says whose, since when, and what it does"},
 		{SecretsShut, "secrets can't be unlocked"},
-		{Unreachable, "a host or a remote can't be reached, or shows another key than the pinned one"},
+		{Unreachable, "a host or a remote can't be reached, or presents a key other than the pinned one"},
 		{Pending, "changes are pending (`plan --check`)"},
-		{Drill, "a drill did not bring everything back"},
+		{Drill, "a drill did not restore everything"},
 		{Interrupted, "interrupted; running the command again finishes it"},
 	}
 }

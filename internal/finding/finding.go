@@ -29,7 +29,7 @@ type Finding struct {
 	Text     string   `json:"text"`
 	Fix      string   `json:"fix,omitempty"`
 	// Stack is the one that a fatal finding about its own files keeps from being
-	// deployed; "" for what stands in the way of the whole fleet.
+	// deployed; "" for problems of the whole fleet.
 	Stack string `json:"stack,omitempty"`
 }
 

@@ -1,6 +1,6 @@
 // Package fleet is the vocabulary of what the operator declares: hosts, stacks,
-// volumes, remotes, placements. Values of this package are validated; only
-// package controlrepo makes them from files, and nobody validates them again.
+// volumes, remotes, placements. Values of this package are validated; only package
+// controlrepo makes them from files, and they are not validated again.
 package fleet
 
 import (
@@ -52,8 +52,8 @@ type Docker struct {
 	Key     string // its signing key, armored, when URL is set
 }
 
-// Git tells hosts where the control repository is read. The zero value means:
-// the URL of the operator's own remote.
+// Git is where hosts read the control repository. The zero value means: the URL of
+// the operator's own remote.
 type Git struct {
 	URL    string
 	Branch string // "main" by default

@@ -74,10 +74,10 @@ func (p Placement) Has(repository string) bool {
 }
 
 // A Restore is the operator's wish that a stack's volumes go back to a snapshot,
-// once. It is part of the lock so that a run cut short between the commit and
-// the data is finished by the next apply, or by the host at its next boot.
+// once. It is part of the lock so that a run interrupted between the commit and the
+// data is finished by the next apply, or by the host at its next boot.
 type Restore struct {
-	ID       string `json:"id"`       // tells this wish from every other; a host remembers the last that it fulfilled
+	ID       string `json:"id"`       // identifies this wish; a host remembers the last that it fulfilled
 	Epoch    int    `json:"epoch"`    // of the placement that it was said for; at any other it is void
 	Snapshot string `json:"snapshot"` // full id
 }

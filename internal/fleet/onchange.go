@@ -2,10 +2,10 @@ package fleet
 
 import "strings"
 
-// OnChange says how a running service is told that one of its secrets changed:
+// OnChange says how a running service is notified that one of its secrets changed:
 // "none", "signal:HUP" (any name of signal(7) without SIG; "signal" is HUP),
-// "restart" or "recreate". "" is none: files under /run/secrets change at once
-// in every running container, which may read them again by itself.
+// "restart" or "recreate". "" is none: files under /run/secrets change at once in
+// every running container, which may read them again on its own.
 type OnChange string
 
 // The policies without an argument.
@@ -23,6 +23,6 @@ func (c OnChange) Signal() (name string, ok bool) {
 	return strings.CutPrefix(string(c), "signal:")
 }
 
-// Starts reports whether the service's container is started again, after which
-// it sees every mount anew.
+// Starts reports whether the service's container is started again, after which it
+// sees every mount again.
 func (c OnChange) Starts() bool { return c == ChangeRestart || c == ChangeRecreate }

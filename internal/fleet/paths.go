@@ -24,8 +24,9 @@ const (
 	// (ssh-keygen(1)).
 	FleetSignersFile = HostDir + "/fleet_signers"
 	// DeployKeysFile holds the SSH public keys with which hosts read the repository, so
-	// that a host's can be found at the Git host when it is to be removed there. It lets
-	// nobody in. Format: authorized_keys of sshd(8), the host's name as the comment.
+	// that a host's can be found at the Git host when it is to be removed there. It
+	// gives no access. Format: authorized_keys of sshd(8), the host's name as the
+	// comment.
 	DeployKeysFile = HostDir + "/deploy_keys"
 )
 
@@ -33,11 +34,11 @@ const (
 // with slashes, clean, and not in Git's own folder.
 func ValidPath(p string) error {
 	if !fs.ValidPath(p) || p == "." || strings.ContainsAny(p, "\x00\n\\") {
-		return fmt.Errorf("%q is no path in the repository", p)
+		return fmt.Errorf("%q is not a path in the repository", p)
 	}
 	for part := range strings.SplitSeq(p, "/") {
 		if strings.EqualFold(part, ".git") {
-			return fmt.Errorf("%q is no path in the repository", p)
+			return fmt.Errorf("%q is not a path in the repository", p)
 		}
 	}
 	return nil

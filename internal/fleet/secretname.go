@@ -57,7 +57,7 @@ func EnvFile(stack string) string { return SecretDir + "/" + stack + ".env" }
 // BelowSecrets reports why a path of the repository is not a file below secrets/, or nil.
 func BelowSecrets(file string) error {
 	if path.Clean(file) != file || !strings.HasPrefix(file, SecretDir+"/") {
-		return fmt.Errorf("%q is no file below %s/", file, SecretDir)
+		return fmt.Errorf("%q is not a file below %s/", file, SecretDir)
 	}
 	return nil
 }
@@ -69,10 +69,10 @@ func SecretFile(name string) (string, error) {
 
 func validSecret(name string) error {
 	if !secretPattern.MatchString(name) {
-		return fmt.Errorf("%q is no name for a secret: use letters, digits, and any of . _ -", name)
+		return fmt.Errorf("%q is not a name for a secret: use letters, digits, and any of . _ -", name)
 	}
 	if envPattern.MatchString(name) {
-		return fmt.Errorf("%q is no name for a secret: secrets/<stack>.env holds a stack's variables", name)
+		return fmt.Errorf("%q is not a name for a secret: secrets/<stack>.env is for a stack's variables", name)
 	}
 	return nil
 }

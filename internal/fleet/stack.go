@@ -2,10 +2,10 @@ package fleet
 
 import "time"
 
-// A Stack is one Compose project and what Salvor needs to know beside it, from
+// A Stack is one Compose project and what Salvor needs to know about it, from
 // x-salvor. Host is the wish; the placement itself is in the Lock.
 type Stack struct {
-	Name       string // on hosts and remotes, for good: what the stack began as
+	Name       string // on hosts and remotes, always: its first name
 	Called     string // what it is called since it was renamed, "" while that is Name
 	Dir        string // folder in the repository, "stacks/<name>" or "stacks/<called>"
 	File       string // Compose file within Dir
@@ -25,8 +25,8 @@ type Stack struct {
 	Broken bool
 }
 
-// A ServiceCommand is what x-salvor.on_rotate says about one service: it runs in
-// its container when a secret of it changed, before the service is told.
+// A ServiceCommand is what x-salvor.on_rotate says about one service: it runs in its
+// container when a secret of it changed, before the service is notified.
 type ServiceCommand struct {
 	Service  string
 	Argv     []string

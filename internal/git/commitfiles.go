@@ -25,7 +25,7 @@ type commitment struct {
 	parent Commit            // "" when the branch is unborn
 	own    string            // Salvor's folder in Git's
 	lock   *runlock.Lock     // of this clone
-	index  string            // a temporary index, so that nobody's staged work is touched
+	index  string            // a temporary index, so that staged work of the operator is not touched
 	files  map[string][]byte // nil content removes
 	paths  []string          // the keys of files, sorted
 	before map[string]blob   // in parent
@@ -39,11 +39,11 @@ type blob struct{ mode, id string }
 // nil content removes the file) on top of HEAD and returns the new commit; HEAD
 // itself when nothing differs. Other work, staged or not, is left as it is.
 //
-// A file that has uncommitted changes of somebody else's is refused with
-// ErrUncommitted, before anything is written. The branch is moved last, and
-// only from the commit that was looked at: ErrDiverged otherwise. Cut short, it
-// can be called again, with other contents too: what the first call left is
-// taken back. One process at a time commits in a clone; *runlock.HeldError.
+// A file that has uncommitted changes of someone else is refused with ErrUncommitted,
+// before anything is written. The branch is moved last, and only from the commit that
+// was looked at: ErrDiverged otherwise. Interrupted, it can be called again, with
+// other contents too: what the first call left is taken back. One process at a time
+// commits in a clone; *runlock.HeldError.
 func (g *Repository) CommitFiles(ctx context.Context, files map[string][]byte, message string) (_ Commit, err error) {
 	c := &commitment{g: g, files: files, paths: slices.Sorted(maps.Keys(files))}
 	if err := c.begin(ctx); err != nil {
@@ -169,7 +169,7 @@ func (c *commitment) stage(ctx context.Context) error {
 		}
 		old, known := c.before[p]
 		if known && old.mode != "100644" && old.mode != "100755" {
-			return fmt.Errorf("%s is no regular file in Git", p)
+			return fmt.Errorf("%s is not a regular file in Git", p)
 		}
 		id, err := c.with(ctx, c.index, c.files[p], "hash-object", "-w", "--stdin", "--path="+p)
 		if err != nil {
@@ -233,10 +233,10 @@ func (c *commitment) write(ctx context.Context, tree, message string) (Commit, e
 	return made, c.g.ownSigned(ctx, made)
 }
 
-// refresh puts files from the index named source into the working tree, and the
-// same entries into the operator's index. It comes before the branch is moved:
-// cut short, it leaves the new files staged, never a new commit with the old
-// files staged on top, which the next commit would undo.
+// refresh puts files from the index named source into the working tree, and the same
+// entries into the operator's index. It comes before the branch is moved:
+// interrupted, it leaves the new files staged, never a new commit with the old files
+// staged on top, which the next commit would undo.
 func (c *commitment) refresh(ctx context.Context, source string, want map[string]blob) error {
 	var list bytes.Buffer
 	for _, p := range c.paths {

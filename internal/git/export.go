@@ -112,7 +112,7 @@ func parseLeaves(listing string) (all []leaf, left []LeftOut, err error) {
 const submoduleMode = "160000"
 
 func submodule(path string) LeftOut {
-	return LeftOut{Path: path, Why: "is a submodule, which Salvor does not follow: no host gets its files", Fix: fmt.Sprintf("git rm --cached %s, remove %s/.git, and commit its files", path, path)}
+	return LeftOut{Path: path, Why: "is a submodule, which Salvor does not follow: hosts do not get its files", Fix: fmt.Sprintf("git rm --cached %s, remove %s/.git, and commit its files", path, path)}
 }
 
 // copyBlobs streams every file out of one git process.
@@ -209,7 +209,8 @@ func withoutStrayLinks(leaves []leaf, left []LeftOut, root *os.Root) ([]LeftOut,
 		if err := root.Remove(l.path); err != nil {
 			return nil, err
 		}
-		left = append(left, LeftOut{Path: l.path, Why: "is a symbolic link out of the repository, to " + target + ": no host gets it", Fix: "commit the file itself in place of the link"})
+		left = append(left, LeftOut{Path: l.path, Why: "is a symbolic link out of the repository, to " + target + ": hosts do not get it", Fix: "commit " +
+			"the file itself instead of the link"})
 	}
 	slices.SortFunc(left, func(a, b LeftOut) int { return strings.Compare(a.Path, b.Path) })
 	return left, nil

@@ -21,7 +21,7 @@ func (g *Repository) ExportStaged(ctx context.Context, dir string) ([]LeftOut, e
 }
 
 // ExportWork is Export for the files that a commit of the whole working tree would
-// have: tracked ones as they lie there, and new ones that no ignore rule names.
+// have: tracked ones as they are there, and new ones that no ignore rule names.
 func (g *Repository) ExportWork(ctx context.Context, dir string) ([]LeftOut, error) {
 	paths, err := g.WorkFiles(ctx)
 	if err != nil {

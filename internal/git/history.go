@@ -79,7 +79,7 @@ var ErrUnknownCommit = errors.New("this clone does not have the commit")
 func (g *reader) Resolve(ctx context.Context, name string) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
-		return "", fmt.Errorf("%q names no commit here", name)
+		return "", fmt.Errorf("%q is not a commit here", name)
 	}
 	commit, err := ParseCommit(id)
 	if err != nil {
@@ -97,7 +97,7 @@ type Object struct {
 	Content []byte // of a file; of a folder Git's own listing
 }
 
-// Objects returns what lies at each "<commit>:<path>", by one git process.
+// Objects returns what is at each "<commit>:<path>", by one git process.
 func (g *reader) Objects(ctx context.Context, names []string) ([]Object, error) {
 	cmd := g.command("cat-file", "--batch")
 	cmd.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
@@ -178,7 +178,7 @@ func (g *Repository) Revert(ctx context.Context, folder string, to Commit) (map[
 			continue
 		}
 		if was.mode != "100644" && (is.mode != was.mode || was.mode != "100755") {
-			return nil, fmt.Errorf("%s is no plain file in %s: it %w", path, to.Short(), ErrMode)
+			return nil, fmt.Errorf("%s is not a regular file in %s: it %w", path, to.Short(), ErrMode)
 		}
 		names, paths = append(names, string(to)+":"+path), append(paths, path)
 	}
@@ -205,7 +205,7 @@ func (g *reader) under(ctx context.Context, folder string, c Commit) (map[string
 	return found, err
 }
 
-// EverIn returns the files that lie in a folder, or did at any commit that the
+// EverIn returns the files that are in a folder, or were at any commit that the
 // branch descends from, sorted.
 func (g *reader) EverIn(ctx context.Context, folder string) ([]string, error) {
 	out, err := g.output(ctx, "log", "--format=", "--name-only", "--no-renames", "-z", "--", folder)

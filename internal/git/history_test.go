@@ -109,7 +109,7 @@ func TestResolveTakesCommitsOfTheBranch(t *testing.T) {
 	}
 }
 
-// TestTrailers: the lines at the end of a message are told apart from its subject, which
+// TestTrailers: the lines at the end of a message are kept apart from its subject, which
 // may look like one.
 func TestTrailers(t *testing.T) {
 	t.Parallel()

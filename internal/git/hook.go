@@ -53,12 +53,12 @@ func (g *Repository) PreCommit(ctx context.Context) (Hook, error) {
 	return h, err
 }
 
-// callsSalvor reports whether the hook, or what the usual hook managers are told in
+// callsSalvor reports whether the hook, or the settings of the usual hook managers in
 // the repository, names salvor's check.
 func (g *Repository) callsSalvor(hook string) (bool, error) {
 	info, err := os.Stat(hook)
 	if err != nil || info.Mode().Perm()&0o111 == 0 {
-		return false, ignoreMissing(err) // Git passes over one that can't be executed
+		return false, ignoreMissing(err) // Git skips one that can't be executed
 	}
 	files := []string{hook}
 	for _, name := range []string{".pre-commit-config.yaml", "lefthook.yml", ".husky/pre-commit"} {
@@ -92,7 +92,7 @@ func (g *Repository) freeHook(ctx context.Context) (string, error) {
 	}
 	switch _, err := os.Lstat(h.Path); {
 	case err == nil:
-		return "", fault.WithHint(fmt.Errorf("%s: %w", h.Path, ErrExists), "move it away, and call salvor check from your own hook")
+		return "", fault.WithHint(fmt.Errorf("%s: %w", h.Path, ErrExists), "move it away, or call salvor check from your own hook")
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}

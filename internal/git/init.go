@@ -23,13 +23,13 @@ var ErrExists = errors.New("exists already")
 type First struct {
 	Files   map[string][]byte // by path in the repository
 	Message string
-	Signers fleet.Signers // of whom one must sign it, empty for anybody
+	Signers fleet.Signers // of whom one must sign it, empty for anyone
 }
 
-// Init makes dir a Git repository with a first commit: the folder and the
-// repository where they are missing, the files and a pre-commit hook. It overwrites
-// nothing: ErrExists names what stands in the way, and nothing was written then. m and
-// environ are as for Open.
+// Init makes dir a Git repository with a first commit: the folder and the repository
+// where they are missing, the files and a pre-commit hook. It overwrites nothing:
+// ErrExists names what is in the way, and nothing was written then. m and environ are
+// as for Open.
 func Init(ctx context.Context, m machine.Machine, dir string, first First, environ []string) (*Repository, Commit, error) {
 	if err := checkFree(dir, first.Files); err != nil {
 		return nil, "", err

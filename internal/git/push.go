@@ -90,7 +90,7 @@ func (g *Repository) Fetch(ctx context.Context) (Commit, error) {
 		return "", fmt.Errorf("fetch from %s: %w: %w", u.Remote, ErrGitAway, err)
 	}
 	if !g.has(ctx, tip) {
-		return "", fmt.Errorf("fetch from %s: commit %s did not come", u.Remote, tip.Short())
+		return "", fmt.Errorf("fetch from %s: commit %s was not received", u.Remote, tip.Short())
 	}
 	return tip, nil
 }
@@ -109,10 +109,10 @@ func (g *Repository) remoteTip(ctx context.Context, u Upstream) (Commit, error) 
 	return ParseCommit(id)
 }
 
-// Push publishes HEAD to the upstream branch, as a fast-forward only: this is
-// the compare-and-swap of placements, exactly one of several wins. ErrDiverged
-// says that somebody else did, ErrGitAway that nobody answered, ErrNoRemote that
-// there is nowhere to push. It may be called again.
+// Push publishes HEAD to the upstream branch, as a fast-forward only: this is the
+// compare-and-swap of placements, exactly one of several wins. ErrDiverged means that
+// someone else did, ErrGitAway that the Git host did not answer, ErrNoRemote that
+// there is no remote. It may be called again.
 func (g *Repository) Push(ctx context.Context) error {
 	head, err := g.Head(ctx)
 	if err != nil {
@@ -158,7 +158,8 @@ func (g *Repository) explainPush(ctx context.Context, u Upstream, head Commit, o
 // CatchUp is the hint for ErrDiverged. A placement that a killed run committed and
 // another clone overtook ends in conflicts of sealed files: it is to be dropped.
 func (u Upstream) CatchUp() string {
-	return "git pull --rebase " + u.Remote + " " + u.Branch + ", then run the command again; where it stops at a commit by salvor, git rebase --skip drops that"
+	return "git pull --rebase " + u.Remote + " " + u.Branch + ", then run the command again; if the rebase stops at a " +
+		"commit made by salvor, drop it with git rebase --skip"
 }
 
 // lostRace recognises two pushes at one moment: the other's is not visible yet,
@@ -184,7 +185,7 @@ func refusal(porcelain string) error {
 }
 
 // Published reports whether HEAD is what the upstream branch was when it was last
-// seen from here; true without a remote. Nobody is asked: false may be wrong, and
+// seen from here; true without a remote. No one is asked: false may be wrong, and
 // Push then finds out.
 func (g *reader) Published(ctx context.Context) (bool, error) {
 	head, err := g.Head(ctx)
@@ -196,7 +197,7 @@ func (g *reader) Published(ctx context.Context) (bool, error) {
 }
 
 // Tracked returns what the upstream branch was when it was last seen from here, ""
-// when it never was; HEAD without a remote. Nobody is asked.
+// when it never was; HEAD without a remote. No one is asked.
 func (g *reader) Tracked(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if errors.Is(err, ErrNoRemote) {

@@ -1,5 +1,5 @@
-// Package git is the operator's Git: one clone of the control repository, on which
-// it works by the operator's own git program. It commits beside other work, pushes,
+// Package git is the operator's Git: one clone of the control repository, on which it
+// works by the operator's own git program. It commits next to other work, pushes,
 // fetches, and exports the files of a commit. What the files mean is for others.
 package git
 
@@ -21,21 +21,21 @@ import (
 
 // What callers of Git branch on.
 var (
-	// ErrNoGit means that a folder is no Git repository, or not its root.
+	// ErrNoGit means that a folder is not a Git repository, or not its root.
 	ErrNoGit = errors.New("no Git repository")
 	// ErrUnborn means that the branch has no commit yet.
 	ErrUnborn = errors.New("no commit yet")
 	// ErrDetached means that HEAD is on no branch.
-	ErrDetached = errors.New("HEAD is on no branch")
+	ErrDetached = errors.New("HEAD is not on a branch")
 	// ErrNoRemote means that the repository has no Git remote.
 	ErrNoRemote = errors.New("no Git remote")
-	// ErrDiverged means that somebody else was faster: the remote has, or the
-	// branch got, commits that this one does not descend from.
-	ErrDiverged = errors.New("the branch has moved on")
+	// ErrDiverged means that someone else was faster: the remote has, or the branch
+	// got, commits that this one does not descend from.
+	ErrDiverged = errors.New("the branch has new commits")
 	// ErrGitAway means that the Git host did not answer, or not to us.
 	ErrGitAway = errors.New("Git host does not answer") //nolint:staticcheck // Git is a name
-	// ErrUncommitted means that a file to be committed has changes of somebody
-	// else's that are not.
+	// ErrUncommitted means that a file to be committed has uncommitted changes of
+	// someone else.
 	ErrUncommitted = errors.New("uncommitted changes")
 )
 
@@ -53,7 +53,7 @@ type Commit string
 // ParseCommit returns the commit with that full id.
 func ParseCommit(id string) (Commit, error) {
 	if !commitPattern.MatchString(id) {
-		return "", fmt.Errorf("%q is no full id of a commit", id)
+		return "", fmt.Errorf("%q is not a full commit id", id)
 	}
 	return Commit(id), nil
 }
@@ -67,7 +67,7 @@ func (c Commit) Short() string { return string(c[:min(7, len(c))]) }
 type Repository struct {
 	reader
 
-	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anybody
+	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anyone
 }
 
 // A reader asks one clone by the operator's git and changes nothing.
@@ -96,7 +96,7 @@ func Open(ctx context.Context, m machine.Machine, dir string, environ []string) 
 		return nil, err
 	}
 	if abs, err := filepath.Abs(real); err != nil || abs != top {
-		return nil, errors.Join(err, fmt.Errorf("%w: %s lies inside %s, a control repository has its own", ErrNoGit, dir, top))
+		return nil, errors.Join(err, fmt.Errorf("%w: %s is inside another Git repository (%s); a control repository must be the root of its own", ErrNoGit, dir, top))
 	}
 	if err := g.trustPinned(ctx); err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (g *reader) Status(ctx context.Context) ([]Change, error) {
 	return all, nil
 }
 
-// IsAncestor reports whether a is b or lies behind it. Both must be known here.
+// IsAncestor reports whether a is b or is behind it. Both must be known here.
 func (g *reader) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
 	_, err := g.output(ctx, "merge-base", "--is-ancestor", string(a), string(b))
 	if exitCode(err) == 1 {

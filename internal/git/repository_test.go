@@ -164,7 +164,7 @@ func TestCommitFilesLosesARaceCleanly(t *testing.T) {
 
 func TestCommitFilesResumes(t *testing.T) {
 	g, dir := newRepo(t)
-	write(t, dir, lockfile.Name, "{}") // as a call cut short before the branch moved leaves it
+	write(t, dir, lockfile.Name, "{}") // as a call interrupted before the branch moved leaves it
 	git(t, dir, "add", lockfile.Name)
 	if _, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}")}, "x"); err != nil {
 		t.Fatal(err)
@@ -304,8 +304,8 @@ func TestPushIsACompareAndSwap(t *testing.T) {
 	}
 }
 
-// TestPushNeverOverwrites is the race decided before the second push begins:
-// the server's lock does not help there, only that the push is no force.
+// TestPushNeverOverwrites is the race decided before the second push begins: the
+// server's lock does not help there, only that the push is not a force.
 func TestPushNeverOverwrites(t *testing.T) {
 	a, b, bare := clones(t)
 	var ids [2]Commit
@@ -480,7 +480,7 @@ func TestInitMakesAValidRepository(t *testing.T) {
 	}
 }
 
-// Git's ssh asked about an unknown host key where nobody could answer, and the
+// Git's ssh asked about an unknown host key where no one could answer, and the
 // command hung: it knows the keys that the repository pins, and asks nothing.
 func TestSSHAsksNothing(t *testing.T) {
 	dir := t.TempDir()

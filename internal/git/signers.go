@@ -21,15 +21,15 @@ import (
 // key that is listed.
 var ErrUnsigned = errors.New("not signed by a listed key")
 
-// signersFile holds the list that a clone goes by, gpgFile its part for GnuPG: in
-// the clone's own folder, where no commit reaches.
+// signersFile has the list that a clone trusts, gpgFile its part for GnuPG: in the
+// clone's own folder, where no commit reaches.
 const (
 	signersFile = "allowed_signers"
 	gpgFile     = "gpg_signers"
 )
 
-// Signers returns the list that this clone goes by: empty before the first commit
-// that it was taken from.
+// Signers returns the list that this clone trusts: empty before the first commit that
+// it was taken from.
 func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
@@ -89,7 +89,7 @@ func (g *Repository) Signed(ctx context.Context, id Commit, by fleet.Signers) er
 	case state == "G" || state == "U":
 		return fmt.Errorf("commit %s is signed by %s: %w", id.Short(), key, ErrUnsigned)
 	}
-	return fmt.Errorf("commit %s has a signature that git does not find good (%s): %w", id.Short(), badness(state), ErrUnsigned)
+	return fmt.Errorf("commit %s has a signature that git does not accept (%s): %w", id.Short(), badness(state), ErrUnsigned)
 }
 
 func badness(state string) string {
@@ -117,7 +117,7 @@ func (g *Repository) signs(ctx context.Context) bool {
 	return err == nil && sign == "true"
 }
 
-// hintSigning is how git is told which key to sign with.
+// hintSigning shows how to configure the key that git signs with.
 const hintSigning = "git config gpg.format ssh && git config user.signingKey ~/.ssh/id_ed25519.pub, with a key that fleet.yaml's git: signers lists"
 
 func (g *Repository) ownSigned(ctx context.Context, id Commit) error {
@@ -131,7 +131,7 @@ func (g *Repository) ownSigned(ctx context.Context, id Commit) error {
 }
 
 // ErrNoSigningKey means that the operator's git signs with no SSH key.
-var ErrNoSigningKey = errors.New("git is not told to sign with an SSH key")
+var ErrNoSigningKey = errors.New("git is not configured to sign with an SSH key")
 
 // SigningKey returns the public SSH key that the operator's git signs with, as
 // user.signingKey names it: "TYPE BASE64". always reports that it signs every commit.
@@ -153,7 +153,7 @@ func SigningKey(ctx context.Context, m machine.Machine, environ []string) (key s
 }
 
 // readSigningKey takes what git does: a literal key, a public key's file, or a private
-// one's with the public beside it.
+// one's with the public one next to it.
 func readSigningKey(named string) string {
 	text := strings.TrimPrefix(named, "key::")
 	for _, file := range []string{named, named + ".pub"} {

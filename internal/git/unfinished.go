@@ -37,8 +37,8 @@ func (c *commitment) lockClone(ctx context.Context) error {
 	return err
 }
 
-// OwnFile returns where a file of Salvor's own lies in Git's folder, which is made
-// when it is missing: notes about this clone that no commit holds.
+// OwnFile returns where a file of Salvor's own is in Git's folder, which is made when
+// it is missing: notes about this clone that no commit holds.
 func (g *Repository) OwnFile(ctx context.Context, name string) (string, error) {
 	gitDir, err := g.line(ctx, "rev-parse", "--absolute-git-dir")
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *commitment) takeBack(ctx context.Context) error {
 	id, err := ParseCommit(strings.TrimSpace(string(content)))
 	if err == nil && c.g.has(ctx, id) {
 		if err := c.takeBackCommit(ctx, id); err != nil {
-			return fmt.Errorf("take back what commit %s left: %w", id.Short(), err)
+			return fmt.Errorf("undo the unfinished commit %s: %w", id.Short(), err)
 		}
 	}
 	return os.Remove(c.unfinished())
@@ -97,7 +97,7 @@ func (c *commitment) takeBackCommit(ctx context.Context, id Commit) error {
 	return left.refresh(ctx, left.index, left.before)
 }
 
-// keepForeign drops the paths with work of somebody else's.
+// keepForeign drops the paths with work of someone else.
 func (c *commitment) keepForeign(ctx context.Context) error {
 	touched, err := c.touched(ctx)
 	for _, p := range touched {
@@ -113,9 +113,9 @@ func (c *commitment) announce(id Commit) error {
 	return atomicfile.Write(c.unfinished(), bytes.NewReader([]byte(id+"\n")), 0o644)
 }
 
-// Uncommit takes the newest commit off the branch again, with its files, when it
-// is id and nobody has seen it: its push lost a race. Work of others in the
-// working tree stays. It may be called again.
+// Uncommit takes the newest commit off the branch again, with its files, if it is id
+// and was not seen by anyone: its push lost a race. Work of others in the working
+// tree stays. It may be called again.
 func (g *Repository) Uncommit(ctx context.Context, id Commit) (err error) {
 	c := &commitment{g: g}
 	if err := c.begin(ctx); err != nil {

@@ -13,9 +13,8 @@ import (
 	"salvor/internal/fault"
 )
 
-// checkUntouched refuses paths whose working copy or staged copy is neither
-// what the parent has nor what is to be committed: that is work of somebody's
-// which would be lost.
+// checkUntouched refuses paths whose working copy or staged copy is neither what the
+// parent has nor what is to be committed: that is work which would be lost.
 func (c *commitment) checkUntouched(ctx context.Context) error {
 	touched, err := c.touched(ctx)
 	if err != nil || len(touched) == 0 {
@@ -24,7 +23,7 @@ func (c *commitment) checkUntouched(ctx context.Context) error {
 	return fault.WithHint(fmt.Errorf("%w in %s", ErrUncommitted, strings.Join(touched, ", ")), "commit or stash them: git status")
 }
 
-// touched returns the paths that hold somebody else's work.
+// touched returns the paths with someone else's work.
 func (c *commitment) touched(ctx context.Context) ([]string, error) {
 	staged, err := c.entries(ctx, "")
 	if err != nil {
@@ -58,7 +57,7 @@ func (c *commitment) working(ctx context.Context) (map[string]string, error) {
 		case err != nil:
 			return nil, err
 		case !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%s exists and is no regular file", p)
+			return nil, fmt.Errorf("%s exists and is not a regular file", p)
 		default:
 			there = append(there, p)
 		}
@@ -81,8 +80,8 @@ func (c *commitment) working(ctx context.Context) (map[string]string, error) {
 	return found, nil
 }
 
-// checkParents refuses a path below something that is no folder, which git
-// would replace, or below a symbolic link.
+// checkParents refuses a path below something that is not a folder, which git would
+// replace, or below a symbolic link.
 func (c *commitment) checkParents(p string) error {
 	for dir := filepath.Dir(filepath.FromSlash(p)); dir != "."; dir = filepath.Dir(dir) {
 		switch info, err := os.Lstat(filepath.Join(c.g.dir, dir)); {
@@ -90,7 +89,7 @@ func (c *commitment) checkParents(p string) error {
 		case err != nil:
 			return err
 		case !info.IsDir():
-			return fmt.Errorf("%s exists and is no folder", dir)
+			return fmt.Errorf("%s exists and is not a folder", dir)
 		}
 	}
 	return nil

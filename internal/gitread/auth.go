@@ -14,8 +14,8 @@ import (
 
 const connectTimeout = 15 * time.Second
 
-// tokenUser is what Git hosts expect beside a token; GitHub, GitLab and Gitea
-// take any name.
+// tokenUser is what Git hosts expect with a token; GitHub, GitLab and Gitea take any
+// name.
 const tokenUser = "x-access-token"
 
 func (s Source) auth() (transport.AuthMethod, error) {

@@ -57,7 +57,7 @@ type Repository struct {
 func Open(dir string, source Source) (*Repository, error) {
 	if u, err := url.Parse(source.URL); err == nil && u.User != nil {
 		_, has := u.User.Password()
-		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may stand for the user
+		if web := strings.HasPrefix(strings.ToLower(u.Scheme), "http"); has || web { // a token may be in the place of the user
 			return nil, errors.New("open control repository: its URL holds a password or a token")
 		}
 	}
@@ -198,8 +198,8 @@ func (r *Repository) Contains(commit string) (on, known bool) {
 	return on, err == nil
 }
 
-// Descends reports whether newer is older or comes after it. A commit that the
-// branch never had is no ancestor of anything.
+// Descends reports whether newer is older or comes after it. A commit that the branch
+// never had is not an ancestor of anything.
 func (r *Repository) Descends(newer, older string) (bool, error) {
 	if !plumbing.IsHash(older) {
 		return false, nil

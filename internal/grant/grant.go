@@ -1,7 +1,7 @@
-// Package grant names what a commit lets others do: open secrets, log in to
-// hosts, be a host, receive a secret. Whoever can push to the repository can write
-// such a line, so each clone keeps a ledger of those that its operator confirmed,
-// and what is not in it is confirmed by name before anything acts on it.
+// Package grant names what a commit lets others do: open secrets, log in to hosts, be
+// a host, receive a secret. Anyone who can push to the repository can write such a
+// line, so each clone keeps a ledger of those that its operator confirmed, and what
+// is not in it is confirmed by name before anything acts on it.
 package grant
 
 import (
@@ -27,9 +27,9 @@ type Grant struct {
 // Operator is that a key opens everything which the operators open.
 func Operator(name, recipient string) Grant {
 	return Grant{
-		Name: "operator/" + name, value: recipient, Text: fmt.Sprintf("%s may open everything from here on, with the key %s", name, recipient),
+		Name: "operator/" + name, value: recipient, Text: fmt.Sprintf("%s can open everything from now on, with the key %s", name, recipient),
 		instead: func(before string) string {
-			return fmt.Sprintf("%s's key changes from %s to %s, which may open everything from here on", name, before, recipient)
+			return fmt.Sprintf("%s's key changes from %s to %s, which can open everything from now on", name, before, recipient)
 		},
 	}
 }
@@ -37,9 +37,9 @@ func Operator(name, recipient string) Grant {
 // Recovery is that a key opens everything, as the recovery key.
 func Recovery(recipient string) Grant {
 	return Grant{
-		Name: "recovery", value: recipient, Text: fmt.Sprintf("the recovery key, which may open everything from here on, is %s", recipient),
+		Name: "recovery", value: recipient, Text: fmt.Sprintf("the recovery key, which can open everything from now on, is %s", recipient),
 		instead: func(before string) string {
-			return fmt.Sprintf("the recovery key, which may open everything from here on, changes from %s to %s", before, recipient)
+			return fmt.Sprintf("the recovery key, which can open everything from now on, changes from %s to %s", before, recipient)
 		},
 	}
 }
@@ -77,16 +77,16 @@ func HostKey(names, whose, kind, fingerprint string) Grant {
 	names = shown(names)
 	return Grant{
 		Name: "key/" + names, value: kind + " " + fingerprint,
-		Text: fmt.Sprintf("%s is the server that shows the %s key %s", strings.TrimSpace(whose+" "+names), shown(kind), fingerprint),
+		Text: fmt.Sprintf("%s is the server that presents the %s key %s", strings.TrimSpace(whose+" "+names), shown(kind), fingerprint),
 		instead: func(before string) string {
-			return fmt.Sprintf("%s is the server that shows the %s key %s; confirmed is %s", strings.TrimSpace(whose+" "+names), shown(kind), fingerprint, before)
+			return fmt.Sprintf("%s is the server that presents the %s key %s; the confirmed key is %s", strings.TrimSpace(whose+" "+names), shown(kind), fingerprint, before)
 		},
 	}
 }
 
-// Login is that an SSH key is let in; as says as whom and where.
+// Login is that an SSH key is accepted; as says as whom and where.
 func Login(fingerprint, comment, as string) Grant {
-	return Grant{Name: "login/" + fingerprint, value: as, Text: "lets in " + strings.TrimSpace(fingerprint+" "+shown(comment)) + " as " + as}
+	return Grant{Name: "login/" + fingerprint, value: as, Text: "accepts logins with " + strings.TrimSpace(fingerprint+" "+shown(comment)) + " as " + as}
 }
 
 // Secret is that a stack gets a secret. from says whose it is, "" for the stack's own.
@@ -94,7 +94,7 @@ func Secret(stack, host, name, from string) Grant {
 	if host != "" {
 		host = " on " + host
 	}
-	return Grant{Name: "secret/" + stack, value: name, Text: strings.TrimSpace(fmt.Sprintf("stack %s%s is given the secret %s %s", stack, host, name, from))}
+	return Grant{Name: "secret/" + stack, value: name, Text: strings.TrimSpace(fmt.Sprintf("stack %s%s gets the secret %s %s", stack, host, name, from))}
 }
 
 // Remote is that a remote is used where it is; text says where, and which secrets it
@@ -105,7 +105,7 @@ func Remote(name, text string) Grant {
 
 // Sent is that something of fleet.yaml ("registry ghcr.io") is sent a secret.
 func Sent(to, name string) Grant {
-	return Grant{Name: strings.Replace(to, " ", "/", 1), value: name, Text: fmt.Sprintf("%s is sent the secret %s", to, name)}
+	return Grant{Name: strings.Replace(to, " ", "/", 1), value: name, Text: fmt.Sprintf("%s gets the secret %s", to, name)}
 }
 
 // Source is that hosts take something from an address: what is "the repository" or
@@ -139,7 +139,7 @@ func (g Grant) Is(o Grant) bool { return g.Name == o.Name && g.value == o.value 
 // Unconfirmed is the error of a command that acts on nothing unconfirmed.
 func Unconfirmed(names []string) error {
 	return fault.WithCode(fault.WithHint(fmt.Errorf("not confirmed in this clone: %s", strings.Join(names, ", ")),
-		"salvor plan says what each means; --grant NAME confirms one, --yes does not"), fault.Usage)
+		"salvor plan explains each; --grant NAME confirms one, --yes does not"), fault.Usage)
 }
 
 // Names returns the names of grants, each once, in their order.

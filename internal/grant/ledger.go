@@ -109,9 +109,9 @@ func (l Ledger) Without(all ...Grant) Ledger {
 }
 
 // Only returns the ledger without what standing does not give any more, so that it
-// has to be confirmed again when it comes back. While a value that takes the place
-// of another waits to be confirmed the one before stays, to be named; keep names
-// those that stay in any case.
+// has to be confirmed again when it comes back. While a value that takes the place of
+// another waits to be confirmed the previous one stays, to be named; keep names those
+// that stay in any case.
 func (l Ledger) Only(standing []Grant, keep func(name string) bool) Ledger {
 	next := Ledger{confirmed: map[string][]string{}, made: l.made}
 	for name, values := range l.confirmed {

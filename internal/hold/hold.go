@@ -1,6 +1,6 @@
-// Package hold lets a test stop a host's work at a named step, so that power
-// can be cut there or something else can happen meanwhile. On a host that
-// nobody tests it does nothing: there is no such file.
+// Package hold lets a test stop a host's work at a named step, so that power can be
+// cut there or something else can happen meanwhile. On a host that is not under test
+// it does nothing: there is no such file.
 package hold
 
 import (

@@ -33,8 +33,8 @@ const (
 const softMemory = 128 << 20
 
 // umask is salvord's own, and that of what it runs: by root's, which may be 077,
-// containers that are not root could not read what is made for them. What is
-// nobody else's is made with a mode of its own.
+// containers that are not root could not read what is made for them. Files that no
+// one else needs are made with their own mode.
 const umask = 0o022
 
 // Main runs `salvord VERB` and returns the exit code.
@@ -72,7 +72,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 func Serve(ctx context.Context, h *agent.Host, verb string, in io.Reader, out, errOut io.Writer) int {
 	run, known := verbs(h)[verb]
 	if !known {
-		terminal.Printf(errOut, "salvord: no verb %q\n", verb)
+		terminal.Printf(errOut, "salvord: unknown verb %q\n", verb)
 		return fault.Usage
 	}
 	return serve(ctx, run, in, out)

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errReaderGone is why a verb was cut short: the salvor that asked is gone. What
-// is half done is finished by the next run, which must not find the host locked.
+// errReaderGone is why a verb was interrupted: the salvor that asked is gone. What is
+// half done is finished by the next run, which must not find the host locked.
 var errReaderGone = errors.New("salvor is gone")
 
-// watchReader calls gone when nobody reads what is written to pipe any more.
-// Writing to it is an error from then on, and no longer the end of the process,
-// so that the verb ends in order.
+// watchReader calls gone when what is written to pipe is no longer read. Writing to
+// it is an error from then on, and no longer the end of the process, so that the verb
+// ends in order.
 func watchReader(pipe *os.File, gone func()) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	// POLLERR and POLLHUP are reported whatever is asked for (poll(2))

@@ -95,8 +95,8 @@ type messages struct {
 // Emit implements progress.Sink.
 func (m *messages) Emit(e progress.Event) { m.write(agentapi.Message{Event: &e}) }
 
-// write sends one message. When salvor is gone there is nobody to tell; the verb
-// learns it by its context.
+// write sends one message. When salvor is gone no one reads the answer; the verb
+// notices by its context.
 func (m *messages) write(msg agentapi.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

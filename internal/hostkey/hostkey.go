@@ -1,6 +1,6 @@
 // Package hostkey is what Git has of a host, in hosts/<name>.pub: the recipient that
 // its secrets are encrypted to, and the key with which it signs what it finds out.
-// That counts where the fleet's key has signed the file; whoever can push can change
+// That counts if the fleet's key has signed the file; anyone who can push can change
 // it. It does no I/O.
 package hostkey
 
@@ -15,8 +15,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// Kind is what the fleet's key signs the files of hosts/ as that say who is a host and
-// who is let in. The place is the path of the file.
+// Kind is what the fleet's key signs the files of hosts/ as that say which hosts and
+// which logins there are. The place is the path of the file.
 const Kind sign.Kind = "salvor-hosts"
 
 // Path returns where a host's keys are in the repository.
@@ -32,8 +32,8 @@ type Keys struct {
 }
 
 // Parse reads the file of a host's keys: a line each, in any order; empty lines and
-// those that start with # are passed over. line is the one that the error is about, 0
-// for the file.
+// those that start with # are skipped. line is the one that the error is about, 0 for
+// the file.
 func Parse(content []byte) (k Keys, line int, err error) {
 	for text := range strings.Lines(string(content)) {
 		line++
@@ -58,7 +58,7 @@ func Parse(content []byte) (k Keys, line int, err error) {
 		}
 	}
 	if k.Recipient == "" {
-		return Keys{}, 0, errors.New("no recipient in it")
+		return Keys{}, 0, errors.New("it has no recipient")
 	}
 	return k, 0, nil
 }
@@ -77,10 +77,10 @@ func (k Keys) File() []byte {
 // and not shown.
 func CheckRecipient(v string) error {
 	if strings.HasPrefix(strings.ToUpper(v), "AGE-") {
-		return errors.New("this is a secret key, not a recipient: take it out, and replace it if it was ever committed")
+		return errors.New("this is a secret key, not a recipient: remove it, and replace the key if it was ever committed")
 	}
 	if _, err := age.ParseX25519Recipient(v); err != nil {
-		return fmt.Errorf("%q is no age recipient: it starts with age1", v)
+		return fmt.Errorf("%q is not an age recipient: it must start with age1", v)
 	}
 	return nil
 }

@@ -274,7 +274,7 @@ func (a *answer) enrolment(e *agentapi.Enrolment) error {
 		return fmt.Errorf("%s answers with %q, which is not an SSH public key", a.host, e.GitKey)
 	}
 	if err := (sign.Keys{e.Signer}).Check(); err != nil {
-		return fmt.Errorf("%s answers with a signing key that is none: %w", a.host, err)
+		return fmt.Errorf("%s answers with an invalid signing key: %w", a.host, err)
 	}
 	e.Recipient = recipient.String()
 	return nil
@@ -299,7 +299,7 @@ func (a *answer) useless(empty bool) error {
 	if !empty || len(a.refused) == 0 {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("%s answers about something else than it was asked: %s", a.host, a.refused[0]), "salvor status")
+	return fault.WithHint(fmt.Errorf("the answer of %s is not about what it was asked: %s", a.host, a.refused[0]), "salvor status")
 }
 
 // findings keeps the findings that a host can have about itself and its stacks, and
@@ -320,12 +320,12 @@ func (a *answer) findings(all []finding.Finding) []finding.Finding {
 	if len(a.refused) == 0 {
 		return kept
 	}
-	text := fmt.Sprintf("it answered what it was not asked, which was dropped: %s", a.refused[0])
+	text := fmt.Sprintf("its answer contained things that it was not asked for, which were dropped: %s", a.refused[0])
 	if more := len(a.refused) - 1; more > 0 {
 		text += fmt.Sprintf(", and %d more", more)
 	}
 	return append(kept, finding.Finding{Code: finding.AnswerRefused, Severity: finding.Warning, Subject: a.host, Text: text,
-		Fix: "look at the host: its salvord does not do that; when others have root there, salvor recover HOST --to OTHER"})
+		Fix: "look at the host: salvord does not answer like that; if others have root there, salvor recover HOST --to OTHER"})
 }
 
 func (a *answer) fits(f *finding.Finding) bool {
@@ -352,8 +352,8 @@ func (a *answer) onRecord(subject string) bool {
 	return subject == "moved.json" || asked && isFile && slices.Contains([]string{"claims", "facts", "proven"}, dir)
 }
 
-// words returns an error as the host's: its hint says whose it is, and its code is
-// one that a host has a say about.
+// words returns an error as the host's: its hint names the host, and its code is one
+// that a host may set.
 func words(host string, e *agentapi.Error) *agentapi.Error {
 	told := *e
 	told.Text = terminal.Paragraph(told.Text)

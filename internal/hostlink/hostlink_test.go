@@ -47,7 +47,7 @@ func TestCall(t *testing.T) {
 		"other version":  {text: `{"error":{"code":64,"text":"0.1.0+xyz"}}` + "\n", err: "alpha runs salvord 0.1.0+xyz: " + ErrNoSalvord.Error(), no: true},
 		"not there":      {code: 127, err: "alpha: " + ErrNoSalvord.Error(), no: true},
 		"no answer":      {text: event, err: "alpha: salvord status ended without an answer", events: 1},
-		"not a message":  {text: "Segmentation fault\n" + `{"result":"fine"}` + "\n", err: `alpha: salvord said something that is no message: "Segmentation fault"`},
+		"not a message":  {text: "Segmentation fault\n" + `{"result":"fine"}` + "\n", err: `alpha: salvord printed something that is not a message: "Segmentation fault"`},
 		"cut short":      {text: `{"result":"fi`, err: "alpha: salvord status ended without an answer"},
 		"died":           {code: 1, text: "", err: "alpha: salvord status: "},
 		"two in a write": {text: event + event + `{"result":"fine"}` + "\n", want: "fine", events: 2},
@@ -85,7 +85,7 @@ func TestCall(t *testing.T) {
 
 func TestInstall(t *testing.T) {
 	cases := map[string]struct {
-		there string // version that the host's salvord tells, "" for none
+		there string // version that the host's salvord reports, "" for none
 		newer bool
 	}{
 		"none":          {there: ""},

@@ -41,8 +41,8 @@ func (l *Link) Install(ctx context.Context) (err error) {
 	return l.restartService(ctx)
 }
 
-// notNewer asks the salvord that is there for its version. One that can't even
-// tell is replaced.
+// notNewer asks the salvord that is there for its version. One that can't even report
+// it is replaced.
 func (l *Link) notNewer(ctx context.Context) error {
 	out, err := l.Machine.Run(ctx, machine.Command(hostpath.Salvord, "version"))
 	var exit *machine.ExitError

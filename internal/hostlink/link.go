@@ -1,6 +1,6 @@
-// Package hostlink is salvor's end of the conversation with salvord: it starts
-// `salvord VERB` on a machine, hands over the request, passes events on and
-// returns the result. It installs or replaces salvord where needed.
+// Package hostlink is salvor's side of the protocol with salvord: it starts `salvord
+// VERB` on a machine, sends the request, passes events on and returns the result. It
+// installs or replaces salvord where needed.
 package hostlink
 
 import (
@@ -25,7 +25,7 @@ type Carrier interface {
 
 // ErrNoSalvord means that the host has no salvord of this version and the call
 // was not allowed to install one.
-var ErrNoSalvord = errors.New("host has no salvord of this version")
+var ErrNoSalvord = errors.New("the host has no salvord of this version")
 
 // A Link talks to one host. It is safe for concurrent use once Ensure returned.
 type Link struct {

@@ -23,7 +23,7 @@ const (
 )
 
 // errTooMuch ends a conversation with a host that does not stop talking.
-var errTooMuch = errors.New("salvord says more than it can have to say")
+var errTooMuch = errors.New("the answer of salvord is too long")
 
 // reader decodes the lines of salvord's standard output as they come.
 type reader struct {
@@ -65,7 +65,7 @@ func (r *reader) line(line []byte) {
 	var m agentapi.Message
 	if err := json.Unmarshal(line, &m); err != nil {
 		if r.err == nil {
-			r.err = fmt.Errorf("%s: salvord said something that is no message: %.80q", r.link.Host, line)
+			r.err = fmt.Errorf("%s: salvord printed something that is not a message: %.80q", r.link.Host, line)
 		}
 		return
 	}
@@ -116,7 +116,7 @@ func (r *reader) outcome(verb string, req, resp any) (answered bool, err error) 
 		err = check(r.link.Host, req, resp, time.Now())
 	}
 	if at := reflect.ValueOf(resp); err != nil && at.Kind() == reflect.Pointer && !at.IsNil() {
-		at.Elem().SetZero() // json goes on behind a wrong type: nobody has checked what it left
+		at.Elem().SetZero() // json continues after a wrong type: the rest is unchecked
 	}
 	return true, err
 }

@@ -1,14 +1,14 @@
-// Package hostpath says where everything of Salvor's lies on a host: one table, which
-// whatever writes, binds, reads or removes it looks up.
+// Package hostpath has the paths of all of Salvor's files on a host: one table for
+// all code that writes, binds, reads or removes them.
 package hostpath
 
 import (
 	"path/filepath"
 )
 
-// A Layout is the folders that everything else lies in. Tests have others.
+// A Layout is the folders that everything else is in. Tests have others.
 type Layout struct {
-	Config  string // identity, keys, what the host shall be; only root reads it
+	Config  string // identity, keys, what the host should be; only root reads it
 	State   string // notes, projects, data of relative binds
 	Run     string // in memory: secrets, gates, locks; gone after a boot
 	Shared  string // mounts of shared volumes
@@ -67,7 +67,7 @@ func (l Layout) Wish(stack string) string { return filepath.Join(l.State, "wishe
 // Unfinished is the note of a run that may stop a stack, until it has ended.
 func (l Layout) Unfinished(stack string) string { return filepath.Join(l.State, "runs", stack+".json") }
 
-// Isolated is the folder of a container that works beside a stack, by its name.
+// Isolated is the folder of a container that works next to a stack, by its name.
 func (l Layout) Isolated(name string) string { return filepath.Join(l.State, "beside", name) }
 
 // Waiting is the note that a stack must not start yet.

@@ -80,7 +80,7 @@ func dockerRepository(f Facts, d fleet.Docker) ([]converge.Resource, error) {
 	case d.URL == "":
 		r.URL, r.Key = "https://download.docker.com/linux/"+f.OS.ID, dockerKey
 	case d.Key == "":
-		return nil, errors.New("docker.url is set without docker.key; hint: docker.key holds the repository's armored signing key")
+		return nil, errors.New("docker.url is set without docker.key; hint: docker.key must contain the repository's armored signing key")
 	}
 	return []converge.Resource{resource.Directory{Path: "/etc/apt/keyrings", Mode: 0o755}, r}, nil
 }

@@ -13,7 +13,7 @@ import (
 	"salvor/internal/resource"
 )
 
-// ErrUnsupported is wrapped by errors that mean: this is no distribution or
+// ErrUnsupported is wrapped by errors that mean: this is not a distribution or
 // processor that Salvor can prepare.
 var ErrUnsupported = errors.New("host is not supported")
 
@@ -130,7 +130,7 @@ func letIn(f Facts, l LetIn) ([]converge.Resource, error) {
 	}
 	account, known := f.Accounts[l.User]
 	if !known {
-		return nil, fmt.Errorf("the host has no user %s, whom fleet.yaml names for it", l.User)
+		return nil, fmt.Errorf("the host has no user %s, which fleet.yaml names for it", l.User)
 	}
 	folder := path.Join(account.Home, ".ssh")
 	return []converge.Resource{
@@ -178,8 +178,8 @@ func packages(names ...string) []resource.Package {
 	return list
 }
 
-// ownClock reports whether Salvor keeps the time: not in a container, whose
-// clock is its machine's, and not beside another time daemon.
+// ownClock reports whether Salvor keeps the time: not in a container, whose clock is
+// its machine's, and not in addition to another time daemon.
 func ownClock(f Facts) bool {
 	return !f.Container && (f.TimeDaemon == "" || f.TimeDaemon == timesyncd)
 }

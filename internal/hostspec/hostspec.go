@@ -1,6 +1,6 @@
-// Package hostspec makes of one commit and a lock what each host is asked to be, an
-// agentapi.Host: the same for the operator's program and the host's, which gives the
-// same bytes for the same commit. Nothing is read, opened or written.
+// Package hostspec makes each host's request, an agentapi.Host, from one commit and a
+// lock: the same for the operator's program and the host's, which gives the same
+// bytes for the same commit. Nothing is read, opened or written.
 package hostspec
 
 import (
@@ -112,7 +112,7 @@ func (c Commit) startOrder(names []string) []string {
 	return ordered
 }
 
-// BornAs returns when a volume came to life, under its name or the one before.
+// BornAs returns when a volume came to life, under its name or the previous one.
 func BornAs(p fleet.Placement, v project.Volume) time.Time {
 	if born := p.Volumes[v.Name].Born; !born.IsZero() || v.Formerly == "" {
 		return born

@@ -21,7 +21,7 @@ func (a asking) Run(ctx context.Context, c machine.Cmd) (out machine.Output, err
 	return out, err
 }
 
-// pluginUI has age plugins talk at the terminal, each question by itself.
+// pluginUI lets age plugins ask at the terminal, one question at a time.
 func (id *Identity) pluginUI() *plugin.ClientUI {
 	ui := plugin.NewTerminalUI(id.opts.Say, id.opts.Say)
 	display, request, confirm := ui.DisplayMessage, ui.RequestValue, ui.Confirm

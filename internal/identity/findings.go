@@ -8,9 +8,9 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// Findings say how the file lies there that holds the identity at hand: open
-// to others, or an operator's in clear. The recovery card is in clear by its nature.
-// A file that can't be looked at has no findings: who opens it says why.
+// Findings say how the file is there that holds the identity in use: open to others,
+// or an operator's in plain text. The recovery card is unencrypted by its nature. A
+// file that can't be looked at has no findings: who opens it says why.
 func (id *Identity) Findings() []finding.Finding {
 	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
 	if err != nil {
@@ -23,11 +23,11 @@ func (id *Identity) Findings() []finding.Finding {
 	var found []finding.Finding
 	if at.Exposed() {
 		found = append(found, finding.Finding{Code: finding.IdentityExposed, Severity: finding.Warning, Subject: path,
-			Text: fmt.Sprintf("others may read or write it (mode %04o), and it holds a key that opens everything", at.Mode), Fix: "chmod 600 " + path})
+			Text: fmt.Sprintf("other users can read or write it (mode %04o), and its key opens everything", at.Mode), Fix: "chmod 600 " + path})
 	}
 	if len(at.InClear) > 0 && !slices.Contains(at.InClear, id.checkout.Fleet.Recipients.Recovery) {
 		found = append(found, finding.Finding{Code: finding.IdentityInClear, Severity: finding.Warning, Subject: path,
-			Text: "the key in it has no passphrase: who gets the file opens everything", Fix: "salvor key rotate makes a key with a passphrase"})
+			Text: "its key has no passphrase: anyone who gets the file can open everything", Fix: "salvor key rotate makes a key with a passphrase"})
 	}
 	return found
 }

@@ -35,7 +35,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Ask        func(ask func())              // gives what it runs the terminal to itself
 	Terminal   *os.File                      // what programs that print secrets may ask at, nil for nothing
-	Prompts    io.Writer                     // gets what those programs write to standard error, nil for nobody
+	Prompts    io.Writer                     // gets what those programs write to standard error, nil for no one
 	Printed    *command.Memory               // of what those programs printed in this run; nil for a new one
 	Sink       progress.Sink
 
@@ -96,15 +96,15 @@ func (k *lazyKeyring) opened() bool {
 	return k.file != nil
 }
 
-// Unlocked reports whether the operator's keys are at hand without asking anybody.
+// Unlocked reports whether the operator's keys are in use without asking anyone.
 func (id *Identity) Unlocked() bool {
 	lazy, isLazy := id.Ring.(*lazyKeyring)
 	return !isLazy || lazy.opened()
 }
 
-// Unlock begins to open the operator's identity, which is a second of work. It is
-// for callers whose passphrase comes from no person, who might be asked something
-// else at the same time. An error is told by whoever needs the identity.
+// Unlock begins to open the operator's identity, which is a second of work. It is for
+// callers whose passphrase comes from no person, who might be asked something else at
+// the same time. An error is reported by the code that needs the identity.
 func (id *Identity) Unlock() {
 	go func() { _, _ = id.Ring.Identities() }()
 }
@@ -118,8 +118,8 @@ func PathOf(given, fleet string) (string, error) {
 	return agekey.Path(dir, fleet), err
 }
 
-// Use opens secrets with other keys from here on, for the fleet's recipients as
-// they are now. Programs that print secrets run in the operator's own environment.
+// Use opens secrets with other keys from now on, for the fleet's recipients as they
+// are now. Programs that print secrets run in the operator's own environment.
 func (id *Identity) Use(ring agekey.Keyring) {
 	id.Ring = ring
 	id.Store = secretstore.New(secretstore.Options{
@@ -157,9 +157,9 @@ func (k Keyrings) Identities() ([]age.Identity, error) {
 	return all, nil
 }
 
-// Has reports whether the identity at hand opens what is encrypted to a recipient.
-// That a plugin's does is found out by trying; whose plugin is not even here is
-// somebody else's.
+// Has reports whether the identity in use opens what is encrypted to a recipient. For
+// a plugin's key this is found out by trying; a key whose plugin is not installed
+// belongs to someone else.
 func (id *Identity) Has(recipient string) (bool, error) {
 	ids, err := id.Ring.Identities()
 	if err != nil {
@@ -206,7 +206,8 @@ func (id *Identity) keyring() agekey.Keyring {
 		}
 		f, err := agekey.Open(path, o)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.WithHint(fmt.Errorf("%w: no identity at %s", secret.ErrLocked, path), "--identity FILE names yours; without one, the recovery key opens everything: --identity CARD")
+			return nil, fault.WithHint(fmt.Errorf("%w: there is no identity at %s", secret.ErrLocked, path), "--identity FILE "+
+				"names yours; if you have none, the recovery key opens everything: --identity CARD")
 		}
 		return f, err
 	}}
@@ -234,7 +235,7 @@ func (id *Identity) Operator() string {
 	return Owner()
 }
 
-// Owner names whoever runs this, for locks: "alice@laptop".
+// Owner names anyone who runs this, for locks: "alice@laptop".
 func Owner() string {
 	name := "operator"
 	if u, err := user.Current(); err == nil {

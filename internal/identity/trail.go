@@ -22,7 +22,7 @@ func (t *Trail) Add(name string) {
 	t.opened[name] = true
 }
 
-// Take returns the names so far, sorted, and begins anew.
+// Take returns the names so far, sorted, and begins again.
 func (t *Trail) Take() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

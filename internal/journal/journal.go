@@ -61,8 +61,8 @@ func (j Journal) file(at time.Time) string {
 	return filepath.Join(j.Dir, at.UTC().Format("2006-01")+".jsonl")
 }
 
-// Tail returns the newest n entries, oldest first. A line cut short by a power
-// failure is passed over.
+// Tail returns the newest n entries, oldest first. A line interrupted by a power
+// failure is skipped.
 func (j Journal) Tail(n int) ([]Entry, error) {
 	files, err := filepath.Glob(filepath.Join(j.Dir, "*.jsonl"))
 	if err != nil {

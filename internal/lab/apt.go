@@ -21,8 +21,8 @@ func (s *aptServer) proxy() string {
 	return "http://" + netip.AddrPortFrom(s.address, aptPort).String()
 }
 
-// startApt starts the package cache. It is a container rather than a part of
-// this process so that kept labs go on having it.
+// startApt starts the package cache. It is a container rather than a part of this
+// process so that kept labs continue having it.
 func (l *Lab) startApt(ctx context.Context) error {
 	image, err := l.goImage(ctx, "aptcache")
 	if err != nil {

@@ -23,10 +23,10 @@ var collected = map[string][]string{
 	"salvor.txt":         {"sh", "-c", "for d in /etc/salvor /var/lib/salvor /run/salvor; do test ! -d $d || find $d -maxdepth 4 -printf '%M %u:%g %s %t %p\\n'; done"},
 }
 
-// Artifacts writes what tells a host's story into dir: its journal, units,
-// processes, containers and their logs, and Salvor's journal. A host that is
-// down or has no Docker leaves fewer files; that is in the error, the others are
-// written all the same.
+// Artifacts writes what shows a host's history into dir: its journal, units,
+// processes, containers and their logs, and Salvor's journal. A host that is down or
+// has no Docker leaves fewer files; that is in the error, the others are written
+// anyway.
 func (h *Host) Artifacts(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -5,7 +5,7 @@
 //
 // Everything a lab starts carries its run id, the process that owns it and that
 // process's start time as labels, so that what a dead process left behind can be
-// told from what a living one still uses. Images and downloaded packages are
+// distinguished from what a living one still uses. Images and downloaded packages are
 // kept between runs, named by the hash of what they are made of.
 //
 // The lab is for tests and cmd/salvorlab; no product code imports it.

@@ -45,7 +45,7 @@ func (h *Host) Reboot(ctx context.Context) error {
 // Freeze stops the host in its tracks: connections stay open and silent.
 func (h *Host) Freeze(ctx context.Context) error { return h.engine(ctx, "pause", h.container) }
 
-// Thaw lets a frozen host go on.
+// Thaw lets a frozen host continue.
 func (h *Host) Thaw(ctx context.Context) error { return h.engine(ctx, "unpause", h.container) }
 
 // CutOff takes the host off the network while it runs on. A host can be cut off
@@ -68,7 +68,7 @@ func (h *Host) Replace(ctx context.Context) error {
 	return h.create(ctx)
 }
 
-// Remove takes the host away for good. Its name may be used again.
+// Remove removes the host permanently. Its name may be used again.
 func (h *Host) Remove(ctx context.Context) error {
 	h.lab.mu.Lock()
 	delete(h.lab.hosts, h.Name)

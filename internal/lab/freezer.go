@@ -46,7 +46,7 @@ func stuck(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "did not receive an exit event")
 }
 
-// thawInside lets the processes go on that an engine inside had paused when its
+// thawInside lets the processes continue that an engine inside had paused when its
 // host was killed, so that they die with it, and waits for the hosts' end.
 func thawInside(ctx context.Context, container string) error {
 	id, err := docker(ctx, "inspect", "--type", "container", "--format", "{{.Id}}", container)

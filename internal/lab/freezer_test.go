@@ -27,5 +27,5 @@ func TestKillWithSomethingPausedInside(t *testing.T) {
 	}
 	_, err = h.Exec(ctx, "sh", "-c", pause)
 	must(t, err)
-	must(t, l.Down(ctx)) // with others beside it that end at once
+	must(t, l.Down(ctx)) // with others next to it that end at once
 }

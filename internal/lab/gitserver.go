@@ -56,7 +56,7 @@ func (g *GitServer) AddReadKey(ctx context.Context, key string) error {
 	return err
 }
 
-// Logins is how often somebody has logged in from an address so far.
+// Logins is the number of logins from an address so far.
 func (g *GitServer) Logins(ctx context.Context, from netip.Addr) (int, error) {
 	log, err := process{argv: []string{"sh", "-c", `docker logs "$1" 2>&1`, "sh", g.container}}.run(ctx)
 	return strings.Count(log, "Accepted publickey for git from "+from.String()+" "), err

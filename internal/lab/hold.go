@@ -33,14 +33,14 @@ func (h *Host) Held(ctx context.Context, step string) error {
 	return nil
 }
 
-// LetGo has the host go on at a step, and no more wait there.
+// LetGo makes the host continue at a step, and no more wait there.
 func (h *Host) LetGo(ctx context.Context, step string) error {
 	_, err := h.Exec(ctx, "rm", "-f", hostpath.Default().Hold()+"/"+step)
 	return err
 }
 
-// CutAt cuts the host's power when its work comes to a step. While it waits for
-// that it runs work, whose error is nobody's: its host has died.
+// CutAt cuts the host's power when its work comes to a step. While it waits for that
+// it runs work, whose error is ignored: its host has died.
 func (h *Host) CutAt(ctx context.Context, step string, work func()) error {
 	if err := h.Hold(ctx, step); err != nil {
 		return err

@@ -76,7 +76,7 @@ func (l *Lab) baseImage(ctx context.Context) (string, error) {
 	return tag, l.once(ctx, tag, func() error { return bootstrap(ctx, tag, codenames[release], packages, files) })
 }
 
-// debianFiles are what every root of the lab has beside its packages.
+// debianFiles are what every root of the lab has in addition to its packages.
 func debianFiles(ctx context.Context, release int) (map[string]string, error) {
 	files, err := aptFiles(ctx, release)
 	if err != nil {

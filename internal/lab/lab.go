@@ -116,8 +116,8 @@ func Available(ctx context.Context) error {
 	return nil
 }
 
-// Key is the path of the operator's private SSH key, which every host accepts
-// for root; the public half lies beside it with .pub.
+// Key is the path of the operator's private SSH key, which every host accepts for
+// root; the public half is next to it with .pub.
 func (l *Lab) Key() string { return filepath.Join(l.folder, "operator") }
 
 func (l *Lab) publicKey() (string, error) {
@@ -154,7 +154,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	return Remove(ctx, l.ID)
 }
 
-// endOnSignal takes the lab down when the process is told to end, and then lets
+// endOnSignal takes the lab down when the process gets a signal to end, and then lets
 // the signal do what it does.
 func (l *Lab) endOnSignal(ctx context.Context) {
 	var sig os.Signal

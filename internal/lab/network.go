@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// createNetwork makes the run's network on a free /24 of 10.200–10.249, which
-// lies outside the pools that inner Docker engines take their networks from.
-// Docker itself refuses a subnet that overlaps one in use, so that two labs
-// starting at once never share one.
+// createNetwork makes the run's network on a free /24 of 10.200–10.249, which is
+// outside the pools that inner Docker engines take their networks from. Docker itself
+// refuses a subnet that overlaps one in use, so that two labs starting at once never
+// share one.
 func (l *Lab) createNetwork(ctx context.Context, seed uint32) error {
 	var last error
 	for try := range uint32(64) {

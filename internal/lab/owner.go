@@ -21,7 +21,7 @@ const (
 // kept is the owner of labs that outlive the process that started them.
 const kept = "kept"
 
-// owner names this process so that it can be told from a later one with the
+// owner names this process so that it can be distinguished from a later one with the
 // same id: "<pid>-<start time in clock ticks since boot>-<boot id>".
 func owner() (string, error) { return ownerOf(os.Getpid()) }
 

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// A Remote is storage reached over the network: the same files by WebDAV and by
-// SFTP, both served by Debian's rclone from an address of their own. WebDAV
-// tells no checksums, SFTP does. SFTP takes the operator's key, too.
+// A Remote is storage reached over the network: the same files by WebDAV and by SFTP,
+// both served by Debian's rclone from an address of their own. WebDAV has no
+// checksums, SFTP does. SFTP takes the operator's key, too.
 type Remote struct {
 	Login
 	Dir string // the stored files on this machine, for tests to look at and tamper with
@@ -72,7 +72,7 @@ func (r *Remote) Freeze(ctx context.Context) error {
 	return err
 }
 
-// Thaw lets a frozen remote go on.
+// Thaw lets a frozen remote continue.
 func (r *Remote) Thaw(ctx context.Context) error {
 	_, err := docker(ctx, "unpause", r.container)
 	return err

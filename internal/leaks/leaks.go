@@ -53,8 +53,8 @@ func Staged(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 // pastBatch is how many contents of the history are held in memory at once.
 const pastBatch = 200
 
-// History looks in everything that any branch has ever held. A value that
-// stayed where it was through many commits is told once.
+// History looks in everything that any branch has ever held. A value that stayed
+// where it was through many commits is reported once.
 func History(ctx context.Context, c *checkout.Checkout) ([]scan.Leak, error) {
 	past, err := c.Git.History(ctx)
 	if err != nil {
@@ -131,14 +131,14 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	for _, l := range leaks {
 		all = append(all, finding.Finding{
 			Code: finding.SecretInClear, Severity: finding.Fatal, Subject: yamldoc.Position{File: l.Path, Line: l.Line, Column: l.Column}.String(),
-			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps what it once held",
+			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps its history",
 		})
 	}
 	return all
 }
 
-// scanFiles looks in files below root; those that are gone, folders and links
-// are passed over.
+// scanFiles looks in files below root; those that are gone, folders and links are
+// skipped.
 func scanFiles(root string, paths []string) ([]scan.Leak, error) {
 	scanner, err := scan.New()
 	if err != nil {

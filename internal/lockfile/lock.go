@@ -43,8 +43,8 @@ func Encode(l fleet.Lock) ([]byte, error) {
 }
 
 // Decode reads salvor.lock for an operator. No content is an empty lock. Unknown and
-// doubled keys and newer schemas are refused: whoever placed a stack with a
-// newer Salvor must not be overruled by an older one.
+// doubled keys and newer schemas are refused: an older Salvor must not overrule a
+// placement made with a newer one.
 func Decode(content []byte) (fleet.Lock, error) {
 	empty := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{}}
 	if len(content) == 0 {
@@ -58,7 +58,8 @@ func Decode(content []byte) (fleet.Lock, error) {
 	}
 	switch {
 	case head.Schema > fleet.Schema:
-		return empty, &yamldoc.Problem{Position: KeyPosition(content, "schema"), Text: fmt.Sprintf("the file has schema %d, this salvor knows %d at most", head.Schema, fleet.Schema), Advice: "install a newer salvor"}
+		return empty, &yamldoc.Problem{Position: KeyPosition(content, "schema"), Text: fmt.Sprintf("the file has schema "+
+			"%d, this salvor supports up to %d", head.Schema, fleet.Schema), Advice: "install a newer salvor"}
 	case head.Schema < 1:
 		return empty, &yamldoc.Problem{Position: yamldoc.Position{File: Name}, Text: "the file has no schema"}
 	}
@@ -107,7 +108,7 @@ func checkLock(l fleet.Lock) (key string, err error) {
 		}
 		name := l.Stacks[stack].Called
 		if _, taken := l.Stacks[name]; name != "" && (taken || called[name] != "") {
-			return stack, fmt.Errorf("stack %s: another one is called %q, too", stack, name)
+			return stack, fmt.Errorf("stack %s: another stack is also called %q", stack, name)
 		}
 		called[name] = stack
 		if err := checkPlaced(l.Stacks[stack]); err != nil {
@@ -176,7 +177,7 @@ func checkProven(p fleet.Placement) error {
 	for _, id := range slices.Sorted(maps.Keys(p.Proven)) {
 		switch proven := p.Proven[id]; {
 		case !p.Has(id):
-			return fmt.Errorf("proven: repository %q is none of the placement's", id)
+			return fmt.Errorf("proven: repository %q does not belong to the placement", id)
 		case proven.Epoch < 1 || proven.Epoch > p.Epoch || proven.Seq < 1:
 			return fmt.Errorf("proven: repository %q: epoch %d, number %d of a placement at epoch %d", id, proven.Epoch, proven.Seq, p.Epoch)
 		case !snapshotID.MatchString(proven.ID):
@@ -186,8 +187,8 @@ func checkProven(p fleet.Placement) error {
 	return nil
 }
 
-// checkDoubled reports a key that stands twice in one object, which
-// encoding/json lets pass: a merge gone wrong looks like that.
+// checkDoubled reports a key that is twice in one object, which encoding/json lets
+// pass: a merge gone wrong looks like that.
 func checkDoubled(content []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(content))
 	type level struct {
@@ -205,7 +206,7 @@ func checkDoubled(content []byte) error {
 		top := len(stack) - 1
 		if text, ok := token.(string); ok && top >= 0 && stack[top].keys != nil && !stack[top].inside {
 			if stack[top].keys[text] {
-				return &yamldoc.Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q stands here twice", text)}
+				return &yamldoc.Problem{Position: lockPosition(content, dec.InputOffset()), Text: fmt.Sprintf("the key %q is here twice", text)}
 			}
 			stack[top].keys[text], stack[top].inside = true, true
 			continue
@@ -240,12 +241,12 @@ func lockProblem(content []byte, err error) *yamldoc.Problem {
 		text = fmt.Sprintf("%s is a %s, want %s", cmp.Or(wrong.Field, "the file"), wrong.Value, wrong.Type)
 	}
 	if bytes.Contains(content, []byte("<<<<<<< ")) {
-		return &yamldoc.Problem{Position: place, Text: "the file holds an unresolved merge", Advice: "take one side whole, then salvor plan"}
+		return &yamldoc.Problem{Position: place, Text: "the file contains an unresolved merge", Advice: "keep one side completely, then run salvor plan"}
 	}
 	return &yamldoc.Problem{Position: place, Text: text}
 }
 
-// KeyPosition returns where a key first stands.
+// KeyPosition returns where a key first is.
 func KeyPosition(content []byte, key string) yamldoc.Position {
 	at := regexp.MustCompile(regexp.QuoteMeta(strconv.Quote(key)) + `\s*:`).FindIndex(content)
 	if at == nil {

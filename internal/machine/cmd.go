@@ -24,7 +24,7 @@ func (c Cmd) Environ(base ...string) []string {
 // Check says what about c no machine could run.
 func (c Cmd) Check() error {
 	if len(c.Argv) == 0 || c.Argv[0] == "" || strings.Contains(c.Argv[0], "=") {
-		return fmt.Errorf("%q names no program", c.Argv)
+		return fmt.Errorf("%q is not a program", c.Argv)
 	}
 	for _, s := range slices.Concat(c.Argv, c.Env, []string{c.Dir}) {
 		if strings.Contains(s, "\x00") {
@@ -33,7 +33,7 @@ func (c Cmd) Check() error {
 	}
 	for _, e := range c.Env {
 		if name, _, found := strings.Cut(e, "="); !found || name == "" {
-			return fmt.Errorf("%s: %q sets no variable", c.Argv[0], e)
+			return fmt.Errorf("%s: %q does not set a variable", c.Argv[0], e)
 		}
 	}
 	return nil

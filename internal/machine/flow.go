@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Flow copies one output stream of a program and knows whether it waits for
-// more, so that a daemon which keeps the stream open is told from a slow reader.
+// A Flow copies one output stream of a program and knows whether it waits for more,
+// so that a daemon which keeps the stream open is distinguished from a slow reader.
 type Flow struct {
 	waiting atomic.Int64 // since when a read waits, in Unix nanoseconds; 0 while a write does
 	done    chan struct{}

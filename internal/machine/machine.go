@@ -36,16 +36,16 @@ const Grace = 5 * time.Second
 // root: a machine whose user is another one uses sudo. After Close, a machine
 // that had a connection returns net.ErrClosed.
 type Machine interface {
-	// Run runs a program without a shell. A non-zero exit is an *ExitError, 127
-	// where there is no such program; any other error means that nobody knows
-	// how far it got. When ctx ends or the connection is lost, the program's
-	// process group gets SIGTERM, and SIGKILL once the program is gone or Grace
-	// is over. What a program leaves running in its process group ends with it.
+	// Run runs a program without a shell. A non-zero exit is an *ExitError, 127 where
+	// there is no such program; any other error means that it is unknown how far it
+	// got. When ctx ends or the connection is lost, the program's process group gets
+	// SIGTERM, and SIGKILL once the program is gone or Grace is over. What a program
+	// leaves running in its process group ends with it.
 	Run(ctx context.Context, c Cmd) (Output, error)
 	// ReadFile returns a file's content; a missing one is fs.ErrNotExist.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
-	// WriteFile puts content at path atomically: temporary file beside it,
-	// mode, fsync, rename. Missing parent folders are an error.
+	// WriteFile puts content at path atomically: temporary file next to it, mode,
+	// fsync, rename. Missing parent folders are an error.
 	WriteFile(ctx context.Context, path string, content io.Reader, mode fs.FileMode) error
 	// Dial connects to a socket as seen from the host: "unix" or "tcp".
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)

@@ -16,9 +16,9 @@ func Usual() []string {
 	return []string{os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"}
 }
 
-// New makes a folder that only this user can look into, below the first of these
-// that is in memory, by what the kernel says of the new folder itself. The error
-// wraps ErrNone where none is. Whoever calls it removes the folder with Remove.
+// New makes a folder that only this user can look into, below the first of these that
+// is in memory, by what the kernel says of the new folder itself. The error wraps
+// ErrNone where none is. Anyone who calls it removes the folder with Remove.
 func New(below ...string) (string, error) {
 	tried := []error{ErrNone}
 	for _, parent := range below {

@@ -29,7 +29,7 @@ type Fleet interface {
 }
 
 // Prepare proposes to move a stack to a declared host. Where the stack is placed there
-// already, the proposal finishes a move that was cut short, and asks nothing.
+// already, the proposal finishes a move that was interrupted, and asks nothing.
 func Prepare(f Fleet, stack, to string) (proposal.Proposal[deploy.Receipt], error) {
 	m := &move{fleet: f, stack: stack}
 	p := proposal.New(fmt.Sprintf("move %s to %s", stack, to), m.run)
@@ -39,7 +39,7 @@ func Prepare(f Fleet, stack, to string) (proposal.Proposal[deploy.Receipt], erro
 	}
 	target, declared := f.Fleet().Host(to)
 	if !declared {
-		return p, fault.WithHint(fmt.Errorf("no host %s is declared", to), "salvor host add "+to+" USER@ADDRESS")
+		return p, fault.WithHint(fmt.Errorf("host %s is not declared", to), "salvor host add "+to+" USER@ADDRESS")
 	}
 	m.from, m.to = at.Host, target
 	if m.from == to {
@@ -76,7 +76,7 @@ func (m *move) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, err
 	changes := []placement.Move{change}
 	plan := deploy.MakePlan(s.Fleet, s.Commit, changes, s.ObserveSome(ctx, next, m.from, m.to.Name))
 	if err := plan.Complete(); err != nil {
-		return deploy.Receipt{}, fault.WithCode(fault.WithHint(err, fmt.Sprintf("when %s is lost: salvor recover %s --to HOST", m.from, m.from)), fault.Unreachable)
+		return deploy.Receipt{}, fault.WithCode(fault.WithHint(err, fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", m.from, m.from)), fault.Unreachable)
 	}
 	if err := deploy.Blocked(plan.Findings); err != nil {
 		return deploy.Receipt{}, err // before anything is stopped
@@ -84,9 +84,9 @@ func (m *move) run(ctx context.Context, sink progress.Sink) (deploy.Receipt, err
 	return s.Apply(ctx, plan, next, deploy.Options{Kind: deploy.KindMove, Moves: changes, Extra: files, Asked: []string{m.stack}, Unplanned: true})
 }
 
-// finish carries on after the placement: a move that was cut short between
-// its commit and the stack's start is claimed and started; one that is done
-// finds nothing to do. The old host stops the stack by itself.
+// finish carries on after the placement: a move that was interrupted between its
+// commit and the stack's start is claimed and started; one that is done finds nothing
+// to do. The old host stops the stack on its own.
 func (m *move) finish(ctx context.Context, sink progress.Sink) (deploy.Receipt, error) {
 	s, err := m.fleet.Session(ctx, sink)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"salvor/internal/progress"
 )
 
-// house has notes on alpha, beside beta.
+// house has notes on alpha, next to it beta.
 type house struct {
 	deploytest.World
 	fleet   *fleet.Fleet
@@ -145,7 +145,7 @@ func TestWhatIsRefused(t *testing.T) {
 		text, hint string
 	}{
 		"placed nowhere": {"blog", "beta", nil, "stack blog is not placed anywhere", "salvor apply"},
-		"no such host":   {"notes", "gamma", nil, "no host gamma is declared", "salvor host add gamma"},
+		"no such host":   {"notes", "gamma", nil, "host gamma is not declared", "salvor host add gamma"},
 		"does not load":  {"notes", "beta", func(h *house) { h.broken = errors.New("line 3") }, "line 3", ""},
 		"away":           {"notes", "beta", func(h *house) { h.Alive["alpha"] = false }, "not every host could be reached", "salvor recover alpha --to HOST"},
 		"in the way": {"notes", "beta", func(h *house) {

@@ -66,8 +66,8 @@ func plausible(born time.Time) bool {
 }
 
 // Prove returns the lock with how far a stack's snapshots are known to have come, by
-// repository, as of now. What is said of repositories that are not the stack's, or of an
-// epoch that it has not reached, counts for nothing; what the lock knows and known does
+// repository, at present. What is said of repositories that are not the stack's, or of
+// an epoch that it has not reached, does not count; what the lock knows and known does
 // not stays.
 func Prove(lock fleet.Lock, stack string, known map[string]fleet.Proven, now time.Time) fleet.Lock {
 	return changed(lock, stack, func(p *fleet.Placement) {

@@ -64,7 +64,7 @@ type Takeover struct {
 }
 
 // Recover returns the placements after a recovery: every stack of the lost host on the
-// other one. After a recovery that was cut short behind its commit there is nothing
+// other one. After a recovery that was interrupted behind its commit there is nothing
 // left to move.
 func Recover(lock fleet.Lock, o Takeover) (fleet.Lock, []Move) {
 	next := lock.Copy()

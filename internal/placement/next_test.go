@@ -61,8 +61,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// What was wished at one placement is void at the next, and does not stand in the
-// lock for ever.
+// What was wished at one placement is void at the next, and does not stay in the lock
+// forever.
 func TestAMoveEndsAWish(t *testing.T) {
 	lock := fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 2, Restore: &fleet.Restore{ID: "one", Epoch: 2, Snapshot: "aaaa"}}}}
 	stays, _ := Next(&fleet.Fleet{Stacks: []fleet.Stack{{Name: "notes", Host: "alpha"}}}, lock, nil)

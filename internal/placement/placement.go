@@ -1,6 +1,7 @@
-// Package placement says where each stack lives: every change of salvor.lock is one
-// of its functions, which takes a lock and returns another, with the moves that lead
-// there. Nothing is read or written, and a lock that is given is never changed.
+// Package placement says on which host each stack runs: every change of salvor.lock
+// is one of its functions, which takes a lock and returns another, with the moves
+// that lead there. Nothing is read or written, and a lock that is given is never
+// changed.
 package placement
 
 import (

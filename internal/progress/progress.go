@@ -52,8 +52,8 @@ type Scope struct {
 	Stack string
 }
 
-// Step reports a step as started and returns the function that ends it: Done
-// for a nil error, Failed otherwise, with text beside it.
+// Step reports a step as started and returns the function that ends it: Done for a
+// nil error, Failed otherwise, with text in addition.
 func (s Scope) Step(step, text string) func(err error, text string) {
 	s.emit(step, Started, text)
 	return func(err error, text string) {
@@ -68,7 +68,7 @@ func (s Scope) Step(step, text string) func(err error, text string) {
 // Skip reports a step that had nothing to do.
 func (s Scope) Skip(step, text string) { s.emit(step, Skipped, text) }
 
-// Note reports something worth reading that is no step.
+// Note reports something worth reading that is not a step.
 func (s Scope) Note(text string) { s.emit("", Note, text) }
 
 // Say reports in words how far a step has come.

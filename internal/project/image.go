@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Reference returns the image that the service shall run, given the lock's
-// references by service: the one written where it names a digest, else the lock's
-// for this very tag, else the one written. A service that the lock does not know
-// yet, because it was renamed or added, gets the digest under which the stack's
-// other services run the same tag. Images that are built have no digest.
+// Reference returns the image that the service should run, given the lock's
+// references by service: the one written where it names a digest, else the lock's for
+// this very tag, else the one written. A service that the lock does not know yet,
+// because it was renamed or added, gets the digest under which the stack's other
+// services run the same tag. Images that are built have no digest.
 func (s Service) Reference(locked map[string]string) string {
 	if s.Build || Digested(s.Image) {
 		return s.Image

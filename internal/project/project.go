@@ -8,8 +8,8 @@ import (
 
 	"salvor/internal/fleet"
 ) // Consent is what the operator said about volumes whose data does not fit the
-// lock: nothing, restore what the repository has, start fresh, take what lies on
-// the host, or let new volumes start empty although others are gone.
+// lock: nothing, restore what the repository has, start fresh, use what is on the
+// host, or let new volumes start empty although others are gone.
 type Consent string // The consents.
 const (
 	ConsentRestore Consent = "restore"
@@ -21,7 +21,7 @@ const (
 // Project is a rendered Compose project: it runs by hand from its directory.
 type Project struct {
 	Dir      string        `json:"dir"`     // on the host, "/var/lib/salvor/stacks/<stack>" or x-salvor.dir
-	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret stands
+	Compose  []byte        `json:"compose"` // compose.yaml, resolved, `${…}` kept where a secret is
 	Files    []File        `json:"files,omitempty"`
 	Services []Service     `json:"services"`
 	Env      []string      `json:"env,omitempty"` // variables that the sealed file must supply
@@ -47,7 +47,7 @@ type Service struct {
 	Mounts []string `json:"mounts,omitempty"` // targets where something declared is mounted, sorted
 	Idle   bool     `json:"idle,omitempty"`   // its profile is not active: rendered, not started
 
-	OnChange fleet.OnChange `json:"on_change,omitempty"` // how it is told that a secret of it changed
+	OnChange fleet.OnChange `json:"on_change,omitempty"` // how it is notified that one of its secrets changed
 	OnRotate []string       `json:"on_rotate,omitempty"` // run in it before that
 }
 

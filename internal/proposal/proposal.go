@@ -30,7 +30,7 @@ func New[R any](title string, run func(context.Context, progress.Sink) (R, error
 
 // ErrBegun means that a proposal was run before: what it was prepared for may have
 // changed since.
-var ErrBegun = errors.New("this was begun already; prepare it again")
+var ErrBegun = errors.New("this was already started; prepare it again")
 
 // Run carries the change out, once: a second call returns ErrBegun. The caller
 // has confirmed the proposal. The receipt counts also with an error: it says how far

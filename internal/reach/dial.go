@@ -34,7 +34,7 @@ type Options struct {
 	SSHKey     string // private key, "" for the agent and the usual files
 	Passphrase func(prompt string) (secret.Value, error)
 	Connect    func(context.Context, fleet.Host) (machine.Machine, error) // reaches a host, nil for SSH
-	Kept       func(context.Context) (secret.Value, error)                // opens the fleet's own SSH key, and the one before behind it
+	Kept       func(context.Context) (secret.Value, error)                // opens the fleet's own SSH key, and the previous one behind it
 	Sink       progress.Sink
 }
 
@@ -100,8 +100,8 @@ func (d *Dialer) dial(ctx context.Context, h fleet.Host) (machine.Machine, error
 	return reach(ctx)
 }
 
-// To returns what connects to a host, trusting the keys that are pinned now. It
-// may be called beside anything else.
+// To returns what connects to a host, trusting the keys that are pinned now. It may
+// be called in parallel to anything else.
 func (d *Dialer) To(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
 	if d.opts.Connect != nil {
 		return func(ctx context.Context) (machine.Machine, error) { return d.opts.Connect(ctx, h) }, nil
@@ -130,8 +130,8 @@ func ParseJump(s string) ssh.Options {
 	return o
 }
 
-// Pinned returns the host keys pinned for an address, as known_hosts writes it. A key
-// that is revoked, whosever it was, is no host's.
+// Pinned returns the host keys pinned for an address, as known_hosts writes it. A
+// revoked key does not belong to a host.
 func Pinned(keys []controlrepo.HostKey, address string, port int) []ssh.PublicKey {
 	var found []ssh.PublicKey
 	for _, k := range keys {
@@ -230,7 +230,7 @@ func (d *Dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
 func (d *Dialer) Machine(ctx context.Context, host string) (machine.Machine, error) {
 	h, declared := d.checkout.Fleet.Host(host)
 	if !declared {
-		return nil, fmt.Errorf("no host %s is declared", host)
+		return nil, fmt.Errorf("host %s is not declared", host)
 	}
 	link, err := d.Dial(ctx, h)
 	if err != nil {
@@ -244,7 +244,7 @@ func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 	kind, encoded, found := strings.Cut(string(key), " ")
 	wire, err := base64.StdEncoding.DecodeString(encoded)
 	if !found || err != nil {
-		return errors.Join(fmt.Errorf("%s: %q is no host key", h.Name, key), err)
+		return errors.Join(fmt.Errorf("%s: %q is not a host key", h.Name, key), err)
 	}
 	name := KnownHostsName(h.Address, h.Port)
 	for _, k := range d.checkout.HostKeys {
@@ -255,7 +255,8 @@ func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 			continue
 		}
 		if slices.Contains(k.Patterns, name) && string(k.Key) != string(wire) {
-			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove that line when the machine at this address was replaced")
+			return fault.WithHint(fmt.Errorf("another key is pinned for %s in %s", name, fleet.KnownHostsFile), "remove "+
+				"that line if the machine at this address was replaced")
 		}
 	}
 	d.checkout.HostKeys = append(d.checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
@@ -271,9 +272,8 @@ func Marked(lines []string, comment string) string {
 	return lines[i]
 }
 
-// sshKeyName is the secret that is the fleet's SSH key. The comments mark its
-// public part in hosts/authorized_keys, and that of the one before while both are
-// let in.
+// sshKeyName is the secret that is the fleet's SSH key. The comments mark its public
+// key in hosts/authorized_keys, and the previous one while both are accepted.
 const (
 	SSHKeyName       = secretnames.SSHKey
 	SSHKeyComment    = "salvor-fleet"

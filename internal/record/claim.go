@@ -19,8 +19,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// ErrNotVisible is wrapped by the error of a claim that was written but never
-// showed up in a listing: nobody can rely on it.
+// ErrNotVisible is wrapped by the error of a claim that was written but never showed
+// up in a listing: it can't be relied on.
 var ErrNotVisible = errors.New("claim is not visible on the record remote")
 
 const (
@@ -36,8 +36,8 @@ const ClaimKind sign.Kind = "salvor-claim"
 // schema 2 did not say which key the host signs with.
 const claimSchema = 3
 
-// A Claim says that a host takes a stack over at an epoch. Epoch and ID stand
-// in the name of its file, which is signed with its content.
+// A Claim says that a host takes a stack over at an epoch. Epoch and ID are in the
+// name of its file, which is signed with its content.
 type Claim struct {
 	Epoch  int
 	ID     string // a version 7 UUID: lower means earlier, as far as clocks agree
@@ -48,8 +48,8 @@ type Claim struct {
 	At     time.Time
 }
 
-// Ignored is a file on the record that counts for nothing: who has a say there did not
-// sign it for that place, or it can't be understood.
+// Ignored is a file on the record that does not count: it is not signed for that place
+// by a key that counts there, or it can't be understood.
 type Ignored struct {
 	Path   string // on the record
 	Host   string // whose it pretends to be, "" where it does not say
@@ -86,13 +86,13 @@ func parseClaim(data []byte) (claimFile, error) {
 		return claimFile{}, err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return claimFile{}, errors.New("something follows the claim")
+		return claimFile{}, errors.New("there is extra data after the claim")
 	}
 	switch {
 	case c.Schema > claimSchema:
 		return claimFile{}, fmt.Errorf("schema %d: %w", c.Schema, ErrNewerSchema)
 	case c.Schema < claimSchema:
-		return claimFile{}, fmt.Errorf("schema %d: written by a Salvor whose hosts did not sign", c.Schema)
+		return claimFile{}, fmt.Errorf("schema %d: written by an older Salvor, whose hosts did not sign", c.Schema)
 	case c.Host == "":
 		return claimFile{}, errors.New("no host")
 	}
@@ -119,7 +119,8 @@ func claimName(epoch int, id string) string { return fmt.Sprintf("%d-%s.json", e
 
 // Claims returns the signed claims of the highest epoch that has one, sorted by ID;
 // older ones have no say. What else has a claim's name at that epoch or above is
-// ignored, and rules nothing. Files that are no claims by their name are left alone.
+// ignored, and does not count. Files that are not claims by their name are left
+// alone.
 func (r *Record) Claims(ctx context.Context, stack string) ([]Claim, []Ignored, error) {
 	names, err := r.claimNames(ctx, stack)
 	if err != nil || len(names) == 0 {
@@ -176,7 +177,7 @@ func sortNames(names []Claim) {
 	slices.SortFunc(names, func(a, b Claim) int { return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), cmp.Compare(a.ID, b.ID)) })
 }
 
-// readClaim fills in what the fleet has signed, or says why the file rules nothing.
+// readClaim fills in what the fleet has signed, or says why the file does not count.
 func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c *Claim) (*Ignored, error) {
 	path := claimsDir(stack) + "/" + claimName(c.Epoch, c.ID)
 	data, err := r.read(ctx, path)
@@ -230,7 +231,7 @@ func (r *Record) Claim(ctx context.Context, stack string, want Claim, onBranch O
 	return Rule(claims, onBranch), nil
 }
 
-// superseded reports whether a claim would be in vain or is there already.
+// superseded reports whether a claim would have no effect or is there already.
 func superseded(claims []Claim, want Claim, onBranch OnBranch) bool {
 	return slices.ContainsFunc(claims, func(c Claim) bool {
 		if c.Epoch != want.Epoch {
@@ -255,7 +256,7 @@ func (c Claim) same(o Claim) bool {
 
 func (r *Record) appendClaim(ctx context.Context, stack string, want Claim) ([]Claim, error) {
 	if want.Epoch < 1 || want.Epoch > fleet.MaxEpoch || want.Host == "" {
-		return nil, fmt.Errorf("epoch %d for host %q is no claim", want.Epoch, want.Host)
+		return nil, fmt.Errorf("epoch %d for host %q is not a claim", want.Epoch, want.Host)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

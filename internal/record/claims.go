@@ -17,7 +17,7 @@ import (
 type Listed struct {
 	Stack string
 	Claim
-	Ignored string // why it rules nothing, "" for a claim that the fleet signed
+	Ignored string // why it does not count, "" for a claim that the fleet signed
 }
 
 // AllClaims returns every file that has a claim's name, also of stacks that the fleet

@@ -13,8 +13,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// A Fact is something a host found out and can't commit itself. Epoch, Seq and
-// Host stand in its file's name, so that two hosts never write the same file.
+// A Fact is something a host found out and can't commit itself. Epoch, Seq and Host
+// are in its file's name, so that two hosts never write the same file.
 type Fact struct {
 	Epoch  int
 	Seq    int // counts up within an epoch and host
@@ -72,7 +72,7 @@ func factsDir(stack string) string { return "facts/" + stack }
 // which it returns. A host writes its facts of one stack one after another.
 func (r *Record) AppendFact(ctx context.Context, stack string, fact Fact) (seq int, err error) {
 	if fact.Epoch < 1 || fleet.ValidName(fact.Host) != nil {
-		return 0, fmt.Errorf("append fact of %s: epoch %d of host %q is none", stack, fact.Epoch, fact.Host)
+		return 0, fmt.Errorf("append fact of %s: epoch %d of host %q is not valid", stack, fact.Epoch, fact.Host)
 	}
 	names, err := r.factNames(ctx, stack)
 	if err != nil {

@@ -2,7 +2,7 @@ package record
 
 import "fmt"
 
-// Local is what a host knows of a stack by itself.
+// Local is what a host itself knows of a stack.
 type Local struct {
 	Host  string
 	Key   string // the recipient of the host's own identity, "" when it can't be read
@@ -101,7 +101,7 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 	case git.Reached:
 		return byPlacement(local, git, record.Reached)
 	default:
-		v := local.undecided("nobody claimed the stack and Git does not answer")
+		v := local.undecided("the stack has no claim and Git does not answer")
 		v.Unfenced = v.MayStart
 		return v
 	}
@@ -111,7 +111,7 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 // remote is sealed to the host's identity.
 func (l Local) silence() string {
 	if l.Key == "" {
-		return "this host's identity can't be read, so the record remote can't be asked, and Git does not answer"
+		return "this host's identity can't be read, so the record remote can't be read, and Git does not answer"
 	}
 	return "neither Git nor the record remote answers"
 }
@@ -121,9 +121,9 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 	confirmed := git.Reached && git.Epoch == r.Epoch && local.is(git.Host, git.Key)
 	switch {
 	case r.Epoch < local.Epoch:
-		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest that can be seen is %d", local.Epoch, r.Epoch))
+		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest visible epoch is %d", local.Epoch, r.Epoch))
 	case mine && local.Lost && r.Epoch == local.Epoch && !confirmed:
-		return Verdict{State: Lost, Reason: fmt.Sprintf("lost since epoch %d, and the claim that took it over can't be seen", r.Epoch)}
+		return Verdict{State: Lost, Reason: fmt.Sprintf("lost since epoch %d, and the claim of its new host is not visible", r.Epoch)}
 	case mine:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("claimed for this host at epoch %d", r.Epoch)}
 	}
@@ -138,11 +138,11 @@ func unclaimed(local Local, git InGit) Verdict {
 	reason := fmt.Sprintf("epoch %d is placed on %s but not claimed", git.Epoch, local.called(git.Host))
 	switch {
 	case local.Epoch > git.Epoch:
-		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest that can be seen is %d", local.Epoch, git.Epoch))
+		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest visible epoch is %d", local.Epoch, git.Epoch))
 	case !local.is(git.Host, git.Key):
 		return Verdict{State: Lost, Reason: reason}
 	case local.Epoch == git.Epoch && !local.Lost:
-		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: "it ran here at that epoch already, and the claim is gone"}
+		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: "it ran here at that epoch already, but the claim is gone"}
 	}
 	return Verdict{State: Unknown, Reason: fmt.Sprintf("epoch %d is placed here but not claimed", git.Epoch)}
 }
@@ -151,11 +151,11 @@ func unclaimed(local Local, git InGit) Verdict {
 func byPlacement(local Local, git InGit, recordReached bool) Verdict {
 	silent := "the record remote does not answer"
 	if recordReached {
-		silent = "nobody claimed the stack"
+		silent = "the stack has no claim"
 	}
 	switch {
 	case git.Epoch < local.Epoch:
-		return local.undecided(fmt.Sprintf("%s, and Git knows only epoch %d", silent, git.Epoch))
+		return local.undecided(fmt.Sprintf("%s, but Git has only epoch %d", silent, git.Epoch))
 	case !local.is(git.Host, git.Key):
 		return Verdict{State: Lost, Reason: fmt.Sprintf("Git places epoch %d on %s", git.Epoch, local.called(git.Host))}
 	case git.Epoch == local.Epoch && !local.Lost:

@@ -29,7 +29,7 @@ const JournalKind sign.Kind = "salvor-journal"
 // to the operators and signed by the fleet's key for its path.
 type Entry struct {
 	Schema   int       `json:"schema"`
-	ID       string    `json:"id"` // a UUID, which tells it from every other
+	ID       string    `json:"id"` // a UUID, which identifies it
 	At       time.Time `json:"at"` // UTC
 	Operator string    `json:"operator"`
 	Command  string    `json:"command"`          // without what a container is asked to run: "recover alpha --to gamma", "exec notes"
@@ -50,7 +50,7 @@ func DecodeEntry(data []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	if _, err := uuid.Parse(entry.ID); err != nil {
-		return Entry{}, fmt.Errorf("its id is no UUID: %w", err)
+		return Entry{}, fmt.Errorf("its id is not a UUID: %w", err)
 	}
 	return entry, nil
 }
@@ -80,16 +80,16 @@ func (r *Record) AppendEntry(ctx context.Context, entry Entry, key sign.Key, rec
 	return r.here(ctx)
 }
 
-// An Unread file of the record counts for nothing: it is not signed by the fleet's
-// key, damaged, or encrypted to others (secret.ErrLocked).
+// An Unread file of the record does not count: it is not signed by the fleet's key,
+// damaged, or encrypted to others (secret.ErrLocked).
 type Unread struct {
 	Path string
 	Err  error
 }
 
 // Entries returns the operators' journal since a time, oldest first, as far as the
-// fleet's keys signed it and the keyring opens it; what is beside that is unread.
-// Nothing needs the keyring where there is no entry.
+// fleet's keys signed it and the keyring opens it; all else is unread. Nothing needs
+// the keyring where there is no entry.
 func (r *Record) Entries(ctx context.Context, since time.Time, trusted sign.Keys, ring agekey.Keyring) (entries []Entry, unread []Unread, err error) {
 	files, err := r.store.List(ctx, journalDir) // sorted by name, which is by time
 	if err != nil {
@@ -103,7 +103,7 @@ func (r *Record) Entries(ctx context.Context, since time.Time, trusted sign.Keys
 		}
 		name := path.Join(journalDir, file.Path)
 		if failed != nil {
-			unread = append(unread, Unread{name, errors.New("its name is not an entry's")})
+			unread = append(unread, Unread{name, errors.New("its name is not the name of an entry")})
 			continue
 		}
 		data, err := r.read(ctx, name)

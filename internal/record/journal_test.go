@@ -24,8 +24,9 @@ func ageKey(t testing.TB) agekey.Key {
 	return k
 }
 
-// TestS18TheJournalIsForOperatorsAndByThem: nothing of an entry is in clear on the
-// remote, what the fleet's key has not signed is no entry, and junk ends no reading.
+// TestS18TheJournalIsForOperatorsAndByThem: nothing of an entry is in plain text on
+// the remote, what the fleet's key has not signed is not an entry, and junk ends no
+// reading.
 func TestS18TheJournalIsForOperatorsAndByThem(t *testing.T) {
 	store, k, other, ann, eve := &blobtest.Memory{}, signKey(t), signKey(t), ageKey(t), ageKey(t)
 	r, at := New(store), time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)

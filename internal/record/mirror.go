@@ -68,7 +68,7 @@ func digestOf(content []byte) string {
 }
 
 // Mirrors returns the mirrors that one of the fleet's keys has signed, newest first,
-// and the files by their side that look like a mirror and count for nothing. Files of
+// and the files by their side that look like a mirror and do not count. Files of
 // other names are left alone.
 func (r *Record) Mirrors(ctx context.Context, trusted sign.Keys) (good []Mirror, unread []Unread, err error) {
 	all, err := r.mirrorFiles(ctx)
@@ -81,7 +81,7 @@ func (r *Record) Mirrors(ctx context.Context, trusted sign.Keys) (good []Mirror,
 		}
 		s, err := r.stated(ctx, f.Mirror, trusted)
 		if err == nil && s.Size != f.size {
-			err = fmt.Errorf("it has %d bytes, what was signed had %d: %w", f.size, s.Size, sign.ErrUntrusted)
+			err = fmt.Errorf("it has %d bytes, but the signed version had %d: %w", f.size, s.Size, sign.ErrUntrusted)
 		}
 		switch {
 		case err == nil:
@@ -150,7 +150,7 @@ func (r *Record) stated(ctx context.Context, m Mirror, trusted sign.Keys) (state
 		return s, fmt.Errorf("%s: %w: %w", m.statement(), err, sign.ErrUntrusted)
 	}
 	if s.Commits != m.Commits || s.Commit != m.Commit {
-		return s, fmt.Errorf("%s is of another mirror: %w", m.statement(), sign.ErrUntrusted)
+		return s, fmt.Errorf("%s belongs to another mirror: %w", m.statement(), sign.ErrUntrusted)
 	}
 	return s, nil
 }

@@ -63,7 +63,7 @@ func (r *Record) marked(ctx context.Context) (m *movedTo, ignored []Ignored, err
 	return m, nil, nil
 }
 
-// markPlace is what a mark is signed for: the folder that it lies in.
+// markPlace is what a mark is signed for: the folder that it is in.
 func markPlace(where fleet.Location) string { return where.String() + "/" + movedFile }
 
 // here returns ErrMoved when the record is not here any more. Asked after a write it
@@ -87,20 +87,20 @@ type Folder interface {
 type Site struct {
 	Where fleet.Location
 	Folder
-	Ignored []Ignored // a mark there that counts for nothing
+	Ignored []Ignored // a mark there that does not count
 }
 
-// Record is what the fleet remembers there, for who goes by these keys.
+// Record is what the fleet remembers there, for a reader who trusts these keys.
 func (s Site) Record(t Trust) *Record { return &Record{store: s.Folder, where: s.Where, trust: t} }
 
 // Open opens a place on a remote.
 type Open func(ctx context.Context, where fleet.Location) (Folder, error)
 
 // Chain opens where and every place that the fleet's marks lead to from there, in their
-// order; in the last one the record is. While the record is on its way to a place
-// that is still marked itself, the marks lead back: settled is false then. The first
-// place is where the record is by Git, which names it when the move has ended: a mark
-// that it is not there yet was kept by somebody, and counts for nothing.
+// order; in the last one the record is. While the record is on its way to a place that
+// is still marked itself, the marks lead back: settled is false then. The first place
+// is where the record is by Git, which names it when the move has ended: a mark that it
+// is not there yet is an old copy, and does not count.
 func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (sites []Site, settled bool, err error) {
 	defer func() {
 		if err != nil {
@@ -115,7 +115,7 @@ func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (s
 		site := Site{Where: where, Folder: folder}
 		m, ignored, err := site.Record(trust).marked(ctx)
 		if m != nil && m.NotYet && len(sites) == 0 {
-			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it says that the record is not here yet, and that was before"}}
+			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it marks the record as not here yet, but the record was here before"}}
 		}
 		site.Ignored = ignored
 		sites = append(sites, site)
@@ -138,7 +138,7 @@ func Follow(ctx context.Context, where fleet.Location, open Open, trust Trust) (
 	}
 	if !settled {
 		closeAll(ctx, sites)
-		return Site{}, fmt.Errorf("%w: it is on its way to %s:%s", ErrMoved, sites[len(sites)-1].Where.Remote, sites[len(sites)-1].Where.Path)
+		return Site{}, fmt.Errorf("%w: it is being moved to %s:%s", ErrMoved, sites[len(sites)-1].Where.Remote, sites[len(sites)-1].Where.Path)
 	}
 	closeAll(ctx, sites[:len(sites)-1])
 	return sites[len(sites)-1], nil

@@ -20,7 +20,7 @@ const (
 // writeNote adds what this host found out, signed with its own key.
 func (r *Record) writeNote(ctx context.Context, kind sign.Kind, path string, entry any) error {
 	if r.trust.Own == nil {
-		return errors.New("no host's key to sign with")
+		return errors.New("there is no host key to sign with")
 	}
 	key, err := r.trust.Own(ctx)
 	if err != nil {
@@ -53,7 +53,7 @@ type notes struct {
 
 func (r *Record) notes(stack string) *notes { return &notes{record: r, stack: stack} }
 
-// read returns what such a host signed for a path, or why the file counts for nothing.
+// read returns what such a host signed for a path, or why the file does not count.
 func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int) (content []byte, ignored *Ignored, err error) {
 	data, err := n.record.read(ctx, path)
 	if err != nil {
@@ -69,13 +69,13 @@ func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int
 	}
 	i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
 	if len(keys) == 0 {
-		i.Why = fmt.Sprintf("%s: no claim of epoch %d says which host signs for it", path, epoch)
+		i.Why = fmt.Sprintf("%s: there is no claim of epoch %d, which would say which host signs for it", path, epoch)
 	}
 	n.record.nameSigner(&i, kind, data)
 	return nil, &i, nil
 }
 
-// nameSigner says which host has signed what counts for nothing, where one has.
+// nameSigner names the host that signed an ignored file, if one did.
 func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
 	for name, key := range r.trust.Hosts {
 		if _, _, err := (sign.Keys{key}).Open(kind, i.Path, data); err == nil {
@@ -85,7 +85,7 @@ func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
 }
 
 // at returns the keys of the hosts that the fleet gave the stack at an epoch. This
-// host's own is one of them: what it wrote is no news to it.
+// host's own is one of them: what it wrote is not news to it.
 func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
 	if n.holders == nil {
 		if err := n.list(ctx); err != nil {
@@ -112,7 +112,7 @@ func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
 	return keys, nil
 }
 
-// Findings are about files among a stack's that count for nothing.
+// Findings are about files among a stack's that do not count.
 func Findings(stack string, ignored []Ignored) []finding.Finding {
 	var found []finding.Finding
 	for _, i := range ignored {
@@ -126,7 +126,7 @@ func Findings(stack string, ignored []Ignored) []finding.Finding {
 func (i Ignored) finding(stack string) finding.Finding {
 	f := finding.Finding{
 		Code: finding.RecordIgnored, Severity: finding.Warning, Subject: i.Path, Stack: stack,
-		Text: "not signed by who has a say there, and passed over: " + i.Text(),
+		Text: "not signed by a host or fleet that may write there, ignored: " + i.Text(),
 		Fix:  "find out who wrote it: every host can write to the record remote; then delete it there",
 	}
 	if i.Signed {

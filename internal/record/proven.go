@@ -14,9 +14,9 @@ import (
 	"salvor/internal/fleet"
 )
 
-// Proven says that a snapshot was read back from its repository. Its numbers and
-// where it is stand in its file's name, for which the host has signed it. Key and Config are copies of
-// the two files that open the repository, encrypted as they lie there.
+// Proven says that a snapshot was read back from its repository. Its numbers and where it is are in
+// its file's name, for which the host has signed it. Key and Config are copies of the two files that
+// open the repository, encrypted as they are there.
 type Proven struct {
 	Epoch      int
 	Seq        int
@@ -95,8 +95,8 @@ func (r *Record) dropOlder(ctx context.Context, stack string, p Proven) error {
 }
 
 // Proven returns the newest proven snapshot of each of a stack's repositories, oldest
-// first. What says an epoch above the placement's counts for nothing, and so does what
-// no host signed that had the stack at its epoch: that is ignored.
+// first. What says an epoch above the placement's does not count, and so does what no
+// host signed that had the stack at its epoch: that is ignored.
 func (r *Record) Proven(ctx context.Context, stack string, epoch int) (found []Proven, ignored []Ignored, err error) {
 	all, err := r.provenNames(ctx, stack)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"salvor/internal/blob/blobtest"
 )
 
-// TestTheNewestProvenSnapshotIsRemembered is fault V12: how far a stack has come
-// is known beside its claims.
+// TestTheNewestProvenSnapshotIsRemembered is fault V12: the newest proven snapshot of
+// a stack is kept next to its claims.
 func TestTheNewestProvenSnapshotIsRemembered(t *testing.T) {
 	store := &blobtest.Memory{}
 	r := trusting(store)

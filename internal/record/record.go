@@ -1,16 +1,16 @@
-// Package record is what the fleet remembers on its record remote, beside Git:
-// who claimed a stack, what hosts found out, what operators did; append-only, one
-// small JSON file an entry. Beside that lies the repository's encrypted mirror.
+// Package record is what the fleet remembers on its record remote, in addition to
+// Git: who claimed a stack, what hosts found out, what operators did; append-only,
+// one small JSON file an entry. The repository's encrypted mirror is there as well.
 //
 //	claims/<stack>/<epoch>-<uuid>.json
 //	facts/<stack>/<epoch>-<seq>-<host>.json
 //	journal/operators/<UTC time>-<uuid>.json
 //	proven/<stack>/<epoch>-<seq>-<repository>-<snapshot>.json
-//	mirror/<commits>-<commit>.bundle.age, with .bundle.json beside it
+//	mirror/<commits>-<commit>.bundle.age, with .bundle.json next to it
 //
 // Claims, mirrors and the operators' journal are signed by the fleet's key, facts and
 // proven snapshots by the host that had the stack at that epoch, for the path that they
-// lie at. What is not counts for nothing.
+// are at. Anything else does not count.
 //
 // A folder that the record has left, or where it is not yet, has the file moved.json,
 // which says where it is, signed by the fleet's key.
@@ -46,15 +46,15 @@ type Record struct {
 func New(store blob.Store) *Record { return &Record{store: store} }
 
 // A Trust says whose claims count, and signs new ones. Each is asked when it is
-// needed; one that is nil trusts nobody, or signs nothing.
+// needed; one that is nil trusts no key, or signs nothing.
 type Trust struct {
 	Keys  func(context.Context) (sign.Keys, error) // the fleet's
 	Key   func(context.Context) (sign.Key, error)  // the one that signs for it
 	Own   func(context.Context) (sign.Key, error)  // the one that signs for this host
-	Hosts map[string]sign.Public                   // by host, to name who signed what counts for nothing
+	Hosts map[string]sign.Public                   // by host, to name who signed an ignored file
 }
 
-// Trusting returns the same record for who goes by these keys.
+// Trusting returns the same record for a reader who trusts these keys.
 func (r *Record) Trusting(t Trust) *Record { return &Record{store: r.store, where: r.where, trust: t} }
 
 func (t Trust) keys(ctx context.Context) (sign.Keys, error) {

@@ -35,7 +35,7 @@ func newKey() sign.Key {
 	return k
 }
 
-// trusting is the record for who goes by the fleet's key.
+// trusting is the record for a reader who trusts the fleet's key.
 func trusting(s blob.Store) *Record { return signedBy(s, fleetKey()) }
 
 func signedBy(s blob.Store, key sign.Key) *Record { return New(s).Trusting(trustIn(key)) }
@@ -145,9 +145,9 @@ func TestClaimOfAnotherMachineOfTheName(t *testing.T) {
 }
 
 // TestClaimIsPutBack is fault V9: where the newest claim was lost or damaged, or a
-// claim from a commit that never was on the branch stands in its place, claiming
-// again makes the placement's host the owner.
-// TestClaimOfARenamedHost is fault V17 for hosts: the claim under its old name is its.
+// claim from a commit that never was on the branch is in its place, claiming again
+// makes the placement's host the owner. TestClaimOfARenamedHost is fault V17 for
+// hosts: the claim under its old name is its.
 func TestClaimOfARenamedHost(t *testing.T) {
 	r := trusting(&blobtest.Memory{})
 	on := func(string) (bool, bool) { return true, true }
@@ -183,8 +183,8 @@ func TestClaimRefusesNonsense(t *testing.T) {
 	}
 }
 
-// TestS04AForgedClaimRulesNothing: whoever can write to the record remote can leave
-// files there, and every host can.
+// TestS04AForgedClaimRulesNothing: anyone who can write to the record remote can
+// leave files there, and every host can.
 func TestS04AForgedClaimRulesNothing(t *testing.T) {
 	const id = "01890000-0000-7000-8000-000000000000"
 	const path, good = "claims/notes/10-" + id + ".json", `{"schema":3,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`
@@ -221,7 +221,7 @@ func TestS04AForgedClaimRulesNothing(t *testing.T) {
 			if (name == "unsigned" || name == "by another key") && !strings.Contains(ignored[0].Text(), "eve") {
 				t.Errorf("%+v does not say whose claim it pretends to be", ignored[0])
 			}
-			// and it keeps nobody from claiming
+			// and it does not prevent a claim
 			if got := claimed(t, r, Claim{Epoch: 10, Host: "beta"}); got.Owner != "beta" || got.Epoch != 10 {
 				t.Errorf("ruling %+v", got)
 			}
@@ -240,7 +240,7 @@ func TestS04AForgedClaimNamesTheHostThatSignedIt(t *testing.T) {
 	}
 }
 
-// TestS04JunkHidesNoClaim: a good claim counts, however much lies beside it.
+// TestS04JunkHidesNoClaim: a good claim counts, however many files are next to it.
 func TestS04JunkHidesNoClaim(t *testing.T) {
 	store := &blobtest.Memory{}
 	r := trusting(store)

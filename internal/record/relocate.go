@@ -33,12 +33,11 @@ type Relocated struct {
 }
 
 // Relocate carries the record from the places of a chain (see Chain) to another, or
-// to one of them, with the fleet's key in trust. Every file is compared
-// after it was written. While it works, to is marked as a place where the record is
-// not yet; then the others are marked, and what came in the meantime is copied; at
-// last to loses its mark. Nothing is removed. Where to is the same folder by another
-// name nothing happens. Cut short anywhere it may be run again,
-// also to another place.
+// to one of them, with the fleet's key in trust. Every file is compared after it was
+// written. While it works, to is marked as a place where the record is not yet; then
+// the others are marked, and what came in the meantime is copied; at last to loses
+// its mark. Nothing is removed. Where to is the same folder by another name nothing
+// happens. Interrupted anywhere it may be run again, also to another place.
 func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocated, error) {
 	c := carrier{to: to, done: map[string]int64{}}
 	var from []Site

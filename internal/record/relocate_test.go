@@ -56,7 +56,7 @@ func (d disks) relocate(ctx context.Context, from, to fleet.Location) error {
 	return err
 }
 
-// contents returns what is in a folder beside the mark.
+// contents returns what is in a folder next to the mark.
 func (d disks) contents(t *testing.T, where fleet.Location) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// OnBranch says whether a commit is on the control repository's branch. Known
-// is false when that can't be told because the repository is out of reach.
+// OnBranch says whether a commit is on the control repository's branch. Known is
+// false when that is unknown because the repository is out of reach.
 type OnBranch func(commit string) (on, known bool)
 
-// A Ruling says who owns a stack by the claims. Its zero value means that nobody
-// ever claimed it.
+// A Ruling says who owns a stack by the claims. Its zero value means that it was
+// never claimed.
 type Ruling struct {
 	Epoch  int
 	ID     string // of the claim
@@ -50,7 +50,7 @@ func byBranch(claims []Claim, onBranch OnBranch) ([]Claim, string) {
 		return on && known
 	})
 	if len(on) > 0 {
-		return on, "of several claims the one whose commit is on the branch"
+		return on, "of several claims, the one whose commit is on the branch"
 	}
 	open := keep(claims, func(c Claim) bool {
 		_, known := onBranch(c.Commit)
@@ -59,7 +59,7 @@ func byBranch(claims []Claim, onBranch OnBranch) ([]Claim, string) {
 	if len(open) == 0 {
 		open = claims
 	}
-	return open, "of several claims the first, as Git does not decide"
+	return open, "of several claims, the first one, since Git does not decide"
 }
 
 func keep(claims []Claim, is func(Claim) bool) []Claim {

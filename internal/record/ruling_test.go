@@ -28,7 +28,7 @@ func TestRule(t *testing.T) {
 		epoch  int
 		owner  string
 	}{
-		{"nobody claimed", nil, 0, ""},
+		{"the stack has no claim", nil, 0, ""},
 		{"one claim", []Claim{claim(3, "a", "alpha", "away")}, 3, "alpha"},
 		{"one claim, its commit not on the branch", []Claim{claim(3, "a", "alpha", "off-1")}, 3, "alpha"},
 		{"the higher epoch wins", []Claim{claim(9, "a", "alpha", "on-1"), claim(10, "b", "beta", "off-1")}, 10, "beta"},

@@ -13,7 +13,7 @@ import (
 
 // A View reads the claims of many stacks with one listing. It remembers the claims
 // that counted, so that a look at which nothing is new reads none of them again. What
-// counts for nothing is read again in every look. One Look runs at a time.
+// does not count is read again in every look. One Look runs at a time.
 type View struct {
 	r     *Record
 	keys  string // by which the claims were checked

@@ -92,7 +92,7 @@ func TestALookForgetsWhatIsGone(t *testing.T) {
 	v.look(t, "notes")
 }
 
-// TestALookReadsAgainWhatCountsForNothing: a file that was cut short, or is not the
+// TestALookReadsAgainWhatCountsForNothing: a file that was interrupted, or is not the
 // fleet's, may be whole the next time.
 func TestALookReadsAgainWhatCountsForNothing(t *testing.T) {
 	const path = "claims/notes/3-01890000-0000-7000-8000-000000000000.json"

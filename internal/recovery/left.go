@@ -11,7 +11,7 @@ type Seen struct {
 	Remotes   []string // whose credentials it has, each with its secrets: "nas (nas_alpha)"
 	Secrets   []Secret // that it could open
 	DeployKey string   // fingerprint of the key with which it reads the repository, "" where it is not known
-	GitURL    string   // where that key is let in, "" for nowhere
+	GitURL    string   // where that key is accepted, "" for nowhere
 }
 
 // A Secret is one that needs another value.
@@ -21,7 +21,7 @@ type Secret struct {
 	Command  string // that gives it another value
 }
 
-// left is what is to be done by hand since somebody may have the disk of the lost host.
+// left is what is to be done by hand since someone may have the disk of the lost host.
 // Of a host that was stolen everything is listed.
 func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	seen, err := r.fleet.Seen(ctx, r.Lost)
@@ -36,7 +36,7 @@ func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	case r.Compromised:
 		return append(left, seen.afterTheft(r.Lost, r.To.Name, r.stacks)...)
 	case len(seen.Secrets) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s could open %s: salvor host remove %s lists them and the commands", r.Lost, terminal.Count(len(seen.Secrets), "secret"), r.Lost))
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(seen.Secrets), "secret"), r.Lost))
 	}
 	return left
 }
@@ -49,14 +49,16 @@ func (s Seen) afterTheft(host, to string, stacks []string) []string {
 		if secret.Provider {
 			first = ", at its provider first"
 		}
-		left = append(left, fmt.Sprintf("%s could open the secret %s: give it another value%s: %s", host, secret.Name, first, secret.Command))
+		left = append(left, fmt.Sprintf("%s could open the secret %s: give it a new value%s: %s", host, secret.Name, first, secret.Command))
 	}
 	for _, stack := range stacks {
-		left = append(left, fmt.Sprintf("if %s was in other hands before it was missed, its data of %s is theirs too: salvor snapshot ls %s, then salvor restore %s --snapshot ID brings back one from before", host, stack, stack, stack))
+		left = append(left, fmt.Sprintf("if others controlled %s before you noticed, they may have changed the data of "+
+			"%s: salvor snapshot ls %s, then salvor restore %s --snapshot ID restores a snapshot from before that", host, stack, stack, stack))
 	}
-	left = append(left, fmt.Sprintf("revoke what %s had that Salvor did not give it: SSH keys in its users' ~/.ssh, its node in a tailnet or VPN, tokens in files", host))
+	left = append(left, fmt.Sprintf("revoke the access of %s that Salvor does not manage: SSH keys in its users' ~/.ssh, "+
+		"its node in a tailnet or VPN, tokens in files", host))
 	if to != host {
-		left = append(left, fmt.Sprintf("take %s out of the fleet: salvor host remove %s", host, host))
+		left = append(left, fmt.Sprintf("remove %s from the fleet: salvor host remove %s", host, host))
 	}
 	return left
 }
@@ -74,7 +76,8 @@ func (s Seen) StillHas(host string) []string {
 	}
 	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, key, where)}
 	for _, remote := range s.Remotes {
-		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete there what that may: change it at the server, then here with salvor secret set", host, remote))
+		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
+			"that the credential allows: change it at the server, then here with salvor secret set", host, remote))
 	}
 	return left
 }

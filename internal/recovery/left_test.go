@@ -29,8 +29,8 @@ func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 	for _, want := range []string{
 		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
 		"the credential of the remote nas (nas_alpha)",
-		"the secret nas_alpha: give it another value, at its provider first: salvor secret rotate nas_alpha",
-		"the secret notes/DB: give it another value: salvor secret rotate notes/DB --generate",
+		"the secret nas_alpha: give it a new value, at its provider first: salvor secret rotate nas_alpha",
+		"the secret notes/DB: give it a new value: salvor secret rotate notes/DB --generate",
 		"salvor restore notes --snapshot ID",
 		"~/.ssh", "tailnet",
 		"salvor host remove alpha",

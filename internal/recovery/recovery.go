@@ -30,7 +30,7 @@ type Options struct {
 	// AcceptLoss recovers although Lost answers, and gives up newest snapshots that the
 	// remote has lost: the newest ones that are there are restored.
 	AcceptLoss bool
-	// Compromised says that somebody else has Lost's disk: its stacks get repositories
+	// Compromised means that someone else has Lost's disk: its stacks get repositories
 	// with passwords that Lost never had, and are restored from the former ones.
 	Compromised bool
 }
@@ -67,20 +67,20 @@ type recovery struct {
 	fleet  Fleet
 	target Target
 	next   fleet.Lock       // the placements after it
-	moves  []placement.Move // none where it was cut short after its commit: the rest is done
+	moves  []placement.Move // none where it was interrupted after its commit: the rest is done
 	stacks []string         // that it is about
 }
 
-// Prepare makes sure that the host which takes over is declared, enrolled and another
-// than the lost one, and that the lost one does not answer. It returns the recovery as a proposal; a host that
-// was enrolled for nothing is not part of the fleet and can be enrolled again. Prepared
-// after a recovery that was cut short, the proposal is what is left of it to do.
+// Prepare makes sure that the host which takes over is declared, enrolled and another than the lost one, and
+// that the lost one does not answer. It returns the recovery as a proposal; a host that was enrolled for
+// nothing is not part of the fleet and can be enrolled again. Prepared after a recovery that was interrupted,
+// the proposal is what is left of it to do.
 func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	r := &recovery{Options: o, fleet: f}
 	p := proposal.New(fmt.Sprintf("recover %s on %s", o.Lost, o.To.Name), r.run)
 	lost, declared := f.Fleet().Host(o.Lost)
 	if !declared {
-		return p, fault.WithHint(fmt.Errorf("no host %s is declared", o.Lost), "salvor host ls")
+		return p, fault.WithHint(fmt.Errorf("host %s is not declared", o.Lost), "salvor host ls")
 	}
 	if err := f.PinGitHost(ctx); err != nil {
 		return p, err
@@ -98,7 +98,7 @@ func Prepare(ctx context.Context, f Fleet, o Options) (proposal.Proposal[deploy.
 		r.stacks = append(r.stacks, m.Stack)
 	}
 	if len(r.moves) == 0 {
-		r.stacks = r.next.On(o.To.Name) // cut short after the placement
+		r.stacks = r.next.On(o.To.Name) // interrupted after the placement
 	}
 	if len(r.stacks) == 0 {
 		return p, fault.WithHint(fmt.Errorf("nothing is placed on %s", o.Lost), "salvor host ls")
@@ -123,7 +123,8 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 		maps.Copy(files, edited)
 	}
 	if resumed && r.Compromised {
-		pending = append(pending, r.Lost+" was recovered before, so no repository was replaced now: where that was without --compromised, salvor key rotate --compromised gives every stack a new one")
+		pending = append(pending, r.Lost+" was recovered before, so no repository was replaced now: if that was without "+
+			"--compromised, salvor key rotate --compromised gives every stack a new one")
 	}
 	revived, err := r.fleet.Revive(ctx, r.stacks)
 	if err != nil {
@@ -175,7 +176,7 @@ func (r *recovery) restore(ctx context.Context, run *deploy.Run) error {
 }
 
 // asked are the stacks whose failure fails the recovery: none names all, since every
-// stack of the new host may be meant when it was cut short.
+// stack of the new host may be meant when it was interrupted.
 func (r *recovery) asked() []string {
 	if len(r.moves) == 0 {
 		return nil
@@ -183,10 +184,10 @@ func (r *recovery) asked() []string {
 	return r.stacks
 }
 
-const acceptedLoss = "Where the remote has lost the newest snapshot of a stack, the newest that is left counts."
+const acceptedLoss = "If the remote lost the newest snapshot of a stack, the newest one that is left is restored."
 
-// question is what the operator confirms; nothing where a recovery that was cut short
-// goes on.
+// question is what the operator confirms; nothing where a recovery that was
+// interrupted continues.
 func (r *recovery) question() (question, name string, loses []string) {
 	if len(r.moves) == 0 {
 		if !r.AcceptLoss {
@@ -194,10 +195,10 @@ func (r *recovery) question() (question, name string, loses []string) {
 		}
 		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, r.To.Name, acceptedLoss), r.Lost, []string{acceptedLoss}
 	}
-	question = fmt.Sprintf("Take %s from %s to %s (%s), from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
+	question = fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
 	if !r.AcceptLoss {
 		return question, "", nil
 	}
-	loss := "What " + r.Lost + " wrote since is lost."
+	loss := "Data that " + r.Lost + " wrote since then is lost."
 	return question + "\n" + loss + " " + acceptedLoss, r.Lost, []string{loss, acceptedLoss}
 }

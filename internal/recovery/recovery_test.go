@@ -108,7 +108,7 @@ func TestTheOrderOfARecovery(t *testing.T) {
 	t.Parallel()
 	h := newHouse("beta")
 	p := prepared(t, h, beta())
-	if p.Question != "Take 2 stacks from alpha to beta (blog, notes), from their newest snapshots?" || p.Name != "" {
+	if p.Question != "Recover 2 stacks of alpha on beta (blog, notes), from their newest snapshots?" || p.Name != "" {
 		t.Errorf("asked %q, name %q", p.Question, p.Name)
 	}
 	if diff := cmp.Diff([]string{"pin the Git host", "enrol beta"}, h.Log()); diff != "" {
@@ -190,7 +190,7 @@ func TestTheLoserTakesItsCommitBack(t *testing.T) {
 	h := newHouse("beta")
 	h.PushErr, h.Outrun = []error{away, away, away}, deploy.Owner{Host: "gamma", Epoch: 2}
 	r, err := prepared(t, h, beta()).Run(t.Context(), nil)
-	if !errors.Is(err, deploy.ErrOutrun) || !strings.Contains(fault.Hint(err), "taken back") {
+	if !errors.Is(err, deploy.ErrOutrun) || !strings.Contains(fault.Hint(err), "undone") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}
 	if log := h.Log(); log[len(log)-1] != "uncommit" || r.Commit != "c1" || strings.Contains(strings.Join(r.Pending, " "), "git push") {
@@ -198,8 +198,8 @@ func TestTheLoserTakesItsCommitBack(t *testing.T) {
 	}
 }
 
-// TestARecoveryWithoutTheGitHost goes on: the claims fence the lost host, and the push
-// is left to do.
+// TestARecoveryWithoutTheGitHost continues: the claims fence the lost host, and the
+// push is left to do.
 func TestARecoveryWithoutTheGitHost(t *testing.T) {
 	t.Parallel()
 	away := fmt.Errorf("push: %w", git.ErrGitAway)
@@ -214,8 +214,8 @@ func TestARecoveryWithoutTheGitHost(t *testing.T) {
 	}
 }
 
-// TestResumedRunClaims: a run was killed after its commit. The next has nothing
-// to move; it publishes and claims for the host that takes over all the same.
+// TestResumedRunClaims: a run was killed after its commit. The next has nothing to
+// move; it publishes and claims for the host that takes over anyway.
 func TestResumedRunClaims(t *testing.T) {
 	t.Parallel()
 	h := newHouse("beta")
@@ -240,7 +240,7 @@ func TestWhatIsAccepted(t *testing.T) {
 	o.AcceptLoss = true
 	h := newHouse("beta")
 	p := prepared(t, h, o)
-	if p.Name != "alpha" || !strings.Contains(p.Question, "What alpha wrote since is lost.") || len(p.Loses) != 2 {
+	if p.Name != "alpha" || !strings.Contains(p.Question, "Data that alpha wrote since then is lost.") || len(p.Loses) != 2 {
 		t.Errorf("%+v", p)
 	}
 	if _, err := p.Run(t.Context(), nil); err != nil || !h.session.AcceptLoss {
@@ -262,9 +262,9 @@ func TestWhatIsRefused(t *testing.T) {
 		alive      []string
 		text, hint string
 	}{
-		"no such host":     {Options{Lost: "delta", To: fleet.Host{Name: "beta"}}, nil, "no host delta is declared", "salvor host ls"},
+		"no such host":     {Options{Lost: "delta", To: fleet.Host{Name: "beta"}}, nil, "host delta is not declared", "salvor host ls"},
 		"it answers":       {beta(), []string{"alpha", "beta"}, "alpha: the host answers", "salvor move STACK --to beta"},
-		"no such target":   {Options{Lost: "alpha", To: fleet.Host{Name: "gamma"}}, nil, "no host gamma is declared", "--to gamma=ADDRESS adds it"},
+		"no such target":   {Options{Lost: "alpha", To: fleet.Host{Name: "gamma"}}, nil, "host gamma is not declared", "--to gamma=ADDRESS adds it"},
 		"onto itself":      {Options{Lost: "alpha", To: fleet.Host{Name: "alpha"}}, nil, "alpha is the host that is lost", "--to alpha=ADDRESS"},
 		"nothing is there": {Options{Lost: "beta", To: fleet.Host{Name: "beta", Address: "192.0.2.9"}, New: true, Trust: trusting}, nil, "nothing is placed on beta", "salvor host ls"},
 		"another key":      {Options{Lost: "alpha", To: fleet.Host{Name: "gamma"}, New: true, Trust: trust}, nil, "not its key", ""},
@@ -323,7 +323,7 @@ func TestS19ARecoveryAfterATheft(t *testing.T) {
 	o := beta()
 	o.Compromised = true
 	h := newHouse("beta")
-	h.revived = []string{"blog is deployed as it was at 1a2b3c4"}
+	h.revived = []string{"blog is deployed as of 1a2b3c4"}
 	r, err := prepared(t, h, o).Run(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -334,7 +334,7 @@ func TestS19ARecoveryAfterATheft(t *testing.T) {
 	if _, noted := h.Commits()[0].Files["stolen"]; !noted {
 		t.Error("what was stolen is in no commit")
 	}
-	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "blog is deployed as it was") || !strings.Contains(pending, "revoke what alpha had") {
+	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "blog is deployed as of") || !strings.Contains(pending, "revoke the access of alpha") {
 		t.Errorf("pending:\n%s", pending)
 	}
 	h.lock = h.session.Lock

@@ -16,7 +16,7 @@ import (
 // A Target is the host that takes over, ready and not committed yet.
 type Target struct {
 	Files    map[string][]byte // that declare it; none where Git has it already
-	GitKey   string            // what the Git host must let in, read-only
+	GitKey   string            // what the Git host must accept, read-only
 	Replaced bool              // another machine had the name before
 }
 
@@ -32,7 +32,7 @@ func (r *recovery) enrolTarget(ctx context.Context) (Target, error) {
 		}
 		return r.fleet.AddHost(ctx, r.To, key, r.To.Name == r.Lost)
 	case !declared:
-		return Target{}, fault.WithHint(fmt.Errorf("no host %s is declared", r.To.Name), fmt.Sprintf("--to %s=ADDRESS adds it", r.To.Name))
+		return Target{}, fault.WithHint(fmt.Errorf("host %s is not declared", r.To.Name), fmt.Sprintf("--to %s=ADDRESS adds it", r.To.Name))
 	case r.To.Name == r.Lost:
 		return Target{}, fault.WithHint(fmt.Errorf("%s is the host that is lost", r.To.Name), fmt.Sprintf("--to %s=ADDRESS names the machine that replaces it", r.To.Name))
 	}
@@ -78,7 +78,7 @@ func (r *recovery) askLost(ctx context.Context, lost fleet.Host) (wait func() er
 			_ = m.Close() // it answered; nothing was done there
 		}
 		return fault.WithHint(fmt.Errorf("%s: %w", lost.Name, ErrAlive),
-			fmt.Sprintf("salvor move STACK --to %s takes the data along; --accept-loss recovers from the newest snapshots all the same", r.To.Name))
+			fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", r.To.Name))
 	})
 	return asked.Wait, nil
 }

@@ -20,8 +20,8 @@ const (
 	aptLists     = "/var/lib/apt/lists"
 )
 
-// apt drives apt-get and dpkg. Both allow one of their kind at a time; whoever
-// holds the lock is waited for.
+// apt drives apt-get and dpkg. Both allow one of their kind at a time; Salvor waits
+// for the holder of the lock.
 type apt struct {
 	machine machine.Machine
 	say     func(string)
@@ -89,7 +89,7 @@ func (a apt) stale(ctx context.Context) (bool, error) {
 }
 
 // update fetches the lists. A source that does not answer is not an error to apt,
-// which goes on with the lists it has; missing says which they are, "" for none.
+// which continues with the lists it has; missing says which they are, "" for none.
 func (a apt) update(ctx context.Context) (missing string, err error) {
 	a.say("fetching package lists")
 	stderr, err := a.patiently(ctx, "apt-get", "update", "--quiet", "-o", "Acquire::Retries=3")
@@ -132,7 +132,7 @@ func (a apt) patiently(ctx context.Context, argv ...string) (stderr []byte, err 
 		select {
 		case <-time.After(lockPause):
 		case <-patience.C:
-			return nil, fmt.Errorf("another package manager is still at work after %s: %w", lockPatience, err)
+			return nil, fmt.Errorf("another package manager is still running after %s: %w", lockPatience, err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -163,8 +163,8 @@ func explain(err error, stderr []byte) error {
 	return fmt.Errorf("%w (before that: %s)", err, strings.Join(before, " | "))
 }
 
-// locked recognises the ways in which dpkg and apt say that another one is at
-// work; their exit codes don't tell.
+// locked recognises the ways in which dpkg and apt report that another one is at
+// work; their exit codes don't show it.
 func locked(stderr []byte) bool {
 	for _, phrase := range []string{"Could not get lock", "Unable to acquire the dpkg frontend lock", "lock was locked by"} {
 		if bytes.Contains(stderr, []byte(phrase)) {

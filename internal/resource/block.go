@@ -18,7 +18,7 @@ import (
 // block, and every other line stays. Without Lines there is no block.
 type Block struct {
 	Path  string
-	Name  string // "salvor": stands in the two comment lines
+	Name  string // "salvor": is in the two comment lines
 	Lines []string
 	Mode  fs.FileMode // of a file that is not there yet
 	Owner string      // as Mode
@@ -40,8 +40,8 @@ func (b Block) attributes() attributes {
 	return attributes{mode: b.Mode, owner: b.Owner, group: b.Group}
 }
 
-// Diff compares the block. One that begins and doesn't end is an error: nobody
-// can tell then which lines are whose.
+// Diff compares the block. One that begins and doesn't end is an error: then it is
+// unknown which lines belong to whom.
 func (b Block) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	is, err := h.File(ctx, b.Path)
 	if err != nil {

@@ -50,7 +50,7 @@ func (c Command) Diff(ctx context.Context, h *observe.Host) (*converge.Change, e
 		}
 		still, err := c.needed(ctx, h)
 		if err == nil && still != "" {
-			err = fmt.Errorf("ran, and still %s", still)
+			err = fmt.Errorf("ran, but still %s", still)
 		}
 		return err
 	})}, nil

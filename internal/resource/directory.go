@@ -44,8 +44,8 @@ func (d Directory) Diff(ctx context.Context, h *observe.Host) (*converge.Change,
 	}
 	if !is.Exists {
 		return &converge.Change{Action: converge.Makes, Cause: "is not there", Apply: quietly(func(ctx context.Context) error {
-			// closed until it has its owner; a run cut short in between shows as a wrong mode.
-			// Somebody else may have made it since: stacks are worked on meanwhile.
+			// closed until it has its owner; a run interrupted in between shows as a wrong
+			// mode. Someone else may have made it since: stacks are worked on meanwhile.
 			if err := run(ctx, h, "mkdir", "-p", "-m", "0700", "--", d.Path); err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ func (d Directory) Diff(ctx context.Context, h *observe.Host) (*converge.Change,
 		})}, nil
 	}
 	if !is.Mode.IsDir() {
-		return nil, fmt.Errorf("there is something else than a directory (%s)", is.Mode.Type())
+		return nil, fmt.Errorf("there is something other than a directory (%s)", is.Mode.Type())
 	}
 	causes, err := d.attributes().causes(ctx, h, is)
 	if err != nil {

@@ -58,7 +58,7 @@ func (f File) Diff(ctx context.Context, h *observe.Host) (*converge.Change, erro
 		return &converge.Change{Action: converge.Makes, Cause: "is not there", Apply: write}, nil
 	}
 	if !is.Mode.IsRegular() {
-		return nil, fmt.Errorf("there is something else than a regular file (%s)", is.Mode.Type())
+		return nil, fmt.Errorf("there is something other than a regular file (%s)", is.Mode.Type())
 	}
 	causes, err := f.attributes().causes(ctx, h, is)
 	if err != nil {
@@ -94,9 +94,9 @@ func short(content []byte) string {
 	return fmt.Sprintf("%x", sum[:4])
 }
 
-// write prepares the file beside its place unless root owns it, since
-// WriteFile makes it root's. The name beside is fixed: a run that was cut short
-// leaves one file, which the next one takes up.
+// write prepares the file next to its place unless root owns it, since WriteFile
+// makes it root's. The temporary name is fixed: a run that was interrupted leaves one
+// file, which the next one takes up.
 func (f File) write(ctx context.Context, h *observe.Host) error {
 	if owner, group := f.attributes().names(); owner == "root" && group == "root" {
 		return h.WriteFile(ctx, f.Path, bytes.NewReader(f.Content), f.Mode)

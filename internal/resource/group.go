@@ -42,7 +42,7 @@ func (g Group) Diff(ctx context.Context, h *observe.Host) (*converge.Change, err
 		})}, nil
 	}
 	if g.GID != 0 && is.GID != g.GID {
-		return nil, fmt.Errorf("has the id %d, want %d: files would change hands", is.GID, g.GID)
+		return nil, fmt.Errorf("has the id %d, want %d: files would get another owner", is.GID, g.GID)
 	}
 	return nil, nil
 }

@@ -35,8 +35,8 @@ func (j JSONFile) Links() converge.Links {
 	return converge.Links{Needs: j.Needs, After: []string{directoryID(path.Dir(j.Path))}, Looks: observe.Query{Paths: []string{j.Path}}}
 }
 
-// Diff compares the keys. A file that is no JSON object is an error: nobody
-// should overwrite what someone meant.
+// Diff compares the keys. A file that is not a JSON object is an error: it must not
+// be overwritten, since someone meant it.
 func (j JSONFile) Diff(ctx context.Context, h *observe.Host) (*converge.Change, error) {
 	is, err := h.File(ctx, j.Path)
 	if err != nil {
@@ -67,7 +67,7 @@ func (j JSONFile) merge(content []byte) (merged []byte, causes []string, err err
 	object := map[string]json.RawMessage{}
 	if len(bytes.TrimSpace(content)) > 0 {
 		if err := json.Unmarshal(content, &object); err != nil {
-			return nil, nil, fmt.Errorf("is no JSON object: %w", err)
+			return nil, nil, fmt.Errorf("is not a JSON object: %w", err)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(j.Keys)) {

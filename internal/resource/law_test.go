@@ -11,7 +11,7 @@ import (
 	"salvor/internal/resource"
 )
 
-// every kind stands here, alone and in the company that it meets on a host.
+// every kind is here, alone and in the company that it meets on a host.
 func TestConvergenceLaw(t *testing.T) {
 	tests := map[string]struct {
 		host      func(h *debiantest.Host)

@@ -10,11 +10,11 @@ import (
 	"salvor/internal/machine/observe"
 )
 
-// A Mount is a mounted file system, now and after every boot, as a systemd
-// mount unit of its own: unlike a line in fstab it is a file that nobody else
-// edits, and other units can wait for it. Type and Options are those of
-// mount(8). systemd makes the folder that it covers; that one is no Directory,
-// whose mode would be read from what is mounted there.
+// A Mount is a mounted file system, now and after every boot, as a systemd mount unit
+// of its own: unlike a line in fstab it is a file that nothing else edits, and other
+// units can wait for it. Type and Options are those of mount(8). systemd makes the
+// folder that it covers; that one is not a Directory, whose mode would be read from
+// what is mounted there.
 type Mount struct {
 	What    string
 	Where   string

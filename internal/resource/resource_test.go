@@ -43,10 +43,10 @@ func TestRefusals(t *testing.T) {
 		want     string
 	}{
 		"a directory where a file shall be": {
-			resource: resource.File{Path: "/etc/apt", Mode: 0o644}, want: "file /etc/apt: there is something else than a regular file",
+			resource: resource.File{Path: "/etc/apt", Mode: 0o644}, want: "file /etc/apt: there is something other than a regular file",
 		},
 		"a file where a directory shall be": {
-			resource: resource.Directory{Path: "/etc/passwd", Mode: 0o755}, want: "directory /etc/passwd: there is something else than a directory",
+			resource: resource.Directory{Path: "/etc/passwd", Mode: 0o755}, want: "directory /etc/passwd: there is something other than a directory",
 		},
 		"a file without its folder": {
 			resource: resource.File{Path: "/nowhere/x", Mode: 0o644}, want: "file /nowhere/x: open /nowhere/x",
@@ -77,12 +77,12 @@ func TestRefusals(t *testing.T) {
 		},
 		"a command that does not satisfy its guard": {
 			resource: resource.Command{Name: "lie", Guard: []string{"test", "-e", "/x"}, Argv: []string{"test", "-e", "/etc"}, Cause: "x is missing"},
-			want:     "command lie: ran, and still x is missing",
+			want:     "command lie: ran, but still x is missing",
 		},
 		"a JSON file that is none": {
 			host:     func(h *debiantest.Host) { h.Put("/etc/x.json", "# mine\n", 0o644) },
 			resource: resource.JSONFile{Path: "/etc/x.json", Keys: map[string]json.RawMessage{"a": json.RawMessage("1")}},
-			want:     "file /etc/x.json: is no JSON object",
+			want:     "file /etc/x.json: is not a JSON object",
 		},
 	}
 	for name, tc := range tests {
@@ -195,7 +195,7 @@ func TestPackagesWaitForTheLock(t *testing.T) {
 	}{
 		"a minute on Debian 12": {time.Minute, dpkg12, ""},
 		"a minute on Debian 13": {time.Minute, dpkg13, ""},
-		"an hour":               {time.Hour, dpkg13, "another package manager is still at work after 5m0s"},
+		"an hour":               {time.Hour, dpkg13, "another package manager is still running after 5m0s"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -106,7 +106,7 @@ func (u Unit) absent(h *observe.Host) *converge.Change {
 			return err
 		}
 		if !is.Exists() {
-			return errors.New("there is no such unit: nothing that was installed brings it")
+			return errors.New("there is no such unit: no installed package contains it")
 		}
 		return u.set(ctx, h, is, false)
 	})}

@@ -53,7 +53,7 @@ func (u User) Diff(ctx context.Context, h *observe.Host) (*converge.Change, erro
 		})}, nil
 	}
 	if u.UID != 0 && is.UID != u.UID {
-		return nil, fmt.Errorf("has the id %d, want %d: files would change hands", is.UID, u.UID)
+		return nil, fmt.Errorf("has the id %d, want %d: files would get another owner", is.UID, u.UID)
 	}
 	groups, err := h.Groups(ctx)
 	if err != nil {

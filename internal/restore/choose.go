@@ -9,9 +9,9 @@ import (
 	"salvor/internal/fault"
 )
 
-// choose picks a snapshot by the beginning of its id, or the newest that
-// a restore may take. One that lies on several targets is one. While the newest that was
-// proven is missing on all of them, none is picked without its id.
+// choose picks a snapshot by the beginning of its id, or the newest that a restore may
+// take. One that is on several targets is one. While the newest that was proven is
+// missing on all of them, none is picked without its id.
 func choose(list agentapi.SnapshotList, id string) (agentapi.SnapshotRow, error) {
 	var found []agentapi.SnapshotRow
 	for _, s := range list.Snapshots {
@@ -45,7 +45,8 @@ func noneMissing(list agentapi.SnapshotList, left agentapi.SnapshotRow) error {
 	for _, s := range list.Snapshots {
 		if s.Missing && left.Before(s) {
 			return fault.WithHint(fmt.Errorf("snapshot %.8s of %s was proven and is missing: %s", s.ID, list.Stack, s.Damaged),
-				fmt.Sprintf("bring it back on the remote; salvor restore %s --snapshot %.8s takes the newest that is left, of %s; what came after it is lost", list.Stack, left.ID, left.Began.UTC().Format(time.DateTime)))
+				fmt.Sprintf("bring it back on the remote; salvor restore %s --snapshot %.8s restores the newest that is "+
+					"left, of %s; data written after it is lost", list.Stack, left.ID, left.Began.UTC().Format(time.DateTime)))
 		}
 	}
 	return nil
@@ -58,7 +59,8 @@ func wholeOf(stack string, found []agentapi.SnapshotRow) error {
 			return nil
 		}
 	}
-	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is %s: %s", found[0].ID, stack, Flaw(found[0]), found[0].Damaged), "salvor snapshot ls "+stack+" shows the good ones")
+	return fault.WithHint(fmt.Errorf("snapshot %.8s of %s is %s: %s", found[0].ID, stack, Flaw(found[0]), found[0].Damaged), "salvor snapshot ls "+stack+" "+
+		"lists the good ones")
 }
 
 // Flaw is what is wrong with a snapshot that can't be restored.

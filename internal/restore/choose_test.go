@@ -26,7 +26,7 @@ func TestDamagedSnapshotsArePassedOver(t *testing.T) {
 }
 
 // TestS03AMissingSnapshotIsPickedByNone: no restore picks a snapshot that the remote has
-// lost, or an older one that nobody has asked for.
+// lost, or an older one that no one has asked for.
 func TestS03AMissingSnapshotIsPickedByNone(t *testing.T) {
 	missing := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: "dddd", Epoch: 1, Seq: 4}, Target: "offsite", Missing: true, Damaged: "the remote does not list it"}
 	list := agentapi.SnapshotList{Stack: "notes", Snapshots: []agentapi.SnapshotRow{{SnapshotInfo: agentapi.SnapshotInfo{ID: "aaaa", Epoch: 1, Seq: 1}, Target: "offsite"}, missing}}

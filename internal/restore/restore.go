@@ -1,5 +1,5 @@
-// Package restore brings a stack's data back to a snapshot, in place: the restore is
-// part of a commit, so one that is cut short is finished by the same command again, by the
+// Package restore brings a stack's data back to a snapshot, in place: the restore is part
+// of a commit, so one that is interrupted is finished by the same command again, by the
 // next apply, or by the host when it boots.
 package restore
 
@@ -47,15 +47,15 @@ func Prepare(ctx context.Context, s *deploy.Session, stack, id string) (proposal
 func Withdraw(s *deploy.Session, stack string) (proposal.Proposal[deploy.Receipt], error) {
 	p, err := s.Amend(deploy.KindWithdraw, stack, placement.Withdraw)
 	if err == nil && s.Lock.Stacks[stack].Restore == nil {
-		err = fault.WithHint(fmt.Errorf("no restore of stack %s is waiting", stack), "salvor status")
+		err = fault.WithHint(fmt.Errorf("stack %s has no pending restore", stack), "salvor status")
 	}
-	p.Question = fmt.Sprintf("Give up the restore of %s and keep its data as it is?", stack)
+	p.Question = fmt.Sprintf("Cancel the restore of %s and keep its data as it is?", stack)
 	return p, err
 }
 
 // Question asks whether a stack's data may go back to a snapshot.
 func Question(stack string, s agentapi.SnapshotRow) string {
-	return fmt.Sprintf("Bring %s back to snapshot %.8s: %s old, %s in %s.\nWhat it has written since is gone from it; a snapshot of that is taken first.",
+	return fmt.Sprintf("Restore %s to snapshot %.8s: %s old, %s in %s.\nThis replaces the data written since then; a snapshot of that is taken first.",
 		stack, s.ID, terminal.Duration(time.Since(s.Began)), terminal.Bytes(s.Bytes), terminal.Count(s.Files, "file"))
 }
 
@@ -66,7 +66,7 @@ func goesOn(wish *fleet.Restore, snapshot string, said *agentapi.Wish) bool {
 	return wish.Snapshot == snapshot && (said == nil || said.ID != wish.ID || said.State == agentapi.WishPending)
 }
 
-// standing asks a stack's host how its wish stands; nil when it does not say.
+// standing asks a stack's host for the state of its wish; nil if it does not report it.
 func standing(ctx context.Context, s *deploy.Session, host, stack string) *agentapi.Wish {
 	for _, st := range s.ObserveSome(ctx, s.Lock, host)[host].State.Stacks {
 		if st.Name == stack {

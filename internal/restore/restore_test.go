@@ -100,7 +100,7 @@ func TestWithdraw(t *testing.T) {
 	}
 	s.Lock = placement.Restore(s.Lock, "notes", "aaaa")
 	p, err := Withdraw(s, "notes")
-	if err != nil || p.Question != "Give up the restore of notes and keep its data as it is?" || p.Name != "" {
+	if err != nil || p.Question != "Cancel the restore of notes and keep its data as it is?" || p.Name != "" {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if r, err := p.Run(t.Context(), nil); err != nil || r.Kind != deploy.KindWithdraw || s.Lock.Stacks["notes"].Restore != nil {

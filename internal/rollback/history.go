@@ -42,9 +42,9 @@ func rolledBack(l git.Logged, stack string) bool {
 	})
 }
 
-// states returns what a stack was declared as, newest first, each once in a row;
-// the first is the present. Some were never deployed: between an edit and the
-// next apply the lock still has the images of before.
+// states returns what a stack was declared as, newest first, each once in a row; the
+// first is the present. Some were never deployed: between an edit and the next apply
+// the lock still has the previous images.
 func (f *Fleet) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 	logged, err := f.Git.Log(ctx, historyLimit, st.Dir, lockfile.Name)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *Fleet) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 func (f *Fleet) Deploys(ctx context.Context, stack string) (now Deploy, earlier []Deploy, err error) {
 	st, declared := f.Declared.Stack(stack)
 	if !declared {
-		return now, nil, fmt.Errorf("no stack %s is declared", stack)
+		return now, nil, fmt.Errorf("stack %s is not declared", stack)
 	}
 	all, err := f.states(ctx, st)
 	if err != nil || len(all) == 0 {
@@ -111,7 +111,7 @@ func complete(p project.Project, images map[string]string) bool {
 }
 
 // choose picks the deploy of a commit, or the one before the present for "". A
-// rollback that was cut short is finished first: going on to the one before it
+// rollback that was interrupted is finished first: continuing to the one before it
 // would go back twice.
 func (f *Fleet) choose(ctx context.Context, stack string, now Deploy, earlier []Deploy, name string) (Deploy, error) {
 	if name == "" {
@@ -119,7 +119,8 @@ func (f *Fleet) choose(ctx context.Context, stack string, now Deploy, earlier []
 			return now, err
 		}
 		if len(earlier) == 0 {
-			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" --snapshot ID brings data alone back")
+			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" "+
+				"--snapshot ID restores only data")
 		}
 		return earlier[0], nil
 	}
@@ -132,7 +133,7 @@ func (f *Fleet) choose(ctx context.Context, stack string, now Deploy, earlier []
 			return d, nil
 		}
 	}
-	return now, fault.WithHint(fmt.Errorf("stack %s was not deployed as of commit %s", stack, commit.Short()), "salvor rollback "+stack+" --list")
+	return now, fault.WithHint(fmt.Errorf("stack %s was not deployed at commit %s", stack, commit.Short()), "salvor rollback "+stack+" --list")
 }
 
 func (f *Fleet) unfinished(ctx context.Context, stack string, now Deploy) error {
@@ -151,19 +152,19 @@ func (f *Fleet) unfinished(ctx context.Context, stack string, now Deploy) error 
 	for _, c := range seen.State.Changes {
 		if c.Stack == stack {
 			return fault.WithHint(fmt.Errorf("the rollback of %s in commit %s is not finished", stack, now.Commit.Short()),
-				"salvor apply finishes it, unless salvor status says restore-failed; --to COMMIT goes back further")
+				"salvor apply finishes it, unless salvor status shows restore-failed; --to COMMIT goes back further")
 		}
 	}
 	return nil
 }
 
 // KeepsRestore refuses to withdraw a restore that belongs to a rollback, which asked for
-// the data of then: without it, an older image would start on newer data.
+// the data from that time: without it, an older image would start on newer data.
 func (f *Fleet) KeepsRestore(ctx context.Context, stack string) error {
 	now, earlier, err := f.Deploys(ctx, stack)
 	if err != nil || !now.back || len(earlier) == 0 {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("the restore of %s belongs to the rollback in commit %s: without it an older image would start on newer data", stack, now.Commit.Short()),
-		fmt.Sprintf("salvor rollback %s --to %s --keep-data takes the rollback back as a whole", stack, earlier[0].Commit.Short()))
+	return fault.WithHint(fmt.Errorf("the restore of %s belongs to the rollback in commit %s: without it, an older image would start with newer data", stack, now.Commit.Short()),
+		fmt.Sprintf("salvor rollback %s --to %s --keep-data undoes the whole rollback", stack, earlier[0].Commit.Short()))
 }

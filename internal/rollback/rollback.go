@@ -29,7 +29,7 @@ type Fleet struct {
 	Declared *fleet.Fleet
 	Lock     fleet.Lock
 	Git      Git
-	// ProjectAt renders a stack as a commit declared it, with the secrets of now.
+	// ProjectAt renders a stack as a commit declared it, with the present secrets.
 	ProjectAt   func(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error)
 	CommitFiles func(ctx context.Context, files map[string][]byte, message string) error
 	// Session returns the workflow on the commit.
@@ -66,8 +66,8 @@ type rollback struct {
 }
 
 // Prepare proposes to return a stack to an earlier deploy: its folder as it was, on the
-// host where it is now, with the images of then. An older image on newer data is refused
-// unless Options say what becomes of the data.
+// host where it is now, with the images from that time. An older image on newer data is
+// refused unless Options say what becomes of the data.
 func Prepare(ctx context.Context, f *Fleet, stack string, o Options) (proposal.Proposal[deploy.Receipt], error) {
 	var none proposal.Proposal[deploy.Receipt]
 	now, earlier, err := f.Deploys(ctx, stack)
@@ -84,7 +84,8 @@ func Prepare(ctx context.Context, f *Fleet, stack string, o Options) (proposal.P
 	}
 	if r.older != "" && !o.WithData && !o.KeepData {
 		err := fmt.Errorf("%s: the image of %s would be older than the data, which it may not be able to read", stack, r.older)
-		return none, fault.WithHint(err, "salvor rollback "+stack+" --with-data brings the data of then back; --keep-data if it is known to fit")
+		return none, fault.WithHint(err, "salvor rollback "+stack+" --with-data also restores the data from that time; "+
+			"use --keep-data if today's data works with the older image")
 	}
 	p := proposal.New(fmt.Sprintf("rollback %s to %s", stack, to.Commit.Short()), r.run)
 	p.Question = fmt.Sprintf("Roll %s back to %s of %s?", stack, to.Commit.Short(), to.At.Format(time.DateTime+" MST"))
@@ -111,7 +112,7 @@ func (f *Fleet) back(ctx context.Context, stack string, now, to Deploy) (*rollba
 	}
 	then, err := f.ProjectAt(ctx, r.stack, to.Commit)
 	if err != nil {
-		return nil, fmt.Errorf("%s as it was at %s: %w", stack, to.Commit.Short(), err)
+		return nil, fmt.Errorf("%s as of %s: %w", stack, to.Commit.Short(), err)
 	}
 	r.files, err = f.Git.Revert(ctx, r.stack.Dir, to.Commit)
 	if errors.Is(err, git.ErrMode) {

@@ -111,7 +111,7 @@ func (h *house) Revert(_ context.Context, folder string, to git.Commit) (map[str
 
 func (h *house) Resolve(_ context.Context, name string) (git.Commit, error) {
 	if len(name) != 4 {
-		return "", errors.New("it names no commit here")
+		return "", errors.New("it is not a commit here")
 	}
 	return id(name), nil
 }
@@ -125,7 +125,7 @@ func withData(h *house) *house {
 	return h
 }
 
-// TestBackToTheDeployBefore: the files and images as they were, on the host of now, in
+// TestBackToTheDeployBefore: the files and images as they were, on the present host, in
 // a commit that says so in a line of its own.
 func TestBackToTheDeployBefore(t *testing.T) {
 	t.Parallel()
@@ -161,8 +161,8 @@ func TestWhereItGoes(t *testing.T) {
 		text, hint string
 	}{
 		"the oldest":        {"aaaa", nil, "", ""},
-		"never deployed":    {"dddd", nil, "stack notes was not deployed as of commit ddddddd", "salvor rollback notes --list"},
-		"no commit":         {"x", nil, "it names no commit here", "salvor rollback notes --list"},
+		"never deployed":    {"dddd", nil, "stack notes was not deployed at commit ddddddd", "salvor rollback notes --list"},
+		"no commit":         {"x", nil, "it is not a commit here", "salvor rollback notes --list"},
 		"nothing is before": {"", func(h *house) { h.deploys = h.deploys[:1] }, "stack notes has no earlier deploy to go back to", "salvor snapshot ls notes"},
 		"placed nowhere":    {"", func(h *house) { delete(h.lock.Stacks, "notes") }, "stack notes is not placed anywhere", "salvor apply"},
 		"by hand":           {"", func(h *house) { h.noMode = true }, "cannot be edited", "git checkout bbbbbbb -- stacks/notes"},
@@ -184,8 +184,8 @@ func TestWhereItGoes(t *testing.T) {
 	}
 }
 
-// TestARollbackThatWasCutShort is finished first: going on to the one before it would
-// go back twice. It is known by its trailer, whatever its subject says.
+// TestARollbackThatWasCutShort is finished first: continuing to the one before it
+// would go back twice. It is known by its trailer, whatever its subject says.
 func TestARollbackThatWasCutShort(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

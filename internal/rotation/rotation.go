@@ -79,7 +79,7 @@ func Prepare(s Secrets, o Options) (proposal.Proposal[Receipt], error) {
 	r.printed = printed
 	switch {
 	case printed && o.Generate:
-		return p, fault.WithHint(fmt.Errorf("%s: its value is made where %s reads it, not here", o.Name, argv[0]), "change it there, then salvor secret rotate "+o.Name+" without --generate")
+		return p, fault.WithHint(fmt.Errorf("%s: its value comes from %s and can't be generated here", o.Name, argv[0]), "change it there, then salvor secret rotate "+o.Name+" without --generate")
 	case !printed:
 		if err := s.MayRotate(o.Name); err != nil {
 			return p, err
@@ -122,8 +122,8 @@ func (r *rotation) run(ctx context.Context, sink progress.Sink) (Receipt, error)
 	case !failed:
 		return r.receipt, err
 	case r.printed:
-		kept := fault.WithCode(fmt.Errorf("%s keeps its new value: the old one can only be put back where it is made", r.Name), fault.Partial)
-		return r.receipt, errors.Join(err, fault.WithHint(kept, "put it back there, then salvor secret rotate "+r.Name))
+		kept := fault.WithCode(fmt.Errorf("%s keeps its new value: the old one can only be restored at its source", r.Name), fault.Partial)
+		return r.receipt, errors.Join(err, fault.WithHint(kept, "restore it there, then salvor secret rotate "+r.Name))
 	}
 	return r.receipt, r.undo(ctx, sink, before, err)
 }
@@ -141,7 +141,7 @@ func (r *rotation) undo(ctx context.Context, sink progress.Sink, before secretst
 		_, err = r.deliver(ctx, sink, fleet)
 	}
 	if err != nil {
-		return fault.WithHint(errors.Join(failed, fmt.Errorf("the old value of %s could not be put back everywhere: %w", r.Name, err)), "salvor plan")
+		return fault.WithHint(errors.Join(failed, fmt.Errorf("the old value of %s could not be restored everywhere: %w", r.Name, err)), "salvor plan")
 	}
 	return errors.Join(failed, fault.WithCode(fmt.Errorf("%s has its old value again", r.Name), fault.Partial))
 }

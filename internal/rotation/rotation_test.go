@@ -126,7 +126,7 @@ func TestTheOldValueDoesNotComeBack(t *testing.T) {
 	h := newHouse().failing()
 	h.undo = errors.New("the Git host is away")
 	_, err := h.rotate(t, "token")
-	for _, want := range []string{"beta: notes: unhealthy", "the old value of token could not be put back everywhere: the Git host is away"} {
+	for _, want := range []string{"beta: notes: unhealthy", "the old value of token could not be restored everywhere: the Git host is away"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}

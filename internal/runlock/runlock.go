@@ -1,5 +1,5 @@
-// Package runlock lets one run at a time work on a host or a stack, and tells
-// whoever comes second who holds the lock, since when, doing what.
+// Package runlock lets one run at a time work on a host or a stack; the error of a
+// second run says who has the lock, since when, and for what.
 package runlock
 
 import (
@@ -65,7 +65,7 @@ func Acquire(dir, name string, h Holder) (*Lock, error) {
 	return &Lock{file: f}, nil
 }
 
-// Held returns who holds a lock, false when nobody does. It looks for a moment, in
+// Held returns who holds a lock, false if no one does. It looks for a moment, in
 // which an Acquire may fail.
 func Held(dir, name string) (Holder, bool) {
 	f, err := os.Open(filepath.Join(dir, name+".lock"))
@@ -79,8 +79,8 @@ func Held(dir, name string) (Holder, bool) {
 	return readHolder(f), true
 }
 
-// readHolder tolerates a file caught between truncation and writing: the lock
-// is held all the same, only by nobody we can name.
+// readHolder tolerates a file caught between truncation and writing: the lock is held
+// anyway, only its holder is unknown.
 func readHolder(f *os.File) Holder {
 	var h Holder
 	if json.NewDecoder(io.NewSectionReader(f, 0, 1<<16)).Decode(&h) != nil {

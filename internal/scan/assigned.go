@@ -24,7 +24,7 @@ func newAssigned() assigned {
 	}
 }
 
-// A part is a key and where its value stands in a longer one, without quotes.
+// A part is a key and where its value is in a longer one, without quotes.
 type part struct {
 	key        string
 	start, end int

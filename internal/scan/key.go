@@ -18,7 +18,7 @@ const (
 
 // keys knows the words that keys are made of.
 type keys struct {
-	words    map[string]bool    // that mean a secret wherever they stand
+	words    map[string]bool    // that mean a secret wherever they are
 	pairs    map[[2]string]bool // that mean one together
 	remote   map[string]bool    // that mean one among a remote's options
 	paths    map[string]bool    // last words: the value is a path

@@ -48,8 +48,8 @@ func assignment(line string, yaml bool) (key string, value int, ok bool) {
 	return key, at + 1, key != "" && key[0] != '#' && !strings.ContainsAny(key, " \t")
 }
 
-// unquoted returns where the value stands that begins at from: inside of its
-// quotes, or up to a comment.
+// unquoted returns where the value is that begins at from: inside of its quotes, or
+// up to a comment.
 func unquoted(line string, from int) (start, end int) {
 	value := strings.TrimLeft(line[from:], " \t")
 	start = len(line) - len(value)

@@ -16,7 +16,7 @@ import (
 // Every value in it is made up.
 type corpus struct {
 	files map[string][]byte
-	index map[string]string // what stands at file:line
+	index map[string]string // what is at file:line
 }
 
 func readCorpus(t testing.TB, name string) corpus {
@@ -52,8 +52,8 @@ func (c corpus) scanned(find scan) map[string]string {
 	return all
 }
 
-// measure counts what a scan misses of the planted secrets, and what it takes
-// for one that is none: a look-alike, or a line beside a planted one.
+// measure counts what a scan misses of the planted secrets, and what it takes for one
+// that is none: a look-alike, or a line next to a planted one.
 func measure(t *testing.T, name string, planted, lookalikes corpus, find scan) (missed, falsely int) {
 	t.Helper()
 	found := planted.scanned(find)
@@ -77,8 +77,8 @@ func measure(t *testing.T, name string, planted, lookalikes corpus, find scan) (
 	return missed, len(mistaken)
 }
 
-// TestPlanted holds this package to its measure, and shows that of gitleaks
-// alone beside it.
+// TestPlanted holds this package to its measure, and shows that of gitleaks alone for
+// comparison.
 func TestPlanted(t *testing.T) {
 	planted, lookalikes := readCorpus(t, "planted"), readCorpus(t, "lookalikes")
 	if len(planted.index) < 60 || len(lookalikes.index) < 60 {

@@ -1,8 +1,8 @@
-// Package scan finds secrets in plain text in the files of a control
-// repository. It is handed names and bytes and reads nothing itself, so the same
-// scan runs over a working tree, the index or a commit. The known shapes of
-// providers' keys come from gitleaks; what gitleaks can't know stands here: what
-// a value in a Compose or dotenv file means, and what must be encrypted.
+// Package scan finds secrets in plain text in the files of a control repository. It
+// is handed names and bytes and reads nothing itself, so the same scan runs over a
+// working tree, the index or a commit. The known shapes of providers' keys come from
+// gitleaks; what gitleaks can't know is here: what a value in a Compose or dotenv
+// file means, and what must be encrypted.
 package scan
 
 import (

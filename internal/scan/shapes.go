@@ -13,8 +13,8 @@ import (
 	"github.com/zricethezav/gitleaks/v8/report"
 )
 
-// genericRule is gitleaks' rule for values that look random beside a telling
-// key.
+// genericRule is gitleaks' rule for values that look random next to a key that means
+// a secret.
 const genericRule = "generic-api-key"
 
 // quiet silences gitleaks, whose logger is a global that writes to stderr and
@@ -58,16 +58,16 @@ func (s *shapes) find(t *text) []hit {
 				continue
 			}
 			h.rank = vague
-			h.says = "a value that looks random beside a key that means a secret"
+			h.says = "a value that looks random, next to a key that means a secret"
 		}
 		hits = append(hits, h)
 	}
 	return hits
 }
 
-// position returns where the secret of a finding stands. gitleaks gives the
-// place of the match around it: the row from zero, and the column from one in
-// the first row but from two, the line break being the first, in the others.
+// position returns where the secret of a finding is. gitleaks gives the place of the
+// match around it: the row from zero, and the column from one in the first row but
+// from two, the line break being the first, in the others.
 func position(t *text, f report.Finding) (start, end int) {
 	row := min(max(f.StartLine, 0), len(t.starts)-1)
 	from := t.starts[row] + f.StartColumn - 1

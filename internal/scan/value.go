@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// values tells what stands for a secret from the secret itself.
+// values distinguishes a placeholder from the secret itself.
 type values struct {
 	reference   *regexp.Regexp // to a secret kept elsewhere
 	blank       *regexp.Regexp // a place to fill in
@@ -105,8 +105,8 @@ func braced(s string) int {
 	return len(s)
 }
 
-// defaultOf returns where the default stands in a ${NAME:-default} or
-// ${NAME-default}. The text of ${NAME:?text} is a message.
+// defaultOf returns where the default is in a ${NAME:-default} or ${NAME-default}.
+// The text of ${NAME:?text} is a message.
 func defaultOf(s string) (start, end int) {
 	name := strings.IndexAny(s, ":-?+")
 	if name < 0 {

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDepth is more than anybody nests by hand, maxVisits more than any file by hand
-// expands to through its aliases: a few lines of YAML can go on for years.
+// maxDepth is more than anyone nests by hand, maxVisits more than any file by hand
+// expands to through its aliases: a few lines of YAML can continue for years.
 const (
 	maxDepth  = 100
 	maxVisits = 1_000_000
@@ -139,9 +139,9 @@ func (w *walk) offset(n *yaml.Node) int {
 	return at
 }
 
-// locate finds bytes of a scalar's value in the file. Escapes and folded lines
-// make the two differ; then it is the nearest place where they stand, or else
-// the scalar's own.
+// locate finds bytes of a scalar's value in the file. Escapes and folded lines make
+// the two differ; then it is the nearest place where they are, or else the scalar's
+// own.
 func (w *walk) locate(start int, value string, from, to int) (begin, end int) {
 	rest := w.text.content[start:]
 	for quote := range 2 {

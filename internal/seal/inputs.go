@@ -20,14 +20,14 @@ import (
 // they don't know (C2SP age specification, "recipient stanza").
 const stanzaType = "salvor-inputs"
 
-// Inputs are everything a sealed file is made from, in a form that needs no
-// key: secrets by the encrypted files they stand in.
+// Inputs are everything a sealed file is made from, in a form that needs no key:
+// secrets by the encrypted files they are in.
 type Inputs struct {
 	Placement  Placement
 	Recipients []string // of the sealed file, in any order
-	// Parts are the rest by name: encrypted files by their path, and plain
-	// settings (a remote's type, a secret's name). Never put a secret in clear
-	// here: the digest is public, and a weak secret could be guessed from it.
+	// Parts are the rest by name: encrypted files by their path, and plain settings
+	// (a remote's type, a secret's name). Never put a secret in plain text here: the
+	// digest is public, and a weak secret could be guessed from it.
 	Parts map[string][]byte
 }
 
@@ -60,7 +60,7 @@ func add(h hash.Hash, texts ...string) {
 	}
 }
 
-// recorded returns the digest in the file's header, which anybody can put there.
+// recorded returns the digest in the file's header, which anyone can put there.
 func recorded(sealed []byte) (string, bool) {
 	header, err := age.ExtractHeader(agekey.Dearmored(sealed))
 	if err != nil {
@@ -75,8 +75,8 @@ func recorded(sealed []byte) (string, bool) {
 	return "", false
 }
 
-// record is an age recipient that nobody can open: it only puts the inputs'
-// digest into the header, where age's own code guards it against change.
+// record is an age recipient without a private key: it only puts the inputs' digest
+// into the header, where age's own code guards it against change.
 type record string
 
 // Wrap returns the stanza with the digest.

@@ -27,7 +27,7 @@ func (s Signed) OpenKey(trusted sign.Keys, operator agekey.Keyring, recipient st
 	}
 	key, err := agekey.OpenRecovery(s.File, operator)
 	if err == nil && key.Recipient != recipient {
-		err = fmt.Errorf("%s holds the key of %s, and the fleet's recovery key is %s: %w", agekey.RecoveryPath, key.Recipient, recipient, sign.ErrUntrusted)
+		err = fmt.Errorf("%s has the key of %s, but the fleet's recovery key is %s: %w", agekey.RecoveryPath, key.Recipient, recipient, sign.ErrUntrusted)
 	}
 	if err != nil {
 		return agekey.Key{}, err

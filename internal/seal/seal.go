@@ -1,8 +1,8 @@
-// Package seal makes and opens the files that carry secrets to where they are
-// needed: sealed/<host>/<stack>.age, which one host can open, and
-// sealed/recovery/<stack>.age, which operators and the recovery key can. All
-// are plain age files with a signature of the fleet's key beside them;
-// docs/adr/0003-sealing.md says how it is known without a key that one is still current.
+// Package seal makes and opens the files that carry secrets to where they are needed:
+// sealed/<host>/<stack>.age, which one host can open, and sealed/recovery/<stack>.age,
+// which operators and the recovery key can. All are plain age files with a signature of
+// the fleet's key next to them; docs/adr/0003-sealing.md says how it is known without a
+// key that one is still current.
 package seal
 
 import (
@@ -105,7 +105,7 @@ func decode(plain []byte) (agentapi.SealedFile, error) {
 		Schema int `json:"schema"`
 	}
 	if err := json.Unmarshal(plain, &head); err != nil {
-		return agentapi.SealedFile{}, errors.New("its content is no sealed file")
+		return agentapi.SealedFile{}, errors.New("its content is not a sealed file")
 	}
 	if head.Schema > agentapi.Schema || head.Schema < 1 {
 		return agentapi.SealedFile{}, fmt.Errorf("schema is %d, this salvord reads up to %d: %w", head.Schema, agentapi.Schema, ErrMismatch)
@@ -115,10 +115,10 @@ func decode(plain []byte) (agentapi.SealedFile, error) {
 	dec.DisallowUnknownFields()
 	// The decoder's text may quote a value.
 	if err := dec.Decode(&file); err != nil {
-		return agentapi.SealedFile{}, errors.New("its content is no sealed file")
+		return agentapi.SealedFile{}, errors.New("its content is not a sealed file")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return agentapi.SealedFile{}, errors.New("something follows its content")
+		return agentapi.SealedFile{}, errors.New("there is extra data after its content")
 	}
 	return file, nil
 }

@@ -12,8 +12,9 @@ import (
 // Kind is what the fleet's key signs sealed files as.
 const Kind sign.Kind = "salvor-seal"
 
-// A Signed sealed file is an age file with the signature by the fleet's key that lies
-// beside it in Git. age says who can open a file; only the signature says who made it.
+// A Signed sealed file is an age file with the signature by the fleet's key that is
+// next to it in Git. age says who can open a file; only the signature says who made
+// it.
 type Signed struct {
 	File      []byte
 	Signature []byte // armored, as ssh-keygen -Y verify reads it

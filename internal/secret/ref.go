@@ -22,7 +22,7 @@ var ErrReadOnly = errors.New("its value is made elsewhere and can't be set here"
 
 // RestoreHint is the next step where a file of secrets was changed or cut off.
 func RestoreHint(file string) string {
-	return fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s brings it back as it was", file, file)
+	return fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s restores it", file, file)
 }
 
 const refPrefix = "secret:"
@@ -44,7 +44,7 @@ func (s Setting) String() string { return s.raw }
 // IsZero reports whether nothing was written.
 func (s Setting) IsZero() bool { return s.raw == "" }
 
-// MarshalText writes the setting as it stands in a file.
+// MarshalText writes the setting as it is in a file.
 func (s Setting) MarshalText() ([]byte, error) { return []byte(s.raw), nil }
 
 // UnmarshalText reads what MarshalText writes.

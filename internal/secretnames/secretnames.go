@@ -54,7 +54,7 @@ func (n Names) Variable(name string) (stack, variable string, ok bool) {
 
 // EnvNames returns the names of a stack's secret variables: those in its file, in the
 // file's order, then those that programs print. SOPS leaves the names of a dotenv file
-// in clear; whether its values can be opened is not looked at.
+// in plain text; whether its values can be opened is not looked at.
 func (n Names) EnvNames(stack string) ([]string, error) {
 	content, err := fs.ReadFile(n.Files, fleet.EnvFile(stack))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,9 +80,9 @@ func variables(dotenv []byte) []string {
 	return names
 }
 
-// Unfiled returns the names of the fleet's secrets that are no file of their own:
+// Unfiled returns the names of the fleet's secrets that are not a file of their own:
 // what programs print, and the values in YAML files. Files that can't be read are
-// passed over; opening one says so.
+// skipped; opening one says so.
 func (n Names) Unfiled() ([]string, error) {
 	var names []string
 	for _, c := range n.Secrets {
@@ -205,6 +205,6 @@ func (n Names) program(name string) []string {
 
 // Undeliverable is the error about a secret that stays with the operators.
 func Undeliverable(name string) error {
-	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators, and is given to no remote, registry or container", name),
-		"salvor secret set another name, for what is to have a secret of its own")
+	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators and is never given to a remote, registry or container", name),
+		"use salvor secret set with another name to create a separate secret")
 }

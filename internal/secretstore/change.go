@@ -28,9 +28,9 @@ func (s *Store) Writer() Writer { return Writer{s} }
 
 // Set returns the change that gives a secret a value, new or not, by any name that
 // Resolve takes. For a file of its own no key is needed: the store's recipients
-// suffice. What is an Ansible Vault stays one, under its id, which takes that
-// vault's password; the password of vaults takes them along, encrypted anew with it.
-// What a program prints wraps secret.ErrReadOnly.
+// suffice. What is an Ansible Vault stays one, under its id, which takes that vault's
+// password; the password of vaults takes them along, encrypted again with it. What a
+// program prints wraps secret.ErrReadOnly.
 func (w Writer) Set(ctx context.Context, name string, value secret.Value) (Changes, error) {
 	at, err := w.store.Find(name)
 	switch {
@@ -39,7 +39,7 @@ func (w Writer) Set(ctx context.Context, name string, value secret.Value) (Chang
 	case err != nil:
 		return nil, err
 	case w.store.programs.Has(name):
-		return nil, fault.WithHint(fmt.Errorf("secret %s is what a program prints: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
+		return nil, fault.WithHint(fmt.Errorf("secret %s is printed by a program: %w", name, secret.ErrReadOnly), "change it there, then salvor secret rotate "+name)
 	}
 	var data []byte
 	switch {
@@ -75,7 +75,7 @@ func (w Writer) setFile(ctx context.Context, file string, value secret.Value) ([
 	case kind.vault != nil:
 		return w.sealVault(ctx, kind.vault.ID, value)
 	case kind.inline != nil:
-		return nil, fault.WithHint(fmt.Errorf("%s has values that are encrypted one by one", file), "salvor secret ls shows their names: FILE.yml/KEY")
+		return nil, fault.WithHint(fmt.Errorf("the values in %s are encrypted one by one", file), "salvor secret ls lists their names: FILE.yml/KEY")
 	default:
 		return kind.sops.Replace(value, w.store.opts.Recipients)
 	}

@@ -34,12 +34,12 @@ func (s *Store) noInline(file string) error {
 		return err
 	}
 	if ansiblevault.IsVault(data) {
-		return fault.WithHint(fmt.Errorf("%s is an Ansible Vault as a whole, so no value in it has a name", file), "ansible-vault edit "+file)
+		return fault.WithHint(fmt.Errorf("all of %s is one Ansible Vault, so its values do not have names", file), "ansible-vault edit "+file)
 	}
 	if _, err := sops.Parse(file, data); err != nil {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("%s is a SOPS file; only values that are Ansible Vaults have names of their own", file), "sops "+file)
+	return fault.WithHint(fmt.Errorf("%s is a SOPS file; only values that are Ansible Vaults have their own names", file), "sops "+file)
 }
 
 func (s *Store) inlineValue(ctx context.Context, at fleet.SecretName) (secret.Value, error) {
@@ -50,7 +50,7 @@ func (s *Store) inlineValue(ctx context.Context, at fleet.SecretName) (secret.Va
 	return s.openVault(ctx, at.File+", "+v.Name, v.Envelope)
 }
 
-// clearInline returns a YAML file with its values in clear.
+// clearInline returns a YAML file with its values decrypted.
 func (s *Store) clearInline(ctx context.Context, file string, f *ansiblevault.Inline) (secret.Value, error) {
 	return f.Clear(func(v ansiblevault.InlineValue) (secret.Value, error) {
 		return s.openVault(ctx, file+", "+v.Name, v.Envelope)
@@ -108,7 +108,7 @@ func (w Writer) onlyVault(file string) (string, error) {
 	}
 	ids := slices.Sorted(maps.Keys(w.store.Vaults))
 	if len(ids) > 1 {
-		return "", fault.WithHint(fmt.Errorf("%s is new, and fleet.yaml has no vault id %s but %s", file, ansiblevault.DefaultID, strings.Join(ids, ", ")), "make the file with ansible-vault encrypt_string --encrypt-vault-id ID")
+		return "", fault.WithHint(fmt.Errorf("%s is new, and fleet.yaml does not have the vault id %s, only %s", file, ansiblevault.DefaultID, strings.Join(ids, ", ")), "make the file with ansible-vault encrypt_string --encrypt-vault-id ID")
 	}
 	return ids[0], nil
 }

@@ -90,7 +90,7 @@ func TestYAMLFilesThatAreNone(t *testing.T) {
 	files["secrets/plain.yml"] = &fstest.MapFile{Data: []byte("a: " + canary + "\n")}
 	group(t, files)
 	for name, want := range map[string]string{
-		"app.yaml/a": "is a SOPS file", "whole.yml/a": "is an Ansible Vault as a whole", "plain.yml/a": "not encrypted", "group.yml/db.user": "is not encrypted", "group.yml/db": "is not encrypted",
+		"app.yaml/a": "is a SOPS file", "whole.yml/a": "is one Ansible Vault", "plain.yml/a": "not encrypted", "group.yml/db.user": "is not encrypted", "group.yml/db": "is not encrypted",
 	} {
 		_, err := s.Resolve(t.Context(), name)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), canary) {
@@ -116,7 +116,7 @@ func TestNewYAMLFileTakesTheVaultThereIs(t *testing.T) {
 		t.Error(text)
 	}
 	s.Vaults["dev"] = secret.ParseSetting("secret:vault_dev")
-	if _, err := s.Writer().Set(t.Context(), "third.yml/a", secret.NewString(canary)); err == nil || !strings.Contains(err.Error(), "no vault id default but dev, prod") {
+	if _, err := s.Writer().Set(t.Context(), "third.yml/a", secret.NewString(canary)); err == nil || !strings.Contains(err.Error(), "does not have the vault id default, only dev, prod") {
 		t.Errorf("which of two: %v", err)
 	}
 	s.Vaults = nil

@@ -24,7 +24,7 @@ type Kept struct {
 }
 
 // Deliver is Resolve for what leaves the operators' computers: see Deliverable. The
-// value counts as well as the name, since whoever can push can put a file of
+// value counts as well as the name, since anyone who can push can put a file of
 // secrets/ under another name.
 func (s *Store) Deliver(ctx context.Context, name string) (secret.Value, error) {
 	if err := s.Deliverable(name); err != nil {
@@ -101,7 +101,7 @@ func (s *Store) holdsIdentity(content []byte) bool {
 }
 
 // isVaultPassword compares with the passwords that files hold. Those that programs
-// print are compared by what runs, in Deliverable: nobody is asked for one here.
+// print are compared by what runs, in Deliverable: no one is asked for one here.
 func (s *Store) isVaultPassword(ctx context.Context, content []byte) bool {
 	content = bytes.TrimRight(content, "\r\n")
 	for _, password := range s.vaultPasswords(ctx) {

@@ -16,7 +16,7 @@ func TestS06WhatOpensTheFleetIsKept(t *testing.T) {
 	s, files := newVaultStore(t)
 	host, stranger := mustKey(t), mustKey(t)
 	s.opts.Kept.Identities = []string{host.Recipient}
-	files["secrets/copied"] = files["secrets/vault_prod"] // whoever can push can copy what they can't read
+	files["secrets/copied"] = files["secrets/vault_prod"] // anyone who can push can copy what they can't read
 	for name, value := range map[string]string{
 		"host_key": "# created\n" + string(host.Secret.Reveal()) + "\n", "app_key": string(stranger.Secret.Reveal()), "token": canary,
 		"notes/COPY": "of production", "notes/TOKEN": canary,

@@ -25,10 +25,10 @@ type Info struct {
 	Revision int      // of what the command prints
 }
 
-// List returns every secret in the repository, by file and the order in it, and
-// then those that programs print, without opening any. A file below secrets/ that
-// is not encrypted is an error wrapping sops.ErrPlain; the error joins those of all
-// such files and the others are returned beside it.
+// List returns every secret in the repository, by file and the order in it, and then
+// those that programs print, without opening any. A file below secrets/ that is not
+// encrypted is an error wrapping sops.ErrPlain; the error joins those of all such
+// files and the others are returned with it.
 func (s *Store) List() ([]Info, error) {
 	paths, err := s.Paths()
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Store) infos(file string, f *sops.File) ([]Info, error) {
 	return infos, nil
 }
 
-// vaultInfo is what an Ansible Vault tells: it has no time and no recipients, so
+// vaultInfo is what an Ansible Vault shows: it has no time and no recipients, so
 // nothing that could fail to fit.
 func vaultInfo(file string, e ansiblevault.Envelope) Info {
 	return Info{Name: strings.TrimPrefix(file, fleet.SecretDir+"/"), File: file, OtherKeys: []string{"vault id " + e.ID}, Fits: true}

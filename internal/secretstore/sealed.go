@@ -8,9 +8,9 @@ import (
 	"salvor/internal/fleet"
 )
 
-// Sealed returns what stands in Git for the secret of a name, comparable without
-// any key: its file, its ciphertext in a YAML file, or the command that prints it
-// with its revision. A seal that has it as an input is out of date when it differs.
+// Sealed returns what is in Git for the secret of a name, comparable without any key:
+// its file, its ciphertext in a YAML file, or the command that prints it with its
+// revision. A seal that has it as an input is out of date when it differs.
 func (s *Store) Sealed(name string) ([]byte, error) {
 	if s.programs.Has(name) {
 		return s.declaration(name)

@@ -12,13 +12,13 @@ import (
 	"salvor/internal/fleet"
 )
 
-// SeenPath is where the repository keeps which secrets still have a value that
-// somebody knows who has been removed. It holds names and dates, nothing that
-// comes from a value: from a digest a weak secret could be guessed.
+// SeenPath is where the repository keeps which secrets still have a value that a
+// removed person or host knows. It holds names and dates, nothing that comes from a
+// value: from a digest a weak secret could be guessed.
 const SeenPath = "revoked.json"
 
-// A Removal is somebody who must know no secret from now on: exactly one of
-// Operator, Host and Key is set.
+// A Removal is a person, host or key holder who must not know any secret from now on:
+// exactly one of Operator, Host and Key is set.
 type Removal struct {
 	Operator string    `json:"operator,omitempty"` // who left
 	Host     string    `json:"host,omitempty"`     // that is gone
@@ -34,7 +34,7 @@ func (r Removal) String() string {
 	case r.Host != "":
 		return "the host " + r.Host + ", removed on " + on
 	case r.Key != "":
-		return "whoever has the old key of " + r.Key + ", replaced on " + on
+		return "anyone who has the old key of " + r.Key + ", replaced on " + on
 	}
 	return r.Operator + ", removed on " + on
 }
@@ -47,7 +47,7 @@ type removalsFile struct {
 	Removals Removals `json:"removals"`
 }
 
-// DecodeRemovals reads revoked.json; no content is no removal.
+// DecodeRemovals reads revoked.json; no content is not a removal.
 func DecodeRemovals(content []byte) (Removals, error) {
 	if len(content) == 0 {
 		return nil, nil
@@ -71,7 +71,7 @@ func DecodeRemovals(content []byte) (Removals, error) {
 		return nil, fmt.Errorf("%s: %w", SeenPath, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New(SeenPath + ": something follows its content")
+		return nil, errors.New(SeenPath + ": there is extra data after its content")
 	}
 	for i, r := range f.Removals {
 		if err := r.check(); err != nil {
@@ -98,7 +98,7 @@ func (r Removal) check() error {
 	case r.At.IsZero():
 		return errors.New("no time")
 	case len(r.Secrets) == 0 || slices.Contains(r.Secrets, ""):
-		return errors.New("no secret, or one without a name")
+		return errors.New("not a secret, or one without a name")
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func advise(file string, err error) error {
 	case err == nil || fault.Hint(err) != "" || errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, secret.ErrLocked):
-		return fault.WithHint(err, "salvor secret ls shows who can open it; --identity FILE names another key")
+		return fault.WithHint(err, "salvor secret ls shows who can open it; --identity FILE uses another key")
 	case errors.Is(err, secret.ErrNotFound):
 		return fault.WithHint(err, "salvor secret ls")
 	}
@@ -208,7 +208,7 @@ func (s *Store) EnvNames(stack string) ([]string, error) {
 	return s.Names.EnvNames(stack)
 }
 
-// Ciphertext returns a file below secrets/ as it stands in the repository.
+// Ciphertext returns a file below secrets/ as it is in the repository.
 func (s *Store) Ciphertext(path string) ([]byte, error) {
 	if err := fleet.BelowSecrets(path); err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (s *Store) Ciphertext(path string) ([]byte, error) {
 	return s.read(path)
 }
 
-// opened tells who wants to know that something was decrypted.
+// opened reports that something was decrypted.
 func (s *Store) opened(path string, err error) {
 	if err == nil && s.opts.Opened != nil {
 		s.opts.Opened(strings.TrimPrefix(path, fleet.SecretDir+"/"))
@@ -289,7 +289,7 @@ func (s *Store) parse(path string) (*sops.File, error) {
 		return nil, err
 	}
 	if ansiblevault.IsVault(data) {
-		return nil, fmt.Errorf("%s is an Ansible Vault; here it has to be a SOPS file, whose names can be read without a key", path)
+		return nil, fmt.Errorf("%s is an Ansible Vault; it must be a SOPS file, because its names must be readable without a key", path)
 	}
 	return sops.Parse(path, data)
 }

@@ -8,7 +8,7 @@ import (
 	"salvor/internal/secret/ansiblevault"
 )
 
-// A Trace tells since when a secret has the value that it has, without any key.
+// A Trace finds out since when a secret has its value, without any key.
 type Trace struct {
 	File     string    // the file in whose history the answer is
 	Modified time.Time // when the file's values last changed, by its own account; zero where it does not say
@@ -19,8 +19,8 @@ type Trace struct {
 	Of func(content []byte) []byte
 }
 
-// Trace returns how to tell the age of a secret that a file holds. A file that is
-// not encrypted, or damaged, is an error.
+// Trace returns how to find out the age of a secret in a file. A file that is not
+// encrypted, or damaged, is an error.
 func (s *Store) Trace(name string) (Trace, error) {
 	at, err := s.Find(name)
 	if err != nil {

@@ -67,7 +67,7 @@ func (s *Store) vaultPassword(ctx context.Context, id string) (secret.Value, err
 func (s *Store) passwordOf(ctx context.Context, id string) (secret.Value, error) {
 	setting, known := s.Vaults[id]
 	if !known {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("no password of vault id %q is known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
+		return secret.Value{}, fault.WithHint(fmt.Errorf("the password of vault id %q is not known: %w", id, secret.ErrLocked), fmt.Sprintf("vaults: {%s: secret:NAME} in fleet.yaml", id))
 	}
 	name, isSecret := setting.Secret()
 	if !isSecret {
@@ -140,7 +140,7 @@ func (w Writer) rewrapID(id string, present, password secret.Value, changes Chan
 		}
 		kind, err := kindOf(path, data)
 		if err != nil {
-			continue // what is no secret at all is reported where it is used
+			continue // what is not a secret at all is reported where it is used
 		}
 		var again []byte
 		switch {

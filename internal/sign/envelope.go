@@ -50,7 +50,7 @@ func parseEnvelope(data []byte) (envelope, error) {
 		return envelope{}, errors.New("not a signed document")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return envelope{}, errors.New("something follows the signed document")
+		return envelope{}, errors.New("there is extra data after the signed document")
 	}
 	if e.Schema != envelopeSchema {
 		return envelope{}, fmt.Errorf("schema %d of signed documents is not known here", e.Schema)

@@ -1,6 +1,6 @@
-// Package sign signs what Salvor leaves where others can write, and checks it.
-// Signatures are OpenSSH's (PROTOCOL.sshsig, with SHA-512), by Ed25519 keys, so
-// that ssh-keygen -Y verify checks them too. It does no I/O.
+// Package sign signs and checks the files that Salvor writes in places where others
+// can write, too. Signatures are OpenSSH's (PROTOCOL.sshsig, with SHA-512), by
+// Ed25519 keys, so that ssh-keygen -Y verify checks them too. It does no I/O.
 package sign
 
 import (
@@ -84,8 +84,8 @@ func (p Public) Fingerprint() string {
 }
 
 // Sign returns the armored signature over a message that is meant for a place: the
-// path of a file, say. At another place it counts for nothing. The message is
-// read to its end.
+// path of a file, say. At another place it does not count. The message is read to its
+// end.
 func (k Key) Sign(kind Kind, place string, message io.Reader) ([]byte, error) {
 	if k.signer == nil {
 		return nil, errors.New("no key to sign with")

@@ -18,8 +18,8 @@ func (ks Keys) Signers(principal string) []byte {
 }
 
 // ParseSigners reads what Signers returned, in its order; empty lines, lines that
-// start with # and what follows a key are passed over. A line with options is an
-// error, and so is a key that is there twice.
+// start with # and what follows a key are skipped. A line with options is an error,
+// and so is a key that is there twice.
 func ParseSigners(content []byte) (Keys, error) {
 	var ks Keys
 	number := 0
@@ -48,7 +48,7 @@ func (ks Keys) Check() error {
 		if parsed, err := ParsePublic(string(k)); err != nil {
 			return err
 		} else if parsed != k {
-			return fmt.Errorf("%.60q is not the short form of a key", string(k))
+			return fmt.Errorf("%.60q is not in the short form of a key", string(k))
 		}
 	}
 	return nil

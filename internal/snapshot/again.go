@@ -23,8 +23,8 @@ func (r rereading) copiesPaused(v Volume) bool {
 	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || r.taking.copied[v.Name])
 }
 
-// cleaned writes out what lies in the memory of this host for the volumes' files,
-// and notes since when. Through a mapping a program writes to a page that is dirty
+// cleaned writes out what is in the memory of this host for the volumes' files, and
+// notes since when. Through a mapping a program writes to a page that is dirty
 // already without a new time for its file; to a clean one it can't, and neither
 // through a mapping that is new. So a stack that does not run needs nothing.
 func (r rereading) cleaned() error {
@@ -44,11 +44,10 @@ func (r rereading) cleaned() error {
 	return nil
 }
 
-// readAgain has the next pass read every file of these volumes again whose times
-// lie between two, or so shortly before that a later change could carry the same.
-// By its times alone, a file that was written
-// while it was read may look as it was read: twice within one tick of the kernel's
-// clock, or through a mapping.
+// readAgain has the next pass read every file of these volumes again whose times are
+// between two, or so shortly before that a later change could carry the same. By its
+// times alone, a file that was written while it was read may look as it was read:
+// twice within one tick of the kernel's clock, or through a mapping.
 func (r rereading) readAgain(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
 	var errs []error
 	for _, v := range r.taking.job.Volumes {
@@ -81,7 +80,7 @@ func (r rereading) doubtLast(ctx context.Context) error {
 // ages counts files that were touched, and those that are newer.
 type ages struct{ touched, newer int }
 
-// touchBetween gives every file whose change time lies between two a new one, which
+// touchBetween gives every file whose change time is between two a new one, which
 // restic compares, and changes nothing else of it.
 func (a *ages) touchBetween(path string, from, to time.Time) error {
 	return ignoreVanished(walk(path, func(n node) error {

@@ -15,7 +15,7 @@ import (
 
 // AppendOnly returns a repository as a host uses it that may delete nothing there.
 // restic's locks, which it removes again, stay in this process: one operation on a
-// repository runs at a time, since whoever works on it holds the stack.
+// repository runs at a time, since it holds the stack's lock.
 func (r Repository) AppendOnly() Repository {
 	r.Store, r.appends = &ownLocks{Store: blob.AppendOnly(r.Store), locks: map[string][]byte{}}, true
 	return r

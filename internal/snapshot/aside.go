@@ -27,16 +27,16 @@ type Kept struct {
 	At       time.Time `json:"at"`                 // when it was moved aside
 }
 
-// oldMark stands in the name of data that was moved aside; noteSuffix names the
-// file beside it that holds its Kept.
+// oldMark is in the name of data that was moved aside; noteSuffix names the file next
+// to it with its Kept.
 const (
 	oldMark    = ".salvor-old-"
 	noteSuffix = ".json"
 )
 
-// setAside renames what lies at a volume's place to `<path>.salvor-old-<time>`
-// and notes what it was. was is the marker of that data. Nothing, or an empty
-// folder, is removed instead.
+// setAside renames what is at a volume's place to `<path>.salvor-old-<time>` and
+// notes what it was. was is the marker of that data. Nothing, or an empty folder, is
+// removed instead.
 func setAside(v Volume, was Marker, now time.Time) error {
 	if err := unix.Rmdir(v.Path); err == nil || errors.Is(err, os.ErrNotExist) {
 		return nil

@@ -36,12 +36,12 @@ type Checked struct {
 // checks is how many packs are read at a time.
 const checks = 4
 
-// CheckShare reads every snapshot with what it says of itself, every index, and
-// each pack of one share out of `of`, whole from the remote, and compares each
-// with its name, the hash of its content. A day's share is the day's number:
-// after `of` days every pack has been read. Every pack that an index names must
-// be there. What is lost is ErrDamaged, beside all that was found; everything is
-// read in any case.
+// CheckShare reads every snapshot with what it says of itself, every index, and each
+// pack of one share out of `of`, whole from the remote, and compares each with its
+// name, the hash of its content. A day's share is the day's number: after `of` days
+// every pack has been read. Every pack that an index names must be there. What is
+// lost is ErrDamaged, in addition to all that was found; everything is read in any
+// case.
 func CheckShare(ctx context.Context, r Repository, stack string, share, of int) (Checked, error) {
 	r.Damaged, r.Trust = nil, Trust{} // what was lost once may be whole again, and all of it is read
 	repo, err := openRepository(ctx, r)

@@ -131,8 +131,8 @@ func TestOneFlippedBitInASnapshotFile(t *testing.T) {
 // strays are what file servers and desktops leave in folders.
 var strays = []string{"Thumbs.db", ".nfs0001", "desktop.ini", ".DS_Store", "Icon\r", "abcdef", strings.Repeat("A", 64)}
 
-// TestStrayFilesChangeNothing is fault V7: files that do not belong to the
-// repository lie in every folder of it.
+// TestStrayFilesChangeNothing is fault V7: files that do not belong to the repository
+// are in every folder of it.
 func TestStrayFilesChangeNothing(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -161,7 +161,7 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 	l.wantRestored(t, "four")
 }
 
-// TestAStrayFileIsNoRepository: a repository may be made where only strays lie.
+// TestAStrayFileIsNoRepository: a repository may be made where only strays are.
 func TestAStrayFileIsNoRepository(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -445,8 +445,8 @@ func (l *lab) settle(t *testing.T) {
 	})
 }
 
-// TestTheKeyAndTheConfigurationComeBack is fault V7: one bit of the only key
-// file flips, or the configuration goes, which is no wrong password.
+// TestTheKeyAndTheConfigurationComeBack is fault V7: one bit of the only key file
+// flips, or the configuration goes, which is not a wrong password.
 func TestTheKeyAndTheConfigurationComeBack(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(*lab){

@@ -89,7 +89,7 @@ func checkDecision(t *testing.T, f Facts, d Decision) {
 		t.Errorf("%+v takes nothing for data", f)
 	case (d.Action == Refuse) != (d.Hint != ""):
 		t.Errorf("%+v: %s has hint %q", f, d.Action, d.Hint)
-	case strings.Contains(d.Hint, "--fresh") && f.Found != Nothing && !strings.Contains(d.Hint, "kept beside") && !strings.Contains(d.Hint, "keep it beside") && f.History == HistoryNone:
+	case strings.Contains(d.Hint, "--fresh") && f.Found != Nothing && !strings.Contains(d.Hint, "set aside") && !strings.Contains(d.Hint, "set it aside") && f.History == HistoryNone:
 		t.Errorf("%+v: the hint %q does not say what becomes of the data", f, d.Hint)
 	case ready && d.Action != Ready:
 		t.Errorf("an owner does not start: %+v", f)
@@ -184,7 +184,7 @@ func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
 		change bool
 		gone   bool
 	}{
-		"in no snapshot":                     {},
+		"not in any snapshot":                {},
 		"in a snapshot":                      {held: "good", gone: true},
 		"in a snapshot that was removed":     {held: "thinned"},
 		"changed since the snapshot of then": {held: "good", change: true},

@@ -16,8 +16,8 @@ import (
 	"salvor/internal/snapshot/nsexec"
 )
 
-// A dumped volume is in a snapshot as its database's dump, and beside it the
-// files that are not the database's own.
+// A dumped volume is in a snapshot as its database's dump, together with the files
+// that are not the database's own.
 type dumped struct {
 	native
 	dir   string
@@ -30,9 +30,9 @@ func (t *taking) dumps(v Volume) bool {
 	return v.Method.Native() && !t.job.Stopped && !t.copied[v.Name]
 }
 
-// dumpAll asks the databases for their dumps, and loads a dump beside when that
-// is due. Where either fails, the volume's files are copied in a pause instead,
-// so that there is always something that can be restored.
+// dumpAll takes the databases' dumps, and loads a dump as a test when that is due.
+// Where either fails, the volume's files are copied in a pause instead, so that there
+// is always something that can be restored.
 func (t *taking) dumpAll(ctx context.Context, s *session) error {
 	t.dumped, t.copied = map[string]dumped{}, map[string]bool{}
 	for _, v := range t.job.Volumes {
@@ -57,7 +57,7 @@ func (t *taking) dumpAll(ctx context.Context, s *session) error {
 func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	n, _ := v.native()
 	if t.job.Runner == nil || v.Service == "" {
-		return errors.New("no service to ask for a dump")
+		return errors.New("there is no service to take a dump from")
 	}
 	notes, err := proving{t}.loadNotes()
 	if err != nil {
@@ -129,13 +129,13 @@ func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	}
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the files of %s are copied in a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
+		Text: fmt.Sprintf("the files of %s are copied during a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
+		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
 	}
 }
 
-// movedByDump says what comes back elsewhere than it was, since it lies outside of
-// the volume.
+// movedByDump reports what is restored in another place than before, since it is
+// outside of the volume.
 func movedByDump(stack string, v Volume, moved []method.Moved) []finding.Finding {
 	var found []finding.Finding
 	for _, m := range moved {
@@ -170,8 +170,8 @@ func (e Engine) within(v Volume) string {
 	return ""
 }
 
-// vanished reports whether a file that restic could not read is one that may
-// vanish: of a volume that is copied live, or beside a database.
+// vanished reports whether a file that restic could not read is one that may vanish:
+// of a volume that is copied live, or next to a database.
 func (t *taking) vanished(at string) bool {
 	for _, v := range t.job.Volumes {
 		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")

@@ -33,27 +33,26 @@ type RestoreJob struct {
 	Volumes      []Volume // those to restore
 	Wish         string   // what is wished once: the volumes' markers have it as soon as their data is in place; "" for none
 	Database     Database // for volumes that hold a dump; may be nil where none does
-	// Hold may delay the download; it is told how many bytes are to come. Nil
-	// delays nothing.
+	// Hold may delay the download; it gets the number of bytes to come. Nil delays
+	// nothing.
 	Hold func(ctx context.Context, bytes int64) error
 	Room *Room // what other restores of the run write; nil when there are none
-	// Holds is as in Job: a damaged index is made anew, and the old one deleted.
+	// Holds is as in Job: a damaged index is rebuilt, and the old one deleted.
 	Holds func(context.Context) error
 }
 
-// Fetched is a snapshot's data on this host, verified, beside where it will
-// live.
+// Fetched is a snapshot's data on this host, verified, next to its final place.
 type Fetched struct {
 	Info    Info
 	Meta    Meta
-	Compose []byte // the resolved Compose file of then
+	Compose []byte // the resolved Compose file from that time
 	job     RestoreJob
-	Reused  bool // it lay here already, from a run that was cut short
+	Reused  bool // it lay here already, from a run that was interrupted
 }
 
-// fetchState is State/staging/<stack>/fetch.json: how far a restore has come.
-// A volume is "placing" from just before the first rename until its marker is
-// ready, so that a run cut short there is told from one that never began.
+// fetchState is State/staging/<stack>/fetch.json: how far a restore has come. A
+// volume is "placing" from just before the first rename until its marker is ready, so
+// that a run interrupted there is distinguished from one that never began.
 type fetchState struct {
 	Schema   int              `json:"schema"`
 	Snapshot string           `json:"snapshot"`
@@ -70,7 +69,7 @@ const (
 	placed   stage = "placed"
 )
 
-// A getter gets a snapshot from a repository into staging folders, beside the data.
+// A getter gets a snapshot from a repository into staging folders, next to the data.
 type getter struct{ engine Engine }
 
 func (g getter) fetchPath(stack string) string {
@@ -119,7 +118,7 @@ func (g getter) staging(stack string, v Volume) (string, error) {
 	return v.Path + ".salvor-new", nil
 }
 
-// deviceOf returns the file system on which path lies or would be made.
+// deviceOf returns the file system on which path is or would be made.
 func deviceOf(path string) uint64 {
 	for ; ; path = filepath.Dir(path) {
 		var st unix.Stat_t
@@ -129,10 +128,10 @@ func deviceOf(path string) uint64 {
 	}
 }
 
-// Fetch downloads a snapshot's volumes beside their places and verifies them
-// against the repository. It needs no Docker and touches nothing that runs, so
-// it may overlap other work. Cut short, it goes on where it can; a volume that
-// Place has placed already is not fetched again.
+// Fetch downloads a snapshot's volumes next to their places and verifies them against
+// the repository. It needs no Docker and touches nothing that runs, so it may overlap
+// other work. Interrupted, it continues where it can; a volume that Place has placed
+// already is not fetched again.
 func (e Engine) Fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	f, err := getter{e}.fetch(ctx, j)
 	if err != nil {
@@ -211,7 +210,7 @@ func (l Listing) choose(id string) (Info, error) {
 		return newest, nil
 	}
 	var found []Info
-	for _, i := range slices.Concat(l.Infos, l.Unproven) { // whoever names one may know that it is right
+	for _, i := range slices.Concat(l.Infos, l.Unproven) { // an operator who names one may know that it is right
 		if strings.HasPrefix(i.ID, id) {
 			found = append(found, i)
 		}
@@ -230,9 +229,9 @@ func (l Listing) choose(id string) (Info, error) {
 	return Info{}, fmt.Errorf("%d snapshots begin with %s", len(found), id)
 }
 
-// openWhole opens a repository for restic, too: what it needs to open it is put
-// back, and a damaged index made anew. The caller holds the claim at epoch, and
-// holds is asked as by repair.
+// openWhole opens a repository for restic, too: what it needs to open it is restored
+// from a copy, and a damaged index is rebuilt. The caller holds the claim at epoch,
+// and holds is asked as by repair.
 func (g getter) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
@@ -266,7 +265,7 @@ func (g getter) begin(f *Fetched) (fetchState, error) {
 			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, short(f.Info.ID), ErrNoSnapshot)
 		}
 		if state.Volumes[v.Name] == placed {
-			// a run that was cut short after its last step leaves this for the next
+			// a run that was interrupted after its last step leaves this for the next
 			// one, which may have been asked for the same snapshot again
 			m := g.engine.Marker(j.Stack, v.Name)
 			if want := f.marker(v); m.Identity != want.Identity || m.Epoch != want.Epoch || m.State != MarkedReady || m.Snapshot != want.Snapshot || m.Wish != want.Wish {

@@ -23,12 +23,12 @@ import (
 	"salvor/internal/machine"
 )
 
-// A paused stack is recorded in Run/paused/<stack>.json before it is paused,
-// and a guardian process waits on a pipe from the one that pauses: whichever
-// way that one ends, the stack goes on. The record names the containers that are
-// about to be paused, so that those which a person has paused stay as they are.
-// It stays until each of them was seen going on after a pause that went well;
-// else the daemon looks again and forgets it.
+// A paused stack is recorded in Run/paused/<stack>.json before it is paused, and a
+// guardian process waits on a pipe from the one that pauses: whichever way that one
+// ends, the stack continues. The record names the containers that are about to be
+// paused, so that those which a person has paused stay as they are. It stays until
+// each of them was seen continuing after a pause that went well; else the daemon
+// looks again and forgets it.
 type pausedRecord struct {
 	Schema     int           `json:"schema"`
 	Stack      string        `json:"stack"`
@@ -50,8 +50,8 @@ const (
 )
 
 // Guard is the guardian's life: it says that it is ready, waits for its standard
-// input to end, and resumes the stack unless it was told that this is done. It
-// outlives whoever started it and ignores the signals that end a session.
+// input to end, and resumes the stack unless it got a message that this is done. It
+// outlives the process that started it and ignores the signals that end a session.
 func Guard(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, stdin io.Reader, stdout io.Writer) error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0); err != nil {
@@ -71,7 +71,7 @@ func Guard(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, std
 	look := time.NewTicker(guardEvery)
 	defer look.Stop()
 	var last pausedRecord
-	var first time.Time // when last was seen first, by a clock that nobody sets
+	var first time.Time // when last was seen first, by a monotonic clock
 	for {
 		select {
 		case s := <-said:
@@ -117,7 +117,7 @@ func recordPaused(d hostpath.Layout, stack string, limit time.Duration, containe
 	return atomicfile.Write(path, bytes.NewReader(record), 0o600)
 }
 
-// resume has every container go on that is recorded as paused. The record stays.
+// resume makes every container continue that is recorded as paused. The record stays.
 func resume(ctx context.Context, d hostpath.Layout, stack string, q Quiescer) error {
 	r, err := readPaused(d, stack)
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(r.Containers) == 0 {
@@ -166,7 +166,7 @@ func AllPaused(d hostpath.Layout) ([]Paused, error) {
 	return all, err
 }
 
-// Resume has a stack go on that a snapshot left paused. While a living snapshot
+// Resume makes a stack continue that a snapshot left paused. While a living snapshot
 // holds it the record stays, for that snapshot's own end. It may be called when
 // nothing is paused.
 func Resume(ctx context.Context, d hostpath.Layout, stack string, q Quiescer, held bool) error {

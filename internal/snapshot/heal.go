@@ -30,7 +30,7 @@ func (t *taking) heal(ctx context.Context) error {
 		return err
 	}
 	if t.job.Repository.appends {
-		return fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host mends nothing there", len(bad)+len(loss.Packs)+len(loss.Indexes)+unnamed),
+		return fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host can't repair it", len(bad)+len(loss.Packs)+len(loss.Indexes)+unnamed),
 			"salvor snapshot prune "+t.job.Stack+", then salvor snapshot take "+t.job.Stack+" uploads again what the host still has")
 	}
 	end := t.scope(t.job.Stack).Step("repair the repository", "")
@@ -41,9 +41,9 @@ func (t *taking) heal(ctx context.Context) error {
 	return err
 }
 
-// unnamed counts the packs that no index names, where a snapshot needs what no
-// index names: then an index is lost whole. Without such a snapshot they are what
-// an upload left that was cut short.
+// unnamed counts the packs that no index names, where a snapshot needs what no index
+// names: then an index is lost whole. Without such a snapshot they are what an upload
+// left that was interrupted.
 func (t *taking) unnamed(ctx context.Context, packs []blob.Object) (int, error) {
 	known := t.repo.Packs()
 	count := 0
@@ -70,8 +70,8 @@ func (t *taking) unnamed(ctx context.Context, packs []blob.Object) (int, error) 
 	return 0, nil
 }
 
-// suspects returns the packs that are there and do not hold what they should:
-// those cut short, and of those that the caller doubts the ones that differ.
+// suspects returns the packs that are there and do not hold what they should: those
+// interrupted, and of those that the caller doubts the ones that differ.
 func (t *taking) suspects(ctx context.Context, loss repository.Loss) ([]string, error) {
 	var bad []string
 	lost := map[string]bool{}
@@ -94,9 +94,9 @@ func (t *taking) suspects(ctx context.Context, loss repository.Loss) ([]string, 
 	return bad, nil
 }
 
-// repair salvages what is good of damaged packs and makes the index anew. The
-// caller holds the stack's claim at epoch; holds, which may be nil, is asked before
-// each deletion whether that is still so.
+// repair salvages what is good of damaged packs and rebuilds the index. The caller
+// holds the stack's claim at epoch; holds, which may be nil, is asked before each
+// deletion whether that is still so.
 func (e Engine) repair(ctx context.Context, r Repository, repo *repository.Repository, epoch int, holds func(context.Context) error, packs []string) error {
 	for _, id := range packs {
 		if err := repo.Salvage(ctx, id); err != nil {

@@ -253,7 +253,7 @@ func (l *lab) remove(t *testing.T, path string) {
 	}
 }
 
-// metaPack is the pack that a snapshot's metadata lies in.
+// metaPack is the pack that a snapshot's metadata is in.
 func (l *lab) metaPack(t *testing.T, id string) string {
 	t.Helper()
 	repo, err := openRepository(t.Context(), l.repo)

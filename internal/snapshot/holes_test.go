@@ -27,7 +27,7 @@ func TestS24HolesAreDugInTheVolumeAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rel := range []string{"dir/zeros", "link", "../" + filepath.Base(outside) + "/zeros"} {
-		_ = target{path: volume, node: repository.Node{Type: "dir"}, volume: VolumeMeta{Sparse: []string{rel}}}.digHoles() // refused or passed over
+		_ = target{path: volume, node: repository.Node{Type: "dir"}, volume: VolumeMeta{Sparse: []string{rel}}}.digHoles() // refused or skipped
 		if blocks(t, filepath.Join(outside, "zeros")) == 0 {
 			t.Fatalf("%s: a file outside of the volume has holes", rel)
 		}

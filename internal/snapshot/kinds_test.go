@@ -15,8 +15,8 @@ import (
 
 // TestEveryKindOfVolumeComesBack is faults D3 and F12 and their kin: every method
 // with every kind of mount is taken, lost and restored. Docker volumes, relative
-// binds and absolute ones are staged in different places; one lies on another
-// file system.
+// binds and absolute ones are staged in different places; one is on another file
+// system.
 func TestEveryKindOfVolumeComesBack(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, postgrestest.Options{}) // the database of a named volume
@@ -127,7 +127,7 @@ func TestADatabaseComesBackFromEveryMount(t *testing.T) {
 }
 
 // TestSilentDatabaseIsNotJudged: a deploy that ends before its database answers
-// says nothing of dumps.
+// reports nothing about dumps.
 func TestSilentDatabaseIsNotJudged(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, postgrestest.Options{})

@@ -26,8 +26,8 @@ func ours(l repository.Lock, epoch int) bool {
 	return ok && err == nil && n <= epoch
 }
 
-// unlock removes the locks that nobody owns any more, and those that cannot be
-// read, at which restic would stop.
+// unlock removes the locks without a living owner, and those that cannot be read, at
+// which restic would stop.
 func unlock(ctx context.Context, r Repository, repo *repository.Repository, epoch int) error {
 	locks, damaged, err := repo.Locks(ctx)
 	if err != nil {

@@ -48,12 +48,13 @@ func (m Mark) Lost(l Listing, stack, where string) (finding.Finding, bool) {
 	}
 	f := finding.Finding{
 		Code: finding.SnapshotRolledBack, Severity: finding.Fatal, Subject: stack,
-		Text: fmt.Sprintf("snapshot %s was proven and is not on %s any more, which lists older ones: it went back to an earlier copy, or it was deleted there", m, where),
-		Fix:  "bring it back; once it is gone for good: salvor snapshot take " + stack + " --accept-loss takes a new one of what is on the host",
+		Text: fmt.Sprintf("snapshot %s was proven but is no longer on %s, which lists older ones: the remote was reset "+
+			"to an earlier copy, or the snapshot was deleted there", m, where),
+		Fix: "bring it back; if it is gone permanently: salvor snapshot take " + stack + " --accept-loss takes a new one of the data on the host",
 	}
 	if len(l.Infos)+len(l.Damaged) == 0 {
 		f.Code = finding.HistoryLost
-		f.Text = fmt.Sprintf("snapshot %s was proven, and %s has none of the stack's proven snapshots any more: is a disk not mounted there?", m, where)
+		f.Text = fmt.Sprintf("snapshot %s was proven, but %s no longer has any of the stack's proven snapshots: is a disk not mounted there?", m, where)
 	}
 	return f, m.Missing(l)
 }

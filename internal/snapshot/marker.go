@@ -22,8 +22,8 @@ const (
 	MarkedReady     Marking = "ready"
 )
 
-// A Marker is State/volumes/<stack>/<volume>.json: whose data lies in a volume
-// here, as of which placement, and whether it is whole.
+// A Marker is State/volumes/<stack>/<volume>.json: whose data is in a volume here, as
+// of which placement, and whether it is whole.
 type Marker struct {
 	Schema   int       `json:"schema"`
 	Identity string    `json:"identity"`
@@ -32,8 +32,8 @@ type Marker struct {
 	Snapshot string    `json:"snapshot,omitempty"` // it came from, "" for a volume that started empty
 	Wish     string    `json:"wish,omitempty"`     // what was wished once and brought it here, see RestoreJob
 	At       time.Time `json:"at"`
-	Path     string    `json:"path,omitempty"`     // where the data lies
-	Place    string    `json:"place,omitempty"`    // of the folder, see placeOf; "" where it can't be told
+	Path     string    `json:"path,omitempty"`     // where the data is
+	Place    string    `json:"place,omitempty"`    // of the folder, see placeOf; "" if it is unknown
 	Held     string    `json:"held,omitempty"`     // snapshot that holds this data while its print is Print
 	Print    string    `json:"print,omitempty"`    // over the data that Held holds
 	Replaces *Marker   `json:"replaces,omitempty"` // while hydrating: the marker of what is to be replaced
@@ -41,12 +41,12 @@ type Marker struct {
 	Unread string `json:"-"` // why the file could not be read; the rest is then zero
 }
 
-// Holding returns the snapshot that holds exactly what lies at a volume's place,
-// as it was taken while the stack was stopped; "" for none.
+// Holding returns the snapshot that holds exactly what is at a volume's place, as it
+// was taken while the stack was stopped; "" for none.
 func (e Engine) Holding(stack string, v Volume) string { return e.Marker(stack, v.Name).heldStill(v) }
 
-// heldStill returns the snapshot that holds exactly what lies at the volume's
-// place, "" for none.
+// heldStill returns the snapshot that holds exactly what is at the volume's place, ""
+// for none.
 func (m Marker) heldStill(v Volume) string {
 	if m.Held == "" {
 		return ""
@@ -69,9 +69,9 @@ func (e Engine) markerPath(stack, volume string) string {
 	return e.Dirs.Marker(stack, DirName(volume))
 }
 
-// Marker returns a volume's marker, the zero one when there is none. One that
-// can't be read is as good as none and says so in Unread: what lies in the
-// volume is judged without it.
+// Marker returns a volume's marker, the zero one when there is none. One that can't
+// be read is as good as none and says so in Unread: what is in the volume is judged
+// without it.
 func (e Engine) Marker(stack, volume string) Marker {
 	content, err := os.ReadFile(e.markerPath(stack, volume))
 	if errors.Is(err, os.ErrNotExist) {
@@ -121,7 +121,7 @@ func (e Engine) markReady(stack string, v Volume, m Marker) error {
 	return e.mark(stack, v, m)
 }
 
-// Accept makes what lies at a volume's place its data as of m's placement.
+// Accept makes what is at a volume's place its data as of m's placement.
 func (e Engine) Accept(stack string, v Volume, m Marker) error {
 	if _, err := os.Stat(v.Path); err != nil {
 		return err
@@ -129,9 +129,9 @@ func (e Engine) Accept(stack string, v Volume, m Marker) error {
 	return e.markReady(stack, v, m)
 }
 
-// StartEmpty makes a new volume ready: what lies at its place is moved aside and
-// an empty folder is left for Docker, which fills it from the image. A folder
-// that is empty already stays. The stack does not run.
+// StartEmpty makes a new volume ready: what is at its place is moved aside and an
+// empty folder is left for Docker, which fills it from the image. A folder that is
+// empty already stays. The stack does not run.
 func (e Engine) StartEmpty(stack string, v Volume, m Marker) error {
 	if err := ValidVolume(v); err != nil {
 		return err
@@ -152,9 +152,9 @@ func (e Engine) StartEmpty(stack string, v Volume, m Marker) error {
 	return e.markReady(stack, v, m)
 }
 
-// Expect marks a volume as one whose data is on its way: from now on what lies
-// at its place, such as what Docker copies there from an image, is not taken for
-// data. It may be called again.
+// Expect marks a volume as one whose data is on its way: from now on what is at its
+// place, such as what Docker copies there from an image, is not taken for data. It
+// may be called again.
 func (e Engine) Expect(stack string, v Volume, identity string, epoch int) error {
 	return e.mark(stack, v, e.hydrating(stack, v, Marker{Identity: identity, Epoch: epoch}))
 }

@@ -15,8 +15,8 @@ import (
 	"salvor/internal/snapshot/repository"
 )
 
-// Meta is .salvor/snapshot.json inside every snapshot: what is needed to run
-// the stack as it ran then. The resolved compose.yaml lies beside it.
+// Meta is .salvor/snapshot.json inside every snapshot: what is needed to run the
+// stack as it ran then. The resolved compose.yaml is next to it.
 type Meta struct {
 	Schema  int               `json:"schema"`
 	Fleet   string            `json:"fleet"`
@@ -53,7 +53,7 @@ func (m Meta) Volume(name string) (VolumeMeta, bool) {
 	return VolumeMeta{}, false
 }
 
-// Of returns what is said of a volume, under its name or the one before.
+// Of returns what is said of a volume, under its name or the previous one.
 func (m Meta) Of(v Volume) (VolumeMeta, bool) {
 	if found, ok := m.Volume(v.Name); ok || v.Formerly == "" {
 		return found, ok

@@ -48,5 +48,5 @@ func (f Form) IsDump() bool {
 	return dump
 }
 
-// dumpAt is where a dump is staged, beside the files that a server makes of it.
+// dumpAt is where a dump is staged, next to the files that a server makes of it.
 func dumpAt(staging string) string { return staging + ".dump" }

@@ -12,10 +12,10 @@ import (
 // errPauseTooLong ends a pass that would hold a stack longer than allowed.
 var errPauseTooLong = errors.New("the pause would last longer than allowed")
 
-// A pause holds a stack still from start to end, at most for limit; then giveUp
-// is called and the stack goes on. The limit counts from start: pausing itself,
-// which is never cut short, may use it up, and the stack goes on as soon as it is
-// known which containers that has paused.
+// A pause holds a stack still from start to end, at most for limit; then giveUp is
+// called and the stack continues. The limit counts from start: pausing itself, which
+// is never interrupted, may use it up, and the stack continues as soon as it is known
+// which containers that has paused.
 //
 //	start ──▶ paused ──▶ end            the pass is good
 //	  └── limit ──▶ giveUp, end
@@ -34,7 +34,7 @@ type pause struct {
 	took   time.Duration
 	err    error // of resume
 
-	doubted bool // pausing failed: the engine may carry it out yet, so somebody looks again
+	doubted bool // pausing failed: the engine may carry it out later, so the daemon looks again
 }
 
 func (p *pause) start(ctx context.Context, q Quiescer) error {

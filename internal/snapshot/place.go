@@ -15,9 +15,9 @@ import (
 
 // A Database makes a server's files of a dump.
 type Database interface {
-	// Start runs the image of the volume's database on dir, as s says,
-	// reachable by nobody else, and returns when it answers. What it returns
-	// beside an error, if anything, is stopped too.
+	// Start runs the image of the volume's database on dir, as s says, reachable by
+	// nothing else, and returns when it answers. What it returns with an error, if
+	// anything, is stopped too.
 	Start(ctx context.Context, v Volume, dir string, s method.Start) (Running, error)
 }
 
@@ -29,9 +29,9 @@ type Running interface {
 	Stop(ctx context.Context) error
 }
 
-// Load has the databases among fetched volumes make their files of their dumps,
-// beside, while the stack may run: Place then only moves folders. It may be left
-// out, and called again.
+// Load makes the files of the databases among fetched volumes from their dumps, next
+// to the volumes, while the stack may run: Place then only moves folders. It may be
+// left out, and called again.
 func (e Engine) Load(ctx context.Context, f *Fetched) error {
 	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
@@ -48,10 +48,10 @@ func (e Engine) Load(ctx context.Context, f *Fetched) error {
 	return nil
 }
 
-// Place puts fetched data into the places of the volumes. The caller has made
-// sure that no container uses them. What lies there is kept beside, see Kept. Cut short at any point and
-// run again (with Fetch before), it ends in the same state; a volume's marker
-// says ready only when its data is whole and in place.
+// Place puts fetched data into the places of the volumes. The caller has made sure that no container
+// uses them. The data there is set aside, see Kept. Interrupted at any point and run again (with Fetch
+// before), it ends in the same state; a volume's marker says ready only when its data is whole and in
+// place.
 func (e Engine) Place(ctx context.Context, f *Fetched) error {
 	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
@@ -112,8 +112,8 @@ func (f *Fetched) marker(v Volume) Marker {
 	return Marker{Identity: Identity(j.Fleet, j.Stack, v.Name, cmp.Or(j.Origin, j.Repository.ID)), Epoch: j.Epoch, Snapshot: f.Info.ID, Wish: j.Wish}
 }
 
-// swap moves what lies at the volume's path aside and the staged data there. A
-// staging folder that is gone was moved by a run that was cut short afterwards.
+// swap moves what is at the volume's path aside and the staged data there. A staging
+// folder that is gone was moved by a run that was interrupted afterwards.
 func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) error {
 	if _, err := os.Lstat(staging); err == nil {
 		if err := setAside(v, e.replaced(f.job.Stack, v), time.Now()); err != nil {
@@ -139,7 +139,7 @@ func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) 
 	return e.markReady(f.job.Stack, v, f.marker(v))
 }
 
-// replaced returns the marker of what lies where a volume is being placed.
+// replaced returns the marker of what is where a volume is being placed.
 func (e Engine) replaced(stack string, v Volume) Marker {
 	m := e.Marker(stack, v.Name)
 	if m.Replaces != nil {
@@ -148,11 +148,11 @@ func (e Engine) replaced(stack string, v Volume) Marker {
 	return Marker{}
 }
 
-// load has a database make its files of the dump. Cut short, it goes on where it
+// load has a database make its files of the dump. Interrupted, it continues where it
 // can. The database itself makes them durable when it stops.
 func (e Engine) load(ctx context.Context, j RestoreJob, n native, v Volume, staging string) (err error) {
 	if j.Database == nil {
-		return errors.New("it holds a database dump, and nobody can start the database")
+		return errors.New("it is a database dump, and there is no way to start the database")
 	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()

@@ -154,8 +154,8 @@ func TestPostgresIsDumpedAndLoaded(t *testing.T) {
 	}
 }
 
-// TestDataInASubfolderComesBack is fault F12: the folders on the way to the data
-// get their owner and mode again, and what lies in them comes back.
+// TestDataInASubfolderComesBack is fault F12: the folders on the way to the data get
+// their owner and mode again, and what is in them comes back.
 func TestDataInASubfolderComesBack(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, postgrestest.Options{})

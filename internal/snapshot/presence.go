@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Presence is what lies where a volume's data belongs.
+// Presence is what is where a volume's data belongs.
 type Presence string
 
 // The presences.
@@ -21,7 +21,7 @@ const (
 	Unmarked Presence = "unmarked" // data, and no ready marker says whose
 )
 
-// Look says what lies at a volume's place, as seen from its marker.
+// Look says what is at a volume's place, as seen from its marker.
 func Look(v Volume, m Marker, identity string) (Presence, error) {
 	empty, err := isEmpty(v.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,10 +69,10 @@ func isEmpty(path string) (bool, error) {
 	return false, err
 }
 
-// placeOf tells a folder from every other that lay or will lie at its path: by
-// its inode and the time at which that was made, since inodes are used again.
-// It is "" where the file system does not say, and for a single file, which
-// programs replace as they write it.
+// placeOf distinguishes a folder from every other that was or will be at its path: by
+// its inode and the time at which that was made, since inodes are used again. It is
+// "" where the file system does not say, and for a single file, which programs
+// replace as they write it.
 func placeOf(path string) string {
 	var st unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_INO|unix.STATX_BTIME|unix.STATX_TYPE, &st)

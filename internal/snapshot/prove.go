@@ -17,17 +17,17 @@ import (
 	"salvor/internal/snapshot/method"
 )
 
-// A dump that its server refuses to load is found out when it is taken, not when
-// it is needed: the first is loaded beside, and then one every loadEvery, at
-// another image at once, and soon after the objects in it have changed. One that
-// failed is tried again after loadAgain.
+// A dump that its server refuses to load is found out when it is taken, not when it
+// is needed: the first is loaded as a test, and then one every loadEvery, at another
+// image at once, and soon after the objects in it have changed. One that failed is
+// tried again after loadAgain.
 const (
 	loadEvery   = 7 * 24 * time.Hour
 	loadChanged = 6 * time.Hour
 	loadAgain   = 6 * time.Hour
 )
 
-// loadNote is what the last load beside of a volume's dump came to.
+// loadNote is the result of the last test load of a volume's dump.
 type loadNote struct {
 	At      time.Time `json:"at"`
 	Image   string    `json:"image"`
@@ -36,7 +36,7 @@ type loadNote struct {
 	Good    time.Time `json:"good,omitzero"`    // the last one that succeeded
 }
 
-// failedLately reports whether there is no use in another dump yet.
+// failedLately reports whether there is not use in another dump yet.
 func (n loadNote) failedLately(image string, now time.Time) bool {
 	return n.Failed != "" && n.Image == image && now.Sub(n.At) < loadAgain && !n.At.After(now)
 }
@@ -82,7 +82,7 @@ func (p proving) saveNote(volume string, n loadNote, notes map[string]loadNote) 
 	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
-// prove loads a dump beside when that is due; an error says why it can't be.
+// prove loads a dump as a test when that is due; an error says why it can't be loaded.
 func (p proving) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
 	n, image, now := notes[v.Name], p.taking.job.Images[v.Service], time.Now().UTC()
 	objects, err := by.Objects(dump)
@@ -116,8 +116,8 @@ func (p proving) prove(ctx context.Context, by native, v Volume, dump string, no
 	return nil
 }
 
-// load loads a dump beside and compares it. Where there is no room for that it
-// is not tried.
+// load loads a dump as a test and compares it. Where there is no room for that it is
+// not tried.
 func (p proving) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
 	parent, err := p.taking.dir(hostpath.Proof, p.taking.job.Stack)
 	if err != nil {
@@ -139,7 +139,7 @@ func (p proving) load(ctx context.Context, n native, v Volume, dump string) (tri
 func notTried(stack string, v Volume, reason error) finding.Finding {
 	return finding.Finding{
 		Code: finding.DumpUntried, Severity: finding.Warning, Subject: stack + "/" + v.Name,
-		Text: fmt.Sprintf("the dump of %s was not loaded for a try: %v", v.Name, reason),
+		Text: fmt.Sprintf("the dump of %s was not loaded as a test: %v", v.Name, reason),
 		Fix:  "make room on the host",
 	}
 }

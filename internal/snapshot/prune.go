@@ -21,23 +21,25 @@ type Pruning struct {
 	Retention
 	Aside []Info // stay and push nothing out: unproven ones, and those whose time can't be
 
-	strange []string // ids of those that nobody proved: they may be damaged
+	strange []string // ids of the unproven ones: they may be damaged
 }
 
 // PlanPrune returns what a policy makes of a repository for an operator, who need not
 // rely on the host that wrote to it: only snapshots that are known to be proven count,
-// and of these only those whose time fits. Whoever takes over a host can't push good
-// snapshots out with many new ones of other days. It reads and changes nothing else.
+// and of these only those whose time fits. Anyone who takes over a host can't push
+// good snapshots out with many new ones of other days. It reads and changes nothing
+// else.
 func PlanPrune(ctx context.Context, r Repository, stack string, k fleet.Keep, now time.Time) (Pruning, error) {
 	if r.Trust.Proven.Zero() || r.Trust.Known == nil {
-		return Pruning{}, fault.WithHint(fmt.Errorf("nothing of %s is removed: the record does not say which of its snapshots are proven", stack), "salvor snapshot take "+stack+" has that written down")
+		return Pruning{}, fault.WithHint(fmt.Errorf("no snapshot of %s is removed: the record does not say which of its snapshots are proven", stack), "salvor snapshot take "+stack+" "+
+			"writes that into the record")
 	}
 	l, err := Usable(ctx, r, stack)
 	if err != nil {
 		return Pruning{}, err
 	}
 	if lost, missing := r.Trust.Proven.Lost(l, stack, ""); missing {
-		return Pruning{}, fault.WithHint(fmt.Errorf("nothing of %s is removed: %s", stack, lost.Text), lost.Fix)
+		return Pruning{}, fault.WithHint(fmt.Errorf("no snapshot of %s is removed: %s", stack, lost.Text), lost.Fix)
 	}
 	counted, aside := inOrder(l.Infos, now)
 	p := Pruning{Retention: Retain(counted, k), Aside: slices.Concat(aside, l.Unproven, l.Future)}
@@ -74,7 +76,7 @@ func inOrder(infos []Info, now time.Time) (counted, aside []Info) {
 }
 
 // Prune removes snapshots, and then the data that no snapshot needs any more. Nothing
-// else may work on the repository meanwhile. Cut short, it may be called again.
+// else may work on the repository meanwhile. Interrupted, it may be called again.
 func Prune(ctx context.Context, r Repository, p Pruning) (repository.Swept, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {

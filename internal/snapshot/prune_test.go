@@ -36,7 +36,7 @@ func noise(seed uint32) string {
 }
 
 // TestS03AnOperatorPrunesWhatHostsMayNotDelete takes snapshots to an append-only
-// repository, prunes it without restic, and has restic go on with what is left: it
+// repository, prunes it without restic, and has restic continue with what is left: it
 // restores, reads back whole, and takes the next one.
 func TestS03AnOperatorPrunesWhatHostsMayNotDelete(t *testing.T) {
 	t.Parallel()
@@ -57,7 +57,7 @@ func TestS03AnOperatorPrunesWhatHostsMayNotDelete(t *testing.T) {
 		t.Fatalf("%+v, %v", plan, err)
 	}
 	before := l.size(t, "data")
-	for range 2 { // cut short it is called again
+	for range 2 { // interrupted it is called again
 		if _, err := Prune(t.Context(), operator, plan); err != nil {
 			t.Fatal(err)
 		}

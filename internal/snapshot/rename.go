@@ -12,9 +12,9 @@ import (
 	"salvor/internal/fault"
 )
 
-// Former returns the volume whose data a renamed one takes over, with its
-// marker: it lies whole under its former name, or was moved already by a run that
-// was cut short. ok is false where there is none.
+// Former returns the volume whose data a renamed one takes over, with its marker: it
+// is whole under its former name, or was moved already by a run that was interrupted.
+// ok is false where there is none.
 func (e Engine) Former(stack string, v Volume, identity string, epoch int) (was Volume, m Marker, ok bool) {
 	if v.Formerly == "" || e.Marker(stack, v.Name).State != "" {
 		return was, m, false
@@ -69,7 +69,7 @@ func moveTo(stack, from, to string) error {
 	}
 	err := os.Rename(from, to)
 	if errors.Is(err, unix.EXDEV) {
-		return fault.WithHint(fmt.Errorf("%s and %s lie on different disks, so the renamed volume's data can't be moved", from, to),
+		return fault.WithHint(fmt.Errorf("%s and %s are on different disks, so the renamed volume's data can't be moved", from, to),
 			"cp -a "+from+" "+to+" on the host, then salvor apply --take "+stack)
 	}
 	if err != nil {

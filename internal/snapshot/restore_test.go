@@ -298,7 +298,7 @@ func TestFetchNeedsRoom(t *testing.T) {
 	}
 }
 
-// TestDamageIsFound flips or cuts what lies on the remote.
+// TestDamageIsFound flips or cuts what is on the remote.
 func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"data", "index", "snapshots"} {
@@ -330,7 +330,7 @@ func TestDamageIsFound(t *testing.T) {
 					t.Errorf("check says %v", err)
 				}
 				_, err = l.Fetch(t.Context(), l.restoreJob())
-				if mended := kind == "index"; mended != (err == nil) { // an index is made anew of the packs
+				if mended := kind == "index"; mended != (err == nil) { // an index is rebuilt from the packs
 					t.Errorf("fetched: %v", err)
 				}
 			})
@@ -376,8 +376,8 @@ func TestDamagedContentIsNotPlaced(t *testing.T) {
 	}
 }
 
-// TestRepositoryIsReadWithoutSalvor restores with restic alone, the repository
-// copied to a folder and the password known: nobody is locked in.
+// TestRepositoryIsReadWithoutSalvor restores with restic alone, the repository copied
+// to a folder and the password known: there is no lock-in.
 func TestRepositoryIsReadWithoutSalvor(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)

@@ -21,13 +21,12 @@ type Retention struct {
 	Forget []Info
 }
 
-// Retain applies a policy. Snapshots of the same set of volumes form a group and
-// each group is judged by itself, so that removing a volume from a stack does
-// not push out what its data was. The newest of each group is kept whatever the
-// policy, and a policy that names nothing forgets nothing. Within a period
-// (hour, day … in UTC) the newest counts; newest means Compare, and a snapshot's
-// time only says into which period it falls. Diverged snapshots are kept: a
-// person decides about them.
+// Retain applies a policy. Snapshots of the same set of volumes form a group and each
+// group is judged separately, so that removing a volume from a stack does not push
+// out what its data was. The newest of each group is kept whatever the policy, and a
+// policy that names nothing forgets nothing. Within a period (hour, day … in UTC) the
+// newest counts; newest means Compare, and a snapshot's time only says into which
+// period it falls. Diverged snapshots are kept: a person decides about them.
 func Retain(infos []Info, k fleet.Keep) Retention {
 	groups := map[string][]Info{}
 	for _, i := range infos {

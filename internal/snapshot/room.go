@@ -32,7 +32,7 @@ type share struct {
 	need   int64
 }
 
-// share of a target: dump and database lie there at the same time.
+// share of a target: dump and database are there at the same time.
 func (t target) share(version restic.Version) share {
 	s := share{volume: t.volume.Name, paths: []string{t.path}, need: t.room(version)}
 	if t.staging != t.path {

@@ -22,9 +22,9 @@ import (
 	"salvor/internal/snapshot/restserver"
 )
 
-// run makes the snapshot: dumps, then one pass over the live files, then, where
-// files must stand still, a second one over what has changed since, with the
-// stack paused. Nothing counts before commit.
+// run makes the snapshot: dumps, then one pass over the live files, then, where files
+// must not change, a second one over what has changed since, with the stack paused.
+// Nothing counts before commit.
 func (t *taking) run(ctx context.Context) (err error) {
 	ctx, s, err := t.open(ctx, t.job.Repository, restserver.Options{Mode: restserver.AppendOnly}, t.job.Epoch)
 	if err != nil {
@@ -94,7 +94,7 @@ func (t *taking) writeMeta(spool string) (string, error) {
 	return dir, atomicfile.Write(filepath.Join(dir, "compose.yaml"), bytes.NewReader(t.job.Compose), 0o600)
 }
 
-// pauseTries is how often the pass over what stands still is made.
+// pauseTries is how often the pass over the files that must not change is made.
 const pauseTries = 3
 
 // paused reads what has changed since the first pass, while the stack stands
@@ -117,15 +117,16 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 	}
 	t.result.Findings = append(t.result.Findings, finding.Finding{
 		Code: finding.PauseBroken, Severity: finding.Warning, Subject: t.job.Stack,
-		Text: fmt.Sprintf("while the stack was paused for its snapshot, each of %d times, these started: %s; what they write may be in it in part", pauseTries, strings.Join(started, ", ")),
-		Fix:  "salvor logs " + t.job.Stack + " says why a service keeps starting; once it runs: salvor snapshot take " + t.job.Stack,
+		Text: fmt.Sprintf("while the stack was paused for its snapshot, in each of %d attempts, these started: %s; the "+
+			"snapshot may contain part of what they wrote", pauseTries, strings.Join(started, ", ")),
+		Fix: "salvor logs " + t.job.Stack + " shows why a service keeps starting; once it runs: salvor snapshot take " + t.job.Stack,
 	})
 	return sum, nil
 }
 
 // pausedPass is one pass with the stack paused, since still. restic holds its lock already when the stack is
-// paused, and the stack goes on as soon as restic has read the last file; what
-// it writes waits in the spool until then.
+// paused, and the stack continues as soon as restic has read the last file; what it writes waits in the
+// spool until then.
 func (t *taking) pausedPass(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, still time.Time, err error) {
 	stack := t.job.Stack
 	if err := Resume(ctx, t.Dirs, stack, t.job.Quiescer, false); err != nil {
@@ -212,7 +213,7 @@ func (t *taking) known(id string) []string {
 	}
 	for _, i := range t.listed.Unproven {
 		if slices.Contains(t.job.Repository.Trust.Known, i.ID) {
-			ids = append(ids, i.ID) // this host's own, which was cut short
+			ids = append(ids, i.ID) // this host's own, which was interrupted
 		}
 	}
 	slices.Sort(ids)
@@ -229,9 +230,9 @@ func (t *taking) withdraw(ctx context.Context, id string) error {
 	defer cancel()
 	err := t.job.Repository.Store.Delete(ctx, "snapshots/"+id)
 	if err == nil || errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrAppendOnly) {
-		return nil // where it has to stay nobody proves it, so nothing picks it
+		return nil // where it has to stay it is not proven, so nothing picks it
 	}
-	return fmt.Errorf("remove the snapshot %s that did not read back: %w", short(id), err)
+	return fmt.Errorf("remove the snapshot %s, which did not read back: %w", short(id), err)
 }
 
 func (t *taking) readBack(ctx context.Context, id string) error {
@@ -258,7 +259,7 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 		return fmt.Errorf("read back: %w", err)
 	}
 	if m.Epoch != t.meta.Epoch || m.Seq != t.meta.Seq || !m.Began.Equal(t.meta.Began) {
-		return fmt.Errorf("read back: snapshot %s holds other metadata than was written", short(id))
+		return fmt.Errorf("read back: the metadata of snapshot %s is not what was written", short(id))
 	}
 	t.result.Verified = verified(ways)
 	if t.healed {

@@ -12,11 +12,11 @@ import (
 
 // Stats counts what a volume holds.
 type Stats struct {
-	Files int   `json:"files"` // everything that is no folder
+	Files int   `json:"files"` // everything that is not a folder
 	Dirs  int   `json:"dirs"`
 	Bytes int64 `json:"bytes"`          // apparent sizes; a hard-linked file counts once per name
 	Disk  int64 `json:"disk"`           // allocated
-	Kept  int64 `json:"kept,omitempty"` // bytes without what SQLite keeps beside its databases, which comes and goes
+	Kept  int64 `json:"kept,omitempty"` // bytes without the files that SQLite keeps next to its databases, which come and go
 	Rows  int64 `json:"rows,omitempty"` // that a dump has, or small SQLite databases
 }
 
@@ -47,9 +47,9 @@ const maxHollow = 1 << 40
 // scanVolume is scanSince now.
 func scanVolume(root string) (scan, error) { return scanSince(root, time.Now()) }
 
-// scanSince walks a folder or a single file. What vanishes meanwhile is passed
-// over; a root that does not exist is fs.ErrNotExist. What changes from a time on may
-// change again unseen.
+// scanSince walks a folder or a single file. What vanishes meanwhile is skipped; a
+// root that does not exist is fs.ErrNotExist. What changes from a time on may change
+// again unseen.
 func scanSince(root string, from time.Time) (scan, error) {
 	s := scan{}
 	sum, after := sha256.New(), from.Add(-hotFor)

@@ -11,9 +11,9 @@ import (
 	"salvor/internal/finding"
 )
 
-// A volume is judged by what it holds: by its files and bytes, and by the rows of
-// its dump or of small SQLite databases, which keep their size when they are
-// emptied. Less than these are passed over: such counts say nothing.
+// A volume is judged by what it holds: by its files and bytes, and by the rows of its
+// dump or of small SQLite databases, which keep their size when they are emptied.
+// Fewer than these are skipped: such counts mean nothing.
 const (
 	leastFiles = 10
 	leastBytes = 4 << 10
@@ -41,8 +41,8 @@ func (s Stats) weight() int64 {
 	return 0
 }
 
-// maxSmall bounds the databases whose rows are counted: a larger one that is
-// made anew is seen by its size.
+// maxSmall bounds the databases whose rows are counted: a larger one that is created
+// again is detected by its size.
 const maxSmall = 1 << 20
 
 // weigh adds what a file counts for.
@@ -84,7 +84,7 @@ func outgrown(path string) bool {
 	return errors.Is(err, found)
 }
 
-// sidecar reports whether a file is a journal or log that SQLite keeps beside a
+// sidecar reports whether a file is a journal or log that SQLite keeps next to a
 // database.
 func sidecar(path string) bool {
 	return strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, "-journal")
@@ -148,7 +148,7 @@ func (t *taking) judgeDumps() error {
 	return nil
 }
 
-// was is what a volume held in the last snapshot, under its name of then.
+// was is what a volume had in the last snapshot, under its name at that time.
 func (t *taking) was(v Volume) Stats {
 	if before, known := t.before[v.Name]; known {
 		return before
@@ -171,5 +171,5 @@ func (t *taking) refuse(code finding.Code, volume, text, fix string) {
 }
 
 func (t *taking) meant() string {
-	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is meant"
+	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is intended"
 }

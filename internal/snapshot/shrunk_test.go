@@ -76,8 +76,8 @@ func TestADatabaseMayGrow(t *testing.T) {
 	}
 }
 
-// TestADumpThatLostItsRowsIsRefused is fault V4: the database made itself anew
-// and its folder is as large as before.
+// TestADumpThatLostItsRowsIsRefused is fault V4: the database was created again and
+// its folder is as large as before.
 func TestADumpThatLostItsRowsIsRefused(t *testing.T) {
 	t.Parallel()
 	for rows, want := range map[int64]bool{38: true, 800: false} {

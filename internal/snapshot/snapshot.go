@@ -1,10 +1,10 @@
 // Package snapshot takes, keeps and restores the data of one stack's volumes,
 // with restic repositories on any blob.Store. It runs on the host, as root.
 //
-// A snapshot is green only when the remote has it, read back. Newest means
-// (epoch, sequence), never time. A volume starts only when its marker says that
-// its data is ready here; restored data lies beside until it is verified, and
-// what it replaces is kept.
+// A snapshot is green only when the remote has it, read back. Newest means (epoch,
+// sequence), never time. A volume starts only when its marker says that its data is
+// ready here; restored data is kept next to the volume until it is verified, and the
+// data that it replaces is kept.
 package snapshot
 
 import (
@@ -63,12 +63,12 @@ type Repository struct {
 // Volume is one protected volume of a stack.
 type Volume struct {
 	Name    string       // in the stack
-	Path    string       // where its data lies: a Docker volume's _data, or a bind's source
+	Path    string       // where its data is: a Docker volume's _data, or a bind's source
 	Method  fleet.Method // how a consistent copy is got
 	Service string       // the database's, for native methods
 	MountAt string       // where Service has the volume
 
-	Formerly string // its name before it was renamed; snapshots of then have it under that
+	Formerly string // its name before it was renamed; older snapshots have it under that
 }
 
 // A Command runs inside a service's container.
@@ -88,14 +88,14 @@ type Runner interface {
 
 // A Quiescer holds one stack's containers still.
 type Quiescer interface {
-	// Pause freezes every container that runs, and leaves those alone that do
-	// not. Before it freezes any it calls record with the ids of all that it
-	// has frozen or is about to; it may do so more than once. After an error
-	// all of them go on, as far as it could see.
+	// Pause freezes every container that runs, and leaves those alone that do not.
+	// Before it freezes any it calls record with the ids of all that it has frozen or
+	// is about to; it may do so more than once. After an error all of them continue,
+	// as far as it could see.
 	Pause(ctx context.Context, record func(containers []string) error) error
-	// Unpause has containers go on that are paused, all of the stack where none
-	// is named, and returns when it has seen that none of them is paused. It
-	// may be called when none is, and twice.
+	// Unpause makes containers continue that are paused, all of the stack where none
+	// is named, and returns when it has seen that none of them is paused. It may be
+	// called when none is, and twice.
 	Unpause(ctx context.Context, containers ...string) error
 	// Started names the containers that started since a time.
 	Started(ctx context.Context, since time.Time) ([]string, error)
@@ -116,9 +116,9 @@ func inside(stack string, elem ...string) string {
 func ValidVolume(v Volume) error {
 	switch {
 	case v.Name == "" || DirName(v.Name) == metaDir || v.Name == "." || v.Name == "..":
-		return fmt.Errorf("%q is no volume name", v.Name)
+		return fmt.Errorf("%q is not a volume name", v.Name)
 	case !filepath.IsAbs(v.Path) || filepath.Clean(v.Path) != v.Path || v.Path == "/":
-		return fmt.Errorf("volume %s: %q is no absolute path", v.Name, v.Path)
+		return fmt.Errorf("volume %s: %q is not an absolute path", v.Name, v.Path)
 	}
 	return nil
 }
@@ -141,8 +141,8 @@ type session struct {
 	spool   string
 }
 
-// open starts a session. Its context ends, with the reason as its cause, when
-// the store fails for good.
+// open starts a session. Its context ends, with the reason as its cause, when the
+// store fails permanently.
 func (e Engine) open(ctx context.Context, r Repository, o restserver.Options, epoch int) (context.Context, *session, error) {
 	version, err := restic.Detect(ctx, e.Host, e.Restic)
 	if err != nil {
@@ -201,7 +201,7 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// stamp is a time as it stands in file names: it sorts, and no two runs share one.
+// stamp is a time as it is in file names: it sorts, and no two runs share one.
 func stamp(t time.Time) string { return t.UTC().Format(stampForm) }
 
 const stampForm = "20060102T150405.000000Z"

@@ -25,7 +25,7 @@ type localState struct {
 	Snapshot string           `json:"snapshot"`
 	Print    string           `json:"print"` // over the scans that came before it, "" when they prove nothing
 	Stats    map[string]Stats `json:"stats"`
-	// A file whose times lie between these may have been written again unseen.
+	// A file whose times are between these may have been written again unseen.
 	Clean time.Time `json:"clean,omitzero"`
 	Ended time.Time `json:"ended,omitzero"`
 
@@ -86,9 +86,9 @@ func (t *taking) writeState(s localState) error {
 	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
-// print covers everything that would make the next snapshot differ: the data,
-// and what stands in the metadata. It is taken before the snapshot reads
-// anything: equal prints mean that nothing changed from then until now.
+// print covers everything that would make the next snapshot differ: the data, and
+// what is in the metadata. It is taken before the snapshot reads anything: equal
+// prints mean that nothing changed from then until now.
 func (t *taking) print() string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%d %q %q %v\n", t.job.Epoch, t.job.Commit, t.job.Compose, t.job.Images)

@@ -28,7 +28,7 @@ type Job struct {
 	Images             map[string]string // service to reference with digest
 	Quiescer           Quiescer
 	Runner             Runner
-	Database           Database      // loads dumps beside for a try; nil for none
+	Database           Database      // loads dumps as a test; nil for none
 	PauseLimit         time.Duration // 0 for DefaultPauseLimit
 	Stopped            bool          // no container of the stack runs: files are copied as they are, databases too
 	Force              bool          // also when nothing has changed
@@ -46,8 +46,8 @@ type Job struct {
 	// repository. It is asked while Repository has none; nil for no earlier one.
 	Before func(context.Context) (map[string]Stats, error)
 
-	// Uploading is called before the snapshot gets its name on the remote, so that one
-	// that is cut short can be told from another's; nil for nothing.
+	// Uploading is called before the snapshot gets its name on the remote, so that an
+	// interrupted one can be distinguished from another's; nil for nothing.
 	Uploading func(id string) error
 }
 
@@ -65,12 +65,12 @@ type Result struct {
 	Written  []restserver.Written
 	Verified string // "12 objects compared by md5, index and snapshot read with a cold cache"
 	Findings []finding.Finding
-	// Repaired counts the packs and indexes that the remote had lost and that
-	// were taken again or made anew; then Damaged says which earlier snapshots
-	// stay incomplete, and why.
+	// Repaired counts the packs and indexes that the remote had lost and that were
+	// taken again or rebuilt; then Damaged says which earlier snapshots stay
+	// incomplete, and why.
 	Repaired int
 	Damaged  map[string]string
-	Known    []string         // with Snapshot, all that may be believed from here on (see Trust)
+	Known    []string         // with Snapshot, all that may be trusted from now on (see Trust)
 	Spare    repository.Spare // copies of the files that open the repository
 }
 
@@ -86,8 +86,8 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	if lost, missing := j.After.Lost(t.listed, j.Stack, ""); missing && !j.Diverged {
 		if j.AcceptLoss {
 			lost.Severity = finding.Warning
-			lost.Text += "; this one holds what is on the host"
-			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " shows what is left"
+			lost.Text += "; this one contains the data on the host"
+			lost.Fix = "nothing to do; salvor snapshot ls " + j.Stack + " lists what is left"
 		}
 		if t.result.Findings = append(t.result.Findings, lost); !j.AcceptLoss {
 			return t.finish(), nil
@@ -226,9 +226,9 @@ func (t *taking) scan() error {
 	return nil
 }
 
-// history learns what the volumes held in the newest snapshot: from the note
-// this host made of it, else from the snapshot. While the repository is new, an
-// earlier one is asked; whoever accepts shrunken volumes needs no comparison.
+// history learns what the volumes held in the newest snapshot: from the note this
+// host made of it, else from the snapshot. While the repository is new, an earlier
+// one is asked; no comparison is needed if shrunken volumes are accepted.
 func (t *taking) history(ctx context.Context) (err error) {
 	if t.last.ID != "" && t.state.Snapshot == t.last.ID {
 		t.before = t.state.Stats
@@ -323,7 +323,8 @@ func (t *taking) suspicious() {
 		case !there:
 			t.refuse(finding.VolumeMissing, v.Name, "the volume does not exist", "salvor apply")
 		case scanned.hollow > maxHollow && !t.dumps(v):
-			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files of %d GiB in all of which hardly anything is written: reading them would take hours", scanned.hollow>>30),
+			t.refuse(finding.VolumeSparse, v.Name, fmt.Sprintf("it has files with a total size of %d GiB that are almost "+
+				"empty (sparse): reading them would take hours", scanned.hollow>>30),
 				"du --apparent-size in the volume finds them; make them smaller, or set protect: none if they may be lost")
 		case t.job.AcceptShrunk:
 		case now.Files == 0 && before.Files > 0:
@@ -331,7 +332,7 @@ func (t *taking) suspicious() {
 		case emptied(before, now):
 			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its databases have %d rows; in the last snapshot they have %d", now.Rows, before.Rows), t.meant())
 		case shrunk(before, now):
-			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("%d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("only %d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
 		}
 	}
 }

@@ -168,7 +168,7 @@ func TestPauseTooLongIsGivenUp(t *testing.T) {
 	if infos, err := l.infos(t); err != nil || len(infos) > 0 {
 		t.Errorf("snapshots %v, %v", infos, err)
 	}
-	if r := l.take(t, nil); r.Snapshot.ID == "" { // what is left over does not stand in the way
+	if r := l.take(t, nil); r.Snapshot.ID == "" { // leftovers do not get in the way
 		t.Errorf("the next one fails: %+v", r)
 	}
 }
@@ -224,8 +224,8 @@ func waitFor(t *testing.T, is func() bool) {
 	}
 }
 
-// TestResume has stacks go on whose snapshot is gone: of one record that can't be
-// read, nobody knows which containers it meant.
+// TestResume has stacks continue whose snapshot is gone: of one record that can't be
+// read, it is unknown which containers it meant.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	d := hostpath.Layout{Run: t.TempDir()}

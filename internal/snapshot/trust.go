@@ -7,12 +7,12 @@ import (
 	"salvor/internal/finding"
 )
 
-// Trust says which snapshots of a repository may be believed. Whoever has the
+// Trust says which snapshots of a repository may be believed. Anyone who has the
 // remote's credential and a password can put a snapshot there with any numbers. The
 // zero Trust believes all.
 type Trust struct {
 	Epoch  int      // the placement's; no snapshot is of a later one
-	Proven Mark     // the newest that was proven; nothing newer is picked by itself
+	Proven Mark     // the newest that was proven; nothing newer is picked automatically
 	Known  []string // all that were there when Proven was proven; nil where that is not known
 }
 
@@ -47,16 +47,17 @@ func (t Trust) proven(i Info) bool {
 	return past && (t.Known == nil || slices.Contains(t.Known, i.ID))
 }
 
-// Distrusted are the findings about snapshots that are passed over, but for those that
-// this host is taking or was cut short in.
+// Distrusted are the findings about snapshots that are skipped, but for those that
+// this host is taking or was interrupted in.
 func (l Listing) Distrusted(stack string) []finding.Finding {
 	var found []finding.Finding
 	if n := len(l.Future); n > 0 {
 		worst := slices.MaxFunc(l.Future, Compare)
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotFuture, Severity: finding.Warning, Subject: stack,
-			Text: fmt.Sprintf("%d of its snapshots say an epoch that the placement has not reached, such as %s (epoch %d): no host of the fleet took them here, and they count for nothing", n, short(worst.ID), worst.Epoch),
-			Fix:  "find out who can write to the remote; salvor snapshot ls " + stack + " shows them",
+			Text: fmt.Sprintf("%d of its snapshots have an epoch that the placement has not reached, such as %s (epoch "+
+				"%d): they were not taken by a host of the fleet, and do not count", n, short(worst.ID), worst.Epoch),
+			Fix: "find out who can write to the remote; salvor snapshot ls " + stack + " lists them",
 		})
 	}
 	strange := slices.DeleteFunc(slices.Clone(l.Unproven), func(i Info) bool { return slices.Contains(l.begun, i.ID) })
@@ -64,8 +65,9 @@ func (l Listing) Distrusted(stack string) []finding.Finding {
 		newest := slices.MaxFunc(strange, Compare)
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnproven, Severity: finding.Warning, Subject: stack,
-			Text: fmt.Sprintf("%d of its snapshots are none that were proven, such as %s (epoch %d, number %d): a host was cut short, or somebody else put them there; none is restored by itself", n, short(newest.ID), newest.Epoch, newest.Seq),
-			Fix:  "salvor snapshot take " + stack + " takes a proven one; salvor restore " + stack + " --snapshot ID takes one of these all the same",
+			Text: fmt.Sprintf("%d of its snapshots are not proven, such as %s (epoch %d, number %d): a host was "+
+				"interrupted, or someone else put them there; they are only restored by their id", n, short(newest.ID), newest.Epoch, newest.Seq),
+			Fix: "salvor snapshot take " + stack + " takes a proven one; salvor restore " + stack + " --snapshot ID restores an unproven one anyway",
 		})
 	}
 	return found

@@ -9,7 +9,7 @@ import (
 	"salvor/internal/fleet"
 )
 
-// TestS13PlantedSnapshotsPushNothingOut: snapshots that were put beside the proven ones
+// TestS13PlantedSnapshotsPushNothingOut: snapshots that were added to the proven ones
 // are not counted by retention, whatever numbers and times they say: what it keeps and
 // what it forgets is what was proven.
 func TestS13PlantedSnapshotsPushNothingOut(t *testing.T) {

@@ -106,7 +106,7 @@ func attributes(path string, n repository.Node) error {
 	}
 	for _, name := range here {
 		if !slices.Contains(want, name) && !strings.HasPrefix(name, "security.") {
-			return fmt.Errorf("%w: %s: attribute %s is too much", ErrDiffers, path, name)
+			return fmt.Errorf("%w: %s: attribute %s should not be there", ErrDiffers, path, name)
 		}
 	}
 	return nil
@@ -178,7 +178,7 @@ func (t target) digHoles() (err error) {
 	defer func() { err = errors.Join(err, root.Close()) }()
 	for _, rel := range t.volume.Sparse {
 		if !filepath.IsLocal(rel) {
-			return fmt.Errorf("%q is no path in a volume", rel)
+			return fmt.Errorf("%q is not a path in a volume", rel)
 		}
 		if err := digHoles(root, filepath.Join(single, rel)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -20,10 +20,10 @@ type node struct {
 	info fs.FileInfo
 }
 
-// walk calls visit for a folder and all that lies below it, each folder's entries in
+// walk calls visit for a folder and all that is below it, each folder's entries in
 // the order of their bytes, or for a single file. Names may be any bytes. A link at
 // path itself is followed, as Docker does for a bind's source, and no other. What
-// vanishes meanwhile is passed over; a path that does not exist is fs.ErrNotExist.
+// vanishes meanwhile is skipped; a path that does not exist is fs.ErrNotExist.
 func walk(path string, visit func(node) error) error {
 	info, err := os.Stat(path)
 	if err != nil {

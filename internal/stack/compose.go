@@ -26,8 +26,8 @@ type call struct {
 	tty    *machine.TTY
 }
 
-// compose runs `docker compose`. It never says --yes: Compose would delete a
-// volume whose definition changed; without a terminal it declines by itself.
+// compose runs `docker compose`. It never says --yes: Compose would delete a volume
+// whose definition changed; without a terminal it declines on its own.
 func (h *control) compose(ctx context.Context, c call) error {
 	argv := []string{"docker"}
 	if c.login {
@@ -74,7 +74,7 @@ func (h *control) docker(ctx context.Context, args ...string) error {
 }
 
 // ErrRefused means that the host's own Docker Compose does not take a project.
-var ErrRefused = errors.New("the host's Docker Compose refuses the project")
+var ErrRefused = errors.New("the host's Docker Compose rejects the project")
 
 // Validate asks the host's own Docker Compose about a project, which it may read
 // differently than we do: a version with other keys, for one. The error wraps
@@ -97,6 +97,6 @@ func (h *control) validate(ctx context.Context, c call) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	// the folder is a temporary one, or one that nobody has looked into
+	// the folder is a temporary one, or one that was not read
 	return fmt.Errorf("%w: %s", ErrRefused, strings.ReplaceAll(err.Error(), c.dir+"/", ""))
 }

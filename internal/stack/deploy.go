@@ -19,7 +19,7 @@ import (
 	"salvor/internal/project"
 )
 
-// A Deployment is what a stack shall be on this host.
+// A Deployment is what a stack should be on this host.
 type Deployment struct {
 	Stack    string
 	Epoch    int
@@ -51,7 +51,7 @@ type FailedError struct {
 	Restore  error    // why it does not
 }
 
-// Error says it in one line; the log lines are for whoever prints it.
+// Error is one line; the log lines are for the caller that prints it.
 func (e *FailedError) Error() string {
 	text := "deploy " + e.Stack + ": "
 	if e.Service != "" {
@@ -62,15 +62,15 @@ func (e *FailedError) Error() string {
 	case e.Restored:
 		text += "; the previous version runs again"
 	case e.Restore != nil:
-		text += "; the previous version could not be put back: " + e.Restore.Error()
+		text += "; the previous version could not be restored: " + e.Restore.Error()
 	}
 	return text
 }
 
-// Deploy makes a stack what d says and returns when it is healthy. When that
-// fails, the previous version is put back and a *FailedError tells why. A stack
-// that is as it should be is not touched. Gate, secrets and networks must be
-// there. Cut short at any point, the next Deploy goes on.
+// Deploy makes a stack what d says and returns when it is healthy. When that fails,
+// the previous version is restored and a *FailedError says why. A stack that is as it
+// should be is not touched. Gate, secrets and networks must be there. Interrupted at
+// any point, the next Deploy continues.
 func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Result, error) {
 	scope := progress.Scope{Sink: sink, Stack: d.Stack}
 	before, err := h.engine.Containers(ctx, d.Stack)
@@ -131,9 +131,9 @@ func (h *Host) prepare(ctx context.Context, d Deployment, scope progress.Scope) 
 	return images, cleanup, err
 }
 
-// bringUp replaces the project's files and has Compose make it so. Containers
-// of services that Git no longer has are removed: left alone they would keep
-// writing to volumes that nobody watches. Volumes are never removed.
+// bringUp replaces the project's files and has Compose make it so. Containers of
+// services that Git no longer has are removed: left alone they would keep writing to
+// volumes that are no longer protected. Volumes are never removed.
 func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]string, scope progress.Scope) error {
 	if err := h.write(ctx, d.Stack, d.Project, images); err != nil {
 		return err
@@ -199,7 +199,7 @@ func (h *Host) PutBack(ctx context.Context, d Deployment, built map[string]strin
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("stack %s has no version before this one", d.Stack)
+		return fmt.Errorf("stack %s has no previous version", d.Stack)
 	}
 	return h.putBack(ctx, d, last, built, progress.Scope{Sink: sink, Stack: d.Stack})
 }
@@ -245,7 +245,7 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 	return h.sweep(ctx, before, d.Project)
 }
 
-// untouched notes a new commit or epoch beside what runs on as it was.
+// untouched records a new commit or epoch for containers that keep running as they are.
 func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []docker.Container) (Result, error) {
 	if r.Epoch != d.Epoch || r.Commit != d.Commit {
 		r.Epoch, r.Commit = d.Epoch, d.Commit
@@ -297,7 +297,8 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 
 // portTaken is the hint for a port that another container has, or none, where
 // FreePorts could not know: containers ran already, or Docker uses no proxy.
-const portTaken = "docker ps on the host shows which container has the port; where none has, Docker kept it over a power cut: systemctl restart docker there, then run the command again"
+const portTaken = "run docker ps on the host to see which container uses the port; if none does, Docker still holds it " +
+	"after a power cut: systemctl restart docker, then run this command again"
 
 // blame adds a service's last log lines and the next command.
 func (h *Host) blame(ctx context.Context, failed *FailedError) error {

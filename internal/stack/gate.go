@@ -8,8 +8,8 @@ import (
 	"salvor/internal/hostpath"
 )
 
-// OpenGate lets a stack's containers start. The gate is in tmpfs, so after a
-// boot every stack is shut until somebody opened it. It may be called twice.
+// OpenGate lets a stack's containers start. The gate is in tmpfs, so after a boot
+// every stack is shut until its gate is opened. It may be called twice.
 func (h *control) OpenGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "mkdir", "-p", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("open the gate of %s: %w", stack, err)
@@ -17,8 +17,8 @@ func (h *control) OpenGate(ctx context.Context, stack string) error {
 	return nil
 }
 
-// CloseGate keeps containers of a stack from being started, by anyone; those
-// that run go on. It may be called twice.
+// CloseGate keeps containers of a stack from being started, by anyone; those that run
+// continue. It may be called twice.
 func (h *control) CloseGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "rm", "-rf", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("close the gate of %s: %w", stack, err)

@@ -15,8 +15,8 @@ const (
 )
 
 // A Host runs stacks on one machine. Its methods are safe for concurrent use on
-// different stacks; callers hold the host's run lock, so that nobody works on
-// one stack twice at once.
+// different stacks; callers hold the host's run lock, so that no two runs work on one
+// stack at once.
 type Host struct{ control }
 
 // control starts, stops, pauses and asks containers of projects that are deployed.
@@ -31,8 +31,8 @@ func New(m machine.Machine) *Host { return &Host{control{machine: m, engine: doc
 // Close drops connections to the engine that are idle; the machine stays open.
 func (h *Host) Close() { h.engine.Close() }
 
-// Mounts returns what every running container on the host, whoever started it,
-// has mounted writable.
+// Mounts returns what every running container on the host, by whatever it was
+// started, has mounted writable.
 func (h *Host) Mounts(ctx context.Context) ([]docker.Mount, error) { return h.engine.Mounts(ctx) }
 
 // Gated reports whether a container has its stack's gate mounted: without it, it starts

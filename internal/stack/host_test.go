@@ -159,7 +159,7 @@ func (l *labHost) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// until waits for a condition that a host reaches by itself.
+// until waits for a condition that a host reaches on its own.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

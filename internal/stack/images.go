@@ -51,8 +51,8 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 	return pins, h.pinPulled(ctx, d, pins)
 }
 
-// pull pulls the images of services. When the registry does not answer but
-// every image is here, the deploy goes on with those.
+// pull pulls the images of services. When the registry does not answer but every
+// image is here, the deploy continues with those.
 func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string, scope progress.Scope) error {
 	if len(services) == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string
 				return err
 			}
 		}
-		scope.Note(fmt.Sprintf("registry: %v; the images that are here are used", err))
+		scope.Note(fmt.Sprintf("registry: %v; using the images on the host", err))
 		err = nil
 	}
 	done(err, "")

@@ -47,9 +47,9 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 	return h.up(ctx, Deployment{Stack: stack}, c, progress.Scope{Sink: sink, Stack: stack})
 }
 
-// Stop stops a stack's containers, each with its own grace period. Stopped ones
-// and an unknown stack are fine; paused ones go on first, since a frozen process
-// does not hear that it is to end.
+// Stop stops a stack's containers, each with its own grace period. Stopped ones and
+// an unknown stack are fine; paused ones continue first, since a frozen process does
+// not hear that it is to end.
 func (h *control) Stop(ctx context.Context, stack string) error {
 	if err := h.thaw(ctx, stack); err != nil {
 		return err
@@ -57,9 +57,9 @@ func (h *control) Stop(ctx context.Context, stack string) error {
 	return h.verb(ctx, stack, "stop")
 }
 
-// Halt stops all of a stack's containers at once, paused ones too; what has not
-// ended after grace is killed. It needs no lock: whoever starts the stack meanwhile
-// is to stop it again.
+// Halt stops all of a stack's containers at once, paused ones too; what has not ended
+// after grace is killed. It needs no lock: a run that starts the stack in the
+// meantime has to stop it again.
 func (h *control) Halt(ctx context.Context, stack string, grace time.Duration) error {
 	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {

@@ -18,7 +18,7 @@ type State struct {
 	Containers []docker.Container
 	Missing    []string // services that ought to run and don't, sorted
 	Ungated    []string // services with a container that Docker itself may start, sorted
-	Drifted    []string // services somebody else made differently, sorted
+	Drifted    []string // services that were changed by something other than Salvor, sorted
 }
 
 // Observe returns the state of stacks, in the order asked for, with one call to
@@ -88,8 +88,8 @@ func (r Record) Covers(d Deployment) bool {
 	return r.Hash == d.Project.Hash && r.Dir == d.Project.Dir
 }
 
-// pins is what the lock says, and for services that it does not know yet what
-// this host ran: a tag that moved is no reason to run something else.
+// pins is what the lock says, and for services that it does not know yet what this
+// host ran: a tag that moved is not a reason to run something else.
 func (r Record) pins(d Deployment) map[string]string {
 	pins := maps.Clone(r.Images)
 	if pins == nil {

@@ -49,9 +49,9 @@ func (h *control) inState(ctx context.Context, stack, state string) ([]string, e
 	return ids, err
 }
 
-// Pause freezes containers one by one. One that does not run, or no longer, is
-// left alone: an engine asked for all at once stops at that one and goes on with
-// the others behind one's back. It ends at the first error.
+// Pause freezes containers one by one. One that does not run, or no longer, is left
+// alone: an engine asked for all at once stops at that one and continues with the
+// others behind one's back. It ends at the first error.
 func (h *control) Pause(ctx context.Context, containers ...string) error {
 	for _, id := range containers {
 		err := h.engine.Pause(ctx, id)
@@ -66,9 +66,8 @@ func (h *control) Pause(ctx context.Context, containers ...string) error {
 	return nil
 }
 
-// Unpause lets containers go on, and returns when it has seen that none of them
-// is paused. Those that are not, or are no more, are left alone. It tries every
-// one.
+// Unpause lets containers continue, and returns when it has seen that none of them is
+// paused. Those that are not, or are gone, are left alone. It tries every one.
 func (h *control) Unpause(ctx context.Context, containers ...string) error {
 	var errs []error
 	for _, id := range containers {
@@ -77,9 +76,9 @@ func (h *control) Unpause(ctx context.Context, containers ...string) error {
 	return errors.Join(errs...)
 }
 
-// An engine hears of a pause a second time, by an event: when that is late, it
-// calls a container paused that goes on already, until the next event. So it is
-// asked again before it is believed.
+// An engine hears of a pause a second time, by an event: when that is late, it calls
+// a container paused that continues already, until the next event. So it is asked
+// again before it is believed.
 const (
 	resumePatience = 5 * time.Second
 	resumeEvery    = 100 * time.Millisecond
@@ -109,10 +108,10 @@ func (h *control) unpause(ctx context.Context, id string) error {
 	}
 }
 
-var errStaysPaused = errors.New("the engine still calls it paused")
+var errStaysPaused = errors.New("the engine still reports it as paused")
 
-// thaw lets a stack's paused containers go on, whoever paused them: what is to be
-// changed or stopped has to run for that.
+// thaw resumes a stack's paused containers, by whatever they were paused: containers
+// have to run to be changed or stopped.
 func (h *control) thaw(ctx context.Context, stack string) error {
 	frozen, err := h.Frozen(ctx, stack)
 	if err != nil {
@@ -121,8 +120,8 @@ func (h *control) thaw(ctx context.Context, stack string) error {
 	return h.Unpause(ctx, frozen...)
 }
 
-// state is how a container is by its own lock, which a pause under way holds; ""
-// for one that is no more. The list of containers may lag behind.
+// state is how a container is by its own lock, which a pause under way holds; "" for
+// one that is gone. The list of containers may lag behind.
 func (h *control) state(ctx context.Context, id string) (string, error) {
 	about, err := h.engine.Inspect(ctx, id)
 	if errors.Is(err, docker.ErrNoSuch) {

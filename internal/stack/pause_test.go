@@ -41,8 +41,8 @@ func TestDeployUnpauses(t *testing.T) {
 }
 
 // TestAResumedContainerIsAskedForAgain is of V2's and V21's kind: an engine that
-// hears of the pause only after the resume calls the container paused for a
-// moment, and that is no failure of the snapshot.
+// hears of the pause only after the resume calls the container paused for a moment,
+// and that is not a failure of the snapshot.
 func TestAResumedContainerIsAskedForAgain(t *testing.T) {
 	engine := stacktest.New()
 	h := stack.New(engine)

@@ -41,7 +41,7 @@ func parseProject(compose []byte) (*yaml.Node, error) {
 		return nil, fmt.Errorf("read rendered project: %w", err)
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("read rendered project: no mapping")
+		return nil, fmt.Errorf("read rendered project: not a mapping")
 	}
 	return doc.Content[0], nil
 }

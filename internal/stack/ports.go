@@ -9,8 +9,8 @@ import (
 )
 
 // FreePorts restarts the engine where it kept ports that no container has, and
-// reports whether it did. It does so only while no container runs at all,
-// whoever's it is; on a host with nothing kept it costs one program.
+// reports whether it did. It does so only while no container runs at all, of any
+// project; on a host with nothing kept it costs one program.
 //
 // An engine (26.1.5 does) whose host lost its power while containers were starting
 // publishes their ports again at its next start, then removes their endpoints as
@@ -30,7 +30,7 @@ func (h *Host) FreePorts(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if _, err := h.machine.Run(ctx, machine.Cmd{Argv: []string{"systemctl", "restart", "docker.service"}, Timeout: engineTimeout}); err != nil {
-		return false, fmt.Errorf("restart Docker, which kept ports that no container has: %w", err)
+		return false, fmt.Errorf("restart Docker, which holds ports of no container: %w", err)
 	}
 	return true, nil
 }

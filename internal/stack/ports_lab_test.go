@@ -8,7 +8,7 @@ import (
 
 // testKeptPorts cuts the power while Docker has published a container's port and
 // waits for containerd to start it. That Docker keeps the port then is asked first:
-// where a later one lets go of it, FreePorts has nothing to do and may go.
+// if a later one releases it, FreePorts has nothing to do and can be removed.
 func testKeptPorts(t *testing.T, l *labHost) {
 	const name = "stack-ports"
 	l.clean(t, name)

@@ -13,9 +13,9 @@ import (
 	"salvor/internal/project"
 )
 
-// A Record is what a host remembers of a stack's last deploy that became
-// healthy. It lies in the stack's folder as deployed.json; project.json beside
-// it holds that project whole, so that it can be put back.
+// A Record is what a host remembers of a stack's last deploy that became healthy. It
+// is in the stack's folder as deployed.json; project.json next to it has the whole
+// project, so that it can be put back.
 type Record struct {
 	Schema   int                 `json:"schema"`
 	Hash     string              `json:"hash"` // of the project, before images were pinned

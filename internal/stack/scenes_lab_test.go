@@ -169,8 +169,8 @@ func testObserveIsQuick(t *testing.T, l *labHost) {
 	}
 }
 
-// The first deploy pins what it pulled, the lock's pin decides later ones, and
-// a tag that moves in the registry changes nothing by itself.
+// The first deploy pins what it pulled, the lock's pin decides later ones, and a tag
+// that moves in the registry changes nothing alone.
 func testDeployPinsImages(t *testing.T, l *labHost) {
 	const name = "stack-pins"
 	l.clean(t, name)

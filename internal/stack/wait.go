@@ -118,7 +118,7 @@ func (h *Host) awaitChecks(ctx context.Context, d Deployment, scope progress.Sco
 		service := uncertain(list)
 		if service != "" && !noted {
 			noted = true
-			scope.Note("service " + service + " was paused: others need it, so its next health check is waited for")
+			scope.Note("service " + service + " was paused and others need it: waiting for its next health check")
 		}
 		return service, nil
 	})

@@ -58,7 +58,7 @@ func foldersOf(stack string, p project.Project) ([]string, error) {
 	folders := map[string]bool{p.Dir: true}
 	for _, f := range p.Files {
 		if !fs.ValidPath(f.Path) {
-			return nil, fmt.Errorf("project %s: %q is no path below its folder", stack, f.Path)
+			return nil, fmt.Errorf("project %s: %q is not a path below its folder", stack, f.Path)
 		}
 		for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
 			folders[path.Join(p.Dir, dir)] = true

@@ -14,7 +14,7 @@ import (
 type use int
 
 const (
-	address use = iota // where data and secrets go, and who can read them there; written in clear, so that a change is seen
+	address use = iota // where data and secrets go, and who can read them there; written in plain text, so that a change is seen
 	part               // which part of it
 	login              // as whom
 	secrets            // with what
@@ -136,7 +136,7 @@ func checkOptions(remote Remote) error {
 			continue
 		}
 		names := slices.Sorted(maps.Keys(known))
-		err := fmt.Errorf("%s may not have the option %q%s", remote.Type, option, suggest.DidYouMean(option, names))
+		err := fmt.Errorf("%s must not have the option %q%s", remote.Type, option, suggest.DidYouMean(option, names))
 		return &OptionError{Option: option, Err: fault.WithHint(err, "what "+remote.Type+" may have: "+strings.Join(names, ", "))}
 	}
 	return nil

@@ -48,7 +48,7 @@ func TestS01NoOptionRunsOrReads(t *testing.T) {
 func TestS01NoRemoteInARemote(t *testing.T) {
 	for _, inner := range []string{`:sftp,ssh="sh -c id":`, "disk,copy_links=true:/", ":local:/etc", "/etc", ""} {
 		remotes := storage.Remotes{"disk": {Type: "local"}, "box": {Type: "crypt", Options: options("remote", inner, "password", canary)}}
-		if err := remotes.Check(); err == nil || !strings.Contains(err.Error(), "names no declared remote") {
+		if err := remotes.Check(); err == nil || !strings.Contains(err.Error(), "does not name a declared remote") {
 			t.Errorf("crypt around %q: %v", inner, err)
 		}
 	}

@@ -24,7 +24,7 @@ var ErrUnreachable = fault.Kind("remote unreachable", fault.Unreachable)
 
 // ErrCorrupt is wrapped by errors that mean: what the remote holds after an
 // upload is not what was sent. It has been removed again.
-var ErrCorrupt = errors.New("what was stored is not what was sent")
+var ErrCorrupt = errors.New("the stored content is not what was sent")
 
 // leastWord is the length below which an option's value is too common a word to
 // be blotted out of messages.
@@ -94,8 +94,8 @@ func unreachable(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || fserrors.ShouldRetry(err)
 }
 
-// blot replaces secret words in text, also as they stand in URLs and, for
-// values that are JSON (tokens, service accounts), the strings inside.
+// blot replaces secret words in text, also as they are in URLs and, for values that
+// are JSON (tokens, service accounts), the strings inside.
 func blot(text string, words []secret.Value) string {
 	for _, word := range words {
 		for _, plain := range parts(string(word.Reveal())) {

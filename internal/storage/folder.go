@@ -68,7 +68,7 @@ func (f *Folder) Test(ctx context.Context) error {
 // name returns the path below rclone's root.
 func (f *Folder) name(p string) (string, error) {
 	if !blob.ValidPath(p) {
-		return "", fmt.Errorf("%q is no path below the folder", p)
+		return "", fmt.Errorf("%q is not a path below the folder", p)
 	}
 	return path.Join(f.prefix, p), nil
 }

@@ -18,7 +18,7 @@ type leftovers struct {
 	all map[string]fs.Object
 }
 
-// note keeps an upload in mind when it is older than any that goes on.
+// note keeps an upload in mind when it is older than any that continues.
 func (l *leftovers) note(ctx context.Context, o fs.Object) {
 	if time.Since(o.ModTime(ctx)) < uploadLimit {
 		return

@@ -10,7 +10,7 @@ import (
 	"salvor/internal/fault"
 )
 
-// checkURLs holds the addresses of a remote to https, on which nobody between can
+// checkURLs holds the addresses of a remote to https, on which no one in between can
 // read its credentials. Plain http is for this computer alone, for what needs no
 // credentials, and for who says so with plain_http.
 func checkURLs(remote Remote) error {
@@ -39,8 +39,8 @@ func checkURL(remote Remote, text string) error {
 	case at.User == nil && !remote.hasSecrets():
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("its credentials would go to %s over plain http, where everybody between reads them", at.Hostname()),
-		"https://, or, in a network that nobody else is in, plain_http: true")
+	return fault.WithHint(fmt.Errorf("its credentials would go to %s over plain http, where anyone in between can read them", at.Hostname()),
+		"use https://, or, in a private network, plain_http: true")
 }
 
 func (r Remote) hasSecrets() bool {

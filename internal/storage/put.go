@@ -21,10 +21,10 @@ import (
 // also when the caller's context has ended.
 const cleanTimeout = 20 * time.Second
 
-// Put implements blob.Store. Where a half-written file would be visible the
-// upload goes under a name beside, is verified there and then moved; elsewhere
-// the remote itself shows an object only when it is complete. An upload is
-// tried again only when content is an io.Seeker.
+// Put implements blob.Store. Where a half-written file would be visible the upload
+// goes to a temporary name, is verified there and then renamed; elsewhere the remote
+// itself shows an object only when it is complete. An upload is tried again only when
+// content is an io.Seeker.
 func (f *Folder) Put(ctx context.Context, p string, content io.Reader, size int64) (blob.Proof, error) {
 	proof, err := f.put(ctx, p, content, size)
 	if err == nil {
@@ -67,8 +67,8 @@ func (f *Folder) upload(ctx context.Context, name string, content io.Reader, siz
 		if err != nil {
 			return err
 		}
-		// The remote is told no checksum: several would only keep what they
-		// are told and show it again later, which proves nothing.
+		// The remote gets no checksum: several would only keep it and show it again
+		// later, which proves nothing.
 		info := object.NewStaticObjectInfo(name, time.Now(), size, true, nil, f.fs)
 		stored, err = f.fs.Put(ctx, source, info)
 		if source.err != nil {

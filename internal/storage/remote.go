@@ -23,7 +23,7 @@ const (
 )
 
 // A Remote is an rclone backend type and its options by rclone's names, with
-// passwords in clear. Type crypt wraps the remote named in its option "remote",
+// unencrypted passwords. Type crypt wraps the remote named in its option "remote",
 // written name:path.
 type Remote struct {
 	Type    string
@@ -82,8 +82,8 @@ func backendOf(kind string) (*fs.RegInfo, error) {
 	return nil, fmt.Errorf("unknown type %q%s", kind, suggest.DidYouMean(kind, known))
 }
 
-// checkSFTP insists on a pinned host key, since rclone's default is to trust whoever
-// answers, and on a login of its own: without one rclone takes the keys of the SSH
+// checkSFTP insists on a pinned host key, since rclone's default is to trust any
+// server, and on a login of its own: without one rclone takes the keys of the SSH
 // agent.
 func checkSFTP(remote Remote) error {
 	if remote.Options["host_keys"].IsZero() {
@@ -100,7 +100,7 @@ func (r Remotes) checkCrypt(name string) error {
 	for r[name].Type == typeCrypt {
 		inner, _, _ := r.wrapped(name)
 		if _, ok := r[inner]; !ok {
-			return fmt.Errorf("option \"remote\" names no declared remote%s", suggest.DidYouMean(inner, slices.Collect(maps.Keys(r))))
+			return fmt.Errorf("option \"remote\" does not name a declared remote%s", suggest.DidYouMean(inner, slices.Collect(maps.Keys(r))))
 		}
 		if seen[inner] {
 			return fmt.Errorf("wraps itself")
@@ -116,7 +116,7 @@ func (r Remotes) wrapped(name string) (inner, dir string, ok bool) {
 	return strings.Cut(string(r[name].Options["remote"].Reveal()), ":")
 }
 
-// Base returns the name of the remote that a crypt remote lies on in the end; of any
+// Base returns the name of the remote that a crypt remote is on in the end; of any
 // other it is its own.
 func (r Remotes) Base(name string) string {
 	for r[name].Type == typeCrypt {

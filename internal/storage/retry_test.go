@@ -78,7 +78,7 @@ func TestAFrozenRemoteIsReportedSoon(t *testing.T) {
 		if !errors.Is(err, ErrUnreachable) || time.Since(began) != patience {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		// a long listing is no silence
+		// a long listing is not a silence
 		err = f.listen(t.Context(), func(ctx context.Context, heard func()) error {
 			for range 5 {
 				<-time.After(patience / 2)

@@ -38,7 +38,7 @@ func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[h
 		o, err := f.fs.NewObject(ctx, name)
 		switch {
 		case missing(err):
-			return fmt.Errorf("%w: nothing is there", ErrCorrupt)
+			return fmt.Errorf("%w: it is missing", ErrCorrupt)
 		case err != nil:
 			return err
 		}

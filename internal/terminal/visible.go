@@ -1,6 +1,6 @@
 // Package terminal prints what comes from elsewhere, from hosts, containers, Git,
 // remotes and files, so that a person sees what it is: it can't move the cursor,
-// colour, conceal or reorder what stands beside it, or look like a line of Salvor's
+// colour, conceal or reorder the text next to it, or look like a line of Salvor's
 // own. Nothing else writes to a terminal; a lint rule says so.
 package terminal
 

@@ -1,5 +1,5 @@
-// Package version says which Salvor this is. Both programs of one build carry
-// the same version, so that salvor can tell whether a host runs its salvord.
+// Package version says which Salvor this is. Both programs of one build carry the
+// same version, so that salvor knows whether a host runs its salvord.
 package version
 
 import (
@@ -17,8 +17,8 @@ var (
 // String returns the version, "0.1.0+<build>".
 func String() string { return number + "+" + build }
 
-// Older reports whether version a comes before version b: up to three numbers,
-// what stands behind + or - does not count, so builds of one release are equal.
+// Older reports whether version a comes before version b: up to three numbers, what
+// follows + or - does not count, so builds of one release are equal.
 func Older(a, b string) bool {
 	x, y := numbers(a), numbers(b)
 	return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]), cmp.Compare(x[2], y[2])) < 0

@@ -18,8 +18,8 @@ import (
 // lines of YAML cannot fill the memory.
 const maxNodes = 200_000
 
-// maxDepth bounds how deep values lie within each other: a mapping that merges
-// (<<) what it is part of has no end.
+// maxDepth bounds how deep values are within each other: a mapping that merges (<<)
+// its own parent has no end.
 const maxDepth = 200
 
 var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)

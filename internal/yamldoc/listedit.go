@@ -76,7 +76,7 @@ func (s *source) removeLines(first, end int) []byte {
 	return s.replace(s.start[first], to, "")
 }
 
-// end returns the offset behind a node that stands on one line or in braces.
+// end returns the offset behind a node that is on one line or in braces.
 func (s *source) end(n *yaml.Node) int {
 	from := s.offset(n)
 	switch {

@@ -143,8 +143,8 @@ func quotedLength(s string, quote byte) int {
 	return 0
 }
 
-// insert adds a key to a mapping, or to the nothing that stands where the
-// mapping would be. key is the mapping's own key, nil for the root.
+// insert adds a key to a mapping, or to the empty place where the mapping would be.
+// key is the mapping's own key, nil for the root.
 func (s *source) insert(key, parent *yaml.Node, rest Path, value string) [][]byte {
 	switch {
 	case parent.Kind == yaml.MappingNode && parent.Style&yaml.FlowStyle != 0:
@@ -180,8 +180,8 @@ func (s *source) insertFlow(key, parent *yaml.Node, entry string) [][]byte {
 	return s.extendFlow(open, entry)
 }
 
-// extendFlow adds an entry to what stands in the braces or brackets that open:
-// at the end, or failing that at the front.
+// extendFlow adds an entry to what is in the braces or brackets that open: at the
+// end, or failing that at the front.
 func (s *source) extendFlow(open int, entry string) [][]byte {
 	var all [][]byte
 	if end := s.closing(open); end > 0 {

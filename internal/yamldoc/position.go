@@ -28,7 +28,7 @@ func (p Position) compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
 }
 
-// Places remembers where each value of a file stands.
+// Places remembers where each value of a file is.
 type Places map[string]Position
 
 // A Path names a value in a file by its keys, list items by their number.
@@ -43,7 +43,7 @@ func (p Path) To(key string) Path { return append(p[:len(p):len(p)], key) }
 // ID is the path as a key of maps.
 func (p Path) ID() string { return strings.Join(p, "\x00") }
 
-// Of returns where the value stands, or the nearest value around it.
+// Of returns where the value is, or the nearest value around it.
 func (m Places) Of(keys ...string) Position {
 	for p := Path(keys); ; p = p[:len(p)-1] {
 		if pos, ok := m[p.ID()]; ok || len(p) == 0 {

@@ -43,7 +43,7 @@ func Problems(err error) []*Problem {
 	return found
 }
 
-// A Report collects problems while reading goes on.
+// A Report collects problems while reading continues.
 type Report struct{ all []*Problem }
 
 // Add reports a problem at a place.

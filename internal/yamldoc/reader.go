@@ -38,7 +38,7 @@ func (r *Reader) Follow(n *yaml.Node, visit func(*yaml.Node)) {
 	defer func() { r.depth-- }()
 	if r.depth > maxDepth {
 		if r.spent <= maxNodes {
-			r.Fail(n, "more than %d values within each other", maxDepth)
+			r.Fail(n, "more than %d levels of nested values", maxDepth)
 		}
 		r.spent = maxNodes + 1 // one report is enough
 		return
@@ -62,10 +62,9 @@ func (r *Reader) Follow(n *yaml.Node, visit func(*yaml.Node)) {
 	r.Follow(n.Alias, visit)
 }
 
-// Pairs returns the entries of a mapping in the order of the file, with merge
-// keys (<<) resolved: what stands in the mapping itself wins, then the earlier
-// of several merged mappings. It reports keys that are no text and keys that
-// stand there twice.
+// Pairs returns the entries of a mapping in the order of the file, with merge keys
+// (<<) resolved: what is in the mapping itself wins, then the earlier of several
+// merged mappings. It reports keys that are not text and keys that are there twice.
 func (r *Reader) Pairs(n *yaml.Node) []Pair {
 	var own, merged []Pair
 	seen := map[string]int{}
@@ -80,7 +79,7 @@ func (r *Reader) Pairs(n *yaml.Node) []Pair {
 			case k.Kind != yaml.ScalarNode:
 				r.Fail(key, "found %s as a key, want text", KindOf(k))
 			case twice:
-				r.Fail(key, "the key %q stands here twice, first in line %d", k.Value, line)
+				r.Fail(key, "the key %q is here twice, first in line %d", k.Value, line)
 			default:
 				seen[k.Value] = key.Line
 				own = append(own, Pair{k, value})

@@ -133,7 +133,7 @@ func Duration() Shape[time.Duration] {
 func ParseDuration(s string) (time.Duration, error) {
 	m := durationPattern.FindStringSubmatch(s)
 	if m == nil || s == "" {
-		return 0, fmt.Errorf("%q is no duration: write it like 15m, 1h or 7d", s)
+		return 0, fmt.Errorf("%q is not a duration: write it like 15m, 1h or 7d", s)
 	}
 	var total time.Duration
 	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second} {
@@ -148,7 +148,7 @@ func ParseDuration(s string) (time.Duration, error) {
 		total += part
 	}
 	if total == 0 {
-		return 0, fmt.Errorf("%q is no time at all", s)
+		return 0, fmt.Errorf("%q is zero, which is not allowed", s)
 	}
 	return total, nil
 }

@@ -18,7 +18,7 @@ import (
 type module struct {
 	packages []*pkg
 	texts    []string // of comments, for the words in them
-	literals []string // of code that is no test
+	literals []string // of code that is not a test
 }
 
 // A pkg is one package with its tests.

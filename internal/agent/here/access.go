@@ -47,7 +47,7 @@ func SealOf(st agentapi.Stack) seal.Signed {
 
 // UntrustedFix is the hint for a sealed file that the fleet's key has not signed.
 func UntrustedFix(file string) string {
-	return "git log -- " + file + " shows who changed it; salvor apply seals again"
+	return "git log -- " + file + " shows who changed it; salvor apply seals it again"
 }
 
 // Open returns the stack with what its sealed file holds, opened with the host's
@@ -73,7 +73,7 @@ func (s *Stack) Open() (*Stack, error) {
 	case errors.Is(err, secret.ErrLocked), errors.Is(err, seal.ErrMismatch):
 		return s, err
 	case err != nil:
-		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, and salvor apply seals again")
+		return s, fault.WithHint(err, "git log -- "+place.Path()+" shows who changed it; remove the file, then salvor apply seals it again")
 	}
 	a := &Access{File: file, remotes: storage.Unsealed(file.Remotes), trusted: s.Host.Trusted, own: s.Host.Signing, folders: s.Host.folders(), Epoch: s.Epoch, Locked: lockedMarks(s.Stack)}
 	for _, t := range s.Targets {
@@ -110,7 +110,7 @@ func (r *Repository) Close(ctx context.Context) error {
 func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target) (*Repository, error) {
 	password, ok := a.File.Repositories[t.Repository]
 	if !ok {
-		return nil, fault.WithHint(fmt.Errorf("stack %s: the seal has no password of repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
+		return nil, fault.WithHint(fmt.Errorf("stack %s: the sealed file has no password for repository %s on %s", stack, t.Repository, t.Name), "salvor apply seals again")
 	}
 	where := fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, t.Repository)}
 	folder, err := a.folders(ctx, a.remotes, where)

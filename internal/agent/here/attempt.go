@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// An Attempt is what a host remembers of a deploy that has not become healthy.
-// For a stack with data that gets another image it is written before the new
-// version starts, and whatever cuts it short, the next run goes on:
+// An Attempt is what a host remembers of a deploy that has not become healthy. For a
+// stack with data that gets another image it is written before the new version
+// starts, and whatever interrupts it, the next run continues:
 //
 //	snapshot, pull ─▶ stop, last snapshot ─▶ trying ──healthy──▶ forgotten
 //	                                            └──not──▶ back ──▶ failed
 //
 // On the way back what the new version wrote is taken as a snapshot that nothing
-// picks by itself, the last one takes its place, and the version before starts.
+// picks on its own, the last one takes its place, and the version before starts.
 type Attempt struct {
 	stamp
 	State  attemptState      `json:"state"`
@@ -44,7 +44,7 @@ func (h *Host) AttemptPath(stack string) string {
 // Attempt returns the note of a stack's attempt, empty when there is none.
 func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
 
-// SaveAttempt writes the note, with the time of now.
+// SaveAttempt writes the note, with the present time.
 func (h *Host) SaveAttempt(stack string, u Attempt) error {
 	u.At = time.Now().UTC()
 	return writeNote(h.AttemptPath(stack), &u)
@@ -60,11 +60,11 @@ func (u Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit
 // WentBack says what runs, and where everything is.
 func (u Attempt) WentBack() string {
 	if u.Before == "" {
-		return "the version before runs"
+		return "the previous version runs"
 	}
-	text := fmt.Sprintf("the version before runs again, on its own data (snapshot %.8s)", u.Before)
+	text := fmt.Sprintf("the previous version runs again, with its own data (snapshot %.8s)", u.Before)
 	if u.After != "" {
-		text += fmt.Sprintf("; what the new version wrote is snapshot %.8s, which nothing picks by itself", u.After)
+		text += fmt.Sprintf("; the data written by the new version is snapshot %.8s, which is only restored by its id", u.After)
 	}
 	return text
 }

@@ -40,24 +40,24 @@ type Local struct {
 	Final    string `json:"final,omitempty"`    // id of that snapshot
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
 
-	Unread string `json:"-"` // why the file could not be read; the rest then says nothing
+	Unread string `json:"-"` // why the file could not be read; then the rest is empty
 }
 
-// ReleasedAt reports whether the stack was let go of at that epoch. The host that
-// takes it over may have started it from the final snapshot, so a start here,
-// even by a host that still owns it, could lose what is written from then on.
+// ReleasedAt reports whether the stack was release at that epoch. The host that takes
+// it over may have started it from the final snapshot, so a start here, even by a
+// host that still owns it, could lose what is written from then on.
 func (l Local) ReleasedAt(epoch int) bool { return l.Released > 0 && l.Released >= epoch }
 
-// Daemon owns the locks of what a host does by itself.
+// Daemon owns the locks of what a host does on its own.
 const Daemon = "salvord"
 
-// ownWait is how long an operator's own earlier run gets to end: one whose salvor
-// is gone ends by itself, see hostapp.
+// ownWait is how long an operator's own earlier run gets to end: one whose salvor is
+// gone ends on its own, see hostapp.
 const ownWait = 20 * time.Second
 
-// Lock takes the host's lock, or says who holds it. It waits for what ends by
-// itself: the daemon starting stacks, and shortly the same operator's run before
-// this one, which may have lost its salvor.
+// Lock takes the host's lock, or says who holds it. It waits for what ends on its
+// own: the daemon starting stacks, and shortly the same operator's run before this
+// one, which may have lost its salvor.
 func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
@@ -137,15 +137,15 @@ func NoEngine(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// FreePorts has Docker let go of ports that it kept over a power cut. Where that
-// fails the stacks are started all the same: most need none of those ports, and
-// one that does says what to do.
+// FreePorts has Docker release ports that it kept over a power cut. Where that fails
+// the stacks are started anyway: most need none of those ports, and one that does
+// says what to do.
 func (h *Host) FreePorts(ctx context.Context) {
 	switch freed, err := h.Stacks.FreePorts(ctx); {
 	case err != nil:
 		h.Trouble("ports", err)
 	case freed:
-		h.Enter(journal.Entry{Kind: "ports", Text: "Docker kept ports over a power cut that no container has: restarted it"})
+		h.Enter(journal.Entry{Kind: "ports", Text: "Docker still held ports of no container after a power cut: restarted it"})
 	}
 }
 

@@ -77,7 +77,7 @@ func (h *Host) Trusted() (sign.Keys, error) {
 		err = errors.New("the host knows no signing key of the fleet")
 	}
 	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.Signers(), err), "salvor apply brings it there")
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", h.Paths.Signers(), err), "salvor apply delivers it")
 	}
 	return keys, nil
 }

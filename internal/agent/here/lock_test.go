@@ -11,13 +11,13 @@ import (
 	"salvor/internal/runlock"
 )
 
-// TestHostLock: whoever comes second is told who holds the lock, at once where
-// that is somebody else, and after a while where it may be one's own run that has
-// lost its salvor. What the daemon does by itself is waited for.
+// TestHostLock: the second run gets an error that names the holder of the lock, at
+// once if that is another operator, and after a while if it may be an own run that
+// has lost its salvor. What the daemon does on its own is waited for.
 func TestHostLock(t *testing.T) {
 	for _, c := range []struct {
 		name, holder string
-		holds        time.Duration // for good when 0
+		holds        time.Duration // permanently when 0
 		waits        time.Duration
 		refused      bool
 	}{

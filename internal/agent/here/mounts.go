@@ -36,7 +36,7 @@ func (s *Stack) Externals() error {
 }
 
 func mountIt(folder string) string {
-	return fmt.Sprintf("mount %s on the host: the stack starts then by itself; a folder of the host's own is protect: none", folder)
+	return fmt.Sprintf("mount %s on the host: the stack then starts automatically; for a folder on the host's own disk, use protect: none", folder)
 }
 
 // AbsentFindings are the external mounts of a stack that are not there.

@@ -73,8 +73,8 @@ func (h *Host) SaveSpec(spec agentapi.Host) error {
 	return errors.Join(WriteJSON(h.Paths.Spec(), spec), WriteJSON(h.Paths.SpecCopy(), spec))
 }
 
-// Local returns what the host remembers of a stack; what can't be read counts as
-// an epoch of 0, at which nothing is started while nobody answers.
+// Local returns what the host remembers of a stack; what can't be read counts as an
+// epoch of 0, at which nothing is started while neither Git nor the record answers.
 func (h *Host) Local(stack string) Local {
 	l := Local{Schema: agentapi.Schema}
 	err := ReadJSON(h.Paths.Placement(stack), &l)
@@ -167,8 +167,8 @@ func WriteJSON(path string, v any) error {
 	return atomicfile.Write(path, strings.NewReader(string(content)+"\n"), 0o600)
 }
 
-// Past returns a time that was noted here, and none for one that lies in the
-// future: the clock was wrong then, or is now.
+// Past returns a time that was noted here, and none for one that is in the future:
+// the clock was wrong then, or is now.
 func Past(noted, now time.Time) time.Time {
 	if noted.After(now.Add(clockSkew)) {
 		return time.Time{}

@@ -12,7 +12,7 @@ import (
 
 // A RunNote says that a run works on a stack which ran when it began. It goes when
 // the run ends; one that is left by a run which was killed, or interrupted while the
-// stack was stopped, has the daemon go on, so that nothing stays stopped.
+// stack was stopped, makes the daemon continue, so that nothing stays stopped.
 type RunNote struct {
 	stamp
 	What string    `json:"what"` // "deploy", "release"

@@ -70,7 +70,8 @@ func (s *Stack) AllReady() error {
 	for _, v := range s.Protected() {
 		f := facts[v.Name]
 		if d := snapshot.Decide(f); d.Action != snapshot.Ready {
-			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here (%s), so there is nothing to take", s.Name, v.Name, f.Found), "salvor plan says why, and what salvor apply does about it")
+			return fault.WithHint(fmt.Errorf("stack %s: volume %s is not ready here (%s), so there is nothing to take", s.Name, v.Name, f.Found), "salvor "+
+				"plan says why, and what salvor apply would do")
 		}
 	}
 	return nil
@@ -105,7 +106,7 @@ func (h *Host) VolumePath(v project.Volume) string {
 	return v.Path
 }
 
-// VolumeFacts returns what this host knows by itself of each protected volume, and
+// VolumeFacts returns what this host knows on its own of each protected volume, and
 // whether one is not ready.
 func (s *Stack) VolumeFacts() (map[string]snapshot.Facts, bool, error) {
 	local := s.Host.Local(s.Name)

@@ -81,8 +81,8 @@ func (s *Stack) InPlace(id string) bool {
 	return len(volumes) > 0
 }
 
-// NoteDone remembers that a wish is fulfilled, and that its snapshot is owed. A
-// run that was cut short between the data and this note leaves it to the next.
+// NoteDone remembers that a wish is fulfilled, and that its snapshot is owed. A run
+// that was interrupted between the data and this note leaves it to the next.
 func (h *Host) NoteDone(stack, id string) {
 	if h.Wishes(stack).Done != id {
 		h.ChangeWishes(stack, func(w *Wishes) { w.Done, w.Owed, w.Failed = id, id, nil })

@@ -85,7 +85,7 @@ func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []findi
 	if k.Unread != "" {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,
-			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " makes a new one of what is on the host",
+			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
 		})
 	}
 	goal := st.RPO
@@ -95,7 +95,7 @@ func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []findi
 	if age := now.Sub(k.Good); goal > 0 && !k.Good.IsZero() && age > goal+lateBy {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotLate, Severity: finding.Warning, Subject: subject,
-			Text: fmt.Sprintf("what could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
+			Text: fmt.Sprintf("the newest data that could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
 		})
 	}
 	return found
@@ -107,11 +107,12 @@ const lateBy = 5 * time.Minute
 // takingSnapshot is what the lock of a stack says while a snapshot of it is taken.
 const takingSnapshot = "snapshot"
 
-// takeLimit bounds one snapshot: what was uploaded by then stays, and the next goes
-// on from there.
+// takeLimit bounds one snapshot: what was uploaded by then stays, and the next
+// continues from there.
 const takeLimit = 72 * time.Hour
 
-var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; what it uploaded stays, and the next one goes on from there")
+var errTakeLimit = errors.New("the snapshot was given up after " + takeLimit.String() + "; its uploads are kept, and the " +
+	"next snapshot continues from there")
 
 // takeWithin takes a snapshot, within the limit.
 func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
@@ -132,7 +133,7 @@ func (k *Keeper) Lasting(host, stack string, now time.Time) []finding.Finding {
 	}
 	return []finding.Finding{{
 		Code: finding.SnapshotLasts, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("its data is being read since %s; until that ends no newer snapshot is taken of it", holder.Since.UTC().Format(time.RFC3339)),
-		Fix:  "wait, or look at what the volume holds: du -h --apparent-size",
+		Text: fmt.Sprintf("its data has been read for a snapshot since %s; no newer snapshot starts until that ends", holder.Since.UTC().Format(time.RFC3339)),
+		Fix:  "wait, or look at what is in the volume: du -h --apparent-size",
 	}}
 }

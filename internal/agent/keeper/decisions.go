@@ -65,15 +65,15 @@ func explained(d snapshot.Decision, f snapshot.Facts, why error) snapshot.Decisi
 		return d
 	}
 	if errors.Is(why, secret.ErrLocked) {
-		d.Reason = "its data is not ready here, and the repository's password in the seal does not open it"
-		d.Hint = "git log -- sealed/recovery shows when it changed; salvor apply, once the right one is back"
+		d.Reason = "its data is not ready here, and the password in the sealed file does not open its repository"
+		d.Hint = "git log -- sealed/recovery shows when it changed; put the right one back, then salvor apply"
 		return d
 	}
 	if errors.Is(why, ErrMissing) {
 		d.Reason, d.Hint = "its data is not ready here, and its newest snapshot is missing", fault.Hint(why)
 	} else if snapshot.IsDamage(why) {
 		d.Reason = "its data is not ready here, and its repository on the remote is damaged"
-		d.Hint = "salvor snapshot ls " + f.Stack + " says what is lost"
+		d.Hint = "salvor snapshot ls " + f.Stack + " lists what is lost"
 	}
 	d.Reason += ": " + why.Error()
 	return d

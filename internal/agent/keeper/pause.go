@@ -27,8 +27,7 @@ func (k *Keeper) Quiescer(stack string) snapshot.Quiescer { return Quiet{Host: k
 // up on a container whose processes wait for the disk all the time.
 const pauseTries = 4
 
-// Pause implements snapshot.Quiescer. Where it fails, everything goes on as it
-// was.
+// Pause implements snapshot.Quiescer. Where it fails, everything continues as it was.
 func (q Quiet) Pause(ctx context.Context, record func([]string) error) error {
 	var err error
 	for range pauseTries {
@@ -92,9 +91,9 @@ func (q Quiet) Exec(ctx context.Context, c snapshot.Command) error {
 	return q.Host.Exec(ctx, q.Stack, c)
 }
 
-// Resume has every stack go on that a snapshot left paused when its process
-// died. One that a living snapshot holds is left to it, unless that is frozen
-// itself. It may be called at any time.
+// Resume makes every stack continue that a snapshot left paused when its process
+// died. One that a living snapshot holds is left to it, unless that is frozen itself.
+// It may be called at any time.
 func (k *Keeper) Resume(ctx context.Context) error {
 	all, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	errs := []error{err}
@@ -118,7 +117,7 @@ func (k *Keeper) resume(ctx context.Context, p snapshot.Paused) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, p.Stack, Quiet{Host: k.Host, Stack: p.Stack}, held)
 }
 
-// Unfreeze has a stack go on that a snapshot left paused. The caller holds the
+// Unfreeze makes a stack continue that a snapshot left paused. The caller holds the
 // stack's lock, so no living snapshot does.
 func (k *Keeper) Unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)
@@ -141,7 +140,7 @@ func (k *Keeper) Frozen(host string, stacks []agentapi.StackState) ([]finding.Fi
 		}
 		f := finding.Finding{
 			Code: finding.Paused, Severity: finding.Warning, Subject: host + "/" + s.Name,
-			Text: strings.Join(services, ", ") + ": paused, and not by a snapshot",
+			Text: strings.Join(services, ", ") + ": paused, but not by a snapshot",
 			Fix:  "docker compose -p " + s.Name + " unpause on " + host,
 		}
 		if at >= 0 {

@@ -141,7 +141,7 @@ func leavePaused(t *testing.T, h *here.Host, engine *stacktest.Engine, ids ...st
 }
 
 // TestTheDaemonResumesWhatNobodyHolds is fault V21: with the snapshot and its
-// guardian both killed, the daemon's next round has the stack go on, but leaves
+// guardian both killed, the daemon's next round has the stack continue, but leaves
 // alone what a living snapshot holds.
 func TestTheDaemonResumesWhatNobodyHolds(t *testing.T) {
 	h, engine := dockerHost(t)

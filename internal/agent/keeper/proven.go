@@ -56,8 +56,8 @@ func (a *Archive) NewestProven(id string) snapshot.Mark {
 }
 
 // trust says which of a repository's snapshots this host believes: by its own note,
-// the record remote or the lock, whichever knows the newest. Whoever can delete on the
-// remotes can't make all three forget.
+// the record remote or the lock, whichever knows the newest. Anyone who can delete on
+// the remotes can't make all three forget.
 func (a *Archive) trust(id string) snapshot.Trust {
 	note := a.Notes()[id]
 	t := snapshot.Trust{Epoch: a.Epoch, Proven: note.Mark, Known: note.Known}
@@ -65,7 +65,7 @@ func (a *Archive) trust(id string) snapshot.Trust {
 		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
 			t.Proven, t.Known = said, p.Known
 			if t.Known != nil {
-				t.Known = append(t.Known, note.Known...) // one of this host's own may have been cut short
+				t.Known = append(t.Known, note.Known...) // one of this host's own may have been interrupted
 			}
 		}
 	}
@@ -115,9 +115,12 @@ func (a *Archive) givesUp() bool {
 }
 
 func missingError(stack string, m snapshot.Mark, listed []listing) error {
-	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so where it is lost for good: salvor apply --fresh %s starts empty", stack)
+	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so if it "+
+		"is lost permanently: salvor apply --fresh %s starts empty", stack)
 	if left := Candidates(listed); len(left) > 0 {
-		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].Info.ID, left[0].Info.Time))
+		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); or use another one: salvor "+
+			"restore %s --snapshot ID, or salvor recover with --accept-loss for the newest that is left, %s; data "+
+			"written after it is lost", stack, dated(left[0].Info.ID, left[0].Info.Time))
 	}
 	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, ErrMissing), hint)
 }
@@ -128,7 +131,7 @@ func undecided(s *here.Stack, listed []listing) error {
 	for _, l := range listed {
 		if n := len(l.Unproven); n > 0 && s.Access.Silent != nil {
 			newest := l.Unproven[n-1]
-			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.Access.Silent),
+			return fault.WithHint(fmt.Errorf("%s: cannot find out whether snapshot %s was proven: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.Access.Silent),
 				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", s.Name))
 		}
 	}
@@ -146,13 +149,13 @@ func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) find
 	}
 	return finding.Finding{
 		Code: finding.SnapshotRolledBack, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and what was written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
-		Fix:  "nothing to do; salvor snapshot ls " + stack + " shows what is left",
+		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and data written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
+		Fix:  "nothing to do; salvor snapshot ls " + stack + " lists what is left",
 	}
 }
 
 // History says which targets lack the newest snapshot that was proven on them, and
-// which snapshots are passed over.
+// which snapshots are skipped.
 func (a *Archive) History(listed []listing) []finding.Finding {
 	found := record.Findings(a.Name, a.Access.Ignored)
 	for _, l := range listed {

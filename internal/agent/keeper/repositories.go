@@ -19,8 +19,8 @@ type Archive struct{ *here.Stack }
 // to be open.
 func ArchiveOf(s *here.Stack) *Archive { return &Archive{Stack: s} }
 
-// A repositoryNote is what this host knows of one repository beside what the
-// remote says. Losing it costs a reading back, nothing else.
+// A repositoryNote is what this host knows of one repository in addition to what the
+// remote has. Losing it costs a reading back, nothing else.
 type repositoryNote struct {
 	Mark     snapshot.Mark     `json:"mark,omitzero"`   // the newest snapshot that was proven
 	Known    []string          `json:"known,omitempty"` // those that were there then, and this host's own since

@@ -11,8 +11,8 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// A stack's repository is replaced when somebody who knew its password must not
-// read what comes. Snapshots are then taken in the new one only; restoring looks
+// A stack's repository is replaced when someone who knew its password must not read
+// later snapshots. Snapshots are then taken in the new one only; restoring looks
 // there first, and in the former ones for what it does not have.
 
 // A listing is what one repository of a stack holds.
@@ -40,10 +40,10 @@ func (a *Archive) Lister(ctx context.Context) lister {
 	return func(t agentapi.Target) (snapshot.Listing, error) { return a.list(ctx, t) }
 }
 
-// listings lists the repositories that a restore would pick from: the present
-// ones of all targets or, where none of them has a usable snapshot, the former
-// ones, newest first. A target that does not answer may have the newest, so
-// nothing older is looked at then; the error says why, beside what others have.
+// listings lists the repositories that a restore would pick from: the present ones of
+// all targets or, where none of them has a usable snapshot, the former ones, newest
+// first. A target that does not answer may have the newest, so nothing older is
+// looked at then; the error says why, in addition to what others have.
 func listings(targets []agentapi.Target, list lister) ([]listing, error) {
 	lines, oldest := make([][]agentapi.Target, len(targets)), 0
 	for i, t := range targets {
@@ -101,7 +101,7 @@ type Candidate struct {
 	Info   snapshot.Info
 }
 
-// Candidates returns what a restore may take, newest first; what lies on several
+// Candidates returns what a restore may take, newest first; what is on several
 // targets once for each.
 func Candidates(listed []listing) []Candidate {
 	var all []Candidate
@@ -164,7 +164,8 @@ func Holding(stack string, targets []agentapi.Target, id string, list lister) (a
 				return one, nil
 			}
 			if at := slices.IndexFunc(all.Future, func(i snapshot.Info) bool { return i.ID == id }); at >= 0 {
-				return one, fault.WithHint(fmt.Errorf("snapshot %.8s of %s says epoch %d, which the placement has not reached: it is not restored", id, stack, all.Future[at].Epoch), "salvor snapshot ls "+stack+" shows others")
+				return one, fault.WithHint(fmt.Errorf("snapshot %.8s of %s has epoch %d, which the placement has not reached: it is not restored", id, stack, all.Future[at].Epoch), "salvor snapshot ls "+stack+" "+
+					"lists the others")
 			}
 			if d, bad := all.Find(id); bad {
 				errs = append(errs, d.Err())
@@ -183,7 +184,7 @@ func (a *Archive) before(ctx context.Context, t agentapi.Target) (map[string]sna
 		held, err := a.held(ctx, former)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("compare with the former repository %s: %w", former.Repository, err),
-				"salvor snapshot take "+a.Name+" --accept-shrunk goes without comparing")
+				"salvor snapshot take "+a.Name+" --accept-shrunk skips the comparison")
 		}
 		if len(held) > 0 {
 			return held, nil

@@ -65,9 +65,9 @@ func (k *Keeper) SetAsideFindings(s *here.Stack) []finding.Finding {
 }
 
 func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
-	held := "no snapshot holds it as it is"
+	held := "it is not in any snapshot in its present state"
 	if k.Snapshot != "" {
-		held = fmt.Sprintf("snapshot %.8s holds it, the next good snapshot removes it here", k.Snapshot)
+		held = fmt.Sprintf("snapshot %.8s contains it; the next good snapshot removes it here", k.Snapshot)
 	}
 	size := "of unknown size"
 	if bytes, err := k.Size(); err == nil {
@@ -75,8 +75,8 @@ func keptFinding(subject, stack string, k snapshot.Kept) finding.Finding {
 	}
 	f := finding.Finding{
 		Code: finding.VolumeKept, Severity: finding.Info, Subject: subject,
-		Text: fmt.Sprintf("what lay here before was moved to %s (%s, %s): %s", k.Path, size, k.At.Format(time.RFC3339), held),
-		Fix:  "salvor snapshot take " + stack + " --diverged puts it into a snapshot; when nobody misses it: rm -r '" + k.Path + "' on the host",
+		Text: fmt.Sprintf("the data that was here before was moved to %s (%s, %s): %s", k.Path, size, k.At.Format(time.RFC3339), held),
+		Fix:  "salvor snapshot take " + stack + " --diverged puts it into a snapshot; if it is not needed: rm -r '" + k.Path + "' on the host",
 	}
 	if k.Snapshot == "" {
 		f.Severity = finding.Warning
@@ -143,7 +143,8 @@ func (k *Keeper) diverged(s *here.Stack) ([]snapshot.Volume, []snapshot.Kept, er
 		}
 		kept = slices.DeleteFunc(kept, func(k snapshot.Kept) bool { return k.Snapshot != "" })
 		if len(kept) == 0 {
-			return nil, nil, fault.WithHint(fmt.Errorf("stack %s: nothing of volume %s was moved aside that is in no snapshot", s.Name, v.Name), "salvor status lists what was (volume-kept)")
+			return nil, nil, fault.WithHint(fmt.Errorf("stack %s: no data of volume %s was moved aside that is not in a snapshot already", s.Name, v.Name), "salvor "+
+				"status lists the data that was moved aside (volume-kept)")
 		}
 		k := kept[len(kept)-1]
 		volumes, newest = append(volumes, snapshot.Volume{Name: v.Name, Path: k.Path, Method: v.Method}), append(newest, k)

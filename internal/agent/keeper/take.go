@@ -48,7 +48,9 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
 	}
 	if k.Attempt(s.Name).Under() && !t.Diverged {
-		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", s.Name), "salvor apply goes on")
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
+			"must not become the newest snapshot", s.Name), "salvor "+
+			"apply continues")
 	}
 	began := time.Now().UTC()
 	t = k.withOwed(s.Name, t)
@@ -214,21 +216,21 @@ func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snaps
 }
 
 // noteRetention writes down why older snapshots stay. What was taken is good; too many
-// snapshots are no reason to call it failed.
+// snapshots are not a reason to call it failed.
 func (k *Keeper) noteRetention(stack string, err error) {
 	if err != nil {
 		k.Enter(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
 	}
 }
 
-// pruneDue says that more snapshots lie on a target than keep says.
+// pruneDue says that more snapshots are on a target than keep says.
 func pruneDue(host, stack, target string, excess int) []finding.Finding {
 	if excess == 0 {
 		return nil
 	}
 	return []finding.Finding{{
 		Code: finding.PruneDue, Severity: finding.Info, Subject: host + "/" + stack,
-		Text: fmt.Sprintf("%d snapshots on %s are more than it is to keep; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
+		Text: fmt.Sprintf("%d snapshots on %s are no longer kept by the retention; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
 	}}
 }
 

@@ -8,7 +8,7 @@ import (
 
 const (
 	takenAtOnce = 2                // snapshots: more are not done sooner on a small server
-	TakerTurn   = 10 * time.Minute // after which one makes way: it may go on for days
+	TakerTurn   = 10 * time.Minute // after which one makes way: it may continue for days
 )
 
 // Takers take the snapshots of a few stacks at once, so that a container that makes
@@ -27,8 +27,9 @@ func NewTakers(turn time.Duration) *Takers {
 	return &Takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
 }
 
-// start has take called for a stack once it is its turn, unless it waits for that
-// or is under way already. What lasts longer than a turn goes on beside the others.
+// start has take called for a stack once it is its turn, unless it waits for that or
+// is under way already. What lasts longer than a turn continues in parallel to the
+// others.
 func (t *Takers) start(ctx context.Context, stack string, take func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

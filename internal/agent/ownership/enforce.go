@@ -27,7 +27,7 @@ func (g *Guard) Fence(ctx context.Context, name, reason string) error {
 	}
 	defer lock.Release()
 	local := g.h.Local(name)
-	// whoever held the lock may have started it
+	// anyone who held the lock may have started it
 	if err := errors.Join(g.stopNow(ctx, name), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
 		return fmt.Errorf("stop stack %s: %w", name, err)
 	}
@@ -94,7 +94,7 @@ func (g *Guard) Watch() loop.Loop {
 func (g *Guard) tick(ctx context.Context) bool {
 	const step = time.Second
 	for began := time.Now(); time.Since(began) < g.h.Lease.Every; {
-		before := time.Now().Round(0) // a clock that goes on while a machine is suspended
+		before := time.Now().Round(0) // a clock that continues while a machine is suspended
 		if here.Pause(ctx, min(step, g.h.Lease.Every)) != nil {
 			return false
 		}

@@ -39,8 +39,8 @@ func watched(t *testing.T, g *heretest.Guarded) {
 }
 
 // TestTheWatchStopsWhatIsLost is faults V9, V10 and D2: the stack runs on alpha and
-// is somebody else's since, by the record, by Git alone, or because another machine
-// has alpha's name. It is stopped, also while a snapshot has its lock.
+// belongs to another host since, by the record, by Git alone, or because another
+// machine has alpha's name. It is stopped, also while a snapshot has its lock.
 func TestTheWatchStopsWhatIsLost(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, remote string, alpha *heretest.Guarded){
 		"claimed by another": func(t *testing.T, remote string, alpha *heretest.Guarded) {
@@ -90,7 +90,7 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestOwnersRunOn is the other half: nobody else was named, or nobody answers.
+// TestOwnersRunOn is the other half: no other host was named, or nothing answers.
 func TestOwnersRunOn(t *testing.T) {
 	remote := t.TempDir()
 	alpha := heretest.NewGuarded(t, "alpha", remote, "", 1)

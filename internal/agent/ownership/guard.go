@@ -110,8 +110,8 @@ func (g *Guard) notOlder(ctx context.Context, s *here.Stack, age time.Duration) 
 	return g.since(ctx, s.Spec, names, time.Now().Add(-age))[s.Name]
 }
 
-// MayChange returns an error when this host may not change what lies outside it for
-// a stack.
+// MayChange returns an error when this host may not change what is outside it for a
+// stack.
 func (g *Guard) MayChange(ctx context.Context, s *here.Stack) error {
 	if v := g.Verdict(ctx, s); !v.MayChange {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
@@ -248,7 +248,7 @@ func (g *Guard) askRecord(ctx context.Context, spec agentapi.Host, names []strin
 	}
 	if at, moved, markErr := g.rec.Moved(ctx); moved || markErr != nil {
 		// claims may be made elsewhere by now; the next look follows
-		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is at %s by now", here.LocationText(at)))
+		claims, err = nil, cmp.Or(markErr, fmt.Errorf("the record is now at %s", here.LocationText(at)))
 	}
 	if err != nil {
 		g.drop(ctx) // whatever hangs there, the next look begins afresh
@@ -267,7 +267,7 @@ func (g *Guard) open(ctx context.Context, spec agentapi.Host) error {
 		return nil
 	}
 	g.drop(ctx)
-	errs := []error{fmt.Errorf("no seal on %s leads to the record remote", spec.Name)}
+	errs := []error{fmt.Errorf("no sealed file on %s says how to reach the record remote", spec.Name)}
 	for _, st := range spec.Stacks {
 		s, err := g.h.At(spec, st).Open()
 		if err == nil {

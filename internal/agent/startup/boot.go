@@ -21,7 +21,7 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 	case v.State == record.Lost:
 		err = s.Run.Guard.Fence(ctx, s.Name, v.Reason)
 	case local.ReleasedAt(s.Epoch):
-		entry.Text = "released for a move that may have gone on without this host: not started"
+		entry.Text = "released for a move that may have continued without this host: not started"
 	case v.MayStart && !s.Stopped:
 		if v.Unfenced {
 			entry.Kind = "unfenced-start"

@@ -78,12 +78,13 @@ func (r *Run) checkUnused(ctx context.Context, volumes []snapshot.Volume, except
 		if m.Project != "" {
 			owner += " of project " + m.Project
 		}
-		return fault.WithHint(fmt.Errorf("volume %s is in use: %s writes to it", volumes[i].Name, owner), "docker stop "+m.Container+" on the host, then the same command again")
+		return fault.WithHint(fmt.Errorf("volume %s is in use: %s writes to it", volumes[i].Name, owner), "docker stop "+m.Container+" "+
+			"on the host, then run this command again")
 	}
 	return nil
 }
 
-// within reports whether a path is another or lies below it.
+// within reports whether a path is another or is below it.
 func within(path, dir string) bool {
 	path, dir = resolved(path), resolved(dir)
 	return path == dir || strings.HasPrefix(path, dir+"/")
@@ -110,14 +111,14 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 	}
 	for _, c := range seen.Containers {
 		if !stack.Gated(c) && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
-			return fmt.Sprintf("a project of that name runs here that Salvor did not start (container %s)", c.Name)
+			return fmt.Sprintf("a project with that name runs here, but Salvor did not start it (container %s)", c.Name)
 		}
 	}
 	return ""
 }
 
 func foreignFix(stack string) string {
-	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data that lies here"
+	return "stop it or give the stack another name; salvor apply --take " + stack + " takes it over with the data on this host"
 }
 
 // refuseForeign is foreign for a stack that is about to be deployed.
@@ -136,8 +137,8 @@ func (s *Start) refuseForeign(ctx context.Context, decided map[string]snapshot.D
 	return nil
 }
 
-// Occupied are the findings of a stack that would start where something is
-// already: data that nobody has spoken for, or another project's containers.
+// Occupied are the findings of a stack that would start where something is already:
+// data of unknown origin, or another project's containers.
 func Occupied(host string, st agentapi.Stack, seen stack.State, local here.Local, decided map[string]snapshot.Decision) []finding.Finding {
 	var found []finding.Finding
 	add := func(subject, text, fix string) {

@@ -90,7 +90,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		err = fulfilRequest(ctx, s, func() error { return RestoreRequested(ctx, s, &d, receipt) })
 	case wish.State == agentapi.WishFailed:
 		if changed, err := s.imageChanges(ctx, d); err != nil || changed != "" {
-			return errors.Join(err, s.leaveAsDeployed(ctx, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+			return errors.Join(err, s.leaveAsDeployed(ctx, changed+", and its data could not be restored: left as it was", receipt))
 		}
 		err = s.PrepareVolumes(ctx, &d, receipt)
 	default:
@@ -170,7 +170,7 @@ func (s *Start) awaitNeeded(ctx context.Context) error {
 			return err
 		}
 		if failed && (!s.Run.unasked || !s.Host.RunsWhole(ctx, name)) {
-			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
+			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not start", s.Name, name), "salvor logs "+name)
 		}
 	}
 	return nil

@@ -10,8 +10,8 @@ import (
 	"salvor/internal/runlock"
 )
 
-// finishLeftOver goes on with a stack that a run has left stopped, once. Where it can't be and
-// the data of before is whole, what was deployed last starts.
+// finishLeftOver continues with a stack that a run has left stopped, once. If it can't be and
+// the previous data is intact, the last deployed version starts.
 func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
 	receipt := goOn()
 	if ctx.Err() == nil {
@@ -37,4 +37,4 @@ func (s *Start) lockForRun(ctx context.Context, message string) (*runlock.Lock, 
 	return lock, nil
 }
 
-var errReleased = errors.New("it was released for a move meanwhile")
+var errReleased = errors.New("it was released for a move in the meantime")

@@ -11,8 +11,8 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// FetchNewest downloads the newest snapshot that is whole on some target. Newer
-// ones that are damaged are passed over, and the receipt names them.
+// FetchNewest downloads the newest snapshot that is whole on some target. Newer ones
+// that are damaged are skipped, and the receipt names them.
 func (s *Start) FetchNewest(ctx context.Context, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := keeper.ArchiveOf(s.Stack).ListForRestore(ctx)
 	if errors.Is(err, keeper.ErrMissing) {
@@ -60,18 +60,18 @@ func hinted(stack string, err error) error {
 	case errors.Is(err, snapshot.ErrNoRoom):
 		return fault.WithHint(err, "make room, then salvor apply")
 	case snapshot.IsDamage(err):
-		return fault.WithHint(err, fmt.Sprintf("salvor snapshot ls %s shows others; salvor restore %s --snapshot ID takes one", stack, stack))
+		return fault.WithHint(err, fmt.Sprintf("salvor snapshot ls %s lists the others; salvor restore %s --snapshot ID restores one", stack, stack))
 	}
 	return err
 }
 
-// warnPassed says which newer snapshots were passed over.
+// warnPassed reports which newer snapshots were skipped.
 func (r *Run) warnPassed(stack string, passed []snapshot.Damaged, taken snapshot.Info) {
 	for _, d := range passed {
 		r.Warn(stack, finding.Finding{
 			Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
-			Text: fmt.Sprintf("snapshot %.8s can't be restored and was passed over; %.8s was taken: %s", d.Info.ID, taken.ID, d.Reason),
-			Fix:  "salvor snapshot take " + stack + " takes a new one of what is on the host now",
+			Text: fmt.Sprintf("snapshot %.8s can't be restored and was skipped; %.8s was used instead: %s", d.Info.ID, taken.ID, d.Reason),
+			Fix:  "salvor snapshot take " + stack + " takes a new one of the data on the host now",
 		})
 	}
 }

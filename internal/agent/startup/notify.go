@@ -24,8 +24,9 @@ import (
 const onRotateLimit = 2 * time.Minute
 
 // notifyServices tells running services of secrets that changed: their command first,
-// then each one's own policy. It reports whether any was told. Services that the
-// deploy recreated know already. Cut short, the next run tells all of them again.
+// then each one's own policy. It reports whether any was notified. Services that the
+// deploy recreated know already. If it is interrupted, the next run notifies all of
+// them again.
 func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, result stack.Result) (told bool, err error) {
 	again := map[fleet.OnChange][]string{}
 	for _, service := range s.Project.Services {
@@ -71,8 +72,8 @@ func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, 
 	return nil
 }
 
-// onRotate runs a service's own command in it. Its output may say anything, the
-// secret too: only the exit code is told.
+// onRotate runs a service's own command in it. Its output may contain anything, even
+// the secret: only the exit code is reported.
 func (r *Run) onRotate(ctx context.Context, name string, s project.Service) (err error) {
 	if len(s.OnRotate) == 0 {
 		return nil
@@ -84,7 +85,7 @@ func (r *Run) onRotate(ctx context.Context, name string, s project.Service) (err
 	err = r.Stacks.Exec(ctx, name, stack.Session{Service: s.Name, Argv: s.OnRotate, Stdout: io.Discard})
 	if exit := (*machine.ExitError)(nil); errors.As(err, &exit) {
 		err = fault.WithHint(fmt.Errorf("service %s: its on_rotate command ended with exit code %d", s.Name, exit.Code),
-			fmt.Sprintf("salvor exec %s %s -- COMMAND shows what it says", name, s.Name))
+			fmt.Sprintf("salvor exec %s %s -- COMMAND shows its output", name, s.Name))
 	}
 	return err
 }

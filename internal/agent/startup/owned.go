@@ -19,7 +19,7 @@ func (s *Start) awaitFormerHost(ctx context.Context) error {
 	if left <= 0 {
 		return nil
 	}
-	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
+	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("wait until its former host has stopped it", "")
 	err := here.Pause(ctx, left)
 	end(err, "")
 	return err

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// What stacks wait for, beside one another.
+// What stacks wait for, next to one another.
 const (
 	needData   = "data"   // what data is restored with is installed
 	needEngine = "engine" // Docker answers, and the networks are there
@@ -17,10 +17,10 @@ const (
 func NeedStack(name string) string { return "stack " + name }
 
 // errUnmet is wrapped by the failure of a prerequisite.
-var errUnmet = errors.New("did not come up")
+var errUnmet = errors.New("did not start")
 
 // Prerequisites are things by name that the parts of a run wait for. Each is met
-// once, or fails for good. Its methods may be called at any time.
+// once, or fails permanently. Its methods may be called at any time.
 type Prerequisites struct {
 	mu  sync.Mutex // guards all
 	all map[string]*prerequisite

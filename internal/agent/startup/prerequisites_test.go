@@ -31,7 +31,7 @@ func TestANeedFailsWithWhatItWaitsFor(t *testing.T) {
 	}
 	broken := errors.New("no disk")
 	p.Meet("engine", broken)
-	p.Meet("engine", nil) // it failed for good
+	p.Meet("engine", nil) // it failed permanently
 	p.Meet("data", nil)
 	if err := p.Need(t.Context(), "data", "engine"); !errors.Is(err, broken) || !errors.Is(p.Failure("engine"), broken) || p.Failure("data") != nil {
 		t.Errorf("%v", err)

@@ -12,10 +12,10 @@ import (
 	"salvor/internal/stack"
 )
 
-// RestoreRequested brings back the snapshot that the operator asked for. The data comes
-// down beside while the stack runs on; what it has now is taken first, where that
-// can be, and lies beside afterwards in any case. Cut short, the next run ends
-// with the same snapshot in place.
+// RestoreRequested brings back the snapshot that the operator asked for. The data is
+// downloaded next to the volume while the stack runs; a snapshot of the present data is
+// taken first, if possible, and in any case the replaced data is kept next to the
+// volume. Interrupted, the next run ends with the same snapshot in place.
 func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	from, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(ctx))
 	if err != nil {
@@ -63,8 +63,8 @@ func RestoreRequested(ctx context.Context, s *Start, d *stack.Deployment, receip
 	return nil
 }
 
-// snapshotPresent takes a snapshot of what is about to be replaced. Whoever restores
-// because the data is broken must not be held up by its being broken.
+// snapshotPresent takes a snapshot of what is about to be replaced. Anyone who
+// restores because the data is broken must not be held up by its being broken.
 func snapshotPresent(ctx context.Context, s *Start) {
 	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
 	if err == nil {
@@ -73,7 +73,7 @@ func snapshotPresent(ctx context.Context, s *Start) {
 	if err != nil {
 		s.Run.Warn(s.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
-			Text: fmt.Sprintf("what the restored data replaced is in no snapshot (%v); it lies beside and stays", err),
+			Text: fmt.Sprintf("the data replaced by this restore is not in any snapshot (%v); it is kept next to the volume", err),
 			Fix:  "salvor status lists it (volume-kept)",
 		})
 	}
@@ -98,6 +98,6 @@ func snapshotStopped(ctx context.Context, s *Start) {
 		}
 	}
 	if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.Run.sink}); err != nil {
-		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note("what is replaced stays beside: " + err.Error())
+		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note("the replaced data stays next to the volume: " + err.Error())
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"salvor/internal/stack"
 )
 
-// Much data keeps a small host's processors and disk busy: beside two gigabytes
-// Docker takes 24 s to install instead of 14, and nothing can start before. On a
-// slow line, or with a slow mirror, both are to overlap; hence the limit.
+// Much data keeps a small host's processors and disk busy: next to two gigabytes
+// Docker takes 24 s to install instead of 14, and nothing can start before. On a slow
+// line, or with a slow mirror, both are to overlap; hence the limit.
 const (
 	muchData  = 256 << 20 // bytes
 	holdLimit = 15 * time.Second
@@ -70,8 +70,8 @@ func (s *Start) restoreJob(repo *here.Repository, id string, volumes []snapshot.
 	}
 }
 
-// isolated is the stack's database beside it, on the images that the stack is asked to
-// run.
+// isolated is the stack's database next to it, on the images that the stack is asked
+// to run.
 func (s *Start) isolated() *keeper.Isolated {
 	return &keeper.Isolated{Host: s.Host, Stack: s.Stack.Stack, Images: s.Images, Sink: s.Run.sink}
 }

@@ -199,7 +199,7 @@ func (r *Run) noteStarted(stack string, l here.Local) {
 	}
 	r.Warn(stack, finding.Finding{
 		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
-		Text: "what runs here could not be noted: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
+		Text: "the host could not write down what runs here: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
 	})
 }
 

@@ -55,7 +55,7 @@ func TestATurnEndsByItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := turns.take(t.Context(), false) // synctest's clock goes on while all wait
+		next, err := turns.take(t.Context(), false) // synctest's clock continues while all wait
 		if err != nil {
 			t.Fatal(err)
 		}

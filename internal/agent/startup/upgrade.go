@@ -15,7 +15,7 @@ import (
 	"salvor/internal/stack"
 )
 
-// target tells one thing that a stack may be asked to run from another.
+// target distinguishes the versions that a stack may be asked to run.
 func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
 
 // snapshotBeforeUpgrade readies a stack with data for another image: a snapshot while it runs,
@@ -37,7 +37,7 @@ func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) e
 		return nil
 	}
 	if seen[0].Running() {
-		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
+		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note(changed + ": taking a snapshot first")
 		if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.Run.sink}); err != nil {
 			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
 		}
@@ -84,14 +84,14 @@ func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
 }
 
 // finishAttempt finishes what an earlier run has begun: a way back, and, where something
-// else is to be deployed by now, an attempt that nobody saw end.
+// else is to be deployed by now, an attempt whose end was not seen.
 func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
 	u := s.Host.Attempt(s.Name)
 	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}
 	if u.State == here.AttemptTrying {
-		u.Why = "it was cut short"
+		u.Why = "it was interrupted"
 	}
 	err := returnToVersionBefore(ctx, s, d, u)
 	if err == nil && u.Target == target(s.Stack.Stack) {
@@ -116,14 +116,14 @@ func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed erro
 	}
 	u.Why = failed.Error()
 	if err := returnToVersionBefore(ctx, s, d, u); err != nil {
-		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
+		return errors.Join(failed, fmt.Errorf("the return to the previous version is not finished, salvord continues it: %w", err))
 	}
 	u = s.Host.Attempt(s.Name)
 	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
-// returnToVersionBefore has the version before run again on the data that it left. Cut short at
-// any point, it is called again.
+// returnToVersionBefore has the version before run again on the data that it left. Interrupted
+// at any point, it is called again.
 func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
 	if err := s.Host.SaveAttempt(s.Name, u); err != nil {
@@ -175,7 +175,8 @@ func dataAsBefore(s *Start, u here.Attempt) bool {
 }
 
 // snapshotNewVersion takes what the new version wrote as a snapshot that is not on the
-// stack's line. Where that can't be it lies beside, as all that is replaced.
+// stack's line. If that is not possible it is kept next to the volume, as all replaced
+// data.
 func snapshotNewVersion(ctx context.Context, s *Start, u *here.Attempt) {
 	if u.After != "" || s.AllReady() != nil {
 		return
@@ -188,7 +189,8 @@ func snapshotNewVersion(ctx context.Context, s *Start, u *here.Attempt) {
 	if err != nil {
 		s.Run.Warn(s.Name, finding.Finding{
 			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
-			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
+			Text: fmt.Sprintf("the data written by the new version is not in any snapshot (%v); it is kept next to the volumes", err), Fix: "look " +
+				"for *.salvor-old-* next to the volumes",
 		})
 	}
 }
@@ -222,30 +224,30 @@ func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
 	}
 	f := finding.Finding{
 		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
-		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
-		Fix:  "salvor rollback " + s.Name + ", or mend it and salvor apply",
+		Text: fmt.Sprintf("commit %.7s did not start: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
+		Fix:  "salvor rollback " + s.Name + ", or correct it and run salvor apply",
 	}
 	pending := s.Host.PendingCommit(s.Name, seen)
 	switch {
 	case !u.Under() && run.What != "":
-		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))
-		f.Fix = "nothing to do; salvor apply goes on at once"
+		f.Text = fmt.Sprintf("a %s has been running since %s, or it was interrupted and salvord will continue it", run.What, run.At.Format(time.DateTime))
+		f.Fix = "nothing to do; salvor apply continues it at once"
 	case u.State == "" && pending == "":
 		return nil
 	case u.State == "":
 		f.Text = fmt.Sprintf("commit %.7s was not deployed; commit %.7s runs", pending, seen.Record.Commit)
 		f.Fix = "salvor apply"
 	case u.State == here.AttemptTrying:
-		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
-		f.Fix = "salvor apply goes on with it"
+		f.Text = fmt.Sprintf("commit %.7s is being deployed, or its deploy was interrupted", u.Commit)
+		f.Fix = "salvor apply continues it"
 	case u.State == here.AttemptBack:
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; the way back is not finished, salvord goes on with it", u.Commit, u.Why)
-		f.Fix = "bring the snapshot remote back; salvor apply goes on at once"
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s; the return to the previous version is not finished, salvord continues it", u.Commit, u.Why)
+		f.Fix = "bring the snapshot remote back; salvor apply continues at once"
 	case u.Before != "":
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.WentBack())
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s; %s", u.Commit, u.Why, u.WentBack())
 	case !seen.Deployed:
-		f.Text = fmt.Sprintf("commit %.7s did not come up: %s", u.Commit, u.Why)
-		f.Fix = "salvor logs " + s.Name + ", then mend it and salvor apply"
+		f.Text = fmt.Sprintf("commit %.7s did not start: %s", u.Commit, u.Why)
+		f.Fix = "salvor logs " + s.Name + ", then correct it and run salvor apply"
 	}
 	return []finding.Finding{f}
 }

@@ -46,13 +46,13 @@ func (s *Start) markVolumes(decided map[string]snapshot.Decision) error {
 	return nil
 }
 
-// acceptData takes the data that lies in a volume's place, and says so. Where the
-// marker can't be written the stack starts all the same: the data is its own.
+// acceptData takes the data that is in a volume's place, and says so. Where the
+// marker can't be written the stack starts anyway: the data is its own.
 func (s *Start) acceptData(v snapshot.Volume, m snapshot.Marker, why string) {
 	err := s.Host.Snapshots.Accept(s.Name, v, m)
-	s.Host.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is taken as it lies here: " + why, Error: here.ErrorText(err)})
+	s.Host.Enter(journal.Entry{Kind: "volume", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "volume " + v.Name + " is used as it is on this host: " + why, Error: here.ErrorText(err)})
 	s.Run.Warn(s.Name, finding.Finding{
 		Code: finding.VolumeTaken, Severity: finding.Info, Subject: s.Run.Spec.Name + "/" + s.Name + "/" + v.Name,
-		Text: "the data on the host was taken as it is: " + why, Fix: "nothing to do",
+		Text: "the data on the host was used as it is: " + why, Fix: "nothing to do",
 	})
 }

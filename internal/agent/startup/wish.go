@@ -14,8 +14,8 @@ import (
 	"salvor/internal/record"
 )
 
-// fulfilRequest brings back what was wished and notes how it went. What was cut short
-// has not failed: the next run goes on with it.
+// fulfilRequest brings back what was wished and notes how it went. What was
+// interrupted has not failed: the next run continues with it.
 func fulfilRequest(ctx context.Context, s *Start, work func() error) error {
 	err := work()
 	if err == nil || ctx.Err() != nil {
@@ -66,8 +66,8 @@ const (
 )
 
 // snapshotAfterRestore makes the restored data the newest snapshot, which a recovery would
-// take; whatever its size, since the operator chose it. What it replaced stays
-// beside for now. Where it can't be taken it stays owed, and the daemon tries.
+// take; whatever its size, since the operator chose it. The replaced data stays next to
+// the volume for now. Where it can't be taken it stays owed, and the daemon tries.
 func snapshotAfterRestore(ctx context.Context, s *Start) {
 	if s.Host.Wishes(s.Name).Owed == "" {
 		return
@@ -80,12 +80,12 @@ func snapshotAfterRestore(ctx context.Context, s *Start) {
 func owedFinding(host, stack, why string) finding.Finding {
 	return finding.Finding{
 		Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
-		Text: "the restored data is not the newest snapshot yet, which a recovery would take: " + why,
-		Fix:  "nothing to do: it is tried every few minutes; salvor snapshot take " + stack + " does it now",
+		Text: "the restored data is not in a snapshot yet, so a recovery would restore an older one: " + why,
+		Fix:  "nothing to do: Salvor tries again every few minutes; salvor snapshot take " + stack + " does it now",
 	}
 }
 
-// WishFindings says of a wish that failed why, and how it goes on; and that its
+// WishFindings says of a wish that failed why, and how it continues; and that its
 // snapshot is owed.
 func WishFindings(s *here.Stack) []finding.Finding {
 	var found []finding.Finding
@@ -98,8 +98,8 @@ func WishFindings(s *here.Stack) []finding.Finding {
 	}
 	return append(found, finding.Finding{
 		Code: finding.RestoreFailed, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
-		Text: fmt.Sprintf("it was to go back to snapshot %.8s and could not, %s: %s", s.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
-		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw gives it up", s.Name, s.Restore.Snapshot, s.Name),
+		Text: fmt.Sprintf("the restore of snapshot %.8s failed, %s: %s", s.Restore.Snapshot, wish.At.Format(time.DateTime), wish.Why),
+		Fix:  fmt.Sprintf("salvor restore %s --snapshot %.8s tries again; salvor restore %s --withdraw cancels it", s.Name, s.Restore.Snapshot, s.Name),
 	})
 }
 

@@ -284,8 +284,8 @@ func testWrongSizeOverOld(t *testing.T, s blob.Store) {
 	}
 }
 
-// brokenReader gives some bytes, does something, and then either fails or goes
-// on for ever.
+// brokenReader gives some bytes, does something, and then either fails or continues
+// for ever.
 type brokenReader struct {
 	left int
 	then func() error

@@ -30,7 +30,7 @@ func (m *Memory) before(ctx context.Context, op, path string) error {
 		return err
 	}
 	if op != "list" && !blob.ValidPath(path) || op == "list" && path != "" && !blob.ValidPath(path) {
-		return fmt.Errorf("%s: %q is no path below the folder", op, path)
+		return fmt.Errorf("%s: %q is not a path below the folder", op, path)
 	}
 	if m.Fail != nil {
 		return m.Fail(op, path)

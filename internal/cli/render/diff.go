@@ -17,7 +17,7 @@ type diffLine struct {
 	text string
 }
 
-// Diff prints how a file changes, as diff -u does. A nil side is no file.
+// Diff prints how a file changes, as diff -u does. A nil side means no file.
 func Diff(w io.Writer, path string, before, after []byte) error {
 	if string(before) == string(after) {
 		return nil

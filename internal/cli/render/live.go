@@ -30,7 +30,7 @@ type live struct {
 	running []*step
 	drawn   int // lines of the running area on the screen
 	frame   int
-	asking  bool          // somebody's question has the terminal
+	asking  bool          // a question has the terminal
 	held    []string      // lines that wait for its end
 	stop    chan struct{} // ends the redrawing; nil while nothing is drawn
 	stopped chan struct{}
@@ -47,7 +47,7 @@ func newLive(w io.Writer, size Size, color bool) *live {
 	return &live{w: terminal.Under(w), size: size, color: color}
 }
 
-// open begins to redraw, unless that goes on already. The caller holds mu.
+// open begins to redraw, unless that continues already. The caller holds mu.
 func (l *live) open() {
 	if l.stop == nil {
 		l.stop, l.stopped = make(chan struct{}), make(chan struct{})

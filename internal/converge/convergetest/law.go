@@ -1,6 +1,6 @@
-// Package convergetest checks the law that every kind of resource obeys:
-// looking changes nothing, after Apply there is nothing left to do, and a run
-// that was cut short anywhere is finished by running it again.
+// Package convergetest checks the law that every kind of resource obeys: looking
+// changes nothing, after Apply there is nothing left to do, and a run that was
+// interrupted anywhere is finished by running it again.
 package convergetest
 
 import (

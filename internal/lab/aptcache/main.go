@@ -50,8 +50,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// immutable reports whether what lies under the path never changes: a package
-// has its version in its name, and by-hash indices are named by their content.
+// immutable reports whether what is under the path never changes: a package has its
+// version in its name, and by-hash indices are named by their content.
 func immutable(path string) bool {
 	return strings.HasSuffix(path, ".deb") || strings.Contains(path, "/by-hash/")
 }

@@ -22,7 +22,7 @@ func memory(ctx context.Context, log func(string, ...any), report func(Figure)) 
 	if err != nil {
 		return err
 	}
-	// the first snapshots that salvord takes by itself are over then
+	// the first snapshots that salvord takes automatically are over then
 	if err := s.snapshots(ctx); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func watch(ctx context.Context, h *lab.Host, work func() error) (usage, error) {
 	return peaks(out)
 }
 
-// peaks reads the sampler's output; a last sample cut short counts as far as it
+// peaks reads the sampler's output; a last sample interrupted counts as far as it
 // goes.
 func peaks(out string) (usage, error) {
 	var peak usage

@@ -18,7 +18,7 @@ import (
 // ABBA order.
 const noopRounds = 4
 
-// noop is `salvor apply` with nothing to do against the same 18 wishes as an
+// noop is `salvor apply` with nothing to do against the same 18 settings as an
 // Ansible play, on one host that Salvor has prepared.
 func noop(ctx context.Context, log func(string, ...any), report func(Figure)) (err error) {
 	l, err := lab.Start(ctx, lab.Options{Name: "bench-noop", Log: log})
@@ -89,9 +89,9 @@ func onePreparedHost(ctx context.Context, l *lab.Lab) (*world.World, *lab.Host, 
 	return w, alpha, err
 }
 
-// parts says where the time of an apply goes: the program's start, then the
-// commit loaded and rendered, then the host observed, then (apply, not plan)
-// the Git remote asked, beside the others.
+// parts says where the time of an apply goes: the program's start, then the commit
+// loaded and rendered, then the host observed, then (apply, not plan) the Git remote
+// asked, in parallel to the others.
 func parts(ctx context.Context, w *world.World, log func(string, ...any)) error {
 	for _, args := range [][]string{{"--version"}, {"check"}, {"plan"}, {"apply"}} {
 		took, err := fastest(ctx, 3, func(ctx context.Context) error {

@@ -166,7 +166,7 @@ func (r *recovering) prepare(ctx context.Context, h *lab.Host) error {
 	for _, source := range append(sources, pages...) {
 		info, err := os.Stat(source)
 		if err != nil || info.IsDir() {
-			continue // a folder; what lies in it comes by itself
+			continue // a folder; what is in it comes with it
 		}
 		content, err := os.ReadFile(source)
 		if err != nil {
@@ -182,7 +182,7 @@ func (r *recovering) prepare(ctx context.Context, h *lab.Host) error {
 	return nil
 }
 
-// repositories tells the script where the snapshots are and their passwords, as
+// repositories gives the script the places of the snapshots and their passwords, as
 // the lost host's seals have them.
 func (s *six) repositories(ctx context.Context) (string, error) {
 	identity, err := s.alpha.Exec(ctx, "cat", "/etc/salvor/host.age")

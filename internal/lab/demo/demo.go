@@ -1,6 +1,6 @@
-// Package demo tells Salvor's story in a terminal: a host with five stacks dies
-// and one command brings them back, on real hosts of the lab and with the
-// commands a person types.
+// Package demo shows Salvor in a terminal: a host with five stacks dies and one
+// command brings them back, on real hosts of the lab and with the commands a person
+// types.
 package demo
 
 import (
@@ -17,8 +17,8 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// stacks are those that write. They stop at a number of rows, so that a count
-// and a head can be compared before and after. Beside them runs the page site.
+// stacks are those that write. They stop at a number of rows, so that a count and a
+// head can be compared before and after. The page site runs as well.
 var stacks = []world.Stack{
 	{Name: "shop", Store: "postgres", Host: "alpha", Port: 8081, Every: "3ms", Words: true, Limit: 1234},
 	{Name: "notes", Store: "sqlite", Host: "alpha", Port: 8082, Every: "5ms", Words: true, Limit: 600},
@@ -37,8 +37,8 @@ type demo struct {
 	alpha, beta, gamma *lab.Host
 }
 
-// Run tells the story on out and takes everything down again. It returns nil
-// only if every row is there at the end.
+// Run prints the demo to out and removes everything again. It returns nil only if
+// every row is there at the end.
 func Run(ctx context.Context, out *os.File) (err error) {
 	d := &demo{screen: newScreen(out)}
 	d.title("Salvor: your hosts don't matter. One of them is about to die.")
@@ -95,8 +95,9 @@ func (d *demo) surroundings(ctx context.Context) error {
 }
 
 func (d *demo) fleet(ctx context.Context) error {
-	d.say("`salvor init` has made a Git repository and a key; the remote is declared.\nTwo of the hosts join. Gamma stays an empty server that nobody knows.")
-	d.aside("(left out below: --yes, --passphrase-file and --ssh-key, as nobody sits here)")
+	d.say("`salvor init` has made a Git repository and a key; the remote is declared.\nTwo of the hosts join. Gamma " +
+		"stays an empty server that is not part of the fleet.")
+	d.aside("(left out below: --yes, --passphrase-file and --ssh-key, since there is no person at this terminal)")
 	for _, h := range []*lab.Host{d.alpha, d.beta} {
 		key, err := world.Fingerprint(ctx, h)
 		if err != nil {
@@ -138,7 +139,7 @@ var query = []string{"exec", "shop", "db", "psql", "-U", "postgres", "-d", "app"
 
 // written waits until the stacks have written their rows and shows them.
 func (d *demo) written(ctx context.Context) (map[string]held, error) {
-	d.say("Each stack writes numbered rows, each holding the hash of the one before:\nthe last hash, the head, stands for all of them.")
+	d.say("Each stack writes numbered rows, each with the hash of the previous one:\nthe last hash, the head, stands for all of them.")
 	before := map[string]held{}
 	for _, st := range stacks {
 		h, err := d.eventually(ctx, d.hostOf(st), st, func(h held) bool { return h.Count >= max(st.Limit, 10) })
@@ -160,7 +161,7 @@ func (d *demo) hostOf(st world.Stack) *lab.Host {
 }
 
 func (d *demo) snapshots(ctx context.Context) error {
-	d.say("The schedule takes snapshots by itself; here they are taken at once. Each is\nread back from the remote before it counts.")
+	d.say("The schedule takes snapshots automatically; here they are taken at once. Each is\nread back from the remote before it counts.")
 	for _, st := range stacks {
 		if st.Host != "alpha" {
 			continue

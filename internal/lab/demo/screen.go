@@ -51,7 +51,7 @@ func (s screen) stopwatch() string {
 
 func (s screen) title(text string) { s.print("\n%s\n", s.paint(bold, text)) }
 
-// say prints sentences beside the stopwatch.
+// say prints sentences next to the stopwatch.
 func (s screen) say(text string) {
 	s.print("\n%s  %s\n", s.paint(faint, s.stopwatch()), strings.ReplaceAll(text, "\n", "\n       "))
 }

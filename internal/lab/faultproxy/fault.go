@@ -34,7 +34,7 @@ func Drop(code int) Fault {
 	}
 }
 
-// Hang says nothing until the rule is lifted or the client gives up.
+// Hang sends nothing until the rule is lifted or the client gives up.
 func Hang() Fault {
 	return func(next http.Handler, lifted <-chan struct{}) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func Hang() Fault {
 	}
 }
 
-// Delay waits so long, or until the rule is lifted, before the request goes on.
+// Delay waits so long, or until the rule is lifted, before the request continues.
 func Delay(d time.Duration) Fault {
 	return func(next http.Handler, lifted <-chan struct{}) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

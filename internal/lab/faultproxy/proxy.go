@@ -1,7 +1,6 @@
-// Package faultproxy stands in front of a WebDAV remote and makes it fail as
-// remotes do: an error, silence, a line that is cut, an upload that was
-// acknowledged and never stored, a changed byte, a listing without its newest
-// entry.
+// Package faultproxy is a proxy for a WebDAV remote that makes it fail as remotes do:
+// an error, silence, a line that is cut, an upload that was acknowledged and never
+// stored, a changed byte, a listing without its newest entry.
 package faultproxy
 
 import (
@@ -97,7 +96,7 @@ func (a *Active) Struck() int {
 	return a.struck
 }
 
-// Lift ends the rule; what hangs on it goes on. It may be called twice.
+// Lift ends the rule; what hangs on it continues. It may be called twice.
 func (a *Active) Lift() {
 	a.lift.Do(func() { close(a.gone) })
 	a.proxy.mu.Lock()

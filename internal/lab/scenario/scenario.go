@@ -1,5 +1,5 @@
-// Package scenario is what the scenarios have in common: a lab, a seed that
-// makes a run repeatable, how long to go on, and counts of what was done.
+// Package scenario is what the scenarios have in common: a lab, a seed that makes a
+// run repeatable, how long to continue, and counts of what was done.
 //
 // A scenario is a Go test in internal/lab/scenarios; salvorlab run host-loss
 // runs TestHostLoss.
@@ -32,7 +32,7 @@ const (
 type Scenario struct {
 	*lab.Lab
 	Seed uint64
-	For  time.Duration // how long writers and faults go on
+	For  time.Duration // how long writers and faults continue
 	Full bool          // not only what there is time for among all other tests
 	Rand *rand.Rand    // seeded; for the test's goroutine alone
 
@@ -41,7 +41,7 @@ type Scenario struct {
 }
 
 // Begin starts a lab for the test and prints the seed; usually is how long the
-// scenario goes on when --for was not given. The counts are printed at the end.
+// scenario continues when --for was not given. The counts are printed at the end.
 func Begin(t *testing.T, usually time.Duration) *Scenario {
 	t.Helper()
 	name := name(t.Name())

@@ -91,10 +91,10 @@ func (b *badInput) olderCompose(ctx context.Context, image string) {
 	const folder = "stacks/newer"
 	must(b.t, b.w.Write(folder+"/compose.yaml", "x-salvor: {host: alpha}\nservices:\n  web:\n    image: "+image+"\n    networks: {default: {interface_name: eth9}}\nnetworks: {default: {}}\n"))
 	must(b.t, b.w.Commit(ctx, "a newer key"))
-	const why = `alpha/newer: the host's Docker Compose refuses the project: .*interface_name.* \[compose-refused\]$`
+	const why = `alpha/newer: the host's Docker Compose rejects the project: .*interface_name.* \[compose-refused\]$`
 	b.refused(ctx, fault.General, "^salvor: "+why, "plan")
 	_, err := b.w.Salvor(ctx, nil, "apply")
-	if said := b.ended(err, fault.Partial); !regexp.MustCompile(`newer is left as it runs: ` + strings.TrimSuffix(why, "$")).MatchString(said) {
+	if said := b.ended(err, fault.Partial); !regexp.MustCompile(`newer is left running as it is: ` + strings.TrimSuffix(why, "$")).MatchString(said) {
 		b.t.Errorf("an apply that leaves a stack out says %s", said)
 	}
 	must(b.t, os.RemoveAll(filepath.Join(b.w.Dir, folder)))
@@ -107,10 +107,10 @@ func (b *badInput) remoteAway(ctx context.Context) {
 	must(b.t, b.w.Remote.Up(ctx))
 }
 
-// recoverInVain recovers onto a host whose disk is too small for one stack,
-// with a wrong repository password for the second, without the snapshots of
-// the third and without the newest of the fourth; for which the same command with
-// the consent to that loss restores the one before.
+// recoverInVain recovers onto a host whose disk is too small for one stack, with a
+// wrong repository password for the second, without the snapshots of the third and
+// without the newest of the fourth; for which the same command with the consent to
+// that loss restores the previous one.
 func (b *badInput) recoverInVain(ctx context.Context) {
 	b.wrongPassword(ctx, "locked")
 	must(b.t, os.RemoveAll(filepath.Join(b.w.Remote.Dir, "salvor", "snapshots", "lost")))
@@ -128,9 +128,9 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 	said := b.ended(err, fault.Partial)
 	for _, want := range []string{
 		`(?m)^salvor: gamma: big: .*not enough disk space at /var/lib/docker/volumes.*: \d+ MiB are needed, \d+ MiB are free$`,
-		`(?m)^salvor: gamma: locked: .*volume data: its data is not ready here, and the repository's password in the seal does not open it$`,
+		`(?m)^salvor: gamma: locked: .*volume data: its data is not ready here, and the password in the sealed file does not open its repository$`,
 		`(?m)^salvor: gamma: lost: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it$`,
-		`(?m)^salvor: gamma: older: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it\ngamma says: .*--accept-loss with the newest that is left, `,
+		`(?m)^salvor: gamma: older: .*volume data: its data is not ready here, and its newest snapshot is missing: .* was proven: the remote does not list it\ngamma says: .*--accept-loss for the newest that is left, `,
 	} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			b.t.Errorf("no line %s in\n%s", want, said)
@@ -146,7 +146,7 @@ func (b *badInput) recoverInVain(ctx context.Context) {
 	b.s.Count("refusals", 4)
 	_, err = b.w.Salvor(ctx, nil, append(again, "--accept-loss")...)
 	said = b.ended(err, fault.Partial)
-	if !regexp.MustCompile(`is missing on the remote and was given up; .* was restored, and what was written after it is lost, that is \d+`).MatchString(said) {
+	if !regexp.MustCompile(`is missing on the remote and was given up; .* was restored, and data written after it is lost, that is \d+`).MatchString(said) {
 		b.t.Errorf("the loss is not said:\n%s", said)
 	}
 	running, err = gamma.Exec(ctx, "docker", "ps", "--format", "{{.Names}}")

@@ -32,13 +32,13 @@ var answers = []world.Answer{
 	{Question: regexp.MustCompile(`Passphrase (for|of) .*:$`), Reply: "correct horse battery staple"},
 	{Question: regexp.MustCompile(`The same again:$`), Reply: "correct horse battery staple"},
 	{Question: regexp.MustCompile(`\[y/N\]$`), Reply: "y"},
-	{Question: regexp.MustCompile(`Type alpha to go on:$`), Reply: "alpha"},
+	{Question: regexp.MustCompile(`Type alpha to continue:$`), Reply: "alpha"},
 	{Question: regexp.MustCompile(`\(yes/no/\[fingerprint\]\)\?$`), Reply: "yes"},
 }
 
-// TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from
-// init to the recovery of a lost server, at a terminal: nobody has pinned the
-// Git host, no passphrase lies in a file, init's example is still there.
+// TestByTheDocs types what docs/getting-started.md and docs/recover.md say, from init
+// to the recovery of a lost server, at a terminal: the Git host is not pinned, no
+// passphrase is in a file, init's example is still there.
 func TestByTheDocs(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)

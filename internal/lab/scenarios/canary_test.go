@@ -225,7 +225,7 @@ func (h *search) delivered(c canaries) {
 		}
 	}
 	if got := exec(h.t, h.host, "docker exec app-other-1 sh -c 'ls /run/secrets 2>/dev/null | wc -l'"); got != "0" {
-		h.t.Errorf("a service that lists no secret sees %s", got)
+		h.t.Errorf("a service that does not list any secret sees %s", got)
 	}
 }
 

@@ -130,8 +130,8 @@ func journalHas(ctx context.Context, h *lab.Host, kind string, stacks []world.St
 	return errors.Join(missing...)
 }
 
-// TestFencing has a host come back after its stacks were recovered elsewhere:
-// with the network, without it, and, as the owner, with nobody else there.
+// TestFencing has a host come back after its stacks were recovered elsewhere: with
+// the network, without it, and, as the owner, with no other host there.
 func TestFencing(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)

@@ -17,8 +17,8 @@ import (
 )
 
 // A handMade is a fleet to which one fault after the other is done by hand: to
-// Salvor's own notes, to claims, to single objects on the remote, to processes
-// at one step. Its stacks write all the time and tell a collector outside.
+// Salvor's own notes, to claims, to single objects on the remote, to processes at one
+// step. Its stacks write all the time and report to a collector outside.
 type handMade struct {
 	*scenario.Scenario
 	w           *world.World

@@ -179,8 +179,8 @@ func (h *handMade) clockAhead(t *testing.T) {
 	h.judge(t)
 }
 
-// killedWhilePaused is V21: nobody of those who paused a stack lives, and it goes
-// on all the same.
+// killedWhilePaused is V21: every process that paused a stack is dead, and the stack
+// continues anyway.
 func (h *handMade) killedWhilePaused(t *testing.T) {
 	ctx, st := t.Context(), h.stacks[0]
 	must(t, h.on.Hold(ctx, "paused"))
@@ -350,8 +350,8 @@ func (h *handMade) neverTaken(t *testing.T) {
 	h.judge(t)
 }
 
-// twoRecoverWithoutGit is V20: with Git down the claim that hosts obey decides,
-// and the loser's clone stops nobody when Git is back.
+// twoRecoverWithoutGit is V20: with Git down the claim that hosts obey decides, and
+// the loser's clone does not stop the other when Git is back.
 func (h *handMade) twoRecoverWithoutGit(t *testing.T) {
 	ctx, lost, to := t.Context(), h.on, h.other()
 	spare(t, h.w, "gamma")

@@ -33,7 +33,7 @@ func (h *handMade) notesLostBeforeApply(t *testing.T) {
 	h.asDeclared(t)
 }
 
-// volumesRemoved is V4: a volume that Docker made anew is missing, not empty.
+// volumesRemoved is V4: a volume that Docker created again is missing, not empty.
 func (h *handMade) volumesRemoved(t *testing.T) {
 	taken := h.take(t, h.stacks...)
 	h.write(t)

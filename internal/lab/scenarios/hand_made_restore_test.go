@@ -26,8 +26,8 @@ func (h *handMade) newest(t *testing.T, st world.Stack) agentapi.SnapshotRow {
 	return last
 }
 
-// restore asks for a snapshot; its host dies meanwhile, so how that ends is
-// nobody's business.
+// restore asks for a snapshot; its host dies in the meantime, so the outcome does not
+// matter.
 func (h *handMade) restore(t *testing.T, st world.Stack, id string) func() {
 	return func() {
 		_, err := h.w.Salvor(t.Context(), nil, "restore", st.Name, "--snapshot", id)

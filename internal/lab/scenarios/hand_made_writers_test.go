@@ -47,9 +47,9 @@ func (h *handMade) moveRunAgain(t *testing.T) {
 	h.asDeclared(t)
 }
 
-// damagedThenLost is V6 and V8: one stack's remote loses a pack, of which reading
-// back tells, and a snapshot is taken; another's newest snapshot does
-// not read back. Then their host is lost.
+// damagedThenLost is V6 and V8: one stack's remote loses a pack, which reading back
+// finds, and a snapshot is taken; another's newest snapshot does not read back. Then
+// their host is lost.
 func (h *handMade) damagedThenLost(t *testing.T) {
 	ctx, healed, older := t.Context(), h.stacks[0], h.stacks[2]
 	ballast := exec(t, h.on, "head -c 3M /dev/urandom >"+notesVolume+"/ballast; sha256sum <"+notesVolume+"/ballast")
@@ -93,7 +93,7 @@ func (h *handMade) largest(t *testing.T, stack string) (largest string) {
 	return largest
 }
 
-// lose cuts the owner's power for good and recovers what it had from snapshots.
+// lose cuts the owner's power permanently and recovers what it had from snapshots.
 func (h *handMade) lose(t *testing.T, taken time.Time) {
 	t.Helper()
 	h.dead = h.on

@@ -16,8 +16,8 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// writing returns those that write on alpha: SQLite, Postgres, many files. Beside
-// them run a page from Git and a library of files that stay as they are.
+// writing returns those that write on alpha: SQLite, Postgres, many files. There are
+// also a page from Git and a library of files that stay as they are.
 func writing(host string) []world.Stack {
 	return []world.Stack{
 		{Name: "notes", Store: "sqlite", Host: host, Port: 8081, Every: "20ms", Size: 100},
@@ -55,7 +55,7 @@ func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []worl
 	return w, alpha
 }
 
-// libraryVolume is where the data of the stack library lies on its host.
+// libraryVolume is where the data of the stack library is on its host.
 const libraryVolume = "/var/lib/docker/volumes/library_books/_data"
 
 // makeTree makes one of everything a file system has: owners, modes, times,

@@ -11,8 +11,8 @@ import (
 	"salvor/internal/progress"
 )
 
-// impostor takes salvord's place on alpha: for a verb it says what the file of that
-// name has to say, or runs it, and ends as it is told. Else it lets salvord answer.
+// impostor takes salvord's place on alpha: for a verb it prints the file of that
+// name, or runs it, and ends as configured. Else it lets salvord answer.
 const impostor = `#!/bin/sh
 at=/root/impostor/$1
 [ -e "$at" ] || exec /usr/local/bin/salvord.true "$@"
@@ -50,7 +50,7 @@ func (h *hostile) script(path, content string) {
 	exec(h.t, h.alpha, "chmod 755 "+path)
 }
 
-// says makes alpha answer a verb with these messages from here on.
+// says makes alpha answer a verb with these messages from now on.
 func (h *hostile) says(verb string, messages ...agentapi.Message) {
 	h.t.Helper()
 	var lines strings.Builder
@@ -76,7 +76,7 @@ func event() agentapi.Message {
 	return agentapi.Message{Event: &progress.Event{Host: "beta", Stack: "wiki", Step: escapes, State: progress.Note, Text: escapes, Time: time.Now().AddDate(100, 0, 0)}}
 }
 
-// lies are findings about beta, and about alpha what no host has to say so.
+// lies are findings about beta, and about alpha what no host may report like that.
 func lies() []finding.Finding {
 	return []finding.Finding{
 		{Code: finding.SnapshotDamaged, Severity: finding.Fatal, Subject: "beta/wiki", Stack: "wiki", Text: "its data is gone", Fix: "salvor apply --fresh wiki"},
@@ -127,7 +127,7 @@ func (h *hostile) saysOfItsState() {
 	state.Recipient = "age1" + strings.Repeat("q", 58)
 	h.says(agentapi.VerbObserve, h.result(state))
 	said, _ = h.salvor("plan")
-	h.names("another key", said, "alpha says that its key is", "["+string(finding.HostOtherKey)+"]")
+	h.names("another key", said, "alpha reports the key", "["+string(finding.HostOtherKey)+"]")
 }
 
 // saysWhatItDid answers applies and snapshots with what was done on beta. Nothing of

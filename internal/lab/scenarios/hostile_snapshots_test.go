@@ -105,7 +105,7 @@ func (h *hostile) plants(target string, newest agentapi.SnapshotRow) (ids []stri
 	return ids
 }
 
-// litters puts what is no snapshot among those of wiki, whose password alpha never had.
+// litters puts files that are not snapshots among those of wiki, whose password alpha never had.
 func (h *hostile) litters() {
 	if len(h.loot.seals["wiki"].Repositories) > 0 {
 		h.t.Error("alpha has the password of wiki")
@@ -146,8 +146,8 @@ func (h *hostile) deletes(newest agentapi.SnapshotRow) {
 	must(t, os.CopyFS(h.remote("salvor", "snapshots"), os.DirFS(kept)))
 }
 
-// restores brings diary back: what comes is the newest proven snapshot, whatever lies
-// beside it.
+// restores brings diary back: what comes is the newest proven snapshot, whatever is
+// next to it.
 func (h *hostile) restores(want []oracle.Row) {
 	t, ctx := h.t, h.t.Context()
 	h.done("restore", "diary")

@@ -98,7 +98,7 @@ func (h *hostile) enclosed(kind sign.Kind, path string, content []byte) []byte {
 	return signed
 }
 
-// git runs git with an SSH key, as somebody who is no operator.
+// git runs git with an SSH key, as someone who is not an operator.
 func (h *hostile) git(dir, key string, args ...string) (string, error) {
 	known := filepath.Join(h.t.TempDir(), "known_hosts")
 	must(h.t, os.WriteFile(known, []byte(strings.Join(h.loot.spec.Git.KnownHosts, "\n")+"\n"), 0o600))
@@ -159,7 +159,7 @@ func (h *hostile) reads() {
 	}
 }
 
-// hides checks that a file which alpha reaches has nothing of beta's in clear.
+// hides checks that a file which alpha reaches has nothing of beta's in plain text.
 func (h *hostile) hides(name string, content []byte) {
 	h.t.Helper()
 	if bytes.Contains(content, []byte(wikiToken)) {

@@ -21,7 +21,7 @@ import (
 
 // A vault is a WebDAV server as docs/append-only.md describes it: the operator may do
 // everything, other users delete and overwrite nothing, and move nothing but their own
-// unfinished uploads to where nothing lies.
+// unfinished uploads to where nothing is.
 type vault struct {
 	dir   string
 	users map[string]string // with their passwords
@@ -80,8 +80,8 @@ func (v *vault) declare(t *testing.T, w *world.World, at string) {
 	must(t, w.Commit(t.Context(), "a vault"))
 }
 
-// triesTheVault deletes and overwrites with alpha's credential what lies there. All of
-// it stays as it is.
+// triesTheVault tries to delete and overwrite with alpha's credential. All of it stays
+// as it is.
 func (h *hostile) triesTheVault() {
 	t, ctx := h.t, h.t.Context()
 	for name, file := range h.loot.seals {

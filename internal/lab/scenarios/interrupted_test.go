@@ -69,8 +69,8 @@ func allRows(t *testing.T, s *scenario.Scenario, c *oracle.Collector, h *lab.Hos
 	}
 }
 
-// killSalvor runs a salvor command and kills it (-9) when moment says so, or
-// after limit. It reports whether it was killed before it ended by itself.
+// killSalvor runs a salvor command and kills it (-9) when moment says so, or after
+// limit. It reports whether it was killed before it ended on its own.
 func killSalvor(t *testing.T, w *world.World, limit time.Duration, moment func(progress.Event) bool, args ...string) bool {
 	t.Helper()
 	cmd := w.Command(t.Context(), append([]string{"--json"}, args...)...)
@@ -280,8 +280,8 @@ var boundaries = []struct {
 	{"push", 3, false, true},
 }
 
-// TestApplies has scenarios that share a world, in which applies meet each other
-// and are cut short.
+// TestApplies has scenarios that share a world, in which applies meet each other and
+// are interrupted.
 func TestApplies(t *testing.T) {
 	s := scenario.Begin(t, usualFor)
 	var collector oracle.Collector
@@ -363,7 +363,7 @@ func rehost(t *testing.T, w *world.World, stack string, hosts map[string]*lab.Ho
 	return hosts[to]
 }
 
-// again runs apply after one that was cut short: everything is as if it never was.
+// again runs apply after one that was interrupted: everything is as if it never was.
 func again(t *testing.T, s *scenario.Scenario, w *world.World, c *oracle.Collector, on *lab.Host, stacks []world.Stack) {
 	t.Helper()
 	_, err := w.Salvor(t.Context(), nil, "apply")
@@ -409,7 +409,7 @@ func twoOperators(t *testing.T, s *scenario.Scenario, w *world.World, alpha *lab
 	must(t, other.Commit(ctx, "two"))
 	_, err = w.Salvor(ctx, nil, "apply")
 	must(t, err)
-	refused(t, other, fault.General, "moved on", "apply")
+	refused(t, other, fault.General, "has new commits", "apply")
 	if left, err := other.Unfinished(ctx); err != nil || strings.Count(left, "\n") != 1 {
 		t.Errorf("the other's clone has more than their own commit: %v\n%s", err, left)
 	}

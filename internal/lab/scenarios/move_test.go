@@ -143,7 +143,7 @@ func (m *moving) released(ctx context.Context) (bool, error) {
 	return strings.Contains(local, `"released":`), err
 }
 
-// claims counts the stack's claims as they lie on the remote.
+// claims counts the stack's claims as they are on the remote.
 func (m *moving) claims() (int, error) {
 	n := 0
 	err := filepath.WalkDir(m.w.Remote.Dir, func(path string, d fs.DirEntry, err error) error {
@@ -161,15 +161,15 @@ func (m *moving) claimed(context.Context) (bool, error) {
 	return n > m.known, err
 }
 
-// A cut takes the old host off the network once something has happened, for as
-// long as the command goes on.
+// A cut takes the old host off the network once something has happened, for as long
+// as the command continues.
 type cut struct {
 	when func(context.Context) (bool, error)
-	boot bool // its power is cut as well, so that it boots and must not start what it let go of
+	boot bool // its power is cut as well, so that it boots and must not start what it released
 }
 
-// cut moves the stack while the old host is cut off, and then has the same
-// command finish what was begun.
+// cut moves the stack while the old host is cut off, and then makes the same command
+// finish what was begun.
 func (m *moving) cut(t *testing.T, c cut) {
 	ctx := t.Context()
 	began := time.Now()
@@ -206,7 +206,7 @@ func (m *moving) cut(t *testing.T, c cut) {
 	t.Logf("run again: %s writes on %s; %s without a write in all", m.stack.Name, m.to.Name, m.collector.LongestGap(m.stack.Name, began).Round(time.Second/10))
 }
 
-// boots powers the cut off host down and on: what it let go of stays stopped.
+// boots powers the cut off host down and on: what it released stays stopped.
 func (m *moving) boots(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()

@@ -12,9 +12,9 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// TestOccupied is fault V3: a Compose project that somebody started by hand runs
-// on the host, under load, and the same stack comes into Git. Nobody said what is
-// to become of its data, so no byte of it moves and its container runs on.
+// TestOccupied is fault V3: a Compose project that someone started by hand runs on
+// the host, under load, and the same stack comes into Git. No one said what is to
+// become of its data, so no byte of it moves and its container runs on.
 func TestOccupied(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
@@ -72,7 +72,7 @@ func byHand(t *testing.T, h *lab.Host, st world.Stack, i world.Images, collector
 	exec(t, h, "cd "+dir+" && docker compose up -d --wait 2>&1")
 }
 
-// A lodger is what must not change about a container that somebody else runs.
+// A lodger is what must not change about a container that someone else runs.
 type lodger struct{ id, started, folders string }
 
 func lodging(t *testing.T, h *lab.Host, project string) lodger {

@@ -13,13 +13,13 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// A pgMake is a Postgres server as somebody runs it.
+// A pgMake is a Postgres server as people run it.
 type pgMake struct {
 	name    string
-	service string            // YAML of the service db, beside its image
+	service string            // YAML of the service db, in addition to its image
 	volumes string            // of the service; the default is the named volume db
 	secret  map[string]string // of the stack
-	files   map[string]string // beside the Compose file
+	files   map[string]string // next to the Compose file
 	user    string            // superuser, postgres by default
 	port    string
 	sql     [][2]string // database and script, in order

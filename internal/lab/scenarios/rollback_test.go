@@ -187,8 +187,8 @@ func (b *backing) holds(t *testing.T, want []oracle.Row) {
 	b.Count("rows checked", len(all))
 }
 
-// emptied removes the data under a running stack: its snapshots refuse to go on,
-// which keeps nobody from restoring.
+// emptied removes the data under a running stack: its snapshots are refused, but a
+// restore is possible.
 func (b *backing) emptied(t *testing.T) {
 	ctx := t.Context()
 	want, _ := b.held(t)

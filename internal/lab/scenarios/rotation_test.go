@@ -16,9 +16,9 @@ import (
 	"salvor/internal/lab/world"
 )
 
-// rotating is a stack with a service for each way of being told. Each but the
-// database notes what it read at its start; web also counts its signals, and
-// keeps looking at two secrets that must always change together.
+// rotating is a stack with a service for each way of notification. Each but the
+// database notes what it read at its start; web also counts its signals, and keeps
+// looking at two secrets that must always change together.
 func rotating(i world.Images) string {
 	const seen = `cp -L /run/secrets/token /seen; exec sleep infinity`
 	service := func(name, script, more string) string {
@@ -68,9 +68,9 @@ while :; do
   sleep 0.02
 done`
 
-// TestRotation gives secrets new values under running containers: each service
-// is told as it wishes and no other is touched; a rotation that a service can't
-// follow is taken back.
+// TestRotation gives secrets new values under running containers: each service is
+// notified as configured and no other is touched; a rotation that a service can't
+// follow is undone.
 func TestRotation(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
@@ -163,8 +163,8 @@ func seconds(t *testing.T, text string) float64 {
 	return v
 }
 
-// each checks what the services other than web read at their start, and that
-// none was started or made anew that did not ask for it.
+// each checks what the services other than web read at their start, and that none was
+// restarted or recreated that is not configured so.
 func each(t *testing.T, h *lab.Host, before map[string][2]string, want map[string]string) {
 	t.Helper()
 	after := containers(t, h)

@@ -107,8 +107,8 @@ func letIn(t *testing.T, w *world.World, card string, h *lab.Host) {
 	must(t, h.WriteFile(t.Context(), "/root/.ssh/authorized_keys", line))
 }
 
-// proves tries the card while all is well: a fleet whose card was never tried is
-// told so.
+// proves tries the card while everything works: a fleet whose card was never tried
+// has a finding.
 func proves(t *testing.T, s *scenario.Scenario, w *world.World, card string) {
 	t.Helper()
 	ctx := t.Context()

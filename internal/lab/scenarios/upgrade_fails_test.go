@@ -47,7 +47,7 @@ func TestUpgradeFails(t *testing.T) {
 	t.Log("proved: every row that the old version acknowledged up to its stop is there, and no stack stayed stopped")
 }
 
-// killedAt has one apply killed at a step. The daemon goes on with it, or an apply.
+// killedAt has one apply killed at a step. The daemon continues with it, or an apply.
 func (u *upgrading) killedAt(t *testing.T, step string, byDaemon bool) {
 	least := len(u.stacks)
 	if byDaemon {
@@ -72,8 +72,8 @@ func (u *upgrading) killedAt(t *testing.T, step string, byDaemon bool) {
 	})
 }
 
-// killAtEach has an apply killed at the first step, and the daemon that goes on with it
-// at each of the others. salvord's next start finishes it.
+// killAtEach has an apply killed at the first step, and the daemon that continues with
+// it at each of the others. salvord's next start finishes it.
 func (u *upgrading) killAtEach(t *testing.T, steps []string) {
 	t.Logf("killed at %s", strings.Join(steps, ", "))
 	for _, step := range steps {
@@ -90,7 +90,7 @@ func (u *upgrading) killAtEach(t *testing.T, steps []string) {
 	u.daemonFinishes(t)
 }
 
-// applies begins an apply, and returns where its end is told.
+// applies starts an apply, and returns where its end is reported.
 func (u *upgrading) applies(t *testing.T) <-chan error {
 	ended := make(chan error, 1)
 	go func() {

@@ -112,7 +112,7 @@ func (u *upgrading) notAsCommitted(t *testing.T, status string, st world.Stack) 
 	return ""
 }
 
-var nextWrote = regexp.MustCompile(`what the new version wrote is snapshot ([0-9a-f]{8})`)
+var nextWrote = regexp.MustCompile(`the data written by the new version is snapshot ([0-9a-f]{8})`)
 
 // named checks that a finding names the snapshot of what the next version wrote, and
 // that there is one.

@@ -35,8 +35,8 @@ type outcome struct {
 // results are the outcomes by package.
 type results map[string]*outcome
 
-// read adds a stream of events until its end. ended is told of each package that
-// is done, built of each line that a build that failed printed.
+// read adds a stream of events until its end. ended is called for each package that
+// is done, built for each line that a failed build printed.
 func (r results) read(stream io.Reader, ended func(*outcome), built func(line string)) error {
 	for in := json.NewDecoder(stream); ; {
 		var e event
@@ -95,7 +95,7 @@ func (o *outcome) saying(such func(status string) bool) string {
 	return b.String() + o.said[""]
 }
 
-// waiting returns the tests that were told to wait for their lab.
+// waiting returns the tests that had to wait for their lab.
 func (r results) waiting() (all []Test) {
 	for pkg, o := range r {
 		for name, said := range o.said {

@@ -1,6 +1,6 @@
-// Package suite runs every test of the project within a bounded time: first
-// those that need no lab, packages beside each other, then those that start one,
-// the most important first and several at a time, begun only while there is time.
+// Package suite runs every test of the project within a bounded time: first those
+// that need no lab, packages in parallel, then those that start one, the most
+// important first and several at a time, begun only while there is time.
 package suite
 
 import (
@@ -70,7 +70,7 @@ func Run(ctx context.Context, o Options) (passed bool, err error) {
 	return err == nil && !s.results.failed(), err
 }
 
-// quick runs all tests; those that want a lab are told to wait.
+// quick runs all tests; those that need a lab are skipped for later.
 func (s *suite) quick(ctx context.Context) error {
 	got, err := s.goTest(ctx, []string{labtest.EnvLater + "=1"}, quickLimit, module+"...")
 	if err != nil {

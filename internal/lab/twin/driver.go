@@ -35,7 +35,7 @@ type step struct {
 	stacks []string // that it may change; none for a command that changes no placement and no data
 	work   func(context.Context, *command) error
 	done   func()           // is called once it has succeeded, nil for nothing
-	may    func(error) bool // reports whether the step may fail for good, nil for never
+	may    func(error) bool // reports whether the step may fail permanently, nil for never
 }
 
 // placed is the step where the stack is placed.
@@ -56,7 +56,7 @@ func (s step) placed(stack string) step {
 // A driver has operators want things of a world, and things go wrong in it.
 type driver struct{ *world }
 
-// drive makes one world go on until it ends.
+// drive makes one world continue until it ends.
 func (w driver) drive() error {
 	alice, bob := &operator{w: w.world, name: "alice", clone: w.git.Clone()}, &operator{w: w.world, name: "bob", clone: w.git.Clone()}
 	if w.chance(4) {
@@ -411,7 +411,7 @@ func (w driver) recovery() step {
 }
 
 // restore goes back to the oldest snapshot that was taken by hand and is still there.
-// Asked again it goes on where the host has not done it meanwhile.
+// Asked again it continues where the host has not done it meanwhile.
 func (w driver) restore(stack string) step {
 	id := ""
 	return step{what: "restore " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {

@@ -130,7 +130,7 @@ func (h *host) passed() {
 	}
 }
 
-// powerOff cuts the power: processes and containers are gone, and what lies on the disk
+// powerOff cuts the power: processes and containers are gone, and what is on the disk
 // is what was written until now.
 func (h *host) powerOff() {
 	h.mu.Lock()

@@ -152,7 +152,7 @@ func (m working) coreutil(c machine.Cmd) (machine.Output, error) {
 }
 
 // guard is the guardian, which outlives the process that started it: whichever way that
-// ends, the stack goes on.
+// ends, the stack continues.
 func (m working) guard(ctx context.Context, c machine.Cmd) error {
 	if _, err := io.WriteString(c.Stdout, "ready\n"); err != nil {
 		return err

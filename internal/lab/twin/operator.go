@@ -199,7 +199,7 @@ func (c *command) move(ctx context.Context, stack, to string) error {
 func (c *command) recover(ctx context.Context, lost, to string) error {
 	target, declared := c.s.Fleet.Host(to)
 	if !declared {
-		return fmt.Errorf("no host %s is declared", to)
+		return fmt.Errorf("host %s is not declared", to)
 	}
 	p, err := recovery.Prepare(ctx, recovering{c}, recovery.Options{Lost: lost, To: target})
 	if err != nil {

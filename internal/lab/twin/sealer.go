@@ -59,7 +59,7 @@ func (s *sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, e
 		sealed := s.signed(in.Placement.Path())
 		switch {
 		case sealed.File == nil:
-			stale[name] = "no seal yet"
+			stale[name] = "no sealed file yet"
 		case sealed.Current(in, sign.Keys{s.w.key.Public()}) != nil:
 			stale[name] = seal.ErrStale.Error()
 		case slices.ContainsFunc(s.targets, func(t fleet.Target) bool { return p.Repositories[t.Name] == "" }):

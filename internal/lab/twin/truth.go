@@ -235,7 +235,7 @@ func common(a, b string) string {
 	return a[:n]
 }
 
-// search looks for secrets in clear on every disk and on the remote.
+// search looks for secrets in plain text on every disk and on the remote.
 func (w *world) search() {
 	w.vault.mu.Lock()
 	words := maps.Clone(w.vault.words)
@@ -243,7 +243,7 @@ func (w *world) search() {
 	look := func(where string, content []byte) {
 		for name, word := range words {
 			if strings.Contains(string(content), string(word.Reveal())) {
-				w.broken(lawNoSecret, "%s has the secret %s in clear", where, name)
+				w.broken(lawNoSecret, "%s has the secret %s found unencrypted", where, name)
 			}
 		}
 	}

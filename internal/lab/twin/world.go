@@ -50,7 +50,7 @@ type world struct {
 
 	mu    sync.Mutex // guards what follows
 	rng   *rand.Rand
-	cut   map[string]bool // hosts that reach nothing and that nobody reaches
+	cut   map[string]bool // hosts that reach nothing and that no one reaches
 	away  map[string]bool // "git", "remote"
 	links map[*link]bool
 	truth truth
@@ -216,7 +216,7 @@ func (w *world) toRemote(p *process) func(ctx context.Context, op string) error 
 func (w *world) folders(p *process) agent.OpenFolder {
 	return func(_ context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
 		if _, declared := remotes[where.Remote]; !declared {
-			return nil, fmt.Errorf("no remote %q is declared", where.Remote)
+			return nil, fmt.Errorf("remote %q is not declared", where.Remote)
 		}
 		return w.remote.Open(where.Path, w.toRemote(p)), nil
 	}

@@ -20,8 +20,7 @@ func (w *World) Images(ctx context.Context) (i Images, err error) {
 	return i, nil
 }
 
-// A Stack is one writing stack: a store and the port on which it tells what it
-// holds.
+// A Stack is one writing stack: a store and the port on which it shows its content.
 type Stack struct {
 	Name  string
 	Store string // sqlite, files or postgres
@@ -46,8 +45,8 @@ func (s Stack) health(test string) string {
 	return fmt.Sprintf("healthcheck: {test: [%s], %s, timeout: 5s, retries: 60}", test, often)
 }
 
-// Compose renders the stack's Compose file. collector is told of each
-// acknowledged write, "" for nobody.
+// Compose renders the stack's Compose file. collector gets a report of each
+// acknowledged write, "" for none.
 func (s Stack) Compose(i Images, collector string) string {
 	healthy := s.health(`"CMD", "/writer", "health"`)
 	writer := fmt.Sprintf(`  app:

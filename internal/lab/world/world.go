@@ -1,6 +1,6 @@
-// Package world is a whole fleet in the lab: a Git host, a registry, a remote,
-// hosts, and an operator with a control repository who types salvor commands.
-// Scenarios, benches and the demo are told in it.
+// Package world is a whole fleet in the lab: a Git host, a registry, a remote, hosts,
+// and an operator with a control repository who types salvor commands. Scenarios,
+// benches and the demo use it.
 package world
 
 import (
@@ -229,7 +229,7 @@ func (w *World) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// unattended are the flags that stand in for a person at a terminal.
+// unattended are the flags that replace a person at a terminal.
 func (w *World) unattended() []string {
 	if w.bare {
 		return []string{"--yes", "--allow-remote", "nas"}
@@ -329,7 +329,7 @@ func (w *World) Clone(ctx context.Context, name string) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	fingerprint, _, _ := strings.Cut(trusted, " ") // which the first operator tells the second
+	fingerprint, _, _ := strings.Cut(trusted, " ") // which the first operator gives to the second
 	_, err = other.Salvor(ctx, nil, "key", "trust", fingerprint)
 	return &other, err
 }

@@ -57,7 +57,7 @@ type settings struct {
 	name      string        // WRITER: what the collector knows it by
 	kind      string        // STORE: sqlite, postgres or files
 	data      string        // DATA: folder of sqlite and files; default /data
-	collector string        // COLLECTOR: URL; empty: nobody is told
+	collector string        // COLLECTOR: URL; empty: no reports
 	every     time.Duration // EVERY: pause between writes; default 100ms
 	size      int           // SIZE: payload bytes; default 100
 	limit     int           // LIMIT: rows in all; default 0, without end

@@ -159,7 +159,7 @@ func (f files) Rows(context.Context) ([]oracle.Row, error) {
 	var rows []oracle.Row
 	for _, entry := range entries {
 		n, err := strconv.Atoi(entry.Name())
-		if err != nil { // a write cut short, or lost+found
+		if err != nil { // a write interrupted, or lost+found
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(f.dir, entry.Name()))

@@ -58,7 +58,7 @@ func (w *writer) append(ctx context.Context, head oracle.Row) error {
 	return nil
 }
 
-// resume returns the head that is stored, or the known one beside an error.
+// resume returns the stored head, or the known one with an error.
 func (w *writer) resume(ctx context.Context, known oracle.Row) (oracle.Row, error) {
 	rows, err := w.store.Rows(ctx)
 	if err != nil {
@@ -71,8 +71,8 @@ func (w *writer) resume(ctx context.Context, known oracle.Row) (oracle.Row, erro
 	return head, nil
 }
 
-// report tells the collector, for a second at most. A row nobody was told of
-// stays written; it just does not count as acknowledged.
+// report sends to the collector, for a second at most. An unreported row stays
+// written; it just does not count as acknowledged.
 func (w *writer) report(ctx context.Context, row oracle.Row) {
 	if w.collector == "" {
 		return

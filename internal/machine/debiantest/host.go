@@ -190,7 +190,7 @@ func (h *Host) WriteFile(ctx context.Context, name string, content io.Reader, mo
 		return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	if old := h.nodes[name]; old != nil && !old.mode.IsRegular() {
-		return fmt.Errorf("%s exists and is no regular file", name)
+		return fmt.Errorf("%s exists and is not a regular file", name)
 	}
 	h.put(name, data, mode)
 	h.nodes[path.Dir(name)].modified = h.now

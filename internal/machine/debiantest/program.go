@@ -12,8 +12,8 @@ import (
 	"salvor/internal/machine"
 )
 
-// dispatch runs a program. Arguments beyond options are taken as the program
-// takes them; options that change nothing here are passed over.
+// dispatch runs a program. Arguments beyond options are taken as the program takes
+// them; options that change nothing here are skipped.
 func (h *Host) dispatch(c machine.Cmd) (string, error) {
 	if program, ok := h.Programs[path.Base(c.Argv[0])]; ok {
 		return program(h, c)
@@ -30,7 +30,7 @@ func (h *Host) dispatch(c machine.Cmd) (string, error) {
 	return program(c)
 }
 
-// operands returns what follows "--", or else the arguments that are no options.
+// operands returns what follows "--", or else the arguments that are not options.
 func operands(argv []string) []string {
 	var plain []string
 	for i, arg := range argv[1:] {

@@ -105,7 +105,7 @@ func explain(ctx context.Context, c machine.Cmd, err error, out machine.Output) 
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		exit.Code, exit.Stderr = exitNotFound, []byte("not found")
 	case errors.Is(err, fs.ErrPermission):
-		exit.Code, exit.Stderr = exitNoProgram, []byte("may not be run")
+		exit.Code, exit.Stderr = exitNoProgram, []byte("not executable")
 	default:
 		return err
 	}

@@ -15,9 +15,9 @@ import (
 // program's end: a daemon that it started holds it.
 const quiet = 2 * time.Second
 
-// process is one run of a program, with its streams. The streams are copied
-// here and not by os/exec, which would wait for what the program left behind
-// before anybody could end it, and for the end of an interactive stdin.
+// process is one run of a program, with its streams. The streams are copied here and
+// not by os/exec, which would wait for what the program left behind before anyone
+// could end it, and for the end of an interactive stdin.
 type process struct {
 	cmd            *exec.Cmd
 	stdin          io.Reader

@@ -17,7 +17,7 @@ func Resolve(program string) (string, error) {
 	file, err := exec.LookPath(program)
 	switch {
 	case errors.Is(err, exec.ErrDot):
-		return "", fault.WithHint(err, "take folders that don't begin with / out of PATH")
+		return "", fault.WithHint(err, "remove folders that don't begin with / from PATH")
 	case errors.Is(err, exec.ErrNotFound):
 		return "", fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	case err != nil:

@@ -33,9 +33,9 @@ func Run(t *testing.T, open func(t *testing.T) machine.Machine) {
 		"twenty commands at once":           concurrent,
 		"what a program leaves behind ends": leftovers,
 		"too much output ends the command":  floods,
-		"a signal is told":                  signals,
+		"a signal is reported":              signals,
 		"input that breaks off":             brokenInput,
-		"input that nobody wants":           unwantedInput,
+		"input that is not read":            unwantedInput,
 		"a terminal":                        terminals,
 		"files are written atomically":      files,
 		"a reader sees old or new":          noMixture,
@@ -148,7 +148,7 @@ func await(t *testing.T, what string, met func() bool) {
 	deadline := time.Now().Add(20 * time.Second)
 	for !met() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("%s did not happen in time", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
@@ -203,7 +203,7 @@ func cutShort(t *testing.T, m machine.Machine, dir string) {
 	}
 	broken := io.MultiReader(strings.NewReader("new, but"), brokenReader{})
 	if err := m.WriteFile(t.Context(), name, broken, 0o644); err == nil {
-		t.Error("content that broke off is no error")
+		t.Error("interrupted content is not an error")
 	}
 	got, err := os.ReadFile(name)
 	if err != nil || string(got) != "old" {
@@ -260,7 +260,7 @@ func closes(t *testing.T, m machine.Machine) {
 			t.Errorf("close: %v", err)
 		}
 	}
-	// a machine without a connection goes on
+	// a machine without a connection continues
 	if err := <-running; err != nil && !errors.Is(err, net.ErrClosed) {
 		t.Errorf("what ran during close: %v", err)
 	}

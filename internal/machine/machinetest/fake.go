@@ -49,8 +49,7 @@ type Process struct {
 	machine.Cmd // Stdin, Stdout and Stderr are never nil
 }
 
-// A Program stands in for a real one and returns its exit code. It ends when ctx
-// does.
+// A Program replaces a real one and returns its exit code. It ends when ctx does.
 type Program func(ctx context.Context, p Process) int
 
 type program struct {

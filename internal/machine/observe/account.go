@@ -50,7 +50,7 @@ func ParseGroup(content []byte) (map[string]Group, error) {
 	return groups, wrapFile("group", err)
 }
 
-// eachEntry passes over comments, empty lines and NIS compat entries ("+…").
+// eachEntry skips comments, empty lines and NIS compat entries ("+…").
 func eachEntry(content []byte, fields int, entry func([]string) error) error {
 	for line := range strings.SplitSeq(string(content), "\n") {
 		if line == "" || strings.ContainsRune("#+-", rune(line[0])) {

@@ -65,8 +65,8 @@ func (h *Host) File(ctx context.Context, path string) (File, error) {
 	return files[path], err
 }
 
-// Unit returns the state of a systemd unit. One that does not exist is no
-// error: see Unit.Exists.
+// Unit returns the state of a systemd unit. One that does not exist is not an error:
+// see Unit.Exists.
 func (h *Host) Unit(ctx context.Context, name string) (Unit, error) {
 	units, err := h.units.get(func() (map[string]Unit, error) { return readUnits(ctx, h.Machine, h.query.Units) })
 	if err != nil {
@@ -109,7 +109,7 @@ func parsed[T any](ctx context.Context, m machine.Machine, path string, parse fu
 	return parse(content)
 }
 
-// once is a value that is read at most once, by whoever asks first.
+// once is a value that is read at most once, at the first use.
 type once[T any] struct {
 	mu   sync.Mutex
 	done bool

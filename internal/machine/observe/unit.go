@@ -51,8 +51,8 @@ func readUnits(ctx context.Context, m machine.Machine, names []string) (map[stri
 	return units, nil
 }
 
-// ParseUnits reads the blocks that `systemctl show` prints, separated by empty
-// lines. Properties it does not know are passed over.
+// ParseUnits reads the blocks that `systemctl show` prints, separated by empty lines.
+// Properties it does not know are skipped.
 func ParseUnits(out []byte) ([]Unit, error) {
 	var units []Unit
 	for block := range strings.SplitSeq(string(out), "\n\n") {

@@ -22,14 +22,14 @@ import (
 // an SSH agent holds. A key that is in both is taken from the agent.
 type Auth struct {
 	Agent      string                                  // socket, usually $SSH_AUTH_SOCK
-	Files      []string                                // private keys; those that do not exist are passed over
+	Files      []string                                // private keys; those that do not exist are skipped
 	Kept       []KeptKey                               // tried after all others
 	Passphrase func(file string) (secret.Value, error) // asked only for a key that the host takes
 }
 
 // UserAuth returns what OpenSSH would use for a host: $SSH_AUTH_SOCK, the
 // IdentityFile lines of ~/.ssh/config that apply, else the usual files. A
-// configuration that uses more than Host blocks is passed over.
+// configuration that uses more than Host blocks is skipped.
 func UserAuth(host string) (Auth, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -74,8 +74,8 @@ func identityFiles(config io.Reader, home, host string) []string {
 type ask func(file string) (secret.Value, error)
 
 // method returns one public-key method that tries every key, and what ends the
-// agent's connection. typing is called before somebody may be asked for a
-// passphrase, and what it returns afterwards.
+// agent's connection. typing is called before a person may be asked for a passphrase,
+// and what it returns afterwards.
 func (a Auth) method(ctx context.Context, typing func() (done func())) (ssh.AuthMethod, func()) {
 	var held agent.ExtendedAgent
 	done := func() {}

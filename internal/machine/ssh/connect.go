@@ -77,13 +77,13 @@ func (o Options) open(ctx context.Context, via dialer) (net.Conn, error) {
 	return conn, nil
 }
 
-// noAnswer is the cause when a host takes the connection and says nothing more.
+// noAnswer is the cause when a host accepts the connection and sends nothing more.
 func (o Options) noAnswer() error {
 	return errors.New("connected, and no answer in " + o.handshake().String())
 }
 
-// explain tells a host that does not answer from one that we do not trust and
-// one that does not let us in.
+// explain distinguishes a host that does not answer, one that we do not trust, and
+// one that denies access.
 func (o Options) explain(ctx context.Context, check *keyCheck, err error) error {
 	var network net.Error
 	switch refusal := check.refusal(err); {

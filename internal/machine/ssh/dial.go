@@ -38,7 +38,7 @@ type Options struct {
 	Auth      Auth
 	Jump      *Options      // reach the host through this one; needs no sudo there
 	Timeout   time.Duration // until the host takes the connection; 0 means 10 s
-	Handshake time.Duration // from then until it has let us in, and again until a shell runs; 0 means 30 s. Asking for a passphrase doesn't count
+	Handshake time.Duration // from then until it has accepted the login, and again until a shell runs; 0 means 30 s. Asking for a passphrase doesn't count
 	Keepalive time.Duration // between two; 0 means 15 s. Three without an answer end the connection
 }
 
@@ -92,8 +92,8 @@ func (m *Machine) Close() error {
 	return nil
 }
 
-// giveUp ends the connection; everything that waits for it fails with why. Only
-// the first call counts. An error of closing says nothing anybody could act on.
+// giveUp ends the connection; everything that waits for it fails with why. Only the
+// first call counts. An error of closing is of no use.
 func (m *Machine) giveUp(why error) {
 	m.end.Do(func() {
 		m.why = why

@@ -62,7 +62,7 @@ func (m *Machine) WriteFile(ctx context.Context, name string, content io.Reader,
 	case exitedWith(err, exitMissing):
 		return &fs.PathError{Op: "write", Path: name, Err: fs.ErrNotExist}
 	case exitedWith(err, exitNotRegular):
-		return fmt.Errorf("%s exists and is no regular file", name)
+		return fmt.Errorf("%s exists and is not a regular file", name)
 	default:
 		return err
 	}
@@ -73,8 +73,8 @@ func exitedWith(err error, code int) bool {
 	return errors.As(err, &exit) && exit.Code == code
 }
 
-// full fills each read as far as it goes: nobody waits for the first byte of a
-// file, and large frames are cheap ones.
+// full fills each read as far as it goes: nothing waits for the first byte of a file,
+// and large frames are cheap.
 type full struct{ from io.Reader }
 
 // Read implements io.Reader.

@@ -27,7 +27,7 @@ func (k PublicKey) Fingerprint() (string, error) {
 	return ssh.FingerprintSHA256(key), nil
 }
 
-// A HostKey is what a host shows before anybody trusts it.
+// A HostKey is what a host shows before anyone trusts it.
 type HostKey struct {
 	Key         PublicKey
 	Fingerprint string
@@ -97,11 +97,11 @@ func (k *keyCheck) refusal(err error) error {
 	var negotiation *ssh.AlgorithmNegotiationError
 	switch {
 	case k.shown != "" && len(k.pinned) == 0:
-		return fault.WithHint(fmt.Errorf("%w: %s: no key is pinned; it shows %s", machine.ErrHostKey, k.name, k.shown), "salvor host add pins it")
+		return fault.WithHint(fmt.Errorf("%w: %s: no key is pinned; it presents %s", machine.ErrHostKey, k.name, k.shown), "salvor host add pins it")
 	case k.shown != "":
-		return k.changed("shows " + k.shown)
+		return k.changed("presents " + k.shown)
 	case errors.As(err, &negotiation) && negotiation.What == "host key":
-		return k.changed("has no key of the pinned kind any more")
+		return k.changed("no longer has a key of the pinned kind")
 	default:
 		return nil
 	}
@@ -116,8 +116,8 @@ func (k *keyCheck) changed(how string) error {
 		}
 		prints = append(prints, fingerprint)
 	}
-	return fault.WithHint(fmt.Errorf("%w: %s %s; pinned is %s", machine.ErrHostKey, k.name, how, strings.Join(prints, ", ")),
-		"if the host was reinstalled, recover its stacks onto it under a new name; otherwise somebody may be in between")
+	return fault.WithHint(fmt.Errorf("%w: %s %s; the pinned key is %s", machine.ErrHostKey, k.name, how, strings.Join(prints, ", ")),
+		"if the host was reinstalled, recover its stacks onto it under a new name; otherwise someone may be intercepting the connection")
 }
 
 // algorithms asks for the kinds of key that are pinned, so that a host with

@@ -9,8 +9,8 @@ import (
 )
 
 // Known reports whether one of these known_hosts files has the key for an address,
-// hashed entries and patterns included. Files that are not there or can't be
-// read are passed over.
+// hashed entries and patterns included. Files that are not there or can't be read are
+// skipped.
 func Known(files []string, address string, port int, key PublicKey) bool {
 	parsed, err := key.parse()
 	if err != nil {

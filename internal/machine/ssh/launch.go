@@ -6,16 +6,16 @@ import (
 	"salvor/internal/machine"
 )
 
-// SSH's own signals reach one process at best, and a connection that is cut
-// tells a program nothing. So every command runs under two small shells:
+// SSH's own signals reach one process at best, and a program does not notice a cut
+// connection. So every command runs under two small shells:
 //
 //	salvor ── SSH ── sshd ─┬─ warden: holds a FIFO open as long as it hears from salvor
 //	                       └─ launcher ─┬─ exec → program   one process group, so that
 //	                                    ├─ watcher: reads the FIFO; its end ends the group
 //	                                    └─ pump: hands standard input on, frame by frame
 //
-// The warden also ends single commands when told to. When salvor, the network
-// or sshd goes away, the FIFO ends, and with it every command of the connection.
+// The warden also ends single commands on request. When salvor, the network or sshd
+// goes away, the FIFO ends, and with it every command of the connection.
 
 // stopGroup is SIGTERM for the group g, then SIGKILL as soon as the program p
 // is gone or machine.Grace is over.
@@ -26,8 +26,8 @@ kill -s KILL -- "-$g"
 } 2>/dev/null
 `
 
-// wardenScript takes the FIFO's path and how many seconds of silence mean that
-// nobody is there any more. Messages are 24 bytes, padded with blanks.
+// wardenScript takes the FIFO's path and how many seconds of silence mean that the
+// other side is gone. Messages are 24 bytes, padded with blanks.
 const wardenScript = stopGroup + `
 trap '' HUP INT TERM PIPE
 fifo=$1 silence=$2
@@ -100,7 +100,7 @@ func (m *Machine) launch(c machine.Cmd) (string, error) {
 	args = append(append(args, c.Environ("PATH="+machine.Path, "HOME=/root")...), c.Argv...)
 	line := m.shell(launchScript, args...)
 	if len(line) > maxLine {
-		return "", fmt.Errorf("%s: a command line of %d KiB is too long; hand it over by standard input", c.Argv[0], len(line)>>10)
+		return "", fmt.Errorf("%s: a command line of %d KiB is too long; pass it on standard input", c.Argv[0], len(line)>>10)
 	}
 	return line, nil
 }

@@ -23,10 +23,10 @@ func TestHostKeysAreVerified(t *testing.T) {
 		pinned []PublicKey
 		want   []string
 	}{
-		"changed key":      {[]PublicKey{PublicKey(other.HostKey)}, []string{"shows " + shown, "pinned is " + fingerprint(t, other.HostKey)}},
-		"nothing pinned":   {nil, []string{"no key is pinned", "shows " + shown}},
-		"kind of key gone": {[]PublicKey{rsaKey}, []string{"no key of the pinned kind", fingerprint(t, rsaKey)}},
-		"no key at all":    {[]PublicKey{"nonsense"}, []string{"shows " + shown, "nonsense"}},
+		"changed key":      {[]PublicKey{PublicKey(other.HostKey)}, []string{"presents " + shown, "the pinned key is " + fingerprint(t, other.HostKey)}},
+		"nothing pinned":   {nil, []string{"no key is pinned", "presents " + shown}},
+		"kind of key gone": {[]PublicKey{rsaKey}, []string{"no longer has a key of the pinned kind", fingerprint(t, rsaKey)}},
+		"no key at all":    {[]PublicKey{"nonsense"}, []string{"presents " + shown, "nonsense"}},
 	} {
 		o := options(server)
 		o.Keys = c.pinned
@@ -141,7 +141,7 @@ func slowPort(t *testing.T, target string, after time.Duration) int {
 		<-time.After(after)
 		far, err := net.Dial("tcp", target)
 		if err != nil {
-			return // nobody waits any more
+			return // nothing waits any more
 		}
 		go func() {
 			defer far.Close()

@@ -75,7 +75,7 @@ func (r *relayed) Close() error {
 	return r.Conn.Close()
 }
 
-// greeted drops the first byte and tells that it came.
+// greeted drops the first byte and reports that it came.
 type greeted struct {
 	to       io.Writer
 	once     sync.Once

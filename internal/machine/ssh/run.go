@@ -116,7 +116,7 @@ func (r *running) wait(ctx context.Context) (machine.Output, error) {
 }
 
 // stop ends the command on the far side and reports whether it has ended. On a
-// connection that no longer carries anything, the far side finds out by itself.
+// connection that no longer carries anything, the other side notices on its own.
 func (r *running) stop() bool {
 	patience := time.NewTimer(machine.Grace + quiet)
 	defer patience.Stop()

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// ServeKey offers one private key to ssh(1) through an agent in this process, at
-// the socket for SSH_AUTH_SOCK: so it never lies in a file. pem is a key without
-// a passphrase, as OpenSSH writes it. stop ends the agent.
+// ServeKey offers one private key to ssh(1) through an agent in this process, at the
+// socket for SSH_AUTH_SOCK: so it is never in a file. pem is a key without a
+// passphrase, as OpenSSH writes it. stop ends the agent.
 func ServeKey(ctx context.Context, pem []byte) (socket string, stop func(), err error) {
 	key, err := ssh.ParseRawPrivateKey(pem)
 	if err != nil {

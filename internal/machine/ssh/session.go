@@ -132,7 +132,7 @@ func (s *session) terminal(t *machine.TTY, term string) error {
 		Modes                           string
 	}{Term: term, Columns: uint32(t.Width), Rows: uint32(t.Height), Modes: "\x00"}))
 	if err == nil && !ok {
-		err = errors.New("the host gives no terminal")
+		err = errors.New("the host does not provide a terminal")
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func await(t *testing.T, what string, met func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !met(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("%s did not happen in time", what)
 		}
 	}
 }

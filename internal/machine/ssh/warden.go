@@ -93,8 +93,8 @@ func skipTo(r *bufio.Reader, prefix string) error {
 	}
 }
 
-// keepAlive tells the warden that we are here, and ends the connection when the
-// host no longer answers, so that everything that waits for it fails.
+// keepAlive sends signs of life to the warden, and ends the connection when the host
+// no longer answers, so that everything that waits for it fails.
 func (m *Machine) keepAlive() {
 	timer := time.NewTimer(m.keepalive)
 	defer timer.Stop()

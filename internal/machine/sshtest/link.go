@@ -82,8 +82,8 @@ func (l *Link) Cut() {
 	l.conns = nil
 }
 
-// Freeze lets nothing through any more, without telling anybody, as a cable that
-// is pulled or a host that is paused.
+// Freeze lets nothing through any more, without telling anyone, as a cable that is
+// pulled or a host that is paused.
 func (l *Link) Freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

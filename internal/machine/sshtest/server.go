@@ -16,15 +16,15 @@ import (
 	"time"
 )
 
-// A Server is a running sshd that lets root in, and where it can have users of
-// its own (see users.go) these as well.
+// A Server is a running sshd that accepts root, and, where it can have its own users
+// (see users.go), these as well.
 type Server struct {
 	Port         int
 	HostKey      string // "ssh-ed25519 AAAA…"
 	OtherHostKey string // the same host's ECDSA key
-	UserKey      string // path of a private key that is let in
-	LockedKey    string // one that is let in and has the passphrase "open sesame"
-	OtherKey     string // one that is not let in
+	UserKey      string // path of a private key that is accepted
+	LockedKey    string // one that is accepted and has the passphrase "open sesame"
+	OtherKey     string // one that is not accepted
 
 	SudoUser string // may use sudo; "" where this machine can't have users for a test
 	AskUser  string // is asked for a password by sudo; "" like SudoUser

@@ -18,8 +18,8 @@ for name in passwd shadow sudoers; do [ ! -e "$1/$name" ] || mount --bind "$1/$n
 exec ` + sshd + ` -D -e -f "$2"`
 
 // command returns the sshd's command line. Where this process may make a mount
-// namespace, root's home is an empty one (the dotfiles of whoever runs the test
-// change nothing), and where sudo is installed, there are users for it.
+// namespace, root's home is an empty one (the dotfiles of the person who runs the
+// test have no effect), and where sudo is installed, there are users for it.
 func (s *Server) command(t testing.TB, dir, config string) *exec.Cmd {
 	t.Helper()
 	if exec.CommandContext(t.Context(), "unshare", "--mount", "true").Run() != nil {

@@ -250,7 +250,7 @@ func TestHostIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := EnsureHost(path); err == nil {
-		t.Error("an identity that others may read was accepted")
+		t.Error("an identity that other users can read was accepted")
 	}
 	broken := write(t, filepath.Join(t.TempDir(), "host.age"), []byte("AGE-SECRET-KEY-1"+canary))
 	_, err = EnsureHost(broken)

@@ -49,7 +49,7 @@ func EncryptTo(plain secret.Value, recipients ...age.Recipient) ([]byte, error) 
 func Decrypt(name string, data []byte, ring Keyring) (secret.Value, error) {
 	if !IsFile(data) {
 		// The library would quote the first line, which may be a plain secret.
-		return secret.Value{}, fmt.Errorf("%s: no age file", name)
+		return secret.Value{}, fmt.Errorf("%s: not an age file", name)
 	}
 	ids, err := ring.Identities()
 	if err != nil {
@@ -57,7 +57,7 @@ func Decrypt(name string, data []byte, ring Keyring) (secret.Value, error) {
 	}
 	r, err := age.Decrypt(Dearmored(data), ids...)
 	if noMatch := new(age.NoIdentityMatchError); errors.As(err, &noMatch) {
-		return secret.Value{}, fmt.Errorf("%s: encrypted to other keys than this one: %w", name, secret.ErrLocked)
+		return secret.Value{}, fmt.Errorf("%s: encrypted to other keys, not this one: %w", name, secret.ErrLocked)
 	}
 	if err != nil {
 		return secret.Value{}, fmt.Errorf("%s: damaged: %w", name, err)

@@ -31,8 +31,8 @@ func Path(configDir, fleet string) string {
 }
 
 // Create writes an identity file for the key, mode 0600, encrypted with the
-// passphrase; `age -d` reads it. An empty passphrase leaves it in clear. What
-// is there already stays: the error is then fs.ErrExist.
+// passphrase; `age -d` reads it. An empty passphrase leaves it unencrypted. What is
+// there already stays: the error is then fs.ErrExist.
 func Create(path string, key Key, passphrase secret.Value, work WorkFactor) error {
 	content, err := protect(key.IdentityFile(), passphrase, work)
 	if err != nil {
@@ -120,13 +120,13 @@ func (f *File) Recipient() (string, error) {
 	}
 	id, plain := ids[0].(*age.X25519Identity)
 	if len(ids) != 1 || !plain {
-		return "", fmt.Errorf("%s: want one key, and no plugin's", f.path)
+		return "", fmt.Errorf("%s: want one key, and not a plugin's key", f.path)
 	}
 	return id.Recipient().String(), nil
 }
 
-// Protect encrypts the file anew, with another passphrase or its first one. The
-// old file is replaced once the new one was seen to open.
+// Protect encrypts the file again, with another passphrase or its first one. The old
+// file is replaced once the new one was seen to open.
 func (f *File) Protect(passphrase secret.Value) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -166,7 +166,8 @@ func (f *File) plain() (secret.Value, error) {
 	}
 	plain, err := Decrypt(f.path, f.data, Passphrase(phrase))
 	if errors.Is(err, secret.ErrLocked) {
-		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it again; without it, the recovery key opens everything: --identity CARD")
+		return secret.Value{}, fault.WithHint(fmt.Errorf("%s: wrong passphrase: %w", f.path, secret.ErrLocked), "type it "+
+			"again; if you lost it, the recovery key opens everything: --identity CARD")
 	}
 	return plain, err
 }

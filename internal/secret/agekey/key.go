@@ -34,7 +34,7 @@ func Generate() (Key, error) {
 	return newKey(id), nil
 }
 
-// ParseKey reads the secret half of a key, as it stands on the recovery card.
+// ParseKey reads the secret half of a key, as it is on the recovery card.
 func ParseKey(v secret.Value) (Key, error) {
 	id, err := age.ParseX25519Identity(string(v.Reveal()))
 	if err != nil {

@@ -24,9 +24,9 @@ func ParseRecipient(s string) (age.Recipient, error) {
 	case strings.HasPrefix(s, "AGE-"):
 		return nil, errors.New("this is a secret key; a recipient starts with age1")
 	case strings.HasPrefix(s, "age1pq1"):
-		return nil, errors.New("post-quantum recipients can't stand beside X25519 ones; use an age1… recipient of age-keygen")
+		return nil, errors.New("post-quantum recipients can't be combined with X25519 ones; use an age1… recipient of age-keygen")
 	case !strings.HasPrefix(s, "age1"):
-		return nil, errors.New("not an age recipient: it starts with age1")
+		return nil, errors.New("not an age recipient: it must start with age1")
 	}
 	if r, err := age.ParseX25519Recipient(s); err == nil {
 		return r, nil
@@ -81,7 +81,7 @@ func parseIdentity(line string, ui *plugin.ClientUI) (age.Identity, error) {
 	switch {
 	case strings.HasPrefix(line, "AGE-PLUGIN-"):
 		if ui == nil {
-			return nil, errors.New("age plugins work on the operator's machine only")
+			return nil, errors.New("age plugins only work on the operator's computer")
 		}
 		if id, err := plugin.NewIdentity(line, ui); err == nil {
 			return id, nil
@@ -93,7 +93,7 @@ func parseIdentity(line string, ui *plugin.ClientUI) (age.Identity, error) {
 	case strings.HasPrefix(line, "age1"):
 		return nil, errors.New("this is a recipient; an identity starts with AGE-SECRET-KEY-1")
 	default:
-		return nil, errors.New("not an age identity: it starts with AGE-SECRET-KEY-1")
+		return nil, errors.New("not an age identity: it must start with AGE-SECRET-KEY-1")
 	}
 	return nil, errors.New("not an age identity: mistyped or cut off")
 }

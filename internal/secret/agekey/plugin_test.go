@@ -13,8 +13,8 @@ import (
 
 const pluginName = "salvortest"
 
-// TestMain is also the plugin: age starts it under the plugin's name. Its
-// payload is an X25519 identity in clear, so that it needs no device.
+// TestMain is also the plugin: age starts it under the plugin's name. Its payload is
+// an unencrypted X25519 identity, so that it needs no device.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "age-plugin-"+pluginName {
 		os.Exit(m.Run())

@@ -12,10 +12,10 @@ import (
 // to the operators.
 const RecoveryPath = "recovery.age"
 
-// SealRecovery returns the content of recovery.age: the recovery identity as
-// an identity file, encrypted to the operators, so that an operator can print
-// the card again. The key itself has no passphrase: whoever holds the card
-// opens everything.
+// SealRecovery returns the content of recovery.age: the recovery identity as an
+// identity file, encrypted to the operators, so that an operator can print the card
+// again. The key itself has no passphrase: anyone who has the card can open
+// everything.
 func SealRecovery(key Key, operators ...string) ([]byte, error) {
 	if len(operators) == 0 {
 		return nil, fmt.Errorf("%s: no operator to encrypt it to", RecoveryPath)

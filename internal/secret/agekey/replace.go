@@ -11,9 +11,9 @@ import (
 	"salvor/internal/atomicfile"
 )
 
-// Replace puts the identity file fresh in the place of the one at path, which is
-// kept beside as `<path>.old-<date>`; old is "" where there was none. At every
-// moment the file at path is whole, one of the two. Cut short, it is called again.
+// Replace puts the identity file fresh in the place of the one at path, which is kept
+// as `<path>.old-<date>`; old is "" where there was none. At every moment the file at
+// path is whole, one of the two. Interrupted, it is called again.
 func Replace(path, fresh string, now time.Time) (old string, err error) {
 	content, err := os.ReadFile(fresh)
 	if err != nil {
@@ -34,8 +34,8 @@ func Replace(path, fresh string, now time.Time) (old string, err error) {
 	return old, os.Remove(fresh)
 }
 
-// keepBeside writes a copy that replaces nothing; one that is there already is
-// left by a run that was cut short.
+// keepBeside writes a copy that replaces nothing; one that is there already is left
+// by a run that was interrupted.
 func keepBeside(path string, content []byte, now time.Time) (string, error) {
 	date := now.UTC().Format("20060102")
 	for n := 1; ; n++ {

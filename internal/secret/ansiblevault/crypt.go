@@ -25,11 +25,11 @@ const (
 )
 
 // WeakReason is why the strength of a vault's password matters, for messages.
-const WeakReason = "Ansible Vault derives its key with PBKDF2 of 10,000 rounds only, and who has the file can try passwords fast"
+const WeakReason = "Ansible Vault derives its key with only 10,000 rounds of PBKDF2, so anyone who has the file can try passwords fast"
 
-// ErrPassword means that no password at hand opens the vault, or that it was
-// tampered with: the format can't tell the two apart.
-var ErrPassword = fmt.Errorf("no vault password fits: %w", secret.ErrLocked)
+// ErrPassword means that no known password opens the vault, or that it was tampered
+// with: the format can't distinguish the two.
+var ErrPassword = fmt.Errorf("none of the vault passwords fits: %w", secret.ErrLocked)
 
 type keys struct{ cipher, mac, counter []byte }
 
@@ -87,7 +87,7 @@ func (e Envelope) Open(password secret.Value) (secret.Value, error) {
 // Seal encrypts a value under a vault id; DefaultID or "" names none.
 func Seal(plain, password secret.Value, id string) ([]byte, error) {
 	if strings.ContainsAny(id, ";\n\r ") {
-		return nil, fmt.Errorf("%q is no vault id: it stands in the header, which ; and white space end", id)
+		return nil, fmt.Errorf("%q is not a vault id: it must not contain ; or white space", id)
 	}
 	e := Envelope{ID: id, salt: make([]byte, saltSize)}
 	rand.Read(e.salt)

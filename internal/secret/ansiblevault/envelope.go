@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// ErrFormat is wrapped by errors that mean: this is no vault that can be read.
+// ErrFormat is wrapped by errors that mean: this is not a vault that can be read.
 var ErrFormat = errors.New("not an Ansible Vault that can be read")
 
 const (
@@ -58,7 +58,7 @@ func Parse(content []byte) (Envelope, error) {
 		}
 	}
 	if len(e.mac) != macSize || len(e.salt) == 0 {
-		return Envelope{}, fmt.Errorf("%w: it is cut short", ErrFormat)
+		return Envelope{}, fmt.Errorf("%w: it is truncated", ErrFormat)
 	}
 	return e, nil
 }

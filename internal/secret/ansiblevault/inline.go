@@ -91,13 +91,13 @@ func document(content []byte) (*yaml.Node, error) {
 // the file.
 func notYAML(err error) error {
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%w: no valid YAML near line %s", ErrFormat, m[1])
+		return fmt.Errorf("%w: not valid YAML near line %s", ErrFormat, m[1])
 	}
-	return fmt.Errorf("%w: no valid YAML", ErrFormat)
+	return fmt.Errorf("%w: not valid YAML", ErrFormat)
 }
 
 // walk collects what can be named, in the order of the file. It follows no alias:
-// what an alias stands for is named where it stands.
+// what an alias stands for is named where it is.
 func (f *Inline) walk(n *yaml.Node, at value) {
 	if n == nil {
 		return
@@ -119,8 +119,8 @@ func (f *Inline) walk(n *yaml.Node, at value) {
 	}
 }
 
-// Values returns the file's vaults in its order. A damaged one is an error that
-// wraps ErrFormat; the others are returned beside it.
+// Values returns the file's vaults in its order. A damaged one is an error that wraps
+// ErrFormat; the others are returned with it.
 func (f *Inline) Values() ([]InlineValue, error) {
 	var values []InlineValue
 	var errs []error
@@ -138,8 +138,8 @@ func (f *Inline) Values() ([]InlineValue, error) {
 	return values, errors.Join(errs...)
 }
 
-// Value returns the vault of a name. One that is not there wraps
-// secret.ErrNotFound; a value that stands there in clear is an error.
+// Value returns the vault of a name. One that is not there wraps secret.ErrNotFound;
+// an unencrypted value is an error.
 func (f *Inline) Value(name string) (InlineValue, error) {
 	v, found, err := f.find(name)
 	switch {
@@ -164,7 +164,7 @@ func (f *Inline) find(name string) (found value, ok bool, err error) {
 			continue
 		}
 		if ok {
-			return v, true, f.fail(v.node, "a second value is named %s, the first stands in line %d", name, found.node.Line)
+			return v, true, f.fail(v.node, "a second value is named %s, the first is in line %d", name, found.node.Line)
 		}
 		found, ok = v, true
 	}
@@ -176,7 +176,7 @@ func (f *Inline) fail(n *yaml.Node, format string, args ...any) error {
 }
 
 // Clear returns the file as YAML with its vaults' values in their place, as text.
-// open opens one vault. A value that is no text is an error.
+// open opens one vault. A value that is not text is an error.
 func (f *Inline) Clear(open func(InlineValue) (secret.Value, error)) (secret.Value, error) {
 	root, err := document(f.text) // a copy to write into
 	if err != nil {
@@ -197,13 +197,13 @@ func (f *Inline) Clear(open func(InlineValue) (secret.Value, error)) (secret.Val
 			return secret.Value{}, err
 		}
 		if !utf8.Valid(opened.Reveal()) {
-			return secret.Value{}, fault.WithHint(f.fail(v.node, "%s is no text, which YAML can't hold", v.name), "deliver it by its own name, with external: true")
+			return secret.Value{}, fault.WithHint(f.fail(v.node, "%s is not text, so YAML can't contain it", v.name), "deliver it by its own name, with external: true")
 		}
 		v.node.Tag, v.node.Style, v.node.Value = "!!str", yaml.DoubleQuotedStyle, string(opened.Reveal())
 	}
 	out, err := yaml.Marshal(root)
 	if err != nil {
-		return secret.Value{}, fmt.Errorf("%s: it can't be written with its values in clear", f.path) // the reason may quote one
+		return secret.Value{}, fmt.Errorf("%s: it can't be written with decrypted values", f.path) // the reason may quote one
 	}
 	return secret.New(out), nil
 }

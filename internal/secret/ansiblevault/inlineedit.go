@@ -39,7 +39,7 @@ func NewInline(path, name string, vault []byte) ([]byte, error) {
 // wraps ErrByHand.
 func (f *Inline) Set(name string, vault []byte) ([]byte, error) {
 	if name == "" || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") || strings.Contains(name, "..") || !utf8.ValidString(name) {
-		return nil, fmt.Errorf("%s: %q is no name for a value: write it like password or db.password", f.path, name)
+		return nil, fmt.Errorf("%s: %q is not a name for a value: write it like password or db.password", f.path, name)
 	}
 	e := edit{lines: newLines(f.text), vault: strings.Split(strings.TrimSpace(string(vault)), "\n")}
 	target, found, err := f.find(name)
@@ -55,7 +55,7 @@ func (f *Inline) Set(name string, vault []byte) ([]byte, error) {
 func (f *Inline) replace(e edit, target value) ([]byte, error) {
 	n := target.node
 	if n.Kind != yaml.ScalarNode || n.Anchor != "" {
-		return nil, f.fail(n, "%s is shared with other places or is no single value: %w", target.name, ErrByHand)
+		return nil, f.fail(n, "%s is shared with other places or is not a single value: %w", target.name, ErrByHand)
 	}
 	candidates := e.scalar(n, column(target))
 	if target.isVault() && n.Style&yaml.LiteralStyle != 0 {
@@ -87,7 +87,7 @@ func (f *Inline) add(e edit, name string) ([]byte, error) {
 		return e.insert(len(e.starts), 0, rest), nil
 	}
 	if parent.Style&yaml.FlowStyle != 0 || len(parent.Content) == 0 {
-		return nil, f.fail(parent, "%s: a vault can't stand in {}: %w", name, ErrByHand)
+		return nil, f.fail(parent, "%s: a vault can't be inside {}: %w", name, ErrByHand)
 	}
 	grown := func(a, b *yaml.Node) bool {
 		n := len(a.Content)
@@ -118,8 +118,8 @@ func (f *Inline) parent(name string) (parent *yaml.Node, rest []string, err erro
 	return parent, strings.Split(left, "."), nil
 }
 
-// lastLine returns the last line of a node, counted from 1, as far as the tree
-// tells.
+// lastLine returns the last line of a node, counted from 1, as far as the tree shows
+// it.
 func lastLine(n *yaml.Node) int {
 	last := n.Line
 	if n.Kind == yaml.ScalarNode && n.Style&yaml.LiteralStyle != 0 {
@@ -234,7 +234,7 @@ func (e edit) scalar(n *yaml.Node, column int) [][]byte {
 		tail := strings.TrimRight(rest[len(strings.TrimRight(rest[:end], " \t")):], " \t")
 		head := tag + " |" + tail + e.eol + e.envelope(column-1+indent)
 		if n.Value == "" && from > 0 && e.text[from-1] != ' ' {
-			head = " " + head // nothing stands behind the colon
+			head = " " + head // nothing is behind the colon
 		}
 		candidates = append(candidates, e.splice(from, to, head))
 	}

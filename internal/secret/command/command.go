@@ -35,19 +35,19 @@ type Runner interface {
 // Options say where programs run.
 type Options struct {
 	Run     Runner
-	Prompts io.Writer // gets what they write to standard error, for programs that ask; nil for nobody
+	Prompts io.Writer // gets what they write to standard error, for programs that ask; nil for no one
 	Memory  *Memory   // of what was printed, shared by all that is one run for the operator; nil for a new one
 
-	// Allow is asked before a program runs: whoever can push to the repository can name
-	// one; nil allows none. It returns the folder to run it in. Its error is returned as
-	// it is.
+	// Allow is asked before a program runs: anyone who can push to the repository can
+	// name one; nil allows none. It returns the folder to run it in. Its error is
+	// returned as it is.
 	Allow func(ctx context.Context, name string, argv []string) (dir string, err error)
 }
 
 // Memory keeps what programs printed, so that each runs once, and lets one run at
 // a time: they may ask the operator. Safe for concurrent use.
 type Memory struct {
-	turn    chan struct{} // taken by whoever runs a program or looks at printed
+	turn    chan struct{} // held while a program runs or printed is read
 	printed map[string]secret.Value
 }
 
@@ -106,7 +106,7 @@ func (p *Programs) Open(ctx context.Context, name string) (secret.Value, error) 
 		return value, nil
 	}
 	if p.opts.Allow == nil {
-		return secret.Value{}, fmt.Errorf("secret %s: no program may run here", name)
+		return secret.Value{}, fmt.Errorf("secret %s: programs are not allowed to run here", name)
 	}
 	dir, err := p.opts.Allow(ctx, name, program.Argv)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestProgramsThatCanNotBeStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := New(map[string]Program{"a": {Argv: []string{"salvor-no-such-program", canary}}, "b": {Argv: []string{notes, canary}}}, Options{Run: local.Machine{}, Allow: allowIn(dir)})
-	for name, want := range map[string]string{"a": "secret a: there is no program salvor-no-such-program on this computer: ", "b": "secret b: notes may not be run: "} {
+	for name, want := range map[string]string{"a": "secret a: there is no program salvor-no-such-program on this computer: ", "b": "secret b: notes is not executable: "} {
 		_, err := p.Open(t.Context(), name)
 		if !errors.Is(err, secret.ErrLocked) || !strings.HasPrefix(err.Error(), want) || fault.Hint(err) == "" || strings.Contains(err.Error(), canary) {
 			t.Errorf("%v (hint %q)", err, fault.Hint(err))
@@ -149,7 +149,7 @@ func TestDeadlineAndCancellationEndTheProgram(t *testing.T) {
 	script := "echo " + canary + "; echo waiting for you >&2; echo $$ > " + pidFile + "; exec sleep 1000"
 	p := New(map[string]Program{"nas": {Argv: []string{"/bin/sh", "-c", script}, Timeout: 200 * time.Millisecond}}, Options{Run: local.Machine{}, Allow: allowIn("")})
 	_, err := p.Open(t.Context(), "nas")
-	if want := "secret nas: sh gave no value within 200ms"; !errors.Is(err, secret.ErrLocked) || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), canary) || fault.Hint(err) == "" {
+	if want := "secret nas: sh did not print a value within 200ms"; !errors.Is(err, secret.ErrLocked) || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), canary) || fault.Hint(err) == "" {
 		t.Errorf("%v (hint %q)", err, fault.Hint(err))
 	}
 	gone, cancel := context.WithCancel(t.Context())
@@ -168,7 +168,7 @@ func allowIn(dir string) func(context.Context, string, []string) (string, error)
 func TestS16NobodyToAskMeansNo(t *testing.T) {
 	ran := filepath.Join(t.TempDir(), "ran")
 	p := New(map[string]Program{"nas": {Argv: []string{"touch", ran}, Timeout: 20 * time.Second}}, Options{Run: local.Machine{}})
-	if _, err := p.Open(t.Context(), "nas"); err == nil || !strings.Contains(err.Error(), "no program may run") {
+	if _, err := p.Open(t.Context(), "nas"); err == nil || !strings.Contains(err.Error(), "programs are not allowed to run") {
 		t.Errorf("Open() = %v", err)
 	}
 	if _, err := os.Stat(ran); err == nil {

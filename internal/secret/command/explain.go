@@ -21,7 +21,7 @@ const (
 	exitNotFound = 127
 )
 
-// maxReason is as much of a program's last line as fits beside our own words.
+// maxReason is as much of a program's last line as fits next to our own words.
 const maxReason = 200
 
 // explain is the error of a program that gave no value. It never holds a byte of
@@ -32,14 +32,14 @@ func explain(ctx context.Context, name string, program Program, out machine.Outp
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", name, context.Cause(ctx))
 	case errors.Is(err, context.DeadlineExceeded):
-		return fault.WithHint(fmt.Errorf("%s gave no value within %s%s: %w", name, program.Timeout, reason(out.Stderr), secret.ErrLocked),
-			"sign in to "+name+", or give it longer with timeout: in fleet.yaml; "+recipes)
+		return fault.WithHint(fmt.Errorf("%s did not print a value within %s%s: %w", name, program.Timeout, reason(out.Stderr), secret.ErrLocked),
+			"sign in to "+name+", or allow more time with timeout: in fleet.yaml; "+recipes)
 	case !errors.As(err, &exit):
 		return fmt.Errorf("%s can't be run: %w", name, secret.ErrLocked)
 	case exit.Code == exitNotFound && string(exit.Stderr) == "not found":
 		return fault.WithHint(fmt.Errorf("there is no program %s on this computer: %w", name, secret.ErrLocked), "install "+name+"; "+recipes)
-	case exit.Code == exitDenied && string(exit.Stderr) == "may not be run":
-		return fault.WithHint(fmt.Errorf("%s may not be run: %w", name, secret.ErrLocked), "chmod +x, or name the program that shall run it")
+	case exit.Code == exitDenied && string(exit.Stderr) == "not executable":
+		return fault.WithHint(fmt.Errorf("%s is not executable: %w", name, secret.ErrLocked), "chmod +x, or name the program that should run it")
 	}
 	ended := fmt.Sprintf("ended with %d", exit.Code)
 	if exit.Signal != "" {

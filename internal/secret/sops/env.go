@@ -48,7 +48,7 @@ func (f *File) Env(ring agekey.Keyring) (map[string]secret.Value, error) {
 		}
 		text, ok := item.Value.(string)
 		if !ok {
-			return nil, fmt.Errorf("%s: %s is no text", f.path, name)
+			return nil, fmt.Errorf("%s: %s is not text", f.path, name)
 		}
 		env[name] = secret.NewString(text)
 	}
@@ -158,20 +158,20 @@ func checkAll(path string, variables []secret.Variable) error {
 	return nil
 }
 
-// checkEnv refuses what a SOPS dotenv file would change or leave in clear.
+// checkEnv refuses what a SOPS dotenv file would change or not encrypt.
 func checkEnv(v secret.Variable) error {
 	name, value := v.Name, v.Value
 	switch {
 	case !envName.MatchString(name):
-		return fmt.Errorf("%q is no name for a variable", name)
+		return fmt.Errorf("%q is not a variable name", name)
 	case strings.HasPrefix(name, "sops_"):
 		return fmt.Errorf("%s: names that start with sops_ belong to SOPS", name)
 	case strings.HasSuffix(name, lib.DefaultUnencryptedSuffix):
-		return fmt.Errorf("%s: SOPS leaves names that end in %s in clear", name, lib.DefaultUnencryptedSuffix)
+		return fmt.Errorf("%s: SOPS does not encrypt names that end in %s", name, lib.DefaultUnencryptedSuffix)
 	case bytes.Contains(value.Reveal(), []byte(`\n`)):
-		return fmt.Errorf(`%s: a dotenv file can't hold a backslash followed by n; keep it as a file`, name)
+		return fmt.Errorf(`%s: a dotenv file can't contain a backslash followed by n; keep it as a file`, name)
 	case bytes.IndexByte(value.Reveal(), 0) >= 0 || !utf8.Valid(value.Reveal()):
-		return fmt.Errorf("%s: a dotenv file holds text only; keep it as a file", name)
+		return fmt.Errorf("%s: a dotenv file can only contain text; keep it as a file", name)
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ import (
 // ErrPlain is wrapped by the error of a file that is not encrypted.
 var ErrPlain = errors.New("not encrypted with SOPS")
 
-// A File is an encrypted SOPS file, parsed. It holds no plaintext: each method
-// that needs it decrypts anew. Methods may be called concurrently.
+// A File is an encrypted SOPS file, parsed. It has no plaintext: each method that
+// needs it decrypts again. Methods may be called concurrently.
 type File struct {
 	path   string
 	format Format
@@ -46,7 +46,7 @@ func (f *File) load() (lib.Tree, error) {
 		return tree, fault.WithHint(fmt.Errorf("%s: %w", f.path, ErrPlain), secret.RestoreHint(f.path))
 	}
 	if err != nil {
-		return tree, fault.WithHint(fmt.Errorf("%s: no valid SOPS file (%s): cut off, or not encrypted: %w", f.path, f.format, ErrPlain), secret.RestoreHint(f.path))
+		return tree, fault.WithHint(fmt.Errorf("%s: not a valid SOPS file (%s): truncated, or not encrypted: %w", f.path, f.format, ErrPlain), secret.RestoreHint(f.path))
 	}
 	return tree, nil
 }
@@ -118,7 +118,7 @@ func (f *File) open(ring agekey.Keyring) (*opened, error) {
 	o := &opened{tree: tree, cipher: aes.NewCipher()}
 	o.dataKey, err = tree.Metadata.GetDataKeyWithKeyServices(services(ring), []string{"age"})
 	if err != nil {
-		return nil, fmt.Errorf("%s: encrypted to other keys than this one, or its key is damaged: %w", f.path, secret.ErrLocked)
+		return nil, fmt.Errorf("%s: encrypted to other keys, not this one, or its key is damaged: %w", f.path, secret.ErrLocked)
 	}
 	if err := o.decrypt(); err != nil {
 		return nil, fault.WithHint(fmt.Errorf("%s: %w", f.path, err), secret.RestoreHint(f.path))

@@ -259,8 +259,8 @@ func TestReplaceEnvNamesTheLine(t *testing.T) {
 		"A=1\n\n" + canary + "-x=1\n":             "notes.env:3:1: want NAME=value, with letters, digits and _ in the name",
 		"A=" + canary + "\n# c\nA=2\n":            "notes.env:3:1: A is set twice, first in line 1",
 		"sops_mac=" + canary + "\n":               "notes.env:1:1: sops_mac: names that start with sops_ belong to SOPS",
-		"B=1\nA_unencrypted=" + canary + "\n":     "notes.env:2:1: A_unencrypted: SOPS leaves names that end in _unencrypted in clear",
-		"A=1\nB=" + canary + "\x00\n":             "notes.env:2:1: B: a dotenv file holds text only; keep it as a file",
+		"B=1\nA_unencrypted=" + canary + "\n":     "notes.env:2:1: A_unencrypted: SOPS does not encrypt names that end in _unencrypted",
+		"A=1\nB=" + canary + "\x00\n":             "notes.env:2:1: B: a dotenv file can only contain text; keep it as a file",
 		"A=1\nB=2\n" + " C=" + canary + "\nD=4\n": "notes.env:3:1: want NAME=value, with letters, digits and _ in the name",
 	}
 	for text, want := range tests {
@@ -396,8 +396,8 @@ func FuzzParseEnv(f *testing.F) {
 	})
 }
 
-// rewritten replaces a file's content by itself, twice: the first time may spell it
-// in another way.
+// rewritten replaces a file's content with the same content, twice: the first time
+// may spell it in another way.
 func rewritten(t *testing.T, file *File, key agekey.Key, plain secret.Value) {
 	t.Helper()
 	for _, settled := range []bool{false, true} {

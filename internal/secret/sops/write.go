@@ -39,8 +39,8 @@ func (f *File) Replace(plain secret.Value, recipients []string) ([]byte, error) 
 	return encrypt(f.path, plain, meta)
 }
 
-// Rekey returns the file encrypted anew under a new data key, for the given age
-// recipients and its master keys of other kinds. Whoever was removed can still
+// Rekey returns the file encrypted again under a new data key, for the given age
+// recipients and its master keys of other kinds. Anyone who was removed can still
 // read old versions: rotate the value.
 func (f *File) Rekey(ring agekey.Keyring, recipients []string) ([]byte, error) {
 	meta, err := f.metadataFor(recipients)
@@ -55,8 +55,8 @@ func (f *File) Rekey(ring agekey.Keyring, recipients []string) ([]byte, error) {
 	return seal(f.path, o.tree, f.Modified())
 }
 
-// Fits reports whether the file is encrypted to exactly these age recipients,
-// beside master keys of other kinds.
+// Fits reports whether the file is encrypted to exactly these age recipients, in
+// addition to master keys of other kinds.
 func (f *File) Fits(recipients []string) bool {
 	want := slices.Sorted(slices.Values(recipients))
 	return slices.Equal(f.Recipients(), slices.Compact(want))
@@ -84,7 +84,7 @@ func encrypt(path string, plain secret.Value, meta lib.Metadata) ([]byte, error)
 	branches, err := format.codec().LoadPlainFile(plain.Reveal())
 	if err != nil || len(branches) == 0 {
 		// The library's text quotes the plaintext.
-		return nil, fmt.Errorf("%s: what is to be encrypted is no valid %s", path, format)
+		return nil, fmt.Errorf("%s: the text to encrypt is not valid %s", path, format)
 	}
 	return seal(path, lib.Tree{Branches: branches, Metadata: meta, FilePath: path}, time.Now())
 }

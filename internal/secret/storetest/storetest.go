@@ -100,7 +100,7 @@ func roundTrip(t *testing.T, s Subject) {
 		quiet(t, err)
 	}
 	if s.Content != nil && bytes.Contains(s.Content(), []byte(Canary)) {
-		t.Error("what stands in Git shows the value")
+		t.Error("the content in Git shows the value")
 	}
 	if text := fmt.Sprintf("%+v %#v", s.Store, s.Store); strings.Contains(text, Canary) {
 		t.Error("the store, printed, shows the value")
@@ -138,8 +138,8 @@ func lastPart(name string) string {
 	return first
 }
 
-// tampering changes bits all over what stands in Git: what is read is the value or
-// an error, and most changes are noticed. Bytes that only lay a file out may change.
+// tampering changes bits all over what is in Git: what is read is the value or an
+// error, and most changes are noticed. Bytes that only lay a file out may change.
 func tampering(t *testing.T, s Subject) {
 	s.mustPut(t)
 	content := bytes.Clone(s.Content())

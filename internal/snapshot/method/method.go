@@ -26,16 +26,16 @@ type Method interface {
 	// Dump writes everything that the running server holds into dir, which it makes.
 	// An error may wrap ErrElsewhere. After an error the caller removes dir.
 	Dump(ctx context.Context, r Runner, v Volume, dir string) (Dumped, error)
-	// Files returns what the volume of a dump holds beside the server's own data, as
+	// Files returns what the volume of a dump holds next to the server's own data, as
 	// paths in the volume. A snapshot has them in the dump, at FilesIn.
 	Files(dump string, v Volume) ([]string, error)
 	// FilesIn is where a dump has the files of Files.
 	FilesIn(dump string) string
-	// Objects is a fingerprint of what a dump holds beside rows: it changes with a
-	// schema or a role.
+	// Objects is a fingerprint of what a dump has in addition to rows: it changes
+	// with a schema or a role.
 	Objects(dump string) (string, error)
-	// Load makes the server's files of a dump and compares the two. Cut short, it is
-	// called again. The files are durable when it returns.
+	// Load makes the server's files of a dump and compares the two. Interrupted, it
+	// is called again. The files are durable when it returns.
 	Load(ctx context.Context, l Load) error
 	// Room is how many bytes a restore writes at most for a volume whose server's files
 	// had that many.
@@ -91,8 +91,8 @@ type Command struct {
 
 // A Starter starts the server that loads a dump.
 type Starter interface {
-	// Start returns when the server answers. What it returns beside an error,
-	// if anything, is stopped too.
+	// Start returns when the server answers. What it returns with an error, if
+	// anything, is stopped too.
 	Start(ctx context.Context, s Start) (Running, error)
 }
 

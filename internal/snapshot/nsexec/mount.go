@@ -49,7 +49,7 @@ func open(b Bind) (int, error) {
 	}
 	rel, err := filepath.Rel(b.Within, b.Source)
 	if err != nil || !filepath.IsLocal(rel) {
-		return -1, fmt.Errorf("it is not within %s", b.Within)
+		return -1, fmt.Errorf("it is not inside %s", b.Within)
 	}
 	above, err := unix.Open(b.Within, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

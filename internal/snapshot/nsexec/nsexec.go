@@ -1,8 +1,8 @@
-// Package nsexec starts a program in a mount namespace of its own, in which
-// chosen folders of the host appear at fixed paths, and hands it secrets on
-// file descriptors. It sees the rest of the host read-only, and can't change that.
-// It is how the same volume has the same path in every snapshot wherever it lies,
-// and why restic's passwords are in no argument, environment or file.
+// Package nsexec starts a program in its own mount namespace, in which chosen folders
+// of the host appear at fixed paths, and passes it secrets on file descriptors. It
+// sees the rest of the host read-only, and can't change that. It is how the same
+// volume has the same path in every snapshot wherever it is, and why restic's
+// passwords are in no argument, environment or file.
 //
 // The caller runs this same binary again (a hidden verb that calls Main) with a
 // Spec on standard input; Main becomes the program.
@@ -30,8 +30,8 @@ import (
 // that gets a tmpfs in the namespace.
 const Root = "/salvor"
 
-// A Bind shows Source at Target, which lies below Root. Mounts below Source are
-// not carried along.
+// A Bind shows Source at Target, which is below Root. Mounts below Source are not
+// carried along.
 type Bind struct {
 	Source   string `json:"source"`
 	Within   string `json:"within,omitempty"` // a folder above Source from which on no link is followed: others write there
@@ -55,7 +55,7 @@ type Spec struct {
 	Secrets  map[string]secret.Value
 }
 
-// wire is a Spec on standard input; only here are the secrets in clear.
+// wire is a Spec on standard input; only here are the secrets in plain text.
 type wire struct {
 	Argv     []string          `json:"argv"`
 	Env      []string          `json:"env,omitempty"`
@@ -87,7 +87,7 @@ func Main(stdin io.Reader) error {
 		return fmt.Errorf("read what to start: %w", err)
 	}
 	if len(w.Argv) == 0 || !filepath.IsAbs(w.Argv[0]) {
-		return errors.New("no absolute program given")
+		return errors.New("the program is not an absolute path")
 	}
 	runtime.LockOSThread() // namespaces belong to the thread that execs
 	if err := isolate(w); err != nil {

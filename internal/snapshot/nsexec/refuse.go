@@ -6,8 +6,8 @@ import (
 	seccomp "github.com/elastic/go-seccomp-bpf"
 )
 
-// refused are the system calls by which CAP_SYS_ADMIN, or a file's handle, would
-// lead out of the namespace: a mount made anew is as writable as its maker wants.
+// refused are the system calls by which CAP_SYS_ADMIN, or a file's handle, would lead
+// out of the namespace: a new mount is as writable as its maker wants.
 func refused() []string {
 	return []string{
 		"mount", "umount2", "mount_setattr", "move_mount", "open_tree", "open_tree_attr", "fsopen", "fsmount", "fsconfig", "fspick", "pivot_root",

@@ -27,7 +27,7 @@ const (
 
 // ErrTooMuch is wrapped by errors that mean: a container says more than any
 // server does.
-var ErrTooMuch = errors.New("the container says too much")
+var ErrTooMuch = errors.New("the container's output is too long")
 
 // ErrNoRoom is wrapped by errors that mean: what a container says would fill the
 // disk.

@@ -10,9 +10,9 @@ import (
 )
 
 // A database that takes no connections is opened for the time of its dump, for
-// superusers only: its connection limit is 0 meanwhile. What it was stands in a
-// setting of the database, written in the same transaction, so that whoever comes
-// next closes it again; and dump and restore carry it along.
+// superusers only: its connection limit is 0 meanwhile. Its former state is in a
+// setting of the database, written in the same transaction, so that the next run
+// closes it again; dump and restore keep the setting.
 const closedSetting = "salvor.closed"
 
 type closedDatabase struct {

@@ -39,8 +39,9 @@ func has(argv []string, word string) bool {
 	return false
 }
 
-// TestClosedDatabasesAreClosedAgain is the kin of fault F16: a dump that is cut
-// short leaves no database open, and while one is open it lets superusers in only.
+// TestClosedDatabasesAreClosedAgain is the kin of fault F16: a dump that is
+// interrupted leaves no database open, and while one is open it lets superusers in
+// only.
 func TestClosedDatabasesAreClosedAgain(t *testing.T) {
 	l := lay(t, variety{sql: map[string]string{"postgres": "CREATE DATABASE closed CONNECTION LIMIT 7;\nALTER DATABASE closed ALLOW_CONNECTIONS false"}})
 	want := l.server.Script(t, "postgres", flags)

@@ -29,7 +29,7 @@ func normalized(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Objects is a fingerprint of what a dump holds beside rows: it changes with a
+// Objects is a fingerprint of what a dump has in addition to rows: it changes with a
 // schema or a role.
 func Objects(dump string) (string, error) {
 	m, err := ReadManifest(dump)
@@ -59,7 +59,7 @@ func sameLines(is, want string) error {
 	}
 	for line := range strings.SplitSeq(is, "\n") {
 		if left[line]--; left[line] < 0 {
-			return fmt.Errorf("%w: %q is there and was not", ErrDiffers, line)
+			return fmt.Errorf("%w: %q is there but was not in the dump", ErrDiffers, line)
 		}
 	}
 	for line, n := range left {

@@ -27,7 +27,7 @@ func own(name string) bool {
 	return slices.Contains(ownNames, name)
 }
 
-// ownNames are those of every release; the logs of "log" tell of another server.
+// ownNames are those of every release; the logs of "log" are those of another server.
 var ownNames = []string{
 	"PG_VERSION", "base", "global", "log", "core", "tablespace_map", "lost+found", "postgresql.auto.conf.tmp",
 	"recovery.conf", "recovery.done", "recovery.signal", "standby.signal",
@@ -35,7 +35,7 @@ var ownNames = []string{
 	"pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_xact", "pg_xlog",
 }
 
-// Files returns what a volume holds beside the server's own data, as paths in
+// Files returns what a volume has in addition to the server's own data, as paths in
 // the volume: entries of the data folder and of the folders on the way to it.
 func (m Manifest) Files(v method.Volume) ([]string, error) {
 	root, err := os.OpenRoot(v.Path) // no link of the container's leads out of its volume

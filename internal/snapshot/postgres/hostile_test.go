@@ -152,8 +152,8 @@ func TestS15ProgramsAreTheImages(t *testing.T) {
 	}
 }
 
-// TestS31NoLinkOfADatabaseLeadsOutOfItsVolume: neither a server's folders nor what
-// lies beside them are looked for elsewhere on the host.
+// TestS31NoLinkOfADatabaseLeadsOutOfItsVolume: neither a server's folders nor the
+// files next to them are looked for elsewhere on the host.
 func TestS31NoLinkOfADatabaseLeadsOutOfItsVolume(t *testing.T) {
 	t.Parallel()
 	outside := t.TempDir()

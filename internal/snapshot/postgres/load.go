@@ -39,9 +39,8 @@ func ReadManifest(dump string) (Manifest, error) {
 	return m, m.check()
 }
 
-// Run loads the dump and compares it; the volume then holds what the dumped one
-// held. Cut short, it is called again. The server makes its files durable when it
-// stops.
+// Run loads the dump and compares it; the volume then holds what the dumped one held.
+// Interrupted, it is called again. The server makes its files durable when it stops.
 func (l Load) Run(ctx context.Context) error {
 	m, err := ReadManifest(l.Dump)
 	if err != nil {
@@ -208,7 +207,7 @@ func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 	}
 	scratch := s.at.Database
 	if len(m.Databases) == 0 {
-		return errors.New("the dump holds no database")
+		return errors.New("the dump does not contain a database")
 	}
 	if err := s.closeAgain(ctx); err != nil {
 		return err
@@ -218,7 +217,7 @@ func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 		return err
 	}
 	if len(names) == 0 {
-		return errors.New("no database of the dump takes connections")
+		return errors.New("no database of the dump accepts connections")
 	}
 	return s.sql(ctx, names[0], "DROP DATABASE "+quoteName(scratch))
 }

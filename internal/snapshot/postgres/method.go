@@ -46,7 +46,7 @@ func (Method) Objects(dump string) (string, error) { return Objects(dump) }
 // Load implements method.Method.
 func (Method) Load(ctx context.Context, l method.Load) error { return Load(l).Run(ctx) }
 
-// Room implements method.Method: dump and server lie there at the same time.
+// Room implements method.Method: dump and server are there at the same time.
 func (Method) Room(files int64) int64 { return 2 * files }
 
 func (m Manifest) dumped() method.Dumped {
@@ -59,7 +59,7 @@ func (m Manifest) dumped() method.Dumped {
 	return d
 }
 
-// moved is what lies outside of the volume.
+// moved is what is outside of the volume.
 func (s Server) moved() []method.Moved {
 	var all []method.Moved
 	if s.LeftOut {
@@ -68,14 +68,14 @@ func (s Server) moved() []method.Moved {
 			names = append(names, t.Name+" at "+t.Location)
 		}
 		all = append(all, method.Moved{
-			Text: fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", ")),
+			Text: fmt.Sprintf("tables will be restored in the default tablespace: %s is outside of the volume", strings.Join(names, ", ")),
 			Fix:  "keep tablespaces in folders of the volume",
 		})
 	}
 	if s.LogAt != "" {
 		all = append(all, method.Moved{
-			Text: fmt.Sprintf("the server's log comes back in its data folder: %s lies outside of the volume", s.LogAt),
-			Fix:  "nothing to do, unless the log needs a disk of its own",
+			Text: fmt.Sprintf("the server's log will be restored in its data folder: %s is outside of the volume", s.LogAt),
+			Fix:  "nothing to do, unless the log needs its own disk",
 		})
 	}
 	return all

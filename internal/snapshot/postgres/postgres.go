@@ -26,10 +26,9 @@ import (
 // dump was taken of.
 var ErrDiffers = errors.New("loaded data differs from the dump")
 
-// Manifest is manifest.json of a dump. Beside it lie globals.sql (roles),
-// tablespaces.sql, for each database its dump in pg_dump's custom format and the
-// list of what that dump holds, and in the folder "files" what else the volume
-// holds.
+// Manifest is manifest.json of a dump. Next to it are globals.sql (roles),
+// tablespaces.sql, for each database its dump in pg_dump's custom format and the list
+// of what that dump holds, and in the folder "files" what else the volume holds.
 type Manifest struct {
 	Schema    int        `json:"schema"`
 	Server    Server     `json:"server"`
@@ -143,11 +142,11 @@ func reason(stderr string) string {
 	return strings.Join(lines, " | ")
 }
 
-// check refuses a manifest that names what is not in its dump or volume: it may
-// come out of a snapshot that somebody else made.
+// check refuses a manifest that names what is not in its dump or volume: it may come
+// out of a snapshot that someone else made.
 func (m Manifest) check() error {
 	if len(m.Folders) == 0 {
-		return fmt.Errorf("%s names no folder", manifestFile)
+		return fmt.Errorf("%s is not a folder", manifestFile)
 	}
 	for _, f := range m.Folders {
 		if !filepath.IsLocal(f.Path) {

@@ -17,7 +17,7 @@ import (
 	"salvor/internal/snapshot/postgres/postgrestest"
 )
 
-// A make is a server as somebody runs it.
+// A make is a server as people run it.
 type variety struct {
 	name    string
 	data    string // below the volume

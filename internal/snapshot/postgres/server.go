@@ -28,8 +28,8 @@ type Server struct {
 	Settings    map[string]string `json:"settings,omitempty"`
 	Template    template          `json:"template"` // template0
 	Tablespaces []tablespace      `json:"tablespaces,omitempty"`
-	// LeftOut: tables come back in the default tablespace, since theirs lie
-	// outside of the volume.
+	// LeftOut: tables are restored in the default tablespace, since theirs is outside
+	// of the volume.
 	LeftOut bool `json:"left_out,omitempty"`
 	// LogAt is where the server keeps its log, outside of the volume. The one that
 	// loads the dump keeps it in the data folder. "" for inside.

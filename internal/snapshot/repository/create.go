@@ -48,9 +48,9 @@ type config struct {
 // init` does the same, after it has measured for three seconds of CPU how slow the
 // derivation of the key can be made.
 //
-// Nothing else may write meanwhile. One that was cut short may be made again: keys
-// without a configuration open nothing, and are replaced. Where there is one
-// already, the error is os.ErrExist.
+// Nothing else may write meanwhile. One that was interrupted may be made again: keys
+// without a configuration open nothing, and are replaced. Where there is one already,
+// the error is os.ErrExist.
 func Create(ctx context.Context, store blob.Store, password secret.Value) error {
 	there, err := Exists(ctx, store)
 	if err != nil {

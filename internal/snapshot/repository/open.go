@@ -91,7 +91,7 @@ func keyless(ctx context.Context, store blob.Store) error {
 
 // Exists reports whether anything of a repository is there, damaged or not: only
 // where there is nothing may one be made. Keys alone are what a Create that was
-// cut short leaves.
+// interrupted leaves.
 func Exists(ctx context.Context, store blob.Store) (bool, error) {
 	_, err := store.Stat(ctx, configName)
 	if err == nil || !errors.Is(err, blob.ErrNotExist) {

@@ -1,7 +1,7 @@
 // Package repository reads restic's repository format
-// (https://restic.readthedocs.io/en/stable/design.html, versions 1 and 2):
-// which snapshots there are and every property of every file in them. It is a
-// second reader beside the restic program: what one wrote, the other verifies.
+// (https://restic.readthedocs.io/en/stable/design.html, versions 1 and 2): which
+// snapshots there are and every property of every file in them. It is a second reader
+// in addition to the restic program: what one wrote, the other verifies.
 package repository
 
 import (
@@ -47,7 +47,7 @@ type Repository struct {
 	kept  int                // bytes in trees
 }
 
-// A place is where a blob lies. raw is its size uncompressed, 0 when it is not
+// A place is where a blob is. raw is its size uncompressed, 0 when it is not
 // compressed.
 type place struct {
 	pack                string
@@ -83,8 +83,8 @@ func read(ctx context.Context, store blob.Store, path string, offset, length int
 	return content, errors.Join(err, r.Close())
 }
 
-// Snapshots returns every snapshot, in no order that means anything, and beside
-// them those of which the remote returns something else than was written.
+// Snapshots returns every snapshot, in no particular order, and with them those of
+// which the remote returns something else than was written.
 func (r *Repository) Snapshots(ctx context.Context) ([]Snapshot, []Damaged, error) {
 	return all(ctx, r, "snapshots", func(id string, content []byte) (Snapshot, error) {
 		s := Snapshot{ID: id}
@@ -105,7 +105,7 @@ func (r *Repository) Snapshot(ctx context.Context, id string) (Snapshot, error) 
 	return s, nil
 }
 
-// Locks returns every lock, and beside them those that cannot be read.
+// Locks returns every lock, and separately those that cannot be read.
 func (r *Repository) Locks(ctx context.Context) ([]Lock, []Damaged, error) {
 	return all(ctx, r, "locks", func(id string, content []byte) (Lock, error) {
 		l := Lock{ID: id}
@@ -130,8 +130,8 @@ func all[T any](ctx context.Context, r *Repository, kind string, decode decoder[
 	return each(ctx, r, kind, names(objects), decode)
 }
 
-// namePattern is what objects of a repository are called: SHA-256 in hex. What
-// a file server or a desktop leaves beside them (Thumbs.db, .nfs0001) is not.
+// namePattern is what objects of a repository are called: SHA-256 in hex. Files that
+// a file server or a desktop leaves next to them (Thumbs.db, .nfs0001) are not.
 var namePattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // ValidName reports whether an object of a repository can have that name.
@@ -148,8 +148,8 @@ func names(objects []blob.Object) []string {
 	return names
 }
 
-// each reads objects side by side. What is damaged is returned beside the rest;
-// an error means that the remote did not answer.
+// each reads objects side by side. What is damaged is returned with the rest; an
+// error means that the remote did not answer.
 func each[T any](ctx context.Context, r *Repository, kind string, ids []string, decode decoder[T]) ([]T, []Damaged, error) {
 	found, failed := make([]T, len(ids)), make([]error, len(ids))
 	group, ctx := errgroup.WithContext(ctx)

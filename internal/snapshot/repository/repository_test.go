@@ -60,7 +60,7 @@ func TestKeyFileOpensWithItsPasswordOnly(t *testing.T) {
 	}
 }
 
-// TestAChosenPasswordIsStretched: only one that nobody could guess opens at once.
+// TestAChosenPasswordIsStretched: only one that can't be guessed opens at once.
 func TestAChosenPasswordIsStretched(t *testing.T) {
 	chosen, generated := costOf(secret.NewString("correct horse battery staple")), costOf(secret.NewString(strings.Repeat("k", 43)))
 	if chosen.n*chosen.p < 100*generated.n*generated.p {

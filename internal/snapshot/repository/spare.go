@@ -24,8 +24,8 @@ type Spare struct {
 // Whole reports whether both files are there.
 func (s Spare) Whole() bool { return len(s.Key) > 0 && len(s.Config) > 0 }
 
-// Spare returns copies of the files as they lie on the remote. What is damaged
-// there is left out.
+// Spare returns copies of the files as they are on the remote. What is damaged there
+// is left out.
 func (r *Repository) Spare(ctx context.Context) (Spare, error) {
 	var s Spare
 	listed, err := r.store.List(ctx, "keys")
@@ -67,7 +67,7 @@ func (r *Repository) Mend(ctx context.Context, spare Spare) (done string, have S
 		if err := r.mendKey(ctx, spare.Key); err != nil {
 			return "", have, err
 		}
-		done, have.Key = "its key was put back", spare.Key
+		done, have.Key = "its key was restored from a copy", spare.Key
 	}
 	if len(have.Config) > 0 {
 		return done, have, nil
@@ -79,7 +79,7 @@ func (r *Repository) Mend(ctx context.Context, spare Spare) (done string, have S
 		return done, have, fmt.Errorf("put the configuration back: %w", err)
 	}
 	have.Config = spare.Config
-	return "its configuration was put back", have, nil
+	return "its configuration was restored from a copy", have, nil
 }
 
 // mendKey writes the copy of the key file, then removes the damaged ones.

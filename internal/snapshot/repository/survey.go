@@ -120,8 +120,8 @@ func (r *Repository) hashPack(ctx context.Context, id string) error {
 
 func packPath(id string) string { return "data/" + id[:2] + "/" + id }
 
-// Salvage writes a pack with everything of a damaged one that is still good, and
-// then removes that. The index must be made anew afterwards. It needs LoadIndex.
+// Salvage writes a pack with everything of a damaged one that is still good, and then
+// removes that. The index must be rebuilt afterwards. It needs LoadIndex.
 func (r *Repository) Salvage(ctx context.Context, id string) error {
 	r.mu.Lock()
 	entries := r.packs[id]
@@ -200,7 +200,7 @@ func (e entry) header() []byte {
 	return append(b, id...)
 }
 
-// PackOf returns the pack in which a blob lies.
+// PackOf returns the pack that contains a blob.
 func (r *Repository) PackOf(ctx context.Context, blob string) (string, error) {
 	p, err := r.find(ctx, blob)
 	return p.pack, err

@@ -29,11 +29,11 @@ const worthRewriting = 0.5
 // indexed is how many blobs one index names at most, as in restic.
 const indexed = 50_000
 
-// Sweep removes the data that no snapshot needs, in an order in which it can be cut
-// short anywhere and called again. Nothing else may write to the repository meanwhile.
-// Where an index is damaged, or the file or a folder of a snapshot that must says has to
-// be whole can't be read, no data is removed; of other snapshots as much stays as can be
-// read.
+// Sweep removes the data that no snapshot needs, in an order in which it can be
+// interrupted anywhere and called again. Nothing else may write to the repository
+// meanwhile. Where an index is damaged, or the file or a folder of a snapshot that must
+// says has to be whole can't be read, no data is removed; of other snapshots as much
+// stays as can be read.
 func (r *Repository) Sweep(ctx context.Context, must func(id string) bool) (Swept, error) {
 	s := sweep{repo: r, sizes: map[string]int64{}, used: map[string]bool{}, next: map[string][]entry{}}
 	if err := s.survey(ctx); err != nil {
@@ -141,7 +141,7 @@ func (s *sweep) tree(ctx context.Context, id string) error {
 	return errors.Join(errs...)
 }
 
-// sort decides what becomes of each pack. A blob that lies in several is needed in one.
+// sort decides what becomes of each pack. A blob that is in several is needed in one.
 func (s *sweep) sort(ctx context.Context) error {
 	packs := s.repo.entries()
 	kept := map[string]bool{}
@@ -169,7 +169,7 @@ func (s *sweep) sort(ctx context.Context) error {
 			s.done.Packs, s.done.Bytes = s.done.Packs+1, s.done.Bytes+size
 		}
 	}
-	for id, size := range s.sizes { // what an upload left that was cut short
+	for id, size := range s.sizes { // what an upload left that was interrupted
 		if _, named := packs[id]; !named {
 			s.drop = append(s.drop, id)
 			s.done.Packs, s.done.Bytes = s.done.Packs+1, s.done.Bytes+size

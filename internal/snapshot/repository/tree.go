@@ -26,7 +26,7 @@ type Node struct {
 	Links      uint64      `json:"links"`
 	Size       int64       `json:"size"`
 	LinkTarget string      `json:"linktarget"`
-	RawTarget  []byte      `json:"linktarget_raw"` // where LinkTarget is no UTF-8
+	RawTarget  []byte      `json:"linktarget_raw"` // where LinkTarget is not UTF-8
 	Attributes []Attribute `json:"extended_attributes"`
 	Content    []string    `json:"content"`
 	Subtree    string      `json:"subtree"`
@@ -56,7 +56,7 @@ func parseTree(content []byte) ([]Node, error) {
 	for i, n := range tree.Nodes {
 		name, err := strconv.Unquote(`"` + n.Name + `"`)
 		if err != nil || name == "" || name == "." || name == ".." || path.Base(name) != name {
-			return nil, fmt.Errorf("%q is no file name", n.Name)
+			return nil, fmt.Errorf("%q is not a file name", n.Name)
 		}
 		tree.Nodes[i].Name = name
 	}
@@ -207,8 +207,8 @@ func (r *Repository) plain(sealed []byte, id string, raw int64) ([]byte, error) 
 // maxTrees bounds the packs of folders that are kept in memory.
 const maxTrees = 64 << 20
 
-// sealed reads a blob as it lies in its pack. Folders lie together in packs of
-// their own, so these are read whole, once.
+// sealed reads a blob as it is in its pack. Folders are together in packs of their
+// own, so these are read whole, once.
 func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 	name := packPath(p.pack)
 	if !p.tree {
@@ -225,7 +225,7 @@ func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 		r.keep(p.pack, pack)
 	}
 	if p.offset < 0 || p.length < 0 || p.offset > int64(len(pack)) || p.length > int64(len(pack))-p.offset {
-		return nil, fmt.Errorf("pack %s is cut short: %w", p.pack, ErrDamaged)
+		return nil, fmt.Errorf("pack %s is truncated: %w", p.pack, ErrDamaged)
 	}
 	return pack[p.offset : p.offset+p.length], nil
 }

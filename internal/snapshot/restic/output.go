@@ -26,7 +26,7 @@ var versionPattern = regexp.MustCompile(`^restic (\d{1,6})\.(\d{1,6})\.(\d{1,6})
 func ParseVersion(out []byte) (Version, error) {
 	m := versionPattern.FindSubmatch(out)
 	if m == nil {
-		return Version{}, errors.New("restic's version is not to be read")
+		return Version{}, errors.New("restic's version can't be read")
 	}
 	var n [3]int
 	for i := range n {
@@ -46,7 +46,7 @@ type Summary struct {
 }
 
 // backupReport gathers the lines of `restic backup --json`: "status" lines are
-// passed over, "error" lines name a file, "summary" comes last.
+// skipped, "error" lines name a file, "summary" comes last.
 type backupReport struct {
 	summary Summary
 	done    bool
@@ -98,7 +98,7 @@ func (r *backupReport) result() (Summary, error) {
 	case r.err != nil:
 		return Summary{}, r.err
 	case !r.done:
-		return Summary{}, errors.New("restic gave no summary")
+		return Summary{}, errors.New("restic did not print a summary")
 	}
 	return r.summary, nil
 }

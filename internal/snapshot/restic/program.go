@@ -120,8 +120,8 @@ type Backup struct {
 	Binds  []nsexec.Bind
 }
 
-// Backup reads files and returns what restic says of the snapshot. Files that
-// could not be read are in the summary's Unread, and are no error.
+// Backup reads files and returns what restic says of the snapshot. Files that could
+// not be read are in the summary's Unread, and are not an error.
 func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary, error) {
 	args := []string{"backup", "--host", b.Host}
 	for _, tag := range b.Tags {
@@ -133,7 +133,7 @@ func (p Program) Backup(ctx context.Context, repo Repository, b Backup) (Summary
 		args = append(args, "--force")
 	}
 	var report backupReport
-	var unread unreadReport // standard error is read beside standard output
+	var unread unreadReport // standard error is read in parallel to standard output
 	err := p.run(ctx, repo, call{args: append(args, b.Path), binds: b.Binds, stdout: &lineWriter{each: report.line}, stderr: &lineWriter{each: unread.line}})
 	report.summary.Unread = append(report.summary.Unread, unread.items...)
 	var exit *machine.ExitError
@@ -151,9 +151,9 @@ func (p Program) Prune(ctx context.Context, repo Repository) error {
 	return p.run(ctx, repo, call{args: []string{"prune"}})
 }
 
-// RepairIndex makes the index anew of the packs that are there: what names a
-// missing one goes, and what no readable index names is found again. It reads no
-// cache.
+// RepairIndex rebuilds the index from the packs that are there: entries of missing
+// packs are removed, and packs that no readable index names are found again. It reads
+// no cache.
 func (p Program) RepairIndex(ctx context.Context, repo Repository) error {
 	p.Cache = ""
 	args := []string{"rebuild-index"}

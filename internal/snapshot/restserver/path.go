@@ -30,15 +30,15 @@ func parsePath(path string) (file, error) {
 	case kind == kindConfig && name == "":
 		return file{kindConfig, kindConfig}, nil
 	case !slices.Contains([]string{kindData, kindIndex, kindKeys, kindLocks, kindSnapshot}, kind):
-		return file{}, fmt.Errorf("%q is no part of a repository", path)
+		return file{}, fmt.Errorf("%q is not a part of a repository", path)
 	case name != "" && !namePattern.MatchString(name):
-		return file{}, fmt.Errorf("%q is no object name", name)
+		return file{}, fmt.Errorf("%q is not an object name", name)
 	}
 	return file{kind, name}, nil
 }
 
-// path is where the object lies in the store: restic's default layout, so that
-// any restic reads the repository without Salvor.
+// path is where the object is in the store: restic's default layout, so that any
+// restic reads the repository without Salvor.
 func (f file) path() string {
 	switch f.kind {
 	case kindConfig:

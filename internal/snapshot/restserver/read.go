@@ -57,7 +57,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, f file) {
 	}
 	if _, err := io.Copy(w, content); err != nil && r.Context().Err() == nil {
 		s.failed(f, fmt.Errorf("read %s: %w", f, err))
-		panic(http.ErrAbortHandler) // the only way to tell a client that a body is cut short
+		panic(http.ErrAbortHandler) // the only way to tell a client that a body is interrupted
 	}
 }
 
@@ -158,9 +158,9 @@ func (s *Server) ready(ctx context.Context) error {
 	return hook(ctx)
 }
 
-// listing returns names and sizes of a kind, what waits in the spool included.
-// Kinds are listed on the remote once: nobody but the holder of the claim adds
-// objects. Locks are listed afresh, save in a pass that pauses a stack.
+// listing returns names and sizes of a kind, what waits in the spool included. Kinds
+// are listed on the remote once: only the holder of the claim adds objects. Locks are
+// listed afresh, save in a pass that pauses a stack.
 func (s *Server) listing(ctx context.Context, kind string) (map[string]int64, error) {
 	s.mu.Lock()
 	known := s.listings[kind]

@@ -38,10 +38,10 @@ const (
 var ErrMode = errors.New("not allowed in this mode")
 
 // ErrHolds is wrapped by the error of a deletion that Options.Holds refused.
-var ErrHolds = errors.New("not allowed any more")
+var ErrHolds = errors.New("no longer allowed")
 
-// attempts is how often one object may fail before the run is given up: restic
-// itself would go on for 15 minutes.
+// attempts is how often one object may fail before the run is given up: restic itself
+// would continue for 15 minutes.
 const attempts = 3
 
 // Options configure a Server.
@@ -52,7 +52,7 @@ type Options struct {
 	// Holds is asked before each deletion that needs Full whether the caller may
 	// still do that; an error refuses it and ends the run. nil is always.
 	Holds func(context.Context) error
-	// Abort is told, at most once, why restic can't succeed any more. The
+	// Abort gets, at most once, the reason why restic can no longer succeed. The
 	// caller ends restic then. May be nil.
 	Abort func(error)
 	// Listen opens what the server is reached at; nil for a free loopback port.
@@ -94,7 +94,7 @@ type Server struct {
 	held     map[file]spooled
 	written  []Written
 	failures map[file]int
-	broken   map[file]bool // uploads of this run that failed, of which something may lie there
+	broken   map[file]bool // uploads of this run that failed, of which something may be there
 	aborted  bool
 }
 

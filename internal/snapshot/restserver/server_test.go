@@ -150,8 +150,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestDeletesEndWithTheClaim is fault V11: whoever lost the claim in the midst of a
-// prune deletes nothing more, which may be another host's by now. Its own locks go.
+// TestDeletesEndWithTheClaim is fault V11: a host that lost the claim during a prune
+// deletes nothing more, which may be another host's by now. Its own locks go.
 func TestDeletesEndWithTheClaim(t *testing.T) {
 	lost := errors.New("beta claimed epoch 2")
 	for _, held := range []int{0, 2} {

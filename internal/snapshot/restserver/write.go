@@ -55,8 +55,8 @@ func (s *Server) post(r *http.Request, f file) error {
 	return s.put(r.Context(), f, r.Body, r.ContentLength)
 }
 
-// known looks for an object that is there already, without asking the remote
-// for what is named by its hash: replacing that by itself harms nobody.
+// known looks for an object that is there already, without asking the remote for what
+// is named by its hash: replacing it by the same content is harmless.
 func (s *Server) known(ctx context.Context, f file) (size int64, ok bool, err error) {
 	if f.kind == kindConfig {
 		o, err := s.opts.Store.Stat(ctx, f.path())

@@ -18,35 +18,38 @@ func (l *load) beyond(s types.ServiceConfig) error {
 	at := func(keys ...string) string { return l.files.of(append([]string{"services", s.Name}, keys...)...) }
 	switch {
 	case s.Provider != nil:
-		return l.fail(at("provider"), "provider runs a program on the host, outside of any container; list the service's image instead")
+		return l.fail(at("provider"), "provider runs a program on the host, outside of any container; give the service an image instead")
 	case len(s.Models) > 0:
 		return l.fail(at("models"), "models are served by a program on the host, outside of any container; run the model as a service")
 	case s.UseAPISocket:
-		return l.fail(at("use_api_socket"), "use_api_socket gives the container the host's registry logins; mount /var/run/docker.sock if the container is to rule the host")
+		return l.fail(at("use_api_socket"), "use_api_socket gives the container the host's registry logins; mount "+
+			"/var/run/docker.sock if the container is meant to control the host")
 	case slices.ContainsFunc(s.VolumesFrom, func(from string) bool { return strings.HasPrefix(from, "container:") }):
-		return l.fail(at("volumes_from"), "volumes_from takes the mounts of a container outside of the stack; name a service of the stack, or list the volumes")
+		return l.fail(at("volumes_from"), "volumes_from uses the mounts of a container outside of the stack; name a "+
+			"service of the stack, or list the volumes")
 	}
 	if s.Build == nil {
 		return nil
 	}
 	if len(s.Build.SSH) > 0 {
-		return l.fail(at("build", "ssh"), "build.ssh gives the build SSH keys of the host; list a key under build.secrets, and the build reads /run/secrets/NAME")
+		return l.fail(at("build", "ssh"), "build.ssh gives the host's SSH keys to the build; list a key under "+
+			"build.secrets, and let the build read /run/secrets/NAME")
 	}
 	for key, entries := range map[string]types.StringList{"cache_from": s.Build.CacheFrom, "cache_to": s.Build.CacheTo} {
 		for _, entry := range entries {
 			if !inRegistry(entry) {
-				return l.fail(at("build", key), "%s is not a cache in a registry, which is what the build of a host may use", entry)
+				return l.fail(at("build", key), "%s is not a cache in a registry; builds on a host can use no other kind of cache", entry)
 			}
 		}
 	}
 	return nil
 }
 
-// noJobs refuses jobs: Compose's containers beside services, whose mounts and
+// noJobs refuses jobs: Compose's containers in addition to services, whose mounts and
 // secrets Salvor does not handle.
 func (l *load) noJobs() error {
 	for name := range l.project.Jobs {
-		return l.fail(l.files.of("jobs", name), "jobs are not run: make %s a service, with a profile if `up` is not to start it", name)
+		return l.fail(l.files.of("jobs", name), "jobs are not supported: make %s a service, with a profile if `up` should not start it", name)
 	}
 	return nil
 }

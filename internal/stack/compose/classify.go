@@ -61,7 +61,7 @@ func (c classifier) classify() (*mounts, error) {
 		for i, entry := range c.load.project.Services[name].Volumes {
 			m := &mount{service: name, index: i, entry: c.hosted(entry)}
 			if marked(entry.Source + entry.Target) {
-				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't decide where a mount comes from or goes to: %s:%s", entry.Source, entry.Target)
+				return nil, c.load.fail(c.load.files.mount(name, entry.Target), "a secret can't be part of the path of a mount: %s:%s", entry.Source, entry.Target)
 			}
 			policy, err := c.policy(m, used)
 			if err != nil {
@@ -107,7 +107,7 @@ func (c classifier) policy(m *mount, used map[string]string) (fleet.VolumePolicy
 			continue
 		}
 		if hit.Volume != "" {
-			return hit, c.load.fail(p.Position, "%s and %s are the same mount: it can be protected once", hit.Volume, p.Volume)
+			return hit, c.load.fail(p.Position, "%s and %s are the same mount: declare its protection once", hit.Volume, p.Volume)
 		}
 		hit = p
 		used[p.Volume] = m.entry.Source
@@ -166,7 +166,7 @@ func (c classifier) decideVolume(ms *mounts, m *mount) {
 	if m.entry.Source == "" {
 		if m.protect = m.policy.Protect; m.protect != fleet.None {
 			c.unclassified(m, fmt.Sprintf("the anonymous volume at %s has no name to keep it under", m.entry.Target),
-				fmt.Sprintf("give it a name under volumes:, or say x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
+				fmt.Sprintf("give it a name under volumes:, or set x-salvor.volumes: {%s: {protect: none}}", m.entry.Target))
 		}
 		return
 	}
@@ -184,7 +184,7 @@ func (c classifier) decideVolume(ms *mounts, m *mount) {
 	v.Protect = cmp.Or(m.policy.Protect, defaultFor(decl))
 	if v.Protect == "" {
 		c.unclassified(m, fmt.Sprintf("volume %s belongs to something outside of this stack", v.Name),
-			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
+			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: external}}, or snapshot, or none", v.Name))
 		return
 	}
 	v.Formerly = formerName(m.policy)
@@ -200,7 +200,7 @@ func formerName(p fleet.VolumePolicy) string {
 }
 
 // binds reports whether a named volume is a folder of the host: the engine mounts it
-// so whatever type it has beside.
+// so whatever other type it has.
 func binds(decl types.VolumeConfig) bool {
 	return slices.ContainsFunc(strings.Split(decl.DriverOpts["o"], ","), func(option string) bool {
 		option = strings.TrimSpace(option)
@@ -235,8 +235,8 @@ func (c classifier) decideHostPath(ms *mounts, m *mount) {
 	case belongsToHost(src, m.entry.ReadOnly):
 		m.protect, m.source = fleet.HostPath, src
 	default:
-		c.unclassified(m, fmt.Sprintf("%s is a folder of the host that nobody would bring back", src),
-			fmt.Sprintf("say what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
+		c.unclassified(m, fmt.Sprintf("%s is a folder of the host that Salvor would not restore", src),
+			fmt.Sprintf("choose what it is: x-salvor.volumes: {%s: {protect: snapshot}}, or shared, external, none", src))
 	}
 }
 
@@ -260,7 +260,8 @@ func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 	i := slices.IndexFunc(roots, func(r string) bool { return within(r, src) })
 	if i < 0 {
-		c.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the stack's folder, or use an absolute path and say what it is")
+		c.unclassified(m, fmt.Sprintf("%s is outside of the stack's folder and not in Git", src), "move it into the "+
+			"stack's folder, or use an absolute path and choose what it is under x-salvor.volumes")
 		return
 	}
 	root := roots[i]
@@ -276,7 +277,7 @@ func (c classifier) decideRelative(ms *mounts, m *mount, roots []string) {
 	}
 }
 
-// policyOf is what was said about a relative bind that others lie below.
+// policyOf is what was said about a relative bind that others are below.
 func (c classifier) policyOf(ms *mounts, root string) fleet.VolumePolicy {
 	for _, m := range ms.all {
 		if m.entry.Type == types.VolumeTypeBind && m.entry.Source == root && m.policy.Volume != "" {

@@ -16,9 +16,9 @@ import (
 	"salvor/internal/stack"
 )
 
-// elsewhere is the folder of a project for files of the repository that can't
-// lie where the Compose file names them: from outside of the stack's folder,
-// build contexts, and names that Salvor writes itself.
+// elsewhere is the folder of a project for files of the repository that can't be
+// where the Compose file names them: from outside of the stack's folder, build
+// contexts, and names that Salvor writes itself.
 const elsewhere = "_repo"
 
 // A collector gathers the files of the commit that a project needs on a host.

@@ -15,9 +15,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// composeFiles returns the files that Compose merges for the stack, in its order,
-// as paths in the repository: those of COMPOSE_FILE, else the stack's own and the
-// override file beside it.
+// composeFiles returns the files that Compose merges for the stack, in its order, as
+// paths in the repository: those of COMPOSE_FILE, else the stack's own and the
+// override file next to it.
 func (l *load) composeFiles() ([]string, error) {
 	if listed := l.env[consts.ComposeFilePath]; listed != "" {
 		return l.listedFiles(listed)
@@ -41,7 +41,7 @@ func (l *load) listedFiles(listed string) ([]string, error) {
 		case !l.isFile(file):
 			return nil, fmt.Errorf("%s: COMPOSE_FILE names %s, which is not in Git", l.Stack.Dir, file)
 		case len(files) == 0 && path.Dir(file) != l.Stack.Dir:
-			return nil, fmt.Errorf("%s: COMPOSE_FILE begins with %s, from whose folder Compose would read every path; name one of %s first", l.Stack.Dir, file, l.Stack.Dir)
+			return nil, fmt.Errorf("%s: COMPOSE_FILE begins with %s, and Compose would read every path relative to its folder; list one of %s first", l.Stack.Dir, file, l.Stack.Dir)
 		}
 		files = append(files, file)
 	}

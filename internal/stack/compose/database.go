@@ -48,7 +48,7 @@ func (c classifier) consistency(ms *mounts, v *project.Volume) {
 	said := c.policyFor(ms, v)
 	switch {
 	case db != nil && v.Protect == fleet.Shared:
-		c.liveCopy(m, fmt.Sprintf("the %s of %s can't live on the shared mount: it would be corrupt after a cut", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {protect: snapshot}}", v.Source))
+		c.liveCopy(m, fmt.Sprintf("the %s of %s can't be on the shared mount: it would be corrupt after an interruption", db.kind, m.service), fmt.Sprintf("x-salvor.volumes: {%s: {protect: snapshot}}", v.Source))
 		return
 	case v.Protect == fleet.Shared:
 		return

@@ -43,7 +43,7 @@ func TestS09AnotherDigestThanTheLocksIsSaid(t *testing.T) {
 			}
 		}
 		text := strings.Join(said, "\n")
-		if !c.said && text != "" || c.said && (!strings.HasPrefix(text, "stacks/app/compose.yaml:3:5: web is to run "+c.written) || !strings.Contains(text, c.locked)) {
+		if !c.said && text != "" || c.said && (!strings.HasPrefix(text, "stacks/app/compose.yaml:3:5: web will run "+c.written) || !strings.Contains(text, c.locked)) {
 			t.Errorf("%s: %q", name, text)
 		}
 	}

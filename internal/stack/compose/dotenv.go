@@ -18,7 +18,7 @@ import (
 	"salvor/internal/secret"
 )
 
-// Lookup tells what a variable is that an env file refers to.
+// Lookup returns the value of a variable that an env file refers to.
 type Lookup func(name string) (string, bool)
 
 // An EnvFile is an env file as Compose reads it, with the places of its
@@ -62,9 +62,9 @@ func ParseEnv(name string, content []byte, lookup Lookup) (*EnvFile, error) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	f := &EnvFile{Name: name, text: string(content)}
 	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
-		return nil, fmt.Errorf("%s: no text in UTF-8", name)
+		return nil, fmt.Errorf("%s: not text in UTF-8", name)
 	}
-	logrus.SetOutput(io.Discard) // where compose-go tells of unset variables
+	logrus.SetOutput(io.Discard) // where compose-go reports unset variables
 	known := map[string]string{}
 	for start := 0; start < len(f.text); {
 		p, err := f.part(start, known, lookup)
@@ -100,7 +100,7 @@ func (f *EnvFile) part(start int, known map[string]string, lookup Lookup) (envPa
 		case err == nil:
 			return p, f.entries(&p, values, refs)
 		case !unterminated.MatchString(err.Error()):
-			return p, f.fail(start, "neither NAME=value nor a comment, or a $ that Compose does not understand")
+			return p, f.fail(start, "neither NAME=value nor a comment, or it has a $ that Compose does not understand")
 		case p.end == len(f.text):
 			return p, f.fail(start, "a quote that does not end")
 		}
@@ -111,10 +111,10 @@ func (f *EnvFile) part(start int, known map[string]string, lookup Lookup) (envPa
 func (f *EnvFile) entries(p *envPart, values map[string]string, refs map[string]bool) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if name == "" {
-			return f.fail(p.start, "a name without a value, which Compose takes for a value without a name")
+			return f.fail(p.start, "a name without a value, which Compose reads as a value without a name")
 		}
 		if strings.Contains(name+values[name], "\x00") {
-			return f.fail(p.start, "a NUL byte, which no program's environment can hold")
+			return f.fail(p.start, "a NUL byte, which an environment can't contain")
 		}
 		e := EnvEntry{Variable: secret.Variable{Name: name, Value: secret.NewString(values[name])}, Line: f.line(p.start)}
 		for ref := range refs {
@@ -144,8 +144,8 @@ func (f *EnvFile) fail(start int, format string, args ...any) error {
 	return fmt.Errorf("%s:%d:1: %s", f.Name, f.line(start), fmt.Sprintf(format, args...))
 }
 
-// Entries returns the file's variables in its order. A name that stands there
-// twice with one value is listed once; with two values it is an error.
+// Entries returns the file's variables in its order. A name that is there twice with
+// one value is listed once; with two values it is an error.
 func (f *EnvFile) Entries() ([]EnvEntry, error) {
 	var all []EnvEntry
 	for _, p := range f.parts {
@@ -183,10 +183,10 @@ func (f *EnvFile) Says(v secret.Variable) bool {
 // Text returns the file's text, without a byte order mark.
 func (f *EnvFile) Text() []byte { return []byte(f.text) }
 
-var errSharedLine = errors.New("shares its line with a variable that stays; put each on a line of its own")
+var errSharedLine = errors.New("shares its line with a variable that stays; put each on its own line")
 
-// Without returns the file's text without some variables. What else stands
-// there, comments too, stays as it is.
+// Without returns the file's text without some variables. What else is there,
+// comments too, stays as it is.
 func (f *EnvFile) Without(gone func(name string) bool) ([]byte, error) {
 	return f.rewrite(gone, func(EnvEntry) string { return "" })
 }

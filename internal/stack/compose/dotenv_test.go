@@ -61,13 +61,13 @@ func TestParseEnv(t *testing.T) {
 func TestParseEnvRefusals(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"no end":             {"A=1\n\n# c\nB=\"canary\nC=2\n", ".env:4:1: a quote that does not end"},
-		"no name":            {"A=1\ncanary!=2\n", ".env:2:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
-		"a space":            {"A=1\nmy canary=2\n", ".env:2:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
-		"a bad reference":    {"A=${canary\n", ".env:1:1: neither NAME=value nor a comment, or a $ that Compose does not understand"},
+		"no name":            {"A=1\ncanary!=2\n", ".env:2:1: neither NAME=value nor a comment, or it has a $ that Compose does not understand"},
+		"a space":            {"A=1\nmy canary=2\n", ".env:2:1: neither NAME=value nor a comment, or it has a $ that Compose does not understand"},
+		"a bad reference":    {"A=${canary\n", ".env:1:1: neither NAME=value nor a comment, or it has a $ that Compose does not understand"},
 		"two values":         {"A=canary\n\nA=canary2\n", ".env:3:1: A has another value than in line 1"},
-		"bytes":              {"A=canary\xff\n", ".env: no text in UTF-8"},
-		"zero":               {"A=canary\x00\n", ".env: no text in UTF-8"},
-		"a name and the end": {"A=1\ncanary", ".env:2:1: a name without a value, which Compose takes for a value without a name"},
+		"bytes":              {"A=canary\xff\n", ".env: not text in UTF-8"},
+		"zero":               {"A=canary\x00\n", ".env: not text in UTF-8"},
+		"a name and the end": {"A=1\ncanary", ".env:2:1: a name without a value, which Compose reads as a value without a name"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

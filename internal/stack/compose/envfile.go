@@ -98,7 +98,8 @@ func (l *load) labelFiles(name string, files []string) error {
 // files and mounts of pre_start hooks are containers' own, which nothing handles.
 func (l *load) otherFiles(name string, s *types.ServiceConfig) error {
 	if len(s.PreStart) > 0 {
-		return l.fail(l.files.of("services", name, "pre_start"), "pre_start starts a container of its own, with mounts that are not classified; make it a service that depends_on waits for")
+		return l.fail(l.files.of("services", name, "pre_start"), "pre_start starts a separate container, with mounts "+
+			"that are not classified; make it a service that depends_on waits for")
 	}
 	var named []string
 	if s.CredentialSpec != nil && s.CredentialSpec.File != "" {

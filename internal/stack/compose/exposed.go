@@ -17,7 +17,7 @@ import (
 func (v variables) exposed(s types.ServiceConfig) error {
 	for _, variable := range slices.Sorted(maps.Keys(s.Environment)) {
 		if value := s.Environment[variable]; value != nil && marked(*value) {
-			v.expose(v.load.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment holds %s", variable, keysOf(*value)),
+			v.expose(v.load.files.of("services", s.Name, "environment", variable), s.Name, fmt.Sprintf("%s in the environment contains %s", variable, keysOf(*value)),
 				fmt.Sprintf("if the image knows %s_FILE: list the secret under secrets: and set %s_FILE: /run/secrets/NAME", variable, variable))
 		}
 	}
@@ -26,7 +26,8 @@ func (v variables) exposed(s types.ServiceConfig) error {
 	if err != nil || !marked(string(rest)) {
 		return err
 	}
-	v.expose(v.load.files.of("services", s.Name), s.Name, "its definition holds "+keysOf(string(rest)), "list the secret under secrets: and have the program read /run/secrets/NAME")
+	v.expose(v.load.files.of("services", s.Name), s.Name, "its definition contains "+keysOf(string(rest)), "list the secret "+
+		"under secrets: and make the program read /run/secrets/NAME")
 	return nil
 }
 
@@ -35,7 +36,7 @@ func (v variables) expose(place, service, text, fix string) {
 		Text: fmt.Sprintf("%s: %s; docker inspect shows it, and Docker keeps it on disk, in /var/lib/docker/containers and /var/lib/containerd", service, text), Fix: fix})
 }
 
-// keysOf names the secrets whose values stand in s.
+// keysOf names the secrets whose values are in s.
 func keysOf(s string) string {
 	keys := marks(s)
 	slices.Sort(keys)

@@ -103,7 +103,7 @@ func TestComposeFileIsRefused(t *testing.T) {
 		"compose.yaml:gone.yaml":     "stacks/app: COMPOSE_FILE names stacks/app/gone.yaml, which is not in Git",
 		"compose.yaml:/etc/x.yaml":   "stacks/app: COMPOSE_FILE names /etc/x.yaml, which is outside of the repository",
 		"../../../x.yaml":            "stacks/app: COMPOSE_FILE names ../../../x.yaml, which is outside of the repository",
-		"sub/base.yaml:compose.yaml": "stacks/app: COMPOSE_FILE begins with stacks/app/sub/base.yaml, from whose folder Compose would read every path; name one of stacks/app first",
+		"sub/base.yaml:compose.yaml": "stacks/app: COMPOSE_FILE begins with stacks/app/sub/base.yaml, and Compose would read every path relative to its folder; list one of stacks/app first",
 	} {
 		opts := stackOf(t, map[string]string{"compose.yaml": one("web"), "sub/base.yaml": one("x"), "stack.env": "COMPOSE_FILE=" + listed + "\n"})
 		if _, _, err := Load(t.Context(), opts); err == nil || err.Error() != want {
@@ -172,7 +172,7 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 	const composeFile = "services: {web: {image: nginx, env_file: [.env]}}\n"
 	const ignored = "SESSION=Zk3v\nURL=http://x\n"
 	for name, c := range map[string]struct {
-		files, tree map[string]string // in Git; in the working tree beside it
+		files, tree map[string]string // in Git; in the working tree as well
 		keys        []string
 		fatal       string
 	}{
@@ -184,7 +184,7 @@ func TestEnvFileIsNeverSilentlyEmpty(t *testing.T) {
 		"in Git":                     {files: map[string]string{"compose.yaml": composeFile, ".env": ignored}},
 		"optional and not there":     {files: map[string]string{"compose.yaml": "services: {web: {image: nginx, env_file: [{path: .env, required: false}]}}\n"}},
 		"optional and ignored":       {files: map[string]string{"compose.yaml": "services: {web: {image: nginx, env_file: [{path: .env, required: false}]}}\n"}, tree: map[string]string{".env": ignored}, fatal: "no SESSION, URL"},
-		"another, optional, ignored": {files: map[string]string{"compose.yaml": "services: {web: {image: nginx, env_file: [{path: db.env, required: false}]}}\n"}, tree: map[string]string{"db.env": ignored}, fatal: "no host gets it"},
+		"another, optional, ignored": {files: map[string]string{"compose.yaml": "services: {web: {image: nginx, env_file: [{path: db.env, required: false}]}}\n"}, tree: map[string]string{"db.env": ignored}, fatal: "hosts do not get it"},
 		"COMPOSE_FILE in an ignored": {files: map[string]string{"compose.yaml": one("web")}, tree: map[string]string{".env": "COMPOSE_FILE=compose.yaml:x.yaml\n"}, fatal: "COMPOSE_FILE is set in a file that Git ignores"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -151,7 +151,7 @@ func (g guard) include(name, dir string, entry any, env types.Mapping, included 
 		body = map[string]any{"path": entry}
 	}
 	if included && (body["env_file"] != nil || body["project_directory"] != nil) {
-		return g.fail(at, "%s is included, and can't name an env_file or a project_directory itself", name)
+		return g.fail(at, "%s is included, so it can't have an env_file or a project_directory itself", name)
 	}
 	var files []string
 	for _, from := range texts(body["path"]) {

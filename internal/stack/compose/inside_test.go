@@ -121,8 +121,8 @@ func TestS08EveryPathStaysInTheCommit(t *testing.T) {
 	}
 }
 
-// TestS08OtherFoldersOfTheCommitStayUsable includes and extends what lies beside the
-// stack's folder, with an env_file of its own.
+// TestS08OtherFoldersOfTheCommitStayUsable includes and extends files next to the
+// stack's folder, with their own env_file.
 func TestS08OtherFoldersOfTheCommitStayUsable(t *testing.T) {
 	t.Parallel()
 	repo := t.TempDir()
@@ -153,7 +153,7 @@ func TestS08OtherFoldersOfTheCommitStayUsable(t *testing.T) {
 }
 
 // TestS08WhatTheCommitHasIsBuilt from other folders of the commit, with a seccomp
-// profile, contexts that are no folders, and a cache in a registry.
+// profile, contexts that are not folders, and a cache in a registry.
 func TestS08WhatTheCommitHasIsBuilt(t *testing.T) {
 	t.Parallel()
 	repo := t.TempDir()

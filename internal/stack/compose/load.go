@@ -30,7 +30,7 @@ type Options struct {
 	Stack      fleet.Stack
 	Vars       map[string]string // the fleet's vars
 	SecretKeys []string          // names of the stack's secret variables; their values are not needed
-	Secrets    []string          // names of the fleet's secrets that are no file of their own below secrets/
+	Secrets    []string          // names of the fleet's secrets that are not a file of their own below secrets/
 	Images     map[string]string // what salvor.lock has the services run, see agentapi.Service.Reference
 	WorkTree   string            // the working tree that RepoDir was made from, where a check asks what Git would leave out; "" for none
 	Replaced   map[string][]byte // what files of the repository would be: stack.env, the Compose file; nil for one that is gone
@@ -226,7 +226,7 @@ func (outsiders) Dir(p string) string { return filepath.Dir(p) }
 func (l *load) at(err error) error {
 	text := unmark(strings.ReplaceAll(err.Error(), l.RepoDir+string(filepath.Separator), ""))
 	text = strings.ReplaceAll(text, "\n", " ")
-	text = strings.ReplaceAll(text, " false schema", " is no key that Compose knows") // how the JSON schema says it
+	text = strings.ReplaceAll(text, " false schema", " is not a key that Compose knows") // how the JSON schema says it
 	if !l.files.placed(text) {
 		text = l.files.guess(text) + ": " + text
 	}

@@ -39,8 +39,8 @@ type viewed struct {
 	rest    []byte
 }
 
-// Look resolves a stack as Load does, with values instead of marks. What
-// compose-go says of an error could quote a value, so only the place is told.
+// Look resolves a stack as Load does, with values instead of marks. What compose-go
+// says of an error could quote a value, so only the place is reported.
 func Look(ctx context.Context, opts Options, values Values) (*View, error) {
 	l, err := newLoadWith(opts, &values)
 	if err != nil {

@@ -22,7 +22,7 @@ func (c classifier) nested(ms *mounts) {
 			seen[pair] = true
 			c.load.found(finding.Finding{
 				Code: finding.MountNested, Severity: finding.Warning, Subject: c.load.files.mount(inner.service, inner.entry.Target),
-				Text: fmt.Sprintf("%s is mounted into %s, and %s can put a link to another folder of the host in its place, since it can write to %s",
+				Text: fmt.Sprintf("%s is mounted into %s, but %s can replace it with a link to another folder of the host, since it can write to %s",
 					written(inner.entry.Source), inner.service, outer.service, written(outer.entry.Source)),
 				Fix: fmt.Sprintf("mount %s read-only in %s, or move %s out of it", written(outer.entry.Source), outer.service, written(inner.entry.Source)),
 			})

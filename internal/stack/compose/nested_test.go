@@ -14,7 +14,7 @@ import (
 func TestS31AMountBelowAWritableOneIsAFinding(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ outer, inner, want string }{
-		"below a writable one":  {"./data:/data", "./data/sub:/sub", "./data/sub is mounted into b, and a can put"},
+		"below a writable one":  {"./data:/data", "./data/sub:/sub", "./data/sub is mounted into b, but a can replace it"},
 		"a file below":          {"./data:/data", "./data/a.db:/a.db:ro", "./data/a.db is mounted into b"},
 		"absolute":              {"/srv/media:/m", "/srv/media/photos:/p", "/srv/media/photos is mounted into b"},
 		"below a read-only one": {"./data:/data:ro", "./data/sub:/sub", ""},

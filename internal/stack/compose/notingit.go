@@ -16,8 +16,8 @@ import (
 	"salvor/internal/finding"
 )
 
-// aside reports whether a file lies in the working tree that a commit of it would
-// not have: an ignore rule names it. Without a working tree nothing does.
+// aside reports whether a file is in the working tree that a commit of it would not
+// have: an ignore rule names it. Without a working tree nothing does.
 func (l *load) aside(repoPath string) bool {
 	if l.WorkTree == "" {
 		return false
@@ -42,7 +42,7 @@ func (l *load) emptyEnvFile(service, pos string) {
 	case len(missing) > 0:
 		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which is not in Git, and the stack has no %s", service, file, some(missing)), importing(file))
 	case len(l.stackEnv) == 0 && !l.aside(file):
-		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which is not in Git, and the stack has no variable: it would get none", service, file), importing(file))
+		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which is not in Git, and the stack has no variables: the file would be empty", service, file), importing(file))
 	}
 }
 
@@ -50,7 +50,7 @@ func (l *load) emptyEnvFile(service, pos string) {
 // working tree has.
 func (l *load) optionalEnvFile(service, pos, file string) {
 	if l.aside(file) {
-		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which Git ignores: no host gets it", service, file), importing(file))
+		l.notInGit(finding.Fatal, pos, fmt.Sprintf("%s lists %s, which Git ignores: hosts do not get it", service, file), importing(file))
 	}
 }
 
@@ -77,16 +77,16 @@ func (l *load) lacking(file string) []string {
 	return missing
 }
 
-// ignoredSettings reports what Compose reads by itself and Git ignores.
+// ignoredSettings reports files that Compose always reads and Git ignores.
 func (l *load) ignoredSettings() {
 	for _, name := range l.lacking(l.Stack.Dir + "/.env") {
 		if strings.HasPrefix(name, "COMPOSE_") && name != "COMPOSE_PROJECT_NAME" {
-			l.notInGit(finding.Fatal, l.Stack.Dir+"/.env", name+" is set in a file that Git ignores: no host gets it", importing(l.Stack.Dir+"/.env"))
+			l.notInGit(finding.Fatal, l.Stack.Dir+"/.env", name+" is set in a file that Git ignores: hosts do not get it", importing(l.Stack.Dir+"/.env"))
 		}
 	}
 	for _, name := range append([]string{"stack.env"}, cli.DefaultOverrideFileNames...) {
 		if file := path.Join(l.Stack.Dir, name); l.aside(file) {
-			l.notInGit(finding.Warning, file, "Git ignores it: no host gets it", "git add -f "+file+", or move it out of the stack's folder")
+			l.notInGit(finding.Warning, file, "Git ignores it: hosts do not get it", "git add -f "+file+", or move it out of the stack's folder")
 		}
 	}
 }
@@ -108,7 +108,7 @@ func (l *load) ignoredBelow(pos, repoPath string) {
 		return nil
 	})
 	if len(left) > 0 {
-		l.notInGit(finding.Warning, pos, fmt.Sprintf("%s comes from Git without %s, which Git ignores", repoPath, some(left)), fixForFile(left[0]))
+		l.notInGit(finding.Warning, pos, fmt.Sprintf("hosts get %s from Git without %s, which Git ignores", repoPath, some(left)), fixForFile(left[0]))
 	}
 }
 
@@ -125,7 +125,7 @@ func (l *load) fileNotInGit(m *mount, repoPath string) bool {
 
 func fixForFile(file string) string {
 	if slices.Contains(keyEndings, path.Ext(file)) {
-		return fmt.Sprintf("salvor secret set NAME <%s, and list it under secrets: with its target; where it is public: git add -f %s", file, file)
+		return fmt.Sprintf("salvor secret set NAME <%s, and list it under secrets: with its target; if it is public: git add -f %s", file, file)
 	}
 	return "git add -f " + file
 }

@@ -10,9 +10,9 @@ import (
 	"salvor/internal/suggest"
 )
 
-// changePolicies returns how each service is told of a changed secret. One that
-// is bound alone outside /run/secrets is seen by a container started again, and
-// by no other: such a service is restarted at least.
+// changePolicies returns how each service is notified of a changed secret. One that
+// is bound alone outside /run/secrets is seen by a container started again, and by no
+// other: such a service is restarted at least.
 func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]fleet.OnChange, error) {
 	policies := map[string]fleet.OnChange{}
 	for _, said := range r.load.Stack.OnChange {
@@ -35,7 +35,8 @@ func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]flee
 			policies[m.Service] = fleet.ChangeRestart
 		case !said.Starts():
 			i := slices.IndexFunc(r.load.Stack.OnChange, func(c fleet.ServiceChange) bool { return c.Service == m.Service })
-			return nil, r.load.fail(r.load.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, which a container sees only when it is started again: say restart or recreate", m.Service, m.Target)
+			return nil, r.load.fail(r.load.Stack.OnChange[i].Position, "on_change: the service %s has a secret at %s, "+
+				"which a container only sees after it is started again: use restart or recreate", m.Service, m.Target)
 		}
 	}
 	return policies, nil
@@ -52,7 +53,7 @@ func (r renderer) listsSecret(secrets []project.SecretMount, service, position, 
 		return r.load.fail(position, "%s: there is no service %q%s", key, service, hint)
 	}
 	if !slices.ContainsFunc(secrets, func(m project.SecretMount) bool { return m.Service == service }) {
-		return r.load.fail(position, "%s: the service %s lists no secret", key, service)
+		return r.load.fail(position, "%s: the service %s does not list any secret", key, service)
 	}
 	return nil
 }

@@ -24,10 +24,9 @@ import (
 // A renderer makes the project that a host gets of a stack that was read.
 type renderer struct{ load *load }
 
-// render makes the project that a host runs: everything resolved, data where
-// Salvor keeps it, secrets and gate mounted, `${…}` where a secret stands. The
-// top-level volumes stay as written: Compose offers to delete a volume whose
-// definition changed.
+// render makes the project that a host runs: everything resolved, data where Salvor
+// keeps it, secrets and gate mounted, `${…}` where a secret is. The top-level volumes
+// stay as written: Compose offers to delete a volume whose definition changed.
 func (r renderer) render(ms *mounts) (project.Project, error) {
 	out := project.Project{Dir: hostpath.Default().Project(r.load.Stack.Name)}
 	if r.load.Stack.ProjectDir != "" {
@@ -161,8 +160,8 @@ func (r renderer) otherDigest(s project.Service) {
 		return
 	}
 	r.load.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: r.load.files.of("services", s.Name, "image"),
-		Text: fmt.Sprintf("%s is to run %s, as it is written here; salvor.lock has %s of the last deploy", s.Name, s.Image, locked),
-		Fix:  "salvor apply deploys the one that is written here; to keep the other, write its digest"})
+		Text: fmt.Sprintf("%s will run %s, as written here; salvor.lock has %s from the last deploy", s.Name, s.Image, locked),
+		Fix:  "salvor apply deploys the one written here; to keep the other one, write its digest here"})
 }
 
 func (r renderer) externalNetworks() []string {

@@ -68,17 +68,17 @@ func (r renderer) secretMount(service string, use types.FileReferenceConfig) (pr
 		m.Target = rest
 	}
 	if !path.IsAbs(m.Target) && (path.Clean(m.Target) != m.Target || strings.HasPrefix(m.Target, "..")) {
-		return m, r.load.fail(pos, "secret target %q is no file name", use.Target)
+		return m, r.load.fail(pos, "secret target %q is not a file name", use.Target)
 	}
 	if use.Mode != nil {
 		m.Mode = uint32(*use.Mode)
 	}
 	var err error
 	if m.UID, err = id(use.UID); err != nil {
-		return m, r.load.fail(pos, "secret %s: uid %q is no number", use.Source, use.UID)
+		return m, r.load.fail(pos, "secret %s: uid %q is not a number", use.Source, use.UID)
 	}
 	if m.GID, err = id(use.GID); err != nil {
-		return m, r.load.fail(pos, "secret %s: gid %q is no number", use.Source, use.GID)
+		return m, r.load.fail(pos, "secret %s: gid %q is not a number", use.Source, use.GID)
 	}
 	m.Secret, err = r.secretKey(use.Source)
 	return m, err
@@ -133,7 +133,8 @@ func (r renderer) keyOf(name string) (string, error) {
 		return "", r.load.fail(pos, "secret %s is not declared under secrets:", name)
 	}
 	if decl.Driver != "" || decl.TemplateDriver != "" {
-		return "", r.load.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver): Swarm comes later; list it as file:, environment: or external: true", name)
+		return "", r.load.fail(pos, "secret %s is a Docker Swarm secret (driver, template_driver), and Swarm is not "+
+			"supported yet; list it as file:, environment: or external: true", name)
 	}
 	decl.File = r.load.local(decl.File)
 	if decl.File != "" {
@@ -166,7 +167,7 @@ func (r renderer) fleetSecret(name string, decl types.SecretConfig) (string, err
 	wanted := cmp.Or(decl.Name, name)
 	file := path.Join("secrets", wanted)
 	if _, exists := r.load.stat(file); !exists && !slices.Contains(r.load.Secrets, wanted) {
-		return "", fault.WithHint(r.load.fail(r.load.files.of("secrets", name), "secret %s: there is no secret of the name %s", name, wanted), "salvor secret set "+wanted)
+		return "", fault.WithHint(r.load.fail(r.load.files.of("secrets", name), "secret %s: there is no secret with the name %s", name, wanted), "salvor secret set "+wanted)
 	}
 	return file, nil
 }
@@ -187,7 +188,7 @@ func (r renderer) takeConfigs(c *collector) error {
 		}
 		to, files, err := c.take(repoPath)
 		if err != nil || len(files) != 1 {
-			return r.load.fail(pos, "config %s: %s is no file in Git", name, repoPath)
+			return r.load.fail(pos, "config %s: %s is not a file in Git", name, repoPath)
 		}
 		decl.File = to
 		r.load.project.Configs[name] = decl

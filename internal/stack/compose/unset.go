@@ -25,9 +25,9 @@ var (
 // variables looks for those that nothing sets, and for secrets in an environment.
 type variables struct{ load *load }
 
-// unset finds variables that nothing sets. compose-go puts an empty text in
-// their place and says so in a log that nobody asked for. In a mount that text
-// makes another path of it, so there it is fatal, whatever the empty text is from.
+// unset finds variables that nothing sets. compose-go puts an empty text in their
+// place and reports that only in its log. In a mount that text makes another path of
+// it, so there it is fatal, whatever the empty text is from.
 func (v variables) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
@@ -40,10 +40,10 @@ func (v variables) unset() {
 				said[name] = true
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
-					Text: fmt.Sprintf("${%s} is set nowhere and becomes an empty text", name), Fix: v.setting(name),
+					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: v.setting(name),
 				}
 				if mount {
-					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which makes another path of %s", name, n.Value)
+					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
 				}
 				v.load.found(f)
 			}

@@ -41,7 +41,7 @@ func NewHost(files map[string][]byte) *Host {
 	return h
 }
 
-// SetAway has the host answer nobody, or everybody.
+// SetAway has the host answer no one, or everybody.
 func (h *Host) SetAway(away bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -13,7 +13,7 @@ type Committer struct {
 	Edge  Edge
 	at    string // the commit that the command goes by
 	made  string // committed and not pushed yet
-	from  string // what made stands on
+	from  string // the commit that made builds on
 }
 
 // NewCommitter returns a committer for a command that goes by the clone's newest commit.

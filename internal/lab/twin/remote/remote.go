@@ -36,7 +36,7 @@ type object struct {
 	listed  time.Time // from when on listings have it
 }
 
-// A Remote is what lies on one remote. It is safe for concurrent use.
+// A Remote is what is on one remote. It is safe for concurrent use.
 type Remote struct {
 	mu      sync.Mutex // guards everything
 	objects map[string]object

@@ -122,7 +122,7 @@ func option(args []string, name string) string {
 	return ""
 }
 
-// source returns where a path of the namespace lies on the host.
+// source returns where a path of the namespace is on the host.
 func (r *run) source(at string) (string, bool) {
 	for _, b := range slices.Backward(r.Binds) {
 		if at == b.Target {

@@ -65,7 +65,7 @@ func (r *rest) do(ctx context.Context, method, p, ranged string, body []byte) ([
 	return answer, nil
 }
 
-// flat is a path as the protocol has it: packs lie in one folder.
+// flat is a path as the protocol has it: packs are in one folder.
 func flat(p string) string {
 	if kind, _, ok := strings.Cut(p, "/"); ok && kind == "data" {
 		return "data/" + path.Base(p)

@@ -60,7 +60,7 @@ func (r *run) write(ctx context.Context, at string, n repository.Node) error {
 	return finish(at, n)
 }
 
-// finish gives a file or folder what it had beside its content.
+// finish gives a file or folder what it had next to its content.
 func finish(at string, n repository.Node) error {
 	if err := os.Lchown(at, int(n.UID), int(n.GID)); err != nil {
 		return err

@@ -1,4 +1,4 @@
-// Package postgrestest stands in for a container with a Postgres server: the
+// Package postgrestest replaces a container with a Postgres server in tests: the
 // server and the programs of this machine, on a folder of the test's.
 package postgrestest
 
@@ -223,7 +223,7 @@ func (c *Container) serve(ctx context.Context, argv []string) error {
 	ended := make(chan struct{})
 	c.ended = ended
 	go func() {
-		_ = server.Wait() // why it ended stands in its log
+		_ = server.Wait() // why it ended is in its log
 		close(ended)
 	}()
 	return nil
@@ -281,7 +281,7 @@ func (c *Container) Program(t testing.TB, database string, stdout io.Writer, arg
 	}
 }
 
-// program finds socket and superuser by itself, past what is tested.
+// program finds socket and superuser without the code under test.
 func (c *Container) program(t testing.TB, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
 	t.Helper()
 	pid, err := os.ReadFile(filepath.Join(c.Data, "postmaster.pid"))
