@@ -39,10 +39,10 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 		defer cancel()
 		return work(ctx)
 	}
-	err := within(func(ctx context.Context) error { return a.Journal(ctx, g.command) })
+	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
 	if !errors.Is(err, app.ErrUnsent) { // else the remote was just asked in vain
-		g.note(within(func(ctx context.Context) error { return a.MirrorCommitted(ctx, g.passphraseFile != "") }))
+		g.note(within(func(ctx context.Context) error { return a.Mirrors.MirrorCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
 }

@@ -15,15 +15,27 @@ import (
 
 // A Logged commit is one line of a history.
 type Logged struct {
-	Commit  Commit
-	At      time.Time
-	Subject string
+	Commit   Commit
+	At       time.Time
+	Subject  string
+	Trailers []string // "Key: value", of the message's last paragraph
+}
+
+// Trailer returns the values of a trailer, in order.
+func (l Logged) Trailer(key string) []string {
+	var values []string
+	for _, t := range l.Trailers {
+		if value, is := strings.CutPrefix(t, key+": "); is {
+			values = append(values, value)
+		}
+	}
+	return values
 }
 
 // Log returns at most limit commits that changed one of the paths, newest first,
 // following the branch's own line.
 func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
-	args := []string{"log", "--first-parent", "--format=%H %ct %s", "--max-count=" + strconv.Itoa(limit), "--"}
+	args := []string{"log", "--first-parent", "--format=%H %ct%x1f%(trailers:only=yes,unfold=yes,separator=%x1f)%x1e%s", "--max-count=" + strconv.Itoa(limit), "--"}
 	out, err := g.output(ctx, append(args, paths...)...)
 	if err != nil {
 		return nil, err
@@ -31,7 +43,8 @@ func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged,
 	var all []Logged
 	for line := range strings.Lines(out) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		at, subject, _ := strings.Cut(rest, " ")
+		head, subject, _ := strings.Cut(rest, "\x1e")
+		at, trailers, _ := strings.Cut(head, "\x1f")
 		commit, err := ParseCommit(id)
 		if err != nil {
 			return nil, err
@@ -40,7 +53,11 @@ func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged,
 		if err != nil {
 			return nil, fmt.Errorf("git log printed %q", line)
 		}
-		all = append(all, Logged{commit, time.Unix(seconds, 0).UTC(), subject})
+		one := Logged{Commit: commit, At: time.Unix(seconds, 0).UTC(), Subject: subject}
+		if trailers != "" {
+			one.Trailers = strings.Split(trailers, "\x1f")
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }

@@ -13,8 +13,6 @@ import (
 	"salvor/internal/project"
 )
 
-var errNoSuch = errors.New("no such object")
-
 // A call is one `docker compose` command on a stack. Values of secrets reach
 // Compose through the project's `.env`, which leads into tmpfs; registry logins
 // through a configuration folder in tmpfs.

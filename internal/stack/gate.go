@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"salvor/internal/fleet"
@@ -31,12 +30,12 @@ func (h *Host) CloseGate(ctx context.Context, stack string) error {
 // one is left as it is: containers hang on it.
 func (h *Host) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
 	for _, n := range networks {
-		_, err := h.get(ctx, "/networks/"+n.Name)
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, errNoSuch) {
+		exists, err := h.engine.HasNetwork(ctx, n.Name)
+		if err != nil {
 			return err
+		}
+		if exists {
+			continue
 		}
 		args := []string{"network", "create", "--label", "dev.salvor.fleet=true"}
 		if n.Driver != "" {

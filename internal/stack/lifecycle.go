@@ -61,7 +61,7 @@ func (h *Host) Stop(ctx context.Context, stack string) error {
 // ended after grace is killed. It needs no lock: whoever starts the stack meanwhile
 // is to stop it again.
 func (h *Host) Halt(ctx context.Context, stack string, grace time.Duration) error {
-	containers, err := h.containers(ctx, stack)
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (h *Host) Halt(ctx context.Context, stack string, grace time.Duration) erro
 // Signal sends a signal ("HUP") to the main process of a service's running
 // containers.
 func (h *Host) Signal(ctx context.Context, stack, service, signal string) error {
-	containers, err := h.containers(ctx, stack)
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return err
 	}

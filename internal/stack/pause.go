@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"salvor/internal/docker"
 )
 
 // Running returns the ids of a stack's containers that run and are not paused.
@@ -19,14 +21,14 @@ func (h *Host) Frozen(ctx context.Context, stack string) ([]string, error) {
 
 // Started returns the names of a stack's containers that started since a time.
 func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
-	all, err := h.containers(ctx, stack)
+	all, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, c := range all {
-		about, err := h.inspect(ctx, c.ID)
-		if err != nil && !errors.Is(err, errNoSuch) {
+		about, err := h.engine.Inspect(ctx, c.ID)
+		if err != nil && !errors.Is(err, docker.ErrNoSuch) {
 			return nil, err
 		}
 		if err == nil && about.Started.After(since) {
@@ -37,7 +39,7 @@ func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]st
 }
 
 func (h *Host) inState(ctx context.Context, stack, state string) ([]string, error) {
-	all, err := h.containers(ctx, stack)
+	all, err := h.engine.Containers(ctx, stack)
 	var ids []string
 	for _, c := range all {
 		if c.State == state {
@@ -52,7 +54,7 @@ func (h *Host) inState(ctx context.Context, stack, state string) ([]string, erro
 // the others behind one's back. It ends at the first error.
 func (h *Host) Pause(ctx context.Context, containers ...string) error {
 	for _, id := range containers {
-		err := h.post(ctx, "/containers/"+id+"/pause")
+		err := h.engine.Pause(ctx, id)
 		if err == nil {
 			continue
 		}
@@ -91,7 +93,7 @@ func (h *Host) unpause(ctx context.Context, id string) error {
 	limit, cancel := context.WithTimeout(ctx, resumePatience)
 	defer cancel()
 	for {
-		err = h.post(ctx, "/containers/"+id+"/unpause")
+		err = h.engine.Unpause(ctx, id)
 		state, serr := h.state(ctx, id)
 		if serr != nil {
 			return errors.Join(err, serr)
@@ -122,8 +124,8 @@ func (h *Host) thaw(ctx context.Context, stack string) error {
 // state is how a container is by its own lock, which a pause under way holds; ""
 // for one that is no more. The list of containers may lag behind.
 func (h *Host) state(ctx context.Context, id string) (string, error) {
-	about, err := h.inspect(ctx, id)
-	if errors.Is(err, errNoSuch) {
+	about, err := h.engine.Inspect(ctx, id)
+	if errors.Is(err, docker.ErrNoSuch) {
 		return "", nil
 	}
 	return about.State, err

@@ -109,7 +109,7 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 		}
 	}
 	for _, c := range seen.Containers {
-		if !c.Gated && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
+		if !stack.Gated(c) && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
 			return fmt.Sprintf("a project of that name runs here that Salvor did not start (container %s)", c.Name)
 		}
 	}

@@ -27,7 +27,7 @@ func runRevoke(ctx context.Context, g *globals, name string) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		h, err := a.Revoke(ctx, name)
+		h, err := a.Keys.Revoke(ctx, name)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func newSecretAudit(g *globals) *cobra.Command {
 
 func runSecretAudit(ctx context.Context, g *globals, name string, o auditOptions) error {
 	return g.with(ctx, func(a *app.App) error {
-		audit, err := a.Audit(ctx, name, time.Now().AddDate(0, 0, -o.days))
+		audit, err := a.Journals.Audit(ctx, name, time.Now().AddDate(0, 0, -o.days))
 		if err != nil {
 			return err
 		}

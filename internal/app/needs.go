@@ -1,14 +1,43 @@
 package app
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
+
+// Needs says which secrets are needed, by whom, and what stands for them in Git. No
+// secret is opened for it.
+type Needs struct {
+	checkout *checkout.Checkout
+	identity *identity.Identity
+	stacks   map[string]project.Rendered // by name, those that load
+	made     map[string][]byte           // files that come before the commit's
+}
+
+// NewNeeds returns what the stacks of a checkout need, as they are rendered.
+func NewNeeds(c *checkout.Checkout, id *identity.Identity, stacks map[string]project.Rendered) *Needs {
+	return &Needs{checkout: c, identity: id, stacks: stacks}
+}
+
+// Over returns what is needed where some files are made already, nil for none.
+func (a *Needs) Over(made map[string][]byte) *Needs {
+	over := *a
+	over.made = map[string][]byte{}
+	over.add(a.made)
+	over.add(made)
+	return &over
+}
+
+// add puts files before the commit's.
+func (a *Needs) add(made map[string][]byte) { maps.Copy(a.made, made) }
 
 // A SecretUse is one place where a secret is needed.
 type SecretUse struct {
@@ -33,12 +62,12 @@ func (u SecretUse) String() string {
 // SecretUses returns where a secret is needed, named as for SetSecret: services
 // that list it, stacks whose Compose file interpolates it, and what of fleet.yaml
 // refers to it. They are sorted.
-func (a *App) SecretUses(name string) []SecretUse {
+func (a *Needs) SecretUses(name string) []SecretUse {
 	uses := a.fleetUses(name)
-	of, key, isEnv := a.Identity.Store.Variable(name)
+	of, key, isEnv := a.identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
 	if fleet.SecretInYAML(name) {
-		whole, _ = a.Identity.Store.FileOf(name) // a name like that has one
+		whole, _ = a.identity.Store.FileOf(name) // a name like that has one
 	}
 	for stack, rendered := range a.stacks {
 		ours := isEnv && stack == of
@@ -47,7 +76,7 @@ func (a *App) SecretUses(name string) []SecretUse {
 			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: a.Checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
+			uses = append(uses, SecretUse{Stack: stack, Host: a.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
@@ -55,14 +84,14 @@ func (a *App) SecretUses(name string) []SecretUse {
 }
 
 // serviceUses returns the services of a stack that mount a secret.
-func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
+func (a *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
 	var uses []SecretUse
 	rendered := a.stacks[stack].Project
 	for _, m := range rendered.Secrets {
 		if !isIt(m) {
 			continue
 		}
-		u := SecretUse{Stack: stack, Service: m.Service, Host: a.Checkout.Lock.Stacks[stack].Host}
+		u := SecretUse{Stack: stack, Service: m.Service, Host: a.checkout.Lock.Stacks[stack].Host}
 		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
@@ -73,8 +102,8 @@ func (a *App) serviceUses(stack string, isIt func(project.SecretMount) bool) []S
 	return uses
 }
 
-func (a *App) fleetUses(name string) []SecretUse {
-	f, uses := &a.Checkout.Fleet, []SecretUse(nil)
+func (a *Needs) fleetUses(name string) []SecretUse {
+	f, uses := &a.checkout.Fleet, []SecretUse(nil)
 	add := func(what string, settings ...secret.Setting) {
 		for _, s := range settings {
 			if ref, ok := s.Secret(); ok && ref == name {
@@ -95,10 +124,10 @@ func (a *App) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == reach.SSHKeyName && reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment) != "" {
+	if name == reach.SSHKeyName && reach.Marked(a.checkout.LetIn, reach.SSHKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
-	if name == signKeyName && len(a.Checkout.FleetSigners) > 0 {
+	if name == signKeyName && len(a.checkout.FleetSigners) > 0 {
 		uses = append(uses, SecretUse{Fleet: "what the fleet signs"})
 	}
 	for id, s := range f.Vaults {
@@ -106,4 +135,9 @@ func (a *App) fleetUses(name string) []SecretUse {
 	}
 	add("git.key", f.Git.Key)
 	return uses
+}
+
+// variable returns whose variable a secret is, if it is one of a stack.
+func (a *Needs) variable(name string) (stack, key string, is bool) {
+	return a.identity.Store.Variable(name)
 }

@@ -19,7 +19,7 @@ func newKeyTrust(g *globals) *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, fingerprints []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
-				keys, err := a.Trust(cmd.Context(), fingerprints)
+				keys, err := a.Confirmed.Trust(cmd.Context(), fingerprints)
 				if err != nil {
 					return err
 				}

@@ -46,7 +46,7 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	return g.with(ctx, func(a *app.App) error {
-		e, err := a.BeginEdit(ctx, name)
+		e, err := a.Secrets.BeginEdit(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 			terminal.Printf(g.Err, "%s is as it was, nothing was changed\n", name)
 			return nil
 		}
-		if err := a.CommitEdit(ctx, e, files); err != nil {
+		if err := a.Secrets.CommitEdit(ctx, e, files); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is changed and committed; salvor apply delivers it\n", name)
@@ -103,7 +103,7 @@ func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, edi
 		}
 		text, err := readEdited(file)
 		if err == nil {
-			files, err = a.Edited(ctx, e, text)
+			files, err = a.Secrets.Edited(ctx, e, text)
 		}
 		if err == nil || ctx.Err() != nil || !g.editAgain(err) {
 			return files, err

@@ -21,13 +21,13 @@ func newHostRemove(g *globals) *cobra.Command {
 
 func runHostRemove(ctx context.Context, g *globals, name string) error {
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.Removable(name); err != nil {
+		if err := a.Hosts.Removable(name); err != nil {
 			return err
 		}
 		if err := g.confirmName(fmt.Sprintf("%s is taken out of the fleet: its declaration, its keys and its sealed files.", name), name); err != nil {
 			return err
 		}
-		r, err := a.RemoveHost(ctx, name)
+		r, err := a.Hosts.RemoveHost(ctx, name)
 		if err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		return chosen, err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		r, err := a.RotateKey(ctx, app.KeyRotation{Compromised: o.compromised, Passphrase: phrase})
+		r, err := a.Keys.RotateKey(ctx, app.KeyRotation{Compromised: o.compromised, Passphrase: phrase})
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func runRotateSigning(ctx context.Context, g *globals) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.RotateSigningKey(ctx); err != nil {
+		if err := a.Keys.RotateSigningKey(ctx); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "There is a new signing key, committed. Next: salvor apply, after which hosts trust no other, and a new card: salvor key card\n")
@@ -112,7 +112,7 @@ func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) erro
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		h, err := a.RotateRecovery(ctx, o.compromised)
+		h, err := a.Keys.RotateRecovery(ctx, o.compromised)
 		if err != nil {
 			return err
 		}

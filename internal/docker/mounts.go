@@ -1,4 +1,4 @@
-package stack
+package docker
 
 import (
 	"context"
@@ -16,8 +16,8 @@ type Mount struct {
 
 // Mounts returns what every running container on the host, whoever started it,
 // has mounted writable.
-func (h *Host) Mounts(ctx context.Context) ([]Mount, error) {
-	answer, err := h.get(ctx, "/containers/json")
+func (e *Engine) Mounts(ctx context.Context) ([]Mount, error) {
+	answer, err := e.get(ctx, "/containers/json")
 	if err != nil {
 		return nil, err
 	}
