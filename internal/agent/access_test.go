@@ -16,14 +16,14 @@ func TestWhyNothingOpens(t *testing.T) {
 	damaged := l.st
 	damaged.Sealed = bytes.Clone(l.st.Sealed)
 	damaged.Sealed[len(damaged.Sealed)-1] ^= 1
-	_, err := l.base().at(l.spec, damaged).open()
+	_, err := l.base().At(l.spec, damaged).Open()
 	if err == nil || !strings.Contains(fault.Hint(err), "salvor apply seals again") {
 		t.Errorf("a damaged seal: %v, hint %q", err, fault.Hint(err))
 	}
 	if err := os.Remove(l.Paths.Identity()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.base().at(l.spec, l.st).open()
+	_, err = l.base().At(l.spec, l.st).Open()
 	if err == nil || !strings.Contains(err.Error(), "the identity of alpha can't be read") || !strings.Contains(fault.Hint(err), "salvor host add alpha") {
 		t.Errorf("a lost identity: %v, hint %q", err, fault.Hint(err))
 	}

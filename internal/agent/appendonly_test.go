@@ -12,13 +12,14 @@ import (
 
 	"golang.org/x/net/webdav"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 )
 
-// keeper is a WebDAV server as docs/append-only.md describes it: its user deletes and
+// deletesNothing is a WebDAV server as docs/append-only.md describes it: its user deletes and
 // overwrites nothing, and moves nothing but its own unfinished uploads to where nothing
 // lies.
 type deletesNothing struct {
@@ -68,9 +69,9 @@ func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Ho
 		Repositories: map[string][]byte{"aaaa0001": []byte(strings.Repeat("aaaa0001", 20))},
 	}
 	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
-	sealFor(t, h, &st, "alpha", file)
+	heretest.Seal(t, h.base(), &st, "alpha", file)
 	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	return spec, st
@@ -111,7 +112,7 @@ func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 	}
 	again := newHost(t)
 	spec, st = onKeeper(t, again, k, server.URL)
-	a, err := again.base().at(spec, st).open()
+	a, err := again.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

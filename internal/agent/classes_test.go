@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
@@ -27,10 +30,10 @@ func classes(h *Host) (all []project.Volume) {
 func fillAll(t *testing.T, h *Host, st agentapi.Stack, content string) {
 	t.Helper()
 	for _, v := range st.Volumes {
-		if err := os.MkdirAll(h.base().volumePath(v), 0o755); err != nil {
+		if err := os.MkdirAll(h.base().VolumePath(v), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(h.base().volumePath(v), "note"), content)
+		heretest.Write(t, filepath.Join(h.base().VolumePath(v), "note"), content)
 	}
 }
 
@@ -40,13 +43,13 @@ func TestEveryClassOfVolume(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	st.Volumes = classes(h)
-	for _, v := range h.base().at(spec, st).protected() {
-		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity(v.Name), Epoch: st.Epoch}); err != nil {
+	for _, v := range h.base().At(spec, st).Protected() {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().At(spec, st).Identity(v.Name), Epoch: st.Epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	fillAll(t, h, st, "of the stack")
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()}); err != nil {
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -54,13 +57,13 @@ func TestEveryClassOfVolume(t *testing.T) {
 	spec, st = withRecord(t, other, remote, 2)
 	st.Volumes = classes(other)
 	fillAll(t, other, st, "of this host")
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
+	r := startup.New(other.keeper(), spec, progress.Discard())
+	r.Prepared()
+	fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +75,7 @@ func TestEveryClassOfVolume(t *testing.T) {
 		if v.Protect == fleet.Snapshot {
 			want = "of the stack"
 		}
-		if got, err := os.ReadFile(filepath.Join(other.base().volumePath(v), "note")); err != nil || string(got) != want {
+		if got, err := os.ReadFile(filepath.Join(other.base().VolumePath(v), "note")); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", v.Name, got, err, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 )
 
@@ -19,7 +20,7 @@ func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 		t.Fatal(receipt.Error)
 	}
 	l.take()
-	newGuard(l.base(), askWithin).askGit(t.Context(), agentapi.Git{URL: t.TempDir()})
+	ownership.New(l.base(), ownership.AskWithin).Verdicts(t.Context(), agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: t.TempDir()}, Stacks: []agentapi.Stack{l.st}})
 	for _, root := range []string{l.Paths.State, l.Paths.Config, l.Paths.Run} {
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

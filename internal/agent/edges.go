@@ -1,52 +1,15 @@
 package agent
 
 import (
-	"context"
-
-	"salvor/internal/delivery"
-	"salvor/internal/fleet"
-	"salvor/internal/gitread"
-	"salvor/internal/record"
-	"salvor/internal/storage"
+	"salvor/internal/agent/here"
 )
 
-// Edges are where a host meets the world beyond its machine. Each one that is nil
-// is a real host's.
-type Edges struct {
-	Folders OpenFolder                                              // opens a place on a remote
-	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
-	Mount   func(root string) (delivery.Kind, error)                // has secrets kept in memory below root
-}
+// Edges are where a host meets the world beyond its machine. Each one that is nil is a
+// real host's.
+type Edges = here.Edges
 
-// OpenFolder opens a place on one of these remotes.
-type OpenFolder func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error)
+// OpenFolder opens a place on one of a stack's remotes.
+type OpenFolder = here.OpenFolder
 
 // A ControlCopy is a host's copy of the control repository's branch.
-type ControlCopy interface {
-	Fetch(ctx context.Context) (commit string, err error)
-	File(commit, name string) ([]byte, error)
-	Contains(commit string) (on, known bool)
-}
-
-func (h *base) folders() OpenFolder {
-	if h.Edges.Folders != nil {
-		return h.Edges.Folders
-	}
-	return func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
-		return storage.Open(ctx, remotes, where)
-	}
-}
-
-func (h *base) copies() func(string, gitread.Source) (ControlCopy, error) {
-	if h.Edges.Copies != nil {
-		return h.Edges.Copies
-	}
-	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
-}
-
-func (h *base) mount(root string) (delivery.Kind, error) {
-	if h.Edges.Mount != nil {
-		return h.Edges.Mount(root)
-	}
-	return delivery.Mount(root)
-}
+type ControlCopy = here.ControlCopy

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
-	"salvor/internal/fault"
 	"salvor/internal/progress"
-	"salvor/internal/record"
 )
 
 // Fence stops stacks that another host has taken over, at the epochs given. It may
@@ -17,11 +15,11 @@ import (
 // not what the caller means.
 func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink) (agentapi.Fenced, error) {
 	answer := agentapi.Fenced{Schema: agentapi.Schema}
-	who := newGuard(h.base(), askWithin)
+	who := ownership.New(h.base(), ownership.AskWithin)
 	var errs []error
 	for name, epoch := range req.Stacks {
-		ran, err := who.ranHere(ctx, name)
-		local := h.base().local(name)
+		ran, err := who.RanHere(ctx, name)
+		local := h.base().Local(name)
 		switch {
 		case err != nil:
 		case local.Epoch >= epoch:
@@ -34,35 +32,4 @@ func (h *Host) Fence(ctx context.Context, req agentapi.Fence, sink progress.Sink
 		errs = append(errs, err)
 	}
 	return answer, errors.Join(errs...)
-}
-
-// waitOut waits until the former host of a stack that is taken over has certainly
-// stopped it, as far as it reaches Git or the record remote.
-func (r *run) waitOut(ctx context.Context, s *Stack) error {
-	left := time.Until(r.free[s.Name])
-	if left <= 0 {
-		return nil
-	}
-	end := progress.Scope{Sink: r.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
-	err := pause(ctx, left)
-	end(err, "")
-	return err
-}
-
-// mayStart looks once more, right before a start: since the first look minutes may
-// have passed in which data came down. Where nothing answers now, that one holds.
-func (r *run) mayStart(ctx context.Context, s *Stack) error {
-	released := r.local(s.Name).released(s.Epoch)
-	look := r.who.Verdict
-	if released {
-		look = r.who.Now // the host that it is handed to may have claimed it a moment ago
-	}
-	if v := look(ctx, s); v.State == record.Lost || released && v.State != record.Own {
-		return notHere(s.Stack, v)
-	}
-	return nil
-}
-
-func notHere(st agentapi.Stack, v record.Verdict) error {
-	return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
 }

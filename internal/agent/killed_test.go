@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/hold"
@@ -41,7 +44,7 @@ func killed(t *testing.T, step string, work func(context.Context)) {
 func (l *lived) round() {
 	l.t.Helper()
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.finishRuns(l.t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(l.t.Context(), progress.Discard()); err != nil {
 		l.t.Error(err)
 	}
 }
@@ -74,7 +77,7 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 			t.Run(next+" after "+step, func(t *testing.T) {
 				l := newLived(t)
 				l.migrates()
-				killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+				killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 				state, _ := l.state()
 				if codes(state.Findings) != string(finding.NotAsCommitted) {
 					t.Errorf("findings after the kill: %+v", state.Findings)
@@ -92,8 +95,8 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
-	if receipt := l.run().stack(t.Context(), l.run().at(l.run().spec, l.st), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
+	if receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(t.Context(), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
 		t.Fatalf("%+v, %s runs", receipt, l.image())
 	}
 	l.round()
@@ -104,7 +107,7 @@ func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
 // checkNothingLeft checks that the daemon sees nothing to finish.
 func (l *lived) checkNothingLeft() {
 	l.t.Helper()
-	if left := l.leftOver(l.spec); len(left) > 0 {
+	if left := (&daemon{l.Host}).leftOver(l.spec); len(left) > 0 {
 		l.t.Errorf("still to be finished: %v", left[0].Name)
 	}
 }
@@ -114,10 +117,10 @@ func (l *lived) checkNothingLeft() {
 func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
-	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 	l.round()
-	if l.image() != "reg/app:1@sha256:1" || l.base().attempt(renewed).State != "" {
-		t.Errorf("%s runs, noted %+v", l.image(), l.base().attempt(renewed))
+	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(heretest.Stack).State != "" {
+		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(heretest.Stack))
 	}
 	if state, _ := l.state(); codes(state.Findings) != string(finding.NotAsCommitted) {
 		t.Errorf("findings: %+v", state.Findings)
@@ -133,9 +136,9 @@ func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
 		t.Run(next, func(t *testing.T) {
 			l := newLived(t)
 			l.migrates()
-			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			l.runs("reg/app:1")
-			killed(t, "claimed", func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+			killed(t, "claimed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			goOn(l)
 			if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -155,7 +158,7 @@ func TestARestoreThatIsKilledIsFinished(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			l := newLived(t)
 			l.wish("one")
-			killed(t, step, func(ctx context.Context) { l.run().stack(ctx, l.run().at(l.run().spec, l.st), own) })
+			killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
 			l.round()
 			if l.image() == "" || l.data() != "as it was" {
 				t.Errorf("%s runs on %q", l.image(), l.data())
@@ -173,7 +176,7 @@ func TestAReleaseThatIsKilledIsUndone(t *testing.T) {
 			l := newLived(t)
 			l.run() // what the host was asked to be
 			release := func(ctx context.Context) {
-				if _, err := l.Release(ctx, agentapi.Release{Stack: renewed, Epoch: 1}, progress.Discard()); err != nil {
+				if _, err := l.Release(ctx, agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -230,11 +233,11 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 			l.wish("one")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			receipt := l.run().stack(hold.With(ctx, func(at string) {
+			receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(hold.With(ctx, func(at string) {
 				if at == step {
 					cancel()
 				}
-			}), l.run().at(l.run().spec, l.st), own)
+			}), own)
 			if receipt.Outcome != "interrupted" && step == "put-fetched" {
 				t.Errorf("%+v", receipt)
 			}
@@ -251,41 +254,40 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 // other. The first kept the second waiting for good.
 func TestEveryStackIsFinished(t *testing.T) {
 	l := newLived(t)
-	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{renewed}, Project: l.st.Project}
-	sealFor(t, l.Host, &site, "alpha", agentapi.SealedFile{})
-	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, renewed, "site")
+	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.st.Project}
+	heretest.Seal(t, l.base(), &site, "alpha", agentapi.SealedFile{})
+	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, heretest.Stack, "site")
 	l.migrates()
-	two := func() *run {
+	two := func() *startup.Run {
 		l.spec.Stacks = []agentapi.Stack{site, l.st}
-		if err := l.base().saveSpec(l.spec); err != nil {
+		if err := l.base().SaveSpec(l.spec); err != nil {
 			t.Fatal(err)
 		}
-		r := newRun(l.Host.keeper(), l.spec, progress.Discard())
-		close(r.restic)
-		close(r.engine)
+		r := startup.New(l.keeper(), l.spec, progress.Discard())
+		r.Prepared()
 		return r
 	}
 	r := two()
-	close(r.settled[renewed])
-	if receipt := r.stack(t.Context(), r.at(r.spec, site), own); receipt.Error != nil {
+	r.Meet(startup.NeedStack(heretest.Stack), nil)
+	if receipt := r.On(r.At(r.Spec, site)).Deploy(t.Context(), own); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
 	r = two()
-	killed(t, "upgrade-halted", func(ctx context.Context) { r.stack(ctx, r.at(r.spec, l.st), own) })
-	if err := l.base().begin(site.Name, "deploy"); err != nil { // it was killed, too
+	killed(t, "upgrade-halted", func(ctx context.Context) { r.On(r.At(r.Spec, l.st)).Deploy(ctx, own) })
+	if err := l.base().NoteRun(site.Name, "deploy"); err != nil { // it was killed, too
 		t.Fatal(err)
 	}
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if err := l.finishRuns(t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	running := map[string]bool{}
 	for _, c := range l.engine.Containers() {
 		running[c.Project] = c.State == "running"
 	}
-	if !running["site"] || !running[renewed] {
+	if !running["site"] || !running[heretest.Stack] {
 		t.Errorf("running: %v", running)
 	}
 	l.checkBack()
@@ -303,7 +305,7 @@ func TestALivingRunIsLeftAlone(t *testing.T) {
 				t.Error("the stack was started while it was released")
 			}
 		}
-	}), agentapi.Release{Stack: renewed, Epoch: 1}, progress.Discard()); err != nil {
+	}), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	if l.image() != "" {
@@ -315,13 +317,13 @@ func TestALivingRunIsLeftAlone(t *testing.T) {
 func TestNothingUnreadableIsFinished(t *testing.T) {
 	l := newLived(t)
 	l.run()
-	for _, path := range []string{l.base().runPath(renewed), l.base().attemptPath(renewed), l.base().wishesPath(renewed)} {
-		if err := errors.Join(writeJSON(path, attempt{}), os.WriteFile(path, []byte(`{"schema":99,"state":"back","what":"deploy","owed":"x"}`), 0o600)); err != nil {
+	for _, path := range []string{l.base().RunPath(heretest.Stack), l.base().AttemptPath(heretest.Stack), l.base().WishesPath(heretest.Stack)} {
+		if err := errors.Join(here.WriteJSON(path, here.Attempt{}), os.WriteFile(path, []byte(`{"schema":99,"state":"back","what":"deploy","owed":"x"}`), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.checkNothingLeft()
-	if l.base().wishes(renewed).Owed != "" {
+	if l.base().Wishes(heretest.Stack).Owed != "" {
 		t.Error("what a newer salvord owes is read")
 	}
 }

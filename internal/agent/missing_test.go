@@ -8,6 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -21,28 +25,28 @@ func withRecord(t *testing.T, h *Host, remote string, epoch int) (agentapi.Host,
 	t.Helper()
 	spec, st := began(t, h, remote, epoch)
 	spec.Record = fleet.Location{Remote: "disk", Path: remote + "/record"}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	h.Late = time.Millisecond
-	signer, err := h.base().ensureSigning("alpha")
+	signer, err := h.base().EnsureSigning("alpha")
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimsFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().key(), Sign: signer})
+	heretest.ClaimFor(t, st.Name, remote+"/record", record.Claim{Epoch: epoch, Host: "alpha", Key: h.base().Recipient(), Sign: signer})
 	return spec, st
 }
 
 func takeFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, content string) string {
 	t.Helper()
-	v := h.base().at(spec, st).protected()[0]
+	v := h.base().At(spec, st).Protected()[0]
 	if h.Snapshots.Marker(st.Name, "data").State != snapshot.MarkedReady {
-		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().at(spec, st).identity("data"), Epoch: st.Epoch}); err != nil {
+		if err := h.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: h.base().At(spec, st).Identity("data"), Epoch: st.Epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(v.Path, "note"), content)
-	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{stopped: true, sink: progress.Discard()})
+	heretest.Write(t, filepath.Join(v.Path, "note"), content)
+	r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Stopped: true, Sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,30 +60,30 @@ func TestTheNewestSnapshotIsMissed(t *testing.T) {
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
 	id := takeFor(t, h, spec, st, "two")
-	path := filepath.Join(remote, renewed, "aaaa0001", "snapshots", id)
+	path := filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", id)
 	if err := os.Rename(path, remote+"/hidden"); err != nil {
 		t.Fatal(err)
 	}
 
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
-	if _, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); !errors.Is(err, errMissing) || !strings.Contains(err.Error(), id[:8]) {
+	r := startup.New(other.keeper(), spec, progress.Discard())
+	r.Prepared()
+	if _, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); !errors.Is(err, keeper.ErrMissing) || !strings.Contains(err.Error(), id[:8]) {
 		t.Errorf("fetched: %v", err)
 	}
-	decided, err := other.keeper().decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Refuse || !strings.Contains(decided["data"].Hint, "--snapshot") {
 		t.Errorf("%+v, %v", decided, err)
 	}
 	if err := os.Rename(remote+"/hidden", path); err != nil {
 		t.Fatal(err)
 	}
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
+	if fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("once it is listed: %v", err)
 	}
 }
@@ -91,7 +95,7 @@ func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stac
 	h, remote := newHost(t), t.TempDir()
 	spec, st = withRecord(t, h, remote, 1)
 	older, newest = takeFor(t, h, spec, st, "one"), takeFor(t, h, spec, st, "two")
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)); err != nil {
 		t.Fatal(err)
 	}
 	other = newHost(t)
@@ -104,13 +108,13 @@ func lostNewest(t *testing.T) (other *Host, spec agentapi.Host, st agentapi.Stac
 // is lost. It counts for no stack that ran here already.
 func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused := func(when string) {
 		t.Helper()
-		d, err := other.keeper().decisions(t.Context(), a)
+		d, err := keeper.ArchiveOf(a).Decisions(t.Context())
 		if err != nil || d["data"].Action != snapshot.Refuse || !strings.Contains(d["data"].Hint, "recover with --accept-loss with the newest that is left, "+older[:8]) {
 			t.Errorf("%s: %+v, %v", when, d, err)
 		}
@@ -119,7 +123,7 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	st.AcceptLoss, a.AcceptLoss = true, true
 	ran := func(epoch int) {
 		t.Helper()
-		if err := writeJSON(other.Paths.Placement(st.Name), Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
+		if err := here.WriteJSON(other.Paths.Placement(st.Name), here.Local{Schema: agentapi.Schema, Epoch: epoch}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,17 +131,17 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 	refused("it ran here at this epoch")
 	ran(st.Epoch - 1)
 
-	d, err := other.keeper().decisions(t.Context(), a)
+	d, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || d["data"].Action != snapshot.Hydrate {
 		t.Fatalf("with consent: %+v, %v", d, err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
-	fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil)
+	r := startup.New(other.keeper(), spec, progress.Discard())
+	r.Prepared()
+	fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil)
 	if err != nil || fetched.Info.ID != older {
 		t.Fatalf("fetched %+v, %v", fetched, err)
 	}
-	found := r.receipt.Findings
+	found := r.Receipt.Findings
 	if len(found) != 1 || found[0].Code != finding.SnapshotRolledBack || !strings.Contains(found[0].Text, newest[:8]) || !strings.Contains(found[0].Text, older[:8]+" of ") || !strings.Contains(found[0].Text, "lost, that is ") {
 		t.Errorf("findings %+v", found)
 	}
@@ -148,15 +152,15 @@ func TestALossThatIsAcceptedRestoresTheNewestThatIsLeft(t *testing.T) {
 func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 	other, spec, st, _, _ := lostNewest(t)
 	st.AcceptLoss = true
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	away := st.Targets[0]
 	away.Name, away.Where.Remote = "away", "none"
 	a.Targets = append(a.Targets, away)
-	if _, err := other.keeper().found(t.Context(), a); !errors.Is(err, errMissing) || !a.access.givenUp.Zero() {
-		t.Errorf("found: %v, given up %+v", err, a.access.givenUp)
+	if _, err := keeper.ArchiveOf(a).ListForRestore(t.Context()); !errors.Is(err, keeper.ErrMissing) || !a.Access.GivenUp.Zero() {
+		t.Errorf("found: %v, given up %+v", err, a.Access.GivenUp)
 	}
 }
 
@@ -164,7 +168,7 @@ func TestAcceptedLossWaitsForATargetThatIsAway(t *testing.T) {
 // and is a finding of status, on a host that never saw it.
 func TestAMissingSnapshotHasARow(t *testing.T) {
 	other, spec, st, older, newest := lostNewest(t)
-	if err := other.base().saveSpec(spec); err != nil {
+	if err := other.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := other.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -192,7 +196,7 @@ func TestStatusNamesAMissingSnapshot(t *testing.T) {
 	if found := status(); strings.Contains(found, "missing") {
 		t.Errorf("while it is there: %s", found)
 	}
-	if err := os.Remove(filepath.Join(l.remote, renewed, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
+	if err := os.Remove(filepath.Join(l.remote, heretest.Stack, "aaaa0001", "snapshots", l.old.Snapshot.ID)); err != nil {
 		t.Fatal(err)
 	}
 	if found := status(); strings.Count(found, "snapshot-history-lost")+strings.Count(found, "snapshot-rolled-back") != 1 {
@@ -206,27 +210,27 @@ func TestARemoteWhoseDiskIsNotMountedIsNoNewRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
-	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
+	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
 	for _, noted := range []bool{true, false} {
 		if !noted {
-			if err := os.Remove(h.keeper().notesPath(st.Name)); err != nil {
+			if err := os.Remove(keeper.ArchiveOf(h.base().At(spec, st)).NotesPath()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, sink: progress.Discard()})
+		_, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Force: true, Stopped: true, Sink: progress.Discard()})
 		if err == nil || !strings.Contains(err.Error(), "not mounted") {
 			t.Errorf("noted %v: %v", noted, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(remote, renewed)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(remote, heretest.Stack)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was made: %v", err)
 	}
-	if k := h.keeper().kept(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
+	if k := h.keeper().Condition(st.Name); len(k.Findings) != 1 || k.Findings[0].Code != finding.HistoryLost {
 		t.Errorf("findings %+v", k.Findings)
 	}
-	r, err := h.keeper().take(t.Context(), h.base().at(spec, st), taking{force: true, stopped: true, loss: true, sink: progress.Discard()})
+	r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), keeper.Taking{Force: true, Stopped: true, Loss: true, Sink: progress.Discard()})
 	if err != nil || r.Snapshot.Seq != 2 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
@@ -238,23 +242,23 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	id := takeFor(t, h, spec, st, "one")
-	keys, err := filepath.Glob(filepath.Join(remote, renewed, "aaaa0001", "keys", "*"))
+	keys, err := filepath.Glob(filepath.Join(remote, heretest.Stack, "aaaa0001", "keys", "*"))
 	if err != nil || len(keys) != 1 {
 		t.Fatal(keys, err)
 	}
 	flipFile(t, keys[0])
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "config")); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "config")); err != nil {
 		t.Fatal(err)
 	}
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 2)
-	a, err := other.base().at(spec, st).open()
+	a, err := other.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRun(other.keeper(), spec, progress.Discard())
-	close(r.restic)
-	if fetched, err := r.fetchNewest(t.Context(), a, other.base().at(spec, st).protected(), nil); err != nil || fetched.Info.ID != id {
+	r := startup.New(other.keeper(), spec, progress.Discard())
+	r.Prepared()
+	if fetched, err := r.On(a).FetchNewest(t.Context(), other.base().At(spec, st).Protected(), nil); err != nil || fetched.Info.ID != id {
 		t.Errorf("fetched: %v", err)
 	}
 }
@@ -264,14 +268,14 @@ func TestTheRecordOpensARepositoryWhoseKeyIsDamaged(t *testing.T) {
 func TestAReadingBackMissesTheRepository(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
-	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); err != nil {
+	if err := h.keeper().RereadStack(t.Context(), h.base().At(spec, st), 0); err != nil {
 		t.Errorf("before the first snapshot: %v", err)
 	}
 	takeFor(t, h, spec, st, "one")
-	if err := os.Rename(filepath.Join(remote, renewed), remote+"/away"); err != nil {
+	if err := os.Rename(filepath.Join(remote, heretest.Stack), remote+"/away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.keeper().rereadStack(t.Context(), h.base().at(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().kept(st.Name).Unread == "" {
+	if err := h.keeper().RereadStack(t.Context(), h.base().At(spec, st), 0); !errors.Is(err, snapshot.ErrNoRepository) || h.keeper().Condition(st.Name).Unread == "" {
 		t.Errorf("with the repository gone: %v", err)
 	}
 }
@@ -281,10 +285,10 @@ func TestAReadingBackMissesTheRepository(t *testing.T) {
 func TestAFailureIsSaidBesideWarnings(t *testing.T) {
 	h := newHost(t)
 	warning := finding.Finding{Code: finding.SnapshotDamaged, Severity: finding.Warning}
-	if err := h.keeper().noteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
+	if err := h.keeper().NoteTaken("alpha", "notes", time.Now(), agentapi.SnapshotReceipt{}, []finding.Finding{warning}, errors.New("the remote is full")); err != nil {
 		t.Fatal(err)
 	}
-	if k := h.keeper().kept("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
+	if k := h.keeper().Condition("notes"); len(k.Findings) != 2 || k.Findings[1].Code != finding.SnapshotFailed {
 		t.Errorf("findings %+v", k.Findings)
 	}
 }

@@ -7,6 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/ownership"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
@@ -33,20 +38,22 @@ func TestOwnFiles(t *testing.T) {
 	}{
 		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
 		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
-		"placement":       {path: func(h *Host) string { return h.Paths.Placement(renewed) }},
-		"snapshot's note": {path: func(h *Host) string { return h.keeper().keptPath(renewed) }, quiet: true},
-		"reread's note":   {path: func(h *Host) string { return h.keeper().rereadPath(renewed) }, quiet: true},
-		"run's note":      {path: func(h *Host) string { return h.base().runPath(renewed) }, quiet: true},
-		"attempt":         {path: func(h *Host) string { return h.base().attemptPath(renewed) }, quiet: true},
-		"wishes":          {path: func(h *Host) string { return h.base().wishesPath(renewed) }, quiet: true},
-		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", renewed, "data.json") }},
-		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", renewed, "fetch.json") }, quiet: true},
-		"snapshot state":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "snapshots", renewed, "aaaa0001.json") }, quiet: true},
-		"deployed":        {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "deployed.json") }, quiet: true},
-		"project":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", renewed, "project.json") }, quiet: true},
-		"journal":         {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
-		"git":             {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
-		"host key":        {path: func(h *Host) string { return h.Paths.Identity() }},
+		"placement":       {path: func(h *Host) string { return h.Paths.Placement(heretest.Stack) }},
+		"snapshot's note": {path: func(h *Host) string { return h.keeper().ConditionPath(heretest.Stack) }, quiet: true},
+		"reread's note":   {path: func(h *Host) string { return h.keeper().RereadPath(heretest.Stack) }, quiet: true},
+		"run's note":      {path: func(h *Host) string { return h.base().RunPath(heretest.Stack) }, quiet: true},
+		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(heretest.Stack) }, quiet: true},
+		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(heretest.Stack) }, quiet: true},
+		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", heretest.Stack, "data.json") }},
+		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", heretest.Stack, "fetch.json") }, quiet: true},
+		"snapshot state": {path: func(h *Host) string {
+			return filepath.Join(h.Paths.State, "snapshots", heretest.Stack, "aaaa0001.json")
+		}, quiet: true},
+		"deployed": {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "deployed.json") }, quiet: true},
+		"project":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "project.json") }, quiet: true},
+		"journal":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
+		"git":      {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
+		"host key": {path: func(h *Host) string { return h.Paths.Identity() }},
 	}
 	s, other := standOfTwo(t)
 	for name, file := range files {
@@ -85,22 +92,22 @@ func standOfTwo(t *testing.T) (*stand, agentapi.Stack) {
 	mustTake(t, s.Host, s.st)
 	other := agentapi.Stack{Name: "site", Epoch: 1}
 	s.spec.Stacks = []agentapi.Stack{s.st, other}
-	if err := s.base().saveSpec(s.spec); err != nil {
+	if err := s.base().SaveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
 	for _, st := range s.spec.Stacks {
-		if err := s.base().saveLocal(st.Name, Local{Epoch: 1}); err != nil {
+		if err := s.base().SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.base().record(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
+	s.base().Enter(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	return s, other
 }
 
 func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, quiet bool) {
 	t.Helper()
 	state := agentapi.HostState{Findings: s.noteFindings(s.spec)}
-	if damage := s.base().specDamage(); damage != nil {
+	if damage := s.base().SpecDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json"})
 	}
 	if err := s.observeStacks(t.Context(), s.spec, &state); err != nil {
@@ -109,10 +116,10 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 	if _, err := s.Status(t.Context(), agentapi.Observe{}, progress.Discard()); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	if v := newGuard(s.base(), askWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
+	if v := ownership.New(s.base(), ownership.AskWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
 		t.Errorf("ownership: %+v", v)
 	}
-	if spec, err := s.base().Spec(); err != nil || len(spec.Stacks) != 2 {
+	if spec, err := s.base().ReadSpec(); err != nil || len(spec.Stacks) != 2 {
 		t.Errorf("what the host was asked to be: %d stacks, %v", len(spec.Stacks), err)
 	}
 	if !quiet && len(state.Findings) == 0 && !changes(state, s.st.Name) && len(state.Changes) == 0 {
@@ -123,7 +130,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 			t.Errorf("finding %+v", f)
 		}
 	}
-	facts, _, err := s.base().at(s.spec, s.st).facts()
+	facts, _, err := s.base().At(s.spec, s.st).VolumeFacts()
 	if d := snapshot.Decide(facts["data"]); err != nil || d.Action != snapshot.Ready && d.Action != snapshot.Accept {
 		t.Errorf("the stack's data: %s: %s, %v", d.Action, d.Reason, err)
 	}
@@ -131,7 +138,7 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 		t.Errorf("the data is %q", got)
 	}
 	if name == "fetch" {
-		a, err := s.base().at(s.spec, s.st).open()
+		a, err := s.base().At(s.spec, s.st).Open()
 		if err == nil {
 			err = restoreAnywhere(t, s, a)
 		}
@@ -152,10 +159,10 @@ func changes(state agentapi.HostState, stack string) bool {
 
 // restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it
 // beside.
-func restoreAnywhere(t *testing.T, s *stand, a *Stack) error {
-	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
-	close(r.restic)
-	_, err := r.fetchNewest(t.Context(), a, s.base().at(s.spec, s.st).protected(), nil)
+func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
+	r := startup.New(s.keeper(), s.spec, progress.Discard())
+	r.Prepared()
+	_, err := r.On(a).FetchNewest(t.Context(), s.base().At(s.spec, s.st).Protected(), nil)
 	return err
 }
 
@@ -165,10 +172,10 @@ func TestConsentIsForOneApply(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Consent = project.ConsentFresh
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().saveSpec(s.spec); err != nil {
+	if err := s.base().SaveSpec(s.spec); err != nil {
 		t.Fatal(err)
 	}
-	if spec, err := s.base().Spec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
+	if spec, err := s.base().ReadSpec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
 		t.Errorf("kept %q, %v", spec.Stacks[0].Consent, err)
 	}
 }
@@ -179,15 +186,15 @@ func TestFutureTimesCountAsNone(t *testing.T) {
 	s := newStand(t, true)
 	s.st.Targets[0].Every = time.Minute
 	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().saveLocal(s.st.Name, Local{Epoch: 1}); err != nil {
+	if err := s.base().SaveLocal(s.st.Name, here.Local{Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
 	for name, ahead := range map[string]time.Duration{"ahead": 240 * time.Hour, "now": 0} {
-		k := kept{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
-		if err := writeJSON(s.keeper().keptPath(s.st.Name), k); err != nil {
+		k := keeper.Condition{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
+		if err := here.WriteJSON(s.keeper().ConditionPath(s.st.Name), k); err != nil {
 			t.Fatal(err)
 		}
-		if due := s.keeper().due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
+		if due := s.keeper().Due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
 			t.Errorf("%s: %d stacks are due", name, len(due))
 		}
 	}
@@ -203,15 +210,11 @@ func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		write(t, dir, "")
+		heretest.Write(t, dir, "")
 	}
 	r, err := s.supply(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.saveNote(s.st.Name, Local{Epoch: 1})
-	if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.DiskFull {
-		t.Errorf("receipt: %v", f)
+	if err != nil || len(r.Receipt.Findings) != 0 {
+		t.Fatal(r.Receipt.Findings, err)
 	}
 	if got := s.read(t); got != "rows" {
 		t.Errorf("the data is %q", got)

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/converge"
 	"salvor/internal/finding"
@@ -32,10 +33,10 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 	if err != nil {
 		return agentapi.HostState{}, err
 	}
-	applied, _ := h.base().Spec() // where it can't be read, everything is a change
+	applied, _ := h.base().ReadSpec() // where it can't be read, everything is a change
 	req.Host = keepOwn(applied, req.Host)
-	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.base().key(), Signer: h.base().signer()}
-	if damage := h.base().specDamage(); damage != nil {
+	state := agentapi.HostState{Schema: agentapi.Schema, Salvord: version.String(), OS: facts.OS.String(), Arch: runtime.GOARCH, Commit: applied.Commit, Recipient: h.base().Recipient(), Signer: h.base().Signer()}
+	if damage := h.base().SpecDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json", Action: "~", Cause: damage.Error()})
 	}
 	state.Findings = append(state.Findings, h.noteFindings(req.Host)...)
@@ -50,20 +51,16 @@ func (h *Host) Observe(ctx context.Context, req agentapi.Observe, _ progress.Sin
 		return state, err
 	}
 	for _, st := range req.Host.Stacks {
-		state.Findings = append(state.Findings, h.keeper().historyNoted(h.base().at(req.Host, st))...)
+		state.Findings = append(state.Findings, h.keeper().HistoryNoted(h.base().At(req.Host, st))...)
 	}
 	state.Changes = append(state.Changes, settingsChanges(applied, req.Host, state.Changes)...)
 	state.Fingerprint, err = h.fingerprint(plan, req.Host, state.Stacks)
 	return state, err
 }
 
-func preparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: signersFile(spec.Fleet, spec.Signers)}
-}
-
 // preparation plans what the host itself lacks.
 func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agentapi.Host) (*converge.Plan, error) {
-	resources, err := hostprep.Resources(facts, preparationOf(spec))
+	resources, err := hostprep.Resources(facts, startup.PreparationOf(spec))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +68,7 @@ func (h *Host) preparation(ctx context.Context, facts hostprep.Facts, spec agent
 }
 
 func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *agentapi.HostState) error {
-	known, err := h.base().known()
+	known, err := h.base().Known()
 	if err != nil {
 		return err
 	}
@@ -86,7 +83,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 	}
 	seen, err := h.Stacks.Observe(ctx, names...)
 	engine := err == nil
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		seen, err = make([]stack.State, len(names)), nil
 		for i, name := range names {
 			seen[i].Stack = name
@@ -96,7 +93,7 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		return err
 	}
 	for i, st := range spec.Stacks {
-		if err := h.observeStack(ctx, h.base().at(spec, st), seen[i], engine, state); err != nil {
+		if err := h.observeStack(ctx, h.base().At(spec, st), seen[i], engine, state); err != nil {
 			return err
 		}
 	}
@@ -107,25 +104,25 @@ func (h *Host) observeStacks(ctx context.Context, spec agentapi.Host, state *age
 		}
 		one := agentapi.StackState{Name: s.Stack, Epoch: s.Record.Epoch, Commit: s.Record.Commit, Hash: s.Record.Hash, Wanted: i >= 0, Missing: s.Missing, Drifted: s.Drifted}
 		if i >= 0 {
-			one.Wish = h.base().at(spec, spec.Stacks[i]).standing()
+			one.Wish = h.base().At(spec, spec.Stacks[i]).Wish()
 		}
 		state.Stacks = append(state.Stacks, one)
 	}
 	return nil
 }
 
-func (h *Host) observeStack(ctx context.Context, s *Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
+func (h *Host) observeStack(ctx context.Context, s *here.Stack, seen stack.State, engine bool, state *agentapi.HostState) error {
 	changes, found, err := h.stackChanges(ctx, s, seen)
 	if err != nil {
 		return err
 	}
 	state.Changes = append(state.Changes, changes...)
-	state.Findings = append(append(state.Findings, found...), wishFindings(s)...)
-	state.Findings = append(state.Findings, attemptFindings(s, seen)...)
+	state.Findings = append(append(state.Findings, found...), startup.WishFindings(s)...)
+	state.Findings = append(state.Findings, startup.AttemptFindings(s, seen)...)
 	if !s.Stopped {
-		state.Findings = append(state.Findings, s.absentFindings()...)
+		state.Findings = append(state.Findings, s.AbsentFindings()...)
 	}
-	if !engine || s.Kept || s.Stopped || seen.Untouched(deployment(s.Spec, s.Stack, nil)) {
+	if !engine || s.Kept || s.Stopped || seen.Untouched(s.Deployment()) {
 		return nil
 	}
 	refused, err := h.validate(ctx, s)
@@ -134,7 +131,7 @@ func (h *Host) observeStack(ctx context.Context, s *Stack, seen stack.State, eng
 }
 
 // validate has the host's own Compose look at a project that is to be deployed.
-func (h *Host) validate(ctx context.Context, s *Stack) ([]finding.Finding, error) {
+func (h *Host) validate(ctx context.Context, s *here.Stack) ([]finding.Finding, error) {
 	err := h.Stacks.Validate(ctx, s.Name, s.Project)
 	if !errors.Is(err, stack.ErrRefused) {
 		return nil, err
@@ -145,15 +142,9 @@ func (h *Host) validate(ctx context.Context, s *Stack) ([]finding.Finding, error
 	}}, nil
 }
 
-// noEngine reports whether an error means that no Docker engine answers, as on
-// a host that is not prepared yet.
-func noEngine(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
 // stackChanges says what bringing one stack up would do, and what stands in the
 // way.
-func (h *Host) stackChanges(ctx context.Context, s *Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
+func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State) ([]agentapi.Change, []finding.Finding, error) {
 	if s.Kept {
 		return nil, nil, nil
 	}
@@ -167,37 +158,37 @@ func (h *Host) stackChanges(ctx context.Context, s *Stack, seen stack.State) ([]
 	if len(s.Sealed) > 0 {
 		// a seal of another epoch belongs to the placement before; the history
 		// then counts as unknown, which the plan shows
-		s, _ = s.open()
+		s, _ = s.Open()
 	}
-	local, wish := h.base().local(s.Name), s.standing()
-	decided, err := h.keeper().decisions(ctx, s)
+	local, wish := h.base().Local(s.Name), s.Wish()
+	decided, err := keeper.ArchiveOf(s).Decisions(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		if wish != nil && wish.State == agentapi.WishPending {
 			changes = append(changes, restoreChange(s.Stack, v.Name))
-		} else if c, shown := volumeChange(s.Stack, v.Name, decided[v.Name], s.access != nil); shown {
+		} else if c, shown := volumeChange(s.Stack, v.Name, decided[v.Name], s.Access != nil); shown {
 			changes = append(changes, c)
 		}
 	}
 	if cause := secretsCause(h.Paths, s.Stack, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "secrets", Action: "~", Cause: cause})
 	}
-	d := deployment(s.Spec, s.Stack, nil)
+	d := s.Deployment()
 	if wish != nil && wish.State == agentapi.WishDone {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "restore", Action: "~", Cause: fmt.Sprintf("done: the lock learns that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
-	if wish != nil && wish.State == agentapi.WishFailed && imageChange(seen.Record, d) != "" {
+	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
 		return changes, nil, nil // an apply leaves it as it is, see the finding
 	}
 	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
-	} else if commit := h.base().pending(s.Name, seen); commit != "" && len(changes) == 0 {
+	} else if commit := h.base().PendingCommit(s.Name, seen); commit != "" && len(changes) == 0 {
 		cause := fmt.Sprintf("commit %.7s, which was asked for last and does not run, is taken back", commit)
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
-	return changes, occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
+	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.
@@ -215,7 +206,7 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 		return c, false
 	case d.Action == snapshot.Accept:
 		c.Action = "~"
-	case d.Action == snapshot.Refuse && !d.Occupied && !sealed && !born(st, volume):
+	case d.Action == snapshot.Refuse && !d.Occupied && !sealed && !here.Born(st, volume):
 		c.Cause = "new: starts empty"
 	case d.Action == snapshot.Refuse && !d.Occupied && !sealed:
 		c.Cause = "restored from its newest snapshot"
@@ -225,7 +216,7 @@ func volumeChange(st agentapi.Stack, volume string, d snapshot.Decision, sealed 
 
 // secretsCause says why what a stack's seal holds is not in force here. A stack
 // without secrets of its own has one too, for its remotes and repositories.
-func secretsCause(p hostpath.Layout, st agentapi.Stack, local Local) string {
+func secretsCause(p hostpath.Layout, st agentapi.Stack, local here.Local) string {
 	delivers := len(st.Project.Secrets) > 0 || len(st.Project.Env) > 0
 	if len(st.Sealed) == 0 || !delivers && local.Epoch != st.Epoch {
 		return ""
@@ -233,13 +224,13 @@ func secretsCause(p hostpath.Layout, st agentapi.Stack, local Local) string {
 	if _, err := os.Stat(p.Secrets().Env(st.Name)); err != nil && len(st.Project.Env) > 0 {
 		return "not delivered since the boot"
 	}
-	if local.Sealed != sealedDigest(st) {
+	if local.Sealed != here.SealedDigest(st) {
 		return "another sealed file"
 	}
 	return ""
 }
 
-func servicesCause(seen stack.State, d stack.Deployment, local Local) string {
+func servicesCause(seen stack.State, d stack.Deployment, local here.Local) string {
 	switch {
 	case !seen.Deployed:
 		return "not deployed here yet"
@@ -255,23 +246,15 @@ func servicesCause(seen stack.State, d stack.Deployment, local Local) string {
 	return ""
 }
 
-func deployment(spec agentapi.Host, st agentapi.Stack, a *access) stack.Deployment {
-	d := stack.Deployment{Stack: st.Name, Epoch: st.Epoch, Commit: spec.Commit, Project: st.Project, Images: st.Images}
-	if a != nil {
-		d.Logins = a.logins()
-	}
-	return d
-}
-
 // world is what a plan was made from, as far as this host knows: not what was
 // decided, which depends on seals and commits that apply itself makes, and not
 // stacks that move away, which apply stops on purpose.
 type world struct {
 	Host   string
 	Stacks []agentapi.StackState
-	Local  []Local
+	Local  []here.Local
 	Marked []snapshot.Marker
-	Wishes []wishes
+	Wishes []here.Wishes
 }
 
 func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []agentapi.StackState) (string, error) {
@@ -282,10 +265,10 @@ func (h *Host) fingerprint(plan *converge.Plan, spec agentapi.Host, stacks []age
 		}
 	}
 	for _, st := range spec.Stacks {
-		local := h.base().local(st.Name)
+		local := h.base().Local(st.Name)
 		w.Local = append(w.Local, local)
-		w.Wishes = append(w.Wishes, h.base().wishes(st.Name))
-		for _, v := range h.base().at(spec, st).protected() {
+		w.Wishes = append(w.Wishes, h.base().Wishes(st.Name))
+		for _, v := range h.base().At(spec, st).Protected() {
 			w.Marked = append(w.Marked, h.Snapshots.Marker(st.Name, v.Name))
 		}
 	}

@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -47,27 +51,26 @@ func newStand(t *testing.T, born bool, containers ...container) *stand {
 // place gives the stack a placement here.
 func (s *stand) place(t *testing.T, epoch int, born bool) {
 	t.Helper()
-	s.st = sealedFor(t, s.Host, s.remote, epoch, "aaaa0001")
+	s.st = heretest.Sealed(t, s.base(), s.remote, epoch, "aaaa0001")
 	s.st.Project.Hash, s.st.Project.Dir = "sha256:1", "/var/lib/salvor/stacks/"+s.st.Name
 	if born {
 		s.st.Volumes[0].Born = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	}
 }
 
-func (s *stand) volume() snapshot.Volume { return s.base().at(s.spec, s.st).protected()[0] }
+func (s *stand) volume() snapshot.Volume { return s.base().At(s.spec, s.st).Protected()[0] }
 
 // supply does what an apply does before the start.
-func (s *stand) supply(t *testing.T) (*run, error) {
+func (s *stand) supply(t *testing.T) (*startup.Run, error) {
 	t.Helper()
-	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
-	a, err := s.base().at(s.spec, s.st).open()
+	r := startup.New(s.keeper(), s.spec, progress.Discard())
+	r.Prepared()
+	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a.access)
-	return r, r.supply(t.Context(), a, &d, &agentapi.StackReceipt{})
+	d := a.Deployment()
+	return r, r.On(a).PrepareVolumes(t.Context(), &d, &agentapi.StackReceipt{})
 }
 
 // started has the stack in use here: its volume is ready, holds content and is
@@ -77,7 +80,7 @@ func (s *stand) started(t *testing.T, content string) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.base().saveLocal(s.st.Name, Local{Epoch: s.st.Epoch}); err != nil {
+	if err := s.base().SaveLocal(s.st.Name, here.Local{Epoch: s.st.Epoch}); err != nil {
 		t.Fatal(err)
 	}
 	s.write(t, content)
@@ -89,7 +92,7 @@ func (s *stand) write(t *testing.T, content string) {
 	if err := os.MkdirAll(s.volume().Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(s.volume().Path, "rows"), content)
+	heretest.Write(t, filepath.Join(s.volume().Path, "rows"), content)
 }
 
 func (s *stand) read(t *testing.T) string {
@@ -139,7 +142,7 @@ func (s *stand) findings(t *testing.T) []finding.Finding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, found, err := s.stackChanges(t.Context(), s.base().at(s.spec, s.st), seen[0])
+	_, found, err := s.stackChanges(t.Context(), s.base().At(s.spec, s.st), seen[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +165,7 @@ func TestLostNotesKeepTheData(t *testing.T) {
 			}
 		},
 		"damaged marker": func(t *testing.T, s *stand) {
-			write(t, filepath.Join(s.Paths.State, "volumes", s.st.Name, "data.json"), "{}")
+			heretest.Write(t, filepath.Join(s.Paths.State, "volumes", s.st.Name, "data.json"), "{}")
 		},
 		"everything, before the host heard that the volume is born": func(t *testing.T, s *stand) {
 			s.forget(t)
@@ -189,10 +192,10 @@ func TestLostNotesKeepTheData(t *testing.T) {
 			if s.engine.ran(" stop") || len(s.kept(t)) > 0 {
 				t.Error("the stack was stopped, or its data moved")
 			}
-			if err := s.base().at(s.spec, s.st).allReady(); err != nil {
+			if err := s.base().At(s.spec, s.st).AllReady(); err != nil {
 				t.Error(err)
 			}
-			if f := r.receipt.Findings; len(f) != 1 || f[0].Code != finding.VolumeTaken {
+			if f := r.Receipt.Findings; len(f) != 1 || f[0].Code != finding.VolumeTaken {
 				t.Errorf("receipt: %v", f)
 			}
 		})
@@ -243,7 +246,7 @@ func TestOccupied(t *testing.T) {
 						if name == "named volume" {
 							mustTake(t, s.Host, s.st)
 						}
-						if len(s.kept(t)) != 1 || len(s.keeper().keptFindings(s.base().at(s.spec, s.st))) != 1 {
+						if len(s.kept(t)) != 1 || len(s.keeper().SetAsideFindings(s.base().At(s.spec, s.st))) != 1 {
 							t.Error("the only copy was deleted by a snapshot of other data, or is not listed")
 						}
 					}
@@ -255,7 +258,7 @@ func TestOccupied(t *testing.T) {
 
 // TestAProjectOfThatNameRuns is faults V3 and D1 for a stack without volumes.
 func TestAProjectOfThatNameRuns(t *testing.T) {
-	s := newStand(t, false, container{name: "site-web-1", project: renewed, state: "running"})
+	s := newStand(t, false, container{name: "site-web-1", project: heretest.Stack, state: "running"})
 	s.st.Volumes = nil
 	if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
 		t.Errorf("plan: %v", found)
@@ -292,7 +295,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if !s.engine.ran(renewed+" stop") || s.read(t) != "old" || len(s.kept(t)) != 1 {
+	if !s.engine.ran(heretest.Stack+" stop") || s.read(t) != "old" || len(s.kept(t)) != 1 {
 		t.Errorf("stopped %v, the data is %q, kept %v", s.engine.calls, s.read(t), s.kept(t))
 	}
 	s.write(t, "newer")
@@ -302,7 +305,7 @@ func TestNothingWritesWhileVolumesChangeHands(t *testing.T) {
 	if kept := s.kept(t); len(kept) != 1 || kept[0] != "diverged" {
 		t.Errorf("diverged data after good snapshots of other data: %v", kept)
 	}
-	if found := s.keeper().keptFindings(s.base().at(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
+	if found := s.keeper().SetAsideFindings(s.base().At(s.spec, s.st)); len(found) != 1 || !strings.Contains(found[0].Text, "no snapshot holds it") {
 		t.Errorf("listed: %v", found)
 	}
 }
@@ -346,7 +349,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 				t.Fatal(err)
 			}
 			remake(t, s)
-			if _, err := s.keeper().take(t.Context(), s.base().at(s.spec, s.st), taking{force: true, sink: progress.Discard()}); err == nil {
+			if _, err := s.keeper().Take(t.Context(), s.base().At(s.spec, s.st), keeper.Taking{Force: true, Sink: progress.Discard()}); err == nil {
 				t.Error("a snapshot of the new volume was taken")
 			}
 			if _, err := s.supply(t); err != nil {
@@ -365,7 +368,7 @@ func TestAVolumeMadeAgainIsRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.write(t, "38 rows")
-		if _, err := s.keeper().take(t.Context(), s.base().at(s.spec, s.st), taking{force: true, accept: true, sink: progress.Discard()}); err == nil {
+		if _, err := s.keeper().Take(t.Context(), s.base().At(s.spec, s.st), keeper.Taking{Force: true, Accept: true, Sink: progress.Discard()}); err == nil {
 			t.Error("a snapshot of the new volume was taken")
 		}
 		if found := s.findings(t); len(found) != 1 || found[0].Code != finding.VolumeOccupied {
@@ -413,14 +416,14 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if _, err := s.supply(t); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.keeper().takeDiverged(t.Context(), s.base().at(s.spec, s.st), progress.Discard()); err != nil {
+	if _, err := s.keeper().TakeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.base().at(s.spec, s.st).open()
+	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newest, _, err := s.keeper().newest(t.Context(), a); err != nil || newest.info.ID != first.Snapshot.ID {
+	if newest, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || newest.Info.ID != first.Snapshot.ID {
 		t.Errorf("the diverged one is picked by itself: %+v, %v", newest, err)
 	}
 	kept, err := snapshot.KeptOf(s.volume())
@@ -431,7 +434,7 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 	if left := s.kept(t); len(left) != 0 {
 		t.Errorf("still kept, though a snapshot holds it: %v", left)
 	}
-	if _, err := s.keeper().takeDiverged(t.Context(), s.base().at(s.spec, s.st), progress.Discard()); err == nil {
+	if _, err := s.keeper().TakeDiverged(t.Context(), s.base().At(s.spec, s.st), progress.Discard()); err == nil {
 		t.Error("a snapshot of nothing was taken")
 	}
 	s.restore(t, kept[0].Snapshot)
@@ -444,15 +447,14 @@ func TestDivergedDataComesBackByItsID(t *testing.T) {
 func (s *stand) restore(t *testing.T, id string) {
 	t.Helper()
 	s.st.Restore = &fleet.Restore{ID: "wish", Epoch: s.st.Epoch, Snapshot: id}
-	r := newRun(s.Host.keeper(), s.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
-	a, err := s.base().at(s.spec, s.st).open()
+	r := startup.New(s.keeper(), s.spec, progress.Discard())
+	r.Prepared()
+	a, err := s.base().At(s.spec, s.st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := deployment(s.spec, s.st, a.access)
-	if err := r.putBack(t.Context(), a, &d, &agentapi.StackReceipt{}); err != nil {
+	d := a.Deployment()
+	if err := startup.RestoreRequested(t.Context(), r.On(a), &d, &agentapi.StackReceipt{}); err != nil {
 		t.Fatal(err)
 	}
 	s.st.Restore = nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -28,7 +30,7 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 	spec, st := withRecord(t, h, remote, 1)
 	takeFor(t, h, spec, st, "one")
 	newest := takeFor(t, h, spec, st, "two")
-	if err := os.Remove(filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)); err != nil {
+	if err := os.Remove(filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)); err != nil {
 		t.Fatal(err)
 	}
 	state, err := h.Status(t.Context(), agentapi.Observe{}, progress.Discard())
@@ -38,25 +40,25 @@ func TestS03ARepositoryThatWentBackIsNotBelieved(t *testing.T) {
 	if f := only(t, state.Findings, finding.SnapshotRolledBack); f.Severity != finding.Fatal || f.Subject != "alpha/"+st.Name || f.Stack != st.Name {
 		t.Errorf("status says %+v", f)
 	}
-	again := taking{force: true, stopped: true, sink: progress.Discard()}
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
+	again := keeper.Taking{Force: true, Stopped: true, Sink: progress.Discard()}
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err == nil || !strings.Contains(err.Error(), newest[:8]) {
 		t.Errorf("taken: %v", err)
 	}
-	if f := only(t, h.keeper().historyNoted(h.base().at(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
+	if f := only(t, h.keeper().HistoryNoted(h.base().At(spec, st)), finding.SnapshotRolledBack); f.Severity != finding.Fatal {
 		t.Errorf("a plan says %+v", f)
 	}
 	fresh := st
 	fresh.Consent = project.ConsentFresh
-	if found := h.keeper().historyNoted(h.base().at(spec, fresh)); len(found) != 0 {
+	if found := h.keeper().HistoryNoted(h.base().At(spec, fresh)); len(found) != 0 {
 		t.Errorf("started fresh, a plan says %+v", found)
 	}
-	again.loss = true
-	if r, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
+	again.Loss = true
+	if r, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err != nil || r.Snapshot.Seq != 3 {
 		t.Errorf("with consent: %+v, %v", r, err)
 	}
-	again.loss = false
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, st), again); err != nil || len(h.keeper().historyNoted(h.base().at(spec, st))) != 0 {
-		t.Errorf("afterwards: %v, %+v", err, h.keeper().historyNoted(h.base().at(spec, st)))
+	again.Loss = false
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, st), again); err != nil || len(h.keeper().HistoryNoted(h.base().At(spec, st))) != 0 {
+		t.Errorf("afterwards: %v, %+v", err, h.keeper().HistoryNoted(h.base().At(spec, st)))
 	}
 }
 
@@ -68,7 +70,7 @@ func TestS03TheLockRemembersWhatTheRemotesForgot(t *testing.T) {
 	h, remote := newHost(t), t.TempDir()
 	spec, st := withRecord(t, h, remote, 1)
 	older, newest := takeFor(t, h, spec, st, "one"), takeFor(t, h, spec, st, "two")
-	for _, path := range []string{remote + "/record/proven", filepath.Join(remote, renewed, "aaaa0001", "snapshots", newest)} {
+	for _, path := range []string{remote + "/record/proven", filepath.Join(remote, heretest.Stack, "aaaa0001", "snapshots", newest)} {
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +79,7 @@ func TestS03TheLockRemembersWhatTheRemotesForgot(t *testing.T) {
 		locked map[string]fleet.Proven
 		want   error
 	}{
-		"in the lock":     {map[string]fleet.Proven{"aaaa0001": {Epoch: 1, Seq: 2, ID: newest}}, errMissing},
+		"in the lock":     {map[string]fleet.Proven{"aaaa0001": {Epoch: 1, Seq: 2, ID: newest}}, keeper.ErrMissing},
 		"of a later time": {map[string]fleet.Proven{"aaaa0001": {Epoch: 9, Seq: 2, ID: newest}}, nil},
 	} {
 		other := newHost(t)
@@ -184,7 +186,7 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 	dir := "proven/" + st.Name + "/"
 	forged := map[string]string{dir + "2-9-aaaa0001-" + strings.Repeat("e", 64) + ".json": `{"schema":1,"at":"2026-01-02T03:04:05Z"}`}
 	thief := dir + "2-8-aaaa0001-" + strings.Repeat("f", 64) + ".json"
-	signed, err := newSigningKey().Enclose(record.ProvenKind, thief, []byte(`{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
+	signed, err := heretest.NewKey().Enclose(record.ProvenKind, thief, []byte(`{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +196,7 @@ func TestS05AForgedNoteHidesNoSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, content := range forged {
-		write(t, filepath.Join(remote, "record", path), content)
+		heretest.Write(t, filepath.Join(remote, "record", path), content)
 	}
 	other := newHost(t)
 	spec, st = withRecord(t, other, remote, 3)
@@ -227,7 +229,7 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
-	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().signer() != first.Signer {
+	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().Signer() != first.Signer {
 		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
 	}
 	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {
@@ -236,7 +238,7 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 	if err := os.Chmod(h.Paths.SigningKey(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if key, err := h.base().signing(); err == nil {
+	if key, err := h.base().Signing(); err == nil {
 		t.Errorf("a key that others read signs as %s", key.Public())
 	}
 }
@@ -244,15 +246,15 @@ func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
 // newestFor is the snapshot that a host would restore.
 func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (string, error) {
 	t.Helper()
-	a, err := h.base().at(spec, st).open()
+	a, err := h.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := h.keeper().found(t.Context(), a)
+	listed, err := keeper.ArchiveOf(a).ListForRestore(t.Context())
 	if err != nil {
 		return "", err
 	}
-	return candidates(listed)[0].info.ID, nil
+	return keeper.Candidates(listed)[0].Info.ID, nil
 }
 
 // plant takes a snapshot with numbers of its own into the repository, as root on
@@ -260,23 +262,23 @@ func newestFor(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack) (st
 func plant(t *testing.T, remote string, epoch, seq int) string {
 	t.Helper()
 	thief := newHost(t)
-	st := sealedFor(t, thief, remote, epoch, "aaaa0001")
-	v := thief.base().at(agentapi.Host{Name: "alpha"}, st).protected()[0]
+	st := heretest.Sealed(t, thief.base(), remote, epoch, "aaaa0001")
+	v := thief.base().At(agentapi.Host{Name: "alpha"}, st).Protected()[0]
 	if err := thief.Snapshots.StartEmpty(st.Name, v, snapshot.Marker{Identity: "x", Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(v.Path, "note"), "planted")
-	a, err := thief.base().at(agentapi.Host{Name: "alpha"}, st).open()
+	heretest.Write(t, filepath.Join(v.Path, "note"), "planted")
+	a, err := thief.base().At(agentapi.Host{Name: "alpha"}, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	repo, err := a.access.repository(t.Context(), st.Name, st.Targets[0])
+	repo, err := a.Access.Repository(t.Context(), st.Name, st.Targets[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer repo.close(t.Context())
+	defer repo.Close(t.Context())
 	result, err := thief.Snapshots.Take(t.Context(), snapshot.Job{
-		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.base().at(agentapi.Host{Name: "alpha"}, st).protected(),
+		Fleet: "home", Stack: st.Name, Host: "alpha", Epoch: epoch, Repository: repo.Repository, Volumes: thief.base().At(agentapi.Host{Name: "alpha"}, st).Protected(),
 		Stopped: true, Force: true, AcceptShrunk: true, AcceptLoss: true, After: snapshot.Mark{Epoch: epoch, Seq: seq - 1},
 	})
 	if err != nil || result.Snapshot.ID == "" || result.Snapshot.Seq != seq {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hold"
@@ -21,23 +23,23 @@ import (
 // started here at that epoch has nothing to hand over, since what the repository has
 // is then the newest there is.
 func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
-	lock, err := h.base().lockStack(ctx, req.Stack, req.Owner, req.Message)
+	lock, err := h.base().LockStack(ctx, req.Stack, req.Owner, req.Message)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
 	defer lock.Release()
-	local := h.base().local(req.Stack)
+	local := h.base().Local(req.Stack)
 	started, err := h.started(ctx, req.Stack, local)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
 	if local.Epoch < req.Epoch && !started {
-		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "it never started here"}, nil
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Why: "it never started here"}, nil
 	}
 	if again, err := h.releasedBefore(ctx, req.Epoch, req.Stack, local); err != nil || again {
-		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Verified: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
+		return agentapi.SnapshotReceipt{Stack: req.Stack, Skipped: true, Why: "released before, and not started since", Snapshot: agentapi.SnapshotInfo{ID: local.Final, Epoch: req.Epoch}}, err
 	}
-	s, err := h.base().placed(req.Stack)
+	s, err := h.base().Placed(req.Stack)
 	if err != nil {
 		return agentapi.SnapshotReceipt{}, err
 	}
@@ -45,26 +47,26 @@ func (h *Host) Release(ctx context.Context, req agentapi.Release, sink progress.
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s runs here at epoch %d, not %d", s.Name, s.Epoch, req.Epoch), "salvor plan")
 	}
 	var receipt agentapi.SnapshotReceipt
-	err = h.base().during(ctx, s.Name, "release", func() error {
-		if receipt, err = h.letGo(ctx, s, local, sink); err != nil {
+	err = h.base().During(ctx, s.Name, "release", func() error {
+		if receipt, err = h.stopWithFinalSnapshot(ctx, s, local, sink); err != nil {
 			return err
 		}
 		hold.At(ctx, "release-taken")
 		local.Released, local.Final = s.Epoch, receipt.Snapshot.ID
-		h.base().record(journal.Entry{Kind: "release", Stack: s.Name, Commit: s.Spec.Commit, Owner: req.Owner, Text: req.Message})
-		return h.base().saveLocal(s.Name, local)
+		h.base().Enter(journal.Entry{Kind: "release", Stack: s.Name, Commit: s.Spec.Commit, Owner: req.Owner, Text: req.Message})
+		return h.base().SaveLocal(s.Name, local)
 	})
 	return receipt, err
 }
 
 // started reports whether a stack was started here although no note says so: its
 // containers do.
-func (h *Host) started(ctx context.Context, name string, local Local) (bool, error) {
+func (h *Host) started(ctx context.Context, name string, local here.Local) (bool, error) {
 	if local.Epoch > 0 {
 		return false, nil
 	}
 	seen, err := h.Stacks.Observe(ctx, name)
-	if noEngine(err) {
+	if here.NoEngine(err) {
 		return false, nil
 	}
 	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
@@ -72,17 +74,17 @@ func (h *Host) started(ctx context.Context, name string, local Local) (bool, err
 
 // releasedBefore reports whether a stack was let go of at that epoch and nothing of
 // it ran since.
-func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, local Local) (bool, error) {
-	if local.Epoch != epoch || !local.released(epoch) {
+func (h *Host) releasedBefore(ctx context.Context, epoch int, stack string, local here.Local) (bool, error) {
+	if local.Epoch != epoch || !local.ReleasedAt(epoch) {
 		return false, nil
 	}
 	seen, err := h.Stacks.Observe(ctx, stack)
 	return err == nil && !seen[0].Running(), err
 }
 
-// letGo stops a stack and takes its final snapshot; when there is none, the
+// stopWithFinalSnapshot stops a stack and takes its final snapshot; when there is none, the
 // stack runs on, where it is still this host's.
-func (h *Host) letGo(ctx context.Context, s *Stack, local Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
+func (h *Host) stopWithFinalSnapshot(ctx context.Context, s *here.Stack, local here.Local, sink progress.Sink) (agentapi.SnapshotReceipt, error) {
 	k := h.keeper()
 	defer k.Close(ctx)
 	end := progress.Scope{Sink: sink, Stack: s.Name}.Step("stop", "")
@@ -92,7 +94,7 @@ func (h *Host) letGo(ctx context.Context, s *Stack, local Local, sink progress.S
 	hold.At(ctx, "release-stopped")
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
-		receipt, err = k.takeLocked(ctx, s, taking{stopped: true, sink: sink})
+		receipt, err = k.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Sink: sink})
 	}
 	receipt.Stopped = stopped
 	if err != nil && !local.Lost {

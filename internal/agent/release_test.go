@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/hostpath"
 )
@@ -13,7 +14,7 @@ import (
 func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 	dir := t.TempDir()
 	h := &Host{Paths: hostpath.Layout{Config: filepath.Join(dir, "etc"), State: filepath.Join(dir, "state"), Run: filepath.Join(dir, "run")}}
-	if err := h.base().saveLocal("notes", Local{Epoch: 2}); err != nil {
+	if err := h.base().SaveLocal("notes", here.Local{Epoch: 2}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -29,11 +30,11 @@ func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 
 func TestReleasedUntilALaterEpoch(t *testing.T) {
 	for epoch, want := range map[int]bool{1: true, 2: true, 3: false} {
-		if got := (Local{Epoch: 2, Released: 2}).released(epoch); got != want {
+		if got := (here.Local{Epoch: 2, Released: 2}).ReleasedAt(epoch); got != want {
 			t.Errorf("released at 2, asked for %d: %v", epoch, got)
 		}
 	}
-	if (Local{Epoch: 2}).released(0) {
+	if (here.Local{Epoch: 2}).ReleasedAt(0) {
 		t.Error("a stack that was never released counts as released")
 	}
 }

@@ -4,92 +4,30 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
-	"salvor/internal/fleet"
-	"salvor/internal/hostpath"
-	"salvor/internal/journal"
-	"salvor/internal/machine/local"
 	"salvor/internal/progress"
-	"salvor/internal/project"
-	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/nsexec"
-	"salvor/internal/stack"
 )
 
 // TestMain makes this binary the helper that runs restic, as salvord is.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "ns-exec" {
-		if err := nsexec.Main(os.Stdin); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(heretest.Main(m)) }
 
-// newHost is a host with real snapshots in a folder; it skips where restic or
-// root is missing, unless the lab is required.
 func newHost(t *testing.T) *Host {
 	t.Helper()
-	program, err := exec.LookPath("restic")
-	if missing := err != nil || os.Getuid() != 0; missing && os.Getenv("SALVOR_LAB") == "require" {
-		t.Fatal("restic and root are required", err)
-	} else if missing {
-		t.Skip("needs restic and root")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	p := hostpath.Layout{Config: dir + "/etc", State: dir + "/state", Run: dir + "/run", Volumes: dir + "/volumes"}
-	for _, d := range []string{p.Config, p.State, p.Run, p.Volumes} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &Host{
-		Machine: local.Machine{}, Stacks: stack.New(local.Machine{}), Paths: p, Journal: journal.Journal{Dir: p.State + "/journal"},
-		Snapshots: snapshot.Engine{
-			Host: local.Machine{}, Helper: []string{self, "ns-exec"}, Restic: program, Progress: progress.Discard(),
-			Dirs: p,
-		},
-	}
-}
-
-const renewed = "notes-renewed-test" // a stack that no machine has
-
-// sealedFor returns the stack as this host gets it, its target with the given
-// repositories, newest last.
-func sealedFor(t *testing.T, h *Host, remote string, epoch int, repositories ...string) agentapi.Stack {
-	t.Helper()
-	if _, err := agekey.EnsureHost(h.Paths.Identity()); err != nil {
-		t.Fatal(err)
-	}
-	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{}}
-	for _, id := range repositories {
-		file.Repositories[id] = []byte(strings.Repeat(id, 20))
-	}
-	last := len(repositories) - 1
-	st := agentapi.Stack{
-		Name: renewed, Epoch: epoch,
-		Volumes: []project.Volume{{Name: "data", Path: filepath.Join(h.Paths.Volumes, "data"), Protect: fleet.Snapshot, Method: fleet.Live}},
-		Targets: []agentapi.Target{{Name: "offsite", Where: fleet.Location{Remote: "disk", Path: remote}, Repository: repositories[last], Former: repositories[:last]}},
-	}
-	sealFor(t, h, &st, "alpha", file)
-	return st
+	return (*Host)(heretest.Host(t))
 }
 
 func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt {
 	t.Helper()
-	receipt, err := h.keeper().take(t.Context(), h.base().at(agentapi.Host{Fleet: "home", Name: "alpha"}, st), taking{stopped: true, sink: progress.Discard()})
+	receipt, err := h.keeper().Take(t.Context(), h.base().At(agentapi.Host{Fleet: "home", Name: "alpha"}, st), keeper.Taking{Stopped: true, Sink: progress.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +37,7 @@ func mustTake(t *testing.T, h *Host, st agentapi.Stack) agentapi.SnapshotReceipt
 // count returns how many snapshots lie in a repository.
 func count(t *testing.T, remote, id string) int {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(remote, renewed, id, "snapshots", "*"))
+	files, err := filepath.Glob(filepath.Join(remote, heretest.Stack, id, "snapshots", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,24 +49,24 @@ func count(t *testing.T, remote, id string) int {
 // is found until then, here and on a host that never saw the stack.
 func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	h, remote, spec := newHost(t), t.TempDir(), agentapi.Host{Fleet: "home", Name: "alpha"}
-	before := sealedFor(t, h, remote, 1, "aaaa0001")
-	v := h.base().at(spec, before).protected()[0]
-	if err := h.Snapshots.StartEmpty(renewed, v, snapshot.Marker{Identity: h.base().at(spec, before).identity("data"), Epoch: 1}); err != nil {
+	before := heretest.Sealed(t, h.base(), remote, 1, "aaaa0001")
+	v := h.base().At(spec, before).Protected()[0]
+	if err := h.Snapshots.StartEmpty(heretest.Stack, v, snapshot.Marker{Identity: h.base().At(spec, before).Identity("data"), Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(v.Path, "note"), "hello")
+	heretest.Write(t, filepath.Join(v.Path, "note"), "hello")
 	first := mustTake(t, h, before)
 
-	after := sealedFor(t, h, remote, 1, "aaaa0001", "bbbb0002")
-	a, err := h.base().at(spec, after).open()
+	after := heretest.Sealed(t, h.base(), remote, 1, "aaaa0001", "bbbb0002")
+	a, err := h.base().At(spec, after).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Ready {
 		t.Fatalf("%+v, %v: the data is here", decided, err)
 	}
-	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != first.Snapshot.ID || c.target.Repository != "aaaa0001" {
+	if c, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || c.Info.ID != first.Snapshot.ID || c.Target.Repository != "aaaa0001" {
 		t.Errorf("newest before the first snapshot: %+v, %v", c, err)
 	}
 	elsewhere(t, remote, first.Snapshot.ID, "hello")
@@ -137,12 +75,12 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 	if err := os.Remove(filepath.Join(v.Path, "note")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.keeper().take(t.Context(), h.base().at(spec, after), taking{stopped: true, sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
+	if _, err := h.keeper().Take(t.Context(), h.base().At(spec, after), keeper.Taking{Stopped: true, Sink: progress.Discard()}); err == nil || !strings.Contains(err.Error(), "empty") {
 		t.Errorf("an empty volume was taken into the new repository: %v", err)
 	}
-	write(t, filepath.Join(v.Path, "note"), "changed")
+	heretest.Write(t, filepath.Join(v.Path, "note"), "changed")
 	second := mustTake(t, h, after)
-	if c, _, err := h.keeper().newest(t.Context(), a); err != nil || c.info.ID != second.Snapshot.ID || c.target.Repository != "bbbb0002" {
+	if c, _, err := keeper.ArchiveOf(a).Newest(t.Context()); err != nil || c.Info.ID != second.Snapshot.ID || c.Target.Repository != "bbbb0002" {
 		t.Errorf("newest after the first snapshot: %+v, %v", c, err)
 	}
 	if old, now := count(t, remote, "aaaa0001"), count(t, remote, "bbbb0002"); old != 1 || now != 1 {
@@ -156,7 +94,7 @@ func TestAReplacedRepositoryLosesNothing(t *testing.T) {
 func checkRows(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, old, now string) {
 	t.Helper()
 	spec.Stacks = []agentapi.Stack{st}
-	if err := h.base().saveSpec(spec); err != nil {
+	if err := h.base().SaveSpec(spec); err != nil {
 		t.Fatal(err)
 	}
 	list, err := h.ListSnapshots(t.Context(), agentapi.Snapshots{Stack: st.Name}, progress.Discard())
@@ -173,13 +111,13 @@ func checkRows(t *testing.T, h *Host, spec agentapi.Host, st agentapi.Stack, old
 func elsewhere(t *testing.T, remote, want, content string) {
 	t.Helper()
 	h, spec := newHost(t), agentapi.Host{Fleet: "home", Name: "alpha"}
-	st := sealedFor(t, h, remote, 2, "aaaa0001", "bbbb0002")
+	st := heretest.Sealed(t, h.base(), remote, 2, "aaaa0001", "bbbb0002")
 	st.Volumes[0].Born = st.Volumes[0].Born.AddDate(2025, 0, 0)
-	a, err := h.base().at(spec, st).open()
+	a, err := h.base().At(spec, st).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	decided, err := h.keeper().decisions(t.Context(), a)
+	decided, err := keeper.ArchiveOf(a).Decisions(t.Context())
 	if err != nil || decided["data"].Action != snapshot.Hydrate {
 		t.Fatalf("%+v, %v", decided, err)
 	}
@@ -190,15 +128,15 @@ func elsewhere(t *testing.T, remote, want, content string) {
 	if err != nil || string(got) != content {
 		t.Errorf("restored %q, %v", got, err)
 	}
-	if err := h.base().at(spec, st).allReady(); err != nil {
+	if err := h.base().At(spec, st).AllReady(); err != nil {
 		t.Errorf("what was restored from the former repository is not the stack's: %v", err)
 	}
 }
 
-func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *Stack, want string) error {
-	r := newRun(h.keeper(), spec, progress.Discard())
-	close(r.restic)
-	fetched, err := r.fetchNewest(ctx, a, h.base().at(spec, st).protected(), nil)
+func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi.Stack, a *here.Stack, want string) error {
+	r := startup.New(h.keeper(), spec, progress.Discard())
+	r.Prepared()
+	fetched, err := r.On(a).FetchNewest(ctx, h.base().At(spec, st).Protected(), nil)
 	if err != nil {
 		return err
 	}
@@ -206,11 +144,4 @@ func restoreNewest(ctx context.Context, h *Host, spec agentapi.Host, st agentapi
 		return fmt.Errorf("newest is %s, want %s", fetched.Info.ID, want)
 	}
 	return h.Snapshots.Place(ctx, fetched)
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
@@ -103,7 +104,7 @@ func hostSettings(h agentapi.Host) []setting {
 		{name: "Git address", value: h.Git.URL}, {name: "Git branch", value: h.Git.Branch}, {name: "Git host keys", value: short(strings.Join(h.Git.KnownHosts, "\n"))},
 		{name: "SSH user", value: h.SSH.User}, {name: "SSH keys let in", value: short(strings.Join(h.SSH.Keys, "\n"))},
 		{name: "fleet's signing keys", value: strings.Join(h.Signers.Fingerprints(), ", ")},
-		{name: "record", value: location(h.Record)},
+		{name: "record", value: here.LocationText(h.Record)},
 	}
 	for _, n := range h.Networks {
 		group := "network " + n.Name
@@ -148,7 +149,7 @@ func generalSettings(st agentapi.Stack) []setting {
 	}
 	for _, t := range st.Targets {
 		group := "target " + t.Name
-		all = append(all, setting{group, "where", location(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
+		all = append(all, setting{group, "where", here.LocationText(t.Where)}, setting{group, "every", duration(t.Every)}, setting{group, "keep", keep(t.Keep)},
 			setting{group, "append_only", fmt.Sprint(t.AppendOnly)}, setting{group, "repository", t.Repository}, setting{group, "former repositories", strings.Join(t.Former, ", ")})
 	}
 	return all
@@ -166,7 +167,7 @@ func targets(st agentapi.Stack) []string {
 func stoppedSettings(st agentapi.Stack) []setting {
 	return []setting{
 		{name: "stopped", value: fmt.Sprint(st.Stopped)}, {name: "epoch", value: fmt.Sprint(st.Epoch)},
-		{name: "project", value: short(st.Project.Hash + st.Project.Dir)}, {name: "seal", value: short(sealedDigest(st))},
+		{name: "project", value: short(st.Project.Hash + st.Project.Dir)}, {name: "seal", value: short(here.SealedDigest(st))},
 	}
 }
 
@@ -178,13 +179,6 @@ func volumeSettings(v project.Volume, whole bool) []setting {
 			setting{group, "services", strings.Join(v.Services, ", ")}, setting{group, "database", v.Service}, setting{group, "mounted at", v.MountAt}, setting{group, "formerly", v.Formerly})
 	}
 	return all
-}
-
-func location(l fleet.Location) string {
-	if l == (fleet.Location{}) {
-		return ""
-	}
-	return l.String()
 }
 
 // duration is as fleet.yaml has it: "15m", not "15m0s"; "" for none.

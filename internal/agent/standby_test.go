@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"salvor/internal/agent/here"
 	"salvor/internal/agentapi"
 	"salvor/internal/hostpath"
 	"salvor/internal/progress"
@@ -22,7 +23,7 @@ func TestS03NothingOfAStackBeginsWhileItsHostStandsBy(t *testing.T) {
 		ended <- err
 	}()
 	<-ready
-	if l, err := runlock.Acquire(h.Paths.Run, stackLock("notes"), runlock.Holder{}); err == nil {
+	if l, err := runlock.Acquire(h.Paths.Run, here.StackLock("notes"), runlock.Holder{}); err == nil {
 		l.Release()
 		t.Error("another operation has the stack")
 	}
@@ -30,7 +31,7 @@ func TestS03NothingOfAStackBeginsWhileItsHostStandsBy(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	l, err := runlock.Acquire(h.Paths.Run, stackLock("notes"), runlock.Holder{})
+	l, err := runlock.Acquire(h.Paths.Run, here.StackLock("notes"), runlock.Holder{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/ownership"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -19,7 +22,7 @@ import (
 // Status says how the host's stacks are: what runs, whether their data is
 // ready, which snapshot is newest on the remote.
 func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) (agentapi.HostState, error) {
-	spec, err := h.base().Spec()
+	spec, err := h.base().ReadSpec()
 	if err != nil {
 		return agentapi.HostState{Schema: agentapi.Schema, Findings: []finding.Finding{unreadable("this host", err.Error())}}, nil
 	}
@@ -29,7 +32,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	}
 	k := h.keeper()
 	defer k.Close(ctx)
-	verdicts := k.who.Verdicts(ctx, spec)
+	verdicts := k.Guard.Verdicts(ctx, spec)
 	missed := make([][]finding.Finding, len(state.Stacks))
 	all, within := errgroup.WithContext(ctx)
 	for i := range state.Stacks {
@@ -41,16 +44,16 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		st := spec.Stacks[at]
 		s.Stopped = st.Stopped
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
-		local := h.base().local(st.Name)
-		data := k.kept(st.Name)
+		local := h.base().Local(st.Name)
+		data := k.Condition(st.Name)
 		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
-		if !st.Stopped && !local.Lost && len(h.base().at(spec, st).protected()) > 0 {
-			state.Findings = append(state.Findings, data.keeping(spec.Name, st, time.Now())...)
-			state.Findings = append(state.Findings, k.lasting(spec.Name, st.Name, time.Now())...)
+		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
+			state.Findings = append(state.Findings, data.Report(spec.Name, st, time.Now())...)
+			state.Findings = append(state.Findings, k.Lasting(spec.Name, st.Name, time.Now())...)
 		}
-		state.Findings = append(state.Findings, k.keptFindings(h.base().at(spec, st))...)
+		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
 		all.Go(func() (err error) {
-			missed[i], err = h.describe(within, h.base().at(spec, st), s)
+			missed[i], err = h.describe(within, h.base().At(spec, st), s)
 			return err
 		})
 	}
@@ -63,7 +66,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	frozen, ferr := k.frozen(spec.Name, state.Stacks)
+	frozen, ferr := k.Frozen(spec.Name, state.Stacks)
 	state.Findings = append(state.Findings, frozen...)
 	return state, errors.Join(err, ferr)
 }
@@ -87,7 +90,7 @@ func ungated(host string, s agentapi.StackState) []finding.Finding {
 
 // describe says how one stack is, and returns what is wrong with the history of its
 // snapshots.
-func (h *Host) describe(ctx context.Context, s *Stack, row *agentapi.StackState) ([]finding.Finding, error) {
+func (h *Host) describe(ctx context.Context, s *here.Stack, row *agentapi.StackState) ([]finding.Finding, error) {
 	seen, err := h.Stacks.Observe(ctx, s.Name)
 	if err != nil {
 		return nil, err
@@ -95,35 +98,35 @@ func (h *Host) describe(ctx context.Context, s *Stack, row *agentapi.StackState)
 	if row.Services, err = h.Stacks.Rows(ctx, seen[0]); err != nil {
 		return nil, err
 	}
-	for _, v := range s.protected() {
+	for _, v := range s.Protected() {
 		m := h.Snapshots.Marker(s.Name, v.Name)
-		found, err := snapshot.Look(v, m, s.identity(v.Name))
+		found, err := snapshot.Look(v, m, s.Identity(v.Name))
 		if err != nil {
 			return nil, err
 		}
 		row.Volumes = append(row.Volumes, agentapi.VolumeRow{Name: v.Name, Ready: found == snapshot.Marked && m.Epoch == s.Epoch, State: string(m.State)})
 	}
-	s, err = s.open()
+	s, err = s.Open()
 	if err != nil {
 		return nil, nil //nolint:nilerr // a seal or a key that is gone has its own finding; the row has no snapshot
 	}
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	ctx, cancel := context.WithTimeout(ctx, ownership.AskWithin)
 	defer cancel()
-	h.keeper().learn(ctx, s)
-	newest, listed, err := h.keeper().newest(ctx, s)
-	switch i := newest.info; {
+	keeper.ArchiveOf(s).LearnProven(ctx)
+	newest, listed, err := keeper.ArchiveOf(s).Newest(ctx)
+	switch i := newest.Info; {
 	case err == nil:
 		row.Snapshot = &agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: i.Time}
-	case len(s.protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
+	case len(s.Protected()) > 0 && len(s.Targets) > 0 && !onlyNone(err):
 		row.SnapshotUnknown = err.Error()
 	}
-	if h.base().local(s.Name).Lost {
+	if h.base().Local(s.Name).Lost {
 		return nil, nil
 	}
 	if len(listed) == 0 {
-		return h.keeper().historyNoted(s), nil
+		return h.keeper().HistoryNoted(s), nil
 	}
-	return h.keeper().history(s, listed), nil
+	return keeper.ArchiveOf(s).History(listed), nil
 }
 
 // onlyNone reports whether an error says that there is no snapshot, and not that
@@ -137,7 +140,7 @@ func onlyNone(err error) bool {
 }
 
 // whose says what is worth knowing about whose a stack is.
-func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+func whose(host string, st agentapi.Stack, local here.Local, v record.Verdict) []finding.Finding {
 	all := ruled(host, st, local, v)
 	if v.Off != "" {
 		all = append(all, finding.Finding{
@@ -155,13 +158,13 @@ func whose(host string, st agentapi.Stack, local Local, v record.Verdict) []find
 	return all
 }
 
-func ruled(host string, st agentapi.Stack, local Local, v record.Verdict) []finding.Finding {
+func ruled(host string, st agentapi.Stack, local here.Local, v record.Verdict) []finding.Finding {
 	f := finding.Finding{Severity: finding.Warning, Subject: host + "/" + st.Name, Text: v.Reason}
 	switch {
 	case v.State == record.Lost:
 		f.Code, f.Severity = finding.Fenced, finding.Info
 		f.Fix = "nothing to do: it is stopped here and its data is kept"
-	case local.released(st.Epoch):
+	case local.ReleasedAt(st.Epoch):
 		f.Code, f.Text = finding.Released, "handed over for a move that did not finish"
 		f.Fix = "run the move again, or salvor apply to start it where it was"
 	case v.Unfenced && !st.Stopped:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hostpath"
@@ -19,7 +20,7 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 	if keys, err := h.base().Trusted(); err == nil || fault.Hint(err) == "" {
 		t.Errorf("a host that was not enrolled trusts %q", keys)
 	}
-	want := sign.Keys{newSigningKey().Public()}
+	want := sign.Keys{heretest.NewKey().Public()}
 	if _, err := h.Enrol(t.Context(), agentapi.Enrol{Fleet: "home", Host: "alpha", Signers: want}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/progress"
@@ -19,7 +21,7 @@ func (l *lived) migrates() {
 	l.engine.OnStart = func(c stacktest.Container) int {
 		switch {
 		case strings.HasPrefix(c.Image, "reg/app:2"):
-			write(l.t, l.note, "format 2 of "+l.data())
+			heretest.Write(l.t, l.note, "format 2 of "+l.data())
 			return 1
 		case strings.HasPrefix(l.data(), "format 2"):
 			l.t.Errorf("version 1 was started on %q", l.data())
@@ -44,15 +46,15 @@ func (l *lived) checkBack() {
 	if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
 		l.t.Errorf("%s runs on %q", l.image(), l.data())
 	}
-	u := l.base().attempt(renewed)
-	if u.State != attemptFailed || u.Before == "" || l.newest().ID != u.Before {
+	u := l.base().Attempt(heretest.Stack)
+	if u.State != here.AttemptFailed || u.Before == "" || l.newest().ID != u.Before {
 		l.t.Errorf("noted %+v, the newest snapshot is %s", u, l.newest().ID)
 	}
 	state, _ := l.state()
 	if codes(state.Findings) != string(finding.NotAsCommitted) || !strings.Contains(state.Findings[0].Text, u.Before[:8]) {
 		l.t.Errorf("findings: %+v", state.Findings)
 	}
-	list, err := l.ListSnapshots(l.t.Context(), agentapi.Snapshots{Stack: renewed}, progress.Discard())
+	list, err := l.ListSnapshots(l.t.Context(), agentapi.Snapshots{Stack: heretest.Stack}, progress.Discard())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -76,7 +78,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l := newLived(t)
 	l.migrates()
 	receipt := l.apply()
-	u := l.base().attempt(renewed)
+	u := l.base().Attempt(heretest.Stack)
 	if receipt.Error == nil || !strings.Contains(receipt.Error.Text, u.Before[:8]) || !strings.Contains(receipt.Error.Text, u.After[:8]) {
 		t.Errorf("%+v", receipt.Error)
 	}
@@ -109,7 +111,7 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || l.image() != "reg/app:2@sha256:2" || l.data() != "written since" {
 		t.Errorf("%+v, %s on %q", receipt, l.image(), l.data())
 	}
-	if u := l.base().attempt(renewed); u.State != "" {
+	if u := l.base().Attempt(heretest.Stack); u.State != "" {
 		t.Errorf("noted: %+v", u)
 	}
 	if l.newest().Seq <= l.old.Snapshot.Seq {
@@ -141,7 +143,7 @@ func TestTheWayBackWaitsForTheRemote(t *testing.T) {
 	if err := errors.Join(os.Remove(l.remote), os.Rename(l.remote+".away", l.remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.finishRuns(t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.Host}).finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	l.checkBack()

@@ -10,6 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/finding"
@@ -49,23 +52,23 @@ func newLived(t *testing.T) *lived {
 	engine := stacktest.New()
 	h.Stacks = stack.New(engine)
 	t.Cleanup(h.Stacks.Close)
-	l := &lived{Host: h, t: t, engine: engine, remote: remote, st: sealedFor(t, h, remote, 1, "aaaa0001")}
+	l := &lived{Host: h, t: t, engine: engine, remote: remote, st: heretest.Sealed(t, h.base(), remote, 1, "aaaa0001")}
 	l.spec = agentapi.Host{Fleet: "home", Name: "alpha", Commit: "c1"}
 	l.runs("reg/app:1")
 	l.note = filepath.Join(h.Paths.Volumes, "data", "note")
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	write(t, l.note, "as it was")
+	heretest.Write(t, l.note, "as it was")
 	l.old = l.take()
-	write(t, l.note, "written since")
+	heretest.Write(t, l.note, "written since")
 	return l
 }
 
 // runs declares the image that the stack runs.
 func (l *lived) runs(image string) {
 	l.st.Project = project.Project{
-		Dir: hostpath.Default().Project(renewed), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
+		Dir: hostpath.Default().Project(heretest.Stack), Compose: []byte("services:\n  app:\n    image: " + image + "\n"),
 		Services: []project.Service{{Name: "app", Image: image}}, Hash: "sha256:" + image,
 	}
 }
@@ -74,19 +77,18 @@ func (l *lived) wish(id string) {
 	l.st.Restore = &fleet.Restore{ID: id, Epoch: 1, Snapshot: l.old.Snapshot.ID}
 }
 
-func (l *lived) run() *run {
+func (l *lived) run() *startup.Run {
 	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := l.base().saveSpec(l.spec); err != nil {
+	if err := l.base().SaveSpec(l.spec); err != nil {
 		l.t.Fatal(err)
 	}
-	r := newRun(l.Host.keeper(), l.spec, progress.Discard())
-	close(r.restic)
-	close(r.engine)
+	r := startup.New(l.keeper(), l.spec, progress.Discard())
+	r.Prepared()
 	return r
 }
 
 func (l *lived) apply() agentapi.StackReceipt {
-	return l.run().stack(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+	return l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(l.t.Context(), own)
 }
 
 // boot is a host that lost its power and starts.
@@ -94,12 +96,12 @@ func (l *lived) boot() agentapi.StackReceipt {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	return l.run().wake(l.t.Context(), l.run().at(l.run().spec, l.st), own)
+	return l.run().On(l.run().At(l.run().Spec, l.st)).StartAfterBoot(l.t.Context(), own)
 }
 
 func (l *lived) take() agentapi.SnapshotReceipt {
 	l.t.Helper()
-	receipt, err := l.Host.keeper().take(l.t.Context(), l.Host.base().at(l.spec, l.st), taking{sink: progress.Discard()})
+	receipt, err := l.keeper().Take(l.t.Context(), l.Host.base().At(l.spec, l.st), keeper.Taking{Sink: progress.Discard()})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -117,15 +119,15 @@ func (l *lived) data() string {
 // newest is the data of the newest snapshot, which a recovery would bring.
 func (l *lived) newest() snapshot.Info {
 	l.t.Helper()
-	a, err := l.base().at(l.spec, l.st).open()
+	a, err := l.base().At(l.spec, l.st).Open()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	newest, _, err := l.Host.keeper().newest(l.t.Context(), a)
+	newest, _, err := keeper.ArchiveOf(a).Newest(l.t.Context())
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return newest.info
+	return newest.Info
 }
 
 func (l *lived) state() (agentapi.HostState, agentapi.StackState) {
@@ -160,7 +162,7 @@ func TestBootFinishesARestore(t *testing.T) {
 	if l.newest().Seq <= l.old.Snapshot.Seq+1 {
 		t.Error("neither what was replaced nor the restored data was taken")
 	}
-	write(t, l.note, "after the restore")
+	heretest.Write(t, l.note, "after the restore")
 	if receipt := l.apply(); receipt.Error != nil || l.data() != "after the restore" {
 		t.Errorf("%+v, %q", receipt, l.data())
 	}
@@ -170,14 +172,14 @@ func TestBootFinishesARestore(t *testing.T) {
 // was finished pushed the one that it wanted out of the policy, and it never could be.
 func TestNothingIsForgottenWhileARestoreWaits(t *testing.T) {
 	l := newLived(t)
-	if !l.base().at(l.spec, l.st).mayForget() {
+	if l.base().At(l.spec, l.st).RestoreWaits() {
 		t.Error("nothing is forgotten although no restore waits")
 	}
 	l.wish("one")
-	if l.base().at(l.spec, l.st).mayForget() {
+	if !l.base().At(l.spec, l.st).RestoreWaits() {
 		t.Error("the wished snapshot may be forgotten")
 	}
-	if receipt := l.apply(); receipt.Error != nil || !l.base().at(l.spec, l.st).mayForget() {
+	if receipt := l.apply(); receipt.Error != nil || l.base().At(l.spec, l.st).RestoreWaits() {
 		t.Errorf("the restore is done: %+v", receipt)
 	}
 }
@@ -191,13 +193,13 @@ func TestAFulfilledWishIsNotDoneTwice(t *testing.T) {
 		t.Fatalf("%+v, %q", receipt, l.data())
 	}
 	before := l.newest()
-	if err := os.Remove(l.base().wishesPath(renewed)); err != nil { // it was not written yet
+	if err := os.Remove(l.base().WishesPath(heretest.Stack)); err != nil { // it was not written yet
 		t.Fatal(err)
 	}
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	write(t, l.note, "acknowledged after the boot")
+	heretest.Write(t, l.note, "acknowledged after the boot")
 	if _, st := l.state(); st.Wish == nil || st.Wish.State != agentapi.WishDone {
 		t.Errorf("the wish stands at %+v", st.Wish)
 	}
@@ -220,9 +222,9 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if err := os.Rename(remote, remote+".away"); err != nil {
 		t.Fatal(err)
 	}
-	write(t, remote, "no folder")
+	heretest.Write(t, remote, "no folder")
 	// as the run leaves it that is cut right after the note
-	l.base().noteDone(renewed, "one")
+	l.base().NoteDone(heretest.Stack, "one")
 	if receipt := l.boot(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
@@ -236,16 +238,16 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 	if receipt := l.apply(); receipt.Error != nil || receipt.Wish != "one" {
 		t.Errorf("%+v", receipt)
 	}
-	if w := l.base().wishes(renewed); w.Owed != "one" {
+	if w := l.base().Wishes(heretest.Stack); w.Owed != "one" {
 		t.Errorf("with the remote away the snapshot is no longer owed: %+v", w)
 	}
 	if err := errors.Join(os.Remove(remote), os.Rename(remote+".away", remote)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.keeper().changeKept(renewed, func(k *kept) { k.Tried = k.Tried.Add(-2 * owedEvery) }); err != nil {
+	if err := l.keeper().ChangeCondition(heretest.Stack, func(k *keeper.Condition) { k.Tried = k.Tried.Add(-2 * keeper.OwedEvery) }); err != nil {
 		t.Fatal(err)
 	}
-	if due := l.keeper().due(l.spec, time.Now()); len(due) != 1 {
+	if due := l.keeper().Due(l.spec, time.Now()); len(due) != 1 {
 		t.Errorf("due: %v", due)
 	}
 	if seq := l.take().Snapshot.Seq; seq <= l.old.Snapshot.Seq {
@@ -261,14 +263,14 @@ func TestTheSnapshotOfARestoreIsOwed(t *testing.T) {
 func TestAnOwedSnapshotMayBeSmall(t *testing.T) {
 	l := newLived(t)
 	for i := range 20 {
-		write(t, filepath.Join(filepath.Dir(l.note), "big"+string(rune('a'+i))), strings.Repeat("x", 1<<16))
+		heretest.Write(t, filepath.Join(filepath.Dir(l.note), "big"+string(rune('a'+i))), strings.Repeat("x", 1<<16))
 	}
 	l.take()
 	l.wish("one")
 	if receipt := l.apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	if w := l.base().wishes(renewed); w.Owed != "" {
+	if w := l.base().Wishes(heretest.Stack); w.Owed != "" {
 		t.Errorf("%+v", w)
 	}
 	if seq := l.newest().Seq; seq < 3 {
@@ -325,10 +327,10 @@ func TestABootThatCannotRestoreStartsAllTheSame(t *testing.T) {
 	for _, c := range l.engine.Containers() {
 		l.engine.Set(c.ID, "exited")
 	}
-	if receipt = patience.stack(ctx, patience.at(patience.spec, l.st), own); receipt.Error == nil || l.image() == "" {
+	if receipt = patience.On(patience.At(patience.Spec, l.st)).Deploy(ctx, own); receipt.Error == nil || l.image() == "" {
 		t.Fatalf("%+v, %q runs", receipt, l.image())
 	}
-	if receipt = l.run().wake(ctx, l.run().at(l.run().spec, l.st), own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
+	if receipt = l.run().On(l.run().At(l.run().Spec, l.st)).StartAfterBoot(ctx, own); receipt.Error != nil || l.engine.Containers()[0].State != "running" || l.data() != "written since" {
 		t.Errorf("%+v, %+v, %q", receipt, l.engine.Containers(), l.data())
 	}
 }

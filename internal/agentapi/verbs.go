@@ -252,7 +252,8 @@ type SnapshotReceipt struct {
 	Snapshot SnapshotInfo      `json:"snapshot"`
 	Paused   time.Duration     `json:"paused,omitempty"`
 	Stopped  time.Time         `json:"stopped,omitzero"` // Release: when the last writer ended
-	Verified string            `json:"verified"`         // how: "12 objects compared by md5, index and snapshot read with a cold cache"
+	Verified string            `json:"verified"`         // how: "12 objects compared by md5, index and snapshot read with a cold cache"; "" where there is no snapshot to verify
+	Why      string            `json:"why,omitempty"`    // there was nothing to take: "nothing to protect"
 	Findings []finding.Finding `json:"findings,omitempty"`
 }
 

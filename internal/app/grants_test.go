@@ -9,11 +9,11 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/grant"
+	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
@@ -263,7 +263,7 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	pushed(t, g, map[string]string{
-		controlrepo.LockFile:        `{"schema": 1, "stacks": {"notes": {"host": "alpha", "epoch": 1}}}` + "\n",
+		lockfile.Name:               `{"schema": 1, "stacks": {"notes": {"host": "alpha", "epoch": 1}}}` + "\n",
 		"sealed/alpha/notes.age":    "an older one",
 		"stacks/notes/compose.yaml": strings.Replace(printedStack, "secrets: [nas_password]", "secrets: [nas_password, registry]", 1) + "  registry: {external: true}\n",
 	})
@@ -298,7 +298,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 // TestS06ACloneBeginsWithTheLastApply: what came since then is asked about there, too.
 func TestS06ACloneBeginsWithTheLastApply(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
-	pushed(t, g, map[string]string{controlrepo.LockFile: `{"schema": 1, "stacks": {}}` + "\n"})
+	pushed(t, g, map[string]string{lockfile.Name: `{"schema": 1, "stacks": {}}` + "\n"})
 	pushed(t, g, map[string]string{fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " eve\n"})
 	if err := os.Remove(filepath.Join(dir, ".git", "salvor", ledgerFile)); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -42,13 +43,13 @@ func (d Deploy) same(o Deploy) bool { return d.folder == o.folder && maps.Equal(
 // the first is the present. Some were never deployed: between an edit and the
 // next apply the lock still has the images of before.
 func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
-	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, controlrepo.LockFile)
+	logged, err := a.Checkout.Git.Log(ctx, historyLimit, st.Dir, lockfile.Name)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, l := range logged {
-		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+controlrepo.LockFile)
+		names = append(names, string(l.Commit)+":"+st.Dir, string(l.Commit)+":"+lockfile.Name)
 	}
 	objects, err := a.Checkout.Git.Objects(ctx, names)
 	if err != nil {
@@ -57,7 +58,7 @@ func (a *App) states(ctx context.Context, st fleet.Stack) ([]Deploy, error) {
 	var all []Deploy
 	for i, l := range logged {
 		folder, content := objects[2*i], objects[2*i+1].Content
-		lock, err := controlrepo.DecodeLock(content)
+		lock, err := lockfile.Decode(content)
 		if folder.ID == "" || err != nil {
 			continue // not declared then, or by a Salvor that wrote it differently
 		}
@@ -135,7 +136,7 @@ func (a *App) Rollback(ctx context.Context, stack string, now, to Deploy) (Rollb
 		return r, fmt.Errorf("%s as it was at %s: %w", stack, to.Commit.Short(), err)
 	}
 	r.Files, err = a.Checkout.Git.Revert(ctx, st.Dir, to.Commit)
-	if errors.Is(err, controlrepo.ErrByHand) {
+	if errors.Is(err, git.ErrMode) {
 		err = fault.WithHint(err, fmt.Sprintf("git checkout %s -- %s, commit, then salvor apply", to.Commit.Short(), st.Dir))
 	}
 	if err != nil {
@@ -190,12 +191,12 @@ func (a *App) DataOf(ctx context.Context, stack string, r Rollback, all []agenta
 
 // CommitRollback commits and pushes what Rollback prepared.
 func (a *App) CommitRollback(ctx context.Context, stack string, r Rollback) error {
-	lock, err := controlrepo.EncodeLock(r.Lock)
+	lock, err := lockfile.Encode(r.Lock)
 	if err != nil {
 		return err
 	}
 	files := maps.Clone(r.Files)
-	files[controlrepo.LockFile] = lock
+	files[lockfile.Name] = lock
 	return a.Checkout.CommitFiles(ctx, files, rollbackOf(stack)+r.To.Commit.Short())
 }
 

@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
+	"salvor/internal/lockfile"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
 )
@@ -154,12 +154,12 @@ func (a *App) trusts(t *testing.T) sign.Public {
 func TestS06ANewCloneTakesNoUnsignedHost(t *testing.T) {
 	k := newKeyed(t)
 	k.trusts()
-	lock, err := k.open(k.ann).Checkout.File(controlrepo.LockFile)
+	lock, err := k.open(k.ann).Checkout.File(lockfile.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	eve := hostkey.Keys{Recipient: newKey(t).Recipient, Signer: k.signs.Public()}.File()
-	k.commit(map[string][]byte{"hosts/alpha.pub": eve, controlrepo.LockFile: append(lock, '\n')})
+	k.commit(map[string][]byte{"hosts/alpha.pub": eve, lockfile.Name: append(lock, '\n')})
 	if err := os.Remove(filepath.Join(k.dir, ".git", "salvor", ledgerFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/secret"
 	"salvor/internal/stack/compose"
+	"salvor/internal/yamldoc"
 )
 
 // composing rewrites one Compose file until every service gets what it got.
@@ -60,7 +61,7 @@ func (i *importing) composeFile(ctx context.Context, content []byte, replaced ma
 			return c.content, err
 		}
 	}
-	return nil, fmt.Errorf("%s %w", name, controlrepo.ErrByHand)
+	return nil, fmt.Errorf("%s %w", name, yamldoc.ErrByHand)
 }
 
 // now is the stack as Compose has it with the env file. Its variables count as
@@ -181,7 +182,7 @@ func (c *composing) drop(service string, files ...string) error {
 // byHand says what to write where the file can't be edited.
 func (c *composing) byHand(service string, err error) error {
 	err = fmt.Errorf("%s: %w", c.name, err)
-	if !errors.Is(err, controlrepo.ErrByHand) {
+	if !errors.Is(err, yamldoc.ErrByHand) {
 		return err
 	}
 	var lines []string

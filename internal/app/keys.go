@@ -13,6 +13,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -185,6 +186,6 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 		return nil, err
 	}
 	maps.Copy(files, seals)
-	files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock)
+	files[lockfile.Name], err = lockfile.Encode(lock)
 	return slices.DeleteFunc(placed, func(name string) bool { return len(lock.Stacks[name].Repositories) == 0 }), err
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
@@ -116,7 +116,7 @@ func (k *keyed) place() {
 		if err != nil {
 			return err
 		}
-		if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
+		if files[lockfile.Name], err = lockfile.Encode(lock); err != nil {
 			return err
 		}
 		return a.Checkout.CommitFiles(k.t.Context(), files, "placed")

@@ -11,9 +11,9 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/lockfile"
 )
 
 // ledgerFile is this clone's note of the grants that its operator confirmed.
@@ -71,7 +71,7 @@ func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
 // repository's first one: what was given then is given, and a clone that somebody
 // just made knows nothing older. Who is a host and who is let in must be signed, too.
 func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
-	logged, err := a.Checkout.Git.Log(ctx, 1, controlrepo.LockFile, "sealed")
+	logged, err := a.Checkout.Git.Log(ctx, 1, lockfile.Name, "sealed")
 	if err == nil && len(logged) == 0 {
 		logged, err = a.Checkout.Git.Log(ctx, historyEnd, fleet.File)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/card"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/record"
 	"salvor/internal/sign"
@@ -128,7 +128,7 @@ func (k *keyed) moveTo(place string) RecordMove {
 	lock := a.Lock().Copy()
 	lock.Record = to
 	files := maps.Clone(m.Changed)
-	if files[controlrepo.LockFile], err = controlrepo.EncodeLock(lock); err != nil {
+	if files[lockfile.Name], err = lockfile.Encode(lock); err != nil {
 		k.t.Fatal(err)
 	}
 	if err := a.Checkout.CommitFiles(k.t.Context(), files, "record move"); err != nil {

@@ -5,10 +5,10 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 )
@@ -61,7 +61,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
-	if lock, err := now.Checkout.File(controlrepo.LockFile); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
+	if lock, err := now.Checkout.File(lockfile.Name); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
 		t.Errorf("%s, %v", lock, err)
 	}
 	if stale, err := (&sealer{app: now}).Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {

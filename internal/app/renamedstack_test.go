@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 )
 
@@ -65,7 +65,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if used, err := (&recorder{app: now}).Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {
 		t.Errorf("%v, %v", used, err)
 	}
-	if lock, err := now.Checkout.File(controlrepo.LockFile); err != nil || strings.Contains(string(lock), `"diary": {`) {
+	if lock, err := now.Checkout.File(lockfile.Name); err != nil || strings.Contains(string(lock), `"diary": {`) {
 		t.Errorf("%s, %v", lock, err)
 	}
 }

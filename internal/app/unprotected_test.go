@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // withoutTargets makes of a keyed fleet one with other remotes and no snapshot
@@ -52,7 +52,7 @@ func TestDataWithoutASnapshotTargetIsSaid(t *testing.T) {
 // has no place.
 func TestAFleetWithoutARemoteIsSaid(t *testing.T) {
 	k := newKeyed(t)
-	k.commit(map[string][]byte{controlrepo.LockFile: nil}) // nothing is placed yet
+	k.commit(map[string][]byte{lockfile.Name: nil}) // nothing is placed yet
 	k.commit(map[string][]byte{"stacks/plain/compose.yaml": []byte("x-salvor: {host: alpha}\nservices: {web: {image: nginx:1}}\n")})
 	k.withoutTargets("remotes: {}\n")
 	if got := k.codes(finding.RecordMissing); len(got) != 1 {

@@ -138,7 +138,7 @@ func printDamaged(tab io.Writer, s agentapi.SnapshotRow, target string) {
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Snapshot.ID == "" {
-		_, err := terminal.Printf(g.Out, "%s: %s\n", r.Stack, r.Verified)
+		_, err := terminal.Printf(g.Out, "%s: %s\n", r.Stack, cmp.Or(r.Why, r.Verified))
 		return err
 	}
 	paused := "without a pause"
@@ -149,7 +149,7 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	if r.Skipped {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
-	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, r.Verified)
+	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, cmp.Or(r.Verified, r.Why))
 	printFindings(g.Out, r.Findings)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/sign"
+	"salvor/internal/yamldoc"
 )
 
 // Declared returns a copy of what fleet.yaml and hosts/ declare, which stays as it is
@@ -27,12 +28,12 @@ func (repo *Repository) Amended(files map[string][]byte) *Repository {
 		next.Recipients, next.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
 	for path, content := range files {
-		problems := &problemList{}
+		problems := &yamldoc.Report{}
 		host, isRecipient := strings.CutSuffix(strings.TrimPrefix(path, fleet.HostDir+"/"), ".pub")
 		switch {
 		case path == fleet.File:
-			r := newReader(fleet.File, problems)
-			if file, understood := decodeFleet(r, bytes.Clone(content), ""); understood && problems.err() == nil {
+			r := yamldoc.NewReader(fleet.File, problems)
+			if file, understood := decodeFleet(r, bytes.Clone(content), ""); understood && problems.Err() == nil {
 				next.Fleet = file.fleet
 			}
 		case path == fleet.KnownHostsFile:

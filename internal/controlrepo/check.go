@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	pathpkg "path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,15 +83,6 @@ func checkGitURL(v string) error {
 func checkBranch(v string) error {
 	if !branchPattern.MatchString(v) || strings.Contains(v, "..") || strings.Contains(v, "//") || strings.HasSuffix(v, "/") || strings.HasSuffix(v, ".lock") {
 		return fmt.Errorf("%q is no name for a branch", v)
-	}
-	return nil
-}
-
-// checkRemotePath accepts a clean relative path, so that nothing Salvor writes
-// leaves the folder it was given and two spellings never name one place.
-func checkRemotePath(v string) error {
-	if v == "" || v != pathpkg.Clean(v) || strings.HasPrefix(v, "/") || v == ".." || strings.HasPrefix(v, "../") {
-		return fmt.Errorf("%q is no path on a remote: write it like salvor/record", v)
 	}
 	return nil
 }

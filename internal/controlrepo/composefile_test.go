@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/yamldoc"
 )
 
 func TestSetVariable(t *testing.T) {
@@ -80,14 +82,14 @@ func TestComposeEditsThatWouldChangeMoreAreRefused(t *testing.T) {
 	const merged = "x-c: &c {env_file: app.env, environment: {A: b}}\nservices:\n  web: {<<: *c}\n  job: {<<: *c}\n"
 	shared := "services:\n  web: {env_file: &e [app.env, b.env], environment: &v {A: b}}\n  job: {env_file: *e, environment: *v}\n"
 	for name, in := range map[string]string{"merged": merged, "shared": shared} {
-		if got, err := DropEnvFile([]byte(in), "web", isAppEnv); !errors.Is(err, ErrByHand) {
+		if got, err := DropEnvFile([]byte(in), "web", isAppEnv); !errors.Is(err, yamldoc.ErrByHand) {
 			t.Errorf("%s: DropEnvFile = %q, %v, want ErrByHand", name, got, err)
 		}
-		if got, err := SetVariable([]byte(in), "web", "X", "${X}"); !errors.Is(err, ErrByHand) {
+		if got, err := SetVariable([]byte(in), "web", "X", "${X}"); !errors.Is(err, yamldoc.ErrByHand) {
 			t.Errorf("%s: SetVariable = %q, %v, want ErrByHand", name, got, err)
 		}
 	}
-	if got, err := DropEnvFile([]byte("services: {web: {env_file: b.env}}\n"), "web", isAppEnv); !errors.Is(err, ErrByHand) {
+	if got, err := DropEnvFile([]byte("services: {web: {env_file: b.env}}\n"), "web", isAppEnv); !errors.Is(err, yamldoc.ErrByHand) {
 		t.Errorf("DropEnvFile = %q, %v, want ErrByHand", got, err)
 	}
 }
@@ -110,16 +112,16 @@ func FuzzComposeEdit(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			root, err := parse("", got)
+			root, err := yamldoc.Parse("", got)
 			if err != nil {
 				t.Fatalf("%s broke the file: %v", name, err)
 			}
-			if _, err := flatten(root); err != nil {
+			if _, err := yamldoc.Flatten(root); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if n := find(root, []string{"services", "web", "image"}); n != nil {
-				was, err := parse("", content)
-				if err != nil || find(was, []string{"services", "web", "image"}).Value != n.Value {
+			if n := yamldoc.Find(root, []string{"services", "web", "image"}); n != nil {
+				was, err := yamldoc.Parse("", content)
+				if err != nil || yamldoc.Find(was, []string{"services", "web", "image"}).Value != n.Value {
 					t.Errorf("%s changed the image: %v", name, err)
 				}
 			}

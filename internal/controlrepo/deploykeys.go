@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 // readDeployKeys returns the keys, "TYPE KEY", by the hosts' names.
-func readDeployKeys(fsys fs.FS, problems *problemList) map[string]string {
+func readDeployKeys(fsys fs.FS, problems *yamldoc.Report) map[string]string {
 	content, err := fs.ReadFile(fsys, fleet.DeployKeysFile)
 	if err != nil {
-		problems.addRead(fleet.DeployKeysFile, err)
+		problems.AddRead(fleet.DeployKeysFile, err)
 		return nil
 	}
 	keys := map[string]string{}
@@ -21,7 +22,7 @@ func readDeployKeys(fsys fs.FS, problems *problemList) map[string]string {
 		}
 		fields := strings.Fields(line)
 		if _, err := parseHostKey("host " + line); err != nil || len(fields) != 3 {
-			problems.add(Position{fleet.DeployKeysFile, i + 1, 1}, "not a host's deploy key: TYPE KEY HOST")
+			problems.Add(yamldoc.Position{File: fleet.DeployKeysFile, Line: i + 1, Column: 1}, "not a host's deploy key: TYPE KEY HOST")
 			continue
 		}
 		keys[fields[2]] = fields[0] + " " + fields[1]

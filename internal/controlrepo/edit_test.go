@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 func TestSetStackHost(t *testing.T) {
@@ -63,7 +64,7 @@ func TestEditsThatWouldChangeMoreAreRefused(t *testing.T) {
 	}
 	for name, in := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got, err := SetStackHost([]byte(in), "beta"); !errors.Is(err, ErrByHand) {
+			if got, err := SetStackHost([]byte(in), "beta"); !errors.Is(err, yamldoc.ErrByHand) {
 				t.Errorf("= %q, %v, want ErrByHand", got, err)
 			}
 		})

@@ -5,29 +5,28 @@ import (
 	"slices"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/fleet"
 	salvor "salvor/internal/version"
+	"salvor/internal/yamldoc"
 )
 
 // decodeFleet reads fleet.yaml, with defaults, without looking at what it
 // refers to. ok is false when there is nothing to refer to: a file that is no
 // YAML or was written for a newer Salvor, which is then the only problem
 // reported.
-func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok bool) {
-	root, err := parse(r.file, content)
+func decodeFleet(r *yamldoc.Reader, content []byte, version string) (file fleetFile, ok bool) {
+	root, err := yamldoc.Parse(r.File, content)
 	if err != nil {
-		r.all = append(r.all, Problems(err)...)
+		r.Join(err)
 		return file, false
 	}
 	if root == nil {
-		root = &yaml.Node{Kind: yaml.MappingNode, Line: 1, Column: 1}
+		root = yamldoc.Empty()
 	}
 	if tooNew(r, root, version) {
 		return file, false
 	}
-	file = fleetShape().read(r, root, nil)
+	file = fleetShape().Read(r, root, nil)
 	setDefaults(&file.fleet)
 	return file, true
 }
@@ -35,7 +34,7 @@ func decodeFleet(r *reader, content []byte, version string) (file fleetFile, ok 
 // DeclaredSecret returns what a version of fleet.yaml says of one secret, as far as
 // it can be read: an old version may be wrong by the rules of now.
 func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
-	file, understood := decodeFleet(newReader(fleet.File, &problemList{}), content, "")
+	file, understood := decodeFleet(yamldoc.NewReader(fleet.File, &yamldoc.Report{}), content, "")
 	if !understood {
 		return fleet.Secret{}, false
 	}
@@ -44,23 +43,23 @@ func DeclaredSecret(content []byte, name string) (fleet.Secret, bool) {
 
 // tooNew looks at schema and min_version before anything else, because a newer
 // file may hold keys that would all be called unknown.
-func tooNew(r *reader, root *yaml.Node, version string) bool {
-	before := len(r.all)
-	for i := 0; root.Kind == yaml.MappingNode && i+1 < len(root.Content); i += 2 {
+func tooNew(r *yamldoc.Reader, root *yamldoc.Node, version string) bool {
+	before := r.Count()
+	for i := 0; yamldoc.IsMapping(root) && i+1 < len(root.Content); i += 2 {
 		v := root.Content[i+1]
 		switch root.Content[i].Value {
 		case "schema":
 			var n int
 			if v.ShortTag() == "!!int" && v.Decode(&n) == nil && n > fleet.Schema {
-				r.advise(r.position(v), "install a newer salvor", "the file has schema %d, this salvor knows %d at most", n, fleet.Schema)
+				r.Advise(r.Position(v), "install a newer salvor", "the file has schema %d, this salvor knows %d at most", n, fleet.Schema)
 			}
 		case "min_version":
 			if version != "" && versionPattern.MatchString(v.Value) && salvor.Older(version, v.Value) {
-				r.advise(r.position(v), "install salvor "+v.Value+" or newer", "this fleet needs salvor %s or newer, this is %s", v.Value, version)
+				r.Advise(r.Position(v), "install salvor "+v.Value+" or newer", "this fleet needs salvor %s or newer, this is %s", v.Value, version)
 			}
 		}
 	}
-	return len(r.all) > before
+	return r.Count() > before
 }
 
 func setDefaults(f *fleet.Fleet) {

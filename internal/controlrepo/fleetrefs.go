@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // checkFleet reports what fleet.yaml says that does not fit together.
-func checkFleet(r *reader, f *fleet.Fleet) {
+func checkFleet(r *yamldoc.Reader, f *fleet.Fleet) {
 	checkLocation(r, f, f.Record, "record")
 	checkLocation(r, f, f.Shared, "data", "shared")
 	checkTargets(r, f)
@@ -24,25 +26,25 @@ func checkFleet(r *reader, f *fleet.Fleet) {
 
 // checkLocation reports a location on a remote that is not declared. A zero
 // location is none.
-func checkLocation(r *reader, f *fleet.Fleet, l fleet.Location, at ...string) {
+func checkLocation(r *yamldoc.Reader, f *fleet.Fleet, l fleet.Location, at ...string) {
 	if l.Remote == "" {
 		return
 	}
 	if _, ok := f.Remote(l.Remote); !ok {
-		r.add(r.at.of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, didYouMean(l.Remote, remoteNames(f)))
+		r.Add(r.Places.Of(append(at, "remote")...), "no remote %q under remotes%s", l.Remote, suggest.DidYouMean(l.Remote, remoteNames(f)))
 	}
 }
 
-func checkTargets(r *reader, f *fleet.Fleet) {
+func checkTargets(r *yamldoc.Reader, f *fleet.Fleet) {
 	names, places := map[string]bool{}, map[fleet.Location]string{}
 	for i, t := range f.Snapshots {
 		at := []string{"data", "snapshots", strconv.Itoa(i)}
 		checkLocation(r, f, t.Where, at...)
 		if names[t.Name] {
-			r.add(r.at.of(append(at, "name")...), "two snapshot targets are named %q", t.Name)
+			r.Add(r.Places.Of(append(at, "name")...), "two snapshot targets are named %q", t.Name)
 		}
 		if first, taken := places[t.Where]; taken {
-			r.add(r.at.of(append(at, "path")...), "the targets %q and %q are one place", first, t.Name)
+			r.Add(r.Places.Of(append(at, "path")...), "the targets %q and %q are one place", first, t.Name)
 		}
 		names[t.Name], places[t.Where] = true, t.Name
 	}
@@ -50,20 +52,20 @@ func checkTargets(r *reader, f *fleet.Fleet) {
 
 // checkWrapped reports remotes of type crypt that wrap none, or, through
 // others, themselves.
-func checkWrapped(r *reader, f *fleet.Fleet) {
+func checkWrapped(r *yamldoc.Reader, f *fleet.Fleet) {
 	for _, remote := range f.Remotes {
 		seen := map[string]bool{}
 		for at := remote; at.Type == "crypt"; {
 			inner := wrapped(at)
 			next, ok := f.Remote(inner)
 			if !ok && at.Name == remote.Name {
-				r.add(r.at.of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, didYouMean(inner, remoteNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "remote"), "a crypt remote wraps another by its option remote; there is no remote %q%s", inner, suggest.DidYouMean(inner, remoteNames(f)))
 			}
 			if !ok || seen[inner] {
 				break
 			}
 			if inner == remote.Name {
-				r.add(r.at.of("remotes", remote.Name, "remote"), "the remote %q wraps itself", inner)
+				r.Add(r.Places.Of("remotes", remote.Name, "remote"), "the remote %q wraps itself", inner)
 				break
 			}
 			seen[inner] = true
@@ -80,45 +82,45 @@ func wrapped(crypt fleet.Remote) string {
 }
 
 // checkCredentials reports credentials for hosts and stacks that are not declared.
-func checkCredentials(r *reader, f *fleet.Fleet) {
+func checkCredentials(r *yamldoc.Reader, f *fleet.Fleet) {
 	for _, remote := range f.Remotes {
 		for _, host := range slices.Sorted(maps.Keys(remote.Hosts)) {
 			if _, ok := f.Host(host); !ok {
-				r.add(r.at.of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, didYouMean(host, hostNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "hosts", host), "no host %q is declared%s", host, suggest.DidYouMean(host, hostNames(f)))
 			}
 		}
 		for _, stack := range slices.Sorted(maps.Keys(remote.Stacks)) {
 			if _, ok := f.Stack(stack); !ok {
-				r.add(r.at.of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, fleet.StackDir, didYouMean(stack, stackNames(f)))
+				r.Add(r.Places.Of("remotes", remote.Name, "stacks", stack), "no stack %q is in %s/%s", stack, fleet.StackDir, suggest.DidYouMean(stack, stackNames(f)))
 			}
 		}
 	}
 }
 
-func checkHosts(r *reader, f *fleet.Fleet) {
+func checkHosts(r *yamldoc.Reader, f *fleet.Fleet) {
 	former := map[string]string{}
 	for _, h := range f.Hosts {
 		checkDocker(r, h.Docker, "hosts", h.Name, "docker")
 		if h.Formerly == "" {
 			continue
 		}
-		place := r.at.of("hosts", h.Name, "formerly")
+		place := r.Places.Of("hosts", h.Name, "formerly")
 		if _, still := f.Host(h.Formerly); still {
-			r.add(place, "%q was formerly %q, but a host of that name is still declared", h.Name, h.Formerly)
+			r.Add(place, "%q was formerly %q, but a host of that name is still declared", h.Name, h.Formerly)
 		}
 		if first, taken := former[h.Formerly]; taken {
-			r.add(place, "both %q and %q were formerly %q", first, h.Name, h.Formerly)
+			r.Add(place, "both %q and %q were formerly %q", first, h.Name, h.Formerly)
 		}
 		former[h.Formerly] = h.Name
 	}
 }
 
-func checkDocker(r *reader, d fleet.Docker, at ...string) {
+func checkDocker(r *yamldoc.Reader, d fleet.Docker, at ...string) {
 	switch {
 	case d.URL != "" && d.Key == "":
-		r.add(r.at.of(append(at, "url")...), "%s.url needs a key beside it: packages are never installed unsigned", strings.Join(at, "."))
+		r.Add(r.Places.Of(append(at, "url")...), "%s.url needs a key beside it: packages are never installed unsigned", strings.Join(at, "."))
 	case d.URL == "" && d.Key != "":
-		r.add(r.at.of(append(at, "key")...), "%s.key belongs to a url, and there is none", strings.Join(at, "."))
+		r.Add(r.Places.Of(append(at, "key")...), "%s.key belongs to a url, and there is none", strings.Join(at, "."))
 	}
 }
 
@@ -139,16 +141,16 @@ func hostNames(f *fleet.Fleet) []string {
 }
 
 // readSigners reads the list that fleet.yaml names.
-func readSigners(r *reader, fsys fs.FS, g fleet.Git) fleet.Signers {
+func readSigners(r *yamldoc.Reader, fsys fs.FS, g fleet.Git) fleet.Signers {
 	s := fleet.Signers{GPG: g.GPG}
 	if g.Signers == "" {
 		return s
 	}
 	content, err := fs.ReadFile(fsys, g.Signers)
 	if err != nil {
-		r.add(r.at.of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
+		r.Add(r.Places.Of("git", "signers"), "%s can't be read: %v", g.Signers, errors.Unwrap(err))
 	} else if s.SSH = content; s.Empty() {
-		r.add(r.at.of("git", "signers"), "%s is empty: no commit would count", g.Signers)
+		r.Add(r.Places.Of("git", "signers"), "%s is empty: no commit would count", g.Signers)
 	}
 	return s
 }

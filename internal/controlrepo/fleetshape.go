@@ -4,11 +4,10 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 // A fleetFile is fleet.yaml as it is read, before defaults and references.
@@ -20,106 +19,106 @@ type fleetFile struct {
 
 // fleetShape is the one definition of fleet.yaml: it decodes, and
 // docs/reference/fleet.schema.json is made from it.
-func fleetShape() shape[fleetFile] {
-	return extensible(object(
-		key("schema", "Version of this format.", number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
-		key("min_version", "The oldest salvor that may apply this fleet.", matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
-		key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).must(),
-		key("hosts", "The declared servers by name.", named(naming{names().pattern, fleet.ValidHost}, hostShape()), (*fleetFile).setHosts),
-		key("remotes", "The rclone remotes by name.", named(names(), remoteShape()), (*fleetFile).setRemotes),
-		key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
-		key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
-		key("networks", "Docker networks that stacks join as external; created before any stack.", named(keysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
-		key("registries", "Image registries behind a login, by host[:port].", named(keysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
-		key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", named(keysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
-		key("secrets", "What there is to say of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", named(keysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
-		key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", named(keysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
-		key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
-		key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
-		key("recipients", "The age recipients every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
+func fleetShape() yamldoc.Shape[fleetFile] {
+	return yamldoc.Extensible(yamldoc.Object(
+		yamldoc.Key("schema", "Version of this format.", yamldoc.Number(1, fleet.Schema), func(f *fleetFile, v int) { f.schema = v }),
+		yamldoc.Key("min_version", "The oldest salvor that may apply this fleet.", yamldoc.Matching(versionPattern, "a version such as 0.1.0"), func(f *fleetFile, v string) { f.fleet.MinVersion = v }),
+		yamldoc.Key("fleet", "The fleet's name. It is part of every snapshot's identity.", name(), func(f *fleetFile, v string) { f.fleet.Name = v }).Must(),
+		yamldoc.Key("hosts", "The declared servers by name.", yamldoc.Named(yamldoc.Naming{Pattern: names().Pattern, Check: fleet.ValidHost}, hostShape()), (*fleetFile).setHosts),
+		yamldoc.Key("remotes", "The rclone remotes by name.", yamldoc.Named(names(), remoteShape()), (*fleetFile).setRemotes),
+		yamldoc.Key("record", "Where claims, facts, journals and the encrypted mirror of this repository are. Default: a folder of the fleet's own on the remote that is the first at the first apply. From then on it stays where salvor.lock has it.", locationShape(), func(f *fleetFile, v fleet.Location) { f.fleet.Record = v }),
+		yamldoc.Key("data", "Where data lives and where its snapshots go.", dataShape(), func(f *fleetFile, v data) { f.fleet.Shared, f.fleet.Snapshots = v.shared, v.snapshots }),
+		yamldoc.Key("networks", "Docker networks that stacks join as external; created before any stack.", yamldoc.Named(yamldoc.KeysLike(dockerNamePattern, "a name for a Docker network"), networkShape()), (*fleetFile).setNetworks),
+		yamldoc.Key("registries", "Image registries behind a login, by host[:port].", yamldoc.Named(yamldoc.KeysLike(registryPattern, "a registry such as ghcr.io or registry.example.net:5000"), registryShape()), (*fleetFile).setRegistries),
+		yamldoc.Key("vaults", "Passwords of Ansible Vault files under secrets/, by vault id; \"default\" is for files that name none.", yamldoc.Named(yamldoc.KeysLike(vaultPattern, "a vault id"), reference()), (*fleetFile).setVaults),
+		yamldoc.Key("secrets", "What there is to say of single secrets, by the name that `salvor secret` takes: NAME, STACK/KEY or FILE.yml/KEY.", yamldoc.Named(yamldoc.KeysLike(secretPattern, "a name for a secret"), secretShape()), (*fleetFile).setSecrets),
+		yamldoc.Key("vars", "Plain values for every stack. Secrets belong in secrets/<stack>.env.", yamldoc.Named(yamldoc.KeysLike(variablePattern, "a name for a variable"), plainVariable()), (*fleetFile).setVars),
+		yamldoc.Key("docker", "Where hosts get Docker from.", dockerShape(), func(f *fleetFile, v fleet.Docker) { f.fleet.Docker = v }),
+		yamldoc.Key("git", "Where hosts read this repository. Default: the operator's own remote.", gitShape(), func(f *fleetFile, v fleet.Git) { f.fleet.Git = v }),
+		yamldoc.Key("recipients", "The age recipients every secret is encrypted to.", recipientsShape(), func(f *fleetFile, v fleet.Recipients) { f.fleet.Recipients = v }),
 		later("tailnet", "The private network between hosts.", tailnetShape()),
 		later("ingress", "How routes reach the internet.", ingressShape()),
 		later("monitoring", "What watches the hosts.", monitoringShape()),
 	))
 }
 
-func (f *fleetFile) setHosts(all []entry[fleet.Host]) {
+func (f *fleetFile) setHosts(all []yamldoc.Entry[fleet.Host]) {
 	for _, e := range all {
-		e.value.Name = e.name
-		f.fleet.Hosts = append(f.fleet.Hosts, e.value)
+		e.Value.Name = e.Name
+		f.fleet.Hosts = append(f.fleet.Hosts, e.Value)
 	}
 }
 
-func (f *fleetFile) setRemotes(all []entry[fleet.Remote]) {
+func (f *fleetFile) setRemotes(all []yamldoc.Entry[fleet.Remote]) {
 	for _, e := range all {
-		e.value.Name = e.name
-		f.fleet.Remotes = append(f.fleet.Remotes, e.value)
+		e.Value.Name = e.Name
+		f.fleet.Remotes = append(f.fleet.Remotes, e.Value)
 	}
 }
 
-func (f *fleetFile) setNetworks(all []entry[fleet.Network]) {
+func (f *fleetFile) setNetworks(all []yamldoc.Entry[fleet.Network]) {
 	for _, e := range all {
-		e.value.Name = e.name
-		f.fleet.Networks = append(f.fleet.Networks, e.value)
+		e.Value.Name = e.Name
+		f.fleet.Networks = append(f.fleet.Networks, e.Value)
 	}
 }
 
-func (f *fleetFile) setRegistries(all []entry[fleet.Registry]) {
+func (f *fleetFile) setRegistries(all []yamldoc.Entry[fleet.Registry]) {
 	for _, e := range all {
-		e.value.Name = e.name
-		f.fleet.Registries = append(f.fleet.Registries, e.value)
+		e.Value.Name = e.Name
+		f.fleet.Registries = append(f.fleet.Registries, e.Value)
 	}
 }
 
-func (f *fleetFile) setVaults(all []entry[secret.Setting]) { f.fleet.Vaults = asMap(all) }
+func (f *fleetFile) setVaults(all []yamldoc.Entry[secret.Setting]) { f.fleet.Vaults = asMap(all) }
 
-func (f *fleetFile) setSecrets(all []entry[fleet.Secret]) {
+func (f *fleetFile) setSecrets(all []yamldoc.Entry[fleet.Secret]) {
 	for _, e := range all {
-		e.value.Name = e.name
-		f.fleet.Secrets = append(f.fleet.Secrets, e.value)
+		e.Value.Name = e.Name
+		f.fleet.Secrets = append(f.fleet.Secrets, e.Value)
 	}
 }
 
-func (f *fleetFile) setVars(all []entry[string]) {
+func (f *fleetFile) setVars(all []yamldoc.Entry[string]) {
 	f.fleet.Vars = asMap(all)
 }
 
-func asMap[V any](all []entry[V]) map[string]V {
+func asMap[V any](all []yamldoc.Entry[V]) map[string]V {
 	m := make(map[string]V, len(all))
 	for _, e := range all {
-		m[e.name] = e.value
+		m[e.Name] = e.Value
 	}
 	return m
 }
 
-func hostShape() shape[fleet.Host] {
-	return object(
-		key("address", "IP address or DNS name.", text(checkAddress), func(h *fleet.Host, v string) { h.Address = v }).must(),
-		key("port", "SSH port, 22 by default.", number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
-		key("user", "Who to log in as, root by default. Another user needs sudo without a password.", matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
-		key("jump", "An SSH host to go through, as user@host:port.", text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
-		key("docker", "Where this host gets Docker from, in place of the fleet's.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
-		key("formerly", "The name this host had before.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
+func hostShape() yamldoc.Shape[fleet.Host] {
+	return yamldoc.Object(
+		yamldoc.Key("address", "IP address or DNS name.", yamldoc.Text(checkAddress), func(h *fleet.Host, v string) { h.Address = v }).Must(),
+		yamldoc.Key("port", "SSH port, 22 by default.", yamldoc.Number(1, 65535), func(h *fleet.Host, v int) { h.Port = v }),
+		yamldoc.Key("user", "Who to log in as, root by default. Another user needs sudo without a password.", yamldoc.Matching(userPattern, "a user name"), func(h *fleet.Host, v string) { h.User = v }),
+		yamldoc.Key("jump", "An SSH host to go through, as user@host:port.", yamldoc.Text(checkJump), func(h *fleet.Host, v string) { h.Jump = v }),
+		yamldoc.Key("docker", "Where this host gets Docker from, in place of the fleet's.", dockerShape(), func(h *fleet.Host, v fleet.Docker) { h.Docker = v }),
+		yamldoc.Key("formerly", "The name this host had before.", name(), func(h *fleet.Host, v string) { h.Formerly = v }),
 	)
 }
 
-func dockerShape() shape[fleet.Docker] {
-	return object(
-		key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
-		key("url", "An apt repository in place of Docker's own.", text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
-		key("key", "That repository's signing key, armored.", text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
+func dockerShape() yamldoc.Shape[fleet.Docker] {
+	return yamldoc.Object(
+		yamldoc.Key("channel", "Whose packages: the distribution's, or Docker's own apt repository.", yamldoc.Choice("distribution", "docker"), func(d *fleet.Docker, v string) { d.Channel = v }),
+		yamldoc.Key("url", "An apt repository in place of Docker's own.", yamldoc.Text(checkURL), func(d *fleet.Docker, v string) { d.URL = v }),
+		yamldoc.Key("key", "That repository's signing key, armored.", yamldoc.Text(nil), func(d *fleet.Docker, v string) { d.Key = v }),
 	)
 }
 
-func locationShape() shape[fleet.Location] {
-	return object(locationFields(func(l *fleet.Location) *fleet.Location { return l })...)
+func locationShape() yamldoc.Shape[fleet.Location] {
+	return yamldoc.Object(locationFields(func(l *fleet.Location) *fleet.Location { return l })...)
 }
 
 // locationFields are the two keys of a location, for shapes that hold one.
-func locationFields[T any](in func(*T) *fleet.Location) []field[T] {
-	return []field[T]{
-		key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).must(),
-		key("path", "A path on it, without a leading slash.", text(checkRemotePath), func(v *T, s string) { in(v).Path = s }).must(),
+func locationFields[T any](in func(*T) *fleet.Location) []yamldoc.Field[T] {
+	return []yamldoc.Field[T]{
+		yamldoc.Key("remote", "The name of a remote.", name(), func(v *T, s string) { in(v).Remote = s }).Must(),
+		yamldoc.Key("path", "A path on it, without a leading slash.", yamldoc.Text(fleet.ValidRemotePath), func(v *T, s string) { in(v).Path = s }).Must(),
 	}
 }
 
@@ -129,61 +128,61 @@ type data struct {
 	snapshots []fleet.Target
 }
 
-func dataShape() shape[data] {
-	return object(
-		key("shared", "Where shared volumes live; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
-		key("snapshots", "Where snapshots go. Restore takes the nearest that has what is needed.", list(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
+func dataShape() yamldoc.Shape[data] {
+	return yamldoc.Object(
+		yamldoc.Key("shared", "Where shared volumes live; one mount per stack.", locationShape(), func(d *data, v fleet.Location) { d.shared = v }),
+		yamldoc.Key("snapshots", "Where snapshots go. Restore takes the nearest that has what is needed.", yamldoc.List(targetShape()), func(d *data, v []fleet.Target) { d.snapshots = v }),
 	)
 }
 
-func targetShape() shape[fleet.Target] {
-	fields := append([]field[fleet.Target]{
-		key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).must(),
-		key("every", "How often, 1h by default.", duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
-		key("append_only", "Hosts delete nothing there, and `salvor snapshot prune` does what keep says from the operator's computer.", truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
-		key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
+func targetShape() yamldoc.Shape[fleet.Target] {
+	fields := append([]yamldoc.Field[fleet.Target]{
+		yamldoc.Key("name", "The target's name; repositories are known by it.", name(), func(t *fleet.Target, v string) { t.Name = v }).Must(),
+		yamldoc.Key("every", "How often, 1h by default.", yamldoc.Duration(), func(t *fleet.Target, v time.Duration) { t.Every = v }),
+		yamldoc.Key("append_only", "Hosts delete nothing there, and `salvor snapshot prune` does what keep says from the operator's computer.", yamldoc.Truth(), func(t *fleet.Target, v bool) { t.AppendOnly = v }),
+		yamldoc.Key("keep", "Retention. Default: last 8, daily 14, weekly 8, monthly 12.", keepShape(), func(t *fleet.Target, v fleet.Keep) { t.Keep = v }),
 	}, locationFields(func(t *fleet.Target) *fleet.Location { return &t.Where })...)
-	return object(fields...)
+	return yamldoc.Object(fields...)
 }
 
-func keepShape() shape[fleet.Keep] {
-	count := number(0, 100_000)
-	return object(
-		key("last", "The newest, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
-		key("hourly", "One for each of so many hours.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
-		key("daily", "One for each of so many days.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
-		key("weekly", "One for each of so many weeks.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
-		key("monthly", "One for each of so many months.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
-		key("yearly", "One for each of so many years.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
+func keepShape() yamldoc.Shape[fleet.Keep] {
+	count := yamldoc.Number(0, 100_000)
+	return yamldoc.Object(
+		yamldoc.Key("last", "The newest, however old.", count, func(k *fleet.Keep, v int) { k.Last = v }),
+		yamldoc.Key("hourly", "One for each of so many hours.", count, func(k *fleet.Keep, v int) { k.Hourly = v }),
+		yamldoc.Key("daily", "One for each of so many days.", count, func(k *fleet.Keep, v int) { k.Daily = v }),
+		yamldoc.Key("weekly", "One for each of so many weeks.", count, func(k *fleet.Keep, v int) { k.Weekly = v }),
+		yamldoc.Key("monthly", "One for each of so many months.", count, func(k *fleet.Keep, v int) { k.Monthly = v }),
+		yamldoc.Key("yearly", "One for each of so many years.", count, func(k *fleet.Keep, v int) { k.Yearly = v }),
 	)
 }
 
-func networkShape() shape[fleet.Network] {
-	return object(
-		key("driver", "Docker's network driver, bridge by default.", matching(dockerNamePattern, "a network driver"), func(n *fleet.Network, v string) { n.Driver = v }),
-		key("subnet", "In CIDR form.", text(checkSubnet), func(n *fleet.Network, v string) { n.Subnet = v }),
-		key("internal", "Without a way out.", truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
+func networkShape() yamldoc.Shape[fleet.Network] {
+	return yamldoc.Object(
+		yamldoc.Key("driver", "Docker's network driver, bridge by default.", yamldoc.Matching(dockerNamePattern, "a network driver"), func(n *fleet.Network, v string) { n.Driver = v }),
+		yamldoc.Key("subnet", "In CIDR form.", yamldoc.Text(checkSubnet), func(n *fleet.Network, v string) { n.Subnet = v }),
+		yamldoc.Key("internal", "Without a way out.", yamldoc.Truth(), func(n *fleet.Network, v bool) { n.Internal = v }),
 	)
 }
 
-func registryShape() shape[fleet.Registry] {
-	return object(
-		key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).must(),
-		key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).must(),
+func registryShape() yamldoc.Shape[fleet.Registry] {
+	return yamldoc.Object(
+		yamldoc.Key("username", "Who logs in.", setting(), func(g *fleet.Registry, v secret.Setting) { g.Username = v }).Must(),
+		yamldoc.Key("password", "A reference, secret:NAME.", reference(), func(g *fleet.Registry, v secret.Setting) { g.Password = v }).Must(),
 	)
 }
 
-func secretShape() shape[fleet.Secret] {
-	fields := object(
-		key("command", "A program and its arguments, run on the operator's computer without a shell, that prints the value: for NAME and STACK/KEY.", list(text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
-		key("timeout", "How long the command may take, 30s by default.", duration(), func(s *fleet.Secret, v time.Duration) { s.Timeout = v }),
-		key("revision", "Raised by `salvor secret rotate` when the command prints another value from now on.", number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
-		key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
+func secretShape() yamldoc.Shape[fleet.Secret] {
+	fields := yamldoc.Object(
+		yamldoc.Key("command", "A program and its arguments, run on the operator's computer without a shell, that prints the value: for NAME and STACK/KEY.", yamldoc.List(yamldoc.Text(checkArgument)), func(s *fleet.Secret, v []string) { s.Command = v }),
+		yamldoc.Key("timeout", "How long the command may take, 30s by default.", yamldoc.Duration(), func(s *fleet.Secret, v time.Duration) { s.Timeout = v }),
+		yamldoc.Key("revision", "Raised by `salvor secret rotate` when the command prints another value from now on.", yamldoc.Number(1, maxRevision), func(s *fleet.Secret, v int) { s.Revision = v }),
+		yamldoc.Key("rotate", "How old the value may get before it is a finding, such as 90d or 12w.", yamldoc.Duration(), func(s *fleet.Secret, v time.Duration) { s.Rotate = v }),
 	)
-	return shape[fleet.Secret]{schema: fields.schema, decode: func(r *reader, n *yaml.Node, at path) fleet.Secret {
-		before := len(r.all)
-		s := fields.decode(r, n, at)
-		if len(r.all) == before {
+	return yamldoc.Shape[fleet.Secret]{Schema: fields.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Secret {
+		before := r.Count()
+		s := fields.Decode(r, n, at)
+		if r.Count() == before {
 			checkDeclared(r, n, at, s)
 		}
 		return s
@@ -191,30 +190,30 @@ func secretShape() shape[fleet.Secret] {
 }
 
 // checkDeclared reports an entry that says nothing, or half of something.
-func checkDeclared(r *reader, n *yaml.Node, at path, s fleet.Secret) {
+func checkDeclared(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path, s fleet.Secret) {
 	switch {
 	case s.Command == nil && (s.Timeout != 0 || s.Revision != 0):
-		r.fail(n, "%s has a timeout or a revision, which are a command's, and no command", at)
+		r.Fail(n, "%s has a timeout or a revision, which are a command's, and no command", at)
 	case s.Command == nil && s.Rotate == 0:
-		r.fail(n, "%s says nothing: give it a command, or a period in rotate", at)
+		r.Fail(n, "%s says nothing: give it a command, or a period in rotate", at)
 	case s.Command != nil && (len(s.Command) == 0 || s.Command[0] == "" || strings.Contains(s.Command[0], "=")):
-		r.fail(n, "%s.command names no program: write it like [op, read, \"op://home/nas/password\"]", at)
+		r.Fail(n, "%s.command names no program: write it like [op, read, \"op://home/nas/password\"]", at)
 	}
 }
 
-func gitShape() shape[fleet.Git] {
-	return object(
-		key("url", "As git clone takes it.", text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
-		key("branch", "main by default.", text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
-		key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
-		key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
-		key("gpg", "Fingerprints of the GnuPG keys that sign commits, beside signers or in its place.", list(matching(fingerprintPattern, "a fingerprint as gpg --fingerprint prints it, without blanks")), func(g *fleet.Git, v []string) { g.GPG = v }),
+func gitShape() yamldoc.Shape[fleet.Git] {
+	return yamldoc.Object(
+		yamldoc.Key("url", "As git clone takes it.", yamldoc.Text(checkGitURL), func(g *fleet.Git, v string) { g.URL = v }),
+		yamldoc.Key("branch", "main by default.", yamldoc.Text(checkBranch), func(g *fleet.Git, v string) { g.Branch = v }),
+		yamldoc.Key("key", "An SSH private key that may read the repository: it goes onto the recovery card.", reference(), func(g *fleet.Git, v secret.Setting) { g.Key = v }),
+		yamldoc.Key("signers", "A file of the repository with the SSH keys that sign commits, as OpenSSH's allowed_signers. With it, plan and apply refuse a newest commit that none of them signed.", yamldoc.Text(fleet.ValidPath), func(g *fleet.Git, v string) { g.Signers = v }),
+		yamldoc.Key("gpg", "Fingerprints of the GnuPG keys that sign commits, beside signers or in its place.", yamldoc.List(yamldoc.Matching(fingerprintPattern, "a fingerprint as gpg --fingerprint prints it, without blanks")), func(g *fleet.Git, v []string) { g.GPG = v }),
 	)
 }
 
-func recipientsShape() shape[fleet.Recipients] {
-	return object(
-		key("operators", "Who may open every secret, by name.", named(names(), text(checkOperator)), func(r *fleet.Recipients, v []entry[string]) { r.Operators = asMap(v) }),
-		key("recovery", "The recovery key's recipient.", text(hostkey.CheckRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
+func recipientsShape() yamldoc.Shape[fleet.Recipients] {
+	return yamldoc.Object(
+		yamldoc.Key("operators", "Who may open every secret, by name.", yamldoc.Named(names(), yamldoc.Text(checkOperator)), func(r *fleet.Recipients, v []yamldoc.Entry[string]) { r.Operators = asMap(v) }),
+		yamldoc.Key("recovery", "The recovery key's recipient.", yamldoc.Text(hostkey.CheckRecipient), func(r *fleet.Recipients, v string) { r.Recovery = v }),
 	)
 }

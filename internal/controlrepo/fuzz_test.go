@@ -11,6 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
+	"salvor/internal/yamldoc"
 )
 
 // seeds adds the files of testdata/bad whose names match, as seeds.
@@ -38,12 +40,12 @@ func isStack(name string) bool { return strings.HasPrefix(name, "stacks/") }
 func checkPlaces(t *testing.T, err error, content []byte) {
 	t.Helper()
 	lines := bytes.Count(content, []byte("\n")) + bytes.Count(content, []byte("\r")) + strings.Count(string(content), "\u0085") + strings.Count(string(content), "\u2028") + strings.Count(string(content), "\u2029") + 2
-	for _, p := range Problems(err) {
+	for _, p := range yamldoc.Problems(err) {
 		if p.Position.File == "" || p.Position.Line < 0 || p.Position.Line > lines || p.Text == "" {
 			t.Errorf("a problem at %v in a file of %d lines: %q", p.Position, lines, p.Text)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) && len(Problems(err)) == 0 {
+	if err != nil && !errors.Is(err, ErrNotFound) && len(yamldoc.Problems(err)) == 0 {
 		t.Errorf("no problem in %v", err)
 	}
 }
@@ -70,23 +72,23 @@ func FuzzStack(f *testing.F) {
 }
 
 func FuzzLock(f *testing.F) {
-	seeds(f, func(name string) bool { return name == LockFile })
+	seeds(f, func(name string) bool { return name == lockfile.Name })
 	f.Add([]byte(`{"schema":1,"stacks":{"a":{"host":"b","epoch":1,"repositories":{"t":"b"},"former":{"t":["a"]},"images":{"s":"x@sha256:0"},"volumes":{"v":{"born":"2026-01-02T03:04:05Z"}}}}}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		lock, err := DecodeLock(content)
+		lock, err := lockfile.Decode(content)
 		checkPlaces(t, err, content)
 		if err != nil {
 			return
 		}
-		once, err := EncodeLock(lock)
+		once, err := lockfile.Encode(lock)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		again, err := DecodeLock(once)
+		again, err := lockfile.Decode(once)
 		if err != nil {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}
-		if twice, err := EncodeLock(again); err != nil || !bytes.Equal(once, twice) {
+		if twice, err := lockfile.Encode(again); err != nil || !bytes.Equal(once, twice) {
 			t.Errorf("not deterministic: %v", err)
 		}
 	})
@@ -96,7 +98,7 @@ func FuzzHostFiles(f *testing.F) {
 	f.Add([]byte("192.0.2.10 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDxYm0jp3dPpuGwfrC9b8S8bzmrlFrfyeXFRfFxEkJJ4\n" + testRecipient))
 	seeds(f, func(name string) bool { return strings.HasPrefix(name, "hosts/") })
 	f.Fuzz(func(t *testing.T, content []byte) {
-		problems := &problemList{}
+		problems := &yamldoc.Report{}
 		for _, line := range decodeAuthorizedKeys(fleet.AuthorizedKeysFile, content, problems) {
 			if strings.ContainsAny(line, "\r\n") {
 				t.Errorf("a key of two lines: %q", line)
@@ -108,7 +110,7 @@ func FuzzHostFiles(f *testing.F) {
 			}
 		}
 		decodeHostKeys("hosts/a.pub", content, problems)
-		checkPlaces(t, problems.err(), content)
+		checkPlaces(t, problems.Err(), content)
 	})
 }
 
@@ -122,13 +124,13 @@ func FuzzEdit(f *testing.F) {
 		if err != nil {
 			return
 		}
-		root, err := parse("", got)
+		root, err := yamldoc.Parse("", got)
 		if err != nil {
 			t.Fatalf("the edit broke the file: %v", err)
 		}
-		after, err := flatten(root)
-		if err != nil || after[path{"x-salvor", "host"}.id()] != "!!str beta" {
-			t.Fatalf("the host is %q, %v", after[path{"x-salvor", "host"}.id()], err)
+		after, err := yamldoc.Flatten(root)
+		if err != nil || after[yamldoc.Path{"x-salvor", "host"}.ID()] != "!!str beta" {
+			t.Fatalf("the host is %q, %v", after[yamldoc.Path{"x-salvor", "host"}.ID()], err)
 		}
 		if again, err := SetStackHost(got, "beta"); err != nil || !bytes.Equal(got, again) {
 			t.Errorf("a second edit changed %q to %q: %v", got, again, err)
@@ -147,11 +149,11 @@ func FuzzRemove(f *testing.F) {
 		if err != nil {
 			return
 		}
-		root, err := parse("", got)
+		root, err := yamldoc.Parse("", got)
 		if err != nil {
 			t.Fatalf("the removal broke the file: %v", err)
 		}
-		if after, err := flatten(root); err != nil || after[path{"hosts", "alpha"}.id()] != "" {
+		if after, err := yamldoc.Flatten(root); err != nil || after[yamldoc.Path{"hosts", "alpha"}.ID()] != "" {
 			t.Fatalf("the host is still there: %v", err)
 		}
 		if again, err := RemoveHost(got, "alpha"); err != nil || !bytes.Equal(got, again) {

@@ -6,11 +6,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
 	"salvor/internal/sign"
+	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // A HostKey is one line of known_hosts.
@@ -19,14 +23,14 @@ type HostKey struct {
 	Patterns []string // who shows it: "192.0.2.10", "[beta.example.net]:2222"
 	Type     string   // "ssh-ed25519"
 	Key      []byte   // in SSH's wire format
-	Position Position
+	Position yamldoc.Position
 }
 
 // readHostKeys reads hosts/<name>.pub, by the names of the hosts.
-func readHostKeys(fsys fs.FS, problems *problemList) (recipients map[string]string, signers map[string]sign.Public) {
+func readHostKeys(fsys fs.FS, problems *yamldoc.Report) (recipients map[string]string, signers map[string]sign.Public) {
 	files, err := fs.ReadDir(fsys, fleet.HostDir)
 	if err != nil {
-		problems.addRead(fleet.HostDir, err)
+		problems.AddRead(fleet.HostDir, err)
 	}
 	recipients, signers = map[string]string{}, map[string]sign.Public{}
 	for _, f := range files {
@@ -36,7 +40,7 @@ func readHostKeys(fsys fs.FS, problems *problemList) (recipients map[string]stri
 		}
 		content, err := fs.ReadFile(fsys, hostkey.Path(name))
 		if err != nil {
-			problems.addRead(hostkey.Path(name), err)
+			problems.AddRead(hostkey.Path(name), err)
 			continue
 		}
 		if k := decodeHostKeys(hostkey.Path(name), content, problems); k.Recipient != "" {
@@ -46,38 +50,38 @@ func readHostKeys(fsys fs.FS, problems *problemList) (recipients map[string]stri
 	return recipients, signers
 }
 
-func decodeHostKeys(file string, content []byte, problems *problemList) hostkey.Keys {
+func decodeHostKeys(file string, content []byte, problems *yamldoc.Report) hostkey.Keys {
 	k, line, err := hostkey.Parse(content)
 	switch {
 	case err == nil:
 	case line == 0:
-		problems.add(Position{File: file}, "%v", err)
+		problems.Add(yamldoc.Position{File: file}, "%v", err)
 	default:
-		problems.add(Position{file, line, 1}, "%v", err)
+		problems.Add(yamldoc.Position{File: file, Line: line, Column: 1}, "%v", err)
 	}
 	return k
 }
 
 // readKnownHosts reads the pinned host keys; a missing file pins none.
-func readKnownHosts(fsys fs.FS, problems *problemList) []HostKey {
+func readKnownHosts(fsys fs.FS, problems *yamldoc.Report) []HostKey {
 	content, err := fs.ReadFile(fsys, fleet.KnownHostsFile)
 	if err != nil {
-		problems.addRead(fleet.KnownHostsFile, err)
+		problems.AddRead(fleet.KnownHostsFile, err)
 		return nil
 	}
 	return decodeKnownHosts(fleet.KnownHostsFile, content, problems)
 }
 
-func decodeKnownHosts(file string, content []byte, problems *problemList) []HostKey {
+func decodeKnownHosts(file string, content []byte, problems *yamldoc.Report) []HostKey {
 	var keys []HostKey
 	for i, line := range lines(content) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		place := Position{file, i + 1, 1}
+		place := yamldoc.Position{File: file, Line: i + 1, Column: 1}
 		key, err := parseHostKey(line)
 		if err != nil {
-			problems.add(place, "%v", err)
+			problems.Add(place, "%v", err)
 			continue
 		}
 		key.Position = place
@@ -88,16 +92,16 @@ func decodeKnownHosts(file string, content []byte, problems *problemList) []Host
 
 // readAuthorizedKeys reads the public keys that hosts let in, without comments and
 // empty lines; a missing file lets in none.
-func readAuthorizedKeys(fsys fs.FS, problems *problemList) []string {
+func readAuthorizedKeys(fsys fs.FS, problems *yamldoc.Report) []string {
 	content, err := fs.ReadFile(fsys, fleet.AuthorizedKeysFile)
 	if err != nil {
-		problems.addRead(fleet.AuthorizedKeysFile, err)
+		problems.AddRead(fleet.AuthorizedKeysFile, err)
 		return nil
 	}
 	return decodeAuthorizedKeys(fleet.AuthorizedKeysFile, content, problems)
 }
 
-func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []string {
+func decodeAuthorizedKeys(file string, content []byte, problems *yamldoc.Report) []string {
 	var keys []string
 	for i, line := range lines(content) {
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -105,7 +109,7 @@ func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []
 		}
 		// the line without a host is what known_hosts has behind the host
 		if _, err := parseHostKey("host " + line); err != nil {
-			problems.add(Position{file, i + 1, 1}, "no public key: %v", err)
+			problems.Add(yamldoc.Position{File: file, Line: i + 1, Column: 1}, "no public key: %v", err)
 			continue
 		}
 		keys = append(keys, line)
@@ -114,15 +118,15 @@ func decodeAuthorizedKeys(file string, content []byte, problems *problemList) []
 }
 
 // readFleetSigners reads the fleet's signing keys; a missing file has none.
-func readFleetSigners(fsys fs.FS, problems *problemList) sign.Keys {
+func readFleetSigners(fsys fs.FS, problems *yamldoc.Report) sign.Keys {
 	content, err := fs.ReadFile(fsys, fleet.FleetSignersFile)
 	if err != nil {
-		problems.addRead(fleet.FleetSignersFile, err)
+		problems.AddRead(fleet.FleetSignersFile, err)
 		return nil
 	}
 	keys, err := sign.ParseSigners(content)
 	if err != nil {
-		problems.add(Position{File: fleet.FleetSignersFile}, "%v", err)
+		problems.Add(yamldoc.Position{File: fleet.FleetSignersFile}, "%v", err)
 	}
 	return keys
 }
@@ -134,7 +138,7 @@ func parseHostKey(line string) (HostKey, error) {
 	if strings.HasPrefix(fields[0], "@") {
 		k.Marker, fields = fields[0], fields[1:]
 		if k.Marker != "@revoked" && k.Marker != "@cert-authority" {
-			return k, errors.New("unknown marker " + k.Marker + didYouMean(k.Marker, []string{"@revoked", "@cert-authority"}))
+			return k, errors.New("unknown marker " + k.Marker + suggest.DidYouMean(k.Marker, []string{"@revoked", "@cert-authority"}))
 		}
 	}
 	if len(fields) < 3 {
@@ -173,23 +177,10 @@ func lines(content []byte) []string {
 	return all
 }
 
-// addRead reports a file that could not be read; one that is not there is no
-// problem.
-func (l *problemList) addRead(file string, err error) {
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	l.add(Position{File: file}, "%v", err)
-}
-
 // unknownHosts returns the names of recipients that belong to no declared host.
 func unknownHosts(recipients map[string]string, f *fleet.Fleet) []string {
 	var names []string
-	for _, name := range keysSorted(recipients) {
+	for _, name := range slices.Sorted(maps.Keys(recipients)) {
 		if _, ok := f.Host(name); !ok {
 			names = append(names, name)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // TestNoHostIsCalledRecovery: its seals would take the place of the files in
@@ -16,7 +17,7 @@ func TestNoHostIsCalledRecovery(t *testing.T) {
 	if got, err := AddHost([]byte("fleet: home\nhosts: {}\n"), h); err == nil {
 		t.Errorf("added: %s", got)
 	}
-	if _, err := EncodeLock(fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "recovery", Epoch: 1}}}); err == nil {
+	if _, err := lockfile.Encode(fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "recovery", Epoch: 1}}}); err == nil {
 		t.Error("a stack is placed there")
 	}
 	dir := t.TempDir()

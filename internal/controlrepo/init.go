@@ -8,6 +8,8 @@ import (
 	"text/template"
 
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
+	"salvor/internal/yamldoc"
 )
 
 //go:embed template
@@ -52,14 +54,14 @@ func (b Beginning) Commit() (files map[string][]byte, message string, err error)
 		}
 	}
 	maps.Copy(files, b.Files)
-	lock, err := EncodeLock(fleet.Lock{Record: newRecord(b.Name)})
+	lock, err := lockfile.Encode(fleet.Lock{Record: newRecord(b.Name)})
 	if err != nil {
 		return nil, "", err
 	}
-	files[LockFile] = lock
-	problems := &problemList{}
+	files[lockfile.Name] = lock
+	problems := &yamldoc.Report{}
 	decodeAndCheck(files[fleet.File], problems)
-	return files, "Begin the fleet " + b.Name + "\n\nWritten by salvor init.\n", problems.err()
+	return files, "Begin the fleet " + b.Name + "\n\nWritten by salvor init.\n", problems.Err()
 }
 
 func (b Beginning) rendered() (map[string][]byte, error) {
@@ -77,8 +79,8 @@ func (b Beginning) rendered() (map[string][]byte, error) {
 }
 
 // decodeAndCheck proves that what init writes is what Load accepts.
-func decodeAndCheck(content []byte, problems *problemList) {
-	r := newReader(fleet.File, problems)
+func decodeAndCheck(content []byte, problems *yamldoc.Report) {
+	r := yamldoc.NewReader(fleet.File, problems)
 	if file, ok := decodeFleet(r, content, ""); ok {
 		checkFleet(r, &file.fleet)
 	}

@@ -1,53 +1,52 @@
 package controlrepo
 
 import (
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 // later declares a key of fleet.yaml that is checked, but that this version
 // does not act on; Load says so with a finding.
-func later[V any](name, doc string, s shape[V]) field[fleetFile] {
-	return field[fleetFile]{key: name, schema: s.schema.describe(doc), decode: func(r *reader, n *yaml.Node, at path, into *fleetFile) {
-		s.read(r, n, at)
+func later[V any](name, doc string, s yamldoc.Shape[V]) yamldoc.Field[fleetFile] {
+	return yamldoc.Field[fleetFile]{Key: name, Schema: s.Schema.Describe(doc), Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path, into *fleetFile) {
+		s.Read(r, n, at)
 		into.unused = append(into.unused, name)
 	}}
 }
 
 // checked declares a key whose value is checked and then dropped.
-func checked[V any](name, doc string, s shape[V]) field[struct{}] {
-	return key(name, doc, s, func(*struct{}, V) {})
+func checked[V any](name, doc string, s yamldoc.Shape[V]) yamldoc.Field[struct{}] {
+	return yamldoc.Key(name, doc, s, func(*struct{}, V) {})
 }
 
-func tailnetShape() shape[struct{}] {
-	return object(
-		checked("tags", "Tags of the hosts' nodes.", list(text(checkTag))),
+func tailnetShape() yamldoc.Shape[struct{}] {
+	return yamldoc.Object(
+		checked("tags", "Tags of the hosts' nodes.", yamldoc.List(yamldoc.Text(checkTag))),
 		checked("auth", "A reference to an auth key or OAuth client, secret:NAME.", reference()),
-		checked("login_server", "A control server in place of Tailscale's own.", text(checkURL)),
+		checked("login_server", "A control server in place of Tailscale's own.", yamldoc.Text(checkURL)),
 	)
 }
 
-func ingressShape() shape[struct{}] {
-	return object(
-		checked("provider", "Whose tunnel.", choice("cloudflare")).must(),
-		checked("account", "The account's id.", text(nil)),
+func ingressShape() yamldoc.Shape[struct{}] {
+	return yamldoc.Object(
+		checked("provider", "Whose tunnel.", yamldoc.Choice("cloudflare")).Must(),
+		checked("account", "The account's id.", yamldoc.Text(nil)),
 		checked("token", "A reference, secret:NAME.", reference()),
 	)
 }
 
-func monitoringShape() shape[struct{}] {
-	return object(checked("netdata", "Run Netdata on every host.", truth()))
+func monitoringShape() yamldoc.Shape[struct{}] {
+	return yamldoc.Object(checked("netdata", "Run Netdata on every host.", yamldoc.Truth()))
 }
 
 // plainVariable is one of `vars:`, which end up in plain files: no secrets.
-func plainVariable() shape[string] {
-	s := plain()
-	return shape[string]{schema: s.schema, decode: func(r *reader, n *yaml.Node, at path) string {
-		v := s.decode(r, n, at)
+func plainVariable() yamldoc.Shape[string] {
+	s := yamldoc.Plain()
+	return yamldoc.Shape[string]{Schema: s.Schema, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) string {
+		v := s.Decode(r, n, at)
 		_, isReference := secret.ParseSetting(v).Secret()
 		if isReference || n.ShortTag() == "!!str" && v != "" && looksSecret(at[len(at)-1]) {
-			r.advise(r.position(n), "put it in secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks like a secret, and vars are plain", at)
+			r.Advise(r.Position(n), "put it in secrets/<stack>.env (salvor secret set), which is encrypted", "%s looks like a secret, and vars are plain", at)
 		}
 		return v
 	}}

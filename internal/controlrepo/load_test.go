@@ -16,6 +16,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -67,7 +68,7 @@ func TestProblemsAreGolden(t *testing.T) {
 
 func report(err error) string {
 	var out strings.Builder
-	for _, p := range Problems(err) {
+	for _, p := range yamldoc.Problems(err) {
 		out.WriteString(p.Error() + "\n")
 		if p.Advice != "" {
 			out.WriteString("\thint: " + p.Advice + "\n")
@@ -229,20 +230,20 @@ func TestExpansionIsBounded(t *testing.T) {
 		bomb += "x-" + string(i) + ": &" + string(i) + " [" + strings.Repeat("*"+prev+",", 9) + "*" + prev + "]\n"
 	}
 	_, err := load(fstest.MapFS{"fleet.yaml": {Data: []byte(bomb + vars + "  alpha: {address: a, docker: *i}\ntailnet: {tags: *i}\n")}}, "")
-	if err == nil || len(Problems(err)) > 50 {
-		t.Errorf("%d problems", len(Problems(err)))
+	if err == nil || len(yamldoc.Problems(err)) > 50 {
+		t.Errorf("%d problems", len(yamldoc.Problems(err)))
 	}
 }
 
 func TestParseDuration(t *testing.T) {
 	good := map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "5s": 5 * time.Second, "12w": 84 * 24 * time.Hour, "1w1d": 192 * time.Hour}
 	for in, want := range good {
-		if got, err := ParseDuration(in); got != want || err != nil {
+		if got, err := yamldoc.ParseDuration(in); got != want || err != nil {
 			t.Errorf("ParseDuration(%q) = %v, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{"", "0s", "15", "-1h", "1.5h", "m", "1m1h", "99999999999d", "40000d", "1 h"} {
-		if got, err := ParseDuration(in); err == nil {
+		if got, err := yamldoc.ParseDuration(in); err == nil {
 			t.Errorf("ParseDuration(%q) = %v, want an error", in, got)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 // newRecord is where a new fleet's record will lie, on a remote that is chosen with
@@ -43,11 +44,11 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 	_, known := repo.Fleet.Remote(settled.Remote)
 	switch {
 	case !known:
-		f.Severity, f.Subject = finding.Fatal, repo.places.of("remotes").String()
+		f.Severity, f.Subject = finding.Fatal, repo.places.Of("remotes").String()
 		f.Text += ", and no remote " + settled.Remote + " is declared any more"
 		f.Fix = "declare " + settled.Remote + " under remotes: again; salvor record move REMOTE takes the record to another one first"
 	case declared != fleet.Location{} && declared != settled:
-		f.Severity, f.Subject = finding.Warning, repo.places.of("record").String()
+		f.Severity, f.Subject = finding.Warning, repo.places.Of("record").String()
 		f.Text += " and stays there, whatever record: says"
 		f.Fix = "salvor record move " + declared.String() + " takes it there; or take record: out of fleet.yaml"
 	default:
@@ -57,7 +58,9 @@ func (repo *Repository) noticeRecord(declared, settled fleet.Location) {
 }
 
 // RemoveRecord returns fleet.yaml without where the record is to be: the lock says it.
-func RemoveRecord(content []byte) ([]byte, error) { return remove(content, path{"record"}) }
+func RemoveRecord(content []byte) ([]byte, error) {
+	return yamldoc.Remove(content, yamldoc.Path{"record"})
+}
 
 // CheckRecord returns why the record can't be at a place, nil when it can.
-func CheckRecord(at fleet.Location) error { return checkRemotePath(at.Path) }
+func CheckRecord(at fleet.Location) error { return fleet.ValidRemotePath(at.Path) }

@@ -7,17 +7,18 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // loadRecord loads a fleet of these remotes and further lines with a lock.
 func loadRecord(t *testing.T, lock fleet.Lock, lines string) *Repository {
 	t.Helper()
-	encoded, err := EncodeLock(lock)
+	encoded, err := lockfile.Encode(lock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	repo, err := load(fstest.MapFS{
-		fleet.File: {Data: []byte("schema: 1\nfleet: home\n" + lines)}, LockFile: {Data: encoded},
+		fleet.File: {Data: []byte("schema: 1\nfleet: home\n" + lines)}, lockfile.Name: {Data: encoded},
 	}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func TestTheRecordStaysWhereItIs(t *testing.T) {
 // TestTwoFleetsOfOneNameHaveTwoRecords is fault D6: on one remote they never touch.
 func TestTwoFleetsOfOneNameHaveTwoRecords(t *testing.T) {
 	one, other := newRecord("home"), newRecord("home")
-	if one == other || !strings.HasPrefix(one.Path, "salvor/home-") || checkRemotePath(one.Path) != nil {
+	if one == other || !strings.HasPrefix(one.Path, "salvor/home-") || fleet.ValidRemotePath(one.Path) != nil {
 		t.Errorf("%+v and %+v", one, other)
 	}
 }

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
 )
 
 var (
@@ -19,37 +18,37 @@ var (
 // remoteShape is an rclone remote: its type, and the backend's own options as
 // rclone's documentation names them. Which options a backend has is checked
 // where the backends are known.
-func remoteShape() shape[fleet.Remote] {
-	kind := matching(remoteType, "a type of remote such as drive, s3 or sftp")
-	option, own := setting(), named(names(), credentialShape())
-	rule := keysLike(optionPattern, "an option of a remote")
-	s := &schema{Type: types{"object"}, Required: []string{"type"}, PropertyNames: &schema{Pattern: rule.pattern},
-		Properties: map[string]*schema{
-			"type":   kind.schema.describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
-			"hosts":  own.schema.describe("Credentials by host: what is sealed for it gets these options in place of every secret above, which stays with the operators."),
-			"stacks": own.schema.describe("Credentials by stack, in place of its host's."),
+func remoteShape() yamldoc.Shape[fleet.Remote] {
+	kind := yamldoc.Matching(remoteType, "a type of remote such as drive, s3 or sftp")
+	option, own := setting(), yamldoc.Named(names(), credentialShape())
+	rule := yamldoc.KeysLike(optionPattern, "an option of a remote")
+	s := &yamldoc.Schema{Type: yamldoc.Types{"object"}, Required: []string{"type"}, PropertyNames: &yamldoc.Schema{Pattern: rule.Pattern},
+		Properties: map[string]*yamldoc.Schema{
+			"type":   kind.Schema.Describe("rclone's backend: drive, s3, b2, sftp, webdav, onedrive, dropbox, local, crypt."),
+			"hosts":  own.Schema.Describe("Credentials by host: what is sealed for it gets these options in place of every secret above, which stays with the operators."),
+			"stacks": own.Schema.Describe("Credentials by stack, in place of its host's."),
 		},
-		AdditionalProperties: option.schema.describe("An option of the backend; secrets as secret:NAME.")}
-	return shape[fleet.Remote]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Remote {
+		AdditionalProperties: option.Schema.Describe("An option of the backend; secrets as secret:NAME.")}
+	return yamldoc.Shape[fleet.Remote]{Schema: s, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Remote {
 		remote, typed := fleet.Remote{Options: map[string]secret.Setting{}}, false
-		for _, p := range mapping(r, n, at) {
-			inside := at.to(p.key.Value)
-			switch err := rule.check(p.key.Value); {
-			case p.key.Value == "type":
-				typed, remote.Type = true, kind.read(r, p.value, inside)
-			case p.key.Value == "hosts":
-				remote.Hosts = asMap(own.read(r, p.value, inside))
-			case p.key.Value == "stacks":
-				remote.Stacks = asMap(own.read(r, p.value, inside))
+		for _, p := range r.Mapping(n, at) {
+			inside := at.To(p.Key.Value)
+			switch err := rule.Check(p.Key.Value); {
+			case p.Key.Value == "type":
+				typed, remote.Type = true, kind.Read(r, p.Value, inside)
+			case p.Key.Value == "hosts":
+				remote.Hosts = asMap(own.Read(r, p.Value, inside))
+			case p.Key.Value == "stacks":
+				remote.Stacks = asMap(own.Read(r, p.Value, inside))
 			case err != nil:
-				r.fail(p.key, "%v", err)
+				r.Fail(p.Key, "%v", err)
 			default:
-				remote.Options[p.key.Value] = option.read(r, p.value, inside)
-				r.follow(p.value, func(v *yaml.Node) { checkSecretOption(r, v, inside) })
+				remote.Options[p.Key.Value] = option.Read(r, p.Value, inside)
+				r.Follow(p.Value, func(v *yamldoc.Node) { checkSecretOption(r, v, inside) })
 			}
 		}
-		if !typed && (n.Kind == yaml.MappingNode || isNull(n)) {
-			r.fail(n, "%s has no \"type\"", at)
+		if !typed && (yamldoc.IsMapping(n) || yamldoc.IsNull(n)) {
+			r.Fail(n, "%s has no \"type\"", at)
 		}
 		return remote
 	}}
@@ -57,30 +56,30 @@ func remoteShape() shape[fleet.Remote] {
 
 // credentialShape is some of a remote's options. Which of them are a credential is
 // checked where the backends are known.
-func credentialShape() shape[fleet.Credential] {
+func credentialShape() yamldoc.Shape[fleet.Credential] {
 	option := setting()
-	rule := keysLike(optionPattern, "an option of a remote")
-	s := &schema{Type: types{"object"}, PropertyNames: &schema{Pattern: rule.pattern}, AdditionalProperties: option.schema}
-	return shape[fleet.Credential]{schema: s, decode: func(r *reader, n *yaml.Node, at path) fleet.Credential {
+	rule := yamldoc.KeysLike(optionPattern, "an option of a remote")
+	s := &yamldoc.Schema{Type: yamldoc.Types{"object"}, PropertyNames: &yamldoc.Schema{Pattern: rule.Pattern}, AdditionalProperties: option.Schema}
+	return yamldoc.Shape[fleet.Credential]{Schema: s, Decode: func(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) fleet.Credential {
 		own := fleet.Credential{}
-		for _, p := range mapping(r, n, at) {
-			inside := at.to(p.key.Value)
-			if err := rule.check(p.key.Value); err != nil {
-				r.fail(p.key, "%v", err)
+		for _, p := range r.Mapping(n, at) {
+			inside := at.To(p.Key.Value)
+			if err := rule.Check(p.Key.Value); err != nil {
+				r.Fail(p.Key, "%v", err)
 				continue
 			}
-			own[p.key.Value] = option.read(r, p.value, inside)
-			r.follow(p.value, func(v *yaml.Node) { checkSecretOption(r, v, inside) })
+			own[p.Key.Value] = option.Read(r, p.Value, inside)
+			r.Follow(p.Value, func(v *yamldoc.Node) { checkSecretOption(r, v, inside) })
 		}
-		if len(own) == 0 && (n.Kind == yaml.MappingNode || isNull(n)) {
-			r.fail(n, "%s says no option", at)
+		if len(own) == 0 && (yamldoc.IsMapping(n) || yamldoc.IsNull(n)) {
+			r.Fail(n, "%s says no option", at)
 		}
 		return own
 	}}
 }
 
-func checkSecretOption(r *reader, n *yaml.Node, at path) {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!bool" || n.Value == "" || !looksSecret(at[len(at)-1]) {
+func checkSecretOption(r *yamldoc.Reader, n *yamldoc.Node, at yamldoc.Path) {
+	if !yamldoc.IsScalar(n) || n.ShortTag() == "!!bool" || n.Value == "" || !looksSecret(at[len(at)-1]) {
 		return
 	}
 	if _, ok := secret.ParseSetting(n.Value).Secret(); !ok {

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"salvor/internal/fleet"
-
 	"filippo.io/age/plugin"
 	"github.com/google/go-cmp/cmp"
+
+	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 func TestRemoveHost(t *testing.T) {
@@ -75,7 +76,7 @@ func TestRemovalsThatWouldChangeMoreAreRefused(t *testing.T) {
 		"merged in":                 "x: &x\n  beta: {address: b}\nhosts:\n  <<: *x\n",
 		"an alias":                  "x: &x\n  beta: {address: b}\nhosts: *x\n",
 	} {
-		if got, err := RemoveHost([]byte(in), "beta"); !errors.Is(err, ErrByHand) {
+		if got, err := RemoveHost([]byte(in), "beta"); !errors.Is(err, yamldoc.ErrByHand) {
 			t.Errorf("%s: %q, %v, want ErrByHand", name, got, err)
 		}
 	}

@@ -7,12 +7,14 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
+	"salvor/internal/yamldoc"
 )
 
 // renameHosts gives hosts that have another name now their placements and keys under
 // it. Renaming then has the files that say so in Git, which belong into one commit:
 // a placement on a name without a key would be another machine's.
-func (repo *Repository) renameHosts(r *reader, fsys fs.FS) {
+func (repo *Repository) renameHosts(r *yamldoc.Reader, fsys fs.FS) {
 	for _, h := range repo.Fleet.Hosts {
 		if _, still := repo.Fleet.Host(h.Formerly); h.Formerly == "" || still {
 			continue
@@ -20,7 +22,7 @@ func (repo *Repository) renameHosts(r *reader, fsys fs.FS) {
 		was, known := repo.Recipients[h.Formerly]
 		now, enrolled := repo.Recipients[h.Name]
 		if known && enrolled && was != now && len(repo.Lock.On(h.Formerly)) > 0 {
-			r.advise(r.at.of("hosts", h.Name, "formerly"), fmt.Sprintf("declare %s again, then: salvor recover %s --to %s", h.Formerly, h.Formerly, h.Name),
+			r.Advise(r.Places.Of("hosts", h.Name, "formerly"), fmt.Sprintf("declare %s again, then: salvor recover %s --to %s", h.Formerly, h.Formerly, h.Name),
 				"%s is another machine than %s was: it has another key", h.Name, h.Formerly)
 			continue
 		}
@@ -62,8 +64,8 @@ func (repo *Repository) renamePlacements(h fleet.Host) {
 		p.Host = h.Name
 		repo.Lock.Stacks[stack] = p
 	}
-	if content, err := EncodeLock(repo.Lock); err == nil { // it was read, so it can be written
-		repo.renaming(LockFile, content)
+	if content, err := lockfile.Encode(repo.Lock); err == nil { // it was read, so it can be written
+		repo.renaming(lockfile.Name, content)
 	}
 }
 
@@ -85,7 +87,7 @@ func (repo *Repository) noticeRenamedHosts() {
 				continue
 			}
 			repo.Findings = append(repo.Findings, finding.Finding{
-				Code: finding.HostRenamed, Severity: finding.Fatal, Subject: repo.places.of("hosts", h.Name).String(),
+				Code: finding.HostRenamed, Severity: finding.Fatal, Subject: repo.places.Of("hosts", h.Name).String(),
 				Text: fmt.Sprintf("the host %s is new, while %s, which has %s, is no longer declared", h.Name, gone, strings.Join(stacks, ", ")),
 				Fix:  fmt.Sprintf("hosts: {%s: {formerly: %s}} when it was renamed; declare %s again when it was not", h.Name, gone, gone),
 			})

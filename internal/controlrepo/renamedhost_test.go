@@ -10,19 +10,20 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/secret/agekey"
 )
 
 // renamedFleet is a fleet of these hosts whose lock has notes on alpha.
 func renamedFleet(t *testing.T, hosts string, keys map[string]string) fstest.MapFS {
 	t.Helper()
-	lock, err := EncodeLock(fleet.Lock{Stacks: map[string]fleet.Placement{
+	lock, err := lockfile.Encode(fleet.Lock{Stacks: map[string]fleet.Placement{
 		"notes": {Host: "alpha", Epoch: 3, Repositories: map[string]string{"offsite": "aa"}, Volumes: map[string]fleet.VolumeState{"data": {Born: time.Unix(1, 0).UTC()}}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := fstest.MapFS{fleet.File: {Data: []byte("schema: 1\nfleet: home\nhosts: " + hosts + "\n")}, LockFile: {Data: lock}, "sealed/alpha/notes.age": {}}
+	files := fstest.MapFS{fleet.File: {Data: []byte("schema: 1\nfleet: home\nhosts: " + hosts + "\n")}, lockfile.Name: {Data: lock}, "sealed/alpha/notes.age": {}}
 	for name, key := range keys {
 		files["hosts/"+name+".pub"] = &fstest.MapFile{Data: []byte(key + "\n")}
 	}
@@ -58,7 +59,7 @@ func TestARenamedHostKeepsItsStacks(t *testing.T) {
 		if len(repo.Findings) > 0 {
 			t.Errorf("%s: %+v", name, repo.Findings)
 		}
-		lock, err := DecodeLock(repo.Renaming[LockFile])
+		lock, err := lockfile.Decode(repo.Renaming[lockfile.Name])
 		if err != nil || lock.Stacks["notes"].Host != "gamma" {
 			t.Errorf("%s: the next commit has the lock %+v, %v", name, lock, err)
 		}

@@ -3,17 +3,20 @@ package controlrepo
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
+	"salvor/internal/yamldoc"
 )
 
 // identify gives stacks that were renamed the name that they began with, which their
 // claims, data, seals and secrets have: from here on Name is that one, and Called
 // what the folder is called. A stack is formerly another whose folder is gone, until
 // the lock says what it is called.
-func (repo *Repository) identify(r *reader, fsys fs.FS) {
+func (repo *Repository) identify(r *yamldoc.Reader, fsys fs.FS) {
 	began := map[string]string{}
 	for _, st := range repo.Fleet.Stacks {
 		if name := repo.beganAs(st, fsys); name != st.Name {
@@ -25,8 +28,8 @@ func (repo *Repository) identify(r *reader, fsys fs.FS) {
 		if name, renamed := began[st.Name]; renamed {
 			st.Called, st.Name = st.Name, name
 		} else if by := repo.Lock.Stacks[st.Name].Called; by != "" && began[by] == st.Name {
-			r.all = append(r.all, &Problem{Position: Position{File: st.Dir}, Advice: "choose another name for the folder",
-				Text: fmt.Sprintf("two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)})
+			r.Advise(yamldoc.Position{File: st.Dir}, "choose another name for the folder",
+				"two stacks with one name: %q is the name that %q began with, and has still on hosts and remotes", st.Name, by)
 		}
 		st.Needs = slices.Clone(st.Needs) // the checks go by folders
 		for n, need := range st.Needs {
@@ -53,7 +56,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 	if _, own := repo.Lock.Stacks[st.Name]; own {
 		return st.Name
 	}
-	for _, name := range keysSorted(repo.Lock.Stacks) {
+	for _, name := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		if repo.Lock.Stacks[name].Called == st.Name {
 			return name
 		}
@@ -61,7 +64,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 	if st.Formerly == "" || repo.folder(st.Formerly) {
 		return st.Name
 	}
-	for _, name := range keysSorted(repo.Lock.Stacks) {
+	for _, name := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		called := repo.Lock.Stacks[name].Called
 		if (name == st.Formerly || called == st.Formerly) && !repo.folder(called) {
 			return name
@@ -92,8 +95,8 @@ func (repo *Repository) callStacks() {
 	if len(repo.Renamed) == 0 {
 		return
 	}
-	if content, err := EncodeLock(repo.Lock); err == nil { // it was read, so it can be written
-		repo.renaming(LockFile, content)
+	if content, err := lockfile.Encode(repo.Lock); err == nil { // it was read, so it can be written
+		repo.renaming(lockfile.Name, content)
 	}
 }
 

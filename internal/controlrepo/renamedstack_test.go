@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // stackFolders is a fleet whose lock has these placements, with folders of stacks that
@@ -21,11 +22,11 @@ func stackFolders(t *testing.T, placed map[string]string, folders map[string]str
 		lock.Stacks[name] = fleet.Placement{Host: "alpha", Epoch: 2, Called: called, Volumes: map[string]fleet.VolumeState{"data": {Born: time.Unix(1, 0).UTC()}}}
 		files["sealed/alpha/"+name+".age"] = &fstest.MapFile{}
 	}
-	content, err := EncodeLock(lock)
+	content, err := lockfile.Encode(lock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files[LockFile] = &fstest.MapFile{Data: content}
+	files[lockfile.Name] = &fstest.MapFile{Data: content}
 	for folder, says := range folders {
 		files["stacks/"+folder+"/compose.yaml"] = &fstest.MapFile{Data: []byte("x-salvor: {host: alpha" + says + "}\nservices: {web: {image: nginx:1}}\n")}
 	}
@@ -65,7 +66,7 @@ func TestARenamedStackKeepsItsName(t *testing.T) {
 		if repo.Named(c.folder) != c.want || c.called != "" && repo.Lock.Stacks[c.want].Called != c.called {
 			t.Errorf("%s: %s names %s, the lock has %+v", name, c.folder, repo.Named(c.folder), repo.Lock.Stacks)
 		}
-		if lock, said := repo.Renaming[LockFile]; said != c.renamed || said && !strings.Contains(string(lock), `"notes"`) {
+		if lock, said := repo.Renaming[lockfile.Name]; said != c.renamed || said && !strings.Contains(string(lock), `"notes"`) {
 			t.Errorf("%s: the next commit has the lock %q", name, lock)
 		}
 		if c.folder == "web" && !slices.Equal(st.Needs, []string{"notes"}) {
@@ -86,7 +87,7 @@ func TestTheNameOfARenamedStackStaysItsOwn(t *testing.T) {
 		for stack, called := range placed {
 			lock.Stacks[stack] = fleet.Placement{Host: "alpha", Epoch: 1, Called: called}
 		}
-		if _, err := EncodeLock(lock); err == nil {
+		if _, err := lockfile.Encode(lock); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}

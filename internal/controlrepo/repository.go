@@ -7,13 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/sign"
+	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // ErrNotFound means that a folder lies in no control repository. It maps to
@@ -35,14 +41,14 @@ type Repository struct {
 	Findings     []finding.Finding      // what is worth knowing and stops nothing, worst first
 	// Broken has, by stack, what is wrong in the files of its folder, in the order of
 	// the places. The Fleet has such a stack as far as it could be read.
-	Broken map[string][]*Problem
+	Broken map[string][]*yamldoc.Problem
 	// Renaming are the files of the commit that says the new names of hosts and stacks: the next
 	// commit has them. The rest of this Repository has the new names already.
 	Renaming map[string][]byte
 	Renamed  []fleet.Stack // stacks that are called otherwise than the lock in Git has it
 
 	began  map[string]string // folder of a renamed stack to the name that it began with
-	places places
+	places yamldoc.Places
 }
 
 // Find returns the root of the control repository that dir lies in: the nearest
@@ -75,10 +81,10 @@ func Load(dir, version string) (*Repository, error) {
 	if repo == nil {
 		return nil, err
 	}
-	found := Problems(err)
-	repo.Broken = map[string][]*Problem{}
+	found := yamldoc.Problems(err)
+	repo.Broken = map[string][]*yamldoc.Problem{}
 	for _, p := range found {
-		stack := p.stack()
+		stack := stackOf(p)
 		if stack == "" {
 			return nil, err
 		}
@@ -89,6 +95,16 @@ func Load(dir, version string) (*Repository, error) {
 		return nil, err
 	}
 	return repo, nil
+}
+
+// stackOf returns the stack in whose folder a problem is, "" for none.
+func stackOf(p *yamldoc.Problem) string {
+	below, is := strings.CutPrefix(p.Position.File, fleet.StackDir+"/")
+	name, _, _ := strings.Cut(below, "/")
+	if !is {
+		return ""
+	}
+	return name
 }
 
 // open returns a Repository beside the problems, if it got that far.
@@ -112,10 +128,10 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("read %s: %w", fleet.File, err)
 	}
-	problems := &problemList{}
-	r := newReader(fleet.File, problems)
+	problems := &yamldoc.Report{}
+	r := yamldoc.NewReader(fleet.File, problems)
 	file, understood := decodeFleet(r, content, version)
-	repo := &Repository{Fleet: file.fleet, places: r.at}
+	repo := &Repository{Fleet: file.fleet, places: r.Places}
 	repo.Lock = readLock(fsys, problems)
 	repo.Recipients, repo.HostSigners = readHostKeys(fsys, problems)
 	repo.HostKeys = readKnownHosts(fsys, problems)
@@ -140,24 +156,35 @@ func load(fsys fs.FS, version string) (*Repository, error) {
 		repo.noticeSeals(fsys)
 		repo.noticeSecrets(fsys)
 	}
-	return repo, problems.err()
+	return repo, problems.Err()
 }
 
 // Place returns where fleet.yaml says something, for messages: the keys lead to
 // the value, or to the nearest one around it.
-func (repo *Repository) Place(keys ...string) Position { return repo.places.of(keys...) }
+func (repo *Repository) Place(keys ...string) yamldoc.Position { return repo.places.Of(keys...) }
+
+// readLock reads salvor.lock of a repository; a missing one is empty.
+func readLock(fsys fs.FS, problems *yamldoc.Report) fleet.Lock {
+	content, err := fs.ReadFile(fsys, lockfile.Name)
+	if err != nil {
+		problems.AddRead(lockfile.Name, err)
+	}
+	lock, err := lockfile.Decode(content)
+	problems.Join(err)
+	return lock
+}
 
 // noticeSeals reports placements whose seal is not there.
 func (repo *Repository) noticeSeals(fsys fs.FS) {
-	content, err := fs.ReadFile(fsys, LockFile)
+	content, err := fs.ReadFile(fsys, lockfile.Name)
 	if err != nil {
 		return // a fleet without a lock has no placement
 	}
-	for _, stack := range keysSorted(repo.Lock.Stacks) {
+	for _, stack := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		p := repo.Lock.Stacks[stack]
 		file := "sealed/" + p.Host + "/" + stack + ".age"
 		if !repo.sealed(fsys, p.Host, stack) {
-			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: keyPosition(content, stack).String(),
+			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: lockfile.KeyPosition(content, stack).String(),
 				Text: fmt.Sprintf("the stack %s is placed on %s without its seal: %s is not there", stack, p.Host, file),
 				Fix:  fmt.Sprintf("git log -- %s shows the commit that took it away; git checkout brings it back", file)})
 		}
@@ -178,11 +205,11 @@ func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
 
 // notice collects the findings of what was read.
 func (repo *Repository) notice(unused []string, stacks []stackFile) {
-	add := func(code finding.Code, severity finding.Severity, place Position, text, fix string) {
+	add := func(code finding.Code, severity finding.Severity, place yamldoc.Position, text, fix string) {
 		repo.Findings = append(repo.Findings, finding.Finding{Code: code, Severity: severity, Subject: place.String(), Text: text, Fix: fix})
 	}
 	for _, key := range unused {
-		add(finding.SettingUnused, finding.Info, repo.places.of(key), "this version of Salvor does not act on "+key+" yet", "")
+		add(finding.SettingUnused, finding.Info, repo.places.Of(key), "this version of Salvor does not act on "+key+" yet", "")
 	}
 	for _, s := range stacks {
 		if s.Host != "" || !s.read {
@@ -196,8 +223,8 @@ func (repo *Repository) notice(unused []string, stacks []stackFile) {
 	}
 	repo.noticeRenamedHosts()
 	for _, name := range unknownHosts(repo.Recipients, &repo.Fleet) {
-		place := Position{File: fleet.HostDir + "/" + name + ".pub"}
-		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" declares no host "+name+didYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
+		place := yamldoc.Position{File: fleet.HostDir + "/" + name + ".pub"}
+		add(finding.HostFileUnused, finding.Warning, place, fleet.File+" declares no host "+name+suggest.DidYouMean(name, hostNames(&repo.Fleet)), "declare the host, or remove the file")
 	}
 	finding.Sort(repo.Findings)
 }

@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"salvor/internal/fleet"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
+	"salvor/internal/yamldoc"
 )
 
 func TestSchemasAreGenerated(t *testing.T) {
@@ -60,10 +62,10 @@ func TestSchemaAgreesWithDecoder(t *testing.T) {
 	schema := compile(t, FleetSchema())
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			problems := &problemList{}
-			decodeFleet(newReader(fleet.File, problems), []byte(test.in), "")
-			if got := problems.err() == nil; got != test.want {
-				t.Errorf("decoder accepts: %v, want %v: %v", got, test.want, problems.err())
+			problems := &yamldoc.Report{}
+			decodeFleet(yamldoc.NewReader(fleet.File, problems), []byte(test.in), "")
+			if got := problems.Err() == nil; got != test.want {
+				t.Errorf("decoder accepts: %v, want %v: %v", got, test.want, problems.Err())
 			}
 			if err := schema.Validate(instance(t, test.in)); (err == nil) != test.want {
 				t.Errorf("schema accepts: %v, want %v: %v", err == nil, test.want, err)
@@ -135,11 +137,11 @@ func TestLockIsDeterministic(t *testing.T) {
   }
 }
 `
-	lock, err := DecodeLock([]byte(in))
+	lock, err := lockfile.Decode([]byte(in))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := EncodeLock(lock)
+	out, err := lockfile.Encode(lock)
 	if err != nil {
 		t.Fatal(err)
 	}

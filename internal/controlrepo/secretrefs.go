@@ -8,6 +8,8 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // maxRevision fits an int on every machine.
@@ -15,11 +17,11 @@ const maxRevision = 1<<31 - 1
 
 // checkSecrets reports what is said of secrets and does not fit together, or not
 // with the files below secrets/. Names are all that is read of those.
-func checkSecrets(r *reader, f *fleet.Fleet, fsys fs.FS) {
+func checkSecrets(r *yamldoc.Reader, f *fleet.Fleet, fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range f.Secrets {
 		if s.Command != nil {
-			checkCommand(r, f, s, r.at.of("secrets", s.Name, "command"), files)
+			checkCommand(r, f, s, r.Places.Of("secrets", s.Name, "command"), files)
 		}
 	}
 }
@@ -30,7 +32,7 @@ func (repo *Repository) noticeSecrets(fsys fs.FS) {
 	files := secretFiles{fsys: fsys}
 	for _, s := range repo.Fleet.Secrets {
 		if s.Command == nil && !files.hold(s.Name) {
-			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, didYouMean(s.Name, files.names())))
+			repo.Findings = append(repo.Findings, repo.SecretMissing(s.Name, suggest.DidYouMean(s.Name, files.names())))
 		}
 	}
 }
@@ -42,20 +44,20 @@ func (repo *Repository) SecretMissing(name, suggestion string) finding.Finding {
 		Text: fmt.Sprintf("there is no secret %q%s", name, suggestion), Fix: "salvor secret set " + name + " makes it"}
 }
 
-func checkCommand(r *reader, f *fleet.Fleet, s fleet.Secret, place Position, files secretFiles) {
+func checkCommand(r *yamldoc.Reader, f *fleet.Fleet, s fleet.Secret, place yamldoc.Position, files secretFiles) {
 	_, err := fleet.ParseSecretName(s.Name, nil)
 	stack, variable, isVariable := strings.Cut(s.Name, "/")
 	inYAML := fleet.SecretInYAML(s.Name)
 	switch {
 	case inYAML || !isVariable && err != nil:
-		r.add(place, "%q is no name for the secret of a command: it is NAME or STACK/KEY", s.Name)
+		r.Add(place, "%q is no name for the secret of a command: it is NAME or STACK/KEY", s.Name)
 	case isVariable && !variablePattern.MatchString(variable):
-		r.add(place, "%q is no name for a variable", variable)
+		r.Add(place, "%q is no name for a variable", variable)
 	case isVariable && !declared(f, stack):
-		r.add(place, "no stack %q%s", stack, didYouMean(stack, stackNames(f)))
+		r.Add(place, "no stack %q%s", stack, suggest.DidYouMean(stack, stackNames(f)))
 	}
 	if !inYAML && files.hold(s.Name) {
-		r.advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))
+		r.Advise(place, "take one of the two away", "the secret %q is a command here and in %s as well", s.Name, files.of(s.Name))
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
+	"salvor/internal/yamldoc"
 )
 
 // composeFiles are the names Compose looks for, in its order.
@@ -20,19 +20,19 @@ var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml",
 // that messages about it name.
 type stackFile struct {
 	fleet.Stack
-	named   Position // of project
-	project string   // Compose's top-level name, "" when it has none
-	where   Position
+	named   yamldoc.Position // of project
+	project string           // Compose's top-level name, "" when it has none
+	where   yamldoc.Position
 	read    bool // as a mapping: what x-salvor says is known
-	r       *reader
+	r       *yamldoc.Reader
 }
 
 // readStacks reads every folder of stacks/; one that can't be read is a stack with
 // nothing but its name. Files beside the folders and hidden folders are no stacks.
-func readStacks(fsys fs.FS, problems *problemList) []stackFile {
+func readStacks(fsys fs.FS, problems *yamldoc.Report) []stackFile {
 	dirs, err := fs.ReadDir(fsys, fleet.StackDir)
 	if err != nil {
-		problems.addRead(fleet.StackDir, err)
+		problems.AddRead(fleet.StackDir, err)
 		return nil
 	}
 	var stacks []stackFile
@@ -45,11 +45,11 @@ func readStacks(fsys fs.FS, problems *problemList) []stackFile {
 	return stacks
 }
 
-func readStack(fsys fs.FS, name string, problems *problemList) stackFile {
+func readStack(fsys fs.FS, name string, problems *yamldoc.Report) stackFile {
 	dir := pathpkg.Join(fleet.StackDir, name)
-	unread := stackFile{Stack: fleet.Stack{Name: name, Dir: dir}, where: Position{File: dir}, r: newReader(dir, problems)}
+	unread := stackFile{Stack: fleet.Stack{Name: name, Dir: dir}, where: yamldoc.Position{File: dir}, r: yamldoc.NewReader(dir, problems)}
 	if err := fleet.ValidName(name); err != nil {
-		problems.add(Position{File: dir}, "%v", err)
+		problems.Add(yamldoc.Position{File: dir}, "%v", err)
 	}
 	file, ok := findComposeFile(fsys, dir, problems)
 	if !ok {
@@ -58,10 +58,10 @@ func readStack(fsys fs.FS, name string, problems *problemList) stackFile {
 	unread.File = file
 	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
 	if err != nil {
-		problems.add(Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", pathless(err))
+		problems.Add(yamldoc.Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", pathless(err))
 		return unread
 	}
-	s := decodeStack(newReader(pathpkg.Join(dir, file), problems), content)
+	s := decodeStack(yamldoc.NewReader(pathpkg.Join(dir, file), problems), content)
 	s.Name, s.Dir, s.File = name, dir, file
 	return s
 }
@@ -76,10 +76,10 @@ func pathless(err error) error {
 }
 
 // findComposeFile returns the name of the one Compose file in dir.
-func findComposeFile(fsys fs.FS, dir string, problems *problemList) (string, bool) {
+func findComposeFile(fsys fs.FS, dir string, problems *yamldoc.Report) (string, bool) {
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
-		problems.addRead(dir, err)
+		problems.AddRead(dir, err)
 		return "", false
 	}
 	var found, others []string
@@ -98,41 +98,41 @@ func findComposeFile(fsys fs.FS, dir string, problems *problemList) (string, boo
 	case 0:
 		var near string
 		for _, o := range others {
-			near = cmp.Or(near, didYouMean(o, composeFiles))
+			near = cmp.Or(near, suggest.DidYouMean(o, composeFiles))
 		}
-		problems.add(Position{File: dir}, "the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
+		problems.Add(yamldoc.Position{File: dir}, "the stack has no Compose file (%s)%s", strings.Join(composeFiles, ", "), near)
 	default:
-		problems.add(Position{File: dir}, "the stack has %s: keep one", strings.Join(found, " and "))
+		problems.Add(yamldoc.Position{File: dir}, "the stack has %s: keep one", strings.Join(found, " and "))
 	}
 	return "", false
 }
 
 // decodeStack reads x-salvor and what of the Compose file it is checked
 // against. The Compose file as such is read elsewhere.
-func decodeStack(r *reader, content []byte) stackFile {
-	s := stackFile{r: r, where: Position{File: r.file, Line: 1, Column: 1}}
-	root, err := parse(r.file, content)
+func decodeStack(r *yamldoc.Reader, content []byte) stackFile {
+	s := stackFile{r: r, where: yamldoc.Position{File: r.File, Line: 1, Column: 1}}
+	root, err := yamldoc.Parse(r.File, content)
 	switch {
 	case err != nil:
-		r.all = append(r.all, Problems(err)...)
+		r.Join(err)
 		return s
 	case root == nil:
-		r.add(Position{File: r.file}, "the file is empty")
+		r.Add(yamldoc.Position{File: r.File}, "the file is empty")
 		return s
-	case root.Kind != yaml.MappingNode:
-		r.fail(root, "the file is %s, want a mapping", kindOf(root))
+	case !yamldoc.IsMapping(root):
+		r.Fail(root, "the file is %s, want a mapping", yamldoc.KindOf(root))
 		return s
 	}
 	s.read = true
-	for _, p := range r.pairs(root) {
-		switch p.key.Value {
+	for _, p := range r.Pairs(root) {
+		switch p.Key.Value {
 		case "x-salvor":
-			s.Stack = stackShape().read(r, p.value, path{"x-salvor"})
-			s.where = r.position(p.key)
+			s.Stack = stackShape().Read(r, p.Value, yamldoc.Path{"x-salvor"})
+			s.where = r.Position(p.Key)
 		case "name":
-			s.project, s.named = p.value.Value, r.position(p.value)
+			s.project, s.named = p.Value.Value, r.Position(p.Value)
 		default:
-			checkMisspelt(r, p.key)
+			checkMisspelt(r, p.Key)
 		}
 	}
 	s.finish(root)
@@ -141,13 +141,13 @@ func decodeStack(r *reader, content []byte) stackFile {
 
 // checkMisspelt reports a key that was meant to be x-salvor: Compose ignores
 // every x- key, so nobody else would.
-func checkMisspelt(r *reader, key *yaml.Node) {
-	if strings.HasPrefix(key.Value, "x") && editDistance(key.Value, "x-salvor") <= 2 {
-		r.fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)
+func checkMisspelt(r *yamldoc.Reader, key *yamldoc.Node) {
+	if strings.HasPrefix(key.Value, "x") && suggest.Distance(key.Value, "x-salvor") <= 2 {
+		r.Fail(key, "unknown key %q, did you mean \"x-salvor\"?", key.Value)
 	}
 }
 
-func (s *stackFile) finish(root *yaml.Node) {
+func (s *stackFile) finish(root *yamldoc.Node) {
 	s.PauseLimit = cmp.Or(s.PauseLimit, defaultPauseLimit)
 	s.PauseEvery = cmp.Or(s.PauseEvery, defaultPauseEvery)
 	for i := range s.Volumes {
@@ -155,7 +155,7 @@ func (s *stackFile) finish(root *yaml.Node) {
 		v.Protect = cmp.Or(v.Protect, fleet.Snapshot)
 		v.Position = s.place("volumes", v.Volume).String()
 		if v.Consistent != "" && v.Protect != fleet.Snapshot {
-			s.r.add(s.place("volumes", v.Volume, "consistent"), "consistent is for volumes with protect: snapshot, this one has %s", v.Protect)
+			s.r.Add(s.place("volumes", v.Volume, "consistent"), "consistent is for volumes with protect: snapshot, this one has %s", v.Protect)
 		}
 	}
 	for i := range s.OnChange {
@@ -173,19 +173,19 @@ func (s *stackFile) finishCommand(c *fleet.ServiceCommand) {
 	place := s.place("on_rotate", c.Service)
 	c.Position = place.String()
 	if len(c.Argv) == 0 {
-		s.r.add(place, "on_rotate of %s has no command: write it as a list, [psql, -c, …]", c.Service)
+		s.r.Add(place, "on_rotate of %s has no command: write it as a list, [psql, -c, …]", c.Service)
 	}
 	for i, arg := range c.Argv {
 		if strings.Contains(strings.ReplaceAll(arg, "$$", ""), "$") {
-			s.r.add(place, "on_rotate of %s: write $$ for a $ that the command shall see", c.Service)
+			s.r.Add(place, "on_rotate of %s: write $$ for a $ that the command shall see", c.Service)
 		}
 		c.Argv[i] = strings.ReplaceAll(arg, "$$", "$")
 	}
 }
 
 // place returns where a key of x-salvor stands.
-func (s *stackFile) place(keys ...string) Position {
-	if pos := s.r.at.of(append([]string{"x-salvor"}, keys...)...); pos.Line != 0 {
+func (s *stackFile) place(keys ...string) yamldoc.Position {
+	if pos := s.r.Places.Of(append([]string{"x-salvor"}, keys...)...); pos.Line != 0 {
 		return pos
 	}
 	return s.where
@@ -194,7 +194,7 @@ func (s *stackFile) place(keys ...string) Position {
 // checkTwice reports data that is protected under two names: a bind mount under
 // two spellings of its path, or a named volume that is a bind mount as well or
 // shares its Docker name with another.
-func checkTwice(s *stackFile, root *yaml.Node) {
+func checkTwice(s *stackFile, root *yamldoc.Node) {
 	declared := topLevelVolumes(s.r, root)
 	first := map[string]string{}
 	for _, v := range s.Volumes {
@@ -205,7 +205,7 @@ func checkTwice(s *stackFile, root *yaml.Node) {
 			id = as
 		}
 		if before, twice := first[id]; twice {
-			s.r.add(s.place("volumes", v.Volume), "the volume %q is protected twice, first as %q", v.Volume, before)
+			s.r.Add(s.place("volumes", v.Volume), "the volume %q is protected twice, first as %q", v.Volume, before)
 			continue
 		}
 		first[id] = v.Volume
@@ -216,7 +216,7 @@ func bindID(source string) string { return "bind:" + pathpkg.Clean(source) }
 
 // topLevelVolumes returns what the named volumes of a Compose file are: the
 // path they bind, or the name they have in Docker.
-func topLevelVolumes(r *reader, root *yaml.Node) map[string]string {
+func topLevelVolumes(r *yamldoc.Reader, root *yamldoc.Node) map[string]string {
 	found := map[string]string{}
 	for name, v := range lookup(r, child(r, root, "volumes")) {
 		device, options := child(r, child(r, v, "driver_opts"), "device"), child(r, child(r, v, "driver_opts"), "o")
@@ -231,19 +231,19 @@ func topLevelVolumes(r *reader, root *yaml.Node) map[string]string {
 }
 
 // lookup returns the entries of a mapping, of anything else none.
-func lookup(r *reader, n *yaml.Node) map[string]*yaml.Node {
-	found := map[string]*yaml.Node{}
+func lookup(r *yamldoc.Reader, n *yamldoc.Node) map[string]*yamldoc.Node {
+	found := map[string]*yamldoc.Node{}
 	if n == nil {
 		return found
 	}
-	r.follow(n, func(n *yaml.Node) {
-		if n.Kind == yaml.MappingNode {
-			for _, p := range r.pairs(n) {
-				found[p.key.Value] = p.value
+	r.Follow(n, func(n *yamldoc.Node) {
+		if yamldoc.IsMapping(n) {
+			for _, p := range r.Pairs(n) {
+				found[p.Key.Value] = p.Value
 			}
 		}
 	})
 	return found
 }
 
-func child(r *reader, n *yaml.Node, key string) *yaml.Node { return lookup(r, n)[key] }
+func child(r *yamldoc.Reader, n *yamldoc.Node, key string) *yamldoc.Node { return lookup(r, n)[key] }

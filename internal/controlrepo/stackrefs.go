@@ -1,11 +1,13 @@
 package controlrepo
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/suggest"
 )
 
 // checkStacks reports what the stacks say that does not fit together, or not
@@ -28,17 +30,17 @@ func checkStacks(stacks []stackFile, f *fleet.Fleet) {
 
 func checkPlacement(s *stackFile, f *fleet.Fleet) {
 	if _, ok := f.Host(s.Host); s.Host != "" && !ok {
-		meant, advice := didYouMean(s.Host, hostNames(f)), ""
+		meant, advice := suggest.DidYouMean(s.Host, hostNames(f)), ""
 		if now := calledNow(s.Host, f); now != "" {
 			meant, advice = "", "set host: "+now+", as "+s.Host+" is called now"
 		} else if meant == "" {
 			advice = "salvor host add " + s.Host + " USER@ADDRESS"
 		}
-		s.r.advise(s.place("host"), advice, "no host %q in %s%s", s.Host, fleet.File, meant)
+		s.r.Advise(s.place("host"), advice, "no host %q in %s%s", s.Host, fleet.File, meant)
 	}
 	for _, v := range s.Volumes {
 		if v.Protect == fleet.Shared && f.Shared == (fleet.Location{}) {
-			s.r.add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared to put it", v.Volume, fleet.File)
+			s.r.Add(s.place("volumes", v.Volume, "protect"), "the volume %q is shared, but %s has no data.shared to put it", v.Volume, fleet.File)
 		}
 	}
 }
@@ -58,9 +60,9 @@ func checkNeeds(s *stackFile, byName map[string]*stackFile) {
 		place := s.place("needs", strconv.Itoa(i))
 		switch {
 		case byName[need] == nil:
-			s.r.add(place, "no stack %q%s", need, didYouMean(need, keysSorted(byName)))
+			s.r.Add(place, "no stack %q%s", need, suggest.DidYouMean(need, slices.Sorted(maps.Keys(byName))))
 		case slices.Contains(s.Needs[:i], need):
-			s.r.add(place, "%q is needed twice", need)
+			s.r.Add(place, "%q is needed twice", need)
 		}
 	}
 }
@@ -78,7 +80,7 @@ func checkOneName(stacks []stackFile) {
 			continue
 		}
 		if other := owner[s.project]; other != nil {
-			s.r.add(s.named, "two stacks with one name: %s has name: %s, as has %s", s.r.file, s.project, other.r.file)
+			s.r.Add(s.named, "two stacks with one name: %s has name: %s, as has %s", s.r.File, s.project, other.r.File)
 			continue
 		}
 		owner[s.project] = s
@@ -95,10 +97,10 @@ func checkFormerly(stacks []stackFile, byName map[string]*stackFile) {
 			continue
 		}
 		if byName[s.Formerly] != nil {
-			s.r.add(s.place("formerly"), "two stacks with one name: %q was formerly %q, which is still there", s.Name, s.Formerly)
+			s.r.Add(s.place("formerly"), "two stacks with one name: %q was formerly %q, which is still there", s.Name, s.Formerly)
 		}
 		if first, taken := former[s.Formerly]; taken {
-			s.r.add(s.place("formerly"), "two stacks with one name: both %q and %q were formerly %q", first, s.Name, s.Formerly)
+			s.r.Add(s.place("formerly"), "two stacks with one name: both %q and %q were formerly %q", first, s.Name, s.Formerly)
 		}
 		former[s.Formerly] = s.Name
 	}
@@ -116,10 +118,10 @@ func checkFormerVolumes(s *stackFile) {
 		}
 		place := s.place("volumes", v.Volume, "formerly")
 		if names[v.Formerly] {
-			s.r.add(place, "%q was formerly %q, which is still there", v.Volume, v.Formerly)
+			s.r.Add(place, "%q was formerly %q, which is still there", v.Volume, v.Formerly)
 		}
 		if first, taken := former[v.Formerly]; taken {
-			s.r.add(place, "both %q and %q were formerly %q", first, v.Volume, v.Formerly)
+			s.r.Add(place, "both %q and %q were formerly %q", first, v.Volume, v.Formerly)
 		}
 		former[v.Formerly] = v.Volume
 	}
@@ -136,7 +138,7 @@ func checkProjectDirs(stacks []stackFile) {
 		}
 		at := folder{s.Host, s.ProjectDir}
 		if first, taken := owner[at]; taken {
-			s.r.add(s.place("dir"), "the stack %q has this project directory already", first)
+			s.r.Add(s.place("dir"), "the stack %q has this project directory already", first)
 			continue
 		}
 		owner[at] = s.Name
@@ -170,14 +172,5 @@ func reportCycle(circle []string, byName map[string]*stackFile) {
 	s := byName[circle[0]]
 	next := circle[1%len(circle)]
 	place := s.place("needs", strconv.Itoa(slices.Index(s.Needs, next)))
-	s.r.add(place, "needs go in a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
-}
-
-func keysSorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	s.r.Add(place, "needs go in a circle: %s", strings.Join(append(circle[:len(circle):len(circle)], circle[0]), " → "))
 }

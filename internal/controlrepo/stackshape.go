@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/yamldoc"
 )
 
 // Limits of a pause where x-salvor says nothing.
@@ -23,56 +24,56 @@ var (
 
 // stackShape is the one definition of x-salvor: it decodes, and
 // docs/reference/x-salvor.schema.json is made from it.
-func stackShape() shape[fleet.Stack] {
-	return object(
-		key("host", "The host that should run this stack. The placement itself is in salvor.lock.", name(), func(s *fleet.Stack, v string) { s.Host = v }),
-		key("rpo", "How much work may be lost at most; status and drills measure against it.", duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
-		key("dir", "The project directory of an adopted stack on its host.", text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
-		key("needs", "Stacks that must run before this one.", list(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
-		key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", named(volumeNames(), volumeShape()), setVolumes),
-		key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", named(serviceNames(), matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
-		key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", named(serviceNames(), list(plain())), setOnRotate),
-		key("formerly", "The name this stack had before: it keeps everything, and that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
-		key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
+func stackShape() yamldoc.Shape[fleet.Stack] {
+	return yamldoc.Object(
+		yamldoc.Key("host", "The host that should run this stack. The placement itself is in salvor.lock.", name(), func(s *fleet.Stack, v string) { s.Host = v }),
+		yamldoc.Key("rpo", "How much work may be lost at most; status and drills measure against it.", yamldoc.Duration(), func(s *fleet.Stack, v time.Duration) { s.RPO = v }),
+		yamldoc.Key("dir", "The project directory of an adopted stack on its host.", yamldoc.Text(checkProjectDir), func(s *fleet.Stack, v string) { s.ProjectDir = v }),
+		yamldoc.Key("needs", "Stacks that must run before this one.", yamldoc.List(name()), func(s *fleet.Stack, v []string) { s.Needs = v }),
+		yamldoc.Key("volumes", "How each volume's data survives its host: a named volume by its name, a bind mount by its path.", yamldoc.Named(volumeNames(), volumeShape()), setVolumes),
+		yamldoc.Key("on_change", "How a running service is told that one of its secrets changed, by service: none (default), signal[:NAME], restart or recreate.", yamldoc.Named(serviceNames(), yamldoc.Matching(onChangePattern, "one of none, signal, signal:NAME, restart, recreate")), setOnChange),
+		yamldoc.Key("on_rotate", "A command to run in a service when a secret of it changed, with the new one in place and before the service is told, by service: what changes the password inside a database.", yamldoc.Named(serviceNames(), yamldoc.List(yamldoc.Plain())), setOnRotate),
+		yamldoc.Key("formerly", "The name this stack had before: it keeps everything, and that name on hosts and remotes.", name(), func(s *fleet.Stack, v string) { s.Formerly = v }),
+		yamldoc.Key("pause", "Limits for snapshots that pause the stack.", pauseShape(), func(s *fleet.Stack, v pause) { s.PauseLimit, s.PauseEvery = v.limit, v.every }),
 	)
 }
 
-func setVolumes(s *fleet.Stack, all []entry[fleet.VolumePolicy]) {
+func setVolumes(s *fleet.Stack, all []yamldoc.Entry[fleet.VolumePolicy]) {
 	for _, e := range all {
-		e.value.Volume = e.name
-		s.Volumes = append(s.Volumes, e.value)
+		e.Value.Volume = e.Name
+		s.Volumes = append(s.Volumes, e.Value)
 	}
 }
 
-func setOnChange(s *fleet.Stack, all []entry[string]) {
+func setOnChange(s *fleet.Stack, all []yamldoc.Entry[string]) {
 	for _, e := range all {
-		s.OnChange = append(s.OnChange, fleet.ServiceChange{Service: e.name, Policy: fleet.OnChange(e.value)})
+		s.OnChange = append(s.OnChange, fleet.ServiceChange{Service: e.Name, Policy: fleet.OnChange(e.Value)})
 	}
 }
 
-func setOnRotate(s *fleet.Stack, all []entry[[]string]) {
+func setOnRotate(s *fleet.Stack, all []yamldoc.Entry[[]string]) {
 	for _, e := range all {
-		s.OnRotate = append(s.OnRotate, fleet.ServiceCommand{Service: e.name, Argv: e.value})
+		s.OnRotate = append(s.OnRotate, fleet.ServiceCommand{Service: e.Name, Argv: e.Value})
 	}
 }
 
 // serviceNames are names of services as the Compose specification has them.
-func serviceNames() naming {
-	return keysLike(servicePattern, "a service's name")
+func serviceNames() yamldoc.Naming {
+	return yamldoc.KeysLike(servicePattern, "a service's name")
 }
 
-func volumeShape() shape[fleet.VolumePolicy] {
-	return object(
-		key("protect", "snapshot by default.", choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
-		key("consistent", "How a snapshot gets a consistent copy; detected for database images.", choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
-		key("formerly", "The name this volume had before.", text(volumeNames().check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
+func volumeShape() yamldoc.Shape[fleet.VolumePolicy] {
+	return yamldoc.Object(
+		yamldoc.Key("protect", "snapshot by default.", yamldoc.Choice(fleet.Snapshot, fleet.Shared, fleet.External, fleet.HostPath, fleet.Config, fleet.None), func(v *fleet.VolumePolicy, p fleet.Protection) { v.Protect = p }),
+		yamldoc.Key("consistent", "How a snapshot gets a consistent copy; detected for database images.", yamldoc.Choice(fleet.Pause, fleet.Postgres, fleet.Live), func(v *fleet.VolumePolicy, m fleet.Method) { v.Consistent = m }),
+		yamldoc.Key("formerly", "The name this volume had before.", yamldoc.Text(volumeNames().Check), func(v *fleet.VolumePolicy, s string) { v.Formerly = s }),
 	)
 }
 
 // volumeNames are names of volumes as Docker has them, or paths of bind mounts.
-func volumeNames() naming {
+func volumeNames() yamldoc.Naming {
 	const pattern = `^([a-zA-Z0-9][a-zA-Z0-9_.-]*|(\.{1,2}|~)?/.*|\.{1,2}|~)$`
-	return naming{pattern, func(v string) error {
+	return yamldoc.Naming{Pattern: pattern, Check: func(v string) error {
 		if !dockerNamePattern.MatchString(v) && !isBindPath(v) {
 			return fmt.Errorf("%q names no volume: use its name, or the path of a bind mount such as ./data", v)
 		}
@@ -92,10 +93,10 @@ func isBindPath(v string) bool {
 
 type pause struct{ limit, every time.Duration }
 
-func pauseShape() shape[pause] {
-	return object(
-		key("limit", "How long a snapshot may pause the stack, 5s by default.", duration(), func(p *pause, v time.Duration) { p.limit = v }),
-		key("every", "Least time between snapshots that pause, 1h by default.", duration(), func(p *pause, v time.Duration) { p.every = v }),
+func pauseShape() yamldoc.Shape[pause] {
+	return yamldoc.Object(
+		yamldoc.Key("limit", "How long a snapshot may pause the stack, 5s by default.", yamldoc.Duration(), func(p *pause, v time.Duration) { p.limit = v }),
+		yamldoc.Key("every", "Least time between snapshots that pause, 1h by default.", yamldoc.Duration(), func(p *pause, v time.Duration) { p.every = v }),
 	)
 }
 

@@ -9,9 +9,9 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -127,15 +127,15 @@ func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 
 // lockFile returns the lock's file when next differs from was, else nothing.
 func lockFile(was, next fleet.Lock) (map[string][]byte, error) {
-	before, err := controlrepo.EncodeLock(was)
+	before, err := lockfile.Encode(was)
 	if err != nil {
 		return nil, err
 	}
-	after, err := controlrepo.EncodeLock(next)
+	after, err := lockfile.Encode(next)
 	if err != nil || bytes.Equal(before, after) {
 		return nil, err
 	}
-	return map[string][]byte{controlrepo.LockFile: after}, nil
+	return map[string][]byte{lockfile.Name: after}, nil
 }
 
 // mirror copies what was committed to the record remote. A mirror that is late

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 )
@@ -162,14 +162,14 @@ func TestOneEncodingOfTheLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := controlrepo.DecodeLock(files[controlrepo.LockFile])
+	again, err := lockfile.Decode(files[lockfile.Name])
 	if err != nil {
 		t.Fatal(err)
 	}
 	if same, err := lockFile(again, lock); err != nil || len(same) > 0 {
-		t.Errorf("the lock as it was read is written as %s, %v", same[controlrepo.LockFile], err)
+		t.Errorf("the lock as it was read is written as %s, %v", same[lockfile.Name], err)
 	}
-	if strings.Contains(string(files[controlrepo.LockFile]), `\u0026`) {
+	if strings.Contains(string(files[lockfile.Name]), `\u0026`) {
 		t.Error("the file escapes what is plain text")
 	}
 	lock.Stacks["notes"] = fleet.Placement{Host: "alpha"}

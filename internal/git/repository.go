@@ -33,7 +33,7 @@ var (
 	// branch got, commits that this one does not descend from.
 	ErrDiverged = errors.New("the branch has moved on")
 	// ErrGitAway means that the Git host did not answer, or not to us.
-	ErrGitAway = errors.New("Git host does not answer")
+	ErrGitAway = errors.New("Git host does not answer") //nolint:staticcheck // Git is a name
 	// ErrUncommitted means that a file to be committed has changes of somebody
 	// else's that are not.
 	ErrUncommitted = errors.New("uncommitted changes")

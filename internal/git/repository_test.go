@@ -15,6 +15,7 @@ import (
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 func newRepo(t *testing.T) (*Repository, string) {
@@ -83,21 +84,21 @@ func TestCommitFilesLeavesOtherWorkAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}\n"), "sealed/alpha/hello.age": []byte("x"), "stacks/hello/compose.yaml": nil}, "place hello\n")
+	id, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}\n"), "sealed/alpha/hello.age": []byte("x"), "stacks/hello/compose.yaml": nil}, "place hello\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, status(t, g)); diff != "" {
 		t.Errorf("uncommitted work changed (-before +after):\n%s", diff)
 	}
-	if got := read(t, dir, controlrepo.LockFile) + read(t, dir, "sealed/alpha/hello.age"); got != "{}\nx" {
+	if got := read(t, dir, lockfile.Name) + read(t, dir, "sealed/alpha/hello.age"); got != "{}\nx" {
 		t.Errorf("working tree has %q", got)
 	}
 	got := git(t, dir, "diff-tree", "-r", "--name-status", string(parent), string(id))
 	if want := "M\tsalvor.lock\nA\tsealed/alpha/hello.age\nD\tstacks/hello/compose.yaml\n"; got != want {
 		t.Errorf("commit changes\n%swant\n%s", got, want)
 	}
-	again, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}\n")}, "again")
+	again, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}\n")}, "again")
 	if err != nil || again != id {
 		t.Errorf("committing what is there = %s, %v, want %s", again, err, id)
 	}
@@ -108,18 +109,18 @@ func TestCommitFilesLeavesOtherWorkAlone(t *testing.T) {
 
 func TestCommitFilesRefusesTouchedFiles(t *testing.T) {
 	tests := map[string]func(t *testing.T, dir string){
-		"edited":    func(t *testing.T, dir string) { write(t, dir, controlrepo.LockFile, "mine") },
-		"removed":   func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, controlrepo.LockFile)) },
+		"edited":    func(t *testing.T, dir string) { write(t, dir, lockfile.Name, "mine") },
+		"removed":   func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, lockfile.Name)) },
 		"untracked": func(t *testing.T, dir string) { write(t, dir, "new.txt", "mine") },
 		"ignored": func(t *testing.T, dir string) {
 			write(t, dir, "new.txt", "mine")
 			write(t, dir, ".git/info/exclude", "new.txt\n")
 		},
 		"staged": func(t *testing.T, dir string) {
-			old := read(t, dir, controlrepo.LockFile)
-			write(t, dir, controlrepo.LockFile, "mine")
-			git(t, dir, "add", controlrepo.LockFile)
-			write(t, dir, controlrepo.LockFile, old)
+			old := read(t, dir, lockfile.Name)
+			write(t, dir, lockfile.Name, "mine")
+			git(t, dir, "add", lockfile.Name)
+			write(t, dir, lockfile.Name, old)
 		},
 		"folder in its place": func(t *testing.T, dir string) { write(t, dir, "new.txt/mine", "mine") },
 		"file above it":       func(t *testing.T, dir string) { write(t, dir, "deep", "mine") },
@@ -130,7 +131,7 @@ func TestCommitFilesRefusesTouchedFiles(t *testing.T) {
 			g, dir := newRepo(t)
 			touch(t, dir)
 			before, head := status(t, g), git(t, dir, "rev-parse", "HEAD")
-			_, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}"), "new.txt": []byte("new"), "deep/new.txt": []byte("new")}, "x")
+			_, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}"), "new.txt": []byte("new"), "deep/new.txt": []byte("new")}, "x")
 			if err == nil {
 				t.Fatal("committed over somebody's work")
 			}
@@ -149,7 +150,7 @@ func TestCommitFilesLosesARaceCleanly(t *testing.T) {
 			git(t, dir, "commit", "-q", "--no-verify", "--allow-empty", "-m", "somebody else", "--only")
 		}
 	}}
-	_, err := raced.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}"), "new.txt": []byte("x")}, "x")
+	_, err := raced.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}"), "new.txt": []byte("x")}, "x")
 	if !errors.Is(err, ErrDiverged) {
 		t.Fatalf("err = %v, want ErrDiverged", err)
 	}
@@ -163,9 +164,9 @@ func TestCommitFilesLosesARaceCleanly(t *testing.T) {
 
 func TestCommitFilesResumes(t *testing.T) {
 	g, dir := newRepo(t)
-	write(t, dir, controlrepo.LockFile, "{}") // as a call cut short before the branch moved leaves it
-	git(t, dir, "add", controlrepo.LockFile)
-	if _, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("{}")}, "x"); err != nil {
+	write(t, dir, lockfile.Name, "{}") // as a call cut short before the branch moved leaves it
+	git(t, dir, "add", lockfile.Name)
+	if _, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("{}")}, "x"); err != nil {
 		t.Fatal(err)
 	}
 	if s := status(t, g); len(s) != 0 {

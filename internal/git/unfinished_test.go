@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/controlrepo"
+	"salvor/internal/lockfile"
 )
 
 // killedAt commits files and ends, as a killed process does without tidying up,
@@ -34,7 +34,7 @@ func killedAt(t *testing.T, g *Repository, word string, nth int, files map[strin
 // next commit of other contents, as seals always are, succeeds, and nothing of
 // the first is left.
 func TestCommitFilesAfterAKill(t *testing.T) {
-	first := map[string][]byte{controlrepo.LockFile: []byte("first"), "sealed/alpha/a.age": []byte("first"), "stacks/hello/compose.yaml": nil}
+	first := map[string][]byte{lockfile.Name: []byte("first"), "sealed/alpha/a.age": []byte("first"), "stacks/hello/compose.yaml": nil}
 	for _, at := range []struct {
 		word string
 		nth  int
@@ -42,7 +42,7 @@ func TestCommitFilesAfterAKill(t *testing.T) {
 		t.Run(at.word, func(t *testing.T) {
 			g, dir := newRepo(t)
 			killedAt(t, g, at.word, at.nth, first)
-			id, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("second"), "sealed/alpha/a.age": []byte("second")}, "second")
+			id, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("second"), "sealed/alpha/a.age": []byte("second")}, "second")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +58,8 @@ func TestCommitFilesAfterAKill(t *testing.T) {
 
 func TestTakeBackLeavesOthersWorkAlone(t *testing.T) {
 	g, dir := newRepo(t)
-	killedAt(t, g, "update-ref", 1, map[string][]byte{controlrepo.LockFile: []byte("left"), "new.txt": []byte("left")})
-	if got := read(t, dir, controlrepo.LockFile); got != "left" {
+	killedAt(t, g, "update-ref", 1, map[string][]byte{lockfile.Name: []byte("left"), "new.txt": []byte("left")})
+	if got := read(t, dir, lockfile.Name); got != "left" {
 		t.Fatalf("the cut commit left %q", got)
 	}
 	write(t, dir, "new.txt", "edited by hand")
@@ -69,7 +69,7 @@ func TestTakeBackLeavesOthersWorkAlone(t *testing.T) {
 	if got := read(t, dir, "new.txt"); got != "edited by hand" {
 		t.Errorf("somebody's work became %q", got)
 	}
-	if got := read(t, dir, controlrepo.LockFile); got == "left" {
+	if got := read(t, dir, lockfile.Name); got == "left" {
 		t.Error("the lock of a commit that never was is still there")
 	}
 }
@@ -82,7 +82,7 @@ func TestUncommit(t *testing.T) {
 	}
 	write(t, dir, "mine.txt", "untracked")
 	before := status(t, g)
-	id, err := g.CommitFiles(t.Context(), map[string][]byte{controlrepo.LockFile: []byte("lost"), "new.txt": []byte("x")}, "x")
+	id, err := g.CommitFiles(t.Context(), map[string][]byte{lockfile.Name: []byte("lost"), "new.txt": []byte("x")}, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
+	"salvor/internal/lockfile"
 	"salvor/internal/secret"
 )
 
@@ -137,7 +138,7 @@ func (r *Repository) whole() bool {
 	if err != nil {
 		return false
 	}
-	lock, err := c.File("salvor.lock")
+	lock, err := c.File(lockfile.Name)
 	if err == nil {
 		_, err = lock.Contents()
 	}

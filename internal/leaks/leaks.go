@@ -13,10 +13,10 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
-	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/scan"
 	"salvor/internal/version"
+	"salvor/internal/yamldoc"
 )
 
 // Work looks for plain secrets in what a commit of the working tree would
@@ -130,7 +130,7 @@ func findingsOf(leaks []scan.Leak) []finding.Finding {
 	var all []finding.Finding
 	for _, l := range leaks {
 		all = append(all, finding.Finding{
-			Code: finding.SecretInClear, Severity: finding.Fatal, Subject: controlrepo.Position{File: l.Path, Line: l.Line, Column: l.Column}.String(),
+			Code: finding.SecretInClear, Severity: finding.Fatal, Subject: yamldoc.Position{File: l.Path, Line: l.Line, Column: l.Column}.String(),
 			Text: l.Text, Fix: "salvor secret set NAME, and change the value where it is used: Git keeps what it once held",
 		})
 	}

@@ -10,12 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/deploy/deploytest"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/lockfile"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/placement"
@@ -301,7 +301,7 @@ func TestANewHost(t *testing.T) {
 			t.Errorf("asked:\n%s", log)
 		}
 		files := h.Commits()[0].Files
-		for _, name := range []string{"hosts/" + to.Name + ".pub", "stacks", "sealed", controlrepo.LockFile} {
+		for _, name := range []string{"hosts/" + to.Name + ".pub", "stacks", "sealed", lockfile.Name} {
 			if _, has := files[name]; !has {
 				t.Errorf("the placement's commit lacks %s", name)
 			}

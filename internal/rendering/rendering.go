@@ -19,6 +19,7 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/secretnames"
 	"salvor/internal/stack/compose"
+	"salvor/internal/yamldoc"
 )
 
 // A Source is what stacks are rendered from.
@@ -111,7 +112,7 @@ func (s Source) stack(ctx context.Context, st fleet.Stack, unfiled []string) out
 }
 
 // Problems are the findings about a stack's files that don't load.
-func Problems(stack string, problems []*controlrepo.Problem) []finding.Finding {
+func Problems(stack string, problems []*yamldoc.Problem) []finding.Finding {
 	var all []finding.Finding
 	for _, p := range problems {
 		all = append(all, finding.Finding{Code: finding.StackBroken, Severity: finding.Fatal, Subject: p.Position.String(), Text: p.Text, Fix: p.Advice, Stack: stack})

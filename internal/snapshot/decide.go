@@ -18,6 +18,7 @@ const (
 
 // Facts are what decides whether a volume may start.
 type Facts struct {
+	Stack    string   // its name, for hints
 	Marker   Marker   // zero when there is none
 	Found    Presence // see Look
 	Identity string   // whose data it must be, see Identity
@@ -47,8 +48,8 @@ const (
 type Decision struct {
 	Action   Action
 	Reason   string
-	Hint     string // STACK stands for its name
-	Occupied bool   // refused because of data that lies there: a person says whose it is
+	Hint     string
+	Occupied bool // refused because of data that lies there: a person says whose it is
 }
 
 // Decide says what must happen before a volume's stack starts (design, rule 2).
@@ -76,9 +77,9 @@ func Decide(f Facts) Decision {
 	case f.notesLost(mine):
 		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
 	case now && f.Found == Replaced && f.Consent != project.ConsentRestore:
-		return occupied("another folder lies where its data was, with data in it")
+		return f.occupied("another folder lies where its data was, with data in it")
 	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
-		return occupied(f.unread() + "there is data where the volume would start")
+		return f.occupied(f.unread() + "there is data where the volume would start")
 	case f.History == HistoryUnknown:
 		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "salvor apply, once the remote answers")
 	}
@@ -94,20 +95,20 @@ func (f Facts) decideUnready(mine bool) Decision {
 	case has && f.Consent == project.ConsentRestore:
 		return Decision{Action: Hydrate, Reason: "the newest snapshot is restored"}
 	case f.Consent == project.ConsentRestore:
-		return refuse("there is no snapshot to restore", "salvor apply --fresh STACK starts empty; what lies here is kept beside")
+		return refuse("there is no snapshot to restore", "salvor apply --fresh "+f.Stack+" starts empty; what lies here is kept beside")
 	case has && !born:
-		return refuse("the volume is new in the lock, yet its repository has snapshots of that name", "salvor apply --restore STACK takes them; --fresh STACK starts empty in a new repository")
+		return refuse("the volume is new in the lock, yet its repository has snapshots of that name", fmt.Sprintf("salvor apply --restore %[1]s takes them; --fresh %[1]s starts empty in a new repository", f.Stack))
 	case has && f.strange(mine):
-		return occupied(f.unread() + "there is data at its place, and nothing says whose")
+		return f.occupied(f.unread() + "there is data at its place, and nothing says whose")
 	case has:
 		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
 	case born && f.Found != Nothing:
-		return refuse(f.unread()+"the volume's data is in no snapshot; what lies here may be it", "salvor apply --take STACK takes the data that lies here")
+		return refuse(f.unread()+"the volume's data is in no snapshot; what lies here may be it", "salvor apply --take "+f.Stack+" takes the data that lies here")
 	case born:
 		return refuse("the volume had data, and there is no snapshot of it",
-			"salvor move STACK --to HOST, where its data lies, then salvor apply --take STACK; where it is lost: salvor apply --fresh STACK starts empty")
+			fmt.Sprintf("salvor move %[1]s --to HOST, where its data lies, then salvor apply --take %[1]s; where it is lost: salvor apply --fresh %[1]s starts empty", f.Stack))
 	case f.Found != Nothing:
-		return occupied(f.unread() + "there is data where a new volume would start")
+		return f.occupied(f.unread() + "there is data where a new volume would start")
 	}
 	return Decision{Action: StartEmpty, Reason: "the volume is new"}
 }
@@ -147,6 +148,7 @@ func refuse(reason, hint string) Decision {
 }
 
 // occupied refuses to replace data that nobody has spoken for.
-func occupied(reason string) Decision {
-	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: "salvor apply --take STACK takes it as the stack's data; --restore STACK brings the newest snapshot, --fresh STACK starts empty, and both keep it beside"}
+func (f Facts) occupied(reason string) Decision {
+	hint := fmt.Sprintf("salvor apply --take %[1]s takes it as the stack's data; --restore %[1]s brings the newest snapshot, --fresh %[1]s starts empty, and both keep it beside", f.Stack)
+	return Decision{Action: Refuse, Occupied: true, Reason: reason, Hint: hint}
 }

@@ -40,7 +40,7 @@ func (e Engine) Former(stack string, v Volume, identity string, epoch int) (was 
 func (e Engine) Rename(stack string, was, now Volume, m Marker) error {
 	before := e.Marker(stack, was.Name)
 	if before.Place == "" || placeOf(now.Path) != before.Place {
-		if err := moveTo(was.Path, now.Path); err != nil {
+		if err := moveTo(stack, was.Path, now.Path); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (e Engine) Rename(stack string, was, now Volume, m Marker) error {
 	return err
 }
 
-func moveTo(from, to string) error {
+func moveTo(stack, from, to string) error {
 	if err := unix.Rmdir(to); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s: %w", to, err)
 	}
@@ -70,7 +70,7 @@ func moveTo(from, to string) error {
 	err := os.Rename(from, to)
 	if errors.Is(err, unix.EXDEV) {
 		return fault.WithHint(fmt.Errorf("%s and %s lie on different disks, so the renamed volume's data can't be moved", from, to),
-			"cp -a "+from+" "+to+" on the host, then salvor apply --take STACK")
+			"cp -a "+from+" "+to+" on the host, then salvor apply --take "+stack)
 	}
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"salvor/internal/fault"
+	"salvor/internal/suggest"
 )
 
 // A use says what an option of a remote is for.
@@ -135,7 +136,7 @@ func checkOptions(remote Remote) error {
 			continue
 		}
 		names := slices.Sorted(maps.Keys(known))
-		err := fmt.Errorf("%s may not have the option %q%s", remote.Type, option, suggestion(option, slices.Clone(names)))
+		err := fmt.Errorf("%s may not have the option %q%s", remote.Type, option, suggest.DidYouMean(option, names))
 		return &OptionError{Option: option, Err: fault.WithHint(err, "what "+remote.Type+" may have: "+strings.Join(names, ", "))}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/rclone/rclone/fs/config/obscure"
 
 	"salvor/internal/secret"
+	"salvor/internal/suggest"
 )
 
 const (
@@ -78,7 +79,7 @@ func backendOf(kind string) (*fs.RegInfo, error) {
 		}
 		known = append(known, info.Name)
 	}
-	return nil, fmt.Errorf("unknown type %q%s", kind, suggestion(kind, known))
+	return nil, fmt.Errorf("unknown type %q%s", kind, suggest.DidYouMean(kind, known))
 }
 
 // checkSFTP insists on a pinned host key, since rclone's default is to trust whoever
@@ -99,7 +100,7 @@ func (r Remotes) checkCrypt(name string) error {
 	for r[name].Type == typeCrypt {
 		inner, _, _ := r.wrapped(name)
 		if _, ok := r[inner]; !ok {
-			return fmt.Errorf("option \"remote\" names no declared remote%s", suggestion(inner, slices.Collect(maps.Keys(r))))
+			return fmt.Errorf("option \"remote\" names no declared remote%s", suggest.DidYouMean(inner, slices.Collect(maps.Keys(r))))
 		}
 		if seen[inner] {
 			return fmt.Errorf("wraps itself")

@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/lab"
 	"salvor/internal/lab/oracle"
 	"salvor/internal/lab/scenario"
 	"salvor/internal/lab/world"
+	"salvor/internal/lockfile"
 	"salvor/internal/progress"
 )
 
@@ -199,7 +199,7 @@ func entryMissing(t *testing.T, s *scenario.Scenario, w *world.World, h *lab.Hos
 	ctx := t.Context()
 	lock := readLock(t, w)
 	delete(lock.Stacks, "photos")
-	content, err := controlrepo.EncodeLock(lock)
+	content, err := lockfile.Encode(lock)
 	must(t, err)
 	must(t, w.Write("salvor.lock", string(content)))
 	must(t, w.Commit(ctx, "an unlucky merge"))

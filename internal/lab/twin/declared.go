@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // declarationFile stands for fleet.yaml and the stacks' folders in the control
@@ -36,13 +36,13 @@ func parseDeclaration(files map[string][]byte) (d declaration, err error) {
 
 // lockOf is salvor.lock of a commit.
 func lockOf(files map[string][]byte) (fleet.Lock, error) {
-	return controlrepo.DecodeLock(files[controlrepo.LockFile])
+	return lockfile.Decode(files[lockfile.Name])
 }
 
 // lockFile is the file that says a lock.
 func lockFile(lock fleet.Lock) (map[string][]byte, error) {
-	content, err := controlrepo.EncodeLock(lock)
-	return map[string][]byte{controlrepo.LockFile: content}, err
+	content, err := lockfile.Encode(lock)
+	return map[string][]byte{lockfile.Name: content}, err
 }
 
 // fleet is what the loader makes of a declaration.

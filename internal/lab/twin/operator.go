@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lab/twin/branch"
+	"salvor/internal/lockfile"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/project"
@@ -294,7 +294,7 @@ func (o *operator) pull(ctx context.Context, p *process) error {
 	base, ours, theirs := o.clone.Base(), o.clone.Files(), o.clone.Tracked()
 	merged := map[string][]byte{}
 	for name := range ours {
-		if string(ours[name]) != string(base[name]) && name != controlrepo.LockFile && name != declarationFile {
+		if string(ours[name]) != string(base[name]) && name != lockfile.Name && name != declarationFile {
 			merged[name] = ours[name]
 		}
 	}

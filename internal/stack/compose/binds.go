@@ -78,34 +78,3 @@ func written(src string) string {
 func within(dir, p string) bool {
 	return p == dir || dir == "." && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../") || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
-
-// nearest returns the name most like s, or "" when none is near.
-func nearest(s string, names []string) string {
-	best, distance := "", 3
-	for _, n := range names {
-		if d := editDistance(s, n); d < distance {
-			best, distance = n, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
+	"salvor/internal/suggest"
 )
 
 // A mount is one volume entry of one service and what was decided about it.
@@ -137,7 +138,7 @@ func (c classifier) unusedPolicies(ms *mounts, used map[string]string) error {
 			names = append(names, m.entry.Source)
 		}
 		hint := ""
-		if near := nearest(p.Volume, names); near != "" {
+		if near := suggest.Nearest(p.Volume, names); near != "" {
 			hint = fmt.Sprintf("; did you mean %q?", near)
 		}
 		return c.load.fail(p.Position, "no service mounts %q%s", p.Volume, hint)

@@ -7,6 +7,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/stack"
+	"salvor/internal/suggest"
 )
 
 // changePolicies returns how each service is told of a changed secret. One that
@@ -45,7 +46,7 @@ func (r renderer) changePolicies(secrets []project.SecretMount) (map[string]flee
 func (r renderer) listsSecret(secrets []project.SecretMount, service, position, key string) error {
 	if _, known := r.load.project.Services[service]; !known {
 		hint := ""
-		if near := nearest(service, r.load.project.ServiceNames()); near != "" {
+		if near := suggest.Nearest(service, r.load.project.ServiceNames()); near != "" {
 			hint = "; did you mean " + near + "?"
 		}
 		return r.load.fail(position, "%s: there is no service %q%s", key, service, hint)

@@ -50,7 +50,7 @@ func (r renderer) render(ms *mounts) (project.Project, error) {
 		if err := r.load.beyond(s); err != nil {
 			return out, err
 		}
-		if err := errors.Join(variables{r.load}.exposed(s), r.renderService(c, ms, &s, delivered)); err != nil {
+		if err := errors.Join(variables(r).exposed(s), r.renderService(c, ms, &s, delivered)); err != nil {
 			return out, err
 		}
 		r.load.project.Services[name] = s

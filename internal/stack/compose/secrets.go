@@ -15,6 +15,7 @@ import (
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
+	"salvor/internal/suggest"
 )
 
 // deliver turns Compose's secrets into files that salvord delivers, and takes
@@ -150,7 +151,7 @@ func (r renderer) keyOf(name string) (string, error) {
 		return r.fleetSecret(name, decl)
 	}
 	if !slices.Contains(r.load.SecretKeys, key) {
-		near := nearest(key, r.load.SecretKeys)
+		near := suggest.Nearest(key, r.load.SecretKeys)
 		if near != "" {
 			near = "; did you mean " + near + "?"
 		}

@@ -1,0 +1,70 @@
+package here
+
+import (
+	"fmt"
+	"time"
+)
+
+// An Attempt is what a host remembers of a deploy that has not become healthy.
+// For a stack with data that gets another image it is written before the new
+// version starts, and whatever cuts it short, the next run goes on:
+//
+//	snapshot, pull ─▶ stop, last snapshot ─▶ trying ──healthy──▶ forgotten
+//	                                            └──not──▶ back ──▶ failed
+//
+// On the way back what the new version wrote is taken as a snapshot that nothing
+// picks by itself, the last one takes its place, and the version before starts.
+type Attempt struct {
+	stamp
+	State  attemptState      `json:"state"`
+	Commit string            `json:"commit"` // that it is of
+	Target string            `json:"target"` // its project and images, see target
+	Images map[string]string `json:"images,omitempty"`
+	Built  map[string]string `json:"built,omitempty"`  // of the version before: service to image id
+	Before string            `json:"before,omitempty"` // snapshot that the version before ended with; "" where its data was not at stake
+	After  string            `json:"after,omitempty"`  // snapshot of what the new version wrote
+	Why    string            `json:"why,omitempty"`    // it failed
+	At     time.Time         `json:"at"`
+}
+
+type attemptState string
+
+// The states of an attempt.
+const (
+	AttemptTrying attemptState = "trying"
+	AttemptBack   attemptState = "back"
+	AttemptFailed attemptState = "failed"
+)
+
+// AttemptPath is the file of a stack's attempt.
+func (h *Host) AttemptPath(stack string) string {
+	return h.Paths.Attempt(stack)
+}
+
+// Attempt returns the note of a stack's attempt, empty when there is none.
+func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
+
+// SaveAttempt writes the note, with the time of now.
+func (h *Host) SaveAttempt(stack string, u Attempt) error {
+	u.At = time.Now().UTC()
+	return writeNote(h.AttemptPath(stack), &u)
+}
+
+// Under reports whether an attempt is under way, so that the data may be between
+// two versions.
+func (u Attempt) Under() bool { return u.State == AttemptTrying || u.State == AttemptBack }
+
+// Wish is what the volumes' markers call the way back.
+func (u Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
+
+// WentBack says what runs, and where everything is.
+func (u Attempt) WentBack() string {
+	if u.Before == "" {
+		return "the version before runs"
+	}
+	text := fmt.Sprintf("the version before runs again, on its own data (snapshot %.8s)", u.Before)
+	if u.After != "" {
+		text += fmt.Sprintf("; what the new version wrote is snapshot %.8s, which nothing picks by itself", u.After)
+	}
+	return text
+}

@@ -1,0 +1,49 @@
+package keeper
+
+import (
+	"context"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/postgres"
+	"salvor/internal/stack"
+)
+
+// Isolated starts a stack's database next to where it lives, on a folder
+// of its own, to make its files of a dump.
+type Isolated struct {
+	Host   *here.Host
+	Stack  agentapi.Stack
+	Images map[string]string // what the data ran with
+	Sink   progress.Sink
+}
+
+// Start implements snapshot.Database.
+func (b *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
+	beside := stack.Beside{Stack: b.Stack.Name, Service: v.Service, Compose: b.Stack.Project.Compose, Images: b.Images,
+		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
+	folder := b.Host.Paths.Isolated(beside.Name())
+	running := &besideRunning{host: b.Host, beside: beside, dir: folder}
+	if err := b.Host.Stacks.StartBeside(ctx, beside, folder, b.Sink); err != nil {
+		return running, err
+	}
+	return running, nil
+}
+
+type besideRunning struct {
+	host   *here.Host
+	beside stack.Beside
+	dir    string
+}
+
+// Exec implements snapshot.Runner.
+func (r *besideRunning) Exec(ctx context.Context, c snapshot.Command) error {
+	return r.host.Exec(ctx, r.beside.Name(), c)
+}
+
+// Stop implements snapshot.Running.
+func (r *besideRunning) Stop(ctx context.Context) error {
+	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
+}

@@ -1,0 +1,87 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/snapshot"
+)
+
+// ListSnapshots lists a placed stack's snapshots as they lie on its targets, and
+// the newest one that was proven where a target lacks it.
+func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
+	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
+	s, err := k.Placed(stack)
+	if err != nil {
+		return all, err
+	}
+	if len(s.Targets) == 0 {
+		return all, fault.WithHint(errors.New("the fleet has no snapshot target"), "declare data.snapshots in fleet.yaml")
+	}
+	s, err = s.Open()
+	if err != nil {
+		return all, err
+	}
+	ArchiveOf(s).LearnProven(ctx)
+	for _, t := range s.Targets {
+		for age, one := range slices.Backward(t.Line()) {
+			rows, err := ArchiveOf(s).rows(ctx, one)
+			if err != nil {
+				return all, fmt.Errorf("snapshot target %s, repository %s: %w", t.Name, one.Repository, err)
+			}
+			for i := range rows {
+				rows[i].Former = age
+			}
+			all.Snapshots = append(all.Snapshots, rows...)
+		}
+	}
+	return all, nil
+}
+
+func (a *Archive) rows(ctx context.Context, t agentapi.Target) ([]agentapi.SnapshotRow, error) {
+	described, err := a.described(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var rows []agentapi.SnapshotRow
+	for _, d := range described {
+		rows = append(rows, agentapi.SnapshotRow{
+			SnapshotInfo: InfoOf(d.Info, d.Meta), Target: t.Name, Commit: d.Info.Commit,
+			Images: d.Meta.Images, Volumes: d.Info.Volumes, Diverged: d.Info.Diverged, Damaged: d.Damaged, Unproven: d.Unproven, Future: d.Future,
+		})
+	}
+	if m := a.NewestProven(t.Repository); m.Missing(snapshot.Listed(described)) {
+		info := agentapi.SnapshotInfo{ID: m.ID, Epoch: m.Epoch, Seq: m.Seq, Began: m.At}
+		rows = append(rows, agentapi.SnapshotRow{SnapshotInfo: info, Target: t.Name, Missing: true, Damaged: ErrMissing.Error()})
+	}
+	return rows, nil
+}
+
+func (a *Archive) described(ctx context.Context, t agentapi.Target) ([]snapshot.Described, error) {
+	r, err := a.made(ctx, t)
+	if err != nil || r == nil {
+		return nil, err
+	}
+	defer r.Close(ctx) // nothing was written
+	return snapshot.Describe(ctx, r.Repository, a.Name)
+}
+
+// InfoOf is a snapshot as reports show it.
+func InfoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
+	info := agentapi.SnapshotInfo{ID: i.ID, Epoch: i.Epoch, Seq: i.Seq, Began: m.Began}
+	if m.Began.IsZero() {
+		info.Began = i.Time
+	}
+	for _, v := range m.Volumes {
+		info.Bytes += v.Stats.Bytes
+		info.Files += v.Stats.Files
+		if v.Form == snapshot.PostgresDump && (info.Loaded.IsZero() || v.Loaded.Before(info.Loaded)) {
+			info.Loaded = v.Loaded
+		}
+	}
+	return info
+}

@@ -1,0 +1,238 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/journal"
+	"salvor/internal/project"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+)
+
+// ErrMissing is wrapped by errors that mean: a snapshot that is known to have
+// been proven is not listed.
+var ErrMissing = errors.New("the remote does not list it")
+
+// listedWithin is how long a listing may lag behind what was written.
+const (
+	listedWithin = time.Minute
+	listAgain    = 5 * time.Second
+)
+
+// LearnProven asks the record remote, once, how far the stack's snapshots had come.
+// While it is away only this host's notes say so.
+func (a *Archive) LearnProven(ctx context.Context) {
+	if a.Access.Proven != nil {
+		return
+	}
+	a.Access.Proven = map[string]record.Proven{}
+	rec, err := a.Access.Record(ctx, a.Spec.Record)
+	if err != nil {
+		a.Access.Silent = err
+		return
+	}
+	all, ignored, err := rec.Proven(ctx, a.Name, a.Epoch)
+	_, facts, _ := rec.Facts(ctx, a.Name, a.Epoch) // only an apply needs them; forged ones are named earlier
+	a.Access.Ignored = slices.Concat(ignored, facts, rec.Ignored)
+	if a.Access.Silent = errors.Join(err, rec.Close(ctx)); a.Access.Silent != nil {
+		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: a.Access.Silent.Error()})
+	}
+	for _, p := range all {
+		a.Access.Proven[p.Repository] = p
+	}
+}
+
+// NewestProven returns the newest proven snapshot of a repository that is known.
+func (a *Archive) NewestProven(id string) snapshot.Mark {
+	return a.trust(id).Proven
+}
+
+// trust says which of a repository's snapshots this host believes: by its own note,
+// the record remote or the lock, whichever knows the newest. Whoever can delete on the
+// remotes can't make all three forget.
+func (a *Archive) trust(id string) snapshot.Trust {
+	note := a.Notes()[id]
+	t := snapshot.Trust{Epoch: a.Epoch, Proven: note.Mark, Known: note.Known}
+	if p, ok := a.Access.Proven[id]; ok {
+		if said := (snapshot.Mark{Epoch: p.Epoch, Seq: p.Seq, Repository: id, ID: p.Snapshot, At: p.At}); said.Newer(t.Proven) {
+			t.Proven, t.Known = said, p.Known
+			if t.Known != nil {
+				t.Known = append(t.Known, note.Known...) // one of this host's own may have been cut short
+			}
+		}
+	}
+	if locked := a.Access.Locked[id]; locked.Newer(t.Proven) {
+		t.Proven, t.Known = locked, nil
+	}
+	return t
+}
+
+// ListForRestore lists what a restore would pick from. Where the newest snapshot that is
+// known of the stack is not listed, the listing may be late, and is waited for;
+// then it is errMissing, or given up where the operator said so.
+func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
+	a.LearnProven(ctx)
+	for began := time.Now(); ; {
+		listed, err := listings(a.Targets, a.Lister(ctx))
+		missing := a.missingNewest(listed)
+		if missing.Zero() || missing.ID == a.Access.GivenUp.ID {
+			return listed, errors.Join(err, undecided(a.Stack, listed))
+		}
+		late := time.Since(began) > listingLag(a.Host)
+		switch {
+		case err == nil && late && a.givesUp():
+			a.Access.GivenUp = missing
+			return listed, nil
+		case err != nil || late: // what does not answer may have it
+			return listed, errors.Join(err, missingError(a.Name, missing, listed))
+		}
+		if err := here.Pause(ctx, min(listAgain, listingLag(a.Host))); err != nil {
+			return listed, err
+		}
+	}
+}
+
+// listingLag is how long a listing may lag behind what was written.
+func listingLag(h *here.Host) time.Duration {
+	if h.Late > 0 {
+		return h.Late
+	}
+	return listedWithin
+}
+
+// givesUp reports whether the operator gave up what the remote has lost. That was
+// said of a lost host's stacks, so of none that ran here already.
+func (a *Archive) givesUp() bool {
+	return a.AcceptLoss && a.Host.Local(a.Name).Epoch < a.Epoch
+}
+
+func missingError(stack string, m snapshot.Mark, listed []listing) error {
+	hint := fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); no other snapshot is left, so where it is lost for good: salvor apply --fresh %s starts empty", stack)
+	if left := Candidates(listed); len(left) > 0 {
+		hint = fmt.Sprintf("bring it back on the remote (is a disk not mounted there?); salvor restore %s --snapshot ID goes on with another one, and salvor recover with --accept-loss with the newest that is left, %s; what came after it is lost", stack, dated(left[0].Info.ID, left[0].Info.Time))
+	}
+	return fault.WithHint(fmt.Errorf("%s: snapshot %s (epoch %d, number %d in repository %s) was proven: %w", stack, dated(m.ID, m.At), m.Epoch, m.Seq, m.Repository, ErrMissing), hint)
+}
+
+// undecided refuses to choose while snapshots are newer than those known to be proven
+// and the record remote, which may know of them, does not answer.
+func undecided(s *here.Stack, listed []listing) error {
+	for _, l := range listed {
+		if n := len(l.Unproven); n > 0 && s.Access.Silent != nil {
+			newest := l.Unproven[n-1]
+			return fault.WithHint(fmt.Errorf("%s: whether snapshot %s was proven can't be known: the record does not answer: %w", s.Name, dated(newest.ID, newest.Time), s.Access.Silent),
+				fmt.Sprintf("bring the record remote back; salvor restore %s --snapshot ID chooses one without it", s.Name))
+		}
+	}
+	return nil
+}
+
+// dated names a snapshot with its time, where that is known.
+func dated(id string, at time.Time) string { return snapshot.Mark{ID: id, At: at}.String() }
+
+// LossAccepted says what was restored in place of a snapshot that was given up.
+func LossAccepted(host, stack string, m snapshot.Mark, taken snapshot.Info) finding.Finding {
+	span := ""
+	if d := m.At.Sub(taken.Time); d > 0 {
+		span = fmt.Sprintf(", that is %s at least", d.Round(time.Second))
+	}
+	return finding.Finding{
+		Code: finding.SnapshotRolledBack, Severity: finding.Warning, Subject: host + "/" + stack,
+		Text: fmt.Sprintf("snapshot %s is missing on the remote and was given up; %s was restored, and what was written after it is lost%s", dated(m.ID, m.At), dated(taken.ID, taken.Time), span),
+		Fix:  "nothing to do; salvor snapshot ls " + stack + " shows what is left",
+	}
+}
+
+// History says which targets lack the newest snapshot that was proven on them, and
+// which snapshots are passed over.
+func (a *Archive) History(listed []listing) []finding.Finding {
+	found := record.Findings(a.Name, a.Access.Ignored)
+	for _, l := range listed {
+		if f, lost := a.NewestProven(l.target.Repository).Lost(l.Listing, a.Name, l.target.Name); lost {
+			found = append(found, f)
+		}
+		found = append(found, l.Distrusted(a.Name)...)
+	}
+	return onHost(a.Spec.Name, a.Name, found)
+}
+
+// onHost gives findings about a stack's history the host that has seen them. They
+// keep that stack alone from being restored, whatever their severity.
+func onHost(host, stack string, found []finding.Finding) []finding.Finding {
+	for i := range found {
+		if aboutHistory(found[i]) {
+			found[i].Subject, found[i].Stack = host+"/"+stack, stack
+		}
+	}
+	return found
+}
+
+// HistoryNoted is what the last snapshot found out about the stack's history, for
+// reports that don't ask the remote. Who starts fresh gives it up.
+func (k *Keeper) HistoryNoted(s *here.Stack) []finding.Finding {
+	if s.Consent == project.ConsentFresh || k.Local(s.Name).Lost {
+		return nil
+	}
+	noted := slices.DeleteFunc(k.Condition(s.Name).Findings, func(f finding.Finding) bool { return !aboutHistory(f) })
+	return onHost(s.Spec.Name, s.Name, noted)
+}
+
+func aboutHistory(f finding.Finding) bool {
+	return slices.Contains([]finding.Code{finding.HistoryLost, finding.SnapshotRolledBack, finding.SnapshotFuture, finding.SnapshotUnproven}, f.Code)
+}
+
+// missingNewest returns the newest snapshot that is known of the stack when no listing
+// has it or anything newer, else the zero Mark. A newer repository is newer,
+// whatever the numbers.
+func (a *Archive) missingNewest(listed []listing) snapshot.Mark {
+	var best snapshot.Mark
+	youngest := -1
+	ages := map[string]int{}
+	for _, t := range a.Targets {
+		for age, one := range t.Line() {
+			ages[one.Repository] = age
+			m := a.NewestProven(one.Repository)
+			if m.Zero() || youngest >= 0 && (age > youngest || age == youngest && !m.Newer(best)) {
+				continue
+			}
+			best, youngest = m, age
+		}
+	}
+	for _, l := range listed {
+		_, some := snapshot.Newest(l.Infos)
+		if age := ages[l.target.Repository]; age < youngest && some || age == youngest && !best.Missing(l.Listing) {
+			return snapshot.Mark{}
+		}
+	}
+	return best
+}
+
+// gone is the finding about a repository that is not there any more.
+func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Finding {
+	f, _ := m.Lost(snapshot.Listing{}, stack, t.Name)
+	return onHost(host, stack, []finding.Finding{f})[0]
+}
+
+// prove writes down on the record remote how far the stack has come, and reports
+// whether it is there. What can't be written now is written with the next snapshot;
+// this host's note has it.
+func (a *Archive) prove(ctx context.Context, n repositoryNote) bool {
+	rec, err := a.Access.Record(ctx, a.Spec.Record)
+	if err == nil {
+		m := n.Mark
+		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
+		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
+	}
+	if err != nil {
+		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})
+	}
+	return err == nil
+}

@@ -1,0 +1,74 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/journal"
+	"salvor/internal/snapshot"
+)
+
+// Shares is in how many days all of a repository's data is read again.
+const Shares = 30
+
+// reread is when a stack's data was last read back from its targets.
+type reread struct {
+	Day int `json:"day"` // days since 1970, UTC
+}
+
+// RereadPath is the file that says when a stack was read back last.
+func (k *Keeper) RereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
+
+// RereadDue reads today's share of every stack's repositories whole from the
+// remote, once a day, and writes down what it found.
+func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
+	spec, err := k.ReadSpec()
+	if err != nil {
+		return err
+	}
+	today := int(now.Unix() / int64(24*time.Hour/time.Second))
+	var errs []error
+	for _, st := range spec.Stacks {
+		var last reread
+		if here.ReadJSON(k.RereadPath(st.Name), &last) != nil {
+			last = reread{} // a note that can't be read is as good as none
+		}
+		local := k.Local(st.Name)
+		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
+			continue
+		}
+		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), reread{Day: today}))
+	}
+	return errors.Join(errs...)
+}
+
+// RereadStack reads one day's share of a stack's repositories whole, and notes what it found.
+func (k *Keeper) RereadStack(ctx context.Context, s *here.Stack, today int) error {
+	s, err := s.Open()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	doubted := false
+	for _, t := range s.Targets {
+		repo, err := ArchiveOf(s).Repository(ctx, t)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		checked, err := snapshot.CheckShare(ctx, repo.Repository, s.Name, today%Shares, Shares)
+		switch {
+		case errors.Is(err, snapshot.ErrNoRepository) && ArchiveOf(s).NewestProven(t.Repository).Zero():
+			err = nil // nothing was taken yet
+		case err == nil || snapshot.IsDamage(err):
+			doubted = doubted || len(checked.Suspects) > 0
+			errs = append(errs, ArchiveOf(s).noteChecked(t.Repository, checked))
+		}
+		errs = append(errs, err, repo.Close(ctx))
+		k.Enter(journal.Entry{Kind: "reread", Stack: s.Name, Text: t.Name, Error: here.ErrorText(err)})
+	}
+	err = errors.Join(errs...)
+	return errors.Join(err, k.noteReread(s.Name, doubted, err))
+}

@@ -1,0 +1,91 @@
+package keeper
+
+import (
+	"context"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"salvor/internal/agent/ownership"
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/progress"
+)
+
+// OwedEvery is the pause between tries of a snapshot that a restore owes.
+const OwedEvery = time.Minute
+
+// TakeDue begins the snapshots that are due.
+func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Takers, sink progress.Sink) error {
+	spec, err := k.ReadSpec()
+	if err != nil {
+		return err
+	}
+	for _, st := range k.Due(spec, time.Now()) {
+		takers.start(ctx, st.Name, func() {
+			if err := k.takeOne(ctx, watch, st.Name, sink); err != nil {
+				k.Trouble("snapshots", err)
+			}
+		})
+	}
+	return nil
+}
+
+// takeOne takes a stack's snapshots if they are due still and it may change: that is
+// asked when it is the stack's turn.
+func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack string, sink progress.Sink) error {
+	spec, err := k.ReadSpec()
+	if err != nil {
+		return err
+	}
+	due := k.Due(spec, time.Now())
+	i := slices.IndexFunc(due, func(st agentapi.Stack) bool { return st.Name == stack })
+	if i < 0 {
+		return nil
+	}
+	s := k.At(spec, due[i])
+	if !watch.Recent(ctx, s).MayChange {
+		return nil
+	}
+	defer debug.FreeOSMemory() // what the packs took
+	own := New(k.Host)
+	defer own.Close(ctx)
+	_, err = own.Take(ctx, s, Taking{Sink: sink})
+	return err
+}
+
+// Due returns the running stacks whose shortest interval has passed. Methods
+// that pause are used at most every PauseEvery.
+func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
+	var due []agentapi.Stack
+	for _, st := range spec.Stacks {
+		local := k.Local(st.Name)
+		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.Attempt(st.Name).Under() {
+			continue
+		}
+		every := interval(st)
+		if k.Wishes(st.Name).Owed != "" {
+			every = OwedEvery
+		}
+		if every > 0 && now.Sub(k.Condition(st.Name).Tried) >= every {
+			due = append(due, st)
+		}
+	}
+	return due
+}
+
+// interval is how often a stack's snapshots are taken, 0 for never.
+func interval(st agentapi.Stack) time.Duration {
+	var every time.Duration
+	for _, t := range st.Targets {
+		if every == 0 || t.Every < every {
+			every = t.Every
+		}
+	}
+	for _, v := range st.Volumes {
+		if v.Protect == fleet.Snapshot && v.Method == fleet.Pause {
+			every = max(every, st.PauseEvery)
+		}
+	}
+	return every
+}

@@ -1,0 +1,242 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/hold"
+	"salvor/internal/journal"
+	"salvor/internal/progress"
+	"salvor/internal/snapshot"
+	"salvor/internal/snapshot/repository"
+)
+
+// Taking says how a snapshot is taken.
+type Taking struct {
+	Accept  bool // empty and shrunken volumes are meant
+	Force   bool // also when nothing has changed
+	Stopped bool // the stack does not run
+	Loss    bool // earlier snapshots that are gone from the remote are given up
+	Keep    bool // what a restore moved aside stays there
+
+	Diverged bool              // it is not on the stack's line: a recovery never picks it
+	Images   map[string]string // of the version that wrote it; nil for what was deployed last
+	Sink     progress.Sink
+}
+
+// Take takes one snapshot for each target, under the stack's lock, and returns
+// the receipt of the first. The caller has checked the claim.
+func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
+	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
+	if err != nil {
+		return agentapi.SnapshotReceipt{}, err
+	}
+	defer lock.Release()
+	return k.TakeLocked(ctx, s, t)
+}
+
+// TakeLocked is Take for a caller that holds the stack's lock.
+func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
+	if len(s.Protected()) == 0 {
+		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
+	}
+	if k.Attempt(s.Name).Under() && !t.Diverged {
+		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: what is here now is not to become the newest snapshot", s.Name), "salvor apply goes on")
+	}
+	began := time.Now().UTC()
+	t = k.withOwed(s.Name, t)
+	first, found, err := k.takeEach(ctx, s, t)
+	if err == nil && !t.Diverged {
+		k.settleOwed(s.Name)
+	}
+	return first, errors.Join(err, k.NoteTaken(s.Spec.Name, s.Name, began, first, found, err))
+}
+
+// takeEach takes a snapshot on every target and returns the first one's receipt
+// and all findings.
+func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first agentapi.SnapshotReceipt, found []finding.Finding, err error) {
+	if len(s.Targets) == 0 {
+		return first, nil, fault.WithHint(fmt.Errorf("stack %s has protected volumes, but the fleet has no snapshot target", s.Name), "declare data.snapshots in fleet.yaml")
+	}
+	if err := s.AllReady(); err != nil {
+		return first, nil, err
+	}
+	s, err = s.Open()
+	if err != nil {
+		return first, nil, err
+	}
+	var errs []error
+	for i, target := range s.Targets {
+		receipt, err := k.takeOn(ctx, s, target, t)
+		if i == 0 {
+			first = receipt
+		}
+		found = append(found, receipt.Findings...)
+		errs = append(errs, err)
+		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
+	}
+	return first, found, errors.Join(errs...)
+}
+
+func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Target, t Taking) (receipt agentapi.SnapshotReceipt, err error) {
+	ArchiveOf(s).LearnProven(ctx)
+	repo, err := ArchiveOf(s).Repository(ctx, target)
+	if err != nil {
+		return receipt, err
+	}
+	defer func() { err = errors.Join(err, repo.Close(ctx)) }()
+	exists, err := repository.Exists(ctx, repo.Store)
+	if err != nil {
+		return receipt, err
+	}
+	engine := k.Snapshots
+	engine.Progress = t.Sink
+	known := ArchiveOf(s).NewestProven(target.Repository)
+	if !exists {
+		if !known.Zero() && !t.Loss {
+			f := gone(s.Spec.Name, s.Name, target, known)
+			receipt.Findings = []finding.Finding{f}
+			return receipt, fault.WithHint(fmt.Errorf("no snapshot of %s: %s", s.Name, f.Text), f.Fix)
+		}
+		if err := repository.Create(ctx, repo.Store, repo.Password); err != nil {
+			return receipt, err
+		}
+	}
+	job, err := k.job(ctx, s, repo.Repository, t)
+	if err != nil {
+		return receipt, err
+	}
+	job.Holds = func(ctx context.Context) error { return k.Guard.NotLost(ctx, s) }
+	job.Before = func(ctx context.Context) (map[string]snapshot.Stats, error) { return ArchiveOf(s).before(ctx, target) }
+	job.After = known
+	job.Uploading = func(id string) error {
+		return ArchiveOf(s).changeRepositoryNote(target.Repository, func(n *repositoryNote) { n.Known = append(n.Known, id) })
+	}
+	job.Suspects = ArchiveOf(s).Notes()[target.Repository].Suspects
+	result, err := k.takeListed(ctx, engine, job)
+	receipt = receiptOf(s.Stack, result)
+	receipt.Findings = onHost(s.Spec.Name, s.Name, receipt.Findings)
+	if err == nil && finding.AnyFatal(result.Findings) {
+		worst := result.Findings[slices.IndexFunc(result.Findings, func(f finding.Finding) bool { return f.Severity == finding.Fatal })]
+		err = fault.WithHint(fmt.Errorf("no snapshot of %s: %s: %s", s.Name, worst.Subject, worst.Text), worst.Fix)
+	}
+	if err != nil {
+		return receipt, err
+	}
+	hold.At(ctx, "taken")
+	if err := ArchiveOf(s).noteResult(target.Repository, result); err != nil {
+		return receipt, err
+	}
+	if !result.Skipped && !result.Snapshot.Diverged {
+		note := ArchiveOf(s).Notes()[target.Repository]
+		repo.Trust.Proven, repo.Trust.Known = note.Mark, note.Known
+		if !ArchiveOf(s).prove(ctx, note) && s.Spec.Record.Remote != "" {
+			return receipt, nil // the one that the record knows to be proven stays until it knows another
+		}
+	}
+	if target.AppendOnly {
+		excess, err := snapshot.Excess(ctx, repo.Repository, target.Keep)
+		receipt.Findings = append(receipt.Findings, pruneDue(s.Spec.Name, s.Name, target.Name, excess)...)
+		k.noteRetention(s.Name, err)
+		return receipt, k.removeSetAside(ctx, repo, s, t)
+	}
+	return receipt, k.applyRetention(ctx, s, engine, repo, target, t)
+}
+
+// takeListed takes a snapshot once the listing has what was proven, which may be
+// late.
+func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (snapshot.Result, error) {
+	for began := time.Now(); ; {
+		result, err := takeWithin(ctx, engine, job)
+		lost := slices.ContainsFunc(result.Findings, func(f finding.Finding) bool {
+			return aboutHistory(f) && f.Severity == finding.Fatal
+		})
+		if err != nil || !lost || time.Since(began) > listingLag(k.Host) {
+			return result, err
+		}
+		if err := here.Pause(ctx, min(listAgain, listingLag(k.Host))); err != nil {
+			return result, err
+		}
+	}
+}
+
+func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repository, t Taking) (snapshot.Job, error) {
+	q := Quiet{Host: k.Host, Stack: s.Name}
+	was, err := k.deployed(ctx, s)
+	if t.Images != nil {
+		was = deployedAs{s.Spec.Commit, s.Project.Compose, t.Images}
+	}
+	ran := s.Stack
+	ran.Project.Compose = was.compose
+	return snapshot.Job{
+		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
+		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit,
+		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept || s.AcceptShrunk, AcceptLoss: t.Loss,
+	}, err
+}
+
+// deployedAs is what a snapshot's data belongs to.
+type deployedAs struct {
+	commit  string
+	compose []byte
+	images  map[string]string
+}
+
+// deployed is what was deployed last and became healthy: a snapshot taken just before
+// a deploy belongs to that, and the lock learns of images later. Without a record
+// it is what the spec says.
+func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error) {
+	deployed, known, err := k.Stacks.Deployed(ctx, s.Name)
+	if err != nil || !known {
+		return deployedAs{s.Spec.Commit, s.Project.Compose, s.Images}, err
+	}
+	compose, err := k.Stacks.DeployedCompose(ctx, s.Name)
+	return deployedAs{deployed.Commit, compose, deployed.Images}, err
+}
+
+// applyRetention forgets what the policy does not keep. While a restore waits nothing is
+// forgotten: the snapshot that it wants may be too old for the policy by now.
+func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t Taking) error {
+	if s.RestoreWaits() {
+		return k.removeSetAside(ctx, repo, s, t)
+	}
+	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
+	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
+		k.noteRetention(s.Name, err)
+		return nil
+	}
+	return k.removeSetAside(ctx, repo, s, t)
+}
+
+// noteRetention writes down why older snapshots stay. What was taken is good; too many
+// snapshots are no reason to call it failed.
+func (k *Keeper) noteRetention(stack string, err error) {
+	if err != nil {
+		k.Enter(journal.Entry{Kind: "retention", Stack: stack, Error: err.Error()})
+	}
+}
+
+// pruneDue says that more snapshots lie on a target than keep says.
+func pruneDue(host, stack, target string, excess int) []finding.Finding {
+	if excess == 0 {
+		return nil
+	}
+	return []finding.Finding{{
+		Code: finding.PruneDue, Severity: finding.Info, Subject: host + "/" + stack,
+		Text: fmt.Sprintf("%d snapshots on %s are more than it is to keep; hosts delete nothing there (append_only)", excess, target), Fix: "salvor snapshot prune " + stack,
+	}}
+}
+
+func receiptOf(st agentapi.Stack, r snapshot.Result) agentapi.SnapshotReceipt {
+	return agentapi.SnapshotReceipt{
+		Stack: st.Name, Skipped: r.Skipped, Paused: r.Paused, Verified: r.Verified, Findings: r.Findings,
+		Snapshot: agentapi.SnapshotInfo{ID: r.Snapshot.ID, Epoch: r.Snapshot.Epoch, Seq: r.Snapshot.Seq, Began: r.Began, Bytes: r.Bytes, Files: r.Files},
+	}
+}

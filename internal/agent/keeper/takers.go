@@ -1,0 +1,60 @@
+package keeper
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	takenAtOnce = 2                // snapshots: more are not done sooner on a small server
+	TakerTurn   = 10 * time.Minute // after which one makes way: it may go on for days
+)
+
+// Takers take the snapshots of a few stacks at once, so that a container that makes
+// its own stack's last for ever keeps no other stack from its snapshots.
+type Takers struct {
+	turn  time.Duration
+	slots chan struct{}
+	all   sync.WaitGroup
+
+	mu    sync.Mutex // guards under
+	under map[string]bool
+}
+
+// NewTakers returns takers of which each has a slot for at most a turn.
+func NewTakers(turn time.Duration) *Takers {
+	return &Takers{turn: turn, slots: make(chan struct{}, takenAtOnce), under: map[string]bool{}}
+}
+
+// start has take called for a stack once it is its turn, unless it waits for that
+// or is under way already. What lasts longer than a turn goes on beside the others.
+func (t *Takers) start(ctx context.Context, stack string, take func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.under[stack] {
+		return
+	}
+	t.under[stack] = true
+	t.all.Go(func() {
+		defer t.end(stack)
+		select {
+		case t.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		leave := sync.OnceFunc(func() { <-t.slots })
+		timer := time.AfterFunc(t.turn, leave)
+		defer func() { timer.Stop(); leave() }()
+		take()
+	})
+}
+
+func (t *Takers) end(stack string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.under, stack)
+}
+
+// Wait returns when none is under way; their context has ended.
+func (t *Takers) Wait() { t.all.Wait() }

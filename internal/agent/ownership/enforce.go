@@ -1,0 +1,106 @@
+package ownership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/delivery"
+	"salvor/internal/journal"
+	"salvor/internal/loop"
+	"salvor/internal/record"
+)
+
+// Fence stops a stack that is not this host's any more: gate shut, containers
+// stopped, secrets gone, data kept. What runs is stopped before the stack's lock is
+// there, which a snapshot under way may hold for minutes.
+func (g *Guard) Fence(ctx context.Context, name, reason string) error {
+	if err := g.stopNow(ctx, name); err != nil {
+		return err
+	}
+	lock, err := g.h.LockStack(ctx, name, here.Daemon, reason)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	local := g.h.Local(name)
+	// whoever held the lock may have started it
+	if err := errors.Join(g.stopNow(ctx, name), delivery.Remove(g.h.Paths.Secrets(), name)); err != nil {
+		return fmt.Errorf("stop stack %s: %w", name, err)
+	}
+	local.Lost, local.Sealed = true, ""
+	g.h.Enter(journal.Entry{Kind: "fenced", Stack: name, Text: reason})
+	return g.h.SaveLocal(name, local)
+}
+
+// stopNow ends what runs of a stack within the lease's grace.
+func (g *Guard) stopNow(ctx context.Context, name string) error {
+	err := errors.Join(g.h.Stacks.CloseGate(ctx, name), g.h.Stacks.Halt(ctx, name, g.h.Lease.Grace))
+	if err != nil {
+		return fmt.Errorf("stop stack %s: %w", name, err)
+	}
+	return nil
+}
+
+// Enforce looks once and stops every stack that is lost, all at the same time.
+func (g *Guard) Enforce(ctx context.Context) error {
+	spec, err := g.h.ReadSpec()
+	if err != nil {
+		return err
+	}
+	verdicts := g.Verdicts(ctx, spec)
+	errs := make([]error, len(spec.Stacks))
+	var all sync.WaitGroup
+	for i, st := range spec.Stacks {
+		all.Go(func() {
+			v := verdicts[st.Name]
+			if v.State != record.Lost {
+				return
+			}
+			ran, err := g.RanHere(ctx, st.Name)
+			if err == nil && ran {
+				err = g.Fence(ctx, st.Name, v.Reason)
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// RanHere reports whether a stack has to be stopped here once it is lost: by what is
+// noted of it and, where nothing is, by what runs.
+func (g *Guard) RanHere(ctx context.Context, stack string) (bool, error) {
+	if local := g.h.Local(stack); local.Lost || local.Epoch > 0 || local.Unread != "" {
+		return !local.Lost, nil
+	}
+	seen, err := g.h.Stacks.Observe(ctx, stack)
+	if here.NoEngine(err) {
+		return false, nil
+	}
+	return err == nil && seen[0].Running(), err
+}
+
+// Watch stops what this host has lost, as soon as it can know.
+func (g *Guard) Watch() loop.Loop {
+	return loop.Loop{Name: "watch", Wait: g.tick, Run: g.Enforce}
+}
+
+// tick waits until the next look is due, or until the clock shows that this host
+// was frozen: then it is due at once. It reports false when ctx ends.
+func (g *Guard) tick(ctx context.Context) bool {
+	const step = time.Second
+	for began := time.Now(); time.Since(began) < g.h.Lease.Every; {
+		before := time.Now().Round(0) // a clock that goes on while a machine is suspended
+		if here.Pause(ctx, min(step, g.h.Lease.Every)) != nil {
+			return false
+		}
+		if time.Now().Round(0).Sub(before) > 2*step {
+			break
+		}
+	}
+	return ctx.Err() == nil
+}

@@ -1,0 +1,177 @@
+package startup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/hold"
+	"salvor/internal/journal"
+	"salvor/internal/project"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+	"salvor/internal/stack"
+)
+
+// Deploy brings one stack up, or says in its receipt why not.
+func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
+	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
+	lock, err := s.lockForRun(ctx, "deploy")
+	if err == nil {
+		defer lock.Release()
+		if err = s.Run.Unfreeze(ctx, s.Name); err == nil {
+			err = s.Host.During(ctx, s.Name, "deploy", func() error { return s.bringUp(ctx, v, &receipt) })
+		}
+	}
+	if err != nil {
+		receipt.Outcome, receipt.Error = s.Run.outcomeOf(ctx, err)
+	}
+	entry := journal.Entry{Kind: "deploy", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: receipt.Outcome, Error: here.ErrorText(err)}
+	s.Host.Enter(entry)
+	return receipt
+}
+
+// outcomeOf says what became of a stack that did not come up, and why. Why the host
+// could not be prepared comes before the cancellation that followed from it, and a
+// run that was interrupted before what its programs say as they are ended.
+func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
+	broken := r.Failure(needHost)
+	switch {
+	case ctx.Err() != nil && broken == nil:
+		return "interrupted", &agentapi.Error{Code: fault.Interrupted, Text: "interrupted"}
+	case ctx.Err() != nil:
+		err = broken
+	}
+	told = &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
+	var failed *stack.FailedError
+	if errors.As(err, &failed) {
+		for _, line := range failed.Logs {
+			told.Text += "\n  | " + line
+		}
+	}
+	return "failed", told
+}
+
+func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi.StackReceipt) error {
+	if !v.MayStart {
+		return notStartedHere(s.Stack.Stack, v)
+	}
+	if s.Kept {
+		receipt.Outcome = "kept"
+		return nil
+	}
+	if s.Stopped {
+		receipt.Outcome = "stopped"
+		return s.stop(ctx)
+	}
+	hold.At(ctx, "claimed")
+	if err := s.Externals(); err != nil {
+		return err
+	}
+	opened, err := s.Open()
+	if err != nil {
+		return err
+	}
+	s = s.Run.On(opened)
+	wish := s.Wish()
+	d := s.Deployment()
+	if err := finishAttempt(ctx, s, d); err != nil {
+		return err
+	}
+	switch {
+	case wish == nil:
+		err = s.PrepareVolumes(ctx, &d, receipt)
+	case wish.State == agentapi.WishPending:
+		err = fulfilRequest(ctx, s, func() error { return RestoreRequested(ctx, s, &d, receipt) })
+	case wish.State == agentapi.WishFailed:
+		if changed, err := s.imageChanges(ctx, d); err != nil || changed != "" {
+			return errors.Join(err, s.leaveAsDeployed(ctx, changed+", and the data that goes with it could not be brought back: left as it was", receipt))
+		}
+		err = s.PrepareVolumes(ctx, &d, receipt)
+	default:
+		s.Host.NoteDone(s.Name, wish.ID)
+		receipt.Wish = wish.ID
+		err = s.PrepareVolumes(ctx, &d, receipt)
+	}
+	if err == nil {
+		err = s.start(ctx, d, receipt)
+	}
+	if err == nil {
+		snapshotAfterRestore(ctx, s)
+	}
+	return err
+}
+
+// PrepareVolumes has every volume ready for the start: as it is, empty or restored.
+func (s *Start) PrepareVolumes(ctx context.Context, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
+	decided, err := keeper.ArchiveOf(s.Stack).Decisions(ctx)
+	if err == nil {
+		err = refusal(s.Stack.Stack, decided)
+	}
+	if err == nil {
+		err = s.refuseForeign(ctx, decided)
+	}
+	if err == nil {
+		err = s.awaitNeeded(ctx)
+	}
+	if err == nil {
+		err = s.stopBeforeReplacing(ctx, s.volumesReplaced(decided))
+	}
+	if err == nil {
+		err = s.markVolumes(decided)
+	}
+	if err == nil {
+		err = snapshotBeforeUpgrade(ctx, s, d)
+	}
+	if err == nil {
+		err = s.restoreVolumes(ctx, decided, d, receipt)
+	}
+	return err
+}
+
+// volumesReplaced returns the volumes in whose place other data comes.
+func (s *Start) volumesReplaced(decided map[string]snapshot.Decision) []snapshot.Volume {
+	volumes := s.Hydrated(decided)
+	for _, v := range s.Protected() {
+		switch d := decided[v.Name]; {
+		case d.Action == snapshot.StartEmpty && s.Consent == project.ConsentFresh:
+			volumes = append(volumes, v)
+		case d.Action == snapshot.Rename:
+			former := s.Host.Snapshots.Marker(s.Name, v.Formerly)
+			volumes = append(volumes, v, snapshot.Volume{Name: v.Formerly, Path: former.Path})
+		}
+	}
+	return volumes
+}
+
+// stop keeps a stack that is declared stopped from running.
+func (s *Start) stop(ctx context.Context) error {
+	if err := s.Run.Need(ctx, needEngine); err != nil {
+		return err
+	}
+	return errors.Join(s.Host.Stacks.CloseGate(ctx, s.Name), s.Host.Stacks.Stop(ctx, s.Name))
+}
+
+// awaitNeeded waits for the stacks that this one names. To the daemon, which starts what
+// was asked for before, one that went back to its version before will do.
+func (s *Start) awaitNeeded(ctx context.Context) error {
+	for _, name := range s.Needs {
+		if !slices.Contains(s.Run.order(), name) {
+			continue
+		}
+		err := s.Run.Need(ctx, NeedStack(name))
+		failed := errors.Is(err, errUnmet)
+		if err != nil && !failed {
+			return err
+		}
+		if failed && (!s.Run.unasked || !s.Host.RunsWhole(ctx, name)) {
+			return fault.WithHint(fmt.Errorf("stack %s needs %s, which did not come up", s.Name, name), "salvor logs "+name)
+		}
+	}
+	return nil
+}

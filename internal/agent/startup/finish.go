@@ -1,0 +1,40 @@
+package startup
+
+import (
+	"context"
+	"errors"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/runlock"
+)
+
+// finishLeftOver goes on with a stack that a run has left stopped, once. Where it can't be and
+// the data of before is whole, what was deployed last starts.
+func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackReceipt) agentapi.StackReceipt {
+	receipt := goOn()
+	if ctx.Err() == nil {
+		s.Host.ForgetRun(s.Name)
+	}
+	if receipt.Error == nil || ctx.Err() != nil || s.Host.Attempt(s.Name).Under() || s.AllReady() != nil || s.Host.RunsWhole(ctx, s.Name) {
+		return receipt
+	}
+	return s.startAsDeployed(ctx)
+}
+
+// lockForRun takes a stack's lock for a run. The daemon's may have waited for a release,
+// after which only an apply starts the stack here.
+func (s *Start) lockForRun(ctx context.Context, message string) (*runlock.Lock, error) {
+	lock, err := s.Host.LockStack(ctx, s.Name, here.Daemon, message)
+	if err != nil {
+		return nil, err
+	}
+	if s.Run.unasked && s.Host.Local(s.Name).ReleasedAt(s.Epoch) {
+		lock.Release()
+		return nil, fault.WithHint(errReleased, "salvor apply starts it where it was, unless it was moved")
+	}
+	return lock, nil
+}
+
+var errReleased = errors.New("it was released for a move meanwhile")

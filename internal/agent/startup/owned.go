@@ -1,0 +1,44 @@
+package startup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+)
+
+// awaitFormerHost waits until the former host of a stack that is taken over has certainly
+// stopped it, as far as it reaches Git or the record remote.
+func (s *Start) awaitFormerHost(ctx context.Context) error {
+	left := time.Until(s.Run.free[s.Name])
+	if left <= 0 {
+		return nil
+	}
+	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("wait for its former host to have stopped it", "")
+	err := here.Pause(ctx, left)
+	end(err, "")
+	return err
+}
+
+// checkStillOwned looks once more, right before a start: since the first look minutes may
+// have passed in which data came down. Where nothing answers now, that one holds.
+func (s *Start) checkStillOwned(ctx context.Context) error {
+	released := s.Host.Local(s.Name).ReleasedAt(s.Epoch)
+	look := s.Run.Guard.Verdict
+	if released {
+		look = s.Run.Guard.Now // the host that it is handed to may have claimed it a moment ago
+	}
+	if v := look(ctx, s.Stack); v.State == record.Lost || released && v.State != record.Own {
+		return notStartedHere(s.Stack.Stack, v)
+	}
+	return nil
+}
+
+func notStartedHere(st agentapi.Stack, v record.Verdict) error {
+	return fault.WithHint(fmt.Errorf("stack %s is not started here: %s", st.Name, v.Reason), "salvor status shows who owns it")
+}

@@ -1,0 +1,64 @@
+package startup
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestANeedWaitsUntilItIsMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Prerequisites
+		began := time.Now()
+		for after, name := range map[time.Duration]string{time.Second: "data", 3 * time.Second: "engine"} {
+			time.AfterFunc(after, func() { p.Meet(name, nil) })
+		}
+		for range 2 {
+			if err := p.Need(t.Context(), "data", "engine"); err != nil || time.Since(began) != 3*time.Second {
+				t.Errorf("after %s: %v", time.Since(began), err)
+			}
+		}
+	})
+}
+
+func TestANeedFailsWithWhatItWaitsFor(t *testing.T) {
+	var p Prerequisites
+	if err := p.Failure("engine"); err != nil {
+		t.Errorf("before anything is known: %v", err)
+	}
+	broken := errors.New("no disk")
+	p.Meet("engine", broken)
+	p.Meet("engine", nil) // it failed for good
+	p.Meet("data", nil)
+	if err := p.Need(t.Context(), "data", "engine"); !errors.Is(err, broken) || !errors.Is(p.Failure("engine"), broken) || p.Failure("data") != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestANeedEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Prerequisites
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		if err := p.Need(ctx, "engine"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestManyWaitForOne(t *testing.T) {
+	var p Prerequisites
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() {
+			if err := p.Need(t.Context(), "engine"); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Go(func() { p.Meet("engine", nil) })
+	}
+	all.Wait()
+}

@@ -1,0 +1,237 @@
+package startup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agentapi"
+	"salvor/internal/converge"
+	"salvor/internal/finding"
+	"salvor/internal/hostprep"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/snapshot"
+)
+
+// downloads is how many stacks fetch their data at once: enough to fill a line,
+// few enough that the first is done early.
+const downloads = 2
+
+// Run is one apply under way.
+type Run struct {
+	*keeper.Keeper
+	Spec agentapi.Host
+	sink progress.Sink
+	free map[string]time.Time // by stack, when its former host has certainly stopped it
+
+	unasked bool // the daemon's own
+
+	Prerequisites
+	downloads *semaphore.Weighted
+	room      *snapshot.Room
+	turns     *turns
+
+	mu      sync.Mutex // guards what follows
+	Receipt agentapi.HostReceipt
+}
+
+// New returns a run on the stacks of spec. Nothing is done yet.
+func New(k *keeper.Keeper, spec agentapi.Host, sink progress.Sink) *Run {
+	return &Run{
+		Keeper: k, Spec: spec, sink: sink, free: map[string]time.Time{},
+		downloads: semaphore.NewWeighted(downloads), room: &snapshot.Room{}, turns: newTurns(),
+		Receipt: agentapi.HostReceipt{Schema: agentapi.Schema, Host: spec.Name, Commit: spec.Commit},
+	}
+}
+
+// FreeIn says how long it takes until the former host of a stack has certainly stopped
+// it. Before that it does not start here.
+func (r *Run) FreeIn(stack string, wait time.Duration) { r.free[stack] = time.Now().Add(wait) }
+
+// Prepared says that the host is prepared already.
+func (r *Run) Prepared() {
+	for _, name := range []string{needData, needEngine, needHost} {
+		r.Meet(name, nil)
+	}
+}
+
+// Apply makes the host and its stacks what they are asked to be. What can overlap
+// does: while packages are installed, data comes down; while it does, images are
+// pulled. A stack that fails is part of the receipt and keeps no other from starting.
+func (r *Run) Apply(ctx context.Context) (agentapi.HostReceipt, error) {
+	if err := r.dropOthers(ctx); err != nil {
+		return r.Receipt, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	verdicts := r.Guard.Verdicts(ctx, r.Spec)
+	var all sync.WaitGroup
+	all.Go(func() {
+		err := r.prepare(ctx)
+		r.Meet(needHost, err)
+		if err != nil {
+			cancel()
+		}
+	})
+	for _, st := range r.Spec.Stacks {
+		all.Go(func() { r.ended(r.On(r.At(r.Spec, st)).Deploy(ctx, verdicts[st.Name])) })
+	}
+	all.Wait()
+	slices.SortFunc(r.Receipt.Stacks, func(a, b agentapi.StackReceipt) int {
+		return slices.Index(r.order(), a.Name) - slices.Index(r.order(), b.Name)
+	})
+	return r.Receipt, r.Failure(needHost)
+}
+
+func (r *Run) order() []string {
+	var names []string
+	for _, st := range r.Spec.Stacks {
+		names = append(names, st.Name)
+	}
+	return names
+}
+
+func (r *Run) add(s agentapi.StackReceipt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Receipt.Stacks = append(r.Receipt.Stacks, s)
+}
+
+// ended adds the receipt of a stack that others may wait for.
+func (r *Run) ended(s agentapi.StackReceipt) {
+	r.add(s)
+	var failed error
+	if s.Error != nil {
+		failed = fmt.Errorf("stack %s %w", s.Name, errUnmet)
+	}
+	r.Meet(NeedStack(s.Name), failed)
+}
+
+// phase times one part of the work.
+func (r *Run) phase(name, stack string, work func() error) error {
+	began := time.Now().UTC()
+	err := work()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Receipt.Phases = append(r.Receipt.Phases, agentapi.Phase{Name: name, Stack: stack, Began: began, Ended: time.Now().UTC()})
+	return err
+}
+
+// prepare converges the host. restic comes before everything else that takes
+// long, so that data is on its way while Docker is installed.
+func (r *Run) prepare(ctx context.Context) error {
+	facts, err := r.prepareData(ctx)
+	if err != nil {
+		return err
+	}
+	r.Meet(needData, nil)
+	all, err := hostprep.Resources(facts, PreparationOf(r.Spec))
+	if err != nil {
+		return err
+	}
+	if err := r.converge(ctx, "prepare the host", all); err != nil {
+		return err
+	}
+	if _, err := r.Mount(string(r.Paths.Secrets())); err != nil {
+		return err
+	}
+	r.FreePorts(ctx)
+	if err := r.Stacks.EnsureNetworks(ctx, r.Spec.Networks); err != nil {
+		return err
+	}
+	r.Meet(needEngine, nil)
+	return nil
+}
+
+func (r *Run) converge(ctx context.Context, name string, resources []converge.Resource) error {
+	return r.phase(name, "", func() error {
+		plan, err := converge.NewPlan(ctx, r.Machine, resources)
+		if err != nil || plan.Empty() {
+			return err
+		}
+		outcomes, err := plan.Apply(ctx, progress.Scope{Sink: r.sink})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, o := range outcomes {
+			if o.State == progress.Done {
+				r.Receipt.Changed = append(r.Receipt.Changed, agentapi.Change{ID: o.Change.ID, Action: string(o.Change.Action), Cause: o.Change.Cause})
+			}
+		}
+		return err
+	})
+}
+
+// dropOthers stops stacks that are no longer placed here. Their data stays.
+func (r *Run) dropOthers(ctx context.Context) error {
+	known, err := r.Known()
+	if err != nil {
+		return err
+	}
+	for _, name := range known {
+		if slices.Contains(r.order(), name) {
+			continue
+		}
+		if err := r.Guard.Fence(ctx, name, "no longer placed here"); err != nil {
+			return err
+		}
+		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})
+	}
+	return nil
+}
+
+func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
+	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
+}
+
+// noteStarted is saveLocal for a stack that starts in any case: a full disk must not
+// keep it down.
+func (r *Run) noteStarted(stack string, l here.Local) {
+	err := r.SaveLocal(stack, l)
+	if err == nil {
+		return
+	}
+	r.Warn(stack, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
+		Text: "what runs here could not be noted: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
+	})
+}
+
+// prepareData has the host ready to restore data, and returns its facts.
+func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
+	facts, err := hostprep.Look(ctx, r.Machine)
+	if err != nil {
+		return facts, err
+	}
+	early, err := hostprep.Early(facts)
+	if err != nil {
+		return facts, err
+	}
+	return facts, r.converge(ctx, "prepare for data", early)
+}
+
+// PrepareData installs what data is restored with, and returns what changed.
+func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
+	_, err := r.prepareData(ctx)
+	return r.Receipt.Changed, err
+}
+
+// PreparationOf is what the host itself is asked to be.
+func PreparationOf(spec agentapi.Host) hostprep.Spec {
+	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
+}
+
+// A Start is one stack that a run brings up.
+type Start struct {
+	Run *Run
+	*here.Stack
+}
+
+// On returns the start of a stack in this run.
+func (r *Run) On(s *here.Stack) *Start { return &Start{Run: r, Stack: s} }

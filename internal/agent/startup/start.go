@@ -1,0 +1,120 @@
+package startup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agentapi"
+	"salvor/internal/delivery"
+	"salvor/internal/hold"
+	"salvor/internal/journal"
+	"salvor/internal/stack"
+)
+
+// deliverSecrets is for a stack that restores nothing.
+func (s *Start) deliverSecrets(ctx context.Context) error {
+	if err := s.Run.Need(ctx, needEngine); err != nil {
+		return err
+	}
+	return s.writeSecrets()
+}
+
+// createContainers makes volumes and containers, not started, and pulls what they need.
+func (s *Start) createContainers(ctx context.Context, d stack.Deployment) error {
+	if err := s.deliverSecrets(ctx); err != nil {
+		return err
+	}
+	done, err := s.Run.turns.take(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.Run.phase("pull images", s.Name, func() error { return s.Host.Stacks.Create(ctx, d, s.Run.sink) })
+}
+
+// start opens the gate and deploys. The epoch is remembered before anything
+// runs, so that a host which dies now knows at its boot what it ran.
+func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi.StackReceipt) error {
+	hold.At(ctx, "start")
+	before := s.Host.Local(s.Name)
+	if before.Epoch < s.Epoch {
+		if err := s.awaitFormerHost(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.checkStillOwned(ctx); err != nil {
+		return err
+	}
+	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
+	s.Run.noteStarted(s.Name, local)
+	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
+		return err
+	}
+	untold, err := delivery.Untold(s.Host.Paths.Secrets(), s.Name)
+	if err != nil {
+		return err
+	}
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Host.Attempt(s.Name).State == here.AttemptTrying
+	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var result stack.Result
+	told := false
+	err = s.Run.phase("start", s.Name, func() error {
+		var err error
+		if result, err = s.Host.Stacks.Deploy(ctx, d, s.Run.sink); err == nil {
+			told, err = s.notifyServices(ctx, untold, result)
+		}
+		return err
+	})
+	if err != nil {
+		return afterFailure(ctx, s, d, err)
+	}
+	if err := os.Remove(s.Host.AttemptPath(s.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Host.Trouble("attempts", err)
+	}
+	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
+	receipt.Outcome = outcome(result, receipt, told)
+	if !result.Untouched {
+		s.probe(ctx)
+	}
+	born := s.Births()
+	receipt.Born = born
+	s.reportFacts(ctx, result, born, receipt.Wish)
+	return nil
+}
+
+func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) string {
+	switch {
+	case receipt.Restored != nil:
+		return "restored"
+	case result.Untouched && told:
+		return "reloaded"
+	case result.Untouched:
+		return "untouched"
+	}
+	return "deployed"
+}
+
+// reportFacts writes down on the record remote what the host learned, for the case
+// that the operator never hears of it. With the remote away the receipt has it.
+func (s *Start) reportFacts(ctx context.Context, result stack.Result, born map[string]time.Time, wish string) {
+	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
+		return
+	}
+	rec, err := s.Access.Record(ctx, s.Run.Spec.Record)
+	if err == nil {
+		_, err = rec.AppendFact(ctx, s.Name, factOf(s.Stack, result.Images, born, wish))
+		err = errors.Join(err, rec.Close(ctx))
+	}
+	if err != nil {
+		s.Host.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
+	}
+}

@@ -1,0 +1,251 @@
+package startup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/keeper"
+	"salvor/internal/agentapi"
+	"salvor/internal/finding"
+	"salvor/internal/hold"
+	"salvor/internal/progress"
+	"salvor/internal/stack"
+)
+
+// target tells one thing that a stack may be asked to run from another.
+func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", st.Images) }
+
+// snapshotBeforeUpgrade readies a stack with data for another image: a snapshot while it runs,
+// the images, a stop, and a small last snapshot of everything that the version
+// before has acknowledged. When that can't be, the version before runs on.
+func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) error {
+	if len(s.Protected()) == 0 || s.Host.Attempt(s.Name).Under() {
+		return nil
+	}
+	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
+	if here.NoEngine(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	changed := ImageChange(seen[0].Record, *d)
+	if changed == "" || s.AllReady() != nil {
+		return nil
+	}
+	if seen[0].Running() {
+		progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Note(changed + ": a snapshot comes first")
+		if _, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Sink: s.Run.sink}); err != nil {
+			return fmt.Errorf("%s, and the snapshot before it failed: %w", changed, err)
+		}
+	}
+	hold.At(ctx, "upgrade-taken")
+	if err := s.deliverSecrets(ctx); err != nil {
+		return err
+	}
+	u := here.Attempt{State: here.AttemptTrying, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack)}
+	if u.Built, err = s.Host.Stacks.Built(ctx, s.Name); err != nil {
+		return err
+	}
+	if err := s.Run.phase("pull images", s.Name, func() error {
+		var err error
+		d.Images, err = s.Host.Stacks.Fetch(ctx, *d, s.Run.sink)
+		return err
+	}); err != nil {
+		return err
+	}
+	u.Images = d.Images
+	if err := stopVersionBefore(ctx, s, &u); err != nil {
+		back := context.WithoutCancel(ctx)
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), s.Host.Stacks.OpenGate(back, s.Name), s.Host.Stacks.Start(back, s.Name, s.Run.sink))
+	}
+	hold.At(ctx, "upgrade-stopped")
+	return nil
+}
+
+// stopVersionBefore stops the version before and takes its last snapshot.
+func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
+	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("stop", "")
+	err := s.stop(ctx)
+	end(err, "")
+	if err != nil {
+		return err
+	}
+	hold.At(ctx, "upgrade-halted")
+	last, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Sink: s.Run.sink})
+	if err != nil {
+		return err
+	}
+	u.Before = last.Snapshot.ID
+	return s.Host.SaveAttempt(s.Name, *u)
+}
+
+// finishAttempt finishes what an earlier run has begun: a way back, and, where something
+// else is to be deployed by now, an attempt that nobody saw end.
+func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
+	u := s.Host.Attempt(s.Name)
+	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
+		return nil
+	}
+	if u.State == here.AttemptTrying {
+		u.Why = "it was cut short"
+	}
+	err := returnToVersionBefore(ctx, s, d, u)
+	if err == nil && u.Target == target(s.Stack.Stack) {
+		err = fmt.Errorf("deploy %s: %s", s.Name, u.Why)
+	}
+	return err
+}
+
+// afterFailure turns a deploy that failed into what it left behind: for one whose data
+// was at stake that is the version before on its own data.
+func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed error) error {
+	u := s.Host.Attempt(s.Name)
+	if ctx.Err() != nil {
+		return failed
+	}
+	if u.State != here.AttemptTrying {
+		u = here.Attempt{State: here.AttemptFailed, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack), Why: failed.Error()}
+		if err := s.Host.SaveAttempt(s.Name, u); err != nil {
+			s.Host.Trouble("attempts", err)
+		}
+		return failed
+	}
+	u.Why = failed.Error()
+	if err := returnToVersionBefore(ctx, s, d, u); err != nil {
+		return errors.Join(failed, fmt.Errorf("the way back is not finished, salvord goes on with it: %w", err))
+	}
+	u = s.Host.Attempt(s.Name)
+	return errors.Join(failed, errors.New(u.WentBack()))
+}
+
+// returnToVersionBefore has the version before run again on the data that it left. Cut short at
+// any point, it is called again.
+func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u here.Attempt) error {
+	u.State = here.AttemptBack
+	if err := s.Host.SaveAttempt(s.Name, u); err != nil {
+		return err
+	}
+	hold.At(ctx, "upgrade-failed")
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	if !dataAsBefore(s, u) {
+		snapshotNewVersion(ctx, s, &u)
+		hold.At(ctx, "upgrade-after")
+		if err := restoreVersionBefore(ctx, s, u); err != nil {
+			return err
+		}
+	}
+	hold.At(ctx, "upgrade-back")
+	if err := s.checkStillOwned(ctx); err != nil {
+		return err
+	}
+	if err := s.writeSecrets(); err != nil {
+		return err
+	}
+	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
+		return err
+	}
+	if err := s.Host.Stacks.PutBack(ctx, d, u.Built, s.Run.sink); err != nil {
+		return err
+	}
+	u.State = here.AttemptFailed
+	return s.Host.SaveAttempt(s.Name, u)
+}
+
+// dataAsBefore reports whether the data is what the version before left: the new one
+// never touched it, or it is back already.
+func dataAsBefore(s *Start, u here.Attempt) bool {
+	if s.AllReady() != nil {
+		return false
+	}
+	if s.InPlace(u.Wish()) {
+		return true
+	}
+	for _, v := range s.Protected() {
+		if s.Host.Snapshots.Holding(s.Name, v) != u.Before {
+			return false
+		}
+	}
+	return true
+}
+
+// snapshotNewVersion takes what the new version wrote as a snapshot that is not on the
+// stack's line. Where that can't be it lies beside, as all that is replaced.
+func snapshotNewVersion(ctx context.Context, s *Start, u *here.Attempt) {
+	if u.After != "" || s.AllReady() != nil {
+		return
+	}
+	taken, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: s.Run.sink})
+	if err == nil {
+		u.After = taken.Snapshot.ID
+		err = s.Host.SaveAttempt(s.Name, *u)
+	}
+	if err != nil {
+		s.Run.Warn(s.Name, finding.Finding{
+			Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
+			Text: fmt.Sprintf("what the new version wrote is in no snapshot (%v); it lies beside the volumes", err), Fix: "look for *.salvor-old-* beside the volumes",
+		})
+	}
+}
+
+// restoreVersionBefore puts the last snapshot of the version before in place.
+func restoreVersionBefore(ctx context.Context, s *Start, u here.Attempt) error {
+	from, err := keeper.Holding(s.Name, s.Targets, u.Before, keeper.ArchiveOf(s.Stack).Lister(ctx))
+	if err != nil {
+		return err
+	}
+	repo, err := keeper.ArchiveOf(s.Stack).Repository(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer repo.Close(ctx) // only read from
+	job := s.restoreJob(repo, u.Before, s.Protected(), s.isolated())
+	job.Wish = u.Wish()
+	fetched, err := s.download(ctx, job)
+	if err != nil {
+		return err
+	}
+	return s.placeData(ctx, fetched, s.Protected())
+}
+
+// AttemptFindings says that something else runs than what the host was asked for, and
+// why.
+func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
+	u, run := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name)
+	if s.Stopped || s.Kept || seen.Untouched(s.Deployment()) {
+		return nil
+	}
+	f := finding.Finding{
+		Code: finding.NotAsCommitted, Severity: finding.Warning, Subject: s.Spec.Name + "/" + s.Name,
+		Text: fmt.Sprintf("commit %.7s did not come up: %s; commit %.7s runs", u.Commit, u.Why, seen.Record.Commit),
+		Fix:  "salvor rollback " + s.Name + ", or mend it and salvor apply",
+	}
+	pending := s.Host.PendingCommit(s.Name, seen)
+	switch {
+	case !u.Under() && run.What != "":
+		f.Text = fmt.Sprintf("a %s is under way since %s, or was cut short; then salvord goes on with it", run.What, run.At.Format(time.DateTime))
+		f.Fix = "nothing to do; salvor apply goes on at once"
+	case u.State == "" && pending == "":
+		return nil
+	case u.State == "":
+		f.Text = fmt.Sprintf("commit %.7s was not deployed; commit %.7s runs", pending, seen.Record.Commit)
+		f.Fix = "salvor apply"
+	case u.State == here.AttemptTrying:
+		f.Text = fmt.Sprintf("commit %.7s is being deployed, or that was cut short", u.Commit)
+		f.Fix = "salvor apply goes on with it"
+	case u.State == here.AttemptBack:
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; the way back is not finished, salvord goes on with it", u.Commit, u.Why)
+		f.Fix = "bring the snapshot remote back; salvor apply goes on at once"
+	case u.Before != "":
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s; %s", u.Commit, u.Why, u.WentBack())
+	case !seen.Deployed:
+		f.Text = fmt.Sprintf("commit %.7s did not come up: %s", u.Commit, u.Why)
+		f.Fix = "salvor logs " + s.Name + ", then mend it and salvor apply"
+	}
+	return []finding.Finding{f}
+}

@@ -1,0 +1,80 @@
+package controlrepo
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"salvor/internal/fleet"
+	"salvor/internal/hostkey"
+	"salvor/internal/secret"
+	"salvor/internal/yamldoc"
+)
+
+// SetStackHost returns a Compose file with x-salvor.host set. Comments, order,
+// quoting and line ends stay. Setting what is set returns the same bytes.
+func SetStackHost(content []byte, host string) ([]byte, error) {
+	if err := fleet.ValidHost(host); err != nil {
+		return nil, err
+	}
+	return yamldoc.Set(content, yamldoc.Path{"x-salvor", "host"}, yamldoc.Scalar(host))
+}
+
+// AddHost returns fleet.yaml with one more host, or with the address, port,
+// user and jump of a declared one changed; what else stands at it stays.
+func AddHost(content []byte, h fleet.Host) ([]byte, error) {
+	if err := fleet.ValidHost(h.Name); err != nil {
+		return nil, err
+	}
+	fields := []yamldoc.Assignment{{Key: "address", Value: yamldoc.Scalar(h.Address)}}
+	if h.User != "" {
+		fields = append(fields, yamldoc.Assignment{Key: "user", Value: yamldoc.Scalar(h.User)})
+	}
+	if h.Port != 0 && h.Port != 22 {
+		fields = append(fields, yamldoc.Assignment{Key: "port", Value: strconv.Itoa(h.Port)})
+	}
+	if h.Jump != "" {
+		fields = append(fields, yamldoc.Assignment{Key: "jump", Value: yamldoc.Scalar(h.Jump)})
+	}
+	return yamldoc.SetFields(content, yamldoc.Path{"hosts", h.Name}, fields)
+}
+
+// AddRecipient returns fleet.yaml with an operator's age recipient added or
+// replaced.
+func AddRecipient(content []byte, name, recipient string) ([]byte, error) {
+	if err := fleet.ValidName(name); err != nil {
+		return nil, err
+	}
+	if err := checkOperator(recipient); err != nil {
+		return nil, err
+	}
+	return yamldoc.Set(content, yamldoc.Path{"recipients", "operators", name}, yamldoc.Scalar(recipient))
+}
+
+// SetRecovery returns fleet.yaml with the recovery key's recipient.
+func SetRecovery(content []byte, recipient string) ([]byte, error) {
+	if err := hostkey.CheckRecipient(recipient); err != nil {
+		return nil, err
+	}
+	return yamldoc.Set(content, yamldoc.Path{"recipients", "recovery"}, yamldoc.Scalar(recipient))
+}
+
+// SetRemote returns fleet.yaml with a remote added, or with the type and these
+// options of a declared one changed; its other options stay.
+func SetRemote(content []byte, r fleet.Remote) ([]byte, error) {
+	if err := fleet.ValidName(r.Name); err != nil {
+		return nil, err
+	}
+	fields := []yamldoc.Assignment{{Key: "type", Value: yamldoc.Scalar(r.Type)}}
+	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
+		fields = append(fields, yamldoc.Assignment{Key: option, Value: settingText(r.Options[option])})
+	}
+	return yamldoc.SetFields(content, yamldoc.Path{"remotes", r.Name}, fields)
+}
+
+// SetRevision returns fleet.yaml with the revision of a command's secret.
+func SetRevision(content []byte, name string, revision int) ([]byte, error) {
+	return yamldoc.Set(content, yamldoc.Path{"secrets", name, "revision"}, strconv.Itoa(revision))
+}
+
+func settingText(s secret.Setting) string { return yamldoc.Scalar(s.String()) }

@@ -1,0 +1,61 @@
+// Package yamldoc is YAML that people write: it decodes a file by shapes, which are its
+// JSON Schema as well, says where each problem is, and edits a file as text, with proof
+// that one thing changed and nothing else.
+package yamldoc
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxNodes bounds what one file may expand to through aliases, so that a few
+// lines of YAML cannot fill the memory.
+const maxNodes = 200_000
+
+// maxDepth bounds how deep values lie within each other: a mapping that merges
+// (<<) what it is part of has no end.
+const maxDepth = 200
+
+var yamlErrorLine = regexp.MustCompile(`^line (\d+): `)
+
+// Parse returns the root node of the one document in content: nil for an empty
+// file.
+func Parse(file string, content []byte) (*yaml.Node, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(content))
+	var doc yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, syntaxProblem(file, err)
+	}
+	var second yaml.Node
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		return nil, &Problem{Position: Position{file, second.Line, second.Column}, Text: "a second YAML document starts here, want one only"}
+	case !errors.Is(err, io.EOF):
+		return nil, syntaxProblem(file, err)
+	}
+	return doc.Content[0], nil
+}
+
+// syntaxProblem puts the parser's message in our shape. The parser knows no
+// column, and counts lines from 0 where it is the grammar and not a character
+// that it stumbled over.
+func syntaxProblem(file string, err error) *Problem {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	pos := Position{File: file}
+	if m := yamlErrorLine.FindStringSubmatch(text); m != nil {
+		pos.Line, _ = strconv.Atoi(m[1]) // digits by the pattern; one that overflows leaves the file as a whole
+		text = text[len(m[0]):]
+		if strings.HasPrefix(text, "did not find expected") {
+			pos.Line++
+		}
+	}
+	return &Problem{Position: pos, Text: "not valid YAML: " + text}
+}

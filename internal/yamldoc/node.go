@@ -1,0 +1,84 @@
+package yamldoc
+
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Find returns the node at a path, nil when there is none.
+func Find(n *yaml.Node, at Path) *yaml.Node {
+	for _, key := range at {
+		if n = Resolve(n); n == nil {
+			return nil
+		}
+		if i, err := strconv.Atoi(key); n.Kind == yaml.SequenceNode {
+			if err != nil || i < 0 || i >= len(n.Content) {
+				return nil
+			}
+			n = n.Content[i]
+			continue
+		}
+		_, n = Lookup(n, key)
+	}
+	return n
+}
+
+// Lookup returns a mapping's own key and value nodes, nil when it has none.
+func Lookup(n *yaml.Node, key string) (k, v *yaml.Node) {
+	for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i], n.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+// Resolve returns the node that an alias stands for; any other is itself.
+func Resolve(n *yaml.Node) *yaml.Node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// A Node is a value in a YAML document.
+type Node = yaml.Node
+
+// Empty returns an empty mapping that begins the file.
+func Empty() *Node { return &Node{Kind: yaml.MappingNode, Line: 1, Column: 1} }
+
+// IsMapping reports whether a node has keys.
+func IsMapping(n *Node) bool { return n.Kind == yaml.MappingNode }
+
+// IsList reports whether a node has items.
+func IsList(n *Node) bool { return n.Kind == yaml.SequenceNode }
+
+// IsScalar reports whether a node is text, a number, a truth value or nothing.
+func IsScalar(n *Node) bool { return n.Kind == yaml.ScalarNode }
+
+// IsNull reports whether nothing is written where a value could be.
+func IsNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+// KindOf names what a node is, as a message says it.
+func KindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "nothing"
+	case "!!bool":
+		return n.Value
+	case "!!int", "!!float":
+		return "the number " + n.Value
+	case "!!str":
+		return "text"
+	}
+	return "a value tagged " + n.ShortTag()
+}
