@@ -172,14 +172,14 @@ func TestBootFinishesARestore(t *testing.T) {
 // was finished pushed the one that it wanted out of the policy, and it never could be.
 func TestNothingIsForgottenWhileARestoreWaits(t *testing.T) {
 	l := newLived(t)
-	if l.base().At(l.spec, l.st).RestoreWaits() {
+	if !l.base().At(l.spec, l.st).MayForget() {
 		t.Error("nothing is forgotten although no restore waits")
 	}
 	l.wish("one")
-	if !l.base().At(l.spec, l.st).RestoreWaits() {
+	if l.base().At(l.spec, l.st).MayForget() {
 		t.Error("the wished snapshot may be forgotten")
 	}
-	if receipt := l.apply(); receipt.Error != nil || l.base().At(l.spec, l.st).RestoreWaits() {
+	if receipt := l.apply(); receipt.Error != nil || !l.base().At(l.spec, l.st).MayForget() {
 		t.Errorf("the restore is done: %+v", receipt)
 	}
 }

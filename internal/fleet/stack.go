@@ -63,6 +63,10 @@ const (
 	Live     Method = "live"     // copied while it runs: only for data that is never rewritten in place
 )
 
+// Native reports whether the method asks the volume's server for its data. The server
+// is the service that has the volume.
+func (m Method) Native() bool { return m == Postgres }
+
 // A VolumePolicy is what x-salvor says about one volume: a named volume by its
 // name in the Compose file, or a bind mount by its source path.
 type VolumePolicy struct {

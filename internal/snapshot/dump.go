@@ -12,13 +12,14 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/nsexec"
-	"salvor/internal/snapshot/postgres"
 )
 
 // A dumped volume is in a snapshot as its database's dump, and beside it the
 // files that are not the database's own.
 type dumped struct {
+	native
 	dir   string
 	files []string // in the volume
 }
@@ -26,7 +27,7 @@ type dumped struct {
 // dumps reports whether a volume is taken by asking its database: a stopped one
 // can't be asked, and its files are consistent.
 func (t *taking) dumps(v Volume) bool {
-	return v.Method == fleet.Postgres && !t.job.Stopped && !t.copied[v.Name]
+	return v.Method.Native() && !t.job.Stopped && !t.copied[v.Name]
 }
 
 // dumpAll asks the databases for their dumps, and loads a dump beside when that
@@ -54,33 +55,34 @@ func (t *taking) dumpAll(ctx context.Context, s *session) error {
 }
 
 func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
+	n, _ := v.native()
 	if t.job.Runner == nil || v.Service == "" {
 		return errors.New("no service to ask for a dump")
 	}
-	notes, err := t.loadNotes()
+	notes, err := proving{t}.loadNotes()
 	if err != nil {
 		return err
 	}
-	if n := notes[v.Name]; n.failedLately(t.job.Images[v.Service], t.result.Began) {
-		return errors.New(n.Failed)
+	if last := notes[v.Name]; last.failedLately(t.job.Images[v.Service], t.result.Began) {
+		return errors.New(last.Failed)
 	}
 	end := t.scope(t.job.Stack).Step("dump "+v.Name, "")
-	m, err := postgres.Dump(ctx, inService{t.job.Runner, v.Service}, v.postgres(), dir)
+	d, err := n.Dump(ctx, inService{t.job.Runner, v.Service}, v.served(), dir)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	t.noteRows(v.Name, rowsOf(m))
-	t.result.Findings = append(t.result.Findings, movedByDump(t.job.Stack, v, m.Server)...)
-	if err := t.prove(ctx, v, dir, notes); err != nil {
+	t.noteRows(v.Name, d.Rows)
+	t.result.Findings = append(t.result.Findings, movedByDump(t.job.Stack, v, d.Moved)...)
+	if err := (proving{t}).prove(ctx, n, v, dir, notes); err != nil {
 		return err
 	}
-	files, err := m.Files(v.postgres())
+	files, err := n.Files(dir, v.served())
 	if err != nil {
 		return err
 	}
-	t.dumped[v.Name] = dumped{dir, files}
-	return makeMountPoints(v.Path, postgres.FilesIn(dir), files)
+	t.dumped[v.Name] = dumped{n, dir, files}
+	return makeMountPoints(v.Path, n.FilesIn(dir), files)
 }
 
 // makeMountPoints makes an empty folder or file for each of a volume's files: in
@@ -115,37 +117,29 @@ func (t *taking) copyInstead(v Volume, reason error) {
 			m.Form, m.Sparse = Files, t.scans[v.Name].sparse
 		}
 	}
-	if !errors.Is(reason, postgres.ErrElsewhere) {
+	if !errors.Is(reason, method.ErrElsewhere) {
 		t.result.Findings = append(t.result.Findings, dumpFailed(t.job.Stack, v, reason))
 	}
 }
 
 func dumpFailed(stack string, v Volume, reason error) finding.Finding {
+	server := "the database"
+	if n, ok := v.native(); ok {
+		server = n.Name()
+	}
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
 		Text: fmt.Sprintf("the files of %s are copied in a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "mend what Postgres says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
+		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause makes it the rule",
 	}
 }
 
 // movedByDump says what comes back elsewhere than it was, since it lies outside of
 // the volume.
-func movedByDump(stack string, v Volume, s postgres.Server) []finding.Finding {
-	f := finding.Finding{Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name}
+func movedByDump(stack string, v Volume, moved []method.Moved) []finding.Finding {
 	var found []finding.Finding
-	if s.LeftOut {
-		var names []string
-		for _, t := range s.Tablespaces {
-			names = append(names, t.Name+" at "+t.Location)
-		}
-		f.Text = fmt.Sprintf("tables come back in the default tablespace: %s lies outside of the volume", strings.Join(names, ", "))
-		f.Fix = "keep tablespaces in folders of the volume"
-		found = append(found, f)
-	}
-	if s.LogAt != "" {
-		f.Text = fmt.Sprintf("the server's log comes back in its data folder: %s lies outside of the volume", s.LogAt)
-		f.Fix = "nothing to do, unless the log needs a disk of its own"
-		found = append(found, f)
+	for _, m := range moved {
+		found = append(found, finding.Finding{Code: finding.DumpChanged, Severity: finding.Warning, Subject: stack + "/" + v.Name, Text: m.Text, Fix: m.Fix})
 	}
 	return found
 }
@@ -159,7 +153,7 @@ func (t *taking) binds(v Volume) []nsexec.Bind {
 	}
 	binds := []nsexec.Bind{{Source: d.dir, Target: at}}
 	for _, f := range d.files {
-		binds = append(binds, nsexec.Bind{Source: filepath.Join(v.Path, f), Within: v.Path, Target: filepath.Join(postgres.FilesIn(at), f)})
+		binds = append(binds, nsexec.Bind{Source: filepath.Join(v.Path, f), Within: v.Path, Target: filepath.Join(d.FilesIn(at), f)})
 	}
 	return binds
 }
@@ -181,8 +175,8 @@ func (e Engine) within(v Volume) string {
 func (t *taking) vanished(at string) bool {
 	for _, v := range t.job.Volumes {
 		rel, ok := strings.CutPrefix(at, inside(t.job.Stack, DirName(v.Name))+"/")
-		if _, dumped := t.dumped[v.Name]; ok && dumped {
-			rel, ok = strings.CutPrefix(rel, postgres.FilesIn("")+"/")
+		if d, dumped := t.dumped[v.Name]; ok && dumped {
+			rel, ok = strings.CutPrefix(rel, d.FilesIn("")+"/")
 		} else if v.Method != fleet.Live {
 			continue
 		}
@@ -197,20 +191,22 @@ func (t *taking) vanished(at string) bool {
 // ProbeDump says in little time whether a snapshot of a running stack's volume
 // can be a dump. The answer is false while the database does not answer.
 func ProbeDump(ctx context.Context, r Runner, stack string, v Volume) (found []finding.Finding, answered bool) {
-	if v.Method != fleet.Postgres {
+	n, ok := v.native()
+	if !ok {
 		return nil, true
 	}
-	m, err := postgres.Probe(ctx, inService{r, v.Service}, v.postgres())
-	if errors.Is(err, postgres.ErrSilent) || ctx.Err() != nil {
+	d, err := n.Probe(ctx, inService{r, v.Service}, v.served())
+	if errors.Is(err, method.ErrSilent) || ctx.Err() != nil {
 		return nil, false
 	}
-	if err != nil && !errors.Is(err, postgres.ErrElsewhere) {
+	if err != nil && !errors.Is(err, method.ErrElsewhere) {
 		return []finding.Finding{dumpFailed(stack, v, err)}, true
 	}
-	return movedByDump(stack, v, m.Server), true
+	return movedByDump(stack, v, d.Moved), true
 }
 
-func (v Volume) postgres() postgres.Volume { return postgres.Volume{Path: v.Path, MountAt: v.MountAt} }
+// served is the volume as its server has it.
+func (v Volume) served() method.Volume { return method.Volume{Path: v.Path, MountAt: v.MountAt} }
 
 // inService runs commands in one service of a stack.
 type inService struct {
@@ -218,8 +214,8 @@ type inService struct {
 	service string
 }
 
-// Exec implements postgres.Runner.
-func (s inService) Exec(ctx context.Context, c postgres.Command) error {
+// Exec implements method.Runner.
+func (s inService) Exec(ctx context.Context, c method.Command) error {
 	return s.runner.Exec(ctx, Command{Service: s.service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }
 
@@ -230,8 +226,8 @@ type startsBeside struct {
 	dir      string
 }
 
-// Start implements postgres.Starter.
-func (b startsBeside) Start(ctx context.Context, s postgres.Start) (postgres.Running, error) {
+// Start implements method.Starter.
+func (b startsBeside) Start(ctx context.Context, s method.Start) (method.Running, error) {
 	running, err := b.database.Start(ctx, b.volume, b.dir, s)
 	if running == nil {
 		return nil, err
@@ -244,5 +240,5 @@ type besideRunning struct {
 	running Running
 }
 
-// Stop implements postgres.Running.
+// Stop implements method.Running.
 func (b besideRunning) Stop(ctx context.Context) error { return b.running.Stop(ctx) }

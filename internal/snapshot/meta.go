@@ -43,12 +43,6 @@ type VolumeMeta struct {
 // Form says what a volume's folder in a snapshot holds.
 type Form string
 
-// The forms.
-const (
-	Files        Form = "files"         // the volume's own files
-	PostgresDump Form = "postgres-dump" // see postgres.Manifest
-)
-
 // Volume returns what is said of one volume.
 func (m Meta) Volume(name string) (VolumeMeta, bool) {
 	for _, v := range m.Volumes {

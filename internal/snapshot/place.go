@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"salvor/internal/hold"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 )
 
 // A Database makes a server's files of a dump.
@@ -18,7 +18,7 @@ type Database interface {
 	// Start runs the image of the volume's database on dir, as s says,
 	// reachable by nobody else, and returns when it answers. What it returns
 	// beside an error, if anything, is stopped too.
-	Start(ctx context.Context, v Volume, dir string, s postgres.Start) (Running, error)
+	Start(ctx context.Context, v Volume, dir string, s method.Start) (Running, error)
 }
 
 // Running is a database started by a Database.
@@ -33,7 +33,7 @@ type Running interface {
 // beside, while the stack may run: Place then only moves folders. It may be left
 // out, and called again.
 func (e Engine) Load(ctx context.Context, f *Fetched) error {
-	state, err := e.loadFetch(f.job.Stack)
+	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (e Engine) Load(ctx context.Context, f *Fetched) error {
 // run again (with Fetch before), it ends in the same state; a volume's marker
 // says ready only when its data is whole and in place.
 func (e Engine) Place(ctx context.Context, f *Fetched) error {
-	state, err := e.loadFetch(f.job.Stack)
+	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -72,14 +72,14 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 			}
 		}
 	}
-	return os.RemoveAll(filepath.Dir(e.fetchPath(f.job.Stack)))
+	return os.RemoveAll(filepath.Dir(getter{e}.fetchPath(f.job.Stack)))
 }
 
 // advance takes a volume one stage further and writes that down.
 //
 //	fetched ─▶ loaded ─▶ placing ─▶ placed
 func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchState) error {
-	staging, err := e.staging(f.job.Stack, v)
+	staging, err := getter{e}.staging(f.job.Stack, v)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 	switch state.Volumes[v.Name] {
 	case fetched:
 		next = loaded
-		if m.Form == PostgresDump {
-			err = e.load(ctx, f.job, v, staging)
+		if n, dump := m.Form.native(); dump {
+			err = e.load(ctx, f.job, n, v, staging)
 		}
 	case loaded:
 		next = placing
@@ -104,7 +104,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 		return err
 	}
 	state.Volumes[v.Name] = next
-	return e.saveFetch(f.job.Stack, state)
+	return getter{e}.saveFetch(f.job.Stack, state)
 }
 
 func (f *Fetched) marker(v Volume) Marker {
@@ -133,7 +133,7 @@ func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) 
 	if err := syncDir(filepath.Dir(v.Path)); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(staging + dumpSuffix); err != nil {
+	if err := os.RemoveAll(dumpAt(staging)); err != nil {
 		return err
 	}
 	return e.markReady(f.job.Stack, v, f.marker(v))
@@ -150,13 +150,13 @@ func (e Engine) replaced(stack string, v Volume) Marker {
 
 // load has a database make its files of the dump. Cut short, it goes on where it
 // can. The database itself makes them durable when it stops.
-func (e Engine) load(ctx context.Context, j RestoreJob, v Volume, staging string) (err error) {
+func (e Engine) load(ctx context.Context, j RestoreJob, n native, v Volume, staging string) (err error) {
 	if j.Database == nil {
 		return errors.New("it holds a database dump, and nobody can start the database")
 	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()
-	return postgres.Load{Dump: staging + dumpSuffix, Volume: postgres.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}}.Run(ctx)
+	return n.Load(ctx, method.Load{Dump: dumpAt(staging), Volume: method.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}})
 }
 
 // syncDir makes a rename durable.

@@ -15,7 +15,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/postgres/postgrestest"
 )
 
@@ -29,16 +29,16 @@ type host struct {
 // besideHost starts servers for loads.
 type besideHost struct {
 	t       *testing.T
-	started []postgres.Start
+	started []method.Start
 	refuse  error
 }
 
-func (b *besideHost) Start(ctx context.Context, _ Volume, dir string, s postgres.Start) (Running, error) {
+func (b *besideHost) Start(ctx context.Context, _ Volume, dir string, s method.Start) (Running, error) {
 	b.started = append(b.started, s)
 	if b.refuse != nil {
 		return nil, b.refuse
 	}
-	running, err := (&postgrestest.Beside{T: b.t, Volume: postgres.Volume{Path: dir}}).Start(ctx, s)
+	running, err := (&postgrestest.Beside{T: b.t, Volume: method.Volume{Path: dir}}).Start(ctx, s)
 	if running == nil {
 		return nil, err
 	}
@@ -46,10 +46,10 @@ func (b *besideHost) Start(ctx context.Context, _ Volume, dir string, s postgres
 }
 
 // oneService runs commands of any service in one container.
-type oneService struct{ postgres.Running }
+type oneService struct{ method.Running }
 
 func (o oneService) Exec(ctx context.Context, c Command) error {
-	return o.Running.Exec(ctx, postgres.Command{User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
+	return o.Running.Exec(ctx, method.Command{User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }
 
 func newHost(t *testing.T, o postgrestest.Options) *host {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -36,8 +35,8 @@ type share struct {
 // share of a target: dump and database lie there at the same time.
 func (t target) share(version restic.Version) share {
 	s := share{volume: t.volume.Name, paths: []string{t.path}, need: t.room(version)}
-	if beside, dump := strings.CutSuffix(t.path, dumpSuffix); dump {
-		s.paths = append(s.paths, beside)
+	if t.staging != t.path {
+		s.paths = append(s.paths, t.staging)
 	}
 	return s
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
-	"salvor/internal/snapshot/postgres"
 )
 
 // A volume is judged by what it holds: by its files and bytes, and by the rows of
@@ -136,7 +134,7 @@ func (t *taking) judgeDumps() error {
 	for _, v := range t.job.Volumes {
 		before := t.was(v)
 		if _, ok := t.dumped[v.Name]; !ok {
-			if v.Method == fleet.Postgres {
+			if v.Method.Native() {
 				t.noteRows(v.Name, before.Rows)
 			}
 			continue
@@ -148,16 +146,6 @@ func (t *taking) judgeDumps() error {
 		}
 	}
 	return nil
-}
-
-func rowsOf(m postgres.Manifest) int64 {
-	var rows int64
-	for _, d := range m.Databases {
-		for _, table := range d.Tables {
-			rows += max(table.Rows, 0) // not counted where it was rewritten meanwhile
-		}
-	}
-	return rows
 }
 
 // was is what a volume held in the last snapshot, under its name of then.

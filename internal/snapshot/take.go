@@ -96,7 +96,7 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	idle := !j.Force && !j.Diverged && t.unchanged()
 	if idle && t.checkedLately() {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		t.result.Findings, err = t.failedLoads()
+		t.result.Findings, err = proving{t}.failedLoads()
 		return t.finish(), errors.Join(err, t.hold())
 	}
 	if err := t.rely(ctx); err != nil {
@@ -174,10 +174,10 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if t.state, err = t.loadState(t.job); err != nil {
 		return nil, err
 	}
-	if err := t.doubtLast(ctx); err != nil {
+	if err := (rereading{t}).doubtLast(ctx); err != nil {
 		return nil, err
 	}
-	if err := t.cleaned(); err != nil {
+	if err := (rereading{t}).cleaned(); err != nil {
 		return nil, err
 	}
 	if err := t.scan(); err != nil {
@@ -294,8 +294,8 @@ func (t *taking) describe() {
 	for _, v := range t.job.Volumes {
 		s := t.scans[v.Name]
 		form, sparse := Files, s.sparse
-		if t.dumps(v) {
-			form, sparse = PostgresDump, nil
+		if n, ok := v.native(); ok && t.dumps(v) {
+			form, sparse = n.form, nil
 		}
 		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{Name: v.Name, Method: v.Method, Form: form, Stats: s.stats, Sparse: sparse})
 		names = append(names, v.Name)
@@ -307,7 +307,7 @@ func (t *taking) describe() {
 
 // pauses reports whether the stack must be held still.
 func (t *taking) pauses() bool {
-	return slices.ContainsFunc(t.job.Volumes, t.copiesPaused)
+	return slices.ContainsFunc(t.job.Volumes, rereading{t}.copiesPaused)
 }
 
 // suspicious refuses volumes that are missing, empty or have lost nearly all that
@@ -316,7 +316,7 @@ func (t *taking) suspicious() {
 	for _, v := range t.job.Volumes {
 		scanned, there := t.scans[v.Name]
 		before, now := t.was(v), scanned.stats
-		if v.Method == fleet.Postgres || there && emptied(before, now) && outgrown(v.Path) {
+		if v.Method.Native() || there && emptied(before, now) && outgrown(v.Path) {
 			now.Rows = before.Rows
 		}
 		switch {

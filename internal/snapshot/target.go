@@ -17,10 +17,11 @@ const restoreRoot = nsexec.Root + "/restore"
 // A target is one volume on its way: the node in the snapshot and the folder or
 // file that it is restored to.
 type target struct {
-	volume VolumeMeta
-	node   repository.Node
-	inside string // path in the snapshot
-	path   string // on this host
+	volume  VolumeMeta
+	node    repository.Node
+	inside  string // path in the snapshot
+	path    string // on this host
+	staging string // where the volume's files are staged: path, but for a dump
 }
 
 func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, volumes []Volume) ([]target, error) {
@@ -32,11 +33,11 @@ func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Reposi
 		if t.node, err = repo.Lookup(ctx, snap, t.inside); err != nil {
 			return nil, err
 		}
-		if t.path, err = e.staging(f.job.Stack, v); err != nil {
+		if t.staging, err = (getter{e}).staging(f.job.Stack, v); err != nil {
 			return nil, err
 		}
-		if m.Form == PostgresDump {
-			t.path += dumpSuffix
+		if t.path = t.staging; m.Form.IsDump() {
+			t.path = dumpAt(t.staging)
 		}
 		if err := makeStaging(t.path, t.node.Type == "dir"); err != nil {
 			return nil, err
@@ -60,19 +61,14 @@ func makeStaging(path string, dir bool) error {
 	return f.Close()
 }
 
-// room is the space that a volume takes while it is restored: dump and database
-// at the same time; holes are written out before they are dug again by a restic
+// room is the space that a volume takes while it is restored: holes are written out before they are dug again by a restic
 // that knows no --sparse.
 func (t target) room(v restic.Version) int64 {
-	switch {
-	case t.volume.Form == PostgresDump:
-		return 2 * t.volume.Stats.Disk
+	switch n, dump := t.volume.Form.native(); {
+	case dump:
+		return n.Room(t.volume.Stats.Disk)
 	case !v.AtLeast(0, 15):
 		return max(t.volume.Stats.Disk, t.volume.Stats.Bytes)
 	}
 	return t.volume.Stats.Disk
 }
-
-// dumpSuffix is the staging folder of a dump, beside the one for the files that
-// a database makes of it.
-const dumpSuffix = ".dump"

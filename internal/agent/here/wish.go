@@ -62,10 +62,11 @@ func (s *Stack) Wish() *agentapi.Wish {
 	return wish
 }
 
-// RestoreWaits reports whether a restore was asked for and is not done.
-func (s *Stack) RestoreWaits() bool {
+// MayForget reports whether snapshots of the stack may be forgotten. While a restore
+// waits, the one that it wants may be too old for the policy by now.
+func (s *Stack) MayForget() bool {
 	w := s.Wish()
-	return w != nil && w.State != agentapi.WishDone
+	return w == nil || w.State == agentapi.WishDone
 }
 
 // InPlace reports whether a wish has put the data of every volume in its place.

@@ -7,7 +7,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 	"salvor/internal/stack"
 )
 
@@ -21,7 +21,7 @@ type Isolated struct {
 }
 
 // Start implements snapshot.Database.
-func (b *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s postgres.Start) (snapshot.Running, error) {
+func (b *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s method.Start) (snapshot.Running, error) {
 	beside := stack.Beside{Stack: b.Stack.Name, Service: v.Service, Compose: b.Stack.Project.Compose, Images: b.Images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
 	folder := b.Host.Paths.Isolated(beside.Name())

@@ -79,7 +79,7 @@ func InfoOf(i snapshot.Info, m snapshot.Meta) agentapi.SnapshotInfo {
 	for _, v := range m.Volumes {
 		info.Bytes += v.Stats.Bytes
 		info.Files += v.Stats.Files
-		if v.Form == snapshot.PostgresDump && (info.Loaded.IsZero() || v.Loaded.Before(info.Loaded)) {
+		if v.Form.IsDump() && (info.Loaded.IsZero() || v.Loaded.Before(info.Loaded)) {
 			info.Loaded = v.Loaded
 		}
 	}

@@ -201,10 +201,8 @@ func (k *Keeper) deployed(ctx context.Context, s *here.Stack) (deployedAs, error
 	return deployedAs{deployed.Commit, compose, deployed.Images}, err
 }
 
-// applyRetention forgets what the policy does not keep. While a restore waits nothing is
-// forgotten: the snapshot that it wants may be too old for the policy by now.
 func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snapshot.Engine, repo *here.Repository, target agentapi.Target, t Taking) error {
-	if s.RestoreWaits() {
+	if !s.MayForget() {
 		return k.removeSetAside(ctx, repo, s, t)
 	}
 	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }

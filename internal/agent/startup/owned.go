@@ -28,10 +28,10 @@ func (s *Start) awaitFormerHost(ctx context.Context) error {
 // checkStillOwned looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
 func (s *Start) checkStillOwned(ctx context.Context) error {
-	released := s.Host.Local(s.Name).ReleasedAt(s.Epoch)
+	released := s.Run.Local(s.Name).ReleasedAt(s.Epoch)
 	look := s.Run.Guard.Verdict
 	if released {
-		look = s.Run.Guard.Now // the host that it is handed to may have claimed it a moment ago
+		look = s.Run.Guard.Now // the host that takes it over may have claimed it a moment ago
 	}
 	if v := look(ctx, s.Stack); v.State == record.Lost || released && v.State != record.Own {
 		return notStartedHere(s.Stack.Stack, v)

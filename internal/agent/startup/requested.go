@@ -7,7 +7,6 @@ import (
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/hold"
 	"salvor/internal/progress"
 	"salvor/internal/stack"
@@ -94,7 +93,7 @@ func (r *Run) Warn(stack string, f finding.Finding) {
 // have to be copied whole, so its files stay instead.
 func snapshotStopped(ctx context.Context, s *Start) {
 	for _, v := range s.Protected() {
-		if v.Method == fleet.Postgres {
+		if v.Method.Native() {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/postgres"
 )
 
@@ -15,12 +16,12 @@ const flags = "SELECT datname, datallowconn, datconnlimit FROM pg_database ORDER
 
 // cutShort runs until pg_dump is called for the closed database.
 type cutShort struct {
-	postgres.Runner
+	method.Runner
 	cut  func()
 	seen func()
 }
 
-func (c cutShort) Exec(ctx context.Context, cmd postgres.Command) error {
+func (c cutShort) Exec(ctx context.Context, cmd method.Command) error {
 	if has(cmd.Argv, "pg_dump") && has(cmd.Argv, "closed") {
 		c.seen()
 		c.cut()

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"salvor/internal/snapshot/method"
 )
 
 //go:embed connect.sh
@@ -23,18 +25,18 @@ type endpoint struct {
 	Database string // one that can be connected to
 }
 
-// ErrSilent means: no server answers in the container, or not yet.
-var ErrSilent = errors.New("no Postgres server answers in this container")
+// noServer is what the script says where no server answers.
+const noServer = "no Postgres server answers in this container"
 
-// silence is an error that says ErrSilent in its own words.
+// silence is a method.ErrSilent in the script's words.
 type silence struct{ error }
 
 // Is implements errors.Is.
-func (silence) Is(target error) bool { return target == ErrSilent }
+func (silence) Is(target error) bool { return target == method.ErrSilent }
 
-// silent wraps ErrSilent where that is what the script said.
+// silent wraps method.ErrSilent where that is what the script said.
 func silent(err error) error {
-	if err != nil && strings.Contains(err.Error(), ErrSilent.Error()) {
+	if err != nil && strings.Contains(err.Error(), noServer) {
 		return silence{err}
 	}
 	return err
@@ -47,13 +49,13 @@ const askTries = 3
 
 // find finds the server that runs in a container, and a superuser who may
 // connect to it.
-func find(ctx context.Context, r Runner) (session, error) {
+func find(ctx context.Context, r method.Runner) (session, error) {
 	s := session{runner: r, options: optionsFor(0)}
 	var out answer
 	var err error
 	for range askTries {
 		out = answer{}
-		err = exec(ctx, r, Command{Argv: []string{shell, "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
+		err = exec(ctx, r, method.Command{Argv: []string{shell, "-c", string(connectScript), "salvor", "owner"}, Stdout: &out})
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -65,7 +67,7 @@ func find(ctx context.Context, r Runner) (session, error) {
 		return s, fmt.Errorf("find the server: %.100q is not a user and a group", s.user)
 	}
 	out = answer{}
-	if err := exec(ctx, r, Command{User: s.user, Argv: []string{shell, "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
+	if err := exec(ctx, r, method.Command{User: s.user, Argv: []string{shell, "-c", string(connectScript), "salvor", "find", s.options}, Stdout: &out}); err != nil {
 		return s, fmt.Errorf("connect to the server: %w", silent(err))
 	}
 	fields := strings.Split(out.String(), "\x00")

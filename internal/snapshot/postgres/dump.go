@@ -16,6 +16,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
+	"salvor/internal/snapshot/method"
 )
 
 // dumpWithin bounds the dump of one server.
@@ -37,7 +38,7 @@ SELECT json_build_array('large objects', count(*)) FROM pg_catalog.pg_largeobjec
 // Dump dumps the server that a volume belongs to into dir, which it makes. An
 // error means that the dump can't bring the server back; ErrElsewhere, that
 // the volume is not its data.
-func Dump(ctx context.Context, r Runner, v Volume, dir string) (Manifest, error) {
+func Dump(ctx context.Context, r method.Runner, v method.Volume, dir string) (Manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, dumpWithin)
 	defer cancel()
 	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
@@ -60,7 +61,7 @@ func Dump(ctx context.Context, r Runner, v Volume, dir string) (Manifest, error)
 
 // Probe reports in little time whether a dump of the server can be taken; the
 // manifest has no databases.
-func Probe(ctx context.Context, r Runner, v Volume) (Manifest, error) {
+func Probe(ctx context.Context, r method.Runner, v method.Volume) (Manifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	m := Manifest{Schema: fleet.Schema, MountAt: v.MountAt}
@@ -72,7 +73,7 @@ func Probe(ctx context.Context, r Runner, v Volume) (Manifest, error) {
 }
 
 // look finds the server and describes it.
-func (m *Manifest) look(ctx context.Context, r Runner, v Volume) (session, error) {
+func (m *Manifest) look(ctx context.Context, r method.Runner, v method.Volume) (session, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	s, err := find(ctx, r)

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/internal/snapshot/method"
 )
 
 // own reports whether an entry of a data folder is the server's, so that the
@@ -35,7 +37,7 @@ var ownNames = []string{
 
 // Files returns what a volume holds beside the server's own data, as paths in
 // the volume: entries of the data folder and of the folders on the way to it.
-func (m Manifest) Files(v Volume) ([]string, error) {
+func (m Manifest) Files(v method.Volume) ([]string, error) {
 	root, err := os.OpenRoot(v.Path) // no link of the container's leads out of its volume
 	if err != nil {
 		return nil, err
@@ -62,9 +64,9 @@ func (m Manifest) Files(v Volume) ([]string, error) {
 }
 
 // isTablespace reports whether a path leads to a tablespace, which the dump holds.
-func (m Manifest) isTablespace(v Volume, rel string) bool {
+func (m Manifest) isTablespace(v method.Volume, rel string) bool {
 	return slices.ContainsFunc(m.Server.Tablespaces, func(t tablespace) bool {
-		at, ok := v.inside(t.Location)
+		at, ok := v.Inside(t.Location)
 		return ok && (at == rel || strings.HasPrefix(at, rel+"/"))
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"salvor/internal/snapshot/method"
 )
 
 // hostile is a container whose programs say what its owner likes: what they say
@@ -22,7 +24,7 @@ type hostile struct {
 }
 
 // Exec implements Runner.
-func (h *hostile) Exec(_ context.Context, c Command) error {
+func (h *hostile) Exec(_ context.Context, c method.Command) error {
 	if c.Stdout == nil {
 		return nil
 	}
@@ -60,9 +62,9 @@ func (h *hostile) Exec(_ context.Context, c Command) error {
 }
 
 // lay makes a volume with a data folder and a container that serves it.
-func lay(t *testing.T) (*hostile, Volume) {
+func lay(t *testing.T) (*hostile, method.Volume) {
 	t.Helper()
-	v := Volume{Path: t.TempDir(), MountAt: "/data"}
+	v := method.Volume{Path: t.TempDir(), MountAt: "/data"}
 	if err := os.WriteFile(filepath.Join(v.Path, "PG_VERSION"), []byte("17\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

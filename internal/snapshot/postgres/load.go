@@ -14,31 +14,11 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
+	"salvor/internal/snapshot/method"
 )
 
-// A Starter starts the server that loads a dump.
-type Starter interface {
-	// Start returns when the server answers. What it returns beside an error,
-	// if anything, is stopped too.
-	Start(ctx context.Context, s Start) (Running, error)
-}
-
-// Running is a server that a Starter started.
-type Running interface {
-	Runner
-	// Stop ends the server in an orderly way and waits for it. It may be
-	// called twice.
-	Stop(ctx context.Context) error
-}
-
 // A Load makes a server's files of a dump.
-type Load struct {
-	Dump   string // folder of the dump
-	Volume Volume // Path is made, and is what Starter's server runs on
-	Starter
-	Strict bool // compares all objects and roles, too, not only rows
-	Proof  bool // the server's files are not wanted afterwards, and those of FilesIn not there
-}
+type Load method.Load
 
 // stopWithin bounds the orderly end of a server.
 const stopWithin = 2 * time.Minute
@@ -164,7 +144,7 @@ func (l Load) roles(ctx context.Context, s session, m Manifest) error {
 // makeTablespace makes a tablespace's folder, which must be there and the
 // server's.
 func (l Load) makeTablespace(t tablespace, data Folder) error {
-	rel, ok := l.Volume.inside(t.Location)
+	rel, ok := l.Volume.Inside(t.Location)
 	if !ok {
 		return fmt.Errorf("%s is outside of the volume", t.Location)
 	}

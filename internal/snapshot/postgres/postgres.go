@@ -19,34 +19,12 @@ import (
 	"strings"
 
 	"salvor/internal/machine"
+	"salvor/internal/snapshot/method"
 )
 
 // ErrDiffers is wrapped by errors that mean: what was loaded is not what the
 // dump was taken of.
 var ErrDiffers = errors.New("loaded data differs from the dump")
-
-// ErrElsewhere means: the volume does not hold the server's data folder.
-var ErrElsewhere = errors.New("the server keeps its data elsewhere")
-
-// A Command runs in the server's container.
-type Command struct {
-	User   string // "" for the image's, else "uid:gid"
-	Argv   []string
-	Stdin  io.Reader // nil for none
-	Stdout io.Writer
-}
-
-// A Runner runs programs in the container of one server. A non-zero exit is an
-// error; where it is a machine.ExitError, its stderr is shown in full.
-type Runner interface {
-	Exec(ctx context.Context, c Command) error
-}
-
-// A Volume is where a server's data lies.
-type Volume struct {
-	Path    string // on this host
-	MountAt string // in the container
-}
 
 // Manifest is manifest.json of a dump. Beside it lie globals.sql (roles),
 // tablespaces.sql, for each database its dump in pg_dump's custom format and the
@@ -107,7 +85,7 @@ const shell = "/bin/sh"
 
 // session speaks to one server through programs in its container.
 type session struct {
-	runner  Runner
+	runner  method.Runner
 	user    string // "uid:gid" of the server in the container
 	at      endpoint
 	options string // PGOPTIONS
@@ -116,7 +94,7 @@ type session struct {
 // run runs a program of Postgres that connects to a database.
 func (s session) run(ctx context.Context, database string, stdin io.Reader, stdout io.Writer, argv ...string) error {
 	argv = append([]string{shell, "-c", string(connectScript), "salvor", "with", s.at.Bin, s.at.Host, s.at.Port, s.at.Role, s.at.Password, database, s.options}, argv...)
-	return exec(ctx, s.runner, Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
+	return exec(ctx, s.runner, method.Command{User: s.user, Argv: argv, Stdin: stdin, Stdout: stdout})
 }
 
 // psql is argv for psql without the user's settings, stopping at errors.
@@ -144,7 +122,7 @@ func (s session) query(ctx context.Context, database, query string, into any) er
 }
 
 // exec runs a command; an error has everything that the program said.
-func exec(ctx context.Context, r Runner, c Command) error {
+func exec(ctx context.Context, r method.Runner, c method.Command) error {
 	err := r.Exec(ctx, c)
 	if exit, ok := errors.AsType[*machine.ExitError](err); ok {
 		if said := reason(string(exit.Stderr)); said != "" {
@@ -163,12 +141,6 @@ func reason(stderr string) string {
 		}
 	}
 	return strings.Join(lines, " | ")
-}
-
-// inside returns where a path of the container lies in the volume.
-func (v Volume) inside(path string) (rel string, ok bool) {
-	rel, err := filepath.Rel(v.MountAt, path)
-	return rel, err == nil && filepath.IsLocal(rel)
 }
 
 // check refuses a manifest that names what is not in its dump or volume: it may

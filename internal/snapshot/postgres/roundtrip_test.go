@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/postgres"
 	"salvor/internal/snapshot/postgres/postgrestest"
 )
@@ -83,7 +84,7 @@ CREATE TABLE a_things (id int CHECK (ok(id))); INSERT INTO lookup VALUES (1); IN
 
 // laid is a make's server on a volume of its own.
 type laid struct {
-	volume postgres.Volume
+	volume method.Volume
 	rel    string
 	server *postgrestest.Container
 }
@@ -91,7 +92,7 @@ type laid struct {
 func lay(t *testing.T, m variety) laid {
 	t.Helper()
 	dir := short(t)
-	l := laid{volume: postgres.Volume{Path: filepath.Join(dir, "v"), MountAt: filepath.Join(dir, "v")}, rel: m.data}
+	l := laid{volume: method.Volume{Path: filepath.Join(dir, "v"), MountAt: filepath.Join(dir, "v")}, rel: m.data}
 	secret := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.WriteFile(path, []byte(content), 0o644), os.Chmod(path, 0o644)); err != nil {
@@ -233,7 +234,7 @@ func TestEveryMakeOfServerComesBack(t *testing.T) {
 			if err := os.Rename(l.volume.Path, l.volume.Path+"-lost"); err != nil {
 				t.Fatal(err)
 			}
-			back := postgres.Volume{Path: l.volume.Path, MountAt: l.volume.MountAt}
+			back := method.Volume{Path: l.volume.Path, MountAt: l.volume.MountAt}
 			if err := os.Mkdir(back.Path, 0o700); err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"salvor/internal/snapshot/method"
 )
 
 // Server is what a server must have in common with the one that was dumped.
@@ -63,10 +65,10 @@ const describeServer = `SELECT json_build_object(
  'tablespaces', (SELECT json_agg(json_build_object('name', spcname, 'location', pg_tablespace_location(oid)) ORDER BY spcname) FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default','pg_global')))`
 
 // describe asks the server, and looks at its folders on this host.
-func (s session) describe(ctx context.Context, v Volume) (server Server, folders []Folder, err error) {
-	rel, ok := v.inside(s.at.Data)
+func (s session) describe(ctx context.Context, v method.Volume) (server Server, folders []Folder, err error) {
+	rel, ok := v.Inside(s.at.Data)
 	if !ok {
-		return server, nil, fmt.Errorf("%w: in %s, not below %s", ErrElsewhere, s.at.Data, v.MountAt)
+		return server, nil, fmt.Errorf("%w: in %s, not below %s", method.ErrElsewhere, s.at.Data, v.MountAt)
 	}
 	root, err := os.OpenRoot(v.Path) // no link of the container's leads out of its volume
 	if err != nil {
@@ -74,7 +76,7 @@ func (s session) describe(ctx context.Context, v Volume) (server Server, folders
 	}
 	defer root.Close()
 	if _, err := root.Stat(filepath.Join(rel, "PG_VERSION")); errors.Is(err, fs.ErrNotExist) {
-		return server, nil, fmt.Errorf("%w: %s has no data folder at %s", ErrElsewhere, v.Path, rel)
+		return server, nil, fmt.Errorf("%w: %s has no data folder at %s", method.ErrElsewhere, v.Path, rel)
 	}
 	if err := s.query(ctx, s.at.Database, describeServer, &server); err != nil {
 		return server, nil, fmt.Errorf("describe the server: %w", err)
@@ -89,14 +91,14 @@ func (s session) describe(ctx context.Context, v Volume) (server Server, folders
 }
 
 // lookOutside notes what comes back elsewhere, because another volume has it.
-func (s *Server) lookOutside(root *os.Root, v Volume, rel string) {
+func (s *Server) lookOutside(root *os.Root, v method.Volume, rel string) {
 	if to, err := root.Readlink(filepath.Join(rel, "pg_wal")); err == nil {
-		if _, ok := v.inside(to); !ok {
+		if _, ok := v.Inside(to); !ok {
 			s.LogAt = to
 		}
 	}
 	s.LeftOut = slices.ContainsFunc(s.Tablespaces, func(t tablespace) bool {
-		_, ok := v.inside(t.Location)
+		_, ok := v.Inside(t.Location)
 		return !ok
 	})
 }

@@ -6,25 +6,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// A Start says how the server that loads a dump is started: as User, with Argv
-// in place of the image's entrypoint and command. It answers once Healthy ends
-// with 0.
-type Start struct {
-	User    string // "uid:gid"
-	MountAt string // where it has the folder
-	Argv    []string
-	Healthy []string
-	Proof   bool // nothing waits for it: it may be slow
-}
+	"salvor/internal/snapshot/method"
+)
 
 const loadPort = "5432"
 
 // start is a server on a folder that is fresh or that it made. It has the
 // locale and the extensions' settings of the one that was dumped, and none of
 // its other settings: those may listen, or archive its log.
-func (m Manifest) start(proof bool) Start {
+func (m Manifest) start(proof bool) method.Start {
 	s := m.Server
 
 	made := s.initdb()
@@ -36,7 +27,7 @@ func (m Manifest) start(proof bool) Start {
 		server = append(server, "-c", name+"="+s.Settings[name])
 	}
 	script := "set -e\nunset PGDATA\n[ -s " + word(path.Join(s.Data, "PG_VERSION")) + " ] || " + words(made) + " >/dev/null\nexec " + words(server)
-	return Start{User: s.User, MountAt: m.MountAt, Argv: []string{shell, "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
+	return method.Start{User: s.User, MountAt: m.MountAt, Argv: []string{shell, "-c", script}, Healthy: []string{s.program("pg_isready"), "-q", "-h", s.Data, "-p", loadPort}, Proof: proof}
 }
 
 func (s Server) program(name string) string {

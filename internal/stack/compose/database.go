@@ -63,7 +63,7 @@ func (c classifier) consistency(ms *mounts, v *project.Volume) {
 	if said.Consistent != "" {
 		v.Method = said.Consistent
 	}
-	if v.Method == fleet.Postgres {
+	if v.Method.Native() {
 		v.Service, v.MountAt = m.service, m.entry.Target
 	}
 }

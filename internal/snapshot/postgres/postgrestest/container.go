@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"testing"
 
-	"salvor/internal/snapshot/postgres"
+	"salvor/internal/snapshot/method"
 )
 
 // Bin is the folder of this machine's newest Postgres. Without one, or without
@@ -97,7 +97,7 @@ func NewMade(t testing.TB) *Made {
 
 // initialize makes the data folder.
 func (c *Container) initialize(ctx context.Context, arguments []string, made *Made) error {
-	initdb := postgres.Command{Argv: append([]string{"initdb", "-N", "-D", c.Data}, arguments...)}
+	initdb := method.Command{Argv: append([]string{"initdb", "-N", "-D", c.Data}, arguments...)}
 	if made == nil {
 		return c.Exec(ctx, initdb)
 	}
@@ -149,7 +149,7 @@ func (c *Container) wait(t testing.TB, host string) {
 		for _, f := range files {
 			port = strings.TrimPrefix(strings.TrimSuffix(filepath.Base(f), ".lock"), ".s.PGSQL.")
 		}
-		if port != "" && c.Exec(t.Context(), postgres.Command{Argv: []string{"pg_isready", "-q", "-h", host, "-p", port}}) == nil {
+		if port != "" && c.Exec(t.Context(), method.Command{Argv: []string{"pg_isready", "-q", "-h", host, "-p", port}}) == nil {
 			return
 		}
 		if t.Context().Err() != nil || c.over() {
@@ -238,8 +238,8 @@ func (c *Container) over() bool {
 	}
 }
 
-// Exec implements postgres.Runner.
-func (c *Container) Exec(ctx context.Context, cmd postgres.Command) error {
+// Exec implements method.Runner.
+func (c *Container) Exec(ctx context.Context, cmd method.Command) error {
 	p := c.command(ctx, cmd.Argv)
 	var stderr bytes.Buffer
 	p.Stdin, p.Stdout, p.Stderr = cmd.Stdin, cmd.Stdout, &stderr
@@ -249,7 +249,7 @@ func (c *Container) Exec(ctx context.Context, cmd postgres.Command) error {
 	return nil
 }
 
-// Stop implements postgres.Running.
+// Stop implements method.Running.
 func (c *Container) Stop(ctx context.Context) error {
 	if c.ended == nil {
 		return nil
@@ -259,7 +259,7 @@ func (c *Container) Stop(ctx context.Context) error {
 		data = strings.ReplaceAll(data, c.mountAt, c.folder)
 	}
 	c.ended = nil
-	return c.Exec(ctx, postgres.Command{Argv: []string{"pg_ctl", "-D", data, "-w", "-m", "fast", "stop"}})
+	return c.Exec(ctx, method.Command{Argv: []string{"pg_ctl", "-D", data, "-w", "-m", "fast", "stop"}})
 }
 
 // Script runs a script for psql as the server's superuser and returns what it
@@ -302,13 +302,13 @@ func (c *Container) program(t testing.TB, database string, stdin io.Reader, stdo
 // Beside starts servers for loads.
 type Beside struct {
 	T       testing.TB
-	Volume  postgres.Volume // where the server runs
-	Started []postgres.Start
+	Volume  method.Volume // where the server runs
+	Started []method.Start
 	Last    *Container
 }
 
-// Start implements postgres.Starter.
-func (b *Beside) Start(ctx context.Context, s postgres.Start) (postgres.Running, error) {
+// Start implements method.Starter.
+func (b *Beside) Start(ctx context.Context, s method.Start) (method.Running, error) {
 	b.Started = append(b.Started, s)
 	short, err := os.MkdirTemp("/tmp", "pg-")
 	if err != nil {
@@ -324,7 +324,7 @@ func (b *Beside) Start(ctx context.Context, s postgres.Start) (postgres.Running,
 		return nil, err
 	}
 	b.Last = c
-	for c.Exec(ctx, postgres.Command{Argv: s.Healthy}) != nil {
+	for c.Exec(ctx, method.Command{Argv: s.Healthy}) != nil {
 		if ctx.Err() != nil || c.over() {
 			log, _ := os.ReadFile(c.Data + ".log")
 			c.ended = nil
