@@ -13,6 +13,9 @@ import (
 	"salvor/internal/stack/compose"
 )
 
+// historyLimit is how many commits are looked at for what was before.
+const historyLimit = 500
+
 // stackAt resolves a stack as a commit declared it, with the secrets of now and
 // these vars; nil for those of then. A stack that did not load then is an error.
 func (a *App) stackAt(ctx context.Context, name string, c git.Commit, vars map[string]string) (_ fleet.Stack, _ project.Rendered, err error) {

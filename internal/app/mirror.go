@@ -124,6 +124,9 @@ func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
 	if !a.Checkout.Pushed() {
 		return nil
 	}
+	if head, err := a.Checkout.Git.Head(ctx); err != nil || head != a.Checkout.Commit {
+		return err // a later commit is mirrored by the opening that made it
+	}
 	behind, err := a.mirrorBehind(ctx)
 	switch {
 	case err != nil || !behind:

@@ -59,7 +59,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if now.Named("diary") != "notes" || len(now.Renamed()) > 0 || now.Lock().Stacks["notes"].Called != "diary" {
 		t.Errorf("the lock has %+v", now.Lock().Stacks)
 	}
-	if _, earlier, err := now.Deploys(t.Context(), "notes"); err != nil {
+	if _, earlier, err := now.ForRollback(nil).Deploys(t.Context(), "notes"); err != nil {
 		t.Errorf("%+v, %v", earlier, err)
 	}
 	if used, err := (&recorder{app: now}).Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {

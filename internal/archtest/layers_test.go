@@ -79,7 +79,6 @@ var layers = []struct {
 	}},
 	{"workflows", []string{
 		"deploy",
-		"recovery",
 		"agent/here",
 		"agent/ownership",
 		"agent/keeper",
@@ -88,6 +87,11 @@ var layers = []struct {
 	}},
 	{"the operator's workflows", []string{
 		"leaks",
+		"move",
+		"recovery",
+		"restore",
+		"rollback",
+		"rotation",
 	}},
 	{"surfaces", []string{
 		"app",
@@ -125,7 +129,7 @@ var sideways = map[[2]string]string{
 	{"resource", "machine"}:          "kinds look at and change a machine",
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
-	{"recovery", "deploy"}:           "a recovery is a placement change, applied",
+	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",

@@ -60,7 +60,7 @@ func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
 		return
 	}
 	terminal.Printf(g.Err, "%s%s need another value; salvor check names them (secret-seen) until they have one. What a provider gives out\n  (remotes, registries, tokens) is changed there first, then given here on standard input, without --generate.\n\n",
-		mark, count(len(rotate), "secret"))
+		mark, terminal.Count(len(rotate), "secret"))
 }
 
 func counted(n int, one, many string) string {
@@ -69,5 +69,3 @@ func counted(n int, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
-
-func count(n int, what string) string { return counted(n, what, what+"s") }

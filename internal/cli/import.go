@@ -70,7 +70,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 // printImport shows what will change: of secrets their names.
 func (g *globals) printImport(i *app.Import) error {
 	if len(i.Secret) > 0 {
-		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
+		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 	}
 	for _, c := range i.Changes {
 		if err := render.Diff(g.Out, c.Path, c.Before, c.After); err != nil {
@@ -87,7 +87,7 @@ func (g *globals) printImport(i *app.Import) error {
 }
 
 func (g *globals) printImported(i *app.Import, o app.ImportOptions) error {
-	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
+	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
 	if i.Outside {
 		terminal.Printf(g.Err, "%s is outside of the repository and was left there: remove it\n", o.File)
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 
@@ -15,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/machine"
 	"salvor/internal/placement"
+	"salvor/internal/proposal"
 	"salvor/internal/stack"
 	"salvor/internal/terminal"
 )
@@ -113,8 +113,7 @@ func newDown(g *globals) *cobra.Command {
 		Short: "Stop a stack and keep it stopped; its volumes are kept",
 		Args:  exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stack := cmd.Context(), args[0]
-			return g.amend(ctx, fmt.Sprintf("Stop %s? Its volumes are kept.", stack), stack, func(s *deploy.Session, stack string) (deploy.Receipt, error) { return s.Down(ctx, stack) })
+			return g.amend(cmd.Context(), args[0], (*deploy.Session).Down)
 		},
 	}
 }
@@ -125,40 +124,18 @@ func newUp(g *globals) *cobra.Command {
 		Short: "Start a stack again that down stopped",
 		Args:  exactArgs("STACK"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stack := cmd.Context(), args[0]
-			return g.amend(ctx, fmt.Sprintf("Start %s?", stack), stack, func(s *deploy.Session, stack string) (deploy.Receipt, error) { return s.Up(ctx, stack) })
+			return g.amend(cmd.Context(), args[0], (*deploy.Session).Up)
 		},
 	}
 }
 
-// amend asks and runs one change of one stack.
-func (g *globals) amend(ctx context.Context, question, stack string, work func(s *deploy.Session, stack string) (deploy.Receipt, error)) error {
-	bar := g.progress()
-	defer bar.Close()
-	a, err := g.open(ctx, bar)
-	if err != nil {
-		return err
-	}
-	defer g.close(ctx, a)
-	bar.Close()
-	if err := g.confirm(question); err != nil {
-		return err
-	}
-	return g.working(ctx, a, func(s *deploy.Session) (deploy.Receipt, error) { return work(s, a.Named(stack)) })
-}
-
-// working runs one change with live progress and prints its receipt.
-func (g *globals) working(ctx context.Context, a *app.App, work func(*deploy.Session) (deploy.Receipt, error)) error {
-	bar := g.progress()
-	defer bar.Close()
-	s, err := a.Session(ctx)
-	if err != nil {
-		return err
-	}
-	receipt, err := work(s)
-	bar.Close()
-	if receipt.Kind == "" {
-		return err
-	}
-	return g.finish(&receipt, err, nil)
+// amend carries out one change of one stack.
+func (g *globals) amend(ctx context.Context, stack string, propose func(*deploy.Session, string) (proposal.Proposal[deploy.Receipt], error)) error {
+	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
+		p, err := propose(s, a.Named(stack))
+		if err != nil {
+			return err
+		}
+		return g.carryOut(ctx, p)
+	})
 }

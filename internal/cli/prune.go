@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
-	"salvor/internal/cli/render"
 	"salvor/internal/terminal"
 )
 
@@ -45,7 +44,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if able == 0 {
 			return g.pruned(planned, nil)
 		}
-		if err := g.confirm(fmt.Sprintf("Remove %s for good, and the data that no snapshot needs any more?", count(going, "snapshot"))); err != nil {
+		if err := g.confirm(fmt.Sprintf("Remove %s for good, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))); err != nil {
 			return err
 		}
 		s, err := a.Session(ctx)
@@ -88,9 +87,9 @@ func (g *globals) pruned(all []app.Pruning, err error) error {
 		if !p.Done {
 			continue
 		}
-		terminal.Printf(g.Out, "%s on %s: %s removed, and %s of data that none needs any more\n", p.Stack, p.Target, count(len(p.Forget), "snapshot"), render.Bytes(p.Bytes))
+		terminal.Printf(g.Out, "%s on %s: %s removed, and %s of data that none needs any more\n", p.Stack, p.Target, terminal.Count(len(p.Forget), "snapshot"), terminal.Bytes(p.Bytes))
 		if p.Lost > 0 {
-			terminal.Printf(g.Out, "  %s that the remote has lost left the index: salvor snapshot take %s uploads again what the host still has\n", count(p.Lost, "pack"), p.Stack)
+			terminal.Printf(g.Out, "  %s that the remote has lost left the index: salvor snapshot take %s uploads again what the host still has\n", terminal.Count(p.Lost, "pack"), p.Stack)
 		}
 	}
 	return err

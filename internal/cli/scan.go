@@ -61,7 +61,7 @@ func runScan(ctx context.Context, g *globals, o scanOptions) error {
 	if o.history {
 		hint = "change these values where they are used: Git keeps what it once held"
 	}
-	return fault.WithHint(fmt.Errorf("%s in clear", count(len(found), "secret")), hint)
+	return fault.WithHint(fmt.Errorf("%s in clear", terminal.Count(len(found), "secret")), hint)
 }
 
 func (g *globals) printLeaks(found []scan.Leak) error {

@@ -11,10 +11,10 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
-	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/placement"
+	"salvor/internal/restore"
 	"salvor/internal/terminal"
 )
 
@@ -105,8 +105,8 @@ func printSnapshots(w io.Writer, list agentapi.SnapshotList) error {
 			printDamaged(tab, s, target)
 			continue
 		}
-		terminal.Printf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began)),
-			render.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
+		terminal.Printf(tab, "%.8s\t%s\t%s\t%s\t%d\t%s\t%.7s\t%s\n", s.ID, s.Began.Format(time.DateTime), terminal.Duration(time.Since(s.Began)),
+			terminal.Bytes(s.Bytes), s.Files, loaded(s.Loaded), s.Commit, target)
 	}
 	return tab.Flush()
 }
@@ -119,21 +119,13 @@ func loaded(at time.Time) string {
 	return at.Format(time.DateTime)
 }
 
-// flaw is what is wrong with a snapshot that can't be restored.
-func flaw(s agentapi.SnapshotRow) string {
-	if s.Missing {
-		return "missing"
-	}
-	return "damaged"
-}
-
 // printDamaged prints the row of a snapshot of which not everything is known.
 func printDamaged(tab io.Writer, s agentapi.SnapshotRow, target string) {
 	taken, age := "-", "-"
 	if !s.Began.IsZero() {
-		taken, age = s.Began.Format(time.DateTime), render.Duration(time.Since(s.Began))
+		taken, age = s.Began.Format(time.DateTime), terminal.Duration(time.Since(s.Began))
 	}
-	terminal.Printf(tab, "%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s\n", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, flaw(s), s.Damaged)
+	terminal.Printf(tab, "%.8s\t%s\t%s\t-\t-\t-\t%.7s\t%s, %s: %s\n", s.ID, taken, age, cmp.Or(s.Commit, "-"), target, restore.Flaw(s), s.Damaged)
 }
 
 func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
@@ -143,13 +135,13 @@ func printTaken(g *globals, r agentapi.SnapshotReceipt) error {
 	}
 	paused := "without a pause"
 	if r.Paused > 0 {
-		paused = "paused for " + render.Duration(r.Paused)
+		paused = "paused for " + terminal.Duration(r.Paused)
 	}
 	said := "snapshot"
 	if r.Skipped {
 		said, paused = "nothing changed since snapshot", "nothing paused"
 	}
-	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, render.Bytes(r.Snapshot.Bytes), count(r.Snapshot.Files, "file"), paused, cmp.Or(r.Verified, r.Why))
+	terminal.Printf(g.Out, "%s: %s %.8s: %s in %s, %s; %s\n", r.Stack, said, r.Snapshot.ID, terminal.Bytes(r.Snapshot.Bytes), terminal.Count(r.Snapshot.Files, "file"), paused, cmp.Or(r.Verified, r.Why))
 	printFindings(g.Out, r.Findings)
 	return nil
 }

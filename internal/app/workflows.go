@@ -5,11 +5,17 @@ import (
 
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/move"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/recovery"
+	"salvor/internal/rollback"
 )
+
+// What the workflows need of the opened fleet: App has most of it.
 
 // ForRecovery is the opened fleet as a recovery needs it.
 func (a *App) ForRecovery() recovery.Fleet { return recoverer{a} }
@@ -54,4 +60,49 @@ func (r RemovedHost) seen() recovery.Seen {
 		seen.Secrets = append(seen.Secrets, recovery.Secret{Name: s.Secret, Provider: s.Provider, Command: s.Command})
 	}
 	return seen
+}
+
+// ForMove is the opened fleet as a move needs it.
+func (a *App) ForMove() move.Fleet { return mover{recoverer{a}} }
+
+type mover struct{ recoverer }
+
+// EnrolCommitted implements move.Fleet.
+func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
+	add, err := m.App.Enrol(ctx, h)
+	if err != nil {
+		return err
+	}
+	return m.Checkout.CommitFiles(ctx, add.Files, "host "+h.Name+": enrolled")
+}
+
+// ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
+// later on.
+func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error)) *rollback.Fleet {
+	return &rollback.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
+		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
+	}
+}
+
+// projectAt renders a stack as a commit declared it.
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
+	_, rendered, err := a.stackAt(ctx, st.Name, c, a.Checkout.Fleet.Vars)
+	return rendered.Project, err
+}
+
+// UsedBy returns a line for each place where a secret is needed.
+func (a *App) UsedBy(name string) []string {
+	var lines []string
+	for _, u := range a.SecretUses(name) {
+		line := u.String()
+		if u.Host != "" {
+			line += " on " + u.Host
+		}
+		if u.OnChange != "" {
+			line += ": " + string(u.OnChange)
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }

@@ -1,4 +1,4 @@
-package render
+package terminal
 
 import (
 	"fmt"
@@ -32,4 +32,12 @@ func Bytes(n int64) string {
 		size /= 1024
 	}
 	return fmt.Sprintf("%.1f %s", size, units[i])
+}
+
+// Count prints how many of something there are: "1 stack", "2 stacks".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

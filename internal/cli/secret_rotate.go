@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/rotation"
+	"salvor/internal/secret"
+	"salvor/internal/terminal"
+)
+
+type rotateOptions struct {
+	generate bool
+	length   int
+}
+
+// generatedLength of letters and digits is 190 bits.
+const generatedLength = 32
+
+func newSecretRotate(g *globals) *cobra.Command {
+	var o rotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate NAME",
+		Short: "Give a secret a new value and deliver it at once",
+		Long: "Rotate commits the new value, seals it for the hosts that need it and delivers it there. Running services see it\n" +
+			"under /run/secrets at once; x-salvor.on_rotate and x-salvor.on_change say what else happens. When a stack does not\n" +
+			"come through, the old value is committed and delivered again. Of a secret that a command prints (secrets: in\n" +
+			"fleet.yaml) the value of now is taken: change it where it is made first.",
+		Args: exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runRotate(cmd.Context(), g, args[0], o) },
+	}
+	cmd.Flags().BoolVar(&o.generate, "generate", false, "make the new value: random letters and digits (default: read it from standard input)")
+	cmd.Flags().IntVar(&o.length, "length", generatedLength, "`CHARACTERS` of a generated value, at least 16")
+	return cmd
+}
+
+func runRotate(ctx context.Context, g *globals, name string, o rotateOptions) error {
+	return g.with(ctx, func(a *app.App) error {
+		again := reopened{g: g}
+		defer again.close(ctx)
+		value := func() (secret.Value, error) {
+			if o.generate {
+				return rotation.Generate(o.length)
+			}
+			return g.readSecret(name)
+		}
+		reopen := func(ctx context.Context) (rotation.Reopened, error) { return again.app(ctx) }
+		p, err := rotation.Prepare(a, rotation.Options{Name: name, Generate: o.generate, Value: value, Reopen: reopen})
+		if err != nil {
+			return err
+		}
+		receipt, err := accepted(ctx, g, p)
+		if printErr := g.printDeliveries(name, receipt); printErr != nil {
+			return printErr
+		}
+		return err
+	})
+}
+
+// printDeliveries prints what became of the new value, and of the old one where that was
+// delivered again.
+func (g *globals) printDeliveries(name string, r rotation.Receipt) error {
+	for _, d := range r.Deliveries {
+		if d.Kind == "" {
+			terminal.Printf(g.Err, "%s is committed; no placed stack needs it\n", name)
+		} else if err := g.printRun(&d.Receipt, d.Err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
