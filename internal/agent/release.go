@@ -10,11 +10,11 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
+	"salvor/internal/docker"
 	"salvor/internal/fault"
 	"salvor/internal/hold"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
-	"salvor/internal/stack"
 )
 
 // Release stops a stack that moves away and takes its final snapshot. The data stays.
@@ -69,7 +69,7 @@ func (h *Host) started(ctx context.Context, name string, local here.Local) (bool
 	if here.NoEngine(err) {
 		return false, nil
 	}
-	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c stack.Container) bool { return c.State != "created" }), err
+	return err == nil && slices.ContainsFunc(seen[0].Containers, func(c docker.Container) bool { return c.State != "created" }), err
 }
 
 // releasedBefore reports whether a stack was released at that epoch and nothing of it

@@ -22,9 +22,9 @@ type Due struct {
 
 // Due returns, by name, the secrets to which fleet.yaml gives a period. One that
 // is not committed yet is not among them.
-func (a *App) Due(ctx context.Context) (map[string]Due, error) {
+func (a *SecretChanges) Due(ctx context.Context) (map[string]Due, error) {
 	all := map[string]Due{}
-	for _, s := range a.Checkout.Fleet.Secrets {
+	for _, s := range a.checkout.Fleet.Secrets {
 		if s.Rotate == 0 {
 			continue
 		}
@@ -40,17 +40,17 @@ func (a *App) Due(ctx context.Context) (map[string]Due, error) {
 }
 
 // late are the findings about secrets that are older than their period.
-func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error) {
+func (a *SecretChanges) late(ctx context.Context, now time.Time) ([]finding.Finding, error) {
 	due, err := a.Due(ctx)
 	var found []finding.Finding
 	for name, d := range due {
 		if !d.At.Before(now) {
 			continue
 		}
-		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.Checkout.Place("secrets", name, "rotate").String(),
+		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.checkout.Place("secrets", name, "rotate").String(),
 			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
 			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
-		if argv, printed := a.Command(name); printed {
+		if argv, printed := a.needs.Command(name); printed {
 			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)
 		}
 		found = append(found, f)
@@ -60,14 +60,14 @@ func (a *App) late(ctx context.Context, now time.Time) ([]finding.Finding, error
 
 // missingValues are the findings about periods of values that their YAML files
 // don't have. Files and variables are looked for when fleet.yaml is read.
-func (a *App) missingValues() []finding.Finding {
+func (a *SecretChanges) missingValues() []finding.Finding {
 	var found []finding.Finding
-	for _, s := range a.Checkout.Fleet.Secrets {
+	for _, s := range a.checkout.Fleet.Secrets {
 		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
-		if _, err := a.Identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
-			found = append(found, a.Checkout.SecretMissing(s.Name, ""))
+		if _, err := a.identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
+			found = append(found, a.checkout.SecretMissing(s.Name, ""))
 		}
 	}
 	return found
@@ -75,15 +75,15 @@ func (a *App) missingValues() []finding.Finding {
 
 // since returns when a secret got the value that it has: zero if that is unknown,
 // since it is not committed or damaged, which other commands report.
-func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
+func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 	t, err := a.trace(s)
 	switch {
-	case err != nil || a.Checkout.Commit == "":
+	case err != nil || a.checkout.Commit == "":
 		return time.Time{}, nil
 	case t.Exact:
 		return t.Modified, nil
 	}
-	now, err := a.Checkout.File(t.File)
+	now, err := a.checkout.File(t.File)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -100,9 +100,9 @@ func (a *App) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
 
 // trace is the store's, and for what a program prints the declaration in
 // fleet.yaml.
-func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
+func (a *SecretChanges) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
-		return a.Identity.Store.Trace(s.Name)
+		return a.identity.Store.Trace(s.Name)
 	}
 	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)
@@ -115,8 +115,8 @@ func (a *App) trace(s fleet.Secret) (secretstore.Trace, error) {
 
 // committed returns the date of the commit that brought what stands for a value in
 // Git, looked for among so many commits; what is older has the date of the oldest.
-func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
-	logged, err := a.Checkout.Git.Log(ctx, historyLimit, t.File)
+func (a *SecretChanges) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
+	logged, err := a.checkout.Git.Log(ctx, loggedLimit, t.File)
 	if err != nil {
 		return since, err
 	}
@@ -124,7 +124,7 @@ func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (
 	for i, l := range logged {
 		names[i] = string(l.Commit) + ":" + t.File
 	}
-	objects, err := a.Checkout.Git.Objects(ctx, names)
+	objects, err := a.checkout.Git.Objects(ctx, names)
 	for i, o := range objects {
 		if !bytes.Equal(t.Of(o.Content), part) {
 			break
@@ -133,3 +133,6 @@ func (a *App) committed(ctx context.Context, t secretstore.Trace, part []byte) (
 	}
 	return since, err
 }
+
+// loggedLimit is how many commits of a secret's file are looked at.
+const loggedLimit = 500

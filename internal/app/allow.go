@@ -26,10 +26,10 @@ var errUnapproved = errors.New("not approved in this clone")
 
 // approve returns nil where the operator's clone has approved, or now approves, the
 // content under a key. What was approved before under it is forgotten.
-func (a *App) approve(ctx context.Context, file, key, content string, ask func(before string) Approval) error {
-	a.approving.Lock()
-	defer a.approving.Unlock()
-	path, err := a.Checkout.Git.OwnFile(ctx, file)
+func (c *Confirmed) approve(ctx context.Context, file, key, content string, ask func(before string) Approval) error {
+	c.approving.Lock()
+	defer c.approving.Unlock()
+	path, err := c.checkout.Git.OwnFile(ctx, file)
 	if err != nil {
 		return err
 	}
@@ -41,10 +41,10 @@ func (a *App) approve(ctx context.Context, file, key, content string, ask func(b
 		return nil
 	}
 	question := ask(known[key])
-	if a.opts.Approve == nil {
+	if c.opts.Approve == nil {
 		return fmt.Errorf("%w: %s", errUnapproved, question.Question)
 	}
-	if err := a.opts.Approve(question); err != nil {
+	if err := c.opts.Approve(question); err != nil {
 		return err
 	}
 	known[key] = content

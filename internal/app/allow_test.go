@@ -43,23 +43,23 @@ func remote(kind string, pairs ...string) fleet.Remote {
 func TestS01ARemoteIsApproved(t *testing.T) {
 	k := newKeyed(t)
 	home := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password")
-	if err := k.askedBy(nil).allowRemote(t.Context(), home); !errors.Is(err, errUnapproved) {
+	if err := k.askedBy(nil).Confirmed.allowRemote(t.Context(), home); !errors.Is(err, errUnapproved) {
 		t.Fatalf("where nobody can be asked: %v", err)
 	}
 	var asked []Approval
 	answer := errNo
 	a := k.askedBy(func(q Approval) error { asked = append(asked, q); return answer })
-	if err := a.allowRemote(t.Context(), home); !errors.Is(err, errNo) {
+	if err := a.Confirmed.allowRemote(t.Context(), home); !errors.Is(err, errNo) {
 		t.Fatalf("refused: %v", err)
 	}
 	answer = nil
 	for range 2 {
-		if err := a.allowRemote(t.Context(), home); err != nil {
+		if err := a.Confirmed.allowRemote(t.Context(), home); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tuned := remote("webdav", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password", "pacer_min_sleep", "1s")
-	if err := a.allowRemote(t.Context(), tuned); err != nil || len(asked) != 2 {
+	if err := a.Confirmed.allowRemote(t.Context(), tuned); err != nil || len(asked) != 2 {
 		t.Fatalf("%v, asked %v: want once refused and once allowed", err, asked)
 	}
 	answer = errNo
@@ -70,7 +70,7 @@ func TestS01ARemoteIsApproved(t *testing.T) {
 		"kind":    remote("s3", "url", "https://nas.example.net", "user", "x", "pass", "secret:nas_password"),
 	} {
 		asked = nil
-		if err := a.allowRemote(t.Context(), changed); !errors.Is(err, errNo) || len(asked) != 1 ||
+		if err := a.Confirmed.allowRemote(t.Context(), changed); !errors.Is(err, errNo) || len(asked) != 1 ||
 			!strings.Contains(asked[0].Question, "the remote nas now goes to "+changed.Type) || !strings.Contains(asked[0].Question, "before: webdav") {
 			t.Errorf("another %s: %v, asked %v", name, err, asked)
 		}
@@ -89,14 +89,14 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 	if err := os.Remove(approvals); err != nil {
 		t.Fatal(err) // what the fleet was made with
 	}
-	if _, err := (&recorder{app: a}).Epoch(t.Context(), "notes"); !errors.Is(err, errUnapproved) {
+	if _, err := a.Record.Epoch(t.Context(), "notes"); !errors.Is(err, errUnapproved) {
 		t.Errorf("the record: %v", err)
 	}
-	if _, err := a.Card(t.Context()); !errors.Is(err, errUnapproved) {
+	if _, err := a.Mirrors.Card(t.Context()); !errors.Is(err, errUnapproved) {
 		t.Errorf("the card: %v", err)
 	}
 	for _, r := range a.Checkout.Fleet.Remotes {
-		if _, err := (&sealer{app: a}).sealRemote(t.Context(), r); !errors.Is(err, errUnapproved) {
+		if _, err := a.sealer().sealRemote(t.Context(), r); !errors.Is(err, errUnapproved) {
 			t.Errorf("the seal: %v", err)
 		}
 	}
@@ -107,12 +107,12 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 	a := newKeyed(t).askedBy(approveAll)
 	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
-		err := a.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
+		err := a.Check.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", option, err, want)
 		}
 	}
-	if err := a.checkSettings(remote("webdav", "url", "https://nas", "pass", "secret:token")); err != nil {
+	if err := a.Check.checkSettings(remote("webdav", "url", "https://nas", "pass", "secret:token")); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,11 +121,11 @@ func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
 // remote.
 func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { _, _, err := a.SSHKey(t.Context()); return err })
+	k.do(func(a *App) error { _, _, err := a.Keys.SSHKey(t.Context()); return err })
 	a := k.askedBy(approveAll)
 	for _, deliver := range []func(*sealer) error{
 		func(s *sealer) error {
-			_, err := s.store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
+			_, err := s.needs.store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
 			return err
 		},
 		func(s *sealer) error {
@@ -137,16 +137,16 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 			return err
 		},
 		func(s *sealer) error { // anyone who can push can copy what they can't read
-			content, err := s.file("secrets/fleet_ssh_key")
+			content, err := s.needs.file("secrets/fleet_ssh_key")
 			if err != nil {
 				return err
 			}
-			s.made = map[string][]byte{"secrets/innocent": content}
-			_, err = s.store().DeliverFile(t.Context(), "secrets/innocent")
+			s.needs.add(map[string][]byte{"secrets/innocent": content})
+			_, err = s.needs.store().DeliverFile(t.Context(), "secrets/innocent")
 			return err
 		},
 	} {
-		if err := deliver(&sealer{app: a}); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+		if err := deliver(a.sealer()); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
 			t.Errorf("delivered: %v", err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 		write(script, "#!/bin/sh\necho "+name)
 		asked = 0
 		for range 2 {
-			dir, err := a.allowProgram(t.Context(), "nas", c.argv)
+			dir, err := a.Confirmed.allowProgram(t.Context(), "nas", c.argv)
 			if err != nil || (dir == a.Checkout.Root) != c.inRepo {
 				t.Fatalf("%s: runs in %s, %v", name, dir, err)
 			}
@@ -208,10 +208,10 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 			t.Errorf("%s: asked %d times for one thing", name, asked)
 		}
 		write(script, "#!/bin/sh\ntouch PWNED "+name)
-		if _, err := a.allowProgram(t.Context(), "nas", c.argv); err != nil || (asked == 2) != (c.inRepo || c.other) {
+		if _, err := a.Confirmed.allowProgram(t.Context(), "nas", c.argv); err != nil || (asked == 2) != (c.inRepo || c.other) {
 			t.Errorf("%s: asked %d times after the script changed: %v", name, asked, err)
 		}
-		if _, err := k.askedBy(nil).allowProgram(t.Context(), "other", append(c.argv, "more")); !errors.Is(err, errUnapproved) {
+		if _, err := k.askedBy(nil).Confirmed.allowProgram(t.Context(), "other", append(c.argv, "more")); !errors.Is(err, errUnapproved) {
 			t.Errorf("%s: where nobody can be asked: %v", name, err)
 		}
 	}
@@ -219,7 +219,7 @@ func TestS16AnApprovalIsOfWhatRuns(t *testing.T) {
 	write(filepath.Join(earlier, "safe"), "#!/bin/sh\n")
 	t.Setenv("PATH", earlier+":"+os.Getenv("PATH"))
 	asked = 0
-	if _, err := a.allowProgram(t.Context(), "nas", []string{"safe", "nas"}); err != nil || asked != 1 {
+	if _, err := a.Confirmed.allowProgram(t.Context(), "nas", []string{"safe", "nas"}); err != nil || asked != 1 {
 		t.Errorf("another program of that name: asked %d times, %v", asked, err)
 	}
 }

@@ -31,24 +31,24 @@ type run struct {
 // their computer for the first time, with these arguments and these files of the
 // repository. It returns the folder that the program is to run in: the repository's
 // for one that names files of it, else the operator's home, where it finds none.
-func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
+func (c *Confirmed) allowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", err
 	}
 	what := run{Argv: argv}
-	if what.Program, err = a.programPath(argv[0]); errors.Is(err, fs.ErrNotExist) {
+	if what.Program, err = programPath(c.checkout.Root, argv[0]); errors.Is(err, fs.ErrNotExist) {
 		return home, nil // nothing runs, and running it says so
 	}
 	if err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	var here bool
-	if what.Files, here, err = a.namedFiles(append([]string{what.Program}, argv...), home); err != nil {
+	if what.Files, here, err = namedFiles(c.checkout.Root, append([]string{what.Program}, argv...), home); err != nil {
 		return "", fmt.Errorf("secret %s: %w", name, err)
 	}
 	if dir = home; here {
-		dir = a.Checkout.Root
+		dir = c.checkout.Root
 	}
 	text, err := json.Marshal(what)
 	if err != nil {
@@ -56,7 +56,7 @@ func (a *App) allowProgram(ctx context.Context, name string, argv []string) (dir
 	}
 	sum := sha256.Sum256(text)
 	id := hex.EncodeToString(sum[:8])
-	err = a.approve(ctx, "programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
+	err = c.approve(ctx, "programs", hex.EncodeToString(sum[:]), "allowed", func(string) Approval {
 		return Approval{Question: what.question(name), Flag: "--allow-program", Value: id}
 	})
 	return dir, err
@@ -76,9 +76,9 @@ func (r run) question(name string) string {
 
 // programPath returns where a program is: by its path, in the repository for a
 // relative one, or else by PATH.
-func (a *App) programPath(program string) (string, error) {
+func programPath(root, program string) (string, error) {
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		program = filepath.Join(a.Checkout.Root, program)
+		program = filepath.Join(root, program)
 	}
 	return local.Resolve(program)
 }
@@ -88,8 +88,8 @@ func (a *App) programPath(program string) (string, error) {
 // whether one of them is seen without the home. An argument that names one inside of a
 // longer text, such as a line for a shell, can reach any, and so can a folder with a link
 // to another: then it is all of them.
-func (a *App) namedFiles(argv []string, home string) (files map[string]string, here bool, err error) {
-	root, err := filepath.EvalSymlinks(a.Checkout.Root)
+func namedFiles(in string, argv []string, home string) (files map[string]string, here bool, err error) {
+	root, err := filepath.EvalSymlinks(in)
 	if err != nil {
 		return nil, false, err
 	}

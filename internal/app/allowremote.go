@@ -17,9 +17,9 @@ import (
 // allowRemote asks the operator before a remote is reached, or given to a host, for
 // the first time in this clone, and when it goes elsewhere or is given other secrets
 // than before.
-func (a *App) allowRemote(ctx context.Context, r fleet.Remote) error {
-	goes := a.describeRemote(r)
-	return a.approve(ctx, remotesFile, r.Name, goes, func(before string) Approval {
+func (c *Confirmed) allowRemote(ctx context.Context, r fleet.Remote) error {
+	goes := c.describeRemote(r)
+	return c.approve(ctx, remotesFile, r.Name, goes, func(before string) Approval {
 		question := whereTo(r.Name, goes, before) + ". Allow it from now on?"
 		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
 	})
@@ -43,8 +43,8 @@ type unapprovedRemote struct {
 
 // unapproved returns the remotes that an apply of a lock uses and that allowRemote
 // will ask about.
-func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
-	path, err := a.Checkout.Git.OwnFile(ctx, remotesFile)
+func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
+	path, err := c.checkout.Git.OwnFile(ctx, remotesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemo
 	if err != nil {
 		return nil, err
 	}
-	f := &a.Checkout.Fleet
+	f := &c.checkout.Fleet
 	names := []string{f.Record.Remote}
 	if len(next.Stacks) > 0 {
 		for _, t := range f.Snapshots {
@@ -61,7 +61,7 @@ func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemo
 	}
 	var all []unapprovedRemote
 	for _, r := range withInner(f, names) {
-		if goes, before := a.describeRemote(r), known[r.Name]; goes != before {
+		if goes, before := c.describeRemote(r), known[r.Name]; goes != before {
 			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
 		}
 	}
@@ -70,10 +70,10 @@ func (a *App) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemo
 
 // describeRemote says where a remote is, as whom it is used and which secrets it is
 // given. Secrets are named, never shown.
-func (a *App) describeRemote(r fleet.Remote) string {
+func (c *Confirmed) describeRemote(r fleet.Remote) string {
 	words := append([]string{r.Type}, describeOptions(r.Type, r.Options)...)
 	if r.Type == "local" {
-		words = append(words, "folders on the computer that uses it: "+strings.Join(a.foldersOn(r.Name), " "))
+		words = append(words, "folders on the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
 	}
 	for _, h := range handedOuts(r) {
 		words = append(words, fmt.Sprintf("(for %s: %s)", h.to, strings.Join(describeOptions(r.Type, h.option), " ")))
@@ -96,8 +96,8 @@ func describeOptions(kind string, options map[string]secret.Setting) []string {
 }
 
 // foldersOn are the folders that the fleet uses on a remote, or on one that wraps it.
-func (a *App) foldersOn(remote string) []string {
-	f := &a.Checkout.Fleet
+func (c *Confirmed) foldersOn(remote string) []string {
+	f := &c.checkout.Fleet
 	all := []fleet.Location{f.Record, f.Shared}
 	for _, t := range f.Snapshots {
 		all = append(all, t.Where)
@@ -120,13 +120,13 @@ func (a *App) foldersOn(remote string) []string {
 // checkSettings refuses what a remote's options in fleet.yaml may not say: an
 // address that is a secret, which who can push could replace unseen, and a secret
 // that stays with the operators.
-func (a *App) checkSettings(r fleet.Remote) error {
+func (a *Checker) checkSettings(r fleet.Remote) error {
 	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
 		name, isSecret := r.Options[option].Secret()
 		if !isSecret {
 			continue
 		}
-		err := a.Identity.Store.Deliverable(name)
+		err := a.identity.Store.Deliverable(name)
 		if storage.IsAddress(r.Type, option) {
 			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
 		}

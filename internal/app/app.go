@@ -10,12 +10,10 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
-	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -24,7 +22,6 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/progress"
-	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -52,28 +49,30 @@ type Options struct {
 	Files      checkout.Files                                             // which files are the fleet's
 }
 
-// App is one fleet at one commit, opened for one command.
+// App is one fleet at one commit, opened for one command: what works on it, each with
+// what it needs of the others.
 type App struct {
-	Checkout *checkout.Checkout
+	Checkout  *checkout.Checkout
+	Identity  *identity.Identity
+	Reach     *reach.Dialer
+	Needs     *Needs
+	Confirmed *Confirmed
+	FleetKeys *FleetKeys
+	GitHost   *GitHost
+	Record    *recorder
+	Mirrors   *Mirrors
+	Journals  *Journals
+	Seen      *SeenSecrets
+	Hosts     *HostChanges
+	Import    *Importer
+	Secrets   *SecretChanges
+	Keys      *KeyChanges
+	Prove     *Prover
+	Prune     *Pruner
+	Check     *Checker
 
 	opts     Options
-	Identity *identity.Identity
-	trust    trust
-	Reach    *reach.Dialer
-
-	declared *controlrepo.Repository // by the newest commit, see ownCommit
-	book     *grant.Ledger           // see ledger; nil until it is read
-	gone     []grant.Grant           // by this command's commits, see ownPublished
-
-	signedHere map[string]bool // files of hosts/ that this command has signed
-
-	jumpKeys []string // lines of known_hosts, see PinJump
-
-	stacks   map[string]project.Rendered
 	findings []finding.Finding
-
-	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
-	movedNote sync.Once  // says that the record is not where the lock has it
 }
 
 // Open opens the control repository as o.Files says: the newest commit, so that
@@ -86,7 +85,6 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	if a.Checkout, err = checkout.Open(ctx, o.Dir, o.Files); err != nil {
 		return nil, err
 	}
-	a.Checkout.Rules = checkout.Rules{Complete: a.withGitHost, Making: a.ownCommit, Sign: a.withSignatures, Published: a.ownPublished, TakenBack: a.forgetGone}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -98,11 +96,11 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 // noticeKeys adds the findings about keys and secrets: never tried, seen by who must
 // not know them, too old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
-	unproven, err := a.unproven(now)
-	seen, seenErr := a.seen()
-	late, lateErr := a.late(ctx, now)
-	unpinned, gitErr := a.unpinnedGit(ctx)
-	unsigned, signErr := a.unsignedFindings(ctx)
+	unproven, err := a.Prove.unproven(now)
+	seen, seenErr := a.Seen.seen()
+	late, lateErr := a.Secrets.late(ctx, now)
+	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
+	unsigned, signErr := a.Confirmed.unsignedFindings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
@@ -139,34 +137,37 @@ func (a *App) Findings() []finding.Finding { return a.findings }
 
 // Session returns the workflow on this commit.
 func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
-	git, err := a.gitSource(ctx)
+	git, err := a.GitHost.gitSource(ctx)
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := a.Trusted(ctx)
+	trusted, err := a.Confirmed.Trusted(ctx)
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := a.unsignedHere(ctx)
+	unsigned, err := a.Confirmed.unsignedHere(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.ConfirmGrants,
-		Sealer: &sealer{app: a}, Record: &recorder{app: a}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
+		Sealer: a.sealer(), Record: struct {
+			*recorder
+			*Mirrors
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
 	}
 	return s, nil
 }
 
 // gitSource is how hosts read the repository: from fleet.yaml, else from the
 // operator's own remote.
-func (a *App) gitSource(ctx context.Context) (agentapi.Git, error) {
-	declared := a.Checkout.Fleet.Git
+func (a *GitHost) gitSource(ctx context.Context) (agentapi.Git, error) {
+	declared := a.checkout.Fleet.Git
 	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
 	if src.URL == "" {
-		up, err := a.Checkout.Git.Upstream(ctx)
+		up, err := a.checkout.Git.Upstream(ctx)
 		if errors.Is(err, git.ErrNoRemote) {
 			return agentapi.Git{}, nil
 		}

@@ -38,27 +38,27 @@ type Audit struct {
 // journal, and what was delivered to hosts, by each host's own. name is a secret
 // as in SetSecret, "" for all. What sops or age opened by themselves is in no
 // journal. The operators' journal is encrypted to them, so an identity is needed.
-func (a *App) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
+func (j *Journals) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
 	audit := Audit{Events: []SecretEvent{}}
-	if a.Checkout.Fleet.Record.Remote != "" {
-		if err := a.operatorsJournal(ctx, since, &audit); err != nil {
+	if j.checkout.Fleet.Record.Remote != "" {
+		if err := j.operatorsJournal(ctx, since, &audit); err != nil {
 			return audit, err
 		}
 	}
-	a.deliveries(ctx, since, &audit)
+	j.deliveries(ctx, since, &audit)
 	audit.Events = slices.DeleteFunc(audit.Events, func(e SecretEvent) bool { return name != "" && !concerns(e.Secrets, name) })
 	slices.SortStableFunc(audit.Events, func(a, b SecretEvent) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Who, b.Who)) })
 	slices.Sort(audit.Silent)
 	return audit, nil
 }
 
-func (a *App) operatorsJournal(ctx context.Context, since time.Time, audit *Audit) error {
-	trusted, err := a.Trusted(ctx)
+func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit *Audit) error {
+	trusted, err := j.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		entries, unread, err := rec.Entries(ctx, since, trusted, a.Identity.Ring)
+	return j.record.with(ctx, func(rec *record.Record) error {
+		entries, unread, err := rec.Entries(ctx, since, trusted, j.identity.Ring)
 		for _, e := range entries {
 			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
 		}
@@ -86,12 +86,12 @@ func concerns(names []string, name string) bool {
 	return slices.Contains(names, name) || isEnv && slices.Contains(names, stack+".env")
 }
 
-func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
+func (j *Journals) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, h := range a.Checkout.Fleet.Hosts {
+	for _, h := range j.checkout.Fleet.Hosts {
 		all.Go(func() {
-			list, err := a.deliveriesOf(ctx, h, since)
+			list, err := j.deliveriesOf(ctx, h, since)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, f := range list.Findings {
@@ -112,8 +112,8 @@ func (a *App) deliveries(ctx context.Context, since time.Time, audit *Audit) {
 	all.Wait()
 }
 
-func (a *App) deliveriesOf(ctx context.Context, h fleet.Host, since time.Time) (list agentapi.DeliveryList, err error) {
-	link, err := a.Reach.Dial(ctx, h)
+func (j *Journals) deliveriesOf(ctx context.Context, h fleet.Host, since time.Time) (list agentapi.DeliveryList, err error) {
+	link, err := j.reach.Dial(ctx, h)
 	if err != nil {
 		return list, err // names the host
 	}

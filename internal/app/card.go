@@ -27,18 +27,18 @@ import (
 )
 
 // Card makes the recovery card as of this commit.
-func (a *App) Card(ctx context.Context) (card.Card, error) {
-	c := card.Card{Fleet: a.Checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.Checkout.Commit)}
+func (a *Mirrors) Card(ctx context.Context) (card.Card, error) {
+	c := card.Card{Fleet: a.checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.checkout.Commit)}
 	var err error
-	if c.Recovery, err = a.Recovery(ctx); err != nil {
+	if c.Recovery, err = a.keys.Recovery(ctx); err != nil {
 		return c, err
 	}
-	source, err := a.gitSource(ctx)
+	source, err := a.gitHost.gitSource(ctx)
 	if err != nil {
 		return c, err
 	}
-	c.GitURL, c.Mirrored = source.URL, a.Checkout.Fleet.Record.Remote != ""
-	if c.Signers, err = a.Trusted(ctx); err != nil {
+	c.GitURL, c.Mirrored = source.URL, a.checkout.Fleet.Record.Remote != ""
+	if c.Signers, err = a.confirmed.Trusted(ctx); err != nil {
 		return c, err
 	}
 	access, err := a.cardAccess(ctx, source, c.Signers)
@@ -48,11 +48,11 @@ func (a *App) Card(ctx context.Context) (card.Card, error) {
 	return c, err
 }
 
-func (a *App) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
-	f := &a.Checkout.Fleet
+func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
+	f := &a.checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
-		key, err := a.Identity.Store.Resolve(ctx, ref)
+		key, err := a.identity.Store.Resolve(ctx, ref)
 		if err != nil {
 			return access, fmt.Errorf("git.key: %w", err)
 		}
@@ -60,7 +60,7 @@ func (a *App) cardAccess(ctx context.Context, source agentapi.Git, signers sign.
 	}
 	for _, r := range withInner(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = (&sealer{app: a}).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = newSealer(a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
 			return access, err
 		}
 	}

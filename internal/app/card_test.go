@@ -30,24 +30,24 @@ func (k *keyed) card() string {
 func TestTheCardMakesAnOperator(t *testing.T) {
 	k := newKeyed(t)
 	card, old := k.card(), k.recovery()
-	if key, err := k.open(card).Recovery(t.Context()); err != nil || key.Recipient != old.Recipient {
+	if key, err := k.open(card).FleetKeys.Recovery(t.Context()); err != nil || key.Recipient != old.Recipient {
 		t.Fatalf("the card shows %s, %v", key.Recipient, err)
 	}
 	mine := filepath.Join(t.TempDir(), "mine.age")
-	recipient, _, err := k.open(mine).NewKey(secret.Value{})
+	recipient, _, err := k.open(mine).Keys.NewKey(secret.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.open(card).Grant(t.Context(), "me", recipient); err != nil {
+	if err := k.open(card).Keys.Grant(t.Context(), "me", recipient); err != nil {
 		t.Fatal(err)
 	}
 	k.opensAll("the new operator", ringOf(t, mine, ""))
-	if _, err := k.open(mine).Revoke(t.Context(), "ann"); err != nil {
+	if _, err := k.open(mine).Keys.Revoke(t.Context(), "ann"); err != nil {
 		t.Fatal(err)
 	}
 	k.ann = mine
 	k.opensNothing("the old card", old)
-	if _, err := k.open(mine).Card(t.Context()); err != nil {
+	if _, err := k.open(mine).Mirrors.Card(t.Context()); err != nil {
 		t.Errorf("another card: %v", err)
 	}
 }
@@ -58,8 +58,8 @@ func TestTheCardReplacesNoKeyItCannotShow(t *testing.T) {
 	k := newKeyed(t)
 	k.grant("bob")
 	card, head := k.card(), k.open(k.ann).Commit()
-	_, revokeErr := k.open(card).Revoke(t.Context(), "bob")
-	_, recoveryErr := k.open(card).RotateRecovery(t.Context(), false)
+	_, revokeErr := k.open(card).Keys.Revoke(t.Context(), "bob")
+	_, recoveryErr := k.open(card).Keys.RotateRecovery(t.Context(), false)
 	_, ownErr := rotate(t.Context(), k.open(card), false)
 	for what, err := range map[string]error{"secret revoke": revokeErr, "key rotate --recovery": recoveryErr, "key rotate": ownErr} {
 		if err == nil || !strings.Contains(fault.Hint(err), "secret grant NAME RECIPIENT") {
@@ -81,12 +81,12 @@ func TestNoRecoveryKeyWithoutItsPush(t *testing.T) {
 	k.away()
 	card, head, old := k.card(), k.open(k.ann).Commit(), k.recovery()
 	for _, compromised := range []bool{false, true} {
-		_, err := k.open(k.ann).RotateRecovery(t.Context(), compromised)
+		_, err := k.open(k.ann).Keys.RotateRecovery(t.Context(), compromised)
 		if !errors.Is(err, git.ErrGitAway) || !strings.Contains(fault.Hint(err), "git remote set-url") {
 			t.Errorf("%v (%s)", err, fault.Hint(err))
 		}
 	}
-	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil {
+	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil {
 		t.Error("the only operator was removed")
 	}
 	if a := k.open(card); a.Commit() != head || a.Fleet().Recipients.Recovery != old.Recipient {
@@ -101,7 +101,7 @@ func TestWhatIsNotPushedIsSaid(t *testing.T) {
 	k := newKeyed(t)
 	k.away()
 	bob := newKey(t)
-	err := k.open(k.card()).Grant(t.Context(), "bob", bob.Recipient)
+	err := k.open(k.card()).Keys.Grant(t.Context(), "bob", bob.Recipient)
 	if !errors.Is(err, git.ErrGitAway) || !strings.Contains(err.Error(), "committed here") || !strings.Contains(fault.Hint(err), "git push") {
 		t.Errorf("%v (%s)", err, fault.Hint(err))
 	}

@@ -19,9 +19,8 @@ type ClaimRow struct {
 
 // Claims lists what is on the record among the claims, of one stack or, with "", of
 // all.
-func (a *App) Claims(ctx context.Context, stack string) ([]ClaimRow, error) {
+func (r *recorder) Claims(ctx context.Context, stack string) ([]ClaimRow, error) {
 	rows := []ClaimRow{}
-	r := &recorder{app: a}
 	err := r.with(ctx, func(rec *record.Record) error {
 		all, err := rec.AllClaims(ctx)
 		if err != nil {
@@ -53,12 +52,12 @@ func ruling(all []record.Listed, stack string, onBranch record.OnBranch) record.
 }
 
 // ClaimRules reports whether a stack is a host's by that claim.
-func (a *App) ClaimRules(ctx context.Context, stack, id string) (bool, error) {
-	rows, err := a.Claims(ctx, stack)
+func (r *recorder) ClaimRules(ctx context.Context, stack, id string) (bool, error) {
+	rows, err := r.Claims(ctx, stack)
 	return slices.ContainsFunc(rows, func(r ClaimRow) bool { return r.ID == id && r.Rules }), err
 }
 
 // DropClaim takes a claim of a stack away.
-func (a *App) DropClaim(ctx context.Context, stack, id string) error {
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error { return rec.DropClaim(ctx, stack, id) })
+func (r *recorder) DropClaim(ctx context.Context, stack, id string) error {
+	return r.with(ctx, func(rec *record.Record) error { return rec.DropClaim(ctx, stack, id) })
 }

@@ -32,7 +32,7 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 	}
 	k.do(func(a *App) error {
 		h, _ := a.Checkout.Fleet.Host("alpha")
-		add, err := a.declare(t.Context(), h, "", enrolment(k.host, signer.Public()), true)
+		add, err := a.Hosts.declare(t.Context(), h, "", enrolment(k.host, signer.Public()), true)
 		if err != nil {
 			return err
 		}
@@ -44,18 +44,18 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	seen, err := a.SeenByHost(t.Context(), "alpha")
+	seen, err := a.Seen.SeenByHost(t.Context(), "alpha")
 	if want := ssh.FingerprintSHA256(public); err != nil || seen.DeployKey != want {
 		t.Errorf("named %q, %v, want %s", seen.DeployKey, err, want)
 	}
 	h, _ := a.Checkout.Fleet.Host("alpha")
-	files, err := a.withoutHost(h)
+	files, err := a.Hosts.withoutHost(h)
 	if left := string(files[fleet.DeployKeysFile]); err != nil || strings.Contains(left, "alpha") || !strings.Contains(left, "beta") {
 		t.Errorf("without alpha: %q, %v", left, err)
 	}
 	k.rename("gamma: {address: 192.0.2.10, formerly: alpha}")
 	renamed := k.open(k.ann)
-	if seen, err := renamed.SeenByHost(t.Context(), "gamma"); err != nil || seen.DeployKey != ssh.FingerprintSHA256(public) {
+	if seen, err := renamed.Seen.SeenByHost(t.Context(), "gamma"); err != nil || seen.DeployKey != ssh.FingerprintSHA256(public) {
 		t.Errorf("under another name: %q, %v", seen.DeployKey, err)
 	}
 }

@@ -13,6 +13,9 @@ import (
 	"salvor/internal/stack/compose"
 )
 
+// historyLimit is how many commits are looked at for what was before.
+const historyLimit = 500
+
 // stackAt resolves a stack as a commit declared it, with the present secrets and
 // these vars; nil for those of that commit. A stack that did not load then is an
 // error.
@@ -67,7 +70,7 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			continue
 		}
 		then.Host = st.Host
-		a.Checkout.Fleet.Stacks[i], a.stacks[st.Name] = then, rendered
+		a.Checkout.Fleet.Stacks[i], a.Needs.stacks[st.Name] = then, rendered
 		said = append(said, fmt.Sprintf("%s is deployed as of %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil

@@ -24,15 +24,15 @@ type Edit struct {
 }
 
 // BeginEdit opens a secret, or with STACK.env all variables of a stack, as text.
-func (a *App) BeginEdit(ctx context.Context, name string) (Edit, error) {
+func (a *SecretChanges) BeginEdit(ctx context.Context, name string) (Edit, error) {
 	e := Edit{Name: name, File: name[strings.LastIndexByte(name, '/')+1:]}
 	var value secret.Value
 	var err error
 	if stack, all := strings.CutSuffix(name, ".env"); all && fleet.ValidName(stack) == nil {
 		e.stack = stack
-		value, err = a.Identity.Store.EnvText(stack)
+		value, err = a.identity.Store.EnvText(stack)
 	} else {
-		value, err = a.Identity.Secret(ctx, name)
+		value, err = a.identity.Secret(ctx, name)
 	}
 	if errors.Is(err, secret.ErrNotFound) {
 		return e, fault.WithHint(err, "salvor secret set NAME creates one, salvor secret ls lists them")
@@ -53,7 +53,7 @@ func (a *App) BeginEdit(ctx context.Context, name string) (Edit, error) {
 
 // Edited returns what an edit changes in the repository, encrypted; nil where
 // the text says what it said. Errors in a STACK.env name the line.
-func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+func (a *SecretChanges) Edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
 	content := text.Reveal()
 	switch {
 	case bytes.Equal(content, e.Text.Reveal()):
@@ -75,21 +75,21 @@ func (a *App) Edited(ctx context.Context, e Edit, text secret.Value) (secretstor
 }
 
 // editedEnv is Edited for all variables of a stack.
-func (a *App) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
-	if err := a.mayEncrypt(ctx); err != nil {
+func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+	if err := a.confirmed.mayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	files, changed, err := a.Identity.Store.Writer().ReplaceEnv(e.stack, text)
+	files, changed, err := a.identity.Store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := a.noteMade(ctx, inStack(e.stack, changed)...); err != nil {
+	if err := a.confirmed.noteMade(ctx, inStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
-	return files, a.forgetSeen(files, inStack(e.stack, changed)...)
+	return files, a.seen.forgetSeen(files, inStack(e.stack, changed)...)
 }
 
 // CommitEdit commits what Edited returned.
-func (a *App) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.Checkout.CommitFiles(ctx, files, "secret edit: "+e.Name)
+func (a *SecretChanges) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
+	return a.checkout.CommitFiles(ctx, files, "secret edit: "+e.Name)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -29,21 +30,33 @@ import (
 // answer it is pinned by a later command.
 const gitHostWithin = 10 * time.Second
 
+// GitHost is the server from which hosts read the repository.
+type GitHost struct {
+	checkout *checkout.Checkout
+	reach    *reach.Dialer
+	trust    func(question string) error // asks whether a key is the server's, nil for no one
+}
+
+// NewGitHost returns the server of a checkout.
+func NewGitHost(c *checkout.Checkout, d *reach.Dialer, trust func(question string) error) *GitHost {
+	return &GitHost{checkout: c, reach: d, trust: trust}
+}
+
 // PinGitHost makes sure that hosts know the Git host's key: it is committed to
 // hosts/known_hosts when the repository is first used with that remote. A key
 // that the operator's own ssh knows is taken, another one is asked about. Nothing
 // is done without a Git remote over SSH, or while it does not answer. It may be
 // called again.
-func (a *App) PinGitHost(ctx context.Context) error {
+func (a *GitHost) PinGitHost(ctx context.Context) error {
 	files, err := a.withGitHost(ctx, nil)
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := a.Checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
+	if _, err := a.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.Checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
+	path := filepath.Join(a.checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -52,14 +65,14 @@ func (a *App) PinGitHost(ctx context.Context) error {
 
 // withGitHost returns files that are about to be committed, with the Git host's key
 // in hosts/known_hosts where it is not pinned yet.
-func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
+func (a *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
 	line, err := a.gitHostLine(ctx)
 	if err != nil || line == "" {
 		return files, err
 	}
 	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.Checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = a.checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -71,13 +84,13 @@ func (a *App) withGitHost(ctx context.Context, files map[string][]byte) (map[str
 
 // gitHostLine returns the line that pins the Git host, "" where there is nothing to
 // pin.
-func (a *App) gitHostLine(ctx context.Context) (string, error) {
+func (a *GitHost) gitHostLine(ctx context.Context) (string, error) {
 	source, err := a.gitSource(ctx)
 	if err != nil {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.Checkout.HostKeys, host, port)) > 0 {
+	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -91,15 +104,15 @@ func (a *App) gitHostLine(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", a.Reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", a.reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
 }
 
 // knownGitHost returns the lines of hosts/known_hosts that may be about a repository's
 // server: its name, and patterns and hashed names, which are not taken apart here.
 // The hosts' own lines are left out, so that a new host changes nothing for others.
-func (a *App) knownGitHost(url string) []string {
+func (a *GitHost) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.Checkout.File(fleet.KnownHostsFile)
+	content, err := a.checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -119,13 +132,13 @@ func (a *App) knownGitHost(url string) []string {
 }
 
 // unpinnedGit is the finding of a repository that hosts can't read.
-func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
+func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 	source, err := a.gitSource(ctx)
 	if err != nil {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.Checkout.HostKeys, host, port)) > 0 || len(a.Checkout.Fleet.Hosts) == 0 {
+	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 || len(a.checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{
@@ -136,11 +149,11 @@ func (a *App) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 
 // askGitHost asks whether a key is the Git host's. If no one can be asked it is not
 // pinned, which is a finding and not an error.
-func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
-	if a.opts.Trust == nil {
+func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
+	if a.trust == nil {
 		return false, nil
 	}
-	err = a.opts.Trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
+	err = a.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}
@@ -153,7 +166,7 @@ func (a *App) askGitHost(host string, key ssh.HostKey) (trusted bool, err error)
 
 // operatorsKnownHosts returns the known_hosts files that the operator's ssh uses
 // for a server, as git would call it.
-func (a *App) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
+func (a *GitHost) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
 	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
 	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
 	if err != nil {

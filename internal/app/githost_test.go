@@ -63,7 +63,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if !slices.ContainsFunc(a.Findings(), func(f finding.Finding) bool { return f.Code == finding.GitUnpinned }) {
 				t.Errorf("no finding before: %v", a.Findings())
 			}
-			err = a.PinGitHost(t.Context())
+			err = a.GitHost.PinGitHost(t.Context())
 			if (err != nil) != test.fails || asked != test.asked {
 				t.Errorf("asked: %v, error: %v", asked, err)
 			}
@@ -71,11 +71,11 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if got := strings.Contains(string(content), name+" "+server.HostKey); got != test.pins {
 				t.Errorf("pinned: %v\n%s", got, content)
 			}
-			if pinned := strings.Contains(strings.Join(a.knownGitHost(url), "\n"), name); pinned != test.pins {
+			if pinned := strings.Contains(strings.Join(a.GitHost.knownGitHost(url), "\n"), name); pinned != test.pins {
 				t.Errorf("hosts get the key in this command: %v", pinned)
 			}
-			if err := a.PinGitHost(t.Context()); test.pins && (err != nil || len(a.knownGitHost(url)) != 1) {
-				t.Errorf("the second time: %v, %q", err, a.knownGitHost(url))
+			if err := a.GitHost.PinGitHost(t.Context()); test.pins && (err != nil || len(a.GitHost.knownGitHost(url)) != 1) {
+				t.Errorf("the second time: %v, %q", err, a.GitHost.knownGitHost(url))
 			}
 		})
 	}
@@ -84,13 +84,13 @@ func TestTheGitHostIsPinned(t *testing.T) {
 // TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
 // host had about the Git host, so that the next plan was not empty.
 func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
-	a := &App{Checkout: &checkout.Checkout{Export: t.TempDir()}}
+	a := &GitHost{checkout: &checkout.Checkout{Export: t.TempDir()}}
 	write := func(content string) {
 		t.Helper()
-		if err := os.MkdirAll(filepath.Join(a.Checkout.Export, "hosts"), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(a.checkout.Export, "hosts"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(a.Checkout.Export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(a.checkout.Export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,12 +22,12 @@ import (
 // confirmed, see package grant. next is the lock that the command is to put in
 // force: a stack whose seal is made from just these secrets already is given
 // nothing by it.
-func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
-	missing, err := a.unconfirmed(ctx, next)
+func (c *Confirmed) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
+	missing, err := c.unconfirmed(ctx, next)
 	if err != nil {
 		return nil, err
 	}
-	remotes, err := a.unapproved(ctx, next)
+	remotes, err := c.unapproved(ctx, next)
 	for _, r := range remotes {
 		missing = append(missing, grant.Remote(r.remote.Name, r.question))
 	}
@@ -35,24 +35,24 @@ func (a *App) Grants(ctx context.Context, next fleet.Lock) ([]grant.Grant, error
 }
 
 // unconfirmed is Grants without the remotes, whose approvals are kept by themselves.
-func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, error) {
+	book, err := c.ledger(ctx)
 	if err != nil {
 		return nil, err
 	}
-	standing := slices.Concat(declaredGrants(a.Checkout.Repository), a.secretGrants())
-	doubted, err := a.doubted(ctx)
+	standing := slices.Concat(declaredGrants(c.checkout.Repository), c.secretGrants())
+	doubted, err := c.doubted(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var missing []grant.Grant
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
-		case a.renamedGrant(book, g), a.ownSecret(book, g):
-		case isSecret && a.sealedAlready(ctx, stack, next):
+		case c.renamedGrant(book, g), c.ownSecret(book, g):
+		case isSecret && c.sealedAlready(ctx, stack, next):
 		case isSecret:
-			st, _ := a.Checkout.Fleet.Stack(stack)
-			missing = append(missing, grant.Secret(stack, a.hostOf(st), g.Value(), a.whoseSecret(g.Value(), stack)))
+			st, _ := c.checkout.Fleet.Stack(stack)
+			missing = append(missing, grant.Secret(stack, c.needs.hostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
 		default:
 			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
 				g.Text += "; this is not signed with the fleet's key"
@@ -64,9 +64,9 @@ func (a *App) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.Grant, 
 }
 
 // doubted are the grants of files that the fleet's key has not signed.
-func (a *App) doubted(ctx context.Context) ([]grant.Grant, error) {
-	unsigned, err := a.unsignedHere(ctx)
-	lets := hostFiles(a.Checkout.Repository)
+func (c *Confirmed) doubted(ctx context.Context) ([]grant.Grant, error) {
+	unsigned, err := c.unsignedHere(ctx)
+	lets := hostFiles(c.checkout.Repository)
 	var all []grant.Grant
 	for path := range unsigned {
 		all = append(all, lets[path]...)
@@ -76,115 +76,115 @@ func (a *App) doubted(ctx context.Context) ([]grant.Grant, error) {
 
 // ConfirmGrants has the operator confirm, by their names, what Grants returns, and
 // remembers it in this clone. Without a way to ask it is an error.
-func (a *App) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
-	missing, err := a.unconfirmed(ctx, next)
+func (c *Confirmed) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
+	missing, err := c.unconfirmed(ctx, next)
 	if err != nil {
 		return err
 	}
-	if err := a.confirm(ctx, missing); err != nil {
+	if err := c.confirm(ctx, missing); err != nil {
 		return err
 	}
-	remotes, err := a.unapproved(ctx, next)
+	remotes, err := c.unapproved(ctx, next)
 	for _, r := range remotes {
-		err = errors.Join(err, a.allowRemote(ctx, r.remote))
+		err = errors.Join(err, c.allowRemote(ctx, r.remote))
 	}
 	return err
 }
 
 // mayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
 // the recovery key.
-func (a *App) mayEncrypt(ctx context.Context) error {
-	missing, err := a.unconfirmed(ctx, a.Checkout.Lock)
+func (c *Confirmed) mayEncrypt(ctx context.Context) error {
+	missing, err := c.unconfirmed(ctx, c.checkout.Lock)
 	if err != nil {
 		return err
 	}
-	return a.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
+	return c.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
 }
 
 // mayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
 // removes need no confirmation, and one that renews repositories makes every seal
 // again.
-func (a *App) mayChangeKeys(ctx context.Context, c keyChange) error {
-	lock := a.Checkout.Lock
-	if c.removed != nil {
+func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
+	lock := c.checkout.Lock
+	if removes {
 		lock = fleet.Lock{}
 	}
-	missing, err := a.unconfirmed(ctx, lock)
+	missing, err := c.unconfirmed(ctx, lock)
 	if err != nil {
 		return err
 	}
-	next := a.Checkout.Declared()
-	next.Fleet.Recipients = c.next
+	next := c.checkout.Declared()
+	next.Fleet.Recipients = to
 	stays := declaredGrants(next)
-	return a.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool {
-		return g.Opens() && !slices.ContainsFunc(stays, g.Is) || !g.Opens() && c.removed == nil
+	return c.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool {
+		return g.Opens() && !slices.ContainsFunc(stays, g.Is) || !g.Opens() && !removes
 	}))
 }
 
 // confirmedRecipients returns those of the fleet's recipients that this clone's
 // operator confirmed.
-func (a *App) confirmedRecipients(ctx context.Context) ([]string, error) {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) confirmedRecipients(ctx context.Context) ([]string, error) {
+	book, err := c.ledger(ctx)
 	if err != nil {
 		return nil, err
 	}
 	confirmed := fleet.Recipients{Operators: map[string]string{}}
-	for name, recipient := range a.Checkout.Fleet.Recipients.Operators {
+	for name, recipient := range c.checkout.Fleet.Recipients.Operators {
 		if book.Has(grant.Operator(name, recipient)) {
 			confirmed.Operators[name] = recipient
 		}
 	}
-	if r := a.Checkout.Fleet.Recipients.Recovery; book.Has(grant.Recovery(r)) {
+	if r := c.checkout.Fleet.Recipients.Recovery; book.Has(grant.Recovery(r)) {
 		confirmed.Recovery = r
 	}
 	if len(confirmed.All()) == 0 {
-		return nil, grant.Unconfirmed(grant.Names(declaredGrants(a.Checkout.Repository)))
+		return nil, grant.Unconfirmed(grant.Names(declaredGrants(c.checkout.Repository)))
 	}
 	return confirmed.All(), nil
 }
 
 // granted notes what the operator of this clone has just asked for by its name.
-func (a *App) granted(ctx context.Context, all ...grant.Grant) error {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) granted(ctx context.Context, all ...grant.Grant) error {
+	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	return a.keepLedger(ctx, book.With(all...))
+	return c.keepLedger(ctx, book.With(all...))
 }
 
-func (a *App) confirm(ctx context.Context, missing []grant.Grant) error {
+func (c *Confirmed) confirm(ctx context.Context, missing []grant.Grant) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if a.opts.Grant == nil {
+	if c.opts.Grant == nil {
 		return grant.Unconfirmed(grant.Names(missing))
 	}
 	for _, name := range grant.Names(missing) {
-		if err := a.opts.Grant(grant.Named(missing, name)); err != nil {
+		if err := c.opts.Grant(grant.Named(missing, name)); err != nil {
 			return err
 		}
 	}
-	return a.granted(ctx, missing...)
+	return c.granted(ctx, missing...)
 }
 
 // Delivered remembers, after an apply, what stacks were given without a question.
-func (a *App) Delivered(ctx context.Context) error {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) Delivered(ctx context.Context) error {
+	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
 	}
 	var own []grant.Grant
-	for _, g := range slices.Concat(declaredGrants(a.Checkout.Repository), a.secretGrants()) {
-		if a.ownSecret(book, g) {
+	for _, g := range slices.Concat(declaredGrants(c.checkout.Repository), c.secretGrants()) {
+		if c.ownSecret(book, g) {
 			own = append(own, g)
 		}
 	}
-	return a.keepLedger(ctx, book.With(own...).Delivered())
+	return c.keepLedger(ctx, book.With(own...).Delivered())
 }
 
 // ownSecret reports whether a stack or a registry is given what this clone itself has
 // set since the last apply: a secret of the stack's own, or one that nothing else uses.
-func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
+func (c *Confirmed) ownSecret(book grant.Ledger, g grant.Grant) bool {
 	kind, to, _ := strings.Cut(g.Name, "/")
 	stack := ""
 	switch name := g.Value(); {
@@ -192,11 +192,11 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 		return false
 	case kind == "secret":
 		stack = to
-		if of, _, is := a.Identity.Store.Variable(name); is {
+		if of, _, is := c.needs.variable(name); is {
 			return of == stack
 		}
 	}
-	return !slices.ContainsFunc(a.SecretUses(g.Value()), func(u SecretUse) bool {
+	return !slices.ContainsFunc(c.needs.SecretUses(g.Value()), func(u SecretUse) bool {
 		return u.Stack != stack || u.Fleet != "" && u.Fleet != kind+" "+to
 	})
 }
@@ -204,34 +204,33 @@ func (a *App) ownSecret(book grant.Ledger, g grant.Grant) bool {
 // sealedAlready reports whether a command that puts a lock in force makes no new seal
 // of a stack, by the signing keys that this clone trusts already. A stack that is
 // placed is sealed whatever is there: anyone who pushes can put a file there.
-func (a *App) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
+func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.Lock) bool {
 	p, placed := next.Placement(stack)
-	was := a.Checkout.Lock.Stacks[stack]
-	if st, _ := a.Checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
+	was := c.checkout.Lock.Stacks[stack]
+	if st, _ := c.checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	s := &sealer{app: a}
-	in, err := s.inputsOf(stack, p)
+	in, err := c.needs.inputsOf(stack, p)
 	if err != nil {
 		return false
 	}
-	sealed, err := s.signed(in.Placement.Path())
+	sealed, err := c.needs.signed(in.Placement.Path())
 	if err != nil {
 		return false
 	}
-	pinned, err := readPin(ctx, a.Checkout.Git)
+	pinned, err := readPin(ctx, c.checkout.Git)
 	return err == nil && sealed.Current(in, pinned) == nil
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
-func (a *App) renamedGrant(book grant.Ledger, g grant.Grant) bool {
+func (c *Confirmed) renamedGrant(book grant.Ledger, g grant.Grant) bool {
 	_, name, _ := strings.Cut(g.Name, "/")
-	h, declared := a.Checkout.Fleet.Host(name)
+	h, declared := c.checkout.Fleet.Host(name)
 	if !declared || h.Formerly == "" {
 		return false
 	}
 	at, before := grant.Address(h.Name, reachedAt(h), h.Jump), grant.Address(h.Formerly, reachedAt(h), h.Jump)
-	sealed, sealedBefore := hostGrant(a.Checkout.Repository, h.Name, h.Name), hostGrant(a.Checkout.Repository, h.Formerly, h.Name)
+	sealed, sealedBefore := hostGrant(c.checkout.Repository, h.Name, h.Name), hostGrant(c.checkout.Repository, h.Formerly, h.Name)
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
 }
 
@@ -324,38 +323,31 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 }
 
 // secretGrants are the secrets that stacks get, without whose they are.
-func (a *App) secretGrants() []grant.Grant {
+func (c *Confirmed) secretGrants() []grant.Grant {
 	var all []grant.Grant
-	for _, st := range a.Checkout.Fleet.Stacks {
-		if _, loads := a.stacks[st.Name]; !loads {
+	for _, st := range c.checkout.Fleet.Stacks {
+		if _, loads := c.needs.stacks[st.Name]; !loads {
 			continue
 		}
-		n := (&sealer{app: a}).needs(st.Name, a.hostOf(st))
-		for _, file := range n.files {
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
+		n := c.needs.Of(st.Name, c.needs.hostOf(st))
+		for _, file := range n.Files {
+			all = append(all, grant.Secret(st.Name, c.needs.hostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
 		}
-		for _, key := range n.env {
-			all = append(all, grant.Secret(st.Name, a.hostOf(st), st.Name+"/"+key, ""))
+		for _, key := range n.Env {
+			all = append(all, grant.Secret(st.Name, c.needs.hostOf(st), st.Name+"/"+key, ""))
 		}
 	}
 	return all
 }
 
-func (a *App) hostOf(st fleet.Stack) string {
-	if st.Host != "" {
-		return st.Host
-	}
-	return a.Checkout.Lock.Stacks[st.Name].Host
-}
-
 // whoseSecret returns whose secret a stack gets, "" for its own.
-func (a *App) whoseSecret(name, stack string) string {
+func (c *Confirmed) whoseSecret(name, stack string) string {
 	of, _, _ := strings.Cut(strings.TrimSuffix(name, ".env"), "/")
-	if _, isStack := a.Checkout.Fleet.Stack(of); isStack && of != stack {
+	if _, isStack := c.checkout.Fleet.Stack(of); isStack && of != stack {
 		return "of stack " + of
 	}
 	var others []string
-	for _, u := range a.SecretUses(name) {
+	for _, u := range c.needs.SecretUses(name) {
 		who := u.Fleet
 		if u.Stack != "" {
 			who = "stack " + u.Stack

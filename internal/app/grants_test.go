@@ -48,8 +48,8 @@ func grantedFleet(t *testing.T) (dir string, g *git.Repository, operator agekey.
 	})
 	a := openGranting(t, dir)
 	var names []string
-	a.opts.Grant = func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }
-	if err := a.ConfirmGrants(t.Context(), a.Lock()); err != nil {
+	a.Confirmed.opts.Grant = func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }
+	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); err != nil {
 		t.Fatal(err)
 	}
 	if want := "operator/olga"; !slices.Contains(names, want) {
@@ -89,7 +89,7 @@ func openWith(t *testing.T, o Options) *App {
 
 func grantsOf(t *testing.T, a *App) []grant.Grant {
 	t.Helper()
-	all, err := a.Grants(t.Context(), a.Lock())
+	all, err := a.Confirmed.Grants(t.Context(), a.Lock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 			if i < 0 || !strings.Contains(all[i].Text, c.text) {
 				t.Errorf("grants: %+v", all)
 			}
-			if err := a.ConfirmGrants(t.Context(), a.Lock()); !isUnconfirmed(err) {
+			if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !isUnconfirmed(err) {
 				t.Errorf("without anybody to ask: %v", err)
 			}
 			gone := map[string][]byte{}
@@ -202,21 +202,21 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 	}
 	pushed(t, g, map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"})
 	a := openGranting(t, dir)
-	if err := a.SetSecret(t.Context(), "token", secret.NewString("v")); !isUnconfirmed(err) {
+	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !isUnconfirmed(err) {
 		t.Errorf("set: %v", err)
 	}
-	if to, err := a.confirmedRecipients(t.Context()); err != nil || !slices.Equal(to, []string{operator.Recipient}) {
+	if to, err := a.Confirmed.confirmedRecipients(t.Context()); err != nil || !slices.Equal(to, []string{operator.Recipient}) {
 		t.Errorf("a mirror is encrypted to %v, %v", to, err)
 	}
 	refused := errors.New("no")
-	a.opts.Grant = func([]grant.Grant) error { return refused }
-	if err := a.SetSecret(t.Context(), "token", secret.NewString("v")); !errors.Is(err, refused) {
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { return refused }
+	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}
 	asked := 0
-	a.opts.Grant = func([]grant.Grant) error { asked++; return nil }
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { asked++; return nil }
 	for range 2 {
-		if err := a.SetSecret(t.Context(), "token", secret.NewString("v")); err != nil {
+		if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +236,7 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	const web = "x-salvor: {host: alpha}\nservices: {app: {image: a:1, environment: {KEY: '${API_KEY}'}, secrets: [token]}}\nsecrets: {token: {external: true}}\n"
 	a := openGranting(t, dir)
 	for _, name := range []string{"web/API_KEY", "token"} {
-		if err := a.SetSecret(t.Context(), name, secret.NewString("v")); err != nil {
+		if err := a.Secrets.SetSecret(t.Context(), name, secret.NewString("v")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	if all := grantsOf(t, a); len(all) != 0 {
 		t.Errorf("own work: %v", all)
 	}
-	if err := a.Delivered(t.Context()); err != nil {
+	if err := a.Confirmed.Delivered(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if all := grantsOf(t, openGranting(t, dir)); len(all) != 0 {
@@ -279,7 +279,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 		a := openGranting(t, dir)
 		next := a.Lock().Copy()
 		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
-		in, err := (&sealer{app: a}).inputsOf("notes", next.Stacks["notes"])
+		in, err := a.Needs.inputsOf("notes", next.Stacks["notes"])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +288,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 			t.Fatal(err)
 		}
 		pushed(t, g, map[string]string{in.Placement.Path(): string(forged.File), seal.SignaturePath(in.Placement.Path()): string(forged.Signature)})
-		all, err := openGranting(t, dir).Grants(t.Context(), next)
+		all, err := openGranting(t, dir).Confirmed.Grants(t.Context(), next)
 		if err != nil || len(all) == 0 {
 			t.Errorf("epoch %d: %v, %v", epoch, all, err)
 		}

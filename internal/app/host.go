@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -20,14 +21,29 @@ import (
 	"salvor/internal/sign"
 )
 
+// HostChanges add hosts to a fleet and remove them.
+type HostChanges struct {
+	checkout  *checkout.Checkout
+	reach     *reach.Dialer
+	confirmed *Confirmed
+	seen      *SeenSecrets
+
+	jumpKeys []string // lines of known_hosts, see PinJump
+}
+
+// NewHostChanges returns those of a checkout's fleet.
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *SeenSecrets) *HostChanges {
+	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, seen: s}
+}
+
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
 // with the next commit.
-func (a *App) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
-	if err := a.Reach.Pin(jump, key); err != nil {
+func (a *HostChanges) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
+	if err := a.reach.Pin(jump, key); err != nil {
 		return err
 	}
 	a.jumpKeys = append(a.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
-	return a.granted(ctx, hostKeyGrant(&a.Checkout.Fleet, a.Checkout.HostKeys[len(a.Checkout.HostKeys)-1]))
+	return a.confirmed.granted(ctx, hostKeyGrant(&a.checkout.Fleet, a.checkout.HostKeys[len(a.checkout.HostKeys)-1]))
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
@@ -42,14 +58,14 @@ type Addition struct {
 // returns the files that declare it. A declared host is enrolled again: it keeps its
 // identity. Another machine under a name that has stacks is refused, unless it
 // replaces the previous one; so is a machine that is a host already.
-func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
+func (a *HostChanges) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
 	if err := fleet.ValidHost(h.Name); err != nil {
 		return Addition{}, err
 	}
 	if err := a.another(h, key); err != nil {
 		return Addition{}, err
 	}
-	if err := a.Reach.Pin(h, key); err != nil {
+	if err := a.reach.Pin(h, key); err != nil {
 		return Addition{}, err
 	}
 	enrolment, err := a.enrol(ctx, h)
@@ -61,8 +77,8 @@ func (a *App) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 
 // Enrol makes sure that a declared host has its identity and that the
 // repository knows it; the files are nil when it did already.
-func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
-	keys := reach.Pinned(a.Checkout.HostKeys, h.Address, h.Port)
+func (a *HostChanges) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
+	keys := reach.Pinned(a.checkout.HostKeys, h.Address, h.Port)
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}
@@ -73,21 +89,21 @@ func (a *App) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
 	return a.declare(ctx, h, "", enrolment, false)
 }
 
-func (a *App) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
-	trusted, err := a.Trusted(ctx)
+func (a *HostChanges) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	link, err := a.Reach.Dial(ctx, h)
+	link, err := a.reach.Dial(ctx, h)
 	if err != nil {
 		return agentapi.Enrolment{}, err
 	}
-	return link.Enrol(ctx, a.Checkout.Fleet.Name, trusted)
+	return link.Enrol(ctx, a.checkout.Fleet.Name, trusted)
 }
 
 // declare returns the files that make the host part of the fleet, and knows it from
 // now on.
-func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
+func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e agentapi.Enrolment, replaces bool) (Addition, error) {
 	add := Addition{Files: map[string][]byte{}, GitKey: e.GitKey}
 	keys := hostkey.Keys{Recipient: e.Recipient, Signer: e.Signer}
 	_, _, err := hostkey.Parse(keys.File())
@@ -97,7 +113,7 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err != nil {
 		return add, fmt.Errorf("%s presents a key that is not a host key: %w", h.Name, err)
 	}
-	book, err := a.ledger(ctx)
+	book, err := a.confirmed.ledger(ctx)
 	if err != nil {
 		return add, err
 	}
@@ -105,9 +121,9 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))); err != nil {
 		return add, err
 	}
-	before := a.Checkout.Recipients[h.Name]
+	before := a.checkout.Recipients[h.Name]
 	add.Replaced = before != "" && a.otherMachine(h.Name, e)
-	content, err := a.Checkout.File(fleet.File)
+	content, err := a.checkout.File(fleet.File)
 	if err != nil {
 		return add, err
 	}
@@ -122,29 +138,29 @@ func (a *App) declare(ctx context.Context, h fleet.Host, key ssh.PublicKey, e ag
 			return add, err
 		}
 	}
-	deployKeys, err := a.Checkout.File(fleet.DeployKeysFile)
+	deployKeys, err := a.checkout.File(fleet.DeployKeysFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return add, err
 	}
 	add.Files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, e.GitKey)
 	for name, content := range add.Files {
-		if have, err := a.Checkout.File(name); err == nil && string(have) == string(content) {
+		if have, err := a.checkout.File(name); err == nil && string(have) == string(content) {
 			delete(add.Files, name)
 		}
 	}
-	if _, known := a.Checkout.Fleet.Host(h.Name); !known {
-		a.Checkout.Fleet.Hosts = append(a.Checkout.Fleet.Hosts, h)
+	if _, known := a.checkout.Fleet.Host(h.Name); !known {
+		a.checkout.Fleet.Hosts = append(a.checkout.Fleet.Hosts, h)
 	}
-	if a.Checkout.Recipients == nil {
-		a.Checkout.Recipients, a.Checkout.HostSigners = map[string]string{}, map[string]sign.Public{}
+	if a.checkout.Recipients == nil {
+		a.checkout.Recipients, a.checkout.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
-	a.Checkout.Recipients[h.Name], a.Checkout.HostSigners[h.Name] = e.Recipient, e.Signer
-	return add, a.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.Checkout.Repository, h.Name, h.Name))...)
+	a.checkout.Recipients[h.Name], a.checkout.HostSigners[h.Name] = e.Recipient, e.Signer
+	return add, a.confirmed.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.checkout.Repository, h.Name, h.Name))...)
 }
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
-func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
-	known, err := a.Checkout.File(fleet.KnownHostsFile)
+func (a *HostChanges) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
+	known, err := a.checkout.File(fleet.KnownHostsFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -158,27 +174,27 @@ func (a *App) knownWith(h fleet.Host, key ssh.PublicKey) ([]byte, error) {
 
 // trustedGrants are the grants that come with a key which the operator trusts for a host,
 // none without one: its address and key are Git's then.
-func (a *App) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
+func (a *HostChanges) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 	if key == "" {
 		return nil
 	}
 	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
-	for _, k := range a.Checkout.HostKeys {
+	for _, k := range a.checkout.HostKeys {
 		if k.Marker == "" && slices.Equal(k.Patterns, []string{reach.KnownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
-			own = append(own, hostKeyGrant(&a.Checkout.Fleet, k))
+			own = append(own, hostKeyGrant(&a.checkout.Fleet, k))
 		}
 	}
 	return own
 }
 
 // another refuses a machine that is a host already, by its address or its SSH key.
-func (a *App) another(h fleet.Host, key ssh.PublicKey) error {
-	for _, have := range a.Checkout.Fleet.Hosts {
+func (a *HostChanges) another(h fleet.Host, key ssh.PublicKey) error {
+	for _, have := range a.checkout.Fleet.Hosts {
 		if have.Name == h.Name {
 			continue
 		}
 		same := reach.KnownHostsName(have.Address, have.Port) == reach.KnownHostsName(h.Address, h.Port)
-		if same || slices.Contains(reach.Pinned(a.Checkout.HostKeys, have.Address, have.Port), key) {
+		if same || slices.Contains(reach.Pinned(a.checkout.HostKeys, have.Address, have.Port), key) {
 			return twice(h.Name, have.Name)
 		}
 	}
@@ -192,21 +208,21 @@ func twice(name, have string) error {
 
 // itself refuses a machine that is a host already under another name, and one that
 // would take a name over with its stacks: two machines would run them.
-func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
-	for _, have := range a.Checkout.Fleet.Hosts {
-		if have.Name != h.Name && a.Checkout.Recipients[have.Name] == e.Recipient {
+func (a *HostChanges) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
+	for _, have := range a.checkout.Fleet.Hosts {
+		if have.Name != h.Name && a.checkout.Recipients[have.Name] == e.Recipient {
 			return twice(h.Name, have.Name)
 		}
 	}
-	for name, recipient := range a.Checkout.Recipients {
-		_, declared := a.Checkout.Fleet.Host(name)
-		if on := a.Checkout.Lock.On(name); recipient == e.Recipient && name != h.Name && !declared && len(on) > 0 {
+	for name, recipient := range a.checkout.Recipients {
+		_, declared := a.checkout.Fleet.Host(name)
+		if on := a.checkout.Lock.On(name); recipient == e.Recipient && name != h.Name && !declared && len(on) > 0 {
 			return fault.WithHint(fmt.Errorf("%s is the machine that was declared as %s, which has %s", h.Name, name, strings.Join(on, ", ")),
 				fmt.Sprintf("declare it in fleet.yaml as hosts: {%s: {address: %s, formerly: %s}}, then salvor apply", h.Name, h.Address, name))
 		}
 	}
-	before := a.Checkout.Recipients[h.Name]
-	if on := a.Checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
+	before := a.checkout.Recipients[h.Name]
+	if on := a.checkout.Lock.On(h.Name); before != "" && a.otherMachine(h.Name, e) && len(on) > 0 && !replaces {
 		return fault.WithHint(fmt.Errorf("%s is not the machine that has %s", h.Name, strings.Join(on, ", ")),
 			fmt.Sprintf("if it replaces the old machine: salvor recover %s --to %s=%s@%s; otherwise choose another name", h.Name, h.Name, h.User, reach.KnownHostsName(h.Address, h.Port)))
 	}
@@ -215,9 +231,9 @@ func (a *App) itself(h fleet.Host, e agentapi.Enrolment, replaces bool) error {
 
 // otherMachine reports whether a host that enrols has other keys than the repository
 // has for its name. One whose signing key is another has lost its keys, or is a copy.
-func (a *App) otherMachine(name string, e agentapi.Enrolment) bool {
-	signer := a.Checkout.HostSigners[name]
-	return a.Checkout.Recipients[name] != e.Recipient || signer != "" && signer != e.Signer
+func (a *HostChanges) otherMachine(name string, e agentapi.Enrolment) bool {
+	signer := a.checkout.HostSigners[name]
+	return a.checkout.Recipients[name] != e.Recipient || signer != "" && signer != e.Signer
 }
 
 // Rehost returns the Compose files of stacks with another host: in x-salvor.

@@ -16,13 +16,13 @@ import (
 // TestOneMachineIsOneHost is fault D2: a second machine does not take over a name
 // that has stacks, and a machine is not declared under two names.
 func TestOneMachineIsOneHost(t *testing.T) {
-	a := &App{Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{
+	a := &HostChanges{checkout: &checkout.Checkout{Repository: &controlrepo.Repository{
 		Fleet: fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "web", Address: "192.0.2.1", User: "root", Port: 22}, {Name: "idle", Address: "192.0.2.2", User: "root", Port: 22}}},
 		Lock:  fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "web", Epoch: 1}}},
 	}}}
-	a.Checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
-	a.Checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
-	webKey := reach.Pinned(a.Checkout.HostKeys, "192.0.2.1", 22)[0]
+	a.checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
+	a.checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
+	webKey := reach.Pinned(a.checkout.HostKeys, "192.0.2.1", 22)[0]
 	at := func(name, address string) fleet.Host {
 		return fleet.Host{Name: name, Address: address, User: "root", Port: 22}
 	}

@@ -43,17 +43,17 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 
 // unsigned returns the files of the commit, of those given, that none of the keys has
 // signed, with the reason.
-func (a *App) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[string]error, error) {
+func (c *Confirmed) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[string]error, error) {
 	found := map[string]error{}
 	for path := range files {
-		content, err := a.Checkout.File(path)
+		content, err := c.checkout.File(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the next commit has it, see renaming
 		}
 		if err != nil {
 			return nil, err
 		}
-		signature, err := a.Checkout.File(hostkey.SignaturePath(path))
+		signature, err := c.checkout.File(hostkey.SignaturePath(path))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -66,17 +66,17 @@ func (a *App) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[stri
 
 // unsignedHere is unsigned by the keys that this clone trusts already. One that trusts
 // none yet knows nothing of signatures.
-func (a *App) unsignedHere(ctx context.Context) (map[string]error, error) {
-	pinned, err := readPin(ctx, a.Checkout.Git)
+func (c *Confirmed) unsignedHere(ctx context.Context) (map[string]error, error) {
+	pinned, err := readPin(ctx, c.checkout.Git)
 	if err != nil || len(pinned) == 0 {
 		return nil, err
 	}
-	return a.unsigned(hostFiles(a.Checkout.Repository), pinned)
+	return c.unsigned(hostFiles(c.checkout.Repository), pinned)
 }
 
 // unsignedFindings name the files of hosts/ that the fleet's key has not signed.
-func (a *App) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
-	unsigned, err := a.unsignedHere(ctx)
+func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
+	unsigned, err := c.unsignedHere(ctx)
 	var found []finding.Finding
 	for _, path := range slices.Sorted(maps.Keys(unsigned)) {
 		found = append(found, finding.Finding{
@@ -90,13 +90,13 @@ func (a *App) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
 // withSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
 // files that give no access which this clone's operator did not confirm.
-func (a *App) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
+func (a *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {
 		if !isHostFile(path) {
 			continue
 		}
-		if _, err := a.Checkout.File(hostkey.SignaturePath(path)); content != nil {
+		if _, err := a.checkout.File(hostkey.SignaturePath(path)); content != nil {
 			due[path] = content
 		} else if err == nil {
 			all[hostkey.SignaturePath(path)] = nil
@@ -127,23 +127,23 @@ func (a *App) withSignatures(ctx context.Context, files map[string][]byte, missi
 }
 
 // addConfirmed adds to due the files that lack their signature and are confirmed.
-func (a *App) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
-	unsigned, err := a.unsignedHere(ctx)
+func (a *FleetKeys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
+	unsigned, err := a.confirmed.unsignedHere(ctx)
 	if err != nil {
 		return err
 	}
-	book, err := a.ledger(ctx)
+	book, err := a.confirmed.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	lets := hostFiles(a.Checkout.Repository)
+	lets := hostFiles(a.checkout.Repository)
 	for path := range unsigned {
 		_, written := files[path]
 		_, signed := files[hostkey.SignaturePath(path)]
 		if written || signed || a.signedHere[path] || len(book.Missing(lets[path])) > 0 {
 			continue
 		}
-		if due[path], err = a.Checkout.File(path); err != nil {
+		if due[path], err = a.checkout.File(path); err != nil {
 			return err
 		}
 	}
@@ -152,14 +152,14 @@ func (a *App) addConfirmed(ctx context.Context, files, due map[string][]byte) er
 
 // resignedHosts adds the signatures by another key of the files of hosts/ that the keys
 // have signed.
-func (a *App) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
-	all := hostFiles(a.Checkout.Repository)
-	unsigned, err := a.unsigned(all, trusted)
+func (a *FleetKeys) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
+	all := hostFiles(a.checkout.Repository)
+	unsigned, err := a.confirmed.unsigned(all, trusted)
 	if err != nil {
 		return err
 	}
 	for path := range all {
-		content, err := a.Checkout.File(path)
+		content, err := a.checkout.File(path)
 		if unsigned[path] != nil || err != nil {
 			continue
 		}
@@ -172,12 +172,12 @@ func (a *App) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign
 
 // signedOnly leaves out of grants those of files of hosts/ that the fleet's keys have
 // not signed. Where no key is known nothing is.
-func (a *App) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant, error) {
+func (c *Confirmed) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant, error) {
 	if len(keys) == 0 {
 		return all, nil
 	}
-	lets := hostFiles(a.Checkout.Repository)
-	unsigned, err := a.unsigned(lets, keys)
+	lets := hostFiles(c.checkout.Repository)
+	unsigned, err := c.unsigned(lets, keys)
 	return slices.DeleteFunc(all, func(g grant.Grant) bool {
 		for path := range unsigned {
 			if slices.ContainsFunc(lets[path], g.Is) {

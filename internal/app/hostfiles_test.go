@@ -32,7 +32,7 @@ func (k *keyed) doubts() []string {
 // trusts has this clone trust the fleet's key, as the first command does.
 func (k *keyed) trusts() {
 	k.t.Helper()
-	k.do(func(a *App) error { _, err := a.Trusted(k.t.Context()); return err })
+	k.do(func(a *App) error { _, err := a.Confirmed.Trusted(k.t.Context()); return err })
 }
 
 // TestS06HostFilesCarryTheFleetsSignature: someone who can push puts another key in
@@ -116,7 +116,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	}
 	k.commit(map[string][]byte{fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
 	a = k.open(k.ann)
-	a.opts.Grant = func([]grant.Grant) error { return nil }
+	a.Confirmed.opts.Grant = func([]grant.Grant) error { return nil }
 	s, err := a.Session(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -132,10 +132,10 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 		t.Errorf("after the apply: %v", files)
 	}
 	now := k.open(k.ann)
-	if signed, err := now.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
+	if signed, err := now.Keys.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
-	files, err := now.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
+	files, err := now.FleetKeys.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
 	if _, gone := files["hosts/alpha.pub.sig"]; err != nil || !gone {
 		t.Errorf("a host is removed, and its signature stays: %v", err)
 	}
@@ -143,7 +143,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 
 func (a *App) trusts(t *testing.T) sign.Public {
 	t.Helper()
-	keys, err := a.Trusted(t.Context())
+	keys, err := a.Confirmed.Trusted(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,16 +36,16 @@ type RemovedHost struct {
 // SeenByHost returns what a host was able to open: by the history of its sealed
 // files, what those stacks need now. What a stack needed that is no longer declared
 // is unknown; then every secret counts, except other stacks' variables.
-func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
+func (a *SeenSecrets) SeenByHost(ctx context.Context, host string) (RemovedHost, error) {
 	var r RemovedHost
-	h, _ := a.Checkout.Fleet.Host(host)
+	h, _ := a.checkout.Fleet.Host(host)
 	var files []string
 	names := []string{host}
 	if h.Formerly != "" {
 		names = append(names, h.Formerly)
 	}
 	for _, name := range names {
-		ever, err := a.Checkout.Git.EverIn(ctx, path.Join("sealed", name))
+		ever, err := a.checkout.Git.EverIn(ctx, path.Join("sealed", name))
 		if err != nil {
 			return r, err
 		}
@@ -56,16 +56,16 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
 			r.Stacks = append(r.Stacks, stack)
-			seen.add(a, host, stack)
+			seen.add(a.needs, host, stack)
 		}
 	}
 	r.Remotes = seen.credentials()
-	if _, key, found := strings.Cut(a.Checkout.DeployKeys[host], " "); found {
+	if _, key, found := strings.Cut(a.checkout.DeployKeys[host], " "); found {
 		if wire, err := base64.StdEncoding.DecodeString(key); err == nil {
 			r.DeployKey = reach.FingerprintOf(wire)
 		}
 	}
-	git, err := a.gitSource(ctx)
+	git, err := a.gitHost.gitSource(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -73,7 +73,7 @@ func (a *App) SeenByHost(ctx context.Context, host string) (RemovedHost, error) 
 	if u, err := url.Parse(git.URL); err == nil && u.User != nil {
 		r.GitURL = u.Redacted()
 	}
-	all, err := a.Identity.Store.List()
+	all, err := a.identity.Store.List()
 	if err != nil {
 		return r, err
 	}
@@ -124,20 +124,20 @@ func (s sight) has(info secretstore.Info) bool {
 }
 
 // add adds what a stack's seal for a host is made from.
-func (s sight) add(a *App, host, stack string) {
-	if _, declared := a.Checkout.Fleet.Stack(stack); !declared {
+func (s sight) add(needs *Needs, host, stack string) {
+	if _, declared := needs.checkout.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
-		for _, r := range a.Checkout.Fleet.Remotes {
+		for _, r := range needs.checkout.Fleet.Remotes {
 			s.remote(given(r, host, stack))
 		}
 		return
 	}
-	n := (&sealer{app: a}).needs(stack, host)
+	n := needs.Of(stack, host)
 	var settings []secret.Setting
-	for _, r := range n.remotes {
+	for _, r := range n.Remotes {
 		s.remote(r)
 	}
-	for _, r := range n.registries {
+	for _, r := range n.Registries {
 		settings = append(settings, r.Username, r.Password)
 	}
 	for _, setting := range settings {
@@ -145,10 +145,10 @@ func (s sight) add(a *App, host, stack string) {
 			s.names[name] = true
 		}
 	}
-	for _, file := range n.files {
+	for _, file := range n.Files {
 		s.names[strings.TrimPrefix(file, fleet.SecretDir+"/")] = true
 	}
-	for _, key := range n.env {
+	for _, key := range n.Env {
 		s.names[stack+"/"+key] = true
 	}
 }
@@ -156,12 +156,12 @@ func (s sight) add(a *App, host, stack string) {
 // RemoveHost takes a host out of the fleet, in one commit: its declaration, its
 // key, its pinned SSH key and its sealed files. What it was able to open is written
 // down until it has another value. A host that still has stacks is refused.
-func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) {
+func (a *HostChanges) RemoveHost(ctx context.Context, name string) (RemovedHost, error) {
 	if err := a.Removable(name); err != nil {
 		return RemovedHost{}, err
 	}
-	h, _ := a.Checkout.Fleet.Host(name)
-	seen, err := a.SeenByHost(ctx, name)
+	h, _ := a.checkout.Fleet.Host(name)
+	seen, err := a.seen.SeenByHost(ctx, name)
 	if err != nil {
 		return seen, err
 	}
@@ -173,15 +173,15 @@ func (a *App) RemoveHost(ctx context.Context, name string) (RemovedHost, error) 
 	for _, s := range seen.Rotate {
 		r.Secrets = append(r.Secrets, s.Secret)
 	}
-	if _, err := a.noteRemoval(r, files); err != nil {
+	if _, err := a.seen.noteRemoval(r, files); err != nil {
 		return seen, err
 	}
-	return seen, a.Checkout.CommitFiles(ctx, files, "host remove: "+name)
+	return seen, a.checkout.CommitFiles(ctx, files, "host remove: "+name)
 }
 
 // NoteStolen adds to files what a host was able to open whose disk someone else has.
 // It is written down until each has another value.
-func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
+func (a *SeenSecrets) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
 	seen, err := a.SeenByHost(ctx, host)
 	if err != nil {
 		return err
@@ -195,15 +195,15 @@ func (a *App) NoteStolen(ctx context.Context, host string, files map[string][]by
 }
 
 // Removable returns what still needs a host, nil for nothing.
-func (a *App) Removable(name string) error {
-	if _, declared := a.Checkout.Fleet.Host(name); !declared {
+func (a *HostChanges) Removable(name string) error {
+	if _, declared := a.checkout.Fleet.Host(name); !declared {
 		return fault.WithHint(fmt.Errorf("host %s is not declared", name), "salvor host ls")
 	}
-	if placed := a.Checkout.Lock.On(name); len(placed) > 0 {
+	if placed := a.checkout.Lock.On(name); len(placed) > 0 {
 		return fault.WithHint(fmt.Errorf("%s still has stacks: %s", name, strings.Join(placed, ", ")),
 			fmt.Sprintf("salvor move %s --to HOST moves a stack; if %s is lost: salvor recover %s --to HOST", placed[0], name, name))
 	}
-	for _, st := range a.Checkout.Fleet.Stacks {
+	for _, st := range a.checkout.Fleet.Stacks {
 		if st.Host == name {
 			return fault.WithHint(fmt.Errorf("stack %s is declared on %s", st.Name, name), fmt.Sprintf("set host: in %s/%s", st.Dir, st.File))
 		}
@@ -212,24 +212,24 @@ func (a *App) Removable(name string) error {
 }
 
 // withoutHost returns the files that make a host none of the fleet's.
-func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
+func (a *HostChanges) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	content, err := a.Checkout.File(fleet.File)
+	content, err := a.checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
 	if files[fleet.File], err = controlrepo.RemoveHost(content, h.Name); err != nil {
 		return nil, err
 	}
-	for _, r := range a.Checkout.Fleet.Remotes {
+	for _, r := range a.checkout.Fleet.Remotes {
 		if files[fleet.File], err = controlrepo.RemoveCredential(files[fleet.File], r.Name, h.Name); err != nil {
 			return nil, err
 		}
 	}
-	if deployKeys, err := a.Checkout.File(fleet.DeployKeysFile); err == nil && a.Checkout.DeployKeys[h.Name] != "" {
+	if deployKeys, err := a.checkout.File(fleet.DeployKeysFile); err == nil && a.checkout.DeployKeys[h.Name] != "" {
 		files[fleet.DeployKeysFile] = controlrepo.SetDeployKey(deployKeys, h.Name, "")
 	}
-	known, err := a.Checkout.File(fleet.KnownHostsFile)
+	known, err := a.checkout.File(fleet.KnownHostsFile)
 	switch {
 	case err == nil && !a.shared(h):
 		if left := controlrepo.RemoveHostKeys(known, reach.KnownHostsName(h.Address, h.Port)); len(left) < len(known) {
@@ -238,12 +238,12 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(a.Checkout.Export), path.Join("sealed", h.Name, "*"))
+	sealed, err := fs.Glob(os.DirFS(a.checkout.Export), path.Join("sealed", h.Name, "*"))
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range append(sealed, hostkey.Path(h.Name)) {
-		if _, err := fs.Stat(os.DirFS(a.Checkout.Export), file); err == nil {
+		if _, err := fs.Stat(os.DirFS(a.checkout.Export), file); err == nil {
 			files[file] = nil
 		}
 	}
@@ -252,8 +252,8 @@ func (a *App) withoutHost(h fleet.Host) (map[string][]byte, error) {
 
 // shared reports whether another host is reached at a host's address, or through
 // it: then its SSH key stays pinned.
-func (a *App) shared(h fleet.Host) bool {
-	return slices.ContainsFunc(a.Checkout.Fleet.Hosts, func(o fleet.Host) bool {
+func (a *HostChanges) shared(h fleet.Host) bool {
+	return slices.ContainsFunc(a.checkout.Fleet.Hosts, func(o fleet.Host) bool {
 		if o.Name == h.Name {
 			return false
 		}

@@ -6,13 +6,28 @@ import (
 	"fmt"
 	"maps"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 	"salvor/internal/stack/compose"
 )
+
+// Importer makes encrypted secrets of env files.
+type Importer struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	confirmed *Confirmed
+	seen      *SeenSecrets
+}
+
+// NewImporter returns one for a checkout of the working tree.
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *SeenSecrets) *Importer {
+	return &Importer{checkout: c, identity: id, confirmed: confirmed, seen: s}
+}
 
 // ImportOptions say which env file becomes secrets of which stack.
 type ImportOptions struct {
@@ -50,7 +65,7 @@ type FileChange struct {
 
 // importing is the work of one PrepareImport.
 type importing struct {
-	app     *App
+	app     *Importer
 	opts    ImportOptions
 	stack   fleet.Stack
 	source  envSource
@@ -66,8 +81,8 @@ type importing struct {
 // PrepareImport finds out what importing an env file changes and proves that
 // every service gets what it got. It looks at the working tree and changes
 // nothing. The app is one for the working tree.
-func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, error) {
-	i := &importing{app: a, opts: o}
+func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import, error) {
+	i := &importing{app: m, opts: o}
 	if err := i.read(ctx); err != nil {
 		return nil, err
 	}
@@ -78,16 +93,16 @@ func (a *App) PrepareImport(ctx context.Context, o ImportOptions) (*Import, erro
 	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
 		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
 	if len(i.split.secret) > 0 {
-		if err := a.mayEncrypt(ctx); err != nil {
+		if err := m.confirmed.mayEncrypt(ctx); err != nil {
 			return nil, err
 		}
-		changes, err := a.Identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
+		changes, err := m.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
 		if err != nil {
 			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
 				"its value as a separate secret: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
-		if err := a.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
+		if err := m.seen.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
 			return nil, err
 		}
 	}
@@ -119,7 +134,7 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 		replaced[i.source.repo] = nil
 	}
 	composePath := i.stack.Dir + "/" + i.stack.File
-	content, err := i.app.Checkout.File(composePath)
+	content, err := i.app.checkout.File(composePath)
 	if err != nil {
 		return err
 	}
@@ -147,23 +162,23 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 
 // CommitImport makes one commit of what PrepareImport found. The env file goes
 // when the commit has been read back.
-func (a *App) CommitImport(ctx context.Context, i *Import) error {
-	st, _ := a.Checkout.Fleet.Stack(i.Stack)
+func (m *Importer) CommitImport(ctx context.Context, i *Import) error {
+	st, _ := m.checkout.Fleet.Stack(i.Stack)
 	envPath := st.Dir + "/stack.env"
-	if err := i.proven(a, i.will(a, i.Encrypted), i.will(a, envPath)); err != nil {
+	if err := i.proven(m, i.will(m, i.Encrypted), i.will(m, envPath)); err != nil {
 		return err
 	}
-	if err := a.noteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
+	if err := m.confirmed.noteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
 		return err
 	}
-	if err := a.Checkout.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {
+	if err := m.checkout.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {
 		return err
 	}
-	committed, err := a.Checkout.Git.Objects(ctx, []string{string(a.Checkout.Commit) + ":" + i.Encrypted, string(a.Checkout.Commit) + ":" + envPath})
+	committed, err := m.checkout.Git.Objects(ctx, []string{string(m.checkout.Commit) + ":" + i.Encrypted, string(m.checkout.Commit) + ":" + envPath})
 	if err != nil {
 		return err
 	}
-	if err := i.proven(a, committed[0].Content, committed[1].Content); err != nil {
+	if err := i.proven(m, committed[0].Content, committed[1].Content); err != nil {
 		return err
 	}
 	if i.Removed == "" || i.source.tracked {
@@ -173,11 +188,11 @@ func (a *App) CommitImport(ctx context.Context, i *Import) error {
 }
 
 // will is what a file holds once the import is committed, nil for no file.
-func (i *Import) will(a *App, path string) []byte {
+func (i *Import) will(m *Importer, path string) []byte {
 	if content, changes := i.files[path]; changes {
 		return content
 	}
-	content, err := a.Checkout.File(path)
+	content, err := m.checkout.File(path)
 	if err != nil {
 		return nil // then what it should hold is not proven
 	}
@@ -186,14 +201,14 @@ func (i *Import) will(a *App, path string) []byte {
 
 // proven reads back the env file's variables from what was encrypted and from a
 // stack.env.
-func (i *Import) proven(a *App, encrypted, plain []byte) error {
+func (i *Import) proven(m *Importer, encrypted, plain []byte) error {
 	have := map[string]secret.Value{}
 	if encrypted != nil {
 		f, err := sops.Parse(i.Encrypted, encrypted)
 		if err != nil {
 			return err
 		}
-		if have, err = f.Env(a.Identity.Ring); err != nil {
+		if have, err = f.Env(m.identity.Ring); err != nil {
 			return err
 		}
 	}
@@ -201,7 +216,7 @@ func (i *Import) proven(a *App, encrypted, plain []byte) error {
 		if v, ok := have[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := a.Checkout.Fleet.Vars[name]
+		v, ok := m.checkout.Fleet.Vars[name]
 		return v, ok
 	})
 	if err != nil {

@@ -155,7 +155,7 @@ func TestImport(t *testing.T) {
 			s := newScene(t, archive)
 			a := s.open(t)
 			before := s.git(t, "status", "--porcelain")
-			i, err := a.PrepareImport(t.Context(), s.options)
+			i, err := a.Import.PrepareImport(t.Context(), s.options)
 			got := strings.ReplaceAll(shown(i, err), s.dir+"/", "")
 			golden(t, name, archive, got)
 			if strings.Contains(got, "canary") {
@@ -202,7 +202,7 @@ func golden(t *testing.T, name string, archive *txtar.Archive, got string) {
 func (s scene) commit(t *testing.T, a *App, i *Import) {
 	t.Helper()
 	entries := i.entries
-	if err := a.CommitImport(t.Context(), i); err != nil {
+	if err := a.Import.CommitImport(t.Context(), i); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(s.git(t, "log", "--format=%s"), "secret import: "); n != 1 {
@@ -238,14 +238,14 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the env file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		i, err := a.PrepareImport(t.Context(), s.options)
+		i, err := a.Import.PrepareImport(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "changed during the import") {
+		if err := a.Import.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "changed during the import") {
 			t.Errorf("= %v", err)
 		}
 		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {
@@ -255,7 +255,7 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the Compose file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		i, err := a.PrepareImport(t.Context(), s.options)
+		i, err := a.Import.PrepareImport(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.CommitImport(t.Context(), i); !errors.Is(err, git.ErrUncommitted) {
+		if err := a.Import.CommitImport(t.Context(), i); !errors.Is(err, git.ErrUncommitted) {
 			t.Errorf("= %v, want ErrUncommitted", err)
 		}
 		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {

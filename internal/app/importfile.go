@@ -61,7 +61,7 @@ func (i *importing) read(ctx context.Context) error {
 	if err := i.checkCommitted(ctx); err != nil {
 		return err
 	}
-	if i.secrets, err = i.app.Identity.Store.AllEnv(i.stack.Name); err != nil {
+	if i.secrets, err = i.app.identity.Store.AllEnv(i.stack.Name); err != nil {
 		return err
 	}
 	if err := i.readStackEnv(); err != nil {
@@ -81,7 +81,7 @@ func (i *importing) read(ctx context.Context) error {
 	return i.parse(content)
 }
 
-func (a *App) envSource(file string) (envSource, error) {
+func (m *Importer) envSource(file string) (envSource, error) {
 	s := envSource{shown: file}
 	abs, err := filepath.Abs(file)
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *App) envSource(file string) (envSource, error) {
 	if err != nil {
 		return s, err
 	}
-	root, err := filepath.EvalSymlinks(a.Checkout.Root)
+	root, err := filepath.EvalSymlinks(m.checkout.Root)
 	if err != nil {
 		return s, err
 	}
@@ -123,7 +123,7 @@ func (i *importing) findStack() error {
 	if name == "" {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", i.source.shown, errNoStack), "salvor secret import FILE --stack NAME"), fault.Usage)
 	}
-	st, declared := i.app.Checkout.Fleet.Stack(i.app.Named(name))
+	st, declared := i.app.checkout.Fleet.Stack(i.app.checkout.Named(name))
 	if !declared {
 		return fmt.Errorf("stack %s is not declared", name)
 	}
@@ -137,7 +137,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 	if i.source.repo == "" {
 		return nil
 	}
-	changes, err := i.app.Checkout.Git.Status(ctx)
+	changes, err := i.app.checkout.Git.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,10 +147,10 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 				"shows the difference; git rm --cached removes it from Git")
 		}
 	}
-	if i.app.Checkout.Commit == "" {
+	if i.app.checkout.Commit == "" {
 		return nil
 	}
-	found, err := i.app.Checkout.Git.Objects(ctx, []string{string(i.app.Checkout.Commit) + ":" + i.source.repo})
+	found, err := i.app.checkout.Git.Objects(ctx, []string{string(i.app.checkout.Commit) + ":" + i.source.repo})
 	if err == nil {
 		i.source.tracked = found[0].ID != ""
 	}
@@ -159,7 +159,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 
 func (i *importing) readStackEnv() error {
 	name := i.stack.Dir + "/stack.env"
-	content, err := i.app.Checkout.File(name)
+	content, err := i.app.checkout.File(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -217,7 +217,7 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 		if v, ok := i.plain[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := i.app.Checkout.Fleet.Vars[name]
+		v, ok := i.app.checkout.Fleet.Vars[name]
 		return v, ok
 	}
 }
@@ -226,10 +226,10 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 // file.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}
-	if i.source.repo == "" || i.app.Checkout.Commit == "" {
+	if i.source.repo == "" || i.app.checkout.Commit == "" {
 		return found, nil
 	}
-	past, err := i.app.Checkout.Git.History(ctx)
+	past, err := i.app.checkout.Git.History(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	if len(ids) == 0 {
 		return found, nil
 	}
-	objects, err := i.app.Checkout.Git.Objects(ctx, ids)
+	objects, err := i.app.checkout.Git.Objects(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/checkout"
+	"salvor/internal/identity"
+	"salvor/internal/reach"
 	"salvor/internal/record"
 	"salvor/internal/sign"
 )
@@ -19,36 +22,52 @@ import (
 // waits in this clone, since the record remote could not take it.
 var ErrUnsent = errors.New("not yet in the operators' journal")
 
+// Journals are the operators' journal on the record remote, and what hosts note about
+// what was delivered to them.
+type Journals struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	confirmed *Confirmed
+	keys      *FleetKeys
+	record    *recorder
+	reach     *reach.Dialer
+}
+
+// NewJournals returns the journals of a checkout's fleet.
+func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, k *FleetKeys, r *recorder, d *reach.Dialer) *Journals {
+	return &Journals{checkout: c, identity: id, confirmed: confirmed, keys: k, record: r, reach: d}
+}
+
 // Journal adds to the operators' journal on the record remote what this command
 // decrypted since it was opened, or since the last Journal. A command that decrypted
 // nothing leaves no entry; a fleet without a remote keeps no journal. An entry that
 // can't be sent is kept in this clone, the error wraps ErrUnsent, and the next
 // Journal sends it along. One of a command that only had a program print a secret
 // waits so, too: no one is asked for a passphrase to send it.
-func (a *App) Journal(ctx context.Context, command string) error {
-	opened := a.Identity.Trail.Take()
-	if len(opened) == 0 || a.Checkout.Repository == nil || a.Checkout.Fleet.Record.Remote == "" {
+func (j *Journals) Journal(ctx context.Context, command string) error {
+	opened := j.identity.Trail.Take()
+	if len(opened) == 0 || j.checkout.Repository == nil || j.checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	unlocked := a.Identity.Unlocked()
-	entry, err := record.NewEntry(time.Now(), a.Identity.Operator(), command)
+	unlocked := j.identity.Unlocked()
+	entry, err := record.NewEntry(time.Now(), j.identity.Operator(), command)
 	if err != nil {
 		return err
 	}
-	entry.Commit, entry.Opened = string(a.Checkout.Commit), opened
-	dir, err := a.keepEntry(ctx, entry)
+	entry.Commit, entry.Opened = string(j.checkout.Commit), opened
+	dir, err := j.keepEntry(ctx, entry)
 	if err != nil || !unlocked {
 		return err
 	}
-	if err := a.sendEntries(ctx, dir); err != nil {
+	if err := j.sendEntries(ctx, dir); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsent, err)
 	}
 	return nil
 }
 
 // keepEntry puts an entry among those that wait, and returns their folder.
-func (a *App) keepEntry(ctx context.Context, entry record.Entry) (dir string, err error) {
-	if dir, err = a.Checkout.Git.OwnFile(ctx, "journal"); err != nil {
+func (j *Journals) keepEntry(ctx context.Context, entry record.Entry) (dir string, err error) {
+	if dir, err = j.checkout.Git.OwnFile(ctx, "journal"); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -61,18 +80,18 @@ func (a *App) keepEntry(ctx context.Context, entry record.Entry) (dir string, er
 	return dir, atomicfile.Write(filepath.Join(dir, entry.ID+".json"), bytes.NewReader(content), 0o600)
 }
 
-func (a *App) sendEntries(ctx context.Context, dir string) error {
+func (j *Journals) sendEntries(ctx context.Context, dir string) error {
 	waiting, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return err
 	}
-	key, err := a.knownSigningKey(ctx)
+	key, err := j.keys.knownSigningKey(ctx)
 	if err != nil {
 		return err
 	}
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+	return j.record.with(ctx, func(rec *record.Record) error {
 		for _, file := range waiting {
-			if err := sendEntry(ctx, rec, file, key, a.Checkout.Fleet.Recipients.All()); err != nil {
+			if err := sendEntry(ctx, rec, file, key, j.checkout.Fleet.Recipients.All()); err != nil {
 				return err
 			}
 		}

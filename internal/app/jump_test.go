@@ -26,14 +26,14 @@ func TestS17TheKeyIsFetchedThroughTheJumpHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.PinJump(t.Context(), jump, shown.Key); err != nil {
+	if err := a.Hosts.PinJump(t.Context(), jump, shown.Key); err != nil {
 		t.Fatal(err)
 	}
 	key, err := a.Reach.ScanHost(t.Context(), h)
 	if err != nil || string(key.Key) != server.HostKey {
 		t.Errorf("through the jump host: %v, %v", key, err)
 	}
-	if _, unpinned := a.Reach.Jump(h); unpinned || a.jumpKeys[0] != reach.KnownHostsName("127.0.0.1", server.Port)+" "+server.HostKey {
-		t.Errorf("for %s: %v", fleet.KnownHostsFile, a.jumpKeys)
+	if _, unpinned := a.Reach.Jump(h); unpinned || a.Hosts.jumpKeys[0] != reach.KnownHostsName("127.0.0.1", server.Port)+" "+server.HostKey {
+		t.Errorf("for %s: %v", fleet.KnownHostsFile, a.Hosts.jumpKeys)
 	}
 }

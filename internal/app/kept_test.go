@@ -18,7 +18,7 @@ import (
 // delivered, before anything is.
 func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { _, _, err := a.SSHKey(t.Context()); return err })
+	k.do(func(a *App) error { _, _, err := a.Keys.SSHKey(t.Context()); return err })
 	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	listed := func() string {
 		t.Helper()
 		a := k.askedBy(nil)
-		all, err := a.Grants(t.Context(), a.Lock())
+		all, err := a.Confirmed.Grants(t.Context(), a.Lock())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,11 +82,11 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 		t.Errorf("the plan lists %q", got)
 	}
 	a = k.askedBy(nil)
-	if err := a.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, errUnapproved) {
+	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, errUnapproved) {
 		t.Errorf("confirmed by none: %v", err)
 	}
 	a = k.askedBy(approveAll)
-	if err := a.ConfirmGrants(t.Context(), a.Lock()); err != nil {
+	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); err != nil {
 		t.Fatal(err)
 	}
 	if got := listed(); got != "" {
@@ -106,13 +106,13 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
-	s := &sealer{app: a}
-	content, err := s.file("secrets/" + secretnames.SignKey)
+	s := a.sealer()
+	content, err := s.needs.file("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.made = map[string][]byte{"secrets/innocent": content}
-	if _, err := s.store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+	s.needs.add(map[string][]byte{"secrets/innocent": content})
+	if _, err := s.needs.store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
 		t.Errorf("delivered: %v", err)
 	}
 }

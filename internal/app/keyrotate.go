@@ -47,7 +47,7 @@ func newKeyPath(path string) string { return path + ".new" }
 // commit, which is pushed; and only when the new key was seen to open all of that
 // commit does it take the old one's place. Killed at any moment, one of the two opens
 // everything in the newest commit, and running it again finishes.
-func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
+func (a *KeyChanges) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
 	}
@@ -61,11 +61,11 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 	next := a.recipients()
 	r.Operator = nameOf(next.Operators, recipient)
 	if r.Finished = r.Operator != ""; r.Finished {
-		a.Identity.Use(ring) // the old key may open nothing here any more
+		a.identity.Use(ring) // the old key may open nothing here any more
 	} else if r.Operator, err = a.myself(); err != nil {
 		return r, err
 	} else {
-		a.Identity.Use(identity.Keyrings{a.Identity.Ring, ring})
+		a.identity.Use(identity.Keyrings{a.identity.Ring, ring})
 	}
 	next.Operators[r.Operator] = recipient
 	if r.Handover, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
@@ -81,7 +81,7 @@ func (a *App) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err e
 // mayRotate makes sure, before a new key is made, that the present identity belongs
 // to the one operator whose key it replaces. Where an earlier run has made the new
 // key, the old one may no longer be anyone's.
-func (a *App) mayRotate(waiting string) error {
+func (a *KeyChanges) mayRotate(waiting string) error {
 	_, err := os.Lstat(waiting)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -92,13 +92,13 @@ func (a *App) mayRotate(waiting string) error {
 
 // replaceKey commits and pushes the change. What an earlier run has committed is
 // pushed, unless it left out what a compromised key asks for.
-func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (Handover, error) {
+func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (Handover, error) {
 	left, noted, err := a.leftOf(operator)
 	if err != nil {
 		return Handover{}, err
 	}
 	if committed && (!c.newRecovery || noted) {
-		return left, a.Checkout.Committer(false).Push(ctx)
+		return left, a.checkout.Committer(false).Push(ctx)
 	}
 	c.message = "key rotate: " + operator
 	if c.newRecovery {
@@ -109,8 +109,8 @@ func (a *App) replaceKey(ctx context.Context, operator string, c keyChange, comm
 
 // leftOf is what an operator's compromised key has left to do, where a run has
 // noted that it was one.
-func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
-	before, err := a.removals()
+func (a *KeyChanges) leftOf(operator string) (h Handover, noted bool, err error) {
+	before, err := a.seen.removals()
 	if err != nil {
 		return h, false, err
 	}
@@ -118,14 +118,14 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 	if len(of) == 0 {
 		return h, false, nil
 	}
-	all, err := a.Identity.Store.List()
+	all, err := a.identity.Store.List()
 	for _, info := range all {
 		if len(of.Of(info.Name)) > 0 {
-			h.Rotate = append(h.Rotate, a.rotation(info))
+			h.Rotate = append(h.Rotate, a.seen.rotation(info))
 		}
 	}
-	for _, st := range a.Checkout.Fleet.Stacks {
-		if len(a.Checkout.Lock.Stacks[st.Name].Former) > 0 {
+	for _, st := range a.checkout.Fleet.Stacks {
+		if len(a.checkout.Lock.Stacks[st.Name].Former) > 0 {
 			h.Stacks = append(h.Stacks, st.Name)
 		}
 	}
@@ -133,8 +133,8 @@ func (a *App) leftOf(operator string) (h Handover, noted bool, err error) {
 }
 
 // ownPath is the place of the operator's identity, links followed.
-func (a *App) ownPath() (string, error) {
-	path, err := identity.PathOf(a.opts.Identity, a.Checkout.Fleet.Name)
+func (a *KeyChanges) ownPath() (string, error) {
+	path, err := identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name)
 	if err != nil {
 		return "", err
 	}
@@ -191,11 +191,11 @@ func nameOf(operators map[string]string, recipient string) string {
 }
 
 // myself returns the operator whose identity is in use.
-func (a *App) myself() (string, error) {
-	operators := a.Checkout.Fleet.Recipients.Operators
+func (a *KeyChanges) myself() (string, error) {
+	operators := a.checkout.Fleet.Recipients.Operators
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(operators)) {
-		has, err := a.Identity.Has(operators[name])
+		has, err := a.identity.Has(operators[name])
 		if err != nil {
 			return "", err
 		}
@@ -207,7 +207,7 @@ func (a *App) myself() (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		if _, card, err := a.ownRecovery(); err != nil || card {
+		if _, card, err := a.fleetKeys.ownRecovery(); err != nil || card {
 			return "", fault.WithHint(errors.Join(errors.New("this identity is the recovery key, not an operator's key"), err), makesAnOperator)
 		}
 		return "", fault.WithHint(errors.New("this identity does not belong to any operator"), "--identity FILE names yours")
@@ -218,22 +218,22 @@ func (a *App) myself() (string, error) {
 
 // opensAll opens with a keyring everything in the newest commit that is encrypted
 // to operators. Nothing is kept of it.
-func (a *App) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
-	b, err := Open(ctx, a.opts)
+func (a *KeyChanges) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
+	again, done, err := a.opts.Again(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	b.Identity.Use(ring)
-	if _, err := b.Recovery(ctx); err != nil {
+	defer func() { err = errors.Join(err, done()) }()
+	again.identity.Use(ring)
+	if _, err := again.fleetKeys.Recovery(ctx); err != nil {
 		return err
 	}
-	return b.opensSecrets(ctx)
+	return again.opensSecrets(ctx)
 }
 
 // opensSecrets opens every secret and every file of snapshot passwords.
-func (a *App) opensSecrets(ctx context.Context) error {
-	all, err := a.Identity.Store.List()
+func (a *KeyChanges) opensSecrets(ctx context.Context) error {
+	all, err := a.identity.Store.List()
 	if err != nil {
 		return err
 	}
@@ -241,12 +241,12 @@ func (a *App) opensSecrets(ctx context.Context) error {
 		if len(s.Recipients) == 0 {
 			continue // a vault has a password, which is among the others
 		}
-		if _, err := a.Identity.Secret(ctx, s.Name); err != nil {
+		if _, err := a.identity.Secret(ctx, s.Name); err != nil {
 			return err
 		}
 	}
-	return a.eachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.openRecovery(ctx, stack, sealed)
+	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
 		return err
 	})
 }

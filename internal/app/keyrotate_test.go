@@ -19,13 +19,13 @@ import (
 func TestRotateRecovery(t *testing.T) {
 	k := newKeyed(t)
 	before, was := k.recovery(), k.open(k.ann).Lock().Stacks["notes"]
-	k.do(func(a *App) error { _, err := a.RotateRecovery(t.Context(), false); return err })
+	k.do(func(a *App) error { _, err := a.Keys.RotateRecovery(t.Context(), false); return err })
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
 	if now := k.open(k.ann).Lock().Stacks["notes"]; !cmp.Equal(was, now) || len(k.codes(finding.SecretSeen)) != 0 {
 		t.Errorf("a healthy key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
-	k.do(func(a *App) error { _, err := a.RotateRecovery(t.Context(), true); return err })
+	k.do(func(a *App) error { _, err := a.Keys.RotateRecovery(t.Context(), true); return err })
 	if now := k.open(k.ann).Lock().Stacks["notes"]; len(now.Former["offsite"]) != 1 || len(k.codes(finding.SecretSeen)) != 5 {
 		t.Errorf("a compromised key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
@@ -46,7 +46,7 @@ func ringOf(t *testing.T, path, text string) *agekey.File {
 }
 
 func rotate(ctx context.Context, a *App, compromised bool) (RotatedKey, error) {
-	return a.RotateKey(ctx, KeyRotation{Compromised: compromised, Passphrase: phrase("")})
+	return a.Keys.RotateKey(ctx, KeyRotation{Compromised: compromised, Passphrase: phrase("")})
 }
 
 func TestRotateKey(t *testing.T) {
@@ -56,13 +56,13 @@ func TestRotateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.open(k.ann).RotateKey(t.Context(), KeyRotation{Passphrase: phrase("new")})
+	r, err := k.open(k.ann).Keys.RotateKey(t.Context(), KeyRotation{Passphrase: phrase("new")})
 	if err != nil || r.Operator != "ann" || r.Finished {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	fresh := ringOf(t, k.ann, "new")
 	k.opensAll("the new key", fresh)
-	if err := k.open(k.ann).opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 	a := k.open(k.ann)
@@ -171,7 +171,7 @@ func TestRotateKeyThatOthersMayHave(t *testing.T) {
 	k.opensAll("the new key", ringOf(t, k.ann, ""))
 	k.checkRenewed(was)
 	k.opensNothing("the old card", page)
-	if err := k.open(k.ann).opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 }

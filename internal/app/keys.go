@@ -2,25 +2,49 @@ package app
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
+	"salvor/internal/reach"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
+
+// KeyOptions say with which files and for whom keys are changed.
+type KeyOptions struct {
+	Identity string            // the operator's identity file, "" for the usual place
+	Work     agekey.WorkFactor // of the passphrases of new identities
+	// Again opens the newest commit once more, for a look at what this command has made
+	// of it. The caller closes it.
+	Again func(context.Context) (k *KeyChanges, closes func() error, err error)
+}
+
+// KeyChanges change who opens the fleet, and the keys that are its own.
+type KeyChanges struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *Needs
+	confirmed *Confirmed
+	fleetKeys *FleetKeys
+	seen      *SeenSecrets
+	record    *recorder
+	reach     *reach.Dialer
+	opts      KeyOptions
+}
+
+// NewKeyChanges returns those of a checkout's fleet.
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, f *FleetKeys, s *SeenSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, seen: s, record: r, reach: d, opts: o}
+}
 
 // A keyChange is a change of whom the fleet is encrypted to.
 type keyChange struct {
@@ -41,9 +65,9 @@ type Handover struct {
 // that the operators can open, encrypted to the next recipients alone. It needs an
 // identity that opens what there is. Afterwards a has the next recipients, and
 // opens with the next recovery key as well.
-func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
+func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
-	if err := a.mayChangeKeys(ctx, c); err != nil {
+	if err := a.confirmed.mayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}
 	recovery, err := a.recoveryFor(ctx, &c)
@@ -54,8 +78,8 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	if err != nil {
 		return h, err
 	}
-	a.Checkout.Fleet.Recipients = c.next
-	a.Identity.Use(identity.Keyrings{a.Identity.Ring, recovery})
+	a.checkout.Fleet.Recipients = c.next
+	a.identity.Use(identity.Keyrings{a.identity.Ring, recovery})
 	files := map[string][]byte{fleet.File: declared}
 	if err := a.encryptAll(ctx, recovery, files); err != nil {
 		return h, err
@@ -64,7 +88,7 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 		if h.Stacks, err = a.renewRepositories(ctx, files); err != nil {
 			return h, err
 		}
-		if h.Rotate, err = a.noteRemoval(*c.removed, files); err != nil {
+		if h.Rotate, err = a.seen.noteRemoval(*c.removed, files); err != nil {
 			return h, err
 		}
 	}
@@ -73,9 +97,9 @@ func (a *App) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 
 // recoveryFor returns the recovery key after the change, a new one if it is to be
 // replaced.
-func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error) {
+func (a *KeyChanges) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error) {
 	if !c.newRecovery {
-		return a.Recovery(ctx)
+		return a.fleetKeys.Recovery(ctx)
 	}
 	key, err := agekey.Generate()
 	c.next.Recovery = key.Recipient
@@ -83,12 +107,12 @@ func (a *App) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error)
 }
 
 // declareRecipients returns fleet.yaml with other recipients.
-func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.Checkout.File(fleet.File)
+func (a *KeyChanges) declareRecipients(next fleet.Recipients) ([]byte, error) {
+	content, err := a.checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
-	was := a.Checkout.Fleet.Recipients
+	was := a.checkout.Fleet.Recipients
 	for _, name := range slices.Sorted(maps.Keys(was.Operators)) {
 		if next.Operators[name] != "" {
 			continue
@@ -110,9 +134,9 @@ func (a *App) declareRecipients(next fleet.Recipients) ([]byte, error) {
 
 // encryptAll adds to files whatever is not encrypted to exactly the fleet's
 // recipients.
-func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
-	recipients := a.Checkout.Fleet.Recipients
-	key, err := a.SigningKey(ctx)
+func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
+	recipients := a.checkout.Fleet.Recipients
+	key, err := a.fleetKeys.SigningKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -124,16 +148,16 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.Identity.Store.Writer().Reencrypt()
+	changes, err := a.identity.Store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, changes)
-	return a.eachRecovery(func(stack string, sealed seal.Signed) error {
+	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := a.openRecovery(ctx, stack, sealed)
+		opened, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
 		if err == nil {
 			sealed, err = opened.Seal(recipients.All(), key)
 			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))
@@ -142,36 +166,13 @@ func (a *App) encryptAll(ctx context.Context, recovery agekey.Key, files map[str
 	})
 }
 
-// eachRecovery visits sealed/recovery, also the files of stacks that are declared
-// no longer.
-func (a *App) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
-	entries, err := os.ReadDir(filepath.Join(a.Checkout.Export, "sealed", "recovery"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range entries {
-		stack, ours := strings.CutSuffix(e.Name(), ".age")
-		if !ours {
-			continue
-		}
-		sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
-		if err == nil {
-			err = visit(stack, sealed)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return err
-}
-
 // renewRepositories adds to files the lock in which every stack's repositories are
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
-func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := a.Checkout.Lock
+func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
+	lock := a.checkout.Lock
 	var placed []string
-	for _, st := range a.Checkout.Fleet.Stacks {
+	for _, st := range a.checkout.Fleet.Stacks {
 		if _, is := lock.Placement(st.Name); is {
 			lock = placement.Retire(lock, st.Name)
 			placed = append(placed, st.Name)
@@ -180,7 +181,7 @@ func (a *App) renewRepositories(ctx context.Context, files map[string][]byte) ([
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := &sealer{app: a, made: maps.Clone(files)}
+	s := newSealer(a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	}
 	k.do(func(a *App) error {
 		for name, value := range map[string]string{"token": "s3cret", "notes/DB": "s3cret", "box_password": "of the box"} {
-			changes, err := a.secretChange(t.Context(), name, secret.NewString(value))
+			changes, err := a.Secrets.secretChange(t.Context(), name, secret.NewString(value))
 			if err != nil {
 				return err
 			}
@@ -112,7 +112,7 @@ func (k *keyed) place() {
 	k.do(func(a *App) error {
 		lock := a.Checkout.Lock.Copy()
 		lock.Record, lock.Stacks["notes"] = a.Checkout.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
-		files, lock, err := (&sealer{app: a}).Seal(k.t.Context(), lock, []string{"notes"}, nil)
+		files, lock, err := a.sealer().Seal(k.t.Context(), lock, []string{"notes"}, nil)
 		if err != nil {
 			return err
 		}
@@ -153,13 +153,13 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 	if err := agekey.Create(path, key, secret.Value{}, 0); err != nil {
 		k.t.Fatal(err)
 	}
-	k.do(func(a *App) error { return a.Grant(k.t.Context(), name, key.Recipient) })
+	k.do(func(a *App) error { return a.Keys.Grant(k.t.Context(), name, key.Recipient) })
 	return key, path
 }
 
 func (k *keyed) recovery() (key agekey.Key) {
 	k.t.Helper()
-	k.do(func(a *App) (err error) { key, err = a.Recovery(k.t.Context()); return err })
+	k.do(func(a *App) (err error) { key, err = a.FleetKeys.Recovery(k.t.Context()); return err })
 	return key
 }
 
@@ -177,11 +177,11 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 			k.t.Errorf("%s opens the secret %s: %v", who, s.Name, err)
 		}
 	}
-	if _, err := a.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
+	if _, err := a.FleetKeys.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
-	if err := a.eachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.openRecovery(k.t.Context(), stack, sealed)
+	if err := a.Needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := a.FleetKeys.openRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)
@@ -190,7 +190,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 
 func (k *keyed) opensAll(who string, ring agekey.Keyring) {
 	k.t.Helper()
-	if err := k.open(k.ann).opensAll(k.t.Context(), ring); err != nil {
+	if err := k.open(k.ann).Keys.opensAll(k.t.Context(), ring); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
 }
@@ -200,7 +200,7 @@ func (k *keyed) opensSecrets(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
 	a.Identity.Use(key)
-	if err := a.opensSecrets(k.t.Context()); err != nil {
+	if err := a.Keys.opensSecrets(k.t.Context()); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
 }
@@ -230,7 +230,7 @@ func TestRevoke(t *testing.T) {
 	}
 
 	var h Handover
-	k.do(func(a *App) (err error) { h, err = a.Revoke(t.Context(), "bob"); return err })
+	k.do(func(a *App) (err error) { h, err = a.Keys.Revoke(t.Context(), "bob"); return err })
 	k.opensNothing("bob", bob)
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
@@ -260,7 +260,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	if diff := cmp.Diff(map[string][]string{"offsite": {was.Repositories["offsite"]}}, now.Former); diff != "" {
 		k.t.Error(diff)
 	}
-	s := &sealer{app: a}
+	s := a.sealer()
 	if stale, err := s.Stale(k.t.Context(), lock); err != nil || len(stale) != 0 {
 		k.t.Errorf("seals out of date in the same commit: %v, %v", stale, err)
 	}
@@ -268,7 +268,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	trusted, err := a.Trusted(k.t.Context())
+	trusted, err := a.Confirmed.Trusted(k.t.Context())
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestRevokeTwiceKeepsEveryRepository(t *testing.T) {
 		k.grant(name)
 		lock := k.open(k.ann).Lock()
 		ids = append(ids, lock.Stacks["notes"].Repositories["offsite"])
-		k.do(func(a *App) error { _, err := a.Revoke(t.Context(), name); return err })
+		k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), name); return err })
 	}
 	lock := k.open(k.ann).Lock()
 	if got := lock.Stacks["notes"].Former["offsite"]; !slices.Equal(ids, got) {
@@ -321,7 +321,7 @@ func TestRevokeTwiceKeepsEveryRepository(t *testing.T) {
 func TestRevokeRefuses(t *testing.T) {
 	k := newKeyed(t)
 	head := k.open(k.ann).Commit()
-	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "only operator") {
+	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "only operator") {
 		t.Errorf("the last operator: %v", err)
 	}
 	if got := k.open(k.ann).Commit(); got != head {
@@ -329,10 +329,10 @@ func TestRevokeRefuses(t *testing.T) {
 	}
 	_, bobs := k.grant("bob")
 	head = k.open(k.ann).Commit()
-	if _, err := k.open(k.ann).Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "ann's own") {
+	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "ann's own") {
 		t.Errorf("ann removes herself: %v", err)
 	}
-	if _, err := k.open(k.ann).Revoke(t.Context(), "eve"); err == nil {
+	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "eve"); err == nil {
 		t.Error("nobody was removed")
 	}
 	if got := k.open(k.ann).Commit(); got != head {
@@ -340,7 +340,7 @@ func TestRevokeRefuses(t *testing.T) {
 	}
 	both := filepath.Join(t.TempDir(), "both.age")
 	joinFiles(t, both, k.ann, bobs)
-	if h, err := k.open(both).Revoke(t.Context(), "ann"); err != nil || !h.OwnToo {
+	if h, err := k.open(both).Keys.Revoke(t.Context(), "ann"); err != nil || !h.OwnToo {
 		t.Errorf("who has another key stays: %+v, %v", h, err)
 	}
 }
@@ -363,29 +363,29 @@ func joinFiles(t *testing.T, to string, from ...string) {
 func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	k := newKeyed(t)
 	k.grant("bob")
-	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
-	k.do(func(a *App) error { return a.SetSecret(t.Context(), "token", secret.NewString("another")) })
+	k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), "bob"); return err })
+	k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), "token", secret.NewString("another")) })
 	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is set: %v", k.codes(finding.SecretSeen))
 	}
 	var before secretstore.Changes
 	k.do(func(a *App) (err error) {
-		before, err = a.RotateSecret(t.Context(), "notes/DB", secret.NewString("another"))
+		before, err = a.Secrets.RotateSecret(t.Context(), "notes/DB", secret.NewString("another"))
 		return err
 	})
 	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is rotated: %v", k.codes(finding.SecretSeen))
 	}
-	k.do(func(a *App) error { return a.UndoRotation(t.Context(), "notes/DB", before) })
+	k.do(func(a *App) error { return a.Secrets.UndoRotation(t.Context(), "notes/DB", before) })
 	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after a rotation that was undone: %v", k.codes(finding.SecretSeen))
 	}
 	for _, name := range []string{"notes/DB", "box_password"} {
-		k.do(func(a *App) error { return a.SetSecret(t.Context(), name, secret.NewString("another")) })
+		k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), name, secret.NewString("another")) })
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.forgetSeen(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.Seen.forgetSeen(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)
@@ -394,8 +394,8 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 
 func TestSeenByHost(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { return a.SetSecret(t.Context(), "unrelated", secret.NewString("x")) })
-	seen, err := k.open(k.ann).SeenByHost(t.Context(), "alpha")
+	k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), "unrelated", secret.NewString("x")) })
+	seen, err := k.open(k.ann).Seen.SeenByHost(t.Context(), "alpha")
 	if err != nil || !slices.Equal(seen.Stacks, []string{"notes"}) {
 		t.Errorf("%+v, %v", seen, err)
 	}
@@ -406,7 +406,7 @@ func TestSeenByHost(t *testing.T) {
 	if want := []string{"box_password", "notes/DB", "token"}; !slices.Equal(want, names) {
 		t.Errorf("alpha saw %v, want %v", names, want)
 	}
-	if seen, err := k.open(k.ann).SeenByHost(t.Context(), "beta"); err != nil || len(seen.Rotate)+len(seen.Stacks) != 0 {
+	if seen, err := k.open(k.ann).Seen.SeenByHost(t.Context(), "beta"); err != nil || len(seen.Rotate)+len(seen.Stacks) != 0 {
 		t.Errorf("a host that never had a stack saw %+v, %v", seen, err)
 	}
 }

@@ -22,63 +22,63 @@ const ledgerFile = "grants"
 // ledger returns what this clone's operator confirmed. What no longer is in the
 // newest commit is taken off it. A clone that has none yet begins with what the last
 // apply has made true.
-func (a *App) ledger(ctx context.Context) (grant.Ledger, error) {
-	if a.book != nil {
-		return *a.book, nil
+func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
+	if c.book != nil {
+		return *c.book, nil
 	}
-	file, err := a.Checkout.Git.OwnFile(ctx, ledgerFile)
+	file, err := c.checkout.Git.OwnFile(ctx, ledgerFile)
 	if err != nil {
 		return grant.Ledger{}, err
 	}
 	content, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		book, err := a.firstLedger(ctx)
+		book, err := c.firstLedger(ctx)
 		if err != nil {
 			return book, err
 		}
-		return book, a.keepLedger(ctx, book)
+		return book, c.keepLedger(ctx, book)
 	}
 	if err != nil {
 		return grant.Ledger{}, err
 	}
 	book := grant.Parse(content)
-	if a.Checkout.Files != checkout.Committed {
-		a.book = &book
+	if c.checkout.Files != checkout.Committed {
+		c.book = &book
 		return book, nil
 	}
-	book = book.Only(slices.Concat(declaredGrants(a.declared), formerGrants(a.declared), a.secretGrants()), func(name string) bool {
+	book = book.Only(slices.Concat(declaredGrants(c.declared), formerGrants(c.declared), c.secretGrants()), func(name string) bool {
 		stack, isSecret := strings.CutPrefix(name, "secret/")
-		st, declared := a.Checkout.Fleet.Stack(stack)
+		st, declared := c.checkout.Fleet.Stack(stack)
 		return isSecret && declared && st.Broken
 	})
 	if bytes.Equal(book.Bytes(), content) {
-		a.book = &book
+		c.book = &book
 		return book, nil
 	}
-	return book, a.keepLedger(ctx, book)
+	return book, c.keepLedger(ctx, book)
 }
 
-func (a *App) keepLedger(ctx context.Context, book grant.Ledger) error {
-	file, err := a.Checkout.Git.OwnFile(ctx, ledgerFile)
+func (c *Confirmed) keepLedger(ctx context.Context, book grant.Ledger) error {
+	file, err := c.checkout.Git.OwnFile(ctx, ledgerFile)
 	if err != nil {
 		return err
 	}
-	a.book = &book
+	c.book = &book
 	return atomicfile.Write(file, bytes.NewReader(book.Bytes()), 0o600)
 }
 
 // firstLedger has the grants of the commit that the last apply made, or of the
 // repository's first one: what was given then is given, and a new clone knows nothing
 // older. The files that say which hosts and logins there are must be signed, too.
-func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
-	logged, err := a.Checkout.Git.Log(ctx, 1, lockfile.Name, "sealed")
+func (c *Confirmed) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
+	logged, err := c.checkout.Git.Log(ctx, 1, lockfile.Name, "sealed")
 	if err == nil && len(logged) == 0 {
-		logged, err = a.Checkout.Git.Log(ctx, historyEnd, fleet.File)
+		logged, err = c.checkout.Git.Log(ctx, historyEnd, fleet.File)
 	}
 	if err != nil || len(logged) == 0 {
 		return book, err
 	}
-	at, err := a.Checkout.At(ctx, logged[len(logged)-1].Commit)
+	at, err := c.checkout.At(ctx, logged[len(logged)-1].Commit)
 	if errors.Is(err, checkout.ErrNotLoaded) {
 		return book, nil // nothing can be said of it, so everything is asked
 	}
@@ -86,18 +86,19 @@ func (a *App) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
 		return book, err
 	}
 	defer func() { err = errors.Join(err, at.Close()) }()
-	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
-	if err := then.resolveAll(ctx); err != nil {
+	needs, err := c.opts.Needs(ctx, at)
+	if err != nil {
 		return book, err
 	}
-	keys, err := readPin(ctx, a.Checkout.Git)
+	then := &Confirmed{checkout: at, needs: needs}
+	keys, err := readPin(ctx, c.checkout.Git)
 	if err != nil {
 		return book, err
 	}
 	if len(keys) == 0 {
-		keys = then.Checkout.FleetSigners // which the operator is asked about before anything is done
+		keys = then.checkout.FleetSigners // which the operator is asked about before anything is done
 	}
-	given, err := then.signedOnly(declaredGrants(then.Checkout.Repository), keys)
+	given, err := then.signedOnly(declaredGrants(then.checkout.Repository), keys)
 	return book.With(append(given, then.secretGrants()...)...), err
 }
 
@@ -107,12 +108,12 @@ const historyEnd = 1 << 30
 // ownCommit notes what a commit of this command's own lets others do: it was asked
 // for by the operator of this clone. What it takes away goes with ownPublished, since
 // a commit that can't be pushed may be taken back.
-func (a *App) ownCommit(ctx context.Context, files map[string][]byte) error {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) ownCommit(ctx context.Context, files map[string][]byte) error {
+	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
 	}
-	before, after := declaredGrants(a.declared), a.declared.Amended(files)
+	before, after := declaredGrants(c.declared), c.declared.Amended(files)
 	var made []grant.Grant
 	for _, g := range declaredGrants(after) {
 		if !slices.ContainsFunc(before, g.Is) {
@@ -122,35 +123,35 @@ func (a *App) ownCommit(ctx context.Context, files map[string][]byte) error {
 	stay := append(declaredGrants(after), formerGrants(after)...)
 	for _, g := range before {
 		if !slices.ContainsFunc(stay, g.Is) {
-			a.gone = append(a.gone, g)
+			c.gone = append(c.gone, g)
 		}
 	}
-	a.declared = after
+	c.declared = after
 	if len(made) == 0 {
 		return nil
 	}
-	return a.keepLedger(ctx, book.With(made...))
+	return c.keepLedger(ctx, book.With(made...))
 }
 
 // ownPublished takes off the ledger what this command's commits have taken away.
-func (a *App) ownPublished(ctx context.Context) error {
-	book, err := a.ledger(ctx)
-	if err != nil || len(a.gone) == 0 {
+func (c *Confirmed) ownPublished(ctx context.Context) error {
+	book, err := c.ledger(ctx)
+	if err != nil || len(c.gone) == 0 {
 		return err
 	}
-	gone := a.gone
-	a.gone = nil
-	return a.keepLedger(ctx, book.Without(gone...))
+	gone := c.gone
+	c.gone = nil
+	return c.keepLedger(ctx, book.Without(gone...))
 }
 
 // forgetGone is for commits that are off the branch again.
-func (a *App) forgetGone() { a.gone = nil }
+func (c *Confirmed) forgetGone() { c.gone = nil }
 
 // noteMade notes that this clone has set secrets, by their names.
-func (a *App) noteMade(ctx context.Context, names ...string) error {
-	book, err := a.ledger(ctx)
+func (c *Confirmed) noteMade(ctx context.Context, names ...string) error {
+	book, err := c.ledger(ctx)
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	return a.keepLedger(ctx, book.Make(names...))
+	return c.keepLedger(ctx, book.Make(names...))
 }

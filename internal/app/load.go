@@ -9,6 +9,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
@@ -16,47 +17,97 @@ import (
 )
 
 func (a *App) load(ctx context.Context) error {
-	a.declared = a.Checkout.Declared()
-	a.Identity = identity.New(a.Checkout, identity.Options{
-		Identity: a.opts.Identity, Passphrase: a.opts.Passphrase, Say: a.opts.Say, Ask: a.opts.Ask, Terminal: a.opts.Terminal,
-		Prompts: a.opts.Prompts, Printed: a.opts.Printed, Sink: a.opts.Sink, Allow: a.allowProgram,
+	c, o := a.Checkout, a.opts
+	o.Sink = a.sink()
+	a.Confirmed = NewConfirmed(c, ConfirmOptions{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
+	a.Identity = identity.New(c, identity.Options{
+		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
+		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.allowProgram,
 	})
-	a.Reach = reach.New(a.Checkout, reach.Options{
-		SSHKey: a.opts.SSHKey, Passphrase: a.opts.Passphrase, Connect: a.opts.Connect, Sink: a.opts.Sink,
+	a.Reach = reach.New(c, reach.Options{
+		SSHKey: o.SSHKey, Passphrase: o.Passphrase, Connect: o.Connect, Sink: o.Sink,
 		Kept: func(ctx context.Context) (secret.Value, error) { return a.Identity.Secret(ctx, reach.SSHKeyName) },
 	})
-	a.findings = slices.Concat(a.findings, a.Checkout.Findings, a.Checkout.Noticed)
-	return a.render(ctx)
-}
-
-// render resolves every stack and collects the findings about the fleet.
-func (a *App) render(ctx context.Context) error {
-	if err := a.resolveAll(ctx); err != nil {
+	a.findings = slices.Concat(c.Findings, c.Noticed)
+	stacks, err := a.render(ctx)
+	if err != nil {
 		return err
 	}
-	a.findings = slices.Concat(a.findings, a.nameless(), a.portsTaken(), a.mountsNested(), a.invalidRemotes(), a.invalidRegistries(), a.unrecorded())
+	a.wire(stacks)
+	a.findings = slices.Concat(a.findings, a.nameless(), a.Check.portsTaken(), a.Check.mountsNested(), a.Check.invalidRemotes(), a.Check.invalidRegistries(), a.Check.unrecorded())
 	return a.noticeKeys(ctx, time.Now())
 }
 
-// resolveAll renders every stack: one that does not load is Broken, and a fatal finding
+// sink is where the progress of this command goes at the time that it is made, nil for
+// nowhere.
+func (a *App) sink() progress.Sink {
+	if a.opts.Sink == nil {
+		return nil
+	}
+	return progress.SinkFunc(func(e progress.Event) { a.opts.Sink.Emit(e) })
+}
+
+// wire makes what works on the checkout, from the lowest to those that need most.
+func (a *App) wire(stacks map[string]project.Rendered) {
+	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
+	a.Check = NewChecker(c, id, stacks)
+	a.Needs = NewNeeds(c, id, stacks)
+	a.Confirmed.Rendered(a.Needs)
+	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
+	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
+	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, sink)
+	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, sink)
+	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
+	a.Seen = NewSeenSecrets(c, id, a.Needs, a.GitHost)
+	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Seen)
+	a.Import = NewImporter(c, id, a.Confirmed, a.Seen)
+	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Seen)
+	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Seen, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
+	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
+	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
+	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.ownCommit, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.ownPublished, TakenBack: a.Confirmed.forgetGone}
+}
+
+// sealer returns what seals for hosts, with nothing made yet.
+func (a *App) sealer() *sealer { return newSealer(a.Needs, a.Confirmed, a.FleetKeys, nil) }
+
+// keysAgain opens the newest commit once more.
+func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {
+	again, err := Open(ctx, a.opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	return again.Keys, again.Close, nil
+}
+
+// needsAt returns what the stacks of an earlier commit need.
+func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*Needs, error) {
+	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
+	stacks, err := then.render(ctx)
+	return NewNeeds(at, then.Identity, stacks), err
+}
+
+// render renders every stack: one that does not load is Broken, and a fatal finding
 // says why.
-func (a *App) resolveAll(ctx context.Context) error {
-	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding { return a.unprotected(st, r.Volumes) }}
+func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
+	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding {
+		return unprotected(&a.Checkout.Fleet, st, r.Volumes)
+	}}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
 	}
 	rendered, found, err := rendering.Stacks(ctx, src)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.stacks, a.findings = rendered, append(a.findings, found...)
+	a.findings = append(a.findings, found...)
 	stacks := a.Checkout.Fleet.Stacks
 	for i := range stacks {
 		if stacks[i].Broken = rendering.Broken(a.findings, stacks[i].Name); stacks[i].Broken {
-			delete(a.stacks, stacks[i].Name)
+			delete(rendered, stacks[i].Name)
 		}
 	}
-	return nil
+	return rendered, nil
 }
 
 // nameless are the findings about folders of stacks/ whose names no stack can have.

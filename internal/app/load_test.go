@@ -52,7 +52,7 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	want := []string{"class", "empty", "env", "image", "mount", "needs", "salvor", "yaml"}
 	var broken, said []string
 	for _, st := range a.Fleet().Stacks {
-		if _, rendered := a.stacks[st.Name]; rendered == st.Broken {
+		if _, rendered := a.Needs.stacks[st.Name]; rendered == st.Broken {
 			t.Errorf("%s: broken %v, rendered %v", st.Name, st.Broken, rendered)
 		}
 		if st.Broken {
@@ -91,7 +91,7 @@ func TestBrokenStackStaysWhereItIs(t *testing.T) {
 	if diff := cmp.Diff(lock, next); diff != "" || len(moves) > 0 {
 		t.Errorf("moves %v (-want +got)\n%s", moves, diff)
 	}
-	stale, err := (&sealer{app: a}).Stale(t.Context(), lock)
+	stale, err := a.sealer().Stale(t.Context(), lock)
 	if _, resealed := stale["runs"]; resealed || err != nil || stale["good"] == "" {
 		t.Errorf("seals %v, %v", stale, err)
 	}
@@ -115,7 +115,7 @@ func TestRecoveryDeploysTheVersionThatLoads(t *testing.T) {
 		t.Fatalf("said %q, %v", said, err)
 	}
 	st, _ := a.Fleet().Stack("wiki")
-	wiki := a.stacks["wiki"]
+	wiki := a.Needs.stacks["wiki"]
 	if st.Broken || len(wiki.Volumes) != 1 || len(wiki.Project.Files) != 1 || string(wiki.Project.Files[0].Data) != "two\n" {
 		t.Errorf("%+v, %+v", st, wiki)
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"salvor/internal/atomicfile"
+	"salvor/internal/checkout"
 	"salvor/internal/finding"
+	"salvor/internal/identity"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret"
@@ -21,30 +23,47 @@ import (
 // repository lacks the newest commit.
 var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
 
+// Mirrors are the copies of the repository that bring a fleet back: the mirror on the
+// record remote, and the card that leads to it.
+type Mirrors struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *Needs
+	confirmed *Confirmed
+	keys      *FleetKeys
+	record    *recorder
+	gitHost   *GitHost
+	sink      progress.Sink
+}
+
+// NewMirrors returns the copies of a checkout's repository.
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
+}
+
 // Mirror implements deploy.Record. A mirror of the newest commit that is there
 // already is left alone.
-func (r *recorder) Mirror(ctx context.Context) error {
-	a := r.app
-	count, err := a.Checkout.Git.Count(ctx, a.Checkout.Commit)
+func (a *Mirrors) Mirror(ctx context.Context) error {
+	count, err := a.checkout.Git.Count(ctx, a.checkout.Commit)
 	if err != nil {
 		return err
 	}
-	want := record.Mirror{Commits: count, Commit: string(a.Checkout.Commit)}
-	trusted, err := a.Trusted(ctx)
+	want := record.Mirror{Commits: count, Commit: string(a.checkout.Commit)}
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	err = r.with(ctx, func(rec *record.Record) error {
+	err = a.record.with(ctx, func(rec *record.Record) error {
 		all, unread, err := rec.Mirrors(ctx, trusted)
 		a.notePassedOver(unread)
 		if err != nil || len(all) > 0 && all[0] == want {
 			return err
 		}
-		bundle, err := a.Checkout.Git.Bundle(ctx)
+		bundle, err := a.checkout.Git.Bundle(ctx)
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		recipients, err := a.confirmedRecipients(ctx)
+		recipients, err := a.confirmed.confirmedRecipients(ctx)
 		if err != nil {
 			return err
 		}
@@ -52,7 +71,7 @@ func (r *recorder) Mirror(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		key, err := a.SigningKey(ctx)
+		key, err := a.keys.SigningKey(ctx)
 		if err != nil {
 			return err
 		}
@@ -65,13 +84,13 @@ func (r *recorder) Mirror(ctx context.Context) error {
 }
 
 // notePassedOver reports files that only look like mirrors.
-func (a *App) notePassedOver(unread []record.Unread) {
-	if a.opts.Sink == nil {
+func (a *Mirrors) notePassedOver(unread []record.Unread) {
+	if a.sink == nil {
 		return
 	}
 	for _, u := range unread {
 		f := untrusted(finding.MirrorUntrusted, u)
-		progress.Scope{Sink: a.opts.Sink}.Note(fmt.Sprintf("%s: %s; %s", f.Severity, f, f.Fix))
+		progress.Scope{Sink: a.sink}.Note(fmt.Sprintf("%s: %s; %s", f.Severity, f, f.Fix))
 	}
 }
 
@@ -106,12 +125,12 @@ func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring
 // RenewMirror brings the mirror up to the newest commit. This clone remembers the
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.
-func (a *App) RenewMirror(ctx context.Context) error {
+func (a *Mirrors) RenewMirror(ctx context.Context) error {
 	behind, err := a.mirrorBehind(ctx)
 	if err != nil || !behind {
 		return err
 	}
-	if err := (&recorder{app: a}).Mirror(ctx); err != nil {
+	if err := a.Mirror(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
 	return nil
@@ -120,28 +139,31 @@ func (a *App) RenewMirror(ctx context.Context) error {
 // MirrorCommitted is RenewMirror for the end of a command: only what the command itself
 // has pushed is looked at. That needs the operator's key, which signs: if it is not
 // unlocked, only the error says that the mirror is behind, unless unlock.
-func (a *App) MirrorCommitted(ctx context.Context, unlock bool) error {
-	if !a.Checkout.Pushed() {
+func (a *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
+	if !a.checkout.Pushed() {
 		return nil
+	}
+	if head, err := a.checkout.Git.Head(ctx); err != nil || head != a.checkout.Commit {
+		return err // a later commit is mirrored by the opening that made it
 	}
 	behind, err := a.mirrorBehind(ctx)
 	switch {
 	case err != nil || !behind:
 		return err
-	case !unlock && !a.Identity.Unlocked():
+	case !unlock && !a.identity.Unlocked():
 		return ErrMirrorBehind
 	}
-	if _, err := a.knownSigningKey(ctx); err != nil {
+	if _, err := a.keys.knownSigningKey(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
 	return a.RenewMirror(ctx)
 }
 
-func (a *App) mirrorBehind(ctx context.Context) (bool, error) {
-	if a.Checkout.Fleet.Record.Remote == "" || len(a.Checkout.Lock.Stacks) == 0 {
+func (a *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
+	if a.checkout.Fleet.Record.Remote == "" || len(a.checkout.Lock.Stacks) == 0 {
 		return false, nil
 	}
-	file, err := a.Checkout.Git.OwnFile(ctx, mirroredFile)
+	file, err := a.checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return false, err
 	}
@@ -156,12 +178,12 @@ func (a *App) mirrorBehind(ctx context.Context) (bool, error) {
 const mirroredFile = "mirrored"
 
 // mirrored is what a mirror of the newest commit is noted as.
-func (a *App) mirrored() string {
-	return a.Checkout.Fleet.Record.Remote + ":" + a.Checkout.Fleet.Record.Path + " " + string(a.Checkout.Commit)
+func (a *Mirrors) mirrored() string {
+	return a.checkout.Fleet.Record.Remote + ":" + a.checkout.Fleet.Record.Path + " " + string(a.checkout.Commit)
 }
 
-func (a *App) noteMirrored(ctx context.Context) error {
-	file, err := a.Checkout.Git.OwnFile(ctx, mirroredFile)
+func (a *Mirrors) noteMirrored(ctx context.Context) error {
+	file, err := a.checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 func (k *keyed) atMirror(what, want string) {
 	k.t.Helper()
 	var p Proof
-	if err := k.open(k.ann).proveMirror(k.t.Context(), &p); err != nil || p.Mirror != want {
+	if err := k.open(k.ann).Prove.proveMirror(k.t.Context(), &p); err != nil || p.Mirror != want {
 		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, p.Mirror, want, err)
 	}
 }
@@ -24,23 +24,23 @@ func (k *keyed) atMirror(what, want string) {
 func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
-	if err := a.SetSecret(t.Context(), "token", secret.NewString("another")); err != nil {
+	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("another")); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.MirrorCommitted(t.Context(), true); err != nil {
+	if err := a.Mirrors.MirrorCommitted(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("secret set", a.Commit())
 
 	before, locked := a.Commit(), k.open(k.ann)
-	if err := locked.SetSecret(t.Context(), "token", secret.NewString("a third")); err != nil {
+	if err := locked.Secrets.SetSecret(t.Context(), "token", secret.NewString("a third")); err != nil {
 		t.Fatal(err)
 	}
-	if err := locked.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {
+	if err := locked.Mirrors.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {
 		t.Errorf("nobody unlocked the key: %v", err)
 	}
 	k.atMirror("without the key", before)
-	if err := k.open(k.ann).RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("apply", locked.Commit())
@@ -50,7 +50,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 // asks no remote, nor does an apply of what this clone saw mirrored.
 func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(k.disk); err != nil {
@@ -60,13 +60,13 @@ func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	if err := errors.Join(a.MirrorCommitted(t.Context(), true), a.RenewMirror(t.Context())); err != nil {
+	if err := errors.Join(a.Mirrors.MirrorCommitted(t.Context(), true), a.Mirrors.RenewMirror(t.Context())); err != nil {
 		t.Errorf("the remote was asked: %v", err)
 	}
 	if err := a.Checkout.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
+	if err := a.Mirrors.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
 		t.Errorf("a remote that is gone: %v", err)
 	}
 	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || git.Commit(a.Commit()) != head {

@@ -19,9 +19,9 @@ type bind struct {
 // mountsNested returns a finding for each bind that is within one of another stack on
 // its host: that one's containers can put a link in its place. Within one stack the
 // project itself says so.
-func (a *App) mountsNested() []finding.Finding {
+func (a *Checker) mountsNested() []finding.Finding {
 	var all []bind
-	for _, st := range a.Checkout.Fleet.Stacks {
+	for _, st := range a.checkout.Fleet.Stacks {
 		for _, v := range a.stacks[st.Name].Volumes {
 			if st.Host != "" && strings.HasPrefix(v.Path, "/") && v.Protect != fleet.Config {
 				all = append(all, bind{st.Host, st.Name, v})

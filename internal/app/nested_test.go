@@ -26,8 +26,8 @@ func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 		"beside":            {bind("/srv/med", fleet.Snapshot), "alpha", 0},
 		"of the host's own": {bind("/srv", fleet.HostPath), "alpha", 0},
 	} {
-		a := &App{
-			Checkout: &checkout.Checkout{Repository: &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}}},
+		a := &Checker{
+			checkout: &checkout.Checkout{Repository: &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}}},
 			stacks:   map[string]project.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
 		}
 		got := a.mountsNested()

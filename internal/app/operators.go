@@ -21,8 +21,8 @@ import (
 // NewKey makes an identity for an operator of this fleet, protected by the
 // passphrase, and returns its recipient and its path. Nothing is overwritten: the
 // error is then fs.ErrExist.
-func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error) {
-	if path, err = identity.PathOf(a.opts.Identity, a.Checkout.Fleet.Name); err != nil {
+func (a *KeyChanges) NewKey(passphrase secret.Value) (recipient, path string, err error) {
+	if path, err = identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name); err != nil {
 		return "", "", err
 	}
 	key, err := agekey.Generate()
@@ -35,7 +35,7 @@ func (a *App) NewKey(passphrase secret.Value) (recipient, path string, err error
 // Grant makes an age recipient an operator, in one commit: everything that the
 // operators can open is encrypted to them as well. A name that is taken by
 // another recipient is an error; the same again re-encrypts what was left out.
-func (a *App) Grant(ctx context.Context, name, recipient string) error {
+func (a *KeyChanges) Grant(ctx context.Context, name, recipient string) error {
 	next := a.recipients()
 	if has, taken := next.Operators[name]; taken && has != recipient {
 		return fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
@@ -44,7 +44,7 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 		return err
 	}
 	next.Operators[name] = recipient
-	if err := a.granted(ctx, grant.Operator(name, recipient)); err != nil {
+	if err := a.confirmed.granted(ctx, grant.Operator(name, recipient)); err != nil {
 		return err
 	}
 	_, err := a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
@@ -52,8 +52,8 @@ func (a *App) Grant(ctx context.Context, name, recipient string) error {
 }
 
 // mayDeclare reports an invalid recipient before anything has to be opened.
-func (a *App) mayDeclare(name, recipient string) error {
-	declared, err := a.Checkout.File(fleet.File)
+func (a *KeyChanges) mayDeclare(name, recipient string) error {
+	declared, err := a.checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (a *App) mayDeclare(name, recipient string) error {
 // another value.
 //
 // The last operator stays, and operators can't lock themselves out.
-func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
+func (a *KeyChanges) Revoke(ctx context.Context, name string) (Handover, error) {
 	next := a.recipients()
 	names := slices.Sorted(maps.Keys(next.Operators))
 	recipient, is := next.Operators[name]
@@ -96,12 +96,12 @@ func (a *App) Revoke(ctx context.Context, name string) (Handover, error) {
 
 // stays makes sure that the present identity opens the fleet without an operator. own
 // reports that it has the key of the removed one in addition to another.
-func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
-	if own, err = a.Identity.Has(recipient); err != nil {
+func (a *KeyChanges) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
+	if own, err = a.identity.Has(recipient); err != nil {
 		return own, err
 	}
 	for _, other := range next.Operators {
-		if has, err := a.Identity.Has(other); err != nil || has {
+		if has, err := a.identity.Has(other); err != nil || has {
 			return own, err
 		}
 	}
@@ -113,8 +113,8 @@ func (a *App) stays(name, recipient string, next fleet.Recipients) (own bool, er
 }
 
 // recipients returns a copy of the fleet's, to change.
-func (a *App) recipients() fleet.Recipients {
-	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.Checkout.Fleet.Recipients.Recovery}
-	maps.Copy(next.Operators, a.Checkout.Fleet.Recipients.Operators)
+func (a *KeyChanges) recipients() fleet.Recipients {
+	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.checkout.Fleet.Recipients.Recovery}
+	maps.Copy(next.Operators, a.checkout.Fleet.Recipients.Operators)
 	return next
 }

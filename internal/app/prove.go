@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
 
 	"salvor/internal/card"
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -20,6 +20,21 @@ import (
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot/repository"
 )
+
+// Prover tries whether the identity in use opens what a recovery needs.
+type Prover struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *Needs
+	confirmed *Confirmed
+	keys      *FleetKeys
+	record    *recorder
+}
+
+// NewProver returns one for a checkout's fleet.
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
+	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
+}
 
 // A Proof is what a key opened.
 type Proof struct {
@@ -38,8 +53,8 @@ type Proof struct {
 // Prove opens with the present identity everything that a recovery needs: every secret in the
 // repository, the password of every snapshot repository and with it the repository itself on its
 // remote, and the repository's mirror. It commits the date.
-func (a *App) Prove(ctx context.Context) (Proof, error) {
-	p, err := a.identity()
+func (a *Prover) Prove(ctx context.Context) (Proof, error) {
+	p, err := a.tried()
 	if err == nil {
 		p.Secrets, err = a.proveSecrets(ctx)
 	}
@@ -55,20 +70,20 @@ func (a *App) Prove(ctx context.Context) (Proof, error) {
 	return p, a.noteProof(ctx, p)
 }
 
-// identity names the keys that are tried; a plugin's can't be named.
-func (a *App) identity() (Proof, error) {
+// tried names the keys that are tried; a plugin's can't be named.
+func (a *Prover) tried() (Proof, error) {
 	var p Proof
-	ids, err := a.Identity.Ring.Identities()
+	ids, err := a.identity.Ring.Identities()
 	p.Recipients = identity.RecipientsOf(ids)
-	p.Recovery = slices.Contains(p.Recipients, a.Checkout.Fleet.Recipients.Recovery)
+	p.Recovery = slices.Contains(p.Recipients, a.checkout.Fleet.Recipients.Recovery)
 	if err == nil && len(p.Recipients) == 0 {
 		err = errors.New("the identity has no recipient, so a proof of it cannot be recorded")
 	}
 	return p, err
 }
 
-func (a *App) proveSecrets(ctx context.Context) (int, error) {
-	all, err := a.Identity.Store.List()
+func (a *Prover) proveSecrets(ctx context.Context) (int, error) {
+	all, err := a.identity.Store.List()
 	if err != nil {
 		return 0, err
 	}
@@ -77,7 +92,7 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 		if s.Command != nil {
 			continue // another key opens it
 		}
-		if _, err := a.Identity.Secret(ctx, s.Name); err != nil {
+		if _, err := a.identity.Secret(ctx, s.Name); err != nil {
 			return 0, fmt.Errorf("secret %s: %w", s.Name, err)
 		}
 		opened++
@@ -85,13 +100,13 @@ func (a *App) proveSecrets(ctx context.Context) (int, error) {
 	return opened, nil
 }
 
-func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
-	for stack, placed := range a.Checkout.Lock.Stacks {
-		sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
+func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
+	for stack, placed := range a.checkout.Lock.Stacks {
+		sealed, err := a.needs.signed(seal.RecoveryPath(stack))
 		if err != nil {
 			return err
 		}
-		known, err := a.openRecovery(ctx, stack, sealed)
+		known, err := a.keys.openRecovery(ctx, stack, sealed)
 		if err != nil {
 			return err
 		}
@@ -114,9 +129,9 @@ func (a *App) proveRepositories(ctx context.Context, p *Proof) error {
 
 // proveRepository opens a repository on its remote and counts its snapshots. One
 // that no snapshot was ever taken to is not there yet.
-func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
+func (a *Prover) proveRepository(ctx context.Context, p *Proof, stack, target string, repo seal.Repository) (snapshots int, there bool, err error) {
 	where := fleet.Location{}
-	for _, t := range a.Checkout.Fleet.Snapshots {
+	for _, t := range a.checkout.Fleet.Snapshots {
 		if t.Name == target {
 			where = fleet.Location{Remote: t.Where.Remote, Path: t.Where.Path + "/" + stack + "/" + repo.ID}
 		}
@@ -124,7 +139,7 @@ func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target strin
 	if where.Remote == "" {
 		return 0, false, fault.WithHint(fmt.Errorf("snapshot target %s is not declared", target), "salvor check")
 	}
-	folder, err := (&recorder{app: a}).open(ctx, where)
+	folder, err := a.record.open(ctx, where)
 	if err != nil {
 		return 0, false, err
 	}
@@ -145,18 +160,18 @@ func (a *App) proveRepository(ctx context.Context, p *Proof, stack, target strin
 
 // proveMirror opens the newest mirror that is signed. Its commit must be one that this
 // clone has: else it is a mirror of something else.
-func (a *App) proveMirror(ctx context.Context, p *Proof) error {
-	if a.Checkout.Fleet.Record.Remote == "" {
+func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
+	if a.checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	trusted, err := a.Trusted(ctx)
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
 	var m record.Mirror
-	err = (&recorder{app: a}).with(ctx, func(rec *record.Record) (err error) {
+	err = a.record.with(ctx, func(rec *record.Record) (err error) {
 		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.Ring)
+		m, _, unread, err = openMirror(ctx, rec, trusted, a.identity.Ring)
 		for _, u := range unread {
 			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
 		}
@@ -167,7 +182,7 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	}
 	commit, err := git.ParseCommit(m.Commit)
 	if err == nil {
-		p.MirrorOf, err = a.Checkout.Git.About(ctx, commit)
+		p.MirrorOf, err = a.checkout.Git.About(ctx, commit)
 	}
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s: %w", m.Path(), err), "git pull, if another operator has committed since; "+
@@ -177,8 +192,8 @@ func (a *App) proveMirror(ctx context.Context, p *Proof) error {
 	return nil
 }
 
-func (a *App) noteProof(ctx context.Context, p Proof) error {
-	proven, err := a.proven()
+func (a *Prover) noteProof(ctx context.Context, p Proof) error {
+	proven, err := proven(a.checkout)
 	if err != nil {
 		return err
 	}
@@ -195,25 +210,17 @@ func (a *App) noteProof(ctx context.Context, p Proof) error {
 	if p.Recovery {
 		what = "the recovery key"
 	}
-	return a.Checkout.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
-}
-
-func (a *App) proven() (card.Proven, error) {
-	content, err := a.Checkout.File(card.ProvenPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return card.DecodeProven(content)
+	return a.checkout.CommitFiles(ctx, map[string][]byte{card.ProvenPath: content}, "key prove: "+what+" opens everything")
 }
 
 // unproven is the finding about a recovery key that was never tried, or not for a
 // year, in a fleet with data.
-func (a *App) unproven(now time.Time) ([]finding.Finding, error) {
-	recovery := a.Checkout.Fleet.Recipients.Recovery
-	if len(a.Checkout.Lock.Stacks) == 0 || recovery == "" {
+func (a *Prover) unproven(now time.Time) ([]finding.Finding, error) {
+	recovery := a.checkout.Fleet.Recipients.Recovery
+	if len(a.checkout.Lock.Stacks) == 0 || recovery == "" {
 		return nil, nil
 	}
-	proven, err := a.proven()
+	proven, err := proven(a.checkout)
 	if err != nil {
 		return nil, err
 	}

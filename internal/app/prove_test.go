@@ -19,7 +19,7 @@ func (k *keyed) put(id string) {
 	k.t.Helper()
 	dir := filepath.Join(k.t.TempDir(), id)
 	k.do(func(a *App) error {
-		known, err := (&sealer{app: a}).recovery(k.t.Context(), "notes")
+		known, err := a.sealer().recovery(k.t.Context(), "notes")
 		if err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (k *keyed) put(id string) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-		folder, err := (&recorder{app: a}).open(k.t.Context(), fleet.Location{Remote: "box", Path: "snapshots/notes/" + id})
+		folder, err := a.Record.open(k.t.Context(), fleet.Location{Remote: "box", Path: "snapshots/notes/" + id})
 		if err != nil {
 			return err
 		}
@@ -61,14 +61,14 @@ func TestProveOpensFormerRepositories(t *testing.T) {
 	former := lock.Stacks["notes"].Repositories["offsite"]
 	k.put(former)
 	k.grant("bob")
-	k.do(func(a *App) error { _, err := a.Revoke(t.Context(), "bob"); return err })
-	p, err := k.open(k.ann).Prove(t.Context())
+	k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), "bob"); return err })
+	p, err := k.open(k.ann).Prove.Prove(t.Context())
 	if err != nil || p.Repositories != 1 || p.Secrets != 5 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	lock = k.open(k.ann).Lock()
 	k.put(lock.Stacks["notes"].Repositories["offsite"])
-	if p, err := k.open(k.ann).Prove(t.Context()); err != nil || p.Repositories != 2 {
+	if p, err := k.open(k.ann).Prove.Prove(t.Context()); err != nil || p.Repositories != 2 {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

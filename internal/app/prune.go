@@ -7,6 +7,7 @@ import (
 	"path"
 	"time"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
@@ -14,6 +15,19 @@ import (
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/repository"
 )
+
+// Pruner removes snapshots with the operator's own credentials.
+type Pruner struct {
+	checkout *checkout.Checkout
+	needs    *Needs
+	keys     *FleetKeys
+	record   *recorder
+}
+
+// NewPruner returns one for a checkout's fleet.
+func NewPruner(c *checkout.Checkout, n *Needs, k *FleetKeys, r *recorder) *Pruner {
+	return &Pruner{checkout: c, needs: n, keys: k, record: r}
+}
 
 // A Pruning is what pruning removes from one stack's repository on one target.
 type Pruning struct {
@@ -46,9 +60,9 @@ type PrunedSnapshot struct {
 // PlanPrune returns what the retention of each target makes of stacks' snapshots, with
 // the operator's own credentials; without a stack, of all that ever had a repository.
 // Nothing is changed.
-func (a *App) PlanPrune(ctx context.Context, stacks ...string) ([]Pruning, error) {
+func (a *Pruner) PlanPrune(ctx context.Context, stacks ...string) ([]Pruning, error) {
 	if len(stacks) == 0 {
-		err := a.eachRecovery(func(stack string, _ seal.Signed) error {
+		err := a.needs.eachRecovery(func(stack string, _ seal.Signed) error {
 			stacks = append(stacks, stack)
 			return nil
 		})
@@ -67,21 +81,21 @@ func (a *App) PlanPrune(ctx context.Context, stacks ...string) ([]Pruning, error
 	return all, nil
 }
 
-func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
-	sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath(stack))
+func (a *Pruner) planStack(ctx context.Context, stack string) ([]Pruning, error) {
+	sealed, err := a.needs.signed(seal.RecoveryPath(stack))
 	if err == nil && sealed.File == nil {
 		err = fault.WithHint(errors.New("it has no snapshot repository"), "salvor snapshot take "+stack)
 	}
 	if err != nil {
 		return nil, err
 	}
-	known, err := a.openRecovery(ctx, stack, sealed)
+	known, err := a.keys.openRecovery(ctx, stack, sealed)
 	if err != nil {
 		return nil, err
 	}
-	p, placed := a.Checkout.Lock.Placement(stack)
+	p, placed := a.checkout.Lock.Placement(stack)
 	if !placed {
-		if p.Epoch, err = (&recorder{app: a}).Epoch(ctx, stack); err != nil {
+		if p.Epoch, err = a.record.Epoch(ctx, stack); err != nil {
 			return nil, err
 		}
 	}
@@ -90,7 +104,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 		return nil, err
 	}
 	var all []Pruning
-	for _, t := range a.Checkout.Fleet.Snapshots {
+	for _, t := range a.checkout.Fleet.Snapshots {
 		id := p.Repositories[t.Name]
 		if id == "" {
 			id, _ = takenUp(known, t.Name, nil)
@@ -100,7 +114,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 			continue
 		}
 		one := Pruning{Stack: stack, Target: t.Name, where: fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack, id)}}
-		if _, declared := a.Checkout.Fleet.Host(p.Host); placed && declared {
+		if _, declared := a.checkout.Fleet.Host(p.Host); placed && declared {
 			one.Host = p.Host
 		}
 		one.repo = snapshot.Repository{ID: id, Password: repo.Password, Trust: trustOf(p, proven[id], id)}
@@ -112,7 +126,7 @@ func (a *App) planStack(ctx context.Context, stack string) ([]Pruning, error) {
 	return all, nil
 }
 
-func (a *App) planRepository(ctx context.Context, p *Pruning, keep fleet.Keep) error {
+func (a *Pruner) planRepository(ctx context.Context, p *Pruning, keep fleet.Keep) error {
 	return a.onRepository(ctx, p, func() error {
 		exists, err := repository.Exists(ctx, p.repo.Store)
 		if err != nil {
@@ -136,8 +150,8 @@ func (a *App) planRepository(ctx context.Context, p *Pruning, keep fleet.Keep) e
 }
 
 // onRepository opens a repository's folder for one piece of work.
-func (a *App) onRepository(ctx context.Context, p *Pruning, work func() error) error {
-	folder, err := (&recorder{app: a}).open(ctx, p.where)
+func (a *Pruner) onRepository(ctx context.Context, p *Pruning, work func() error) error {
+	folder, err := a.record.open(ctx, p.where)
 	if err != nil {
 		return err
 	}
@@ -151,7 +165,7 @@ type StandBy func(ctx context.Context, host string, stacks []string) (held conte
 // Prune removes what PlanPrune returned, and the data that no snapshot needs any more.
 // The host that takes a stack's snapshots is asked to leave them alone meanwhile;
 // nothing is removed of the stacks of one that does not answer.
-func (a *App) Prune(ctx context.Context, planned []Pruning, standBy StandBy) error {
+func (a *Pruner) Prune(ctx context.Context, planned []Pruning, standBy StandBy) error {
 	var errs []error
 	for i := range planned {
 		if p := &planned[i]; p.Why == "" {
@@ -163,7 +177,7 @@ func (a *App) Prune(ctx context.Context, planned []Pruning, standBy StandBy) err
 	return errors.Join(errs...)
 }
 
-func (a *App) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error {
+func (a *Pruner) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error {
 	if p.Host != "" {
 		held, release, err := standBy(ctx, p.Host, []string{p.Stack})
 		if err != nil {
@@ -189,9 +203,9 @@ func (a *App) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) error {
 }
 
 // provenOf returns the newest proven snapshots of a stack by the record.
-func (a *App) provenOf(ctx context.Context, stack string, epoch int) (map[string]record.Proven, error) {
+func (a *Pruner) provenOf(ctx context.Context, stack string, epoch int) (map[string]record.Proven, error) {
 	found := map[string]record.Proven{}
-	err := (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
+	err := a.record.with(ctx, func(rec *record.Record) error {
 		proven, _, err := rec.Proven(ctx, stack, epoch)
 		for _, p := range proven {
 			found[p.Repository] = p
@@ -202,8 +216,8 @@ func (a *App) provenOf(ctx context.Context, stack string, epoch int) (map[string
 }
 
 // dropProven removes the notes about older snapshots that hosts may not remove.
-func (a *App) dropProven(ctx context.Context, stack string, epoch int) error {
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error { return rec.DropProven(ctx, stack, epoch) })
+func (a *Pruner) dropProven(ctx context.Context, stack string, epoch int) error {
+	return a.record.with(ctx, func(rec *record.Record) error { return rec.DropProven(ctx, stack, epoch) })
 }
 
 // trustOf says which of a repository's snapshots may be believed: by the record and the

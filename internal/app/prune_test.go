@@ -49,11 +49,11 @@ func newPruned(t *testing.T) *pruned {
 	})
 	a := p.open(p.ann)
 	p.id = a.Checkout.Lock.Stacks["notes"].Repositories["offsite"]
-	sealed, err := (&sealer{app: a}).signed(seal.RecoveryPath("notes"))
+	sealed, err := a.Needs.signed(seal.RecoveryPath("notes"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := a.openRecovery(t.Context(), "notes", sealed)
+	known, err := a.FleetKeys.openRecovery(t.Context(), "notes", sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +93,12 @@ func (p *pruned) restic(in []byte, args ...string) string {
 func (p *pruned) onRecord(work func(*record.Record) error) {
 	p.t.Helper()
 	a := p.open(p.ann)
-	folder, err := (&recorder{app: a}).open(p.t.Context(), a.Checkout.Fleet.Record)
+	folder, err := a.Record.open(p.t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	own := func(context.Context) (sign.Key, error) { return p.alpha, nil }
-	rec := record.New(folder).Trusting(record.Trust{Keys: a.Trusted, Key: a.SigningKey, Own: own})
+	rec := record.New(folder).Trusting(record.Trust{Keys: a.Confirmed.Trusted, Key: a.FleetKeys.SigningKey, Own: own})
 	if err := errors.Join(work(rec), folder.Close(p.t.Context())); err != nil {
 		p.t.Fatal(err)
 	}
@@ -150,16 +150,16 @@ func TestS03TheOperatorPrunesAnAppendOnlyTarget(t *testing.T) {
 	}
 	planted := p.take(2, began.Add(30*time.Minute), false)
 	a := p.open(p.ann)
-	planned, err := a.PlanPrune(t.Context())
+	planned, err := a.Prune.PlanPrune(t.Context())
 	if err != nil || len(planned) != 1 || planned[0].Why != "" || planned[0].Host != "alpha" || planned[0].Keep != 1 || len(planned[0].Forget) != 2 || planned[0].Aside != 1 {
 		t.Fatalf("planned %+v, %v", planned, err)
 	}
 	away := errors.New("alpha is off")
 	silent := func(context.Context, string, []string) (context.Context, func(), error) { return nil, nil, away }
-	if err := a.Prune(t.Context(), planned, silent); !errors.Is(err, away) || !p.there(p.ids[0]) {
+	if err := a.Prune.Prune(t.Context(), planned, silent); !errors.Is(err, away) || !p.there(p.ids[0]) {
 		t.Errorf("while alpha does not answer: %v", err)
 	}
-	if planned, err = a.PlanPrune(t.Context(), "notes"); err != nil {
+	if planned, err = a.Prune.PlanPrune(t.Context(), "notes"); err != nil {
 		t.Fatal(err)
 	}
 	held := 0
@@ -167,7 +167,7 @@ func TestS03TheOperatorPrunesAnAppendOnlyTarget(t *testing.T) {
 		held++
 		return ctx, func() { held-- }, nil
 	}
-	if err := a.Prune(t.Context(), planned, hold); err != nil || held != 0 || !planned[0].Done {
+	if err := a.Prune.Prune(t.Context(), planned, hold); err != nil || held != 0 || !planned[0].Done {
 		t.Fatalf("%v, held %d, %+v", err, held, planned)
 	}
 	for id, want := range map[string]bool{p.ids[0]: false, p.ids[1]: false, p.ids[2]: true, planted: true} {
@@ -176,7 +176,7 @@ func TestS03TheOperatorPrunesAnAppendOnlyTarget(t *testing.T) {
 		}
 	}
 	p.restic(nil, "check", "--read-data")
-	again, err := a.PlanPrune(t.Context())
+	again, err := a.Prune.PlanPrune(t.Context())
 	if err != nil || len(again[0].Forget) != 0 || again[0].Keep != 1 {
 		t.Errorf("afterwards %+v, %v", again, err)
 	}
@@ -193,7 +193,7 @@ func TestS13APlantedHistoryIsNotPruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.take(9, began.Add(2*time.Minute), false)
-	planned, err := p.open(p.ann).PlanPrune(t.Context(), "notes")
+	planned, err := p.open(p.ann).Prune.PlanPrune(t.Context(), "notes")
 	if err != nil || !strings.Contains(planned[0].Why, newest[:8]) || len(planned[0].Forget) != 0 {
 		t.Errorf("%+v, %v", planned, err)
 	}

@@ -11,12 +11,14 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/checkout"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/identity"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -28,22 +30,32 @@ import (
 // recorder reaches the record remote and the snapshot targets from the
 // operator's machine.
 type recorder struct {
-	app   *App
-	named sync.Map // paths of claims that were named as ignored: once is enough for a command
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *Needs
+	confirmed *Confirmed
+	keys      *FleetKeys
+	sink      progress.Sink
+
+	named     sync.Map  // paths of claims that were named as ignored: once is enough for a command
+	movedNote sync.Once // says that the record is not where the lock has it
 }
 
-var _ deploy.Record = (*recorder)(nil)
+// newRecorder returns what reaches the remotes of a checkout.
+func newRecorder(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
+	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
+}
 
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
-	for _, declared := range withInner(&r.app.Checkout.Fleet, []string{where.Remote}) {
-		if err := r.app.allowRemote(ctx, declared); err != nil {
+	for _, declared := range withInner(&r.checkout.Fleet, []string{where.Remote}) {
+		if err := r.confirmed.allowRemote(ctx, declared); err != nil {
 			return nil, err
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, delivered{r.app.Identity.Store})
+			value, err := setting.Resolve(ctx, delivered{r.identity.Store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -56,7 +68,7 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 
 // with opens the record remote for one piece of work.
 func (r *recorder) with(ctx context.Context, work func(*record.Record) error) error {
-	where := r.app.Checkout.Fleet.Record
+	where := r.checkout.Fleet.Record
 	if where.Remote == "" {
 		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
 	}
@@ -75,7 +87,7 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 
 // trust uses the fleet's keys as this clone has them.
 func (r *recorder) trust() record.Trust {
-	return record.Trust{Keys: r.app.Trusted, Key: r.app.SigningKey, Hosts: r.app.Checkout.HostSigners}
+	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
 }
 
 func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
@@ -84,24 +96,24 @@ func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Fol
 
 // noteMoved says, once, that the record is not where salvor.lock has it.
 func (r *recorder) noteMoved(want, at fleet.Location) {
-	if at == want || r.app.opts.Sink == nil {
+	if at == want || r.sink == nil {
 		return
 	}
-	r.app.movedNote.Do(func() {
+	r.movedNote.Do(func() {
 		text := fmt.Sprintf("the record is at %s:%s, but salvor.lock here does not say so: git pull --rebase, or, if a "+
 			"record move was interrupted, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
-		progress.Scope{Sink: r.app.opts.Sink, Host: r.app.Checkout.Fleet.Name}.Note(text)
+		progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name}.Note(text)
 	})
 }
 
 // Claim implements deploy.Record.
 func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
 	return r.with(ctx, func(rec *record.Record) error {
-		signer := r.app.Checkout.HostSigners[host]
+		signer := r.checkout.HostSigners[host]
 		if signer == "" {
 			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
 		}
-		want := record.Claim{Epoch: epoch, Host: host, Key: r.app.Checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
 		ruling, err := rec.Claim(ctx, stack, want, r.onBranch(ctx))
 		if err != nil {
 			return err
@@ -116,7 +128,7 @@ func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 // ownerBy is who has a stack by a ruling, under the name that the machine has now.
 func (r *recorder) ownerBy(by record.Ruling) deploy.Owner {
 	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
-	for name, key := range r.app.Checkout.Recipients {
+	for name, key := range r.checkout.Recipients {
 		if by.Key != "" && key == by.Key {
 			o.Host = name
 		}
@@ -154,8 +166,8 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 // noteIgnored reports the files among a stack's claims that do not count.
 func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
-		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.app.opts.Sink != nil {
-			progress.Scope{Sink: r.app.opts.Sink, Host: r.app.Checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
+		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.sink != nil {
+			progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
 		}
 	}
 }
@@ -163,7 +175,7 @@ func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 // onBranch judges as hosts do: by what the Git host has. While something here is
 // not pushed, a commit that the Git host does not have may be on the branch later.
 func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
-	base, err := r.app.Checkout.Git.Tracked(ctx)
+	base, err := r.checkout.Git.Tracked(ctx)
 	if err != nil {
 		return func(string) (bool, bool) { return false, false }
 	}
@@ -172,17 +184,17 @@ func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
 		if err != nil {
 			return false, false
 		}
-		on, err = r.app.Checkout.Git.IsAncestor(ctx, commit, base)
+		on, err = r.checkout.Git.IsAncestor(ctx, commit, base)
 		if err != nil {
 			on = false // a commit that this clone does not know is not behind one that it has
 		}
-		return on, on || base == r.app.Checkout.Commit
+		return on, on || base == r.checkout.Commit
 	}
 }
 
 // Epoch implements deploy.Record. Without a record nothing was ever claimed.
 func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
-	if r.app.Checkout.Fleet.Record.Remote == "" {
+	if r.checkout.Fleet.Record.Remote == "" {
 		return 0, nil
 	}
 	err = r.with(ctx, func(rec *record.Record) error {
@@ -198,11 +210,11 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 // Used implements deploy.Record. A fleet keeps the passwords of every repository that
 // it ever had: where it has none for a name, what is on the targets is another fleet's.
 func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
-	if sealed, err := (&sealer{app: r.app}).file(seal.RecoveryPath(stack)); err != nil || sealed == nil {
+	if sealed, err := r.needs.file(seal.RecoveryPath(stack)); err != nil || sealed == nil {
 		return nil, err
 	}
 	var used []string
-	for _, t := range r.app.Checkout.Fleet.Snapshots {
+	for _, t := range r.checkout.Fleet.Snapshots {
 		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
 		if err != nil {
 			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
@@ -268,7 +280,7 @@ func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[strin
 
 // asCalledNow gives facts the names that their hosts have now.
 func (r *recorder) asCalledNow(facts []record.Fact) []record.Fact {
-	for _, h := range r.app.Checkout.Fleet.Hosts {
+	for _, h := range r.checkout.Fleet.Hosts {
 		for i := range facts {
 			if h.Formerly != "" && facts[i].Host == h.Formerly {
 				facts[i].Host = h.Name

@@ -22,14 +22,14 @@ type RecordMove struct {
 
 // RecordPlace reads REMOTE or REMOTE:PATH as a place for the record. Without a path
 // it is the one that the record has now, which no other fleet has.
-func (a *App) RecordPlace(text string) (fleet.Location, error) {
+func (r *recorder) RecordPlace(text string) (fleet.Location, error) {
 	remote, path, given := strings.Cut(text, ":")
-	to := fleet.Location{Remote: remote, Path: a.Checkout.Fleet.Record.Path}
+	to := fleet.Location{Remote: remote, Path: r.checkout.Fleet.Record.Path}
 	if given {
 		to.Path = path
 	}
-	from := a.Checkout.Fleet.Record
-	_, declared := a.Checkout.Fleet.Remote(remote)
+	from := r.checkout.Fleet.Record
+	_, declared := r.checkout.Fleet.Remote(remote)
 	switch {
 	case !declared:
 		return to, fault.WithHint(fmt.Errorf("remote %s is not declared", remote), "declare it under remotes: in fleet.yaml, and commit")
@@ -46,27 +46,26 @@ func within(inner, outer string) bool { return strings.HasPrefix(inner+"/", oute
 // MoveRecord carries the record to another place, marks the one that it leaves, and
 // has this App work with the new one. The caller commits it to the lock. It may be
 // run again, also with the place where the record was before.
-func (a *App) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, error) {
-	m := RecordMove{From: a.Checkout.Fleet.Record, To: to, Changed: map[string][]byte{}}
-	if err := a.Checkout.Behind(ctx); err != nil {
+func (r *recorder) MoveRecord(ctx context.Context, to fleet.Location) (RecordMove, error) {
+	m := RecordMove{From: r.checkout.Fleet.Record, To: to, Changed: map[string][]byte{}}
+	if err := r.checkout.Behind(ctx); err != nil {
 		return m, err // a commit that can't be published would leave the record between two places
 	}
 	var err error
 	if m.From != to {
-		err = a.changedWithRecord(m.Changed)
+		err = r.changedWithRecord(m.Changed)
 	}
 	if err != nil {
 		return m, err
 	}
-	if m.Relocated, err = a.carryRecord(ctx, m.From, to); err != nil {
+	if m.Relocated, err = r.carryRecord(ctx, m.From, to); err != nil {
 		return m, fmt.Errorf("move the record to %s: %w", to, err)
 	}
-	a.Checkout.Fleet.Record = to
+	r.checkout.Fleet.Record = to
 	return m, nil
 }
 
-func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done record.Relocated, err error) {
-	r := &recorder{app: a}
+func (r *recorder) carryRecord(ctx context.Context, from, to fleet.Location) (done record.Relocated, err error) {
 	chain, _, err := record.Chain(ctx, from, r.folder, r.trust())
 	if err != nil {
 		return done, err
@@ -87,8 +86,8 @@ func (a *App) carryRecord(ctx context.Context, from, to fleet.Location) (done re
 
 // changedWithRecord adds the files that say something else once the record is at
 // another place: the card that was tried leads to the old one.
-func (a *App) changedWithRecord(files map[string][]byte) error {
-	config, err := a.Checkout.File(fleet.File)
+func (r *recorder) changedWithRecord(files map[string][]byte) error {
+	config, err := r.checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -99,12 +98,12 @@ func (a *App) changedWithRecord(files map[string][]byte) error {
 	if string(without) != string(config) {
 		files[fleet.File] = without
 	}
-	proven, err := a.proven()
+	proven, err := proven(r.checkout)
 	if err != nil {
 		return err
 	}
-	if _, tried := proven[a.Checkout.Fleet.Recipients.Recovery]; tried {
-		delete(proven, a.Checkout.Fleet.Recipients.Recovery)
+	if _, tried := proven[r.checkout.Fleet.Recipients.Recovery]; tried {
+		delete(proven, r.checkout.Fleet.Recipients.Recovery)
 		files[card.ProvenPath], err = proven.Encode()
 	}
 	return err

@@ -27,13 +27,13 @@ import (
 func (k *keyed) claim(epoch int) {
 	k.t.Helper()
 	k.do(func(a *App) error {
-		return (&recorder{app: a}).Claim(k.t.Context(), "notes", epoch, "alpha", a.Commit())
+		return a.Record.Claim(k.t.Context(), "notes", epoch, "alpha", a.Commit())
 	})
 }
 
 func (k *keyed) owner() deploy.Owner {
 	k.t.Helper()
-	owners, err := (&recorder{app: k.open(k.ann)}).Owners(k.t.Context(), []string{"notes"})
+	owners, err := k.open(k.ann).Record.Owners(k.t.Context(), []string{"notes"})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	k := newKeyed(t)
 	k.claim(1)
 	a := k.open(k.ann)
-	r := &recorder{app: a}
+	r := a.Record
 	folder, err := r.open(t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		t.Fatal(err)
@@ -66,17 +66,17 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	if epoch, err := r.Epoch(t.Context(), "notes"); err != nil || epoch != 1 {
 		t.Errorf("epoch %d, %v", epoch, err)
 	}
-	rows, err := k.open(k.ann).Claims(t.Context(), "notes")
+	rows, err := k.open(k.ann).Record.Claims(t.Context(), "notes")
 	if err != nil || len(rows) != 2 || rows[0].Host != "eve" || rows[0].Ignored == "" || rows[0].Rules || !rows[1].Rules || rows[1].Host != "alpha" {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	k.claim(2) // and nothing is in its way
 	for _, id := range []string{rows[0].ID, "01890000-0000-7000-8000-00000000ffff"} {
-		if err := k.open(k.ann).DropClaim(t.Context(), "notes", id); (err == nil) != (id == rows[0].ID) {
+		if err := k.open(k.ann).Record.DropClaim(t.Context(), "notes", id); (err == nil) != (id == rows[0].ID) {
 			t.Errorf("drop %s: %v", id, err)
 		}
 	}
-	if rows, err := k.open(k.ann).Claims(t.Context(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
+	if rows, err := k.open(k.ann).Record.Claims(t.Context(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	if want.Epoch = 2; k.owner() != want {
@@ -92,7 +92,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 	one.claim(1)
 	other.claim(4)
 	for _, k := range []*keyed{one, other} {
-		k.do(func(a *App) error { return a.RenewMirror(t.Context()) })
+		k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
 	}
 	for k, epoch := range map[*keyed]int{one: 1, other: 4} {
 		if got, want := k.owner(), (deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: epoch}); got != want {
@@ -100,7 +100,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 		}
 		k.atMirror("beside another fleet", k.open(k.ann).Commit())
 	}
-	r := &recorder{app: one.open(one.ann)}
+	r := one.open(one.ann).Record
 	folder, err := r.open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
 	if err != nil {
 		t.Fatal(err)
@@ -117,11 +117,11 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 func (k *keyed) moveTo(place string) RecordMove {
 	k.t.Helper()
 	a := k.open(k.ann)
-	to, err := a.RecordPlace(place)
+	to, err := a.Record.RecordPlace(place)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	m, err := a.MoveRecord(k.t.Context(), to)
+	m, err := a.Record.MoveRecord(k.t.Context(), to)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -143,14 +143,14 @@ func TestMoveRecord(t *testing.T) {
 	k := newKeyed(t)
 	k.claim(3)
 	key := k.recovery()
-	proven, err := card.Proven{key.Recipient: {}}.Encode()
+	tested, err := card.Proven{key.Recipient: {}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.commit(map[string][]byte{card.ProvenPath: proven})
-	k.do(func(a *App) error { return a.RenewMirror(t.Context()) })
+	k.commit(map[string][]byte{card.ProvenPath: tested})
+	k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
 	was, before := k.owner(), k.open(k.ann)
-	old, err := before.Card(t.Context())
+	old, err := before.Mirrors.Card(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,10 +165,10 @@ func TestMoveRecord(t *testing.T) {
 	if now.Fleet().Record != m.To || len(k.codes(finding.RecordMoved)) > 0 {
 		t.Errorf("it is at %s", now.Fleet().Record)
 	}
-	if tried, err := now.proven(); err != nil || len(tried) > 0 {
+	if tried, err := proven(now.Checkout); err != nil || len(tried) > 0 {
 		t.Errorf("the old card counts as tried: %v, %v", tried, err)
 	}
-	made, err := now.Card(t.Context())
+	made, err := now.Mirrors.Card(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestMoveRecord(t *testing.T) {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}
-	if owners, err := (&recorder{app: before}).Owners(t.Context(), []string{"notes"}); err != nil || owners["notes"] != was {
+	if owners, err := before.Record.Owners(t.Context(), []string{"notes"}); err != nil || owners["notes"] != was {
 		t.Errorf("an older commit reads %+v, %v", owners, err)
 	}
 	k.moveTo("box:" + m.From.Path)
@@ -202,7 +202,7 @@ func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
 		"drive": "remote drive is not declared", "box:/abs": "not a path on a remote", "box:" + at.Path + "/new": "one is inside the other",
 		"box:" + filepath.Dir(at.Path): "one is inside the other", "disk": "", "box:mine": "",
 	} {
-		_, err := a.RecordPlace(place)
+		_, err := a.Record.RecordPlace(place)
 		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), refused) {
 			t.Errorf("%s: %v", place, err)
 		}
@@ -214,7 +214,7 @@ func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(k.disk, "/") + "/full"}
-	if _, err := a.MoveRecord(t.Context(), full); err == nil || !strings.Contains(fault.Hint(err), "REMOTE:PATH") {
+	if _, err := a.Record.MoveRecord(t.Context(), full); err == nil || !strings.Contains(fault.Hint(err), "REMOTE:PATH") {
 		t.Errorf("into a folder that is not empty: %v", err)
 	}
 }
@@ -249,7 +249,7 @@ func TestS05OnlySignedFactsAreFolded(t *testing.T) {
 	k.claim(1)
 	born := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	a := k.open(k.ann)
-	r := &recorder{app: a}
+	r := a.Record
 	note := func(signs sign.Key, volume string) {
 		t.Helper()
 		err := r.with(t.Context(), func(rec *record.Record) error {

@@ -17,7 +17,7 @@ import (
 
 // Recovery returns the fleet's recovery key: the present identity if that is it, as
 // with the card, else the one that the repository keeps for the operators.
-func (a *App) Recovery(ctx context.Context) (agekey.Key, error) {
+func (a *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
 	key, is, err := a.ownRecovery()
 	if err != nil {
 		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
@@ -25,27 +25,27 @@ func (a *App) Recovery(ctx context.Context) (agekey.Key, error) {
 	if is {
 		return key, nil
 	}
-	sealed, err := (&sealer{app: a}).signed(agekey.RecoveryPath)
+	sealed, err := a.needs.signed(agekey.RecoveryPath)
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	trusted, err := a.Trusted(ctx)
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return agekey.Key{}, err
 	}
-	key, err = sealed.OpenKey(trusted, a.Identity.Ring, a.Checkout.Fleet.Recipients.Recovery)
+	key, err = sealed.OpenKey(trusted, a.identity.Ring, a.checkout.Fleet.Recipients.Recovery)
 	if err == nil {
-		a.Identity.Trail.Add(agekey.RecoveryPath)
+		a.identity.Trail.Add(agekey.RecoveryPath)
 	}
 	return key, hintUntrusted(err, agekey.RecoveryPath)
 }
 
 // ownRecovery returns the recovery key if the present identity has it.
-func (a *App) ownRecovery() (key agekey.Key, is bool, err error) {
-	ids, err := a.Identity.Ring.Identities()
+func (a *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
+	ids, err := a.identity.Ring.Identities()
 	for _, id := range ids {
 		x, plain := id.(*age.X25519Identity)
-		if plain && x.Recipient().String() == a.Checkout.Fleet.Recipients.Recovery {
+		if plain && x.Recipient().String() == a.checkout.Fleet.Recipients.Recovery {
 			return agekey.Key{Recipient: x.Recipient().String(), Secret: secret.NewString(x.String())}, true, nil
 		}
 	}
@@ -56,7 +56,7 @@ func (a *App) ownRecovery() (key agekey.Key, is bool, err error) {
 // the old one, the same follows as from removing an operator. The present identity
 // must be an operator's, which shows the new key for as long as it is in force: the
 // card could not, and would open nothing any more.
-func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
+func (a *KeyChanges) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
 	if err := a.showsRecovery(); err != nil {
 		return Handover{}, err
 	}
@@ -69,9 +69,9 @@ func (a *App) RotateRecovery(ctx context.Context, compromised bool) (Handover, e
 
 // showsRecovery is an error unless the present identity opens what is encrypted to
 // the operators.
-func (a *App) showsRecovery() error {
-	for _, recipient := range a.Checkout.Fleet.Recipients.Operators {
-		if has, err := a.Identity.Has(recipient); err != nil || has {
+func (a *KeyChanges) showsRecovery() error {
+	for _, recipient := range a.checkout.Fleet.Recipients.Operators {
+		if has, err := a.identity.Has(recipient); err != nil || has {
 			return err
 		}
 	}
@@ -84,11 +84,11 @@ const makesAnOperator = "if you only have the card, make an operator first: salv
 // commitKeys commits a change of keys. A new recovery key is in force only where it
 // is pushed: else others would continue with the old one, and cards printed here
 // would open nothing of theirs. So its commit is taken back when its push fails.
-func (a *App) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
+func (a *KeyChanges) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
 	if !c.newRecovery {
-		return a.Checkout.CommitFiles(ctx, files, c.message)
+		return a.checkout.CommitFiles(ctx, files, c.message)
 	}
-	err := a.Checkout.CommitOrNothing(ctx, files, c.message)
+	err := a.checkout.CommitOrNothing(ctx, files, c.message)
 	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
 	}

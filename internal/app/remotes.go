@@ -13,17 +13,17 @@ import (
 
 // invalidRegistries returns a finding for each registry whose login is a secret that
 // stays with the operators.
-func (a *App) invalidRegistries() []finding.Finding {
+func (a *Checker) invalidRegistries() []finding.Finding {
 	var found []finding.Finding
-	for _, r := range a.Checkout.Fleet.Registries {
+	for _, r := range a.checkout.Fleet.Registries {
 		for option, setting := range map[string]secret.Setting{"username": r.Username, "password": r.Password} {
 			name, isSecret := setting.Secret()
 			if !isSecret {
 				continue
 			}
-			if err := a.Identity.Store.Deliverable(name); err != nil {
+			if err := a.identity.Store.Deliverable(name); err != nil {
 				found = append(found, finding.Finding{Code: finding.RegistryInvalid, Severity: finding.Fatal,
-					Subject: a.Checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
+					Subject: a.checkout.Place("registries", r.Name, option).String(), Text: "the registry " + r.Name + ": " + err.Error(), Fix: fault.Hint(err)})
 			}
 		}
 	}
@@ -33,13 +33,13 @@ func (a *App) invalidRegistries() []finding.Finding {
 // invalidRemotes returns a finding for each remote that can't work as it is
 // declared. No secret is opened: of an option that is one, only that it is there
 // counts.
-func (a *App) invalidRemotes() []finding.Finding {
+func (a *Checker) invalidRemotes() []finding.Finding {
 	all := storage.Remotes{}
-	for _, r := range a.Checkout.Fleet.Remotes {
+	for _, r := range a.checkout.Fleet.Remotes {
 		all[r.Name] = unresolved(r)
 	}
 	var found []finding.Finding
-	for _, r := range a.Checkout.Fleet.Remotes {
+	for _, r := range a.checkout.Fleet.Remotes {
 		err := a.checkSettings(r)
 		if err == nil {
 			err = all.CheckOne(r.Name)
@@ -63,11 +63,11 @@ func unresolved(r fleet.Remote) storage.Remote {
 }
 
 // remoteFinding is about what fleet.yaml says at a place.
-func (a *App) remoteFinding(at []string, about string, err error) finding.Finding {
-	f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.Checkout.Place(at...).String(),
+func (a *Checker) remoteFinding(at []string, about string, err error) finding.Finding {
+	f := finding.Finding{Code: finding.RemoteInvalid, Severity: finding.Fatal, Subject: a.checkout.Place(at...).String(),
 		Text: about + err.Error(), Fix: "docs/snapshots.md shows what each type of remote needs"}
 	if about := new(storage.OptionError); errors.As(err, &about) {
-		f.Subject = a.Checkout.Place(slices.Concat(at, []string{about.Option})...).String()
+		f.Subject = a.checkout.Place(slices.Concat(at, []string{about.Option})...).String()
 	}
 	if hint := fault.Hint(err); hint != "" {
 		f.Fix = hint

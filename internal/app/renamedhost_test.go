@@ -35,7 +35,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	k.claim(1)
 	k.rename("gamma: {address: 192.0.2.10, formerly: alpha}")
 	a := k.open(k.ann)
-	r := &recorder{app: a}
+	r := a.Record
 	owners, err := r.Owners(t.Context(), []string{"notes"})
 	if want := (deploy.Owner{Host: "gamma", Key: k.host.Recipient, Epoch: 1}); err != nil || owners["notes"] != want {
 		t.Errorf("owned by %+v, %v", owners["notes"], err)
@@ -64,10 +64,10 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if lock, err := now.Checkout.File(lockfile.Name); err != nil || !strings.Contains(string(lock), `"host": "gamma"`) {
 		t.Errorf("%s, %v", lock, err)
 	}
-	if stale, err := (&sealer{app: now}).Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {
+	if stale, err := now.sealer().Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("still to be sealed: %v, %v", stale, err)
 	}
-	if seen, err := now.SeenByHost(t.Context(), "gamma"); err != nil || len(seen.Stacks) != 1 {
+	if seen, err := now.Seen.SeenByHost(t.Context(), "gamma"); err != nil || len(seen.Stacks) != 1 {
 		t.Errorf("it has seen %+v, %v", seen, err)
 	}
 }
@@ -79,7 +79,7 @@ func TestANewNameOfAMachineIsNoNewHost(t *testing.T) {
 	k.rename("gamma: {address: 192.0.2.10}")
 	a := k.open(k.ann)
 	h, _ := a.Fleet().Host("gamma")
-	err := a.itself(h, agentapi.Enrolment{Recipient: k.host.Recipient}, false)
+	err := a.Hosts.itself(h, agentapi.Enrolment{Recipient: k.host.Recipient}, false)
 	if err == nil || !strings.Contains(fault.Hint(err), "formerly: alpha") {
 		t.Errorf("%v, hint %q", err, fault.Hint(err))
 	}

@@ -25,14 +25,14 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if err := a.Broken("notes"); err != nil || a.Named("diary") != "notes" {
 		t.Fatal(a.Named("diary"), err)
 	}
-	if diff := cmp.Diff(before.stacks["notes"].Volumes, a.stacks["notes"].Volumes); diff != "" || before.stacks["notes"].Project.Hash != a.stacks["notes"].Project.Hash {
+	if diff := cmp.Diff(before.Needs.stacks["notes"].Volumes, a.Needs.stacks["notes"].Volumes); diff != "" || before.Needs.stacks["notes"].Project.Hash != a.Needs.stacks["notes"].Project.Hash {
 		t.Errorf("its project is another one: %s", diff)
 	}
 	next, moves := placement.Next(a.Fleet(), a.Lock(), nil)
 	if len(moves) > 0 || len(next.Stacks) != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
-	if stale, err := (&sealer{app: a}).Stale(t.Context(), next); err != nil || len(stale) > 0 {
+	if stale, err := a.sealer().Stale(t.Context(), next); err != nil || len(stale) > 0 {
 		t.Errorf("it is sealed again: %v, %v", stale, err)
 	}
 	if owner := k.owner(); owner.Host != "alpha" || owner.Epoch != 1 {
@@ -59,10 +59,10 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if now.Named("diary") != "notes" || len(now.Renamed()) > 0 || now.Lock().Stacks["notes"].Called != "diary" {
 		t.Errorf("the lock has %+v", now.Lock().Stacks)
 	}
-	if _, earlier, err := now.Deploys(t.Context(), "notes"); err != nil {
+	if _, earlier, err := now.ForRollback(nil).Deploys(t.Context(), "notes"); err != nil {
 		t.Errorf("%+v, %v", earlier, err)
 	}
-	if used, err := (&recorder{app: now}).Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {
+	if used, err := now.Record.Used(t.Context(), now.Named("diary")); err != nil || len(used) > 0 {
 		t.Errorf("%v, %v", used, err)
 	}
 	if lock, err := now.Checkout.File(lockfile.Name); err != nil || strings.Contains(string(lock), `"diary": {`) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"slices"
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -31,7 +30,7 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 		maps.Copy(known, p.Repositories)
 	}
 	changed := false
-	for _, t := range s.app.Checkout.Fleet.Snapshots {
+	for _, t := range s.checkout.Fleet.Snapshots {
 		if known[t.Name] == "" && consent == project.ConsentRestore {
 			known[t.Name], former = takenUp(recovery, t.Name, former)
 		}
@@ -49,30 +48,8 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 	if !changed {
 		return p, nil, nil
 	}
-	sealed, err := recovery.Seal(s.app.Checkout.Fleet.Recipients.All(), key)
+	sealed, err := recovery.Seal(s.checkout.Fleet.Recipients.All(), key)
 	return p, sealed.Files(seal.RecoveryPath(stack)), err
-}
-
-// takenUp returns the newest repository that the stack's name ever had on a
-// target, and those before it as its former ones: which of them has a snapshot is
-// not known here.
-func takenUp(r seal.Recovery, target string, former map[string][]string) (newest string, _ map[string][]string) {
-	var ids []string
-	for _, repo := range r.Repositories {
-		if repo.Target == target {
-			ids = append(ids, repo.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return "", former
-	}
-	if before := ids[:len(ids)-1]; len(before) > 0 {
-		if former == nil {
-			former = map[string][]string{}
-		}
-		former[target] = before
-	}
-	return ids[len(ids)-1], former
 }
 
 func newID() string {
@@ -83,41 +60,23 @@ func newID() string {
 
 // recovery opens a stack's recovery file; a stack without one has an empty one.
 func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, error) {
-	sealed, err := s.signed(seal.RecoveryPath(stack))
+	sealed, err := s.needs.signed(seal.RecoveryPath(stack))
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return s.app.openRecovery(ctx, stack, sealed)
-}
-
-// A placedRepository is one that a placement names, present or former.
-type placedRepository struct{ target, id string }
-
-// repositoriesOf returns all of a placement's repositories, by target, the
-// present one first.
-func repositoriesOf(p fleet.Placement) []placedRepository {
-	var all []placedRepository
-	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
-		all = append(all, placedRepository{target, p.Repositories[target]})
-	}
-	for _, target := range slices.Sorted(maps.Keys(p.Former)) {
-		for _, id := range slices.Backward(p.Former[target]) {
-			all = append(all, placedRepository{target, id})
-		}
-	}
-	return all
+	return s.keys.openRecovery(ctx, stack, sealed)
 }
 
 // openRecovery opens the passwords of a stack's repositories, which must be what the
 // fleet's key has signed.
-func (a *App) openRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
-	trusted, err := a.Trusted(ctx)
+func (a *FleetKeys) openRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return seal.Recovery{}, err
 	}
-	r, err := sealed.OpenRecovery(trusted, a.Identity.Ring, stack)
+	r, err := sealed.OpenRecovery(trusted, a.identity.Ring, stack)
 	if err == nil {
-		a.Identity.Trail.Add(seal.RecoveryPath(stack))
+		a.identity.Trail.Add(seal.RecoveryPath(stack))
 	}
 	return r, hintUntrusted(err, seal.RecoveryPath(stack))
 }

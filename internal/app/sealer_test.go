@@ -82,7 +82,7 @@ func openPrinted(t *testing.T, dir string) *App {
 	}
 	t.Cleanup(func() { a.Close() })
 	key := printedSigner()
-	a.trust.pinned, a.trust.key = sign.Keys{key.Public()}, &key
+	a.FleetKeys.signWith(key)
 	return a
 }
 
@@ -109,7 +109,7 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}
 
 	a := openPrinted(t, dir)
-	s := &sealer{app: a}
+	s := a.sealer()
 	sealed := func() agentapi.SealedFile {
 		t.Helper()
 		files, _, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
@@ -131,13 +131,13 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("out of date although Git knows nothing: %v, %v", stale, err)
 	}
-	made := s.made
-	if err := a.RaiseRevision(t.Context(), "nas_password"); err != nil {
+	made := s.needs.made
+	if err := a.Secrets.RaiseRevision(t.Context(), "nas_password"); err != nil {
 		t.Fatal(err)
 	}
 
 	a = openPrinted(t, dir)
-	s = &sealer{app: a, made: made}
+	s = newSealer(a.Needs, a.Confirmed, a.FleetKeys, made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 1 {
 		t.Errorf("a raised revision left the seal: %v, %v", stale, err)
 	}
@@ -163,7 +163,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		}
 		a = openPrinted(t, dir)
 		a.Identity.Use(ann)
-		return &sealer{app: a}
+		return a.sealer()
 	}
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"
 	placed := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
@@ -175,9 +175,9 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Fatalf("out of date at once: %v, %v", stale, err)
 	}
-	made := s.made
+	made := s.needs.made
 	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
-	s.made = made
+	s.needs.add(made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || stale["notes"] != "no repository on second yet" {
 		t.Fatalf("a new target: %v, %v", stale, err)
 	}

@@ -6,11 +6,26 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
+
+// SeenSecrets are those that someone has seen who must not know them any more.
+type SeenSecrets struct {
+	checkout *checkout.Checkout
+	identity *identity.Identity
+	needs    *Needs
+	gitHost  *GitHost
+}
+
+// NewSeenSecrets returns those of a checkout.
+func NewSeenSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g *GitHost) *SeenSecrets {
+	return &SeenSecrets{checkout: c, identity: id, needs: n, gitHost: g}
+}
 
 // A Rotation is a secret that needs a new value, since someone has seen the present
 // one who must no longer know it.
@@ -21,8 +36,8 @@ type Rotation struct {
 	Command  string      `json:"command"`
 }
 
-func (a *App) removals() (secretstore.Removals, error) {
-	content, err := a.Checkout.File(secretstore.SeenPath)
+func (a *SeenSecrets) removals() (secretstore.Removals, error) {
+	content, err := a.checkout.File(secretstore.SeenPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -31,12 +46,12 @@ func (a *App) removals() (secretstore.Removals, error) {
 
 // noteRemoval adds to files what a removed person or host has seen: every secret, if
 // r does not say which. It returns them.
-func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rotation, error) {
+func (a *SeenSecrets) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rotation, error) {
 	before, err := a.removals()
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.Identity.Store.List()
+	all, err := a.identity.Store.List()
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +79,11 @@ func (a *App) noteRemoval(r secretstore.Removal, files map[string][]byte) ([]Rot
 	return rotate, nil
 }
 
-func (a *App) rotation(info secretstore.Info) Rotation {
+func (a *SeenSecrets) rotation(info secretstore.Info) Rotation {
 	if command, own := ownKeys()[info.Name]; own {
-		return Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: command}
+		return Rotation{Secret: info.Name, UsedBy: a.needs.SecretUses(info.Name), Command: command}
 	}
-	r := Rotation{Secret: info.Name, UsedBy: a.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
+	r := Rotation{Secret: info.Name, UsedBy: a.needs.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
 	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
 	if !r.Provider && a.mayGenerate(info) {
 		r.Command += " --generate"
@@ -78,7 +93,7 @@ func (a *App) rotation(info secretstore.Info) Rotation {
 
 // mayGenerate reports whether random text can take a secret's place: not where a
 // file has a format, or a name with a path, as keys and certificates have.
-func (a *App) mayGenerate(info secretstore.Info) bool {
+func (a *SeenSecrets) mayGenerate(info secretstore.Info) bool {
 	if fleet.SecretInYAML(info.Name) || info.Stack != "" {
 		return true
 	}
@@ -87,7 +102,7 @@ func (a *App) mayGenerate(info secretstore.Info) bool {
 
 // forgetSeen adds to files that secrets have another value than those who were
 // removed have seen.
-func (a *App) forgetSeen(files map[string][]byte, names ...string) error {
+func (a *SeenSecrets) forgetSeen(files map[string][]byte, names ...string) error {
 	left, err := a.removals()
 	if err != nil {
 		return err
@@ -106,12 +121,12 @@ func (a *App) forgetSeen(files map[string][]byte, names ...string) error {
 }
 
 // seen are the findings about secrets whose value a removed person or host knows.
-func (a *App) seen() ([]finding.Finding, error) {
+func (a *SeenSecrets) seen() ([]finding.Finding, error) {
 	removals, err := a.removals()
 	if err != nil || len(removals) == 0 {
 		return nil, err
 	}
-	all, _ := a.Identity.Store.List() // invalid ones among them are reported by the code that opens them
+	all, _ := a.identity.Store.List() // invalid ones among them are reported by the code that opens them
 	var found []finding.Finding
 	for _, info := range all {
 		of := removals.Of(info.Name)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
+	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/identity"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
@@ -18,20 +21,47 @@ import (
 // signKeyName is the secret that is the fleet's signing key.
 const signKeyName = secretnames.SignKey
 
+// FleetKeys are the fleet's own: the one that signs, and the recovery key.
+type FleetKeys struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *Needs
+	confirmed *Confirmed
+
+	signedHere map[string]bool // files of hosts/ that this command has signed
+
+	mu  sync.Mutex // guards key
+	key *sign.Key
+}
+
+// NewFleetKeys returns the fleet's keys, as far as the identity opens them.
+func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed) *FleetKeys {
+	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
+}
+
+// signWith has another key sign from now on, which is then the only one that this
+// command trusts.
+func (a *FleetKeys) signWith(k sign.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.key = &k
+	a.confirmed.trustOnly(sign.Keys{k.Public()})
+}
+
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
 // passphrase.
-func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
-	a.trust.mu.Lock()
-	defer a.trust.mu.Unlock()
-	if a.trust.key != nil {
-		return *a.trust.key, nil
+func (a *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.key != nil {
+		return *a.key, nil
 	}
-	trusted, err := a.trusted(ctx)
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
+	private, err := a.identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
 	}
@@ -41,7 +71,7 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 			return sign.Key{}, fmt.Errorf("secret %s: %w", signKeyName, err)
 		}
 		if k.Public() == trusted[0] {
-			a.trust.key = &k
+			a.key = &k
 			return k, nil
 		}
 	}
@@ -51,12 +81,12 @@ func (a *App) SigningKey(ctx context.Context) (sign.Key, error) {
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
-func (a *App) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	pinned, err := readPin(ctx, a.Checkout.Git)
+func (a *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
+	pinned, err := readPin(ctx, a.checkout.Git)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	if len(missing(a.Checkout.FleetSigners, pinned)) > 0 {
+	if len(missing(a.checkout.FleetSigners, pinned)) > 0 {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
 	return a.SigningKey(ctx)

@@ -24,12 +24,12 @@ import (
 // one that it trusts: a new key is committed behind the old one, every host gets
 // both, and only then the new one signs, and the old one is dropped. Interrupted, or
 // while a host does not answer, the same again continues from there.
-func (a *App) RotateSigningKey(ctx context.Context) error {
-	trusted, err := a.Trusted(ctx)
+func (a *KeyChanges) RotateSigningKey(ctx context.Context) error {
+	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	private, err := a.Identity.Store.Resolve(ctx, signKeyName)
+	private, err := a.identity.Store.Resolve(ctx, signKeyName)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (a *App) RotateSigningKey(ctx context.Context) error {
 }
 
 // addSigner commits a new key behind the one that signs.
-func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
+func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
 	fresh, err := sign.NewKey(signKeyName)
 	if err != nil {
 		return nil, private, err
@@ -61,32 +61,32 @@ func (a *App) addSigner(ctx context.Context, trusted sign.Keys, private secret.V
 // commitSigners commits keys and their private halves with other files, and trusts
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
-func (a *App) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := keptKeyFiles(signKeyName, private, a.Checkout.Fleet.Recipients.All())
+func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
+	files, err := keptKeyFiles(signKeyName, private, a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, others)
-	files[fleet.FleetSignersFile] = keys.Signers(a.Checkout.Fleet.Name)
+	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.forgetSeen(files, signKeyName); err != nil {
+		if err := a.seen.forgetSeen(files, signKeyName); err != nil {
 			return err
 		}
 	}
-	if err := writePin(ctx, a.Checkout.Git, a.Checkout.Fleet.Name, keys); err != nil {
+	if err := writePin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
-	return a.Checkout.CommitFiles(ctx, files, message)
+	return a.checkout.CommitFiles(ctx, files, message)
 }
 
 // bringSigners has every host trust the keys.
-func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
+func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.Checkout.Fleet.Hosts {
+	for _, h := range a.checkout.Fleet.Hosts {
 		all.Go(func() error {
-			link, err := a.Reach.Dial(ctx, h)
+			link, err := a.reach.Dial(ctx, h)
 			if err == nil {
-				_, err = link.Enrol(ctx, a.Checkout.Fleet.Name, keys)
+				_, err = link.Enrol(ctx, a.checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),
@@ -99,12 +99,12 @@ func (a *App) bringSigners(ctx context.Context, keys sign.Keys) error {
 }
 
 // resign signs the files on the record again, with a key that every host trusts by now.
-func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
-	if a.Checkout.Fleet.Record.Remote == "" {
+func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
+	if a.checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	return (&recorder{app: a}).with(ctx, func(rec *record.Record) error {
-		for _, stack := range slices.Sorted(maps.Keys(a.Checkout.Lock.Stacks)) {
+	return a.record.with(ctx, func(rec *record.Record) error {
+		for _, stack := range slices.Sorted(maps.Keys(a.checkout.Lock.Stacks)) {
 			if err := rec.Resign(ctx, stack, key); err != nil {
 				return err
 			}
@@ -115,18 +115,18 @@ func (a *App) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error
 
 // resigned returns the signatures of what the keys have signed in Git, by another one.
 // What they have not signed stays as it is, which is a finding.
-func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
+func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	if err := a.resignedHosts(files, trusted, key); err != nil {
+	if err := a.fleetKeys.resignedHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(a.Checkout.Export), "sealed/*/*.age")
+	sealed, err := fs.Glob(os.DirFS(a.checkout.Export), "sealed/*/*.age")
 	for _, file := range append(sealed, agekey.RecoveryPath) {
 		if err != nil {
 			return nil, err
 		}
 		var before, after seal.Signed
-		if before, err = (&sealer{app: a}).signed(file); err == nil {
+		if before, err = a.needs.signed(file); err == nil {
 			after, err = before.Resign(file, trusted, key)
 		}
 		switch {
@@ -141,7 +141,7 @@ func (a *App) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, erro
 
 // signWith signs everything again with the last of the keys and drops the others: it
 // signs from now on.
-func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
+func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
 	for _, one := range splitKeys(private) {
 		k, err := sign.ParseKey(one)
@@ -156,9 +156,7 @@ func (a *App) signWith(ctx context.Context, trusted sign.Keys, private secret.Va
 			if err != nil {
 				return err
 			}
-			a.trust.mu.Lock()
-			a.trust.pinned, a.trust.key = sign.Keys{public}, &k // the mirror of this commit, too
-			a.trust.mu.Unlock()
+			a.fleetKeys.signWith(k) // the mirror of this commit, too
 			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}

@@ -66,23 +66,23 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	before := k.trusted()
 	k.claim(1)
 	for range 2 { // the second continues where the first was interrupted
-		if err := open().RotateSigningKey(t.Context()); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
+		if err := open().Keys.RotateSigningKey(t.Context()); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
 			t.Fatalf("%v", err)
 		}
 		both := k.trusted()
-		if key, err := k.open(k.ann).SigningKey(t.Context()); err != nil || len(both) != 2 || both[0] != before[0] || key.Public() != before[0] {
+		if key, err := k.open(k.ann).FleetKeys.SigningKey(t.Context()); err != nil || len(both) != 2 || both[0] != before[0] || key.Public() != before[0] {
 			t.Fatalf("trusted %q, %v: the old key signs until every host trusts the new one", both, err)
 		}
 	}
 	both := k.trusted()
 	away = false
-	if err := open().RotateSigningKey(t.Context()); err != nil {
+	if err := open().Keys.RotateSigningKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if keys, err := host.agent.Trusted(); err != nil || !slices.Equal(keys, both) {
 		t.Errorf("alpha trusts %q, %v", keys, err)
 	}
-	key, err := k.open(k.ann).SigningKey(t.Context())
+	key, err := k.open(k.ann).FleetKeys.SigningKey(t.Context())
 	if now := k.trusted(); err != nil || !slices.Equal(now, sign.Keys{both[1]}) || key.Public() != both[1] {
 		t.Errorf("trusted %q: %v", now, err)
 	}
@@ -91,7 +91,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	}
 	k.opensAll("ann", ringOf(t, k.ann, ""))
 	a := k.open(k.ann)
-	if stale, err := (&sealer{app: a}).Stale(t.Context(), a.Lock()); err != nil || len(stale) > 0 {
+	if stale, err := a.sealer().Stale(t.Context(), a.Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("seals that were signed again are out of date: %v, %v", stale, err)
 	}
 }

@@ -21,51 +21,51 @@ import (
 // it from the next apply on; its private key is a secret, so that anyone who can
 // decrypt the repository can log in to every host. A fleet without one gets one, in a
 // commit: made reports that.
-func (a *App) SSHKey(ctx context.Context) (line string, made bool, err error) {
-	if line = reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment); line != "" {
+func (a *KeyChanges) SSHKey(ctx context.Context) (line string, made bool, err error) {
+	if line = reach.Marked(a.checkout.LetIn, reach.SSHKeyComment); line != "" {
 		return line, false, nil
 	}
-	if err := a.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.mayEncrypt(ctx); err != nil {
 		return "", false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {
 		return "", false, err
 	}
-	files, line, err := newSSHKey(before, secret.Value{}, a.Checkout.Fleet.Recipients.All())
+	files, line, err := newSSHKey(before, secret.Value{}, a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return "", false, err
 	}
-	return line, true, a.Checkout.CommitFiles(ctx, files, "key ssh: first key")
+	return line, true, a.checkout.CommitFiles(ctx, files, "key ssh: first key")
 }
 
 // RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever out
 // of reach: the first commits a new key next to the old one, and apply delivers it to
 // the hosts. The second, done is then true, proves that every host accepts the new
 // key, and removes the old one.
-func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
-	current, old := reach.Marked(a.Checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.Checkout.LetIn, reach.OldSSHKeyComment)
+func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
+	current, old := reach.Marked(a.checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
-	if err := a.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.mayEncrypt(ctx); err != nil {
 		return false, err
 	}
 	before, err := a.authorizedKeys()
 	if err != nil {
 		return false, err
 	}
-	private, err := a.Identity.Store.Resolve(ctx, reach.SSHKeyName)
+	private, err := a.identity.Store.Resolve(ctx, reach.SSHKeyName)
 	if err != nil {
 		return false, err
 	}
 	if old == "" {
 		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
-		files, _, err := newSSHKey([]byte(retired), private, a.Checkout.Fleet.Recipients.All())
+		files, _, err := newSSHKey([]byte(retired), private, a.checkout.Fleet.Recipients.All())
 		if err != nil {
 			return false, err
 		}
-		return false, a.Checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
+		return false, a.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
 	}
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
@@ -74,22 +74,22 @@ func (a *App) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if len(both) == 0 {
 		return false, fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
-	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.Checkout.Fleet.Recipients.All())
+	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return false, err
 	}
-	if err := a.forgetSeen(files, reach.SSHKeyName); err != nil {
+	if err := a.seen.forgetSeen(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
-	return true, a.Checkout.CommitFiles(ctx, files, "key ssh: old key removed")
+	return true, a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.
-func (a *App) proveSSHKey(ctx context.Context, line string) error {
+func (a *KeyChanges) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.Checkout.Fleet.Hosts {
+	for _, h := range a.checkout.Fleet.Hosts {
 		all.Go(func() error {
-			m, err := ssh.Dial(ctx, a.Reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.Reach.KeptKey(line)}}))
+			m, err := ssh.Dial(ctx, a.reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.reach.KeptKey(line)}}))
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not accept the new key yet: %w", h.Name, err), "salvor apply "+
 					"delivers it; if the host is gone: salvor recover, or remove it from fleet.yaml")
@@ -100,8 +100,8 @@ func (a *App) proveSSHKey(ctx context.Context, line string) error {
 	return all.Wait()
 }
 
-func (a *App) authorizedKeys() ([]byte, error) {
-	content, err := a.Checkout.File(fleet.AuthorizedKeysFile)
+func (a *KeyChanges) authorizedKeys() ([]byte, error) {
+	content, err := a.checkout.File(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -30,7 +30,7 @@ func mustSigner(t testing.TB) sign.Key {
 
 func (k *keyed) trusted() sign.Keys {
 	k.t.Helper()
-	keys, err := k.open(k.ann).Trusted(k.t.Context())
+	keys, err := k.open(k.ann).Confirmed.Trusted(k.t.Context())
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func (k *keyed) trusted() sign.Keys {
 func TestInitMakesASigningKey(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
-	key, err := a.SigningKey(t.Context())
+	key, err := a.FleetKeys.SigningKey(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,11 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	k.commit(map[string][]byte{fleet.FleetSignersFile: sign.Keys{own[0], other}.Signers("home")})
 	a := k.open(k.ann)
 	for name, work := range map[string]func() error{
-		"trusted": func() error { _, err := a.Trusted(t.Context()); return err },
+		"trusted": func() error { _, err := a.Confirmed.Trusted(t.Context()); return err },
 		"session": func() error { _, err := a.Session(t.Context()); return err },
-		"card":    func() error { _, err := a.Card(t.Context()); return err },
-		"sign":    func() error { _, err := a.SigningKey(t.Context()); return err },
-		"named":   func() error { _, err := a.Trust(t.Context(), own.Fingerprints()); return err },
+		"card":    func() error { _, err := a.Mirrors.Card(t.Context()); return err },
+		"sign":    func() error { _, err := a.FleetKeys.SigningKey(t.Context()); return err },
+		"named":   func() error { _, err := a.Confirmed.Trust(t.Context(), own.Fingerprints()); return err },
 	} {
 		if err := work(); err == nil || !strings.Contains(err.Error(), other.Fingerprint()) || fault.Hint(err) == "" {
 			t.Errorf("%s: %v", name, err)
@@ -80,8 +80,8 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 	var asked string
 	no := errors.New("no")
-	a.opts.Trust = func(question string) error { asked = question; return no }
-	if _, err := a.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
+	a.Confirmed.opts.Trust = func(question string) error { asked = question; return no }
+	if _, err := a.Confirmed.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
 	// taken back, the clone is as it was: nothing was pinned
@@ -98,12 +98,12 @@ func TestASigningKeyThatWasDroppedIsAskedForAgain(t *testing.T) {
 	own, next := k.trusted(), mustSigner(t).Public()
 	for _, keys := range []sign.Keys{{own[0], next}, {next}} {
 		k.commit(map[string][]byte{fleet.FleetSignersFile: keys.Signers("home")})
-		if got, err := k.open(k.ann).Trust(t.Context(), []string{next.Fingerprint()}); err != nil || !slices.Equal(got, keys) {
+		if got, err := k.open(k.ann).Confirmed.Trust(t.Context(), []string{next.Fingerprint()}); err != nil || !slices.Equal(got, keys) {
 			t.Fatalf("%q, %v", got, err)
 		}
 	}
 	k.commit(map[string][]byte{fleet.FleetSignersFile: own.Signers("home")})
-	if got, err := k.open(k.ann).Trusted(t.Context()); err == nil {
+	if got, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
 		t.Errorf("the old key is back: %q", got)
 	}
 }
@@ -116,12 +116,12 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	k.dir = again
-	if keys, err := k.open(k.ann).Trusted(t.Context()); err == nil {
+	if keys, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
 		t.Errorf("trusted unasked: %q", keys)
 	}
 	a := k.open(k.ann)
-	a.opts.Trust = func(string) error { return nil }
-	if keys, err := a.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
+	a.Confirmed.opts.Trust = func(string) error { return nil }
+	if keys, err := a.Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
 		t.Errorf("%q, %v", keys, err)
 	}
 	if keys := k.trusted(); !slices.Equal(keys, own) {
@@ -140,10 +140,10 @@ func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	other := mustSigner(t).Public()
 	k.commit(map[string][]byte{fleet.FleetSignersFile: bytes.Replace(own.Signers("home"), []byte(own[0]), []byte(other), 1)})
 	a := k.open(k.ann)
-	if _, err := a.Trust(t.Context(), []string{other.Fingerprint()}); err != nil {
+	if _, err := a.Confirmed.Trust(t.Context(), []string{other.Fingerprint()}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.SigningKey(t.Context()); err == nil || fault.Hint(err) == "" {
+	if _, err := a.FleetKeys.SigningKey(t.Context()); err == nil || fault.Hint(err) == "" {
 		t.Errorf("%v", err)
 	}
 }

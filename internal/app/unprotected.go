@@ -13,14 +13,14 @@ import (
 // unprotected is the finding about a stack to deploy whose data would get no
 // snapshots, since the fleet declares no target for them. Its host would refuse
 // to start it, after the placement was committed.
-func (a *App) unprotected(st fleet.Stack, volumes []project.Volume) []finding.Finding {
+func unprotected(f *fleet.Fleet, st fleet.Stack, volumes []project.Volume) []finding.Finding {
 	var names []string
 	for _, v := range volumes {
 		if v.Protect == fleet.Snapshot {
 			names = append(names, v.Source)
 		}
 	}
-	if st.Host == "" || len(names) == 0 || len(a.Checkout.Fleet.Snapshots) > 0 {
+	if st.Host == "" || len(names) == 0 || len(f.Snapshots) > 0 {
 		return nil
 	}
 	slices.Sort(names)
@@ -34,9 +34,9 @@ func (a *App) unprotected(st fleet.Stack, volumes []project.Volume) []finding.Fi
 
 // unrecorded is the finding about a fleet with stacks to deploy and no remote for
 // its record: nothing could say, when a host is lost, whose a stack is.
-func (a *App) unrecorded() []finding.Finding {
-	deployed := slices.ContainsFunc(a.Checkout.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
-	if !deployed || a.Checkout.Fleet.Record.Remote != "" {
+func (a *Checker) unrecorded() []finding.Finding {
+	deployed := slices.ContainsFunc(a.checkout.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
+	if !deployed || a.checkout.Fleet.Record.Remote != "" {
 		return nil
 	}
 	return []finding.Finding{{

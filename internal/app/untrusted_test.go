@@ -21,19 +21,19 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}.Path()
-	s := &sealer{app: a}
-	good, err := s.signed(where)
+	s := a.sealer()
+	good, err := s.needs.signed(where)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.commit(map[string][]byte{where: append([]byte("\n"), good.File...)})
 	a = k.open(k.ann)
-	stale, err := (&sealer{app: a}).Stale(t.Context(), a.Lock())
+	stale, err := a.sealer().Stale(t.Context(), a.Lock())
 	if err != nil || !strings.Contains(stale["notes"], where) || !strings.Contains(stale["notes"], sign.ErrUntrusted.Error()) && !strings.Contains(stale["notes"], "signature") {
 		t.Errorf("stale is %v, %v", stale, err)
 	}
 	k.place()
-	if stale, err := (&sealer{app: k.open(k.ann)}).Stale(t.Context(), k.open(k.ann).Lock()); err != nil || len(stale) > 0 {
+	if stale, err := k.open(k.ann).sealer().Stale(t.Context(), k.open(k.ann).Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("sealed again and out of date: %v, %v", stale, err)
 	}
 
@@ -44,10 +44,10 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	}
 	k.commit(map[string][]byte{recovery: forged, agekey.RecoveryPath: forged})
 	a = k.open(k.ann)
-	if _, err := (&sealer{app: a}).recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := a.sealer().recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("passwords that the fleet has not signed: %v", err)
 	}
-	if _, err := a.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := a.FleetKeys.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("a recovery key that the fleet has not signed: %v", err)
 	}
 }
@@ -57,11 +57,11 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 // had.
 func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	made, err := a.Card(t.Context())
+	made, err := a.Mirrors.Card(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := (&recorder{app: a}).open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
+	folder, err := a.Record.open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 		t.Error(err)
 	}
 	var p Proof
-	if err := a.proveMirror(t.Context(), &p); err != nil || p.Mirror != a.Commit() || len(p.Findings) != 1 || p.Findings[0].Code != finding.MirrorUntrusted {
+	if err := a.Prove.proveMirror(t.Context(), &p); err != nil || p.Mirror != a.Commit() || len(p.Findings) != 1 || p.Findings[0].Code != finding.MirrorUntrusted {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -53,10 +53,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	defer g.close(ctx, a)
-	if err := settleFirst(inTheWay(a, a.Findings())); err != nil {
+	if err := deploy.Blocked(inTheWay(a, a.Findings())); err != nil {
 		return err
 	}
-	if err := a.PinGitHost(ctx); err != nil {
+	if err := a.GitHost.PinGitHost(ctx); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx)
@@ -75,7 +75,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	accept := func(p *deploy.Plan) error {
-		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.ConfirmGrants(ctx, next) })
+		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.Confirmed.ConfirmGrants(ctx, next) })
 	}
 	broken, _ := finding.Of(p.Findings)
 	if err := accept(&p); err != nil {
@@ -83,7 +83,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
-			g.note(a.RenewMirror(ctx))
+			g.note(a.Mirrors.RenewMirror(ctx))
 			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}
@@ -93,9 +93,8 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}})
 	bar.Close()
 	if err == nil {
-		g.note(a.Delivered(ctx))
+		g.note(a.Confirmed.Delivered(ctx))
 	}
-	receipt.Pending = append(receipt.Pending, waysBack(ctx, &receipt, moves)...)
 	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
 }
 
@@ -113,7 +112,7 @@ func inTheWay(a *app.App, all []finding.Finding) []finding.Finding {
 func leftAsTheyRun(broken []finding.Finding) error {
 	var errs []error
 	for _, f := range broken {
-		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left running as it is: %s", f.Stack, saidInFull(f)), f.Fix), fault.Partial))
+		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left running as it is: %s", f.Stack, deploy.InFull(f)), f.Fix), fault.Partial))
 	}
 	return errors.Join(errs...)
 }
@@ -127,7 +126,7 @@ func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial b
 			return err
 		}
 	}
-	if err := settleFirst(inTheWay); err != nil {
+	if err := deploy.Blocked(inTheWay); err != nil {
 		return err
 	}
 	if err := p.Complete(); err != nil && !partial {
@@ -163,15 +162,6 @@ func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
 	return all, nil
 }
 
-// notUp is a line for each stack that did not come up, with its own hint.
-func notUp(failed []deploy.Failure) error {
-	var errs []error
-	for _, f := range failed {
-		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
-	}
-	return errors.Join(errs...)
-}
-
 // noteBeside says which stacks failed that the command was not about. They do not
 // count for its exit code.
 func (g *globals) noteBeside(failed []deploy.Failure) {
@@ -188,23 +178,31 @@ func (g *globals) noteBeside(failed []deploy.Failure) {
 
 // finish prints the receipt and turns what is missing into the exit code.
 func (g *globals) finish(r *deploy.Receipt, err error, unreachable []string) error {
-	if g.json {
-		if printErr := g.printJSON(r); printErr != nil {
-			return printErr
-		}
-	} else if printErr := printReceipt(g.Out, r); printErr != nil {
+	if printErr := g.printRun(r, err); printErr != nil {
 		return printErr
+	}
+	if err == nil {
+		err = r.Err()
+	}
+	if err == nil {
+		err = notApplied(unreachable)
+	}
+	return err
+}
+
+// printRun prints the receipt of a run that ended with err.
+func (g *globals) printRun(r *deploy.Receipt, err error) error {
+	if g.json {
+		if err := g.printJSON(r); err != nil {
+			return err
+		}
+	} else if err := printReceipt(g.Out, r); err != nil {
+		return err
 	}
 	if err == nil {
 		g.noteBeside(r.FailedBeside())
 	}
-	switch failed := r.Failed(); {
-	case err != nil:
-		return err
-	case len(failed) > 0:
-		return notUp(failed)
-	}
-	return notApplied(unreachable)
+	return nil
 }
 
 // notApplied is the error of an apply --partial that left hosts out.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"salvor/internal/app"
 	"salvor/internal/deploy"
@@ -46,4 +47,35 @@ func (g *globals) session(ctx context.Context, work func(*app.App, *deploy.Sessi
 		}
 		return work(a, s)
 	})
+}
+
+// reopened are further openings of the fleet, at the commits that a command makes.
+type reopened struct {
+	g    *globals
+	open []*app.App
+}
+
+// app opens the fleet at the commit that is the newest now.
+func (r *reopened) app(ctx context.Context) (*app.App, error) {
+	a, err := r.g.open(ctx, r.g.progress())
+	if err == nil {
+		r.open = append(r.open, a)
+	}
+	return a, err
+}
+
+// session opens the workflow on the commit that is the newest now.
+func (r *reopened) session(ctx context.Context) (*deploy.Session, error) {
+	a, err := r.app(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.Session(ctx)
+}
+
+// close ends what was opened, the last first.
+func (r *reopened) close(ctx context.Context) {
+	for _, a := range slices.Backward(r.open) {
+		r.g.close(ctx, a)
+	}
 }

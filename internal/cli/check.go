@@ -56,7 +56,7 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 	finding.Sort(found)
 	var grants []grant.Grant
 	if !staged {
-		if grants, err = a.Grants(ctx, a.Lock()); err != nil {
+		if grants, err = a.Confirmed.Grants(ctx, a.Lock()); err != nil {
 			return err
 		}
 	}
@@ -70,7 +70,7 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 			Grants   []grant.Grant     `json:"grants,omitempty"`
 			Findings []finding.Finding `json:"findings"`
 		}{1, grants, found})
-		return errors.Join(err, settleFirst(found))
+		return errors.Join(err, deploy.Blocked(found))
 	}
 	if err := deploy.RenderGrants(g.Out, grants); err != nil {
 		return err
@@ -81,9 +81,9 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
 		}
 	}
-	if err := settleFirst(found); err != nil {
+	if err := deploy.Blocked(found); err != nil {
 		return err
 	}
-	_, err := terminal.Printf(g.Out, "%s: %s, %s, no problems.\n", a.Fleet().Name, count(len(a.Fleet().Hosts), "host"), count(len(a.Fleet().Stacks), "stack"))
+	_, err := terminal.Printf(g.Out, "%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
 	return err
 }

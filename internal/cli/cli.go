@@ -60,7 +60,7 @@ func (c Console) flush() {
 func Main(ctx context.Context, args []string, c Console) int {
 	c = c.visible()
 	defer c.flush()
-	g := &globals{Console: c, printed: command.NewMemory(), interrupted: ctx.Done()}
+	g := &globals{prompts: prompts{output: output{Console: c}, interrupted: ctx.Done()}, printed: command.NewMemory()}
 	root := newRoot(g)
 	root.SetArgs(args)
 	root.SetOut(c.Out)
@@ -81,22 +81,32 @@ func Main(ctx context.Context, args []string, c Console) int {
 
 // globals are the flags that every command has.
 type globals struct {
-	Console
-	dir            string
-	json           bool
-	quiet          bool
+	prompts
+	dir      string
+	identity string
+	sshKey   string
+	printed  *command.Memory // what programs printed, for all that this command opens
+	command  string          // as the operators' journal has it: "secret get token"
+}
+
+// prompts asks the operator, or takes what was said beforehand.
+type prompts struct {
+	output
 	yes            bool
 	grants         []string // names of grants that are confirmed, see package grant
-	identity       string
-	passphraseFile string
-	noPassphrase   bool
 	allowRemotes   []string
 	allowPrograms  []string
-	sshKey         string
-	printed        *command.Memory // what programs printed, for all that this command opens
-	command        string          // as the operators' journal has it: "secret get token"
+	passphraseFile string
+	noPassphrase   bool
 	interrupted    <-chan struct{} // closed by Ctrl-C
-	screen         render.Progress // see progress
+}
+
+// output prints results, progress and errors.
+type output struct {
+	Console
+	json   bool
+	quiet  bool
+	screen render.Progress // see progress
 }
 
 func newRoot(g *globals) *cobra.Command {
@@ -232,7 +242,7 @@ func exitCode(ctx context.Context, err error) int {
 }
 
 // report prints the error: one line and a hint, or with --json an object.
-func (g *globals) report(err error, code int) {
+func (g *output) report(err error, code int) {
 	if g.json {
 		said := map[string]any{"schema": 1, "error": err.Error(), "hint": fault.Hint(err), "code": code}
 		if advice := saidBy(err); advice != "" {
@@ -279,14 +289,14 @@ func apart(err error) []error {
 }
 
 // printJSON writes a result; every result carries its schema.
-func (g *globals) printJSON(v any) error {
+func (g *output) printJSON(v any) error {
 	return terminal.JSON(g.Out, v, "  ")
 }
 
 // progress returns the printer of this command's events: always the same one, so
 // that everything the command opens reports to it, and every question can have
 // the terminal to itself.
-func (g *globals) progress() render.Progress {
+func (g *output) progress() render.Progress {
 	if g.screen != nil {
 		return g.screen
 	}
@@ -303,7 +313,7 @@ func (g *globals) progress() render.Progress {
 	return g.screen
 }
 
-func (g *globals) printVersion() error {
+func (g *output) printVersion() error {
 	if g.json {
 		return g.printOne("version", version.String())
 	}
@@ -313,7 +323,7 @@ func (g *globals) printVersion() error {
 
 // printOne writes a result that is one text: a line, or with --json an object in
 // which it has a name.
-func (g *globals) printOne(name, text string) error {
+func (g *output) printOne(name, text string) error {
 	if g.json {
 		return g.printJSON(map[string]any{"schema": fleet.Schema, name: text})
 	}
@@ -322,7 +332,7 @@ func (g *globals) printOne(name, text string) error {
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.
-func (g *globals) size() (columns, lines int) {
+func (g *output) size() (columns, lines int) {
 	columns, lines, err := term.GetSize(int(g.Term.Fd()))
 	if err != nil || columns == 0 || lines == 0 {
 		return 80, 24

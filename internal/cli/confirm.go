@@ -19,7 +19,7 @@ import (
 
 // confirm asks a yes/no question that names its target. Without a terminal it
 // takes --yes.
-func (g *globals) confirm(question string) error {
+func (g *prompts) confirm(question string) error {
 	if g.yes {
 		return nil
 	}
@@ -30,7 +30,7 @@ func (g *globals) confirm(question string) error {
 }
 
 // askYes asks on the terminal, whatever --yes says.
-func (g *globals) askYes(question string) error {
+func (g *prompts) askYes(question string) error {
 	answer, err := g.ask(question + " [y/N] ")
 	if a := strings.ToLower(answer); errors.Is(err, io.EOF) || err == nil && a != "y" && a != "yes" {
 		return errNotConfirmed
@@ -41,7 +41,7 @@ func (g *globals) askYes(question string) error {
 // approve asks whether this computer may do what the repository says. That is never
 // answered by --yes, which scripts have always: where there is no terminal a flag
 // names what is approved.
-func (g *globals) approve(a app.Approval) error {
+func (g *prompts) approve(a app.Approval) error {
 	given := map[string][]string{"--allow-remote": g.allowRemotes, "--allow-program": g.allowPrograms}
 	if slices.Contains(given[a.Flag], a.Value) || a.Flag == "--allow-remote" && slices.Contains(g.grants, "remote/"+a.Value) {
 		return nil
@@ -54,7 +54,7 @@ func (g *globals) approve(a app.Approval) error {
 }
 
 // confirmName has the operator type the name of what will lose data.
-func (g *globals) confirmName(warning, name string) error {
+func (g *prompts) confirmName(warning, name string) error {
 	if g.yes {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (g *globals) confirmName(warning, name string) error {
 
 // confirmGrants asks about grants of one name: on a terminal with a question that
 // says what each means, else only --grant NAME confirms them. --yes does not.
-func (g *globals) confirmGrants(all []grant.Grant) error {
+func (g *prompts) confirmGrants(all []grant.Grant) error {
 	name := all[0].Name
 	if slices.Contains(g.grants, name) {
 		return nil
@@ -92,7 +92,7 @@ var (
 
 // ask puts a question to the terminal and returns the line that is typed, io.EOF
 // for the end of the input (Ctrl-D), errInterrupted for Ctrl-C.
-func (g *globals) ask(prompt string) (string, error) {
+func (g *prompts) ask(prompt string) (string, error) {
 	return g.typed(prompt, func() (string, error) {
 		text, err := bufio.NewReader(g.Term).ReadString('\n')
 		if errors.Is(err, io.EOF) {
@@ -105,7 +105,7 @@ func (g *globals) ask(prompt string) (string, error) {
 // typed shows a prompt and waits for what read returns, or for Ctrl-C: a read from
 // a terminal can't be ended, so the reader is left behind then, which ends with
 // the program.
-func (g *globals) typed(prompt string, read func() (string, error)) (text string, err error) {
+func (g *prompts) typed(prompt string, read func() (string, error)) (text string, err error) {
 	type answer struct {
 		text string
 		err  error
@@ -130,7 +130,7 @@ func (g *globals) typed(prompt string, read func() (string, error)) (text string
 
 // passphrase reads the identity's passphrase: from --passphrase-file, or from
 // the terminal without echo.
-func (g *globals) passphrase(prompt string) (secret.Value, error) {
+func (g *prompts) passphrase(prompt string) (secret.Value, error) {
 	if g.passphraseFile != "" {
 		content, err := os.ReadFile(g.passphraseFile)
 		if err != nil {
@@ -149,7 +149,7 @@ func (g *globals) passphrase(prompt string) (secret.Value, error) {
 }
 
 // hidden asks for a line that the terminal does not show, see ask.
-func (g *globals) hidden(prompt string, tty *os.File) (secret.Value, error) {
+func (g *prompts) hidden(prompt string, tty *os.File) (secret.Value, error) {
 	fd := int(tty.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {

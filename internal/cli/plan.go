@@ -57,36 +57,13 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	}
 	switch {
 	case finding.AnyFatal(p.Findings):
-		return settleFirst(p.Findings)
+		return deploy.Blocked(p.Findings)
 	case p.Complete() != nil:
 		return fault.WithCode(fmt.Errorf("%w: %d of %d", deploy.ErrUnreachableHosts, len(p.Unreachable()), len(p.Hosts)), fault.Unreachable)
 	case o.check && (!p.Empty() || len(p.Grants) > 0):
 		return fault.WithCode(errors.New("changes are pending"), fault.Pending)
 	}
 	return nil
-}
-
-// settleFirst is the error of a fleet whose findings are in the way: the first one,
-// and how many there are.
-func settleFirst(all []finding.Finding) error {
-	fatal := slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return f.Severity != finding.Fatal })
-	if len(fatal) == 0 {
-		return nil
-	}
-	err := errors.New(saidInFull(fatal[0]))
-	if len(fatal) > 1 {
-		err = fmt.Errorf("%w, and %d more problems", err, len(fatal)-1)
-	}
-	return fault.WithHint(err, fatal[0].Fix)
-}
-
-// saidInFull is a finding as an error. That a stack is broken says its code alone, so
-// the place and the reason are the whole of it.
-func saidInFull(f finding.Finding) string {
-	if f.Code == finding.StackBroken {
-		return f.Subject + ": " + f.Text
-	}
-	return f.String()
 }
 
 // planOf observes every host once, looks for secrets in the commit and at the claims
@@ -128,7 +105,7 @@ func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]
 	finding.Sort(p.Findings)
 	p.Findings = slices.CompactFunc(p.Findings, func(a, b finding.Finding) bool { return a == b })
 	var err error
-	p.Grants, err = a.Grants(ctx, next)
+	p.Grants, err = a.Confirmed.Grants(ctx, next)
 	return p, next, moves, err
 }
 

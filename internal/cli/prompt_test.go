@@ -25,7 +25,7 @@ func onTerminal(t *testing.T) (g *globals, screen *screen, interrupt func()) {
 	}
 	t.Cleanup(func() { person.Close(); program.Close() })
 	ctx, interrupt := context.WithCancel(t.Context())
-	g = &globals{Console: Console{In: program, Out: program, Err: program, Term: program}, interrupted: ctx.Done()}
+	g = &globals{prompts: prompts{output: output{Console: Console{In: program, Out: program, Err: program, Term: program}}, interrupted: ctx.Done()}}
 	screen = watch(person)
 	return g, screen, interrupt
 }

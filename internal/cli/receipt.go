@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/terminal"
 )
@@ -24,9 +23,9 @@ func printReceipt(w io.Writer, r *deploy.Receipt) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	terminal.Printf(tab, "\nReceipt: %s of %s at %.7s\n\n", r.Kind, r.Fleet, r.Commit)
 	for _, p := range phases(r) {
-		terminal.Printf(tab, "  %s\t%s\tfrom %s on\n", p.Name, render.Duration(p.Ended.Sub(p.Began)), render.Duration(p.Began.Sub(r.Began)))
+		terminal.Printf(tab, "  %s\t%s\tfrom %s on\n", p.Name, terminal.Duration(p.Ended.Sub(p.Began)), terminal.Duration(p.Began.Sub(r.Began)))
 	}
-	terminal.Printf(tab, "  total\t%s\n", render.Duration(r.Ended.Sub(r.Began)))
+	terminal.Printf(tab, "  total\t%s\n", terminal.Duration(r.Ended.Sub(r.Began)))
 	printStacks(tab, r)
 	found := r.Findings
 	for _, h := range r.Hosts {
@@ -86,12 +85,12 @@ func healthyAfter(r *deploy.Receipt, s agentapi.StackReceipt) string {
 	if s.Healthy.IsZero() {
 		return "-"
 	}
-	return render.Duration(s.Healthy.Sub(r.Began))
+	return terminal.Duration(s.Healthy.Sub(r.Began))
 }
 
 func brought(s agentapi.StackReceipt, began time.Time) string {
 	if s.Restored == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s old, %s in %d files", render.Duration(began.Sub(s.Restored.Began)), render.Bytes(s.Restored.Bytes), s.Restored.Files)
+	return fmt.Sprintf("%s old, %s in %d files", terminal.Duration(began.Sub(s.Restored.Began)), terminal.Bytes(s.Restored.Bytes), s.Restored.Files)
 }

@@ -13,9 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
-	"salvor/internal/deploy"
 	"salvor/internal/fault"
-	"salvor/internal/placement"
+	"salvor/internal/rollback"
 	"salvor/internal/terminal"
 )
 
@@ -49,145 +48,27 @@ func runRollback(ctx context.Context, g *globals, stack string, o rollbackOption
 	if o.withData && o.keepData {
 		return fault.WithCode(fault.WithHint(errors.New("--with-data and --keep-data contradict each other"), "salvor rollback --help"), fault.Usage)
 	}
-	bar := g.progress()
-	defer bar.Close()
-	a, err := g.open(ctx, bar)
-	if err != nil {
-		return err
-	}
-	defer g.close(ctx, a)
-	stack = a.Named(stack)
-	now, earlier, err := a.Deploys(ctx, stack)
-	if err != nil {
-		return err
-	}
-	if o.list {
-		return g.printDeploys(now, earlier)
-	}
-	to, err := g.chooseDeploy(ctx, a, stack, now, earlier, o.to)
-	if err != nil {
-		return err
-	}
-	r, err := a.Rollback(ctx, stack, now, to)
-	if err != nil {
-		return err
-	}
-	question, err := g.rollbackData(ctx, a, stack, &r, o)
-	if err != nil {
-		return err
-	}
-	bar.Close()
-	if o.withData {
-		err = g.confirmName(question, stack)
-	} else {
-		err = g.confirm(question)
-	}
-	if err != nil {
-		return err
-	}
-	return g.rollBack(ctx, a, stack, r)
-}
-
-// rollbackData asks for the data where that was wished, and refuses an older
-// image on newer data.
-func (g *globals) rollbackData(ctx context.Context, a *app.App, stack string, r *app.Rollback, o rollbackOptions) (question string, err error) {
-	question = fmt.Sprintf("Roll %s back to %s of %s?", stack, r.To.Commit.Short(), r.To.At.Format(time.DateTime+" MST"))
-	switch {
-	case r.Older != "" && !o.withData && !o.keepData:
-		err := fmt.Errorf("%s: the image of %s would be older than the data, which it may not be able to read", stack, r.Older)
-		return "", fault.WithHint(err, "salvor rollback "+stack+" --with-data also restores the data from that time; use "+
-			"--keep-data if today's data works with the older image")
-	case !o.withData:
-		return question, nil
-	}
-	s, err := a.Session(ctx)
-	if err != nil {
-		return "", err
-	}
-	list, err := s.Snapshots(ctx, stack)
-	if err != nil {
-		return "", err
-	}
-	data, found, err := a.DataOf(ctx, stack, *r, list.Snapshots)
-	if err != nil {
-		return "", err
-	}
-	if !found {
-		return "", fault.WithHint(fmt.Errorf("stack %s has no snapshot that was taken while the deploy of %s ran", stack, r.To.Commit.Short()), "salvor snapshot ls "+stack)
-	}
-	r.Lock = placement.Restore(r.Lock, stack, data.ID)
-	return question + "\n" + restoreQuestion(stack, data), nil
-}
-
-// rollBack commits and applies. The commit is opened again: hosts get what it
-// declares, not what this command remembers.
-func (g *globals) rollBack(ctx context.Context, a *app.App, stack string, r app.Rollback) error {
-	if err := a.CommitRollback(ctx, stack, r); err != nil {
-		return err
-	}
-	bar := g.progress()
-	defer bar.Close()
-	next, err := g.open(ctx, bar)
-	if err != nil {
-		return err
-	}
-	defer g.close(ctx, next)
-	host := r.Lock.Stacks[stack].Host
-	return g.working(ctx, next, func(s *deploy.Session) (deploy.Receipt, error) {
-		return s.Apply(ctx, s.OnHost(host), s.Lock, deploy.Options{Kind: "rollback", Asked: []string{stack}, Unplanned: true})
+	return g.with(ctx, func(a *app.App) error {
+		again := reopened{g: g}
+		defer again.close(ctx)
+		stack, f := a.Named(stack), a.ForRollback(again.session)
+		if o.list {
+			now, earlier, err := f.Deploys(ctx, stack)
+			if err != nil {
+				return err
+			}
+			return g.printDeploys(now, earlier)
+		}
+		p, err := rollback.Prepare(ctx, f, stack, rollback.Options{To: o.to, WithData: o.withData, KeepData: o.keepData})
+		if err != nil {
+			return err
+		}
+		return g.carryOut(ctx, p)
 	})
 }
 
-// chooseDeploy picks the deploy of a commit, or the one before the present. A
-// rollback that was interrupted is finished first: continuing to the one before it
-// would go back twice.
-func (g *globals) chooseDeploy(ctx context.Context, a *app.App, stack string, now app.Deploy, earlier []app.Deploy, name string) (app.Deploy, error) {
-	if name == "" {
-		if err := unfinishedRollback(ctx, a, stack, now); err != nil {
-			return now, err
-		}
-		if len(earlier) == 0 {
-			return now, fault.WithHint(fmt.Errorf("stack %s has no earlier deploy to go back to", stack), "salvor snapshot ls "+stack+"; salvor restore "+stack+" "+
-				"--snapshot ID restores only data")
-		}
-		return earlier[0], nil
-	}
-	commit, err := a.ResolveCommit(ctx, name)
-	if err != nil {
-		return now, fault.WithHint(err, "salvor rollback "+stack+" --list")
-	}
-	for _, d := range append([]app.Deploy{now}, earlier...) {
-		if d.Commit == commit {
-			return d, nil
-		}
-	}
-	return now, fault.WithHint(fmt.Errorf("stack %s was not deployed at commit %s", stack, commit.Short()), "salvor rollback "+stack+" --list")
-}
-
-func unfinishedRollback(ctx context.Context, a *app.App, stack string, now app.Deploy) error {
-	if !now.RolledBack(stack) {
-		return nil
-	}
-	s, err := a.Session(ctx)
-	if err != nil {
-		return err
-	}
-	host := s.Lock.Stacks[stack].Host
-	seen := s.ObserveSome(ctx, s.Lock, host)[host]
-	if seen.Err != nil {
-		return seen.Err
-	}
-	for _, c := range seen.State.Changes {
-		if c.Stack == stack {
-			return fault.WithHint(fmt.Errorf("the rollback of %s in commit %s is not finished", stack, now.Commit.Short()),
-				"salvor apply finishes it, unless salvor status shows restore-failed; --to COMMIT goes back further")
-		}
-	}
-	return nil
-}
-
 // printDeploys lists what a stack is and was, newest first.
-func (g *globals) printDeploys(now app.Deploy, earlier []app.Deploy) error {
+func (g *globals) printDeploys(now rollback.Deploy, earlier []rollback.Deploy) error {
 	type row struct {
 		Commit string            `json:"commit"`
 		At     time.Time         `json:"at"`

@@ -62,7 +62,7 @@ func runScan(ctx context.Context, g *globals, o scanOptions) error {
 	if o.history {
 		hint = "change these values where they are used: Git keeps its history"
 	}
-	return fault.WithHint(fmt.Errorf("%s found unencrypted", count(len(found), "secret")), hint)
+	return fault.WithHint(fmt.Errorf("%s found unencrypted", terminal.Count(len(found), "secret")), hint)
 }
 
 func (g *globals) printLeaks(found []scan.Leak) error {

@@ -13,7 +13,6 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
-	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -65,7 +64,7 @@ func unwell(all []deploy.HostStatus) error {
 	}
 	switch {
 	case len(silent) > 0:
-		return fault.WithCode(fmt.Errorf("%s does not answer: %s", count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
+		return fault.WithCode(fmt.Errorf("%s does not answer: %s", terminal.Count(len(silent), "host"), strings.Join(silent, ", ")), fault.Unreachable)
 	case len(down) > 0:
 		return fault.WithCode(fmt.Errorf("not everything is up: %s", strings.Join(down, ", ")), fault.Partial)
 	}
@@ -155,7 +154,7 @@ func servicesUp(s agentapi.StackState) string {
 func newest(s agentapi.StackState) string {
 	switch {
 	case s.Snapshot != nil:
-		return render.Duration(time.Since(s.Snapshot.Began)) + " old"
+		return terminal.Duration(time.Since(s.Snapshot.Began)) + " old"
 	case len(s.Volumes) == 0:
 		return "no data to keep"
 	case s.SnapshotUnknown != "":

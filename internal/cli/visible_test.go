@@ -52,11 +52,11 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 			return printSnapshots(w, agentapi.SnapshotList{Stack: evil, Snapshots: []agentapi.SnapshotRow{row, bad}})
 		},
 		"audit": func(w io.Writer) error {
-			g := &globals{Console: Console{Out: w}}
+			g := &globals{prompts: prompts{output: output{Console: Console{Out: w}}}}
 			return g.printAudit(app.Audit{Events: []app.SecretEvent{{Who: evil, What: evil, Secrets: []string{evil}}}})
 		},
 		"error": func(w io.Writer) error {
-			g := &globals{Console: Console{Err: w}}
+			g := &globals{prompts: prompts{output: output{Console: Console{Err: w}}}}
 			g.report(errors.Join(fault.WithHint(errors.New(evil), evil), errors.New(evil)), 1)
 			return nil
 		},
@@ -121,7 +121,7 @@ func TestS11APromptIsOnTheTerminalAsItIsMeant(t *testing.T) {
 
 func TestS11JSONHasWhatCantBeSeenEscaped(t *testing.T) {
 	var out bytes.Buffer
-	g := &globals{Console: Console{Out: terminal.New(&out), Err: &out}, json: true}
+	g := &globals{prompts: prompts{output: output{Console: Console{Out: terminal.New(&out), Err: &out}, json: true}}}
 	if err := g.printJSON(map[string]string{"text": evil}); err != nil {
 		t.Fatal(err)
 	}

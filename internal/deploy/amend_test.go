@@ -1,45 +1,41 @@
 package deploy
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
-	"salvor/internal/agentapi"
-	"salvor/internal/fleet"
-	"salvor/internal/placement"
+	"salvor/internal/proposal"
 )
 
-// TestTheSameRestoreAgain is fault V15.4: `salvor restore notes --snapshot X` once
-// more did nothing after the host had fulfilled the earlier wish for X.
-func TestTheSameRestoreAgain(t *testing.T) {
-	wish := &fleet.Restore{ID: "one", Epoch: 2, Snapshot: "aaaa"}
-	for name, c := range map[string]struct {
-		snapshot string
-		told     *agentapi.Wish
-		goesOn   bool
+// TestDownAndUp: what a command declares of a stack is committed before its host hears
+// of it, and asks by the name that people know.
+func TestDownAndUp(t *testing.T) {
+	for _, c := range []struct {
+		propose  func(*Session, string) (proposal.Proposal[Receipt], error)
+		question string
+		commit   string
+		stopped  bool
 	}{
-		"cut short":                    {"aaaa", &agentapi.Wish{ID: "one", State: agentapi.WishPending}, true},
-		"fulfilled, the lock is late":  {"aaaa", &agentapi.Wish{ID: "one", State: agentapi.WishDone}, false},
-		"failed":                       {"aaaa", &agentapi.Wish{ID: "one", State: agentapi.WishFailed}, false},
-		"another snapshot":             {"bbbb", &agentapi.Wish{ID: "one", State: agentapi.WishPending}, false},
-		"the host does not say":        {"aaaa", nil, true},
-		"the host knows an older wish": {"aaaa", &agentapi.Wish{ID: "zero", State: agentapi.WishDone}, true},
+		{(*Session).Down, "Stop diary? Its volumes are kept.", "commit down: notes", true},
+		{(*Session).Up, "Start diary?", "commit up: notes", false},
 	} {
-		if got := goesOn(wish, c.snapshot, c.told); got != c.goesOn {
-			t.Errorf("%s: %v", name, got)
+		f := &surroundings{}
+		s := session(f, nil)
+		s.Fleet.Stacks[0].Called = "diary"
+		p := s.Lock.Stacks["notes"]
+		p.Stopped = !c.stopped
+		s.Lock.Stacks["notes"] = p
+		change, err := c.propose(s, "notes")
+		if err != nil || change.Question != c.question || change.Name != "" || len(f.log) > 0 {
+			t.Errorf("%+v, %v, asked %v", change, err, f.log)
 		}
-	}
-}
-
-// TestWithdraw is fault F19: a restore that failed could only be taken out of the
-// lock by `git revert`.
-func TestWithdraw(t *testing.T) {
-	f := &surroundings{}
-	s := session(f, nil)
-	if _, err := s.Withdraw(t.Context(), "notes"); err == nil {
-		t.Error("withdrew what nobody wished")
-	}
-	s.Lock = placement.Restore(s.Lock, "notes", "aaaa")
-	if _, err := s.Withdraw(t.Context(), "notes"); err == nil || s.Lock.Stacks["notes"].Restore != nil {
-		t.Errorf("%v, wish %v", err, s.Lock.Stacks["notes"].Restore)
+		r, err := change.Run(t.Context(), nil)
+		if !errors.Is(err, errNoHost) || s.Lock.Stacks["notes"].Stopped != c.stopped || !slices.Contains(f.log, c.commit) || !slices.Equal(r.Asked, []string{"notes"}) {
+			t.Errorf("%v, stopped %v, asked %v, about %v", err, s.Lock.Stacks["notes"].Stopped, f.log, r.Asked)
+		}
+		if _, err := c.propose(s, "wiki"); err == nil || err.Error() != "stack wiki is not placed anywhere" {
+			t.Errorf("a stack that is placed nowhere: %v", err)
+		}
 	}
 }

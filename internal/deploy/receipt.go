@@ -1,11 +1,15 @@
 package deploy
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/finding"
+	"salvor/internal/placement"
 )
 
 // A Receipt is what a run did, how long each part took, and what is left for a
@@ -76,4 +80,27 @@ func (r *Receipt) asks(stack string) bool {
 func (r *Receipt) Up(stack string) bool {
 	s, told := r.Stacks()[stack]
 	return told && s.Error == nil
+}
+
+// Err says what the run was about and did not come up, a line for each stack with its
+// host's own hint; nil when everything did.
+func (r *Receipt) Err() error {
+	var errs []error
+	for _, f := range r.Failed() {
+		errs = append(errs, fault.WithCode(fmt.Errorf("%s: %s: %w", f.Host, f.Stack, f.Error), fault.Partial))
+	}
+	return errors.Join(errs...)
+}
+
+// waysBack says of each stack that moved and does not run there how it gets back:
+// the host that it left has its data still.
+func (r *Receipt) waysBack(moves []placement.Move) []string {
+	var lines []string
+	for _, m := range moves {
+		left := m.From != "" && m.To != "" && r.Placed[m.Stack] == m.To
+		if left && !r.Up(m.Stack) {
+			lines = append(lines, fmt.Sprintf("%s does not run on %s; %s still has its data, so you can go back with: salvor move %s --to %s", m.Stack, m.To, m.From, m.Stack, m.From))
+		}
+	}
+	return lines
 }

@@ -4,7 +4,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"salvor/internal/agentapi"
+	"salvor/internal/placement"
 )
 
 // TestReceiptSaysWhatBecameOfAStack is fault F5: the old host's "stopped" stood in
@@ -30,5 +33,31 @@ func TestAReceiptKnowsWhoHasAStack(t *testing.T) {
 	r, err := s.Apply(t.Context(), Plan{}, s.Lock, Options{Kind: "move", Asked: []string{"notes"}})
 	if err != nil || r.Placed["notes"] != "beta" || r.Placed["blog"] != "alpha" || !slices.Equal(r.Asked, []string{"notes"}) {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestTheWayBackIsPrinted is issue 10, C.15: a move whose target can't start the
+// stack left it nowhere, and no line said how it gets back.
+func TestTheWayBackIsPrinted(t *testing.T) {
+	moves := []placement.Move{{Stack: "notes", From: "alpha", To: "beta", Epoch: 2}, {Stack: "new", To: "beta", Epoch: 1}}
+	line := func(st agentapi.StackReceipt) []agentapi.HostReceipt {
+		return []agentapi.HostReceipt{{Host: "alpha", Stacks: []agentapi.StackReceipt{{Name: "notes", Outcome: "stopped"}}}, {Host: "beta", Stacks: []agentapi.StackReceipt{st}}}
+	}
+	failed := agentapi.StackReceipt{Name: "notes", Outcome: "failed", Error: &agentapi.Error{Text: "no such device"}}
+	back := []string{"notes does not run on beta; alpha still has its data, so you can go back with: salvor move notes --to alpha"}
+	for name, c := range map[string]struct {
+		at    string
+		hosts []agentapi.HostReceipt
+		want  []string
+	}{
+		"it failed there":     {"beta", line(failed), back},
+		"no answer":           {"beta", nil, back},
+		"it runs":             {"beta", line(agentapi.StackReceipt{Name: "notes", Outcome: "restored"}), nil},
+		"it was not released": {"alpha", nil, nil},
+	} {
+		r := &Receipt{Placed: map[string]string{"notes": c.at, "new": "beta"}, Hosts: c.hosts}
+		if diff := cmp.Diff(c.want, r.waysBack(moves)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }

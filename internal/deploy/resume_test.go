@@ -183,22 +183,11 @@ func TestUsedNamesAreCountedOn(t *testing.T) {
 	}
 }
 
-// TestRestoreIsPartOfTheCommit: the wish is committed before the host hears of
-// it, said again it is the same wish, and a receipt or a fact takes it out.
-func TestRestoreIsPartOfTheCommit(t *testing.T) {
-	f := &surroundings{}
-	born := map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}
-	s := session(f, born)
-	if _, err := s.Restore(t.Context(), "notes", "5nap"); !errors.Is(err, errNoHost) {
-		t.Fatal(err)
-	}
+// TestAReceiptTakesARestoreOut of the lock when it is done, and no other.
+func TestAReceiptTakesARestoreOut(t *testing.T) {
+	s := session(&surroundings{}, nil)
+	s.Lock = placement.Restore(s.Lock, "notes", "5nap")
 	wish := s.Lock.Stacks["notes"].Restore
-	if wish == nil || wish.Snapshot != "5nap" || wish.Epoch != 2 {
-		t.Fatalf("the lock wishes for %+v", wish)
-	}
-	if _, err := s.Restore(t.Context(), "notes", "5nap"); !errors.Is(err, errNoHost) || s.Lock.Stacks["notes"].Restore.ID != wish.ID {
-		t.Errorf("said again: %v, %+v", err, s.Lock.Stacks["notes"].Restore)
-	}
 	receipt := func(wish string) []agentapi.HostReceipt {
 		return []agentapi.HostReceipt{{Host: "beta", Stacks: []agentapi.StackReceipt{{Name: "notes", Epoch: 2, Wish: wish}}}}
 	}

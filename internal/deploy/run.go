@@ -84,12 +84,21 @@ func (s *Session) Begin(plan Plan, next fleet.Lock, o Options) *Run {
 // The receipt is returned with an error too: it says how far things got.
 func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Options) (Receipt, error) {
 	r := s.Begin(plan, next, o)
+	err := r.apply(ctx)
+	receipt := r.End()
+	if ctx.Err() == nil { // a run that was interrupted is finished first
+		receipt.Pending = append(receipt.Pending, receipt.waysBack(o.Moves)...)
+	}
+	return receipt, err
+}
+
+func (r *Run) apply(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Install, r.Seal, r.Place, r.ApplyHosts} {
 		if err := step(ctx); err != nil {
-			return r.End(), err
+			return err
 		}
 	}
-	return r.End(), nil
+	return nil
 }
 
 // End returns the receipt of what was done so far.

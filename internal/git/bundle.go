@@ -21,7 +21,7 @@ func (g *Repository) Bundle(ctx context.Context) ([]byte, error) {
 }
 
 // Count returns how many commits the history of c has, c among them.
-func (g *Repository) Count(ctx context.Context, c Commit) (int, error) {
+func (g *reader) Count(ctx context.Context, c Commit) (int, error) {
 	out, err := g.line(ctx, "rev-list", "--count", string(c))
 	if err != nil {
 		return 0, err

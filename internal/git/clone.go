@@ -13,7 +13,7 @@ import (
 // the pre-commit hook that Init writes, unless the operator has hooks of their own.
 // environ is as for Open. After an error dir is as it was.
 func Clone(ctx context.Context, m machine.Machine, source, origin, dir string, environ []string) (*Repository, error) {
-	g := &Repository{m: m, dir: "/", env: gitEnv(environ)}
+	g := &Repository{reader: reader{m: m, dir: "/", env: gitEnv(environ)}}
 	c := g.command("clone", "--quiet", "--", source, dir)
 	c.Timeout = remoteTimeout
 	if _, err := g.m.Run(ctx, c); err != nil {

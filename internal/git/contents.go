@@ -8,7 +8,7 @@ import (
 
 // WorkFiles returns the paths that a commit of everything would hold: tracked
 // files and untracked ones that no ignore rule names. Some may be gone.
-func (g *Repository) WorkFiles(ctx context.Context) ([]string, error) {
+func (g *reader) WorkFiles(ctx context.Context) ([]string, error) {
 	out, err := g.output(ctx, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	paths := splitZero(out)
 	slices.Sort(paths)
@@ -16,13 +16,13 @@ func (g *Repository) WorkFiles(ctx context.Context) ([]string, error) {
 }
 
 // StagedFiles returns the paths that the next commit adds or changes.
-func (g *Repository) StagedFiles(ctx context.Context) ([]string, error) {
+func (g *reader) StagedFiles(ctx context.Context) ([]string, error) {
 	out, err := g.ofIndex(ctx, "diff", "--cached", "--name-only", "-z", "--no-renames", "--diff-filter=AMT")
 	return splitZero(out), err
 }
 
 // Staged returns what the next commit has at a path, in the order of paths.
-func (g *Repository) Staged(ctx context.Context, paths []string) ([]Object, error) {
+func (g *reader) Staged(ctx context.Context, paths []string) ([]Object, error) {
 	listing, err := g.ofIndex(ctx, "ls-files", "--stage", "-z")
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ type Past struct {
 }
 
 // History returns every content of every path in every branch, each once.
-func (g *Repository) History(ctx context.Context) ([]Past, error) {
+func (g *reader) History(ctx context.Context) ([]Past, error) {
 	out, err := g.output(ctx, "rev-list", "--objects", "--all", "--filter=object:type=blob", "--filter-provided-objects")
 	if err != nil {
 		return nil, err
@@ -68,6 +68,6 @@ func (g *Repository) History(ctx context.Context) ([]Past, error) {
 
 // Tree returns the id of what a commit holds: two commits with equal files have
 // equal ones.
-func (g *Repository) Tree(ctx context.Context, c Commit) (string, error) {
+func (g *reader) Tree(ctx context.Context, c Commit) (string, error) {
 	return g.line(ctx, "rev-parse", string(c)+"^{tree}")
 }

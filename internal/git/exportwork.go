@@ -93,7 +93,7 @@ func copyFile(from, to *os.Root, p string, info fs.FileInfo) error {
 
 // Filtered returns those of the paths, files of the working tree, whose contents Git
 // keeps elsewhere (Git LFS), in their order.
-func (g *Repository) Filtered(ctx context.Context, paths []string) ([]string, error) {
+func (g *reader) Filtered(ctx context.Context, paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}

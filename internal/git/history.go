@@ -15,15 +15,27 @@ import (
 
 // A Logged commit is one line of a history.
 type Logged struct {
-	Commit  Commit
-	At      time.Time
-	Subject string
+	Commit   Commit
+	At       time.Time
+	Subject  string
+	Trailers []string // "Key: value", of the message's last paragraph
+}
+
+// Trailer returns the values of a trailer, in order.
+func (l Logged) Trailer(key string) []string {
+	var values []string
+	for _, t := range l.Trailers {
+		if value, is := strings.CutPrefix(t, key+": "); is {
+			values = append(values, value)
+		}
+	}
+	return values
 }
 
 // Log returns at most limit commits that changed one of the paths, newest first,
 // following the branch's own line.
-func (g *Repository) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
-	args := []string{"log", "--first-parent", "--format=%H %ct %s", "--max-count=" + strconv.Itoa(limit), "--"}
+func (g *reader) Log(ctx context.Context, limit int, paths ...string) ([]Logged, error) {
+	args := []string{"log", "--first-parent", "--format=%H %ct%x1f%(trailers:only=yes,unfold=yes,separator=%x1f)%x1e%s", "--max-count=" + strconv.Itoa(limit), "--"}
 	out, err := g.output(ctx, append(args, paths...)...)
 	if err != nil {
 		return nil, err
@@ -31,7 +43,8 @@ func (g *Repository) Log(ctx context.Context, limit int, paths ...string) ([]Log
 	var all []Logged
 	for line := range strings.Lines(out) {
 		id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		at, subject, _ := strings.Cut(rest, " ")
+		head, subject, _ := strings.Cut(rest, "\x1e")
+		at, trailers, _ := strings.Cut(head, "\x1f")
 		commit, err := ParseCommit(id)
 		if err != nil {
 			return nil, err
@@ -40,14 +53,18 @@ func (g *Repository) Log(ctx context.Context, limit int, paths ...string) ([]Log
 		if err != nil {
 			return nil, fmt.Errorf("git log printed %q", line)
 		}
-		all = append(all, Logged{commit, time.Unix(seconds, 0).UTC(), subject})
+		one := Logged{Commit: commit, At: time.Unix(seconds, 0).UTC(), Subject: subject}
+		if trailers != "" {
+			one.Trailers = strings.Split(trailers, "\x1f")
+		}
+		all = append(all, one)
 	}
 	return all, nil
 }
 
 // About returns when a commit was made and by whom, "2026-11-28 10:02 by Ann
 // <ann@example.net>". A commit that this clone does not have is ErrUnknownCommit.
-func (g *Repository) About(ctx context.Context, c Commit) (string, error) {
+func (g *reader) About(ctx context.Context, c Commit) (string, error) {
 	if !g.has(ctx, c) {
 		return "", fmt.Errorf("%s: %w", c.Short(), ErrUnknownCommit)
 	}
@@ -59,7 +76,7 @@ var ErrUnknownCommit = errors.New("this clone does not have the commit")
 
 // Resolve returns the full id of the commit that an operator named; it must be
 // one that the current branch descends from.
-func (g *Repository) Resolve(ctx context.Context, name string) (Commit, error) {
+func (g *reader) Resolve(ctx context.Context, name string) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
 		return "", fmt.Errorf("%q is not a commit here", name)
@@ -81,7 +98,7 @@ type Object struct {
 }
 
 // Objects returns what is at each "<commit>:<path>", by one git process.
-func (g *Repository) Objects(ctx context.Context, names []string) ([]Object, error) {
+func (g *reader) Objects(ctx context.Context, names []string) ([]Object, error) {
 	cmd := g.command("cat-file", "--batch")
 	cmd.Stdin = strings.NewReader(strings.Join(names, "\n") + "\n")
 	var out bytes.Buffer
@@ -173,7 +190,7 @@ func (g *Repository) Revert(ctx context.Context, folder string, to Commit) (map[
 }
 
 // under lists a commit's files in a folder.
-func (g *Repository) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
+func (g *reader) under(ctx context.Context, folder string, c Commit) (map[string]blob, error) {
 	out, err := g.output(ctx, "ls-tree", "-r", "-z", "--full-tree", string(c))
 	if err != nil {
 		return nil, err
@@ -190,7 +207,7 @@ func (g *Repository) under(ctx context.Context, folder string, c Commit) (map[st
 
 // EverIn returns the files that are in a folder, or were at any commit that the
 // branch descends from, sorted.
-func (g *Repository) EverIn(ctx context.Context, folder string) ([]string, error) {
+func (g *reader) EverIn(ctx context.Context, folder string) ([]string, error) {
 	out, err := g.output(ctx, "log", "--format=", "--name-only", "--no-renames", "-z", "--", folder)
 	if err != nil {
 		return nil, err

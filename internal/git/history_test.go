@@ -108,3 +108,26 @@ func TestResolveTakesCommitsOfTheBranch(t *testing.T) {
 		}
 	}
 }
+
+// TestTrailers: the lines at the end of a message are told apart from its subject, which
+// may look like one.
+func TestTrailers(t *testing.T) {
+	t.Parallel()
+	g, dir := newRepo(t)
+	write(t, dir, "a", "one\n")
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "--no-verify", "-q", "-m", "Salvor-Rollback: wiki 1\n\nSalvor-Rollback: in the midst\nof a text\n\nSalvor-Rollback: notes 1a2b\nCo-authored-by: Ann\nSalvor-Rollback: blog 3c4d\n")
+	write(t, dir, "a", "two\n")
+	git(t, dir, "add", "-A")
+	git(t, dir, "commit", "--no-verify", "-q", "-m", "plain: subject")
+	logged, err := g.Log(t.Context(), 10, "a")
+	if err != nil || len(logged) != 2 {
+		t.Fatalf("%+v, %v", logged, err)
+	}
+	if plain := logged[0]; plain.Subject != "plain: subject" || len(plain.Trailers) != 0 {
+		t.Errorf("%+v", plain)
+	}
+	if diff := cmp.Diff([]string{"notes 1a2b", "blog 3c4d"}, logged[1].Trailer("Salvor-Rollback")); diff != "" || logged[1].Subject != "Salvor-Rollback: wiki 1" {
+		t.Errorf("%q, trailers (-want +got):\n%s", logged[1].Subject, diff)
+	}
+}

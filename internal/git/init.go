@@ -76,10 +76,10 @@ func openOrMake(ctx context.Context, m machine.Machine, dir string, environ []st
 	if err == nil || !errors.Is(err, ErrNoGit) {
 		return g, err
 	}
-	if inside, lineErr := (&Repository{m: m, dir: dir, env: gitEnv(environ)}).line(ctx, "rev-parse", "--show-toplevel"); lineErr == nil && inside != "" {
+	if inside, lineErr := (&Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}}).line(ctx, "rev-parse", "--show-toplevel"); lineErr == nil && inside != "" {
 		return nil, err
 	}
-	made := &Repository{m: m, dir: dir, env: gitEnv(environ)}
+	made := &Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}}
 	if _, err := made.output(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
 		return nil, fmt.Errorf("make Git repository: %w", err)
 	}

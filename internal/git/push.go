@@ -20,7 +20,7 @@ type Upstream struct {
 // Upstream returns what the current branch follows; without a setting, the
 // branch of the same name at origin, or at the only remote. ErrNoRemote when
 // there is none.
-func (g *Repository) Upstream(ctx context.Context) (Upstream, error) {
+func (g *reader) Upstream(ctx context.Context) (Upstream, error) {
 	branch, err := g.Branch(ctx)
 	if err != nil {
 		return Upstream{}, err
@@ -45,7 +45,7 @@ func (g *Repository) Upstream(ctx context.Context) (Upstream, error) {
 	return u, err
 }
 
-func (g *Repository) onlyRemote(ctx context.Context) (string, error) {
+func (g *reader) onlyRemote(ctx context.Context) (string, error) {
 	out, err := g.output(ctx, "remote")
 	if err != nil {
 		return "", err
@@ -63,7 +63,7 @@ func (g *Repository) onlyRemote(ctx context.Context) (string, error) {
 }
 
 // config returns a setting, "" when it is not set.
-func (g *Repository) config(ctx context.Context, key string) (string, error) {
+func (g *reader) config(ctx context.Context, key string) (string, error) {
 	value, err := g.line(ctx, "config", "--get", key)
 	if exitCode(err) == 1 {
 		return "", nil
@@ -187,7 +187,7 @@ func refusal(porcelain string) error {
 // Published reports whether HEAD is what the upstream branch was when it was last
 // seen from here; true without a remote. No one is asked: false may be wrong, and
 // Push then finds out.
-func (g *Repository) Published(ctx context.Context) (bool, error) {
+func (g *reader) Published(ctx context.Context) (bool, error) {
 	head, err := g.Head(ctx)
 	if err != nil {
 		return false, err
@@ -198,7 +198,7 @@ func (g *Repository) Published(ctx context.Context) (bool, error) {
 
 // Tracked returns what the upstream branch was when it was last seen from here, ""
 // when it never was; HEAD without a remote. No one is asked.
-func (g *Repository) Tracked(ctx context.Context) (Commit, error) {
+func (g *reader) Tracked(ctx context.Context) (Commit, error) {
 	u, err := g.Upstream(ctx)
 	if errors.Is(err, ErrNoRemote) {
 		return g.Head(ctx)

@@ -65,12 +65,17 @@ func (c Commit) Short() string { return string(c[:min(7, len(c))]) }
 // git, so that their SSH configuration, credential helpers and signing keys
 // apply. Git never asks a question: what would need one is an error.
 type Repository struct {
+	reader
+
+	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anyone
+}
+
+// A reader asks one clone by the operator's git and changes nothing.
+type reader struct {
 	m     machine.Machine
 	dir   string
 	env   []string
 	index string // that a commit under way has, "" for the usual one
-
-	signers fleet.Signers // of whom one must have signed Salvor's own commits, empty for anyone
 }
 
 // Open returns the Git repository whose root is dir, on the operator's
@@ -79,7 +84,7 @@ type Repository struct {
 // host, and nothing that points it elsewhere.
 // An error wraps ErrNoGit when dir is not the root of a Git repository.
 func Open(ctx context.Context, m machine.Machine, dir string, environ []string) (*Repository, error) {
-	g := &Repository{m: m, dir: dir, env: gitEnv(environ)}
+	g := &Repository{reader: reader{m: m, dir: dir, env: gitEnv(environ)}}
 	top, err := g.line(ctx, "rev-parse", "--show-toplevel")
 	if exitCode(err) == 128 && strings.Contains(stderrOf(err), "not a git repository") {
 		return nil, fault.WithHint(fmt.Errorf("%w: %s", ErrNoGit, dir), "git init "+dir)
@@ -104,7 +109,7 @@ func Open(ctx context.Context, m machine.Machine, dir string, environ []string) 
 // that a fresh clone reaches the Git host, and ask nothing: a question of a
 // program in the background is never answered. The operator's own way to call ssh
 // stays, and what it says of these options counts.
-func (g *Repository) trustPinned(ctx context.Context) error {
+func (g *reader) trustPinned(ctx context.Context) error {
 	ssh, err := g.config(ctx, "core.sshCommand")
 	if err != nil || strings.ContainsAny(g.dir, `'"\`) {
 		return err
@@ -128,7 +133,7 @@ func (g *Repository) trustPinned(ctx context.Context) error {
 // indexUnderWay returns the index that a hook is called for: `git commit -a` and
 // `git commit FILE` make one of their own. One outside of this repository's Git
 // folder is another's and is not looked at.
-func (g *Repository) indexUnderWay(ctx context.Context, environ []string) (string, error) {
+func (g *reader) indexUnderWay(ctx context.Context, environ []string) (string, error) {
 	for _, kv := range environ {
 		index, is := strings.CutPrefix(kv, "GIT_INDEX_FILE=")
 		if !is || index == "" {
@@ -149,7 +154,7 @@ func (g *Repository) indexUnderWay(ctx context.Context, environ []string) (strin
 }
 
 // ofIndex runs a git command that reads the index of the commit under way.
-func (g *Repository) ofIndex(ctx context.Context, args ...string) (string, error) {
+func (g *reader) ofIndex(ctx context.Context, args ...string) (string, error) {
 	cmd := g.command(args...)
 	if g.index != "" {
 		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_INDEX_FILE="+g.index)
@@ -177,7 +182,7 @@ func gitEnv(environ []string) []string {
 }
 
 // Head returns the commit that HEAD is on; ErrUnborn when there is none.
-func (g *Repository) Head(ctx context.Context) (Commit, error) {
+func (g *reader) Head(ctx context.Context) (Commit, error) {
 	id, err := g.line(ctx, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
 	if exitCode(err) == 1 {
 		return "", fault.WithHint(ErrUnborn, "git commit")
@@ -189,7 +194,7 @@ func (g *Repository) Head(ctx context.Context) (Commit, error) {
 
 // Branch returns the branch that HEAD is on, also when it has no commit yet;
 // ErrDetached when HEAD is on none.
-func (g *Repository) Branch(ctx context.Context) (string, error) {
+func (g *reader) Branch(ctx context.Context) (string, error) {
 	branch, err := g.line(ctx, "symbolic-ref", "--quiet", "--short", "HEAD")
 	if exitCode(err) == 1 {
 		return "", fault.WithHint(ErrDetached, "git switch main")
@@ -204,7 +209,7 @@ type Change struct {
 }
 
 // Status returns the paths with uncommitted changes, untracked files included.
-func (g *Repository) Status(ctx context.Context) ([]Change, error) {
+func (g *reader) Status(ctx context.Context) ([]Change, error) {
 	out, err := g.output(ctx, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames")
 	if err != nil {
 		return nil, err
@@ -219,7 +224,7 @@ func (g *Repository) Status(ctx context.Context) ([]Change, error) {
 }
 
 // IsAncestor reports whether a is b or is behind it. Both must be known here.
-func (g *Repository) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
+func (g *reader) IsAncestor(ctx context.Context, a, b Commit) (bool, error) {
 	_, err := g.output(ctx, "merge-base", "--is-ancestor", string(a), string(b))
 	if exitCode(err) == 1 {
 		return false, nil
@@ -228,27 +233,27 @@ func (g *Repository) IsAncestor(ctx context.Context, a, b Commit) (bool, error) 
 }
 
 // has reports whether the commit is known here.
-func (g *Repository) has(ctx context.Context, c Commit) bool {
+func (g *reader) has(ctx context.Context, c Commit) bool {
 	_, err := g.output(ctx, "cat-file", "-e", string(c)+"^{commit}")
 	return err == nil
 }
 
-func (g *Repository) command(args ...string) machine.Cmd {
+func (g *reader) command(args ...string) machine.Cmd {
 	argv := append([]string{"git", "--no-replace-objects", "-c", "core.quotePath=false", "-c", "advice.detachedHead=false"}, args...)
 	return machine.Cmd{Argv: argv, Env: g.env, Dir: g.dir, Timeout: localTimeout}
 }
 
-func (g *Repository) run(ctx context.Context, c machine.Cmd) (string, error) {
+func (g *reader) run(ctx context.Context, c machine.Cmd) (string, error) {
 	out, err := g.m.Run(ctx, c)
 	return string(out.Stdout), err
 }
 
-func (g *Repository) output(ctx context.Context, args ...string) (string, error) {
+func (g *reader) output(ctx context.Context, args ...string) (string, error) {
 	return g.run(ctx, g.command(args...))
 }
 
 // line returns the one line that a command prints.
-func (g *Repository) line(ctx context.Context, args ...string) (string, error) {
+func (g *reader) line(ctx context.Context, args ...string) (string, error) {
 	out, err := g.output(ctx, args...)
 	return strings.TrimRight(out, "\r\n"), err
 }

@@ -136,7 +136,7 @@ var ErrNoSigningKey = errors.New("git is not configured to sign with an SSH key"
 // SigningKey returns the public SSH key that the operator's git signs with, as
 // user.signingKey names it: "TYPE BASE64". always reports that it signs every commit.
 func SigningKey(ctx context.Context, m machine.Machine, environ []string) (key string, always bool, err error) {
-	g := &Repository{m: m, dir: os.TempDir(), env: gitEnv(environ)}
+	g := &Repository{reader: reader{m: m, dir: os.TempDir(), env: gitEnv(environ)}}
 	format, err := g.line(ctx, "config", "--global", "--get", "gpg.format")
 	if err != nil || format != "ssh" {
 		return "", false, ErrNoSigningKey

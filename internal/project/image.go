@@ -2,6 +2,7 @@ package project
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
 )
@@ -46,4 +47,11 @@ func Digested(ref string) bool { return strings.Contains(ref, "@") }
 func Tagged(ref string) string {
 	tag, _, _ := strings.Cut(ref, "@")
 	return tag
+}
+
+// Untagged is a reference without its tag; a port is not a tag.
+func Untagged(ref string) string {
+	dir, last := path.Split(ref)
+	name, _, _ := strings.Cut(last, ":")
+	return dir + name
 }

@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+	"salvor/internal/terminal"
 )
 
 // Seen is what a host could open and reach.
@@ -35,7 +36,7 @@ func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	case r.Compromised:
 		return append(left, seen.afterTheft(r.Lost, r.To.Name, r.stacks)...)
 	case len(seen.Secrets) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, count(len(seen.Secrets), "secret"), r.Lost))
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(seen.Secrets), "secret"), r.Lost))
 	}
 	return left
 }

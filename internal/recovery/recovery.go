@@ -17,6 +17,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
+	"salvor/internal/terminal"
 )
 
 // Options say which host is lost and where its stacks go.
@@ -194,17 +195,10 @@ func (r *recovery) question() (question, name string, loses []string) {
 		}
 		return fmt.Sprintf("Finish the recovery of %s on %s? %s", r.Lost, r.To.Name, acceptedLoss), r.Lost, []string{acceptedLoss}
 	}
-	question = fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
+	question = fmt.Sprintf("Recover %s of %s on %s (%s), from their newest snapshots?", terminal.Count(len(r.stacks), "stack"), r.Lost, r.To.Name, strings.Join(r.stacks, ", "))
 	if !r.AcceptLoss {
 		return question, "", nil
 	}
 	loss := "Data that " + r.Lost + " wrote since then is lost."
 	return question + "\n" + loss + " " + acceptedLoss, r.Lost, []string{loss, acceptedLoss}
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -14,20 +14,23 @@ import (
 	"salvor/internal/fleet"
 )
 
+// rereading has what was written during a snapshot read again.
+type rereading struct{ taking *taking }
+
 // copiesPaused reports whether a volume's files are copied while the stack is held
 // still.
-func (t *taking) copiesPaused(v Volume) bool {
-	return !t.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || t.copied[v.Name])
+func (r rereading) copiesPaused(v Volume) bool {
+	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || r.taking.copied[v.Name])
 }
 
 // cleaned writes out what is in the memory of this host for the volumes' files, and
 // notes since when. Through a mapping a program writes to a page that is dirty
 // already without a new time for its file; to a clean one it can't, and neither
 // through a mapping that is new. So a stack that does not run needs nothing.
-func (t *taking) cleaned() error {
-	t.clean = time.Now().UTC()
-	for _, v := range t.job.Volumes {
-		if t.job.Stopped || t.dumps(v) {
+func (r rereading) cleaned() error {
+	r.taking.clean = time.Now().UTC()
+	for _, v := range r.taking.job.Volumes {
+		if r.taking.job.Stopped || r.taking.dumps(v) {
 			continue
 		}
 		f, err := os.Open(v.Path)
@@ -45,9 +48,9 @@ func (t *taking) cleaned() error {
 // between two, or so shortly before that a later change could carry the same. By its
 // times alone, a file that was written while it was read may look as it was read:
 // twice within one tick of the kernel's clock, or through a mapping.
-func (t *taking) readAgain(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
+func (r rereading) readAgain(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
 	var errs []error
-	for _, v := range t.job.Volumes {
+	for _, v := range r.taking.job.Volumes {
 		if these(v) {
 			errs = append(errs, seen.touchBetween(v.Path, from.Add(-hotFor), to))
 		}
@@ -58,12 +61,12 @@ func (t *taking) readAgain(from, to time.Time, these func(Volume) bool) (seen ag
 // doubtLast has every file read again that was written while the last snapshot was
 // taken. Where nothing was written since, it returns once that is too long ago for
 // the new one to doubt them too: else the stack would never look unchanged.
-func (t *taking) doubtLast(ctx context.Context) error {
-	if t.state.Clean.IsZero() {
+func (r rereading) doubtLast(ctx context.Context) error {
+	if r.taking.state.Clean.IsZero() {
 		return nil
 	}
-	seen, err := t.readAgain(t.state.Clean, t.state.Ended, func(v Volume) bool { return !t.dumps(v) })
-	if err != nil || seen.touched == 0 || seen.newer > 0 || t.job.Stopped { // it is not to stand longer for that
+	seen, err := r.readAgain(r.taking.state.Clean, r.taking.state.Ended, func(v Volume) bool { return !r.taking.dumps(v) })
+	if err != nil || seen.touched == 0 || seen.newer > 0 || r.taking.job.Stopped { // it is not to stand longer for that
 		return err
 	}
 	select {

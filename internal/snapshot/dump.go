@@ -59,7 +59,7 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	if t.job.Runner == nil || v.Service == "" {
 		return errors.New("there is no service to take a dump from")
 	}
-	notes, err := t.loadNotes()
+	notes, err := proving{t}.loadNotes()
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	}
 	t.noteRows(v.Name, d.Rows)
 	t.result.Findings = append(t.result.Findings, movedByDump(t.job.Stack, v, d.Moved)...)
-	if err := t.prove(ctx, n, v, dir, notes); err != nil {
+	if err := (proving{t}).prove(ctx, n, v, dir, notes); err != nil {
 		return err
 	}
 	files, err := n.Files(dir, v.served())

@@ -69,13 +69,16 @@ const (
 	placed   stage = "placed"
 )
 
-func (e Engine) fetchPath(stack string) string {
-	return e.Dirs.Fetched(stack)
+// A getter gets a snapshot from a repository into staging folders, next to the data.
+type getter struct{ engine Engine }
+
+func (g getter) fetchPath(stack string) string {
+	return g.engine.Dirs.Fetched(stack)
 }
 
-func (e Engine) loadFetch(stack string) (fetchState, error) {
+func (g getter) loadFetch(stack string) (fetchState, error) {
 	var s fetchState
-	content, err := os.ReadFile(e.fetchPath(stack))
+	content, err := os.ReadFile(g.fetchPath(stack))
 	if err == nil && (json.Unmarshal(content, &s) != nil || s.Schema != fleet.Schema || s.Volumes == nil) {
 		err = os.ErrNotExist // a note that can't be read is as good as none: it is fetched again
 	}
@@ -85,22 +88,22 @@ func (e Engine) loadFetch(stack string) (fetchState, error) {
 	return s, err
 }
 
-func (e Engine) saveFetch(stack string, s fetchState) error {
+func (g getter) saveFetch(stack string, s fetchState) error {
 	content, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(e.fetchPath(stack)), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(g.fetchPath(stack)), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(e.fetchPath(stack), bytes.NewReader(content), 0o600)
+	return atomicfile.Write(g.fetchPath(stack), bytes.NewReader(content), 0o600)
 }
 
 // staging is where a volume's data waits: on the file system of its path, so
 // that placing it is a rename. Docker takes every folder among its volumes for a
 // volume, so nothing is staged there before Docker has made the volume itself.
-func (e Engine) staging(stack string, v Volume) (string, error) {
-	dir, err := e.dir(hostpath.Staging, stack)
+func (g getter) staging(stack string, v Volume) (string, error) {
+	dir, err := g.engine.dir(hostpath.Staging, stack)
 	if err != nil {
 		return "", err
 	}
@@ -108,8 +111,8 @@ func (e Engine) staging(stack string, v Volume) (string, error) {
 	if deviceOf(dir) == deviceOf(v.Path) {
 		return filepath.Join(dir, name), nil
 	}
-	beside := e.Dirs.StagingBesideVolumes(stack)
-	if strings.HasPrefix(v.Path, e.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
+	beside := g.engine.Dirs.StagingBesideVolumes(stack)
+	if strings.HasPrefix(v.Path, g.engine.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
 		return filepath.Join(beside, name), os.MkdirAll(beside, 0o700)
 	}
 	return v.Path + ".salvor-new", nil
@@ -130,20 +133,20 @@ func deviceOf(path string) uint64 {
 // other work. Interrupted, it continues where it can; a volume that Place has placed
 // already is not fetched again.
 func (e Engine) Fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
-	f, err := e.fetch(ctx, j)
+	f, err := getter{e}.fetch(ctx, j)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", j.Stack, err)
 	}
 	return f, nil
 }
 
-func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
+func (g getter) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	for _, v := range j.Volumes {
 		if err := ValidVolume(v); err != nil {
 			return nil, err
 		}
 	}
-	repo, err := e.openWhole(ctx, j.Repository, j.Epoch, j.Holds)
+	repo, err := g.openWhole(ctx, j.Repository, j.Epoch, j.Holds)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +169,7 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	if f.Compose, err = readFile(ctx, repo, snapshot, inside(j.Stack, metaDir, "compose.yaml")); err != nil {
 		return nil, err
 	}
-	state, err := e.begin(f)
+	state, err := g.begin(f)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +187,7 @@ func (e Engine) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 			return nil, err
 		}
 	}
-	return f, e.download(ctx, f, repo, snapshot, missing, state)
+	return f, g.download(ctx, f, repo, snapshot, missing, state)
 }
 
 // size is how many bytes the volumes have in the snapshot.
@@ -229,7 +232,7 @@ func (l Listing) choose(id string) (Info, error) {
 // openWhole opens a repository for restic, too: what it needs to open it is restored
 // from a copy, and a damaged index is rebuilt. The caller holds the claim at epoch,
 // and holds is asked as by repair.
-func (e Engine) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
+func (g getter) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return nil, err
@@ -239,7 +242,7 @@ func (e Engine) openWhole(ctx context.Context, r Repository, epoch int, holds fu
 	}
 	damaged, err := repo.LoadIndex(ctx)
 	if err == nil && len(damaged) > 0 {
-		if err = e.repairIndex(ctx, r, repo, epoch, holds); err == nil {
+		if err = g.engine.repairIndex(ctx, r, repo, epoch, holds); err == nil {
 			_, err = repo.LoadIndex(ctx)
 		}
 	}
@@ -248,9 +251,9 @@ func (e Engine) openWhole(ctx context.Context, r Repository, epoch int, holds fu
 
 // begin compares what an earlier run has left with what is wanted now. Staged
 // data of another snapshot is thrown away; what was placed stays.
-func (e Engine) begin(f *Fetched) (fetchState, error) {
+func (g getter) begin(f *Fetched) (fetchState, error) {
 	j := f.job
-	state, err := e.loadFetch(j.Stack)
+	state, err := g.loadFetch(j.Stack)
 	if err != nil {
 		return state, err
 	}
@@ -264,14 +267,14 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 		if state.Volumes[v.Name] == placed {
 			// a run that was interrupted after its last step leaves this for the next
 			// one, which may have been asked for the same snapshot again
-			m := e.Marker(j.Stack, v.Name)
+			m := g.engine.Marker(j.Stack, v.Name)
 			if want := f.marker(v); m.Identity != want.Identity || m.Epoch != want.Epoch || m.State != MarkedReady || m.Snapshot != want.Snapshot || m.Wish != want.Wish {
 				delete(state.Volumes, v.Name)
 			}
 		}
 		if state.Volumes[v.Name] == "" {
 			state.Volumes[v.Name] = fetching
-			staging, err := e.staging(j.Stack, v)
+			staging, err := g.staging(j.Stack, v)
 			if err != nil {
 				return state, err
 			}
@@ -280,19 +283,19 @@ func (e Engine) begin(f *Fetched) (fetchState, error) {
 			}
 		}
 	}
-	return state, e.saveFetch(j.Stack, state)
+	return state, g.saveFetch(j.Stack, state)
 }
 
 // download has restic write the missing volumes, all in one run, and compares
 // each with the repository.
-func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
+func (g getter) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
 	j := f.job
-	ctx, s, err := e.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
+	ctx, s, err := g.engine.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
-	targets, err := e.targets(ctx, f, repo, snap, missing)
+	targets, err := g.engine.targets(ctx, f, repo, snap, missing)
 	if err == nil {
 		err = restorable(ctx, repo, targets)
 	}
@@ -305,7 +308,7 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		return err
 	}
 	defer release()
-	end := e.scope(j.Stack).Step("download", short(f.Info.ID))
+	end := g.engine.scope(j.Stack).Step("download", short(f.Info.ID))
 	err = judged(s.restore(ctx, f.Info.ID, targets), f.Info)
 	end(because(ctx, err), "")
 	if err != nil {
@@ -314,7 +317,7 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		}
 		return err
 	}
-	end = e.scope(j.Stack).Step("verify", "")
+	end = g.engine.scope(j.Stack).Step("verify", "")
 	group, within := errgroup.WithContext(ctx)
 	for _, t := range targets {
 		group.Go(func() error { return t.verify(within, repo, s.program.Version) })
@@ -329,7 +332,7 @@ func (e Engine) download(ctx context.Context, f *Fetched, repo *repository.Repos
 	for _, v := range missing {
 		state.Volumes[v.Name] = fetched
 	}
-	return e.saveFetch(j.Stack, state)
+	return g.saveFetch(j.Stack, state)
 }
 
 // restore has restic write the targets into the folders where they are staged.

@@ -33,7 +33,7 @@ type Running interface {
 // to the volumes, while the stack may run: Place then only moves folders. It may be
 // left out, and called again.
 func (e Engine) Load(ctx context.Context, f *Fetched) error {
-	state, err := e.loadFetch(f.job.Stack)
+	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (e Engine) Load(ctx context.Context, f *Fetched) error {
 // before), it ends in the same state; a volume's marker says ready only when its data is whole and in
 // place.
 func (e Engine) Place(ctx context.Context, f *Fetched) error {
-	state, err := e.loadFetch(f.job.Stack)
+	state, err := getter{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -72,14 +72,14 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 			}
 		}
 	}
-	return os.RemoveAll(filepath.Dir(e.fetchPath(f.job.Stack)))
+	return os.RemoveAll(filepath.Dir(getter{e}.fetchPath(f.job.Stack)))
 }
 
 // advance takes a volume one stage further and writes that down.
 //
 //	fetched ─▶ loaded ─▶ placing ─▶ placed
 func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchState) error {
-	staging, err := e.staging(f.job.Stack, v)
+	staging, err := getter{e}.staging(f.job.Stack, v)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 		return err
 	}
 	state.Volumes[v.Name] = next
-	return e.saveFetch(f.job.Stack, state)
+	return getter{e}.saveFetch(f.job.Stack, state)
 }
 
 func (f *Fetched) marker(v Volume) Marker {

@@ -50,10 +50,13 @@ func (e Engine) loadNotesPath(stack string) string {
 	return e.Dirs.Loads(stack)
 }
 
+// proving loads dumps for a try.
+type proving struct{ taking *taking }
+
 // loadNotes returns the notes by volume. Losing them costs a load.
-func (t *taking) loadNotes() (map[string]loadNote, error) {
+func (p proving) loadNotes() (map[string]loadNote, error) {
 	notes := map[string]loadNote{}
-	content, err := os.ReadFile(t.loadNotesPath(t.job.Stack))
+	content, err := os.ReadFile(p.taking.loadNotesPath(p.taking.job.Stack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return notes, nil
 	}
@@ -66,13 +69,13 @@ func (t *taking) loadNotes() (map[string]loadNote, error) {
 	return notes, nil
 }
 
-func (t *taking) saveNote(volume string, n loadNote, notes map[string]loadNote) error {
+func (p proving) saveNote(volume string, n loadNote, notes map[string]loadNote) error {
 	notes[volume] = n
 	content, err := json.Marshal(notes)
 	if err != nil {
 		return err
 	}
-	path := t.loadNotesPath(t.job.Stack)
+	path := p.taking.loadNotesPath(p.taking.job.Stack)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -80,19 +83,19 @@ func (t *taking) saveNote(volume string, n loadNote, notes map[string]loadNote) 
 }
 
 // prove loads a dump as a test when that is due; an error says why it can't be loaded.
-func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
-	n, image, now := notes[v.Name], t.job.Images[v.Service], time.Now().UTC()
+func (p proving) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
+	n, image, now := notes[v.Name], p.taking.job.Images[v.Service], time.Now().UTC()
 	objects, err := by.Objects(dump)
 	if err != nil {
 		return err
 	}
-	if t.job.Database != nil && n.due(image, objects, now) {
-		tried, err := t.load(ctx, by, v, dump)
+	if p.taking.job.Database != nil && n.due(image, objects, now) {
+		tried, err := p.load(ctx, by, v, dump)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if !tried {
-			t.result.Findings = append(t.result.Findings, notTried(t.job.Stack, v, err))
+			p.taking.result.Findings = append(p.taking.result.Findings, notTried(p.taking.job.Stack, v, err))
 		} else {
 			n = loadNote{At: now, Image: image, Objects: objects, Good: n.Good}
 			if err == nil {
@@ -100,13 +103,13 @@ func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, no
 			} else {
 				n.Failed = err.Error()
 			}
-			if noted := t.saveNote(v.Name, n, notes); err != nil || noted != nil {
+			if noted := p.saveNote(v.Name, n, notes); err != nil || noted != nil {
 				return errors.Join(err, noted)
 			}
 		}
 	}
-	for i := range t.meta.Volumes {
-		if m := &t.meta.Volumes[i]; m.Name == v.Name {
+	for i := range p.taking.meta.Volumes {
+		if m := &p.taking.meta.Volumes[i]; m.Name == v.Name {
 			m.Loaded = n.Good
 		}
 	}
@@ -115,8 +118,8 @@ func (t *taking) prove(ctx context.Context, by native, v Volume, dump string, no
 
 // load loads a dump as a test and compares it. Where there is no room for that it is
 // not tried.
-func (t *taking) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
-	parent, err := t.dir(hostpath.Proof, t.job.Stack)
+func (p proving) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
+	parent, err := p.taking.dir(hostpath.Proof, p.taking.job.Stack)
 	if err != nil {
 		return false, err
 	}
@@ -124,11 +127,11 @@ func (t *taking) load(ctx context.Context, n native, v Volume, dump string) (tri
 	if err := os.RemoveAll(dir); err != nil {
 		return false, err
 	}
-	if err := hasRoom(parent, t.scans[v.Name].stats.Disk); err != nil {
+	if err := hasRoom(parent, p.taking.scans[v.Name].stats.Disk); err != nil {
 		return false, err
 	}
-	end := t.scope(t.job.Stack).Step("load "+v.Name+" beside", "")
-	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: startsBeside{t.job.Database, v, dir}, Strict: true, Proof: true})
+	end := p.taking.scope(p.taking.job.Stack).Step("load "+v.Name+" beside", "")
+	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: startsBeside{p.taking.job.Database, v, dir}, Strict: true, Proof: true})
 	end(err, "")
 	return true, errors.Join(err, os.RemoveAll(dir))
 }
@@ -143,12 +146,12 @@ func notTried(stack string, v Volume, reason error) finding.Finding {
 
 // failedLoads are the findings of volumes whose newest snapshot holds files
 // because their dump could not be loaded, while nothing has changed since.
-func (t *taking) failedLoads() ([]finding.Finding, error) {
-	notes, err := t.loadNotes()
+func (p proving) failedLoads() ([]finding.Finding, error) {
+	notes, err := p.loadNotes()
 	var found []finding.Finding
-	for _, v := range t.job.Volumes {
+	for _, v := range p.taking.job.Volumes {
 		if n := notes[v.Name]; n.Failed != "" {
-			found = append(found, dumpFailed(t.job.Stack, v, errors.New(n.Failed)))
+			found = append(found, dumpFailed(p.taking.job.Stack, v, errors.New(n.Failed)))
 		}
 	}
 	return found, err

@@ -103,7 +103,7 @@ const pauseTries = 3
 func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
 	var started []string
 	for range pauseTries {
-		if _, err := t.readAgain(t.clean, time.Now(), t.copiesPaused); err != nil {
+		if _, err := (rereading{t}).readAgain(t.clean, time.Now(), rereading{t}.copiesPaused); err != nil {
 			return sum, err
 		}
 		b.Parent = s.server.Snapshot()

@@ -96,7 +96,7 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	idle := !j.Force && !j.Diverged && t.unchanged()
 	if idle && t.checkedLately() {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		t.result.Findings, err = t.failedLoads()
+		t.result.Findings, err = proving{t}.failedLoads()
 		return t.finish(), errors.Join(err, t.hold())
 	}
 	if err := t.rely(ctx); err != nil {
@@ -174,10 +174,10 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	if t.state, err = t.loadState(t.job); err != nil {
 		return nil, err
 	}
-	if err := t.doubtLast(ctx); err != nil {
+	if err := (rereading{t}).doubtLast(ctx); err != nil {
 		return nil, err
 	}
-	if err := t.cleaned(); err != nil {
+	if err := (rereading{t}).cleaned(); err != nil {
 		return nil, err
 	}
 	if err := t.scan(); err != nil {
@@ -307,7 +307,7 @@ func (t *taking) describe() {
 
 // pauses reports whether the stack must be held still.
 func (t *taking) pauses() bool {
-	return slices.ContainsFunc(t.job.Volumes, t.copiesPaused)
+	return slices.ContainsFunc(t.job.Volumes, rereading{t}.copiesPaused)
 }
 
 // suspicious refuses volumes that are missing, empty or have lost nearly all that

@@ -13,8 +13,6 @@ import (
 	"salvor/internal/project"
 )
 
-var errNoSuch = errors.New("no such object")
-
 // A call is one `docker compose` command on a stack. Values of secrets reach
 // Compose through the project's `.env`, which leads into tmpfs; registry logins
 // through a configuration folder in tmpfs.
@@ -30,7 +28,7 @@ type call struct {
 
 // compose runs `docker compose`. It never says --yes: Compose would delete a volume
 // whose definition changed; without a terminal it declines on its own.
-func (h *Host) compose(ctx context.Context, c call) error {
+func (h *control) compose(ctx context.Context, c call) error {
 	argv := []string{"docker"}
 	if c.login {
 		argv = append(argv, "--config", hostpath.Default().Login(c.stack))
@@ -61,13 +59,13 @@ func told(err error) error {
 }
 
 // run runs a program for its effect.
-func (h *Host) run(ctx context.Context, argv ...string) error {
+func (h *control) run(ctx context.Context, argv ...string) error {
 	_, err := h.machine.Run(ctx, machine.Command(argv...))
 	return err
 }
 
 // docker runs a `docker` command for its effect.
-func (h *Host) docker(ctx context.Context, args ...string) error {
+func (h *control) docker(ctx context.Context, args ...string) error {
 	_, err := h.machine.Run(ctx, machine.Command(append([]string{"docker"}, args...)...))
 	if err != nil {
 		return fmt.Errorf("docker %s: %w", args[0], told(err))
@@ -94,7 +92,7 @@ func (h *Host) Validate(ctx context.Context, stack string, p project.Project) (e
 	return h.validate(ctx, call{stack: stack, dir: p.Dir})
 }
 
-func (h *Host) validate(ctx context.Context, c call) error {
+func (h *control) validate(ctx context.Context, c call) error {
 	err := h.compose(ctx, c.with("config", "--quiet"))
 	if err == nil || ctx.Err() != nil {
 		return err

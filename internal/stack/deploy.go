@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/docker"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
@@ -72,7 +73,7 @@ func (e *FailedError) Error() string {
 // any point, the next Deploy continues.
 func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Result, error) {
 	scope := progress.Scope{Sink: sink, Stack: d.Stack}
-	before, err := h.containers(ctx, d.Stack)
+	before, err := h.engine.Containers(ctx, d.Stack)
 	if err != nil {
 		return Result{}, err
 	}
@@ -102,7 +103,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err = errors.Join(err, cleanup(context.WithoutCancel(ctx))); err != nil {
 		return Result{}, err
 	}
-	after, err := h.containers(ctx, d.Stack)
+	after, err := h.engine.Containers(ctx, d.Stack)
 	return result(images, before, after), err
 }
 
@@ -157,7 +158,7 @@ func (h *Host) up(ctx context.Context, d Deployment, c call, scope progress.Scop
 	if err == nil {
 		err = h.waitHealthy(ctx, d)
 	}
-	done(err, healthy)
+	done(err, docker.Healthy)
 	return err
 }
 
@@ -176,11 +177,11 @@ func (h *Host) Fetch(ctx context.Context, d Deployment, sink progress.Sink) (map
 // Built returns the images of a stack's containers by service: what PutBack needs
 // for those that were built on the host.
 func (h *Host) Built(ctx context.Context, stack string) (map[string]string, error) {
-	containers, err := h.containers(ctx, stack)
+	containers, err := h.engine.Containers(ctx, stack)
 	return builtOf(containers), err
 }
 
-func builtOf(containers []Container) map[string]string {
+func builtOf(containers []docker.Container) map[string]string {
 	images := map[string]string{}
 	for _, c := range containers {
 		if !c.OneOff {
@@ -233,7 +234,7 @@ func (h *Host) retag(ctx context.Context, d Deployment, built map[string]string)
 }
 
 func (h *Host) finish(ctx context.Context, d Deployment, images map[string]string, before project.Project) error {
-	containers, err := h.containers(ctx, d.Stack)
+	containers, err := h.engine.Containers(ctx, d.Stack)
 	if err != nil {
 		return err
 	}
@@ -245,7 +246,7 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 }
 
 // untouched records a new commit or epoch for containers that keep running as they are.
-func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []Container) (Result, error) {
+func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers []docker.Container) (Result, error) {
 	if r.Epoch != d.Epoch || r.Commit != d.Commit {
 		r.Epoch, r.Commit = d.Epoch, d.Commit
 		if err := h.writeJSON(ctx, path.Join(hostpath.Default().Project(d.Stack), recordFile), r); err != nil {
@@ -257,7 +258,7 @@ func (h *Host) untouched(ctx context.Context, d Deployment, r Record, containers
 	return res, nil
 }
 
-func result(images map[string]string, before, after []Container) Result {
+func result(images map[string]string, before, after []docker.Container) Result {
 	res := Result{Images: maps.Clone(images), Containers: map[string]string{}}
 	fresh := map[string]bool{}
 	for _, c := range after {
@@ -265,7 +266,7 @@ func result(images map[string]string, before, after []Container) Result {
 			continue
 		}
 		res.Containers[c.Name] = c.ID
-		if !slices.ContainsFunc(before, func(b Container) bool { return b.ID == c.ID }) {
+		if !slices.ContainsFunc(before, func(b docker.Container) bool { return b.ID == c.ID }) {
 			fresh[c.Service] = true
 		}
 	}
@@ -278,15 +279,15 @@ func (c call) with(args ...string) call { c.args = args; return c }
 // failure finds the service that is to blame and what it said last.
 func (h *Host) failure(ctx context.Context, stack, reason string) error {
 	failed := &FailedError{Stack: stack, Reason: reason}
-	containers, err := h.containers(ctx, stack)
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return errors.Join(failed, err)
 	}
 	// one that was never started waits for another, unless it is the only one
-	waits := func(c Container) bool { return c.State == "created" }
-	containers = append(slices.DeleteFunc(slices.Clone(containers), waits), slices.DeleteFunc(containers, func(c Container) bool { return !waits(c) })...)
+	waits := func(c docker.Container) bool { return c.State == "created" }
+	containers = append(slices.DeleteFunc(slices.Clone(containers), waits), slices.DeleteFunc(containers, func(c docker.Container) bool { return !waits(c) })...)
 	for _, c := range containers {
-		if why := c.trouble(); why != "" {
+		if why := trouble(c); why != "" {
 			failed.Service, failed.Reason = c.Service, why+" ("+reason+")"
 			break
 		}

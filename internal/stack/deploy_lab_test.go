@@ -166,7 +166,7 @@ func testDeploy(t *testing.T, l *labHost) {
 			}
 		}
 	})
-	t.Run("without its gate a container stays down, with it the stack starts", func(t *testing.T) { gated(t, l, name) })
+	t.Run("without its gate a container stays down, with it the stack starts", func(t *testing.T) { Gated(t, l, name) })
 	t.Run("down keeps volumes", func(t *testing.T) {
 		if err := l.Down(t.Context(), name); err != nil {
 			t.Fatal(err)
@@ -201,7 +201,7 @@ func failsAndComesBack(t *testing.T, l *labHost, good stack.Deployment) {
 	}
 }
 
-func gated(t *testing.T, l *labHost, name string) {
+func Gated(t *testing.T, l *labHost, name string) {
 	if err := l.Stop(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"salvor/internal/fleet"
@@ -11,7 +10,7 @@ import (
 
 // OpenGate lets a stack's containers start. The gate is in tmpfs, so after a boot
 // every stack is shut until its gate is opened. It may be called twice.
-func (h *Host) OpenGate(ctx context.Context, stack string) error {
+func (h *control) OpenGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "mkdir", "-p", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("open the gate of %s: %w", stack, err)
 	}
@@ -20,7 +19,7 @@ func (h *Host) OpenGate(ctx context.Context, stack string) error {
 
 // CloseGate keeps containers of a stack from being started, by anyone; those that run
 // continue. It may be called twice.
-func (h *Host) CloseGate(ctx context.Context, stack string) error {
+func (h *control) CloseGate(ctx context.Context, stack string) error {
 	if err := h.run(ctx, "rm", "-rf", "--", hostpath.Default().Gate(stack)); err != nil {
 		return fmt.Errorf("close the gate of %s: %w", stack, err)
 	}
@@ -29,14 +28,14 @@ func (h *Host) CloseGate(ctx context.Context, stack string) error {
 
 // EnsureNetworks creates the declared networks that do not exist. An existing
 // one is left as it is: containers hang on it.
-func (h *Host) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
+func (h *control) EnsureNetworks(ctx context.Context, networks []fleet.Network) error {
 	for _, n := range networks {
-		_, err := h.get(ctx, "/networks/"+n.Name)
-		if err == nil {
-			continue
-		}
-		if !errors.Is(err, errNoSuch) {
+		exists, err := h.engine.HasNetwork(ctx, n.Name)
+		if err != nil {
 			return err
+		}
+		if exists {
+			continue
 		}
 		args := []string{"network", "create", "--label", "dev.salvor.fleet=true"}
 		if n.Driver != "" {

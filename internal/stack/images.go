@@ -2,10 +2,7 @@ package stack
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -28,7 +25,7 @@ func (h *Host) fetch(ctx context.Context, d Deployment, c call, scope progress.S
 		case s.Image == "" || strings.Contains(s.Image, "${"): // Compose knows the value, and pulls at up
 		default:
 			ref := s.Reference(d.Images)
-			present, err := h.image(ctx, ref)
+			present, err := h.engine.Digests(ctx, ref)
 			if err != nil {
 				return nil, err
 			}
@@ -67,7 +64,7 @@ func (h *Host) pull(ctx context.Context, d Deployment, c call, services []string
 			if !slices.Contains(services, s.Name) {
 				continue
 			}
-			if present, ierr := h.image(ctx, s.Reference(d.Images)); ierr != nil || present == nil {
+			if present, ierr := h.engine.Digests(ctx, s.Reference(d.Images)); ierr != nil || present == nil {
 				err = fmt.Errorf("image of %s: %w", s.Name, err)
 				done(err, "")
 				return err
@@ -87,7 +84,7 @@ func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]stri
 		if s.Idle || s.Build || s.Image == "" || pins[s.Name] != "" || strings.Contains(s.Image, "${") {
 			continue
 		}
-		digests, err := h.image(ctx, s.Image)
+		digests, err := h.engine.Digests(ctx, s.Image)
 		if err != nil {
 			return err
 		}
@@ -98,46 +95,15 @@ func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]stri
 	return nil
 }
 
-// image returns the repository digests of a local image, which may be none, or
-// nil when the image is not here.
-func (h *Host) image(ctx context.Context, ref string) ([]string, error) {
-	if repo, digest, ok := strings.Cut(ref, "@"); ok {
-		ref = untagged(repo) + "@" + digest
-	}
-	answer, err := h.get(ctx, "/images/"+ref+"/json")
-	if errors.Is(err, errNoSuch) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return parseImage(answer)
-}
-
-func parseImage(answer []byte) ([]string, error) {
-	var in struct{ RepoDigests []string }
-	if err := json.Unmarshal(answer, &in); err != nil {
-		return nil, fmt.Errorf("read the Docker engine's image: %w", err)
-	}
-	return append([]string{}, in.RepoDigests...), nil
-}
-
 // digestOf returns the digest under which an image's own repository knows it.
 func digestOf(ref string, digests []string) string {
 	for _, d := range digests {
 		repo, digest, ok := strings.Cut(d, "@")
-		if ok && familiar(repo) == familiar(untagged(project.Tagged(ref))) {
+		if ok && familiar(repo) == familiar(project.Untagged(project.Tagged(ref))) {
 			return digest
 		}
 	}
 	return ""
-}
-
-// untagged is a reference without its tag; a port is not a tag.
-func untagged(ref string) string {
-	dir, last := path.Split(ref)
-	name, _, _ := strings.Cut(last, ":")
-	return dir + name
 }
 
 // familiar is a repository's name as people write it: Docker Hub is implied.

@@ -17,7 +17,7 @@ import (
 
 // named runs `docker compose` on a project's containers by their labels: it
 // works when the files are gone, which a stop must.
-func (h *Host) named(ctx context.Context, c call) error {
+func (h *control) named(ctx context.Context, c call) error {
 	cmd := machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", c.stack}, c.args...), Dir: "/",
 		Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty, Env: []string{"COMPOSE_PROGRESS=plain", "COMPOSE_ANSI=never"}}
 	if c.stdout == nil && c.tty == nil {
@@ -29,7 +29,7 @@ func (h *Host) named(ctx context.Context, c call) error {
 	return nil
 }
 
-func (h *Host) verb(ctx context.Context, stack string, args ...string) error {
+func (h *control) verb(ctx context.Context, stack string, args ...string) error {
 	return h.named(ctx, call{stack: stack, args: args})
 }
 
@@ -50,7 +50,7 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 // Stop stops a stack's containers, each with its own grace period. Stopped ones and
 // an unknown stack are fine; paused ones continue first, since a frozen process does
 // not hear that it is to end.
-func (h *Host) Stop(ctx context.Context, stack string) error {
+func (h *control) Stop(ctx context.Context, stack string) error {
 	if err := h.thaw(ctx, stack); err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func (h *Host) Stop(ctx context.Context, stack string) error {
 // Halt stops all of a stack's containers at once, paused ones too; what has not ended
 // after grace is killed. It needs no lock: a run that starts the stack in the
 // meantime has to stop it again.
-func (h *Host) Halt(ctx context.Context, stack string, grace time.Duration) error {
-	containers, err := h.containers(ctx, stack)
+func (h *control) Halt(ctx context.Context, stack string, grace time.Duration) error {
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (h *Host) Halt(ctx context.Context, stack string, grace time.Duration) erro
 
 // Signal sends a signal ("HUP") to the main process of a service's running
 // containers.
-func (h *Host) Signal(ctx context.Context, stack, service, signal string) error {
-	containers, err := h.containers(ctx, stack)
+func (h *control) Signal(ctx context.Context, stack, service, signal string) error {
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (h *Host) Again(ctx context.Context, stack string, recreate bool, services 
 
 // Down removes a stack's containers and networks. Volumes, files and the record
 // stay.
-func (h *Host) Down(ctx context.Context, stack string) error {
+func (h *control) Down(ctx context.Context, stack string) error {
 	return h.verb(ctx, stack, "down", "--remove-orphans")
 }
 
@@ -138,7 +138,7 @@ func (h *Host) Create(ctx context.Context, d Deployment, sink progress.Sink) err
 	return errors.Join(err, cleanup(context.WithoutCancel(ctx)))
 }
 
-func (h *Host) create(ctx context.Context, d Deployment) error {
+func (h *control) create(ctx context.Context, d Deployment) error {
 	err := h.run(ctx, "test", "-d", hostpath.Default().Gate(d.Stack))
 	wasOpen := err == nil
 	if err := h.OpenGate(ctx, d.Stack); err != nil {
@@ -161,7 +161,7 @@ type LogOptions struct {
 }
 
 // Logs writes a stack's logs to w, until ctx ends when following.
-func (h *Host) Logs(ctx context.Context, stack string, w io.Writer, opts LogOptions) error {
+func (h *control) Logs(ctx context.Context, stack string, w io.Writer, opts LogOptions) error {
 	args := []string{"logs", "--no-color"}
 	if opts.Follow {
 		args = append(args, "--follow")
@@ -205,7 +205,7 @@ func (c *lineCleaner) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-func (h *Host) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {
+func (h *control) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {
 	var out bytes.Buffer
 	args := []string{"logs", "--no-color", "--no-log-prefix", "--tail", strconv.Itoa(lines), service}
 	if err := h.named(ctx, call{stack: stack, args: args, stdout: &out}); err != nil {
@@ -230,7 +230,7 @@ type Session struct {
 
 // Exec runs a command in a running service. The command's own exit code is in
 // the *machine.ExitError that the error wraps.
-func (h *Host) Exec(ctx context.Context, stack string, s Session) error {
+func (h *control) Exec(ctx context.Context, stack string, s Session) error {
 	argv := []string{"docker", "compose", "--project-name", stack, "exec"}
 	if s.TTY == nil {
 		argv = append(argv, "--no-TTY")

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/docker"
 	"salvor/internal/project"
 )
 
@@ -14,7 +15,7 @@ type State struct {
 	Stack      string
 	Record     Record // zero when never deployed
 	Deployed   bool
-	Containers []Container
+	Containers []docker.Container
 	Missing    []string // services that ought to run and don't, sorted
 	Ungated    []string // services with a container that Docker itself may start, sorted
 	Drifted    []string // services that were changed by something other than Salvor, sorted
@@ -23,7 +24,7 @@ type State struct {
 // Observe returns the state of stacks, in the order asked for, with one call to
 // the engine for all of them. Nothing is written.
 func (h *Host) Observe(ctx context.Context, stacks ...string) ([]State, error) {
-	all, err := h.containers(ctx, "")
+	all, err := h.engine.Containers(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s State) Untouched(d Deployment) bool {
 
 // Running reports whether a container of the stack runs.
 func (s State) Running() bool {
-	return slices.ContainsFunc(s.Containers, func(c Container) bool {
+	return slices.ContainsFunc(s.Containers, func(c docker.Container) bool {
 		return c.State == "running" || c.State == "paused" || c.State == "restarting"
 	})
 }
@@ -68,7 +69,7 @@ func (s *State) compare() {
 	}
 	ungated := map[string]bool{}
 	for _, c := range s.Containers {
-		if !c.Gated && !c.OneOff {
+		if !Gated(c) && !c.OneOff {
 			ungated[c.Service] = true
 		}
 	}
@@ -99,7 +100,7 @@ func (r Record) pins(d Deployment) map[string]string {
 }
 
 // runs reports whether everything expected runs, as it was made.
-func (r Record) runs(containers []Container) bool {
+func (r Record) runs(containers []docker.Container) bool {
 	for name, want := range r.Services {
 		if running, drifted := count(containers, name, want.Hash); running != want.Running || drifted {
 			return false
@@ -108,7 +109,7 @@ func (r Record) runs(containers []Container) bool {
 	return true
 }
 
-func count(containers []Container, service, hash string) (running int, drifted bool) {
+func count(containers []docker.Container, service, hash string) (running int, drifted bool) {
 	for _, c := range containers {
 		if c.Service != service || c.OneOff {
 			continue
@@ -122,7 +123,7 @@ func count(containers []Container, service, hash string) (running int, drifted b
 }
 
 // expected notes how a healthy project looks.
-func expected(p project.Project, containers []Container) map[string]Expected {
+func expected(p project.Project, containers []docker.Container) map[string]Expected {
 	out := map[string]Expected{}
 	for _, s := range p.Services {
 		if s.Idle {
@@ -147,11 +148,11 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 		if c.OneOff {
 			continue
 		}
-		about, err := h.inspect(ctx, c.ID)
+		about, err := h.engine.Inspect(ctx, c.ID)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, agentapi.ServiceRow{Name: c.Service, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started, Gated: c.Gated, Done: s.done(c)})
+		rows = append(rows, agentapi.ServiceRow{Name: c.Service, Image: c.Image, State: c.State, Health: c.Health, Since: about.Started, Gated: Gated(c), Done: s.done(c)})
 	}
 	for _, name := range s.Missing {
 		if !slices.ContainsFunc(rows, func(r agentapi.ServiceRow) bool { return r.Name == name }) {
@@ -163,7 +164,7 @@ func (h *Host) Rows(ctx context.Context, s State) ([]agentapi.ServiceRow, error)
 
 // done reports whether a container ended well and none of its service was running
 // when the stack was last well: it has done what it is there for.
-func (s State) done(c Container) bool {
+func (s State) done(c docker.Container) bool {
 	want, known := s.Record.Services[c.Service]
 	return known && want.Running == 0 && c.State == "exited" && c.Exit == 0
 }

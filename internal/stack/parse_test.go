@@ -2,56 +2,19 @@ package stack
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/docker"
 	"salvor/internal/project"
 )
 
-func TestParseContainers(t *testing.T) {
-	answer := `[{"Id":"b","Names":["/app-web-1"],"Image":"example/web:1","ImageID":"sha256:1","State":"running","Status":"Up 2 minutes (healthy)",
-	"Labels":{"com.docker.compose.project":"app","com.docker.compose.service":"web","com.docker.compose.config-hash":"h","com.docker.compose.oneoff":"False"},
-	"Mounts":[{"Type":"bind","Source":"/run/salvor/gate/app","Destination":"/.salvor-gate"},
-	{"Type":"volume","Name":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","Destination":"/anon"},{"Type":"volume","Name":"app_db","Destination":"/db"}]},
-	{"Id":"a","Names":["/app-job-1"],"State":"exited","Status":"Exited (127) 3 hours ago","Labels":{"com.docker.compose.project":"app","com.docker.compose.service":"job"}}]`
-	got, err := parseContainers([]byte(answer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Container{
-		{ID: "a", Name: "app-job-1", Project: "app", Service: "job", State: "exited", Exit: 127},
-		{ID: "b", Name: "app-web-1", Project: "app", Service: "web", Hash: "h", Image: "example/web:1", ImageID: "sha256:1", State: "running", Health: "healthy", Gated: true,
-			Volumes: map[string]string{"/anon": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
-
-func TestParseDetailHealth(t *testing.T) {
-	for name, tc := range map[string]struct{ health, config, want string }{
-		"no check":                       {`null`, `{}`, ""},
-		"healthy":                        {`{"Status":"healthy","Log":[{"ExitCode":0}]}`, `{}`, "healthy"},
-		"failed as often as allowed":     {`{"Status":"unhealthy","FailingStreak":3,"Log":[{"ExitCode":1}]}`, `{}`, "unhealthy"},
-		"paused when good":               {`{"Status":"unhealthy","FailingStreak":0,"Log":[{"ExitCode":1},{"ExitCode":0}]}`, `{}`, "healthy"},
-		"paused before the first check":  {`{"Status":"unhealthy","FailingStreak":0,"Log":[]}`, `{}`, "starting"},
-		"paused after one failure":       {`{"Status":"unhealthy","FailingStreak":1,"Log":[{"ExitCode":1}]}`, `{}`, "starting"},
-		"one failure is all it may have": {`{"Status":"unhealthy","FailingStreak":1,"Log":[{"ExitCode":1}]}`, `{"Healthcheck":{"Retries":1}}`, "unhealthy"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := parseDetail([]byte(`{"State":{"Health":` + tc.health + `},"Config":` + tc.config + `}`))
-			if err != nil || got.Health != tc.want {
-				t.Errorf("got %q, %v, want %q", got.Health, err, tc.want)
-			}
-		})
-	}
-}
-
-func TestParseAwaits(t *testing.T) {
-	got := parseAwaits("db:service_healthy:false,cache:service_started:true,queue:service_healthy:true")
-	if diff := cmp.Diff([]string{"db", "queue"}, got); diff != "" || parseAwaits("") != nil {
-		t.Errorf("(-want +got)\n%s", diff)
+// TestGated: without its stack's gate, a container starts at every boot of its host.
+func TestGated(t *testing.T) {
+	if !Gated(docker.Container{Targets: []string{"/data", GateTarget}}) || Gated(docker.Container{Targets: []string{"/data"}}) {
+		t.Error("the gate is not what tells")
 	}
 }
 
@@ -188,17 +151,17 @@ func TestRecord(t *testing.T) {
 	p := project.Project{Hash: "h", Dir: "/d", Services: []project.Service{{Name: "web", Image: "w:1"}}}
 	for name, tc := range map[string]struct {
 		images     map[string]string
-		containers []Container
+		containers []docker.Container
 		covers     bool
 		runs       bool
 	}{
-		"as it was":            {nil, []Container{{Service: "web", State: "running", Hash: "c"}, {Service: "once", State: "exited", Hash: "o"}}, true, true},
+		"as it was":            {nil, []docker.Container{{Service: "web", State: "running", Hash: "c"}, {Service: "once", State: "exited", Hash: "o"}}, true, true},
 		"the lock's pin":       {map[string]string{"web": "w:1@sha256:1"}, nil, true, false},
 		"another pin":          {map[string]string{"web": "w:1@sha256:2"}, nil, false, false},
 		"pin of another tag":   {map[string]string{"web": "w:0@sha256:2"}, nil, true, false},
-		"made by somebody":     {nil, []Container{{Service: "web", State: "running", Hash: "x"}}, true, false},
-		"stopped":              {nil, []Container{{Service: "web", State: "exited", Hash: "c"}}, true, false},
-		"a run beside is none": {nil, []Container{{Service: "web", State: "running", Hash: "c", OneOff: true}}, true, false},
+		"made by somebody":     {nil, []docker.Container{{Service: "web", State: "running", Hash: "x"}}, true, false},
+		"stopped":              {nil, []docker.Container{{Service: "web", State: "exited", Hash: "c"}}, true, false},
+		"a run beside is none": {nil, []docker.Container{{Service: "web", State: "running", Hash: "c", OneOff: true}}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := r.Covers(Deployment{Project: p, Images: tc.images}); got != tc.covers {
@@ -218,16 +181,12 @@ func TestUncovered(t *testing.T) {
 	}
 }
 
-// FuzzEngine feeds the parsers of the engine's answers.
-func FuzzEngine(f *testing.F) {
-	f.Add([]byte(`[{"Id":"a","Names":["/x"],"Status":"Exited (1) now","Mounts":[{"Type":"volume"}]}]`))
-	f.Add([]byte(`{"RestartCount":1,"State":{"StartedAt":"2026-01-02T03:04:05Z","Health":{"Log":[{"Output":"x"}]}},"RepoDigests":["a@sha256:1"]}`))
-	f.Fuzz(func(_ *testing.T, answer []byte) {
-		// only panics matter: each says whether it could read the answer
-		_, _ = parseContainers(answer)
-		_, _ = parseDetail(answer)
-		if digests, err := parseImage(answer); err == nil {
-			digestOf("a:1", digests)
+// FuzzDigestOf feeds what a registry and a Compose file may say of an image.
+func FuzzDigestOf(f *testing.F) {
+	f.Add("a:1", "a@sha256:1")
+	f.Fuzz(func(t *testing.T, ref, digest string) {
+		if got := digestOf(ref, []string{digest}); got != "" && !strings.HasSuffix(digest, "@"+got) {
+			t.Errorf("%q of %q has the digest %q", ref, digest, got)
 		}
 	})
 }

@@ -5,28 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"salvor/internal/docker"
 )
 
 // Running returns the ids of a stack's containers that run and are not paused.
-func (h *Host) Running(ctx context.Context, stack string) ([]string, error) {
+func (h *control) Running(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "running")
 }
 
 // Frozen returns the ids of a stack's containers that are paused.
-func (h *Host) Frozen(ctx context.Context, stack string) ([]string, error) {
+func (h *control) Frozen(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "paused")
 }
 
 // Started returns the names of a stack's containers that started since a time.
-func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
-	all, err := h.containers(ctx, stack)
+func (h *control) Started(ctx context.Context, stack string, since time.Time) ([]string, error) {
+	all, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, c := range all {
-		about, err := h.inspect(ctx, c.ID)
-		if err != nil && !errors.Is(err, errNoSuch) {
+		about, err := h.engine.Inspect(ctx, c.ID)
+		if err != nil && !errors.Is(err, docker.ErrNoSuch) {
 			return nil, err
 		}
 		if err == nil && about.Started.After(since) {
@@ -36,8 +38,8 @@ func (h *Host) Started(ctx context.Context, stack string, since time.Time) ([]st
 	return names, nil
 }
 
-func (h *Host) inState(ctx context.Context, stack, state string) ([]string, error) {
-	all, err := h.containers(ctx, stack)
+func (h *control) inState(ctx context.Context, stack, state string) ([]string, error) {
+	all, err := h.engine.Containers(ctx, stack)
 	var ids []string
 	for _, c := range all {
 		if c.State == state {
@@ -50,9 +52,9 @@ func (h *Host) inState(ctx context.Context, stack, state string) ([]string, erro
 // Pause freezes containers one by one. One that does not run, or no longer, is left
 // alone: an engine asked for all at once stops at that one and continues with the
 // others behind one's back. It ends at the first error.
-func (h *Host) Pause(ctx context.Context, containers ...string) error {
+func (h *control) Pause(ctx context.Context, containers ...string) error {
 	for _, id := range containers {
-		err := h.post(ctx, "/containers/"+id+"/pause")
+		err := h.engine.Pause(ctx, id)
 		if err == nil {
 			continue
 		}
@@ -66,7 +68,7 @@ func (h *Host) Pause(ctx context.Context, containers ...string) error {
 
 // Unpause lets containers continue, and returns when it has seen that none of them is
 // paused. Those that are not, or are gone, are left alone. It tries every one.
-func (h *Host) Unpause(ctx context.Context, containers ...string) error {
+func (h *control) Unpause(ctx context.Context, containers ...string) error {
 	var errs []error
 	for _, id := range containers {
 		errs = append(errs, h.unpause(ctx, id))
@@ -82,7 +84,7 @@ const (
 	resumeEvery    = 100 * time.Millisecond
 )
 
-func (h *Host) unpause(ctx context.Context, id string) error {
+func (h *control) unpause(ctx context.Context, id string) error {
 	state, err := h.state(ctx, id)
 	if err != nil || state != "paused" {
 		return err
@@ -90,7 +92,7 @@ func (h *Host) unpause(ctx context.Context, id string) error {
 	limit, cancel := context.WithTimeout(ctx, resumePatience)
 	defer cancel()
 	for {
-		err = h.post(ctx, "/containers/"+id+"/unpause")
+		err = h.engine.Unpause(ctx, id)
 		state, serr := h.state(ctx, id)
 		if serr != nil {
 			return errors.Join(err, serr)
@@ -110,7 +112,7 @@ var errStaysPaused = errors.New("the engine still reports it as paused")
 
 // thaw resumes a stack's paused containers, by whatever they were paused: containers
 // have to run to be changed or stopped.
-func (h *Host) thaw(ctx context.Context, stack string) error {
+func (h *control) thaw(ctx context.Context, stack string) error {
 	frozen, err := h.Frozen(ctx, stack)
 	if err != nil {
 		return err
@@ -120,9 +122,9 @@ func (h *Host) thaw(ctx context.Context, stack string) error {
 
 // state is how a container is by its own lock, which a pause under way holds; "" for
 // one that is gone. The list of containers may lag behind.
-func (h *Host) state(ctx context.Context, id string) (string, error) {
-	about, err := h.inspect(ctx, id)
-	if errors.Is(err, errNoSuch) {
+func (h *control) state(ctx context.Context, id string) (string, error) {
+	about, err := h.engine.Inspect(ctx, id)
+	if errors.Is(err, docker.ErrNoSuch) {
 		return "", nil
 	}
 	return about.State, err

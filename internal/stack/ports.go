@@ -25,12 +25,8 @@ func (h *Host) FreePorts(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for published ports: %w", err)
 	}
-	running, err := h.get(ctx, "/containers/json") // those that run, of every project and of none; a limit would count stopped ones, too
-	if err != nil {
-		return false, err
-	}
-	list, err := parseContainers(running)
-	if err != nil || len(list) > 0 {
+	running, err := h.engine.Running(ctx)
+	if err != nil || len(running) > 0 {
 		return false, err
 	}
 	if _, err := h.machine.Run(ctx, machine.Cmd{Argv: []string{"systemctl", "restart", "docker.service"}, Timeout: engineTimeout}); err != nil {

@@ -84,7 +84,7 @@ func (h *Host) remember(ctx context.Context, stack string, k kept, r Record) err
 	return h.writeJSON(ctx, path.Join(dir, recordFile), r)
 }
 
-func (h *Host) readJSON(ctx context.Context, file string, into any) (bool, error) {
+func (h *control) readJSON(ctx context.Context, file string, into any) (bool, error) {
 	content, err := h.machine.ReadFile(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -96,7 +96,7 @@ func (h *Host) readJSON(ctx context.Context, file string, into any) (bool, error
 	return json.Unmarshal(content, into) == nil, nil
 }
 
-func (h *Host) writeJSON(ctx context.Context, file string, v any) error {
+func (h *control) writeJSON(ctx context.Context, file string, v any) error {
 	content, err := json.Marshal(v)
 	if err != nil {
 		return err

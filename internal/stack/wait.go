@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"salvor/internal/docker"
+	"salvor/internal/progress"
 )
 
 const (
@@ -13,11 +17,11 @@ const (
 )
 
 // trouble says what is wrong with a container that ought to run, or "".
-func (c Container) trouble() string {
+func trouble(c docker.Container) string {
 	switch {
 	case c.OneOff:
 		return ""
-	case c.Health == unhealthy:
+	case c.Health == docker.Unhealthy:
 		return "is unhealthy"
 	case c.State == "exited" && c.Exit != 0, c.State == "dead":
 		return fmt.Sprintf("exited with code %d", c.Exit)
@@ -69,21 +73,21 @@ func poll(ctx context.Context, patience time.Duration, ask func() (string, error
 
 // judge returns the service that still needs time, or "" when all is well.
 func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (string, error) {
-	containers, err := h.containers(ctx, stack)
+	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return "", err
 	}
 	waiting := ""
 	for _, c := range containers {
-		if c.OneOff || c.Health == healthy || c.State == "exited" && c.Exit == 0 {
+		if c.OneOff || c.Health == docker.Healthy || c.State == "exited" && c.Exit == 0 {
 			continue
 		}
-		about, err := h.inspect(ctx, c.ID)
+		about, err := h.engine.Inspect(ctx, c.ID)
 		if err != nil {
 			return "", err
 		}
 		ran := time.Since(about.Started)
-		switch why := c.trouble(); {
+		switch why := trouble(c); {
 		case why != "" && (c.State != "restarting" || about.Restarts >= maxRestarts):
 			return "", h.blame(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + said(about.Said)})
 		case c.State == "running" && c.Health == "" && ran >= settle:
@@ -99,4 +103,35 @@ func said(check string) string {
 		return ""
 	}
 	return fmt.Sprintf(": %.200q", check)
+}
+
+// awaitChecks waits until the engine doubts no container of the stack that
+// another one needs to be healthy: Compose would start nothing after it. When
+// patience runs out, Compose may say so.
+func (h *Host) awaitChecks(ctx context.Context, d Deployment, scope progress.Scope) error {
+	noted := false
+	_, err := poll(ctx, d.patience(), func() (string, error) {
+		list, err := h.engine.Containers(ctx, d.Stack)
+		if err != nil {
+			return "", err
+		}
+		service := uncertain(list)
+		if service != "" && !noted {
+			noted = true
+			scope.Note("service " + service + " was paused and others need it: waiting for its next health check")
+		}
+		return service, nil
+	})
+	return err
+}
+
+// uncertain returns a service that the engine doubts and that another one needs.
+func uncertain(list []docker.Container) string {
+	for _, c := range list {
+		needs := func(other docker.Container) bool { return slices.Contains(other.Awaits, c.Service) }
+		if c.HealthUncertain && slices.ContainsFunc(list, needs) {
+			return c.Service
+		}
+	}
+	return ""
 }

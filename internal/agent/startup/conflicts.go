@@ -110,7 +110,7 @@ func foreignProject(st agentapi.Stack, seen stack.State, local here.Local, decid
 		}
 	}
 	for _, c := range seen.Containers {
-		if !c.Gated && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
+		if !stack.Gated(c) && (c.State == "running" || c.State == "paused" || c.State == "restarting") {
 			return fmt.Sprintf("a project with that name runs here, but Salvor did not start it (container %s)", c.Name)
 		}
 	}

@@ -125,7 +125,7 @@ func (l *live) finished(e progress.Event) string {
 	}
 	took := ""
 	if !began.IsZero() {
-		took = Duration(e.Time.Sub(began))
+		took = terminal.Duration(e.Time.Sub(began))
 	}
 	width, _ := l.size()
 	return l.paint(tint, mark) + " " + columns(keyOf(e), e.Text, took, width-3)
@@ -190,7 +190,7 @@ func (l *live) area(b *strings.Builder) int {
 		shown = shown[:room-1]
 	}
 	for _, s := range shown {
-		b.WriteString(mark + " " + columns(s.key, s.state(), Duration(time.Since(s.began)), width-3) + "\n")
+		b.WriteString(mark + " " + columns(s.key, s.state(), terminal.Duration(time.Since(s.began)), width-3) + "\n")
 	}
 	hidden := len(l.running) - len(shown)
 	if hidden == 0 {
@@ -203,9 +203,9 @@ func (l *live) area(b *strings.Builder) int {
 func (s *step) state() string {
 	switch {
 	case s.total > 0:
-		return fmt.Sprintf("%s of %s", Bytes(s.bytes), Bytes(s.total))
+		return fmt.Sprintf("%s of %s", terminal.Bytes(s.bytes), terminal.Bytes(s.total))
 	case s.bytes > 0:
-		return Bytes(s.bytes)
+		return terminal.Bytes(s.bytes)
 	default:
 		return s.text
 	}

@@ -159,7 +159,7 @@ func line(e progress.Event, began time.Time) string {
 		return text
 	}
 	if !began.IsZero() {
-		text += fmt.Sprintf(" (%s)", Duration(e.Time.Sub(began)))
+		text += fmt.Sprintf(" (%s)", terminal.Duration(e.Time.Sub(began)))
 	}
 	return text
 }

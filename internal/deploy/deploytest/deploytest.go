@@ -166,11 +166,11 @@ func (w *World) result(host, verb string, body json.RawMessage) any {
 func (w *World) apply(host string, req agentapi.Apply) agentapi.HostReceipt {
 	w.Note("%s applies", host)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.applied == nil {
 		w.applied = map[string]agentapi.Apply{}
 	}
 	w.applied[host] = req
+	w.mu.Unlock()
 	r := agentapi.HostReceipt{Host: host}
 	for _, st := range req.Host.Stacks {
 		one := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch}

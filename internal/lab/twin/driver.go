@@ -53,9 +53,12 @@ func (s step) placed(stack string) step {
 	return s
 }
 
+// A driver has operators want things of a world, and things go wrong in it.
+type driver struct{ *world }
+
 // drive makes one world continue until it ends.
-func (w *world) drive() error {
-	alice, bob := &operator{w: w, name: "alice", clone: w.git.Clone()}, &operator{w: w, name: "bob", clone: w.git.Clone()}
+func (w driver) drive() error {
+	alice, bob := &operator{w: w.world, name: "alice", clone: w.git.Clone()}, &operator{w: w.world, name: "bob", clone: w.git.Clone()}
 	if w.chance(4) {
 		w.goWrong()
 	}
@@ -78,7 +81,7 @@ func (w *world) drive() error {
 }
 
 // next has something happen.
-func (w *world) next(o, other *operator) error {
+func (w driver) next(o, other *operator) error {
 	switch w.pick(12) {
 	case 0:
 		return w.accident()
@@ -89,7 +92,7 @@ func (w *world) next(o, other *operator) error {
 }
 
 // anything is a step that chance picks.
-func (w *world) anything() step {
+func (w driver) anything() step {
 	stack := w.stacks[w.pick(len(w.stacks))]
 	switch w.pick(14) {
 	case 0, 1, 2, 3:
@@ -110,7 +113,7 @@ func (w *world) anything() step {
 
 // converge has an operator do a step while things go wrong, and then again while
 // nothing does: at the latest then it has to succeed.
-func (w *world) converge(o *operator, s step) error {
+func (w driver) converge(o *operator, s step) error {
 	w.goWrong()
 	kill := 0
 	if w.chance(3) {
@@ -139,7 +142,7 @@ func (w *world) converge(o *operator, s step) error {
 }
 
 // race has two operators do something at once.
-func (w *world) race(o, other *operator) error {
+func (w driver) race(o, other *operator) error {
 	w.goWrong()
 	steps := []step{w.anything(), w.anything()}
 	errs := make([]error, 2)
@@ -301,7 +304,7 @@ func (w *world) accident() error {
 
 // goWrong has something go wrong from now on, or at a call that is still to come; most
 // of the time one thing, sometimes none or two.
-func (w *world) goWrong() {
+func (w driver) goWrong() {
 	for range w.pick(3) {
 		w.count(func(t *Tally) { t.Faults++ })
 		h := w.hosts[w.pick(len(w.hosts))]
@@ -328,7 +331,7 @@ func (w *world) goWrong() {
 	}
 }
 
-func (w *world) faults() remote.Faults {
+func (w driver) faults() remote.Faults {
 	switch w.pick(5) {
 	case 0:
 		return remote.Faults{Slow: time.Duration(100+w.pick(400)) * time.Millisecond}
@@ -351,7 +354,7 @@ func (w *world) apply() step {
 }
 
 // snapshot takes one. What it holds at least is what the volume holds before it begins.
-func (w *world) snapshot(stack string) step {
+func (w driver) snapshot(stack string) step {
 	return step{what: "snapshot take " + stack, work: func(ctx context.Context, c *command) error {
 		h := w.host(c.lock.Stacks[stack].Host)
 		w.mu.Lock()
@@ -367,7 +370,7 @@ func (w *world) snapshot(stack string) step {
 }
 
 // deploy commits another version, and applies it.
-func (w *world) deploy(stack string) step {
+func (w driver) deploy(stack string) step {
 	version := w.pick(versions - 1)
 	return step{what: fmt.Sprintf("edit and apply %s:%d", stack, version+1), stacks: w.stacks, work: func(ctx context.Context, c *command) error {
 		if c.declared.Stacks[stack].Version != version {
@@ -384,13 +387,13 @@ func (w *world) deploy(stack string) step {
 	}}
 }
 
-func (w *world) move(stack string) step {
+func (w driver) move(stack string) step {
 	to := w.hosts[w.pick(len(w.hosts))].name
 	return step{what: "move " + stack + " --to " + to, stacks: []string{stack}, work: func(ctx context.Context, c *command) error { return c.move(ctx, stack, to) }}
 }
 
 // recovery has a host be lost, or seem so, and its stacks taken over by another.
-func (w *world) recovery() step {
+func (w driver) recovery() step {
 	i := w.pick(len(w.hosts))
 	lost, to := w.hosts[i], w.hosts[(i+1+w.pick(len(w.hosts)-1))%len(w.hosts)]
 	if w.chance(2) {
@@ -409,7 +412,7 @@ func (w *world) recovery() step {
 
 // restore goes back to the oldest snapshot that was taken by hand and is still there.
 // Asked again it continues where the host has not done it meanwhile.
-func (w *world) restore(stack string) step {
+func (w driver) restore(stack string) step {
 	id := ""
 	return step{what: "restore " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
 		if id == "" {
@@ -445,7 +448,7 @@ func (c *command) oldest(ctx context.Context, stack string) (string, error) {
 }
 
 // rollback goes back to the other version, with its data where a snapshot is known.
-func (w *world) rollback(stack string) step {
+func (w driver) rollback(stack string) step {
 	id, version, withData := "", -1, w.chance(2)
 	return step{what: "rollback " + stack, stacks: []string{stack}, work: func(ctx context.Context, c *command) error {
 		if version < 0 {

@@ -19,6 +19,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/recovery"
+	"salvor/internal/restore"
 	"salvor/internal/sign"
 )
 
@@ -220,7 +221,11 @@ func (c *command) take(ctx context.Context, stack string) (string, error) {
 
 // restore is `salvor restore STACK --snapshot ID`.
 func (c *command) restore(ctx context.Context, stack, id string) error {
-	return ended(c.s.Restore(ctx, stack, id))
+	p, err := restore.Prepare(ctx, c.s, stack, id)
+	if err != nil {
+		return err
+	}
+	return ended(p.Run(ctx, nil))
 }
 
 // snapshots are those that a restore may take, oldest first.

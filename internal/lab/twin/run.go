@@ -44,7 +44,7 @@ func (ws *Worlds) Run(t *testing.T, seed uint64) Result {
 		ctx, cancel := context.WithCancel(context.Background())
 		w, err := newWorld(ctx, ws.shop, seed, dir)
 		if err == nil {
-			err = errors.Join(w.start(), w.drive())
+			err = errors.Join(w.start(), driver{w}.drive())
 			cancel()
 			w.end()
 			r.Broken, r.Log = w.laws, w.log

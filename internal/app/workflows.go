@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+
+	"salvor/internal/deploy"
+	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/machine"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/move"
+	"salvor/internal/progress"
+	"salvor/internal/project"
+	"salvor/internal/recovery"
+	"salvor/internal/rollback"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+)
+
+// What the workflows need of the opened fleet: App has most of it.
+
+// ForRecovery is the opened fleet as a recovery needs it.
+func (a *App) ForRecovery() recovery.Fleet { return recoverer{a} }
+
+type recoverer struct{ *App }
+
+// AddHost implements recovery.Fleet.
+func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
+	add, err := r.App.Hosts.AddHost(ctx, h, key, replaces)
+	return recovery.Target(add), err
+}
+
+// Enrol implements recovery.Fleet.
+func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
+	add, err := r.App.Hosts.Enrol(ctx, h)
+	return recovery.Target(add), err
+}
+
+// PinGitHost implements recovery.Fleet.
+func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinGitHost(ctx) }
+
+// NoteStolen implements recovery.Fleet.
+func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
+	return r.App.Seen.NoteStolen(ctx, host, files)
+}
+
+// Reach implements recovery.Fleet.
+func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, error), error) {
+	return r.App.Reach.To(h)
+}
+
+// Seen implements recovery.Fleet.
+func (r recoverer) Seen(ctx context.Context, host string) (recovery.Seen, error) {
+	seen, err := r.App.Seen.SeenByHost(ctx, host)
+	return seen.seen(), err
+}
+
+// Session implements recovery.Fleet.
+func (r recoverer) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
+	r.opts.Sink = sink
+	return r.App.Session(ctx)
+}
+
+// StillHas is what the host can reach by what is on its disk.
+func (r RemovedHost) StillHas(host string) []string { return r.seen().StillHas(host) }
+
+func (r RemovedHost) seen() recovery.Seen {
+	seen := recovery.Seen{Remotes: r.Remotes, DeployKey: r.DeployKey, GitURL: r.GitURL}
+	for _, s := range r.Rotate {
+		seen.Secrets = append(seen.Secrets, recovery.Secret{Name: s.Secret, Provider: s.Provider, Command: s.Command})
+	}
+	return seen
+}
+
+// ForMove is the opened fleet as a move needs it.
+func (a *App) ForMove() move.Fleet { return mover{recoverer{a}} }
+
+type mover struct{ recoverer }
+
+// EnrolCommitted implements move.Fleet.
+func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
+	add, err := m.App.Hosts.Enrol(ctx, h)
+	if err != nil {
+		return err
+	}
+	return m.Checkout.CommitFiles(ctx, add.Files, "host "+h.Name+": enrolled")
+}
+
+// ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
+// later on.
+func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error)) *rollback.Fleet {
+	return &rollback.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
+		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
+	}
+}
+
+// projectAt renders a stack as a commit declared it.
+func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error) {
+	_, rendered, err := a.stackAt(ctx, st.Name, c, a.Checkout.Fleet.Vars)
+	return rendered.Project, err
+}
+
+// UsedBy returns a line for each place where a secret is needed.
+func (a *App) UsedBy(name string) []string {
+	var lines []string
+	for _, u := range a.Needs.SecretUses(name) {
+		line := u.String()
+		if u.Host != "" {
+			line += " on " + u.Host
+		}
+		if u.OnChange != "" {
+			line += ": " + string(u.OnChange)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// ForRotation is the opened fleet as the rotation of a secret needs it.
+func (a *App) ForRotation() Rotating { return Rotating{a} }
+
+// Rotating implements rotation.Secrets and rotation.Reopened.
+type Rotating struct{ *App }
+
+// Command implements rotation.Secrets.
+func (r Rotating) Command(name string) (argv []string, printed bool) { return r.Needs.Command(name) }
+
+// MayRotate implements rotation.Secrets.
+func (r Rotating) MayRotate(name string) error { return r.Secrets.MayRotate(name) }
+
+// RotateSecret implements rotation.Secrets.
+func (r Rotating) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
+	return r.Secrets.RotateSecret(ctx, name, value)
+}
+
+// RaiseRevision implements rotation.Secrets.
+func (r Rotating) RaiseRevision(ctx context.Context, name string) error {
+	return r.Secrets.RaiseRevision(ctx, name)
+}
+
+// UndoRotation implements rotation.Reopened.
+func (r Rotating) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
+	return r.Secrets.UndoRotation(ctx, name, before)
+}

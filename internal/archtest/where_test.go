@@ -1,0 +1,143 @@
+package archtest
+
+import (
+	"flag"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"salvor/internal/finding"
+)
+
+var update = flag.Bool("update", false, "write the lists of CONTRIBUTING.md")
+
+const (
+	contributing = root + "/CONTRIBUTING.md"
+	listBegins   = "<!-- where is what: go test ./internal/archtest -update -->\n"
+	listEnds     = "<!-- end of where is what -->\n"
+)
+
+// TestWhereIsWhat holds the list by which a newcomer finds a file: of each command the
+// file that bears its name and the workflows that it calls, of each finding the file
+// that makes it.
+func TestWhereIsWhat(t *testing.T) {
+	content, err := os.ReadFile(contributing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(content), listBegins)
+	had, after, ends := strings.Cut(rest, listEnds)
+	if !begins || !ends {
+		t.Fatalf("CONTRIBUTING.md has no list between %q and %q", listBegins, listEnds)
+	}
+	want := "\n" + commandList(t) + "\n" + findingList(t) + "\n"
+	if had == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("the list in CONTRIBUTING.md is not what the code is: go test ./internal/archtest -update")
+	}
+	if err := os.WriteFile(contributing, []byte(before+listBegins+want+listEnds+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commandList is a row for each command of the reference.
+func commandList(t *testing.T) string {
+	t.Helper()
+	reference, err := os.ReadFile(root + "/docs/reference/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := "| command | file | calls |\n|---|---|---|\n"
+	for _, m := range regexp.MustCompile(`(?m)^## salvor (.+)$`).FindAllStringSubmatch(string(reference), -1) {
+		words := strings.Fields(m[1])
+		file := "internal/cli/" + strings.Join(words, "_") + ".go"
+		text, err := os.ReadFile(filepath.Join(root, file))
+		defines := regexp.MustCompile(`(Use:\s+"|newGroup\("|group\("|plain\(g, ")` + words[len(words)-1] + `\b`)
+		if err != nil || !defines.Match(text) {
+			t.Errorf("salvor %s: %s does not define it", m[1], file)
+			continue
+		}
+		rows += fmt.Sprintf("| `%s` | `%s` | %s |\n", m[1], strings.TrimPrefix(file, "internal/"), strings.Join(calls(t, file), ", "))
+	}
+	return rows
+}
+
+// calls are the workflows that a file imports.
+func calls(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, i := range f.Imports {
+		name, ours := top(strings.Trim(i.Path.Value, `"`))
+		if at := layerOf(name); ours && at >= 0 && slices.Contains([]string{"workflows", "the commit at hand"}, layers[at].name) {
+			all = append(all, "`"+name+"`")
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// findingList is a row for each file that makes findings.
+func findingList(t *testing.T) string {
+	t.Helper()
+	names := findingNames(t)
+	byFile := map[string][]string{}
+	made := map[string]bool{}
+	use := regexp.MustCompile(`\bfinding\.([A-Z]\w+)\b`)
+	for _, path := range sources(t) {
+		file := filepath.ToSlash(strings.TrimPrefix(path, root+"/"))
+		if strings.HasSuffix(file, "_test.go") || !strings.HasPrefix(file, "internal/") || strings.HasPrefix(file, "internal/finding/") || strings.HasPrefix(file, "internal/lab/") {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range use.FindAllStringSubmatch(string(content), -1) {
+			if code, is := names[m[1]]; is && !slices.Contains(byFile[file], code) {
+				byFile[file], made[code] = append(byFile[file], code), true
+			}
+		}
+	}
+	for _, code := range names {
+		if !made[code] {
+			t.Errorf("nothing makes the finding %s", code)
+		}
+	}
+	rows := "| file | findings that it makes or asks for |\n|---|---|\n"
+	for _, file := range slices.Sorted(maps.Keys(byFile)) {
+		codes := byFile[file]
+		slices.Sort(codes)
+		rows += fmt.Sprintf("| `%s` | `%s` |\n", strings.TrimPrefix(file, "internal/"), strings.Join(codes, "`, `"))
+	}
+	return rows
+}
+
+// findingNames are the codes by the names of their constants.
+func findingNames(t *testing.T) map[string]string {
+	t.Helper()
+	content, err := os.ReadFile(root + "/internal/finding/codes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t(\w+)\s+Code = "([a-z-]+)"$`).FindAllStringSubmatch(string(content), -1) {
+		names[m[1]] = m[2]
+	}
+	if len(names) != len(finding.Table()) {
+		t.Errorf("%d constants, %d rows", len(names), len(finding.Table()))
+	}
+	return names
+}

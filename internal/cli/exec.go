@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"salvor/internal/fault"
+	"salvor/internal/machine"
+	"salvor/internal/stack"
+	"salvor/internal/terminal"
+)
+
+func newExec(g *globals) *cobra.Command {
+	return newExecWith(func(ctx context.Context, args []string, tty bool) error {
+		return g.onHost(ctx, args[0], func(h *stack.Host, name string) error { return g.exec(ctx, h, name, args[1:], tty) })
+	})
+}
+
+func newExecWith(run func(ctx context.Context, args []string, tty bool) error) *cobra.Command {
+	var tty bool
+	cmd := &cobra.Command{
+		Use:   "exec STACK SERVICE [--] COMMAND…",
+		Short: "Run a command in a service's container",
+		Args:  leastArgs("STACK", "SERVICE", "COMMAND"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 3 && args[2] == "--" {
+				args = slices.Delete(args, 2, 3)
+			}
+			return run(cmd.Context(), args, tty)
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // flags behind STACK are the command's
+	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command this terminal; control characters in its output are not escaped")
+	return prints("what the command prints", annotated(cmd, firstOnly, "what is run"))
+}
+
+func (g *globals) exec(ctx context.Context, h *stack.Host, name string, args []string, tty bool) error {
+	session := stack.Session{Service: args[0], Argv: args[1:], Stdin: g.In, Stdout: terminal.Raw(g.Out)}
+	if tty {
+		fd := int(g.In.Fd())
+		if !term.IsTerminal(fd) || g.Term == nil {
+			return fault.WithCode(fault.WithHint(errors.New("there is no terminal to give to the command"), "run it without --tty"), fault.Usage)
+		}
+		width, height, err := term.GetSize(fd)
+		if err != nil {
+			return err
+		}
+		before, err := term.MakeRaw(fd)
+		if err != nil {
+			return err
+		}
+		defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
+		session.Stdout = terminal.Under(g.Out)
+		session.TTY = &machine.TTY{Term: os.Getenv("TERM"), Width: width, Height: height}
+	}
+	var err error
+	g.progress().Suspend(func() { err = h.Exec(ctx, name, session) })
+	var exit *machine.ExitError
+	if errors.As(err, &exit) && exit.Code > 0 && exit.Code <= 255 {
+		return fault.WithCode(err, exit.Code)
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/terminal"
+)
+
+type hostAddOptions struct {
+	hostKey string
+	jump    string
+	jumpKey string
+}
+
+func newHostAdd(g *globals) *cobra.Command {
+	var o hostAddOptions
+	cmd := &cobra.Command{
+		Use:   "add NAME [USER@]ADDRESS[:PORT]",
+		Short: "Pin a server's SSH key, install salvord and declare it",
+		Args:  exactArgs("NAME", "[USER@]ADDRESS[:PORT]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runHostAdd(cmd.Context(), g, args[0], args[1], o)
+		},
+	}
+	cmd.Flags().StringVar(&o.hostKey, "host-key", "", "the expected `SHA256:…` fingerprint, instead of a question")
+	cmd.Flags().StringVar(&o.jump, "jump", "", "reach it through `USER@HOST:PORT`")
+	cmd.Flags().StringVar(&o.jumpKey, "jump-key", "", "the jump host's expected `SHA256:…` fingerprint, if it is not pinned yet")
+	return cmd
+}
+
+func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAddOptions) error {
+	h, err := parseHost(name, address)
+	if err != nil {
+		return err
+	}
+	h.Jump = o.jump
+	return g.with(ctx, func(a *app.App) error {
+		if err := g.trustJump(ctx, a, h, o.jumpKey); err != nil {
+			return err
+		}
+		key, err := g.trust(ctx, a, h, o.hostKey, "--host-key")
+		if err != nil {
+			return err
+		}
+		add, err := a.Hosts.AddHost(ctx, h, key.Key, false)
+		if err != nil {
+			return err
+		}
+		if err := a.Checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
+			return err
+		}
+		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)
+		return g.printOne("git_key", add.GitKey)
+	})
+}

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"salvor/internal/app"
+	"salvor/internal/terminal"
+)
+
+func newHostRemove(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Remove a lost host from the fleet, and list the secrets that its disk could open",
+		Args:  exactArgs("NAME"),
+		RunE:  func(cmd *cobra.Command, args []string) error { return runHostRemove(cmd.Context(), g, args[0]) },
+	}
+}
+
+func runHostRemove(ctx context.Context, g *globals, name string) error {
+	return g.with(ctx, func(a *app.App) error {
+		if err := a.Hosts.Removable(name); err != nil {
+			return err
+		}
+		if err := g.confirmName(fmt.Sprintf("This removes %s from the fleet: its declaration, its keys and its sealed files.", name), name); err != nil {
+			return err
+		}
+		r, err := a.Hosts.RemoveHost(ctx, name)
+		if err != nil {
+			return err
+		}
+		terminal.Printf(g.Err, "Removed host %s from fleet %s (committed).\n", name, a.Fleet().Name)
+		for _, left := range r.StillHas(name) {
+			terminal.Printf(g.Err, "- %s.\n", left)
+		}
+		if len(r.Rotate) > 0 {
+			terminal.Printf(g.Err, "\n"+
+				"Its disk can open the secrets of its stacks, and their snapshots if it can reach the remote. Unless "+
+				"that disk is\n"+
+				"wiped, or encrypted and off:\n")
+			g.explainRotations(r.Rotate, "")
+		}
+		return g.printRotations(handover{Host: name, Stacks: r.Stacks, Secrets: r.Rotate})
+	})
+}

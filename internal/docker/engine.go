@@ -1,0 +1,85 @@
+// Package docker observes a Docker engine: its containers and how healthy they are, its
+// images and networks, by the Engine API (1.41 and later). It changes nothing but that
+// containers are paused and continue.
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"salvor/internal/machine"
+)
+
+const (
+	socket    = "/var/run/docker.sock"
+	timeout   = time.Minute
+	maxAnswer = 64 << 20
+)
+
+// ErrNoSuch is wrapped by errors that mean: the engine has no such object, or no more.
+var ErrNoSuch = errors.New("no such object")
+
+// An Engine is the Docker engine of one machine. It is safe for concurrent use.
+type Engine struct{ client *http.Client }
+
+// New returns the engine of a machine. Close it when done.
+func New(m machine.Machine) *Engine {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return m.Dial(ctx, "unix", socket) }
+	return &Engine{client: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Close drops connections that are idle; the machine stays open.
+func (e *Engine) Close() { e.client.CloseIdleConnections() }
+
+// get asks the engine. The path without a version means the engine's own.
+func (e *Engine) get(ctx context.Context, path string) ([]byte, error) {
+	return e.ask(ctx, http.MethodGet, path)
+}
+
+// post has the engine do something.
+func (e *Engine) post(ctx context.Context, path string) error {
+	_, err := e.ask(ctx, http.MethodPost, path)
+	return err
+}
+
+func (e *Engine) ask(ctx context.Context, method, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://docker"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the Docker engine: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the Docker engine's answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("docker engine: %w", ErrNoSuch)
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
+		return nil, fmt.Errorf("docker engine: %s: %s", resp.Status, bytes.TrimSpace(body[:min(len(body), 300)]))
+	}
+	return body, nil
+}
+
+// HasNetwork reports whether there is a network of that name.
+func (e *Engine) HasNetwork(ctx context.Context, name string) (bool, error) {
+	_, err := e.get(ctx, "/networks/"+name)
+	if errors.Is(err, ErrNoSuch) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,77 @@
+// Package restore brings a stack's data back to a snapshot, in place: the restore is part
+// of a commit, so one that is interrupted is finished by the same command again, by the
+// next apply, or by the host when it boots.
+package restore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/placement"
+	"salvor/internal/proposal"
+	"salvor/internal/terminal"
+)
+
+// Prepare proposes to restore the snapshot of a stack whose id begins with id, or the
+// newest that may be restored for "".
+func Prepare(ctx context.Context, s *deploy.Session, stack, id string) (proposal.Proposal[deploy.Receipt], error) {
+	var none proposal.Proposal[deploy.Receipt]
+	list, err := s.Snapshots(ctx, stack)
+	if err != nil {
+		return none, err
+	}
+	chosen, err := choose(list, id)
+	if err != nil {
+		return none, err
+	}
+	at := s.Lock.Stacks[stack]
+	goOn := at.Wish() != nil && goesOn(at.Wish(), chosen.ID, standing(ctx, s, at.Host, stack))
+	p, err := s.Amend(deploy.KindRestore, stack, func(lock fleet.Lock, stack string) fleet.Lock {
+		lock = placement.Start(lock, stack)
+		if goOn {
+			return lock
+		}
+		return placement.Restore(lock, stack, chosen.ID)
+	})
+	p.Question, p.Name = Question(stack, chosen), stack
+	p.Loses = []string{fmt.Sprintf("what %s has written since %s", stack, chosen.Began.UTC().Format(time.DateTime))}
+	return p, err
+}
+
+// Withdraw proposes to take a restore back that is not done.
+func Withdraw(s *deploy.Session, stack string) (proposal.Proposal[deploy.Receipt], error) {
+	p, err := s.Amend(deploy.KindWithdraw, stack, placement.Withdraw)
+	if err == nil && s.Lock.Stacks[stack].Restore == nil {
+		err = fault.WithHint(fmt.Errorf("stack %s has no pending restore", stack), "salvor status")
+	}
+	p.Question = fmt.Sprintf("Cancel the restore of %s and keep its data as it is?", stack)
+	return p, err
+}
+
+// Question asks whether a stack's data may go back to a snapshot.
+func Question(stack string, s agentapi.SnapshotRow) string {
+	return fmt.Sprintf("Restore %s to snapshot %.8s: %s old, %s in %s.\nThis replaces the data written since then; a snapshot of that is taken first.",
+		stack, s.ID, terminal.Duration(time.Since(s.Began)), terminal.Bytes(s.Bytes), terminal.Count(s.Files, "file"))
+}
+
+// goesOn reports whether asking for a snapshot means a wish that stands already:
+// one for the same snapshot that its host has neither fulfilled nor failed at. A
+// host that does not say counts as one that has done nothing yet.
+func goesOn(wish *fleet.Restore, snapshot string, said *agentapi.Wish) bool {
+	return wish.Snapshot == snapshot && (said == nil || said.ID != wish.ID || said.State == agentapi.WishPending)
+}
+
+// standing asks a stack's host for the state of its wish; nil if it does not report it.
+func standing(ctx context.Context, s *deploy.Session, host, stack string) *agentapi.Wish {
+	for _, st := range s.ObserveSome(ctx, s.Lock, host)[host].State.Stacks {
+		if st.Name == stack {
+			return st.Wish
+		}
+	}
+	return nil
+}
