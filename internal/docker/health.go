@@ -29,7 +29,7 @@ type Detail struct {
 	Error    string // why the engine could not start it
 }
 
-// Inspect asks about one container; an error wraps ErrNoSuch when it is no more.
+// Inspect asks about one container; an error wraps ErrNoSuch when it is gone.
 func (e *Engine) Inspect(ctx context.Context, id string) (Detail, error) {
 	answer, err := e.get(ctx, "/containers/"+id+"/json")
 	if err != nil {

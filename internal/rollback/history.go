@@ -159,7 +159,7 @@ func (f *Fleet) unfinished(ctx context.Context, stack string, now Deploy) error 
 }
 
 // KeepsRestore refuses to withdraw a restore that belongs to a rollback, which asked for
-// the data of then: without it, an older image would start on newer data.
+// the data from that time: without it, an older image would start on newer data.
 func (f *Fleet) KeepsRestore(ctx context.Context, stack string) error {
 	now, earlier, err := f.Deploys(ctx, stack)
 	if err != nil || !now.back || len(earlier) == 0 {

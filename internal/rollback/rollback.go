@@ -29,7 +29,7 @@ type Fleet struct {
 	Declared *fleet.Fleet
 	Lock     fleet.Lock
 	Git      Git
-	// ProjectAt renders a stack as a commit declared it, with the secrets of now.
+	// ProjectAt renders a stack as a commit declared it, with the present secrets.
 	ProjectAt   func(ctx context.Context, st fleet.Stack, c git.Commit) (project.Project, error)
 	CommitFiles func(ctx context.Context, files map[string][]byte, message string) error
 	// Session returns the workflow on the commit.
