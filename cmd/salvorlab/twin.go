@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -48,18 +47,15 @@ func twinWorlds(ctx context.Context, args []string) error {
 				sum.Worlds, took.Round(time.Second), float64(sum.Worlds)/took.Seconds(), sum.Commands, sum.Faults, sum.Kills, len(broken))
 		}
 	}
-	passed := testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
-		Name: "twin", F: func(t *testing.T) {
-			for made := 0; made < *worlds && ctx.Err() == nil; made += reportEvery {
-				t.Run("worlds", func(t *testing.T) { all.Many(t, *seed+uint64(made), min(reportEvery, *worlds-made), 0, report) }) //nolint:contextcheck // a world has its own
-			}
-		},
-	}})
-	if len(broken) > 0 {
-		fmt.Fprintf(os.Stderr, "broken in the worlds of the seeds %d\n", broken)
+	makeAll := func(t *testing.T) {
+		for made := 0; made < *worlds && ctx.Err() == nil; made += reportEvery {
+			t.Run("worlds", func(t *testing.T) { all.Many(t, *seed+uint64(made), min(reportEvery, *worlds-made), 0, report) }) //nolint:contextcheck // a world has its own
+		}
+		if len(broken) > 0 {
+			t.Errorf("broken in the worlds of the seeds %d", broken)
+		}
 	}
-	if len(broken) > 0 || !passed {
-		return errFailed
-	}
-	return ctx.Err()
+	// a bubble of synctest, whose clock is a world's, belongs to a test
+	testing.Main(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{Name: "twin", F: makeAll}}, nil, nil)
+	return nil // not reached: Main ends the program
 }

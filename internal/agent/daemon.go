@@ -27,7 +27,8 @@ func (h *Host) Run(ctx context.Context, sink progress.Sink) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	loops := &loop.Set{Failed: func(name string, err error) { h.base().Trouble(name, err) }}
+	spec, _ := h.Spec() // one that can't be read has no name to spread by
+	loops := &loop.Set{Seed: loop.SeedOf(spec.Name), Failed: func(name string, err error) { h.base().Trouble(name, err) }}
 	d := &daemon{Host: h}
 	watch := ownership.New(h.base(), h.Lease.Within)
 	defer watch.Close(ctx)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ var layers = []struct {
 		"hostspec",
 		"secretnames",
 	}},
-	{"the commit at hand", []string{
+	{"the opened commit", []string{
 		"checkout",
 		"reach",
 		"identity",
@@ -289,5 +290,24 @@ func TestAHostCanRender(t *testing.T) {
 	}
 	if !slices.Contains(deps, "github.com/compose-spec/compose-go/v2/loader") {
 		t.Error("rendering does not link Compose's loader: this test looks at nothing")
+	}
+}
+
+// TestTheDrawingIsTheTree looks for every package of the layers in docs/architecture.md.
+func TestTheDrawingIsTheTree(t *testing.T) {
+	page, err := os.ReadFile(root + "/docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## Layers")
+	for _, l := range layers {
+		for _, name := range l.packages {
+			if l.name != "checks" && !strings.Contains(table, "`"+name+"`") {
+				t.Errorf("docs/architecture.md does not name %s", name)
+			}
+		}
+		if l.name != "checks" && !strings.Contains(table, "| "+l.name+" |") {
+			t.Errorf("docs/architecture.md has no layer %q", l.name)
+		}
 	}
 }

@@ -109,8 +109,8 @@ func TestResolveTakesCommitsOfTheBranch(t *testing.T) {
 	}
 }
 
-// TestTrailers: the lines at the end of a message are distinguished from its subject,
-// which may look like one.
+// TestTrailers: the lines at the end of a message are kept apart from its subject, which
+// may look like one.
 func TestTrailers(t *testing.T) {
 	t.Parallel()
 	g, dir := newRepo(t)

@@ -4,6 +4,7 @@ package loop
 
 import (
 	"context"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -37,6 +38,10 @@ type State struct {
 // A Set runs loops side by side. Its methods may be called at any time. The zero
 // value is ready for use.
 type Set struct {
+	// Seed is what jitter comes from: sets with one seed have the same, so that a run can
+	// be repeated, and those with different ones are apart.
+	Seed uint64
+
 	// Failed, when set, is called after a round with an error that differs from that
 	// of the round before: an outage is reported once, not in every round. It is not
 	// called for errors that come with the end of the context.
@@ -81,7 +86,8 @@ func (s *Set) put(state State) {
 
 func (s *Set) run(ctx context.Context, l Loop) {
 	state := State{Name: l.Name}
-	for l.wait(ctx, state.Failures) {
+	random := rand.New(rand.NewPCG(s.Seed, SeedOf(l.Name)))
+	for l.wait(ctx, state.Failures, random) {
 		state.Running, state.Began = true, time.Now()
 		s.put(state)
 		before := text(state.Err)
@@ -100,13 +106,13 @@ func (s *Set) run(ctx context.Context, l Loop) {
 }
 
 // wait pauses before the next round, and reports false when ctx has ended.
-func (l Loop) wait(ctx context.Context, failures int) bool {
+func (l Loop) wait(ctx context.Context, failures int, random *rand.Rand) bool {
 	if l.Wait != nil {
 		return l.Wait(ctx)
 	}
 	pause := l.pause(failures)
 	if l.Jitter > 0 {
-		pause += rand.N(l.Jitter)
+		pause += time.Duration(random.Int64N(int64(l.Jitter)))
 	}
 	var early <-chan struct{}
 	if l.Early != nil {
@@ -127,6 +133,13 @@ func (l Loop) pause(failures int) time.Duration {
 		pause = min(2*pause, l.Most)
 	}
 	return pause
+}
+
+// SeedOf makes a seed of a name, the same one every time.
+func SeedOf(name string) uint64 {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(name)) // never fails
+	return sum.Sum64()
 }
 
 func text(err error) string {

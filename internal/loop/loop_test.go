@@ -75,6 +75,23 @@ func TestJitterSpreadsRounds(t *testing.T) {
 	})
 }
 
+func TestJitterIsTheSeeds(t *testing.T) {
+	at := map[uint64][]time.Duration{}
+	for _, seed := range []uint64{1, 1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			s := Set{Seed: seed}
+			got := rounds(t, &s, Loop{Name: "look", Every: time.Minute, Jitter: 10 * time.Second}, time.Hour)
+			if before := at[seed]; before != nil && !slices.Equal(before, got) {
+				t.Errorf("seed %d: %v, then %v", seed, before, got)
+			}
+			at[seed] = got
+		})
+	}
+	if slices.Equal(at[1], at[2]) {
+		t.Error("two seeds have the same pauses")
+	}
+}
+
 func TestFailuresMakePausesLonger(t *testing.T) {
 	down := errors.New("the remote is away")
 	synctest.Test(t, func(t *testing.T) {

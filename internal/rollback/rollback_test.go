@@ -125,8 +125,8 @@ func withData(h *house) *house {
 	return h
 }
 
-// TestBackToTheDeployBefore: the files and images as they were, on the present host,
-// in a commit that says so in a line of its own.
+// TestBackToTheDeployBefore: the files and images as they were, on the present host, in
+// a commit that says so in a line of its own.
 func TestBackToTheDeployBefore(t *testing.T) {
 	t.Parallel()
 	h := newHouse()

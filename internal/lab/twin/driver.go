@@ -132,7 +132,11 @@ func (w driver) converge(o *operator, s step) error {
 	}
 	w.pass(calm)
 	for range 2 {
-		if err = o.do(s, 0, false); err == nil || s.may != nil && s.may(err) {
+		if err = o.do(s, 0, false); errors.Is(err, recovery.ErrAlive) {
+			s = w.apply() // the host that was lost is back: what is placed by now is applied
+			err = o.do(s, 0, false)
+		}
+		if err == nil || s.may != nil && s.may(err) {
 			return nil
 		}
 		w.pass(calm)
