@@ -160,7 +160,7 @@ func (r *rotation) deliver(ctx context.Context, sink progress.Sink, fleet Reopen
 	}
 	var d Delivery
 	if len(hosts) > 0 {
-		d.Receipt, d.Err = s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: deploy.KindRotate, Message: "rotate " + r.Name, Asked: stacks, Unplanned: true})
+		d.Receipt, d.Err = s.Apply(ctx, s.OnHost(hosts...), s.Lock, deploy.Options{Kind: deploy.KindRotate, Message: "secret rotate: " + r.Name, Asked: stacks, Unplanned: true})
 	}
 	r.receipt.Deliveries = append(r.receipt.Deliveries, d)
 	if err = d.Err; err == nil {

@@ -130,7 +130,7 @@ func dumpFailed(stack string, v Volume, reason error) finding.Finding {
 	return finding.Finding{
 		Code: finding.DumpFailed, Severity: finding.Warning, Subject: stack + "/" + v.Name,
 		Text: fmt.Sprintf("the files of %s are copied during a pause, since its database can't be dumped and loaded: %v", v.Name, reason),
-		Fix:  "mend what " + server + " says, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
+		Fix:  "correct what " + server + " reports, then salvor snapshot take " + stack + "; consistent: pause always copies the files",
 	}
 }
 
