@@ -136,13 +136,37 @@ func (w driver) converge(o *operator, s step) error {
 			s = w.apply() // the host that was lost is back: what is placed by now is applied
 			err = o.do(s, 0, false)
 		}
-		if err == nil || s.may != nil && s.may(err) {
+		if err == nil || s.may != nil && s.may(err) || w.unsaved(err) {
 			return nil
+		}
+		if strings.Contains(err.Error(), "is not placed on") { // a command before was cut short
+			_ = o.do(w.apply(), 0, false)
 		}
 		w.pass(calm)
 	}
 	w.broken(lawConverges, "%s: %s: %v", o.name, s.what, err)
 	return nil
+}
+
+// unsaved reports whether an error is that data is on another host alone, because its
+// stack was taken elsewhere before it had a snapshot: a person says what becomes of it.
+func (w *world) unsaved(err error) bool {
+	if err == nil || len(w.stacks) == w.saved() {
+		return false
+	}
+	return strings.Contains(err.Error(), "there is no snapshot of it") || strings.Contains(err.Error(), "so there is nothing to take")
+}
+
+// saved is how many stacks have a snapshot on the remote.
+func (w *world) saved() int {
+	found := map[string]bool{}
+	w.remote.Search(func(path string, _ []byte) {
+		if rest, ok := strings.CutPrefix(path, dataPath+"/"); ok && strings.Contains(rest, "/snapshots/") {
+			stack, _, _ := strings.Cut(rest, "/")
+			found[stack] = true
+		}
+	})
+	return len(found)
 }
 
 // race has two operators do something at once.
@@ -270,7 +294,9 @@ func (w *world) settle(o *operator) error {
 	w.pass(2 * calm)
 	if err := o.do(w.apply(), 0, false); err != nil {
 		if err = o.do(w.apply(), 0, false); err != nil {
-			w.broken(lawConverges, "the last apply: %v", err)
+			if !w.unsaved(err) {
+				w.broken(lawConverges, "the last apply: %v", err)
+			}
 			return nil
 		}
 	}
