@@ -112,7 +112,7 @@ func TestAMoveThatWasCutShort(t *testing.T) {
 	}
 }
 
-// TestTheWayBack: the host that a stack left has its data still, where the other one
+// TestTheWayBack: the host that a stack left still has its data, where the other one
 // can't start it.
 func TestTheWayBack(t *testing.T) {
 	t.Parallel()
@@ -131,7 +131,7 @@ func TestTheWayBack(t *testing.T) {
 	if failed := r.Err(); err != nil || failed == nil || !strings.Contains(failed.Error(), "beta: notes: no such device") {
 		t.Errorf("%v, %v", err, failed)
 	}
-	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "the way back is: salvor move notes --to alpha") {
+	if pending := strings.Join(r.Pending, "\n"); !strings.Contains(pending, "you can go back with: salvor move notes --to alpha") {
 		t.Errorf("pending:\n%s", pending)
 	}
 }

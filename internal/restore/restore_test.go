@@ -54,7 +54,7 @@ func TestRestoreIsPartOfTheCommit(t *testing.T) {
 	t.Parallel()
 	w, s := world()
 	p, err := Prepare(t.Context(), s, "notes", "")
-	if err != nil || p.Name != "notes" || len(p.Loses) != 1 || !strings.Contains(p.Question, "Bring notes back to snapshot bbbbbbbb: ") || !strings.Contains(p.Question, "2.0 KiB in 3 files") {
+	if err != nil || p.Name != "notes" || len(p.Loses) != 1 || !strings.Contains(p.Question, "Restore notes to snapshot bbbbbbbb: ") || !strings.Contains(p.Question, "2.0 KiB in 3 files") {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if _, err := p.Run(t.Context(), nil); err != nil {

@@ -96,7 +96,7 @@ func TestTheNewValueIsDelivered(t *testing.T) {
 	if err != nil || len(r.Deliveries) != 1 || r.Deliveries[0].Kind != deploy.KindRotate {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if diff := cmp.Diff([]string{"token is new", "push", "seal notes", "commit rotate token", "push", "beta applies"}, h.Log()); diff != "" {
+	if diff := cmp.Diff([]string{"token is new", "push", "seal notes", "commit secret rotate: token", "push", "beta applies"}, h.Log()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
@@ -149,7 +149,7 @@ func TestAPrintedSecret(t *testing.T) {
 	}
 	o := h.options("printed")
 	o.Generate = true
-	if _, err := Prepare(h, o); err == nil || !strings.Contains(err.Error(), "its value is made where pass reads it") {
+	if _, err := Prepare(h, o); err == nil || !strings.Contains(err.Error(), "its value comes from pass") {
 		t.Errorf("generated here: %v", err)
 	}
 }

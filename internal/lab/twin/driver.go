@@ -139,7 +139,7 @@ func (w driver) converge(o *operator, s step) error {
 		if err == nil || s.may != nil && s.may(err) || w.unsaved(err) {
 			return nil
 		}
-		if strings.Contains(err.Error(), "is not placed on") { // a command before was cut short
+		if strings.Contains(err.Error(), "is not placed on") { // a command before was interrupted
 			_ = o.do(w.apply(), 0, false)
 		}
 		w.pass(calm)
