@@ -26,13 +26,13 @@ type recoverer struct{ *App }
 
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
-	add, err := r.App.Hosts.AddHost(ctx, h, key, replaces)
+	add, err := r.Hosts.AddHost(ctx, h, key, replaces)
 	return recovery.Target(add), err
 }
 
 // Enrol implements recovery.Fleet.
 func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, error) {
-	add, err := r.App.Hosts.Enrol(ctx, h)
+	add, err := r.Hosts.Enrol(ctx, h)
 	return recovery.Target(add), err
 }
 
@@ -79,7 +79,7 @@ type mover struct{ recoverer }
 
 // EnrolCommitted implements move.Fleet.
 func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
-	add, err := m.App.Hosts.Enrol(ctx, h)
+	add, err := m.Hosts.Enrol(ctx, h)
 	if err != nil {
 		return err
 	}
