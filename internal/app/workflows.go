@@ -83,7 +83,7 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 	if err != nil {
 		return err
 	}
-	return m.Checkout.CommitFiles(ctx, add.Files, "host "+h.Name+": enrolled")
+	return m.Checkout.CommitFiles(ctx, add.Files, "move: host "+h.Name+" enrolled")
 }
 
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
