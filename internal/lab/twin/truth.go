@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"salvor/internal/fleet"
 	"salvor/internal/lab/twin/docker"
+	"salvor/internal/snapshot/repository"
 )
 
 // The laws.
@@ -102,8 +105,8 @@ func (w *world) owners(stack string) []string {
 		return nil
 	}
 	epoch, hosts := lock.Stacks[stack].Epoch, []string{lock.Stacks[stack].Host}
-	w.remote.Search(func(path string, content []byte) {
-		name, ok := strings.CutPrefix(path, recordPath+"/claims/"+stack+"/")
+	w.remote.Search(func(at string, content []byte) {
+		name, ok := strings.CutPrefix(at, recordPath+"/claims/"+stack+"/")
 		if !ok {
 			return
 		}
@@ -130,6 +133,8 @@ func (w *world) started(h *host, c docker.Container) {
 	w.oneWriter(c.Project)
 	if slices.Contains(w.owners(c.Project), h.name) {
 		w.kept(h, c.Project, "starts")
+	} else {
+		w.strays(h, c.Project)
 	}
 	w.append(h, c.Project)
 }
@@ -170,6 +175,19 @@ func (w *world) oneWriter(stack string) {
 	}
 }
 
+// strays checks that a host which reaches Git or the remote starts nothing of another's
+// that runs there.
+func (w *world) strays(h *host, stack string) {
+	w.mu.Lock()
+	reaches := !w.cut[h.name] && (!w.away["git"] || !w.away["remote"])
+	w.mu.Unlock()
+	for _, other := range w.hosts {
+		if reaches && other != h && other.runs(stack) {
+			w.broken(lawOneWriter, "%s starts %s, which runs on %s", h.name, stack, other.name)
+		}
+	}
+}
+
 // slack is what a host may need beyond its lease: what is slow in a world is slow in
 // every step of a look.
 const slack = 10 * time.Second
@@ -197,6 +215,9 @@ func (w *world) begin(stacks []string) {
 // green now; changes is what was counted then.
 func (w *world) acknowledged(stack, id, held string, changes int) {
 	lock, err := lockOf(w.git.Files())
+	if is, readErr := w.inSnapshot(lock, stack, id); readErr != nil || !strings.HasPrefix(is, held) {
+		w.broken(lawKept, "snapshot %.8s of %s is green, and holds %d bytes of at least %d: %v", id, stack, len(is), len(held), readErr)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.truth.snapshots[stack] == nil {
@@ -212,6 +233,26 @@ func (w *world) acknowledged(stack, id, held string, changes int) {
 	if alone && len(held) > len(w.truth.floor[stack]) && strings.HasPrefix(held, w.truth.floor[stack]) {
 		w.truth.floor[stack] = held
 	}
+}
+
+// inSnapshot reads a stack's data from a snapshot as it lies on the remote.
+func (w *world) inSnapshot(lock fleet.Lock, stack, id string) (string, error) {
+	at := lock.Stacks[stack].Repositories["offsite"]
+	password, _ := w.vault.get(path.Join("repository", at))
+	repo, err := repository.Open(w.ctx, w.remote.Calm(path.Join(dataPath, stack, at)), password, repository.Spare{})
+	if err != nil {
+		return "", err
+	}
+	snapshot, err := repo.Snapshot(w.ctx, id)
+	if err != nil {
+		return "", err
+	}
+	file, err := repo.Lookup(w.ctx, snapshot, path.Join("/salvor", stack, "data", "log"))
+	if err != nil {
+		return "", err
+	}
+	content, err := repo.File(w.ctx, file)
+	return string(content), err
 }
 
 // goesBack is called before a stack is asked to go back to a snapshot, and with done once
@@ -247,7 +288,7 @@ func (w *world) search() {
 			}
 		}
 	}
-	w.remote.Search(func(path string, content []byte) { look("the remote: "+path, content) })
+	w.remote.Search(func(at string, content []byte) { look("the remote: "+at, content) })
 	for name, content := range w.git.Files() {
 		look("the repository: "+name, content)
 	}
