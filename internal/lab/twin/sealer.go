@@ -130,7 +130,7 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 func (s *sealer) content(stack string, p fleet.Placement) (agentapi.SealedFile, error) {
 	token := s.w.vault.token(stack + "/TOKEN")
 	file := agentapi.SealedFile{
-		Remotes: s.w.remotes(), Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{},
+		Remotes: s.w.vault.remotes(), Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{},
 		Secrets: map[string][]byte{"TOKEN": token}, Env: map[string][]byte{"TOKEN": token},
 	}
 	for _, id := range append(slices.Collect(maps.Values(p.Repositories)), slices.Concat(slices.Collect(maps.Values(p.Former))...)...) {

@@ -134,7 +134,7 @@ func (w *world) started(h *host, c docker.Container) {
 	if slices.Contains(w.owners(c.Project), h.name) {
 		w.kept(h, c.Project, "starts")
 	} else {
-		w.strays(h, c.Project)
+		h.strays(c.Project)
 	}
 	w.append(h, c.Project)
 }
@@ -177,7 +177,8 @@ func (w *world) oneWriter(stack string) {
 
 // strays checks that a host which reaches Git or the remote starts nothing of another's
 // that runs there.
-func (w *world) strays(h *host, stack string) {
+func (h *host) strays(stack string) {
+	w := h.w
 	w.mu.Lock()
 	reaches := !w.cut[h.name] && (!w.away["git"] || !w.away["remote"])
 	w.mu.Unlock()

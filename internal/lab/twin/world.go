@@ -232,8 +232,8 @@ func (w *world) initRepository(ctx context.Context, at string, password secret.V
 }
 
 // remotes are what a host is given to reach the remote with.
-func (w *world) remotes() map[string]agentapi.SealedRemote {
-	return map[string]agentapi.SealedRemote{remoteName: {Type: "memory", Options: map[string][]byte{"pass": w.vault.token("remote")}}}
+func (v *vault) remotes() map[string]agentapi.SealedRemote {
+	return map[string]agentapi.SealedRemote{remoteName: {Type: "memory", Options: map[string][]byte{"pass": v.token("remote")}}}
 }
 
 // A vault has the secrets of a fleet, and the words that must be on no disk.
