@@ -90,7 +90,7 @@ func lies() []finding.Finding {
 // beta's name or salvor's.
 func (h *hostile) refused(what, said string) {
 	h.t.Helper()
-	h.names(what, said, "alpha: it answered what it was not asked")
+	h.names(what, said, "alpha: its answer contained things that it was not asked for")
 	for line := range strings.Lines(said) {
 		for _, begins := range []string{"fatal: beta", "warning: beta: ", "beta", "fix: salvor apply --fresh", "fix: curl", "hint: curl", "curl"} {
 			if text := strings.TrimSpace(line); strings.HasPrefix(text, begins) && (strings.Contains(text, "gone") || strings.Contains(text, "another machine") || strings.Contains(text, "evil") || strings.Contains(text, "--fresh")) {
@@ -163,7 +163,7 @@ func (h *hostile) saysWhatItDid() {
 	exec(h.t, h.alpha, "rm /root/impostor/observe")
 
 	h.says(agentapi.VerbSnapshot, event(), h.result(agentapi.SnapshotReceipt{Stack: "wiki", Snapshot: agentapi.SnapshotInfo{ID: escapes, Epoch: 99}}))
-	h.names("a snapshot of beta's", h.ends(fault.General, "snapshot", "take", "notes"), "alpha answers about something else")
+	h.names("a snapshot of beta's", h.ends(fault.General, "snapshot", "take", "notes"), "the answer of alpha is not about what it was asked")
 }
 
 // saysWhatItHas answers with snapshots and deliveries that are not its own.
@@ -182,7 +182,7 @@ func (h *hostile) saysWhatItHas() {
 		{At: time.Now().AddDate(900, 0, 0), Stack: "wiki", Services: []string{escapes}, Secrets: []string{escapes}}, {Stack: escapes, Secrets: []string{escapes}},
 	}}))
 	said, _ = h.salvor("secret", "audit")
-	h.names("deliveries that can't be", said, "alpha: it answered what it was not asked")
+	h.names("deliveries that can't be", said, "alpha: its answer contained things that it was not asked for")
 }
 
 // saysNothingSensible ends in every way that salvord does not, and does not stop.

@@ -40,7 +40,7 @@ func (h *hostile) writesOnTheRecord() {
 	must(h.t, rec.Delete(h.t.Context(), "claims/wiki/"+wikis))
 	h.tried("delete a claim", 1)
 	h.names("a deleted claim", h.done("status"), "beta/wiki", "["+string(finding.ClaimMissing)+"]")
-	h.names("notes that alpha has signed", h.done("apply"), "alpha: not signed by who has a say there", "(that is alpha)")
+	h.names("notes that alpha has signed", h.done("apply"), "alpha: not signed by a host or fleet that may write there", "(that is alpha)")
 	for stack, before := range was {
 		if after := h.placeOf(stack); after != before {
 			h.t.Errorf("%s was %s, it is %s", stack, before, after)
