@@ -49,7 +49,7 @@ func TestNames(t *testing.T) {
 	must(t, w.Commit(ctx, "alpha is called omega, and diary journal"))
 	plan, err := w.Salvor(ctx, nil, "plan")
 	must(t, err)
-	if !strings.Contains(plan, "called journal now") || strings.Contains(plan, "empty") {
+	if !strings.Contains(plan, "now called journal") || strings.Contains(plan, "empty") {
 		t.Errorf("the plan:\n%s", plan)
 	}
 	_, err = w.Salvor(ctx, nil, "apply")
