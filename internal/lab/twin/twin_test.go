@@ -79,6 +79,9 @@ func TestARecoveryBringsBackWhatASnapshotHeld(t *testing.T) {
 // budget is after how long no more worlds are begun, on a machine that is busy.
 const budget = 45 * time.Second
 
+// least is how many worlds have to be made in it: with fewer the laws were not tried.
+const least = 10
+
 // TestWorlds makes random worlds and checks the laws in each. The seeds of worlds in
 // which a law was once broken are among them.
 func TestWorlds(t *testing.T) {
@@ -97,6 +100,9 @@ func TestWorlds(t *testing.T) {
 			}
 		})
 	})
+	if all.Worlds < min(n, least) {
+		t.Errorf("%d of %d worlds were begun within %s", all.Worlds, n, budget)
+	}
 }
 
 // seeds are which worlds are made: TWIN_SEED and TWIN_WORLDS say so.
