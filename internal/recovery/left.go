@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"fmt"
+
 	"salvor/internal/terminal"
 )
 
