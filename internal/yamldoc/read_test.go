@@ -160,7 +160,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("%d problems", r.Count())
 	}
 	var other Report
-	other.Join(errors.Join(err, errors.New("not about a file")))
+	other.Join(fmt.Errorf("load: %w", errors.Join(err, errors.New("not about a file"))))
 	if got := Problems(other.Err()); len(got) != 5 || got[1].Advice != "salvor check" {
 		t.Errorf("joined: %+v", got)
 	}
