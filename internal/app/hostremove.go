@@ -21,6 +21,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/storage"
 )
 
 // A RemovedHost is what a host leaves behind.
@@ -128,7 +129,7 @@ func (s sight) add(needs *Needs, host, stack string) {
 	if _, declared := needs.checkout.Fleet.Stack(stack); !declared {
 		s.gone[stack] = true
 		for _, r := range needs.checkout.Fleet.Remotes {
-			s.remote(given(r, host, stack))
+			s.remote(storage.ForHost(r, host, stack))
 		}
 		return
 	}
