@@ -69,7 +69,6 @@ type App struct {
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
-	Check     *Checker
 
 	opts     Options
 	findings []finding.Finding

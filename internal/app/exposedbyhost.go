@@ -14,6 +14,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/storage"
 )
 
 // ExposedByHost is what a host was able to open and to reach.
@@ -121,7 +122,7 @@ func (a hostAccess) add(needs *Needs, host, stack string) {
 	if _, declared := needs.checkout.Fleet.Stack(stack); !declared {
 		a.gone[stack] = true
 		for _, r := range needs.checkout.Fleet.Remotes {
-			a.remote(given(r, host, stack))
+			a.remote(storage.ForHost(r, host, stack))
 		}
 		return
 	}
