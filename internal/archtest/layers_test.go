@@ -91,6 +91,7 @@ var layers = []struct {
 		"check",
 		"leaks",
 		"move",
+		"recordmove",
 		"recovery",
 		"restore",
 		"rollback",
