@@ -192,7 +192,7 @@ func (c *Confirmed) ownSecret(book grant.Ledger, g grant.Grant) bool {
 		return false
 	case kind == "secret":
 		stack = to
-		if of, _, is := c.needs.variable(name); is {
+		if of, _, is := c.needs.Variable(name); is {
 			return of == stack
 		}
 	}
@@ -326,7 +326,7 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 func (c *Confirmed) secretGrants() []grant.Grant {
 	var all []grant.Grant
 	for _, st := range c.checkout.Fleet.Stacks {
-		if _, loads := c.needs.stacks[st.Name]; !loads {
+		if _, loads := c.needs.Rendered()[st.Name]; !loads {
 			continue
 		}
 		n := c.needs.Of(st.Name, c.needs.hostOf(st))

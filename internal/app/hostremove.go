@@ -56,7 +56,7 @@ func (a *SeenSecrets) SeenByHost(ctx context.Context, host string) (RemovedHost,
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
 			r.Stacks = append(r.Stacks, stack)
-			seen.add(a.needs, host, stack)
+			seen.add(&a.checkout.Fleet, a.needs, host, stack)
 		}
 	}
 	r.Remotes = seen.credentials()
@@ -124,10 +124,10 @@ func (s sight) has(info secretstore.Info) bool {
 }
 
 // add adds what a stack's seal for a host is made from.
-func (s sight) add(needs *Needs, host, stack string) {
-	if _, declared := needs.checkout.Fleet.Stack(stack); !declared {
+func (s sight) add(f *fleet.Fleet, needs *Needs, host, stack string) {
+	if _, declared := f.Stack(stack); !declared {
 		s.gone[stack] = true
-		for _, r := range needs.checkout.Fleet.Remotes {
+		for _, r := range f.Remotes {
 			s.remote(given(r, host, stack))
 		}
 		return

@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,23 +11,20 @@ import (
 
 	"github.com/distribution/reference"
 
-	"salvor/internal/card"
-	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
-	"salvor/internal/storage"
 )
 
 // file reads a file of the repository, made ones first; nil when there is none.
-func (a *Needs) file(name string) ([]byte, error) {
-	if content, ok := a.made[name]; ok {
+func (n *Needs) file(name string) ([]byte, error) {
+	if content, ok := n.made[name]; ok {
 		return content, nil
 	}
-	content, err := os.ReadFile(filepath.Join(a.checkout.Export, filepath.FromSlash(name)))
+	content, err := os.ReadFile(filepath.Join(n.checkout.Export, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -37,15 +32,15 @@ func (a *Needs) file(name string) ([]byte, error) {
 }
 
 // store opens secrets as they are with what was made.
-func (a *Needs) store() *secretstore.Store { return a.identity.Store.Over(a.made) }
+func (n *Needs) store() *secretstore.Store { return n.identity.Store.Over(n.made) }
 
 // signed reads a sealed file with its signature; the zero one when there is none.
-func (a *Needs) signed(name string) (seal.Signed, error) {
-	file, err := a.file(name)
+func (n *Needs) signed(name string) (seal.Signed, error) {
+	file, err := n.file(name)
 	if err != nil || file == nil {
 		return seal.Signed{}, err
 	}
-	signature, err := a.file(seal.SignaturePath(name))
+	signature, err := n.file(seal.SignaturePath(name))
 	return seal.Signed{File: file, Signature: signature}, err
 }
 
@@ -58,53 +53,34 @@ type Need struct {
 }
 
 // Of returns what a stack needs on a host.
-func (a *Needs) Of(stack, host string) Need {
-	f := &a.checkout.Fleet
-	rendered := a.stacks[stack]
-	var n Need
+func (n *Needs) Of(stack, host string) Need {
+	f := &n.checkout.Fleet
+	rendered := n.stacks[stack]
+	var need Need
 	names := []string{f.Record.Remote}
 	for _, t := range f.Snapshots {
 		names = append(names, t.Where.Remote)
 	}
 	for _, r := range withInner(f, names) {
-		n.Remotes = append(n.Remotes, given(r, host, stack))
+		need.Remotes = append(need.Remotes, given(r, host, stack))
 	}
 	for _, r := range f.Registries {
 		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool { return registryOf(svc.Image) == r.Name }) {
-			n.Registries = append(n.Registries, r)
+			need.Registries = append(need.Registries, r)
 		}
 	}
-	n.Env = slices.Clone(rendered.Project.Env)
+	need.Env = slices.Clone(rendered.Project.Env)
 	for _, m := range rendered.Project.Secrets {
 		if _, isFile := m.File(); isFile {
-			n.Files = append(n.Files, m.Secret)
+			need.Files = append(need.Files, m.Secret)
 		} else {
-			n.Env = append(n.Env, m.Secret)
+			need.Env = append(need.Env, m.Secret)
 		}
 	}
-	slices.Sort(n.Files)
-	slices.Sort(n.Env)
-	n.Files, n.Env = slices.Compact(n.Files), slices.Compact(n.Env)
-	return n
-}
-
-// withInner adds the remotes that crypt remotes wrap.
-func withInner(f *fleet.Fleet, names []string) []fleet.Remote {
-	var found []fleet.Remote
-	for len(names) > 0 {
-		name := names[0]
-		names = names[1:]
-		r, ok := f.Remote(name)
-		if !ok || slices.ContainsFunc(found, func(x fleet.Remote) bool { return x.Name == name }) {
-			continue
-		}
-		found = append(found, r)
-		if inner, wraps := r.Options["remote"]; wraps && r.Type == "crypt" {
-			wrapped, _, _ := strings.Cut(inner.String(), ":")
-			names = append(names, wrapped)
-		}
-	}
-	return found
+	slices.Sort(need.Files)
+	slices.Sort(need.Env)
+	need.Files, need.Env = slices.Compact(need.Files), slices.Compact(need.Env)
+	return need
 }
 
 // registryOf returns the host of an image's registry.
@@ -117,22 +93,22 @@ func registryOf(image string) string {
 }
 
 // inputsOf is what a stack's seal is made from, without opening anything.
-func (a *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
-	recipient, enrolled := a.checkout.Recipients[p.Host]
+func (n *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
+	recipient, enrolled := n.checkout.Recipients[p.Host]
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
 	}
-	n, parts := a.Of(stack, p.Host), map[string][]byte{}
-	for _, r := range n.Remotes {
+	need, parts := n.Of(stack, p.Host), map[string][]byte{}
+	for _, r := range need.Remotes {
 		parts["remote "+r.Name] = []byte(r.Type)
 		for option, setting := range r.Options {
-			if err := a.setting(parts, "remote "+r.Name+" "+option, setting); err != nil {
+			if err := n.setting(parts, "remote "+r.Name+" "+option, setting); err != nil {
 				return seal.Inputs{}, err
 			}
 		}
 	}
-	for _, r := range n.Registries {
-		if err := errors.Join(a.setting(parts, "registry user "+r.Name, r.Username), a.setting(parts, "registry password "+r.Name, r.Password)); err != nil {
+	for _, r := range need.Registries {
+		if err := errors.Join(n.setting(parts, "registry user "+r.Name, r.Username), n.setting(parts, "registry password "+r.Name, r.Password)); err != nil {
 			return seal.Inputs{}, err
 		}
 	}
@@ -142,7 +118,7 @@ func (a *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
 	for target, ids := range p.Former {
 		parts["former repositories "+target] = []byte(strings.Join(ids, " "))
 	}
-	if err := a.secretInputs(parts, stack, n); err != nil {
+	if err := n.secretInputs(parts, stack, need); err != nil {
 		return seal.Inputs{}, err
 	}
 	return seal.Inputs{Placement: seal.Placement{Host: p.Host, Stack: stack, Epoch: p.Epoch}, Recipients: []string{recipient}, Parts: parts}, nil
@@ -150,30 +126,30 @@ func (a *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
 
 // secretInputs adds what Git has of a stack's secrets and for its repositories'
 // passwords.
-func (a *Needs) secretInputs(parts map[string][]byte, stack string, n Need) error {
-	recovery, err := a.file(seal.RecoveryPath(stack))
+func (n *Needs) secretInputs(parts map[string][]byte, stack string, need Need) error {
+	recovery, err := n.file(seal.RecoveryPath(stack))
 	if err != nil {
 		return err
 	}
 	parts[seal.RecoveryPath(stack)] = recovery
-	for _, file := range n.Files {
-		if parts[file], err = there(a.store().SealedAt(file)); err != nil {
+	for _, file := range need.Files {
+		if parts[file], err = there(n.store().SealedAt(file)); err != nil {
 			return err
 		}
 	}
-	if len(n.Env) == 0 {
+	if len(need.Env) == 0 {
 		return nil
 	}
-	parts["env"] = []byte(strings.Join(n.Env, "\n"))
-	for _, key := range n.Env {
+	parts["env"] = []byte(strings.Join(need.Env, "\n"))
+	for _, key := range need.Env {
 		name := fleet.EnvFile(stack) // all that are in the file are one input
-		if _, printed := a.Command(stack + "/" + key); printed {
+		if _, printed := n.Command(stack + "/" + key); printed {
 			name = "secrets/" + stack + "/" + key
 		}
 		if _, done := parts[name]; done {
 			continue
 		}
-		if parts[name], err = there(a.store().Sealed(stack + "/" + key)); err != nil {
+		if parts[name], err = there(n.store().Sealed(stack + "/" + key)); err != nil {
 			return err
 		}
 	}
@@ -188,79 +164,28 @@ func there(content []byte, err error) ([]byte, error) {
 	return content, err
 }
 
-func (a *Needs) setting(parts map[string][]byte, name string, v secret.Setting) error {
+func (n *Needs) setting(parts map[string][]byte, name string, v secret.Setting) error {
 	parts[name] = []byte(v.String())
 	ref, isSecret := v.Secret()
 	if !isSecret {
 		return nil
 	}
-	content, err := there(a.store().Sealed(ref))
+	content, err := there(n.store().Sealed(ref))
 	parts[name+" sealed"] = content
 	return err
 }
 
-// given returns a remote as a host is given it for one of its stacks. Where fleet.yaml
-// has a credential for the stack, or for the host, no secret of the remote's own is
-// left in it: that one stays with the operators.
-func given(r fleet.Remote, host, stack string) fleet.Remote {
-	own, is := r.Stacks[stack]
-	if !is {
-		own, is = r.Hosts[host]
-	}
-	if is {
-		r = with(r, own)
-	}
-	r.Hosts, r.Stacks = nil, nil
-	return r
-}
-
-// with returns a remote with another credential.
-func with(r fleet.Remote, own fleet.Credential) fleet.Remote {
-	options := maps.Clone(r.Options)
-	maps.DeleteFunc(options, func(option string, _ secret.Setting) bool { return storage.IsSecret(r.Type, option) })
-	maps.Copy(options, own)
-	r.Options = options
-	return r
-}
-
-// A handedOut is one credential that fleet.yaml has for hosts.
-type handedOut struct {
-	to     string // "host alpha", "stack notes"
-	at     []string
-	option fleet.Credential
-}
-
-// handedOuts are the credentials of a remote that are not the operators', sorted.
-func handedOuts(r fleet.Remote) []handedOut {
-	var all []handedOut
-	for _, host := range slices.Sorted(maps.Keys(r.Hosts)) {
-		all = append(all, handedOut{"host " + host, []string{"remotes", r.Name, "hosts", host}, r.Hosts[host]})
-	}
-	for _, stack := range slices.Sorted(maps.Keys(r.Stacks)) {
-		all = append(all, handedOut{"stack " + stack, []string{"remotes", r.Name, "stacks", stack}, r.Stacks[stack]})
-	}
-	return all
-}
-
-// asDeclared returns a remote as fleet.yaml has it.
-func (a *Needs) asDeclared(r fleet.Remote) fleet.Remote {
-	if d, is := a.checkout.Fleet.Remote(r.Name); is {
-		return d
-	}
-	return r
-}
-
-func (a *Needs) hostOf(st fleet.Stack) string {
+func (n *Needs) hostOf(st fleet.Stack) string {
 	if st.Host != "" {
 		return st.Host
 	}
-	return a.checkout.Lock.Stacks[st.Name].Host
+	return n.checkout.Lock.Stacks[st.Name].Host
 }
 
 // eachRecovery visits sealed/recovery, also the files of stacks that are declared
 // no longer.
-func (a *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
-	entries, err := os.ReadDir(filepath.Join(a.checkout.Export, "sealed", "recovery"))
+func (n *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
+	entries, err := os.ReadDir(filepath.Join(n.checkout.Export, "sealed", "recovery"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -269,7 +194,7 @@ func (a *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error)
 		if !ours {
 			continue
 		}
-		sealed, err := a.signed(seal.RecoveryPath(stack))
+		sealed, err := n.signed(seal.RecoveryPath(stack))
 		if err == nil {
 			err = visit(stack, sealed)
 		}
@@ -278,76 +203,4 @@ func (a *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error)
 		}
 	}
 	return err
-}
-
-// Command returns what is declared of a secret that a program prints.
-func (a *Needs) Command(name string) (argv []string, ok bool) {
-	s, _ := a.checkout.Fleet.Secret(name)
-	return s.Command, s.Command != nil
-}
-
-// untoldDatabase reports whether a use is a database's password of which it learns
-// only when its data is made.
-func (a *Needs) untoldDatabase(u SecretUse) bool {
-	rendered, known := a.stacks[u.Stack]
-	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
-		return false
-	}
-	return slices.ContainsFunc(rendered.Project.Services, func(s project.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
-}
-
-func proven(c *checkout.Checkout) (card.Proven, error) {
-	content, err := c.File(card.ProvenPath)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return card.DecodeProven(content)
-}
-
-// delivered opens secrets for what leaves the operator's computer.
-type delivered struct{ store *secretstore.Store }
-
-// Resolve implements secret.Resolver.
-func (d delivered) Resolve(ctx context.Context, name string) (secret.Value, error) {
-	return d.store.Deliver(ctx, name)
-}
-
-// repositoriesOf returns all of a placement's repositories, by target, the
-// present one first.
-func repositoriesOf(p fleet.Placement) []placedRepository {
-	var all []placedRepository
-	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
-		all = append(all, placedRepository{target, p.Repositories[target]})
-	}
-	for _, target := range slices.Sorted(maps.Keys(p.Former)) {
-		for _, id := range slices.Backward(p.Former[target]) {
-			all = append(all, placedRepository{target, id})
-		}
-	}
-	return all
-}
-
-// A placedRepository is one that a placement names, present or former.
-type placedRepository struct{ target, id string }
-
-// takenUp returns the newest repository that the stack's name ever had on a
-// target, and those before it as its former ones: which of them has a snapshot is
-// not known here.
-func takenUp(r seal.Recovery, target string, former map[string][]string) (newest string, _ map[string][]string) {
-	var ids []string
-	for _, repo := range r.Repositories {
-		if repo.Target == target {
-			ids = append(ids, repo.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return "", former
-	}
-	if before := ids[:len(ids)-1]; len(before) > 0 {
-		if former == nil {
-			former = map[string][]string{}
-		}
-		former[target] = before
-	}
-	return ids[len(ids)-1], former
 }

@@ -181,7 +181,7 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := newSealer(a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
+	s := newSealer(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

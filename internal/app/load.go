@@ -69,7 +69,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
+	"salvor/internal/secretnames"
 )
 
 // Needs says which secrets are needed, by whom, and what stands for them in Git. No
@@ -28,16 +29,16 @@ func NewNeeds(c *checkout.Checkout, id *identity.Identity, stacks map[string]pro
 }
 
 // Over returns what is needed where some files are made already, nil for none.
-func (a *Needs) Over(made map[string][]byte) *Needs {
-	over := *a
+func (n *Needs) Over(made map[string][]byte) *Needs {
+	over := *n
 	over.made = map[string][]byte{}
-	over.add(a.made)
+	over.add(n.made)
 	over.add(made)
 	return &over
 }
 
 // add puts files before the commit's.
-func (a *Needs) add(made map[string][]byte) { maps.Copy(a.made, made) }
+func (n *Needs) add(made map[string][]byte) { maps.Copy(n.made, made) }
 
 // A SecretUse is one place where a secret is needed.
 type SecretUse struct {
@@ -62,21 +63,21 @@ func (u SecretUse) String() string {
 // SecretUses returns where a secret is needed, named as for SetSecret: services
 // that list it, stacks whose Compose file interpolates it, and what of fleet.yaml
 // refers to it. They are sorted.
-func (a *Needs) SecretUses(name string) []SecretUse {
-	uses := a.fleetUses(name)
-	of, key, isEnv := a.identity.Store.Variable(name)
+func (n *Needs) SecretUses(name string) []SecretUse {
+	uses := n.fleetUses(name)
+	of, key, isEnv := n.identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
 	if fleet.SecretInYAML(name) {
-		whole, _ = a.identity.Store.FileOf(name) // a name like that has one
+		whole, _ = n.identity.Store.FileOf(name) // a name like that has one
 	}
-	for stack, rendered := range a.stacks {
+	for stack, rendered := range n.stacks {
 		ours := isEnv && stack == of
-		uses = append(uses, a.serviceUses(stack, func(m project.SecretMount) bool {
+		uses = append(uses, n.serviceUses(stack, func(m project.SecretMount) bool {
 			file, isFile := m.File()
 			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: a.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
+			uses = append(uses, SecretUse{Stack: stack, Host: n.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
 	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
@@ -84,14 +85,14 @@ func (a *Needs) SecretUses(name string) []SecretUse {
 }
 
 // serviceUses returns the services of a stack that mount a secret.
-func (a *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
+func (n *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
 	var uses []SecretUse
-	rendered := a.stacks[stack].Project
+	rendered := n.stacks[stack].Project
 	for _, m := range rendered.Secrets {
 		if !isIt(m) {
 			continue
 		}
-		u := SecretUse{Stack: stack, Service: m.Service, Host: a.checkout.Lock.Stacks[stack].Host}
+		u := SecretUse{Stack: stack, Service: m.Service, Host: n.checkout.Lock.Stacks[stack].Host}
 		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
@@ -102,8 +103,8 @@ func (a *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) [
 	return uses
 }
 
-func (a *Needs) fleetUses(name string) []SecretUse {
-	f, uses := &a.checkout.Fleet, []SecretUse(nil)
+func (n *Needs) fleetUses(name string) []SecretUse {
+	f, uses := &n.checkout.Fleet, []SecretUse(nil)
 	add := func(what string, settings ...secret.Setting) {
 		for _, s := range settings {
 			if ref, ok := s.Secret(); ok && ref == name {
@@ -124,10 +125,10 @@ func (a *Needs) fleetUses(name string) []SecretUse {
 	for _, r := range f.Registries {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
-	if name == reach.SSHKeyName && reach.Marked(a.checkout.LetIn, reach.SSHKeyComment) != "" {
+	if name == reach.SSHKeyName && reach.Marked(n.checkout.LetIn, reach.SSHKeyComment) != "" {
 		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
 	}
-	if name == signKeyName && len(a.checkout.FleetSigners) > 0 {
+	if name == secretnames.SignKey && len(n.checkout.FleetSigners) > 0 {
 		uses = append(uses, SecretUse{Fleet: "the fleet's signatures"})
 	}
 	for id, s := range f.Vaults {
@@ -137,7 +138,29 @@ func (a *Needs) fleetUses(name string) []SecretUse {
 	return uses
 }
 
-// variable returns whose variable a secret is, if it is one of a stack.
-func (a *Needs) variable(name string) (stack, key string, is bool) {
-	return a.identity.Store.Variable(name)
+// Variable returns whose variable a secret is, if it is one of a stack.
+func (n *Needs) Variable(name string) (stack, key string, is bool) {
+	return n.identity.Store.Variable(name)
+}
+
+// Rendered returns the stacks that load, as they are rendered, by name.
+func (n *Needs) Rendered() map[string]project.Rendered { return n.stacks }
+
+// Render has a stack need what it does as it is rendered here.
+func (n *Needs) Render(stack string, r project.Rendered) { n.stacks[stack] = r }
+
+// Command returns what is declared of a secret that a program prints.
+func (n *Needs) Command(name string) (argv []string, ok bool) {
+	s, _ := n.checkout.Fleet.Secret(name)
+	return s.Command, s.Command != nil
+}
+
+// untoldDatabase reports whether a use is a database's password of which it learns
+// only when its data is made.
+func (n *Needs) untoldDatabase(u SecretUse) bool {
+	rendered, known := n.stacks[u.Stack]
+	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
+		return false
+	}
+	return slices.ContainsFunc(rendered.Project.Services, func(s project.Service) bool { return s.Name == u.Service && len(s.OnRotate) == 0 })
 }

@@ -110,14 +110,14 @@ func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 		if err != nil {
 			return err
 		}
-		for _, one := range repositoriesOf(placed) {
-			repo, ok := known.Find(one.id)
+		for _, one := range placed.EveryRepository() {
+			repo, ok := known.Find(one.ID)
 			if !ok {
-				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
+				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.ID)
 			}
-			n, there, err := a.proveRepository(ctx, p, stack, one.target, repo)
+			n, there, err := a.proveRepository(ctx, p, stack, one.Target, repo)
 			if err != nil {
-				return fmt.Errorf("repository %s of %s: %w", one.id, stack, err)
+				return fmt.Errorf("repository %s of %s: %w", one.ID, stack, err)
 			}
 			if there {
 				p.Repositories, p.Snapshots = p.Repositories+1, p.Snapshots+n
@@ -193,7 +193,7 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 }
 
 func (a *Prover) noteProof(ctx context.Context, p Proof) error {
-	proven, err := proven(a.checkout)
+	proven, err := card.ReadProven(a.checkout.File)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (a *Prover) unproven(now time.Time) ([]finding.Finding, error) {
 	if len(a.checkout.Lock.Stacks) == 0 || recovery == "" {
 		return nil, nil
 	}
-	proven, err := proven(a.checkout)
+	proven, err := card.ReadProven(a.checkout.File)
 	if err != nil {
 		return nil, err
 	}

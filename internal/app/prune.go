@@ -107,7 +107,7 @@ func (a *Pruner) planStack(ctx context.Context, stack string) ([]Pruning, error)
 	for _, t := range a.checkout.Fleet.Snapshots {
 		id := p.Repositories[t.Name]
 		if id == "" {
-			id, _ = takenUp(known, t.Name, nil)
+			id, _ = known.NewestOn(t.Name)
 		}
 		repo, ok := known.Find(id)
 		if !ok {

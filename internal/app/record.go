@@ -24,6 +24,7 @@ import (
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
 
@@ -55,7 +56,7 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, delivered{r.identity.Store})
+			value, err := setting.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}

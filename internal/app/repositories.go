@@ -32,7 +32,13 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 	changed := false
 	for _, t := range s.checkout.Fleet.Snapshots {
 		if known[t.Name] == "" && consent == project.ConsentRestore {
-			known[t.Name], former = takenUp(recovery, t.Name, former)
+			newest, before := recovery.NewestOn(t.Name)
+			if known[t.Name] = newest; len(before) > 0 {
+				if former == nil {
+					former = map[string][]string{}
+				}
+				former[t.Name] = before
+			}
 		}
 		if known[t.Name] != "" {
 			continue

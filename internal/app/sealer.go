@@ -17,6 +17,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
+	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
 
@@ -33,8 +34,8 @@ type sealer struct {
 }
 
 // newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(n *Needs, c *Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
-	return &sealer{checkout: n.checkout, needs: n.Over(made), confirmed: c, keys: k}
+func newSealer(co *checkout.Checkout, n *Needs, c *Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
+	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
 }
 
 var _ deploy.Sealer = (*sealer)(nil)
@@ -188,12 +189,12 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 	if err != nil {
 		return sealed, err
 	}
-	for _, one := range repositoriesOf(p) {
-		repo, ok := recovery.Find(one.id)
+	for _, one := range p.EveryRepository() {
+		repo, ok := recovery.Find(one.ID)
 		if !ok {
-			return sealed, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
+			return sealed, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.ID)
 		}
-		file.Repositories[one.id] = repo.Password.Reveal()
+		file.Repositories[one.ID] = repo.Password.Reveal()
 	}
 	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
 		return sealed, err
@@ -212,7 +213,7 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 		return sealed, err
 	}
 	for option, setting := range r.Options {
-		value, err := setting.Resolve(ctx, delivered{s.needs.store()})
+		value, err := setting.Resolve(ctx, secretstore.Delivered{Store: s.needs.store()})
 		if err != nil {
 			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
 		}
@@ -222,11 +223,11 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 }
 
 func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
-	username, err := r.Username.Resolve(ctx, delivered{s.needs.store()})
+	username, err := r.Username.Resolve(ctx, secretstore.Delivered{Store: s.needs.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	password, err := r.Password.Resolve(ctx, delivered{s.needs.store()})
+	password, err := r.Password.Resolve(ctx, secretstore.Delivered{Store: s.needs.store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
