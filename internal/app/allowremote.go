@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/needs"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
@@ -60,7 +61,7 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 		}
 	}
 	var all []unapprovedRemote
-	for _, r := range withInner(f, names) {
+	for _, r := range needs.WithWrapped(f, names) {
 		if goes, before := c.describeRemote(r), known[r.Name]; goes != before {
 			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
 		}
@@ -75,8 +76,8 @@ func (c *Confirmed) describeRemote(r fleet.Remote) string {
 	if r.Type == "local" {
 		words = append(words, "folders on the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
 	}
-	for _, h := range handedOuts(r) {
-		words = append(words, fmt.Sprintf("(for %s: %s)", h.to, strings.Join(describeOptions(r.Type, h.option), " ")))
+	for _, h := range needs.Holders(r) {
+		words = append(words, fmt.Sprintf("(for %s: %s)", h.Name, strings.Join(describeOptions(r.Type, h.Credential), " ")))
 	}
 	return strings.Join(words, " ")
 }

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
@@ -55,7 +56,7 @@ type App struct {
 	Checkout  *checkout.Checkout
 	Identity  *identity.Identity
 	Reach     *reach.Dialer
-	Needs     *Needs
+	Needs     *needs.Needs
 	Confirmed *Confirmed
 	FleetKeys *FleetKeys
 	GitHost   *GitHost

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/needs"
 	"salvor/internal/storage"
 )
 
@@ -17,15 +18,15 @@ import (
 // remote's own: only as whom and with what it is reached, never where it is.
 func (a *Checker) invalidCredentials(r fleet.Remote, declared storage.Remotes) []finding.Finding {
 	var found []finding.Finding
-	for _, h := range handedOuts(r) {
-		err := a.checkCredential(r, h.option)
+	for _, h := range needs.Holders(r) {
+		err := a.checkCredential(r, h.Credential)
 		if err == nil {
 			remotes := maps.Clone(declared)
-			remotes[r.Name] = unresolved(with(r, h.option))
+			remotes[r.Name] = unresolved(needs.WithCredential(r, h.Credential))
 			err = remotes.CheckOne(r.Name)
 		}
 		if err != nil {
-			found = append(found, a.remoteFinding(h.at, "the remote "+r.Name+" for "+h.to+": ", err))
+			found = append(found, a.remoteFinding(h.At, "the remote "+r.Name+" for "+h.Name+": ", err))
 		}
 	}
 	return found

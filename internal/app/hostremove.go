@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
+	"salvor/internal/needs"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
@@ -124,15 +125,15 @@ func (s sight) has(info secretstore.Info) bool {
 }
 
 // add adds what a stack's seal for a host is made from.
-func (s sight) add(f *fleet.Fleet, needs *Needs, host, stack string) {
+func (s sight) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
 	if _, declared := f.Stack(stack); !declared {
 		s.gone[stack] = true
 		for _, r := range f.Remotes {
-			s.remote(given(r, host, stack))
+			s.remote(needs.Given(r, host, stack))
 		}
 		return
 	}
-	n := needs.Of(stack, host)
+	n := all.Of(stack, host)
 	var settings []secret.Setting
 	for _, r := range n.Remotes {
 		s.remote(r)

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -25,14 +26,14 @@ import (
 type Prover struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 	keys      *FleetKeys
 	record    *recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 
@@ -102,7 +103,7 @@ func (a *Prover) proveSecrets(ctx context.Context) (int, error) {
 
 func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 	for stack, placed := range a.checkout.Lock.Stacks {
-		sealed, err := a.needs.signed(seal.RecoveryPath(stack))
+		sealed, err := a.needs.Signed(seal.RecoveryPath(stack))
 		if err != nil {
 			return err
 		}

@@ -66,7 +66,7 @@ func newID() string {
 
 // recovery opens a stack's recovery file; a stack without one has an empty one.
 func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, error) {
-	sealed, err := s.needs.signed(seal.RecoveryPath(stack))
+	sealed, err := s.needs.Signed(seal.RecoveryPath(stack))
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}

@@ -177,7 +177,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		t.Fatalf("out of date at once: %v, %v", stale, err)
 	}
 	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
-	s.needs.add(made)
+	s.needs.Add(made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || stale["notes"] != "no repository on second yet" {
 		t.Fatalf("a new target: %v, %v", stale, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
@@ -18,12 +19,12 @@ import (
 type SeenSecrets struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
-	needs    *Needs
+	needs    *needs.Needs
 	gitHost  *GitHost
 }
 
 // NewSeenSecrets returns those of a checkout.
-func NewSeenSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g *GitHost) *SeenSecrets {
+func NewSeenSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *GitHost) *SeenSecrets {
 	return &SeenSecrets{checkout: c, identity: id, needs: n, gitHost: g}
 }
 
@@ -31,7 +32,7 @@ func NewSeenSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g *Gi
 // one who must no longer know it.
 type Rotation struct {
 	Secret   string      `json:"secret"`
-	UsedBy   []SecretUse `json:"used_by,omitempty"`
+	UsedBy   []needs.Use `json:"used_by,omitempty"`
 	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
 	Command  string      `json:"command"`
 }
@@ -81,10 +82,10 @@ func (a *SeenSecrets) noteRemoval(r secretstore.Removal, files map[string][]byte
 
 func (a *SeenSecrets) rotation(info secretstore.Info) Rotation {
 	if command, own := ownKeys()[info.Name]; own {
-		return Rotation{Secret: info.Name, UsedBy: a.needs.SecretUses(info.Name), Command: command}
+		return Rotation{Secret: info.Name, UsedBy: a.needs.Uses(info.Name), Command: command}
 	}
-	r := Rotation{Secret: info.Name, UsedBy: a.needs.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
-	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	r := Rotation{Secret: info.Name, UsedBy: a.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
+	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
 	if !r.Provider && a.mayGenerate(info) {
 		r.Command += " --generate"
 	}

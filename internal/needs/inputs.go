@@ -1,4 +1,4 @@
-package app
+package needs
 
 import (
 	"errors"
@@ -19,8 +19,8 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// file reads a file of the repository, made ones first; nil when there is none.
-func (n *Needs) file(name string) ([]byte, error) {
+// File reads a file of the repository, made ones first; nil when there is none.
+func (n *Needs) File(name string) ([]byte, error) {
 	if content, ok := n.made[name]; ok {
 		return content, nil
 	}
@@ -31,16 +31,16 @@ func (n *Needs) file(name string) ([]byte, error) {
 	return content, err
 }
 
-// store opens secrets as they are with what was made.
-func (n *Needs) store() *secretstore.Store { return n.identity.Store.Over(n.made) }
+// Store opens secrets as they are with what was made.
+func (n *Needs) Store() *secretstore.Store { return n.identity.Store.Over(n.made) }
 
-// signed reads a sealed file with its signature; the zero one when there is none.
-func (n *Needs) signed(name string) (seal.Signed, error) {
-	file, err := n.file(name)
+// Signed reads a sealed file with its signature; the zero one when there is none.
+func (n *Needs) Signed(name string) (seal.Signed, error) {
+	file, err := n.File(name)
 	if err != nil || file == nil {
 		return seal.Signed{}, err
 	}
-	signature, err := n.file(seal.SignaturePath(name))
+	signature, err := n.File(seal.SignaturePath(name))
 	return seal.Signed{File: file, Signature: signature}, err
 }
 
@@ -61,8 +61,8 @@ func (n *Needs) Of(stack, host string) Need {
 	for _, t := range f.Snapshots {
 		names = append(names, t.Where.Remote)
 	}
-	for _, r := range withInner(f, names) {
-		need.Remotes = append(need.Remotes, given(r, host, stack))
+	for _, r := range WithWrapped(f, names) {
+		need.Remotes = append(need.Remotes, Given(r, host, stack))
 	}
 	for _, r := range f.Registries {
 		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool { return registryOf(svc.Image) == r.Name }) {
@@ -92,8 +92,8 @@ func registryOf(image string) string {
 	return reference.Domain(named)
 }
 
-// inputsOf is what a stack's seal is made from, without opening anything.
-func (n *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
+// Inputs is what a stack's seal is made from, without opening anything.
+func (n *Needs) Inputs(stack string, p fleet.Placement) (seal.Inputs, error) {
 	recipient, enrolled := n.checkout.Recipients[p.Host]
 	if !enrolled {
 		return seal.Inputs{}, fault.WithHint(fmt.Errorf("%s has no recipient in hosts/", p.Host), "salvor host add "+p.Host+" enrols it")
@@ -127,13 +127,13 @@ func (n *Needs) inputsOf(stack string, p fleet.Placement) (seal.Inputs, error) {
 // secretInputs adds what Git has of a stack's secrets and for its repositories'
 // passwords.
 func (n *Needs) secretInputs(parts map[string][]byte, stack string, need Need) error {
-	recovery, err := n.file(seal.RecoveryPath(stack))
+	recovery, err := n.File(seal.RecoveryPath(stack))
 	if err != nil {
 		return err
 	}
 	parts[seal.RecoveryPath(stack)] = recovery
 	for _, file := range need.Files {
-		if parts[file], err = there(n.store().SealedAt(file)); err != nil {
+		if parts[file], err = there(n.Store().SealedAt(file)); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (n *Needs) secretInputs(parts map[string][]byte, stack string, need Need) e
 		if _, done := parts[name]; done {
 			continue
 		}
-		if parts[name], err = there(n.store().Sealed(stack + "/" + key)); err != nil {
+		if parts[name], err = there(n.Store().Sealed(stack + "/" + key)); err != nil {
 			return err
 		}
 	}
@@ -170,21 +170,23 @@ func (n *Needs) setting(parts map[string][]byte, name string, v secret.Setting) 
 	if !isSecret {
 		return nil
 	}
-	content, err := there(n.store().Sealed(ref))
+	content, err := there(n.Store().Sealed(ref))
 	parts[name+" sealed"] = content
 	return err
 }
 
-func (n *Needs) hostOf(st fleet.Stack) string {
+// HostOf returns the host that a stack is declared on, else the one that it is placed on,
+// "" for none.
+func (n *Needs) HostOf(st fleet.Stack) string {
 	if st.Host != "" {
 		return st.Host
 	}
 	return n.checkout.Lock.Stacks[st.Name].Host
 }
 
-// eachRecovery visits sealed/recovery, also the files of stacks that are declared
+// EachRecovery visits sealed/recovery, also the files of stacks that are declared
 // no longer.
-func (n *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error) error {
+func (n *Needs) EachRecovery(visit func(stack string, sealed seal.Signed) error) error {
 	entries, err := os.ReadDir(filepath.Join(n.checkout.Export, "sealed", "recovery"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -194,7 +196,7 @@ func (n *Needs) eachRecovery(visit func(stack string, sealed seal.Signed) error)
 		if !ours {
 			continue
 		}
-		sealed, err := n.signed(seal.RecoveryPath(stack))
+		sealed, err := n.Signed(seal.RecoveryPath(stack))
 		if err == nil {
 			err = visit(stack, sealed)
 		}

@@ -1,4 +1,6 @@
-package app
+// Package needs says which secrets the fleet and its stacks need, and which files of the
+// repository stand for them. No secret is opened for it.
+package needs
 
 import (
 	"maps"
@@ -14,8 +16,8 @@ import (
 	"salvor/internal/secretnames"
 )
 
-// Needs says which secrets are needed, by whom, and what stands for them in Git. No
-// secret is opened for it.
+// Needs are those of a checkout. What was made and is not committed yet comes before what
+// the commit has.
 type Needs struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
@@ -23,8 +25,8 @@ type Needs struct {
 	made     map[string][]byte           // files that come before the commit's
 }
 
-// NewNeeds returns what the stacks of a checkout need, as they are rendered.
-func NewNeeds(c *checkout.Checkout, id *identity.Identity, stacks map[string]project.Rendered) *Needs {
+// New returns what the stacks of a checkout need, as they are rendered.
+func New(c *checkout.Checkout, id *identity.Identity, stacks map[string]project.Rendered) *Needs {
 	return &Needs{checkout: c, identity: id, stacks: stacks}
 }
 
@@ -32,16 +34,16 @@ func NewNeeds(c *checkout.Checkout, id *identity.Identity, stacks map[string]pro
 func (n *Needs) Over(made map[string][]byte) *Needs {
 	over := *n
 	over.made = map[string][]byte{}
-	over.add(n.made)
-	over.add(made)
+	over.Add(n.made)
+	over.Add(made)
 	return &over
 }
 
-// add puts files before the commit's.
-func (n *Needs) add(made map[string][]byte) { maps.Copy(n.made, made) }
+// Add puts files before the commit's.
+func (n *Needs) Add(made map[string][]byte) { maps.Copy(n.made, made) }
 
-// A SecretUse is one place where a secret is needed.
-type SecretUse struct {
+// A Use is one place where a secret is needed.
+type Use struct {
 	Stack    string         `json:"stack,omitempty"`
 	Service  string         `json:"service,omitempty"` // "" for a stack's environment
 	Host     string         `json:"host,omitempty"`    // where the stack is placed, "" for nowhere yet
@@ -50,7 +52,7 @@ type SecretUse struct {
 }
 
 // String is "blog/db", "blog (environment)" or "remote drive".
-func (u SecretUse) String() string {
+func (u Use) String() string {
 	switch {
 	case u.Fleet != "":
 		return u.Fleet
@@ -60,10 +62,10 @@ func (u SecretUse) String() string {
 	return u.Stack + "/" + u.Service
 }
 
-// SecretUses returns where a secret is needed, named as for SetSecret: services
+// Uses returns where a secret is needed, named as for salvor secret set: services
 // that list it, stacks whose Compose file interpolates it, and what of fleet.yaml
 // refers to it. They are sorted.
-func (n *Needs) SecretUses(name string) []SecretUse {
+func (n *Needs) Uses(name string) []Use {
 	uses := n.fleetUses(name)
 	of, key, isEnv := n.identity.Store.Variable(name)
 	whole := "" // the YAML file that holds it, which may be mounted as such
@@ -77,22 +79,22 @@ func (n *Needs) SecretUses(name string) []SecretUse {
 			return isFile && (file == name || m.Secret == whole) || ours && m.Secret == key
 		})...)
 		if ours && slices.Contains(rendered.Project.Env, key) {
-			uses = append(uses, SecretUse{Stack: stack, Host: n.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
+			uses = append(uses, Use{Stack: stack, Host: n.checkout.Lock.Stacks[stack].Host, OnChange: fleet.ChangeRecreate})
 		}
 	}
-	slices.SortFunc(uses, func(a, b SecretUse) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(uses, func(a, b Use) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(uses)
 }
 
 // serviceUses returns the services of a stack that mount a secret.
-func (n *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) []SecretUse {
-	var uses []SecretUse
+func (n *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) []Use {
+	var uses []Use
 	rendered := n.stacks[stack].Project
 	for _, m := range rendered.Secrets {
 		if !isIt(m) {
 			continue
 		}
-		u := SecretUse{Stack: stack, Service: m.Service, Host: n.checkout.Lock.Stacks[stack].Host}
+		u := Use{Stack: stack, Service: m.Service, Host: n.checkout.Lock.Stacks[stack].Host}
 		for _, s := range rendered.Services {
 			if s.Name == m.Service {
 				u.OnChange = s.OnChange
@@ -103,12 +105,12 @@ func (n *Needs) serviceUses(stack string, isIt func(project.SecretMount) bool) [
 	return uses
 }
 
-func (n *Needs) fleetUses(name string) []SecretUse {
-	f, uses := &n.checkout.Fleet, []SecretUse(nil)
+func (n *Needs) fleetUses(name string) []Use {
+	f, uses := &n.checkout.Fleet, []Use(nil)
 	add := func(what string, settings ...secret.Setting) {
 		for _, s := range settings {
 			if ref, ok := s.Secret(); ok && ref == name {
-				uses = append(uses, SecretUse{Fleet: what})
+				uses = append(uses, Use{Fleet: what})
 			}
 		}
 	}
@@ -116,9 +118,9 @@ func (n *Needs) fleetUses(name string) []SecretUse {
 		for _, s := range r.Options {
 			add("remote "+r.Name, s)
 		}
-		for _, h := range handedOuts(r) {
-			for _, s := range h.option {
-				add("remote "+r.Name+" for "+h.to, s)
+		for _, h := range Holders(r) {
+			for _, s := range h.Credential {
+				add("remote "+r.Name+" for "+h.Name, s)
 			}
 		}
 	}
@@ -126,10 +128,10 @@ func (n *Needs) fleetUses(name string) []SecretUse {
 		add("registry "+r.Name, r.Username, r.Password)
 	}
 	if name == reach.SSHKeyName && reach.Marked(n.checkout.LetIn, reach.SSHKeyComment) != "" {
-		uses = append(uses, SecretUse{Fleet: "ssh to every host"})
+		uses = append(uses, Use{Fleet: "ssh to every host"})
 	}
 	if name == secretnames.SignKey && len(n.checkout.FleetSigners) > 0 {
-		uses = append(uses, SecretUse{Fleet: "the fleet's signatures"})
+		uses = append(uses, Use{Fleet: "the fleet's signatures"})
 	}
 	for id, s := range f.Vaults {
 		add("vault id "+id, s)
@@ -155,9 +157,9 @@ func (n *Needs) Command(name string) (argv []string, ok bool) {
 	return s.Command, s.Command != nil
 }
 
-// untoldDatabase reports whether a use is a database's password of which it learns
+// DatabaseKeeps reports whether a use is a database's password of which it learns
 // only when its data is made.
-func (n *Needs) untoldDatabase(u SecretUse) bool {
+func (n *Needs) DatabaseKeeps(u Use) bool {
 	rendered, known := n.stacks[u.Stack]
 	if !known || u.Service == "" || !slices.ContainsFunc(rendered.Volumes, func(v project.Volume) bool { return v.Service == u.Service && v.Method == fleet.Postgres }) {
 		return false

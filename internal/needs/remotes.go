@@ -1,4 +1,4 @@
-package app
+package needs
 
 import (
 	"maps"
@@ -10,8 +10,9 @@ import (
 	"salvor/internal/storage"
 )
 
-// withInner adds the remotes that crypt remotes wrap.
-func withInner(f *fleet.Fleet, names []string) []fleet.Remote {
+// WithWrapped returns the remotes of these names, each once, and those that crypt remotes
+// among them wrap.
+func WithWrapped(f *fleet.Fleet, names []string) []fleet.Remote {
 	var found []fleet.Remote
 	for len(names) > 0 {
 		name := names[0]
@@ -29,23 +30,23 @@ func withInner(f *fleet.Fleet, names []string) []fleet.Remote {
 	return found
 }
 
-// given returns a remote as a host is given it for one of its stacks. Where fleet.yaml
+// Given returns a remote as a host is given it for one of its stacks. Where fleet.yaml
 // has a credential for the stack, or for the host, no secret of the remote's own is
 // left in it: that one stays with the operators.
-func given(r fleet.Remote, host, stack string) fleet.Remote {
+func Given(r fleet.Remote, host, stack string) fleet.Remote {
 	own, is := r.Stacks[stack]
 	if !is {
 		own, is = r.Hosts[host]
 	}
 	if is {
-		r = with(r, own)
+		r = WithCredential(r, own)
 	}
 	r.Hosts, r.Stacks = nil, nil
 	return r
 }
 
-// with returns a remote with another credential.
-func with(r fleet.Remote, own fleet.Credential) fleet.Remote {
+// WithCredential returns a remote with another credential.
+func WithCredential(r fleet.Remote, own fleet.Credential) fleet.Remote {
 	options := maps.Clone(r.Options)
 	maps.DeleteFunc(options, func(option string, _ secret.Setting) bool { return storage.IsSecret(r.Type, option) })
 	maps.Copy(options, own)
@@ -53,27 +54,27 @@ func with(r fleet.Remote, own fleet.Credential) fleet.Remote {
 	return r
 }
 
-// A handedOut is one credential that fleet.yaml has for hosts.
-type handedOut struct {
-	to     string // "host alpha", "stack notes"
-	at     []string
-	option fleet.Credential
+// A Holder is a host or a stack that fleet.yaml has a credential of its own for.
+type Holder struct {
+	Name       string // "host alpha", "stack notes"
+	At         []string
+	Credential fleet.Credential
 }
 
-// handedOuts are the credentials of a remote that are not the operators', sorted.
-func handedOuts(r fleet.Remote) []handedOut {
-	var all []handedOut
+// Holders are those of a remote, sorted: hosts first.
+func Holders(r fleet.Remote) []Holder {
+	var all []Holder
 	for _, host := range slices.Sorted(maps.Keys(r.Hosts)) {
-		all = append(all, handedOut{"host " + host, []string{"remotes", r.Name, "hosts", host}, r.Hosts[host]})
+		all = append(all, Holder{"host " + host, []string{"remotes", r.Name, "hosts", host}, r.Hosts[host]})
 	}
 	for _, stack := range slices.Sorted(maps.Keys(r.Stacks)) {
-		all = append(all, handedOut{"stack " + stack, []string{"remotes", r.Name, "stacks", stack}, r.Stacks[stack]})
+		all = append(all, Holder{"stack " + stack, []string{"remotes", r.Name, "stacks", stack}, r.Stacks[stack]})
 	}
 	return all
 }
 
-// asDeclared returns a remote as fleet.yaml has it.
-func (n *Needs) asDeclared(r fleet.Remote) fleet.Remote {
+// AsDeclared returns a remote as fleet.yaml has it.
+func (n *Needs) AsDeclared(r fleet.Remote) fleet.Remote {
 	if d, is := n.checkout.Fleet.Remote(r.Name); is {
 		return d
 	}
