@@ -28,7 +28,7 @@ type house struct {
 	deploytest.World
 	fleet   *fleet.Fleet
 	lock    fleet.Lock
-	seen    Seen
+	exposed Exposed
 	revived []string
 	session *deploy.Session // the last that was opened
 }
@@ -83,7 +83,7 @@ func (h *house) NoteStolen(_ context.Context, host string, files map[string][]by
 	return nil
 }
 
-func (h *house) Seen(context.Context, string) (Seen, error) { return h.seen, nil }
+func (h *house) Exposed(context.Context, string) (Exposed, error) { return h.exposed, nil }
 
 func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 	h.session = h.World.Session(h.fleet, h.lock)
