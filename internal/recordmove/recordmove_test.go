@@ -58,7 +58,7 @@ func newHouse(t *testing.T) *house {
 		},
 		Session: func(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 			to := f.Record
-			s := h.World.Session(f, lock)
+			s := h.Session(f, lock)
 			f.Record, s.Sink = to, sink
 			return s, nil
 		},
