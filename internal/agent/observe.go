@@ -172,7 +172,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		}
 	}
 	if cause := secretsCause(h.Paths, s.Stack, local); cause != "" {
-		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "secrets", Action: "~", Cause: cause})
+		changes = append(changes, agentapi.Change{Stack: s.Name, ID: string(agentapi.ChangeSecrets), Action: "~", Cause: cause})
 	}
 	d := s.Deployment()
 	if wish != nil && wish.State == agentapi.WishDone {

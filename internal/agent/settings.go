@@ -27,7 +27,7 @@ func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []ag
 	var all []agentapi.Change
 	if applied.Schema == 0 {
 		if len(others) == 0 {
-			all = append(all, agentapi.Change{ID: "settings", Action: "+", Cause: "not delivered here yet"})
+			all = append(all, agentapi.Change{ID: string(agentapi.ChangeSettings), Action: "+", Cause: "not delivered here yet"})
 		}
 	} else {
 		all = append(all, settingsChange("", hostSettings(applied), hostSettings(want))...)
@@ -43,7 +43,7 @@ func settingsChanges(applied, want agentapi.Host, others []agentapi.Change) []ag
 			was, now := stackSettings(applied.Stacks[i], st)
 			all = append(all, settingsChange(st.Name, was, now)...)
 		case !told:
-			all = append(all, agentapi.Change{Stack: st.Name, ID: "settings", Action: "+", Cause: "not delivered here yet"})
+			all = append(all, agentapi.Change{Stack: st.Name, ID: string(agentapi.ChangeSettings), Action: "+", Cause: "not delivered here yet"})
 		}
 	}
 	return all
@@ -54,7 +54,7 @@ func settingsChange(stack string, was, now []setting) []agentapi.Change {
 	if len(said) == 0 {
 		return nil
 	}
-	return []agentapi.Change{{Stack: stack, ID: "settings", Action: "~", Cause: strings.Join(said, "; ")}}
+	return []agentapi.Change{{Stack: stack, ID: string(agentapi.ChangeSettings), Action: "~", Cause: strings.Join(said, "; ")}}
 }
 
 // differences returns what differs between was and now, ordered as in the second.

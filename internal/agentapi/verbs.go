@@ -2,6 +2,7 @@ package agentapi
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"salvor/internal/finding"
@@ -53,6 +54,24 @@ type Change struct {
 	Action   string `json:"action"`             // "+" makes, "~" changes, "-" takes away
 	Cause    string `json:"cause"`              // "mode is 0644, want 0600"
 	Destroys string `json:"destroys,omitempty"` // the data it may lose
+}
+
+// A ChangeKind is what a Change is about: the first word of its ID.
+type ChangeKind string
+
+// The kinds that operators' programs look at.
+const (
+	ChangeDirectory ChangeKind = "directory"
+	ChangeName      ChangeKind = "name" // what the stack is called
+	ChangePlacement ChangeKind = "placement"
+	ChangeSecrets   ChangeKind = "secrets"
+	ChangeSettings  ChangeKind = "settings"
+)
+
+// Kind returns what the change is about.
+func (c Change) Kind() ChangeKind {
+	kind, _, _ := strings.Cut(c.ID, " ")
+	return ChangeKind(kind)
 }
 
 // StackState is what a host knows of one stack.

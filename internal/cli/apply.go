@@ -87,7 +87,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}
-	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: "apply", Moves: moves, Accept: func(p deploy.Plan) error {
+	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: deploy.KindApply, Moves: moves, Accept: func(p deploy.Plan) error {
 		g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
 		return accept(&p)
 	}})

@@ -57,7 +57,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	plan := deploy.MakePlan(s.Fleet, s.Commit, nil, s.Observe(ctx, next))
 	plan.Hosts = slices.DeleteFunc(plan.Hosts, func(hp deploy.HostPlan) bool { return !knowsRecord(lock, hp) })
 	receipt, err := s.Apply(ctx, plan, next, deploy.Options{
-		Kind: "record move", Extra: m.Changed, Message: fmt.Sprintf("record move: %s -> %s", m.From, to), Unplanned: true,
+		Kind: deploy.KindRecordMove, Extra: m.Changed, Message: fmt.Sprintf("record move: %s -> %s", m.From, to), Unplanned: true,
 	})
 	bar.Close()
 	receipt.Pending = append(receipt.Pending, afterRecordMove(m, plan.Unreachable())...)
@@ -67,7 +67,9 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 // knowsRecord reports whether a host works with the record's place: it has stacks, or
 // got its settings before. Others are not made ready by the way.
 func knowsRecord(lock fleet.Lock, hp deploy.HostPlan) bool {
-	settings := func(c agentapi.Change) bool { return c.Stack == "" && c.ID == "settings" && c.Action == "~" }
+	settings := func(c agentapi.Change) bool {
+		return c.Stack == "" && c.Kind() == agentapi.ChangeSettings && c.Action == "~"
+	}
 	return len(lock.On(hp.Host)) > 0 || slices.ContainsFunc(hp.Changes, settings)
 }
 

@@ -89,6 +89,10 @@ func TestComposeEditsThatWouldChangeMoreAreRefused(t *testing.T) {
 			t.Errorf("%s: SetVariable = %q, %v, want ErrByHand", name, got, err)
 		}
 	}
+	const uses = "x-s: &s [z]\nservices:\n  web: {secrets: *s}\n  job: {secrets: *s}\nsecrets: {z: {environment: Z}}\n"
+	if got, err := ReadFromFile([]byte(uses), "web", "X", "Y"); !errors.Is(err, yamldoc.ErrByHand) {
+		t.Errorf("ReadFromFile = %q, %v, want ErrByHand", got, err)
+	}
 	if got, err := DropEnvFile([]byte("services: {web: {env_file: b.env}}\n"), "web", isAppEnv); !errors.Is(err, yamldoc.ErrByHand) {
 		t.Errorf("DropEnvFile = %q, %v, want ErrByHand", got, err)
 	}

@@ -235,20 +235,6 @@ func TestExpansionIsBounded(t *testing.T) {
 	}
 }
 
-func TestParseDuration(t *testing.T) {
-	good := map[string]time.Duration{"15m": 15 * time.Minute, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "5s": 5 * time.Second, "12w": 84 * 24 * time.Hour, "1w1d": 192 * time.Hour}
-	for in, want := range good {
-		if got, err := yamldoc.ParseDuration(in); got != want || err != nil {
-			t.Errorf("ParseDuration(%q) = %v, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "0s", "15", "-1h", "1.5h", "m", "1m1h", "99999999999d", "40000d", "1 h"} {
-		if got, err := yamldoc.ParseDuration(in); err == nil {
-			t.Errorf("ParseDuration(%q) = %v, want an error", in, got)
-		}
-	}
-}
-
 func TestLooksSecret(t *testing.T) {
 	for key, want := range map[string]bool{
 		"pass": true, "client_secret": true, "secret_access_key": true, "token": true, "API_TOKEN": true, "DB_PASSWORD": true, "key_pem": true, "oauth": true,

@@ -7,12 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/fleet"
-	"salvor/internal/lockfile"
 	"salvor/internal/yamldoc"
 )
 
@@ -107,45 +105,4 @@ func instance(t *testing.T, in string) any {
 		t.Fatal(err)
 	}
 	return doc
-}
-
-func TestLockIsDeterministic(t *testing.T) {
-	const in = `{
-  "schema": 1,
-  "stacks": {
-    "a": {
-      "host": "alpha",
-      "epoch": 2,
-      "stopped": true,
-      "repositories": {
-        "offsite": "0a1b"
-      },
-      "images": {
-        "db": "postgres:16@sha256:00",
-        "web": "nginx@sha256:11"
-      },
-      "volumes": {
-        "db": {
-          "born": "2026-01-02T03:04:05Z"
-        }
-      }
-    },
-    "b": {
-      "host": "beta",
-      "epoch": 1
-    }
-  }
-}
-`
-	lock, err := lockfile.Decode([]byte(in))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := lockfile.Encode(lock)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(in, string(out)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
 }

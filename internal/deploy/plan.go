@@ -110,11 +110,11 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 		hp := &p.Hosts[i]
 		for _, name := range slices.Sorted(maps.Keys(stale)) {
 			told := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool {
-				return c.Stack == name && (c.ID == "placement" || c.ID == "secrets")
+				return c.Stack == name && (c.Kind() == agentapi.ChangePlacement || c.Kind() == agentapi.ChangeSecrets)
 			})
 			if lock.Stacks[name].Host == hp.Host && hp.Unreachable == "" && !told {
 				cause := stale[name] + policies(stacks[name].Project)
-				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: "secrets", Action: "~", Cause: cause})
+				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: string(agentapi.ChangeSecrets), Action: "~", Cause: cause})
 			}
 		}
 		slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
@@ -137,7 +137,7 @@ func policies(p project.Project) string {
 }
 
 func placementChange(host string, m placement.Move) []agentapi.Change {
-	change := agentapi.Change{Stack: m.Stack, ID: "placement", Action: "~"}
+	change := agentapi.Change{Stack: m.Stack, ID: string(agentapi.ChangePlacement), Action: "~"}
 	switch {
 	case m.To == host && m.From == "":
 		change.Action, change.Cause = "+", fmt.Sprintf("placed here for the first time, epoch %d", m.Epoch)

@@ -122,7 +122,7 @@ func (p *Plan) Rename(renamed []fleet.Stack, lock fleet.Lock) {
 	for _, st := range renamed {
 		for i := range p.Hosts {
 			if hp := &p.Hosts[i]; hp.Host == lock.Stacks[st.Name].Host && hp.Unreachable == "" {
-				hp.Changes = append(hp.Changes, agentapi.Change{Stack: st.Name, ID: "name", Action: "~", Cause: renamedCause(st)})
+				hp.Changes = append(hp.Changes, agentapi.Change{Stack: st.Name, ID: string(agentapi.ChangeName), Action: "~", Cause: renamedCause(st)})
 				slices.SortStableFunc(hp.Changes, func(a, b agentapi.Change) int { return cmp.Compare(a.Stack, b.Stack) })
 			}
 		}

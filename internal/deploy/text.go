@@ -111,7 +111,7 @@ func gathered(all []agentapi.Change) []agentapi.Change {
 	var kept []agentapi.Change
 	first, more := -1, 0
 	for _, c := range all {
-		if c.Action != "+" || c.Destroys != "" || !strings.HasPrefix(c.ID, "directory ") {
+		if c.Action != "+" || c.Destroys != "" || c.Kind() != agentapi.ChangeDirectory {
 			kept = append(kept, c)
 			continue
 		}

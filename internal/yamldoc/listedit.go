@@ -1,21 +1,27 @@
 package yamldoc
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Append returns content with an item, YAML on one line, at the end of a list.
+// Append returns content with an item, YAML on one line, at the end of a list, which is
+// made where there is none. Anything else that stands there, or a list that other values
+// share, is ErrByHand.
 func Append(content []byte, at Path, value string) ([]byte, error) {
 	root, err := Parse(at.String(), content)
 	if err != nil {
 		return nil, err
 	}
-	list := Find(root, at)
-	if list == nil || list.Kind != yaml.SequenceNode {
+	list := Resolve(Find(root, at))
+	switch {
+	case list == nil || IsNull(list):
 		return Set(content, at, "["+value+"]")
+	case list.Kind != yaml.SequenceNode:
+		return nil, fmt.Errorf("%s %w", at, ErrByHand)
 	}
 	end := at.To(strconv.Itoa(len(list.Content)))
 	want, err := flattenAt(end, value)

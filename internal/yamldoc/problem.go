@@ -21,7 +21,8 @@ type Problem struct {
 // Error returns `file:line:column: text`.
 func (p *Problem) Error() string { return p.Position.String() + ": " + p.Text }
 
-// Problems returns the problems that err holds, in the order of their place.
+// Problems returns all problems that err holds, joined or wrapped, in the order of their
+// place.
 // An err of another kind has none.
 func Problems(err error) []*Problem {
 	var found []*Problem
@@ -31,6 +32,10 @@ func Problems(err error) []*Problem {
 			for _, e := range joined.Unwrap() {
 				walk(e)
 			}
+			return
+		}
+		if wrapped := errors.Unwrap(err); wrapped != nil {
+			walk(wrapped)
 			return
 		}
 		var p *Problem

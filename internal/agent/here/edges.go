@@ -7,6 +7,7 @@ import (
 	"salvor/internal/delivery"
 	"salvor/internal/fleet"
 	"salvor/internal/gitread"
+	"salvor/internal/memdir"
 	"salvor/internal/record"
 	"salvor/internal/storage"
 )
@@ -16,7 +17,7 @@ import (
 type Edges struct {
 	Folders OpenFolder                                              // opens a place on a remote
 	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
-	Mount   func(root string) (delivery.Kind, error)                // has secrets kept in memory below root
+	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
 	Free    func()                                                  // gives memory back to the machine
 }
 
@@ -57,7 +58,7 @@ func (h *Host) Free() {
 }
 
 // Mount has secrets kept in memory below root.
-func (h *Host) Mount(root string) (delivery.Kind, error) {
+func (h *Host) Mount(root string) (memdir.Kind, error) {
 	if h.Edges.Mount != nil {
 		return h.Edges.Mount(root)
 	}
