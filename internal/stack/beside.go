@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/hostpath"
 	"salvor/internal/progress"
+	"salvor/internal/yamldoc"
 )
 
 // A Beside is the image of one service of a stack, run on its own, on other data
@@ -71,42 +69,68 @@ func (b Beside) Render() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := entry(entry(doc, "services"), b.Service)
-	if from == nil || from.Kind != yaml.MappingNode {
+	from := yamldoc.Find(doc, "services", b.Service)
+	if from == nil || !yamldoc.IsMapping(from) {
 		return nil, fmt.Errorf("stack %s has no service %s", b.Stack, b.Service)
 	}
-	service := mapping()
-	for _, key := range besideKeeps {
-		if v := entry(from, key); v != nil {
-			set(service, key, v)
-		}
-	}
-	if entry(service, "image") == nil {
-		set(service, "image", text(b.Stack+"-"+b.Service))
-	}
-	set(service, "user", text(b.User))
-	set(service, "entrypoint", list(b.Entrypoint...))
-	set(service, "command", list())
-	set(service, "network_mode", text("none"))
-	set(service, "stop_signal", text("SIGINT")) // of Postgres: at once, in order
-	set(service, "stop_grace_period", text("2m"))
-	set(service, "healthcheck", mapping("test", list(append([]string{"CMD"}, b.Healthy...)...), "interval", text("1s"), "timeout", text("10s"), "retries", number("600")))
-	if b.Slow {
-		set(service, "cpu_shares", number("64"))
-		set(service, "oom_score_adj", number("900"))
-		set(service, "mem_limit", text("1g"))
-	}
-	set(service, "volumes", b.volumes(entry(from, "volumes")))
-	return encodeProject(mapping("name", text(b.Name()), "services", mapping(b.Service, service)))
+	service := b.service(from)
+	project, services := yamldoc.NewMapping(), yamldoc.NewMapping()
+	yamldoc.SetEntry(services, b.Service, service)
+	yamldoc.SetEntry(project, "name", yamldoc.NewText(b.Name()))
+	yamldoc.SetEntry(project, "services", services)
+	return yamldoc.Encode(project)
 }
 
-func (b Beside) volumes(declared *yaml.Node) *yaml.Node {
-	kept := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-	kept.Content = append(kept.Content, mapping("type", text("bind"), "source", text(escaped(b.Folder)), "target", text(escaped(b.MountAt)),
-		"bind", mapping("create_host_path", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"})))
-	for _, v := range items(declared) {
-		target := value(v, "target")
-		if target != GateTarget && target != b.MountAt && value(v, "type") == "bind" && value(v, "read_only") == "true" && !strings.HasPrefix(target, "/docker-entrypoint") {
+// service returns the service as it runs on its own.
+func (b Beside) service(from *yamldoc.Node) *yamldoc.Node {
+	service := yamldoc.NewMapping()
+	set := func(key string, v *yamldoc.Node) { yamldoc.SetEntry(service, key, v) }
+	for _, key := range besideKeeps {
+		if v := yamldoc.Find(from, key); v != nil {
+			set(key, v)
+		}
+	}
+	if yamldoc.Find(service, "image") == nil {
+		set("image", yamldoc.NewText(b.Stack+"-"+b.Service))
+	}
+	set("user", yamldoc.NewText(b.User))
+	set("entrypoint", words(b.Entrypoint...))
+	set("command", words())
+	set("network_mode", yamldoc.NewText("none"))
+	set("stop_signal", yamldoc.NewText("SIGINT")) // of Postgres: at once, in order
+	set("stop_grace_period", yamldoc.NewText("2m"))
+	set("healthcheck", b.healthcheck())
+	if b.Slow {
+		set("cpu_shares", yamldoc.NewNumber("64"))
+		set("oom_score_adj", yamldoc.NewNumber("900"))
+		set("mem_limit", yamldoc.NewText("1g"))
+	}
+	set("volumes", b.volumes(yamldoc.Find(from, "volumes")))
+	return service
+}
+
+func (b Beside) healthcheck() *yamldoc.Node {
+	check := yamldoc.NewMapping()
+	yamldoc.SetEntry(check, "test", words(append([]string{"CMD"}, b.Healthy...)...))
+	yamldoc.SetEntry(check, "interval", yamldoc.NewText("1s"))
+	yamldoc.SetEntry(check, "timeout", yamldoc.NewText("10s"))
+	yamldoc.SetEntry(check, "retries", yamldoc.NewNumber("600"))
+	return check
+}
+
+// volumes are the folder with the data and those of the service's mounts that stay.
+func (b Beside) volumes(declared *yamldoc.Node) *yamldoc.Node {
+	data, options := yamldoc.NewMapping(), yamldoc.NewMapping()
+	yamldoc.SetEntry(options, "create_host_path", yamldoc.NewBool(false))
+	yamldoc.SetEntry(data, "type", yamldoc.NewText("bind"))
+	yamldoc.SetEntry(data, "source", yamldoc.NewText(escaped(b.Folder)))
+	yamldoc.SetEntry(data, "target", yamldoc.NewText(escaped(b.MountAt)))
+	yamldoc.SetEntry(data, "bind", options)
+	kept := yamldoc.NewList(data)
+	for _, v := range yamldoc.Items(declared) {
+		value := func(key string) string { return yamldoc.ValueOf(yamldoc.Find(v, key)) }
+		target := value("target")
+		if target != GateTarget && target != b.MountAt && value("type") == "bind" && value("read_only") == "true" && !strings.HasPrefix(target, "/docker-entrypoint") {
 			kept.Content = append(kept.Content, v)
 		}
 	}
@@ -163,55 +187,11 @@ func (h *Host) EndBeside(ctx context.Context, b Beside, dir string) error {
 // escaped keeps Compose from interpolating a text.
 func escaped(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-func list(elements ...string) *yaml.Node {
-	l := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
-	for _, e := range elements {
-		l.Content = append(l.Content, text(escaped(e)))
+// words is a list of texts that Compose does not interpolate.
+func words(texts ...string) *yamldoc.Node {
+	list := yamldoc.NewList()
+	for _, t := range texts {
+		list.Content = append(list.Content, yamldoc.NewText(escaped(t)))
 	}
-	return l
-}
-
-func number(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: s}
-}
-
-func text(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
-}
-
-// mapping makes a mapping of keys (strings) and values (nodes) in turn.
-func mapping(pairs ...any) *yaml.Node {
-	m := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		m.Content = append(m.Content, text(pairs[i].(string)), pairs[i+1].(*yaml.Node))
-	}
-	return m
-}
-
-func set(m *yaml.Node, key string, v *yaml.Node) {
-	drop(m, key)
-	m.Content = append(m.Content, text(key), v)
-}
-
-func drop(m *yaml.Node, key string) {
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == key {
-			m.Content = slices.Delete(m.Content, i, i+2)
-			return
-		}
-	}
-}
-
-func items(n *yaml.Node) []*yaml.Node {
-	if n == nil || n.Kind != yaml.SequenceNode {
-		return nil
-	}
-	return n.Content
-}
-
-func value(n *yaml.Node, key string) string {
-	if v := entry(n, key); v != nil && v.Kind == yaml.ScalarNode {
-		return v.Value
-	}
-	return ""
+	return list
 }

@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/docker"
 	"salvor/internal/project"
+	"salvor/internal/yamldoc"
 )
 
 // TestGated: without its stack's gate, a container starts at every boot of its host.
@@ -66,7 +67,7 @@ func TestPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for service, want := range map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:1"} {
-		if image := value(entry(entry(doc, "services"), service), "image"); image != want {
+		if image := yamldoc.ValueOf(yamldoc.Find(doc, "services", service, "image")); image != want {
 			t.Errorf("%s runs %s, want %s", service, image, want)
 		}
 	}
