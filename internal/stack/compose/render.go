@@ -153,9 +153,8 @@ func (r renderer) describe(s types.ServiceConfig) project.Service {
 // otherDigest points out a service whose Compose file names another digest than the
 // lock has.
 func (r renderer) otherDigest(s project.Service) {
-	_, written, named := strings.Cut(s.Image, "@")
 	locked := r.load.Images[s.Name]
-	if _, digest, known := strings.Cut(locked, "@"); s.Build || !named || !known || digest == written {
+	if s.Build || !project.Digested(s.Image) || !project.Digested(locked) || project.Digest(locked) == project.Digest(s.Image) {
 		return
 	}
 	r.load.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: r.load.files.of("services", s.Name, "image"),
