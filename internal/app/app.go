@@ -62,14 +62,13 @@ type App struct {
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Seen      *SeenSecrets
+	Exposed   *ExposedSecrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
-	Check     *Checker
 
 	opts     Options
 	findings []finding.Finding
@@ -93,17 +92,17 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.load(ctx)
 }
 
-// noticeKeys adds the findings about keys and secrets: never tried, seen by who must
-// not know them, too old, not pinned, in a file that others may read.
+// noticeKeys adds the findings about keys and secrets: never tried, exposed, too
+// old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
-	seen, seenErr := a.Seen.seen()
+	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.late(ctx, now)
 	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
 	unsigned, signErr := a.Confirmed.unsignedFindings(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.Findings())
+	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
-	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
+	return errors.Join(err, exposedErr, lateErr, gitErr, signErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called

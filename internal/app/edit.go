@@ -86,7 +86,7 @@ func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value
 	if err := a.confirmed.noteMade(ctx, inStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
-	return files, a.seen.forgetSeen(files, inStack(e.stack, changed)...)
+	return files, a.exposed.NoteChanged(files, inStack(e.stack, changed)...)
 }
 
 // CommitEdit commits what Edited returned.

@@ -26,14 +26,14 @@ type HostChanges struct {
 	checkout  *checkout.Checkout
 	reach     *reach.Dialer
 	confirmed *Confirmed
-	seen      *SeenSecrets
+	exposed   *ExposedSecrets
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
 // NewHostChanges returns those of a checkout's fleet.
-func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *SeenSecrets) *HostChanges {
-	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, seen: s}
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *ExposedSecrets) *HostChanges {
+	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, exposed: s}
 }
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts

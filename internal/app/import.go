@@ -21,12 +21,12 @@ type Importer struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	confirmed *Confirmed
-	seen      *SeenSecrets
+	exposed   *ExposedSecrets
 }
 
 // NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *SeenSecrets) *Importer {
-	return &Importer{checkout: c, identity: id, confirmed: confirmed, seen: s}
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *ExposedSecrets) *Importer {
+	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 
 // ImportOptions say which env file becomes secrets of which stack.
@@ -102,7 +102,7 @@ func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import,
 				"its value as a separate secret: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
-		if err := m.seen.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
+		if err := m.exposed.NoteChanged(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
 			return nil, err
 		}
 	}

@@ -35,15 +35,15 @@ type KeyChanges struct {
 	needs     *Needs
 	confirmed *Confirmed
 	fleetKeys *FleetKeys
-	seen      *SeenSecrets
+	exposed   *ExposedSecrets
 	record    *recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, f *FleetKeys, s *SeenSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
-	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, seen: s, record: r, reach: d, opts: o}
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
 // A keyChange is a change of whom the fleet is encrypted to.
@@ -56,9 +56,9 @@ type keyChange struct {
 
 // A Handover is what a change of keys leaves for people to do.
 type Handover struct {
-	Stacks []string   // that write their snapshots to new repositories
-	Rotate []Rotation // secrets that need another value
-	OwnToo bool       // the present identity has the removed key in addition to another
+	Stacks  []string        // that write their snapshots to new repositories
+	Exposed []ExposedSecret // secrets that need another value
+	OwnToo  bool            // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
@@ -88,7 +88,7 @@ func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, err
 		if h.Stacks, err = a.renewRepositories(ctx, files); err != nil {
 			return h, err
 		}
-		if h.Rotate, err = a.seen.noteRemoval(*c.removed, files); err != nil {
+		if h.Exposed, err = a.exposed.NoteRemoval(*c.removed, files); err != nil {
 			return h, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
+	"salvor/internal/storage"
 )
 
 // Needs says which secrets are needed, by whom, and what stands for them in Git. No
@@ -115,9 +116,9 @@ func (a *Needs) fleetUses(name string) []SecretUse {
 		for _, s := range r.Options {
 			add("remote "+r.Name, s)
 		}
-		for _, h := range handedOuts(r) {
-			for _, s := range h.option {
-				add("remote "+r.Name+" for "+h.to, s)
+		for _, h := range storage.HostCredentials(r) {
+			for _, s := range h.Options {
+				add("remote "+r.Name+" for "+h.To, s)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func newRecorder(c *checkout.Checkout, id *identity.Identity, n *Needs, confirme
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
-	for _, declared := range withInner(&r.checkout.Fleet, []string{where.Remote}) {
+	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
 		if err := r.confirmed.allowRemote(ctx, declared); err != nil {
 			return nil, err
 		}

@@ -20,12 +20,12 @@ type SecretChanges struct {
 	identity  *identity.Identity
 	needs     *Needs
 	confirmed *Confirmed
-	seen      *SeenSecrets
+	exposed   *ExposedSecrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, s *SeenSecrets) *SecretChanges {
-	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, seen: s}
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, s *ExposedSecrets) *SecretChanges {
+	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
 // warnOfPassword is warnOfWeak for a value that is about to become the password of
@@ -110,7 +110,7 @@ func (a *SecretChanges) secretChange(ctx context.Context, name string, value sec
 	if err := a.confirmed.noteMade(ctx, name); err != nil {
 		return nil, err
 	}
-	return files, a.seen.forgetSeen(files, name)
+	return files, a.exposed.NoteChanged(files, name)
 }
 
 // RaiseRevision commits that a program prints another value from now on, so that
@@ -128,7 +128,7 @@ func (a *SecretChanges) RaiseRevision(ctx context.Context, name string) error {
 		return err
 	}
 	files := map[string][]byte{fleet.File: content}
-	if err := a.seen.forgetSeen(files, name); err != nil {
+	if err := a.exposed.NoteChanged(files, name); err != nil {
 		return err
 	}
 	return a.checkout.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))

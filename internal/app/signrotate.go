@@ -69,7 +69,7 @@ func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private 
 	maps.Copy(files, others)
 	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.seen.forgetSeen(files, signKeyName); err != nil {
+		if err := a.exposed.NoteChanged(files, signKeyName); err != nil {
 			return err
 		}
 	}

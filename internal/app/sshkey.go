@@ -78,7 +78,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := a.seen.forgetSeen(files, reach.SSHKeyName); err != nil {
+	if err := a.exposed.NoteChanged(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
 	return true, a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")

@@ -41,7 +41,8 @@ func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinG
 
 // NoteStolen implements recovery.Fleet.
 func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
-	return r.App.Seen.NoteStolen(ctx, host, files)
+	_, err := r.App.Exposed.NoteHost(ctx, host, files)
+	return err
 }
 
 // Reach implements recovery.Fleet.
@@ -49,10 +50,10 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 	return r.App.Reach.To(h)
 }
 
-// Seen implements recovery.Fleet.
-func (r recoverer) Seen(ctx context.Context, host string) (recovery.Seen, error) {
-	seen, err := r.App.Seen.SeenByHost(ctx, host)
-	return seen.seen(), err
+// Exposed implements recovery.Fleet.
+func (r recoverer) Exposed(ctx context.Context, host string) (recovery.Exposed, error) {
+	exposed, err := r.App.Exposed.ByHost(ctx, host)
+	return exposed.forRecovery(), err
 }
 
 // Session implements recovery.Fleet.
@@ -62,14 +63,14 @@ func (r recoverer) Session(ctx context.Context, sink progress.Sink) (*deploy.Ses
 }
 
 // StillHas is what the host can reach by what is on its disk.
-func (r RemovedHost) StillHas(host string) []string { return r.seen().StillHas(host) }
+func (e ExposedByHost) StillHas(host string) []string { return e.forRecovery().StillHas(host) }
 
-func (r RemovedHost) seen() recovery.Seen {
-	seen := recovery.Seen{Remotes: r.Remotes, DeployKey: r.DeployKey, GitURL: r.GitURL}
-	for _, s := range r.Rotate {
-		seen.Secrets = append(seen.Secrets, recovery.Secret{Name: s.Secret, Provider: s.Provider, Command: s.Command})
+func (e ExposedByHost) forRecovery() recovery.Exposed {
+	exposed := recovery.Exposed{Remotes: e.Remotes, DeployKey: e.DeployKey, GitURL: e.GitURL}
+	for _, s := range e.Secrets {
+		exposed.Secrets = append(exposed.Secrets, recovery.ExposedSecret{Name: s.Name, Provider: s.Provider, Command: s.Command})
 	}
-	return seen
+	return exposed
 }
 
 // ForMove is the opened fleet as a move needs it.

@@ -9,36 +9,36 @@ import (
 	"salvor/internal/terminal"
 )
 
-// handover is the result of a command after which someone knows what they must no
-// longer know.
-type handover struct {
-	Schema   int            `json:"schema"`
-	Operator string         `json:"operator,omitempty"`
-	Host     string         `json:"host,omitempty"`
-	Stacks   []string       `json:"stacks,omitempty"` // with new repositories, or that the host had
-	Secrets  []app.Rotation `json:"secrets"`
+// exposure is the result of a command that leaves secrets exposed: someone may know what
+// they must no longer know.
+type exposure struct {
+	Schema   int                 `json:"schema"`
+	Operator string              `json:"operator,omitempty"`
+	Host     string              `json:"host,omitempty"`
+	Stacks   []string            `json:"stacks,omitempty"` // with new repositories, or that the host had
+	Secrets  []app.ExposedSecret `json:"secrets"`
 }
 
-// printRotations writes which secrets need another value, as the command's result.
-func (g *globals) printRotations(h handover) error {
+// printExposed writes which secrets need another value, as the command's result.
+func (g *globals) printExposed(e exposure) error {
 	if g.json {
-		h.Schema = 1
-		if h.Secrets == nil {
-			h.Secrets = []app.Rotation{}
+		e.Schema = 1
+		if e.Secrets == nil {
+			e.Secrets = []app.ExposedSecret{}
 		}
-		return g.printJSON(h)
+		return g.printJSON(e)
 	}
-	if len(h.Secrets) == 0 {
+	if len(e.Secrets) == 0 {
 		return nil
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
 	terminal.Printf(tab, "SECRET\tUSED BY\tCOMMAND\n")
-	for _, s := range h.Secrets {
+	for _, s := range e.Secrets {
 		command := s.Command
 		if s.Provider {
 			command += "   (change it there first)"
 		}
-		terminal.Printf(tab, "%s\t%s\t%s\n", s.Secret, users(s.UsedBy), command)
+		terminal.Printf(tab, "%s\t%s\t%s\n", s.Name, users(s.UsedBy), command)
 	}
 	return tab.Flush()
 }
@@ -57,12 +57,12 @@ func (g *globals) explainRemoval(who string, h app.Handover) {
 	terminal.Printf(g.Err, "- There is a new recovery key, because the old one could be read. Older cards do not open "+
 		"anything new; print the\n"+
 		"  card again: salvor key card\n")
-	g.explainRotations(h.Rotate, "- ")
+	g.explainExposed(h.Exposed, "- ")
 }
 
-// explainRotations introduces the list on standard output.
-func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
-	if len(rotate) == 0 {
+// explainExposed introduces the list on standard output.
+func (g *globals) explainExposed(exposed []app.ExposedSecret, mark string) {
+	if len(exposed) == 0 {
 		return
 	}
 	terminal.Printf(g.Err, "%s%s need a new value; salvor check lists them (secret-seen) until they have one. Change "+
@@ -70,7 +70,7 @@ func (g *globals) explainRotations(rotate []app.Rotation, mark string) {
 		"  issues (remotes, registries, tokens) there first, then enter them here on standard input, without "+
 		"--generate.\n"+
 		"\n",
-		mark, terminal.Count(len(rotate), "secret"))
+		mark, terminal.Count(len(exposed), "secret"))
 }
 
 func counted(n int, one, many string) string {

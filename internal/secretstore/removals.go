@@ -12,10 +12,10 @@ import (
 	"salvor/internal/fleet"
 )
 
-// SeenPath is where the repository keeps which secrets still have a value that a
+// RemovalsPath is where the repository keeps which secrets still have a value that a
 // removed person or host knows. It holds names and dates, nothing that comes from a
 // value: from a digest a weak secret could be guessed.
-const SeenPath = "revoked.json"
+const RemovalsPath = "revoked.json"
 
 // A Removal is a person, host or key holder who must not know any secret from now on:
 // exactly one of Operator, Host and Key is set.
@@ -56,26 +56,26 @@ func DecodeRemovals(content []byte) (Removals, error) {
 		Schema int `json:"schema"`
 	}
 	if err := json.Unmarshal(content, &head); err != nil {
-		return nil, fmt.Errorf("%s: %w", SeenPath, err)
+		return nil, fmt.Errorf("%s: %w", RemovalsPath, err)
 	}
 	switch {
 	case head.Schema > fleet.Schema:
-		return nil, fmt.Errorf("%s: schema %d: a newer salvor wrote this", SeenPath, head.Schema)
+		return nil, fmt.Errorf("%s: schema %d: a newer salvor wrote this", RemovalsPath, head.Schema)
 	case head.Schema < 1:
-		return nil, errors.New(SeenPath + ": no schema")
+		return nil, errors.New(RemovalsPath + ": no schema")
 	}
 	var f removalsFile
 	dec := json.NewDecoder(bytes.NewReader(content))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%s: %w", SeenPath, err)
+		return nil, fmt.Errorf("%s: %w", RemovalsPath, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New(SeenPath + ": there is extra data after its content")
+		return nil, errors.New(RemovalsPath + ": there is extra data after its content")
 	}
 	for i, r := range f.Removals {
 		if err := r.check(); err != nil {
-			return nil, fmt.Errorf("%s: removal %d: %w", SeenPath, i+1, err)
+			return nil, fmt.Errorf("%s: removal %d: %w", RemovalsPath, i+1, err)
 		}
 	}
 	return f.Removals, nil
@@ -111,7 +111,7 @@ func (all Removals) Encode() ([]byte, error) {
 	}
 	for _, r := range all {
 		if err := r.check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", SeenPath, err)
+			return nil, fmt.Errorf("%s: %w", RemovalsPath, err)
 		}
 	}
 	content, err := json.MarshalIndent(removalsFile{fleet.Schema, all}, "", "  ")
