@@ -109,7 +109,7 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 	a := k.askedBy(approveAll)
 	for _, deliver := range []func(*sealer) error{
 		func(s *sealer) error {
-			_, err := s.needs.store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
+			_, err := s.needs.Store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
 			return err
 		},
 		func(s *sealer) error {
@@ -121,12 +121,12 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 			return err
 		},
 		func(s *sealer) error { // anyone who can push can copy what they can't read
-			content, err := s.needs.file("secrets/fleet_ssh_key")
+			content, err := s.needs.File("secrets/fleet_ssh_key")
 			if err != nil {
 				return err
 			}
-			s.needs.add(map[string][]byte{"secrets/innocent": content})
-			_, err = s.needs.store().DeliverFile(t.Context(), "secrets/innocent")
+			s.needs.Add(map[string][]byte{"secrets/innocent": content})
+			_, err = s.needs.Store().DeliverFile(t.Context(), "secrets/innocent")
 			return err
 		},
 	} {

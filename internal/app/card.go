@@ -60,7 +60,7 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 	}
 	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = newSealer(a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
 			return access, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/reach"
@@ -51,7 +52,7 @@ func (a *App) sink() progress.Sink {
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
 	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
-	a.Needs = NewNeeds(c, id, stacks)
+	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
@@ -69,7 +70,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {
@@ -81,10 +82,10 @@ func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) 
 }
 
 // needsAt returns what the stacks of an earlier commit need.
-func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*Needs, error) {
+func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*needs.Needs, error) {
 	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
 	stacks, err := then.render(ctx)
-	return NewNeeds(at, then.Identity, stacks), err
+	return needs.New(at, then.Identity, stacks), err
 }
 
 // render renders every stack: one that does not load is Broken, and a fatal finding

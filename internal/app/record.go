@@ -19,11 +19,13 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
 
@@ -32,7 +34,7 @@ import (
 type recorder struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 	keys      *FleetKeys
 	sink      progress.Sink
@@ -42,7 +44,7 @@ type recorder struct {
 }
 
 // newRecorder returns what reaches the remotes of a checkout.
-func newRecorder(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
+func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
 	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
 
@@ -55,7 +57,7 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, delivered{r.identity.Store})
+			value, err := setting.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -210,7 +212,7 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 // Used implements deploy.Record. A fleet keeps the passwords of every repository that
 // it ever had: where it has none for a name, what is on the targets is another fleet's.
 func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
-	if sealed, err := r.needs.file(seal.RecoveryPath(stack)); err != nil || sealed == nil {
+	if sealed, err := r.needs.File(seal.RecoveryPath(stack)); err != nil || sealed == nil {
 		return nil, err
 	}
 	var used []string

@@ -79,6 +79,9 @@ var layers = []struct {
 		"identity",
 		"rendering",
 	}},
+	{"secrets and trust", []string{
+		"needs",
+	}},
 	{"workflows", []string{
 		"deploy",
 		"agent/here",
