@@ -15,10 +15,10 @@ import (
 	"salvor/internal/yamldoc"
 )
 
-// A Beside is the image of one service of a stack, run on its own, on other data
+// An Isolated is the image of one service of a stack, run on its own, on other data
 // and with another command: how a database is restored next to the one that
 // runs, and tried.
-type Beside struct {
+type Isolated struct {
 	Stack      string
 	Service    string
 	Compose    []byte            // the stack's rendered project
@@ -34,9 +34,9 @@ type Beside struct {
 
 // Name is the project's name: "salvor-restore-<stack>-<run>", with what Compose
 // allows in one.
-func (b Beside) Name() string {
-	name := "salvor-restore-" + b.Stack
-	if b.Run == "" {
+func (i Isolated) Name() string {
+	name := "salvor-restore-" + i.Stack
+	if i.Run == "" {
 		return name
 	}
 	plain := strings.Map(func(r rune) rune {
@@ -44,24 +44,24 @@ func (b Beside) Name() string {
 			return r
 		}
 		return '-'
-	}, b.Run)
-	if plain != b.Run { // others may come out the same
-		sum := sha256.Sum256([]byte(b.Run))
+	}, i.Run)
+	if plain != i.Run { // others may come out the same
+		sum := sha256.Sum256([]byte(i.Run))
 		plain += "-" + hex.EncodeToString(sum[:4])
 	}
 	return name + "-" + plain
 }
 
-// besideKeeps are the keys of a service that its image may need to run at all.
+// isolatedKeeps are the keys of a service that its image may need to run at all.
 // Nothing else is carried along: not what ties the service to others or to the
 // outside, and no secret.
-var besideKeeps = []string{"image", "platform", "runtime", "security_opt", "shm_size", "ulimits", "userns_mode", "group_add"}
+var isolatedKeeps = []string{"image", "platform", "runtime", "security_opt", "shm_size", "ulimits", "userns_mode", "group_add"}
 
 // Render returns the project. Of the service's mounts only read-only binds stay,
 // so nothing that the stack owns can be written. The network is none; a database
 // is spoken to through Exec.
-func (b Beside) Render() ([]byte, error) {
-	pinned, err := Pin(b.Compose, b.Images)
+func (i Isolated) Render() ([]byte, error) {
+	pinned, err := Pin(i.Compose, i.Images)
 	if err != nil {
 		return nil, err
 	}
@@ -69,49 +69,49 @@ func (b Beside) Render() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := yamldoc.Find(doc, "services", b.Service)
+	from := yamldoc.Find(doc, "services", i.Service)
 	if from == nil || !yamldoc.IsMapping(from) {
-		return nil, fmt.Errorf("stack %s has no service %s", b.Stack, b.Service)
+		return nil, fmt.Errorf("stack %s has no service %s", i.Stack, i.Service)
 	}
-	service := b.service(from)
+	service := i.service(from)
 	project, services := yamldoc.NewMapping(), yamldoc.NewMapping()
-	yamldoc.SetEntry(services, b.Service, service)
-	yamldoc.SetEntry(project, "name", yamldoc.NewText(b.Name()))
+	yamldoc.SetEntry(services, i.Service, service)
+	yamldoc.SetEntry(project, "name", yamldoc.NewText(i.Name()))
 	yamldoc.SetEntry(project, "services", services)
 	return yamldoc.Encode(project)
 }
 
 // service returns the service as it runs on its own.
-func (b Beside) service(from *yamldoc.Node) *yamldoc.Node {
+func (i Isolated) service(from *yamldoc.Node) *yamldoc.Node {
 	service := yamldoc.NewMapping()
 	set := func(key string, v *yamldoc.Node) { yamldoc.SetEntry(service, key, v) }
-	for _, key := range besideKeeps {
+	for _, key := range isolatedKeeps {
 		if v := yamldoc.Find(from, key); v != nil {
 			set(key, v)
 		}
 	}
 	if yamldoc.Find(service, "image") == nil {
-		set("image", yamldoc.NewText(b.Stack+"-"+b.Service))
+		set("image", yamldoc.NewText(i.Stack+"-"+i.Service))
 	}
-	set("user", yamldoc.NewText(b.User))
-	set("entrypoint", words(b.Entrypoint...))
+	set("user", yamldoc.NewText(i.User))
+	set("entrypoint", words(i.Entrypoint...))
 	set("command", words())
 	set("network_mode", yamldoc.NewText("none"))
 	set("stop_signal", yamldoc.NewText("SIGINT")) // of Postgres: at once, in order
 	set("stop_grace_period", yamldoc.NewText("2m"))
-	set("healthcheck", b.healthcheck())
-	if b.Slow {
+	set("healthcheck", i.healthcheck())
+	if i.Slow {
 		set("cpu_shares", yamldoc.NewNumber("64"))
 		set("oom_score_adj", yamldoc.NewNumber("900"))
 		set("mem_limit", yamldoc.NewText("1g"))
 	}
-	set("volumes", b.volumes(yamldoc.Find(from, "volumes")))
+	set("volumes", i.volumes(yamldoc.Find(from, "volumes")))
 	return service
 }
 
-func (b Beside) healthcheck() *yamldoc.Node {
+func (i Isolated) healthcheck() *yamldoc.Node {
 	check := yamldoc.NewMapping()
-	yamldoc.SetEntry(check, "test", words(append([]string{"CMD"}, b.Healthy...)...))
+	yamldoc.SetEntry(check, "test", words(append([]string{"CMD"}, i.Healthy...)...))
 	yamldoc.SetEntry(check, "interval", yamldoc.NewText("1s"))
 	yamldoc.SetEntry(check, "timeout", yamldoc.NewText("10s"))
 	yamldoc.SetEntry(check, "retries", yamldoc.NewNumber("600"))
@@ -119,34 +119,34 @@ func (b Beside) healthcheck() *yamldoc.Node {
 }
 
 // volumes are the folder with the data and those of the service's mounts that stay.
-func (b Beside) volumes(declared *yamldoc.Node) *yamldoc.Node {
+func (i Isolated) volumes(declared *yamldoc.Node) *yamldoc.Node {
 	data, options := yamldoc.NewMapping(), yamldoc.NewMapping()
 	yamldoc.SetEntry(options, "create_host_path", yamldoc.NewBool(false))
 	yamldoc.SetEntry(data, "type", yamldoc.NewText("bind"))
-	yamldoc.SetEntry(data, "source", yamldoc.NewText(escaped(b.Folder)))
-	yamldoc.SetEntry(data, "target", yamldoc.NewText(escaped(b.MountAt)))
+	yamldoc.SetEntry(data, "source", yamldoc.NewText(escaped(i.Folder)))
+	yamldoc.SetEntry(data, "target", yamldoc.NewText(escaped(i.MountAt)))
 	yamldoc.SetEntry(data, "bind", options)
 	kept := yamldoc.NewList(data)
 	for _, v := range yamldoc.Items(declared) {
 		value := func(key string) string { return yamldoc.ValueOf(yamldoc.Find(v, key)) }
 		target := value("target")
-		if target != GateTarget && target != b.MountAt && value("type") == "bind" && value("read_only") == "true" && !strings.HasPrefix(target, "/docker-entrypoint") {
+		if target != GateTarget && target != i.MountAt && value("type") == "bind" && value("read_only") == "true" && !strings.HasPrefix(target, "/docker-entrypoint") {
 			kept.Content = append(kept.Content, v)
 		}
 	}
 	return kept
 }
 
-// StartBeside runs the project in dir, a folder of the caller's, and waits until
+// StartIsolated runs the project in dir, a folder of the caller's, and waits until
 // it is healthy. One of that name that a run left is removed first.
-func (h *Host) StartBeside(ctx context.Context, b Beside, dir string, sink progress.Sink) error {
-	content, err := b.Render()
+func (h *Host) StartIsolated(ctx context.Context, i Isolated, dir string, sink progress.Sink) error {
+	content, err := i.Render()
 	if err != nil {
 		return err
 	}
 	// files from Git are bound relative to the project's folder
-	project := hostpath.Default().Project(b.Stack)
-	if r, ok, err := h.Deployed(ctx, b.Stack); err != nil {
+	project := hostpath.Default().Project(i.Stack)
+	if r, ok, err := h.Deployed(ctx, i.Stack); err != nil {
 		return err
 	} else if ok {
 		project = r.Dir
@@ -158,30 +158,30 @@ func (h *Host) StartBeside(ctx context.Context, b Beside, dir string, sink progr
 	if err := h.machine.WriteFile(ctx, file, bytes.NewReader(content), 0o600); err != nil {
 		return err
 	}
-	done := progress.Scope{Sink: sink, Stack: b.Stack}.Step("start "+b.Service+" beside", "")
-	err = h.verb(ctx, b.Name(), "down", "--remove-orphans")
+	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" beside", "")
+	err = h.verb(ctx, i.Name(), "down", "--remove-orphans")
 	if err == nil {
-		err = h.upBeside(ctx, b, project, file)
+		err = h.upIsolated(ctx, i, project, file)
 	}
 	done(err, "")
 	return err
 }
 
-func (h *Host) upBeside(ctx context.Context, b Beside, project, file string) error {
-	err := h.named(ctx, call{stack: b.Name(), args: []string{"--project-directory", project, "--file", file, "up", "--detach", "--no-build", "--pull", "missing", "--quiet-pull"}})
+func (h *Host) upIsolated(ctx context.Context, i Isolated, project, file string) error {
+	err := h.composeByName(ctx, call{stack: i.Name(), args: []string{"--project-directory", project, "--file", file, "up", "--detach", "--no-build", "--pull", "missing", "--quiet-pull"}})
 	if err != nil && ctx.Err() == nil {
-		return h.failure(ctx, b.Name(), err.Error())
+		return h.failure(ctx, i.Name(), err.Error())
 	}
 	if err != nil {
 		return err
 	}
-	return h.waitHealthy(ctx, Deployment{Stack: b.Name()})
+	return h.waitHealthy(ctx, Deployment{Stack: i.Name()})
 }
 
-// EndBeside removes the project's container and folder. It may be called twice,
-// and when StartBeside went wrong.
-func (h *Host) EndBeside(ctx context.Context, b Beside, dir string) error {
-	return errors.Join(h.verb(ctx, b.Name(), "down", "--remove-orphans"), h.run(ctx, "rm", "-rf", "--", path.Join(dir, ComposeFile)))
+// StopIsolated removes the project's container and folder. It may be called twice,
+// and when StartIsolated failed.
+func (h *Host) StopIsolated(ctx context.Context, i Isolated, dir string) error {
+	return errors.Join(h.verb(ctx, i.Name(), "down", "--remove-orphans"), h.run(ctx, "rm", "-rf", "--", path.Join(dir, ComposeFile)))
 }
 
 // escaped keeps Compose from interpolating a text.
