@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/needs"
 	"salvor/internal/secret"
@@ -116,24 +115,4 @@ func (c *Confirmed) foldersOn(remote string) []string {
 	}
 	slices.Sort(folders)
 	return slices.Compact(folders)
-}
-
-// checkSettings refuses what a remote's options in fleet.yaml may not say: an
-// address that is a secret, which who can push could replace unseen, and a secret
-// that stays with the operators.
-func (a *Checker) checkSettings(r fleet.Remote) error {
-	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
-		name, isSecret := r.Options[option].Secret()
-		if !isSecret {
-			continue
-		}
-		err := a.identity.Store.Deliverable(name)
-		if storage.IsAddress(r.Type, option) {
-			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
-		}
-		if err != nil {
-			return &storage.OptionError{Option: option, Err: err}
-		}
-	}
-	return nil
 }

@@ -113,12 +113,12 @@ func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicK
 	if err != nil {
 		return add, fmt.Errorf("%s presents a key that is not a host key: %w", h.Name, err)
 	}
-	book, err := a.confirmed.ledger(ctx)
+	confirmed, err := a.confirmed.Has(ctx, grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))
 	if err != nil {
 		return add, err
 	}
 	// a machine that was confirmed here replaces nothing, whatever Git has now
-	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))); err != nil {
+	if err := a.itself(h, e, replaces || confirmed); err != nil {
 		return add, err
 	}
 	before := a.checkout.Recipients[h.Name]

@@ -3,11 +3,9 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
@@ -16,15 +14,6 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/sign"
 )
-
-// The files of hosts/ that say which hosts and which logins there are have the
-// signature of the fleet's key. It is made with the commit that Salvor writes them in,
-// and with the next one where this clone's operator confirmed what someone else wrote.
-
-func isHostFile(path string) bool {
-	dir, name, _ := strings.Cut(path, "/")
-	return path == fleet.AuthorizedKeysFile || dir == fleet.HostDir && strings.HasSuffix(name, ".pub")
-}
 
 // hostFiles returns such files of what a repository declares, each with what it lets
 // others do.
@@ -87,89 +76,6 @@ func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, er
 	return found, err
 }
 
-// withSignatures adds to the files of a commit the signatures of those of hosts/ that
-// are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
-// files that give no access which this clone's operator did not confirm.
-func (a *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
-	due, all := map[string][]byte{}, maps.Clone(files)
-	for path, content := range files {
-		if !isHostFile(path) {
-			continue
-		}
-		if _, err := a.checkout.File(hostkey.SignaturePath(path)); content != nil {
-			due[path] = content
-		} else if err == nil {
-			all[hostkey.SignaturePath(path)] = nil
-		}
-	}
-	if missing {
-		if err := a.addConfirmed(ctx, all, due); err != nil {
-			return nil, err
-		}
-	}
-	if len(due) == 0 {
-		return all, nil
-	}
-	key, err := a.SigningKey(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("sign what is written to hosts/: %w", err)
-	}
-	if a.signedHere == nil {
-		a.signedHere = map[string]bool{}
-	}
-	for path, content := range due {
-		if all[hostkey.SignaturePath(path)], err = hostkey.Sign(path, content, key); err != nil {
-			return nil, err
-		}
-		a.signedHere[path] = true
-	}
-	return all, nil
-}
-
-// addConfirmed adds to due the files that lack their signature and are confirmed.
-func (a *FleetKeys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
-	unsigned, err := a.confirmed.unsignedHere(ctx)
-	if err != nil {
-		return err
-	}
-	book, err := a.confirmed.ledger(ctx)
-	if err != nil {
-		return err
-	}
-	lets := hostFiles(a.checkout.Repository)
-	for path := range unsigned {
-		_, written := files[path]
-		_, signed := files[hostkey.SignaturePath(path)]
-		if written || signed || a.signedHere[path] || len(book.Missing(lets[path])) > 0 {
-			continue
-		}
-		if due[path], err = a.checkout.File(path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// resignedHosts adds the signatures by another key of the files of hosts/ that the keys
-// have signed.
-func (a *FleetKeys) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
-	all := hostFiles(a.checkout.Repository)
-	unsigned, err := a.confirmed.unsigned(all, trusted)
-	if err != nil {
-		return err
-	}
-	for path := range all {
-		content, err := a.checkout.File(path)
-		if unsigned[path] != nil || err != nil {
-			continue
-		}
-		if files[hostkey.SignaturePath(path)], err = hostkey.Sign(path, content, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // signedOnly leaves out of grants those of files of hosts/ that the fleet's keys have
 // not signed. Where no key is known nothing is.
 func (c *Confirmed) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant, error) {
@@ -186,4 +92,42 @@ func (c *Confirmed) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant
 		}
 		return false
 	}), err
+}
+
+// Signable returns the files of hosts/ that the fleet's key has not signed and whose
+// access the operator of this clone has confirmed.
+func (c *Confirmed) Signable(ctx context.Context) ([]string, error) {
+	unsigned, err := c.unsignedHere(ctx)
+	if err != nil {
+		return nil, err
+	}
+	book, err := c.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lets := hostFiles(c.checkout.Repository)
+	var all []string
+	for path := range unsigned {
+		if len(book.Missing(lets[path])) == 0 {
+			all = append(all, path)
+		}
+	}
+	return all, nil
+}
+
+// SignedFiles returns the files of hosts/ that one of the keys has signed.
+func (c *Confirmed) SignedFiles(keys sign.Keys) (map[string][]byte, error) {
+	all := hostFiles(c.checkout.Repository)
+	unsigned, err := c.unsigned(all, keys)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	for path := range all {
+		content, err := c.checkout.File(path)
+		if unsigned[path] == nil && err == nil {
+			files[path] = content
+		}
+	}
+	return files, nil
 }

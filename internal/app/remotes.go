@@ -2,6 +2,8 @@ package app
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 
 	"salvor/internal/fault"
@@ -76,4 +78,24 @@ func (a *Checker) remoteFinding(at []string, about string, err error) finding.Fi
 		f.Fix = "ssh-keyscan -t ed25519 HOST prints the key; compare it on the server before it goes into host_keys"
 	}
 	return f
+}
+
+// checkSettings refuses what a remote's options in fleet.yaml may not say: an
+// address that is a secret, which who can push could replace unseen, and a secret
+// that stays with the operators.
+func (a *Checker) checkSettings(r fleet.Remote) error {
+	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
+		name, isSecret := r.Options[option].Secret()
+		if !isSecret {
+			continue
+		}
+		err := a.identity.Store.Deliverable(name)
+		if storage.IsAddress(r.Type, option) {
+			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
+		}
+		if err != nil {
+			return &storage.OptionError{Option: option, Err: err}
+		}
+	}
+	return nil
 }

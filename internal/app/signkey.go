@@ -83,11 +83,11 @@ func (a *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
 func (a *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	pinned, err := readPin(ctx, a.checkout.Git)
+	trusts, err := a.confirmed.TrustsSigners(ctx)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	if len(missing(a.checkout.FleetSigners, pinned)) > 0 {
+	if !trusts {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
 	return a.SigningKey(ctx)

@@ -1,30 +1,21 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 
-	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/needs"
 	"salvor/internal/sign"
 )
-
-// signersPin is the clone's own copy of the fleet's signing keys: anyone who can push
-// can change those in Git, but not these.
-const signersPin = "fleet_signers"
 
 // ConfirmOptions say how the operator is asked. What is nil refuses.
 type ConfirmOptions struct {
@@ -158,38 +149,16 @@ func (c *Confirmed) pinSigners(ctx context.Context, keys sign.Keys) error {
 	return nil
 }
 
-func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
-	file, err := clone.OwnFile(ctx, signersPin)
-	if err != nil {
-		return nil, err
-	}
-	content, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	keys, err := sign.ParseSigners(content)
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", file, err), "delete the file; salvor key trust writes it again")
-	}
-	return keys, nil
-}
-
-// writePin replaces the pin, unless it says the same.
-func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
-	file, err := clone.OwnFile(ctx, signersPin)
-	if err != nil {
-		return err
-	}
-	content := keys.Signers(fleet)
-	if before, err := os.ReadFile(file); err == nil && bytes.Equal(before, content) {
-		return nil
-	}
-	return atomicfile.Write(file, bytes.NewReader(content), 0o600)
-}
-
 // trustOnly has this command trust the keys, and no others. The clone's own copy stays.
 func (c *Confirmed) trustOnly(keys sign.Keys) {
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
 	c.trust.pinned = keys
+}
+
+// TrustsSigners reports whether this clone trusts the signing keys that Git has, without a
+// question.
+func (c *Confirmed) TrustsSigners(ctx context.Context) (bool, error) {
+	pinned, err := readPin(ctx, c.checkout.Git)
+	return err == nil && len(missing(c.checkout.FleetSigners, pinned)) == 0, err
 }
