@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -27,7 +28,7 @@ type FleetKeys struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 
 	signedHere map[string]bool // files of hosts/ that this command has signed
 
@@ -36,7 +37,7 @@ type FleetKeys struct {
 }
 
 // NewFleetKeys returns the fleet's keys, as far as the identity opens them.
-func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed) *FleetKeys {
+func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed) *FleetKeys {
 	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
 }
 
@@ -46,7 +47,7 @@ func (a *FleetKeys) signWith(k sign.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.key = &k
-	a.confirmed.trustOnly(sign.Keys{k.Public()})
+	a.confirmed.TrustOnly(sign.Keys{k.Public()})
 }
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It

@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/needs"
@@ -41,7 +42,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 	var missing []grant.Grant
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
-		case c.renamedGrant(book, g), c.ownSecret(book, g):
+		case renamedGrant(c.checkout.Repository, book, g), c.ownSecret(book, g):
 		case isSecret && c.sealedAlready(ctx, stack, next):
 		case isSecret:
 			st, _ := c.checkout.Fleet.Stack(stack)
@@ -58,7 +59,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 
 // doubted are the grants of files that the fleet's key has not signed.
 func (c *Confirmed) doubted(ctx context.Context) ([]grant.Grant, error) {
-	unsigned, err := c.unsignedHere(ctx)
+	unsigned, err := c.Unsigned(ctx)
 	lets := hostFiles(c.checkout.Repository)
 	var all []grant.Grant
 	for path := range unsigned {
@@ -79,14 +80,14 @@ func (c *Confirmed) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
 	}
 	remotes, err := c.unapproved(ctx, next)
 	for _, r := range remotes {
-		err = errors.Join(err, c.allowRemote(ctx, r.remote))
+		err = errors.Join(err, c.AllowRemote(ctx, r.remote))
 	}
 	return err
 }
 
-// mayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
+// MayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
 // the recovery key.
-func (c *Confirmed) mayEncrypt(ctx context.Context) error {
+func (c *Confirmed) MayEncrypt(ctx context.Context) error {
 	missing, err := c.unconfirmed(ctx, c.checkout.Lock)
 	if err != nil {
 		return err
@@ -94,10 +95,10 @@ func (c *Confirmed) mayEncrypt(ctx context.Context) error {
 	return c.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
 }
 
-// mayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
+// MayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
 // removes need no confirmation, and one that renews repositories makes every seal
 // again.
-func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
+func (c *Confirmed) MayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
 	lock := c.checkout.Lock
 	if removes {
 		lock = fleet.Lock{}
@@ -114,9 +115,9 @@ func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, remo
 	}))
 }
 
-// confirmedRecipients returns those of the fleet's recipients that this clone's
+// Recipients returns those of the fleet's recipients that this clone's
 // operator confirmed.
-func (c *Confirmed) confirmedRecipients(ctx context.Context) ([]string, error) {
+func (c *Confirmed) Recipients(ctx context.Context) ([]string, error) {
 	book, err := c.ledger(ctx)
 	if err != nil {
 		return nil, err
@@ -136,8 +137,8 @@ func (c *Confirmed) confirmedRecipients(ctx context.Context) ([]string, error) {
 	return confirmed.All(), nil
 }
 
-// granted notes what the operator of this clone has just asked for by its name.
-func (c *Confirmed) granted(ctx context.Context, all ...grant.Grant) error {
+// Note keeps what the operator of this clone has just asked for by its name.
+func (c *Confirmed) Note(ctx context.Context, all ...grant.Grant) error {
 	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (c *Confirmed) confirm(ctx context.Context, missing []grant.Grant) error {
 			return err
 		}
 	}
-	return c.granted(ctx, missing...)
+	return c.Note(ctx, missing...)
 }
 
 // Delivered remembers, after an apply, what stacks were given without a question.
@@ -217,19 +218,19 @@ func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.
 	if err != nil {
 		return false
 	}
-	pinned, err := readPin(ctx, c.checkout.Git)
+	pinned, err := Pinned(ctx, c.checkout.Git)
 	return err == nil && sealed.Current(in, pinned) == nil
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
-func (c *Confirmed) renamedGrant(book grant.Ledger, g grant.Grant) bool {
+func renamedGrant(repo *controlrepo.Repository, book grant.Ledger, g grant.Grant) bool {
 	_, name, _ := strings.Cut(g.Name, "/")
-	h, declared := c.checkout.Fleet.Host(name)
+	h, declared := repo.Fleet.Host(name)
 	if !declared || h.Formerly == "" {
 		return false
 	}
-	at, before := grant.Address(h.Name, reachedAt(h), h.Jump), grant.Address(h.Formerly, reachedAt(h), h.Jump)
-	sealed, sealedBefore := hostGrant(c.checkout.Repository, h.Name, h.Name), hostGrant(c.checkout.Repository, h.Formerly, h.Name)
+	at, before := grant.Address(h.Name, ReachedAt(h), h.Jump), grant.Address(h.Formerly, ReachedAt(h), h.Jump)
+	sealed, sealedBefore := HostGrant(repo, h.Name, h.Name), HostGrant(repo, h.Formerly, h.Name)
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
 }
 

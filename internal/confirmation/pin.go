@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const signersPin = "fleet_signers"
 
 // Pinned returns the fleet's signing keys that a clone trusts, none where it trusts none
 // yet.
-func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
+func Pinned(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
 	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
 }
 
 // Pin makes a clone of a fleet trust these signing keys, and no others.
-func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
+func Pin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
 	file, err := clone.OwnFile(ctx, signersPin)
 	if err != nil {
 		return err

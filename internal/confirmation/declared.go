@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"crypto/sha256"
@@ -26,10 +26,10 @@ func formerGrants(repo *controlrepo.Repository) []grant.Grant {
 		// a loaded repository has the machine's key under the new name already
 		for _, name := range []string{h.Formerly, h.Name} {
 			if repo.Recipients[name] != "" {
-				all = append(all, hostGrant(repo, h.Formerly, name))
+				all = append(all, HostGrant(repo, h.Formerly, name))
 			}
 		}
-		all = append(all, grant.Address(h.Formerly, reachedAt(h), h.Jump))
+		all = append(all, grant.Address(h.Formerly, ReachedAt(h), h.Jump))
 	}
 	return all
 }
@@ -46,13 +46,13 @@ func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
 	}
 	for _, h := range f.Hosts {
 		if repo.Recipients[h.Name] != "" {
-			all = append(all, hostGrant(repo, h.Name, h.Name))
+			all = append(all, HostGrant(repo, h.Name, h.Name))
 		}
-		all = append(all, grant.Address(h.Name, reachedAt(h), h.Jump))
+		all = append(all, grant.Address(h.Name, ReachedAt(h), h.Jump))
 	}
 	for _, k := range repo.HostKeys {
 		if k.Marker != "@revoked" {
-			all = append(all, hostKeyGrant(f, k))
+			all = append(all, HostKeyGrant(f, k))
 		}
 	}
 	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
@@ -69,8 +69,8 @@ func loginGrants(repo *controlrepo.Repository) []grant.Grant {
 	return all
 }
 
-// hostGrant is that a name is the host which has the keys of another name, or of itself.
-func hostGrant(repo *controlrepo.Repository, name, of string) grant.Grant {
+// HostGrant is that a name is the host which has the keys of another name, or of itself.
+func HostGrant(repo *controlrepo.Repository, name, of string) grant.Grant {
 	signer := ""
 	if k := repo.HostSigners[of]; k != "" {
 		signer = k.Fingerprint()
@@ -104,11 +104,11 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 	return all
 }
 
-// reachedAt is as whom and where a host is reached.
-func reachedAt(h fleet.Host) string { return h.User + "@" + reach.KnownHostsName(h.Address, h.Port) }
+// ReachedAt is as whom and where a host is reached.
+func ReachedAt(h fleet.Host) string { return h.User + "@" + reach.KnownHostsName(h.Address, h.Port) }
 
-// hostKeyGrant is that a key is a host's, or its jump host's.
-func hostKeyGrant(f *fleet.Fleet, k controlrepo.HostKey) grant.Grant {
+// HostKeyGrant is that a key is a host's, or its jump host's.
+func HostKeyGrant(f *fleet.Fleet, k controlrepo.HostKey) grant.Grant {
 	return grant.HostKey(strings.TrimSpace(k.Marker+" "+strings.Join(k.Patterns, ",")), whoseKey(f, k), k.Type, reach.FingerprintOf(k.Key))
 }
 

@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -21,7 +22,7 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 	files := map[string][]grant.Grant{}
 	for _, h := range repo.Fleet.Hosts {
 		if repo.Recipients[h.Name] != "" {
-			files[hostkey.Path(h.Name)] = []grant.Grant{hostGrant(repo, h.Name, h.Name)}
+			files[hostkey.Path(h.Name)] = []grant.Grant{HostGrant(repo, h.Name, h.Name)}
 		}
 	}
 	if all := loginGrants(repo); len(all) > 0 {
@@ -30,19 +31,19 @@ func hostFiles(repo *controlrepo.Repository) map[string][]grant.Grant {
 	return files
 }
 
-// unsigned returns the files of the commit, of those given, that none of the keys has
+// unsignedBy returns the files of the commit, of those given, that none of the keys has
 // signed, with the reason.
-func (c *Confirmed) unsigned(files map[string][]grant.Grant, keys sign.Keys) (map[string]error, error) {
+func unsignedBy(c *checkout.Checkout, files map[string][]grant.Grant, keys sign.Keys) (map[string]error, error) {
 	found := map[string]error{}
 	for path := range files {
-		content, err := c.checkout.File(path)
+		content, err := c.File(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the next commit has it, see renaming
 		}
 		if err != nil {
 			return nil, err
 		}
-		signature, err := c.checkout.File(hostkey.SignaturePath(path))
+		signature, err := c.File(hostkey.SignaturePath(path))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -53,19 +54,20 @@ func (c *Confirmed) unsigned(files map[string][]grant.Grant, keys sign.Keys) (ma
 	return found, nil
 }
 
-// unsignedHere is unsigned by the keys that this clone trusts already. One that trusts
-// none yet knows nothing of signatures.
-func (c *Confirmed) unsignedHere(ctx context.Context) (map[string]error, error) {
-	pinned, err := readPin(ctx, c.checkout.Git)
+// Unsigned returns the files of hosts/ that none of the keys which this clone trusts
+// already has signed, with the reason. A clone that trusts none yet knows nothing of
+// signatures.
+func (c *Confirmed) Unsigned(ctx context.Context) (map[string]error, error) {
+	pinned, err := Pinned(ctx, c.checkout.Git)
 	if err != nil || len(pinned) == 0 {
 		return nil, err
 	}
-	return c.unsigned(hostFiles(c.checkout.Repository), pinned)
+	return unsignedBy(c.checkout, hostFiles(c.checkout.Repository), pinned)
 }
 
-// unsignedFindings name the files of hosts/ that the fleet's key has not signed.
-func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, error) {
-	unsigned, err := c.unsignedHere(ctx)
+// Findings name the files of hosts/ that the fleet's key has not signed.
+func (c *Confirmed) Findings(ctx context.Context) ([]finding.Finding, error) {
+	unsigned, err := c.Unsigned(ctx)
 	var found []finding.Finding
 	for _, path := range slices.Sorted(maps.Keys(unsigned)) {
 		found = append(found, finding.Finding{
@@ -78,12 +80,12 @@ func (c *Confirmed) unsignedFindings(ctx context.Context) ([]finding.Finding, er
 
 // signedOnly leaves out of grants those of files of hosts/ that the fleet's keys have
 // not signed. Where no key is known nothing is.
-func (c *Confirmed) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant, error) {
+func signedOnly(c *checkout.Checkout, all []grant.Grant, keys sign.Keys) ([]grant.Grant, error) {
 	if len(keys) == 0 {
 		return all, nil
 	}
-	lets := hostFiles(c.checkout.Repository)
-	unsigned, err := c.unsigned(lets, keys)
+	lets := hostFiles(c.Repository)
+	unsigned, err := unsignedBy(c, lets, keys)
 	return slices.DeleteFunc(all, func(g grant.Grant) bool {
 		for path := range unsigned {
 			if slices.ContainsFunc(lets[path], g.Is) {
@@ -97,7 +99,7 @@ func (c *Confirmed) signedOnly(all []grant.Grant, keys sign.Keys) ([]grant.Grant
 // Signable returns the files of hosts/ that the fleet's key has not signed and whose
 // access the operator of this clone has confirmed.
 func (c *Confirmed) Signable(ctx context.Context) ([]string, error) {
-	unsigned, err := c.unsignedHere(ctx)
+	unsigned, err := c.Unsigned(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (c *Confirmed) Signable(ctx context.Context) ([]string, error) {
 // SignedFiles returns the files of hosts/ that one of the keys has signed.
 func (c *Confirmed) SignedFiles(keys sign.Keys) (map[string][]byte, error) {
 	all := hostFiles(c.checkout.Repository)
-	unsigned, err := c.unsigned(all, keys)
+	unsigned, err := unsignedBy(c.checkout, all, keys)
 	if err != nil {
 		return nil, err
 	}
