@@ -11,7 +11,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
-	"salvor/internal/secretnames"
 )
 
 // approveAll is an operator who says yes to everything.
@@ -100,21 +99,6 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 		if _, err := a.sealer().sealRemote(t.Context(), r); !errors.Is(err, confirmation.ErrUnapproved) {
 			t.Errorf("the seal: %v", err)
 		}
-	}
-}
-
-// TestS01AddressesAndKeysAreNoSecretsOfARemote has fleet.yaml hide where a remote is,
-// and give it the fleet's own keys.
-func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
-	a := newKeyed(t).askedBy(approveAll)
-	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
-		err := a.Check.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", option, err, want)
-		}
-	}
-	if err := a.Check.checkSettings(remote("webdav", "url", "https://nas", "pass", "secret:token")); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -71,7 +71,6 @@ type App struct {
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
-	Check     *Checker
 
 	opts     Options
 	findings []finding.Finding

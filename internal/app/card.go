@@ -20,7 +20,6 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
-	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -60,7 +59,7 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 		}
 		access.GitKey = key.Reveal()
 	}
-	for _, r := range needs.WithWrapped(f, []string{f.Record.Remote}) {
+	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
 		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
 			return access, err

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/storage"
 )
 
 // ExposedByHost is what a host was able to open and to reach.
@@ -122,7 +123,7 @@ func (a hostAccess) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
 	if _, declared := f.Stack(stack); !declared {
 		a.gone[stack] = true
 		for _, r := range f.Remotes {
-			a.remote(needs.Given(r, host, stack))
+			a.remote(storage.ForHost(r, host, stack))
 		}
 		return
 	}

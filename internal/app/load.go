@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/finding"
@@ -36,7 +37,7 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.wire(stacks)
-	a.findings = slices.Concat(a.findings, a.nameless(), a.Check.portsTaken(), a.Check.mountsNested(), a.Check.invalidRemotes(), a.Check.invalidRegistries(), a.Check.unrecorded())
+	a.findings = slices.Concat(a.findings, check.Findings(c.Repository, a.Identity.Store, stacks))
 	return a.noticeKeys(ctx, time.Now())
 }
 
@@ -52,7 +53,6 @@ func (a *App) sink() progress.Sink {
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
 	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
-	a.Check = NewChecker(c, id, stacks)
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
@@ -93,7 +93,7 @@ func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*needs.Needs,
 // says why.
 func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding {
-		return unprotected(&a.Checkout.Fleet, st, r.Volumes)
+		return check.Unprotected(&a.Checkout.Fleet, st, r.Volumes)
 	}}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
@@ -110,17 +110,6 @@ func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 		}
 	}
 	return rendered, nil
-}
-
-// nameless are the findings about folders of stacks/ whose names no stack can have.
-func (a *App) nameless() []finding.Finding {
-	var all []finding.Finding
-	for name, problems := range a.Checkout.Broken {
-		if fleet.ValidName(name) != nil {
-			all = append(all, rendering.Problems("", problems)...)
-		}
-	}
-	return all
 }
 
 // Broken is the error of a command that needs a stack which does not load, nil for

@@ -52,7 +52,7 @@ func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, co
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
-	for _, declared := range needs.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
+	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
 		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
 			return nil, err
 		}

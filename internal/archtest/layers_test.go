@@ -92,6 +92,7 @@ var layers = []struct {
 		"agent",
 	}},
 	{"the operator's workflows", []string{
+		"check",
 		"leaks",
 		"move",
 		"recovery",

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
-	"salvor/internal/needs"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
 )
@@ -60,7 +59,7 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 		}
 	}
 	var all []unapprovedRemote
-	for _, r := range needs.WithWrapped(f, names) {
+	for _, r := range storage.WithWrapped(f, names) {
 		if goes, before := describeRemote(f, r), known[r.Name]; goes != before {
 			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
 		}
@@ -75,8 +74,8 @@ func describeRemote(f *fleet.Fleet, r fleet.Remote) string {
 	if r.Type == "local" {
 		words = append(words, "folders on the computer that uses it: "+strings.Join(foldersOn(f, r.Name), " "))
 	}
-	for _, h := range needs.Holders(r) {
-		words = append(words, fmt.Sprintf("(for %s: %s)", h.Name, strings.Join(describeOptions(r.Type, h.Credential), " ")))
+	for _, h := range storage.HostCredentials(r) {
+		words = append(words, fmt.Sprintf("(for %s: %s)", h.To, strings.Join(describeOptions(r.Type, h.Options), " ")))
 	}
 	return strings.Join(words, " ")
 }

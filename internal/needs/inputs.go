@@ -17,6 +17,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/storage"
 )
 
 // File reads a file of the repository, made ones first; nil when there is none.
@@ -61,8 +62,8 @@ func (n *Needs) Of(stack, host string) Need {
 	for _, t := range f.Snapshots {
 		names = append(names, t.Where.Remote)
 	}
-	for _, r := range WithWrapped(f, names) {
-		need.Remotes = append(need.Remotes, Given(r, host, stack))
+	for _, r := range storage.WithWrapped(f, names) {
+		need.Remotes = append(need.Remotes, storage.ForHost(r, host, stack))
 	}
 	for _, r := range f.Registries {
 		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool { return registryOf(svc.Image) == r.Name }) {
@@ -205,4 +206,12 @@ func (n *Needs) EachRecovery(visit func(stack string, sealed seal.Signed) error)
 		}
 	}
 	return err
+}
+
+// AsDeclared returns a remote as fleet.yaml has it.
+func (n *Needs) AsDeclared(r fleet.Remote) fleet.Remote {
+	if d, is := n.checkout.Fleet.Remote(r.Name); is {
+		return d
+	}
+	return r
 }

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretnames"
+	"salvor/internal/storage"
 )
 
 // Needs are those of a checkout. What was made and is not committed yet comes before what
@@ -118,9 +119,9 @@ func (n *Needs) fleetUses(name string) []Use {
 		for _, s := range r.Options {
 			add("remote "+r.Name, s)
 		}
-		for _, h := range Holders(r) {
-			for _, s := range h.Credential {
-				add("remote "+r.Name+" for "+h.Name, s)
+		for _, h := range storage.HostCredentials(r) {
+			for _, s := range h.Options {
+				add("remote "+r.Name+" for "+h.To, s)
 			}
 		}
 	}
