@@ -93,6 +93,7 @@ var layers = []struct {
 	}},
 	{"the operator's workflows", []string{
 		"check",
+		"claims",
 		"leaks",
 		"move",
 		"recordmove",
