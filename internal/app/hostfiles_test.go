@@ -86,7 +86,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			t.Errorf("%s: findings name %q", name, got)
 		}
 		if files[file] != nil {
-			s, err := k.open(k.ann).Session(t.Context())
+			s, err := k.open(k.ann).Session(t.Context(), progress.Discard())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	k.commit(map[string][]byte{fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
 	a = k.open(k.ann)
 	a.Confirmed.opts.Grant = func([]grant.Grant) error { return nil }
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

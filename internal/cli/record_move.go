@@ -49,7 +49,7 @@ func runRecordMove(ctx context.Context, g *globals, place string) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.Session(ctx)
+	s, err := a.Session(ctx, bar)
 	if err != nil {
 		return err
 	}
