@@ -44,11 +44,11 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 	return err
 }
 
-// Learn takes along which volumes of moving stacks have come to life, where only a report
+// carryBirths takes along which volumes of moving stacks have come to life, where only a report
 // on the record remote says so: it counts at its own epoch, which ends here. Without it the
 // next host would take the volume for new, and refuse to start beside its snapshots. A
 // lost host's stacks are moved whatever its reports say.
-func (r *Run) Learn(ctx context.Context) error {
+func carryBirths(ctx context.Context, r *Run) error {
 	unknown := r.unlearned(r.Lock)
 	maps.DeleteFunc(unknown.Stacks, func(name string, _ fleet.Placement) bool { return !r.moves(name) })
 	if len(unknown.Stacks) == 0 {

@@ -171,15 +171,15 @@ func TestWhatWasBornMovesAlong(t *testing.T) {
 		next, m := placement.MoveTo(s.Lock, "notes", "alpha")
 		o.Moves = []placement.Move{m}
 		r := s.Begin(Plan{}, next, o)
-		if err := r.Learn(t.Context()); err != nil || !r.Next.Stacks["notes"].Volumes["db"].Born.Equal(born) {
+		if err := carryBirths(t.Context(), r); err != nil || !r.Next.Stacks["notes"].Volumes["db"].Born.Equal(born) {
 			t.Errorf("%s: it is %+v, %v", name, r.Next.Stacks["notes"], err)
 		}
-		if s = session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}); s.Begin(Plan{}, s.Lock, o).Learn(t.Context()) != nil || len(f.log) > 1 {
+		if s = session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}); carryBirths(t.Context(), s.Begin(Plan{}, s.Lock, o)) != nil || len(f.log) > 1 {
 			t.Errorf("%s: what is known is asked for: %v", name, f.log)
 		}
 		f.unread = errors.New("no route")
 		r = session(f, nil).Begin(Plan{}, next, o)
-		if err := r.Learn(t.Context()); (err == nil) != (o.Lost != "") || (len(r.End().Pending) > 0) != (o.Lost != "") {
+		if err := carryBirths(t.Context(), r); (err == nil) != (o.Lost != "") || (len(r.End().Pending) > 0) != (o.Lost != "") {
 			t.Errorf("%s: reports can't be read: %v, pending %v", name, err, r.End().Pending)
 		}
 	}

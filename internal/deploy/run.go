@@ -93,7 +93,7 @@ func (s *Session) Apply(ctx context.Context, plan Plan, next fleet.Lock, o Optio
 }
 
 func (r *Run) apply(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Learn, r.Install, r.Seal, r.Place, r.ApplyHosts} {
+	for _, step := range []func(context.Context) error{r.Confirm, r.TakeOver, r.Install, r.Seal, r.Place, r.ApplyHosts} {
 		if err := step(ctx); err != nil {
 			return err
 		}

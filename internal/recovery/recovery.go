@@ -155,7 +155,7 @@ func (r *recovery) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 // restore moves the placements and has the host that takes over restore and start the
 // stacks: sealed, committed, claimed, the lost host fenced, and only then started.
 func (r *recovery) restore(ctx context.Context, run *deploy.Run) error {
-	for _, step := range []func(context.Context) error{run.Confirm, run.TakeOver, run.Learn, run.Install} {
+	for _, step := range []func(context.Context) error{run.Confirm, run.TakeOver, run.Install} {
 		if err := step(ctx); err != nil {
 			return err
 		}
