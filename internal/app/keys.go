@@ -54,8 +54,8 @@ type keyChange struct {
 	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
-// A Handover is what a change of keys leaves for people to do.
-type Handover struct {
+// A KeysReceipt is what a change of keys leaves for people to do.
+type KeysReceipt struct {
 	Stacks  []string        // that write their snapshots to new repositories
 	Exposed []ExposedSecret // secrets that need another value
 	OwnToo  bool            // the present identity has the removed key in addition to another
@@ -65,8 +65,8 @@ type Handover struct {
 // that the operators can open, encrypted to the next recipients alone. It needs an
 // identity that opens what there is. Afterwards a has the next recipients, and
 // opens with the next recovery key as well.
-func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
-	var h Handover
+func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (KeysReceipt, error) {
+	var h KeysReceipt
 	if err := a.confirmed.mayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}

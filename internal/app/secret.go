@@ -10,6 +10,8 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -38,15 +40,22 @@ func (a *SecretChanges) warnOfPassword(name string, value secret.Value) {
 	}
 }
 
-// SetSecret encrypts a value and commits it, by any name that the store takes:
+// A ChangedSecret is one whose new value is committed.
+type ChangedSecret struct{ Name string }
+
+// PrepareSet encrypts a value and proposes to commit it, by any name that the store takes:
 // NAME is a secret of the fleet, STACK/KEY a variable of a stack, FILE.yml/KEY a
 // value in a YAML file.
-func (a *SecretChanges) SetSecret(ctx context.Context, name string, value secret.Value) error {
+func (a *SecretChanges) PrepareSet(ctx context.Context, name string, value secret.Value) (proposal.Proposal[ChangedSecret], error) {
 	files, err := a.secretChange(ctx, name, value)
-	if err != nil {
-		return err
-	}
-	return a.checkout.CommitFiles(ctx, files, "secret set: "+name)
+	return a.proposed("set", name, files), err
+}
+
+// proposed is the proposal to commit what a command made of a secret.
+func (a *SecretChanges) proposed(command, name string, files secretstore.Changes) proposal.Proposal[ChangedSecret] {
+	return proposal.New(command+" "+name, func(ctx context.Context, _ progress.Sink) (ChangedSecret, error) {
+		return ChangedSecret{Name: name}, a.checkout.CommitFiles(ctx, files, "secret "+command+": "+name)
+	})
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
@@ -70,7 +79,7 @@ func (a *SecretChanges) MayRotate(name string) error {
 	return nil
 }
 
-// RotateSecret is SetSecret for a secret that is there already. It returns the
+// RotateSecret commits a new value of a secret that is there already. It returns the
 // files as they were, for UndoRotation.
 func (a *SecretChanges) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
 	if err := a.MayRotate(name); err != nil {

@@ -44,20 +44,20 @@ func (g *globals) printExposed(e exposure) error {
 }
 
 // explainRemoval says why it is not enough that a removed key does not open anything new.
-func (g *globals) explainRemoval(who string, h app.Handover) {
+func (g *globals) explainRemoval(who string, r app.KeysReceipt) {
 	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
-	if len(h.Stacks) > 0 {
+	if len(r.Stacks) > 0 {
 		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. Changing a repository's password would not "+
 			"help: the master key\n"+
 			"  behind it never changes and may have been copied. Old repositories are kept for restores. Run salvor "+
 			"apply to\n"+
 			"  switch the hosts; the first snapshot in a new repository is a full one.\n",
-			counted(len(h.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(h.Stacks, ", "))
+			counted(len(r.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(r.Stacks, ", "))
 	}
 	terminal.Printf(g.Err, "- There is a new recovery key, because the old one could be read. Older cards do not open "+
 		"anything new; print the\n"+
 		"  card again: salvor key card\n")
-	g.explainExposed(h.Exposed, "- ")
+	g.explainExposed(r.Exposed, "- ")
 }
 
 // explainExposed introduces the list on standard output.
