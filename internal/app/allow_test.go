@@ -10,7 +10,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/secret"
-	"salvor/internal/secretnames"
 )
 
 // approveAll is an operator who says yes to everything.
@@ -102,21 +101,6 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 	}
 }
 
-// TestS01AddressesAndKeysAreNoSecretsOfARemote has fleet.yaml hide where a remote is,
-// and give it the fleet's own keys.
-func TestS01AddressesAndKeysAreNoSecretsOfARemote(t *testing.T) {
-	a := newKeyed(t).askedBy(approveAll)
-	for option, want := range map[string]string{"url": "sets where the remote is", "pass": "opens the fleet"} {
-		err := a.Check.checkSettings(remote("webdav", option, "secret:"+secretnames.SSHKey))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", option, err, want)
-		}
-	}
-	if err := a.Check.checkSettings(remote("webdav", "url", "https://nas", "pass", "secret:token")); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestS06TheFleetsKeysAreDeliveredNowhere: by name, under another name, or to a
 // remote.
 func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
@@ -125,7 +109,7 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 	a := k.askedBy(approveAll)
 	for _, deliver := range []func(*sealer) error{
 		func(s *sealer) error {
-			_, err := s.needs.store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
+			_, err := s.needs.Store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
 			return err
 		},
 		func(s *sealer) error {
@@ -137,12 +121,12 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 			return err
 		},
 		func(s *sealer) error { // anyone who can push can copy what they can't read
-			content, err := s.needs.file("secrets/fleet_ssh_key")
+			content, err := s.needs.File("secrets/fleet_ssh_key")
 			if err != nil {
 				return err
 			}
-			s.needs.add(map[string][]byte{"secrets/innocent": content})
-			_, err = s.needs.store().DeliverFile(t.Context(), "secrets/innocent")
+			s.needs.Add(map[string][]byte{"secrets/innocent": content})
+			_, err = s.needs.Store().DeliverFile(t.Context(), "secrets/innocent")
 			return err
 		},
 	} {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/storage"
@@ -60,7 +59,7 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 		}
 	}
 	var all []unapprovedRemote
-	for _, r := range withInner(f, names) {
+	for _, r := range storage.WithWrapped(f, names) {
 		if goes, before := c.describeRemote(r), known[r.Name]; goes != before {
 			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
 		}
@@ -75,8 +74,8 @@ func (c *Confirmed) describeRemote(r fleet.Remote) string {
 	if r.Type == "local" {
 		words = append(words, "folders on the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
 	}
-	for _, h := range handedOuts(r) {
-		words = append(words, fmt.Sprintf("(for %s: %s)", h.to, strings.Join(describeOptions(r.Type, h.option), " ")))
+	for _, h := range storage.HostCredentials(r) {
+		words = append(words, fmt.Sprintf("(for %s: %s)", h.To, strings.Join(describeOptions(r.Type, h.Options), " ")))
 	}
 	return strings.Join(words, " ")
 }
@@ -115,24 +114,4 @@ func (c *Confirmed) foldersOn(remote string) []string {
 	}
 	slices.Sort(folders)
 	return slices.Compact(folders)
-}
-
-// checkSettings refuses what a remote's options in fleet.yaml may not say: an
-// address that is a secret, which who can push could replace unseen, and a secret
-// that stays with the operators.
-func (a *Checker) checkSettings(r fleet.Remote) error {
-	for _, option := range slices.Sorted(maps.Keys(r.Options)) {
-		name, isSecret := r.Options[option].Secret()
-		if !isSecret {
-			continue
-		}
-		err := a.identity.Store.Deliverable(name)
-		if storage.IsAddress(r.Type, option) {
-			err = fault.WithHint(fmt.Errorf("%s sets where the remote is, and Git does not show changes inside a secret", option), "write "+option+" in plain text")
-		}
-		if err != nil {
-			return &storage.OptionError{Option: option, Err: err}
-		}
-	}
-	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
@@ -55,7 +56,7 @@ type App struct {
 	Checkout  *checkout.Checkout
 	Identity  *identity.Identity
 	Reach     *reach.Dialer
-	Needs     *Needs
+	Needs     *needs.Needs
 	Confirmed *Confirmed
 	FleetKeys *FleetKeys
 	GitHost   *GitHost
@@ -69,7 +70,6 @@ type App struct {
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
-	Check     *Checker
 
 	opts     Options
 	findings []finding.Finding
@@ -150,7 +150,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {

@@ -58,9 +58,9 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 		}
 		access.GitKey = key.Reveal()
 	}
-	for _, r := range withInner(f, []string{f.Record.Remote}) {
+	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = newSealer(a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
 			return access, err
 		}
 	}

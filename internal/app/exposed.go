@@ -10,6 +10,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
 )
@@ -19,12 +20,12 @@ import (
 type ExposedSecrets struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
-	needs    *Needs
+	needs    *needs.Needs
 	gitHost  *GitHost
 }
 
 // NewExposedSecrets returns those of a checkout.
-func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g *GitHost) *ExposedSecrets {
+func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *GitHost) *ExposedSecrets {
 	return &ExposedSecrets{checkout: c, identity: id, needs: n, gitHost: g}
 }
 
@@ -32,7 +33,7 @@ func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *Needs, g 
 // one who must no longer know it.
 type ExposedSecret struct {
 	Name     string      `json:"secret"`
-	UsedBy   []SecretUse `json:"used_by,omitempty"`
+	UsedBy   []needs.Use `json:"used_by,omitempty"`
 	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
 	Command  string      `json:"command"`
 }
@@ -96,10 +97,10 @@ func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]b
 
 func (e *ExposedSecrets) exposed(info secretstore.Info) ExposedSecret {
 	if command, own := ownKeys()[info.Name]; own {
-		return ExposedSecret{Name: info.Name, UsedBy: e.needs.SecretUses(info.Name), Command: command}
+		return ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: command}
 	}
-	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.SecretUses(info.Name), Command: "salvor secret rotate " + info.Name}
-	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u SecretUse) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
+	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
 	if !r.Provider && e.mayGenerate(info) {
 		r.Command += " --generate"
 	}

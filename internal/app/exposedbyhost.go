@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/needs"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
+	"salvor/internal/storage"
 )
 
 // ExposedByHost is what a host was able to open and to reach.
@@ -49,7 +51,7 @@ func (e *ExposedSecrets) ByHost(ctx context.Context, host string) (ExposedByHost
 		stack, sealed := strings.CutSuffix(path.Base(file), ".age")
 		if sealed && slices.Contains(names, path.Base(path.Dir(file))) && !slices.Contains(r.Stacks, stack) {
 			r.Stacks = append(r.Stacks, stack)
-			access.add(e.needs, host, stack)
+			access.add(&e.checkout.Fleet, e.needs, host, stack)
 		}
 	}
 	r.Remotes = access.credentials()
@@ -117,15 +119,15 @@ func (a hostAccess) has(info secretstore.Info) bool {
 }
 
 // add adds what a stack's seal for a host is made from.
-func (a hostAccess) add(needs *Needs, host, stack string) {
-	if _, declared := needs.checkout.Fleet.Stack(stack); !declared {
+func (a hostAccess) add(f *fleet.Fleet, all *needs.Needs, host, stack string) {
+	if _, declared := f.Stack(stack); !declared {
 		a.gone[stack] = true
-		for _, r := range needs.checkout.Fleet.Remotes {
-			a.remote(given(r, host, stack))
+		for _, r := range f.Remotes {
+			a.remote(storage.ForHost(r, host, stack))
 		}
 		return
 	}
-	n := needs.Of(stack, host)
+	n := all.Of(stack, host)
 	var settings []secret.Setting
 	for _, r := range n.Remotes {
 		a.remote(r)

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
+	"salvor/internal/needs"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
@@ -52,7 +53,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 		case isSecret && c.sealedAlready(ctx, stack, next):
 		case isSecret:
 			st, _ := c.checkout.Fleet.Stack(stack)
-			missing = append(missing, grant.Secret(stack, c.needs.hostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
+			missing = append(missing, grant.Secret(stack, c.needs.HostOf(st), g.Value(), c.whoseSecret(g.Value(), stack)))
 		default:
 			if i := slices.IndexFunc(doubted, g.Is); i >= 0 {
 				g.Text += "; this is not signed with the fleet's key"
@@ -192,11 +193,11 @@ func (c *Confirmed) ownSecret(book grant.Ledger, g grant.Grant) bool {
 		return false
 	case kind == "secret":
 		stack = to
-		if of, _, is := c.needs.variable(name); is {
+		if of, _, is := c.needs.Variable(name); is {
 			return of == stack
 		}
 	}
-	return !slices.ContainsFunc(c.needs.SecretUses(g.Value()), func(u SecretUse) bool {
+	return !slices.ContainsFunc(c.needs.Uses(g.Value()), func(u needs.Use) bool {
 		return u.Stack != stack || u.Fleet != "" && u.Fleet != kind+" "+to
 	})
 }
@@ -210,11 +211,11 @@ func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.
 	if st, _ := c.checkout.Fleet.Stack(stack); !placed || was.Host != p.Host || was.Epoch != p.Epoch || st.Host != "" && st.Host != p.Host {
 		return false
 	}
-	in, err := c.needs.inputsOf(stack, p)
+	in, err := c.needs.Inputs(stack, p)
 	if err != nil {
 		return false
 	}
-	sealed, err := c.needs.signed(in.Placement.Path())
+	sealed, err := c.needs.Signed(in.Placement.Path())
 	if err != nil {
 		return false
 	}
@@ -326,15 +327,15 @@ func sourceGrants(f *fleet.Fleet) []grant.Grant {
 func (c *Confirmed) secretGrants() []grant.Grant {
 	var all []grant.Grant
 	for _, st := range c.checkout.Fleet.Stacks {
-		if _, loads := c.needs.stacks[st.Name]; !loads {
+		if _, loads := c.needs.Rendered()[st.Name]; !loads {
 			continue
 		}
-		n := c.needs.Of(st.Name, c.needs.hostOf(st))
+		n := c.needs.Of(st.Name, c.needs.HostOf(st))
 		for _, file := range n.Files {
-			all = append(all, grant.Secret(st.Name, c.needs.hostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
+			all = append(all, grant.Secret(st.Name, c.needs.HostOf(st), strings.TrimPrefix(file, fleet.SecretDir+"/"), ""))
 		}
 		for _, key := range n.Env {
-			all = append(all, grant.Secret(st.Name, c.needs.hostOf(st), st.Name+"/"+key, ""))
+			all = append(all, grant.Secret(st.Name, c.needs.HostOf(st), st.Name+"/"+key, ""))
 		}
 	}
 	return all
@@ -347,7 +348,7 @@ func (c *Confirmed) whoseSecret(name, stack string) string {
 		return "of stack " + of
 	}
 	var others []string
-	for _, u := range c.needs.SecretUses(name) {
+	for _, u := range c.needs.Uses(name) {
 		who := u.Fleet
 		if u.Stack != "" {
 			who = "stack " + u.Stack

@@ -279,7 +279,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 		a := openGranting(t, dir)
 		next := a.Lock().Copy()
 		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
-		in, err := a.Needs.inputsOf("notes", next.Stacks["notes"])
+		in, err := a.Needs.Inputs("notes", next.Stacks["notes"])
 		if err != nil {
 			t.Fatal(err)
 		}

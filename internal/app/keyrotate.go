@@ -244,7 +244,7 @@ func (a *KeyChanges) opensSecrets(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		_, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
 		return err
 	})

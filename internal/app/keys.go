@@ -10,6 +10,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
+	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
@@ -32,7 +33,7 @@ type KeyOptions struct {
 type KeyChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 	fleetKeys *FleetKeys
 	exposed   *ExposedSecrets
@@ -42,7 +43,7 @@ type KeyChanges struct {
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -153,7 +154,7 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 		return err
 	}
 	maps.Copy(files, changes)
-	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
@@ -181,7 +182,7 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := newSealer(a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
+	s := newSealer(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

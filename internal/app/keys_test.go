@@ -196,7 +196,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 	if _, err := a.FleetKeys.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
-	if err := a.Needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	if err := a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		_, err := a.FleetKeys.openRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {

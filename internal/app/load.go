@@ -5,10 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/reach"
@@ -34,7 +36,7 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.wire(stacks)
-	a.findings = slices.Concat(a.findings, a.nameless(), a.Check.portsTaken(), a.Check.mountsNested(), a.Check.invalidRemotes(), a.Check.invalidRegistries(), a.Check.unrecorded())
+	a.findings = slices.Concat(a.findings, check.Findings(c.Repository, a.Identity.Store, stacks))
 	return a.noticeKeys(ctx, time.Now())
 }
 
@@ -50,8 +52,7 @@ func (a *App) sink() progress.Sink {
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
 	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
-	a.Check = NewChecker(c, id, stacks)
-	a.Needs = NewNeeds(c, id, stacks)
+	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
@@ -69,7 +70,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {
@@ -81,17 +82,17 @@ func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) 
 }
 
 // needsAt returns what the stacks of an earlier commit need.
-func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*Needs, error) {
+func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*needs.Needs, error) {
 	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
 	stacks, err := then.render(ctx)
-	return NewNeeds(at, then.Identity, stacks), err
+	return needs.New(at, then.Identity, stacks), err
 }
 
 // render renders every stack: one that does not load is Broken, and a fatal finding
 // says why.
 func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding {
-		return unprotected(&a.Checkout.Fleet, st, r.Volumes)
+		return check.Unprotected(&a.Checkout.Fleet, st, r.Volumes)
 	}}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
@@ -108,17 +109,6 @@ func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 		}
 	}
 	return rendered, nil
-}
-
-// nameless are the findings about folders of stacks/ whose names no stack can have.
-func (a *App) nameless() []finding.Finding {
-	var all []finding.Finding
-	for name, problems := range a.Checkout.Broken {
-		if fleet.ValidName(name) != nil {
-			all = append(all, rendering.Problems("", problems)...)
-		}
-	}
-	return all
 }
 
 // Broken is the error of a command that needs a stack which does not load, nil for

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret"
@@ -28,7 +29,7 @@ var ErrMirrorBehind = errors.New("the repository's mirror on the record remote i
 type Mirrors struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 	keys      *FleetKeys
 	record    *recorder
@@ -37,7 +38,7 @@ type Mirrors struct {
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 

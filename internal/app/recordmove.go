@@ -98,7 +98,7 @@ func (r *recorder) changedWithRecord(files map[string][]byte) error {
 	if string(without) != string(config) {
 		files[fleet.File] = without
 	}
-	proven, err := proven(r.checkout)
+	proven, err := card.ReadProven(r.checkout.File)
 	if err != nil {
 		return err
 	}

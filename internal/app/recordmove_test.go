@@ -165,7 +165,7 @@ func TestMoveRecord(t *testing.T) {
 	if now.Fleet().Record != m.To || len(k.codes(finding.RecordMoved)) > 0 {
 		t.Errorf("it is at %s", now.Fleet().Record)
 	}
-	if tried, err := proven(now.Checkout); err != nil || len(tried) > 0 {
+	if tried, err := card.ReadProven(now.Checkout.File); err != nil || len(tried) > 0 {
 		t.Errorf("the old card counts as tried: %v, %v", tried, err)
 	}
 	made, err := now.Mirrors.Card(t.Context())

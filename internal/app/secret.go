@@ -10,6 +10,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
@@ -20,13 +21,13 @@ import (
 type SecretChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 	exposed   *ExposedSecrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, s *ExposedSecrets) *SecretChanges {
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, s *ExposedSecrets) *SecretChanges {
 	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
@@ -68,8 +69,8 @@ func (a *SecretChanges) MayRotate(name string) error {
 	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
 		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
 	}
-	for _, u := range a.needs.SecretUses(name) {
-		if a.needs.untoldDatabase(u) {
+	for _, u := range a.needs.Uses(name) {
+		if a.needs.DatabaseKeeps(u) {
 			return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
 				"there: its clients would be rejected", name, u),
 				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database "+

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
@@ -25,7 +26,7 @@ const signKeyName = secretnames.SignKey
 type FleetKeys struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
+	needs     *needs.Needs
 	confirmed *Confirmed
 
 	signedHere map[string]bool // files of hosts/ that this command has signed
@@ -35,7 +36,7 @@ type FleetKeys struct {
 }
 
 // NewFleetKeys returns the fleet's keys, as far as the identity opens them.
-func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed) *FleetKeys {
+func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed) *FleetKeys {
 	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
 }
 

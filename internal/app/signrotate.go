@@ -136,7 +136,7 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 			return nil, err
 		}
 		var before, after seal.Signed
-		if before, err = a.needs.signed(file); err == nil {
+		if before, err = a.needs.Signed(file); err == nil {
 			after, err = before.Resign(file, trusted, key)
 		}
 		switch {

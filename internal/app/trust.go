@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/grant"
+	"salvor/internal/needs"
 	"salvor/internal/sign"
 )
 
@@ -27,17 +28,17 @@ const signersPin = "fleet_signers"
 
 // ConfirmOptions say how the operator is asked. What is nil refuses.
 type ConfirmOptions struct {
-	Approve func(Approval) error                                      // asked before this computer does what the repository says
-	Grant   func([]grant.Grant) error                                 // has the operator confirm grants of one name
-	Trust   func(question string) error                               // asks at the terminal whether a key is whose it seems to be
-	Needs   func(context.Context, *checkout.Checkout) (*Needs, error) // what the stacks of an earlier commit need
+	Approve func(Approval) error                                            // asked before this computer does what the repository says
+	Grant   func([]grant.Grant) error                                       // has the operator confirm grants of one name
+	Trust   func(question string) error                                     // asks at the terminal whether a key is whose it seems to be
+	Needs   func(context.Context, *checkout.Checkout) (*needs.Needs, error) // what the stacks of an earlier commit need
 }
 
 // Confirmed is what the operator of this clone has confirmed: the fleet's signing keys,
 // the remotes and programs that are used, and what the commit lets others do.
 type Confirmed struct {
 	checkout *checkout.Checkout
-	needs    *Needs
+	needs    *needs.Needs
 	opts     ConfirmOptions
 	trust    trust
 
@@ -55,7 +56,7 @@ func NewConfirmed(c *checkout.Checkout, o ConfirmOptions) *Confirmed {
 }
 
 // Rendered says what the stacks need, before grants are asked for.
-func (c *Confirmed) Rendered(n *Needs) { c.needs = n }
+func (c *Confirmed) Rendered(n *needs.Needs) { c.needs = n }
 
 // trust is what this command knows of the fleet's signing key, once it was needed.
 type trust struct {

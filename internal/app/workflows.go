@@ -105,7 +105,7 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (proj
 // UsedBy returns a line for each place where a secret is needed.
 func (a *App) UsedBy(name string) []string {
 	var lines []string
-	for _, u := range a.Needs.SecretUses(name) {
+	for _, u := range a.Needs.Uses(name) {
 		line := u.String()
 		if u.Host != "" {
 			line += " on " + u.Host

@@ -79,6 +79,9 @@ var layers = []struct {
 		"identity",
 		"rendering",
 	}},
+	{"secrets and trust", []string{
+		"needs",
+	}},
 	{"workflows", []string{
 		"deploy",
 		"agent/here",
@@ -88,6 +91,7 @@ var layers = []struct {
 		"agent",
 	}},
 	{"the operator's workflows", []string{
+		"check",
 		"leaks",
 		"move",
 		"recovery",

@@ -55,14 +55,8 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 	if err != nil || !published || len(s.unlearned(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
 		return published && err == nil && len(s.unlearned(s.Lock).Stacks) == 0, err
 	}
-	owners, err := s.Record.Owners(ctx, slices.Sorted(maps.Keys(s.Lock.Stacks)))
-	if err != nil {
-		return false, nil // the run says so
-	}
-	for name, p := range s.Lock.Stacks {
-		if o := owners[name]; !s.held[name] && (o.Epoch != p.Epoch || !s.is(o, p.Host)) {
-			return false, nil
-		}
+	if open, err := s.Unclaimed(ctx); err != nil || len(open) > 0 {
+		return false, nil //nolint:nilerr // the run says so
 	}
 	next, _, err := s.proven(ctx, s.Lock)
 	if err != nil {

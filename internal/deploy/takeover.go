@@ -117,6 +117,20 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 	return nil
 }
 
+// Unclaimed returns the stacks whose placement has no claim of its own: another has the
+// stack by the claims, or none. Without a record there are no claims to miss.
+func (s *Session) Unclaimed(ctx context.Context) ([]string, error) {
+	if s.Fleet.Record.Remote == "" {
+		return nil, nil
+	}
+	names := slices.Sorted(maps.Keys(s.Lock.Stacks))
+	owners, err := s.Record.Owners(ctx, names)
+	return slices.DeleteFunc(names, func(name string) bool {
+		o, p := owners[name], s.Lock.Stacks[name]
+		return s.held[name] || o.Epoch == p.Epoch && s.is(o, p.Host)
+	}), err
+}
+
 // moves reports whether the run moves a stack.
 func (r *Run) moves(stack string) bool {
 	return slices.ContainsFunc(r.Moves, func(m placement.Move) bool { return m.Stack == stack })

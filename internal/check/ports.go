@@ -1,4 +1,4 @@
-package app
+package check
 
 import (
 	"fmt"
@@ -7,23 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"salvor/internal/checkout"
 	"salvor/internal/finding"
-	"salvor/internal/identity"
 	"salvor/internal/project"
 )
-
-// Checker looks at what a commit declares, without asking a host.
-type Checker struct {
-	checkout *checkout.Checkout
-	identity *identity.Identity
-	stacks   map[string]project.Rendered
-}
-
-// NewChecker returns one for a checkout and its stacks, as they are rendered.
-func NewChecker(c *checkout.Checkout, id *identity.Identity, stacks map[string]project.Rendered) *Checker {
-	return &Checker{checkout: c, identity: id, stacks: stacks}
-}
 
 // A published is one port, or range of ports, that a service takes on its host.
 type published struct {
@@ -35,14 +21,14 @@ type published struct {
 
 // portsTaken returns a finding for each two stacks of one host that publish the
 // same port: the second to start fails.
-func (a *Checker) portsTaken() []finding.Finding {
+func (c commit) portsTaken() []finding.Finding {
 	var all []published
-	for _, st := range a.checkout.Fleet.Stacks {
-		p, placed := a.checkout.Lock.Placement(st.Name)
+	for _, st := range c.repo.Fleet.Stacks {
+		p, placed := c.repo.Lock.Placement(st.Name)
 		if st.Host == "" || placed && p.Stopped {
 			continue
 		}
-		for _, s := range a.stacks[st.Name].Project.Services {
+		for _, s := range c.stacks[st.Name].Project.Services {
 			if !s.Idle {
 				all = append(all, publishedBy(st.Host, st.Name, s)...)
 			}

@@ -1,4 +1,4 @@
-package app
+package check
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"salvor/internal/project"
 )
 
-// unprotected is the finding about a stack to deploy whose data would get no
+// Unprotected is the finding about a stack to deploy whose data would get no
 // snapshots, since the fleet declares no target for them. Its host would refuse
 // to start it, after the placement was committed.
-func unprotected(f *fleet.Fleet, st fleet.Stack, volumes []project.Volume) []finding.Finding {
+func Unprotected(f *fleet.Fleet, st fleet.Stack, volumes []project.Volume) []finding.Finding {
 	var names []string
 	for _, v := range volumes {
 		if v.Protect == fleet.Snapshot {
@@ -34,9 +34,9 @@ func unprotected(f *fleet.Fleet, st fleet.Stack, volumes []project.Volume) []fin
 
 // unrecorded is the finding about a fleet with stacks to deploy and no remote for
 // its record: nothing could say, when a host is lost, whose a stack is.
-func (a *Checker) unrecorded() []finding.Finding {
-	deployed := slices.ContainsFunc(a.checkout.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
-	if !deployed || a.checkout.Fleet.Record.Remote != "" {
+func (c commit) unrecorded() []finding.Finding {
+	deployed := slices.ContainsFunc(c.repo.Fleet.Stacks, func(st fleet.Stack) bool { return st.Host != "" && !st.Broken })
+	if !deployed || c.repo.Fleet.Record.Remote != "" {
 		return nil
 	}
 	return []finding.Finding{{

@@ -1,9 +1,8 @@
-package app
+package check
 
 import (
 	"testing"
 
-	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -26,11 +25,11 @@ func TestS31ABindWithinAnotherStacksIsAFinding(t *testing.T) {
 		"beside":            {bind("/srv/med", fleet.Snapshot), "alpha", 0},
 		"of the host's own": {bind("/srv", fleet.HostPath), "alpha", 0},
 	} {
-		a := &Checker{
-			checkout: &checkout.Checkout{Repository: &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}}},
-			stacks:   map[string]project.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
+		of := commit{
+			repo:   &controlrepo.Repository{Fleet: fleet.Fleet{Stacks: []fleet.Stack{{Name: "films", Host: "alpha"}, {Name: "share", Host: c.host}}}},
+			stacks: map[string]project.Rendered{"films": bind("/srv/media/films", fleet.Snapshot), "share": c.outer},
 		}
-		got := a.mountsNested()
+		got := of.mountsNested()
 		if len(got) != c.want || c.want > 0 && (got[0].Code != finding.MountNested || got[0].Subject != "alpha/films") {
 			t.Errorf("%s: %+v", name, got)
 		}

@@ -1,4 +1,4 @@
-package app
+package check
 
 import (
 	"fmt"
@@ -19,10 +19,10 @@ type bind struct {
 // mountsNested returns a finding for each bind that is within one of another stack on
 // its host: that one's containers can put a link in its place. Within one stack the
 // project itself says so.
-func (a *Checker) mountsNested() []finding.Finding {
+func (c commit) mountsNested() []finding.Finding {
 	var all []bind
-	for _, st := range a.checkout.Fleet.Stacks {
-		for _, v := range a.stacks[st.Name].Volumes {
+	for _, st := range c.repo.Fleet.Stacks {
+		for _, v := range c.stacks[st.Name].Volumes {
 			if st.Host != "" && strings.HasPrefix(v.Path, "/") && v.Protect != fleet.Config {
 				all = append(all, bind{st.Host, st.Name, v})
 			}

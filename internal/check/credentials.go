@@ -1,4 +1,4 @@
-package app
+package check
 
 import (
 	"errors"
@@ -15,23 +15,23 @@ import (
 
 // invalidCredentials are the findings about what hosts are given in place of a
 // remote's own: only as whom and with what it is reached, never where it is.
-func (a *Checker) invalidCredentials(r fleet.Remote, declared storage.Remotes) []finding.Finding {
+func (c commit) invalidCredentials(r fleet.Remote, declared storage.Remotes) []finding.Finding {
 	var found []finding.Finding
-	for _, h := range handedOuts(r) {
-		err := a.checkCredential(r, h.option)
+	for _, h := range storage.HostCredentials(r) {
+		err := c.checkCredential(r, h.Options)
 		if err == nil {
 			remotes := maps.Clone(declared)
-			remotes[r.Name] = unresolved(with(r, h.option))
+			remotes[r.Name] = storage.Unresolved(storage.WithCredential(r, h.Options))
 			err = remotes.CheckOne(r.Name)
 		}
 		if err != nil {
-			found = append(found, a.remoteFinding(h.at, "the remote "+r.Name+" for "+h.to+": ", err))
+			found = append(found, c.remoteFinding(h.At, "the remote "+r.Name+" for "+h.To+": ", err))
 		}
 	}
 	return found
 }
 
-func (a *Checker) checkCredential(r fleet.Remote, own fleet.Credential) error {
+func (c commit) checkCredential(r fleet.Remote, own fleet.Credential) error {
 	can := storage.Credentials(r.Type)
 	if len(can) == 0 {
 		err := fmt.Errorf("a remote of type %s has no credential", r.Type)
@@ -47,7 +47,7 @@ func (a *Checker) checkCredential(r fleet.Remote, own fleet.Credential) error {
 			return &storage.OptionError{Option: option, Err: err}
 		}
 		if name, is := own[option].Secret(); is {
-			if err := a.identity.Store.Deliverable(name); err != nil {
+			if err := c.names.Deliverable(name); err != nil {
 				return &storage.OptionError{Option: option, Err: err}
 			}
 		}
