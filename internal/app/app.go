@@ -15,6 +15,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -63,7 +64,7 @@ type App struct {
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Exposed   *ExposedSecrets
+	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
@@ -26,13 +27,13 @@ type HostChanges struct {
 	checkout  *checkout.Checkout
 	reach     *reach.Dialer
 	confirmed *Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
 // NewHostChanges returns those of a checkout's fleet.
-func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *ExposedSecrets) *HostChanges {
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *exposed.Secrets) *HostChanges {
 	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, exposed: s}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"salvor/internal/checkout"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -23,11 +24,11 @@ type Importer struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	confirmed *Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 }
 
 // NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *ExposedSecrets) *Importer {
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *exposed.Secrets) *Importer {
 	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
@@ -36,14 +37,14 @@ type KeyChanges struct {
 	needs     *needs.Needs
 	confirmed *Confirmed
 	fleetKeys *FleetKeys
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 	record    *recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, f *FleetKeys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -57,9 +58,9 @@ type keyChange struct {
 
 // A KeysReceipt is what a change of keys leaves for people to do.
 type KeysReceipt struct {
-	Stacks  []string        // that write their snapshots to new repositories
-	Exposed []ExposedSecret // secrets that need another value
-	OwnToo  bool            // the present identity has the removed key in addition to another
+	Stacks  []string         // that write their snapshots to new repositories
+	Exposed []exposed.Secret // secrets that need another value
+	OwnToo  bool             // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything

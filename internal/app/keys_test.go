@@ -413,25 +413,3 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)
 	}
 }
-
-func TestExposedByHost(t *testing.T) {
-	k := newKeyed(t)
-	k.do(func(a *App) error {
-		_, err := prepared(a.Secrets.PrepareSet(t.Context(), "unrelated", secret.NewString("x")))(t.Context())
-		return err
-	})
-	exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "alpha")
-	if err != nil || !slices.Equal(exposed.Stacks, []string{"notes"}) {
-		t.Errorf("%+v, %v", exposed, err)
-	}
-	var names []string
-	for _, r := range exposed.Secrets {
-		names = append(names, r.Name)
-	}
-	if want := []string{"box_password", "notes/DB", "token"}; !slices.Equal(want, names) {
-		t.Errorf("alpha saw %v, want %v", names, want)
-	}
-	if exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "beta"); err != nil || len(exposed.Secrets)+len(exposed.Stacks) != 0 {
-		t.Errorf("a host that never had a stack saw %+v, %v", exposed, err)
-	}
-}

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -14,6 +16,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
@@ -23,11 +26,11 @@ type SecretChanges struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, s *ExposedSecrets) *SecretChanges {
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, s *exposed.Secrets) *SecretChanges {
 	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
@@ -107,8 +110,8 @@ func (a *SecretChanges) UndoRotation(ctx context.Context, name string, before se
 // secretChange returns the files that give a secret a value, and with it forget who
 // has seen the previous one.
 func (a *SecretChanges) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
-	if _, own := ownKeys()[name]; own {
-		return nil, errMadeHere(name)
+	if command, own := secretnames.Replacing(name); own { // another could be a key that no host takes
+		return nil, fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
 	}
 	a.warnOfPassword(name, value)
 	if err := a.confirmed.mayEncrypt(ctx); err != nil {

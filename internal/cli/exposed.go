@@ -6,17 +6,18 @@ import (
 	"text/tabwriter"
 
 	"salvor/internal/app"
+	"salvor/internal/exposed"
 	"salvor/internal/terminal"
 )
 
 // exposure is the result of a command that leaves secrets exposed: someone may know what
 // they must no longer know.
 type exposure struct {
-	Schema   int                 `json:"schema"`
-	Operator string              `json:"operator,omitempty"`
-	Host     string              `json:"host,omitempty"`
-	Stacks   []string            `json:"stacks,omitempty"` // with new repositories, or that the host had
-	Secrets  []app.ExposedSecret `json:"secrets"`
+	Schema   int              `json:"schema"`
+	Operator string           `json:"operator,omitempty"`
+	Host     string           `json:"host,omitempty"`
+	Stacks   []string         `json:"stacks,omitempty"` // with new repositories, or that the host had
+	Secrets  []exposed.Secret `json:"secrets"`
 }
 
 // printExposed writes which secrets need another value, as the command's result.
@@ -24,7 +25,7 @@ func (g *globals) printExposed(e exposure) error {
 	if g.json {
 		e.Schema = 1
 		if e.Secrets == nil {
-			e.Secrets = []app.ExposedSecret{}
+			e.Secrets = []exposed.Secret{}
 		}
 		return g.printJSON(e)
 	}
@@ -61,7 +62,7 @@ func (g *globals) explainRemoval(who string, r app.KeysReceipt) {
 }
 
 // explainExposed introduces the list on standard output.
-func (g *globals) explainExposed(exposed []app.ExposedSecret, mark string) {
+func (g *globals) explainExposed(exposed []exposed.Secret, mark string) {
 	if len(exposed) == 0 {
 		return
 	}
