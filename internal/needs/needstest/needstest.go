@@ -43,7 +43,7 @@ type Opened struct {
 func New(t *testing.T, files, secrets map[string]string) *Fleet {
 	t.Helper()
 	f := &Fleet{Dir: filepath.Join(t.TempDir(), "fleet"), Identity: filepath.Join(t.TempDir(), "ann.age"), Ann: newKey(t), Recovery: newKey(t)}
-	if err := os.WriteFile(f.Identity, f.Ann.Secret.Reveal(), 0o600); err != nil {
+	if err := agekey.Create(f.Identity, f.Ann, secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	recipients := fleet.Recipients{Operators: map[string]string{"ann": f.Ann.Recipient}, Recovery: f.Recovery.Recipient}
