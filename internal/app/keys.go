@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
@@ -35,7 +36,7 @@ type KeyChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	fleetKeys *FleetKeys
 	exposed   *exposed.Secrets
 	record    *recorder

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
@@ -114,13 +115,13 @@ func (a *SecretChanges) secretChange(ctx context.Context, name string, value sec
 		return nil, fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
 	}
 	a.warnOfPassword(name, value)
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
 	}
 	if files, err = a.identity.Store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
-	if err := a.confirmed.noteMade(ctx, name); err != nil {
+	if err := a.confirmed.NoteMade(ctx, name); err != nil {
 		return nil, err
 	}
 	return files, a.exposed.NoteChanged(files, name)
