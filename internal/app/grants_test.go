@@ -209,7 +209,7 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 		t.Errorf("a mirror is encrypted to %v, %v", to, err)
 	}
 	refused := errors.New("no")
-	a.Confirmed.opts.Grant = func([]grant.Grant) error { return refused }
+	a = openWith(t, Options{Dir: dir, Grant: func([]grant.Grant) error { return refused }})
 	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("v")))(t.Context()); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}

@@ -27,14 +27,14 @@ import (
 type HostChanges struct {
 	checkout  *checkout.Checkout
 	reach     *reach.Dialer
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	exposed   *exposed.Secrets
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
 // NewHostChanges returns those of a checkout's fleet.
-func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *exposed.Secrets) *HostChanges {
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets) *HostChanges {
 	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, exposed: s}
 }
 

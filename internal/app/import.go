@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -23,12 +24,12 @@ import (
 type Importer struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	exposed   *exposed.Secrets
 }
 
 // NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *exposed.Secrets) *Importer {
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Importer {
 	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 
@@ -122,7 +123,7 @@ func (i *importing) encrypt(ctx context.Context) error {
 	if len(i.split.secret) == 0 {
 		return nil
 	}
-	if err := i.importer.confirmed.mayEncrypt(ctx); err != nil {
+	if err := i.importer.confirmed.MayEncrypt(ctx); err != nil {
 		return err
 	}
 	changes, err := i.importer.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
@@ -182,7 +183,7 @@ func (i *importing) run(ctx context.Context, _ progress.Sink) (Import, error) {
 	if err := i.proven(i.will(encryptedPath), i.will(envPath)); err != nil {
 		return i.shown, err
 	}
-	if err := i.importer.confirmed.noteMade(ctx, inStack(i.stack.Name, i.shown.Secret)...); err != nil {
+	if err := i.importer.confirmed.NoteMade(ctx, inStack(i.stack.Name, i.shown.Secret)...); err != nil {
 		return i.shown, err
 	}
 	if err := c.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.stack.Name, len(i.entries))); err != nil {

@@ -45,7 +45,7 @@ type KeyChanges struct {
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, f *FleetKeys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -70,7 +70,7 @@ type KeysReceipt struct {
 // opens with the next recovery key as well.
 func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (KeysReceipt, error) {
 	var h KeysReceipt
-	if err := a.confirmed.mayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
+	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}
 	recovery, err := a.recoveryFor(ctx, &c)

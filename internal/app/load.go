@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/check"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"

@@ -24,7 +24,7 @@ func (a *KeyChanges) PrepareGrant(name, recipient string) (proposal.Proposal[Key
 	next := a.recipients()
 	p := proposal.New("grant "+name, func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
 		next.Operators[name] = recipient
-		if err := a.confirmed.granted(ctx, grant.Operator(name, recipient)); err != nil {
+		if err := a.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
 			return KeysReceipt{}, err
 		}
 		return a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})

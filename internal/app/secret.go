@@ -26,12 +26,12 @@ type SecretChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	exposed   *exposed.Secrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, s *exposed.Secrets) *SecretChanges {
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, s *exposed.Secrets) *SecretChanges {
 	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 

@@ -33,7 +33,7 @@ func (a *KeyChanges) SSHKey() string { return reach.Marked(a.checkout.LetIn, rea
 // PrepareSSHKey proposes to make the SSH key of a fleet that has none, in a commit.
 func (a *KeyChanges) PrepareSSHKey() proposal.Proposal[SSHKey] {
 	return proposal.New("make the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
-		if err := a.confirmed.mayEncrypt(ctx); err != nil {
+		if err := a.confirmed.MayEncrypt(ctx); err != nil {
 			return SSHKey{}, err
 		}
 		before, err := a.authorizedKeys()
@@ -55,7 +55,7 @@ func (a *KeyChanges) PrepareSSHKey() proposal.Proposal[SSHKey] {
 func (a *KeyChanges) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
 	current, old := a.SSHKey(), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
 	p := proposal.New("rotate the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
-		if err := a.confirmed.mayEncrypt(ctx); err != nil {
+		if err := a.confirmed.MayEncrypt(ctx); err != nil {
 			return SSHKey{}, err
 		}
 		before, err := a.authorizedKeys()

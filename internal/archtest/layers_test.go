@@ -81,6 +81,7 @@ var layers = []struct {
 	}},
 	{"secrets and trust", []string{
 		"needs",
+		"confirmation",
 		"exposed",
 	}},
 	{"workflows", []string{
