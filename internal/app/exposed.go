@@ -96,7 +96,7 @@ func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]b
 }
 
 func (e *ExposedSecrets) exposed(info secretstore.Info) ExposedSecret {
-	if command, own := ownKeys()[info.Name]; own {
+	if command, own := replacedBy(info.Name); own {
 		return ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: command}
 	}
 	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}

@@ -23,6 +23,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
@@ -385,7 +386,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.Exposed.NoteChanged(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.Exposed.NoteChanged(files, reach.SSHKeyName, secretnames.SignKey), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.RemovalsPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

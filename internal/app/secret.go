@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -99,8 +100,8 @@ func (a *SecretChanges) UndoRotation(ctx context.Context, name string, before se
 // secretChange returns the files that give a secret a value, and with it forget who
 // has seen the previous one.
 func (a *SecretChanges) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
-	if _, own := ownKeys()[name]; own {
-		return nil, errMadeHere(name)
+	if command, own := replacedBy(name); own {
+		return nil, fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
 	}
 	a.warnOfPassword(name, value)
 	if err := a.confirmed.MayEncrypt(ctx); err != nil {

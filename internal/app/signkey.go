@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"salvor/internal/checkout"
@@ -19,9 +18,6 @@ import (
 	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
-
-// signKeyName is the secret that is the fleet's signing key.
-const signKeyName = secretnames.SignKey
 
 // FleetKeys are the fleet's own: the one that signs, and the recovery key.
 type FleetKeys struct {
@@ -43,60 +39,60 @@ func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, c
 
 // signWith has another key sign from now on, which is then the only one that this
 // command trusts.
-func (a *FleetKeys) signWith(k sign.Key) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.key = &k
-	a.confirmed.TrustOnly(sign.Keys{k.Public()})
+func (k *FleetKeys) signWith(key sign.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.key = &key
+	k.confirmed.TrustOnly(sign.Keys{key.Public()})
 }
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
 // passphrase.
-func (a *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.key != nil {
-		return *a.key, nil
+func (k *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key != nil {
+		return *k.key, nil
 	}
-	trusted, err := a.confirmed.Trusted(ctx)
+	trusted, err := k.confirmed.Trusted(ctx)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	private, err := a.identity.Store.Resolve(ctx, signKeyName)
+	private, err := k.identity.Store.Resolve(ctx, secretnames.SignKey)
 	if err != nil {
 		return sign.Key{}, fmt.Errorf("the fleet's signing key: %w", err)
 	}
-	for _, one := range splitKeys(private) {
-		k, err := sign.ParseKey(one)
+	for _, one := range sign.SplitKeys(private) {
+		key, err := sign.ParseKey(one)
 		if err != nil {
-			return sign.Key{}, fmt.Errorf("secret %s: %w", signKeyName, err)
+			return sign.Key{}, fmt.Errorf("secret %s: %w", secretnames.SignKey, err)
 		}
-		if k.Public() == trusted[0] {
-			a.key = &k
-			return k, nil
+		if key.Public() == trusted[0] {
+			k.key = &key
+			return key, nil
 		}
 	}
-	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", signKeyName, trusted[0].Fingerprint(), fleet.FleetSignersFile),
-		"git log -- "+fleet.FleetSignersFile+" secrets/"+signKeyName+" shows the commit that changed only one of them")
+	return sign.Key{}, fault.WithHint(fmt.Errorf("the secret %s is not the key %s, which is the first in %s", secretnames.SignKey, trusted[0].Fingerprint(), fleet.FleetSignersFile),
+		"git log -- "+fleet.FleetSignersFile+" secrets/"+secretnames.SignKey+" shows the commit that changed only one of them")
 }
 
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
-func (a *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	trusts, err := a.confirmed.TrustsSigners(ctx)
+func (k *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
+	trusts, err := k.confirmed.TrustsSigners(ctx)
 	if err != nil {
 		return sign.Key{}, err
 	}
 	if !trusts {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
-	return a.SigningKey(ctx)
+	return k.SigningKey(ctx)
 }
 
 // newSignKey makes the signing key of a new fleet, and its files in Git.
 func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, error) {
-	private, err := sign.NewKey(signKeyName)
+	private, err := sign.NewKey(secretnames.SignKey)
 	if err != nil {
 		return nil, sign.Key{}, err
 	}
@@ -104,7 +100,7 @@ func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, 
 	if err != nil {
 		return nil, sign.Key{}, err
 	}
-	files, err := keptKeyFiles(signKeyName, private, recipients)
+	files, err := keptKeyFiles(secretnames.SignKey, private, recipients)
 	if err == nil {
 		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(name)
 	}
@@ -122,28 +118,14 @@ func keptKeyFiles(name string, private secret.Value, recipients []string) (map[s
 	return map[string][]byte{path: sealed}, err
 }
 
-const pemEnd = "-----END OPENSSH PRIVATE KEY-----"
-
-// splitKeys returns the private keys that a secret has one after the other.
-func splitKeys(private secret.Value) []secret.Value {
-	var all []secret.Value
-	rest := string(private.Reveal())
-	for {
-		one, after, found := strings.Cut(rest, pemEnd)
-		if !found {
-			return all
-		}
-		all = append(all, secret.NewString(one+pemEnd+"\n"))
-		rest = after
+// replacedBy returns the command that replaces a secret which Salvor makes itself,
+// together with its public key.
+func replacedBy(name string) (command string, own bool) {
+	switch name {
+	case reach.SSHKeyName:
+		return "salvor key ssh --rotate", true
+	case secretnames.SignKey:
+		return "salvor key rotate --signing", true
 	}
-}
-
-// errMadeHere keeps the fleet's own keys from becoming something that no host takes.
-func errMadeHere(name string) error {
-	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), ownKeys()[name])
-}
-
-// ownKeys are the secrets that Salvor makes, with the command that replaces each.
-func ownKeys() map[string]string {
-	return map[string]string{reach.SSHKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
+	return "", false
 }

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
@@ -30,7 +31,7 @@ func (a *KeyChanges) RotateSigningKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	private, err := a.identity.Store.Resolve(ctx, signKeyName)
+	private, err := a.identity.Store.Resolve(ctx, secretnames.SignKey)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (a *KeyChanges) RotateSigningKey(ctx context.Context) error {
 
 // addSigner commits a new key behind the one that signs.
 func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
-	fresh, err := sign.NewKey(signKeyName)
+	fresh, err := sign.NewKey(secretnames.SignKey)
 	if err != nil {
 		return nil, private, err
 	}
@@ -63,14 +64,14 @@ func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private s
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
 func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := keptKeyFiles(signKeyName, private, a.checkout.Fleet.Recipients.All())
+	files, err := keptKeyFiles(secretnames.SignKey, private, a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, others)
 	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.exposed.NoteChanged(files, signKeyName); err != nil {
+		if err := a.exposed.NoteChanged(files, secretnames.SignKey); err != nil {
 			return err
 		}
 	}
@@ -144,10 +145,10 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 // signs from now on.
 func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
-	for _, one := range splitKeys(private) {
+	for _, one := range sign.SplitKeys(private) {
 		k, err := sign.ParseKey(one)
 		if err != nil {
-			return fmt.Errorf("secret %s: %w", signKeyName, err)
+			return fmt.Errorf("secret %s: %w", secretnames.SignKey, err)
 		}
 		if k.Public() == public {
 			if err := a.resign(ctx, trusted, k); err != nil {
@@ -161,5 +162,5 @@ func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private se
 			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not contain the key %s of %s", secretnames.SignKey, public.Fingerprint(), fleet.FleetSignersFile)
 }

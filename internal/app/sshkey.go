@@ -15,6 +15,7 @@ import (
 	"salvor/internal/machine/ssh"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 // SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts accept
@@ -70,7 +71,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return false, err
 	}
-	both := splitKeys(private)
+	both := sign.SplitKeys(private)
 	if len(both) == 0 {
 		return false, fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
