@@ -18,6 +18,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
@@ -59,7 +60,7 @@ type App struct {
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
-	FleetKeys *FleetKeys
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors

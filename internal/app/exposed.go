@@ -9,6 +9,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/secret/sops"
@@ -96,7 +97,7 @@ func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]b
 }
 
 func (e *ExposedSecrets) exposed(info secretstore.Info) ExposedSecret {
-	if command, own := replacedBy(info.Name); own {
+	if command, own := fleetkeys.ReplacedBy(info.Name); own {
 		return ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: command}
 	}
 	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}

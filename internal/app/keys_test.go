@@ -182,7 +182,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
 	if err := a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.FleetKeys.openRecovery(k.t.Context(), stack, sealed)
+		_, err := a.FleetKeys.OpenRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)

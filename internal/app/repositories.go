@@ -67,5 +67,5 @@ func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, err
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return s.keys.openRecovery(ctx, stack, sealed)
+	return s.keys.OpenRecovery(ctx, stack, sealed)
 }

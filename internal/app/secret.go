@@ -11,6 +11,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/secret"
@@ -100,7 +101,7 @@ func (a *SecretChanges) UndoRotation(ctx context.Context, name string, before se
 // secretChange returns the files that give a secret a value, and with it forget who
 // has seen the previous one.
 func (a *SecretChanges) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
-	if command, own := replacedBy(name); own {
+	if command, own := fleetkeys.ReplacedBy(name); own {
 		return nil, fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
 	}
 	a.warnOfPassword(name, value)

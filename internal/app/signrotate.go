@@ -14,6 +14,7 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -64,7 +65,7 @@ func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private s
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
 func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := keptKeyFiles(secretnames.SignKey, private, a.checkout.Fleet.Recipients.All())
+	files, err := fleetkeys.KeptFiles(secretnames.SignKey, private, a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key
 // What they have not signed stays as it is, which is a finding.
 func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	if err := a.fleetKeys.resignedHosts(files, trusted, key); err != nil {
+	if err := a.fleetKeys.ResignHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
 	sealed, err := fs.Glob(os.DirFS(a.checkout.Export), "sealed/*/*.age")
@@ -158,7 +159,7 @@ func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private se
 			if err != nil {
 				return err
 			}
-			a.fleetKeys.signWith(k) // the mirror of this commit, too
+			a.fleetKeys.SignWith(k) // the mirror of this commit, too
 			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}

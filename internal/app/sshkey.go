@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
@@ -125,7 +126,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 }
 
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	files, err := keptKeyFiles(reach.SSHKeyName, private, recipients)
+	files, err := fleetkeys.KeptFiles(reach.SSHKeyName, private, recipients)
 	if err == nil {
 		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}

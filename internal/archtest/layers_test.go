@@ -82,6 +82,7 @@ var layers = []struct {
 	{"secrets and trust", []string{
 		"needs",
 		"confirmation",
+		"fleetkeys",
 	}},
 	{"workflows", []string{
 		"deploy",
@@ -137,6 +138,8 @@ var sideways = map[[2]string]string{
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
 	{"confirmation", "needs"}:        "a stack is granted the secrets that it needs",
+	{"fleetkeys", "needs"}:           "a recovery file stands for a stack's repositories",
+	{"fleetkeys", "confirmation"}:    "only a key that was confirmed signs, and only what was confirmed is signed",
 	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",

@@ -1,4 +1,4 @@
-package app
+package fleetkeys
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 
 // Recovery returns the fleet's recovery key: the present identity if that is it, as
 // with the card, else the one that the repository keeps for the operators.
-func (k *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
-	key, is, err := k.ownRecovery()
+func (k *Keys) Recovery(ctx context.Context) (agekey.Key, error) {
+	key, is, err := k.OwnRecovery()
 	if err != nil {
 		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
 	}
@@ -39,8 +39,8 @@ func (k *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
 	return key, hintUntrusted(err, agekey.RecoveryPath)
 }
 
-// ownRecovery returns the recovery key if the present identity has it.
-func (k *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
+// OwnRecovery returns the recovery key if the present identity has it.
+func (k *Keys) OwnRecovery() (key agekey.Key, is bool, err error) {
 	ids, err := k.identity.Ring.Identities()
 	for _, id := range ids {
 		x, plain := id.(*age.X25519Identity)
@@ -51,9 +51,9 @@ func (k *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
 	return key, false, err
 }
 
-// openRecovery opens the passwords of a stack's repositories, which must be what the
+// OpenRecovery opens the passwords of a stack's repositories, which must be what the
 // fleet's key has signed.
-func (k *FleetKeys) openRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
+func (k *Keys) OpenRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
 	trusted, err := k.confirmed.Trusted(ctx)
 	if err != nil {
 		return seal.Recovery{}, err

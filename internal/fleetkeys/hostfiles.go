@@ -1,4 +1,4 @@
-package app
+package fleetkeys
 
 import (
 	"context"
@@ -20,10 +20,10 @@ func isHostFile(path string) bool {
 	return path == fleet.AuthorizedKeysFile || dir == fleet.HostDir && strings.HasSuffix(name, ".pub")
 }
 
-// withSignatures adds to the files of a commit the signatures of those of hosts/ that
+// WithSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
 // files that give no access which this clone's operator did not confirm.
-func (k *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
+func (k *Keys) WithSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {
 		if !isHostFile(path) {
@@ -60,7 +60,7 @@ func (k *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte,
 }
 
 // addConfirmed adds to due the files that lack their signature and are confirmed.
-func (k *FleetKeys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
+func (k *Keys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
 	lacking, err := k.confirmed.Signable(ctx)
 	if err != nil {
 		return err
@@ -78,9 +78,9 @@ func (k *FleetKeys) addConfirmed(ctx context.Context, files, due map[string][]by
 	return nil
 }
 
-// resignedHosts adds the signatures by another key of the files of hosts/ that the keys
+// ResignHosts adds the signatures by another key of the files of hosts/ that the keys
 // have signed.
-func (k *FleetKeys) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
+func (k *Keys) ResignHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
 	signed, err := k.confirmed.SignedFiles(trusted)
 	if err != nil {
 		return err

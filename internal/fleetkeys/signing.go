@@ -1,4 +1,6 @@
-package app
+// Package fleetkeys opens the fleet's own keys: the one that signs for it, and the recovery
+// key with what is encrypted to that. What is signed by another key is not the fleet's.
+package fleetkeys
 
 import (
 	"context"
@@ -19,8 +21,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// FleetKeys are the fleet's own: the one that signs, and the recovery key.
-type FleetKeys struct {
+// Keys are those of a fleet.
+type Keys struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
@@ -32,14 +34,14 @@ type FleetKeys struct {
 	key *sign.Key
 }
 
-// NewFleetKeys returns the fleet's keys, as far as the identity opens them.
-func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed) *FleetKeys {
-	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
+// New returns the fleet's keys, as far as the identity opens them.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed) *Keys {
+	return &Keys{checkout: c, identity: id, needs: n, confirmed: confirmed}
 }
 
-// signWith has another key sign from now on, which is then the only one that this
+// SignWith has another key sign from now on, which is then the only one that this
 // command trusts.
-func (k *FleetKeys) signWith(key sign.Key) {
+func (k *Keys) SignWith(key sign.Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.key = &key
@@ -49,7 +51,7 @@ func (k *FleetKeys) signWith(key sign.Key) {
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
 // is opened at the first call of a command, which may ask for the operator's
 // passphrase.
-func (k *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
+func (k *Keys) SigningKey(ctx context.Context) (sign.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.key != nil {
@@ -77,9 +79,9 @@ func (k *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
 		"git log -- "+fleet.FleetSignersFile+" secrets/"+secretnames.SignKey+" shows the commit that changed only one of them")
 }
 
-// knownSigningKey is SigningKey for the end of a command: a clone that does not trust
+// KnownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
-func (k *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
+func (k *Keys) KnownSigningKey(ctx context.Context) (sign.Key, error) {
 	trusts, err := k.confirmed.TrustsSigners(ctx)
 	if err != nil {
 		return sign.Key{}, err
@@ -90,8 +92,8 @@ func (k *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
 	return k.SigningKey(ctx)
 }
 
-// newSignKey makes the signing key of a new fleet, and its files in Git.
-func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, error) {
+// NewSigning makes the signing key of a new fleet, and its files in Git.
+func NewSigning(name string, recipients []string) (map[string][]byte, sign.Key, error) {
 	private, err := sign.NewKey(secretnames.SignKey)
 	if err != nil {
 		return nil, sign.Key{}, err
@@ -100,16 +102,16 @@ func newSignKey(name string, recipients []string) (map[string][]byte, sign.Key, 
 	if err != nil {
 		return nil, sign.Key{}, err
 	}
-	files, err := keptKeyFiles(secretnames.SignKey, private, recipients)
+	files, err := KeptFiles(secretnames.SignKey, private, recipients)
 	if err == nil {
 		files[fleet.FleetSignersFile] = sign.Keys{k.Public()}.Signers(name)
 	}
 	return files, k, err
 }
 
-// keptKeyFiles is the file of a private key that Salvor keeps as a secret, or of
+// KeptFiles is the file of a private key that Salvor keeps as a secret, or of
 // several, one after the other.
-func keptKeyFiles(name string, private secret.Value, recipients []string) (map[string][]byte, error) {
+func KeptFiles(name string, private secret.Value, recipients []string) (map[string][]byte, error) {
 	path, err := fleet.SecretFile(name)
 	if err != nil {
 		return nil, err
@@ -118,9 +120,9 @@ func keptKeyFiles(name string, private secret.Value, recipients []string) (map[s
 	return map[string][]byte{path: sealed}, err
 }
 
-// replacedBy returns the command that replaces a secret which Salvor makes itself,
+// ReplacedBy returns the command that replaces a secret which Salvor makes itself,
 // together with its public key.
-func replacedBy(name string) (command string, own bool) {
+func ReplacedBy(name string) (command string, own bool) {
 	switch name {
 	case reach.SSHKeyName:
 		return "salvor key ssh --rotate", true
