@@ -3,9 +3,6 @@ package app
 import (
 	"bytes"
 	"context"
-	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,12 +11,12 @@ import (
 
 	"salvor/internal/card"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/lockfile"
+	"salvor/internal/machine"
 	"salvor/internal/placement"
 	"salvor/internal/record"
+	"salvor/internal/recordmove"
 	"salvor/internal/sign"
 )
 
@@ -113,28 +110,20 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 	}
 }
 
-// moveTo moves the record and commits as the command does.
-func (k *keyed) moveTo(place string) RecordMove {
+// moveTo moves the record as the command does, while no host answers.
+func (k *keyed) moveTo(place string) recordmove.Receipt {
 	k.t.Helper()
-	a := k.open(k.ann)
-	to, err := a.Record.RecordPlace(place)
+	o := k.options(k.ann)
+	o.Connect = func(context.Context, fleet.Host) (machine.Machine, error) { return nil, machine.ErrUnreachable }
+	p, err := recordmove.Prepare(openWith(k.t, o).ForRecordMove(), place)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	m, err := a.Record.MoveRecord(k.t.Context(), to)
+	r, err := p.Run(k.t.Context(), nil)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	lock := a.Lock().Copy()
-	lock.Record = to
-	files := maps.Clone(m.Changed)
-	if files[lockfile.Name], err = lockfile.Encode(lock); err != nil {
-		k.t.Fatal(err)
-	}
-	if err := a.Checkout.CommitFiles(k.t.Context(), files, "record move"); err != nil {
-		k.t.Fatal(err)
-	}
-	return m
+	return r
 }
 
 // TestMoveRecord is fault D6: the command takes claims and mirror along; the card is
@@ -190,32 +179,6 @@ func TestMoveRecord(t *testing.T) {
 	k.moveTo("box:" + m.From.Path)
 	if diff := cmp.Diff(was, k.owner()); diff != "" {
 		t.Errorf("back again: %s", diff)
-	}
-}
-
-// TestTheRecordMovesToSensiblePlaces is fault D6.
-func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
-	k := newKeyed(t)
-	a := k.open(k.ann)
-	at := a.Fleet().Record
-	for place, refused := range map[string]string{
-		"drive": "remote drive is not declared", "box:/abs": "not a path on a remote", "box:" + at.Path + "/new": "one is inside the other",
-		"box:" + filepath.Dir(at.Path): "one is inside the other", "disk": "", "box:mine": "",
-	} {
-		_, err := a.Record.RecordPlace(place)
-		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), refused) {
-			t.Errorf("%s: %v", place, err)
-		}
-	}
-	if err := os.MkdirAll(filepath.Join(k.disk, "full"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(k.disk, "full", "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	full := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(k.disk, "/") + "/full"}
-	if _, err := a.Record.MoveRecord(t.Context(), full); err == nil || !strings.Contains(fault.Hint(err), "REMOTE:PATH") {
-		t.Errorf("into a folder that is not empty: %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
 	"salvor/internal/secret"
@@ -93,6 +94,14 @@ func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error))
 	return &rollback.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
 		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
+	}
+}
+
+// ForRecordMove is the opened fleet as a move of its record needs it.
+func (a *App) ForRecordMove() *recordmove.Fleet {
+	return &recordmove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
+		Open: a.Record.folder, Trust: a.Record.trust(), Session: recoverer{a}.Session,
 	}
 }
 

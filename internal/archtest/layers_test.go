@@ -96,6 +96,7 @@ var layers = []struct {
 		"check",
 		"leaks",
 		"move",
+		"recordmove",
 		"recovery",
 		"restore",
 		"rollback",
