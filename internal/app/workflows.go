@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"salvor/internal/claims"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -95,6 +96,11 @@ func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error))
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
 		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
 	}
+}
+
+// ForClaims is the fleet's record as its claims need it.
+func (a *App) ForClaims() claims.Record {
+	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.
