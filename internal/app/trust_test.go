@@ -47,7 +47,7 @@ func TestInitMakesASigningKey(t *testing.T) {
 	if trusted := k.trusted(); !slices.Equal(trusted, sign.Keys{key.Public()}) {
 		t.Errorf("the clone trusts %q, the key is %q", trusted, key.Public())
 	}
-	signature, err := key.Sign("salvor-test", "place", strings.NewReader("content"))
+	signature, err := key.Sign("salvor-test", "place", []byte("content"))
 	if err != nil {
 		t.Fatal(err)
 	}

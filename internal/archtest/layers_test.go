@@ -248,7 +248,7 @@ func TestOnlyOnePackageReaches(t *testing.T) {
 		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/agent/heretest"},
 		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
 		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
-		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack", "salvor/internal/scan"},
+		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack/compose", "salvor/internal/stack/stacktest", "salvor/internal/scan"},
 		"github.com/getsops/sops/v3":                {"salvor/internal/secret/sops"},
 		"github.com/zricethezav/gitleaks/v8/detect": {"salvor/internal/scan"},
 	}

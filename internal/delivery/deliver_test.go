@@ -159,7 +159,7 @@ func TestDeliverReportsWhatChanged(t *testing.T) {
 			if diff := cmp.Diff(c.want, mustDeliver(t, root, s)); diff != "" {
 				t.Error(diff)
 			}
-			if err := Told(root, s.Stack); err != nil {
+			if err := MarkNotified(root, s.Stack); err != nil {
 				t.Fatal(err)
 			}
 			fresh := memoryDir(t)

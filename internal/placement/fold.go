@@ -2,10 +2,10 @@ package placement
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // Learned is what a host found out about a stack that it has, and can't commit itself:
@@ -36,7 +36,7 @@ func Fold(lock fleet.Lock, stack string, learned ...Learned) fleet.Lock {
 
 func (l Learned) foldInto(p *fleet.Placement) {
 	images := maps.Clone(l.Images)
-	maps.DeleteFunc(images, func(_, image string) bool { return !strings.Contains(image, "@sha256:") })
+	maps.DeleteFunc(images, func(_, image string) bool { return !project.Lockable(image) })
 	if l.Whole && len(images) > 0 {
 		p.Images = nil
 	}

@@ -2,6 +2,7 @@ package here
 
 import (
 	"context"
+	"runtime/debug"
 
 	"salvor/internal/delivery"
 	"salvor/internal/fleet"
@@ -17,6 +18,7 @@ type Edges struct {
 	Folders OpenFolder                                              // opens a place on a remote
 	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
 	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
+	Free    func()                                                  // gives memory back to the machine
 }
 
 // OpenFolder opens a place on one of these remotes.
@@ -44,6 +46,15 @@ func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 		return h.Edges.Copies
 	}
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
+}
+
+// Free gives memory that is not used any more back to the machine, which others share.
+func (h *Host) Free() {
+	if h.Edges.Free != nil {
+		h.Edges.Free()
+		return
+	}
+	debug.FreeOSMemory()
 }
 
 // Mount has secrets kept in memory below root.

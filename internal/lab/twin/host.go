@@ -84,6 +84,7 @@ func (h *host) agent(p *process) (*agent.Host, func()) {
 				return h.w.git.Copy(func(ctx context.Context, op string) error { return h.w.toGit(ctx, p, op) }), nil
 			},
 			Mount: func(root string) (memdir.Kind, error) { return memdir.Tmpfs, os.MkdirAll(root, 0o700) },
+			Free:  func() {},
 		},
 	}
 	return a, a.Stacks.Close

@@ -39,9 +39,9 @@ func (s Secrets) note(root hostpath.Secrets, name string, paths ...string) error
 	return f.Close()
 }
 
-// Untold returns what changed since Told was called last, in this or earlier runs: a
+// Pending returns what changed since MarkNotified was called last, in this or earlier runs: a
 // delivery that was interrupted is not forgotten.
-func Untold(root hostpath.Secrets, stack string) (Report, error) {
+func Pending(root hostpath.Secrets, stack string) (Report, error) {
 	var r Report
 	entries, err := os.ReadDir(filepath.Join(root.Stack(stack), noted))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,9 +58,9 @@ func Untold(root hostpath.Secrets, stack string) (Report, error) {
 	return r, err
 }
 
-// Told forgets what changed: every container concerned knows. It may be called
+// MarkNotified forgets what changed: every container concerned knows. It may be called
 // twice.
-func Told(root hostpath.Secrets, stack string) error {
+func MarkNotified(root hostpath.Secrets, stack string) error {
 	if err := checkNames(stack, nil); err != nil {
 		return err
 	}

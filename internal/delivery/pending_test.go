@@ -9,19 +9,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func untold(t *testing.T, root hostpath.Secrets) Report {
+func pending(t *testing.T, root hostpath.Secrets) Report {
 	t.Helper()
-	r, err := Untold(root, "notes")
+	r, err := Pending(root, "notes")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func TestUntold(t *testing.T) {
+func TestPending(t *testing.T) {
 	root := memoryDir(t)
 	mustDeliver(t, root, sample())
-	if r := untold(t, root); len(r.Services) > 0 || r.Env {
+	if r := pending(t, root); len(r.Services) > 0 || r.Env {
 		t.Errorf("after a first delivery, which nobody has read before: %+v", r)
 	}
 	one, two := sample(), sample()
@@ -30,28 +30,28 @@ func TestUntold(t *testing.T) {
 	mustDeliver(t, root, one)
 	mustDeliver(t, root, two)
 	mustDeliver(t, root, two)
-	if diff := cmp.Diff(Report{Services: []string{"web"}, Env: true}, untold(t, root)); diff != "" {
+	if diff := cmp.Diff(Report{Services: []string{"web"}, Env: true}, pending(t, root)); diff != "" {
 		t.Error(diff)
 	}
 	for range 2 {
-		if err := Told(root, "notes"); err != nil {
+		if err := MarkNotified(root, "notes"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if r := untold(t, root); len(r.Services) > 0 || r.Env {
-		t.Errorf("after Told: %+v", r)
+	if r := pending(t, root); len(r.Services) > 0 || r.Env {
+		t.Errorf("after MarkNotified: %+v", r)
 	}
 }
 
 // A delivery that was interrupted after its note is not forgotten.
-func TestUntoldOutlivesACrash(t *testing.T) {
+func TestPendingOutlivesACrash(t *testing.T) {
 	root := memoryDir(t)
 	mustDeliver(t, root, sample())
 	if err := sample().note(root, "db", root.Service("notes", "db")); err != nil {
 		t.Fatal(err)
 	}
 	mustDeliver(t, root, sample())
-	if diff := cmp.Diff([]string{"db"}, untold(t, root).Services); diff != "" {
+	if diff := cmp.Diff([]string{"db"}, pending(t, root).Services); diff != "" {
 		t.Error(diff)
 	}
 	if err := Remove(root, "notes"); err != nil {
