@@ -95,6 +95,7 @@ var layers = []struct {
 		"claims",
 		"leaks",
 		"move",
+		"prune",
 		"recordmove",
 		"recovery",
 		"restore",
