@@ -16,8 +16,10 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
@@ -59,12 +61,12 @@ type App struct {
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
-	FleetKeys *FleetKeys
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Exposed   *ExposedSecrets
+	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges
@@ -136,8 +138,8 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
 
-// Session returns the workflow on this commit.
-func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	git, err := a.GitHost.gitSource(ctx)
 	if err != nil {
 		return nil, err
@@ -157,7 +159,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		Sealer: a.sealer(), Record: struct {
 			*recorder
 			*Mirrors
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
 }

@@ -87,7 +87,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			t.Errorf("%s: findings name %q", name, got)
 		}
 		if files[file] != nil {
-			s, err := k.open(k.ann).Session(t.Context())
+			s, err := k.open(k.ann).Session(t.Context(), progress.Discard())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	o := k.options(k.ann)
 	o.Grant = func([]grant.Grant) error { return nil }
 	a = openWith(t, o)
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	if signed, err := now.Keys.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
-	files, err := now.FleetKeys.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
+	files, err := now.FleetKeys.WithSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
 	if _, gone := files["hosts/alpha.pub.sig"]; err != nil || !gone {
 		t.Errorf("a host is removed, and its signature stays: %v", err)
 	}

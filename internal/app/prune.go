@@ -10,6 +10,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/seal"
@@ -21,12 +22,12 @@ import (
 type Pruner struct {
 	checkout *checkout.Checkout
 	needs    *needs.Needs
-	keys     *FleetKeys
+	keys     *fleetkeys.Keys
 	record   *recorder
 }
 
 // NewPruner returns one for a checkout's fleet.
-func NewPruner(c *checkout.Checkout, n *needs.Needs, k *FleetKeys, r *recorder) *Pruner {
+func NewPruner(c *checkout.Checkout, n *needs.Needs, k *fleetkeys.Keys, r *recorder) *Pruner {
 	return &Pruner{checkout: c, needs: n, keys: k, record: r}
 }
 
@@ -90,7 +91,7 @@ func (a *Pruner) planStack(ctx context.Context, stack string) ([]Pruning, error)
 	if err != nil {
 		return nil, err
 	}
-	known, err := a.keys.openRecovery(ctx, stack, sealed)
+	known, err := a.keys.OpenRecovery(ctx, stack, sealed)
 	if err != nil {
 		return nil, err
 	}

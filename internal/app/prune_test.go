@@ -53,7 +53,7 @@ func newPruned(t *testing.T) *pruned {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known, err := a.FleetKeys.openRecovery(t.Context(), "notes", sealed)
+	known, err := a.FleetKeys.OpenRecovery(t.Context(), "notes", sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
