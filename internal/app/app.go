@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
-	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
@@ -161,36 +159,4 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
 	}
 	return s, nil
-}
-
-// gitSource is how hosts read the repository: from fleet.yaml, else from the
-// operator's own remote.
-func (a *GitHost) gitSource(ctx context.Context) (agentapi.Git, error) {
-	declared := a.checkout.Fleet.Git
-	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
-	if src.URL == "" {
-		up, err := a.checkout.Git.Upstream(ctx)
-		if errors.Is(err, git.ErrNoRemote) {
-			return agentapi.Git{}, nil
-		}
-		if err != nil {
-			return src, err
-		}
-		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
-	}
-	src.KnownHosts = a.knownGitHost(src.URL)
-	return src, nil
-}
-
-// withoutLogin is the address of an operator's remote without their credentials:
-// hosts have their own keys, and keep the address in plain text.
-func withoutLogin(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
-		return address
-	}
-	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
-		u.User = nil // a token may be there
-	}
-	return u.String()
 }

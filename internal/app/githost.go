@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +15,13 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/gitread"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
@@ -42,21 +45,53 @@ func NewGitHost(c *checkout.Checkout, d *reach.Dialer, trust func(question strin
 	return &GitHost{checkout: c, reach: d, trust: trust}
 }
 
+// gitSource is how hosts read the repository: from fleet.yaml, else from the
+// operator's own remote.
+func (g *GitHost) gitSource(ctx context.Context) (agentapi.Git, error) {
+	declared := g.checkout.Fleet.Git
+	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
+	if src.URL == "" {
+		up, err := g.checkout.Git.Upstream(ctx)
+		if errors.Is(err, git.ErrNoRemote) {
+			return agentapi.Git{}, nil
+		}
+		if err != nil {
+			return src, err
+		}
+		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
+	}
+	src.KnownHosts = g.knownGitHost(src.URL)
+	return src, nil
+}
+
+// withoutLogin is the address of an operator's remote without their credentials:
+// hosts have their own keys, and keep the address in plain text.
+func withoutLogin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
+		u.User = nil // a token may be there
+	}
+	return u.String()
+}
+
 // PinGitHost makes sure that hosts know the Git host's key: it is committed to
 // hosts/known_hosts when the repository is first used with that remote. A key
 // that the operator's own ssh knows is taken, another one is asked about. Nothing
 // is done without a Git remote over SSH, or while it does not answer. It may be
 // called again.
-func (a *GitHost) PinGitHost(ctx context.Context) error {
-	files, err := a.withGitHost(ctx, nil)
+func (g *GitHost) PinGitHost(ctx context.Context) error {
+	files, err := g.withGitHost(ctx, nil)
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := a.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
+	if _, err := g.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
+	path := filepath.Join(g.checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -65,14 +100,14 @@ func (a *GitHost) PinGitHost(ctx context.Context) error {
 
 // withGitHost returns files that are about to be committed, with the Git host's key
 // in hosts/known_hosts where it is not pinned yet.
-func (a *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
-	line, err := a.gitHostLine(ctx)
+func (g *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
+	line, err := g.gitHostLine(ctx)
 	if err != nil || line == "" {
 		return files, err
 	}
 	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = g.checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -84,13 +119,13 @@ func (a *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map
 
 // gitHostLine returns the line that pins the Git host, "" where there is nothing to
 // pin.
-func (a *GitHost) gitHostLine(ctx context.Context) (string, error) {
-	source, err := a.gitSource(ctx)
+func (g *GitHost) gitHostLine(ctx context.Context) (string, error) {
+	source, err := g.gitSource(ctx)
 	if err != nil {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 {
+	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
@@ -99,20 +134,20 @@ func (a *GitHost) gitHostLine(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", ctx.Err() // away: a later command pins it
 	}
-	if !ssh.Known(a.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
-		if trusted, err := a.askGitHost(host, key); !trusted {
+	if !ssh.Known(g.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
+		if trusted, err := g.askGitHost(host, key); !trusted {
 			return "", err
 		}
 	}
-	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", a.reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", g.reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
 }
 
 // knownGitHost returns the lines of hosts/known_hosts that may be about a repository's
 // server: its name, and patterns and hashed names, which are not taken apart here.
 // The hosts' own lines are left out, so that a new host changes nothing for others.
-func (a *GitHost) knownGitHost(url string) []string {
+func (g *GitHost) knownGitHost(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.checkout.File(fleet.KnownHostsFile)
+	content, err := g.checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -132,13 +167,13 @@ func (a *GitHost) knownGitHost(url string) []string {
 }
 
 // unpinnedGit is the finding of a repository that hosts can't read.
-func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
-	source, err := a.gitSource(ctx)
+func (g *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
+	source, err := g.gitSource(ctx)
 	if err != nil {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 || len(a.checkout.Fleet.Hosts) == 0 {
+	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 || len(g.checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{
@@ -149,11 +184,11 @@ func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 
 // askGitHost asks whether a key is the Git host's. If no one can be asked it is not
 // pinned, which is a finding and not an error.
-func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
-	if a.trust == nil {
+func (g *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
+	if g.trust == nil {
 		return false, nil
 	}
-	err = a.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
+	err = g.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}
@@ -166,7 +201,7 @@ func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err er
 
 // operatorsKnownHosts returns the known_hosts files that the operator's ssh uses
 // for a server, as git would call it.
-func (a *GitHost) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
+func (g *GitHost) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
 	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
 	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
 	if err != nil {
