@@ -18,6 +18,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
+	"salvor/internal/githost"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
@@ -59,7 +60,7 @@ type App struct {
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
-	GitHost   *GitHost
+	GitHost   *githost.Host
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
@@ -99,7 +100,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.late(ctx, now)
-	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
+	unpinned, gitErr := a.GitHost.Findings(ctx)
 	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
@@ -137,7 +138,7 @@ func (a *App) Findings() []finding.Finding { return a.findings }
 
 // Session returns the workflow on this commit.
 func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
-	git, err := a.GitHost.gitSource(ctx)
+	git, err := a.GitHost.Source(ctx)
 	if err != nil {
 		return nil, err
 	}

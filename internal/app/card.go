@@ -34,7 +34,7 @@ func (a *Mirrors) Card(ctx context.Context) (card.Card, error) {
 	if c.Recovery, err = a.keys.Recovery(ctx); err != nil {
 		return c, err
 	}
-	source, err := a.gitHost.gitSource(ctx)
+	source, err := a.gitHost.Source(ctx)
 	if err != nil {
 		return c, err
 	}

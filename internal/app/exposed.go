@@ -10,6 +10,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
+	"salvor/internal/githost"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/secret/sops"
@@ -22,11 +23,11 @@ type ExposedSecrets struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
 	needs    *needs.Needs
-	gitHost  *GitHost
+	gitHost  *githost.Host
 }
 
 // NewExposedSecrets returns those of a checkout.
-func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *GitHost) *ExposedSecrets {
+func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *githost.Host) *ExposedSecrets {
 	return &ExposedSecrets{checkout: c, identity: id, needs: n, gitHost: g}
 }
 

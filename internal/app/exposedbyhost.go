@@ -60,7 +60,7 @@ func (e *ExposedSecrets) ByHost(ctx context.Context, host string) (ExposedByHost
 			r.DeployKey = reach.FingerprintOf(wire)
 		}
 	}
-	git, err := e.gitHost.gitSource(ctx)
+	git, err := e.gitHost.Source(ctx)
 	if err != nil {
 		return r, err
 	}

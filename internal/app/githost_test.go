@@ -60,7 +60,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if !slices.ContainsFunc(a.Findings(), func(f finding.Finding) bool { return f.Code == finding.GitUnpinned }) {
 				t.Errorf("no finding before: %v", a.Findings())
 			}
-			err = a.GitHost.PinGitHost(t.Context())
+			err = a.GitHost.Pin(t.Context())
 			if (err != nil) != test.fails || asked != test.asked {
 				t.Errorf("asked: %v, error: %v", asked, err)
 			}
@@ -69,7 +69,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 				t.Errorf("pinned: %v\n%s", got, content)
 			}
 			given := func() []string {
-				source, err := a.GitHost.gitSource(t.Context())
+				source, err := a.GitHost.Source(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +78,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if pinned := strings.Contains(strings.Join(given(), "\n"), name); pinned != test.pins {
 				t.Errorf("hosts get the key in this command: %v", pinned)
 			}
-			if err := a.GitHost.PinGitHost(t.Context()); test.pins && (err != nil || len(given()) != 1) {
+			if err := a.GitHost.Pin(t.Context()); test.pins && (err != nil || len(given()) != 1) {
 				t.Errorf("the second time: %v, %q", err, given())
 			}
 		})

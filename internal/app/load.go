@@ -11,6 +11,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
+	"salvor/internal/githost"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -57,7 +58,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
-	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
+	a.GitHost = githost.New(c, a.Reach, o.Trust)
 	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, sink)
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
@@ -68,7 +69,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
+	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.

@@ -12,7 +12,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
-	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/hostspec"
@@ -37,11 +36,9 @@ type sealer struct {
 }
 
 // newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *sealer {
-	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
+func newSealer(c *checkout.Checkout, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *sealer {
+	return &sealer{checkout: c, needs: n.Over(made), confirmed: confirmed, keys: k}
 }
-
-var _ deploy.Sealer = (*sealer)(nil)
 
 // Current implements deploy.Sealer.
 func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {

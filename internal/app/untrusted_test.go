@@ -21,8 +21,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}.Path()
-	s := a.sealer()
-	good, err := s.needs.Signed(where)
+	good, err := a.Needs.Signed(where)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, er
 }
 
 // PinGitHost implements recovery.Fleet.
-func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinGitHost(ctx) }
+func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.Pin(ctx) }
 
 // NoteStolen implements recovery.Fleet.
 func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
