@@ -96,7 +96,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 		t.Errorf("the card: %v", err)
 	}
 	for _, r := range a.Checkout.Fleet.Remotes {
-		if _, err := a.sealer().sealRemote(t.Context(), r); !errors.Is(err, confirmation.ErrUnapproved) {
+		if _, err := a.sealer().Remote(t.Context(), r); !errors.Is(err, confirmation.ErrUnapproved) {
 			t.Errorf("the seal: %v", err)
 		}
 	}
@@ -114,11 +114,11 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 			return err
 		},
 		func(a *App) error {
-			_, err := a.sealer().sealRemote(t.Context(), remote("webdav", "pass", "secret:fleet_ssh_key"))
+			_, err := a.sealer().Remote(t.Context(), remote("webdav", "pass", "secret:fleet_ssh_key"))
 			return err
 		},
 		func(a *App) error {
-			_, err := a.sealer().sealLogin(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
+			_, err := a.sealer().Login(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
 			return err
 		},
 		func(a *App) error { // anyone who can push can copy what they can't read

@@ -21,6 +21,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
+	"salvor/internal/sealing"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -61,7 +62,7 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 	}
 	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = sealing.New(a.checkout, a.needs, a.confirmed, a.keys, nil).Remote(ctx, r); err != nil {
 			return access, err
 		}
 	}

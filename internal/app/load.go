@@ -18,6 +18,7 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
+	"salvor/internal/sealing"
 	"salvor/internal/secret"
 )
 
@@ -73,7 +74,9 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealing.Sealer {
+	return sealing.New(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil)
+}
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {

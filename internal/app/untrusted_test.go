@@ -43,7 +43,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	}
 	k.commit(map[string][]byte{recovery: forged, agekey.RecoveryPath: forged})
 	a = k.open(k.ann)
-	if _, err := a.sealer().recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := a.sealer().Recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("passwords that the fleet has not signed: %v", err)
 	}
 	if _, err := a.FleetKeys.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {

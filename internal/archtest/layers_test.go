@@ -83,6 +83,7 @@ var layers = []struct {
 		"needs",
 		"confirmation",
 		"fleetkeys",
+		"githost",
 	}},
 	{"workflows", []string{
 		"deploy",
@@ -91,6 +92,9 @@ var layers = []struct {
 		"agent/keeper",
 		"agent/startup",
 		"agent",
+	}},
+	{"seals and the record", []string{
+		"sealing",
 	}},
 	{"the operator's workflows", []string{
 		"check",
