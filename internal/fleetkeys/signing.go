@@ -14,7 +14,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
-	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretnames"
@@ -118,16 +117,4 @@ func KeptFiles(name string, private secret.Value, recipients []string) (map[stri
 	}
 	sealed, err := sops.Encrypt(path, private, recipients)
 	return map[string][]byte{path: sealed}, err
-}
-
-// ReplacedBy returns the command that replaces a secret which Salvor makes itself,
-// together with its public key.
-func ReplacedBy(name string) (command string, own bool) {
-	switch name {
-	case reach.SSHKeyName:
-		return "salvor key ssh --rotate", true
-	case secretnames.SignKey:
-		return "salvor key rotate --signing", true
-	}
-	return "", false
 }
