@@ -16,6 +16,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -67,7 +68,7 @@ type App struct {
 	Journals  *Journals
 	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
-	Import    *Importer
+	Import    *envimport.Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover

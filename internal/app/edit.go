@@ -12,6 +12,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
@@ -90,8 +91,8 @@ func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := a.confirmed.NoteMade(ctx, inStack(e.stack, changed)...); err != nil {
+	if err := a.confirmed.NoteMade(ctx, secretnames.InStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
-	return files, a.exposed.NoteChanged(files, inStack(e.stack, changed)...)
+	return files, a.exposed.NoteChanged(files, secretnames.InStack(e.stack, changed)...)
 }

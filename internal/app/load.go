@@ -8,6 +8,7 @@ import (
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -63,7 +64,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
-	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
+	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)

@@ -102,6 +102,7 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
+		"envimport",
 	}},
 	{"surfaces", []string{
 		"app",
