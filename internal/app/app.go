@@ -138,8 +138,8 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
 
-// Session returns the workflow on this commit.
-func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	git, err := a.GitHost.gitSource(ctx)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		Sealer: a.sealer(), Record: struct {
 			*recorder
 			*Mirrors
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
 }

@@ -87,7 +87,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			t.Errorf("%s: findings name %q", name, got)
 		}
 		if files[file] != nil {
-			s, err := k.open(k.ann).Session(t.Context())
+			s, err := k.open(k.ann).Session(t.Context(), progress.Discard())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	o := k.options(k.ann)
 	o.Grant = func([]grant.Grant) error { return nil }
 	a = openWith(t, o)
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

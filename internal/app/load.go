@@ -14,7 +14,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
-	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
@@ -23,7 +22,6 @@ import (
 
 func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
-	o.Sink = a.sink()
 	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
 		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
@@ -43,24 +41,15 @@ func (a *App) load(ctx context.Context) error {
 	return a.noticeKeys(ctx, time.Now())
 }
 
-// sink is where the progress of this command goes at the time that it is made, nil for
-// nowhere.
-func (a *App) sink() progress.Sink {
-	if a.opts.Sink == nil {
-		return nil
-	}
-	return progress.SinkFunc(func(e progress.Event) { a.opts.Sink.Emit(e) })
-}
-
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
-	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
+	c, id, o := a.Checkout, a.Identity, a.opts
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
-	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, sink)
-	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, sink)
+	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
+	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)

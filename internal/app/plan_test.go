@@ -144,7 +144,7 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 		return deploy.Plan{}, err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	s, err := a.Session(ctx)
+	s, err := a.Session(ctx, progress.Discard())
 	if err != nil {
 		return deploy.Plan{}, err
 	}

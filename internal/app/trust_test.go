@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/progress"
 	"salvor/internal/sign"
 )
 
@@ -76,7 +77,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	a := k.open(k.ann)
 	for name, work := range map[string]func() error{
 		"trusted": func() error { _, err := a.Confirmed.Trusted(t.Context()); return err },
-		"session": func() error { _, err := a.Session(t.Context()); return err },
+		"session": func() error { _, err := a.Session(t.Context(), progress.Discard()); return err },
 		"card":    func() error { _, err := a.Mirrors.Card(t.Context()); return err },
 		"sign":    func() error { _, err := a.FleetKeys.SigningKey(t.Context()); return err },
 		"named":   func() error { _, err := a.Confirmed.Trust(t.Context(), own.Fingerprints()); return err },
@@ -139,7 +140,7 @@ func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	k := newKeyed(t)
 	own := k.trusted()
 	k.commit(map[string][]byte{fleet.FleetSignersFile: nil})
-	if _, err := k.open(k.ann).Session(t.Context()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
+	if _, err := k.open(k.ann).Session(t.Context(), progress.Discard()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
 		t.Errorf("%v", err)
 	}
 	// a secret that is not the key that Git and the clone say

@@ -58,12 +58,6 @@ func (r recoverer) Exposed(ctx context.Context, host string) (exposed.Host, erro
 	return r.App.Exposed.ByHost(ctx, host)
 }
 
-// Session implements recovery.Fleet.
-func (r recoverer) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
-	r.opts.Sink = sink
-	return r.App.Session(ctx)
-}
-
 // ForMove is the opened fleet as a move needs it.
 func (a *App) ForMove() move.Fleet { return mover{recoverer{a}} }
 
@@ -80,10 +74,11 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
 // later on.
-func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error)) *rollback.Fleet {
+func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.Session, error)) *rollback.Fleet {
+	session := func(ctx context.Context) (*deploy.Session, error) { return a.Session(ctx, a.opts.Sink) }
 	return &rollback.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
-		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
+		CommitFiles: a.Checkout.CommitFiles, Session: session, Reopen: reopen,
 	}
 }
 
@@ -96,7 +91,7 @@ func (a *App) ForClaims() claims.Record {
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: recoverer{a}.Session,
+		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
 	}
 }
 
