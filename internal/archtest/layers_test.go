@@ -95,6 +95,7 @@ var layers = []struct {
 	{"the operator's workflows", []string{
 		"check",
 		"claims",
+		"envimport",
 		"leaks",
 		"move",
 		"recordmove",
@@ -102,7 +103,6 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
-		"envimport",
 	}},
 	{"surfaces", []string{
 		"app",

@@ -57,7 +57,7 @@ func TestAChildThatIsBeingStartedHoldsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(inherited) //nolint:errcheck // the test ends
+	defer unix.Close(inherited)
 	lock.Release()
 	lock.Release()
 	again, err := Acquire(dir, "host", Holder{})
