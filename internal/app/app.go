@@ -30,6 +30,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
+	"salvor/internal/secretchange"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -69,7 +70,7 @@ type App struct {
 	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *envimport.Importer
-	Secrets   *SecretChanges
+	Secrets   *secretchange.Changes
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
@@ -101,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
 	exposed, exposedErr := a.Exposed.Findings()
-	late, lateErr := a.Secrets.late(ctx, now)
+	late, lateErr := a.Secrets.Findings(ctx, now)
 	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
 	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
 	"salvor/internal/secret"
+	"salvor/internal/secretchange"
 )
 
 func (a *App) load(ctx context.Context) error {
@@ -54,7 +55,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
-	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
+	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)

@@ -103,6 +103,7 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
+		"secretchange",
 	}},
 	{"surfaces", []string{
 		"app",

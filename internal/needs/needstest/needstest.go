@@ -128,7 +128,10 @@ func (f *Fleet) Open(t *testing.T, which checkout.Files) Opened {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	id := identity.New(c, identity.Options{Identity: f.Identity, Ask: func(ask func()) { ask() }, Sink: progress.Discard()})
+	id := identity.New(c, identity.Options{
+		Identity: f.Identity, Ask: func(ask func()) { ask() }, Sink: progress.Discard(),
+		Allow: func(context.Context, string, []string) (string, error) { return f.Dir, nil },
+	})
 	o := Opened{Checkout: c, Identity: id}
 	if o.Needs, err = o.At(t.Context(), c); err != nil {
 		t.Fatal(err)
