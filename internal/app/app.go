@@ -20,6 +20,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
@@ -62,7 +63,7 @@ type App struct {
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
-	FleetKeys *FleetKeys
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors
@@ -73,7 +74,6 @@ type App struct {
 	Secrets   *secretchange.Changes
 	Keys      *KeyChanges
 	Prove     *Prover
-	Prune     *Pruner
 
 	opts     Options
 	findings []finding.Finding
