@@ -100,6 +100,7 @@ var layers = []struct {
 	{"the operator's workflows", []string{
 		"check",
 		"claims",
+		"envimport",
 		"leaks",
 		"move",
 		"prune",
@@ -108,6 +109,7 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
+		"secretchange",
 	}},
 	{"surfaces", []string{
 		"app",
