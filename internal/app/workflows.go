@@ -3,9 +3,12 @@ package app
 import (
 	"context"
 
+	"salvor/internal/apply"
 	"salvor/internal/deploy"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/leaks"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/move"
@@ -89,6 +92,16 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 	return &rollback.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
 		CommitFiles: a.Checkout.CommitFiles, Session: session, Reopen: reopen,
+	}
+}
+
+// ForApply is the opened fleet as an apply needs it.
+func (a *App) ForApply() *apply.Fleet {
+	return &apply.Fleet{
+		Declared: &a.Checkout.Fleet, Renamed: a.Checkout.Renamed, Findings: a.findings, PinGitHost: a.GitHost.PinGitHost,
+		InClear: func(ctx context.Context) ([]finding.Finding, error) { return leaks.Findings(ctx, a.Checkout) },
+		Grants:  a.Confirmed.Grants, Confirm: a.Confirmed.ConfirmGrants, Session: a.Session,
+		Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.RenewMirror,
 	}
 }
 

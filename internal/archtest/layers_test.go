@@ -91,6 +91,7 @@ var layers = []struct {
 		"agent",
 	}},
 	{"the operator's workflows", []string{
+		"apply",
 		"check",
 		"leaks",
 		"move",

@@ -24,14 +24,7 @@ func (g *globals) carryOut(ctx context.Context, p proposal.Proposal[deploy.Recei
 func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R, error) {
 	bar := g.progress()
 	bar.Close()
-	var err error
-	switch {
-	case p.Name != "":
-		err = g.confirmName(p.Question, p.Name)
-	case p.Question != "":
-		err = g.confirm(p.Question)
-	}
-	if err != nil {
+	if err := g.confirmed(p.Question, p.Name); err != nil {
 		var none R
 		return none, err
 	}
