@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -39,7 +40,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked what can be answered by --yes, too
-	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
+	Approve    func(confirmation.Approval) error                          // asked before this computer does what the repository says; nil refuses
 	Grant      func([]grant.Grant) error                                  // has the operator confirm grants of one name; nil refuses all
 	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
@@ -57,7 +58,7 @@ type App struct {
 	Identity  *identity.Identity
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
-	Confirmed *Confirmed
+	Confirmed *confirmation.Confirmed
 	FleetKeys *FleetKeys
 	GitHost   *GitHost
 	Record    *recorder
@@ -100,7 +101,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.late(ctx, now)
 	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
-	unsigned, signErr := a.Confirmed.unsignedFindings(ctx)
+	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, exposedErr, lateErr, gitErr, signErr)
@@ -142,7 +143,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := a.Confirmed.unsignedHere(ctx)
+	unsigned, err := a.Confirmed.Unsigned(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -34,7 +35,7 @@ type KeyChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	fleetKeys *FleetKeys
 	exposed   *ExposedSecrets
 	record    *recorder
@@ -43,7 +44,7 @@ type KeyChanges struct {
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -68,7 +69,7 @@ type Handover struct {
 // opens with the next recovery key as well.
 func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
-	if err := a.confirmed.mayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
+	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}
 	recovery, err := a.recoveryFor(ctx, &c)

@@ -7,6 +7,7 @@ import (
 
 	"salvor/internal/check"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -19,10 +20,10 @@ import (
 
 func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
-	a.Confirmed = NewConfirmed(c, ConfirmOptions{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
+	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
 		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
-		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.allowProgram,
+		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})
 	a.Reach = reach.New(c, reach.Options{
 		SSHKey: o.SSHKey, Passphrase: o.Passphrase, Connect: o.Connect, Sink: o.Sink,
@@ -55,7 +56,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.ownCommit, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.ownPublished, TakenBack: a.Confirmed.forgetGone}
+	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.

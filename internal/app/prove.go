@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/card"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -27,13 +28,13 @@ type Prover struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 	record    *recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -20,12 +21,12 @@ type SecretChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	exposed   *ExposedSecrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, s *ExposedSecrets) *SecretChanges {
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, s *ExposedSecrets) *SecretChanges {
 	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
@@ -102,13 +103,13 @@ func (a *SecretChanges) secretChange(ctx context.Context, name string, value sec
 		return nil, errMadeHere(name)
 	}
 	a.warnOfPassword(name, value)
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
 	}
 	if files, err = a.identity.Store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
-	if err := a.confirmed.noteMade(ctx, name); err != nil {
+	if err := a.confirmed.NoteMade(ctx, name); err != nil {
 		return nil, err
 	}
 	return files, a.exposed.NoteChanged(files, name)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
@@ -73,7 +74,7 @@ func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private 
 			return err
 		}
 	}
-	if err := writePin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
+	if err := confirmation.Pin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	return a.checkout.CommitFiles(ctx, files, message)

@@ -29,6 +29,13 @@ func mustSigner(t testing.TB) sign.Key {
 	return k
 }
 
+func (k *keyed) openAsking(trust func(question string) error) *App {
+	k.t.Helper()
+	o := k.options(k.ann)
+	o.Trust = trust
+	return openWith(k.t, o)
+}
+
 func (k *keyed) trusted() sign.Keys {
 	k.t.Helper()
 	keys, err := k.open(k.ann).Confirmed.Trusted(k.t.Context())
@@ -81,7 +88,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 	var asked string
 	no := errors.New("no")
-	a.Confirmed.opts.Trust = func(question string) error { asked = question; return no }
+	a = k.openAsking(func(question string) error { asked = question; return no })
 	if _, err := a.Confirmed.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
@@ -120,8 +127,7 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 	if keys, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
 		t.Errorf("trusted unasked: %q", keys)
 	}
-	a := k.open(k.ann)
-	a.Confirmed.opts.Trust = func(string) error { return nil }
+	a := k.openAsking(func(string) error { return nil })
 	if keys, err := a.Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
 		t.Errorf("%q, %v", keys, err)
 	}

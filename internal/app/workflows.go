@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"salvor/internal/apply"
+	"salvor/internal/claims"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -103,6 +104,11 @@ func (a *App) ForApply() *apply.Fleet {
 		Grants:  a.Confirmed.Grants, Confirm: a.Confirmed.ConfirmGrants, Session: a.Session,
 		Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.RenewMirror,
 	}
+}
+
+// ForClaims is the fleet's record as its claims need it.
+func (a *App) ForClaims() claims.Record {
+	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.

@@ -81,6 +81,7 @@ var layers = []struct {
 	}},
 	{"secrets and trust", []string{
 		"needs",
+		"confirmation",
 	}},
 	{"workflows", []string{
 		"deploy",
@@ -93,6 +94,7 @@ var layers = []struct {
 	{"the operator's workflows", []string{
 		"apply",
 		"check",
+		"claims",
 		"leaks",
 		"move",
 		"recordmove",
@@ -137,6 +139,7 @@ var sideways = map[[2]string]string{
 	{"resource", "machine"}:          "kinds look at and change a machine",
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
+	{"confirmation", "needs"}:        "a stack is granted the secrets that it needs",
 	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",

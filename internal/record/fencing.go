@@ -64,6 +64,7 @@ type Verdict struct {
 	MayStart  bool
 	MayChange bool // anything outside the host: snapshots, prune, DNS
 	Unfenced  bool
+	Unclaimed bool // it is lost by its placement, and by the claims, which were read, no other host has it yet
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
 	Off       string // the claim that decides, where its commit is not on the branch; "" for nothing
@@ -140,7 +141,7 @@ func unclaimed(local Local, git InGit) Verdict {
 	case local.Epoch > git.Epoch:
 		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest visible epoch is %d", local.Epoch, git.Epoch))
 	case !local.is(git.Host, git.Key):
-		return Verdict{State: Lost, Reason: reason}
+		return Verdict{State: Lost, Unclaimed: true, Reason: reason}
 	case local.Epoch == git.Epoch && !local.Lost:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: "it ran here at that epoch already, but the claim is gone"}
 	}

@@ -218,7 +218,7 @@ func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snaps
 		return k.removeSetAside(ctx, repo, s, t)
 	}
 	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
-	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
+	if _, err := engine.ApplyRetention(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)
 		return nil
 	}

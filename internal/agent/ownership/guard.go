@@ -121,9 +121,10 @@ func (g *Guard) MayChange(ctx context.Context, s *here.Stack) error {
 }
 
 // NotLost returns why a stack is known to be another host's. Silence is not a
-// reason: the caller had the right to change when it began.
+// reason: the caller had the right to change when it began. Neither is a placement that
+// is not claimed: a host that hands the stack over may need to repair what it adds to.
 func (g *Guard) NotLost(ctx context.Context, s *here.Stack) error {
-	if v := g.Verdict(ctx, s); v.State == record.Lost {
+	if v := g.Verdict(ctx, s); v.State == record.Lost && !v.Unclaimed {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
 	return nil
