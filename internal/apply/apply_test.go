@@ -50,7 +50,7 @@ func newHouse() *house {
 	h.fleet.Delivered = func(context.Context) error { h.Note("delivered"); return errors.New("ledger away") }
 	h.fleet.RenewMirror = func(context.Context) error { h.Note("renew the mirror"); return errors.New("mirror away") }
 	h.fleet.Session = func(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
-		h.session = h.World.Session(h.fleet.Declared, h.lock)
+		h.session = h.Session(h.fleet.Declared, h.lock)
 		h.session.Sink = sink
 		return h.session, nil
 	}
@@ -169,7 +169,7 @@ func TestWhatIsRefused(t *testing.T) {
 		}, "a password", "", fault.General},
 		"a name that was used": {func(h *house) {
 			h.fleet.Declared.Stacks = append(h.fleet.Declared.Stacks, fleet.Stack{Name: "wiki", Host: "beta"})
-			h.World.Used = []string{"nas:wiki"}
+			h.Used = []string{"nas:wiki"}
 		}, "stack wiki is new, but there are snapshots under its name: nas:wiki", "salvor apply --restore wiki", fault.General},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestWhatWasSaidAboutData(t *testing.T) {
 	t.Parallel()
 	h := newHouse()
 	h.fleet.Declared.Stacks = append(h.fleet.Declared.Stacks, fleet.Stack{Name: "wiki", Host: "beta"})
-	h.World.Used = []string{"nas:wiki"}
+	h.Used = []string{"nas:wiki"}
 	_, p := h.prepared(t, Options{Consent: map[string]project.Consent{"wiki": project.ConsentRestore}})
 	if _, err := p.Run(t.Context(), nil); err != nil {
 		t.Fatal(err)

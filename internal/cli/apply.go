@@ -55,10 +55,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 			return err
 		}
 		bar.Close()
-		if err := g.showPlan(&planned.Plan); err != nil {
+		if err := showPlan(g, &planned.Plan); err != nil {
 			return err
 		}
-		p, err := planned.Propose(ctx, func(again deploy.Plan) error { return g.acceptAgain(ctx, planned, &again) })
+		p, err := planned.Propose(ctx, func(again deploy.Plan) error { return acceptAgain(ctx, g, planned, &again) })
 		if err != nil {
 			return err
 		}
@@ -77,10 +77,10 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 }
 
 // acceptAgain shows the plan of a host that changed since the plan was made, and asks.
-func (g *globals) acceptAgain(ctx context.Context, planned *apply.Planned, p *deploy.Plan) error {
+func acceptAgain(ctx context.Context, g *globals, planned *apply.Planned, p *deploy.Plan) error {
 	g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
 	g.progress().Close()
-	if err := g.showPlan(p); err != nil {
+	if err := showPlan(g, p); err != nil {
 		return err
 	}
 	question, name, err := planned.Question(ctx, p)
@@ -91,7 +91,7 @@ func (g *globals) acceptAgain(ctx context.Context, planned *apply.Planned, p *de
 }
 
 // showPlan prints a plan before it is asked about; with --json only one that does nothing.
-func (g *globals) showPlan(p *deploy.Plan) error {
+func showPlan(g *globals, p *deploy.Plan) error {
 	if g.json && !p.Empty() {
 		return nil
 	}
