@@ -3,21 +3,21 @@ package app
 import (
 	"context"
 
-	"salvor/internal/apply"
 	"salvor/internal/claims"
 	"salvor/internal/deploy"
-	"salvor/internal/finding"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
-	"salvor/internal/leaks"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prune"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -56,20 +56,8 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 }
 
 // Exposed implements recovery.Fleet.
-func (r recoverer) Exposed(ctx context.Context, host string) (recovery.Exposed, error) {
-	exposed, err := r.App.Exposed.ByHost(ctx, host)
-	return exposed.forRecovery(), err
-}
-
-// StillHas is what the host can reach by what is on its disk.
-func (e ExposedByHost) StillHas(host string) []string { return e.forRecovery().StillHas(host) }
-
-func (e ExposedByHost) forRecovery() recovery.Exposed {
-	exposed := recovery.Exposed{Remotes: e.Remotes, DeployKey: e.DeployKey, GitURL: e.GitURL}
-	for _, s := range e.Secrets {
-		exposed.Secrets = append(exposed.Secrets, recovery.ExposedSecret{Name: s.Name, Provider: s.Provider, Command: s.Command})
-	}
-	return exposed
+func (r recoverer) Exposed(ctx context.Context, host string) (exposed.Host, error) {
+	return r.App.Exposed.ByHost(ctx, host)
 }
 
 // ForMove is the opened fleet as a move needs it.
@@ -96,19 +84,33 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 	}
 }
 
-// ForApply is the opened fleet as an apply needs it.
-func (a *App) ForApply() *apply.Fleet {
-	return &apply.Fleet{
-		Declared: &a.Checkout.Fleet, Renamed: a.Checkout.Renamed, Findings: a.findings, PinGitHost: a.GitHost.PinGitHost,
-		InClear: func(ctx context.Context) ([]finding.Finding, error) { return leaks.Findings(ctx, a.Checkout) },
-		Grants:  a.Confirmed.Grants, Confirm: a.Confirmed.ConfirmGrants, Session: a.Session,
-		Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.RenewMirror,
-	}
-}
-
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
 	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+}
+
+// ForPrune is the opened fleet as the pruning of snapshots needs it.
+func (a *App) ForPrune() *prune.Fleet {
+	return &prune.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().recovery,
+		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
+			s, err := a.Session(ctx, sink)
+			if err != nil {
+				return nil, err
+			}
+			return s.StandBy, nil
+		},
+	}
+}
+
+// withRepositories are the stacks that ever had a snapshot repository.
+func (a *App) withRepositories() (stacks []string, err error) {
+	err = a.Needs.EachRecovery(func(stack string, _ seal.Signed) error {
+		stacks = append(stacks, stack)
+		return nil
+	})
+	return stacks, err
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"slices"
 
 	"salvor/internal/app"
@@ -20,11 +21,16 @@ func (g *globals) carryOut(ctx context.Context, p proposal.Proposal[deploy.Recei
 	return g.finish(&receipt, err, nil)
 }
 
-// accepted has the operator confirm a proposal and runs it with live progress.
+// accepted shows a proposal's plan, has the operator confirm the proposal and runs it
+// with live progress.
 func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R, error) {
 	bar := g.progress()
 	bar.Close()
-	if err := g.confirmed(p.Question, p.Name); err != nil {
+	_, err := io.WriteString(g.Err, p.Plan)
+	if err == nil {
+		err = g.confirmed(p.Question, p.Name)
+	}
+	if err != nil {
 		var none R
 		return none, err
 	}
