@@ -3,6 +3,9 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -17,5 +20,15 @@ func TestHintAndCodeSurviveWrapping(t *testing.T) {
 	}
 	if WithHint(nil, "x") != nil || WithCode(nil, 1) != nil || Hint(base) != "" {
 		t.Error("nil or plain errors got something added")
+	}
+}
+
+func TestWithoutPath(t *testing.T) {
+	_, err := os.Open(filepath.Join(t.TempDir(), "secret-place"))
+	if got := WithoutPath(fmt.Errorf("read: %w", err)); got != syscall.ENOENT {
+		t.Errorf("= %v, want %v", got, syscall.ENOENT)
+	}
+	if other := errors.New("other"); WithoutPath(other) != other || WithoutPath(nil) != nil {
+		t.Error("another error is not the same")
 	}
 }
