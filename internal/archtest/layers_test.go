@@ -98,6 +98,7 @@ var layers = []struct {
 		"claims",
 		"leaks",
 		"move",
+		"prune",
 		"recordmove",
 		"recovery",
 		"restore",
