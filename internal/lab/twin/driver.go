@@ -158,7 +158,8 @@ func (w *world) unsaved(err error) bool {
 	if err == nil || len(w.stacks) == saved(w.remote) {
 		return false
 	}
-	return strings.Contains(err.Error(), "there is no snapshot of it") || strings.Contains(err.Error(), "so there is nothing to take")
+	text := err.Error()
+	return strings.Contains(text, "there is no snapshot of it") || strings.Contains(text, "is not in any snapshot") || strings.Contains(text, "so there is nothing to take")
 }
 
 // saved is how many stacks have a snapshot on the remote.
