@@ -1,12 +1,23 @@
 package agent
 
 import (
+	"context"
+	"errors"
+	"io"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
+	"salvor/internal/blob"
+	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/storage"
 )
 
 // A move whose target never came up is moved on, or back: there is nothing to
@@ -37,4 +48,76 @@ func TestReleasedUntilALaterEpoch(t *testing.T) {
 	if (here.Local{Epoch: 2}).ReleasedAt(0) {
 		t.Error("a stack that was never released counts as released")
 	}
+}
+
+// TestAFinalSnapshotIsKnownToBeProven: while the record remote takes no note of the final snapshot, the
+// next host would restore the one before it. So the stack stays. What the record lacks is made up for by the
+// next snapshot, also one that finds nothing new.
+func TestAFinalSnapshotIsKnownToBeProven(t *testing.T) {
+	t.Parallel()
+	l := newLived(t)
+	var full atomic.Bool
+	l.recorded(&full)
+	before := l.take().Snapshot.ID
+	other := newHost(t)
+	spec, st := withRecord(t, other, l.remote, 2)
+	restores := func(want string) {
+		t.Helper()
+		if id, err := newestFor(t, other, spec, st); err != nil || id != want {
+			t.Errorf("another host restores %.8s, %v, want %.8s", id, err, want)
+		}
+	}
+	restores(before)
+
+	full.Store(true)
+	heretest.Write(t, l.note, "its last words")
+	r, err := l.Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
+	if err == nil || !strings.Contains(err.Error(), "stays on alpha") || !strings.Contains(err.Error(), "no space left") || r.Snapshot.ID == before {
+		t.Errorf("released with %.8s: %v", r.Snapshot.ID, err)
+	}
+	if l.image() == "" || l.base().Local(heretest.Stack).ReleasedAt(1) {
+		t.Error("it does not run on")
+	}
+	unknown := l.take().Snapshot.ID // which is good, for this host
+	restores(before)
+
+	full.Store(false)
+	if again := l.take(); !again.Skipped {
+		t.Errorf("%+v: nothing has changed", again)
+	}
+	restores(unknown)
+	final, err := l.Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
+	if err != nil {
+		t.Error(err)
+	}
+	restores(final.Snapshot.ID)
+}
+
+// recorded gives the host a record remote, which takes no notes of proven snapshots while full is set.
+func (l *lived) recorded(full *atomic.Bool) {
+	l.t.Helper()
+	l.Edges.Folders = func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
+		folder, err := storage.Open(ctx, remotes, where)
+		return unprovable{folder, full}, err
+	}
+	signer, err := l.base().EnsureSigning("alpha")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.spec.Record = fleet.Location{Remote: "disk", Path: l.remote + "/record"}
+	heretest.ClaimFor(l.t, heretest.Stack, l.spec.Record.Path, record.Claim{Epoch: 1, Host: "alpha", Key: l.base().Recipient(), Sign: signer})
+	l.run() // what the host was asked to be
+}
+
+// unprovable is a folder to which no note about a proven snapshot can be written, once full is set.
+type unprovable struct {
+	record.Folder
+	full *atomic.Bool
+}
+
+func (u unprovable) Put(ctx context.Context, path string, content io.Reader, size int64) (blob.Proof, error) {
+	if u.full.Load() && strings.HasPrefix(path, "proven/") {
+		return blob.Proof{}, errors.New("no space left")
+	}
+	return u.Folder.Put(ctx, path, content, size)
 }

@@ -14,9 +14,12 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
@@ -39,7 +42,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked what can be answered by --yes, too
-	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
+	Approve    func(confirmation.Approval) error                          // asked before this computer does what the repository says; nil refuses
 	Grant      func([]grant.Grant) error                                  // has the operator confirm grants of one name; nil refuses all
 	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
@@ -57,19 +60,18 @@ type App struct {
 	Identity  *identity.Identity
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
-	Confirmed *Confirmed
-	FleetKeys *FleetKeys
+	Confirmed *confirmation.Confirmed
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Exposed   *ExposedSecrets
+	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover
-	Prune     *Pruner
 
 	opts     Options
 	findings []finding.Finding
@@ -100,7 +102,7 @@ func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.late(ctx, now)
 	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
-	unsigned, signErr := a.Confirmed.unsignedFindings(ctx)
+	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
 	return errors.Join(err, exposedErr, lateErr, gitErr, signErr)
@@ -135,8 +137,8 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
 
-// Session returns the workflow on this commit.
-func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	git, err := a.GitHost.gitSource(ctx)
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := a.Confirmed.unsignedHere(ctx)
+	unsigned, err := a.Confirmed.Unsigned(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +158,7 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 		Sealer: a.sealer(), Record: struct {
 			*recorder
 			*Mirrors
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
 }

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/card"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -100,7 +101,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 				"run git clone with any other copy of the repository; the card's key opens it: --identity FILE")
 		}
 	}
-	if err := writePin(ctx, made, c.Fleet, access.Signers); err != nil {
+	if err := confirmation.Pin(ctx, made, c.Fleet, access.Signers); err != nil {
 		return clone, err
 	}
 	return clone, clone.name(ctx, made, c)

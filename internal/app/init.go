@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
@@ -72,7 +74,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	if err != nil {
 		return recovery, keyFile, err
 	}
-	signing, signer, err := newSignKey(n.Name, recipients.All())
+	signing, signer, err := fleetkeys.NewSigning(n.Name, recipients.All())
 	if err != nil {
 		return recovery, keyFile, err
 	}
@@ -89,7 +91,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	files[sops.ConfigPath] = config
 	made, err = begin(ctx, n.Dir, controlrepo.Beginning{Name: n.Name, Recipients: recipients, Files: files, Signer: n.Signer}, os.Environ())
 	if err == nil {
-		err = writePin(ctx, made, n.Name, sign.Keys{signer.Public()})
+		err = confirmation.Pin(ctx, made, n.Name, sign.Keys{signer.Public()})
 	}
 	return recovery, keyFile, err
 }

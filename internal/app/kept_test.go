@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secretnames"
@@ -18,7 +19,7 @@ import (
 // delivered, before anything is.
 func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { _, _, err := a.Keys.SSHKey(t.Context()); return err })
+	k.do(func(a *App) error { _, err := a.Keys.PrepareSSHKey().Run(t.Context(), nil); return err })
 	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +54,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.Checkout.Git.OwnFile(t.Context(), remotesFile)
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), confirmation.RemotesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 		t.Errorf("the plan lists %q", got)
 	}
 	a = k.askedBy(nil)
-	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, errUnapproved) {
+	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, confirmation.ErrUnapproved) {
 		t.Errorf("confirmed by none: %v", err)
 	}
 	a = k.askedBy(approveAll)

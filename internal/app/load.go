@@ -7,11 +7,13 @@ import (
 
 	"salvor/internal/check"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
-	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
@@ -20,11 +22,10 @@ import (
 
 func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
-	o.Sink = a.sink()
-	a.Confirmed = NewConfirmed(c, ConfirmOptions{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
+	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
 		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
-		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.allowProgram,
+		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})
 	a.Reach = reach.New(c, reach.Options{
 		SSHKey: o.SSHKey, Passphrase: o.Passphrase, Connect: o.Connect, Sink: o.Sink,
@@ -40,33 +41,23 @@ func (a *App) load(ctx context.Context) error {
 	return a.noticeKeys(ctx, time.Now())
 }
 
-// sink is where the progress of this command goes at the time that it is made, nil for
-// nowhere.
-func (a *App) sink() progress.Sink {
-	if a.opts.Sink == nil {
-		return nil
-	}
-	return progress.SinkFunc(func(e progress.Event) { a.opts.Sink.Emit(e) })
-}
-
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
-	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
+	c, id, o := a.Checkout, a.Identity, a.opts
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
-	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
+	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
-	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, sink)
-	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, sink)
+	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
+	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
-	a.Exposed = NewExposedSecrets(c, id, a.Needs, a.GitHost)
+	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
-	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.ownCommit, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.ownPublished, TakenBack: a.Confirmed.forgetGone}
+	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.

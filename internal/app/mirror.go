@@ -10,7 +10,9 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -30,15 +32,15 @@ type Mirrors struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
-	keys      *FleetKeys
+	confirmed *confirmation.Confirmed
+	keys      *fleetkeys.Keys
 	record    *recorder
 	gitHost   *GitHost
 	sink      progress.Sink
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 
@@ -64,7 +66,7 @@ func (a *Mirrors) Mirror(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		recipients, err := a.confirmed.confirmedRecipients(ctx)
+		recipients, err := a.confirmed.Recipients(ctx)
 		if err != nil {
 			return err
 		}
@@ -154,7 +156,7 @@ func (a *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
 	case !unlock && !a.identity.Unlocked():
 		return ErrMirrorBehind
 	}
-	if _, err := a.keys.knownSigningKey(ctx); err != nil {
+	if _, err := a.keys.KnownSigningKey(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
 	return a.RenewMirror(ctx)

@@ -10,9 +10,11 @@ import (
 
 	"salvor/internal/card"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
@@ -27,13 +29,13 @@ type Prover struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
-	keys      *FleetKeys
+	confirmed *confirmation.Confirmed
+	keys      *fleetkeys.Keys
 	record    *recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 
@@ -107,7 +109,7 @@ func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 		if err != nil {
 			return err
 		}
-		known, err := a.keys.openRecovery(ctx, stack, sealed)
+		known, err := a.keys.OpenRecovery(ctx, stack, sealed)
 		if err != nil {
 			return err
 		}

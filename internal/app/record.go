@@ -12,10 +12,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
@@ -35,8 +37,8 @@ type recorder struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
-	confirmed *Confirmed
-	keys      *FleetKeys
+	confirmed *confirmation.Confirmed
+	keys      *fleetkeys.Keys
 	sink      progress.Sink
 
 	named     sync.Map  // paths of claims that were named as ignored: once is enough for a command
@@ -44,7 +46,7 @@ type recorder struct {
 }
 
 // newRecorder returns what reaches the remotes of a checkout.
-func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
+func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *recorder {
 	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
 
@@ -52,7 +54,7 @@ func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, co
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
-		if err := r.confirmed.allowRemote(ctx, declared); err != nil {
+		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
 			return nil, err
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/card"
+	"salvor/internal/claims"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -63,17 +64,21 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	if epoch, err := r.Epoch(t.Context(), "notes"); err != nil || epoch != 1 {
 		t.Errorf("epoch %d, %v", epoch, err)
 	}
-	rows, err := k.open(k.ann).Record.Claims(t.Context(), "notes")
+	rows, err := claims.List(t.Context(), k.open(k.ann).ForClaims(), "notes")
 	if err != nil || len(rows) != 2 || rows[0].Host != "eve" || rows[0].Ignored == "" || rows[0].Rules || !rows[1].Rules || rows[1].Host != "alpha" {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	k.claim(2) // and nothing is in its way
 	for _, id := range []string{rows[0].ID, "01890000-0000-7000-8000-00000000ffff"} {
-		if err := k.open(k.ann).Record.DropClaim(t.Context(), "notes", id); (err == nil) != (id == rows[0].ID) {
+		p, err := claims.PrepareDrop(t.Context(), k.open(k.ann).ForClaims(), "notes", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Run(t.Context(), nil); (err == nil) != (id == rows[0].ID) {
 			t.Errorf("drop %s: %v", id, err)
 		}
 	}
-	if rows, err := k.open(k.ann).Record.Claims(t.Context(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
+	if rows, err := claims.List(t.Context(), k.open(k.ann).ForClaims(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	if want.Epoch = 2; k.owner() != want {

@@ -47,7 +47,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if len(moves) > 0 || next.Stacks["notes"].Epoch != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
+	"salvor/internal/progress"
 )
 
 // TestARenamedStackGoesOnAsItIs is fault V17 for stacks: its claim, its repository, its
@@ -44,7 +45,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if diff := cmp.Diff(want, plan.Hosts[0].Changes); diff != "" {
 		t.Error(diff)
 	}
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,10 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/hostspec"
 	"salvor/internal/needs"
 	"salvor/internal/placement"
@@ -27,15 +29,15 @@ import (
 type sealer struct {
 	checkout  *checkout.Checkout
 	needs     *needs.Needs // with what was made
-	confirmed *Confirmed
-	keys      *FleetKeys
+	confirmed *confirmation.Confirmed
+	keys      *fleetkeys.Keys
 
 	mu     sync.Mutex        // guards inputs
 	inputs map[string]string // by the path of a seal that was seen to be current, the digest of its inputs
 }
 
 // newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(co *checkout.Checkout, n *needs.Needs, c *Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
+func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *sealer {
 	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
 }
 
@@ -210,7 +212,7 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 // fleet.yaml says of it is approved first.
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
-	if err := s.confirmed.allowRemote(ctx, s.needs.AsDeclared(r)); err != nil {
+	if err := s.confirmed.AllowRemote(ctx, s.needs.AsDeclared(r)); err != nil {
 		return sealed, err
 	}
 	for option, setting := range r.Options {

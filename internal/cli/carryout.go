@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"io"
 	"slices"
 
 	"salvor/internal/app"
 	"salvor/internal/deploy"
+	"salvor/internal/progress"
 	"salvor/internal/proposal"
 )
 
@@ -19,12 +21,14 @@ func (g *globals) carryOut(ctx context.Context, p proposal.Proposal[deploy.Recei
 	return g.finish(&receipt, err, nil)
 }
 
-// accepted has the operator confirm a proposal and runs it with live progress.
+// accepted shows a proposal's plan, has the operator confirm the proposal and runs it
+// with live progress.
 func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R, error) {
 	bar := g.progress()
 	bar.Close()
-	var err error
+	_, err := io.WriteString(g.Err, p.Plan)
 	switch {
+	case err != nil:
 	case p.Name != "":
 		err = g.confirmName(p.Question, p.Name)
 	case p.Question != "":
@@ -41,7 +45,7 @@ func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R
 // session opens the fleet, and the workflow on it, for one piece of work.
 func (g *globals) session(ctx context.Context, work func(*app.App, *deploy.Session) error) error {
 	return g.with(ctx, func(a *app.App) error {
-		s, err := a.Session(ctx)
+		s, err := a.Session(ctx, g.progress())
 		if err != nil {
 			return err
 		}
@@ -65,12 +69,12 @@ func (r *reopened) app(ctx context.Context) (*app.App, error) {
 }
 
 // session opens the workflow on the commit that is the newest now.
-func (r *reopened) session(ctx context.Context) (*deploy.Session, error) {
+func (r *reopened) session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	a, err := r.app(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return a.Session(ctx)
+	return a.Session(ctx, sink)
 }
 
 // close ends what was opened, the last first.

@@ -234,7 +234,7 @@ func (r *Run) releaseOne(ctx context.Context, f former) error {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
 			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
-	link, err := r.Hosts.Dial(ctx, from)
+	link, err := r.dial(ctx, from)
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
 	}

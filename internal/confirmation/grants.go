@@ -1,13 +1,8 @@
-package app
+package confirmation
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +10,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
 	"salvor/internal/needs"
-	"salvor/internal/reach"
-	"salvor/internal/secret"
 )
 
 // Grants returns what the commit lets others do and this clone's operator has not
@@ -49,7 +42,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 	var missing []grant.Grant
 	for _, g := range book.Missing(standing) {
 		switch stack, isSecret := strings.CutPrefix(g.Name, "secret/"); {
-		case c.renamedGrant(book, g), c.ownSecret(book, g):
+		case renamedGrant(c.checkout.Repository, book, g), c.ownSecret(book, g):
 		case isSecret && c.sealedAlready(ctx, stack, next):
 		case isSecret:
 			st, _ := c.checkout.Fleet.Stack(stack)
@@ -66,7 +59,7 @@ func (c *Confirmed) unconfirmed(ctx context.Context, next fleet.Lock) ([]grant.G
 
 // doubted are the grants of files that the fleet's key has not signed.
 func (c *Confirmed) doubted(ctx context.Context) ([]grant.Grant, error) {
-	unsigned, err := c.unsignedHere(ctx)
+	unsigned, err := c.Unsigned(ctx)
 	lets := hostFiles(c.checkout.Repository)
 	var all []grant.Grant
 	for path := range unsigned {
@@ -87,14 +80,14 @@ func (c *Confirmed) ConfirmGrants(ctx context.Context, next fleet.Lock) error {
 	}
 	remotes, err := c.unapproved(ctx, next)
 	for _, r := range remotes {
-		err = errors.Join(err, c.allowRemote(ctx, r.remote))
+		err = errors.Join(err, c.AllowRemote(ctx, r.remote))
 	}
 	return err
 }
 
-// mayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
+// MayEncrypt is ConfirmGrants for what is about to be encrypted to the operators and
 // the recovery key.
-func (c *Confirmed) mayEncrypt(ctx context.Context) error {
+func (c *Confirmed) MayEncrypt(ctx context.Context) error {
 	missing, err := c.unconfirmed(ctx, c.checkout.Lock)
 	if err != nil {
 		return err
@@ -102,10 +95,10 @@ func (c *Confirmed) mayEncrypt(ctx context.Context) error {
 	return c.confirm(ctx, slices.DeleteFunc(missing, func(g grant.Grant) bool { return !g.Opens() }))
 }
 
-// mayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
+// MayChangeKeys is mayEncrypt for a change of the fleet's recipients: those that it
 // removes need no confirmation, and one that renews repositories makes every seal
 // again.
-func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
+func (c *Confirmed) MayChangeKeys(ctx context.Context, to fleet.Recipients, removes bool) error {
 	lock := c.checkout.Lock
 	if removes {
 		lock = fleet.Lock{}
@@ -122,9 +115,9 @@ func (c *Confirmed) mayChangeKeys(ctx context.Context, to fleet.Recipients, remo
 	}))
 }
 
-// confirmedRecipients returns those of the fleet's recipients that this clone's
+// Recipients returns those of the fleet's recipients that this clone's
 // operator confirmed.
-func (c *Confirmed) confirmedRecipients(ctx context.Context) ([]string, error) {
+func (c *Confirmed) Recipients(ctx context.Context) ([]string, error) {
 	book, err := c.ledger(ctx)
 	if err != nil {
 		return nil, err
@@ -144,13 +137,19 @@ func (c *Confirmed) confirmedRecipients(ctx context.Context) ([]string, error) {
 	return confirmed.All(), nil
 }
 
-// granted notes what the operator of this clone has just asked for by its name.
-func (c *Confirmed) granted(ctx context.Context, all ...grant.Grant) error {
+// Note keeps what the operator of this clone has just asked for by its name.
+func (c *Confirmed) Note(ctx context.Context, all ...grant.Grant) error {
 	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
 	}
 	return c.keepLedger(ctx, book.With(all...))
+}
+
+// Has reports whether the operator of this clone has confirmed a grant.
+func (c *Confirmed) Has(ctx context.Context, g grant.Grant) (bool, error) {
+	book, err := c.ledger(ctx)
+	return book.Has(g), err
 }
 
 func (c *Confirmed) confirm(ctx context.Context, missing []grant.Grant) error {
@@ -165,7 +164,7 @@ func (c *Confirmed) confirm(ctx context.Context, missing []grant.Grant) error {
 			return err
 		}
 	}
-	return c.granted(ctx, missing...)
+	return c.Note(ctx, missing...)
 }
 
 // Delivered remembers, after an apply, what stacks were given without a question.
@@ -219,108 +218,20 @@ func (c *Confirmed) sealedAlready(ctx context.Context, stack string, next fleet.
 	if err != nil {
 		return false
 	}
-	pinned, err := readPin(ctx, c.checkout.Git)
+	pinned, err := Pinned(ctx, c.checkout.Git)
 	return err == nil && sealed.Current(in, pinned) == nil
 }
 
 // renamedGrant reports whether a host has what it had under the name before.
-func (c *Confirmed) renamedGrant(book grant.Ledger, g grant.Grant) bool {
+func renamedGrant(repo *controlrepo.Repository, book grant.Ledger, g grant.Grant) bool {
 	_, name, _ := strings.Cut(g.Name, "/")
-	h, declared := c.checkout.Fleet.Host(name)
+	h, declared := repo.Fleet.Host(name)
 	if !declared || h.Formerly == "" {
 		return false
 	}
-	at, before := grant.Address(h.Name, reachedAt(h), h.Jump), grant.Address(h.Formerly, reachedAt(h), h.Jump)
-	sealed, sealedBefore := hostGrant(c.checkout.Repository, h.Name, h.Name), hostGrant(c.checkout.Repository, h.Formerly, h.Name)
+	at, before := grant.Address(h.Name, ReachedAt(h), h.Jump), grant.Address(h.Formerly, ReachedAt(h), h.Jump)
+	sealed, sealedBefore := HostGrant(repo, h.Name, h.Name), HostGrant(repo, h.Formerly, h.Name)
 	return g.Is(at) && book.Has(before) || g.Is(sealed) && book.Has(sealedBefore)
-}
-
-// formerGrants are what renamed hosts had under the names before.
-func formerGrants(repo *controlrepo.Repository) []grant.Grant {
-	var all []grant.Grant
-	for _, h := range repo.Fleet.Hosts {
-		if h.Formerly == "" {
-			continue
-		}
-		// a loaded repository has the machine's key under the new name already
-		for _, name := range []string{h.Formerly, h.Name} {
-			if repo.Recipients[name] != "" {
-				all = append(all, hostGrant(repo, h.Formerly, name))
-			}
-		}
-		all = append(all, grant.Address(h.Formerly, reachedAt(h), h.Jump))
-	}
-	return all
-}
-
-// declaredGrants are what fleet.yaml and hosts/ let others do.
-func declaredGrants(repo *controlrepo.Repository) []grant.Grant {
-	f := &repo.Fleet
-	var all []grant.Grant
-	for _, name := range slices.Sorted(maps.Keys(f.Recipients.Operators)) {
-		all = append(all, grant.Operator(name, f.Recipients.Operators[name]))
-	}
-	if f.Recipients.Recovery != "" {
-		all = append(all, grant.Recovery(f.Recipients.Recovery))
-	}
-	for _, h := range f.Hosts {
-		if repo.Recipients[h.Name] != "" {
-			all = append(all, hostGrant(repo, h.Name, h.Name))
-		}
-		all = append(all, grant.Address(h.Name, reachedAt(h), h.Jump))
-	}
-	for _, k := range repo.HostKeys {
-		if k.Marker != "@revoked" {
-			all = append(all, hostKeyGrant(f, k))
-		}
-	}
-	return slices.Concat(all, loginGrants(repo), sourceGrants(f))
-}
-
-// loginGrants are the keys that hosts accept.
-func loginGrants(repo *controlrepo.Repository) []grant.Grant {
-	var all []grant.Grant
-	for _, line := range repo.LetIn {
-		fields := strings.Fields(line) // the loader has checked it: type, key, comment
-		wire, _ := base64.StdEncoding.DecodeString(fields[1])
-		all = append(all, grant.Login(reach.FingerprintOf(wire), strings.Join(fields[2:], " "), loginUsers(&repo.Fleet)))
-	}
-	return all
-}
-
-// hostGrant is that a name is the host which has the keys of another name, or of itself.
-func hostGrant(repo *controlrepo.Repository, name, of string) grant.Grant {
-	signer := ""
-	if k := repo.HostSigners[of]; k != "" {
-		signer = k.Fingerprint()
-	}
-	return grant.Host(name, repo.Recipients[of], signer)
-}
-
-// sourceGrants are from where hosts take what they run, and who is sent secrets.
-func sourceGrants(f *fleet.Fleet) []grant.Grant {
-	var all []grant.Grant
-	for _, r := range f.Registries {
-		for _, s := range []secret.Setting{r.Username, r.Password} {
-			if name, is := s.Secret(); is {
-				all = append(all, grant.Sent("registry "+r.Name, name))
-			}
-		}
-	}
-	if f.Git.URL != "" {
-		all = append(all, grant.Source("git", "the repository", f.Git.URL, ""))
-	}
-	docker := map[string]fleet.Docker{"docker": f.Docker}
-	for _, h := range f.Hosts {
-		docker["docker/"+h.Name] = h.Docker
-	}
-	for _, name := range slices.Sorted(maps.Keys(docker)) {
-		if d := docker[name]; d.URL != "" {
-			sum := sha256.Sum256([]byte(d.Key))
-			all = append(all, grant.Source(name, "Docker", d.URL, hex.EncodeToString(sum[:])))
-		}
-	}
-	return all
 }
 
 // secretGrants are the secrets that stacks get, without whose they are.
@@ -361,40 +272,4 @@ func (c *Confirmed) whoseSecret(name, stack string) string {
 		return ""
 	}
 	return "that " + strings.Join(others, ", ") + " uses"
-}
-
-func reachedAt(h fleet.Host) string { return h.User + "@" + reach.KnownHostsName(h.Address, h.Port) }
-
-func hostKeyGrant(f *fleet.Fleet, k controlrepo.HostKey) grant.Grant {
-	return grant.HostKey(strings.TrimSpace(k.Marker+" "+strings.Join(k.Patterns, ",")), whoseKey(f, k), k.Type, reach.FingerprintOf(k.Key))
-}
-
-// whoseKey names the hosts that a line of known_hosts is about.
-func whoseKey(f *fleet.Fleet, k controlrepo.HostKey) string {
-	var names []string
-	for _, h := range f.Hosts {
-		if slices.Contains(k.Patterns, reach.KnownHostsName(h.Address, h.Port)) {
-			names = append(names, h.Name)
-		}
-		if j := reach.ParseJump(h.Jump); h.Jump != "" && slices.Contains(k.Patterns, reach.KnownHostsName(j.Address, j.Port)) {
-			names = append(names, h.Name+"'s jump host")
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-// loginUsers returns the users as whom the keys of hosts/authorized_keys may log in.
-func loginUsers(f *fleet.Fleet) string {
-	by := map[string][]string{}
-	for _, h := range f.Hosts {
-		by[h.User] = append(by[h.User], h.Name)
-	}
-	if len(by) == 0 || len(by) == 1 && by["root"] != nil {
-		return "root on every host"
-	}
-	var parts []string
-	for _, user := range slices.Sorted(maps.Keys(by)) {
-		parts = append(parts, fmt.Sprintf("%s on %s", user, strings.Join(by[user], ", ")))
-	}
-	return strings.Join(parts, "; ") + " (with sudo)"
 }

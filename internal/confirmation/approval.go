@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ type Approval struct {
 	Value    string // of the flag
 }
 
-// errUnapproved is for a question that could not be asked.
-var errUnapproved = errors.New("not approved in this clone")
+// ErrUnapproved is for a question that could not be asked.
+var ErrUnapproved = errors.New("not approved in this clone")
 
 // approve returns nil where the operator's clone has approved, or now approves, the
 // content under a key. What was approved before under it is forgotten.
@@ -42,7 +42,7 @@ func (c *Confirmed) approve(ctx context.Context, file, key, content string, ask 
 	}
 	question := ask(known[key])
 	if c.opts.Approve == nil {
-		return fmt.Errorf("%w: %s", errUnapproved, question.Question)
+		return fmt.Errorf("%w: %s", ErrUnapproved, question.Question)
 	}
 	if err := c.opts.Approve(question); err != nil {
 		return err

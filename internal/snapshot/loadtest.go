@@ -46,17 +46,13 @@ func (n loadNote) due(image, objects string, now time.Time) bool {
 	return n.Good.IsZero() || n.Failed != "" || n.Image != image || age < 0 || age >= loadEvery || n.Objects != objects && age >= loadChanged
 }
 
-func (e Engine) loadNotesPath(stack string) string {
-	return e.Dirs.Loads(stack)
-}
-
-// proving loads dumps for a try.
-type proving struct{ taking *taking }
+// loadTest loads dumps for a try.
+type loadTest struct{ taking *taking }
 
 // loadNotes returns the notes by volume. Losing them costs a load.
-func (p proving) loadNotes() (map[string]loadNote, error) {
+func (p loadTest) loadNotes() (map[string]loadNote, error) {
 	notes := map[string]loadNote{}
-	content, err := os.ReadFile(p.taking.loadNotesPath(p.taking.job.Stack))
+	content, err := os.ReadFile(p.taking.engine.Dirs.Loads(p.taking.job.Stack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return notes, nil
 	}
@@ -69,21 +65,21 @@ func (p proving) loadNotes() (map[string]loadNote, error) {
 	return notes, nil
 }
 
-func (p proving) saveNote(volume string, n loadNote, notes map[string]loadNote) error {
+func (p loadTest) saveNote(volume string, n loadNote, notes map[string]loadNote) error {
 	notes[volume] = n
 	content, err := json.Marshal(notes)
 	if err != nil {
 		return err
 	}
-	path := p.taking.loadNotesPath(p.taking.job.Stack)
+	path := p.taking.engine.Dirs.Loads(p.taking.job.Stack)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
-// prove loads a dump as a test when that is due; an error says why it can't be loaded.
-func (p proving) prove(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
+// run loads a dump as a test when that is due; an error says why it can't be loaded.
+func (p loadTest) run(ctx context.Context, by native, v Volume, dump string, notes map[string]loadNote) error {
 	n, image, now := notes[v.Name], p.taking.job.Images[v.Service], time.Now().UTC()
 	objects, err := by.Objects(dump)
 	if err != nil {
@@ -118,8 +114,8 @@ func (p proving) prove(ctx context.Context, by native, v Volume, dump string, no
 
 // load loads a dump as a test and compares it. Where there is no room for that it is
 // not tried.
-func (p proving) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
-	parent, err := p.taking.dir(hostpath.Proof, p.taking.job.Stack)
+func (p loadTest) load(ctx context.Context, n native, v Volume, dump string) (tried bool, err error) {
+	parent, err := p.taking.engine.dir(hostpath.Proof, p.taking.job.Stack)
 	if err != nil {
 		return false, err
 	}
@@ -130,8 +126,8 @@ func (p proving) load(ctx context.Context, n native, v Volume, dump string) (tri
 	if err := hasRoom(parent, p.taking.scans[v.Name].stats.Disk); err != nil {
 		return false, err
 	}
-	end := p.taking.scope(p.taking.job.Stack).Step("load "+v.Name+" beside", "")
-	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: startsBeside{p.taking.job.Database, v, dir}, Strict: true, Proof: true})
+	end := p.taking.engine.scope(p.taking.job.Stack).Step("load "+v.Name+" beside", "")
+	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: isolatedStarter{p.taking.job.Database, v, dir}, Strict: true, Proof: true})
 	end(err, "")
 	return true, errors.Join(err, os.RemoveAll(dir))
 }
@@ -146,7 +142,7 @@ func notTried(stack string, v Volume, reason error) finding.Finding {
 
 // failedLoads are the findings of volumes whose newest snapshot holds files
 // because their dump could not be loaded, while nothing has changed since.
-func (p proving) failedLoads() ([]finding.Finding, error) {
+func (p loadTest) failedLoads() ([]finding.Finding, error) {
 	notes, err := p.loadNotes()
 	var found []finding.Finding
 	for _, v := range p.taking.job.Volumes {

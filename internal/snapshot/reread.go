@@ -23,11 +23,11 @@ func (r rereading) copiesPaused(v Volume) bool {
 	return !r.taking.job.Stopped && (v.Method == fleet.Pause || v.Method == "" || r.taking.copied[v.Name])
 }
 
-// cleaned writes out what is in the memory of this host for the volumes' files, and
+// flushMemory writes out what is in the memory of this host for the volumes' files, and
 // notes since when. Through a mapping a program writes to a page that is dirty
 // already without a new time for its file; to a clean one it can't, and neither
 // through a mapping that is new. So a stack that does not run needs nothing.
-func (r rereading) cleaned() error {
+func (r rereading) flushMemory() error {
 	r.taking.clean = time.Now().UTC()
 	for _, v := range r.taking.job.Volumes {
 		if r.taking.job.Stopped || r.taking.dumps(v) {
@@ -44,11 +44,11 @@ func (r rereading) cleaned() error {
 	return nil
 }
 
-// readAgain has the next pass read every file of these volumes again whose times are
+// rereadBetween has the next pass read every file of these volumes again whose times are
 // between two, or so shortly before that a later change could carry the same. By its
 // times alone, a file that was written while it was read may look as it was read:
 // twice within one tick of the kernel's clock, or through a mapping.
-func (r rereading) readAgain(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
+func (r rereading) rereadBetween(from, to time.Time, these func(Volume) bool) (seen ages, err error) {
 	var errs []error
 	for _, v := range r.taking.job.Volumes {
 		if these(v) {
@@ -58,14 +58,14 @@ func (r rereading) readAgain(from, to time.Time, these func(Volume) bool) (seen 
 	return seen, errors.Join(errs...)
 }
 
-// doubtLast has every file read again that was written while the last snapshot was
+// rereadLast has every file read again that was written while the last snapshot was
 // taken. Where nothing was written since, it returns once that is too long ago for
 // the new one to doubt them too: else the stack would never look unchanged.
-func (r rereading) doubtLast(ctx context.Context) error {
+func (r rereading) rereadLast(ctx context.Context) error {
 	if r.taking.state.Clean.IsZero() {
 		return nil
 	}
-	seen, err := r.readAgain(r.taking.state.Clean, r.taking.state.Ended, func(v Volume) bool { return !r.taking.dumps(v) })
+	seen, err := r.rereadBetween(r.taking.state.Clean, r.taking.state.Ended, func(v Volume) bool { return !r.taking.dumps(v) })
 	if err != nil || seen.touched == 0 || seen.newer > 0 || r.taking.job.Stopped { // it is not to stand longer for that
 		return err
 	}

@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"context"
@@ -27,11 +27,11 @@ type run struct {
 	Files   map[string]string `json:"files"`   // of the repository that it names, with their digests
 }
 
-// allowProgram asks the operator before a program that fleet.yaml names runs on
+// AllowProgram asks the operator before a program that fleet.yaml names runs on
 // their computer for the first time, with these arguments and these files of the
 // repository. It returns the folder that the program is to run in: the repository's
 // for one that names files of it, else the operator's home, where it finds none.
-func (c *Confirmed) allowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
+func (c *Confirmed) AllowProgram(ctx context.Context, name string, argv []string) (dir string, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 	"salvor/internal/lockfile"
 )
 
-// ledgerFile is this clone's note of the grants that its operator confirmed.
-const ledgerFile = "grants"
+// LedgerFile is this clone's note of the grants that its operator confirmed.
+const LedgerFile = "grants"
 
 // ledger returns what this clone's operator confirmed. What no longer is in the
 // newest commit is taken off it. A clone that has none yet begins with what the last
@@ -26,7 +26,7 @@ func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
 	if c.book != nil {
 		return *c.book, nil
 	}
-	file, err := c.checkout.Git.OwnFile(ctx, ledgerFile)
+	file, err := c.checkout.Git.OwnFile(ctx, LedgerFile)
 	if err != nil {
 		return grant.Ledger{}, err
 	}
@@ -59,7 +59,7 @@ func (c *Confirmed) ledger(ctx context.Context) (grant.Ledger, error) {
 }
 
 func (c *Confirmed) keepLedger(ctx context.Context, book grant.Ledger) error {
-	file, err := c.checkout.Git.OwnFile(ctx, ledgerFile)
+	file, err := c.checkout.Git.OwnFile(ctx, LedgerFile)
 	if err != nil {
 		return err
 	}
@@ -91,24 +91,24 @@ func (c *Confirmed) firstLedger(ctx context.Context) (book grant.Ledger, err err
 		return book, err
 	}
 	then := &Confirmed{checkout: at, needs: needs}
-	keys, err := readPin(ctx, c.checkout.Git)
+	keys, err := Pinned(ctx, c.checkout.Git)
 	if err != nil {
 		return book, err
 	}
 	if len(keys) == 0 {
 		keys = then.checkout.FleetSigners // which the operator is asked about before anything is done
 	}
-	given, err := then.signedOnly(declaredGrants(then.checkout.Repository), keys)
+	given, err := signedOnly(then.checkout, declaredGrants(then.checkout.Repository), keys)
 	return book.With(append(given, then.secretGrants()...)...), err
 }
 
 // historyEnd is more commits than a repository has.
 const historyEnd = 1 << 30
 
-// ownCommit notes what a commit of this command's own lets others do: it was asked
-// for by the operator of this clone. What it takes away goes with ownPublished, since
+// Making notes what a commit of this command's own lets others do: it was asked
+// for by the operator of this clone. What it takes away goes with Published, since
 // a commit that can't be pushed may be taken back.
-func (c *Confirmed) ownCommit(ctx context.Context, files map[string][]byte) error {
+func (c *Confirmed) Making(ctx context.Context, files map[string][]byte) error {
 	book, err := c.ledger(ctx)
 	if err != nil {
 		return err
@@ -133,8 +133,8 @@ func (c *Confirmed) ownCommit(ctx context.Context, files map[string][]byte) erro
 	return c.keepLedger(ctx, book.With(made...))
 }
 
-// ownPublished takes off the ledger what this command's commits have taken away.
-func (c *Confirmed) ownPublished(ctx context.Context) error {
+// Published takes off the ledger what this command's commits have taken away.
+func (c *Confirmed) Published(ctx context.Context) error {
 	book, err := c.ledger(ctx)
 	if err != nil || len(c.gone) == 0 {
 		return err
@@ -144,11 +144,11 @@ func (c *Confirmed) ownPublished(ctx context.Context) error {
 	return c.keepLedger(ctx, book.Without(gone...))
 }
 
-// forgetGone is for commits that are off the branch again.
-func (c *Confirmed) forgetGone() { c.gone = nil }
+// TakenBack is for commits that are off the branch again.
+func (c *Confirmed) TakenBack() { c.gone = nil }
 
-// noteMade notes that this clone has set secrets, by their names.
-func (c *Confirmed) noteMade(ctx context.Context, names ...string) error {
+// NoteMade notes that this clone has set secrets, by their names.
+func (c *Confirmed) NoteMade(ctx context.Context, names ...string) error {
 	book, err := c.ledger(ctx)
 	if err != nil || len(names) == 0 {
 		return err

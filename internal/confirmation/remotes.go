@@ -1,4 +1,4 @@
-package app
+package confirmation
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	"salvor/internal/storage"
 )
 
-// allowRemote asks the operator before a remote is reached, or given to a host, for
+// AllowRemote asks the operator before a remote is reached, or given to a host, for
 // the first time in this clone, and when it goes elsewhere or is given other secrets
 // than before.
-func (c *Confirmed) allowRemote(ctx context.Context, r fleet.Remote) error {
-	goes := c.describeRemote(r)
-	return c.approve(ctx, remotesFile, r.Name, goes, func(before string) Approval {
+func (c *Confirmed) AllowRemote(ctx context.Context, r fleet.Remote) error {
+	goes := describeRemote(&c.checkout.Fleet, r)
+	return c.approve(ctx, RemotesFile, r.Name, goes, func(before string) Approval {
 		question := whereTo(r.Name, goes, before) + ". Allow it from now on?"
 		return Approval{Question: question, Flag: "--allow-remote", Value: r.Name}
 	})
 }
 
-// remotesFile is this clone's note of the remotes that its operator approved.
-const remotesFile = "remotes"
+// RemotesFile is this clone's note of the remotes that its operator approved.
+const RemotesFile = "remotes"
 
 func whereTo(name, goes, before string) string {
 	if before == "" {
@@ -43,7 +43,7 @@ type unapprovedRemote struct {
 // unapproved returns the remotes that an apply of a lock uses and that allowRemote
 // will ask about.
 func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprovedRemote, error) {
-	path, err := c.checkout.Git.OwnFile(ctx, remotesFile)
+	path, err := c.checkout.Git.OwnFile(ctx, RemotesFile)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 	}
 	var all []unapprovedRemote
 	for _, r := range storage.WithWrapped(f, names) {
-		if goes, before := c.describeRemote(r), known[r.Name]; goes != before {
+		if goes, before := describeRemote(f, r), known[r.Name]; goes != before {
 			all = append(all, unapprovedRemote{r, whereTo(r.Name, goes, before)})
 		}
 	}
@@ -69,10 +69,10 @@ func (c *Confirmed) unapproved(ctx context.Context, next fleet.Lock) ([]unapprov
 
 // describeRemote says where a remote is, as whom it is used and which secrets it is
 // given. Secrets are named, never shown.
-func (c *Confirmed) describeRemote(r fleet.Remote) string {
+func describeRemote(f *fleet.Fleet, r fleet.Remote) string {
 	words := append([]string{r.Type}, describeOptions(r.Type, r.Options)...)
 	if r.Type == "local" {
-		words = append(words, "folders on the computer that uses it: "+strings.Join(c.foldersOn(r.Name), " "))
+		words = append(words, "folders on the computer that uses it: "+strings.Join(foldersOn(f, r.Name), " "))
 	}
 	for _, h := range storage.HostCredentials(r) {
 		words = append(words, fmt.Sprintf("(for %s: %s)", h.To, strings.Join(describeOptions(r.Type, h.Options), " ")))
@@ -95,8 +95,7 @@ func describeOptions(kind string, options map[string]secret.Setting) []string {
 }
 
 // foldersOn are the folders that the fleet uses on a remote, or on one that wraps it.
-func (c *Confirmed) foldersOn(remote string) []string {
-	f := &c.checkout.Fleet
+func foldersOn(f *fleet.Fleet, remote string) []string {
 	all := []fleet.Location{f.Record, f.Shared}
 	for _, t := range f.Snapshots {
 		all = append(all, t.Where)

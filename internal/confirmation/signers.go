@@ -1,57 +1,50 @@
-package app
+// Package confirmation keeps what the operator of this clone was asked and said yes to: the
+// fleet's signing keys, the remotes and programs that are used, and the grants of a commit.
+// Anyone who can push can change what a commit says, but not these answers.
+package confirmation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 
-	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
-	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/needs"
 	"salvor/internal/sign"
 )
 
-// signersPin is the clone's own copy of the fleet's signing keys: anyone who can push
-// can change those in Git, but not these.
-const signersPin = "fleet_signers"
-
-// ConfirmOptions say how the operator is asked. What is nil refuses.
-type ConfirmOptions struct {
+// Options say how the operator is asked. What is nil refuses.
+type Options struct {
 	Approve func(Approval) error                                            // asked before this computer does what the repository says
 	Grant   func([]grant.Grant) error                                       // has the operator confirm grants of one name
 	Trust   func(question string) error                                     // asks at the terminal whether a key is whose it seems to be
 	Needs   func(context.Context, *checkout.Checkout) (*needs.Needs, error) // what the stacks of an earlier commit need
 }
 
-// Confirmed is what the operator of this clone has confirmed: the fleet's signing keys,
-// the remotes and programs that are used, and what the commit lets others do.
+// Confirmed is what the operator of this clone has confirmed of a fleet.
 type Confirmed struct {
 	checkout *checkout.Checkout
 	needs    *needs.Needs
-	opts     ConfirmOptions
+	opts     Options
 	trust    trust
 
-	declared *controlrepo.Repository // by the newest commit, see ownCommit
+	declared *controlrepo.Repository // by the newest commit, see Making
 	book     *grant.Ledger           // see ledger; nil until it is read
-	gone     []grant.Grant           // by this command's commits, see ownPublished
+	gone     []grant.Grant           // by this command's commits, see Published
 
 	approving sync.Mutex // held while the operator is asked, so that each thing is asked once
 }
 
-// NewConfirmed returns what is confirmed of a checkout. The stacks' needs follow with
+// New returns what is confirmed of a checkout. The stacks' needs follow with
 // Rendered.
-func NewConfirmed(c *checkout.Checkout, o ConfirmOptions) *Confirmed {
+func New(c *checkout.Checkout, o Options) *Confirmed {
 	return &Confirmed{checkout: c, opts: o, declared: c.Declared()}
 }
 
@@ -85,7 +78,7 @@ func (c *Confirmed) trusted(ctx context.Context) (sign.Keys, error) {
 			"git log -- "+fleet.FleetSignersFile+" shows the commit that removed it; if the fleet never had one, an "+
 				"older Salvor made it: start again with salvor init")
 	}
-	pinned, err := readPin(ctx, c.checkout.Git)
+	pinned, err := Pinned(ctx, c.checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +99,7 @@ func (c *Confirmed) Trust(ctx context.Context, fingerprints []string) (sign.Keys
 	if len(fingerprints) == 0 {
 		return c.Trusted(ctx)
 	}
-	pinned, err := readPin(ctx, c.checkout.Git)
+	pinned, err := Pinned(ctx, c.checkout.Git)
 	if err != nil {
 		return nil, err
 	}
@@ -151,45 +144,23 @@ func (c *Confirmed) approveSigners(fresh, pinned sign.Keys) error {
 
 // pinSigners makes this clone trust these keys, and no others, from now on.
 func (c *Confirmed) pinSigners(ctx context.Context, keys sign.Keys) error {
-	if err := writePin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
+	if err := Pin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	c.trust.pinned = keys
 	return nil
 }
 
-func readPin(ctx context.Context, clone *git.Repository) (sign.Keys, error) {
-	file, err := clone.OwnFile(ctx, signersPin)
-	if err != nil {
-		return nil, err
-	}
-	content, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	keys, err := sign.ParseSigners(content)
-	if err != nil {
-		return nil, fault.WithHint(fmt.Errorf("%s: %w", file, err), "delete the file; salvor key trust writes it again")
-	}
-	return keys, nil
-}
-
-// writePin replaces the pin, unless it says the same.
-func writePin(ctx context.Context, clone *git.Repository, fleet string, keys sign.Keys) error {
-	file, err := clone.OwnFile(ctx, signersPin)
-	if err != nil {
-		return err
-	}
-	content := keys.Signers(fleet)
-	if before, err := os.ReadFile(file); err == nil && bytes.Equal(before, content) {
-		return nil
-	}
-	return atomicfile.Write(file, bytes.NewReader(content), 0o600)
-}
-
-// trustOnly has this command trust the keys, and no others. The clone's own copy stays.
-func (c *Confirmed) trustOnly(keys sign.Keys) {
+// TrustOnly has this command trust the keys, and no others. The clone's own copy stays.
+func (c *Confirmed) TrustOnly(keys sign.Keys) {
 	c.trust.mu.Lock()
 	defer c.trust.mu.Unlock()
 	c.trust.pinned = keys
+}
+
+// TrustsSigners reports whether this clone trusts the signing keys that Git has, without a
+// question.
+func (c *Confirmed) TrustsSigners(ctx context.Context) (bool, error) {
+	pinned, err := Pinned(ctx, c.checkout.Git)
+	return err == nil && len(missing(c.checkout.FleetSigners, pinned)) == 0, err
 }
