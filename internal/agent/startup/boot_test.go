@@ -2,6 +2,7 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"salvor/internal/agent/here"
@@ -31,5 +32,26 @@ func TestABootStartsNoDataOfAnEarlierPlacement(t *testing.T) {
 	}
 	if got := boot(3); got != "stopped" {
 		t.Errorf("at a later placement it is %s", got)
+	}
+}
+
+// TestAnAttemptOfAnEarlierPlacementIsForgotten: an upgrade was under way when the stack was
+// given to another host, and it is placed here again. The snapshot from before the upgrade
+// may be gone by then, so the way back would never end.
+func TestAnAttemptOfAnEarlierPlacementIsForgotten(t *testing.T) {
+	t.Parallel()
+	for epoch, forgotten := range map[int]bool{1: false, 3: true} {
+		g := heretest.NewGuarded(t, "alpha", t.TempDir(), "", epoch)
+		s := New(keeper.New(g.Host), g.Spec, progress.Discard()).On(g.At(g.Spec, g.Spec.Stacks[0]))
+		trying := here.Attempt{State: here.AttemptTrying, Target: target(s.Stack.Stack), Before: "5nap"}
+		if err := errors.Join(g.SaveLocal(heretest.Notes, here.Local{Epoch: 1}), g.SaveAttempt(heretest.Notes, trying)); err != nil {
+			t.Fatal(err)
+		}
+		if err := finishAttempt(t.Context(), s, s.Deployment()); err != nil {
+			t.Fatal(err)
+		}
+		if got := !g.Attempt(heretest.Notes).Under(); got != forgotten {
+			t.Errorf("at epoch %d: forgotten %v", epoch, got)
+		}
 	}
 }
