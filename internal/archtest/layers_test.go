@@ -142,6 +142,7 @@ var sideways = map[[2]string]string{
 	{"resource", "machine"}:             "kinds look at and change a machine",
 	{"converge", "machine"}:             "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:           "machine/local writes files atomically",
+	{"controlrepo", "placement"}:        "a host or stack that was renamed keeps its placements",
 	{"confirmation", "needs"}:           "a stack is granted the secrets that it needs",
 	{"rollback", "restore"}:             "a rollback may bring the data of then back",
 	{"reach", "checkout"}:               "a checkout says which hosts there are, and by which keys",
