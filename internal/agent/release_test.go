@@ -27,14 +27,3 @@ func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 		t.Error("a stack that started here at that epoch, but is not in the host's part of the fleet, was let go of without a snapshot")
 	}
 }
-
-func TestReleasedUntilALaterEpoch(t *testing.T) {
-	for epoch, want := range map[int]bool{1: true, 2: true, 3: false} {
-		if got := (here.Local{Epoch: 2, Released: 2}).ReleasedAt(epoch); got != want {
-			t.Errorf("released at 2, asked for %d: %v", epoch, got)
-		}
-	}
-	if (here.Local{Epoch: 2}).ReleasedAt(0) {
-		t.Error("a stack that was never released counts as released")
-	}
-}
