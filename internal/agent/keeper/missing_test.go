@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,13 @@ func TestDecisionsSayWhyNothingAnswers(t *testing.T) {
 		file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{"disk": {Type: "local"}}, Repositories: map[string][]byte{"aaaa0001": []byte("the password before")}}
 		heretest.Seal(t, s.Host, &s.Stack, "alpha", file)
 	}
+	damaged := func(*here.Stack) {
+		snapshots, err := filepath.Glob(filepath.Join(agenttest.RepositoryOn(remote), "snapshots", "*"))
+		if err != nil || len(snapshots) != 1 {
+			t.Fatal(snapshots, err)
+		}
+		agenttest.Flip(t, snapshots[0])
+	}
 	for _, c := range []struct {
 		name         string
 		spoil        func(*here.Stack)
@@ -148,6 +156,7 @@ func TestDecisionsSayWhyNothingAnswers(t *testing.T) {
 	}{
 		{"away", func(s *here.Stack) { s.Targets[0].Where.Remote = "none" }, "offsite: ", ""},
 		{"another password", another, "does not open its repository", "git log -- sealed/recovery"},
+		{"damaged", damaged, "its repository on the remote is damaged: snapshot ", "salvor snapshot ls"},
 	} {
 		s := agenttest.Began(t, heretest.Host(t), remote, 2)
 		c.spoil(s)
