@@ -108,8 +108,8 @@ func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
 	l.Migrates()
 	killed(t, "upgrade-taken", func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
 	l.round(t)
-	if l.Image() != "reg/app:1@sha256:1" || l.Attempt(heretest.Stack).State != "" {
-		t.Errorf("%s runs, noted %+v", l.Image(), l.Attempt(heretest.Stack))
+	if l.Image() != "reg/app:1@sha256:1" || l.Here().Attempt().State != "" {
+		t.Errorf("%s runs, noted %+v", l.Image(), l.Here().Attempt())
 	}
 	if state, _ := l.state(t); agenttest.Codes(state.Findings) != string(finding.NotAsCommitted) {
 		t.Errorf("findings: %+v", state.Findings)

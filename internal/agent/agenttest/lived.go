@@ -199,7 +199,7 @@ func (l *Lived) CheckBack() {
 	if l.Data() != "written since" || l.Image() != "reg/app:1@sha256:1" {
 		l.t.Errorf("%s runs on %q", l.Image(), l.Data())
 	}
-	u := l.Attempt(heretest.Stack)
+	u := l.Here().Attempt()
 	if u.State != here.AttemptFailed || u.Before == "" || l.Newest().ID != u.Before {
 		l.t.Errorf("noted %+v, the newest snapshot is %s", u, l.Newest().ID)
 	}

@@ -174,18 +174,19 @@ func TestKnown(t *testing.T) {
 func TestNotesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	h := bare(t)
+	st := h.At(agentapi.Host{Name: "alpha"}, agentapi.Stack{Name: "notes", Epoch: 1})
 	for name, strike := range damages {
-		err := errors.Join(h.SaveAttempt("notes", here.Attempt{State: here.AttemptTrying}), h.NoteRun("notes", "deploy"))
+		err := errors.Join(st.SaveAttempt(here.Attempt{State: here.AttemptTrying}), h.NoteRun("notes", "deploy"))
 		h.NoteDone("notes", "wish")
-		if err != nil || !h.Attempt("notes").Under() || h.RunNote("notes").What != "deploy" || h.Wishes("notes").Owed != "wish" {
-			t.Fatalf("written: %+v, %+v, %+v, %v", h.Attempt("notes"), h.RunNote("notes"), h.Wishes("notes"), err)
+		if err != nil || !st.Attempt().Under() || h.RunNote("notes").What != "deploy" || h.Wishes("notes").Owed != "wish" {
+			t.Fatalf("written: %+v, %+v, %+v, %v", st.Attempt(), h.RunNote("notes"), h.Wishes("notes"), err)
 		}
 		for _, path := range []string{h.AttemptPath("notes"), h.RunPath("notes"), h.WishesPath("notes")} {
 			if err := strike(path); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if a, r, w := h.Attempt("notes"), h.RunNote("notes"), h.Wishes("notes"); a.State != "" || r.What != "" || w.Done != "" || w.Owed != "" {
+		if a, r, w := st.Attempt(), h.RunNote("notes"), h.Wishes("notes"); a.State != "" || r.What != "" || w.Done != "" || w.Owed != "" {
 			t.Errorf("%s: %+v, %+v, %+v", name, a, r, w)
 		}
 	}

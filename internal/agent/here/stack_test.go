@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
@@ -243,9 +244,9 @@ func TestWishes(t *testing.T) {
 // TestAttempts: what an attempt says of the version that runs.
 func TestAttempts(t *testing.T) {
 	t.Parallel()
-	h := bare(t)
+	st := notes(bare(t), 2)
 	for state, under := range map[string]bool{"trying": true, "back": true, "failed": false, "": false} {
-		a := h.Attempt("notes")
+		a := st.Attempt()
 		switch state {
 		case "trying":
 			a.State = here.AttemptTrying
@@ -262,11 +263,20 @@ func TestAttempts(t *testing.T) {
 	}
 	before := time.Now()
 	a := here.Attempt{State: here.AttemptFailed, Commit: "0123456789abcdef", Before: "bbbbbbbbbbbbbbbb"}
-	if err := h.SaveAttempt("notes", a); err != nil || h.Attempt("notes").At.Before(before.Add(-time.Second)) {
-		t.Errorf("%+v, %v", h.Attempt("notes"), err)
+	if err := st.SaveAttempt(a); err != nil || st.Attempt().At.Before(before.Add(-time.Second)) {
+		t.Errorf("%+v, %v", st.Attempt(), err)
 	}
 	if got, other := a.Wish(), (here.Attempt{Commit: a.Commit, Before: "cccccccccccccccc"}).Wish(); got == other || !strings.HasPrefix(got, "back-0123456789ab-") {
 		t.Errorf("the way back is %q, another %q", got, other)
+	}
+	for epoch, want := range map[int]here.Attempt{1: {}, 2: st.Attempt(), 3: {}} {
+		if got := notes(st.Host, epoch).Attempt(); !cmp.Equal(got, want, cmpopts.IgnoreUnexported(here.Attempt{})) {
+			t.Errorf("at epoch %d: %+v, want %+v", epoch, got, want)
+		}
+	}
+	heretest.Write(t, st.Host.AttemptPath("notes"), `{"schema":1,"state":"back"}`)
+	if !notes(st.Host, 7).Attempt().Under() {
+		t.Error("a note of an older salvord, which names no epoch, is ignored")
 	}
 	for want, a := range map[string]here.Attempt{
 		"the previous version runs": {},

@@ -87,7 +87,7 @@ func TestWhenASnapshotIsDue(t *testing.T) {
 func attempt(t *testing.T, a here.Attempt) func(*keeper.Keeper, *agentapi.Stack) {
 	t.Helper()
 	return func(k *keeper.Keeper, st *agentapi.Stack) {
-		if err := k.SaveAttempt(st.Name, a); err != nil {
+		if err := k.At(agentapi.Host{Name: "alpha"}, *st).SaveAttempt(a); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,7 +35,7 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 
 func (s *Start) startByNotes(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := s.Host.Stacks.Deployed(ctx, s.Name)
-	u, left := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name).What != ""
+	u, left := s.Attempt(), s.Host.RunNote(s.Name).What != ""
 	if u.Under() {
 		return s.Deploy(ctx, v)
 	}

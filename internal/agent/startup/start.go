@@ -59,7 +59,7 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Host.Attempt(s.Name).State == here.AttemptTrying
+	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
 	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err

@@ -1,12 +1,17 @@
 package startup_test
 
 import (
+	"context"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/hold"
 	"salvor/internal/stack/stacktest"
 )
 
@@ -17,7 +22,7 @@ func TestAFailedUpgradeGoesBackWithItsData(t *testing.T) {
 	l := agenttest.NewLived(t)
 	l.Migrates()
 	receipt := l.Apply()
-	u := l.Attempt(heretest.Stack)
+	u := l.Here().Attempt()
 	if receipt.Error == nil || !strings.Contains(receipt.Error.Text, u.Before[:8]) || !strings.Contains(receipt.Error.Text, u.After[:8]) {
 		t.Errorf("%+v", receipt.Error)
 	}
@@ -44,7 +49,7 @@ func TestAnUpgradeThatWorks(t *testing.T) {
 	if receipt := l.Apply(); receipt.Error != nil || l.Image() != "reg/app:2@sha256:2" || l.Data() != "written since" {
 		t.Errorf("%+v, %s on %q", receipt, l.Image(), l.Data())
 	}
-	if u := l.Attempt(heretest.Stack); u.State != "" {
+	if u := l.Here().Attempt(); u.State != "" {
 		t.Errorf("noted: %+v", u)
 	}
 	if l.Newest().Seq <= l.Old.Snapshot.Seq {
@@ -78,5 +83,37 @@ func TestAFailedDeployIsAFinding(t *testing.T) {
 	}
 	if found := l.Findings(); agenttest.Codes(found) != "" {
 		t.Errorf("%+v", found)
+	}
+}
+
+// TestAnAttemptEndsWithItsEpoch: a host died in the middle of an upgrade, another one took
+// the stack over and wrote on. When it comes back, the version before must not be put back
+// with the data that it had then.
+func TestAnAttemptEndsWithItsEpoch(t *testing.T) {
+	t.Parallel()
+	l := agenttest.NewLived(t)
+	l.Migrates()
+	ctx, dies := context.WithCancel(t.Context())
+	l.Start().Deploy(hold.With(ctx, func(at string) {
+		if at == "upgrade-stopped" {
+			dies()
+		}
+	}), agenttest.Own())
+	if !l.Here().Attempt().Under() {
+		t.Fatal("the upgrade was not interrupted")
+	}
+
+	beta := agenttest.Began(t, heretest.Host(t), l.Remote, 2)
+	agenttest.Restore(t, beta)
+	heretest.Write(t, filepath.Join(beta.Protected()[0].Path, "note"), "written on beta")
+	newest := agenttest.Take(t, beta).Snapshot
+
+	l.Engine.OnStart = nil
+	l.Stack = heretest.Sealed(t, l.Host, l.Remote, 3, "aaaa0001")
+	l.Stack.Volumes[0].Born = time.Unix(1, 0)
+	l.Stack.Proven = map[string]fleet.Proven{"aaaa0001": {Epoch: newest.Epoch, Seq: newest.Seq, ID: newest.ID}}
+	l.Runs("reg/app:3")
+	if receipt := l.Apply(); receipt.Error != nil || l.Data() != "written on beta" || l.Image() != "reg/app:3@sha256:3" {
+		t.Errorf("%+v: %s runs on %q", receipt, l.Image(), l.Data())
 	}
 }
