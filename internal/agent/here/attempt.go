@@ -18,8 +18,8 @@ type Attempt struct {
 	stamp
 	State  attemptState      `json:"state"`
 	Epoch  int               `json:"epoch,omitempty"` // of the placement that it belongs to; 0 in a note of an older salvord
-	Commit string            `json:"commit"` // that it is of
-	Target string            `json:"target"` // its project and images, see target
+	Commit string            `json:"commit"`          // that it is of
+	Target string            `json:"target"`          // its project and images, see target
 	Images map[string]string `json:"images,omitempty"`
 	Built  map[string]string `json:"built,omitempty"`  // of the version before: service to image id
 	Before string            `json:"before,omitempty"` // snapshot that the version before ended with; "" where its data was not at stake

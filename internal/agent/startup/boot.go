@@ -75,7 +75,7 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 }
 
 func (s *Start) startContainers(ctx context.Context) error {
-	if err := s.checkStillOwned(ctx); err != nil {
+	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
 	opened, err := s.Open()
@@ -86,6 +86,7 @@ func (s *Start) startContainers(ctx context.Context) error {
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}
+	s.noteStarted()
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 		}
 	}
 	hold.At(ctx, "upgrade-back")
-	if err := s.checkStillOwned(ctx); err != nil {
+	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
 	if err := s.writeSecrets(); err != nil {
