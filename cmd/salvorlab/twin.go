@@ -28,7 +28,7 @@ func twinWorlds(ctx context.Context, args []string) error {
 	if err := flag.CommandLine.Parse(nil); err != nil {
 		return err
 	}
-	debug.SetGCPercent(400) // worlds are short, and leave little behind
+	debug.SetGCPercent(1600) // worlds are short, and leave little behind
 	all, err := twin.New(ctx)
 	if err != nil {
 		return err

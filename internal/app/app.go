@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -21,6 +22,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
@@ -38,7 +40,7 @@ type Options struct {
 	Say        func(format string, v ...any) // shows what an age plugin says; nil refuses plugins
 	Sink       progress.Sink
 	Confirm    func(question string) error                                // asked what can be answered by --yes, too
-	Approve    func(Approval) error                                       // asked before this computer does what the repository says; nil refuses
+	Approve    func(confirmation.Approval) error                          // asked before this computer does what the repository says; nil refuses
 	Grant      func([]grant.Grant) error                                  // has the operator confirm grants of one name; nil refuses all
 	Trust      func(question string) error                                // asks at the terminal whether a key is whose it seems to be; nil trusts none
 	Ask        func(ask func())                                           // gives what it runs the terminal to itself, nil for no need
@@ -55,21 +57,20 @@ type App struct {
 	Checkout  *checkout.Checkout
 	Identity  *identity.Identity
 	Reach     *reach.Dialer
-	Needs     *Needs
-	Confirmed *Confirmed
+	Needs     *needs.Needs
+	Confirmed *confirmation.Confirmed
 	FleetKeys *FleetKeys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Seen      *SeenSecrets
+	Exposed   *ExposedSecrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover
 	Prune     *Pruner
-	Check     *Checker
 
 	opts     Options
 	findings []finding.Finding
@@ -93,17 +94,17 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 	return a, a.load(ctx)
 }
 
-// noticeKeys adds the findings about keys and secrets: never tried, seen by who must
-// not know them, too old, not pinned, in a file that others may read.
+// noticeKeys adds the findings about keys and secrets: never tried, exposed, too
+// old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
-	seen, seenErr := a.Seen.seen()
+	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.late(ctx, now)
 	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
-	unsigned, signErr := a.Confirmed.unsignedFindings(ctx)
-	a.findings = slices.Concat(a.findings, unproven, seen, late, unpinned, unsigned, a.Identity.Findings())
+	unsigned, signErr := a.Confirmed.Findings(ctx)
+	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
-	return errors.Join(err, seenErr, lateErr, gitErr, signErr)
+	return errors.Join(err, exposedErr, lateErr, gitErr, signErr)
 }
 
 // Close ends connections and removes the exported commit. It may be called
@@ -135,8 +136,8 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
 
-// Session returns the workflow on this commit.
-func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	git, err := a.GitHost.gitSource(ctx)
 	if err != nil {
 		return nil, err
@@ -145,18 +146,18 @@ func (a *App) Session(ctx context.Context) (*deploy.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	unsigned, err := a.Confirmed.unsignedHere(ctx)
+	unsigned, err := a.Confirmed.Unsigned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.stacks, Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
 			*recorder
 			*Mirrors
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: a.opts.Sink,
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
 }

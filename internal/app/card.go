@@ -13,6 +13,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/card"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -58,9 +59,9 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 		}
 		access.GitKey = key.Reveal()
 	}
-	for _, r := range withInner(f, []string{f.Record.Remote}) {
+	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = newSealer(a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
 			return access, err
 		}
 	}
@@ -100,7 +101,7 @@ func CloneByCard(ctx context.Context, c card.Card, dir string) (clone Clone, err
 				"run git clone with any other copy of the repository; the card's key opens it: --identity FILE")
 		}
 	}
-	if err := writePin(ctx, made, c.Fleet, access.Signers); err != nil {
+	if err := confirmation.Pin(ctx, made, c.Fleet, access.Signers); err != nil {
 		return clone, err
 	}
 	return clone, clone.name(ctx, made, c)

@@ -44,9 +44,9 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	seen, err := a.Seen.SeenByHost(t.Context(), "alpha")
-	if want := ssh.FingerprintSHA256(public); err != nil || seen.DeployKey != want {
-		t.Errorf("named %q, %v, want %s", seen.DeployKey, err, want)
+	exposed, err := a.Exposed.ByHost(t.Context(), "alpha")
+	if want := ssh.FingerprintSHA256(public); err != nil || exposed.DeployKey != want {
+		t.Errorf("named %q, %v, want %s", exposed.DeployKey, err, want)
 	}
 	h, _ := a.Checkout.Fleet.Host("alpha")
 	files, err := a.Hosts.withoutHost(h)
@@ -55,8 +55,8 @@ func TestS19TheDeployKeyOfAHostIsNamed(t *testing.T) {
 	}
 	k.rename("gamma: {address: 192.0.2.10, formerly: alpha}")
 	renamed := k.open(k.ann)
-	if seen, err := renamed.Seen.SeenByHost(t.Context(), "gamma"); err != nil || seen.DeployKey != ssh.FingerprintSHA256(public) {
-		t.Errorf("under another name: %q, %v", seen.DeployKey, err)
+	if exposed, err := renamed.Exposed.ByHost(t.Context(), "gamma"); err != nil || exposed.DeployKey != ssh.FingerprintSHA256(public) {
+		t.Errorf("under another name: %q, %v", exposed.DeployKey, err)
 	}
 }
 

@@ -70,7 +70,8 @@ func (a *App) Revive(ctx context.Context, stacks []string) ([]string, error) {
 			continue
 		}
 		then.Host = st.Host
-		a.Checkout.Fleet.Stacks[i], a.Needs.stacks[st.Name] = then, rendered
+		a.Checkout.Fleet.Stacks[i] = then
+		a.Needs.Render(st.Name, rendered)
 		said = append(said, fmt.Sprintf("%s is deployed as of %s, the newest commit at which it loads: %v", st.Name, c.Short(), why))
 	}
 	return said, nil

@@ -76,17 +76,17 @@ func (a *SecretChanges) Edited(ctx context.Context, e Edit, text secret.Value) (
 
 // editedEnv is Edited for all variables of a stack.
 func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
 	}
 	files, changed, err := a.identity.Store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := a.confirmed.noteMade(ctx, inStack(e.stack, changed)...); err != nil {
+	if err := a.confirmed.NoteMade(ctx, inStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
-	return files, a.seen.forgetSeen(files, inStack(e.stack, changed)...)
+	return files, a.exposed.NoteChanged(files, inStack(e.stack, changed)...)
 }
 
 // CommitEdit commits what Edited returned.

@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"salvor/internal/progress"
 )
 
 // TestS22TheOperatorsLoginAtGitStaysHere: hosts and the card get the address of the
@@ -21,7 +23,7 @@ func TestS22TheOperatorsLoginAtGitStaysHere(t *testing.T) {
 		if out, err := exec.Command("git", "-C", k.dir, "remote", "add", "origin", address).CombinedOutput(); err != nil {
 			t.Fatal(string(out))
 		}
-		s, err := k.open(k.ann).Session(t.Context())
+		s, err := k.open(k.ann).Session(t.Context(), progress.Discard())
 		if err != nil || s.Git.URL != want || strings.Contains(s.Git.URL, "hunter2") {
 			t.Errorf("%s: hosts get %s, %v", address, s.Git.URL, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -46,9 +47,8 @@ func grantedFleet(t *testing.T) (dir string, g *git.Repository, operator agekey.
 		fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n",
 		"secrets/spare":          "encrypted", "stacks/notes/extra": "",
 	})
-	a := openGranting(t, dir)
 	var names []string
-	a.Confirmed.opts.Grant = func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }
+	a := openWith(t, Options{Dir: dir, Grant: func(all []grant.Grant) error { names = append(names, all[0].Name); return nil }})
 	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 		"Docker's address":         {given("docker: {channel: docker, url: 'https://evil.example/docker', key: KEY}\n"), "source/docker", "https://evil.example/docker"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			confirmed, err := os.ReadFile(filepath.Join(dir, ".git", "salvor", ledgerFile))
+			confirmed, err := os.ReadFile(filepath.Join(dir, ".git", "salvor", confirmation.LedgerFile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +177,7 @@ func TestS06WhatAPushGivesIsAGrant(t *testing.T) {
 			if _, err := g.CommitFiles(t.Context(), gone, "as it was"); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, ".git", "salvor", ledgerFile), confirmed, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, ".git", "salvor", confirmation.LedgerFile), confirmed, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -205,16 +205,16 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !isUnconfirmed(err) {
 		t.Errorf("set: %v", err)
 	}
-	if to, err := a.Confirmed.confirmedRecipients(t.Context()); err != nil || !slices.Equal(to, []string{operator.Recipient}) {
+	if to, err := a.Confirmed.Recipients(t.Context()); err != nil || !slices.Equal(to, []string{operator.Recipient}) {
 		t.Errorf("a mirror is encrypted to %v, %v", to, err)
 	}
 	refused := errors.New("no")
-	a.Confirmed.opts.Grant = func([]grant.Grant) error { return refused }
+	a = openWith(t, Options{Dir: dir, Grant: func([]grant.Grant) error { return refused }})
 	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}
 	asked := 0
-	a.Confirmed.opts.Grant = func([]grant.Grant) error { asked++; return nil }
+	a = openWith(t, Options{Dir: dir, Grant: func([]grant.Grant) error { asked++; return nil }})
 	for range 2 {
 		if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); err != nil {
 			t.Fatal(err)
@@ -279,7 +279,7 @@ func TestS06AForgedSealHidesNoGrant(t *testing.T) {
 		a := openGranting(t, dir)
 		next := a.Lock().Copy()
 		next.Stacks["notes"] = fleet.Placement{Host: "alpha", Epoch: epoch}
-		in, err := a.Needs.inputsOf("notes", next.Stacks["notes"])
+		in, err := a.Needs.Inputs("notes", next.Stacks["notes"])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +300,7 @@ func TestS06ACloneBeginsWithTheLastApply(t *testing.T) {
 	dir, g, _ := grantedFleet(t)
 	pushed(t, g, map[string]string{lockfile.Name: `{"schema": 1, "stacks": {}}` + "\n"})
 	pushed(t, g, map[string]string{fleet.AuthorizedKeysFile: olgasLogin + " olga@laptop\n" + alphasKey + " eve\n"})
-	if err := os.Remove(filepath.Join(dir, ".git", "salvor", ledgerFile)); err != nil {
+	if err := os.Remove(filepath.Join(dir, ".git", "salvor", confirmation.LedgerFile)); err != nil {
 		t.Fatal(err)
 	}
 	all := grantsOf(t, openGranting(t, dir))

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
@@ -25,15 +26,15 @@ import (
 type HostChanges struct {
 	checkout  *checkout.Checkout
 	reach     *reach.Dialer
-	confirmed *Confirmed
-	seen      *SeenSecrets
+	confirmed *confirmation.Confirmed
+	exposed   *ExposedSecrets
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
 // NewHostChanges returns those of a checkout's fleet.
-func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *Confirmed, s *SeenSecrets) *HostChanges {
-	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, seen: s}
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *ExposedSecrets) *HostChanges {
+	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, exposed: s}
 }
 
 // PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
@@ -43,7 +44,7 @@ func (a *HostChanges) PinJump(ctx context.Context, jump fleet.Host, key ssh.Publ
 		return err
 	}
 	a.jumpKeys = append(a.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
-	return a.confirmed.granted(ctx, hostKeyGrant(&a.checkout.Fleet, a.checkout.HostKeys[len(a.checkout.HostKeys)-1]))
+	return a.confirmed.Note(ctx, confirmation.HostKeyGrant(&a.checkout.Fleet, a.checkout.HostKeys[len(a.checkout.HostKeys)-1]))
 }
 
 // An Addition is a host made part of the fleet, not committed yet.
@@ -113,12 +114,12 @@ func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicK
 	if err != nil {
 		return add, fmt.Errorf("%s presents a key that is not a host key: %w", h.Name, err)
 	}
-	book, err := a.confirmed.ledger(ctx)
+	confirmed, err := a.confirmed.Has(ctx, grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))
 	if err != nil {
 		return add, err
 	}
 	// a machine that was confirmed here replaces nothing, whatever Git has now
-	if err := a.itself(h, e, replaces || book.Has(grant.Host(h.Name, e.Recipient, e.Signer.Fingerprint()))); err != nil {
+	if err := a.itself(h, e, replaces || confirmed); err != nil {
 		return add, err
 	}
 	before := a.checkout.Recipients[h.Name]
@@ -155,7 +156,7 @@ func (a *HostChanges) declare(ctx context.Context, h fleet.Host, key ssh.PublicK
 		a.checkout.Recipients, a.checkout.HostSigners = map[string]string{}, map[string]sign.Public{}
 	}
 	a.checkout.Recipients[h.Name], a.checkout.HostSigners[h.Name] = e.Recipient, e.Signer
-	return add, a.confirmed.granted(ctx, append(a.trustedGrants(h, key), hostGrant(a.checkout.Repository, h.Name, h.Name))...)
+	return add, a.confirmed.Note(ctx, append(a.trustedGrants(h, key), confirmation.HostGrant(a.checkout.Repository, h.Name, h.Name))...)
 }
 
 // knownWith returns hosts/known_hosts with a host's key, and those of PinJump.
@@ -178,10 +179,10 @@ func (a *HostChanges) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Gra
 	if key == "" {
 		return nil
 	}
-	own := []grant.Grant{grant.Address(h.Name, reachedAt(h), h.Jump)}
+	own := []grant.Grant{grant.Address(h.Name, confirmation.ReachedAt(h), h.Jump)}
 	for _, k := range a.checkout.HostKeys {
 		if k.Marker == "" && slices.Equal(k.Patterns, []string{reach.KnownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
-			own = append(own, hostKeyGrant(&a.checkout.Fleet, k))
+			own = append(own, confirmation.HostKeyGrant(&a.checkout.Fleet, k))
 		}
 	}
 	return own

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -86,7 +87,7 @@ func TestS06HostFilesCarryTheFleetsSignature(t *testing.T) {
 			t.Errorf("%s: findings name %q", name, got)
 		}
 		if files[file] != nil {
-			s, err := k.open(k.ann).Session(t.Context())
+			s, err := k.open(k.ann).Session(t.Context(), progress.Discard())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,9 +116,10 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.commit(map[string][]byte{fleet.AuthorizedKeysFile: append(slices.Clone(logins), []byte(olgasLogin+" olga\n")...), "hosts/alpha.pub.sig": nil})
-	a = k.open(k.ann)
-	a.Confirmed.opts.Grant = func([]grant.Grant) error { return nil }
-	s, err := a.Session(t.Context())
+	o := k.options(k.ann)
+	o.Grant = func([]grant.Grant) error { return nil }
+	a = openWith(t, o)
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +163,7 @@ func TestS06ANewCloneTakesNoUnsignedHost(t *testing.T) {
 	}
 	eve := hostkey.Keys{Recipient: newKey(t).Recipient, Signer: k.signs.Public()}.File()
 	k.commit(map[string][]byte{"hosts/alpha.pub": eve, lockfile.Name: append(lock, '\n')})
-	if err := os.Remove(filepath.Join(k.dir, ".git", "salvor", ledgerFile)); err != nil {
+	if err := os.Remove(filepath.Join(k.dir, ".git", "salvor", confirmation.LedgerFile)); err != nil {
 		t.Fatal(err)
 	}
 	all := grantsOf(t, k.open(k.ann))

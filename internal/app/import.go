@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -20,13 +21,13 @@ import (
 type Importer struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	confirmed *Confirmed
-	seen      *SeenSecrets
+	confirmed *confirmation.Confirmed
+	exposed   *ExposedSecrets
 }
 
 // NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, s *SeenSecrets) *Importer {
-	return &Importer{checkout: c, identity: id, confirmed: confirmed, seen: s}
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *ExposedSecrets) *Importer {
+	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 
 // ImportOptions say which env file becomes secrets of which stack.
@@ -93,7 +94,7 @@ func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import,
 	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
 		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
 	if len(i.split.secret) > 0 {
-		if err := m.confirmed.mayEncrypt(ctx); err != nil {
+		if err := m.confirmed.MayEncrypt(ctx); err != nil {
 			return nil, err
 		}
 		changes, err := m.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
@@ -102,7 +103,7 @@ func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import,
 				"its value as a separate secret: salvor secret set NAME")
 		}
 		maps.Copy(out.files, changes)
-		if err := m.seen.forgetSeen(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
+		if err := m.exposed.NoteChanged(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
 			return nil, err
 		}
 	}
@@ -168,7 +169,7 @@ func (m *Importer) CommitImport(ctx context.Context, i *Import) error {
 	if err := i.proven(m, i.will(m, i.Encrypted), i.will(m, envPath)); err != nil {
 		return err
 	}
-	if err := m.confirmed.noteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
+	if err := m.confirmed.NoteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
 		return err
 	}
 	if err := m.checkout.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {

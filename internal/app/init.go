@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -89,7 +90,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	files[sops.ConfigPath] = config
 	made, err = begin(ctx, n.Dir, controlrepo.Beginning{Name: n.Name, Recipients: recipients, Files: files, Signer: n.Signer}, os.Environ())
 	if err == nil {
-		err = writePin(ctx, made, n.Name, sign.Keys{signer.Public()})
+		err = confirmation.Pin(ctx, made, n.Name, sign.Keys{signer.Public()})
 	}
 	return recovery, keyFile, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/identity"
 	"salvor/internal/reach"
 	"salvor/internal/record"
@@ -27,14 +28,14 @@ var ErrUnsent = errors.New("not yet in the operators' journal")
 type Journals struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	confirmed *Confirmed
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 	record    *recorder
 	reach     *reach.Dialer
 }
 
 // NewJournals returns the journals of a checkout's fleet.
-func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *Confirmed, k *FleetKeys, r *recorder, d *reach.Dialer) *Journals {
+func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder, d *reach.Dialer) *Journals {
 	return &Journals{checkout: c, identity: id, confirmed: confirmed, keys: k, record: r, reach: d}
 }
 

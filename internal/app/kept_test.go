@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secretnames"
@@ -53,7 +54,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(nil)
-	approvals, err := a.Checkout.Git.OwnFile(t.Context(), remotesFile)
+	approvals, err := a.Checkout.Git.OwnFile(t.Context(), confirmation.RemotesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 		t.Errorf("the plan lists %q", got)
 	}
 	a = k.askedBy(nil)
-	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, errUnapproved) {
+	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, confirmation.ErrUnapproved) {
 		t.Errorf("confirmed by none: %v", err)
 	}
 	a = k.askedBy(approveAll)
@@ -107,12 +108,12 @@ func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
 	s := a.sealer()
-	content, err := s.needs.file("secrets/" + secretnames.SignKey)
+	content, err := s.needs.File("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.needs.add(map[string][]byte{"secrets/innocent": content})
-	if _, err := s.needs.store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+	s.needs.Add(map[string][]byte{"secrets/innocent": content})
+	if _, err := s.needs.Store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
 		t.Errorf("delivered: %v", err)
 	}
 }

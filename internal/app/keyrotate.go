@@ -110,19 +110,8 @@ func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChang
 // leftOf is what an operator's compromised key has left to do, where a run has
 // noted that it was one.
 func (a *KeyChanges) leftOf(operator string) (h Handover, noted bool, err error) {
-	before, err := a.seen.removals()
-	if err != nil {
+	if h.Exposed, noted, err = a.exposed.ByKey(operator); !noted {
 		return h, false, err
-	}
-	of := slices.DeleteFunc(before, func(r secretstore.Removal) bool { return r.Key != operator })
-	if len(of) == 0 {
-		return h, false, nil
-	}
-	all, err := a.identity.Store.List()
-	for _, info := range all {
-		if len(of.Of(info.Name)) > 0 {
-			h.Rotate = append(h.Rotate, a.seen.rotation(info))
-		}
 	}
 	for _, st := range a.checkout.Fleet.Stacks {
 		if len(a.checkout.Lock.Stacks[st.Name].Former) > 0 {
@@ -245,7 +234,7 @@ func (a *KeyChanges) opensSecrets(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		_, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
 		return err
 	})

@@ -128,14 +128,14 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 	}
 	// the first try said that the key is healthy, the second that it is not
 	killed(t, before, after, k.ann)
-	if r, err := rotate(t.Context(), k.open(k.ann), true); err != nil || !r.Finished || len(r.Rotate) != 5 || !slices.Equal(r.Stacks, []string{"notes"}) {
+	if r, err := rotate(t.Context(), k.open(k.ann), true); err != nil || !r.Finished || len(r.Exposed) != 5 || !slices.Equal(r.Stacks, []string{"notes"}) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	k.opensAll("the new key", ringOf(t, k.ann, ""))
 	// killed once more: what is left to do is printed again, and nothing is done twice
 	was := k.open(k.ann).Lock().Stacks["notes"]
 	killed(t, before, after, k.ann)
-	if r, err := rotate(t.Context(), k.open(k.ann), true); err != nil || len(r.Rotate) != 5 || !slices.Equal(r.Stacks, []string{"notes"}) {
+	if r, err := rotate(t.Context(), k.open(k.ann), true); err != nil || len(r.Exposed) != 5 || !slices.Equal(r.Stacks, []string{"notes"}) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if now := k.open(k.ann).Lock().Stacks["notes"]; !cmp.Equal(was, now) {
@@ -165,7 +165,7 @@ func TestRotateKeyThatOthersMayHave(t *testing.T) {
 	k := newKeyed(t)
 	was, old, page := k.open(k.ann).Lock().Stacks["notes"], ringOf(t, k.ann, ""), k.recovery()
 	r, err := rotate(t.Context(), k.open(k.ann), true)
-	if err != nil || len(r.Rotate) != 5 {
+	if err != nil || len(r.Exposed) != 5 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	k.opensAll("the new key", ringOf(t, k.ann, ""))

@@ -6,10 +6,12 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
+	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
@@ -32,18 +34,18 @@ type KeyOptions struct {
 type KeyChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
 	fleetKeys *FleetKeys
-	seen      *SeenSecrets
+	exposed   *ExposedSecrets
 	record    *recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, f *FleetKeys, s *SeenSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
-	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, seen: s, record: r, reach: d, opts: o}
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
 // A keyChange is a change of whom the fleet is encrypted to.
@@ -56,9 +58,9 @@ type keyChange struct {
 
 // A Handover is what a change of keys leaves for people to do.
 type Handover struct {
-	Stacks []string   // that write their snapshots to new repositories
-	Rotate []Rotation // secrets that need another value
-	OwnToo bool       // the present identity has the removed key in addition to another
+	Stacks  []string        // that write their snapshots to new repositories
+	Exposed []ExposedSecret // secrets that need another value
+	OwnToo  bool            // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
@@ -67,7 +69,7 @@ type Handover struct {
 // opens with the next recovery key as well.
 func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
 	var h Handover
-	if err := a.confirmed.mayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
+	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}
 	recovery, err := a.recoveryFor(ctx, &c)
@@ -88,7 +90,7 @@ func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, err
 		if h.Stacks, err = a.renewRepositories(ctx, files); err != nil {
 			return h, err
 		}
-		if h.Rotate, err = a.seen.noteRemoval(*c.removed, files); err != nil {
+		if h.Exposed, err = a.exposed.NoteRemoval(*c.removed, files); err != nil {
 			return h, err
 		}
 	}
@@ -153,7 +155,7 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 		return err
 	}
 	maps.Copy(files, changes)
-	return a.needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
@@ -181,7 +183,7 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := newSealer(a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
+	s := newSealer(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

@@ -180,7 +180,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 	if _, err := a.FleetKeys.Recovery(k.t.Context()); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
-	if err := a.Needs.eachRecovery(func(stack string, sealed seal.Signed) error {
+	if err := a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		_, err := a.FleetKeys.openRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
@@ -285,10 +285,10 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 func checkRotations(t *testing.T, h Handover) {
 	t.Helper()
 	got := map[string]string{}
-	for _, r := range h.Rotate {
-		got[r.Secret] = r.Command
-		if r.Provider != (r.Secret == "box_password") {
-			t.Errorf("%s is given out by a provider: %v", r.Secret, r.Provider)
+	for _, r := range h.Exposed {
+		got[r.Name] = r.Command
+		if r.Provider != (r.Name == "box_password") {
+			t.Errorf("%s is given out by a provider: %v", r.Name, r.Provider)
 		}
 	}
 	want := map[string]string{
@@ -385,28 +385,28 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.Seen.forgetSeen(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.Exposed.NoteChanged(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
-	if _, err := os.Stat(filepath.Join(k.dir, secretstore.SeenPath)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(k.dir, secretstore.RemovalsPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)
 	}
 }
 
-func TestSeenByHost(t *testing.T) {
+func TestExposedByHost(t *testing.T) {
 	k := newKeyed(t)
 	k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), "unrelated", secret.NewString("x")) })
-	seen, err := k.open(k.ann).Seen.SeenByHost(t.Context(), "alpha")
-	if err != nil || !slices.Equal(seen.Stacks, []string{"notes"}) {
-		t.Errorf("%+v, %v", seen, err)
+	exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "alpha")
+	if err != nil || !slices.Equal(exposed.Stacks, []string{"notes"}) {
+		t.Errorf("%+v, %v", exposed, err)
 	}
 	var names []string
-	for _, r := range seen.Rotate {
-		names = append(names, r.Secret)
+	for _, r := range exposed.Secrets {
+		names = append(names, r.Name)
 	}
 	if want := []string{"box_password", "notes/DB", "token"}; !slices.Equal(want, names) {
 		t.Errorf("alpha saw %v, want %v", names, want)
 	}
-	if seen, err := k.open(k.ann).Seen.SeenByHost(t.Context(), "beta"); err != nil || len(seen.Rotate)+len(seen.Stacks) != 0 {
-		t.Errorf("a host that never had a stack saw %+v, %v", seen, err)
+	if exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "beta"); err != nil || len(exposed.Secrets)+len(exposed.Stacks) != 0 {
+		t.Errorf("a host that never had a stack saw %+v, %v", exposed, err)
 	}
 }

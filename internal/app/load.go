@@ -5,11 +5,13 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/check"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
-	"salvor/internal/progress"
+	"salvor/internal/needs"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
@@ -18,11 +20,10 @@ import (
 
 func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
-	o.Sink = a.sink()
-	a.Confirmed = NewConfirmed(c, ConfirmOptions{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
+	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
 		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
-		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.allowProgram,
+		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})
 	a.Reach = reach.New(c, reach.Options{
 		SSHKey: o.SSHKey, Passphrase: o.Passphrase, Connect: o.Connect, Sink: o.Sink,
@@ -34,42 +35,32 @@ func (a *App) load(ctx context.Context) error {
 		return err
 	}
 	a.wire(stacks)
-	a.findings = slices.Concat(a.findings, a.nameless(), a.Check.portsTaken(), a.Check.mountsNested(), a.Check.invalidRemotes(), a.Check.invalidRegistries(), a.Check.unrecorded())
+	a.findings = slices.Concat(a.findings, check.Findings(c.Repository, a.Identity.Store, stacks))
 	return a.noticeKeys(ctx, time.Now())
-}
-
-// sink is where the progress of this command goes at the time that it is made, nil for
-// nowhere.
-func (a *App) sink() progress.Sink {
-	if a.opts.Sink == nil {
-		return nil
-	}
-	return progress.SinkFunc(func(e progress.Event) { a.opts.Sink.Emit(e) })
 }
 
 // wire makes what works on the checkout, from the lowest to those that need most.
 func (a *App) wire(stacks map[string]project.Rendered) {
-	c, id, o, sink := a.Checkout, a.Identity, a.opts, a.sink()
-	a.Check = NewChecker(c, id, stacks)
-	a.Needs = NewNeeds(c, id, stacks)
+	c, id, o := a.Checkout, a.Identity, a.opts
+	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
-	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, sink)
-	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, sink)
+	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
+	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
-	a.Seen = NewSeenSecrets(c, id, a.Needs, a.GitHost)
-	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Seen)
-	a.Import = NewImporter(c, id, a.Confirmed, a.Seen)
-	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Seen)
-	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Seen, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
+	a.Exposed = NewExposedSecrets(c, id, a.Needs, a.GitHost)
+	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
+	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
+	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
+	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.ownCommit, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.ownPublished, TakenBack: a.Confirmed.forgetGone}
+	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {
@@ -81,17 +72,17 @@ func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) 
 }
 
 // needsAt returns what the stacks of an earlier commit need.
-func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*Needs, error) {
+func (a *App) needsAt(ctx context.Context, at *checkout.Checkout) (*needs.Needs, error) {
 	then := &App{opts: a.opts, Checkout: at, Identity: a.Identity.At(at)}
 	stacks, err := then.render(ctx)
-	return NewNeeds(at, then.Identity, stacks), err
+	return needs.New(at, then.Identity, stacks), err
 }
 
 // render renders every stack: one that does not load is Broken, and a fatal finding
 // says why.
 func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 	src := rendering.Source{Dir: a.Checkout.Export, Repository: a.Checkout.Repository, Names: a.Identity.Store, Look: func(st fleet.Stack, r project.Rendered) []finding.Finding {
-		return unprotected(&a.Checkout.Fleet, st, r.Volumes)
+		return check.Unprotected(&a.Checkout.Fleet, st, r.Volumes)
 	}}
 	if a.Checkout.Files != checkout.Committed {
 		src.WorkTree = a.Checkout.Root
@@ -108,17 +99,6 @@ func (a *App) render(ctx context.Context) (map[string]project.Rendered, error) {
 		}
 	}
 	return rendered, nil
-}
-
-// nameless are the findings about folders of stacks/ whose names no stack can have.
-func (a *App) nameless() []finding.Finding {
-	var all []finding.Finding
-	for name, problems := range a.Checkout.Broken {
-		if fleet.ValidName(name) != nil {
-			all = append(all, rendering.Problems("", problems)...)
-		}
-	}
-	return all
 }
 
 // Broken is the error of a command that needs a stack which does not load, nil for

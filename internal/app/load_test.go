@@ -52,7 +52,7 @@ func TestOneStackStopsNoOther(t *testing.T) {
 	want := []string{"class", "empty", "env", "image", "mount", "needs", "salvor", "yaml"}
 	var broken, said []string
 	for _, st := range a.Fleet().Stacks {
-		if _, rendered := a.Needs.stacks[st.Name]; rendered == st.Broken {
+		if _, rendered := a.Needs.Rendered()[st.Name]; rendered == st.Broken {
 			t.Errorf("%s: broken %v, rendered %v", st.Name, st.Broken, rendered)
 		}
 		if st.Broken {
@@ -115,7 +115,7 @@ func TestRecoveryDeploysTheVersionThatLoads(t *testing.T) {
 		t.Fatalf("said %q, %v", said, err)
 	}
 	st, _ := a.Fleet().Stack("wiki")
-	wiki := a.Needs.stacks["wiki"]
+	wiki := a.Needs.Rendered()["wiki"]
 	if st.Broken || len(wiki.Volumes) != 1 || len(wiki.Project.Files) != 1 || string(wiki.Project.Files[0].Data) != "two\n" {
 		t.Errorf("%+v, %+v", st, wiki)
 	}

@@ -10,8 +10,10 @@ import (
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/secret"
@@ -28,8 +30,8 @@ var ErrMirrorBehind = errors.New("the repository's mirror on the record remote i
 type Mirrors struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 	record    *recorder
 	gitHost   *GitHost
@@ -37,7 +39,7 @@ type Mirrors struct {
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 
@@ -63,7 +65,7 @@ func (a *Mirrors) Mirror(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		recipients, err := a.confirmed.confirmedRecipients(ctx)
+		recipients, err := a.confirmed.Recipients(ctx)
 		if err != nil {
 			return err
 		}

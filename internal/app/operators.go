@@ -44,7 +44,7 @@ func (a *KeyChanges) Grant(ctx context.Context, name, recipient string) error {
 		return err
 	}
 	next.Operators[name] = recipient
-	if err := a.confirmed.granted(ctx, grant.Operator(name, recipient)); err != nil {
+	if err := a.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
 		return err
 	}
 	_, err := a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})

@@ -16,6 +16,7 @@ import (
 
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
@@ -90,7 +91,7 @@ func largeFleet(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	signers := sign.Keys{mustSigner(tb).Public()}
-	if err := writePin(tb.Context(), g, "home", signers); err != nil {
+	if err := confirmation.Pin(tb.Context(), g, "home", signers); err != nil {
 		tb.Fatal(err)
 	}
 	config, err := os.ReadFile(filepath.Join(dir, fleet.File))
@@ -143,7 +144,7 @@ func plan(ctx context.Context, dir string, hosts map[string]*observed) (_ deploy
 		return deploy.Plan{}, err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
-	s, err := a.Session(ctx)
+	s, err := a.Session(ctx, progress.Discard())
 	if err != nil {
 		return deploy.Plan{}, err
 	}

@@ -10,11 +10,13 @@ import (
 
 	"salvor/internal/card"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
@@ -25,14 +27,14 @@ import (
 type Prover struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 	record    *recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 
@@ -102,7 +104,7 @@ func (a *Prover) proveSecrets(ctx context.Context) (int, error) {
 
 func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 	for stack, placed := range a.checkout.Lock.Stacks {
-		sealed, err := a.needs.signed(seal.RecoveryPath(stack))
+		sealed, err := a.needs.Signed(seal.RecoveryPath(stack))
 		if err != nil {
 			return err
 		}
@@ -110,14 +112,14 @@ func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 		if err != nil {
 			return err
 		}
-		for _, one := range repositoriesOf(placed) {
-			repo, ok := known.Find(one.id)
+		for _, one := range placed.EveryRepository() {
+			repo, ok := known.Find(one.ID)
 			if !ok {
-				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
+				return fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.ID)
 			}
-			n, there, err := a.proveRepository(ctx, p, stack, one.target, repo)
+			n, there, err := a.proveRepository(ctx, p, stack, one.Target, repo)
 			if err != nil {
-				return fmt.Errorf("repository %s of %s: %w", one.id, stack, err)
+				return fmt.Errorf("repository %s of %s: %w", one.ID, stack, err)
 			}
 			if there {
 				p.Repositories, p.Snapshots = p.Repositories+1, p.Snapshots+n
@@ -193,7 +195,7 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 }
 
 func (a *Prover) noteProof(ctx context.Context, p Proof) error {
-	proven, err := proven(a.checkout)
+	proven, err := card.ReadProven(a.checkout.File)
 	if err != nil {
 		return err
 	}
@@ -220,7 +222,7 @@ func (a *Prover) unproven(now time.Time) ([]finding.Finding, error) {
 	if len(a.checkout.Lock.Stacks) == 0 || recovery == "" {
 		return nil, nil
 	}
-	proven, err := proven(a.checkout)
+	proven, err := card.ReadProven(a.checkout.File)
 	if err != nil {
 		return nil, err
 	}

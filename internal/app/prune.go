@@ -10,6 +10,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/snapshot"
@@ -19,13 +20,13 @@ import (
 // Pruner removes snapshots with the operator's own credentials.
 type Pruner struct {
 	checkout *checkout.Checkout
-	needs    *Needs
+	needs    *needs.Needs
 	keys     *FleetKeys
 	record   *recorder
 }
 
 // NewPruner returns one for a checkout's fleet.
-func NewPruner(c *checkout.Checkout, n *Needs, k *FleetKeys, r *recorder) *Pruner {
+func NewPruner(c *checkout.Checkout, n *needs.Needs, k *FleetKeys, r *recorder) *Pruner {
 	return &Pruner{checkout: c, needs: n, keys: k, record: r}
 }
 
@@ -62,7 +63,7 @@ type PrunedSnapshot struct {
 // Nothing is changed.
 func (a *Pruner) PlanPrune(ctx context.Context, stacks ...string) ([]Pruning, error) {
 	if len(stacks) == 0 {
-		err := a.needs.eachRecovery(func(stack string, _ seal.Signed) error {
+		err := a.needs.EachRecovery(func(stack string, _ seal.Signed) error {
 			stacks = append(stacks, stack)
 			return nil
 		})
@@ -82,7 +83,7 @@ func (a *Pruner) PlanPrune(ctx context.Context, stacks ...string) ([]Pruning, er
 }
 
 func (a *Pruner) planStack(ctx context.Context, stack string) ([]Pruning, error) {
-	sealed, err := a.needs.signed(seal.RecoveryPath(stack))
+	sealed, err := a.needs.Signed(seal.RecoveryPath(stack))
 	if err == nil && sealed.File == nil {
 		err = fault.WithHint(errors.New("it has no snapshot repository"), "salvor snapshot take "+stack)
 	}
@@ -107,7 +108,7 @@ func (a *Pruner) planStack(ctx context.Context, stack string) ([]Pruning, error)
 	for _, t := range a.checkout.Fleet.Snapshots {
 		id := p.Repositories[t.Name]
 		if id == "" {
-			id, _ = takenUp(known, t.Name, nil)
+			id, _ = known.NewestOn(t.Name)
 		}
 		repo, ok := known.Find(id)
 		if !ok {

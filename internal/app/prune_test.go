@@ -49,7 +49,7 @@ func newPruned(t *testing.T) *pruned {
 	})
 	a := p.open(p.ann)
 	p.id = a.Checkout.Lock.Stacks["notes"].Repositories["offsite"]
-	sealed, err := a.Needs.signed(seal.RecoveryPath("notes"))
+	sealed, err := a.Needs.Signed(seal.RecoveryPath("notes"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
@@ -19,11 +20,13 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
+	"salvor/internal/secretstore"
 	"salvor/internal/storage"
 )
 
@@ -32,8 +35,8 @@ import (
 type recorder struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 	sink      progress.Sink
 
@@ -42,20 +45,20 @@ type recorder struct {
 }
 
 // newRecorder returns what reaches the remotes of a checkout.
-func newRecorder(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
+func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
 	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
 
 // open resolves the secrets of a location's remotes and opens it.
 func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
-	for _, declared := range withInner(&r.checkout.Fleet, []string{where.Remote}) {
-		if err := r.confirmed.allowRemote(ctx, declared); err != nil {
+	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
+		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
 			return nil, err
 		}
 		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
 		for option, setting := range declared.Options {
-			value, err := setting.Resolve(ctx, delivered{r.identity.Store})
+			value, err := setting.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
 			if err != nil {
 				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
 			}
@@ -210,7 +213,7 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 // Used implements deploy.Record. A fleet keeps the passwords of every repository that
 // it ever had: where it has none for a name, what is on the targets is another fleet's.
 func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
-	if sealed, err := r.needs.file(seal.RecoveryPath(stack)); err != nil || sealed == nil {
+	if sealed, err := r.needs.File(seal.RecoveryPath(stack)); err != nil || sealed == nil {
 		return nil, err
 	}
 	var used []string

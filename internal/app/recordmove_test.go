@@ -3,9 +3,6 @@ package app
 import (
 	"bytes"
 	"context"
-	"maps"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/card"
+	"salvor/internal/claims"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/lockfile"
+	"salvor/internal/machine"
 	"salvor/internal/placement"
 	"salvor/internal/record"
+	"salvor/internal/recordmove"
 	"salvor/internal/sign"
 )
 
@@ -66,17 +64,21 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	if epoch, err := r.Epoch(t.Context(), "notes"); err != nil || epoch != 1 {
 		t.Errorf("epoch %d, %v", epoch, err)
 	}
-	rows, err := k.open(k.ann).Record.Claims(t.Context(), "notes")
+	rows, err := claims.List(t.Context(), k.open(k.ann).ForClaims(), "notes")
 	if err != nil || len(rows) != 2 || rows[0].Host != "eve" || rows[0].Ignored == "" || rows[0].Rules || !rows[1].Rules || rows[1].Host != "alpha" {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	k.claim(2) // and nothing is in its way
 	for _, id := range []string{rows[0].ID, "01890000-0000-7000-8000-00000000ffff"} {
-		if err := k.open(k.ann).Record.DropClaim(t.Context(), "notes", id); (err == nil) != (id == rows[0].ID) {
+		p, err := claims.PrepareDrop(t.Context(), k.open(k.ann).ForClaims(), "notes", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Run(t.Context(), nil); (err == nil) != (id == rows[0].ID) {
 			t.Errorf("drop %s: %v", id, err)
 		}
 	}
-	if rows, err := k.open(k.ann).Record.Claims(t.Context(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
+	if rows, err := claims.List(t.Context(), k.open(k.ann).ForClaims(), ""); err != nil || len(rows) != 2 || rows[0].Epoch != 2 || !rows[0].Rules || rows[1].Rules {
 		t.Errorf("%+v, %v", rows, err)
 	}
 	if want.Epoch = 2; k.owner() != want {
@@ -113,28 +115,20 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 	}
 }
 
-// moveTo moves the record and commits as the command does.
-func (k *keyed) moveTo(place string) RecordMove {
+// moveTo moves the record as the command does, while no host answers.
+func (k *keyed) moveTo(place string) recordmove.Receipt {
 	k.t.Helper()
-	a := k.open(k.ann)
-	to, err := a.Record.RecordPlace(place)
+	o := k.options(k.ann)
+	o.Connect = func(context.Context, fleet.Host) (machine.Machine, error) { return nil, machine.ErrUnreachable }
+	p, err := recordmove.Prepare(openWith(k.t, o).ForRecordMove(), place)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	m, err := a.Record.MoveRecord(k.t.Context(), to)
+	r, err := p.Run(k.t.Context(), nil)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	lock := a.Lock().Copy()
-	lock.Record = to
-	files := maps.Clone(m.Changed)
-	if files[lockfile.Name], err = lockfile.Encode(lock); err != nil {
-		k.t.Fatal(err)
-	}
-	if err := a.Checkout.CommitFiles(k.t.Context(), files, "record move"); err != nil {
-		k.t.Fatal(err)
-	}
-	return m
+	return r
 }
 
 // TestMoveRecord is fault D6: the command takes claims and mirror along; the card is
@@ -165,7 +159,7 @@ func TestMoveRecord(t *testing.T) {
 	if now.Fleet().Record != m.To || len(k.codes(finding.RecordMoved)) > 0 {
 		t.Errorf("it is at %s", now.Fleet().Record)
 	}
-	if tried, err := proven(now.Checkout); err != nil || len(tried) > 0 {
+	if tried, err := card.ReadProven(now.Checkout.File); err != nil || len(tried) > 0 {
 		t.Errorf("the old card counts as tried: %v, %v", tried, err)
 	}
 	made, err := now.Mirrors.Card(t.Context())
@@ -190,32 +184,6 @@ func TestMoveRecord(t *testing.T) {
 	k.moveTo("box:" + m.From.Path)
 	if diff := cmp.Diff(was, k.owner()); diff != "" {
 		t.Errorf("back again: %s", diff)
-	}
-}
-
-// TestTheRecordMovesToSensiblePlaces is fault D6.
-func TestTheRecordMovesToSensiblePlaces(t *testing.T) {
-	k := newKeyed(t)
-	a := k.open(k.ann)
-	at := a.Fleet().Record
-	for place, refused := range map[string]string{
-		"drive": "remote drive is not declared", "box:/abs": "not a path on a remote", "box:" + at.Path + "/new": "one is inside the other",
-		"box:" + filepath.Dir(at.Path): "one is inside the other", "disk": "", "box:mine": "",
-	} {
-		_, err := a.Record.RecordPlace(place)
-		if (err != nil) != (refused != "") || err != nil && !strings.Contains(err.Error(), refused) {
-			t.Errorf("%s: %v", place, err)
-		}
-	}
-	if err := os.MkdirAll(filepath.Join(k.disk, "full"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(k.disk, "full", "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	full := fleet.Location{Remote: "disk", Path: strings.TrimPrefix(k.disk, "/") + "/full"}
-	if _, err := a.Record.MoveRecord(t.Context(), full); err == nil || !strings.Contains(fault.Hint(err), "REMOTE:PATH") {
-		t.Errorf("into a folder that is not empty: %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (a *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
 	if is {
 		return key, nil
 	}
-	sealed, err := a.needs.signed(agekey.RecoveryPath)
+	sealed, err := a.needs.Signed(agekey.RecoveryPath)
 	if err != nil {
 		return agekey.Key{}, err
 	}

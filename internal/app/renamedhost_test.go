@@ -47,7 +47,7 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if len(moves) > 0 || next.Stacks["notes"].Epoch != 1 {
 		t.Errorf("it moves: %+v", moves)
 	}
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +67,8 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	if stale, err := now.sealer().Stale(t.Context(), now.Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("still to be sealed: %v, %v", stale, err)
 	}
-	if seen, err := now.Seen.SeenByHost(t.Context(), "gamma"); err != nil || len(seen.Stacks) != 1 {
-		t.Errorf("it has seen %+v, %v", seen, err)
+	if exposed, err := now.Exposed.ByHost(t.Context(), "gamma"); err != nil || len(exposed.Stacks) != 1 {
+		t.Errorf("it left %+v, %v", exposed, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/deploy"
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
+	"salvor/internal/progress"
 )
 
 // TestARenamedStackGoesOnAsItIs is fault V17 for stacks: its claim, its repository, its
@@ -25,7 +26,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if err := a.Broken("notes"); err != nil || a.Named("diary") != "notes" {
 		t.Fatal(a.Named("diary"), err)
 	}
-	if diff := cmp.Diff(before.Needs.stacks["notes"].Volumes, a.Needs.stacks["notes"].Volumes); diff != "" || before.Needs.stacks["notes"].Project.Hash != a.Needs.stacks["notes"].Project.Hash {
+	if diff := cmp.Diff(before.Needs.Rendered()["notes"].Volumes, a.Needs.Rendered()["notes"].Volumes); diff != "" || before.Needs.Rendered()["notes"].Project.Hash != a.Needs.Rendered()["notes"].Project.Hash {
 		t.Errorf("its project is another one: %s", diff)
 	}
 	next, moves := placement.Next(a.Fleet(), a.Lock(), nil)
@@ -44,7 +45,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	if diff := cmp.Diff(want, plan.Hosts[0].Changes); diff != "" {
 		t.Error(diff)
 	}
-	s, err := a.Session(t.Context())
+	s, err := a.Session(t.Context(), progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

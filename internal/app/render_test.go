@@ -21,7 +21,7 @@ func TestAHostRendersWhatTheOperatorDoes(t *testing.T) {
 	k := newKeyed(t)
 	k.commit(map[string][]byte{"stacks/late/compose.yaml": []byte("services:\n  web:\n    image: nginx:1\n    environment: {A: \"${MISSING:?gone}\"}\n")})
 	a := k.askedBy(approveAll)
-	operators := partOf(t, &a.Checkout.Fleet, a.Checkout.Lock, a.Needs.stacks)
+	operators := partOf(t, &a.Checkout.Fleet, a.Checkout.Lock, a.Needs.Rendered())
 
 	// what a host has: the files of the commit
 	repo, err := controlrepo.Load(a.Checkout.Export, "")
@@ -30,8 +30,8 @@ func TestAHostRendersWhatTheOperatorDoes(t *testing.T) {
 	}
 	files := os.DirFS(a.Checkout.Export)
 	stacks, found, err := rendering.Stacks(t.Context(), rendering.Source{Dir: a.Checkout.Export, Repository: repo, Names: rendering.NamesOf(files, repo.Fleet)})
-	if err != nil || len(stacks) != len(a.Needs.stacks) {
-		t.Fatalf("%d stacks, the operator has %d: %v", len(stacks), len(a.Needs.stacks), err)
+	if err != nil || len(stacks) != len(a.Needs.Rendered()) {
+		t.Fatalf("%d stacks, the operator has %d: %v", len(stacks), len(a.Needs.Rendered()), err)
 	}
 	if rendering.Error(found, "late") == nil || a.Broken("late") == nil {
 		t.Errorf("a stack that does not load has no error: %v", found)

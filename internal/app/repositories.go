@@ -32,7 +32,13 @@ func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placeme
 	changed := false
 	for _, t := range s.checkout.Fleet.Snapshots {
 		if known[t.Name] == "" && consent == project.ConsentRestore {
-			known[t.Name], former = takenUp(recovery, t.Name, former)
+			newest, before := recovery.NewestOn(t.Name)
+			if known[t.Name] = newest; len(before) > 0 {
+				if former == nil {
+					former = map[string][]string{}
+				}
+				former[t.Name] = before
+			}
 		}
 		if known[t.Name] != "" {
 			continue
@@ -60,7 +66,7 @@ func newID() string {
 
 // recovery opens a stack's recovery file; a stack without one has an empty one.
 func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, error) {
-	sealed, err := s.needs.signed(seal.RecoveryPath(stack))
+	sealed, err := s.needs.Signed(seal.RecoveryPath(stack))
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}

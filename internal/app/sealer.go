@@ -11,12 +11,15 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/hostspec"
+	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/project"
 	"salvor/internal/seal"
+	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
 
@@ -24,8 +27,8 @@ import (
 // before what the commit has.
 type sealer struct {
 	checkout  *checkout.Checkout
-	needs     *Needs // with what was made
-	confirmed *Confirmed
+	needs     *needs.Needs // with what was made
+	confirmed *confirmation.Confirmed
 	keys      *FleetKeys
 
 	mu     sync.Mutex        // guards inputs
@@ -33,8 +36,8 @@ type sealer struct {
 }
 
 // newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(n *Needs, c *Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
-	return &sealer{checkout: n.checkout, needs: n.Over(made), confirmed: c, keys: k}
+func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
+	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
 }
 
 var _ deploy.Sealer = (*sealer)(nil)
@@ -42,7 +45,7 @@ var _ deploy.Sealer = (*sealer)(nil)
 // Current implements deploy.Sealer.
 func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
 	where := seal.Placement{Host: host, Stack: stack}.Path()
-	sealed, err := s.needs.signed(where)
+	sealed, err := s.needs.Signed(where)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return hostspec.Seal{File: sealed.File, Signature: sealed.Signature, Inputs: s.inputs[where]}, err
@@ -83,12 +86,12 @@ func (s *sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string,
 
 // stale says why a placement needs another seal, "" when it needs none.
 func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (string, error) {
-	in, err := s.needs.inputsOf(stack, p)
+	in, err := s.needs.Inputs(stack, p)
 	if err != nil {
 		return "", err
 	}
 	where := in.Placement.Path()
-	sealed, err := s.needs.signed(where)
+	sealed, err := s.needs.Signed(where)
 	if err != nil {
 		return "", err
 	}
@@ -132,7 +135,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		if err != nil {
 			return nil, next, err
 		}
-		s.needs.add(changed)
+		s.needs.Add(changed)
 		maps.Copy(files, changed)
 		next = placement.WithRepositories(next, name, p.Repositories, p.Former)
 		sealed, err := s.sealStack(ctx, name, p, key)
@@ -141,7 +144,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		}
 		where := seal.Placement{Host: p.Host, Stack: name}.Path()
 		maps.Copy(files, sealed.Files(where))
-		s.needs.add(sealed.Files(where))
+		s.needs.Add(sealed.Files(where))
 		s.dropOthers(name, p.Host, files)
 	}
 	return files, next, nil
@@ -159,14 +162,14 @@ func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
 			continue
 		}
 		files[gone] = nil
-		if signature, err := s.needs.file(seal.SignaturePath(gone)); err == nil && signature != nil {
+		if signature, err := s.needs.File(seal.SignaturePath(gone)); err == nil && signature != nil {
 			files[seal.SignaturePath(gone)] = nil
 		}
 	}
 }
 
 func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement, key sign.Key) (sealed seal.Signed, err error) {
-	in, err := s.needs.inputsOf(stack, p)
+	in, err := s.needs.Inputs(stack, p)
 	if err != nil {
 		return sealed, err
 	}
@@ -188,12 +191,12 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 	if err != nil {
 		return sealed, err
 	}
-	for _, one := range repositoriesOf(p) {
-		repo, ok := recovery.Find(one.id)
+	for _, one := range p.EveryRepository() {
+		repo, ok := recovery.Find(one.ID)
 		if !ok {
-			return sealed, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.id)
+			return sealed, fmt.Errorf("%s has no password of repository %s", seal.RecoveryPath(stack), one.ID)
 		}
-		file.Repositories[one.id] = repo.Password.Reveal()
+		file.Repositories[one.ID] = repo.Password.Reveal()
 	}
 	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
 		return sealed, err
@@ -208,11 +211,11 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 // fleet.yaml says of it is approved first.
 func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
-	if err := s.confirmed.allowRemote(ctx, s.needs.asDeclared(r)); err != nil {
+	if err := s.confirmed.AllowRemote(ctx, s.needs.AsDeclared(r)); err != nil {
 		return sealed, err
 	}
 	for option, setting := range r.Options {
-		value, err := setting.Resolve(ctx, delivered{s.needs.store()})
+		value, err := setting.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
 		if err != nil {
 			return sealed, fmt.Errorf("remote %s, option %s: %w", r.Name, option, err)
 		}
@@ -222,20 +225,20 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 }
 
 func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
-	username, err := r.Username.Resolve(ctx, delivered{s.needs.store()})
+	username, err := r.Username.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
-	password, err := r.Password.Resolve(ctx, delivered{s.needs.store()})
+	password, err := r.Password.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
 	}
 	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
 }
 
-func (s *sealer) sealSecrets(ctx context.Context, stack string, n Need, file *agentapi.SealedFile) error {
+func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs.Need, file *agentapi.SealedFile) error {
 	for _, name := range n.Files {
-		value, err := s.needs.store().DeliverFile(ctx, name)
+		value, err := s.needs.Store().DeliverFile(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -244,7 +247,7 @@ func (s *sealer) sealSecrets(ctx context.Context, stack string, n Need, file *ag
 	if len(n.Env) == 0 {
 		return nil
 	}
-	env, err := s.needs.store().DeliverEnv(ctx, stack, n.Env...)
+	env, err := s.needs.Store().DeliverEnv(ctx, stack, n.Env...)
 	if err != nil {
 		return err
 	}

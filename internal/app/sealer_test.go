@@ -1,6 +1,7 @@
 package app
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,13 +110,14 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}
 
 	a := openPrinted(t, dir)
-	s := a.sealer()
+	s, made := a.sealer(), map[string][]byte{}
 	sealed := func() agentapi.SealedFile {
 		t.Helper()
 		files, _, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		maps.Copy(made, files)
 		signed := seal.Signed{File: files[where.Path()], Signature: files[seal.SignaturePath(where.Path())]}
 		opened, err := signed.Open(sign.Keys{printedSigner().Public()}, host, where, "")
 		if err != nil {
@@ -131,13 +133,12 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("out of date although Git knows nothing: %v, %v", stale, err)
 	}
-	made := s.needs.made
 	if err := a.Secrets.RaiseRevision(t.Context(), "nas_password"); err != nil {
 		t.Fatal(err)
 	}
 
 	a = openPrinted(t, dir)
-	s = newSealer(a.Needs, a.Confirmed, a.FleetKeys, made)
+	s = newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 1 {
 		t.Errorf("a raised revision left the seal: %v, %v", stale, err)
 	}
@@ -168,16 +169,15 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"
 	placed := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
 	s := declare(first)
-	_, placed, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
+	made, placed, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Fatalf("out of date at once: %v, %v", stale, err)
 	}
-	made := s.needs.made
 	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
-	s.needs.add(made)
+	s.needs.Add(made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || stale["notes"] != "no repository on second yet" {
 		t.Fatalf("a new target: %v, %v", stale, err)
 	}

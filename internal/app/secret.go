@@ -6,10 +6,12 @@ import (
 	"slices"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -18,14 +20,14 @@ import (
 type SecretChanges struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
-	seen      *SeenSecrets
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
+	exposed   *ExposedSecrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed, s *SeenSecrets) *SecretChanges {
-	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, seen: s}
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, s *ExposedSecrets) *SecretChanges {
+	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
 // warnOfPassword is warnOfWeak for a value that is about to become the password of
@@ -59,8 +61,8 @@ func (a *SecretChanges) MayRotate(name string) error {
 	if !slices.ContainsFunc(all, func(i secretstore.Info) bool { return i.Name == name }) {
 		return fault.WithHint(fmt.Errorf("%s: %w", name, secret.ErrNotFound), "salvor secret set "+name+" creates it")
 	}
-	for _, u := range a.needs.SecretUses(name) {
-		if a.needs.untoldDatabase(u) {
+	for _, u := range a.needs.Uses(name) {
+		if a.needs.DatabaseKeeps(u) {
 			return fault.WithHint(fmt.Errorf("%s: the database %s keeps its first password, and no on_rotate changes it "+
 				"there: its clients would be rejected", name, u),
 				"set x-salvor.on_rotate of the stack "+u.Stack+", see docs/secrets.md; or change it in the database "+
@@ -101,16 +103,16 @@ func (a *SecretChanges) secretChange(ctx context.Context, name string, value sec
 		return nil, errMadeHere(name)
 	}
 	a.warnOfPassword(name, value)
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
 	}
 	if files, err = a.identity.Store.Writer().Set(ctx, name, value); err != nil {
 		return nil, err
 	}
-	if err := a.confirmed.noteMade(ctx, name); err != nil {
+	if err := a.confirmed.NoteMade(ctx, name); err != nil {
 		return nil, err
 	}
-	return files, a.seen.forgetSeen(files, name)
+	return files, a.exposed.NoteChanged(files, name)
 }
 
 // RaiseRevision commits that a program prints another value from now on, so that
@@ -128,7 +130,7 @@ func (a *SecretChanges) RaiseRevision(ctx context.Context, name string) error {
 		return err
 	}
 	files := map[string][]byte{fleet.File: content}
-	if err := a.seen.forgetSeen(files, name); err != nil {
+	if err := a.exposed.NoteChanged(files, name); err != nil {
 		return err
 	}
 	return a.checkout.CommitFiles(ctx, files, fmt.Sprintf("secret rotate: %s, revision %d", name, s.Revision+1))

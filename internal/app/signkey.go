@@ -8,9 +8,11 @@ import (
 	"sync"
 
 	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/needs"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
@@ -25,8 +27,8 @@ const signKeyName = secretnames.SignKey
 type FleetKeys struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
-	needs     *Needs
-	confirmed *Confirmed
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
 
 	signedHere map[string]bool // files of hosts/ that this command has signed
 
@@ -35,7 +37,7 @@ type FleetKeys struct {
 }
 
 // NewFleetKeys returns the fleet's keys, as far as the identity opens them.
-func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *Needs, confirmed *Confirmed) *FleetKeys {
+func NewFleetKeys(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed) *FleetKeys {
 	return &FleetKeys{checkout: c, identity: id, needs: n, confirmed: confirmed}
 }
 
@@ -45,7 +47,7 @@ func (a *FleetKeys) signWith(k sign.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.key = &k
-	a.confirmed.trustOnly(sign.Keys{k.Public()})
+	a.confirmed.TrustOnly(sign.Keys{k.Public()})
 }
 
 // SigningKey returns the key that signs for the fleet, which every host trusts. It
@@ -82,11 +84,11 @@ func (a *FleetKeys) SigningKey(ctx context.Context) (sign.Key, error) {
 // knownSigningKey is SigningKey for the end of a command: a clone that does not trust
 // the fleet's key yet is not asked about it then.
 func (a *FleetKeys) knownSigningKey(ctx context.Context) (sign.Key, error) {
-	pinned, err := readPin(ctx, a.checkout.Git)
+	trusts, err := a.confirmed.TrustsSigners(ctx)
 	if err != nil {
 		return sign.Key{}, err
 	}
-	if len(missing(a.checkout.FleetSigners, pinned)) > 0 {
+	if !trusts {
 		return sign.Key{}, fault.WithHint(errors.New("this clone does not trust the fleet's signing key yet"), "salvor key trust")
 	}
 	return a.SigningKey(ctx)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/record"
@@ -69,11 +70,11 @@ func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private 
 	maps.Copy(files, others)
 	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.seen.forgetSeen(files, signKeyName); err != nil {
+		if err := a.exposed.NoteChanged(files, signKeyName); err != nil {
 			return err
 		}
 	}
-	if err := writePin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
+	if err := confirmation.Pin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
 	return a.checkout.CommitFiles(ctx, files, message)
@@ -126,7 +127,7 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 			return nil, err
 		}
 		var before, after seal.Signed
-		if before, err = a.needs.signed(file); err == nil {
+		if before, err = a.needs.Signed(file); err == nil {
 			after, err = before.Resign(file, trusted, key)
 		}
 		switch {

@@ -25,7 +25,7 @@ func (a *KeyChanges) SSHKey(ctx context.Context) (line string, made bool, err er
 	if line = reach.Marked(a.checkout.LetIn, reach.SSHKeyComment); line != "" {
 		return line, false, nil
 	}
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return "", false, err
 	}
 	before, err := a.authorizedKeys()
@@ -48,7 +48,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if current == "" {
 		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
-	if err := a.confirmed.mayEncrypt(ctx); err != nil {
+	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return false, err
 	}
 	before, err := a.authorizedKeys()
@@ -78,7 +78,7 @@ func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := a.seen.forgetSeen(files, reach.SSHKeyName); err != nil {
+	if err := a.exposed.NoteChanged(files, reach.SSHKeyName); err != nil {
 		return false, err
 	}
 	return true, a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/progress"
 	"salvor/internal/sign"
 )
 
@@ -26,6 +27,13 @@ func mustSigner(t testing.TB) sign.Key {
 		t.Fatal(err)
 	}
 	return k
+}
+
+func (k *keyed) openAsking(trust func(question string) error) *App {
+	k.t.Helper()
+	o := k.options(k.ann)
+	o.Trust = trust
+	return openWith(k.t, o)
 }
 
 func (k *keyed) trusted() sign.Keys {
@@ -47,7 +55,7 @@ func TestInitMakesASigningKey(t *testing.T) {
 	if trusted := k.trusted(); !slices.Equal(trusted, sign.Keys{key.Public()}) {
 		t.Errorf("the clone trusts %q, the key is %q", trusted, key.Public())
 	}
-	signature, err := key.Sign("salvor-test", "place", strings.NewReader("content"))
+	signature, err := key.Sign("salvor-test", "place", []byte("content"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +77,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	a := k.open(k.ann)
 	for name, work := range map[string]func() error{
 		"trusted": func() error { _, err := a.Confirmed.Trusted(t.Context()); return err },
-		"session": func() error { _, err := a.Session(t.Context()); return err },
+		"session": func() error { _, err := a.Session(t.Context(), progress.Discard()); return err },
 		"card":    func() error { _, err := a.Mirrors.Card(t.Context()); return err },
 		"sign":    func() error { _, err := a.FleetKeys.SigningKey(t.Context()); return err },
 		"named":   func() error { _, err := a.Confirmed.Trust(t.Context(), own.Fingerprints()); return err },
@@ -80,7 +88,7 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 	var asked string
 	no := errors.New("no")
-	a.Confirmed.opts.Trust = func(question string) error { asked = question; return no }
+	a = k.openAsking(func(question string) error { asked = question; return no })
 	if _, err := a.Confirmed.Trusted(t.Context()); !errors.Is(err, no) || !strings.Contains(asked, other.Fingerprint()) {
 		t.Errorf("%v, asked %q", err, asked)
 	}
@@ -119,8 +127,7 @@ func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
 	if keys, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
 		t.Errorf("trusted unasked: %q", keys)
 	}
-	a := k.open(k.ann)
-	a.Confirmed.opts.Trust = func(string) error { return nil }
+	a := k.openAsking(func(string) error { return nil })
 	if keys, err := a.Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
 		t.Errorf("%q, %v", keys, err)
 	}
@@ -133,7 +140,7 @@ func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	k := newKeyed(t)
 	own := k.trusted()
 	k.commit(map[string][]byte{fleet.FleetSignersFile: nil})
-	if _, err := k.open(k.ann).Session(t.Context()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
+	if _, err := k.open(k.ann).Session(t.Context(), progress.Discard()); err == nil || !strings.Contains(err.Error(), "no signing key") || fault.Hint(err) == "" {
 		t.Errorf("%v", err)
 	}
 	// a secret that is not the key that Git and the clone say

@@ -22,7 +22,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	a := k.open(k.ann)
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}.Path()
 	s := a.sealer()
-	good, err := s.needs.signed(where)
+	good, err := s.needs.Signed(where)
 	if err != nil {
 		t.Fatal(err)
 	}

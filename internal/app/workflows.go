@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"salvor/internal/claims"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -11,6 +12,7 @@ import (
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
 	"salvor/internal/secret"
@@ -41,7 +43,8 @@ func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinG
 
 // NoteStolen implements recovery.Fleet.
 func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
-	return r.App.Seen.NoteStolen(ctx, host, files)
+	_, err := r.App.Exposed.NoteHost(ctx, host, files)
+	return err
 }
 
 // Reach implements recovery.Fleet.
@@ -49,27 +52,21 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 	return r.App.Reach.To(h)
 }
 
-// Seen implements recovery.Fleet.
-func (r recoverer) Seen(ctx context.Context, host string) (recovery.Seen, error) {
-	seen, err := r.App.Seen.SeenByHost(ctx, host)
-	return seen.seen(), err
-}
-
-// Session implements recovery.Fleet.
-func (r recoverer) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
-	r.opts.Sink = sink
-	return r.App.Session(ctx)
+// Exposed implements recovery.Fleet.
+func (r recoverer) Exposed(ctx context.Context, host string) (recovery.Exposed, error) {
+	exposed, err := r.App.Exposed.ByHost(ctx, host)
+	return exposed.forRecovery(), err
 }
 
 // StillHas is what the host can reach by what is on its disk.
-func (r RemovedHost) StillHas(host string) []string { return r.seen().StillHas(host) }
+func (e ExposedByHost) StillHas(host string) []string { return e.forRecovery().StillHas(host) }
 
-func (r RemovedHost) seen() recovery.Seen {
-	seen := recovery.Seen{Remotes: r.Remotes, DeployKey: r.DeployKey, GitURL: r.GitURL}
-	for _, s := range r.Rotate {
-		seen.Secrets = append(seen.Secrets, recovery.Secret{Name: s.Secret, Provider: s.Provider, Command: s.Command})
+func (e ExposedByHost) forRecovery() recovery.Exposed {
+	exposed := recovery.Exposed{Remotes: e.Remotes, DeployKey: e.DeployKey, GitURL: e.GitURL}
+	for _, s := range e.Secrets {
+		exposed.Secrets = append(exposed.Secrets, recovery.ExposedSecret{Name: s.Name, Provider: s.Provider, Command: s.Command})
 	}
-	return seen
+	return exposed
 }
 
 // ForMove is the opened fleet as a move needs it.
@@ -88,10 +85,24 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
 // later on.
-func (a *App) ForRollback(reopen func(context.Context) (*deploy.Session, error)) *rollback.Fleet {
+func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.Session, error)) *rollback.Fleet {
+	session := func(ctx context.Context) (*deploy.Session, error) { return a.Session(ctx, a.opts.Sink) }
 	return &rollback.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Git: a.Checkout.Git, ProjectAt: a.projectAt,
-		CommitFiles: a.Checkout.CommitFiles, Session: a.Session, Reopen: reopen,
+		CommitFiles: a.Checkout.CommitFiles, Session: session, Reopen: reopen,
+	}
+}
+
+// ForClaims is the fleet's record as its claims need it.
+func (a *App) ForClaims() claims.Record {
+	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+}
+
+// ForRecordMove is the opened fleet as a move of its record needs it.
+func (a *App) ForRecordMove() *recordmove.Fleet {
+	return &recordmove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
+		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
 	}
 }
 
@@ -104,7 +115,7 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (proj
 // UsedBy returns a line for each place where a secret is needed.
 func (a *App) UsedBy(name string) []string {
 	var lines []string
-	for _, u := range a.Needs.SecretUses(name) {
+	for _, u := range a.Needs.Uses(name) {
 		line := u.String()
 		if u.Host != "" {
 			line += " on " + u.Host

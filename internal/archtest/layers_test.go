@@ -79,6 +79,10 @@ var layers = []struct {
 		"identity",
 		"rendering",
 	}},
+	{"secrets and trust", []string{
+		"needs",
+		"confirmation",
+	}},
 	{"workflows", []string{
 		"deploy",
 		"agent/here",
@@ -88,8 +92,11 @@ var layers = []struct {
 		"agent",
 	}},
 	{"the operator's workflows", []string{
+		"check",
+		"claims",
 		"leaks",
 		"move",
+		"recordmove",
 		"recovery",
 		"restore",
 		"rollback",
@@ -131,6 +138,7 @@ var sideways = map[[2]string]string{
 	{"resource", "machine"}:          "kinds look at and change a machine",
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
+	{"confirmation", "needs"}:        "a stack is granted the secrets that it needs",
 	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
@@ -242,7 +250,7 @@ func TestOnlyOnePackageReaches(t *testing.T) {
 		"os/exec":                                   {"salvor/internal/machine/local", "salvor/internal/lab", "salvor/internal/machine/sshtest", "salvor/internal/snapshot/postgres/postgrestest", "salvor/internal/agent/heretest"},
 		"golang.org/x/crypto/ssh":                   {"salvor/internal/sign", "salvor/internal/machine/ssh", "salvor/internal/machine/sshtest", "salvor/internal/gitread", "salvor/internal/lab"},
 		"github.com/spf13/cobra":                    {"salvor/internal/cli"},
-		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack", "salvor/internal/scan"},
+		"go.yaml.in/yaml/v3":                        {"salvor/internal/yamldoc", "salvor/internal/secret/ansiblevault", "salvor/internal/stack/compose", "salvor/internal/stack/stacktest", "salvor/internal/scan"},
 		"github.com/getsops/sops/v3":                {"salvor/internal/secret/sops"},
 		"github.com/zricethezav/gitleaks/v8/detect": {"salvor/internal/scan"},
 	}

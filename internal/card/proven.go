@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"salvor/internal/fleet"
@@ -42,6 +43,16 @@ func DecodeProven(content []byte) (Proven, error) {
 		return nil, errors.New(ProvenPath + ": no schema")
 	}
 	return f.Keys, nil
+}
+
+// ReadProven reads proven.json with read, whose error for a file that is not there is
+// fs.ErrNotExist: then nothing is proven.
+func ReadProven(read func(path string) ([]byte, error)) (Proven, error) {
+	content, err := read(ProvenPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return DecodeProven(content)
 }
 
 // Encode returns proven.json. The same proofs give the same bytes.

@@ -59,7 +59,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err := a.GitHost.PinGitHost(ctx); err != nil {
 		return err
 	}
-	s, err := a.Session(ctx)
+	s, err := a.Session(ctx, bar)
 	if err != nil {
 		return err
 	}

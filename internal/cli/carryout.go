@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/deploy"
+	"salvor/internal/progress"
 	"salvor/internal/proposal"
 )
 
@@ -41,7 +42,7 @@ func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R
 // session opens the fleet, and the workflow on it, for one piece of work.
 func (g *globals) session(ctx context.Context, work func(*app.App, *deploy.Session) error) error {
 	return g.with(ctx, func(a *app.App) error {
-		s, err := a.Session(ctx)
+		s, err := a.Session(ctx, g.progress())
 		if err != nil {
 			return err
 		}
@@ -65,12 +66,12 @@ func (r *reopened) app(ctx context.Context) (*app.App, error) {
 }
 
 // session opens the workflow on the commit that is the newest now.
-func (r *reopened) session(ctx context.Context) (*deploy.Session, error) {
+func (r *reopened) session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
 	a, err := r.app(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return a.Session(ctx)
+	return a.Session(ctx, sink)
 }
 
 // close ends what was opened, the last first.

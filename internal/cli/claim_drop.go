@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/claims"
 )
 
 func newClaimDrop(g *globals) *cobra.Command {
@@ -23,18 +23,11 @@ func newClaimDrop(g *globals) *cobra.Command {
 
 func runClaimDrop(ctx context.Context, g *globals, stack, id string) error {
 	return g.with(ctx, func(a *app.App) error {
-		rules, err := a.Record.ClaimRules(ctx, stack, id)
+		p, err := claims.PrepareDrop(ctx, a.ForClaims(), stack, id)
 		if err != nil {
 			return err
 		}
-		warning := fmt.Sprintf("This deletes the file %s among the claims of %s.", id, stack)
-		if rules {
-			warning = fmt.Sprintf("This deletes the claim that gives %s to its host; the previous host may start it "+
-				"while Git does not answer. salvor apply writes the claim again.", stack)
-		}
-		if err := g.confirmName(warning, stack); err != nil {
-			return err
-		}
-		return a.Record.DropClaim(ctx, stack, id)
+		_, err = accepted(ctx, g, p)
+		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/claims"
 	"salvor/internal/fleet"
 	"salvor/internal/terminal"
 )
@@ -22,7 +23,7 @@ func newClaimLs(g *globals) *cobra.Command {
 				if len(args) > 0 {
 					stack = args[0]
 				}
-				rows, err := a.Record.Claims(cmd.Context(), stack)
+				rows, err := claims.List(cmd.Context(), a.ForClaims(), stack)
 				if err != nil {
 					return err
 				}
@@ -32,11 +33,11 @@ func newClaimLs(g *globals) *cobra.Command {
 	}
 }
 
-func (g *globals) printClaims(rows []app.ClaimRow) error {
+func (g *globals) printClaims(rows []claims.Row) error {
 	if g.json {
 		return g.printJSON(struct {
-			Schema int            `json:"schema"`
-			Claims []app.ClaimRow `json:"claims"`
+			Schema int          `json:"schema"`
+			Claims []claims.Row `json:"claims"`
 		}{fleet.Schema, rows})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"salvor/internal/app"
+	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/grant"
 	"salvor/internal/secret"
@@ -41,7 +41,7 @@ func (g *prompts) askYes(question string) error {
 // approve asks whether this computer may do what the repository says. That is never
 // answered by --yes, which scripts have always: where there is no terminal a flag
 // names what is approved.
-func (g *prompts) approve(a app.Approval) error {
+func (g *prompts) approve(a confirmation.Approval) error {
 	given := map[string][]string{"--allow-remote": g.allowRemotes, "--allow-program": g.allowPrograms}
 	if slices.Contains(given[a.Flag], a.Value) || a.Flag == "--allow-remote" && slices.Contains(g.grants, "remote/"+a.Value) {
 		return nil

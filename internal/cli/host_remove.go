@@ -35,13 +35,13 @@ func runHostRemove(ctx context.Context, g *globals, name string) error {
 		for _, left := range r.StillHas(name) {
 			terminal.Printf(g.Err, "- %s.\n", left)
 		}
-		if len(r.Rotate) > 0 {
+		if len(r.Secrets) > 0 {
 			terminal.Printf(g.Err, "\n"+
 				"Its disk can open the secrets of its stacks, and their snapshots if it can reach the remote. Unless "+
 				"that disk is\n"+
 				"wiped, or encrypted and off:\n")
-			g.explainRotations(r.Rotate, "")
+			g.explainExposed(r.Secrets, "")
 		}
-		return g.printRotations(handover{Host: name, Stacks: r.Stacks, Secrets: r.Rotate})
+		return g.printExposed(exposure{Host: name, Stacks: r.Stacks, Secrets: r.Secrets})
 	})
 }

@@ -93,7 +93,7 @@ func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o k
 	}
 	if o.compromised {
 		g.explainRemoval("anyone who has the old key", r.Handover)
-		return g.printRotations(handover{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Rotate})
+		return g.printExposed(exposure{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Exposed})
 	}
 	terminal.Printf(g.Err, "If no one else had the old key, no secret has to change, and the recovery key and its card "+
 		"stay valid.\n"+
@@ -131,6 +131,6 @@ func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) erro
 			return nil
 		}
 		g.explainRemoval("anyone who has the old card", h)
-		return g.printRotations(handover{Stacks: h.Stacks, Secrets: h.Rotate})
+		return g.printExposed(exposure{Stacks: h.Stacks, Secrets: h.Exposed})
 	})
 }

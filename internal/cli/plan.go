@@ -43,7 +43,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 		return err
 	}
 	defer g.close(ctx, a)
-	s, err := a.Session(ctx)
+	s, err := a.Session(ctx, bar)
 	if err != nil {
 		return err
 	}

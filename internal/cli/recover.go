@@ -29,7 +29,7 @@ func newRecover(g *globals) *cobra.Command {
 		Short: "Bring back the stacks of a lost host on another one, with their data",
 		Long: "Recover needs the repository, your key and the remote; it does not need the lost host.\nThe host named " +
 			"by --to can be a declared one, or a new one: NAME=ADDRESS adds it.\nIf a recovery is interrupted, run it " +
-			"again to finish it.",
+			"again to finish it, also when the lost host answers by then.",
 		Args: exactArgs("HOST"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRecover(cmd.Context(), g, args[0], o) },
 	}

@@ -14,6 +14,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/project"
 	"salvor/internal/rollback"
 	"salvor/internal/terminal"
 )
@@ -101,8 +102,8 @@ func (g *globals) printDeploys(now rollback.Deploy, earlier []rollback.Deploy) e
 func shortImages(images map[string]string) []string {
 	var all []string
 	for _, service := range slices.Sorted(maps.Keys(images)) {
-		tag, digest, _ := strings.Cut(images[service], "@sha256:")
-		all = append(all, fmt.Sprintf("%s %s@%.8s", service, tag, digest))
+		digest := strings.TrimPrefix(project.Digest(images[service]), "sha256:")
+		all = append(all, fmt.Sprintf("%s %s@%.8s", service, project.Tagged(images[service]), digest))
 	}
 	return all
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/needs"
 	"salvor/internal/secretstore"
 	"salvor/internal/terminal"
 )
@@ -42,27 +43,27 @@ func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 	terminal.Printf(tab, "SECRET\tSET\tDUE\tRECIPIENTS\tFILE\tUSED BY\n")
 	now := time.Now()
 	for _, s := range all {
-		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.Needs.SecretUses(s.Name)))
+		terminal.Printf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, whenSet(s, due[s.Name]), whenDue(due[s.Name], now), openers(s), keptIn(s), users(a.Needs.Uses(s.Name)))
 	}
 	return tab.Flush()
 }
 
 func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[string]app.Due) error {
 	type row struct {
-		Name       string          `json:"name"`
-		File       string          `json:"file,omitempty"`
-		Command    []string        `json:"command,omitempty"`
-		Revision   int             `json:"revision,omitempty"`
-		Set        time.Time       `json:"set,omitzero"`
-		Due        time.Time       `json:"due,omitzero"`
-		Recipients []string        `json:"recipients,omitempty"`
-		OtherKeys  []string        `json:"other_keys,omitempty"`
-		Fits       bool            `json:"fits"`
-		UsedBy     []app.SecretUse `json:"used_by,omitempty"`
+		Name       string      `json:"name"`
+		File       string      `json:"file,omitempty"`
+		Command    []string    `json:"command,omitempty"`
+		Revision   int         `json:"revision,omitempty"`
+		Set        time.Time   `json:"set,omitzero"`
+		Due        time.Time   `json:"due,omitzero"`
+		Recipients []string    `json:"recipients,omitempty"`
+		OtherKeys  []string    `json:"other_keys,omitempty"`
+		Fits       bool        `json:"fits"`
+		UsedBy     []needs.Use `json:"used_by,omitempty"`
 	}
 	rows := []row{}
 	for _, s := range all {
-		rows = append(rows, row{s.Name, s.File, s.Command, s.Revision, setAt(s, due[s.Name]), due[s.Name].At, s.Recipients, s.OtherKeys, s.Fits, a.Needs.SecretUses(s.Name)})
+		rows = append(rows, row{s.Name, s.File, s.Command, s.Revision, setAt(s, due[s.Name]), due[s.Name].At, s.Recipients, s.OtherKeys, s.Fits, a.Needs.Uses(s.Name)})
 	}
 	return g.printJSON(struct {
 		Schema  int   `json:"schema"`
@@ -70,7 +71,7 @@ func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[s
 	}{1, rows})
 }
 
-func users(uses []app.SecretUse) string {
+func users(uses []needs.Use) string {
 	if len(uses) == 0 {
 		return "-"
 	}

@@ -38,7 +38,7 @@ func runRevoke(ctx context.Context, g *globals, name string) error {
 			terminal.Printf(g.Err, "Your identity file also has %s's key: that key does not open anything new from now on.\n", name)
 		}
 		g.explainRemoval(name, h)
-		if err := g.printRotations(handover{Operator: name, Stacks: h.Stacks, Secrets: h.Rotate}); err != nil {
+		if err := g.printExposed(exposure{Operator: name, Stacks: h.Stacks, Secrets: h.Exposed}); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "\nSalvor can't do this for you: remove %s's access at the Git host, and their SSH keys from hosts/authorized_keys.\n", name)

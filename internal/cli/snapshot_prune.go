@@ -50,7 +50,7 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		if err := g.confirm(fmt.Sprintf("Remove %s permanently, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))); err != nil {
 			return err
 		}
-		s, err := a.Session(ctx)
+		s, err := a.Session(ctx, g.progress())
 		if err != nil {
 			return err
 		}

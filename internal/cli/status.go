@@ -31,7 +31,7 @@ func newStatus(g *globals) *cobra.Command {
 
 func runStatus(ctx context.Context, g *globals) error {
 	return g.with(ctx, func(a *app.App) error {
-		s, err := a.Session(ctx)
+		s, err := a.Session(ctx, g.progress())
 		if err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yamldoc.Find(root, at), nil
+	return yamldoc.Find(root, at...), nil
 }
 
 // DropEnvFile returns a Compose file in which a service does not list some env files,

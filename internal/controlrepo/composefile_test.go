@@ -123,9 +123,9 @@ func FuzzComposeEdit(f *testing.F) {
 			if _, err := yamldoc.Flatten(root); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if n := yamldoc.Find(root, []string{"services", "web", "image"}); n != nil {
+			if n := yamldoc.Find(root, "services", "web", "image"); n != nil {
 				was, err := yamldoc.Parse("", content)
-				if err != nil || yamldoc.Find(was, []string{"services", "web", "image"}).Value != n.Value {
+				if err != nil || yamldoc.Find(was, "services", "web", "image").Value != n.Value {
 					t.Errorf("%s changed the image: %v", name, err)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	variablePattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	variablePattern   = regexp.MustCompile(fleet.VariablePattern)
 	optionPattern     = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	dockerNamePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 	vaultPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)

@@ -51,7 +51,7 @@ func checkCommand(r *yamldoc.Reader, f *fleet.Fleet, s fleet.Secret, place yamld
 	switch {
 	case inYAML || !isVariable && err != nil:
 		r.Add(place, "%q is not a name for a secret that a command prints: use NAME or STACK/KEY", s.Name)
-	case isVariable && !variablePattern.MatchString(variable):
+	case isVariable && !fleet.IsVariable(variable):
 		r.Add(place, "%q is not a variable name", variable)
 	case isVariable && !declared(f, stack):
 		r.Add(place, "there is no stack %q%s", stack, suggest.DidYouMean(stack, stackNames(f)))
@@ -123,7 +123,7 @@ func (s secretFiles) names() []string {
 func variablesOf(dotenv []byte) []string {
 	var names []string
 	for line := range strings.Lines(string(dotenv)) {
-		if name, _, found := strings.Cut(line, "="); found && variablePattern.MatchString(name) && !strings.HasPrefix(name, "sops_") {
+		if name, _, found := strings.Cut(line, "="); found && fleet.IsVariable(name) && !strings.HasPrefix(name, "sops_") {
 			names = append(names, name)
 		}
 	}

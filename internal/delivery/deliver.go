@@ -41,7 +41,7 @@ type Report struct {
 // Owner and mode are set before a file can be seen; all files of a service
 // under /run/secrets change at once. Delivering the same again changes nothing.
 // A secret that the sealed file lacks wraps secret.ErrNotFound; nothing is then
-// written. What changed that was there before is also noted for Untold. Callers
+// written. What changed that was there before is also noted for Pending. Callers
 // deliver one stack from one place at a time.
 func Deliver(root hostpath.Secrets, s Secrets) (Report, error) {
 	if _, err := memory(string(root)); err != nil {

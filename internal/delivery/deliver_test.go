@@ -159,7 +159,7 @@ func TestDeliverReportsWhatChanged(t *testing.T) {
 			if diff := cmp.Diff(c.want, mustDeliver(t, root, s)); diff != "" {
 				t.Error(diff)
 			}
-			if err := Told(root, s.Stack); err != nil {
+			if err := MarkNotified(root, s.Stack); err != nil {
 				t.Fatal(err)
 			}
 			fresh := memoryDir(t)
@@ -298,14 +298,11 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func FuzzComposeReadsTheEnvAsItWas(f *testing.F) {
-	for _, v := range []string{"", "plain", "a b # c", `it's`, `"q"`, "$HOME ${X} $$", `back\slash`, `end\`, `\'`, `\"`, `\$x`, `\n`, "two\nlines", "'\n$'", "\ttab ", "ü", "\r", `\\`, `'\0101'`} {
-		f.Add(v)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		out, err := encodeEnv("s", []string{"A", "B"}, map[string][]byte{"A": []byte(value), "B": []byte("after")})
+func TestComposeReadsTheEnvAsItWas(t *testing.T) {
+	for _, value := range []string{"", "a b # c", `it's`, "$HOME ${X} $$", `end\`, "two\nlines", "'\n$'"} {
+		out, err := encodeEnv("s", []string{"B", "A", "A"}, map[string][]byte{"A": []byte(value), "B": []byte("after"), "C": nil})
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
 		got, err := dotenv.UnmarshalWithLookup(string(out), func(string) (string, bool) { return "", false })
 		if err != nil {
@@ -314,5 +311,5 @@ func FuzzComposeReadsTheEnvAsItWas(f *testing.F) {
 		if diff := cmp.Diff(map[string]string{"A": value, "B": "after"}, got); diff != "" {
 			t.Errorf("%q: %s", out, diff)
 		}
-	})
+	}
 }

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
+	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 )
 
-// encodeEnv writes the named variables as a dotenv file that Compose reads back
-// as they are: nothing in a value is interpolated or unescaped.
+// encodeEnv writes the named variables as an env file that Compose reads back as they
+// are.
 func encodeEnv(stack string, names []string, values map[string][]byte) ([]byte, error) {
 	var b bytes.Buffer
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
@@ -20,32 +21,13 @@ func encodeEnv(stack string, names []string, values map[string][]byte) ([]byte, 
 		if !ok {
 			return nil, fmt.Errorf("stack %s: variable %s is not in the sealed file: %w", stack, name, secret.ErrNotFound)
 		}
-		if !isVariable(name) {
+		if !fleet.IsVariable(name) {
 			return nil, fmt.Errorf("stack %s: %q is not a variable name", stack, name)
 		}
 		if !utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0 {
 			return nil, fmt.Errorf("stack %s: variable %s is not text", stack, name)
 		}
-		fmt.Fprintf(&b, "%s=%s\n", name, quote(string(value)))
+		fmt.Fprintf(&b, "%s=%s\n", name, project.QuoteEnv(string(value)))
 	}
 	return b.Bytes(), nil
-}
-
-// quote prefers single quotes, in which Compose changes nothing; they can hold
-// neither themselves nor a backslash at every place.
-func quote(value string) string {
-	if !strings.ContainsAny(value, `'\`) {
-		return "'" + value + "'"
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`).Replace(value) + `"`
-}
-
-func isVariable(name string) bool {
-	for i, r := range name {
-		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && (i == 0 || r < '0' || r > '9') {
-			return false
-		}
-	}
-	return name != ""
 }

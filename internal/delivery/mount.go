@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"salvor/internal/memdir"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,19 +20,10 @@ const sizeLimit = "64m"
 
 const mountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
-// Kind is the file system that holds the secrets.
-type Kind string
-
-// The kinds. Neither is ever swapped out: a tmpfs is mounted noswap (Linux 6.4)
-// or not at all.
-const (
-	Tmpfs Kind = "tmpfs"
-	Ramfs Kind = "ramfs"
-)
-
-// Mount makes root an own file system in memory, once: when it is one already
-// nothing changes. It needs root's rights.
-func Mount(root string) (Kind, error) {
+// Mount makes root a file system of its own in memory, once: when it is one already
+// nothing changes. Neither kind is ever swapped out: a tmpfs is mounted noswap (Linux
+// 6.4) or not at all. It needs root's rights.
+func Mount(root string) (memdir.Kind, error) {
 	if err := os.MkdirAll(root, rootMode); err != nil {
 		return "", err
 	}
@@ -40,7 +33,7 @@ func Mount(root string) (Kind, error) {
 	options := fmt.Sprintf("mode=%04o,size=%s,noswap", rootMode, sizeLimit)
 	err := unix.Mount("tmpfs", root, "tmpfs", mountFlags, options)
 	if err == nil {
-		return Tmpfs, nil
+		return memdir.Tmpfs, nil
 	}
 	if !errors.Is(err, unix.EINVAL) {
 		return "", fmt.Errorf("mount tmpfs on %s: %w", root, err)
@@ -49,12 +42,12 @@ func Mount(root string) (Kind, error) {
 	if err := unix.Mount("ramfs", root, "ramfs", mountFlags, fmt.Sprintf("mode=%04o", rootMode)); err != nil {
 		return "", fmt.Errorf("mount ramfs on %s: %w", root, err)
 	}
-	return Ramfs, nil
+	return memdir.Ramfs, nil
 }
 
 // mounted returns the kind of root when it is a file system of its own in memory, ""
 // when it is not a mount point.
-func mounted(root string) (Kind, error) {
+func mounted(root string) (memdir.Kind, error) {
 	var here, above unix.Stat_t
 	if err := errors.Join(unix.Lstat(root, &here), unix.Lstat(filepath.Dir(root), &above)); err != nil {
 		return "", fmt.Errorf("stat %s: %w", root, err)
@@ -67,16 +60,10 @@ func mounted(root string) (Kind, error) {
 
 // memory returns the kind of file system that path is on; one that is not in
 // memory is an error, since plaintext must not reach a disk.
-func memory(path string) (Kind, error) {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil {
-		return "", fmt.Errorf("stat file system of %s: %w", path, err)
+func memory(path string) (memdir.Kind, error) {
+	kind, err := memdir.KindOf(path)
+	if errors.Is(err, memdir.ErrDisk) {
+		return "", fmt.Errorf("%w: secrets are kept in memory only", err)
 	}
-	switch fs.Type {
-	case unix.TMPFS_MAGIC:
-		return Tmpfs, nil
-	case unix.RAMFS_MAGIC:
-		return Ramfs, nil
-	}
-	return "", fmt.Errorf("%s is on a disk: secrets are kept in memory only", path)
+	return kind, err
 }

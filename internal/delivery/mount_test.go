@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"salvor/internal/hostpath"
+	"salvor/internal/memdir"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,7 @@ func TestMountIsOneFileSystemInMemory(t *testing.T) {
 	inPrivateMounts(t, func() {
 		for range 2 {
 			kind, err := Mount(root)
-			if err != nil || kind != Tmpfs && kind != Ramfs {
+			if err != nil || kind != memdir.Tmpfs && kind != memdir.Ramfs {
 				t.Errorf("Mount: %q, %v", kind, err)
 			}
 		}
@@ -91,7 +92,7 @@ func TestRamfsServesWhereTmpfsCanSwap(t *testing.T) {
 			t.Errorf("mount ramfs: %v", err)
 			return
 		}
-		if kind, err := Mount(root); err != nil || kind != Ramfs {
+		if kind, err := Mount(root); err != nil || kind != memdir.Ramfs {
 			t.Errorf("Mount: %q, %v; want the ramfs that is there", kind, err)
 		}
 		if _, err := Deliver(hostpath.Secrets(root), sample()); err != nil {

@@ -44,6 +44,31 @@ func (r *Run) fold(ctx context.Context, applied error) error {
 	return err
 }
 
+// carryBirths takes along which volumes of moving stacks have come to life, where only a report
+// on the record remote says so: it counts at its own epoch, which ends here. Without it the
+// next host would take the volume for new, and refuse to start beside its snapshots. A
+// lost host's stacks are moved whatever its reports say.
+func carryBirths(ctx context.Context, r *Run) error {
+	unknown := r.unlearned(r.Lock)
+	maps.DeleteFunc(unknown.Stacks, func(name string, _ fleet.Placement) bool { return !r.moves(name) })
+	if len(unknown.Stacks) == 0 {
+		return nil
+	}
+	facts, ignored, err := r.Record.Facts(ctx, unknown)
+	r.receipt.Findings = append(r.receipt.Findings, ignored...)
+	switch {
+	case err != nil && r.Lost != "":
+		r.Leave(fmt.Sprintf("cannot read the hosts' reports on the record remote (%v); where a volume is refused as new: salvor apply --restore STACK", err))
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot read the hosts' reports on the record remote: %w", err)
+	}
+	for name := range unknown.Stacks {
+		r.Next = placement.Carry(r.Next, r.Lock, name, facts[name]...)
+	}
+	return nil
+}
+
 // Settled reports whether a fleet with an empty plan has nothing left to record
 // either: no commit waits for its push, the lock knows every volume and image, and
 // every placement has its claim.
@@ -55,14 +80,8 @@ func (s *Session) Settled(ctx context.Context) (bool, error) {
 	if err != nil || !published || len(s.unlearned(s.Lock).Stacks) > 0 || s.Fleet.Record.Remote == "" {
 		return published && err == nil && len(s.unlearned(s.Lock).Stacks) == 0, err
 	}
-	owners, err := s.Record.Owners(ctx, slices.Sorted(maps.Keys(s.Lock.Stacks)))
-	if err != nil {
-		return false, nil // the run says so
-	}
-	for name, p := range s.Lock.Stacks {
-		if o := owners[name]; !s.held[name] && (o.Epoch != p.Epoch || !s.is(o, p.Host)) {
-			return false, nil
-		}
+	if open, err := s.Unclaimed(ctx); err != nil || len(open) > 0 {
+		return false, nil //nolint:nilerr // the run says so
 	}
 	next, _, err := s.proven(ctx, s.Lock)
 	if err != nil {

@@ -48,7 +48,7 @@ func (r *Run) applyHost(ctx context.Context, h fleet.Host, hp HostPlan) (agentap
 	if err != nil {
 		return receipt, err
 	}
-	link, err := r.Hosts.Dial(ctx, h)
+	link, err := r.dial(ctx, h)
 	if err != nil {
 		return receipt, err
 	}

@@ -37,7 +37,7 @@ func (r *Run) identify(ctx context.Context) error {
 		return nil // the plan has it
 	}
 	return r.each(func(h fleet.Host, _ HostPlan) error {
-		link, err := r.Hosts.Dial(ctx, h)
+		link, err := r.dial(ctx, h)
 		if err != nil {
 			return nil //nolint:nilerr // see above
 		}

@@ -26,7 +26,7 @@ func (r *Run) ReachLost(ctx context.Context) (wait func() *hostlink.Link) {
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, reachWithin)
 		defer cancel()
-		link, err := r.Hosts.Dial(ctx, h)
+		link, err := r.dial(ctx, h)
 		if err != nil {
 			link = nil
 		}
@@ -101,7 +101,7 @@ func (r *Run) PrepareForData(ctx context.Context) (wait func()) {
 	go func() {
 		began := time.Now().UTC()
 		_ = r.each(func(h fleet.Host, _ HostPlan) error {
-			link, err := r.Hosts.Dial(ctx, h)
+			link, err := r.dial(ctx, h)
 			if err != nil {
 				return err
 			}

@@ -49,7 +49,7 @@ func (s *Session) observeHost(ctx context.Context, h fleet.Host, lock fleet.Lock
 	if err != nil {
 		return Observation{Err: err}
 	}
-	link, err := s.Hosts.Dial(ctx, h)
+	link, err := s.dial(ctx, h)
 	if err != nil {
 		return Observation{Err: err}
 	}

@@ -30,6 +30,7 @@ type surroundings struct {
 	pushErr  []error // of the first pushes
 	owners   map[string]Owner
 	outrun   Owner // who has every stack that is claimed, unless Host is ""
+	unread   error // why the record does not say what hosts reported
 	unproven error // why the record does not say what was proven
 	proven   map[string]map[string]fleet.Proven
 	ahead    bool // the newest commit is not published
@@ -94,7 +95,7 @@ func (f *surroundings) Claim(_ context.Context, stack string, epoch int, host, c
 
 func (f *surroundings) Facts(context.Context, fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error) {
 	f.note("facts")
-	return f.facts, nil, nil
+	return f.facts, nil, f.unread
 }
 
 func (f *surroundings) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
@@ -157,6 +158,30 @@ func TestFactsAreFolded(t *testing.T) {
 	}
 	if p := s.Lock.Stacks["blog"]; p.Volumes["db"].Born.IsZero() {
 		t.Errorf("folding one stack lost another: %+v", p)
+	}
+}
+
+// TestWhatWasBornMovesAlong: the run that a stack came to life in was interrupted, and the
+// stack moves before any other run reads its host's report.
+func TestWhatWasBornMovesAlong(t *testing.T) {
+	for name, o := range map[string]Options{"it moves": {Kind: KindMove}, "its host is lost": {Kind: KindRecover, Lost: "beta"}} {
+		born := time.Unix(5, 0).UTC()
+		f := &surroundings{facts: map[string][]placement.Learned{"notes": {{Host: "beta", Epoch: 2, Born: map[string]time.Time{"db": born}}}}}
+		s := session(f, nil)
+		next, m := placement.MoveTo(s.Lock, "notes", "alpha")
+		o.Moves = []placement.Move{m}
+		r := s.Begin(Plan{}, next, o)
+		if err := carryBirths(t.Context(), r); err != nil || !r.Next.Stacks["notes"].Volumes["db"].Born.Equal(born) {
+			t.Errorf("%s: it is %+v, %v", name, r.Next.Stacks["notes"], err)
+		}
+		if s = session(f, map[string]fleet.VolumeState{"db": {Born: time.Unix(1, 0)}}); carryBirths(t.Context(), s.Begin(Plan{}, s.Lock, o)) != nil || len(f.log) > 1 {
+			t.Errorf("%s: what is known is asked for: %v", name, f.log)
+		}
+		f.unread = errors.New("no route")
+		r = session(f, nil).Begin(Plan{}, next, o)
+		if err := carryBirths(t.Context(), r); (err == nil) != (o.Lost != "") || (len(r.End().Pending) > 0) != (o.Lost != "") {
+			t.Errorf("%s: reports can't be read: %v, pending %v", name, err, r.End().Pending)
+		}
 	}
 }
 

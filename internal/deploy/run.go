@@ -134,7 +134,7 @@ func (r *Run) Install(ctx context.Context) error {
 			if !hp.New {
 				return nil
 			}
-			link, err := r.Hosts.Dial(ctx, h)
+			link, err := r.dial(ctx, h)
 			if err != nil {
 				return err
 			}

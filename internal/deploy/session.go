@@ -48,7 +48,7 @@ type Session struct {
 	Sealer Sealer
 	Record Record
 	Hosts  Dialer
-	Sink   progress.Sink
+	Sink   progress.Sink // of the session's steps, and of those that hosts report
 
 	held   map[string]bool // stacks that are left as they run, see Hold
 	asking sync.Mutex      // held while the operator is asked in the midst of an apply
@@ -115,6 +115,15 @@ type Record interface {
 // Dialer reaches hosts.
 type Dialer interface {
 	Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
+}
+
+// dial reaches a host, which reports to the session's sink.
+func (s *Session) dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error) {
+	link, err := s.Hosts.Dial(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return link.Reporting(s.Sink), nil
 }
 
 // spec is what host is asked to be under lock.

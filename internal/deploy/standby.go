@@ -23,14 +23,12 @@ func (s *Session) StandBy(ctx context.Context, host string, stacks []string) (he
 		return nil, nil, err
 	}
 	ready := &standing{began: make(chan struct{})}
-	own := *link
-	own.Sink = ready
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	var failed error // once ended
 	go func() {
 		defer close(ended)
-		err := own.Call(held, agentapi.VerbStandBy, agentapi.StandBy{Stacks: stacks}, &struct{}{})
+		err := link.Reporting(ready).Call(held, agentapi.VerbStandBy, agentapi.StandBy{Stacks: stacks}, &struct{}{})
 		failed = errors.Join(fmt.Errorf("%s is not ready", host), err)
 		cancel(failed)
 	}()

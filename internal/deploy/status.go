@@ -65,7 +65,7 @@ func (s *Session) Call(ctx context.Context, host, verb string, req, resp any) er
 	if !declared {
 		return fmt.Errorf("host %s is not declared", host)
 	}
-	link, err := s.Hosts.Dial(ctx, h)
+	link, err := s.dial(ctx, h)
 	if err != nil {
 		return err
 	}

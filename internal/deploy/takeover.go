@@ -49,7 +49,7 @@ type former struct {
 
 // TakeOver finds out who has the stacks that the run is about: also a placement that
 // was committed by a run interrupted has a former host, which may have started the
-// stack again since. An operator whose clone is behind learns it here, before anything
+// stack again since. What only their hosts reported of them moves along. An operator whose clone is behind learns it here, before anything
 // is stopped.
 func (r *Run) TakeOver(ctx context.Context) error {
 	if err := r.weigh(ctx); err != nil {
@@ -64,9 +64,14 @@ func (r *Run) TakeOver(ctx context.Context) error {
 	}
 	if !published && len(r.due.release) > 0 {
 		r.due.unpublished = true
-		return r.Repo.Behind(ctx)
+		err = r.Repo.Behind(ctx)
+	} else {
+		err = r.push(ctx)
 	}
-	return r.push(ctx)
+	if err != nil {
+		return err
+	}
+	return carryBirths(ctx, r)
 }
 
 func (r *Run) weigh(ctx context.Context) error {
@@ -115,6 +120,20 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 		r.takeFrom(former{stack: name, host: r.Lost, next: p.Epoch}) // a recovery that was interrupted
 	}
 	return nil
+}
+
+// Unclaimed returns the stacks whose placement has no claim of its own: another has the
+// stack by the claims, or none. Without a record there are no claims to miss.
+func (s *Session) Unclaimed(ctx context.Context) ([]string, error) {
+	if s.Fleet.Record.Remote == "" {
+		return nil, nil
+	}
+	names := slices.Sorted(maps.Keys(s.Lock.Stacks))
+	owners, err := s.Record.Owners(ctx, names)
+	return slices.DeleteFunc(names, func(name string) bool {
+		o, p := owners[name], s.Lock.Stacks[name]
+		return s.held[name] || o.Epoch == p.Epoch && s.is(o, p.Host)
+	}), err
 }
 
 // moves reports whether the run moves a stack.
@@ -220,7 +239,7 @@ func (r *Run) releaseOne(ctx context.Context, f former) error {
 		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
 			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
 	}
-	link, err := r.Hosts.Dial(ctx, from)
+	link, err := r.dial(ctx, from)
 	if err != nil {
 		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
 	}

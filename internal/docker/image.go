@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"salvor/internal/project"
 )
@@ -13,8 +12,8 @@ import (
 // Digests returns the repository digests of a local image, which may be none, or
 // nil when the image is not here.
 func (e *Engine) Digests(ctx context.Context, ref string) ([]string, error) {
-	if repo, digest, ok := strings.Cut(ref, "@"); ok {
-		ref = project.Untagged(repo) + "@" + digest
+	if project.Digested(ref) {
+		ref = project.Repository(ref) + "@" + project.Digest(ref)
 	}
 	answer, err := e.get(ctx, "/images/"+ref+"/json")
 	if errors.Is(err, ErrNoSuch) {

@@ -43,6 +43,24 @@ type Placement struct {
 	Restore      *Restore               `json:"restore,omitempty"` // asked for and not known to be done
 }
 
+// A Repository is one of a placement's, by its id, and the target that it is on.
+type Repository struct{ Target, ID string }
+
+// EveryRepository returns all of a placement's repositories, by target: the present one
+// first, then the former ones, newest first.
+func (p Placement) EveryRepository() []Repository {
+	var all []Repository
+	for _, target := range slices.Sorted(maps.Keys(p.Repositories)) {
+		all = append(all, Repository{target, p.Repositories[target]})
+	}
+	for _, target := range slices.Sorted(maps.Keys(p.Former)) {
+		for _, id := range slices.Backward(p.Former[target]) {
+			all = append(all, Repository{target, id})
+		}
+	}
+	return all
+}
+
 // Proven names the newest snapshot of a repository that is known to have been read
 // back. The lock has it so that who can delete on the remotes can't have it
 // forgotten.

@@ -10,8 +10,12 @@ import (
 // SecretDir is the repository's folder of encrypted files.
 const SecretDir = "secrets"
 
+// VariablePattern is what a variable's name matches: it can be written as ${NAME}.
+const VariablePattern = `^[A-Za-z_][A-Za-z0-9_]*$`
+
 var (
 	secretPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
+	variable      = regexp.MustCompile(VariablePattern)
 	envPattern    = regexp.MustCompile(`(?i)\.env$`)
 	// valuePattern takes a name apart that leads into a YAML file. Stacks have no
 	// dot in their names, so it can't be a stack's variable.
@@ -53,6 +57,9 @@ func SecretInYAML(name string) bool {
 
 // EnvFile is the file that holds a stack's secret variables.
 func EnvFile(stack string) string { return SecretDir + "/" + stack + ".env" }
+
+// IsVariable reports whether a variable can have this name.
+func IsVariable(name string) bool { return variable.MatchString(name) }
 
 // BelowSecrets reports why a path of the repository is not a file below secrets/, or nil.
 func BelowSecrets(file string) error {

@@ -5,7 +5,6 @@
 package hostkey
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -87,7 +86,7 @@ func CheckRecipient(v string) error {
 
 // Sign returns the signature of a file of hosts/ by the fleet's key.
 func Sign(file string, content []byte, fleet sign.Key) ([]byte, error) {
-	return fleet.Sign(Kind, file, bytes.NewReader(content))
+	return fleet.Sign(Kind, file, content)
 }
 
 // Check is an error that wraps sign.ErrUntrusted unless one of the fleet's keys has
@@ -96,6 +95,6 @@ func Check(file string, content, signature []byte, fleet sign.Keys) error {
 	if len(signature) == 0 {
 		return fmt.Errorf("%s has no signature in %s: %w", file, SignaturePath(file), sign.ErrUntrusted)
 	}
-	_, err := fleet.Verify(Kind, file, bytes.NewReader(content), signature)
+	_, err := fleet.Verify(Kind, file, content, signature)
 	return err
 }

@@ -206,20 +206,11 @@ func (a *answer) image(st agentapi.Stack, service, ref string) (keep, odd bool) 
 	if st.Images[service] == ref {
 		return true, false
 	}
-	if at < 0 || repositoryOf(ref) != repositoryOf(st.Project.Services[at].Image) {
+	if at < 0 || project.Repository(ref) != project.Repository(st.Project.Services[at].Image) {
 		return false, true
 	}
 	written := st.Project.Services[at].Image
 	return project.Tagged(ref) == project.Tagged(written) && (!project.Digested(written) || ref == written), false
-}
-
-// repositoryOf is a reference without its tag and digest.
-func repositoryOf(ref string) string {
-	ref = project.Tagged(ref)
-	if at := strings.LastIndexByte(ref, ':'); at > strings.LastIndexByte(ref, '/') {
-		return ref[:at]
-	}
-	return ref
 }
 
 func (a *answer) snapshot(r *agentapi.SnapshotReceipt) {

@@ -35,6 +35,13 @@ type Link struct {
 	Sink    progress.Sink
 }
 
+// Reporting returns the same link, whose host reports to another sink.
+func (l *Link) Reporting(sink progress.Sink) *Link {
+	own := *l
+	own.Sink = sink
+	return &own
+}
+
 // Call runs one verb with req as its body and decodes the result into resp. An
 // *agentapi.Error is what salvord says went wrong; ErrNoSalvord means that
 // Ensure must come first. The answer is held to the question: what does not fit is

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/yamldoc"
 )
 
@@ -140,7 +141,7 @@ func checkPlaced(p fleet.Placement) error {
 		return err
 	}
 	for _, service := range slices.Sorted(maps.Keys(p.Images)) {
-		if !strings.Contains(p.Images[service], "@sha256:") {
+		if !project.Lockable(p.Images[service]) {
 			return fmt.Errorf("image of service %q has no digest", service)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package memdir makes folders for plaintext that another program has to find in
-// a file: private, in memory, and gone afterwards.
+// Package memdir is about folders in memory, the only ones that plaintext may be
+// written to: which they are, and private ones that are removed after use.
 package memdir
 
 import (
@@ -10,6 +10,18 @@ import (
 
 // ErrNone means that no folder in memory is to be had.
 var ErrNone = errors.New("no folder in memory (tmpfs) to write to")
+
+// ErrDisk means that a path is not in memory.
+var ErrDisk = errors.New("is on a disk")
+
+// Kind is a kind of file system in memory.
+type Kind string
+
+// The kinds. A tmpfs can be swapped out unless it is mounted noswap; a ramfs never is.
+const (
+	Tmpfs Kind = "tmpfs"
+	Ramfs Kind = "ramfs"
+)
 
 // Usual returns where a Linux system has memory for its users' files.
 func Usual() []string {
@@ -30,7 +42,7 @@ func New(below ...string) (string, error) {
 			tried = append(tried, err)
 			continue
 		}
-		if err := inMemory(dir); err != nil {
+		if _, err := KindOf(dir); err != nil {
 			tried = append(tried, err, os.Remove(dir))
 			continue
 		}

@@ -38,7 +38,7 @@ func TestNew(t *testing.T) {
 // only have where its own temporary folder is on one.
 func TestNewRefusesDisks(t *testing.T) {
 	disk := t.TempDir()
-	if inMemory(disk) == nil {
+	if _, err := KindOf(disk); err == nil {
 		disk = "/sys"
 	}
 	if dir, err := New(disk); !errors.Is(err, ErrNone) {

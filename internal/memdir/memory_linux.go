@@ -6,13 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func inMemory(dir string) error {
+// KindOf returns the kind of file system that a path is on. The error wraps ErrDisk
+// where that is not in memory.
+func KindOf(path string) (Kind, error) {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
+	if err := unix.Statfs(path, &fs); err != nil {
+		return "", fmt.Errorf("stat file system of %s: %w", path, err)
 	}
-	if fs.Type != unix.TMPFS_MAGIC && fs.Type != unix.RAMFS_MAGIC {
-		return fmt.Errorf("%s is on a disk", dir)
+	switch fs.Type {
+	case unix.TMPFS_MAGIC:
+		return Tmpfs, nil
+	case unix.RAMFS_MAGIC:
+		return Ramfs, nil
 	}
-	return nil
+	return "", fmt.Errorf("%s %w", path, ErrDisk)
 }

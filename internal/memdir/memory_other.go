@@ -4,5 +4,6 @@ package memdir
 
 import "fmt"
 
-// inMemory: systems without tmpfs keep every folder on a disk.
-func inMemory(dir string) error { return fmt.Errorf("%s is on a disk", dir) }
+// KindOf returns an error that wraps ErrDisk: systems without tmpfs keep every folder
+// on a disk.
+func KindOf(path string) (Kind, error) { return "", fmt.Errorf("%s %w", path, ErrDisk) }

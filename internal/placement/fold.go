@@ -2,10 +2,10 @@ package placement
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // Learned is what a host found out about a stack that it has, and can't commit itself:
@@ -34,9 +34,25 @@ func Fold(lock fleet.Lock, stack string, learned ...Learned) fleet.Lock {
 	})
 }
 
+// Carry returns the lock next, in which a stack was moved, with the births that were
+// learned of it at its placement before, in was.
+func Carry(next, was fleet.Lock, stack string, learned ...Learned) fleet.Lock {
+	known := Fold(was, stack, learned...).Stacks[stack].Volumes
+	return changed(next, stack, func(p *fleet.Placement) {
+		for volume, state := range known {
+			if p.Volumes == nil {
+				p.Volumes = map[string]fleet.VolumeState{}
+			}
+			if p.Volumes[volume].Born.IsZero() {
+				p.Volumes[volume] = state
+			}
+		}
+	})
+}
+
 func (l Learned) foldInto(p *fleet.Placement) {
 	images := maps.Clone(l.Images)
-	maps.DeleteFunc(images, func(_, image string) bool { return !strings.Contains(image, "@sha256:") })
+	maps.DeleteFunc(images, func(_, image string) bool { return !project.Lockable(image) })
 	if l.Whole && len(images) > 0 {
 		p.Images = nil
 	}

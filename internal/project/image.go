@@ -2,9 +2,10 @@ package project
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
+
+	"github.com/distribution/reference"
 )
 
 // Reference returns the image that the service should run, given the lock's
@@ -43,15 +44,36 @@ func (s Service) Pinned(locked map[string]string) bool {
 // Digested reports whether a reference names exact content.
 func Digested(ref string) bool { return strings.Contains(ref, "@") }
 
+// Lockable reports whether the lock may have a reference: it names content by SHA-256.
+func Lockable(ref string) bool { return strings.Contains(ref, "@sha256:") }
+
 // Tagged is a reference without its digest.
 func Tagged(ref string) string {
 	tag, _, _ := strings.Cut(ref, "@")
 	return tag
 }
 
-// Untagged is a reference without its tag; a port is not a tag.
-func Untagged(ref string) string {
-	dir, last := path.Split(ref)
-	name, _, _ := strings.Cut(last, ":")
-	return dir + name
+// Digest is what a reference names its content by, "" for one that has only a tag.
+func Digest(ref string) string {
+	_, digest, _ := strings.Cut(ref, "@")
+	return digest
+}
+
+// Repository is a reference without its tag and digest; a port is not a tag.
+func Repository(ref string) string {
+	ref = Tagged(ref)
+	if at := strings.LastIndexByte(ref, ':'); at > strings.LastIndexByte(ref, '/') {
+		return ref[:at]
+	}
+	return ref
+}
+
+// Home is a repository's full name, Docker Hub spelt out: "docker.io" and
+// "library/nginx" of "nginx:1.27". Both are "" of what is not a reference.
+func Home(ref string) (registry, repository string) {
+	named, err := reference.ParseNormalizedNamed(Repository(ref))
+	if err != nil {
+		return "", ""
+	}
+	return reference.Domain(named), reference.Path(named)
 }

@@ -1,6 +1,9 @@
 package project
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 // TestReference is the half of issue 10, C.10 about images: what is written with a
 // digest wins over the lock, and a lock that kept an older tag pins nothing.
@@ -45,5 +48,28 @@ func TestS09ADigestInTheComposeFileWins(t *testing.T) {
 	}
 	if patched.Pinned(locked) {
 		t.Error("the lock counts as what it runs")
+	}
+}
+
+func TestPartsOfAReference(t *testing.T) {
+	for ref, want := range map[string][6]string{
+		"nginx":                                  {"nginx", "", "nginx", "docker.io", "library/nginx", "false"},
+		"nginx:1.27@sha256:aa":                   {"nginx:1.27", "sha256:aa", "nginx", "docker.io", "library/nginx", "true"},
+		"index.docker.io/library/nginx@sha512:b": {"index.docker.io/library/nginx", "sha512:b", "index.docker.io/library/nginx", "docker.io", "library/nginx", "false"},
+		"registry.example:5000/a/b:1":            {"registry.example:5000/a/b:1", "", "registry.example:5000/a/b", "registry.example:5000", "a/b", "false"},
+		"registry.example:5000/b":                {"registry.example:5000/b", "", "registry.example:5000/b", "registry.example:5000", "b", "false"},
+		"localhost/b:1":                          {"localhost/b:1", "", "localhost/b", "localhost", "b", "false"},
+		"mine/b":                                 {"mine/b", "", "mine/b", "docker.io", "mine/b", "false"},
+		"<none>@<none>":                          {"<none>", "<none>", "<none>", "", "", "false"},
+		"":                                       {"", "", "", "", "", "false"},
+	} {
+		registry, repository := Home(ref)
+		got := [6]string{Tagged(ref), Digest(ref), Repository(ref), registry, repository, strconv.FormatBool(Lockable(ref))}
+		if got != want {
+			t.Errorf("%q: %q, want %q", ref, got, want)
+		}
+		if Digested(ref) != (want[1] != "") {
+			t.Errorf("%q: Digested is %v", ref, Digested(ref))
+		}
 	}
 }

@@ -7,10 +7,14 @@ import (
 	"time"
 
 	"salvor/internal/fleet"
-) // Consent is what the operator said about volumes whose data does not fit the
+)
+
+// Consent is what the operator said about volumes whose data does not fit the
 // lock: nothing, restore what the repository has, start fresh, use what is on the
 // host, or let new volumes start empty although others are gone.
-type Consent string // The consents.
+type Consent string
+
+// The consents.
 const (
 	ConsentRestore Consent = "restore"
 	ConsentFresh   Consent = "fresh"

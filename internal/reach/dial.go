@@ -74,7 +74,7 @@ func (d *Dialer) Dial(ctx context.Context, h fleet.Host) (*hostlink.Link, error)
 			entry.err = fmt.Errorf("%s: %w", h.Name, err)
 			return
 		}
-		entry.link = &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: progress.SinkFunc(func(e progress.Event) { d.opts.Sink.Emit(e) })}
+		entry.link = &hostlink.Link{Host: h.Name, Machine: m, Carrier: carrier{}, Sink: d.opts.Sink}
 	})
 	return entry.link, entry.err
 }

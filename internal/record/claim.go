@@ -186,21 +186,21 @@ func (r *Record) readClaim(ctx context.Context, keys sign.Keys, stack string, c 
 	}
 	content, _, err := keys.Open(ClaimKind, path, data)
 	if err != nil {
-		i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
+		i := Ignored{Path: path, Host: claimedHost(data), Why: err.Error()}
 		r.nameSigner(&i, ClaimKind, data)
 		return &i, nil
 	}
 	file, err := parseClaim(content)
 	if err != nil {
-		return &Ignored{Path: path, Host: pretends(data), Why: fmt.Sprintf("%s: %v", path, err)}, nil
+		return &Ignored{Path: path, Host: claimedHost(data), Why: fmt.Sprintf("%s: %v", path, err)}, nil
 	}
 	c.Host, c.Key, c.Sign, c.Commit, c.At = file.Host, file.Key, file.Sign, file.Commit, file.At
 	return nil, nil
 }
 
-// pretends returns the host that a file which does not count names, for people; ""
+// claimedHost returns the host that a file which does not count names, for people; ""
 // for none that could be one.
-func pretends(data []byte) string {
+func claimedHost(data []byte) string {
 	var signed struct{ Content string }
 	if json.Unmarshal(data, &signed) == nil && signed.Content != "" {
 		data = []byte(signed.Content)
@@ -310,7 +310,7 @@ func (r *Record) writeSigned(ctx context.Context, path string, file claimFile) e
 	if err := r.putRaw(ctx, path, append(signed, '\n')); err != nil {
 		return err
 	}
-	return r.here(ctx)
+	return r.checkNotMoved(ctx)
 }
 
 // awaitVisible returns the claims once they hold the given one or a higher.

@@ -103,7 +103,7 @@ func (r *Record) Facts(ctx context.Context, stack string, epoch int) (facts []Fa
 			continue
 		}
 		path := factsDir(stack) + "/" + factName(f)
-		content, passed, err := notes.read(ctx, FactKind, path, epoch)
+		content, passed, err := notes.open(ctx, FactKind, path, epoch)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -19,8 +19,8 @@ func (l Local) is(host, key string) bool {
 	return key == l.Key
 }
 
-// called names another host, also one that has this host's name.
-func (l Local) called(host string) string {
+// nameOf names another host, also one that has this host's name.
+func (l Local) nameOf(host string) string {
 	switch host {
 	case "":
 		return "no host"
@@ -64,6 +64,7 @@ type Verdict struct {
 	MayStart  bool
 	MayChange bool // anything outside the host: snapshots, prune, DNS
 	Unfenced  bool
+	Unclaimed bool // it is lost by its placement, and by the claims, which were read, no other host has it yet
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
 	Off       string // the claim that decides, where its commit is not on the branch; "" for nothing
@@ -79,7 +80,7 @@ func Decide(local Local, git InGit, record OnRecord) Verdict {
 	v := decide(local, git, record)
 	v.Claim = claimProblem(local, git, record)
 	if r := record.Ruling; record.Reached && r.Off && r.Epoch >= git.Epoch {
-		v.Off = fmt.Sprintf("%s claimed epoch %d from commit %.7s, which is not on the branch", local.called(r.Owner), r.Epoch, r.Commit)
+		v.Off = fmt.Sprintf("%s claimed epoch %d from commit %.7s, which is not on the branch", local.nameOf(r.Owner), r.Epoch, r.Commit)
 	}
 	return v
 }
@@ -89,7 +90,7 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 	claimed := record.Reached && r.Epoch > 0
 	switch {
 	case !git.Reached && !record.Reached:
-		v := local.undecided(local.silence())
+		v := local.undecided(local.unreachable())
 		v.Unfenced = v.MayStart
 		return v
 	case git.Reached && git.Epoch > 0 && git.Epoch >= r.Epoch && git.Host == local.Host && !local.is(git.Host, git.Key):
@@ -107,9 +108,9 @@ func decide(local Local, git InGit, record OnRecord) Verdict {
 	}
 }
 
-// silence is why neither Git nor the record was heard. What opens the record
+// unreachable is why neither Git nor the record was heard. What opens the record
 // remote is sealed to the host's identity.
-func (l Local) silence() string {
+func (l Local) unreachable() string {
 	if l.Key == "" {
 		return "this host's identity can't be read, so the record remote can't be read, and Git does not answer"
 	}
@@ -127,7 +128,7 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 	case mine:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("claimed for this host at epoch %d", r.Epoch)}
 	}
-	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", local.called(r.Owner), r.Epoch)}
+	return Verdict{State: Lost, Reason: fmt.Sprintf("%s claimed epoch %d", local.nameOf(r.Owner), r.Epoch)}
 }
 
 // unclaimed decides while Git is ahead of the claims: a move is under way, or
@@ -135,12 +136,12 @@ func byClaim(local Local, git InGit, r Ruling) Verdict {
 // before Git says anything, so a host that Git does not name has no more right to
 // run it.
 func unclaimed(local Local, git InGit) Verdict {
-	reason := fmt.Sprintf("epoch %d is placed on %s but not claimed", git.Epoch, local.called(git.Host))
+	reason := fmt.Sprintf("epoch %d is placed on %s but not claimed", git.Epoch, local.nameOf(git.Host))
 	switch {
 	case local.Epoch > git.Epoch:
 		return local.undecided(fmt.Sprintf("epoch %d ran here, but the highest visible epoch is %d", local.Epoch, git.Epoch))
 	case !local.is(git.Host, git.Key):
-		return Verdict{State: Lost, Reason: reason}
+		return Verdict{State: Lost, Unclaimed: true, Reason: reason}
 	case local.Epoch == git.Epoch && !local.Lost:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: "it ran here at that epoch already, but the claim is gone"}
 	}
@@ -157,7 +158,7 @@ func byPlacement(local Local, git InGit, recordReached bool) Verdict {
 	case git.Epoch < local.Epoch:
 		return local.undecided(fmt.Sprintf("%s, but Git has only epoch %d", silent, git.Epoch))
 	case !local.is(git.Host, git.Key):
-		return Verdict{State: Lost, Reason: fmt.Sprintf("Git places epoch %d on %s", git.Epoch, local.called(git.Host))}
+		return Verdict{State: Lost, Reason: fmt.Sprintf("Git places epoch %d on %s", git.Epoch, local.nameOf(git.Host))}
 	case git.Epoch == local.Epoch && !local.Lost:
 		return Verdict{State: Own, MayStart: true, MayChange: true, Reason: fmt.Sprintf("Git places epoch %d here; %s", git.Epoch, silent)}
 	}

@@ -77,7 +77,7 @@ func (r *Record) AppendEntry(ctx context.Context, entry Entry, key sign.Key, rec
 	if err := r.putRaw(ctx, entry.path(), append(signed, '\n')); err != nil {
 		return err
 	}
-	return r.here(ctx)
+	return r.checkNotMoved(ctx)
 }
 
 // An Unread file of the record does not count: it is not signed by the fleet's key,

@@ -173,7 +173,7 @@ func (r *Record) PutMirror(ctx context.Context, m Mirror, content []byte, key si
 	if _, err := r.store.Put(ctx, m.Path(), bytes.NewReader(content), int64(len(content))); err != nil {
 		return err
 	}
-	if err := r.here(ctx); err != nil {
+	if err := r.checkNotMoved(ctx); err != nil {
 		return err
 	}
 	return r.thinMirrors(ctx, m, trusted)
@@ -207,7 +207,7 @@ func (r *Record) ReadMirror(ctx context.Context, m Mirror, trusted sign.Keys) ([
 	if err != nil {
 		return nil, err
 	}
-	content, err := whole(ctx, r.store, m.Path())
+	content, err := readAll(ctx, r.store, m.Path())
 	if err == nil && digestOf(content) != s.Digest {
 		err = fmt.Errorf("%s is not what was signed: %w", m.Path(), sign.ErrUntrusted)
 	}

@@ -32,15 +32,15 @@ type movedTo struct {
 // mark that the fleet did not sign for this folder leads nowhere, and neither does one
 // of a move that ended here; a signed one that can't be read is an error.
 func (r *Record) Moved(ctx context.Context) (to fleet.Location, is bool, err error) {
-	m, _, err := r.marked(ctx)
+	m, _, err := r.readMark(ctx)
 	if m == nil || m.NotYet {
 		return to, false, err
 	}
 	return m.To, true, err
 }
 
-// marked returns the mark in this folder, nil for none, and what counts for none.
-func (r *Record) marked(ctx context.Context) (m *movedTo, ignored []Ignored, err error) {
+// readMark returns the mark in this folder, nil for none, and what counts for none.
+func (r *Record) readMark(ctx context.Context) (m *movedTo, ignored []Ignored, err error) {
 	data, err := r.read(ctx, movedFile)
 	if errors.Is(err, blob.ErrNotExist) {
 		return nil, nil, nil
@@ -66,10 +66,10 @@ func (r *Record) marked(ctx context.Context) (m *movedTo, ignored []Ignored, err
 // markPlace is what a mark is signed for: the folder that it is in.
 func markPlace(where fleet.Location) string { return where.String() + "/" + movedFile }
 
-// here returns ErrMoved when the record is not here any more. Asked after a write it
+// checkNotMoved returns ErrMoved when the record is not here any more. Asked after a write it
 // is sure: Relocate marks a folder first and copies what is there then, so that what
 // was written before the mark could be seen is copied.
-func (r *Record) here(ctx context.Context) error {
+func (r *Record) checkNotMoved(ctx context.Context) error {
 	to, is, err := r.Moved(ctx)
 	if err == nil && is {
 		err = fmt.Errorf("%w: %s:%s", ErrMoved, to.Remote, to.Path)
@@ -113,7 +113,7 @@ func Chain(ctx context.Context, where fleet.Location, open Open, trust Trust) (s
 			return sites, false, err
 		}
 		site := Site{Where: where, Folder: folder}
-		m, ignored, err := site.Record(trust).marked(ctx)
+		m, ignored, err := site.Record(trust).readMark(ctx)
 		if m != nil && m.NotYet && len(sites) == 0 {
 			m, ignored = nil, []Ignored{{Path: movedFile, Why: "it marks the record as not here yet, but the record was here before"}}
 		}

@@ -37,7 +37,7 @@ func (r *Record) writeNote(ctx context.Context, kind sign.Kind, path string, ent
 	if err := r.putRaw(ctx, path, append(signed, '\n')); err != nil {
 		return err
 	}
-	return r.here(ctx)
+	return r.checkNotMoved(ctx)
 }
 
 // notes are what hosts wrote down about one stack. What counts at an epoch is signed
@@ -53,13 +53,13 @@ type notes struct {
 
 func (r *Record) notes(stack string) *notes { return &notes{record: r, stack: stack} }
 
-// read returns what such a host signed for a path, or why the file does not count.
-func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int) (content []byte, ignored *Ignored, err error) {
+// open returns what such a host signed for a path, or why the file does not count.
+func (n *notes) open(ctx context.Context, kind sign.Kind, path string, epoch int) (content []byte, ignored *Ignored, err error) {
 	data, err := n.record.read(ctx, path)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, err := n.at(ctx, epoch)
+	keys, err := n.holderKeys(ctx, epoch)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,7 +67,7 @@ func (n *notes) read(ctx context.Context, kind sign.Kind, path string, epoch int
 	if err == nil {
 		return content, nil, nil
 	}
-	i := Ignored{Path: path, Host: pretends(data), Why: err.Error()}
+	i := Ignored{Path: path, Host: claimedHost(data), Why: err.Error()}
 	if len(keys) == 0 {
 		i.Why = fmt.Sprintf("%s: there is no claim of epoch %d, which would say which host signs for it", path, epoch)
 	}
@@ -84,18 +84,18 @@ func (r *Record) nameSigner(i *Ignored, kind sign.Kind, data []byte) {
 	}
 }
 
-// at returns the keys of the hosts that the fleet gave the stack at an epoch. This
+// holderKeys returns the keys of the hosts that the fleet gave the stack at an epoch. This
 // host's own is one of them: what it wrote is not news to it.
-func (n *notes) at(ctx context.Context, epoch int) (sign.Keys, error) {
+func (n *notes) holderKeys(ctx context.Context, epoch int) (sign.Keys, error) {
 	if n.holders == nil {
-		if err := n.list(ctx); err != nil {
+		if err := n.load(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if keys, asked := n.holders[epoch]; asked {
 		return keys, nil
 	}
-	keys := n.record.own(ctx)
+	keys := n.record.ownKeys(ctx)
 	for _, c := range n.claims {
 		if c.Epoch != epoch {
 			continue
@@ -135,7 +135,7 @@ func (i Ignored) finding(stack string) finding.Finding {
 	return f
 }
 
-func (n *notes) list(ctx context.Context) (err error) {
+func (n *notes) load(ctx context.Context) (err error) {
 	if n.claims, err = n.record.claimNames(ctx, n.stack); err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (n *notes) list(ctx context.Context) (err error) {
 	return err
 }
 
-// own is the public half of this host's key, none where there is none.
-func (r *Record) own(ctx context.Context) sign.Keys {
+// ownKeys is the public half of this host's key, none where there is none.
+func (r *Record) ownKeys(ctx context.Context) sign.Keys {
 	if r.trust.Own == nil {
 		return nil
 	}

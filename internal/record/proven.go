@@ -108,7 +108,7 @@ func (r *Record) Proven(ctx context.Context, stack string, epoch int) (found []P
 			continue
 		}
 		path := provenDir(stack) + "/" + p.name()
-		content, passed, err := notes.read(ctx, ProvenKind, path, p.Epoch)
+		content, passed, err := notes.open(ctx, ProvenKind, path, p.Epoch)
 		switch {
 		case errors.Is(err, blob.ErrNotExist):
 			continue // its host has written the next one meanwhile

@@ -306,7 +306,7 @@ func FuzzClaim(f *testing.F) {
 		if err == nil && (c.Schema != claimSchema || c.Host == "") {
 			t.Errorf("%+v", c)
 		}
-		if host := pretends(data); host != "" && fleet.ValidName(host) != nil {
+		if host := claimedHost(data); host != "" && fleet.ValidName(host) != nil {
 			t.Errorf("%q is named", host)
 		}
 	})

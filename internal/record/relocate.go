@@ -39,7 +39,7 @@ type Relocated struct {
 // its mark. Nothing is removed. Where to is the same folder by another name nothing
 // happens. Interrupted anywhere it may be run again, also to another place.
 func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocated, error) {
-	c := carrier{to: to, done: map[string]int64{}}
+	c := copier{to: to, done: map[string]int64{}}
 	var from []Site
 	for _, s := range chain {
 		if s.Where == to.Where {
@@ -73,7 +73,7 @@ func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocate
 	if err := to.Delete(ctx, movedFile); err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return Relocated{}, err
 	}
-	return Relocated{Files: len(c.done)}, to.Record(trust).here(ctx)
+	return Relocated{Files: len(c.done)}, to.Record(trust).checkNotMoved(ctx)
 }
 
 // oneFolder returns how many files the record has where to is the folder that it is in
@@ -81,7 +81,7 @@ func Relocate(ctx context.Context, chain []Site, to Site, trust Trust) (Relocate
 // seen at the other for that.
 func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files int, err error) {
 	at := chain[len(chain)-1]
-	m, _, err := to.Record(trust).marked(ctx)
+	m, _, err := to.Record(trust).readMark(ctx)
 	if err != nil || m != nil || at.Where == to.Where {
 		return 0, err
 	}
@@ -93,7 +93,7 @@ func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files i
 	if _, err := at.Put(ctx, name, strings.NewReader(name), int64(len(name))); err != nil {
 		return 0, err
 	}
-	seen, err := whole(ctx, to, name)
+	seen, err := readAll(ctx, to, name)
 	if errors.Is(err, blob.ErrNotExist) {
 		err = nil
 	}
@@ -106,7 +106,7 @@ func oneFolder(ctx context.Context, chain []Site, to Site, trust Trust) (files i
 // reserve marks an empty folder as one where the record is not yet. A folder that
 // is marked already is an earlier run's, or a place that the record has left.
 func reserve(ctx context.Context, chain []Site, to Site, trust Trust) error {
-	m, _, err := to.Record(trust).marked(ctx)
+	m, _, err := to.Record(trust).readMark(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -141,8 +141,8 @@ func mark(ctx context.Context, s Site, m movedTo, trust Trust) error {
 	return s.Record(trust).putRaw(ctx, movedFile, append(signed, '\n'))
 }
 
-// A carrier copies files to a place of the record.
-type carrier struct {
+// A copier copies files to a place of the record.
+type copier struct {
 	to   Site
 	live bool // the record is there already: what it has there is newer
 
@@ -150,13 +150,13 @@ type carrier struct {
 	done map[string]int64 // files that were compared, with their sizes
 }
 
-func (c *carrier) copyAll(ctx context.Context, from []Site) error {
+func (c *copier) copyAll(ctx context.Context, from []Site) error {
 	for _, s := range from {
 		files, err := s.List(ctx, "")
 		if err != nil {
 			return err
 		}
-		files = slices.DeleteFunc(files, func(f blob.Object) bool { return f.Path == movedFile || c.has(f.Path) })
+		files = slices.DeleteFunc(files, func(f blob.Object) bool { return f.Path == movedFile || c.copied(f.Path) })
 		all, ctx := errgroup.WithContext(ctx)
 		all.SetLimit(copiedAtOnce)
 		for _, f := range files {
@@ -169,7 +169,7 @@ func (c *carrier) copyAll(ctx context.Context, from []Site) error {
 	return nil
 }
 
-func (c *carrier) has(path string) bool {
+func (c *copier) copied(path string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, done := c.done[path]
@@ -177,15 +177,15 @@ func (c *carrier) has(path string) bool {
 }
 
 // copyOne copies a file unless it is there. One that is gone by now was pruned.
-func (c *carrier) copyOne(ctx context.Context, from Site, path string) error {
-	content, err := whole(ctx, from, path)
+func (c *copier) copyOne(ctx context.Context, from Site, path string) error {
+	content, err := readAll(ctx, from, path)
 	if errors.Is(err, blob.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	there, err := whole(ctx, c.to, path)
+	there, err := readAll(ctx, c.to, path)
 	missing := errors.Is(err, blob.ErrNotExist)
 	if err != nil && !missing {
 		return err
@@ -194,7 +194,7 @@ func (c *carrier) copyOne(ctx context.Context, from Site, path string) error {
 		if _, err := c.to.Put(ctx, path, bytes.NewReader(content), int64(len(content))); err != nil {
 			return err
 		}
-		if there, err = whole(ctx, c.to, path); err != nil {
+		if there, err = readAll(ctx, c.to, path); err != nil {
 			return err
 		}
 		if !bytes.Equal(there, content) {
@@ -208,7 +208,7 @@ func (c *carrier) copyOne(ctx context.Context, from Site, path string) error {
 }
 
 // awaitListed waits until a listing has every file that was copied.
-func (c *carrier) awaitListed(ctx context.Context) error {
+func (c *copier) awaitListed(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, visibleWithin, ErrNotVisible)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -220,7 +220,7 @@ func (c *carrier) awaitListed(ctx context.Context) error {
 		for _, f := range files {
 			listed[f.Path] = f.Size
 		}
-		if c.within(listed) {
+		if c.allListed(listed) {
 			return nil
 		}
 		select {
@@ -231,7 +231,7 @@ func (c *carrier) awaitListed(ctx context.Context) error {
 	}
 }
 
-func (c *carrier) within(listed map[string]int64) bool {
+func (c *copier) allListed(listed map[string]int64) bool {
 	for path, size := range c.done {
 		if have, is := listed[path]; !is || have != size {
 			return false
@@ -240,7 +240,7 @@ func (c *carrier) within(listed map[string]int64) bool {
 	return true
 }
 
-func whole(ctx context.Context, from blob.Store, path string) ([]byte, error) {
+func readAll(ctx context.Context, from blob.Store, path string) ([]byte, error) {
 	body, err := from.Get(ctx, path, 0, -1)
 	if err != nil {
 		return nil, err

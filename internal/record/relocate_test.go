@@ -65,7 +65,7 @@ func (d disks) contents(t *testing.T, where fleet.Location) map[string]string {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		content, err := whole(t.Context(), d[where], f.Path)
+		content, err := readAll(t.Context(), d[where], f.Path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,19 +3,20 @@ package recovery
 import (
 	"context"
 	"fmt"
+
 	"salvor/internal/terminal"
 )
 
-// Seen is what a host could open and reach.
-type Seen struct {
-	Remotes   []string // whose credentials it has, each with its secrets: "nas (nas_alpha)"
-	Secrets   []Secret // that it could open
-	DeployKey string   // fingerprint of the key with which it reads the repository, "" where it is not known
-	GitURL    string   // where that key is accepted, "" for nowhere
+// Exposed is what a host could open and reach.
+type Exposed struct {
+	Remotes   []string        // whose credentials it has, each with its secrets: "nas (nas_alpha)"
+	Secrets   []ExposedSecret // that it could open
+	DeployKey string          // fingerprint of the key with which it reads the repository, "" where it is not known
+	GitURL    string          // where that key is accepted, "" for nowhere
 }
 
-// A Secret is one that needs another value.
-type Secret struct {
+// An ExposedSecret is one that needs another value.
+type ExposedSecret struct {
 	Name     string
 	Provider bool   // the value is changed at a provider first
 	Command  string // that gives it another value
@@ -24,27 +25,27 @@ type Secret struct {
 // left is what is to be done by hand since someone may have the disk of the lost host.
 // Of a host that was stolen everything is listed.
 func (r *recovery) left(ctx context.Context, resumed bool) []string {
-	seen, err := r.fleet.Seen(ctx, r.Lost)
+	exposed, err := r.fleet.Exposed(ctx, r.Lost)
 	if err != nil {
 		return nil // host remove says it again, with what went wrong
 	}
 	if resumed && r.To.Name == r.Lost {
-		seen.DeployKey = "" // what Git has by now is the key of the machine that replaces it
+		exposed.DeployKey = "" // what Git has by now is the key of the machine that replaces it
 	}
-	left := seen.StillHas(r.Lost)
+	left := exposed.StillHas(r.Lost)
 	switch {
 	case r.Compromised:
-		return append(left, seen.afterTheft(r.Lost, r.To.Name, r.stacks)...)
-	case len(seen.Secrets) > 0:
-		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(seen.Secrets), "secret"), r.Lost))
+		return append(left, exposed.afterTheft(r.Lost, r.To.Name, r.stacks)...)
+	case len(exposed.Secrets) > 0:
+		left = append(left, fmt.Sprintf("the disk of %s can open %s: salvor host remove %s lists them with the commands to run", r.Lost, terminal.Count(len(exposed.Secrets), "secret"), r.Lost))
 	}
 	return left
 }
 
 // afterTheft is what to change and to look at once a host was stolen, in order.
-func (s Seen) afterTheft(host, to string, stacks []string) []string {
+func (e Exposed) afterTheft(host, to string, stacks []string) []string {
 	var left []string
-	for _, secret := range s.Secrets {
+	for _, secret := range e.Secrets {
 		first := ""
 		if secret.Provider {
 			first = ", at its provider first"
@@ -65,17 +66,17 @@ func (s Seen) afterTheft(host, to string, stacks []string) []string {
 
 // StillHas is what a host can reach by what is on its disk, a line each with where that
 // is ended.
-func (s Seen) StillHas(host string) []string {
+func (e Exposed) StillHas(host string) []string {
 	where := "at the Git host"
-	if s.GitURL != "" {
-		where = "from the deploy keys of " + s.GitURL
+	if e.GitURL != "" {
+		where = "from the deploy keys of " + e.GitURL
 	}
 	key := ""
-	if s.DeployKey != "" {
-		key = " " + s.DeployKey
+	if e.DeployKey != "" {
+		key = " " + e.DeployKey
 	}
 	left := []string{fmt.Sprintf("%s can still read the repository: remove its deploy key%s %s", host, key, where)}
-	for _, remote := range s.Remotes {
+	for _, remote := range e.Remotes {
 		left = append(left, fmt.Sprintf("%s still has the credential of the remote %s, and can delete everything there "+
 			"that the credential allows: change it at the server, then here with salvor secret set", host, remote))
 	}

@@ -55,8 +55,8 @@ type Fleet interface {
 	Revive(ctx context.Context, stacks []string) ([]string, error)
 	// NoteStolen adds to files what a host could open, until each has another value.
 	NoteStolen(ctx context.Context, host string, files map[string][]byte) error
-	// Seen returns what a host could open and reach.
-	Seen(ctx context.Context, host string) (Seen, error)
+	// Exposed returns what a host could open and reach.
+	Exposed(ctx context.Context, host string) (Exposed, error)
 	// Session returns the workflow on the commit. Its progress goes to sink.
 	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 }

@@ -28,7 +28,7 @@ type house struct {
 	deploytest.World
 	fleet   *fleet.Fleet
 	lock    fleet.Lock
-	seen    Seen
+	exposed Exposed
 	revived []string
 	session *deploy.Session // the last that was opened
 }
@@ -83,7 +83,7 @@ func (h *house) NoteStolen(_ context.Context, host string, files map[string][]by
 	return nil
 }
 
-func (h *house) Seen(context.Context, string) (Seen, error) { return h.seen, nil }
+func (h *house) Exposed(context.Context, string) (Exposed, error) { return h.exposed, nil }
 
 func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 	h.session = h.World.Session(h.fleet, h.lock)
@@ -230,6 +230,54 @@ func TestResumedRunClaims(t *testing.T) {
 	want := []string{"pin the Git host", "enrol beta", "push", "claim blog for beta at 2", "claim notes for beta at 2", "beta applies"}
 	if diff := cmp.Diff(want, h.Log()); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// TestARecoveryIsFinishedThoughTheHostAnswers: the first run was interrupted, and the lost host is back.
+// What was placed and claimed is finished, since its later data was given up by the claim; anything else is
+// refused.
+func TestARecoveryIsFinishedThoughTheHostAnswers(t *testing.T) {
+	t.Parallel()
+	claimed := func(host string, epoch int) deploy.Owner {
+		return deploy.Owner{Host: host, Key: "age1" + host, Epoch: epoch}
+	}
+	for name, c := range map[string]struct {
+		change     func(h *house)
+		text, hint string // of the refusal, "" where it is finished
+	}{
+		"all is claimed": {func(*house) {}, "", ""},
+		"a claim is missing": {func(h *house) { h.Owners["notes"] = claimed("alpha", 1) },
+			"alpha: the host answers, and notes is not claimed for beta yet", "salvor apply finishes the recovery with the data that alpha has now"},
+		"claimed for another":      {func(h *house) { h.Owners["notes"] = claimed("gamma", 2) }, "notes is not claimed for beta", "salvor apply"},
+		"one is still there":       {func(h *house) { h.lock.Stacks["wiki"] = fleet.Placement{Host: "alpha", Epoch: 1} }, "alpha: the host answers", "salvor move STACK --to beta"},
+		"the claims can't be read": {func(h *house) { h.OwnersErr = errors.New("no route") }, "alpha: the host answers\nno route", ""},
+		"another host's missing":   {func(h *house) { h.lock.Stacks["wiki"] = fleet.Placement{Host: "gamma", Epoch: 1} }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse("alpha", "beta")
+			h.lock, _ = placement.Recover(h.lock, placement.Takeover{Lost: "alpha", To: "beta"})
+			h.Owners = map[string]deploy.Owner{"blog": claimed("beta", 2), "notes": claimed("beta", 2)}
+			c.change(h)
+			p, err := Prepare(t.Context(), h, beta())
+			if c.text != "" {
+				if err == nil || !errors.Is(err, ErrAlive) || !strings.Contains(err.Error(), c.text) || !strings.Contains(fault.Hint(err), c.hint) || len(h.Commits()) > 0 {
+					t.Errorf("%v, hint %q", err, fault.Hint(err))
+				}
+				return
+			}
+			if err != nil || p.Question != "" {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			r, err := p.Run(t.Context(), nil)
+			if err != nil || len(r.Hosts) != 1 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			want := []string{"pin the Git host", "enrol beta", "push", "alpha stops map[blog:2 notes:2]", "beta applies"}
+			if diff := cmp.Diff(want, h.Log()); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
+	"salvor/internal/progress"
 )
 
 // A Target is the host that takes over, ready and not committed yet.
@@ -57,28 +57,57 @@ const aliveWithin = 5 * time.Second
 var ErrAlive = errors.New("the host answers")
 
 // askLost begins to ask whether the lost host answers, and returns what waits for the
-// outcome: ErrAlive when it does.
+// outcome: ErrAlive when it does, unless all that is left is to finish a recovery.
 func (r *recovery) askLost(ctx context.Context, lost fleet.Host) (wait func() error, err error) {
-	var asked errgroup.Group
 	if r.AcceptLoss || r.New && r.To.Name == lost.Name && r.To.Address == lost.Address && r.To.Port == lost.Port {
-		return asked.Wait, nil // what answers there is the machine that replaces it
+		return func() error { return nil }, nil // what answers there is the machine that replaces it
 	}
 	reach, err := r.fleet.Reach(lost)
 	if err != nil {
 		return nil, err
 	}
-	asked.Go(func() error {
+	answered := make(chan bool, 1)
+	go func() {
 		ctx, cancel := context.WithTimeout(ctx, aliveWithin)
 		defer cancel()
 		m, err := reach(ctx)
-		if errors.Is(err, machine.ErrUnreachable) {
-			return nil // as the operator says
-		}
 		if err == nil {
-			_ = m.Close() // it answered; nothing was done there
+			_ = m.Close() // nothing was done there
 		}
-		return fault.WithHint(fmt.Errorf("%s: %w", lost.Name, ErrAlive),
-			fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", r.To.Name))
-	})
-	return asked.Wait, nil
+		answered <- !errors.Is(err, machine.ErrUnreachable) // else it is as the operator says
+	}()
+	return func() error {
+		if !<-answered {
+			return nil
+		}
+		return r.alive(ctx)
+	}, nil
+}
+
+// alive is the error of a lost host that answers. It is nil where a recovery that was interrupted had
+// placed and claimed all its stacks for the new host: what the lost one wrote since is given up already.
+func (r *recovery) alive(ctx context.Context) error {
+	err := fmt.Errorf("%s: %w", r.Lost, ErrAlive)
+	if lock := r.fleet.Lock(); len(lock.On(r.Lost)) > 0 {
+		return fault.WithHint(err, fmt.Sprintf("salvor move STACK --to %s moves the data too; --accept-loss recovers from the newest snapshots anyway", r.To.Name))
+	}
+	open, unread := r.unclaimed(ctx)
+	if unread != nil {
+		return errors.Join(err, unread)
+	}
+	if len(open) > 0 {
+		return fault.WithHint(fmt.Errorf("%w, and %s is not claimed for %s yet", err, open[0], r.To.Name),
+			fmt.Sprintf("salvor apply finishes the recovery with the data that %s has now; --accept-loss finishes it from the newest snapshots", r.Lost))
+	}
+	return nil
+}
+
+// unclaimed returns the stacks that are placed on the host taking over and not claimed for it.
+func (r *recovery) unclaimed(ctx context.Context) ([]string, error) {
+	s, err := r.fleet.Session(ctx, progress.Discard())
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Unclaimed(ctx)
+	return slices.DeleteFunc(all, func(name string) bool { return s.Lock.Stacks[name].Host != r.To.Name }), err
 }

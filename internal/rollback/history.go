@@ -102,8 +102,7 @@ func complete(p project.Project, images map[string]string) bool {
 		if s.Build || s.Idle || s.Image == "" || strings.Contains(s.Image, "${") {
 			continue
 		}
-		tag, _, _ := strings.Cut(s.Image, "@")
-		if pinned, _, digested := strings.Cut(images[s.Name], "@"); !digested || pinned != tag {
+		if pinned := images[s.Name]; !project.Digested(pinned) || project.Tagged(pinned) != project.Tagged(s.Image) {
 			return false
 		}
 	}

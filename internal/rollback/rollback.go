@@ -36,7 +36,7 @@ type Fleet struct {
 	Session func(ctx context.Context) (*deploy.Session, error)
 	// Reopen returns the workflow on the commit that is the newest then: hosts get what it
 	// declares, not what was prepared.
-	Reopen func(ctx context.Context) (*deploy.Session, error)
+	Reopen func(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 }
 
 // Git has the stack's history, see git.Repository.
@@ -192,10 +192,9 @@ func (r *rollback) run(ctx context.Context, sink progress.Sink) (deploy.Receipt,
 	if err := r.fleet.CommitFiles(ctx, files, message); err != nil {
 		return deploy.Receipt{}, err
 	}
-	s, err := r.fleet.Reopen(ctx)
+	s, err := r.fleet.Reopen(ctx, sink)
 	if err != nil {
 		return deploy.Receipt{}, err
 	}
-	s.Sink = sink
 	return s.Apply(ctx, s.OnHost(r.lock.Stacks[name].Host), s.Lock, deploy.Options{Kind: deploy.KindRollback, Asked: []string{name}, Unplanned: true})
 }

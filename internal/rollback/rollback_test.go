@@ -18,6 +18,7 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
+	"salvor/internal/progress"
 	"salvor/internal/project"
 )
 
@@ -52,7 +53,8 @@ func newHouse() *house {
 func (h *house) fleet() *Fleet {
 	f := &fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Dir: "stacks/notes", File: "compose.yaml", Host: "beta"}}}
 	session := func(context.Context) (*deploy.Session, error) { return h.Session(f, h.lock), nil }
-	return &Fleet{Declared: f, Lock: h.lock, Git: h, ProjectAt: h.projectAt, CommitFiles: h.commitFiles, Session: session, Reopen: session}
+	reopen := func(ctx context.Context, _ progress.Sink) (*deploy.Session, error) { return session(ctx) }
+	return &Fleet{Declared: f, Lock: h.lock, Git: h, ProjectAt: h.projectAt, CommitFiles: h.commitFiles, Session: session, Reopen: reopen}
 }
 
 func (h *house) at(c git.Commit) deployed {

@@ -36,8 +36,8 @@ type Secrets interface {
 type Reopened interface {
 	// UndoRotation commits a secret's files as they were.
 	UndoRotation(ctx context.Context, name string, before secretstore.Changes) error
-	// Session returns the workflow on the commit.
-	Session(ctx context.Context) (*deploy.Session, error)
+	// Session returns the workflow on the commit. Its progress goes to sink.
+	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 }
 
 // Options say which secret gets which value.
@@ -149,11 +149,10 @@ func (r *rotation) undo(ctx context.Context, sink progress.Sink, before secretst
 // deliver applies the newest commit on the hosts whose seals the secret is
 // part of. It reports whether a stack did not come up.
 func (r *rotation) deliver(ctx context.Context, sink progress.Sink, fleet Reopened) (failed bool, err error) {
-	s, err := fleet.Session(ctx)
+	s, err := fleet.Session(ctx, sink)
 	if err != nil {
 		return false, err
 	}
-	s.Sink = sink
 	hosts, stacks, err := sealedFor(ctx, s)
 	if err != nil {
 		return false, err

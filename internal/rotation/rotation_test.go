@@ -13,6 +13,7 @@ import (
 	"salvor/internal/deploy/deploytest"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/progress"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -52,7 +53,7 @@ func (h *house) UndoRotation(_ context.Context, name string, before secretstore.
 	return h.undo
 }
 
-func (h *house) Session(context.Context) (*deploy.Session, error) {
+func (h *house) Session(context.Context, progress.Sink) (*deploy.Session, error) {
 	return h.World.Session(
 		&fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "beta"}}, Stacks: []fleet.Stack{{Name: "notes", Host: "beta"}}},
 		fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "beta", Epoch: 1}}},

@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bytes"
 	"fmt"
 
 	"salvor/internal/secret/agekey"
@@ -15,14 +14,14 @@ func SealKey(recovery agekey.Key, key sign.Key, operators ...string) (Signed, er
 	if err != nil {
 		return Signed{}, err
 	}
-	signature, err := key.Sign(Kind, agekey.RecoveryPath, bytes.NewReader(file))
+	signature, err := key.Sign(Kind, agekey.RecoveryPath, file)
 	return Signed{file, signature}, err
 }
 
 // OpenKey opens what SealKey returned. One that none of the fleet's keys has signed
 // wraps sign.ErrUntrusted, and so does a key other than the fleet's recovery key.
 func (s Signed) OpenKey(trusted sign.Keys, operator agekey.Keyring, recipient string) (agekey.Key, error) {
-	if _, err := trusted.Verify(Kind, agekey.RecoveryPath, bytes.NewReader(s.File), s.Signature); err != nil {
+	if _, err := trusted.Verify(Kind, agekey.RecoveryPath, s.File, s.Signature); err != nil {
 		return agekey.Key{}, err
 	}
 	key, err := agekey.OpenRecovery(s.File, operator)

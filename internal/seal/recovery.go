@@ -61,6 +61,22 @@ func (r Recovery) Find(id string) (Repository, bool) {
 	return r.Repositories[i], true
 }
 
+// NewestOn returns the newest repository that the stack's name ever had on a target, and
+// those before it, newest last: which of them has a snapshot is not known here. Where it
+// had none newest is "".
+func (r Recovery) NewestOn(target string) (newest string, before []string) {
+	var ids []string
+	for _, repo := range r.Repositories {
+		if repo.Target == target {
+			ids = append(ids, repo.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return "", nil
+	}
+	return ids[len(ids)-1], ids[:len(ids)-1]
+}
+
 // Add returns the recovery with one more repository. An id that is there
 // already is an error: a password is never replaced, since the repository could
 // then not be opened.

@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -34,7 +33,7 @@ var ErrStale = errors.New("its secrets, remotes or recipients changed")
 // signFile signs an age file for its path and the inputs that it was made from. The
 // digest stands for host, stack and epoch, too.
 func signFile(file []byte, path, digest string, key sign.Key) (Signed, error) {
-	signature, err := key.Sign(Kind, path+" "+digest, bytes.NewReader(file))
+	signature, err := key.Sign(Kind, path+" "+digest, file)
 	return Signed{file, signature}, err
 }
 
@@ -56,7 +55,7 @@ func (s Signed) check(path string, trusted sign.Keys) (digest string, err error)
 	case len(s.Signature) == 0:
 		return "", fmt.Errorf("%s has no signature in %s: %w", path, SignaturePath(path), sign.ErrUntrusted)
 	}
-	_, err = trusted.Verify(Kind, path+" "+digest, bytes.NewReader(s.File), s.Signature)
+	_, err = trusted.Verify(Kind, path+" "+digest, s.File, s.Signature)
 	return digest, err
 }
 
@@ -68,10 +67,10 @@ func (s Signed) Resign(path string, trusted sign.Keys, key sign.Key) (Signed, er
 		digest, _ := recorded(s.File)
 		place += " " + digest
 	}
-	if _, err := trusted.Verify(Kind, place, bytes.NewReader(s.File), s.Signature); err != nil {
+	if _, err := trusted.Verify(Kind, place, s.File, s.Signature); err != nil {
 		return Signed{}, err
 	}
-	signature, err := key.Sign(Kind, place, bytes.NewReader(s.File))
+	signature, err := key.Sign(Kind, place, s.File)
 	return Signed{s.File, signature}, err
 }
 

@@ -23,6 +23,15 @@ type Kept struct {
 	SSH        []string // lines of authorized_keys, those of signing keys as well
 }
 
+// Delivered resolves secrets of a store for what leaves the operators' computers, see
+// Deliver.
+type Delivered struct{ Store *Store }
+
+// Resolve implements secret.Resolver.
+func (d Delivered) Resolve(ctx context.Context, name string) (secret.Value, error) {
+	return d.Store.Deliver(ctx, name)
+}
+
 // Deliver is Resolve for what leaves the operators' computers: see Deliverable. The
 // value counts as well as the name, since anyone who can push can put a file of
 // secrets/ under another name.

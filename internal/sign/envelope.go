@@ -21,7 +21,7 @@ const envelopeSchema = 1
 // Enclose returns content, which is UTF-8, with the key's signature over it and its
 // place.
 func (k Key) Enclose(kind Kind, place string, content []byte) ([]byte, error) {
-	signature, err := k.Sign(kind, place, bytes.NewReader(content))
+	signature, err := k.Sign(kind, place, content)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (ks Keys) Open(kind Kind, place string, data []byte) ([]byte, Public, error
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w: %w", place, err, ErrUntrusted)
 	}
-	by, err := ks.Verify(kind, place, bytes.NewReader([]byte(e.Content)), []byte(e.Signature))
+	by, err := ks.Verify(kind, place, []byte(e.Content), []byte(e.Signature))
 	if err != nil {
 		return nil, "", err
 	}

@@ -84,9 +84,8 @@ func (p Public) Fingerprint() string {
 }
 
 // Sign returns the armored signature over a message that is meant for a place: the
-// path of a file, say. At another place it does not count. The message is read to its
-// end.
-func (k Key) Sign(kind Kind, place string, message io.Reader) ([]byte, error) {
+// path of a file, say. At another place it does not count.
+func (k Key) Sign(kind Kind, place string, message []byte) ([]byte, error) {
 	if k.signer == nil {
 		return nil, errors.New("no key to sign with")
 	}
@@ -103,8 +102,7 @@ type Keys []Public
 
 // Verify checks an armored signature, and returns by which key it is. Where it is
 // by none of them, for another place, kind or message, the error wraps ErrUntrusted.
-// The message is read to its end.
-func (ks Keys) Verify(kind Kind, place string, message io.Reader, signature []byte) (Public, error) {
+func (ks Keys) Verify(kind Kind, place string, message []byte, signature []byte) (Public, error) {
 	s, err := sshsig.Unarmor(signature)
 	if err != nil {
 		return "", fmt.Errorf("%s: its signature can't be read: %w", place, ErrUntrusted)
@@ -124,6 +122,6 @@ func (ks Keys) Verify(kind Kind, place string, message io.Reader, signature []by
 
 // placed puts the place before the message. A place has no line break, so that
 // two of them never give the same.
-func placed(place string, message io.Reader) io.Reader {
-	return io.MultiReader(strings.NewReader(fmt.Sprintf("%q\n", place)), message)
+func placed(place string, message []byte) io.Reader {
+	return bytes.NewReader(append(fmt.Appendf(nil, "%q\n", place), message...))
 }

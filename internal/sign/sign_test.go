@@ -27,12 +27,12 @@ func newKey(t testing.TB) Key {
 
 func TestASignatureCountsForWhatItSays(t *testing.T) {
 	k, other := newKey(t), newKey(t)
-	signature, err := k.Sign("claim", "claims/app/3", strings.NewReader("beta"))
+	signature, err := k.Sign("claim", "claims/app/3", []byte("beta"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	trusted := Keys{other.Public(), k.Public()}
-	if by, err := trusted.Verify("claim", "claims/app/3", strings.NewReader("beta"), signature); err != nil || by != k.Public() {
+	if by, err := trusted.Verify("claim", "claims/app/3", []byte("beta"), signature); err != nil || by != k.Public() {
 		t.Errorf("what was signed: by %q, %v", by, err)
 	}
 	for name, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestASignatureCountsForWhatItSays(t *testing.T) {
 		"no signature":    {trusted, "claim", "claims/app/3", "beta", ""},
 		"cut":             {trusted, "claim", "claims/app/3", "beta", string(signature[:len(signature)/2])},
 	} {
-		if _, err := c.trusted.Verify(c.kind, c.place, strings.NewReader(c.message), []byte(c.sign)); !errors.Is(err, ErrUntrusted) {
+		if _, err := c.trusted.Verify(c.kind, c.place, []byte(c.message), []byte(c.sign)); !errors.Is(err, ErrUntrusted) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -58,7 +58,7 @@ func TestASignatureCountsForWhatItSays(t *testing.T) {
 // TestOpenSSHChecksIt is the format's own judge.
 func TestOpenSSHChecksIt(t *testing.T) {
 	k, dir := newKey(t), t.TempDir()
-	signature, err := k.Sign("salvor-claim", "place", strings.NewReader("content"))
+	signature, err := k.Sign("salvor-claim", "place", []byte("content"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestPublicKeys(t *testing.T) {
 	if _, err := ParseKey(secret.NewString("hunter2")); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("parse: %v", err)
 	}
-	if _, err := (Key{}).Sign("claim", "x", strings.NewReader("")); err == nil {
+	if _, err := (Key{}).Sign("claim", "x", []byte("")); err == nil {
 		t.Error("no key signs")
 	}
 }

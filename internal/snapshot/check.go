@@ -82,7 +82,7 @@ func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l List
 		c.Damaged[d.Info.ID] = d.Reason
 	}
 	if len(loss.Packs) > 0 {
-		bad, err := condemned(ctx, repo, l, loss.Packs)
+		bad, err := damagedSnapshots(ctx, repo, l, loss.Packs)
 		if err != nil {
 			return err
 		}

@@ -155,7 +155,7 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 	if r := l.take(t, nil); r.Snapshot.ID == "" || len(r.Findings) > 0 {
 		t.Errorf("took %+v", r)
 	}
-	if _, err := l.Thin(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always); err != nil {
+	if _, err := l.ApplyRetention(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always); err != nil {
 		t.Errorf("thin: %v", err)
 	}
 	l.wantRestored(t, "four")
@@ -422,12 +422,12 @@ func TestAnUnchangedStackRestsOnNothingThatIsLost(t *testing.T) {
 	for _, path := range l.all(t, "data") {
 		l.remove(t, path)
 	}
-	state, err := l.loadState(l.job())
+	state, err := stateOf((&taking{engine: l.Engine, job: l.job()}).statePath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	state.Checked = state.Checked.Add(-2 * checkEvery)
-	if err := (&taking{Engine: l.Engine, job: l.job()}).writeState(state); err != nil {
+	if err := state.save((&taking{engine: l.Engine, job: l.job()}).statePath()); err != nil {
 		t.Fatal(err)
 	}
 	if r := l.take(t, nil); r.Skipped || r.Repaired == 0 {

@@ -79,7 +79,7 @@ func Decide(f Facts) Decision {
 		return Decision{Action: Accept, Reason: f.unread() + "the data here is its newest: it was in use here at this epoch"}
 	case now && f.Found == Replaced && f.Consent != project.ConsentRestore:
 		return f.occupied("in the place of its data there is another folder, with data in it")
-	case f.History == HistoryUnknown && f.strange(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
+	case f.History == HistoryUnknown && f.unknownData(mine) && (f.New || !f.Born && !mine) && f.Consent == "":
 		return f.occupied(f.unread() + "there is already data in the place of the volume")
 	case f.History == HistoryUnknown:
 		return refuse(f.unread()+"its data is not ready here, and the snapshot remote does not answer", "run salvor apply once the remote answers")
@@ -100,7 +100,7 @@ func (f Facts) decideUnready(mine bool) Decision {
 	case has && !born:
 		return refuse("the volume is new in salvor.lock, but its repository has snapshots of that name", fmt.Sprintf("salvor "+
 			"apply --restore %[1]s uses them; --fresh %[1]s starts empty in a new repository", f.Stack))
-	case has && f.strange(mine):
+	case has && f.unknownData(mine):
 		return f.occupied(f.unread() + "there is data in its place, and Salvor does not know whether it belongs to the stack")
 	case has:
 		return Decision{Action: Hydrate, Reason: f.missing(mine) + "the newest snapshot is restored"}
@@ -126,9 +126,9 @@ func (f Facts) notesLost(mine bool) bool {
 	return f.Ran && (f.Found == Unmarked || late) && !hydrating && !another && f.Consent != project.ConsentRestore
 }
 
-// strange reports whether data is here of which nothing is known. What is in the
+// unknownData reports whether data is here of which nothing is known. What is in the
 // place of a hydration that was interrupted was seen before that began.
-func (f Facts) strange(mine bool) bool {
+func (f Facts) unknownData(mine bool) bool {
 	hydrating := mine && f.Marker.State == MarkedHydrating
 	return (f.Found == Unmarked || f.Found == Replaced) && !hydrating
 }

@@ -198,7 +198,7 @@ func TestOnlyWhatASnapshotHoldsIsDeleted(t *testing.T) {
 			write(t, filepath.Join(v.Path, "row"), "1")
 			s, err := scanVolume(v.Path)
 			if err == nil && c.held != "" {
-				err = e.hold("notes", v, c.held, s.print)
+				err = e.noteHeld("notes", v, c.held, s.print)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -59,14 +59,14 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	if t.job.Runner == nil || v.Service == "" {
 		return errors.New("there is no service to take a dump from")
 	}
-	notes, err := proving{t}.loadNotes()
+	notes, err := loadTest{t}.loadNotes()
 	if err != nil {
 		return err
 	}
 	if last := notes[v.Name]; last.failedLately(t.job.Images[v.Service], t.result.Began) {
 		return errors.New(last.Failed)
 	}
-	end := t.scope(t.job.Stack).Step("dump "+v.Name, "")
+	end := t.engine.scope(t.job.Stack).Step("dump "+v.Name, "")
 	d, err := n.Dump(ctx, inService{t.job.Runner, v.Service}, v.served(), dir)
 	end(err, "")
 	if err != nil {
@@ -74,7 +74,7 @@ func (t *taking) dumpOne(ctx context.Context, v Volume, dir string) error {
 	}
 	t.noteRows(v.Name, d.Rows)
 	t.result.Findings = append(t.result.Findings, movedByDump(t.job.Stack, v, d.Moved)...)
-	if err := (proving{t}).prove(ctx, n, v, dir, notes); err != nil {
+	if err := (loadTest{t}).run(ctx, n, v, dir, notes); err != nil {
 		return err
 	}
 	files, err := n.Files(dir, v.served())
@@ -149,7 +149,7 @@ func (t *taking) binds(v Volume) []nsexec.Bind {
 	at := inside(t.job.Stack, DirName(v.Name))
 	d, ok := t.dumped[v.Name]
 	if !ok {
-		return []nsexec.Bind{{Source: v.Path, Within: t.within(v), Target: at}}
+		return []nsexec.Bind{{Source: v.Path, Within: t.engine.within(v), Target: at}}
 	}
 	binds := []nsexec.Bind{{Source: d.dir, Target: at}}
 	for _, f := range d.files {
@@ -219,26 +219,26 @@ func (s inService) Exec(ctx context.Context, c method.Command) error {
 	return s.runner.Exec(ctx, Command{Service: s.service, User: c.User, Argv: c.Argv, Stdin: c.Stdin, Stdout: c.Stdout})
 }
 
-// startsBeside starts a volume's database for a load.
-type startsBeside struct {
+// isolatedStarter starts a volume's database for a load.
+type isolatedStarter struct {
 	database Database
 	volume   Volume
 	dir      string
 }
 
 // Start implements method.Starter.
-func (b startsBeside) Start(ctx context.Context, s method.Start) (method.Running, error) {
+func (b isolatedStarter) Start(ctx context.Context, s method.Start) (method.Running, error) {
 	running, err := b.database.Start(ctx, b.volume, b.dir, s)
 	if running == nil {
 		return nil, err
 	}
-	return besideRunning{inService{running, b.volume.Service}, running}, err
+	return isolatedRunning{inService{running, b.volume.Service}, running}, err
 }
 
-type besideRunning struct {
+type isolatedRunning struct {
 	inService
 	running Running
 }
 
 // Stop implements method.Running.
-func (b besideRunning) Stop(ctx context.Context) error { return b.running.Stop(ctx) }
+func (b isolatedRunning) Stop(ctx context.Context) error { return b.running.Stop(ctx) }

@@ -69,14 +69,14 @@ const (
 	placed   stage = "placed"
 )
 
-// A getter gets a snapshot from a repository into staging folders, next to the data.
-type getter struct{ engine Engine }
+// A fetcher gets a snapshot from a repository into staging folders, next to the data.
+type fetcher struct{ engine Engine }
 
-func (g getter) fetchPath(stack string) string {
+func (g fetcher) fetchPath(stack string) string {
 	return g.engine.Dirs.Fetched(stack)
 }
 
-func (g getter) loadFetch(stack string) (fetchState, error) {
+func (g fetcher) loadFetch(stack string) (fetchState, error) {
 	var s fetchState
 	content, err := os.ReadFile(g.fetchPath(stack))
 	if err == nil && (json.Unmarshal(content, &s) != nil || s.Schema != fleet.Schema || s.Volumes == nil) {
@@ -88,7 +88,7 @@ func (g getter) loadFetch(stack string) (fetchState, error) {
 	return s, err
 }
 
-func (g getter) saveFetch(stack string, s fetchState) error {
+func (g fetcher) saveFetch(stack string, s fetchState) error {
 	content, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (g getter) saveFetch(stack string, s fetchState) error {
 // staging is where a volume's data waits: on the file system of its path, so
 // that placing it is a rename. Docker takes every folder among its volumes for a
 // volume, so nothing is staged there before Docker has made the volume itself.
-func (g getter) staging(stack string, v Volume) (string, error) {
+func (g fetcher) staging(stack string, v Volume) (string, error) {
 	dir, err := g.engine.dir(hostpath.Staging, stack)
 	if err != nil {
 		return "", err
@@ -133,14 +133,14 @@ func deviceOf(path string) uint64 {
 // other work. Interrupted, it continues where it can; a volume that Place has placed
 // already is not fetched again.
 func (e Engine) Fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
-	f, err := getter{e}.fetch(ctx, j)
+	f, err := fetcher{e}.fetch(ctx, j)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", j.Stack, err)
 	}
 	return f, nil
 }
 
-func (g getter) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
+func (g fetcher) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 	for _, v := range j.Volumes {
 		if err := ValidVolume(v); err != nil {
 			return nil, err
@@ -231,8 +231,8 @@ func (l Listing) choose(id string) (Info, error) {
 
 // openWhole opens a repository for restic, too: what it needs to open it is restored
 // from a copy, and a damaged index is rebuilt. The caller holds the claim at epoch,
-// and holds is asked as by repair.
-func (g getter) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
+// and holds is asked before each deletion.
+func (g fetcher) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (g getter) openWhole(ctx context.Context, r Repository, epoch int, holds fu
 	}
 	damaged, err := repo.LoadIndex(ctx)
 	if err == nil && len(damaged) > 0 {
-		if err = g.engine.repairIndex(ctx, r, repo, epoch, holds); err == nil {
+		if err = (repairer{engine: g.engine, repository: r, repo: repo, epoch: epoch, holds: holds}).rebuildIndex(ctx); err == nil {
 			_, err = repo.LoadIndex(ctx)
 		}
 	}
@@ -251,7 +251,7 @@ func (g getter) openWhole(ctx context.Context, r Repository, epoch int, holds fu
 
 // begin compares what an earlier run has left with what is wanted now. Staged
 // data of another snapshot is thrown away; what was placed stays.
-func (g getter) begin(f *Fetched) (fetchState, error) {
+func (g fetcher) begin(f *Fetched) (fetchState, error) {
 	j := f.job
 	state, err := g.loadFetch(j.Stack)
 	if err != nil {
@@ -288,13 +288,13 @@ func (g getter) begin(f *Fetched) (fetchState, error) {
 
 // download has restic write the missing volumes, all in one run, and compares
 // each with the repository.
-func (g getter) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
+func (g fetcher) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
 	j := f.job
 	ctx, s, err := g.engine.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	defer func() { err = errors.Join(withCause(ctx, err), s.close()) }()
 	targets, err := g.engine.targets(ctx, f, repo, snap, missing)
 	if err == nil {
 		err = restorable(ctx, repo, targets)
@@ -309,8 +309,8 @@ func (g getter) download(ctx context.Context, f *Fetched, repo *repository.Repos
 	}
 	defer release()
 	end := g.engine.scope(j.Stack).Step("download", short(f.Info.ID))
-	err = judged(s.restore(ctx, f.Info.ID, targets), f.Info)
-	end(because(ctx, err), "")
+	err = explainRestore(s.restore(ctx, f.Info.ID, targets), f.Info)
+	end(withCause(ctx, err), "")
 	if err != nil {
 		if full := j.Room.giveUp(shares); full != nil {
 			err = fmt.Errorf("%w (%w)", full, err)
@@ -323,7 +323,7 @@ func (g getter) download(ctx context.Context, f *Fetched, repo *repository.Repos
 		group.Go(func() error { return t.verify(within, repo, s.program.Version) })
 	}
 	if err = group.Wait(); err == nil {
-		err = durable(targets)
+		err = syncTargets(targets)
 	}
 	end(err, "")
 	if err != nil {
@@ -360,9 +360,9 @@ func restorable(ctx context.Context, repo *repository.Repository, targets []targ
 	return nil
 }
 
-// judged says of restic's complaints what they mean: the remote has lost
+// explainRestore says of restic's complaints what they mean: the remote has lost
 // something, or the disk here is full.
-func judged(err error, i Info) error {
+func explainRestore(err error, i Info) error {
 	var failed *restic.RestoreError
 	switch {
 	case !errors.As(err, &failed):

@@ -171,9 +171,9 @@ func (e Engine) hydrating(stack string, v Volume, m Marker) Marker {
 	return m
 }
 
-// hold notes that a snapshot of the stopped stack holds a volume's data as it
+// noteHeld notes that a snapshot of the stopped stack holds a volume's data as it
 // is.
-func (e Engine) hold(stack string, v Volume, snapshot, now string) error {
+func (e Engine) noteHeld(stack string, v Volume, snapshot, now string) error {
 	m := e.Marker(stack, v.Name)
 	if m.State != MarkedReady {
 		return nil

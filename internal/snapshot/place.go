@@ -33,7 +33,7 @@ type Running interface {
 // to the volumes, while the stack may run: Place then only moves folders. It may be
 // left out, and called again.
 func (e Engine) Load(ctx context.Context, f *Fetched) error {
-	state, err := getter{e}.loadFetch(f.job.Stack)
+	state, err := fetcher{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (e Engine) Load(ctx context.Context, f *Fetched) error {
 // before), it ends in the same state; a volume's marker says ready only when its data is whole and in
 // place.
 func (e Engine) Place(ctx context.Context, f *Fetched) error {
-	state, err := getter{e}.loadFetch(f.job.Stack)
+	state, err := fetcher{e}.loadFetch(f.job.Stack)
 	if err != nil {
 		return err
 	}
@@ -72,14 +72,14 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 			}
 		}
 	}
-	return os.RemoveAll(filepath.Dir(getter{e}.fetchPath(f.job.Stack)))
+	return os.RemoveAll(filepath.Dir(fetcher{e}.fetchPath(f.job.Stack)))
 }
 
 // advance takes a volume one stage further and writes that down.
 //
 //	fetched ─▶ loaded ─▶ placing ─▶ placed
 func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchState) error {
-	staging, err := getter{e}.staging(f.job.Stack, v)
+	staging, err := fetcher{e}.staging(f.job.Stack, v)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (e Engine) advance(ctx context.Context, f *Fetched, v Volume, state fetchSt
 		return err
 	}
 	state.Volumes[v.Name] = next
-	return getter{e}.saveFetch(f.job.Stack, state)
+	return fetcher{e}.saveFetch(f.job.Stack, state)
 }
 
 func (f *Fetched) marker(v Volume) Marker {
@@ -156,7 +156,7 @@ func (e Engine) load(ctx context.Context, j RestoreJob, n native, v Volume, stag
 	}
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()
-	return n.Load(ctx, method.Load{Dump: dumpAt(staging), Volume: method.Volume{Path: staging}, Starter: startsBeside{j.Database, v, staging}})
+	return n.Load(ctx, method.Load{Dump: dumpAt(staging), Volume: method.Volume{Path: staging}, Starter: isolatedStarter{j.Database, v, staging}})
 }
 
 // syncDir makes a rename durable.

@@ -182,7 +182,7 @@ func TestRestoreResumes(t *testing.T) {
 			}
 		}},
 		{name: "swapped, not marked", after: placing, middle: func(t *testing.T, f *Fetched) {
-			staging, err := getter{l.Engine}.staging("notes", volume)
+			staging, err := fetcher{l.Engine}.staging("notes", volume)
 			if err == nil {
 				err = setAside(volume, Marker{}, time.Unix(2, 0))
 			}
@@ -201,7 +201,7 @@ func TestRestoreResumes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			state, err := getter{l.Engine}.loadFetch("notes")
+			state, err := fetcher{l.Engine}.loadFetch("notes")
 			for err == nil && state.Volumes["data"] != cut.after {
 				err = l.advance(t.Context(), f, volume, state)
 			}

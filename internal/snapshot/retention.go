@@ -95,13 +95,13 @@ func (r rule) mark(group []Info, kept map[string]bool) {
 	}
 }
 
-// Thin forgets what the policy does not keep and removes the data that nothing
+// ApplyRetention forgets what the policy does not keep and removes the data that nothing
 // needs any more. The caller holds the stack's claim at epoch and runs nothing
 // else on the repository; holds is asked before each deletion whether that is still
 // so, and its error ends the work. Only good snapshots count: damaged ones push
 // nothing out. Before anything is forgotten, the newest good one is read from the
 // remote.
-func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep, holds func(context.Context) error) (Retention, error) {
+func (e Engine) ApplyRetention(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep, holds func(context.Context) error) (Retention, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Retention{}, err
@@ -127,7 +127,7 @@ func (e Engine) Thin(ctx context.Context, r Repository, stack string, epoch int,
 	if err := unlock(ctx, r, repo, epoch); err != nil {
 		return plan, err
 	}
-	forget, err := useless(ctx, repo, listed, plan)
+	forget, err := expendable(ctx, repo, listed, plan)
 	if err != nil {
 		return plan, err
 	}
@@ -149,10 +149,10 @@ func Excess(ctx context.Context, r Repository, k fleet.Keep) (int, error) {
 	return len(Retain(l.Infos, k).Forget), err
 }
 
-// useless returns the ids of what goes: what the policy forgets, and damaged
+// expendable returns the ids of what goes: what the policy forgets, and damaged
 // snapshots that are older than every one kept, or whose own file still cannot
 // be read, since restic removes no data while there is one.
-func useless(ctx context.Context, repo *repository.Repository, l Listing, plan Retention) ([]string, error) {
+func expendable(ctx context.Context, repo *repository.Repository, l Listing, plan Retention) ([]string, error) {
 	var ids []string
 	for _, i := range plan.Forget {
 		ids = append(ids, i.ID)
@@ -176,6 +176,6 @@ func (e Engine) prune(ctx context.Context, r Repository, epoch int, holds func(c
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	defer func() { err = errors.Join(withCause(ctx, err), s.close()) }()
 	return s.program.Prune(ctx, s.repo)
 }

@@ -26,11 +26,11 @@ import (
 // must not change, a second one over what has changed since, with the stack paused.
 // Nothing counts before commit.
 func (t *taking) run(ctx context.Context) (err error) {
-	ctx, s, err := t.open(ctx, t.job.Repository, restserver.Options{Mode: restserver.AppendOnly}, t.job.Epoch)
+	ctx, s, err := t.engine.open(ctx, t.job.Repository, restserver.Options{Mode: restserver.AppendOnly}, t.job.Epoch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(because(ctx, err), s.close()) }()
+	defer func() { err = errors.Join(withCause(ctx, err), s.close()) }()
 	if err := unlock(ctx, t.job.Repository, t.repo, t.job.Epoch); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (t *taking) run(ctx context.Context) (err error) {
 	if !t.healed && t.state.Snapshot == t.last.ID && !t.state.Clean.IsZero() {
 		backup.Parent = t.last.ID
 	}
-	end := t.scope(t.job.Stack).Step("read files", "")
+	end := t.engine.scope(t.job.Stack).Step("read files", "")
 	s.server.Begin(restserver.Pass{})
 	sum, err := s.program.Backup(ctx, s.repo, backup)
 	end(err, fmt.Sprintf("%d files", sum.Files))
@@ -103,7 +103,7 @@ const pauseTries = 3
 func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, err error) {
 	var started []string
 	for range pauseTries {
-		if _, err := (rereading{t}).readAgain(t.clean, time.Now(), rereading{t}.copiesPaused); err != nil {
+		if _, err := (rereading{t}).rereadBetween(t.clean, time.Now(), rereading{t}.copiesPaused); err != nil {
 			return sum, err
 		}
 		b.Parent = s.server.Snapshot()
@@ -129,10 +129,10 @@ func (t *taking) paused(ctx context.Context, s *session, b restic.Backup) (sum r
 // spool until then.
 func (t *taking) pausedPass(ctx context.Context, s *session, b restic.Backup) (sum restic.Summary, still time.Time, err error) {
 	stack := t.job.Stack
-	if err := Resume(ctx, t.Dirs, stack, t.job.Quiescer, false); err != nil {
+	if err := Resume(ctx, t.engine.Dirs, stack, t.job.Quiescer, false); err != nil {
 		return sum, still, err // what another one left paused
 	}
-	g, err := t.guard(ctx, stack, t.limit)
+	g, err := t.engine.guard(ctx, stack, t.limit)
 	if err != nil {
 		return sum, still, err
 	}
@@ -141,18 +141,18 @@ func (t *taking) pausedPass(ctx context.Context, s *session, b restic.Backup) (s
 	defer cancel(nil)
 	p := &pause{
 		limit: t.limit, giveUp: cancel,
-		record: func(containers []string) error { return recordPaused(t.Dirs, stack, t.limit, containers) },
-		resume: func() error { return resume(ctx, t.Dirs, stack, t.job.Quiescer) },
-		forget: func() error { return forget(t.Dirs, stack) },
+		record: func(containers []string) error { return recordPaused(t.engine.Dirs, stack, t.limit, containers) },
+		resume: func() error { return resume(ctx, t.engine.Dirs, stack, t.job.Quiescer) },
+		forget: func() error { return forget(t.engine.Dirs, stack) },
 	}
-	end := t.scope(t.job.Stack).Step("pause", "")
+	end := t.engine.scope(t.job.Stack).Step("pause", "")
 	s.server.Begin(restserver.Pass{
 		Spool: true, Read: p.end,
 		Ready: func(ctx context.Context) error { return p.start(ctx, t.job.Quiescer) },
 	})
 	sum, err = s.program.Backup(pass, s.repo, b)
 	took, resumed := p.result()
-	err = errors.Join(because(pass, err), resumed)
+	err = errors.Join(withCause(pass, err), resumed)
 	end(err, took.Round(time.Millisecond).String())
 	t.result.Paused, t.result.Added = t.result.Paused+took, t.result.Added+sum.BytesAdded
 	return sum, p.still, err
@@ -171,9 +171,9 @@ func (t *taking) complete(sum restic.Summary) error {
 // commit uploads what waits, the snapshot last, and reads snapshot, index and
 // metadata again from the remote, past every cache.
 func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) error {
-	end := t.scope(t.job.Stack).Step("upload", "")
+	end := t.engine.scope(t.job.Stack).Step("upload", "")
 	id := s.server.Snapshot()
-	err := t.announce(id)
+	err := t.reportUpload(id)
 	if err == nil {
 		err = s.server.Commit(ctx, id)
 	}
@@ -188,22 +188,22 @@ func (t *taking) commit(ctx context.Context, s *session, sum restic.Summary) err
 		return err
 	}
 	t.result.Snapshot.ID, t.result.Files, t.result.Bytes = id, sum.Files, sum.Bytes
-	t.result.Known = t.known(id)
+	t.result.Known = t.trustedIDs(id)
 	if t.job.Diverged {
 		return nil
 	}
 	return t.saveState()
 }
 
-func (t *taking) announce(id string) error {
+func (t *taking) reportUpload(id string) error {
 	if t.job.Uploading == nil || t.job.Diverged {
 		return nil
 	}
 	return t.job.Uploading(id)
 }
 
-// known returns the ids that may be believed once a snapshot is proven.
-func (t *taking) known(id string) []string {
+// trustedIDs returns the ids that may be believed once a snapshot is proven.
+func (t *taking) trustedIDs(id string) []string {
 	ids := []string{id}
 	for _, i := range t.listed.Infos {
 		ids = append(ids, i.ID)
@@ -263,20 +263,20 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 	}
 	t.result.Verified = verified(ways)
 	if t.healed {
-		return t.account(ctx)
+		return t.listDamaged(ctx)
 	}
 	return nil
 }
 
-// account says after a repair which earlier snapshots stay incomplete: what the
+// listDamaged says after a repair which earlier snapshots stay incomplete: what the
 // host still had was uploaded again.
-func (t *taking) account(ctx context.Context) error {
+func (t *taking) listDamaged(ctx context.Context) error {
 	loss, _, err := t.repo.Survey(ctx)
 	if err = errors.Join(err, loss.Err()); err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
 	t.result.Verified += fmt.Sprintf(", %d lost parts of the repository repaired", t.result.Repaired)
-	t.result.Damaged, err = condemned(ctx, t.repo, t.listed, loss.Packs)
+	t.result.Damaged, err = damagedSnapshots(ctx, t.repo, t.listed, loss.Packs)
 	return err
 }
 

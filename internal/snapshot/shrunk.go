@@ -132,7 +132,7 @@ var errEmptied = errors.New("the database has lost nearly all of its rows")
 // snapshot. A database that was not dumped is taken to hold what it held.
 func (t *taking) judgeDumps() error {
 	for _, v := range t.job.Volumes {
-		before := t.was(v)
+		before := t.previously(v)
 		if _, ok := t.dumped[v.Name]; !ok {
 			if v.Method.Native() {
 				t.noteRows(v.Name, before.Rows)
@@ -141,15 +141,15 @@ func (t *taking) judgeDumps() error {
 		}
 		now, _ := t.meta.Volume(v.Name)
 		if !t.job.AcceptShrunk && emptied(before, now.Stats) {
-			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its database has %d rows; the last snapshot has %d", now.Stats.Rows, before.Rows), t.meant())
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its database has %d rows; the last snapshot has %d", now.Stats.Rows, before.Rows), t.fixForLoss())
 			return errEmptied
 		}
 	}
 	return nil
 }
 
-// was is what a volume had in the last snapshot, under its name at that time.
-func (t *taking) was(v Volume) Stats {
+// previously is what a volume had in the last snapshot, under its name at that time.
+func (t *taking) previously(v Volume) Stats {
 	if before, known := t.before[v.Name]; known {
 		return before
 	}
@@ -170,6 +170,6 @@ func (t *taking) refuse(code finding.Code, volume, text, fix string) {
 	t.result.Findings = append(t.result.Findings, finding.Finding{Code: code, Severity: finding.Fatal, Subject: t.job.Stack + "/" + volume, Text: text, Fix: fix})
 }
 
-func (t *taking) meant() string {
+func (t *taking) fixForLoss() string {
 	return "salvor restore " + t.job.Stack + " brings the data back; salvor snapshot take " + t.job.Stack + " --accept-shrunk if it is intended"
 }

@@ -193,8 +193,8 @@ func (s *session) close() error {
 	return errors.Join(s.server.Close(), os.RemoveAll(s.spool))
 }
 
-// because prefers the reason why a context was ended over what followed of it.
-func because(ctx context.Context, err error) error {
+// withCause prefers the reason why a context was ended over what followed of it.
+func withCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}

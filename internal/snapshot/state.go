@@ -9,14 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"salvor/internal/atomicfile"
 	"salvor/internal/fleet"
 )
-
-func cmpString(a, b string) int { return strings.Compare(a, b) }
 
 // localState is this host's note of the last snapshot it took into a repository:
 // State/snapshots/<stack>/<repository>.json. Losing it costs time, nothing else.
@@ -32,13 +29,10 @@ type localState struct {
 	Checked time.Time `json:"checked,omitzero"` // when the repository was last seen to be whole
 }
 
-func (e Engine) statePath(j Job) string {
-	return e.Dirs.SnapshotState(j.Stack, j.Repository.ID)
-}
-
-func (e Engine) loadState(j Job) (localState, error) {
+// stateOf returns a note, the zero one when there is none.
+func stateOf(path string) (localState, error) {
 	var s localState
-	content, err := os.ReadFile(e.statePath(j))
+	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return s, nil
 	}
@@ -51,39 +45,42 @@ func (e Engine) loadState(j Job) (localState, error) {
 	return s, nil
 }
 
-func (t *taking) saveState() error {
-	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Clean: t.clean, Ended: time.Now().UTC(), Checked: time.Now().UTC()}
-	for _, v := range t.meta.Volumes {
-		s.Stats[v.Name] = v.Stats
+func (s localState) save(path string) error {
+	content, err := json.Marshal(s)
+	if err != nil {
+		return err
 	}
-	return t.writeState(s)
-}
-
-// noteChecked remembers that the repository is whole while nothing has changed.
-func (t *taking) noteChecked() error {
-	t.state.Checked = time.Now().UTC()
-	return t.writeState(t.state)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
 }
 
 // checkEvery is how often a repository is looked at while the data does not
 // change: a listing of everything is cheap, and not for nothing.
 const checkEvery = time.Hour
 
-func (t *taking) checkedLately() bool {
-	age := time.Since(t.state.Checked)
-	return age >= 0 && age < checkEvery && len(t.job.Suspects) == 0
+func (s localState) checkedLately() bool {
+	age := time.Since(s.Checked)
+	return age >= 0 && age < checkEvery
 }
 
-func (t *taking) writeState(s localState) error {
-	content, err := json.Marshal(s)
-	if err != nil {
-		return err
+func (t *taking) statePath() string {
+	return t.engine.Dirs.SnapshotState(t.job.Stack, t.job.Repository.ID)
+}
+
+func (t *taking) saveState() error {
+	s := localState{Schema: fleet.Schema, Snapshot: t.result.Snapshot.ID, Print: t.print(), Stats: map[string]Stats{}, Clean: t.clean, Ended: time.Now().UTC(), Checked: time.Now().UTC()}
+	for _, v := range t.meta.Volumes {
+		s.Stats[v.Name] = v.Stats
 	}
-	path := t.statePath(t.job)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	return atomicfile.Write(path, bytes.NewReader(content), 0o600)
+	return s.save(t.statePath())
+}
+
+// noteChecked remembers that the repository is whole while nothing has changed.
+func (t *taking) noteChecked() error {
+	t.state.Checked = time.Now().UTC()
+	return t.state.save(t.statePath())
 }
 
 // print covers everything that would make the next snapshot differ: the data, and

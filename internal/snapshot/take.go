@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"salvor/internal/finding"
@@ -94,19 +95,19 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 		}
 	}
 	idle := !j.Force && !j.Diverged && t.unchanged()
-	if idle && t.checkedLately() {
+	if idle && t.state.checkedLately() && len(j.Suspects) == 0 {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		t.result.Findings, err = proving{t}.failedLoads()
-		return t.finish(), errors.Join(err, t.hold())
+		t.result.Findings, err = loadTest{t}.failedLoads()
+		return t.finish(), errors.Join(err, t.noteHeld())
 	}
-	if err := t.rely(ctx); err != nil {
+	if err := t.checkRepository(ctx); err != nil {
 		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
 	if idle && !t.healed {
 		t.result.Skipped, t.result.Snapshot = true, t.last
-		return t.finish(), errors.Join(t.noteChecked(), t.hold())
+		return t.finish(), errors.Join(t.noteChecked(), t.noteHeld())
 	}
-	t.suspicious()
+	t.refuseLosses()
 	if finding.AnyFatal(t.result.Findings) {
 		return t.finish(), nil
 	}
@@ -125,25 +126,25 @@ func (e Engine) Take(ctx context.Context, j Job) (Result, error) {
 	if err != nil {
 		return t.finish(), fmt.Errorf("snapshot of %s: %w", j.Stack, err)
 	}
-	return t.finish(), t.hold()
+	return t.finish(), t.noteHeld()
 }
 
-// hold remembers that the volumes of a stopped stack are in the snapshot whole,
+// noteHeld remembers that the volumes of a stopped stack are in the snapshot whole,
 // so that they may be deleted once other data has taken their place.
-func (t *taking) hold() error {
+func (t *taking) noteHeld() error {
 	if !t.job.Stopped || t.job.Diverged {
 		return nil
 	}
 	var errs []error
 	for _, v := range t.job.Volumes {
-		errs = append(errs, t.Engine.hold(t.job.Stack, v, t.result.Snapshot.ID, t.scans[v.Name].print))
+		errs = append(errs, t.engine.noteHeld(t.job.Stack, v, t.result.Snapshot.ID, t.scans[v.Name].print))
 	}
 	return errors.Join(errs...)
 }
 
 // A taking is one Take under way.
 type taking struct {
-	Engine
+	engine Engine
 	job    Job
 	limit  time.Duration
 	repo   *repository.Repository
@@ -161,7 +162,7 @@ type taking struct {
 }
 
 func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
-	t := &taking{Engine: e, job: j, limit: j.PauseLimit, result: Result{Began: time.Now().UTC()}}
+	t := &taking{engine: e, job: j, limit: j.PauseLimit, result: Result{Began: time.Now().UTC()}}
 	if t.limit == 0 {
 		t.limit = DefaultPauseLimit
 	}
@@ -171,13 +172,13 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 		}
 	}
 	var err error
-	if t.state, err = t.loadState(t.job); err != nil {
+	if t.state, err = stateOf(t.statePath()); err != nil {
 		return nil, err
 	}
-	if err := (rereading{t}).doubtLast(ctx); err != nil {
+	if err := (rereading{t}).rereadLast(ctx); err != nil {
 		return nil, err
 	}
-	if err := (rereading{t}).cleaned(); err != nil {
+	if err := (rereading{t}).flushMemory(); err != nil {
 		return nil, err
 	}
 	if err := t.scan(); err != nil {
@@ -194,16 +195,18 @@ func (e Engine) prepare(ctx context.Context, j Job) (*taking, error) {
 	return t, nil
 }
 
-// rely finds out whether the repository can be relied upon, repairs it where
+// checkRepository finds out whether the repository can be relied upon, repairs it where
 // not, and learns what the new snapshot is to be compared with.
-func (t *taking) rely(ctx context.Context) (err error) {
+func (t *taking) checkRepository(ctx context.Context) (err error) {
 	if _, t.result.Spare, err = t.repo.Mend(ctx, t.job.Repository.Spare); err != nil {
 		return err
 	}
-	if err := t.heal(ctx); err != nil {
+	r := repairer{engine: t.engine, stack: t.job.Stack, repository: t.job.Repository, repo: t.repo, epoch: t.job.Epoch, holds: t.job.Holds}
+	if t.result.Repaired, err = r.heal(ctx, t.listed, t.job.Suspects); err != nil {
 		return err
 	}
-	if err := t.history(ctx); err != nil {
+	t.healed = t.result.Repaired > 0
+	if err := t.loadPrevious(ctx); err != nil {
 		return err
 	}
 	for _, d := range t.listed.Damaged {
@@ -226,10 +229,10 @@ func (t *taking) scan() error {
 	return nil
 }
 
-// history learns what the volumes held in the newest snapshot: from the note this
+// loadPrevious learns what the volumes held in the newest snapshot: from the note this
 // host made of it, else from the snapshot. While the repository is new, an earlier
 // one is asked; no comparison is needed if shrunken volumes are accepted.
-func (t *taking) history(ctx context.Context) (err error) {
+func (t *taking) loadPrevious(ctx context.Context) (err error) {
 	if t.last.ID != "" && t.state.Snapshot == t.last.ID {
 		t.before = t.state.Stats
 		return nil
@@ -300,7 +303,7 @@ func (t *taking) describe() {
 		t.meta.Volumes = append(t.meta.Volumes, VolumeMeta{Name: v.Name, Method: v.Method, Form: form, Stats: s.stats, Sparse: sparse})
 		names = append(names, v.Name)
 	}
-	slices.SortFunc(t.meta.Volumes, func(a, b VolumeMeta) int { return cmpString(a.Name, b.Name) })
+	slices.SortFunc(t.meta.Volumes, func(a, b VolumeMeta) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(names)
 	t.result.Snapshot = Info{Epoch: t.job.Epoch, Seq: seq, Commit: t.job.Commit, Volumes: names, Diverged: t.job.Diverged, Time: t.result.Began}
 }
@@ -310,12 +313,12 @@ func (t *taking) pauses() bool {
 	return slices.ContainsFunc(t.job.Volumes, rereading{t}.copiesPaused)
 }
 
-// suspicious refuses volumes that are missing, empty or have lost nearly all that
+// refuseLosses refuses volumes that are missing, empty or have lost nearly all that
 // they held. The rows of a dump are judged once it is there.
-func (t *taking) suspicious() {
+func (t *taking) refuseLosses() {
 	for _, v := range t.job.Volumes {
 		scanned, there := t.scans[v.Name]
-		before, now := t.was(v), scanned.stats
+		before, now := t.previously(v), scanned.stats
 		if v.Method.Native() || there && emptied(before, now) && outgrown(v.Path) {
 			now.Rows = before.Rows
 		}
@@ -328,11 +331,11 @@ func (t *taking) suspicious() {
 				"du --apparent-size in the volume finds them; make them smaller, or set protect: none if they may be lost")
 		case t.job.AcceptShrunk:
 		case now.Files == 0 && before.Files > 0:
-			t.refuse(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), t.meant())
+			t.refuse(finding.VolumeEmpty, v.Name, fmt.Sprintf("the volume is empty; the last snapshot has %d files", before.Files), t.fixForLoss())
 		case emptied(before, now):
-			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its databases have %d rows; in the last snapshot they have %d", now.Rows, before.Rows), t.meant())
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("its databases have %d rows; in the last snapshot they have %d", now.Rows, before.Rows), t.fixForLoss())
 		case shrunk(before, now):
-			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("only %d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.meant())
+			t.refuse(finding.VolumeShrunk, v.Name, fmt.Sprintf("only %d files with %d bytes are left of %d with %d", now.Files, now.Bytes, before.Files, before.Bytes), t.fixForLoss())
 		}
 	}
 }

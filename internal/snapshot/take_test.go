@@ -131,7 +131,7 @@ func TestSuspiciousVolumesAreNotTaken(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !noted {
-					if err := os.Remove(l.statePath(l.job())); err != nil {
+					if err := os.Remove((&taking{engine: l.Engine, job: l.job()}).statePath()); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -33,7 +33,7 @@ func (e Engine) targets(ctx context.Context, f *Fetched, repo *repository.Reposi
 		if t.node, err = repo.Lookup(ctx, snap, t.inside); err != nil {
 			return nil, err
 		}
-		if t.staging, err = (getter{e}).staging(f.job.Stack, v); err != nil {
+		if t.staging, err = (fetcher{e}).staging(f.job.Stack, v); err != nil {
 			return nil, err
 		}
 		if t.path = t.staging; m.Form.IsDump() {

@@ -139,10 +139,10 @@ func (c *comparison) nothingElse(root string) error {
 	return err
 }
 
-// durable waits until everything written to the targets is on disk, with one
+// syncTargets waits until everything written to the targets is on disk, with one
 // call for each file system: a marker must not say ready of data that a power
 // cut can still take.
-func durable(targets []target) error {
+func syncTargets(targets []target) error {
 	synced := map[uint64]bool{}
 	for _, t := range targets {
 		device := deviceOf(t.path)

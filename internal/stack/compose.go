@@ -40,13 +40,13 @@ func (h *control) compose(ctx context.Context, c call) error {
 		cmd.Timeout = composeTimeout
 	}
 	if _, err := h.machine.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("docker compose %s: %w", c.args[0], told(err))
+		return fmt.Errorf("docker compose %s: %w", c.args[0], lastLine(err))
 	}
 	return nil
 }
 
-// told makes a one-line error of what a program wrote last.
-func told(err error) error {
+// lastLine makes a one-line error of what a program wrote last.
+func lastLine(err error) error {
 	var exit *machine.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -68,7 +68,7 @@ func (h *control) run(ctx context.Context, argv ...string) error {
 func (h *control) docker(ctx context.Context, args ...string) error {
 	_, err := h.machine.Run(ctx, machine.Command(append([]string{"docker"}, args...)...))
 	if err != nil {
-		return fmt.Errorf("docker %s: %w", args[0], told(err))
+		return fmt.Errorf("docker %s: %w", args[0], lastLine(err))
 	}
 	return nil
 }

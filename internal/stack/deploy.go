@@ -21,16 +21,16 @@ import (
 
 // A Deployment is what a stack should be on this host.
 type Deployment struct {
-	Stack    string
-	Epoch    int
-	Commit   string
-	Project  project.Project
-	Images   map[string]string // from the lock: service to reference with digest
-	Logins   map[string]Login  // by registry
-	Leave    bool              // a version that fails is left as it is: its data goes back first, see PutBack
-	Reread   bool              // the .env changed: Compose must look again at what it interpolates
-	Settle   time.Duration     // how long a container without a health check must run; 3 s by default
-	Patience time.Duration     // how long health may take; 10 min by default
+	Stack      string
+	Epoch      int
+	Commit     string
+	Project    project.Project
+	Images     map[string]string // from the lock: service to reference with digest
+	Logins     map[string]Login  // by registry
+	NoRestore  bool              // a version that fails is left as it is: its data goes back first, see RestorePrevious
+	EnvChanged bool              // the .env changed: Compose must look again at what it interpolates
+	Settle     time.Duration     // how long a container without a health check must run; 3 s by default
+	Patience   time.Duration     // how long health may take; 10 min by default
 }
 
 // Result is what a deploy did.
@@ -81,7 +81,7 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err != nil {
 		return Result{}, err
 	}
-	if known && !d.Reread && record.Covers(d) && record.runs(before) {
+	if known && !d.EnvChanged && record.Covers(d) && record.runs(before) {
 		return h.untouched(ctx, d, record, before)
 	}
 	d.Images = record.pins(d)
@@ -93,8 +93,8 @@ func (h *Host) Deploy(ctx context.Context, d Deployment, sink progress.Sink) (Re
 	if err == nil {
 		err = h.bringUp(ctx, d, images, scope)
 	}
-	if failed := (*FailedError)(nil); errors.As(err, &failed) && hasLast && !d.Leave && ctx.Err() == nil {
-		failed.Restore = h.putBack(ctx, d, last, builtOf(before), scope)
+	if failed := (*FailedError)(nil); errors.As(err, &failed) && hasLast && !d.NoRestore && ctx.Err() == nil {
+		failed.Restore = h.restorePrevious(ctx, d, last, builtOf(before), scope)
 		failed.Restored = failed.Restore == nil
 	}
 	if err == nil {
@@ -145,7 +145,7 @@ func (h *Host) bringUp(ctx context.Context, d Deployment, images map[string]stri
 // up has Compose start services and returns when they are healthy.
 func (h *Host) up(ctx context.Context, d Deployment, c call, scope progress.Scope) error {
 	done := scope.Step("start services", "")
-	err := h.thaw(ctx, d.Stack)
+	err := h.unpauseAll(ctx, d.Stack)
 	if err == nil {
 		err = h.awaitChecks(ctx, d, scope)
 	}
@@ -174,7 +174,7 @@ func (h *Host) Fetch(ctx context.Context, d Deployment, sink progress.Sink) (map
 	return images, errors.Join(err, cleanup(context.WithoutCancel(ctx)))
 }
 
-// Built returns the images of a stack's containers by service: what PutBack needs
+// Built returns the images of a stack's containers by service: what RestorePrevious needs
 // for those that were built on the host.
 func (h *Host) Built(ctx context.Context, stack string) (map[string]string, error) {
 	containers, err := h.engine.Containers(ctx, stack)
@@ -191,9 +191,9 @@ func builtOf(containers []docker.Container) map[string]string {
 	return images
 }
 
-// PutBack deploys in place of d, which failed, the version that became healthy
+// RestorePrevious deploys in place of d, which failed, the version that became healthy
 // before it. The gate must be open. It may be called again.
-func (h *Host) PutBack(ctx context.Context, d Deployment, built map[string]string, sink progress.Sink) error {
+func (h *Host) RestorePrevious(ctx context.Context, d Deployment, built map[string]string, sink progress.Sink) error {
 	last, ok, err := h.lastGood(ctx, d.Stack)
 	if err != nil {
 		return err
@@ -201,26 +201,26 @@ func (h *Host) PutBack(ctx context.Context, d Deployment, built map[string]strin
 	if !ok {
 		return fmt.Errorf("stack %s has no previous version", d.Stack)
 	}
-	return h.putBack(ctx, d, last, built, progress.Scope{Sink: sink, Stack: d.Stack})
+	return h.restorePrevious(ctx, d, last, built, progress.Scope{Sink: sink, Stack: d.Stack})
 }
 
-func (h *Host) putBack(ctx context.Context, d Deployment, last kept, built map[string]string, scope progress.Scope) error {
+func (h *Host) restorePrevious(ctx context.Context, d Deployment, last pinnedProject, built map[string]string, scope progress.Scope) error {
 	done := scope.Step("restore previous version", "")
 	previous := d
 	previous.Project = last.Project
-	err := h.retag(ctx, previous, built)
+	err := h.restoreImageNames(ctx, previous, built)
 	if err == nil {
 		err = h.bringUp(ctx, previous, last.Images, scope)
 	}
 	if err == nil {
-		err = h.sweep(ctx, d.Project, last.Project)
+		err = h.removeOldFiles(ctx, d.Project, last.Project)
 	}
 	done(err, "")
 	return err
 }
 
-// retag gives images built for the previous version their names back.
-func (h *Host) retag(ctx context.Context, d Deployment, built map[string]string) error {
+// restoreImageNames tags the images built for the previous version as before.
+func (h *Host) restoreImageNames(ctx context.Context, d Deployment, built map[string]string) error {
 	for _, s := range d.Project.Services {
 		image := built[s.Name]
 		if !s.Build || image == "" {
@@ -239,10 +239,10 @@ func (h *Host) finish(ctx context.Context, d Deployment, images map[string]strin
 		return err
 	}
 	r := Record{Schema: fleet.Schema, Hash: d.Project.Hash, Epoch: d.Epoch, Commit: d.Commit, At: time.Now().UTC(), Dir: d.Project.Dir, Images: images, Services: expected(d.Project, containers)}
-	if err := h.remember(ctx, d.Stack, kept{Project: d.Project, Images: images}, r); err != nil {
+	if err := h.writeRecord(ctx, d.Stack, pinnedProject{Project: d.Project, Images: images}, r); err != nil {
 		return err
 	}
-	return h.sweep(ctx, before, d.Project)
+	return h.removeOldFiles(ctx, before, d.Project)
 }
 
 // untouched records a new commit or epoch for containers that keep running as they are.
@@ -287,12 +287,12 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 	waits := func(c docker.Container) bool { return c.State == "created" }
 	containers = append(slices.DeleteFunc(slices.Clone(containers), waits), slices.DeleteFunc(containers, func(c docker.Container) bool { return !waits(c) })...)
 	for _, c := range containers {
-		if why := trouble(c); why != "" {
+		if why := problemOf(c); why != "" {
 			failed.Service, failed.Reason = c.Service, why+" ("+reason+")"
 			break
 		}
 	}
-	return h.blame(ctx, failed)
+	return h.withLogs(ctx, failed)
 }
 
 // portTaken is the hint for a port that another container has, or none, where
@@ -300,8 +300,8 @@ func (h *Host) failure(ctx context.Context, stack, reason string) error {
 const portTaken = "run docker ps on the host to see which container uses the port; if none does, Docker still holds it " +
 	"after a power cut: systemctl restart docker, then run this command again"
 
-// blame adds a service's last log lines and the next command.
-func (h *Host) blame(ctx context.Context, failed *FailedError) error {
+// withLogs adds a service's last log lines and the next command.
+func (h *Host) withLogs(ctx context.Context, failed *FailedError) error {
 	hint := "salvor logs " + failed.Stack
 	if failed.Service != "" {
 		hint += " " + failed.Service

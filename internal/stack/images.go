@@ -97,16 +97,12 @@ func (h *Host) pinPulled(ctx context.Context, d Deployment, pins map[string]stri
 
 // digestOf returns the digest under which an image's own repository knows it.
 func digestOf(ref string, digests []string) string {
-	for _, d := range digests {
-		repo, digest, ok := strings.Cut(d, "@")
-		if ok && familiar(repo) == familiar(project.Untagged(project.Tagged(ref))) {
-			return digest
+	registry, repository := project.Home(ref)
+	for _, known := range digests {
+		r, p := project.Home(known)
+		if repository != "" && r == registry && p == repository && project.Digested(known) {
+			return project.Digest(known)
 		}
 	}
 	return ""
-}
-
-// familiar is a repository's name as people write it: Docker Hub is implied.
-func familiar(repo string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(repo, "index."), "docker.io/"), "library/")
 }

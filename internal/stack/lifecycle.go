@@ -15,22 +15,22 @@ import (
 	"salvor/internal/progress"
 )
 
-// named runs `docker compose` on a project's containers by their labels: it
+// composeByName runs `docker compose` on a project's containers by their labels: it
 // works when the files are gone, which a stop must.
-func (h *control) named(ctx context.Context, c call) error {
+func (h *control) composeByName(ctx context.Context, c call) error {
 	cmd := machine.Cmd{Argv: append([]string{"docker", "compose", "--project-name", c.stack}, c.args...), Dir: "/",
 		Stdin: c.stdin, Stdout: c.stdout, TTY: c.tty, Env: []string{"COMPOSE_PROGRESS=plain", "COMPOSE_ANSI=never"}}
 	if c.stdout == nil && c.tty == nil {
 		cmd.Timeout = composeTimeout
 	}
 	if _, err := h.machine.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("docker compose %s %s: %w", c.args[0], c.stack, told(err))
+		return fmt.Errorf("docker compose %s %s: %w", c.args[0], c.stack, lastLine(err))
 	}
 	return nil
 }
 
 func (h *control) verb(ctx context.Context, stack string, args ...string) error {
-	return h.named(ctx, call{stack: stack, args: args})
+	return h.composeByName(ctx, call{stack: stack, args: args})
 }
 
 // Start starts what was deployed last, in order, and waits until it is healthy.
@@ -51,7 +51,7 @@ func (h *Host) Start(ctx context.Context, stack string, sink progress.Sink) erro
 // an unknown stack are fine; paused ones continue first, since a frozen process does
 // not hear that it is to end.
 func (h *control) Stop(ctx context.Context, stack string) error {
-	if err := h.thaw(ctx, stack); err != nil {
+	if err := h.unpauseAll(ctx, stack); err != nil {
 		return err
 	}
 	return h.verb(ctx, stack, "stop")
@@ -92,10 +92,10 @@ func (h *control) Signal(ctx context.Context, stack, service, signal string) err
 	return err
 }
 
-// Again starts services' containers again, as new ones if they are to be
+// RestartServices starts services' containers again, as new ones if they are to be
 // recreated, and waits until the stack is healthy. What they depend on is left
 // alone, nothing is pulled or built.
-func (h *Host) Again(ctx context.Context, stack string, recreate bool, services ...string) error {
+func (h *Host) RestartServices(ctx context.Context, stack string, recreate bool, services ...string) error {
 	r, ok, err := h.Deployed(ctx, stack)
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func (h *control) Logs(ctx context.Context, stack string, w io.Writer, opts LogO
 	if opts.Tail > 0 {
 		args = append(args, "--tail", strconv.Itoa(opts.Tail))
 	}
-	return h.named(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: &lineCleaner{w: w, begun: true}})
+	return h.composeByName(ctx, call{stack: stack, args: append(args, opts.Services...), stdout: &lineCleaner{w: w, begun: true}})
 }
 
 // clearLine is what Docker Compose writes before each line of a log, for the
@@ -208,7 +208,7 @@ func (c *lineCleaner) Write(p []byte) (int, error) {
 func (h *control) tail(ctx context.Context, stack, service string, lines int) ([]string, error) {
 	var out bytes.Buffer
 	args := []string{"logs", "--no-color", "--no-log-prefix", "--tail", strconv.Itoa(lines), service}
-	if err := h.named(ctx, call{stack: stack, args: args, stdout: &out}); err != nil {
+	if err := h.composeByName(ctx, call{stack: stack, args: args, stdout: &out}); err != nil {
 		return nil, err
 	}
 	text := strings.TrimRight(out.String(), "\n")

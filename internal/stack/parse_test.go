@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/docker"
 	"salvor/internal/project"
+	"salvor/internal/yamldoc"
 )
 
 // TestGated: without its stack's gate, a container starts at every boot of its host.
@@ -66,7 +67,7 @@ func TestPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	for service, want := range map[string]string{"db": "postgres:16@sha256:1", "web": "example/web:1"} {
-		if image := value(entry(entry(doc, "services"), service), "image"); image != want {
+		if image := yamldoc.ValueOf(yamldoc.Find(doc, "services", service, "image")); image != want {
 			t.Errorf("%s runs %s, want %s", service, image, want)
 		}
 	}
@@ -91,7 +92,7 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 }
 
 func TestBeside(t *testing.T) {
-	b := Beside{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
+	b := Isolated{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
 		User: "999:999", Entrypoint: []string{"sh", "-c", "exec $it"}, Healthy: []string{"pg_isready"}, Slow: true}
 	got, err := b.Render()
 	if err != nil {
@@ -138,7 +139,7 @@ services:
 func TestBesideNamesAreComposes(t *testing.T) {
 	seen := map[string]bool{}
 	for _, volume := range []string{"", "db", "./pgdata", "@pgdata", "-pgdata", "App_Data", "app_data", "/srv/data", "ä"} {
-		name := Beside{Stack: "shop", Run: volume}.Name()
+		name := Isolated{Stack: "shop", Run: volume}.Name()
 		if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(name) || seen[name] {
 			t.Errorf("%s: %s", volume, name)
 		}
@@ -202,6 +203,6 @@ func FuzzRendered(f *testing.F) {
 		if _, err := parseProject(pinned); err != nil {
 			t.Errorf("pinned project does not parse: %v", err)
 		}
-		_, _ = Beside{Stack: "a", Service: "db", Compose: content}.Render()
+		_, _ = Isolated{Stack: "a", Service: "db", Compose: content}.Render()
 	})
 }

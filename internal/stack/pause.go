@@ -14,8 +14,8 @@ func (h *control) Running(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "running")
 }
 
-// Frozen returns the ids of a stack's containers that are paused.
-func (h *control) Frozen(ctx context.Context, stack string) ([]string, error) {
+// Paused returns the ids of a stack's containers that are paused.
+func (h *control) Paused(ctx context.Context, stack string) ([]string, error) {
 	return h.inState(ctx, stack, "paused")
 }
 
@@ -110,10 +110,10 @@ func (h *control) unpause(ctx context.Context, id string) error {
 
 var errStaysPaused = errors.New("the engine still reports it as paused")
 
-// thaw resumes a stack's paused containers, by whatever they were paused: containers
+// unpauseAll resumes a stack's paused containers, by whatever they were paused: containers
 // have to run to be changed or stopped.
-func (h *control) thaw(ctx context.Context, stack string) error {
-	frozen, err := h.Frozen(ctx, stack)
+func (h *control) unpauseAll(ctx context.Context, stack string) error {
+	frozen, err := h.Paused(ctx, stack)
 	if err != nil {
 		return err
 	}

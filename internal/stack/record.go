@@ -39,8 +39,8 @@ const (
 	previousFile = "previous.json"
 )
 
-// kept is a project with the pins it ran with.
-type kept struct {
+// pinnedProject is a project with the pins it ran with.
+type pinnedProject struct {
 	Project project.Project   `json:"project"`
 	Images  map[string]string `json:"images,omitempty"`
 }
@@ -61,15 +61,15 @@ func (h *Host) DeployedCompose(ctx context.Context, stack string) ([]byte, error
 }
 
 // lastGood returns the project that ran before.
-func (h *Host) lastGood(ctx context.Context, stack string) (kept, bool, error) {
-	var k kept
+func (h *Host) lastGood(ctx context.Context, stack string) (pinnedProject, bool, error) {
+	var k pinnedProject
 	ok, err := h.readJSON(ctx, path.Join(hostpath.Default().Project(stack), projectFile), &k)
 	return k, ok, err
 }
 
-// remember writes the record of a deploy that became healthy. The record comes
+// writeRecord writes the record of a deploy that became healthy. The record comes
 // last: without it the deploy is done again.
-func (h *Host) remember(ctx context.Context, stack string, k kept, r Record) error {
+func (h *Host) writeRecord(ctx context.Context, stack string, k pinnedProject, r Record) error {
 	dir := hostpath.Default().Project(stack)
 	if before, err := h.machine.ReadFile(ctx, path.Join(dir, projectFile)); err == nil {
 		if err := h.machine.WriteFile(ctx, path.Join(dir, previousFile), bytes.NewReader(before), 0o600); err != nil {

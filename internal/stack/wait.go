@@ -16,8 +16,8 @@ const (
 	maxRestarts = 8 // about 25 s of the engine's doubling delay: time for a database to come up
 )
 
-// trouble says what is wrong with a container that ought to run, or "".
-func trouble(c docker.Container) string {
+// problemOf says what is wrong with a container that ought to run, or "".
+func problemOf(c docker.Container) string {
 	switch {
 	case c.OneOff:
 		return ""
@@ -41,11 +41,11 @@ func trouble(c docker.Container) string {
 //	                                     └──exit ≠ 0, ever again──▶ failed
 func (h *Host) waitHealthy(ctx context.Context, d Deployment) error {
 	settle := cmp.Or(d.Settle, 3*time.Second)
-	waiting, err := poll(ctx, d.patience(), func() (string, error) { return h.judge(ctx, d.Stack, settle) })
+	waiting, err := poll(ctx, d.patience(), func() (string, error) { return h.checkHealth(ctx, d.Stack, settle) })
 	if err != nil || waiting == "" {
 		return err
 	}
-	return h.blame(ctx, &FailedError{Stack: d.Stack, Service: waiting, Reason: fmt.Sprintf("not healthy after %s", d.patience())})
+	return h.withLogs(ctx, &FailedError{Stack: d.Stack, Service: waiting, Reason: fmt.Sprintf("not healthy after %s", d.patience())})
 }
 
 func (d Deployment) patience() time.Duration { return cmp.Or(d.Patience, 10*time.Minute) }
@@ -71,8 +71,8 @@ func poll(ctx context.Context, patience time.Duration, ask func() (string, error
 	}
 }
 
-// judge returns the service that still needs time, or "" when all is well.
-func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (string, error) {
+// checkHealth returns the service that still needs time, or "" when all is well.
+func (h *Host) checkHealth(ctx context.Context, stack string, settle time.Duration) (string, error) {
 	containers, err := h.engine.Containers(ctx, stack)
 	if err != nil {
 		return "", err
@@ -87,9 +87,9 @@ func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (s
 			return "", err
 		}
 		ran := time.Since(about.Started)
-		switch why := trouble(c); {
+		switch why := problemOf(c); {
 		case why != "" && (c.State != "restarting" || about.Restarts >= maxRestarts):
-			return "", h.blame(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + said(about.Said)})
+			return "", h.withLogs(ctx, &FailedError{Stack: stack, Service: c.Service, Reason: cmp.Or(about.Error, why) + checkOutput(about.Said)})
 		case c.State == "running" && c.Health == "" && ran >= settle:
 		default:
 			waiting = c.Service
@@ -98,7 +98,7 @@ func (h *Host) judge(ctx context.Context, stack string, settle time.Duration) (s
 	return waiting, nil
 }
 
-func said(check string) string {
+func checkOutput(check string) string {
 	if check == "" {
 		return ""
 	}

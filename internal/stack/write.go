@@ -80,9 +80,9 @@ func (h *Host) put(ctx context.Context, file string, content []byte, mode fs.Fil
 	return h.machine.WriteFile(ctx, file, bytes.NewReader(content), mode)
 }
 
-// sweep removes files of the previous project that the new one has not; they
+// removeOldFiles removes files of the previous project that the new one has not; they
 // came from Git, so nothing is lost.
-func (h *Host) sweep(ctx context.Context, before, now project.Project) error {
+func (h *Host) removeOldFiles(ctx context.Context, before, now project.Project) error {
 	if before.Dir != now.Dir {
 		return nil
 	}

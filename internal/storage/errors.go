@@ -26,9 +26,9 @@ var ErrUnreachable = fault.Kind("remote unreachable", fault.Unreachable)
 // upload is not what was sent. It has been removed again.
 var ErrCorrupt = errors.New("the stored content is not what was sent")
 
-// leastWord is the length below which an option's value is too common a word to
+// leastSecret is the length below which an option's value is too common a word to
 // be blotted out of messages.
-const leastWord = 4
+const leastSecret = 4
 
 // failure is an error of this package. It answers errors.Is for its causes but
 // does not hand them out, because their text may hold option values.
@@ -66,9 +66,9 @@ func (f *Folder) fail(op, path string, err error) error {
 		return nil
 	}
 	causes := []error{err}
-	reason := blot(err.Error(), f.words)
+	reason := redact(err.Error(), f.secrets)
 	switch {
-	case missing(err):
+	case isNotFound(err):
 		causes, reason = append(causes, blob.ErrNotExist), blob.ErrNotExist.Error()
 	case unreachable(err) && !errors.Is(err, ErrUnreachable):
 		causes, reason = append(causes, ErrUnreachable), ErrUnreachable.Error()+": "+reason
@@ -76,8 +76,8 @@ func (f *Folder) fail(op, path string, err error) error {
 	return &failure{text: fmt.Sprintf("%s %s:%s: %s", op, f.remote, path, reason), causes: causes}
 }
 
-// missing reports whether an error says that there is nothing of that name.
-func missing(err error) bool {
+// isNotFound reports whether an error says that there is nothing of that name.
+func isNotFound(err error) bool {
 	for _, target := range []error{fs.ErrorObjectNotFound, fs.ErrorDirNotFound, fs.ErrorNotAFile, fs.ErrorIsDir, iofs.ErrNotExist} {
 		if errors.Is(err, target) {
 			return true
@@ -94,12 +94,12 @@ func unreachable(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || fserrors.ShouldRetry(err)
 }
 
-// blot replaces secret words in text, also as they are in URLs and, for values that
+// redact replaces secret words in text, also as they are in URLs and, for values that
 // are JSON (tokens, service accounts), the strings inside.
-func blot(text string, words []secret.Value) string {
+func redact(text string, words []secret.Value) string {
 	for _, word := range words {
 		for _, plain := range parts(string(word.Reveal())) {
-			if len(plain) < leastWord {
+			if len(plain) < leastSecret {
 				continue
 			}
 			for _, form := range []string{plain, url.QueryEscape(plain), url.PathEscape(plain), url.UserPassword("", plain).String()[1:]} {

@@ -17,7 +17,7 @@ import (
 
 func TestFailureShowsNoSecret(t *testing.T) {
 	const word, token = "hunter2-canary/+", "1//refresh-canary"
-	f := &Folder{remote: "drive", words: []secret.Value{
+	f := &Folder{remote: "drive", secrets: []secret.Value{
 		secret.NewString(word), secret.NewString(`{"access_token":"x","refresh_token":"` + token + `"}`), secret.NewString("u"),
 	}}
 	for _, text := range []string{
@@ -41,7 +41,7 @@ func TestAccountNamesAreShown(t *testing.T) {
 	remotes := Remotes{"nas": {Type: typeWebDAV, Options: map[string]secret.Value{
 		"url": secret.NewString("http://nas.example.net/salvor"), "user": secret.NewString("salvor"), "pass": secret.NewString("hunter2-canary"),
 	}}}
-	f := &Folder{remote: "nas", words: remotes.words("nas")}
+	f := &Folder{remote: "nas", secrets: remotes.secretValues("nas")}
 	shown := f.fail("read", "salvor/snapshots", errors.New("GET http://nas.example.net/salvor/snapshots: hunter2-canary")).Error()
 	if want := "read nas:salvor/snapshots: GET http://nas.example.net/salvor/snapshots: [secret]"; shown != want {
 		t.Errorf("got  %s\nwant %s", shown, want)

@@ -25,12 +25,12 @@ var stagePattern = regexp.MustCompile(`^\.salvor-[A-Z2-7]{26}\.part$`)
 // A Folder is a folder on a remote. It implements blob.Store and is safe for
 // concurrent use.
 type Folder struct {
-	remote string // its name, for messages
-	fs     fs.Fs
-	prefix string // below fs, "" for none
-	staged bool   // uploads go under another name first
-	words  []secret.Value
-	pause  time.Duration // before the first retry
+	remote  string // its name, for messages
+	fs      fs.Fs
+	prefix  string // below fs, "" for none
+	staged  bool   // uploads go under another name first
+	secrets []secret.Value
+	pause   time.Duration // before the first retry
 
 	patience time.Duration // for a small answer
 	left     leftovers     // uploads that never ended
@@ -56,7 +56,7 @@ func (f *Folder) Test(ctx context.Context) error {
 		_, err := f.fs.List(ctx, f.prefix)
 		return err
 	})
-	if err == nil || missing(err) {
+	if err == nil || isNotFound(err) {
 		return nil
 	}
 	if errors.Is(err, context.Canceled) {
@@ -152,7 +152,7 @@ func (f *Folder) List(ctx context.Context, dir string) ([]blob.Object, error) {
 			return ctx.Err()
 		})
 	})
-	if err != nil && !missing(err) {
+	if err != nil && !isNotFound(err) {
 		return nil, f.fail("list", dir, err)
 	}
 	slices.SortStableFunc(found, func(a, b blob.Object) int { return strings.Compare(a.Path, b.Path) })
@@ -175,7 +175,7 @@ func (f *Folder) Delete(ctx context.Context, p string) error {
 		if err = f.ask(ctx, o.Remove); err != nil || !f.fs.Features().DuplicateFiles {
 			return f.fail("delete", p, err)
 		}
-		if o, err = f.find(ctx, p); missing(err) {
+		if o, err = f.find(ctx, p); isNotFound(err) {
 			return nil
 		}
 	}

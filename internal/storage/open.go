@@ -46,7 +46,7 @@ func Open(ctx context.Context, remotes Remotes, where fleet.Location) (*Folder, 
 	}
 	f := &Folder{
 		remote: where.Remote, pause: retryPause, patience: patience, staged: remotes.staged(where.Remote),
-		words: remotes.words(where.Remote),
+		secrets: remotes.secretValues(where.Remote),
 	}
 	if err := f.connect(ctx, remotes, where); err != nil {
 		return nil, f.fail("open", where.Path, err)
@@ -123,9 +123,9 @@ func (r Remotes) staged(name string) bool {
 	return kind == typeLocal || kind == typeSFTP || kind == typeWebDAV
 }
 
-// words returns the option values that no message may show, of a remote and
+// secretValues returns the option values that no message may show, of a remote and
 // those it wraps.
-func (r Remotes) words(name string) []secret.Value {
+func (r Remotes) secretValues(name string) []secret.Value {
 	var words []secret.Value
 	for {
 		backend, err := backendOf(r[name].Type)

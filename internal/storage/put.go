@@ -83,7 +83,7 @@ func (f *Folder) upload(ctx context.Context, name string, content io.Reader, siz
 		err = f.retry(ctx, rewinding(seeker, try))
 	} else {
 		ctx := settings(ctx)
-		err = ended(ctx, try(ctx))
+		err = withContext(ctx, try(ctx))
 	}
 	if err != nil {
 		return blob.Proof{}, err
@@ -157,7 +157,7 @@ func (f *Folder) clean(ctx context.Context, name string) error {
 	if err == nil {
 		err = left.Remove(ctx)
 	}
-	if missing(err) {
+	if isNotFound(err) {
 		return nil
 	}
 	return err

@@ -31,8 +31,8 @@ func (f *Folder) retry(ctx context.Context, do func(context.Context) error) erro
 			return err
 		}
 		err := do(ctx)
-		if err == nil || attempt == attempts || silent(err) || !passing(err) {
-			return ended(ctx, err)
+		if err == nil || attempt == attempts || timedOut(err) || !isTransient(err) {
+			return withContext(ctx, err)
 		}
 		if err := wait(ctx, pause); err != nil {
 			return err
@@ -52,36 +52,36 @@ func (f *Folder) listen(ctx context.Context, do func(ctx context.Context, heard 
 	return f.retry(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		timer := time.AfterFunc(f.patience, func() { cancel(errSilent) })
+		timer := time.AfterFunc(f.patience, func() { cancel(errNoAnswer) })
 		defer timer.Stop()
 		err := do(ctx, func() { timer.Reset(f.patience) })
-		if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
 			return f.unanswered()
 		}
 		return err
 	})
 }
 
-// errSilent ends a try in which nothing was heard of the remote for too long.
-var errSilent = errors.New("silent")
+// errNoAnswer ends a try in which nothing was heard of the remote for too long.
+var errNoAnswer = errors.New("silent")
 
 func (f *Folder) unanswered() error {
 	return fmt.Errorf("no answer in %s: %w", f.patience, context.DeadlineExceeded)
 }
 
-// silent reports whether an error means that the remote gave no answer in time, so
+// timedOut reports whether an error means that the remote gave no answer in time, so
 // that another try would only wait as long once more.
-func silent(err error) bool {
+func timedOut(err error) bool {
 	var network net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
-func passing(err error) bool {
+func isTransient(err error) bool {
 	return fserrors.IsRetryError(err) || fserrors.ShouldRetry(err)
 }
 
-// ended says that the context ended where a backend's error does not.
-func ended(ctx context.Context, err error) error {
+// withContext adds the end of the context to the error of a backend that does not say it.
+func withContext(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return errors.Join(ctx.Err(), err)
 	}

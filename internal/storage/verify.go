@@ -37,7 +37,7 @@ func (f *Folder) verify(ctx context.Context, name string, size int64, sums map[h
 	err := f.retry(ctx, func(ctx context.Context) error {
 		o, err := f.fs.NewObject(ctx, name)
 		switch {
-		case missing(err):
+		case isNotFound(err):
 			return fmt.Errorf("%w: it is missing", ErrCorrupt)
 		case err != nil:
 			return err

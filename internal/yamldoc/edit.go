@@ -27,7 +27,7 @@ func SetFields(content []byte, at Path, fields []Assignment) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if Find(root, at) == nil {
+	if Find(root, at...) == nil {
 		parts := make([]string, len(fields))
 		for i, f := range fields {
 			parts[i] = f.Key + ": " + f.Value

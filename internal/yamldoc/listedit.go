@@ -16,7 +16,7 @@ func Append(content []byte, at Path, value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := Resolve(Find(root, at))
+	list := Resolve(Find(root, at...))
 	switch {
 	case list == nil || IsNull(list):
 		return Set(content, at, "["+value+"]")
@@ -29,7 +29,7 @@ func Append(content []byte, at Path, value string) ([]byte, error) {
 		return nil, err
 	}
 	return edit(content, at, func(before Flat) Flat { return before.with(end, want) },
-		func(root *yaml.Node) [][]byte { return newSource(content).appended(Find(root, at), value) })
+		func(root *yaml.Node) [][]byte { return newSource(content).appended(Find(root, at...), value) })
 }
 
 // SetItem returns content with a list's item set to YAML on one line.
@@ -39,7 +39,7 @@ func SetItem(content []byte, at Path, value string) ([]byte, error) {
 		return nil, err
 	}
 	return edit(content, at, func(before Flat) Flat { return before.with(at, want) },
-		func(root *yaml.Node) [][]byte { return newSource(content).replaceScalar(Find(root, at), value) })
+		func(root *yaml.Node) [][]byte { return newSource(content).replaceScalar(Find(root, at...), value) })
 }
 
 // Rename returns content with another key and value in a key's place.
@@ -52,7 +52,7 @@ func Rename(content []byte, at Path, key, value string) ([]byte, error) {
 	return edit(content, at, func(before Flat) Flat { return before.without(at).with(to, want) },
 		func(root *yaml.Node) [][]byte {
 			s := newSource(content)
-			k, v := Lookup(Find(root, at[:len(at)-1]), at[len(at)-1])
+			k, v := Lookup(Find(root, at[:len(at)-1]...), at[len(at)-1])
 			if k == nil {
 				return nil
 			}

@@ -1,14 +1,16 @@
 package yamldoc
 
 import (
+	"iter"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Find returns the node at a path, nil when there is none.
-func Find(n *yaml.Node, at Path) *yaml.Node {
-	for _, key := range at {
+// Find returns the node at the end of a path of keys and item numbers, through aliases;
+// nil when there is none.
+func Find(n *yaml.Node, path ...string) *yaml.Node {
+	for _, key := range path {
 		if n = Resolve(n); n == nil {
 			return nil
 		}
@@ -32,6 +34,35 @@ func Lookup(n *yaml.Node, key string) (k, v *yaml.Node) {
 		}
 	}
 	return nil, nil
+}
+
+// Entries yields a mapping's own keys with their values, through an alias; nothing of
+// anything else.
+func Entries(n *Node) iter.Seq2[string, *Node] {
+	return func(yield func(string, *Node) bool) {
+		n := Resolve(n)
+		for i := 0; n != nil && IsMapping(n) && i+1 < len(n.Content); i += 2 {
+			if !yield(n.Content[i].Value, n.Content[i+1]) {
+				return
+			}
+		}
+	}
+}
+
+// Items returns a list's items, through an alias; none of anything else.
+func Items(n *Node) []*Node {
+	if n = Resolve(n); n == nil || !IsList(n) {
+		return nil
+	}
+	return n.Content
+}
+
+// ValueOf returns a scalar's text, through an alias; "" of anything else.
+func ValueOf(n *Node) string {
+	if n = Resolve(n); n == nil || !IsScalar(n) {
+		return ""
+	}
+	return n.Value
 }
 
 // Resolve returns the node that an alias stands for; any other is itself.

@@ -101,7 +101,7 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for at, want := range map[string]string{"x.a.1": "c", "y.a.0": "b", "x.a.2": "", "x.a.-1": "", "x.a.b": "", "x.b": "", "x.a.0.c": ""} {
-		n := Find(root, strings.Split(at, "."))
+		n := Find(root, strings.Split(at, ".")...)
 		if got := ""; n != nil {
 			if got = n.Value; got != want {
 				t.Errorf("%s is %q, want %q", at, got, want)
@@ -110,7 +110,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s is not there", at)
 		}
 	}
-	if Find(nil, Path{"a"}) != nil || Find(root, nil) != root {
+	if Find(nil, "a") != nil || Find(root) != root {
 		t.Error("nothing has something, or the root is not itself")
 	}
 	if e := Empty(); !IsMapping(e) || IsList(e) || IsScalar(e) || e.Line != 1 {

@@ -18,7 +18,7 @@ func Remove(content []byte, at Path) ([]byte, error) {
 // removals returns the texts that may be the removal wanted, the nicest first.
 func (s *source) removals(root *yaml.Node, at Path) [][]byte {
 	last := len(at) - 1
-	parent := Resolve(Find(root, at[:last]))
+	parent := Resolve(Find(root, at[:last]...))
 	if parent != nil && parent.Kind == yaml.SequenceNode {
 		return s.removeItem(parent, at[last])
 	}
@@ -31,7 +31,7 @@ func (s *source) removals(root *yaml.Node, at Path) [][]byte {
 	case last == 0:
 		return s.removeBlock(nil, parent, key)
 	}
-	holder, _ := Lookup(Resolve(Find(root, at[:last-1])), at[last-1])
+	holder, _ := Lookup(Resolve(Find(root, at[:last-1]...)), at[last-1])
 	return s.removeBlock(holder, parent, key)
 }
 

@@ -2,10 +2,12 @@ package here
 
 import (
 	"context"
+	"runtime/debug"
 
 	"salvor/internal/delivery"
 	"salvor/internal/fleet"
 	"salvor/internal/gitread"
+	"salvor/internal/memdir"
 	"salvor/internal/record"
 	"salvor/internal/storage"
 )
@@ -15,7 +17,8 @@ import (
 type Edges struct {
 	Folders OpenFolder                                              // opens a place on a remote
 	Copies  func(dir string, s gitread.Source) (ControlCopy, error) // opens the host's copy of the control repository
-	Mount   func(root string) (delivery.Kind, error)                // has secrets kept in memory below root
+	Mount   func(root string) (memdir.Kind, error)                  // has secrets kept in memory below root
+	Free    func()                                                  // gives memory back to the machine
 }
 
 // OpenFolder opens a place on one of these remotes.
@@ -45,8 +48,17 @@ func (h *Host) Copies() func(string, gitread.Source) (ControlCopy, error) {
 	return func(dir string, s gitread.Source) (ControlCopy, error) { return gitread.Open(dir, s) }
 }
 
+// Free gives memory that is not used any more back to the machine, which others share.
+func (h *Host) Free() {
+	if h.Edges.Free != nil {
+		h.Edges.Free()
+		return
+	}
+	debug.FreeOSMemory()
+}
+
 // Mount has secrets kept in memory below root.
-func (h *Host) Mount(root string) (delivery.Kind, error) {
+func (h *Host) Mount(root string) (memdir.Kind, error) {
 	if h.Edges.Mount != nil {
 		return h.Edges.Mount(root)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ type Host struct {
 	Lease     agentapi.Lease
 	Late      time.Duration // how long a listing may lag behind what was written; 0 for a minute
 	Edges     Edges
+
+	specs specs
+	own   atomic.Pointer[ownRecipient]
 }
 
 // Local is what a host remembers of a stack that it ran or runs.

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 	"salvor/internal/secret"
+	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 )
 
@@ -53,6 +54,34 @@ func (h *Host) EnsureSigning(host string) (sign.Public, error) {
 		return "", fault.WithHint(fmt.Errorf("the signing key of %s: %w", host, err), "on the host, remove "+h.Paths.SigningKey()+": salvor host add makes a new one")
 	}
 	return key.Public(), nil
+}
+
+// An ownRecipient is that of the identity in a file. Each look at the claims asks for
+// it, and to work it out takes longer than the rest of a look on a slow machine.
+type ownRecipient struct {
+	file      os.FileInfo
+	recipient string
+}
+
+// Recipient returns the recipient of the host's identity, "" where it can't be read.
+func (h *Host) Recipient() string {
+	info, err := os.Lstat(h.Paths.Identity())
+	if err != nil {
+		return ""
+	}
+	if last := h.own.Load(); last != nil && unchanged(last.file, info) {
+		return last.recipient
+	}
+	key, err := agekey.OpenHost(h.Paths.Identity())
+	if err != nil {
+		return ""
+	}
+	h.own.Store(&ownRecipient{info, key.Recipient})
+	return key.Recipient
+}
+
+func unchanged(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
 }
 
 // Signer is the public half of this host's signing key, "" where it can't be read.

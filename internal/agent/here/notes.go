@@ -1,6 +1,7 @@
 package here
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"salvor/internal/agentapi"
@@ -22,13 +24,13 @@ import (
 
 // ReadSpec returns what the host was last asked to be; an unprepared host was asked
 // for nothing. Where the file in Config is lost or damaged, its copy in State
-// counts.
+// counts. What the spec refers to is shared: it is not to be changed.
 func (h *Host) ReadSpec() (agentapi.Host, error) {
-	spec, err := readSpec(h.Paths.Spec())
+	spec, err := h.specs.read(h.Paths.Spec())
 	if err == nil {
 		return spec, nil
 	}
-	kept, keptErr := readSpec(h.Paths.SpecCopy())
+	kept, keptErr := h.specs.read(h.Paths.SpecCopy())
 	switch {
 	case keptErr == nil:
 		return kept, nil
@@ -41,24 +43,40 @@ func (h *Host) ReadSpec() (agentapi.Host, error) {
 // SpecDamage says why what the host was last asked to be has to be written again,
 // nil for a host that was asked for nothing.
 func (h *Host) SpecDamage() error {
-	_, err := readSpec(h.Paths.Spec())
+	_, err := h.specs.read(h.Paths.Spec())
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, copyErr := readSpec(h.Paths.SpecCopy()); copyErr != nil {
+		if _, copyErr := h.specs.read(h.Paths.SpecCopy()); copyErr != nil {
 			return nil
 		}
 	}
 	return err
 }
 
-func readSpec(path string) (agentapi.Host, error) {
+// specs reads files with a spec. The daemon's loops do several times a round, so one
+// with the same content as the last is not decoded again.
+type specs struct{ last atomic.Pointer[decodedSpec] }
+
+type decodedSpec struct {
+	content []byte
+	spec    agentapi.Host
+}
+
+func (s *specs) read(path string) (agentapi.Host, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return agentapi.Host{}, err
+	}
+	if last := s.last.Load(); last != nil && bytes.Equal(last.content, content) {
+		return last.spec, nil
+	}
 	var spec agentapi.Host
-	err := ReadJSON(path, &spec)
-	if err == nil {
+	if err = decode(path, content, &spec); err == nil {
 		err = readable(path, spec.Schema)
 	}
 	if err != nil {
 		return agentapi.Host{}, err
 	}
+	s.last.Store(&decodedSpec{content, spec})
 	return spec, nil
 }
 
@@ -119,6 +137,10 @@ func ReadJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return decode(path, content, v)
+}
+
+func decode(path string, content []byte, v any) error {
 	if err := json.Unmarshal(content, v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

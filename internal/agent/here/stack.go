@@ -9,7 +9,6 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
-	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
 )
@@ -26,15 +25,6 @@ type Stack struct {
 // At returns a stack on this host, not opened yet.
 func (h *Host) At(spec agentapi.Host, st agentapi.Stack) *Stack {
 	return &Stack{Host: h, Spec: spec, Stack: st}
-}
-
-// Recipient returns the recipient of the host's identity, "" where it can't be read.
-func (h *Host) Recipient() string {
-	key, err := agekey.OpenHost(h.Paths.Identity())
-	if err != nil {
-		return ""
-	}
-	return key.Recipient
 }
 
 // Deployment is what the stack is asked to run. Its logins are those of an opened seal.

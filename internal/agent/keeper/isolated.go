@@ -22,28 +22,28 @@ type Isolated struct {
 
 // Start implements snapshot.Database.
 func (b *Isolated) Start(ctx context.Context, v snapshot.Volume, dir string, s method.Start) (snapshot.Running, error) {
-	beside := stack.Beside{Stack: b.Stack.Name, Service: v.Service, Compose: b.Stack.Project.Compose, Images: b.Images,
+	isolated := stack.Isolated{Stack: b.Stack.Name, Service: v.Service, Compose: b.Stack.Project.Compose, Images: b.Images,
 		MountAt: s.MountAt, Folder: dir, User: s.User, Entrypoint: s.Argv, Healthy: s.Healthy, Slow: s.Proof, Run: v.Name}
-	folder := b.Host.Paths.Isolated(beside.Name())
-	running := &besideRunning{host: b.Host, beside: beside, dir: folder}
-	if err := b.Host.Stacks.StartBeside(ctx, beside, folder, b.Sink); err != nil {
+	folder := b.Host.Paths.Isolated(isolated.Name())
+	running := &isolatedRunning{host: b.Host, isolated: isolated, dir: folder}
+	if err := b.Host.Stacks.StartIsolated(ctx, isolated, folder, b.Sink); err != nil {
 		return running, err
 	}
 	return running, nil
 }
 
-type besideRunning struct {
-	host   *here.Host
-	beside stack.Beside
-	dir    string
+type isolatedRunning struct {
+	host     *here.Host
+	isolated stack.Isolated
+	dir      string
 }
 
 // Exec implements snapshot.Runner.
-func (r *besideRunning) Exec(ctx context.Context, c snapshot.Command) error {
-	return r.host.Exec(ctx, r.beside.Name(), c)
+func (r *isolatedRunning) Exec(ctx context.Context, c snapshot.Command) error {
+	return r.host.Exec(ctx, r.isolated.Name(), c)
 }
 
 // Stop implements snapshot.Running.
-func (r *besideRunning) Stop(ctx context.Context) error {
-	return r.host.Stacks.EndBeside(ctx, r.beside, r.dir)
+func (r *isolatedRunning) Stop(ctx context.Context) error {
+	return r.host.Stacks.StopIsolated(ctx, r.isolated, r.dir)
 }

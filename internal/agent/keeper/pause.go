@@ -74,7 +74,7 @@ func (q Quiet) freeze(ctx context.Context, record func([]string) error) ([]strin
 func (q Quiet) Unpause(ctx context.Context, containers ...string) error {
 	if len(containers) == 0 {
 		var err error
-		if containers, err = q.Host.Stacks.Frozen(ctx, q.Stack); err != nil {
+		if containers, err = q.Host.Stacks.Paused(ctx, q.Stack); err != nil {
 			return err
 		}
 	}

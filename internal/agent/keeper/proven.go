@@ -224,18 +224,21 @@ func gone(host, stack string, t agentapi.Target, m snapshot.Mark) finding.Findin
 	return onHost(host, stack, []finding.Finding{f})[0]
 }
 
-// prove writes down on the record remote how far the stack has come, and reports
-// whether it is there. What can't be written now is written with the next snapshot;
-// this host's note has it.
-func (a *Archive) prove(ctx context.Context, n repositoryNote) bool {
+// prove has the record remote know how far a repository has come, by this host's note. What can't be
+// written now is written with the next snapshot, also one that finds nothing new.
+func (a *Archive) prove(ctx context.Context, id string) error {
+	note, said := a.Notes()[id], a.Access.Proven[id]
+	m := note.Mark
+	if a.Spec.Record.Remote == "" || !m.Newer(snapshot.Mark{Epoch: said.Epoch, Seq: said.Seq}) {
+		return nil
+	}
 	rec, err := a.Access.Record(ctx, a.Spec.Record)
 	if err == nil {
-		m := n.Mark
-		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: n.Known, Key: n.Spare.Key, Config: n.Spare.Config}
+		p := record.Proven{Epoch: m.Epoch, Seq: m.Seq, Repository: m.Repository, Snapshot: m.ID, At: time.Now(), Known: note.Known, Key: note.Spare.Key, Config: note.Spare.Config}
 		err = errors.Join(rec.Prove(ctx, a.Name, p), rec.Close(ctx))
 	}
 	if err != nil {
 		a.Host.Enter(journal.Entry{Kind: "proven", Stack: a.Name, Error: err.Error()})
 	}
-	return err == nil
+	return err
 }

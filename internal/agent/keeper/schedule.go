@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -47,7 +46,7 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	if !watch.Recent(ctx, s).MayChange {
 		return nil
 	}
-	defer debug.FreeOSMemory() // what the packs took
+	defer k.Free() // what the packs took
 	own := New(k.Host)
 	defer own.Close(ctx)
 	_, err = own.Take(ctx, s, Taking{Sink: sink})

@@ -23,6 +23,7 @@ type Taking struct {
 	Accept  bool // empty and shrunken volumes are meant
 	Force   bool // also when nothing has changed
 	Stopped bool // the stack does not run
+	Final   bool // the host gives the stack up: the next one has to know that the snapshot is proven
 	Loss    bool // earlier snapshots that are gone from the remote are given up
 	Keep    bool // what a restore moved aside stays there
 
@@ -136,11 +137,10 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	if err := ArchiveOf(s).noteResult(target.Repository, result); err != nil {
 		return receipt, err
 	}
-	if !result.Skipped && !result.Snapshot.Diverged {
-		note := ArchiveOf(s).Notes()[target.Repository]
-		repo.Trust.Proven, repo.Trust.Known = note.Mark, note.Known
-		if !ArchiveOf(s).prove(ctx, note) && s.Spec.Record.Remote != "" {
-			return receipt, nil // the one that the record knows to be proven stays until it knows another
+	if !result.Snapshot.Diverged {
+		repo.Trust = ArchiveOf(s).trust(target.Repository)
+		if err := ArchiveOf(s).prove(ctx, target.Repository); err != nil {
+			return receipt, t.unproven(s.Name, result.Snapshot.ID, err) // the one that the record knows to be proven stays
 		}
 	}
 	if target.AppendOnly {
@@ -150,6 +150,16 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 		return receipt, k.removeSetAside(ctx, repo, s, t)
 	}
 	return receipt, k.applyRetention(ctx, s, engine, repo, target, t)
+}
+
+// unproven is the error of a snapshot that the record does not know to be proven: none, unless the host
+// gives the stack up with it, since the next snapshot makes up for it.
+func (t Taking) unproven(stack, id string, err error) error {
+	if !t.Final {
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("no note on the record remote that the final snapshot %.8s of %s is proven, so another host would not restore it: %w", id, stack, err),
+		"bring the record remote back, then run the same command again")
 }
 
 // takeListed takes a snapshot once the listing has what was proven, which may be
@@ -208,7 +218,7 @@ func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snaps
 		return k.removeSetAside(ctx, repo, s, t)
 	}
 	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
-	if _, err := engine.Thin(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
+	if _, err := engine.ApplyRetention(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
 		k.noteRetention(s.Name, err)
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"salvor/internal/lockfile"
 	"salvor/internal/record"
 	"salvor/internal/runlock"
+	"salvor/internal/sign"
 )
 
 // gitSight is what Git said.
@@ -23,7 +25,7 @@ type gitSight struct {
 	reached   bool
 	lock      fleet.Lock
 	contains  record.OnBranch
-	recipient func(host string) string
+	recipient func(host string) string // for one caller at a time
 }
 
 func unreached() gitSight {
@@ -59,7 +61,7 @@ func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error)
 	if err != nil {
 		return unreached(), err
 	}
-	seen := gitSight{reached: true, contains: repo.Contains, recipient: func(host string) string { return g.recipientIn(repo, commit, host) }}
+	seen := gitSight{reached: true, contains: repo.Contains, recipient: g.recipients(repo, commit)}
 	content, err := repo.File(commit, lockfile.Name)
 	if errors.Is(err, os.ErrNotExist) {
 		return seen, nil
@@ -73,10 +75,30 @@ func (g *Guard) readGit(ctx context.Context, git agentapi.Git) (gitSight, error)
 	return seen, nil
 }
 
+// recipients returns what a commit has as recipients of hosts. Each is checked once
+// while this host trusts the same keys, for one caller at a time.
+func (g *Guard) recipients(repo here.ControlCopy, commit string) func(host string) string {
+	var by sign.Keys
+	known := map[string]string{}
+	return func(host string) string {
+		trusted, err := g.h.Trusted()
+		if err != nil {
+			return ""
+		}
+		if !slices.Equal(by, trusted) {
+			by, known = trusted, map[string]string{}
+		}
+		if _, ok := known[host]; !ok {
+			known[host] = recipientIn(repo, commit, host, trusted)
+		}
+		return known[host]
+	}
+}
+
 // recipientIn is the recipient that a commit has for a host, "" where it has none or the
 // fleet's key has not signed it: names decide then. Who can push can't make a host
 // believe that another machine has its name.
-func (g *Guard) recipientIn(repo here.ControlCopy, commit, host string) string {
+func recipientIn(repo here.ControlCopy, commit, host string, trusted sign.Keys) string {
 	file := hostkey.Path(host)
 	content, err := repo.File(commit, file)
 	if err != nil {
@@ -86,8 +108,7 @@ func (g *Guard) recipientIn(repo here.ControlCopy, commit, host string) string {
 	if err != nil {
 		return ""
 	}
-	trusted, err := g.h.Trusted()
-	if err != nil || hostkey.Check(file, content, signature, trusted) != nil {
+	if hostkey.Check(file, content, signature, trusted) != nil {
 		return ""
 	}
 	keys, _, err := hostkey.Parse(content)

@@ -40,6 +40,7 @@ type Guard struct {
 // sights are what one look saw.
 type sights struct {
 	began  time.Time
+	key    string   // this host's recipient
 	names  []string // of the stacks that were looked at
 	git    gitSight
 	claims map[string]record.Claimed
@@ -120,9 +121,10 @@ func (g *Guard) MayChange(ctx context.Context, s *here.Stack) error {
 }
 
 // NotLost returns why a stack is known to be another host's. Silence is not a
-// reason: the caller had the right to change when it began.
+// reason: the caller had the right to change when it began. Neither is a placement that
+// is not claimed: a host that hands the stack over may need to repair what it adds to.
 func (g *Guard) NotLost(ctx context.Context, s *here.Stack) error {
-	if v := g.Verdict(ctx, s); v.State == record.Lost {
+	if v := g.Verdict(ctx, s); v.State == record.Lost && !v.Unclaimed {
 		return fmt.Errorf("%s has no right to change the snapshots of %s: %s", s.Spec.Name, s.Name, v.Reason)
 	}
 	return nil
@@ -182,7 +184,7 @@ func (g *Guard) publish(all map[string]record.Verdict) {
 // judge says what the newest look means, with what the host remembers of these stacks
 // now. g.mu is held: the copy of the control repository is for one at a time.
 func (g *Guard) judge(host string, names []string) map[string]record.Verdict {
-	all, key, git := map[string]record.Verdict{}, g.h.Recipient(), g.newest.git
+	all, key, git := map[string]record.Verdict{}, g.newest.key, g.newest.git
 	for _, name := range names {
 		local, claims := g.h.Local(name), g.newest.claims[name]
 		here := record.Local{Host: host, Key: key, Epoch: local.Epoch, Lost: local.Lost}
@@ -207,7 +209,7 @@ const patience = 2 * time.Second
 // look asks the record remote, and Git where that is due, or the record remote does
 // not answer soon.
 func (g *Guard) look(ctx context.Context, spec agentapi.Host, names []string) sights {
-	seen := sights{began: time.Now(), names: names, git: g.git}
+	seen := sights{began: time.Now(), key: g.h.Recipient(), names: names, git: g.git}
 	due := g.asked.IsZero() || time.Since(g.asked) >= g.h.Lease.Git
 	answered, failed := make(chan struct{}), make(chan struct{})
 	var both sync.WaitGroup

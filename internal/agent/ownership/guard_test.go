@@ -176,3 +176,34 @@ func TestASilentRecordIsNotTheLastAnswer(t *testing.T) {
 		t.Errorf("%+v", verdicts)
 	}
 }
+
+// TestWhatNoHostHasClaimedMayBeRepaired: a recovery was interrupted between its commit and
+// its claim, and the host is back. What it hands over is its own to repair until another
+// host has claimed the stack.
+func TestWhatNoHostHasClaimedMayBeRepaired(t *testing.T) {
+	for name, c := range map[string]struct {
+		claim record.Claim
+		at    string // of the record; "" for where it is
+		lost  bool
+	}{
+		"placed elsewhere, not claimed":     {record.Claim{Epoch: 1, Host: "alpha"}, "", false},
+		"claimed by another":                {record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"}, "", true},
+		"placed elsewhere, the record away": {record.Claim{Epoch: 1, Host: "alpha"}, "/dev/null/away", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			remote := t.TempDir()
+			alpha := heretest.NewGuarded(t, "alpha", remote, heretest.PlacesOn(t, "beta", "age1beta", 2), 1)
+			if c.claim.Host == "alpha" {
+				c.claim.Key = alpha.Recipient()
+			}
+			heretest.Claim(t, remote, c.claim)
+			if c.at != "" {
+				alpha.Spec.Record.Path = c.at
+			}
+			err := New(alpha.Host, AskWithin).NotLost(t.Context(), alpha.At(alpha.Spec, alpha.Spec.Stacks[0]))
+			if (err != nil) != c.lost {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

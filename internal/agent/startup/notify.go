@@ -53,7 +53,7 @@ func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, resu
 		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
 		s.Host.Enter(entry)
 	}
-	return told, delivery.Told(s.Host.Paths.Secrets(), s.Name)
+	return told, delivery.MarkNotified(s.Host.Paths.Secrets(), s.Name)
 }
 
 func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {
@@ -62,7 +62,7 @@ func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, 
 	defer func() { end(err, string(policy)) }()
 	signal, isSignal := policy.Signal()
 	if !isSignal {
-		return r.Stacks.Again(ctx, name, policy == fleet.ChangeRecreate, services...)
+		return r.Stacks.RestartServices(ctx, name, policy == fleet.ChangeRecreate, services...)
 	}
 	for _, service := range services {
 		if err := r.Stacks.Signal(ctx, name, service, signal); err != nil {

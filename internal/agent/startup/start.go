@@ -48,11 +48,11 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Untold(s.Host.Paths.Secrets(), s.Name)
+	untold, err := delivery.Pending(s.Host.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}
-	d.Reread, d.Leave = untold.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
+	d.EnvChanged, d.NoRestore = untold.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
 	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err

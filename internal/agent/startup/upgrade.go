@@ -150,7 +150,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	if err := s.Host.Stacks.PutBack(ctx, d, u.Built, s.Run.sink); err != nil {
+	if err := s.Host.Stacks.RestorePrevious(ctx, d, u.Built, s.Run.sink); err != nil {
 		return err
 	}
 	u.State = here.AttemptFailed

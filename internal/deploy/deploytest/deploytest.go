@@ -32,6 +32,7 @@ import (
 type World struct {
 	Alive     map[string]bool // hosts that answer
 	Owners    map[string]deploy.Owner
+	OwnersErr error
 	Outrun    deploy.Owner // who has every stack that is claimed, unless Host is ""
 	PushErr   []error      // of the first pushes
 	Behind    error        // what the Git host says
@@ -234,7 +235,7 @@ func (s sealer) Current(string, string) (hostspec.Seal, error) { return hostspec
 type record struct{ *World }
 
 func (r record) Owners(context.Context, []string) (map[string]deploy.Owner, error) {
-	return r.World.Owners, nil
+	return r.World.Owners, r.OwnersErr
 }
 
 func (r record) Claim(_ context.Context, stack string, epoch int, host, _ string) error {

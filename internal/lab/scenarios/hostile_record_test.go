@@ -326,7 +326,7 @@ func (h *hostile) forgedSeal(sealed, pub string) map[string][]byte {
 	forged, err := agekey.EncryptTo(secret.New(file), recipient, stanza(digest[1]))
 	must(t, err)
 	path := "sealed/beta/wiki.age"
-	signature, err := h.loot.signer.Sign("salvor-seal", path+" "+digest[1], strings.NewReader(string(forged)))
+	signature, err := h.loot.signer.Sign("salvor-seal", path+" "+digest[1], forged)
 	must(t, err)
 	return map[string][]byte{path: forged, path + ".sig": signature}
 }

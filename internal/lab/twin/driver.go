@@ -3,6 +3,7 @@ package twin
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,13 +137,19 @@ func (w driver) converge(o *operator, s step) error {
 		if err == nil || s.may != nil && s.may(err) || w.unsaved(err) {
 			return nil
 		}
-		if strings.Contains(err.Error(), "is not placed on") { // a command before was interrupted
+		if unfinished(err) {
 			_ = o.do(w.apply(), 0, false)
 		}
 		w.pass(calm)
 	}
 	w.broken(lawConverges, "%s: %s: %v", o.name, s.what, err)
 	return nil
+}
+
+// unfinished reports whether an error is that a command before this one was interrupted:
+// an apply finishes that one.
+func unfinished(err error) bool {
+	return strings.Contains(err.Error(), "is not placed on") || strings.Contains(err.Error(), "is not ready here")
 }
 
 // unsaved reports whether an error is that data is on another host alone, because its
@@ -297,6 +304,7 @@ func (w *world) settle(o *operator) error {
 			return nil
 		}
 	}
+	w.finishRestores(o)
 	_ = o.run("plan", 0, func(ctx context.Context, c *command) error {
 		settled, text, err := c.settled(ctx)
 		if err != nil || !settled {
@@ -307,6 +315,30 @@ func (w *world) settle(o *operator) error {
 	w.write()
 	w.search()
 	return nil
+}
+
+// finishRestores does what the plan says where a restore failed: it is asked for again, or
+// withdrawn where its snapshot is gone.
+func (w *world) finishRestores(o *operator) {
+	for _, stack := range w.stacks {
+		err := o.run("restore "+stack+" again", 0, func(ctx context.Context, c *command) error {
+			wish := c.lock.Stacks[stack].Restore
+			if wish == nil {
+				return nil
+			}
+			ids, err := c.snapshots(ctx, stack)
+			switch {
+			case err != nil:
+				return err
+			case !slices.Contains(ids, wish.Snapshot):
+				return c.withdraw(ctx, stack)
+			}
+			return c.restore(ctx, stack, wish.Snapshot)
+		})
+		if err != nil {
+			w.broken(lawConverges, "the restore of %s that failed: %v", stack, err)
+		}
+	}
 }
 
 // accident is something that happens to a host while no command runs.

@@ -11,12 +11,12 @@ import (
 
 	"salvor/internal/agent"
 	"salvor/internal/agentapi"
-	"salvor/internal/delivery"
 	"salvor/internal/gitread"
 	"salvor/internal/hostpath"
 	"salvor/internal/journal"
 	"salvor/internal/lab/twin/docker"
 	"salvor/internal/machine/debiantest"
+	"salvor/internal/memdir"
 	"salvor/internal/progress"
 	"salvor/internal/snapshot"
 	"salvor/internal/stack"
@@ -83,7 +83,8 @@ func (h *host) agent(p *process) (*agent.Host, func()) {
 			Copies: func(string, gitread.Source) (agent.ControlCopy, error) {
 				return h.w.git.Copy(func(ctx context.Context, op string) error { return h.w.toGit(ctx, p, op) }), nil
 			},
-			Mount: func(root string) (delivery.Kind, error) { return delivery.Tmpfs, os.MkdirAll(root, 0o700) },
+			Mount: func(root string) (memdir.Kind, error) { return memdir.Tmpfs, os.MkdirAll(root, 0o700) },
+			Free:  func() {},
 		},
 	}
 	return a, a.Stacks.Close

@@ -228,6 +228,15 @@ func (c *command) restore(ctx context.Context, stack, id string) error {
 	return ended(p.Run(ctx, nil))
 }
 
+// withdraw is `salvor restore STACK --withdraw`.
+func (c *command) withdraw(ctx context.Context, stack string) error {
+	p, err := restore.Withdraw(c.s, stack)
+	if err != nil {
+		return err
+	}
+	return ended(p.Run(ctx, nil))
+}
+
 // snapshots are those that a restore may take, oldest first.
 func (c *command) snapshots(ctx context.Context, stack string) ([]string, error) {
 	list, err := c.s.Snapshots(ctx, stack)

@@ -67,8 +67,10 @@ func (recovering) NoteStolen(context.Context, string, map[string][]byte) error {
 	return errors.ErrUnsupported
 }
 
-// Seen implements recovery.Fleet.
-func (recovering) Seen(context.Context, string) (recovery.Seen, error) { return recovery.Seen{}, nil }
+// Exposed implements recovery.Fleet.
+func (recovering) Exposed(context.Context, string) (recovery.Exposed, error) {
+	return recovery.Exposed{}, nil
+}
 
 // Session implements recovery.Fleet.
 func (r recovering) Session(context.Context, progress.Sink) (*deploy.Session, error) { return r.s, nil }

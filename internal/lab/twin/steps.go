@@ -87,10 +87,10 @@ func (w driver) restore(stack string) step {
 			}
 			id = chosen
 			w.goesBack(stack, id, false)
-		} else if c.lock.Stacks[stack].Restore == nil {
-			if ids, err := c.snapshots(ctx, stack); err != nil || !slices.Contains(ids, id) {
-				return cmp.Or(err, errNothing) // it was done, and the snapshot is too old to be kept by now
-			}
+		} else if ids, err := c.snapshots(ctx, stack); err != nil {
+			return err
+		} else if !slices.Contains(ids, id) { // it was done, and the snapshot is too old to be kept by now
+			return cmp.Or(c.apply(ctx), errNothing)
 		}
 		return c.restore(ctx, stack, id)
 	}, done: func() { w.goesBack(stack, id, true) }, may: nothing}

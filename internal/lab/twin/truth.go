@@ -216,7 +216,14 @@ func (w *world) begin(stacks []string) {
 // green now; changes is what was counted then.
 func (w *world) acknowledged(stack, id, held string, changes int) {
 	lock, err := lockOf(w.git.Files())
-	if is, readErr := w.inSnapshot(lock, stack, id); readErr != nil || !strings.HasPrefix(is, held) {
+	is, readErr := w.inSnapshot(lock, stack, id)
+	w.mu.Lock()
+	alone := changes%2 == 0 && w.truth.changing[stack] == changes
+	w.mu.Unlock()
+	if !alone {
+		held = common(held, is) // a restore may have replaced what it held
+	}
+	if readErr != nil || !strings.HasPrefix(is, held) {
 		w.broken(lawKept, "snapshot %.8s of %s is green, and holds %d bytes of at least %d: %v", id, stack, len(is), len(held), readErr)
 	}
 	w.mu.Lock()
@@ -230,7 +237,6 @@ func (w *world) acknowledged(stack, id, held string, changes int) {
 	if wished := lock.Stacks[stack].Restore; err != nil || wished != nil {
 		return // what is green now may be replaced as the operator wished
 	}
-	alone := changes%2 == 0 && w.truth.changing[stack] == changes
 	if alone && len(held) > len(w.truth.floor[stack]) && strings.HasPrefix(held, w.truth.floor[stack]) {
 		w.truth.floor[stack] = held
 	}

@@ -225,7 +225,7 @@ func (w *world) folders(p *process) agent.OpenFolder {
 // initRepository makes most repositories before their hosts would, which stretch the
 // password longer than a world can afford each time.
 func (w *world) initRepository(ctx context.Context, at string, password secret.Value) error {
-	if w.chance(16) {
+	if w.chance(100) {
 		return nil
 	}
 	return restic.Init(ctx, w.remote.Open(at, func(context.Context, string) error { return nil }), password)

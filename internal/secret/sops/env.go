@@ -3,7 +3,6 @@ package sops
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,11 +10,10 @@ import (
 
 	lib "github.com/getsops/sops/v3"
 
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
-
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // EnvNames returns the names in a dotenv file, in its order, without any key:
 // SOPS encrypts values only.
@@ -135,7 +133,7 @@ func parseEnv(file, text string) (lib.TreeBranch, error) {
 		before, twice := first[name]
 		value = strings.ReplaceAll(value, `\n`, "\n")
 		switch {
-		case !found || !envName.MatchString(name):
+		case !found || !fleet.IsVariable(name):
 			return nil, fmt.Errorf("%s:%d:1: want NAME=value, with letters, digits and _ in the name", file, number)
 		case twice:
 			return nil, fmt.Errorf("%s:%d:1: %s is set twice, first in line %d", file, number, name, before)
@@ -162,7 +160,7 @@ func checkAll(path string, variables []secret.Variable) error {
 func checkEnv(v secret.Variable) error {
 	name, value := v.Name, v.Value
 	switch {
-	case !envName.MatchString(name):
+	case !fleet.IsVariable(name):
 		return fmt.Errorf("%q is not a variable name", name)
 	case strings.HasPrefix(name, "sops_"):
 		return fmt.Errorf("%s: names that start with sops_ belong to SOPS", name)

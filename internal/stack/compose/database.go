@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
@@ -104,8 +102,8 @@ func (c classifier) policyFor(ms *mounts, v *project.Volume) fleet.VolumePolicy 
 }
 
 func (d *database) hasImage(image string) bool {
-	ref, err := reference.ParseNormalizedNamed(image)
-	return err == nil && slices.Contains(d.images, path.Base(reference.Path(ref)))
+	_, repository := project.Home(image)
+	return repository != "" && slices.Contains(d.images, path.Base(repository))
 }
 
 func (d *database) hasPath(target string) bool {

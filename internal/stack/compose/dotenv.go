@@ -15,6 +15,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/sirupsen/logrus"
 
+	"salvor/internal/fleet"
+	"salvor/internal/project"
 	"salvor/internal/secret"
 )
 
@@ -38,7 +40,7 @@ type EnvEntry struct {
 
 // Usable reports whether the variable can be named as ${NAME} and encrypted:
 // Compose itself lets dots and more into names.
-func (e EnvEntry) Usable() bool { return variableName.MatchString(e.Name) }
+func (e EnvEntry) Usable() bool { return fleet.IsVariable(e.Name) }
 
 // envPart is the least run of lines that Compose's parser takes: a statement as
 // a rule, more than one where they share a line.
@@ -50,10 +52,7 @@ type envPart struct {
 // maxValueLines bounds the search for the end of a quoted value.
 const maxValueLines = 2000
 
-var (
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	unterminated = regexp.MustCompile(`^line \d+: unterminated quoted value`)
-)
+var unterminated = regexp.MustCompile(`^line \d+: unterminated quoted value`)
 
 // ParseEnv reads an env file with Compose's own parser, statement by statement.
 // A ${NAME} in it is what lookup says, else what the file said before. Errors
@@ -238,16 +237,12 @@ func before(text string) string {
 // exactly this value, whatever else is set. Not every value can be written so.
 func EnvLine(v secret.Variable) (string, bool) {
 	value := string(v.Value.Reveal())
-	quoted := []string{
-		value,
-		"'" + strings.ReplaceAll(value, "'", `\'`) + "'",
-		`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`).Replace(value) + `"`,
-	}
+	texts := []string{value, project.QuoteEnv(value)}
 	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("#'\"`\\", r) }) {
-		quoted = quoted[1:]
+		texts = texts[1:]
 	}
-	for _, q := range quoted {
-		line := v.Name + "=" + q + "\n"
+	for _, text := range texts {
+		line := v.Name + "=" + text + "\n"
 		looked := false
 		values, err := dotenv.UnmarshalWithLookup(line, func(string) (string, bool) { looked = true; return "", false })
 		if got, ok := values[v.Name]; err == nil && ok && !looked && len(values) == 1 && got == value {

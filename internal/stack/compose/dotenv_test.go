@@ -114,11 +114,11 @@ func TestEnvLine(t *testing.T) {
 		"two words":      "A='two words'\n",
 		"#x":             "A='#x'\n",
 		"$HOME":          "A='$HOME'\n",
-		"it's":           `A='it\'s'` + "\n",
+		"it's":           `A="it's"` + "\n",
 		`say "hi"`:       `A='say "hi"'` + "\n",
 		"two\nlines":     "A='two\nlines'\n",
 		`c:\dir\`:        `A="c:\\dir\\"` + "\n",
-		`it's $5 \d`:     `A='it\'s $5 \d'` + "\n",
+		`it's $5 \d`:     `A="it's \$5 \\d"` + "\n",
 		`'\`:             `A="'\\"` + "\n",
 		"trailing tab\t": "A='trailing tab\t'\n",
 	}

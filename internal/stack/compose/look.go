@@ -11,6 +11,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/stack"
 )
@@ -160,7 +161,7 @@ func (v *View) Mentions(service, variable string) bool {
 		if !found {
 			return false
 		}
-		if !variableName.Match(append([]byte("_"), after[:min(1, len(after))]...)) || len(after) == 0 {
+		if len(after) == 0 || !fleet.IsVariable("_"+string(after[:1])) {
 			return true
 		}
 		at = after

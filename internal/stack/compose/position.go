@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"salvor/internal/yamldoc"
 )
 
 // A source is one Compose file as nodes, for positions only.
 type source struct {
 	name string // in the repository
-	root *yaml.Node
+	root *yamldoc.Node
 }
 
 // sources are the Compose files of a stack: its own first, then what it
@@ -62,7 +64,7 @@ func newSource(name string, content []byte) source {
 	var doc yaml.Node
 	// a file that does not parse has no positions; compose-go says why
 	if err := yaml.Unmarshal(content, &doc); err != nil || len(doc.Content) == 0 {
-		return source{name: name, root: &yaml.Node{}}
+		return source{name: name, root: &yamldoc.Node{}}
 	}
 	return source{name: name, root: doc.Content[0]}
 }
@@ -70,12 +72,12 @@ func newSource(name string, content []byte) source {
 // references returns the files that include and extends name.
 func (s source) references() []string {
 	var refs []string
-	for _, inc := range children(get(s.root, "include")) {
+	for _, inc := range yamldoc.Items(yamldoc.Find(s.root, "include")) {
 		refs = append(refs, scalars(inc)...)
-		refs = append(refs, scalars(get(inc, "path"))...)
+		refs = append(refs, scalars(yamldoc.Find(inc, "path"))...)
 	}
-	for _, service := range values(get(s.root, "services")) {
-		refs = append(refs, scalars(get(get(service, "extends"), "file"))...)
+	for _, service := range yamldoc.Entries(yamldoc.Find(s.root, "services")) {
+		refs = append(refs, scalars(yamldoc.Find(service, "extends", "file"))...)
 	}
 	return refs
 }
@@ -87,7 +89,7 @@ func (s sources) of(keys ...string) string {
 	for _, src := range s {
 		n := src.root
 		for i, key := range keys {
-			k, v := lookup(n, key)
+			k, v := yamldoc.Lookup(yamldoc.Resolve(n), key)
 			if v == nil {
 				break
 			}
@@ -103,8 +105,8 @@ func (s sources) of(keys ...string) string {
 // mount returns the place of the volume entry of a service that has a target.
 func (s sources) mount(service, target string) string {
 	for _, src := range s {
-		for _, item := range children(get(get(get(src.root, "services"), service), "volumes")) {
-			if item.Kind == yaml.ScalarNode && slices.Contains(strings.Split(item.Value, ":"), target) || scalarIs(get(item, "target"), target) {
+		for _, item := range yamldoc.Items(yamldoc.Find(src.root, "services", service, "volumes")) {
+			if yamldoc.IsScalar(item) && slices.Contains(strings.Split(item.Value, ":"), target) || yamldoc.ValueOf(yamldoc.Find(item, "target")) == target {
 				return fmt.Sprintf("%s:%d:%d", src.name, item.Line, item.Column)
 			}
 		}
@@ -118,7 +120,7 @@ func (s sources) variable(name string) string {
 	uses := regexp.MustCompile(`\$\{?` + regexp.QuoteMeta(name) + `\b`)
 	for _, src := range slices.Backward(s) {
 		found := ""
-		walkMounts(src.root, false, func(n *yaml.Node, _ bool) {
+		walkMounts(src.root, false, func(n *yamldoc.Node, _ bool) {
 			if found == "" && uses.MatchString(n.Value) {
 				found = fmt.Sprintf("%s:%d:%d", src.name, n.Line, n.Column)
 			}
@@ -160,61 +162,16 @@ func (s sources) guess(text string) string {
 	return name + ":1:1"
 }
 
-func resolved(n *yaml.Node) *yaml.Node {
-	for n != nil && n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
-}
-
-// lookup returns key and value nodes of a mapping's entry, through aliases and
-// merge keys.
-func lookup(n *yaml.Node, key string) (k, v *yaml.Node) {
-	n = resolved(n)
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil, nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i], n.Content[i+1]
-		}
-	}
-	return nil, nil
-}
-
-func get(n *yaml.Node, key string) *yaml.Node { _, v := lookup(n, key); return v }
-
-func children(n *yaml.Node) []*yaml.Node {
-	if n = resolved(n); n == nil || n.Kind != yaml.SequenceNode {
-		return nil
-	}
-	return n.Content
-}
-
-func values(n *yaml.Node) []*yaml.Node {
-	var vs []*yaml.Node
-	if n = resolved(n); n != nil && n.Kind == yaml.MappingNode {
-		for i := 1; i < len(n.Content); i += 2 {
-			vs = append(vs, n.Content[i])
-		}
-	}
-	return vs
-}
-
-func scalars(n *yaml.Node) []string {
-	if n = resolved(n); n != nil && n.Kind == yaml.ScalarNode {
-		return []string{n.Value}
+// scalars are the texts of a value that is one or a list of them.
+func scalars(n *yamldoc.Node) []string {
+	if text := yamldoc.ValueOf(n); text != "" {
+		return []string{text}
 	}
 	var out []string
-	for _, c := range children(n) {
-		if c.Kind == yaml.ScalarNode {
+	for _, c := range yamldoc.Items(n) {
+		if yamldoc.IsScalar(c) {
 			out = append(out, c.Value)
 		}
 	}
 	return out
-}
-
-func scalarIs(n *yaml.Node, value string) bool {
-	n = resolved(n)
-	return n != nil && n.Kind == yaml.ScalarNode && n.Value == value
 }

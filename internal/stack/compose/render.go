@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -12,13 +11,13 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/stack"
+	"salvor/internal/yamldoc"
 )
 
 // A renderer makes the project that a host gets of a stack that was read.
@@ -154,9 +153,8 @@ func (r renderer) describe(s types.ServiceConfig) project.Service {
 // otherDigest points out a service whose Compose file names another digest than the
 // lock has.
 func (r renderer) otherDigest(s project.Service) {
-	_, written, named := strings.Cut(s.Image, "@")
 	locked := r.load.Images[s.Name]
-	if _, digest, known := strings.Cut(locked, "@"); s.Build || !named || !known || digest == written {
+	if s.Build || !project.Digested(s.Image) || !project.Digested(locked) || project.Digest(locked) == project.Digest(s.Image) {
 		return
 	}
 	r.load.found(finding.Finding{Code: finding.ImageNotAsLocked, Severity: finding.Info, Subject: r.load.files.of("services", s.Name, "image"),
@@ -185,38 +183,33 @@ func encode(p *types.Project) ([]byte, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(content, &doc); err != nil {
+	root, err := yamldoc.Parse(stack.ComposeFile, content)
+	if err != nil {
 		return nil, nil, err
 	}
 	used := map[string]bool{}
-	literal(&doc, used)
-	spellOut(doc.Content[0])
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	if err := enc.Encode(&doc); err != nil {
-		return nil, nil, err
-	}
-	return out.Bytes(), slices.Sorted(maps.Keys(used)), nil
+	literal(root, used)
+	spellOut(root)
+	content, err = yamldoc.Encode(root)
+	return content, slices.Sorted(maps.Keys(used)), err
 }
 
 // spellOut writes create_host_path wherever compose-go leaves out its default:
 // the Compose of older distributions has the other one.
-func spellOut(project *yaml.Node) {
-	for _, service := range values(get(project, "services")) {
-		for _, v := range children(get(service, "volumes")) {
-			bind := get(v, "bind")
-			if scalarIs(get(v, "type"), types.VolumeTypeBind) && bind != nil && get(bind, "create_host_path") == nil {
+func spellOut(project *yamldoc.Node) {
+	for _, service := range yamldoc.Entries(yamldoc.Find(project, "services")) {
+		for _, v := range yamldoc.Items(yamldoc.Find(service, "volumes")) {
+			bind := yamldoc.Find(v, "bind")
+			if yamldoc.ValueOf(yamldoc.Find(v, "type")) == types.VolumeTypeBind && bind != nil && yamldoc.Find(bind, "create_host_path") == nil {
 				bind.Style = 0
-				bind.Content = append(bind.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "create_host_path"}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+				yamldoc.SetEntry(bind, "create_host_path", yamldoc.NewBool(true))
 			}
 		}
 	}
 }
 
-func literal(n *yaml.Node, used map[string]bool) {
-	if n.Kind == yaml.ScalarNode {
+func literal(n *yamldoc.Node, used map[string]bool) {
+	if yamldoc.IsScalar(n) {
 		for _, key := range marks(n.Value) {
 			used[key] = true
 		}
@@ -227,7 +220,7 @@ func literal(n *yaml.Node, used map[string]bool) {
 		return
 	}
 	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 {
+		if yamldoc.IsMapping(n) && i%2 == 0 {
 			continue // Compose interpolates no keys
 		}
 		literal(c, used)

@@ -9,9 +9,9 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/sirupsen/logrus"
-	"go.yaml.in/yaml/v3"
 
 	"salvor/internal/finding"
+	"salvor/internal/yamldoc"
 )
 
 // plainVariable matches $$ (an escape) and the forms that have no default of
@@ -32,7 +32,7 @@ func (v variables) unset() {
 	logrus.SetOutput(io.Discard)
 	said := map[string]bool{}
 	for _, s := range v.load.files {
-		walkMounts(s.root, false, func(n *yaml.Node, mount bool) {
+		walkMounts(s.root, false, func(n *yamldoc.Node, mount bool) {
 			for _, name := range v.emptyIn(n.Value, mount) {
 				if said[name] && !mount {
 					continue
@@ -82,13 +82,13 @@ func (v variables) setting(name string) string {
 
 // walkMounts visits every scalar below n, not following aliases, and says whether
 // it is part of a mount.
-func walkMounts(n *yaml.Node, mount bool, visit func(n *yaml.Node, mount bool)) {
-	if n.Kind == yaml.ScalarNode {
+func walkMounts(n *yamldoc.Node, mount bool, visit func(n *yamldoc.Node, mount bool)) {
+	if yamldoc.IsScalar(n) {
 		visit(n, mount)
 	}
 	for i, child := range n.Content {
 		below := mount
-		if n.Kind == yaml.MappingNode && i%2 == 1 {
+		if yamldoc.IsMapping(n) && i%2 == 1 {
 			switch key := n.Content[i-1].Value; {
 			case key == "volumes":
 				below = true

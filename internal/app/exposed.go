@@ -1,0 +1,166 @@
+package app
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"salvor/internal/checkout"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/identity"
+	"salvor/internal/needs"
+	"salvor/internal/secret/sops"
+	"salvor/internal/secretstore"
+)
+
+// ExposedSecrets are those whose value a removed operator, a removed or stolen host, or
+// the holder of a replaced key may know.
+type ExposedSecrets struct {
+	checkout *checkout.Checkout
+	identity *identity.Identity
+	needs    *needs.Needs
+	gitHost  *GitHost
+}
+
+// NewExposedSecrets returns those of a checkout.
+func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *GitHost) *ExposedSecrets {
+	return &ExposedSecrets{checkout: c, identity: id, needs: n, gitHost: g}
+}
+
+// An ExposedSecret is one that needs a new value, since someone may know the present
+// one who must no longer know it.
+type ExposedSecret struct {
+	Name     string      `json:"secret"`
+	UsedBy   []needs.Use `json:"used_by,omitempty"`
+	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
+	Command  string      `json:"command"`
+}
+
+func (e *ExposedSecrets) removals() (secretstore.Removals, error) {
+	content, err := e.checkout.File(secretstore.RemovalsPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return secretstore.DecodeRemovals(content)
+}
+
+// ByKey returns the secrets that the holder of an operator's old key may know; noted
+// reports whether such a key was noted.
+func (e *ExposedSecrets) ByKey(operator string) (exposed []ExposedSecret, noted bool, err error) {
+	before, err := e.removals()
+	if err != nil {
+		return nil, false, err
+	}
+	of := slices.DeleteFunc(before, func(r secretstore.Removal) bool { return r.Key != operator })
+	if len(of) == 0 {
+		return nil, false, nil
+	}
+	all, err := e.identity.Store.List()
+	for _, info := range all {
+		if len(of.Of(info.Name)) > 0 {
+			exposed = append(exposed, e.exposed(info))
+		}
+	}
+	return exposed, true, err
+}
+
+// NoteRemoval adds to files which secrets a removal exposes: every one, if r has an
+// operator or a key. It returns them.
+func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]byte) ([]ExposedSecret, error) {
+	before, err := e.removals()
+	if err != nil {
+		return nil, err
+	}
+	all, err := e.identity.Store.List()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	var exposed []ExposedSecret
+	for _, info := range all {
+		if r.Host == "" || slices.Contains(r.Secrets, info.Name) {
+			names, exposed = append(names, info.Name), append(exposed, e.exposed(info))
+		}
+	}
+	r.Secrets = names
+	content, err := before.With(r).Encode()
+	if err != nil {
+		return nil, err
+	}
+	if content != nil {
+		files[secretstore.RemovalsPath] = content
+	}
+	return exposed, nil
+}
+
+func (e *ExposedSecrets) exposed(info secretstore.Info) ExposedSecret {
+	if command, own := ownKeys()[info.Name]; own {
+		return ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: command}
+	}
+	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
+	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	if !r.Provider && e.mayGenerate(info) {
+		r.Command += " --generate"
+	}
+	return r
+}
+
+// mayGenerate reports whether random text can take a secret's place: not where a
+// file has a format, or a name with a path, as keys and certificates have.
+func (e *ExposedSecrets) mayGenerate(info secretstore.Info) bool {
+	if fleet.SecretInYAML(info.Name) || info.Stack != "" {
+		return true
+	}
+	return sops.FormatOf(info.File) == sops.Binary && !strings.ContainsAny(info.Name, "/.")
+}
+
+// NoteChanged adds to files that secrets have a new value, and so are not exposed any
+// more.
+func (e *ExposedSecrets) NoteChanged(files map[string][]byte, names ...string) error {
+	left, err := e.removals()
+	if err != nil {
+		return err
+	}
+	changed := false
+	for _, name := range names {
+		var one bool
+		left, one = left.Without(name)
+		changed = changed || one
+	}
+	if !changed {
+		return nil
+	}
+	files[secretstore.RemovalsPath], err = left.Encode()
+	return err
+}
+
+// Findings are those about exposed secrets.
+func (e *ExposedSecrets) Findings() ([]finding.Finding, error) {
+	removals, err := e.removals()
+	if err != nil || len(removals) == 0 {
+		return nil, err
+	}
+	all, _ := e.identity.Store.List() // invalid ones among them are reported by the code that opens them
+	var found []finding.Finding
+	for _, info := range all {
+		of := removals.Of(info.Name)
+		if len(of) == 0 {
+			continue
+		}
+		who := make([]string, len(of))
+		for i, r := range of {
+			who[i] = r.String()
+		}
+		r, first := e.exposed(info), ""
+		if r.Provider {
+			first = "change it at its source, then "
+		}
+		found = append(found, finding.Finding{
+			Code: finding.SecretSeen, Severity: finding.Warning, Subject: "secret " + info.Name,
+			Text: "known to " + strings.Join(who, " and to ") + "; not changed since", Fix: first + r.Command,
+		})
+	}
+	return found, nil
+}

@@ -1,0 +1,44 @@
+package check
+
+import (
+	"testing"
+
+	"salvor/internal/project"
+)
+
+// TestPortsClash is fault D29: two stacks of one host with one port passed check and
+// plan, and failed at apply.
+func TestPortsClash(t *testing.T) {
+	of := func(stack string, p project.Port) published {
+		t.Helper()
+		all := publishedBy("alpha", stack, project.Service{Name: "web", Ports: []project.Port{p}})
+		if len(all) != 1 {
+			t.Fatalf("%+v is %d ports", p, len(all))
+		}
+		return all[0]
+	}
+	tests := map[string]struct {
+		one, other project.Port
+		clash      bool
+	}{
+		"the same":            {project.Port{Published: "80", Protocol: "tcp"}, project.Port{Published: "80"}, true},
+		"another":             {project.Port{Published: "80"}, project.Port{Published: "81"}, false},
+		"in a range":          {project.Port{Published: "8000-8010"}, project.Port{Published: "8010"}, true},
+		"beside a range":      {project.Port{Published: "8000-8010"}, project.Port{Published: "8011"}, false},
+		"udp and tcp":         {project.Port{Published: "53", Protocol: "udp"}, project.Port{Published: "53", Protocol: "tcp"}, false},
+		"two addresses":       {project.Port{Address: "127.0.0.1", Published: "53"}, project.Port{Address: "192.0.2.1", Published: "53"}, false},
+		"one and all":         {project.Port{Address: "127.0.0.1", Published: "53"}, project.Port{Address: "0.0.0.0", Published: "53"}, true},
+		"all of both sorts":   {project.Port{Address: "::", Published: "53"}, project.Port{Published: "53"}, true},
+		"the same of address": {project.Port{Address: "127.0.0.1", Published: "53"}, project.Port{Address: "127.0.0.1", Published: "53"}, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := of("a", test.one).clashes(of("b", test.other)); got != test.clash {
+				t.Errorf("clashes: %v", got)
+			}
+		})
+	}
+	if free := publishedBy("alpha", "a", project.Service{Ports: []project.Port{{Target: 80}}}); len(free) > 0 {
+		t.Errorf("a port that the engine chooses is taken: %+v", free)
+	}
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"salvor/internal/app"
+	"salvor/internal/terminal"
+)
+
+// exposure is the result of a command that leaves secrets exposed: someone may know what
+// they must no longer know.
+type exposure struct {
+	Schema   int                 `json:"schema"`
+	Operator string              `json:"operator,omitempty"`
+	Host     string              `json:"host,omitempty"`
+	Stacks   []string            `json:"stacks,omitempty"` // with new repositories, or that the host had
+	Secrets  []app.ExposedSecret `json:"secrets"`
+}
+
+// printExposed writes which secrets need another value, as the command's result.
+func (g *globals) printExposed(e exposure) error {
+	if g.json {
+		e.Schema = 1
+		if e.Secrets == nil {
+			e.Secrets = []app.ExposedSecret{}
+		}
+		return g.printJSON(e)
+	}
+	if len(e.Secrets) == 0 {
+		return nil
+	}
+	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
+	terminal.Printf(tab, "SECRET\tUSED BY\tCOMMAND\n")
+	for _, s := range e.Secrets {
+		command := s.Command
+		if s.Provider {
+			command += "   (change it there first)"
+		}
+		terminal.Printf(tab, "%s\t%s\t%s\n", s.Name, users(s.UsedBy), command)
+	}
+	return tab.Flush()
+}
+
+// explainRemoval says why it is not enough that a removed key does not open anything new.
+func (g *globals) explainRemoval(who string, h app.Handover) {
+	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
+	if len(h.Stacks) > 0 {
+		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. Changing a repository's password would not "+
+			"help: the master key\n"+
+			"  behind it never changes and may have been copied. Old repositories are kept for restores. Run salvor "+
+			"apply to\n"+
+			"  switch the hosts; the first snapshot in a new repository is a full one.\n",
+			counted(len(h.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(h.Stacks, ", "))
+	}
+	terminal.Printf(g.Err, "- There is a new recovery key, because the old one could be read. Older cards do not open "+
+		"anything new; print the\n"+
+		"  card again: salvor key card\n")
+	g.explainExposed(h.Exposed, "- ")
+}
+
+// explainExposed introduces the list on standard output.
+func (g *globals) explainExposed(exposed []app.ExposedSecret, mark string) {
+	if len(exposed) == 0 {
+		return
+	}
+	terminal.Printf(g.Err, "%s%s need a new value; salvor check lists them (secret-seen) until they have one. Change "+
+		"values that a provider\n"+
+		"  issues (remotes, registries, tokens) there first, then enter them here on standard input, without "+
+		"--generate.\n"+
+		"\n",
+		mark, terminal.Count(len(exposed), "secret"))
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
