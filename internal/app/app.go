@@ -16,8 +16,10 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
@@ -59,18 +61,17 @@ type App struct {
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
-	FleetKeys *FleetKeys
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Exposed   *ExposedSecrets
+	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover
-	Prune     *Pruner
 
 	opts     Options
 	findings []finding.Finding

@@ -8,7 +8,9 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
 	"salvor/internal/needs"
@@ -36,15 +38,15 @@ type KeyChanges struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	fleetKeys *FleetKeys
-	exposed   *ExposedSecrets
+	fleetKeys *fleetkeys.Keys
+	exposed   *exposed.Secrets
 	record    *recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -56,19 +58,19 @@ type keyChange struct {
 	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
-// A Handover is what a change of keys leaves for people to do.
-type Handover struct {
-	Stacks  []string        // that write their snapshots to new repositories
-	Exposed []ExposedSecret // secrets that need another value
-	OwnToo  bool            // the present identity has the removed key in addition to another
+// A KeysReceipt is what a change of keys leaves for people to do.
+type KeysReceipt struct {
+	Stacks  []string         // that write their snapshots to new repositories
+	Exposed []exposed.Secret // secrets that need another value
+	OwnToo  bool             // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
 // that the operators can open, encrypted to the next recipients alone. It needs an
 // identity that opens what there is. Afterwards a has the next recipients, and
 // opens with the next recovery key as well.
-func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
-	var h Handover
+func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (KeysReceipt, error) {
+	var h KeysReceipt
 	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}
@@ -159,7 +161,7 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
+		opened, err := a.fleetKeys.OpenRecovery(ctx, stack, sealed)
 		if err == nil {
 			sealed, err = opened.Seal(recipients.All(), key)
 			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))

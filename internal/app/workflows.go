@@ -5,6 +5,7 @@ import (
 
 	"salvor/internal/claims"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/machine"
@@ -12,9 +13,11 @@ import (
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prune"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -53,20 +56,8 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 }
 
 // Exposed implements recovery.Fleet.
-func (r recoverer) Exposed(ctx context.Context, host string) (recovery.Exposed, error) {
-	exposed, err := r.App.Exposed.ByHost(ctx, host)
-	return exposed.forRecovery(), err
-}
-
-// StillHas is what the host can reach by what is on its disk.
-func (e ExposedByHost) StillHas(host string) []string { return e.forRecovery().StillHas(host) }
-
-func (e ExposedByHost) forRecovery() recovery.Exposed {
-	exposed := recovery.Exposed{Remotes: e.Remotes, DeployKey: e.DeployKey, GitURL: e.GitURL}
-	for _, s := range e.Secrets {
-		exposed.Secrets = append(exposed.Secrets, recovery.ExposedSecret{Name: s.Name, Provider: s.Provider, Command: s.Command})
-	}
-	return exposed
+func (r recoverer) Exposed(ctx context.Context, host string) (exposed.Host, error) {
+	return r.App.Exposed.ByHost(ctx, host)
 }
 
 // ForMove is the opened fleet as a move needs it.
@@ -96,6 +87,30 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
 	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+}
+
+// ForPrune is the opened fleet as the pruning of snapshots needs it.
+func (a *App) ForPrune() *prune.Fleet {
+	return &prune.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().recovery,
+		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
+			s, err := a.Session(ctx, sink)
+			if err != nil {
+				return nil, err
+			}
+			return s.StandBy, nil
+		},
+	}
+}
+
+// withRepositories are the stacks that ever had a snapshot repository.
+func (a *App) withRepositories() (stacks []string, err error) {
+	err = a.Needs.EachRecovery(func(stack string, _ seal.Signed) error {
+		stacks = append(stacks, stack)
+		return nil
+	})
+	return stacks, err
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.
