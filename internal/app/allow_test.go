@@ -106,7 +106,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 // remote.
 func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { _, _, err := a.Keys.SSHKey(t.Context()); return err })
+	k.do(func(a *App) error { _, err := a.Keys.PrepareSSHKey().Run(t.Context(), nil); return err })
 	a := k.askedBy(approveAll)
 	for _, deliver := range []func(*sealer) error{
 		func(s *sealer) error {

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -64,7 +65,7 @@ type App struct {
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
-	Exposed   *ExposedSecrets
+	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer
 	Secrets   *SecretChanges

@@ -34,15 +34,15 @@ func TestTheCardMakesAnOperator(t *testing.T) {
 		t.Fatalf("the card shows %s, %v", key.Recipient, err)
 	}
 	mine := filepath.Join(t.TempDir(), "mine.age")
-	recipient, _, err := k.open(mine).Keys.NewKey(secret.Value{})
+	made, err := prepared(k.open(mine).Keys.PrepareNewKey(secret.Value{}))(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := k.open(card).Keys.Grant(t.Context(), "me", recipient); err != nil {
+	if _, err := prepared(k.open(card).Keys.PrepareGrant("me", made.Recipient))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.opensAll("the new operator", ringOf(t, mine, ""))
-	if _, err := k.open(mine).Keys.Revoke(t.Context(), "ann"); err != nil {
+	if _, err := prepared(k.open(mine).Keys.PrepareRevoke("ann"))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.ann = mine
@@ -58,8 +58,8 @@ func TestTheCardReplacesNoKeyItCannotShow(t *testing.T) {
 	k := newKeyed(t)
 	k.grant("bob")
 	card, head := k.card(), k.open(k.ann).Commit()
-	_, revokeErr := k.open(card).Keys.Revoke(t.Context(), "bob")
-	_, recoveryErr := k.open(card).Keys.RotateRecovery(t.Context(), false)
+	_, revokeErr := prepared(k.open(card).Keys.PrepareRevoke("bob"))(t.Context())
+	_, recoveryErr := k.open(card).Keys.PrepareRotateRecovery(false).Run(t.Context(), nil)
 	_, ownErr := rotate(t.Context(), k.open(card), false)
 	for what, err := range map[string]error{"secret revoke": revokeErr, "key rotate --recovery": recoveryErr, "key rotate": ownErr} {
 		if err == nil || !strings.Contains(fault.Hint(err), "secret grant NAME RECIPIENT") {
@@ -81,12 +81,12 @@ func TestNoRecoveryKeyWithoutItsPush(t *testing.T) {
 	k.away()
 	card, head, old := k.card(), k.open(k.ann).Commit(), k.recovery()
 	for _, compromised := range []bool{false, true} {
-		_, err := k.open(k.ann).Keys.RotateRecovery(t.Context(), compromised)
+		_, err := k.open(k.ann).Keys.PrepareRotateRecovery(compromised).Run(t.Context(), nil)
 		if !errors.Is(err, git.ErrGitAway) || !strings.Contains(fault.Hint(err), "git remote set-url") {
 			t.Errorf("%v (%s)", err, fault.Hint(err))
 		}
 	}
-	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil {
+	if _, err := prepared(k.open(k.ann).Keys.PrepareRevoke("ann"))(t.Context()); err == nil {
 		t.Error("the only operator was removed")
 	}
 	if a := k.open(card); a.Commit() != head || a.Fleet().Recipients.Recovery != old.Recipient {
@@ -101,7 +101,7 @@ func TestWhatIsNotPushedIsSaid(t *testing.T) {
 	k := newKeyed(t)
 	k.away()
 	bob := newKey(t)
-	err := k.open(k.card()).Keys.Grant(t.Context(), "bob", bob.Recipient)
+	_, err := prepared(k.open(k.card()).Keys.PrepareGrant("bob", bob.Recipient))(t.Context())
 	if !errors.Is(err, git.ErrGitAway) || !strings.Contains(err.Error(), "committed here") || !strings.Contains(fault.Hint(err), "git push") {
 		t.Errorf("%v (%s)", err, fault.Hint(err))
 	}

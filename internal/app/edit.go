@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -51,9 +52,15 @@ func (a *SecretChanges) BeginEdit(ctx context.Context, name string) (Edit, error
 	return e, nil
 }
 
-// Edited returns what an edit changes in the repository, encrypted; nil where
+// PrepareEdit encrypts an edited text and proposes to commit it; changed is false where
 // the text says what it said. Errors in a STACK.env name the line.
-func (a *SecretChanges) Edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+func (a *SecretChanges) PrepareEdit(ctx context.Context, e Edit, text secret.Value) (p proposal.Proposal[ChangedSecret], changed bool, err error) {
+	files, err := a.edited(ctx, e, text)
+	return a.proposed("edit", e.Name, files), len(files) > 0, err
+}
+
+// edited returns what an edit changes in the repository, nil for nothing.
+func (a *SecretChanges) edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
 	content := text.Reveal()
 	switch {
 	case bytes.Equal(content, e.Text.Reveal()):
@@ -74,7 +81,7 @@ func (a *SecretChanges) Edited(ctx context.Context, e Edit, text secret.Value) (
 	return a.secretChange(ctx, e.Name, secret.New(content))
 }
 
-// editedEnv is Edited for all variables of a stack.
+// editedEnv is edited for all variables of a stack.
 func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
 	if err := a.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
@@ -87,9 +94,4 @@ func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value
 		return nil, err
 	}
 	return files, a.exposed.NoteChanged(files, inStack(e.stack, changed)...)
-}
-
-// CommitEdit commits what Edited returned.
-func (a *SecretChanges) CommitEdit(ctx context.Context, e Edit, files secretstore.Changes) error {
-	return a.checkout.CommitFiles(ctx, files, "secret edit: "+e.Name)
 }

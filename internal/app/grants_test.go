@@ -202,7 +202,7 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 	}
 	pushed(t, g, map[string]string{fleet.File: printedFleet + "recipients: {operators: {olga: " + operator.Recipient + ", eve: " + eve.Recipient + "}}\n"})
 	a := openGranting(t, dir)
-	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !isUnconfirmed(err) {
+	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("v")))(t.Context()); !isUnconfirmed(err) {
 		t.Errorf("set: %v", err)
 	}
 	if to, err := a.Confirmed.Recipients(t.Context()); err != nil || !slices.Equal(to, []string{operator.Recipient}) {
@@ -210,13 +210,13 @@ func TestS06NothingIsEncryptedToTheUnconfirmed(t *testing.T) {
 	}
 	refused := errors.New("no")
 	a = openWith(t, Options{Dir: dir, Grant: func([]grant.Grant) error { return refused }})
-	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); !errors.Is(err, refused) {
+	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("v")))(t.Context()); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}
 	asked := 0
 	a = openWith(t, Options{Dir: dir, Grant: func([]grant.Grant) error { asked++; return nil }})
 	for range 2 {
-		if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("v")); err != nil {
+		if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("v")))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -236,7 +236,7 @@ func TestS06OwnWorkIsNoQuestion(t *testing.T) {
 	const web = "x-salvor: {host: alpha}\nservices: {app: {image: a:1, environment: {KEY: '${API_KEY}'}, secrets: [token]}}\nsecrets: {token: {external: true}}\n"
 	a := openGranting(t, dir)
 	for _, name := range []string{"web/API_KEY", "token"} {
-		if err := a.Secrets.SetSecret(t.Context(), name, secret.NewString("v")); err != nil {
+		if _, err := prepared(a.Secrets.PrepareSet(t.Context(), name, secret.NewString("v")))(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

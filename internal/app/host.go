@@ -13,6 +13,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
@@ -27,13 +28,13 @@ type HostChanges struct {
 	checkout  *checkout.Checkout
 	reach     *reach.Dialer
 	confirmed *confirmation.Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 
 	jumpKeys []string // lines of known_hosts, see PinJump
 }
 
 // NewHostChanges returns those of a checkout's fleet.
-func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *ExposedSecrets) *HostChanges {
+func NewHostChanges(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets) *HostChanges {
 	return &HostChanges{checkout: c, reach: d, confirmed: confirmed, exposed: s}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/hostkey"
@@ -20,14 +21,14 @@ import (
 // RemoveHost takes a host out of the fleet, in one commit: its declaration, its
 // key, its pinned SSH key and its sealed files. What it was able to open is written
 // down until it has another value. A host that still has stacks is refused.
-func (a *HostChanges) RemoveHost(ctx context.Context, name string) (ExposedByHost, error) {
+func (a *HostChanges) RemoveHost(ctx context.Context, name string) (exposed.Host, error) {
 	if err := a.Removable(name); err != nil {
-		return ExposedByHost{}, err
+		return exposed.Host{}, err
 	}
 	h, _ := a.checkout.Fleet.Host(name)
 	files, err := a.withoutHost(h)
 	if err != nil {
-		return ExposedByHost{}, err
+		return exposed.Host{}, err
 	}
 	exposed, err := a.exposed.NoteHost(ctx, name, files)
 	if err != nil {

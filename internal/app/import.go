@@ -8,9 +8,12 @@ import (
 
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
@@ -22,11 +25,11 @@ type Importer struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	confirmed *confirmation.Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 }
 
 // NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *ExposedSecrets) *Importer {
+func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Importer {
 	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 
@@ -40,8 +43,8 @@ type ImportOptions struct {
 	Deliver []string // X or X=SERVICE: these are read from files
 }
 
-// An Import is an env file on its way to encrypted secrets: prepared, to be shown
-// and then committed. What it shows holds no secret.
+// An Import is what becomes of an env file: prepared it says what will change, and as a
+// receipt what has. What it shows holds no secret.
 type Import struct {
 	Stack     string
 	Secret    []string     // variables that become secrets
@@ -52,10 +55,6 @@ type Import struct {
 	Removed   string       // the env file in the repository, "" where it stays
 	Outside   bool         // the env file is not in the repository and stays
 	InHistory []string     // secrets whose values Git has unencrypted forever
-
-	files   map[string][]byte // to be committed
-	source  envSource
-	entries []compose.EnvEntry
 }
 
 // A FileChange is a plain file that changes, as it may be shown.
@@ -64,64 +63,80 @@ type FileChange struct {
 	Before, After []byte // nil for none
 }
 
-// importing is the work of one PrepareImport.
+// importing is one import, prepared and then run.
 type importing struct {
-	app     *Importer
-	opts    ImportOptions
-	stack   fleet.Stack
-	source  envSource
-	scanner *scan.Scanner
+	importer *Importer
+	opts     ImportOptions
+	stack    fleet.Stack
+	source   envSource
+	scanner  *scan.Scanner
 
 	entries  []compose.EnvEntry      // of the file
 	stackEnv *compose.EnvFile        // as it is
 	plain    map[string]secret.Value // of stack.env as it is
 	secrets  map[string]secret.Value // of secrets/<stack>.env as they are
 	split    split
+
+	files map[string][]byte // to be committed
+	shown Import
 }
 
-// PrepareImport finds out what importing an env file changes and proves that
-// every service gets what it got. It looks at the working tree and changes
-// nothing. The app is one for the working tree.
-func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (*Import, error) {
-	i := &importing{app: m, opts: o}
+// PrepareImport finds out what importing an env file changes, proves that every service
+// gets what it got, and proposes to commit it. It looks at the working tree and changes
+// nothing. The checkout is one of the working tree.
+func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (Import, proposal.Proposal[Import], error) {
+	i := &importing{importer: m, opts: o, files: map[string][]byte{}}
+	p := proposal.New("import "+o.File, i.run)
+	err := i.prepare(ctx)
+	p.Question = fmt.Sprintf("Import %s into the stack %s?", o.File, i.stack.Name)
+	return i.shown, p, err
+}
+
+// prepare makes the files of the commit, and what is shown of them.
+func (i *importing) prepare(ctx context.Context) (err error) {
 	if err := i.read(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	var err error
 	if i.split, err = i.divide(); err != nil {
-		return nil, err
+		return err
 	}
-	out := &Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
-		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == "", files: map[string][]byte{}, source: i.source, entries: i.entries}
-	if len(i.split.secret) > 0 {
-		if err := m.confirmed.MayEncrypt(ctx); err != nil {
-			return nil, err
-		}
-		changes, err := m.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
-		if err != nil {
-			return nil, fault.WithHint(fmt.Errorf("%s: %w", o.File, err), "remove the variable from the file and keep "+
-				"its value as a separate secret: salvor secret set NAME")
-		}
-		maps.Copy(out.files, changes)
-		if err := m.exposed.NoteChanged(out.files, inStack(i.stack.Name, out.Secret)...); err != nil {
-			return nil, err
-		}
+	i.shown = Import{Stack: i.stack.Name, Secret: names(i.split.secret), Plain: names(i.split.plain), Kept: names(i.split.kept),
+		Encrypted: fleet.EnvFile(i.stack.Name), Outside: i.source.repo == ""}
+	if err := i.encrypt(ctx); err != nil {
+		return err
 	}
-	if err := i.rewrite(ctx, out); err != nil {
-		return nil, err
+	if err := i.rewrite(ctx); err != nil {
+		return err
 	}
 	if i.source.goes() {
-		out.Removed = i.source.repo
+		i.shown.Removed = i.source.repo
 		if i.source.tracked {
-			out.files[i.source.repo] = nil
+			i.files[i.source.repo] = nil
 		}
 	}
-	out.InHistory, err = i.inHistory(ctx)
-	return out, err
+	i.shown.InHistory, err = i.inHistory(ctx)
+	return err
+}
+
+// encrypt makes the file of the stack's secrets.
+func (i *importing) encrypt(ctx context.Context) error {
+	if len(i.split.secret) == 0 {
+		return nil
+	}
+	if err := i.importer.confirmed.MayEncrypt(ctx); err != nil {
+		return err
+	}
+	changes, err := i.importer.identity.Store.Writer().SetEnv(i.stack.Name, variables(i.split.secret)...)
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("%s: %w", i.opts.File, err), "remove the variable from the file and keep "+
+			"its value as a separate secret: salvor secret set NAME")
+	}
+	maps.Copy(i.files, changes)
+	return i.importer.exposed.NoteChanged(i.files, inStack(i.stack.Name, i.shown.Secret)...)
 }
 
 // rewrite makes the plain files and what is shown of them.
-func (i *importing) rewrite(ctx context.Context, out *Import) error {
+func (i *importing) rewrite(ctx context.Context) error {
 	envPath := i.stack.Dir + "/stack.env"
 	after, changed, err := i.newStackEnv()
 	if err != nil {
@@ -135,7 +150,7 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 		replaced[i.source.repo] = nil
 	}
 	composePath := i.stack.Dir + "/" + i.stack.File
-	content, err := i.app.checkout.File(composePath)
+	content, err := i.importer.checkout.File(composePath)
 	if err != nil {
 		return err
 	}
@@ -144,56 +159,55 @@ func (i *importing) rewrite(ctx context.Context, out *Import) error {
 		return err
 	}
 	if string(rewritten) != string(content) {
-		out.files[composePath] = rewritten
-		out.Changes = append(out.Changes, FileChange{composePath, i.masked(composePath, content), i.masked(composePath, rewritten)})
+		i.files[composePath] = rewritten
+		i.shown.Changes = append(i.shown.Changes, FileChange{composePath, i.masked(composePath, content), i.masked(composePath, rewritten)})
 	}
 	if changed {
-		out.files[envPath] = after
-		shown, err := i.stackEnv.Masked(i.split.isSecret)
+		i.files[envPath] = after
+		masked, err := i.stackEnv.Masked(i.split.isSecret)
 		if err != nil {
 			return err
 		}
-		if len(shown) == 0 {
-			shown = nil
+		if len(masked) == 0 {
+			masked = nil
 		}
-		out.Changes = append(out.Changes, FileChange{envPath, shown, after})
+		i.shown.Changes = append(i.shown.Changes, FileChange{envPath, masked, after})
 	}
 	return nil
 }
 
-// CommitImport makes one commit of what PrepareImport found. The env file goes
-// when the commit has been read back.
-func (m *Importer) CommitImport(ctx context.Context, i *Import) error {
-	st, _ := m.checkout.Fleet.Stack(i.Stack)
-	envPath := st.Dir + "/stack.env"
-	if err := i.proven(m, i.will(m, i.Encrypted), i.will(m, envPath)); err != nil {
-		return err
+// run makes one commit of what was prepared. The env file goes when the commit has been
+// read back.
+func (i *importing) run(ctx context.Context, _ progress.Sink) (Import, error) {
+	c, encryptedPath, envPath := i.importer.checkout, i.shown.Encrypted, i.stack.Dir+"/stack.env"
+	if err := i.proven(i.will(encryptedPath), i.will(envPath)); err != nil {
+		return i.shown, err
 	}
-	if err := m.confirmed.NoteMade(ctx, inStack(i.Stack, i.Secret)...); err != nil {
-		return err
+	if err := i.importer.confirmed.NoteMade(ctx, inStack(i.stack.Name, i.shown.Secret)...); err != nil {
+		return i.shown, err
 	}
-	if err := m.checkout.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.Stack, len(i.entries))); err != nil {
-		return err
+	if err := c.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.stack.Name, len(i.entries))); err != nil {
+		return i.shown, err
 	}
-	committed, err := m.checkout.Git.Objects(ctx, []string{string(m.checkout.Commit) + ":" + i.Encrypted, string(m.checkout.Commit) + ":" + envPath})
+	committed, err := c.Git.Objects(ctx, []string{string(c.Commit) + ":" + encryptedPath, string(c.Commit) + ":" + envPath})
 	if err != nil {
-		return err
+		return i.shown, err
 	}
-	if err := i.proven(m, committed[0].Content, committed[1].Content); err != nil {
-		return err
+	if err := i.proven(committed[0].Content, committed[1].Content); err != nil {
+		return i.shown, err
 	}
-	if i.Removed == "" || i.source.tracked {
-		return nil
+	if i.shown.Removed == "" || i.source.tracked {
+		return i.shown, nil
 	}
-	return i.source.remove()
+	return i.shown, i.source.remove()
 }
 
 // will is what a file holds once the import is committed, nil for no file.
-func (i *Import) will(m *Importer, path string) []byte {
+func (i *importing) will(path string) []byte {
 	if content, changes := i.files[path]; changes {
 		return content
 	}
-	content, err := m.checkout.File(path)
+	content, err := i.importer.checkout.File(path)
 	if err != nil {
 		return nil // then what it should hold is not proven
 	}
@@ -202,14 +216,14 @@ func (i *Import) will(m *Importer, path string) []byte {
 
 // proven reads back the env file's variables from what was encrypted and from a
 // stack.env.
-func (i *Import) proven(m *Importer, encrypted, plain []byte) error {
+func (i *importing) proven(encrypted, plain []byte) error {
 	have := map[string]secret.Value{}
 	if encrypted != nil {
-		f, err := sops.Parse(i.Encrypted, encrypted)
+		f, err := sops.Parse(i.shown.Encrypted, encrypted)
 		if err != nil {
 			return err
 		}
-		if have, err = f.Env(m.identity.Ring); err != nil {
+		if have, err = f.Env(i.importer.identity.Ring); err != nil {
 			return err
 		}
 	}
@@ -217,7 +231,7 @@ func (i *Import) proven(m *Importer, encrypted, plain []byte) error {
 		if v, ok := have[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := m.checkout.Fleet.Vars[name]
+		v, ok := i.importer.checkout.Fleet.Vars[name]
 		return v, ok
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
@@ -126,7 +127,7 @@ func (s scene) git(t *testing.T, args ...string) string {
 }
 
 // shown writes down what an operator is shown.
-func shown(i *Import, err error) string {
+func shown(i Import, err error) string {
 	var out strings.Builder
 	if err != nil {
 		fmt.Fprintf(&out, "error: %v\nhint: %s\n", err, fault.Hint(err))
@@ -155,7 +156,7 @@ func TestImport(t *testing.T) {
 			s := newScene(t, archive)
 			a := s.open(t)
 			before := s.git(t, "status", "--porcelain")
-			i, err := a.Import.PrepareImport(t.Context(), s.options)
+			i, p, err := a.Import.PrepareImport(t.Context(), s.options)
 			got := strings.ReplaceAll(shown(i, err), s.dir+"/", "")
 			golden(t, name, archive, got)
 			if strings.Contains(got, "canary") {
@@ -165,7 +166,7 @@ func TestImport(t *testing.T) {
 				t.Errorf("preparing changed the working tree:\n%s", now)
 			}
 			if err == nil {
-				s.commit(t, a, i)
+				s.commit(t, a, i, p)
 			}
 		})
 	}
@@ -199,11 +200,15 @@ func golden(t *testing.T, name string, archive *txtar.Archive, got string) {
 
 // commit proves what is in Git after the import, and that a second one has
 // nothing to do.
-func (s scene) commit(t *testing.T, a *App, i *Import) {
+func (s scene) commit(t *testing.T, a *App, i Import, p proposal.Proposal[Import]) {
 	t.Helper()
-	entries := i.entries
-	if err := a.Import.CommitImport(t.Context(), i); err != nil {
+	was := &importing{importer: a.Import, opts: s.options}
+	if err := was.read(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	done, err := p.Run(t.Context(), nil)
+	if diff := cmp.Diff(i, done); err != nil || diff != "" {
+		t.Fatalf("%v\n(-shown +done)\n%s", err, diff)
 	}
 	if n := strings.Count(s.git(t, "log", "--format=%s"), "secret import: "); n != 1 {
 		t.Errorf("%d commits, want 1", n)
@@ -215,7 +220,7 @@ func (s scene) commit(t *testing.T, a *App, i *Import) {
 		t.Error("the env file is still there")
 	}
 	for _, name := range i.Secret {
-		for _, e := range entries {
+		for _, e := range was.entries {
 			got, err := s.open(t).Identity.Secret(t.Context(), "notes/"+name)
 			if e.Name == name && (err != nil || !bytes.Equal(got.Reveal(), e.Value.Reveal())) {
 				t.Errorf("%s: %v", name, err)
@@ -238,14 +243,14 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the env file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		i, err := a.Import.PrepareImport(t.Context(), s.options)
+		_, p, err := a.Import.PrepareImport(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(s.options.File, []byte("LATER=canary\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Import.CommitImport(t.Context(), i); err == nil || !strings.Contains(err.Error(), "changed during the import") {
+		if _, err := p.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "changed during the import") {
 			t.Errorf("= %v", err)
 		}
 		if content, err := os.ReadFile(s.options.File); err != nil || string(content) != "LATER=canary\n" {
@@ -255,7 +260,7 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the Compose file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		i, err := a.Import.PrepareImport(t.Context(), s.options)
+		_, p, err := a.Import.PrepareImport(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +268,7 @@ func TestImportLosesNothing(t *testing.T) {
 		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Import.CommitImport(t.Context(), i); !errors.Is(err, git.ErrUncommitted) {
+		if _, err := p.Run(t.Context(), nil); !errors.Is(err, git.ErrUncommitted) {
 			t.Errorf("= %v, want ErrUncommitted", err)
 		}
 		if content, err := os.ReadFile(file); err != nil || string(content) != "services: {}\n" {

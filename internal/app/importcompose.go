@@ -91,13 +91,13 @@ func (i *importing) now(ctx context.Context) (*compose.View, error) {
 func (i *importing) dotenv() string { return i.stack.Dir + "/.env" }
 
 func (i *importing) options(secrets map[string]secret.Value) compose.Options {
-	return compose.Options{RepoDir: i.app.checkout.Root, Stack: i.stack, Vars: i.app.checkout.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
+	return compose.Options{RepoDir: i.importer.checkout.Root, Stack: i.stack, Vars: i.importer.checkout.Fleet.Vars, SecretKeys: slices.Sorted(maps.Keys(secrets))}
 }
 
 // everything is what `${…}` may name afterwards.
 func (i *importing) everything(secrets map[string]secret.Value) map[string]secret.Value {
 	all := map[string]secret.Value{}
-	for name, v := range i.app.checkout.Fleet.Vars {
+	for name, v := range i.importer.checkout.Fleet.Vars {
 		all[name] = secret.NewString(v)
 	}
 	maps.Copy(all, i.plain)

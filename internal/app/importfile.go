@@ -52,7 +52,7 @@ func (s envSource) remove() error {
 // read finds the file and the stack and reads what both say.
 func (i *importing) read(ctx context.Context) error {
 	var err error
-	if i.source, err = i.app.envSource(i.opts.File); err != nil {
+	if i.source, err = i.importer.envSource(i.opts.File); err != nil {
 		return err
 	}
 	if err := i.findStack(); err != nil {
@@ -61,7 +61,7 @@ func (i *importing) read(ctx context.Context) error {
 	if err := i.checkCommitted(ctx); err != nil {
 		return err
 	}
-	if i.secrets, err = i.app.identity.Store.AllEnv(i.stack.Name); err != nil {
+	if i.secrets, err = i.importer.identity.Store.AllEnv(i.stack.Name); err != nil {
 		return err
 	}
 	if err := i.readStackEnv(); err != nil {
@@ -123,7 +123,7 @@ func (i *importing) findStack() error {
 	if name == "" {
 		return fault.WithCode(fault.WithHint(fmt.Errorf("%s: %w", i.source.shown, errNoStack), "salvor secret import FILE --stack NAME"), fault.Usage)
 	}
-	st, declared := i.app.checkout.Fleet.Stack(i.app.checkout.Named(name))
+	st, declared := i.importer.checkout.Fleet.Stack(i.importer.checkout.Named(name))
 	if !declared {
 		return fmt.Errorf("stack %s is not declared", name)
 	}
@@ -137,7 +137,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 	if i.source.repo == "" {
 		return nil
 	}
-	changes, err := i.app.checkout.Git.Status(ctx)
+	changes, err := i.importer.checkout.Git.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,10 +147,10 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 				"shows the difference; git rm --cached removes it from Git")
 		}
 	}
-	if i.app.checkout.Commit == "" {
+	if i.importer.checkout.Commit == "" {
 		return nil
 	}
-	found, err := i.app.checkout.Git.Objects(ctx, []string{string(i.app.checkout.Commit) + ":" + i.source.repo})
+	found, err := i.importer.checkout.Git.Objects(ctx, []string{string(i.importer.checkout.Commit) + ":" + i.source.repo})
 	if err == nil {
 		i.source.tracked = found[0].ID != ""
 	}
@@ -159,7 +159,7 @@ func (i *importing) checkCommitted(ctx context.Context) error {
 
 func (i *importing) readStackEnv() error {
 	name := i.stack.Dir + "/stack.env"
-	content, err := i.app.checkout.File(name)
+	content, err := i.importer.checkout.File(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -217,7 +217,7 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 		if v, ok := i.plain[name]; ok {
 			return string(v.Reveal()), true
 		}
-		v, ok := i.app.checkout.Fleet.Vars[name]
+		v, ok := i.importer.checkout.Fleet.Vars[name]
 		return v, ok
 	}
 }
@@ -226,10 +226,10 @@ func (i *importing) lookup(but map[string]bool) compose.Lookup {
 // file.
 func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	found := []string{}
-	if i.source.repo == "" || i.app.checkout.Commit == "" {
+	if i.source.repo == "" || i.importer.checkout.Commit == "" {
 		return found, nil
 	}
-	past, err := i.app.checkout.Git.History(ctx)
+	past, err := i.importer.checkout.Git.History(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (i *importing) inHistory(ctx context.Context) ([]string, error) {
 	if len(ids) == 0 {
 		return found, nil
 	}
-	objects, err := i.app.checkout.Git.Objects(ctx, ids)
+	objects, err := i.importer.checkout.Git.Objects(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

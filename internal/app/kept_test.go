@@ -19,7 +19,7 @@ import (
 // delivered, before anything is.
 func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 	k := newKeyed(t)
-	k.do(func(a *App) error { _, _, err := a.Keys.SSHKey(t.Context()); return err })
+	k.do(func(a *App) error { _, err := a.Keys.PrepareSSHKey().Run(t.Context(), nil); return err })
 	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,8 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/identity"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -32,7 +34,7 @@ type KeyRotation struct {
 
 // A RotatedKey is what became of it.
 type RotatedKey struct {
-	Handover
+	KeysReceipt
 	Operator string
 	Path     string // the place of the new key, where the old one was
 	Old      string // where the old one was moved
@@ -42,12 +44,20 @@ type RotatedKey struct {
 // newKeyPath is where a key waits next to the one that it will replace.
 func newKeyPath(path string) string { return path + ".new" }
 
-// RotateKey replaces the key of the operator whose identity is in use. The new one is
-// made next to it; everything is encrypted to it instead of the old one, in one
+// PrepareRotate proposes to replace the key of the operator whose identity is in use. The
+// new one is made next to it; everything is encrypted to it instead of the old one, in one
 // commit, which is pushed; and only when the new key was seen to open all of that
 // commit does it take the old one's place. Killed at any moment, one of the two opens
 // everything in the newest commit, and running it again finishes.
-func (a *KeyChanges) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
+func (a *KeyChanges) PrepareRotate(o KeyRotation) proposal.Proposal[RotatedKey] {
+	p := proposal.New("rotate your key", func(ctx context.Context, _ progress.Sink) (RotatedKey, error) {
+		return a.rotateKey(ctx, o)
+	})
+	p.Question = "Replace your key?"
+	return p
+}
+
+func (a *KeyChanges) rotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
 	if r.Path, err = a.ownPath(); err != nil {
 		return r, err
 	}
@@ -68,7 +78,7 @@ func (a *KeyChanges) RotateKey(ctx context.Context, o KeyRotation) (r RotatedKey
 		a.identity.Use(identity.Keyrings{a.identity.Ring, ring})
 	}
 	next.Operators[r.Operator] = recipient
-	if r.Handover, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
+	if r.KeysReceipt, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
 		return r, err
 	}
 	if err := a.opensAll(ctx, ring); err != nil {
@@ -92,10 +102,10 @@ func (a *KeyChanges) mayRotate(waiting string) error {
 
 // replaceKey commits and pushes the change. What an earlier run has committed is
 // pushed, unless it left out what a compromised key asks for.
-func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (Handover, error) {
+func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (KeysReceipt, error) {
 	left, noted, err := a.leftOf(operator)
 	if err != nil {
-		return Handover{}, err
+		return KeysReceipt{}, err
 	}
 	if committed && (!c.newRecovery || noted) {
 		return left, a.checkout.Committer(false).Push(ctx)
@@ -109,7 +119,7 @@ func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChang
 
 // leftOf is what an operator's compromised key has left to do, where a run has
 // noted that it was one.
-func (a *KeyChanges) leftOf(operator string) (h Handover, noted bool, err error) {
+func (a *KeyChanges) leftOf(operator string) (h KeysReceipt, noted bool, err error) {
 	if h.Exposed, noted, err = a.exposed.ByKey(operator); !noted {
 		return h, false, err
 	}

@@ -19,13 +19,13 @@ import (
 func TestRotateRecovery(t *testing.T) {
 	k := newKeyed(t)
 	before, was := k.recovery(), k.open(k.ann).Lock().Stacks["notes"]
-	k.do(func(a *App) error { _, err := a.Keys.RotateRecovery(t.Context(), false); return err })
+	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(false).Run(t.Context(), nil); return err })
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
 	if now := k.open(k.ann).Lock().Stacks["notes"]; !cmp.Equal(was, now) || len(k.codes(finding.SecretSeen)) != 0 {
 		t.Errorf("a healthy key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
-	k.do(func(a *App) error { _, err := a.Keys.RotateRecovery(t.Context(), true); return err })
+	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(true).Run(t.Context(), nil); return err })
 	if now := k.open(k.ann).Lock().Stacks["notes"]; len(now.Former["offsite"]) != 1 || len(k.codes(finding.SecretSeen)) != 5 {
 		t.Errorf("a compromised key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
@@ -46,7 +46,7 @@ func ringOf(t *testing.T, path, text string) *agekey.File {
 }
 
 func rotate(ctx context.Context, a *App, compromised bool) (RotatedKey, error) {
-	return a.Keys.RotateKey(ctx, KeyRotation{Compromised: compromised, Passphrase: phrase("")})
+	return a.Keys.PrepareRotate(KeyRotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
 }
 
 func TestRotateKey(t *testing.T) {
@@ -56,7 +56,7 @@ func TestRotateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.open(k.ann).Keys.RotateKey(t.Context(), KeyRotation{Passphrase: phrase("new")})
+	r, err := k.open(k.ann).Keys.PrepareRotate(KeyRotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
 	if err != nil || r.Operator != "ann" || r.Finished {
 		t.Fatalf("%+v, %v", r, err)
 	}

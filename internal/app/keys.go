@@ -8,6 +8,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
@@ -37,14 +38,14 @@ type KeyChanges struct {
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	fleetKeys *FleetKeys
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 	record    *recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *ExposedSecrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -56,19 +57,19 @@ type keyChange struct {
 	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
-// A Handover is what a change of keys leaves for people to do.
-type Handover struct {
-	Stacks  []string        // that write their snapshots to new repositories
-	Exposed []ExposedSecret // secrets that need another value
-	OwnToo  bool            // the present identity has the removed key in addition to another
+// A KeysReceipt is what a change of keys leaves for people to do.
+type KeysReceipt struct {
+	Stacks  []string         // that write their snapshots to new repositories
+	Exposed []exposed.Secret // secrets that need another value
+	OwnToo  bool             // the present identity has the removed key in addition to another
 }
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
 // that the operators can open, encrypted to the next recipients alone. It needs an
 // identity that opens what there is. Afterwards a has the next recipients, and
 // opens with the next recovery key as well.
-func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (Handover, error) {
-	var h Handover
+func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (KeysReceipt, error) {
+	var h KeysReceipt
 	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
 		return h, err
 	}

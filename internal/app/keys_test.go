@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
+	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -146,6 +148,17 @@ func (k *keyed) do(work func(*App) error) {
 	}
 }
 
+// prepared carries a proposal out, if there is one.
+func prepared[R any](p proposal.Proposal[R], err error) func(context.Context) (R, error) {
+	return func(ctx context.Context) (R, error) {
+		if err != nil {
+			var none R
+			return none, err
+		}
+		return p.Run(ctx, nil)
+	}
+}
+
 // grant adds an operator and returns their identity file.
 func (k *keyed) grant(name string) (agekey.Key, string) {
 	k.t.Helper()
@@ -153,7 +166,10 @@ func (k *keyed) grant(name string) (agekey.Key, string) {
 	if err := agekey.Create(path, key, secret.Value{}, 0); err != nil {
 		k.t.Fatal(err)
 	}
-	k.do(func(a *App) error { return a.Keys.Grant(k.t.Context(), name, key.Recipient) })
+	k.do(func(a *App) error {
+		_, err := prepared(a.Keys.PrepareGrant(name, key.Recipient))(k.t.Context())
+		return err
+	})
 	return key, path
 }
 
@@ -229,8 +245,8 @@ func TestRevoke(t *testing.T) {
 		t.Fatalf("the proof does not count: %v", found)
 	}
 
-	var h Handover
-	k.do(func(a *App) (err error) { h, err = a.Keys.Revoke(t.Context(), "bob"); return err })
+	var h KeysReceipt
+	k.do(func(a *App) (err error) { h, err = prepared(a.Keys.PrepareRevoke("bob"))(t.Context()); return err })
 	k.opensNothing("bob", bob)
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
@@ -282,7 +298,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	}
 }
 
-func checkRotations(t *testing.T, h Handover) {
+func checkRotations(t *testing.T, h KeysReceipt) {
 	t.Helper()
 	got := map[string]string{}
 	for _, r := range h.Exposed {
@@ -310,7 +326,7 @@ func TestRevokeTwiceKeepsEveryRepository(t *testing.T) {
 		k.grant(name)
 		lock := k.open(k.ann).Lock()
 		ids = append(ids, lock.Stacks["notes"].Repositories["offsite"])
-		k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), name); return err })
+		k.do(func(a *App) error { _, err := prepared(a.Keys.PrepareRevoke(name))(t.Context()); return err })
 	}
 	lock := k.open(k.ann).Lock()
 	if got := lock.Stacks["notes"].Former["offsite"]; !slices.Equal(ids, got) {
@@ -321,7 +337,7 @@ func TestRevokeTwiceKeepsEveryRepository(t *testing.T) {
 func TestRevokeRefuses(t *testing.T) {
 	k := newKeyed(t)
 	head := k.open(k.ann).Commit()
-	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "only operator") {
+	if _, err := prepared(k.open(k.ann).Keys.PrepareRevoke("ann"))(t.Context()); err == nil || !strings.Contains(err.Error(), "only operator") {
 		t.Errorf("the last operator: %v", err)
 	}
 	if got := k.open(k.ann).Commit(); got != head {
@@ -329,10 +345,10 @@ func TestRevokeRefuses(t *testing.T) {
 	}
 	_, bobs := k.grant("bob")
 	head = k.open(k.ann).Commit()
-	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), "ann's own") {
+	if _, err := prepared(k.open(k.ann).Keys.PrepareRevoke("ann"))(t.Context()); err == nil || !strings.Contains(err.Error(), "ann's own") {
 		t.Errorf("ann removes herself: %v", err)
 	}
-	if _, err := k.open(k.ann).Keys.Revoke(t.Context(), "eve"); err == nil {
+	if _, err := prepared(k.open(k.ann).Keys.PrepareRevoke("eve"))(t.Context()); err == nil {
 		t.Error("nobody was removed")
 	}
 	if got := k.open(k.ann).Commit(); got != head {
@@ -340,7 +356,7 @@ func TestRevokeRefuses(t *testing.T) {
 	}
 	both := filepath.Join(t.TempDir(), "both.age")
 	joinFiles(t, both, k.ann, bobs)
-	if h, err := k.open(both).Keys.Revoke(t.Context(), "ann"); err != nil || !h.OwnToo {
+	if h, err := prepared(k.open(both).Keys.PrepareRevoke("ann"))(t.Context()); err != nil || !h.OwnToo {
 		t.Errorf("who has another key stays: %+v, %v", h, err)
 	}
 }
@@ -363,8 +379,11 @@ func joinFiles(t *testing.T, to string, from ...string) {
 func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	k := newKeyed(t)
 	k.grant("bob")
-	k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), "bob"); return err })
-	k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), "token", secret.NewString("another")) })
+	k.do(func(a *App) error { _, err := prepared(a.Keys.PrepareRevoke("bob"))(t.Context()); return err })
+	k.do(func(a *App) error {
+		_, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("another")))(t.Context())
+		return err
+	})
 	if want := []string{"secret box_password", "secret fleet_sign_key", "secret fleet_ssh_key", "secret notes/DB"}; !slices.Equal(want, k.codes(finding.SecretSeen)) {
 		t.Errorf("after one is set: %v", k.codes(finding.SecretSeen))
 	}
@@ -381,7 +400,10 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 		t.Errorf("after a rotation that was undone: %v", k.codes(finding.SecretSeen))
 	}
 	for _, name := range []string{"notes/DB", "box_password"} {
-		k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), name, secret.NewString("another")) })
+		k.do(func(a *App) error {
+			_, err := prepared(a.Secrets.PrepareSet(t.Context(), name, secret.NewString("another")))(t.Context())
+			return err
+		})
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
@@ -389,24 +411,5 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.RemovalsPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)
-	}
-}
-
-func TestExposedByHost(t *testing.T) {
-	k := newKeyed(t)
-	k.do(func(a *App) error { return a.Secrets.SetSecret(t.Context(), "unrelated", secret.NewString("x")) })
-	exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "alpha")
-	if err != nil || !slices.Equal(exposed.Stacks, []string{"notes"}) {
-		t.Errorf("%+v, %v", exposed, err)
-	}
-	var names []string
-	for _, r := range exposed.Secrets {
-		names = append(names, r.Name)
-	}
-	if want := []string{"box_password", "notes/DB", "token"}; !slices.Equal(want, names) {
-		t.Errorf("alpha saw %v, want %v", names, want)
-	}
-	if exposed, err := k.open(k.ann).Exposed.ByHost(t.Context(), "beta"); err != nil || len(exposed.Secrets)+len(exposed.Stacks) != 0 {
-		t.Errorf("a host that never had a stack saw %+v, %v", exposed, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
@@ -49,7 +50,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
-	a.Exposed = NewExposedSecrets(c, id, a.Needs, a.GitHost)
+	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)

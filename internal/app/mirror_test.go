@@ -24,7 +24,7 @@ func (k *keyed) atMirror(what, want string) {
 func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
-	if err := a.Secrets.SetSecret(t.Context(), "token", secret.NewString("another")); err != nil {
+	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("another")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Mirrors.MirrorCommitted(t.Context(), true); err != nil {
@@ -33,7 +33,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	k.atMirror("secret set", a.Commit())
 
 	before, locked := a.Commit(), k.open(k.ann)
-	if err := locked.Secrets.SetSecret(t.Context(), "token", secret.NewString("a third")); err != nil {
+	if _, err := prepared(locked.Secrets.PrepareSet(t.Context(), "token", secret.NewString("a third")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := locked.Mirrors.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {

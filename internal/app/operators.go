@@ -12,43 +12,28 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/grant"
-	"salvor/internal/identity"
-	"salvor/internal/secret"
-	"salvor/internal/secret/agekey"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/secretstore"
 )
 
-// NewKey makes an identity for an operator of this fleet, protected by the
-// passphrase, and returns its recipient and its path. Nothing is overwritten: the
-// error is then fs.ErrExist.
-func (a *KeyChanges) NewKey(passphrase secret.Value) (recipient, path string, err error) {
-	if path, err = identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name); err != nil {
-		return "", "", err
-	}
-	key, err := agekey.Generate()
-	if err == nil {
-		err = agekey.Create(path, key, passphrase, a.opts.Work)
-	}
-	return key.Recipient, path, err
-}
-
-// Grant makes an age recipient an operator, in one commit: everything that the
-// operators can open is encrypted to them as well. A name that is taken by
+// PrepareGrant proposes to make an age recipient an operator, in one commit: everything
+// that the operators can open is encrypted to them as well. A name that is taken by
 // another recipient is an error; the same again re-encrypts what was left out.
-func (a *KeyChanges) Grant(ctx context.Context, name, recipient string) error {
+func (a *KeyChanges) PrepareGrant(name, recipient string) (proposal.Proposal[KeysReceipt], error) {
 	next := a.recipients()
+	p := proposal.New("grant "+name, func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
+		next.Operators[name] = recipient
+		if err := a.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
+			return KeysReceipt{}, err
+		}
+		return a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
+	})
 	if has, taken := next.Operators[name]; taken && has != recipient {
-		return fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
+		return p, fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
 	}
-	if err := a.mayDeclare(name, recipient); err != nil {
-		return err
-	}
-	next.Operators[name] = recipient
-	if err := a.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
-		return err
-	}
-	_, err := a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
-	return err
+	p.Question = fmt.Sprintf("Let %s open every secret of the fleet, including the recovery key?", name)
+	return p, a.mayDeclare(name, recipient)
 }
 
 // mayDeclare reports an invalid recipient before anything has to be opened.
@@ -63,28 +48,36 @@ func (a *KeyChanges) mayDeclare(name, recipient string) error {
 	return nil
 }
 
-// Revoke removes an operator, in one commit. What they could open is encrypted again,
-// to the others and to a new recovery key, since they could read the old one; every
-// stack gets new snapshot repositories, since restic's passwords wrap a key that
-// never changes; and which secrets they have seen is written down until each has
-// another value.
+// PrepareRevoke proposes to remove an operator, in one commit. What they could open is
+// encrypted again, to the others and to a new recovery key, since they could read the old
+// one; every stack gets new snapshot repositories, since restic's passwords wrap a key that
+// never changes; and the secrets that they could open are noted until each has another
+// value.
 //
 // The last operator stays, and operators can't lock themselves out.
-func (a *KeyChanges) Revoke(ctx context.Context, name string) (Handover, error) {
+func (a *KeyChanges) PrepareRevoke(name string) (proposal.Proposal[KeysReceipt], error) {
 	next := a.recipients()
 	names := slices.Sorted(maps.Keys(next.Operators))
 	recipient, is := next.Operators[name]
+	p := proposal.New("revoke "+name, func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
+		return a.revoke(ctx, name, recipient, next)
+	})
+	p.Question = fmt.Sprintf("Remove operator %s? You will have to print the card again and change every secret.", name)
 	switch {
 	case !is:
-		return Handover{}, fault.WithHint(fmt.Errorf("there is no operator called %s", name), "they are: "+strings.Join(names, ", "))
+		return p, fault.WithHint(fmt.Errorf("there is no operator called %s", name), "they are: "+strings.Join(names, ", "))
 	case len(names) == 1:
-		return Handover{}, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
+		return p, fault.WithHint(fmt.Errorf("%s is the only operator: without an operator, only the card opens the fleet", name),
 			"first add another one with salvor secret grant NAME RECIPIENT; to replace a key: salvor key rotate")
 	}
+	return p, nil
+}
+
+func (a *KeyChanges) revoke(ctx context.Context, name, recipient string, next fleet.Recipients) (KeysReceipt, error) {
 	delete(next.Operators, name)
 	own, err := a.stays(name, recipient, next)
 	if err != nil {
-		return Handover{}, err
+		return KeysReceipt{}, err
 	}
 	h, err := a.changeKeys(ctx, keyChange{
 		message: "secret revoke: " + name, next: next, newRecovery: true,

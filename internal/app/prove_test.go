@@ -61,7 +61,7 @@ func TestProveOpensFormerRepositories(t *testing.T) {
 	former := lock.Stacks["notes"].Repositories["offsite"]
 	k.put(former)
 	k.grant("bob")
-	k.do(func(a *App) error { _, err := a.Keys.Revoke(t.Context(), "bob"); return err })
+	k.do(func(a *App) error { _, err := prepared(a.Keys.PrepareRevoke("bob"))(t.Context()); return err })
 	p, err := k.open(k.ann).Prove.Prove(t.Context())
 	if err != nil || p.Repositories != 1 || p.Secrets != 5 {
 		t.Errorf("%+v, %v", p, err)

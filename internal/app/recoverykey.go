@@ -10,6 +10,8 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/git"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
@@ -52,13 +54,21 @@ func (a *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
 	return key, false, err
 }
 
-// RotateRecovery replaces the recovery key, in one commit. If someone else may have
-// the old one, the same follows as from removing an operator. The present identity
-// must be an operator's, which shows the new key for as long as it is in force: the
-// card could not, and would open nothing any more.
-func (a *KeyChanges) RotateRecovery(ctx context.Context, compromised bool) (Handover, error) {
+// PrepareRotateRecovery proposes to replace the recovery key, in one commit. If someone
+// else may have the old one, the same follows as from removing an operator. The present
+// identity must be an operator's, which shows the new key for as long as it is in force:
+// the card could not, and would open nothing any more.
+func (a *KeyChanges) PrepareRotateRecovery(compromised bool) proposal.Proposal[KeysReceipt] {
+	p := proposal.New("rotate the recovery key", func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
+		return a.rotateRecovery(ctx, compromised)
+	})
+	p.Question = "Replace the recovery key? Cards printed before will not open anything new."
+	return p
+}
+
+func (a *KeyChanges) rotateRecovery(ctx context.Context, compromised bool) (KeysReceipt, error) {
 	if err := a.showsRecovery(); err != nil {
-		return Handover{}, err
+		return KeysReceipt{}, err
 	}
 	c := keyChange{message: "key rotate --recovery: new recovery key", next: a.recipients(), newRecovery: true}
 	if compromised {

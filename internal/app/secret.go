@@ -2,17 +2,22 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
@@ -22,11 +27,11 @@ type SecretChanges struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	exposed   *ExposedSecrets
+	exposed   *exposed.Secrets
 }
 
 // NewSecretChanges returns those of a checkout.
-func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, s *ExposedSecrets) *SecretChanges {
+func NewSecretChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, s *exposed.Secrets) *SecretChanges {
 	return &SecretChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, exposed: s}
 }
 
@@ -40,15 +45,22 @@ func (a *SecretChanges) warnOfPassword(name string, value secret.Value) {
 	}
 }
 
-// SetSecret encrypts a value and commits it, by any name that the store takes:
+// A ChangedSecret is one whose new value is committed.
+type ChangedSecret struct{ Name string }
+
+// PrepareSet encrypts a value and proposes to commit it, by any name that the store takes:
 // NAME is a secret of the fleet, STACK/KEY a variable of a stack, FILE.yml/KEY a
 // value in a YAML file.
-func (a *SecretChanges) SetSecret(ctx context.Context, name string, value secret.Value) error {
+func (a *SecretChanges) PrepareSet(ctx context.Context, name string, value secret.Value) (proposal.Proposal[ChangedSecret], error) {
 	files, err := a.secretChange(ctx, name, value)
-	if err != nil {
-		return err
-	}
-	return a.checkout.CommitFiles(ctx, files, "secret set: "+name)
+	return a.proposed("set", name, files), err
+}
+
+// proposed is the proposal to commit what a command made of a secret.
+func (a *SecretChanges) proposed(command, name string, files secretstore.Changes) proposal.Proposal[ChangedSecret] {
+	return proposal.New(command+" "+name, func(ctx context.Context, _ progress.Sink) (ChangedSecret, error) {
+		return ChangedSecret{Name: name}, a.checkout.CommitFiles(ctx, files, "secret "+command+": "+name)
+	})
 }
 
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
@@ -72,7 +84,7 @@ func (a *SecretChanges) MayRotate(name string) error {
 	return nil
 }
 
-// RotateSecret is SetSecret for a secret that is there already. It returns the
+// RotateSecret commits a new value of a secret that is there already. It returns the
 // files as they were, for UndoRotation.
 func (a *SecretChanges) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
 	if err := a.MayRotate(name); err != nil {
@@ -99,8 +111,8 @@ func (a *SecretChanges) UndoRotation(ctx context.Context, name string, before se
 // secretChange returns the files that give a secret a value, and with it forget who
 // has seen the previous one.
 func (a *SecretChanges) secretChange(ctx context.Context, name string, value secret.Value) (files secretstore.Changes, err error) {
-	if _, own := ownKeys()[name]; own {
-		return nil, errMadeHere(name)
+	if command, own := secretnames.Replacing(name); own { // another could be a key that no host takes
+		return nil, fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), command)
 	}
 	a.warnOfPassword(name, value)
 	if err := a.confirmed.MayEncrypt(ctx); err != nil {

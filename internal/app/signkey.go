@@ -13,7 +13,6 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
-	"salvor/internal/reach"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretnames"
@@ -136,14 +135,4 @@ func splitKeys(private secret.Value) []secret.Value {
 		all = append(all, secret.NewString(one+pemEnd+"\n"))
 		rest = after
 	}
-}
-
-// errMadeHere keeps the fleet's own keys from becoming something that no host takes.
-func errMadeHere(name string) error {
-	return fault.WithHint(errors.New(name+" is made by Salvor, together with its public key"), ownKeys()[name])
-}
-
-// ownKeys are the secrets that Salvor makes, with the command that replaces each.
-func ownKeys() map[string]string {
-	return map[string]string{reach.SSHKeyName: "salvor key ssh --rotate", signKeyName: "salvor key rotate --signing"}
 }

@@ -14,6 +14,8 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -21,11 +23,19 @@ import (
 	"salvor/internal/sign"
 )
 
-// RotateSigningKey replaces the fleet's signing key so that no host is ever without
-// one that it trusts: a new key is committed behind the old one, every host gets
+// PrepareRotateSigning proposes to replace the fleet's signing key so that no host is ever
+// without one that it trusts: a new key is committed behind the old one, every host gets
 // both, and only then the new one signs, and the old one is dropped. Interrupted, or
 // while a host does not answer, the same again continues from there.
-func (a *KeyChanges) RotateSigningKey(ctx context.Context) error {
+func (a *KeyChanges) PrepareRotateSigning() proposal.Proposal[KeysReceipt] {
+	p := proposal.New("rotate the signing key", func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
+		return KeysReceipt{}, a.rotateSigning(ctx)
+	})
+	p.Question = "Replace the fleet's signing key? Cards printed before show the old one."
+	return p
+}
+
+func (a *KeyChanges) rotateSigning(ctx context.Context) error {
 	trusted, err := a.confirmed.Trusted(ctx)
 	if err != nil {
 		return err

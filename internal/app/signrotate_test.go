@@ -66,7 +66,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	before := k.trusted()
 	k.claim(1)
 	for range 2 { // the second continues where the first was interrupted
-		if err := open().Keys.RotateSigningKey(t.Context()); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
+		if _, err := open().Keys.PrepareRotateSigning().Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || fault.Hint(err) == "" {
 			t.Fatalf("%v", err)
 		}
 		both := k.trusted()
@@ -76,7 +76,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	}
 	both := k.trusted()
 	away = false
-	if err := open().Keys.RotateSigningKey(t.Context()); err != nil {
+	if _, err := open().Keys.PrepareRotateSigning().Run(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if keys, err := host.agent.Trusted(); err != nil || !slices.Equal(keys, both) {

@@ -13,75 +13,97 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
 )
 
-// SSHKey returns the fleet's public SSH key, a line for authorized_keys. Hosts accept
-// it from the next apply on; its private key is a secret, so that anyone who can
-// decrypt the repository can log in to every host. A fleet without one gets one, in a
-// commit: made reports that.
-func (a *KeyChanges) SSHKey(ctx context.Context) (line string, made bool, err error) {
-	if line = reach.Marked(a.checkout.LetIn, reach.SSHKeyComment); line != "" {
-		return line, false, nil
-	}
-	if err := a.confirmed.MayEncrypt(ctx); err != nil {
-		return "", false, err
-	}
-	before, err := a.authorizedKeys()
-	if err != nil {
-		return "", false, err
-	}
-	files, line, err := newSSHKey(before, secret.Value{}, a.checkout.Fleet.Recipients.All())
-	if err != nil {
-		return "", false, err
-	}
-	return line, true, a.checkout.CommitFiles(ctx, files, "key ssh: first key")
+// An SSHKey is the fleet's public SSH key after a change.
+type SSHKey struct {
+	Line    string // for authorized_keys
+	Retired bool   // hosts accept the key before it, too, until it is rotated once more
 }
 
-// RotateSSHKey replaces the fleet's SSH key in two steps, so that no host is ever out
-// of reach: the first commits a new key next to the old one, and apply delivers it to
-// the hosts. The second, done is then true, proves that every host accepts the new
-// key, and removes the old one.
-func (a *KeyChanges) RotateSSHKey(ctx context.Context) (done bool, err error) {
-	current, old := reach.Marked(a.checkout.LetIn, reach.SSHKeyComment), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
-	if current == "" {
-		return false, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
-	}
-	if err := a.confirmed.MayEncrypt(ctx); err != nil {
-		return false, err
-	}
-	before, err := a.authorizedKeys()
-	if err != nil {
-		return false, err
-	}
-	private, err := a.identity.Store.Resolve(ctx, reach.SSHKeyName)
-	if err != nil {
-		return false, err
-	}
-	if old == "" {
-		retired := strings.Replace(string(before), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
-		files, _, err := newSSHKey([]byte(retired), private, a.checkout.Fleet.Recipients.All())
-		if err != nil {
-			return false, err
+// SSHKey returns the fleet's public SSH key, a line for authorized_keys; "" where the
+// fleet has none yet. Hosts accept it from the next apply on; its private key is a secret,
+// so that anyone who can decrypt the repository can log in to every host.
+func (a *KeyChanges) SSHKey() string { return reach.Marked(a.checkout.LetIn, reach.SSHKeyComment) }
+
+// PrepareSSHKey proposes to make the SSH key of a fleet that has none, in a commit.
+func (a *KeyChanges) PrepareSSHKey() proposal.Proposal[SSHKey] {
+	return proposal.New("make the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
+		if err := a.confirmed.MayEncrypt(ctx); err != nil {
+			return SSHKey{}, err
 		}
-		return false, a.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
+		before, err := a.authorizedKeys()
+		if err != nil {
+			return SSHKey{}, err
+		}
+		files, line, err := newSSHKey(before, secret.Value{}, a.checkout.Fleet.Recipients.All())
+		if err != nil {
+			return SSHKey{}, err
+		}
+		return SSHKey{Line: line}, a.checkout.CommitFiles(ctx, files, "key ssh: first key")
+	})
+}
+
+// PrepareRotateSSHKey proposes one of the two steps that replace the fleet's SSH key, so
+// that no host is ever out of reach: the first commits a new key next to the old one, and
+// apply delivers it to the hosts. The second proves that every host accepts the new key,
+// and removes the old one.
+func (a *KeyChanges) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
+	current, old := a.SSHKey(), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
+	p := proposal.New("rotate the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
+		if err := a.confirmed.MayEncrypt(ctx); err != nil {
+			return SSHKey{}, err
+		}
+		before, err := a.authorizedKeys()
+		if err != nil {
+			return SSHKey{}, err
+		}
+		private, err := a.identity.Store.Resolve(ctx, reach.SSHKeyName)
+		if err != nil {
+			return SSHKey{}, err
+		}
+		if old == "" {
+			return a.addSSHKey(ctx, current, before, private)
+		}
+		return SSHKey{Line: current}, a.dropSSHKey(ctx, current, strings.Replace(string(before), old+"\n", "", 1), private)
+	})
+	if current == "" {
+		return p, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
 	}
+	return p, nil
+}
+
+// addSSHKey commits a new key next to the current one, which hosts still accept.
+func (a *KeyChanges) addSSHKey(ctx context.Context, current string, authorized []byte, private secret.Value) (SSHKey, error) {
+	retired := strings.Replace(string(authorized), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
+	files, line, err := newSSHKey([]byte(retired), private, a.checkout.Fleet.Recipients.All())
+	if err != nil {
+		return SSHKey{}, err
+	}
+	return SSHKey{Line: line, Retired: true}, a.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
+}
+
+// dropSSHKey commits that only the current key is accepted, once every host accepts it.
+func (a *KeyChanges) dropSSHKey(ctx context.Context, current, authorized string, private secret.Value) error {
 	if err := a.proveSSHKey(ctx, current); err != nil {
-		return false, err
+		return err
 	}
 	both := splitKeys(private)
 	if len(both) == 0 {
-		return false, fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
+		return fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
-	files, err := sshKeyFiles(strings.Replace(string(before), old+"\n", "", 1), both[0], a.checkout.Fleet.Recipients.All())
+	files, err := sshKeyFiles(authorized, both[0], a.checkout.Fleet.Recipients.All())
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := a.exposed.NoteChanged(files, reach.SSHKeyName); err != nil {
-		return false, err
+		return err
 	}
-	return true, a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
+	return a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.

@@ -5,6 +5,7 @@ import (
 
 	"salvor/internal/claims"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/machine"
@@ -55,20 +56,8 @@ func (r recoverer) Reach(h fleet.Host) (func(context.Context) (machine.Machine, 
 }
 
 // Exposed implements recovery.Fleet.
-func (r recoverer) Exposed(ctx context.Context, host string) (recovery.Exposed, error) {
-	exposed, err := r.App.Exposed.ByHost(ctx, host)
-	return exposed.forRecovery(), err
-}
-
-// StillHas is what the host can reach by what is on its disk.
-func (e ExposedByHost) StillHas(host string) []string { return e.forRecovery().StillHas(host) }
-
-func (e ExposedByHost) forRecovery() recovery.Exposed {
-	exposed := recovery.Exposed{Remotes: e.Remotes, DeployKey: e.DeployKey, GitURL: e.GitURL}
-	for _, s := range e.Secrets {
-		exposed.Secrets = append(exposed.Secrets, recovery.ExposedSecret{Name: s.Name, Provider: s.Provider, Command: s.Command})
-	}
-	return exposed
+func (r recoverer) Exposed(ctx context.Context, host string) (exposed.Host, error) {
+	return r.App.Exposed.ByHost(ctx, host)
 }
 
 // ForMove is the opened fleet as a move needs it.

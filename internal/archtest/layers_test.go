@@ -82,6 +82,7 @@ var layers = []struct {
 	{"secrets and trust", []string{
 		"needs",
 		"confirmation",
+		"exposed",
 	}},
 	{"workflows", []string{
 		"deploy",
@@ -143,6 +144,7 @@ var sideways = map[[2]string]string{
 	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",
+	{"exposed", "needs"}:             "an exposed secret is changed where it is needed",
 	{"cli", "app"}:                   "commands ask the composition root for their fleet",
 	{"git", "atomicfile"}:            "what git is given as files is written atomically",
 	{"docker", "machine"}:            "the engine is reached through its machine",

@@ -6,17 +6,18 @@ import (
 	"text/tabwriter"
 
 	"salvor/internal/app"
+	"salvor/internal/exposed"
 	"salvor/internal/terminal"
 )
 
 // exposure is the result of a command that leaves secrets exposed: someone may know what
 // they must no longer know.
 type exposure struct {
-	Schema   int                 `json:"schema"`
-	Operator string              `json:"operator,omitempty"`
-	Host     string              `json:"host,omitempty"`
-	Stacks   []string            `json:"stacks,omitempty"` // with new repositories, or that the host had
-	Secrets  []app.ExposedSecret `json:"secrets"`
+	Schema   int              `json:"schema"`
+	Operator string           `json:"operator,omitempty"`
+	Host     string           `json:"host,omitempty"`
+	Stacks   []string         `json:"stacks,omitempty"` // with new repositories, or that the host had
+	Secrets  []exposed.Secret `json:"secrets"`
 }
 
 // printExposed writes which secrets need another value, as the command's result.
@@ -24,7 +25,7 @@ func (g *globals) printExposed(e exposure) error {
 	if g.json {
 		e.Schema = 1
 		if e.Secrets == nil {
-			e.Secrets = []app.ExposedSecret{}
+			e.Secrets = []exposed.Secret{}
 		}
 		return g.printJSON(e)
 	}
@@ -44,24 +45,24 @@ func (g *globals) printExposed(e exposure) error {
 }
 
 // explainRemoval says why it is not enough that a removed key does not open anything new.
-func (g *globals) explainRemoval(who string, h app.Handover) {
+func (g *globals) explainRemoval(who string, r app.KeysReceipt) {
 	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
-	if len(h.Stacks) > 0 {
+	if len(r.Stacks) > 0 {
 		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. Changing a repository's password would not "+
 			"help: the master key\n"+
 			"  behind it never changes and may have been copied. Old repositories are kept for restores. Run salvor "+
 			"apply to\n"+
 			"  switch the hosts; the first snapshot in a new repository is a full one.\n",
-			counted(len(h.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(h.Stacks, ", "))
+			counted(len(r.Stacks), "stack has a new snapshot repository", "stacks have new snapshot repositories"), strings.Join(r.Stacks, ", "))
 	}
 	terminal.Printf(g.Err, "- There is a new recovery key, because the old one could be read. Older cards do not open "+
 		"anything new; print the\n"+
 		"  card again: salvor key card\n")
-	g.explainExposed(h.Exposed, "- ")
+	g.explainExposed(r.Exposed, "- ")
 }
 
 // explainExposed introduces the list on standard output.
-func (g *globals) explainExposed(exposed []app.ExposedSecret, mark string) {
+func (g *globals) explainExposed(exposed []exposed.Secret, mark string) {
 	if len(exposed) == 0 {
 		return
 	}

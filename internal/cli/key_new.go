@@ -2,14 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
-	"salvor/internal/fault"
 	"salvor/internal/terminal"
 )
 
@@ -30,14 +26,15 @@ func runKeyNew(ctx context.Context, g *globals) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		recipient, path, err := a.Keys.NewKey(passphrase)
-		if errors.Is(err, fs.ErrExist) {
-			return fault.WithHint(fmt.Errorf("%s already exists: %w", path, err), "--identity FILE for a key elsewhere")
-		}
+		p, err := a.Keys.PrepareNewKey(passphrase)
 		if err != nil {
 			return err
 		}
-		terminal.Printf(g.Err, "Your key is %s, %s. It does not open anything yet; an operator must run:\n  salvor secret grant YOUR-NAME %s\n", path, protection(passphrase), recipient)
-		return g.printOne("recipient", recipient)
+		made, err := accepted(ctx, g, p)
+		if err != nil {
+			return err
+		}
+		terminal.Printf(g.Err, "Your key is %s, %s. It does not open anything yet; an operator must run:\n  salvor secret grant YOUR-NAME %s\n", made.Path, protection(passphrase), made.Recipient)
+		return g.printOne("recipient", made.Recipient)
 	})
 }

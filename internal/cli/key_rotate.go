@@ -60,9 +60,6 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 	if o.passphraseFile == "" && !g.noPassphrase && g.Term == nil {
 		return fault.WithCode(fault.WithHint(errors.New("no terminal to ask for the new key's passphrase"), "--new-passphrase-file FILE"), fault.Usage)
 	}
-	if err := g.confirm("Replace your key?"); err != nil {
-		return err
-	}
 	fresh := *g
 	fresh.passphraseFile = o.passphraseFile
 	var chosen secret.Value
@@ -75,7 +72,7 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		return chosen, err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		r, err := a.Keys.RotateKey(ctx, app.KeyRotation{Compromised: o.compromised, Passphrase: phrase})
+		r, err := accepted(ctx, g, a.Keys.PrepareRotate(app.KeyRotation{Compromised: o.compromised, Passphrase: phrase}))
 		if err != nil {
 			return err
 		}
@@ -92,7 +89,7 @@ func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o k
 		terminal.Printf(g.Err, "The old key does not open anything new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
 	}
 	if o.compromised {
-		g.explainRemoval("anyone who has the old key", r.Handover)
+		g.explainRemoval("anyone who has the old key", r.KeysReceipt)
 		return g.printExposed(exposure{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Exposed})
 	}
 	terminal.Printf(g.Err, "If no one else had the old key, no secret has to change, and the recovery key and its card "+
@@ -102,11 +99,8 @@ func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o k
 }
 
 func runRotateSigning(ctx context.Context, g *globals) error {
-	if err := g.confirm("Replace the fleet's signing key? Cards printed before show the old one."); err != nil {
-		return err
-	}
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.Keys.RotateSigningKey(ctx); err != nil {
+		if _, err := accepted(ctx, g, a.Keys.PrepareRotateSigning()); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "There is a new signing key (committed). Next: salvor apply, after which hosts trust only "+
@@ -116,11 +110,8 @@ func runRotateSigning(ctx context.Context, g *globals) error {
 }
 
 func runRotateRecovery(ctx context.Context, g *globals, o keyRotateOptions) error {
-	if err := g.confirm("Replace the recovery key? Cards printed before will not open anything new."); err != nil {
-		return err
-	}
 	return g.with(ctx, func(a *app.App) error {
-		h, err := a.Keys.RotateRecovery(ctx, o.compromised)
+		h, err := accepted(ctx, g, a.Keys.PrepareRotateRecovery(o.compromised))
 		if err != nil {
 			return err
 		}

@@ -34,22 +34,28 @@ func newKeySSH(g *globals) *cobra.Command {
 }
 
 func printSSHKey(ctx context.Context, g *globals, a *app.App) error {
-	line, made, err := a.Keys.SSHKey(ctx)
-	if err != nil {
-		return err
-	}
-	if made {
+	line := a.Keys.SSHKey()
+	if line == "" {
+		made, err := accepted(ctx, g, a.Keys.PrepareSSHKey())
+		if err != nil {
+			return err
+		}
+		line = made.Line
 		terminal.Printf(g.Err, "The key is new (committed). After the next salvor apply, every host accepts it.\n")
 	}
 	return g.printOne("key", line)
 }
 
 func rotateSSHKey(ctx context.Context, g *globals, a *app.App) error {
-	done, err := a.Keys.RotateSSHKey(ctx)
+	p, err := a.Keys.PrepareRotateSSHKey()
+	if err != nil {
+		return err
+	}
+	key, err := accepted(ctx, g, p)
 	switch {
 	case err != nil:
 		return err
-	case done:
+	case !key.Retired:
 		terminal.Printf(g.Err, "Every host accepts the new key; the old one was removed (committed). After the next salvor apply, hosts reject it.\n")
 	default:
 		terminal.Printf(g.Err, "A new key is committed next to the old one. Next: salvor apply, then salvor key ssh --rotate again.\n")

@@ -20,8 +20,8 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/machine/local"
 	"salvor/internal/memdir"
+	"salvor/internal/proposal"
 	"salvor/internal/secret"
-	"salvor/internal/secretstore"
 	"salvor/internal/terminal"
 )
 
@@ -52,15 +52,15 @@ func runSecretEdit(ctx context.Context, g *globals, name string) (err error) {
 		if err != nil {
 			return err
 		}
-		files, err := g.throughEditor(ctx, a, e, editor)
+		p, changed, err := g.throughEditor(ctx, a, e, editor)
 		if err != nil {
 			return err
 		}
-		if len(files) == 0 {
+		if !changed {
 			terminal.Printf(g.Err, "%s was not changed\n", name)
 			return nil
 		}
-		if err := a.Secrets.CommitEdit(ctx, e, files); err != nil {
+		if _, err := accepted(ctx, g, p); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is changed (committed); salvor apply delivers it\n", name)
@@ -89,26 +89,26 @@ func editorArgv() ([]string, error) {
 
 // throughEditor has the operator edit a text until it can be encrypted or they
 // give up. The folder with the plaintext is gone when it returns.
-func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, editor []string) (files secretstore.Changes, err error) {
+func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, editor []string) (p proposal.Proposal[app.ChangedSecret], changed bool, err error) {
 	dir, err := memdir.New(memdir.Usual()...)
 	if err != nil {
-		return nil, fault.WithHint(err, "salvor secret set NAME reads a value from standard input")
+		return p, false, fault.WithHint(err, "salvor secret set NAME reads a value from standard input")
 	}
 	defer func() { err = errors.Join(err, memdir.Remove(dir)) }()
 	file := filepath.Join(dir, e.File)
 	if err := atomicfile.Write(file, strings.NewReader(string(e.Text.Reveal())), 0o600); err != nil {
-		return nil, err
+		return p, false, err
 	}
 	for {
 		if err := g.runEditor(ctx, append(editor[:len(editor):len(editor)], file)); err != nil {
-			return nil, fmt.Errorf("the editor failed, nothing was changed: %w", err)
+			return p, false, fmt.Errorf("the editor failed, nothing was changed: %w", err)
 		}
 		text, err := readEdited(file)
 		if err == nil {
-			files, err = a.Secrets.Edited(ctx, e, text)
+			p, changed, err = a.Secrets.PrepareEdit(ctx, e, text)
 		}
 		if err == nil || ctx.Err() != nil || !g.editAgain(err) {
-			return files, err
+			return p, changed, err
 		}
 	}
 }

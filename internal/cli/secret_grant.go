@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
@@ -15,11 +13,12 @@ func newSecretGrant(g *globals) *cobra.Command {
 		Short: "Add an operator: their age key opens everything from now on",
 		Args:  exactArgs("NAME", "RECIPIENT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := g.confirm(fmt.Sprintf("Let %s open every secret of the fleet, including the recovery key?", args[0])); err != nil {
-				return err
-			}
 			return g.with(cmd.Context(), func(a *app.App) error {
-				if err := a.Keys.Grant(cmd.Context(), args[0], args[1]); err != nil {
+				p, err := a.Keys.PrepareGrant(args[0], args[1])
+				if err != nil {
+					return err
+				}
+				if _, err := accepted(cmd.Context(), g, p); err != nil {
 					return err
 				}
 				terminal.Printf(g.Err, "%s is now an operator (committed). The next salvor apply re-encrypts the hosts' "+

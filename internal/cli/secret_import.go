@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +47,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 		return err
 	}
 	defer g.close(ctx, a)
-	i, err := a.Import.PrepareImport(ctx, o)
+	i, p, err := a.Import.PrepareImport(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -58,10 +57,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 			return err
 		}
 	}
-	if err := g.confirm(fmt.Sprintf("Import %s into the stack %s?", o.File, i.Stack)); err != nil {
-		return err
-	}
-	if err := a.Import.CommitImport(ctx, i); err != nil {
+	if i, err = accepted(ctx, g, p); err != nil {
 		return err
 	}
 	if g.json {
@@ -71,7 +67,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 }
 
 // printImport shows what will change: of secrets their names.
-func (g *globals) printImport(i *app.Import) error {
+func (g *globals) printImport(i app.Import) error {
 	if len(i.Secret) > 0 {
 		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 	}
@@ -89,7 +85,7 @@ func (g *globals) printImport(i *app.Import) error {
 	return nil
 }
 
-func (g *globals) printImported(i *app.Import, o app.ImportOptions) error {
+func (g *globals) printImported(i app.Import, o app.ImportOptions) error {
 	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
 	if i.Outside {
 		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", o.File)
@@ -104,7 +100,7 @@ func (g *globals) printImported(i *app.Import, o app.ImportOptions) error {
 	return nil
 }
 
-func (g *globals) printImportJSON(i *app.Import) error {
+func (g *globals) printImportJSON(i app.Import) error {
 	changed := []string{}
 	for _, c := range i.Changes {
 		changed = append(changed, c.Path)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -24,21 +23,21 @@ func newSecretRevoke(g *globals) *cobra.Command {
 }
 
 func runRevoke(ctx context.Context, g *globals, name string) error {
-	question := fmt.Sprintf("Remove operator %s? You will have to print the card again and change every secret.", name)
-	if err := g.confirm(question); err != nil {
-		return err
-	}
 	return g.with(ctx, func(a *app.App) error {
-		h, err := a.Keys.Revoke(ctx, name)
+		p, err := a.Keys.PrepareRevoke(name)
+		if err != nil {
+			return err
+		}
+		r, err := accepted(ctx, g, p)
 		if err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "Removed operator %s (committed).\n", name)
-		if h.OwnToo {
+		if r.OwnToo {
 			terminal.Printf(g.Err, "Your identity file also has %s's key: that key does not open anything new from now on.\n", name)
 		}
-		g.explainRemoval(name, h)
-		if err := g.printExposed(exposure{Operator: name, Stacks: h.Stacks, Secrets: h.Exposed}); err != nil {
+		g.explainRemoval(name, r)
+		if err := g.printExposed(exposure{Operator: name, Stacks: r.Stacks, Secrets: r.Exposed}); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "\nSalvor can't do this for you: remove %s's access at the Git host, and their SSH keys from hosts/authorized_keys.\n", name)

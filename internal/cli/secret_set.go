@@ -30,7 +30,11 @@ func runSecretSet(ctx context.Context, g *globals, name string) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.Secrets.SetSecret(ctx, name, value); err != nil {
+		p, err := a.Secrets.PrepareSet(ctx, name, value)
+		if err != nil {
+			return err
+		}
+		if _, err := accepted(ctx, g, p); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is set (committed); salvor apply delivers it\n", name)

@@ -3,6 +3,8 @@ package recovery
 import (
 	"strings"
 	"testing"
+
+	"salvor/internal/exposed"
 )
 
 // TestAnInterruptedRecoveryStillSaysTheDeployKey is fault D20: the second run finds
@@ -21,11 +23,11 @@ func TestAnInterruptedRecoveryStillSaysTheDeployKey(t *testing.T) {
 // TestS19AfterATheftEverythingIsListed has the list that recover --compromised ends
 // with: what the thief can still reach, each with where it is ended.
 func TestS19AfterATheftEverythingIsListed(t *testing.T) {
-	exposed := Exposed{
+	left := exposed.Host{
 		Remotes: []string{"nas (nas_alpha)"}, DeployKey: "SHA256:abc", GitURL: "git@git.example.net:fleet",
-		Secrets: []ExposedSecret{{Name: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Name: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
+		Secrets: []exposed.Secret{{Name: "nas_alpha", Provider: true, Command: "salvor secret rotate nas_alpha"}, {Name: "notes/DB", Command: "salvor secret rotate notes/DB --generate"}},
 	}
-	list := strings.Join(append(exposed.StillHas("alpha"), exposed.afterTheft("alpha", "gamma", []string{"notes"})...), "\n")
+	list := strings.Join(append(left.StillHas("alpha"), afterTheft(left, "alpha", "gamma", []string{"notes"})...), "\n")
 	for _, want := range []string{
 		"remove its deploy key SHA256:abc from the deploy keys of git@git.example.net:fleet",
 		"the credential of the remote nas (nas_alpha)",
@@ -39,7 +41,7 @@ func TestS19AfterATheftEverythingIsListed(t *testing.T) {
 			t.Errorf("%q is not in the list:\n%s", want, list)
 		}
 	}
-	if list := strings.Join(exposed.afterTheft("alpha", "alpha", nil), "\n"); strings.Contains(list, "host remove") {
+	if list := strings.Join(afterTheft(left, "alpha", "alpha", nil), "\n"); strings.Contains(list, "host remove") {
 		t.Errorf("the machine that took its name would be removed:\n%s", list)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
@@ -56,7 +57,7 @@ type Fleet interface {
 	// NoteStolen adds to files what a host could open, until each has another value.
 	NoteStolen(ctx context.Context, host string, files map[string][]byte) error
 	// Exposed returns what a host could open and reach.
-	Exposed(ctx context.Context, host string) (Exposed, error)
+	Exposed(ctx context.Context, host string) (exposed.Host, error)
 	// Session returns the workflow on the commit. Its progress goes to sink.
 	Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error)
 }

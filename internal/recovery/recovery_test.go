@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/deploy"
 	"salvor/internal/deploy/deploytest"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -28,7 +29,7 @@ type house struct {
 	deploytest.World
 	fleet   *fleet.Fleet
 	lock    fleet.Lock
-	exposed Exposed
+	exposed exposed.Host
 	revived []string
 	session *deploy.Session // the last that was opened
 }
@@ -83,7 +84,7 @@ func (h *house) NoteStolen(_ context.Context, host string, files map[string][]by
 	return nil
 }
 
-func (h *house) Exposed(context.Context, string) (Exposed, error) { return h.exposed, nil }
+func (h *house) Exposed(context.Context, string) (exposed.Host, error) { return h.exposed, nil }
 
 func (h *house) Session(_ context.Context, sink progress.Sink) (*deploy.Session, error) {
 	h.session = h.World.Session(h.fleet, h.lock)

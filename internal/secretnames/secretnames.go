@@ -24,6 +24,18 @@ const (
 	SignKey = "fleet_sign_key"
 )
 
+// Replacing returns the command that replaces one of the fleet's own keys, which Salvor
+// makes together with its public half; own is false for every other secret.
+func Replacing(name string) (command string, own bool) {
+	switch name {
+	case SSHKey:
+		return "salvor key ssh --rotate", true
+	case SignKey:
+		return "salvor key rotate --signing", true
+	}
+	return "", false
+}
+
 // Names are the names of the secrets of one commit.
 type Names struct {
 	Files   fs.FS                     // the repository

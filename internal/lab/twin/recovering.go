@@ -6,6 +6,7 @@ import (
 
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
+	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
@@ -68,8 +69,8 @@ func (recovering) NoteStolen(context.Context, string, map[string][]byte) error {
 }
 
 // Exposed implements recovery.Fleet.
-func (recovering) Exposed(context.Context, string) (recovery.Exposed, error) {
-	return recovery.Exposed{}, nil
+func (recovering) Exposed(context.Context, string) (exposed.Host, error) {
+	return exposed.Host{}, nil
 }
 
 // Session implements recovery.Fleet.

@@ -1,45 +1,51 @@
-package app
+// Package exposed knows which secrets someone may know who must not know them any more: it
+// notes them in the repository until each has a new value.
+package exposed
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
 	"strings"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/secret/sops"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
-// ExposedSecrets are those whose value a removed operator, a removed or stolen host, or
+// Secrets are those whose value a removed operator, a removed or stolen host, or
 // the holder of a replaced key may know.
-type ExposedSecrets struct {
+type Secrets struct {
 	checkout *checkout.Checkout
 	identity *identity.Identity
 	needs    *needs.Needs
-	gitHost  *GitHost
+	git      func(context.Context) (agentapi.Git, error)
 }
 
-// NewExposedSecrets returns those of a checkout.
-func NewExposedSecrets(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, g *GitHost) *ExposedSecrets {
-	return &ExposedSecrets{checkout: c, identity: id, needs: n, gitHost: g}
+// New returns those of a checkout; git says how hosts read the repository.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, git func(context.Context) (agentapi.Git, error)) *Secrets {
+	return &Secrets{checkout: c, identity: id, needs: n, git: git}
 }
 
-// An ExposedSecret is one that needs a new value, since someone may know the present
+// A Secret is one that needs a new value, since someone may know the present
 // one who must no longer know it.
-type ExposedSecret struct {
+type Secret struct {
 	Name     string      `json:"secret"`
 	UsedBy   []needs.Use `json:"used_by,omitempty"`
 	Provider bool        `json:"provider,omitempty"` // a provider issues it: it is changed there first
 	Command  string      `json:"command"`
 }
 
-func (e *ExposedSecrets) removals() (secretstore.Removals, error) {
-	content, err := e.checkout.File(secretstore.RemovalsPath)
+// removals are those that left secrets exposed.
+func (s *Secrets) removals() (secretstore.Removals, error) {
+	content, err := s.checkout.File(secretstore.RemovalsPath)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -48,8 +54,8 @@ func (e *ExposedSecrets) removals() (secretstore.Removals, error) {
 
 // ByKey returns the secrets that the holder of an operator's old key may know; noted
 // reports whether such a key was noted.
-func (e *ExposedSecrets) ByKey(operator string) (exposed []ExposedSecret, noted bool, err error) {
-	before, err := e.removals()
+func (s *Secrets) ByKey(operator string) (exposed []Secret, noted bool, err error) {
+	before, err := s.removals()
 	if err != nil {
 		return nil, false, err
 	}
@@ -57,10 +63,10 @@ func (e *ExposedSecrets) ByKey(operator string) (exposed []ExposedSecret, noted 
 	if len(of) == 0 {
 		return nil, false, nil
 	}
-	all, err := e.identity.Store.List()
+	all, err := s.identity.Store.List()
 	for _, info := range all {
 		if len(of.Of(info.Name)) > 0 {
-			exposed = append(exposed, e.exposed(info))
+			exposed = append(exposed, s.exposed(info))
 		}
 	}
 	return exposed, true, err
@@ -68,20 +74,20 @@ func (e *ExposedSecrets) ByKey(operator string) (exposed []ExposedSecret, noted 
 
 // NoteRemoval adds to files which secrets a removal exposes: every one, if r has an
 // operator or a key. It returns them.
-func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]byte) ([]ExposedSecret, error) {
-	before, err := e.removals()
+func (s *Secrets) NoteRemoval(r secretstore.Removal, files map[string][]byte) ([]Secret, error) {
+	before, err := s.removals()
 	if err != nil {
 		return nil, err
 	}
-	all, err := e.identity.Store.List()
+	all, err := s.identity.Store.List()
 	if err != nil {
 		return nil, err
 	}
 	var names []string
-	var exposed []ExposedSecret
+	var exposed []Secret
 	for _, info := range all {
 		if r.Host == "" || slices.Contains(r.Secrets, info.Name) {
-			names, exposed = append(names, info.Name), append(exposed, e.exposed(info))
+			names, exposed = append(names, info.Name), append(exposed, s.exposed(info))
 		}
 	}
 	r.Secrets = names
@@ -95,21 +101,22 @@ func (e *ExposedSecrets) NoteRemoval(r secretstore.Removal, files map[string][]b
 	return exposed, nil
 }
 
-func (e *ExposedSecrets) exposed(info secretstore.Info) ExposedSecret {
-	if command, own := ownKeys()[info.Name]; own {
-		return ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: command}
+// exposed is what is to be done about one of them.
+func (s *Secrets) exposed(info secretstore.Info) Secret {
+	if command, own := secretnames.Replacing(info.Name); own {
+		return Secret{Name: info.Name, UsedBy: s.needs.Uses(info.Name), Command: command}
 	}
-	r := ExposedSecret{Name: info.Name, UsedBy: e.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
-	r.Provider = info.Command != nil || slices.ContainsFunc(r.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
-	if !r.Provider && e.mayGenerate(info) {
-		r.Command += " --generate"
+	one := Secret{Name: info.Name, UsedBy: s.needs.Uses(info.Name), Command: "salvor secret rotate " + info.Name}
+	one.Provider = info.Command != nil || slices.ContainsFunc(one.UsedBy, func(u needs.Use) bool { return u.Fleet != "" && !strings.HasPrefix(u.Fleet, "vault id ") })
+	if !one.Provider && mayGenerate(info) {
+		one.Command += " --generate"
 	}
-	return r
+	return one
 }
 
 // mayGenerate reports whether random text can take a secret's place: not where a
 // file has a format, or a name with a path, as keys and certificates have.
-func (e *ExposedSecrets) mayGenerate(info secretstore.Info) bool {
+func mayGenerate(info secretstore.Info) bool {
 	if fleet.SecretInYAML(info.Name) || info.Stack != "" {
 		return true
 	}
@@ -118,8 +125,8 @@ func (e *ExposedSecrets) mayGenerate(info secretstore.Info) bool {
 
 // NoteChanged adds to files that secrets have a new value, and so are not exposed any
 // more.
-func (e *ExposedSecrets) NoteChanged(files map[string][]byte, names ...string) error {
-	left, err := e.removals()
+func (s *Secrets) NoteChanged(files map[string][]byte, names ...string) error {
+	left, err := s.removals()
 	if err != nil {
 		return err
 	}
@@ -137,12 +144,12 @@ func (e *ExposedSecrets) NoteChanged(files map[string][]byte, names ...string) e
 }
 
 // Findings are those about exposed secrets.
-func (e *ExposedSecrets) Findings() ([]finding.Finding, error) {
-	removals, err := e.removals()
+func (s *Secrets) Findings() ([]finding.Finding, error) {
+	removals, err := s.removals()
 	if err != nil || len(removals) == 0 {
 		return nil, err
 	}
-	all, _ := e.identity.Store.List() // invalid ones among them are reported by the code that opens them
+	all, _ := s.identity.Store.List() // invalid ones among them are reported by the code that opens them
 	var found []finding.Finding
 	for _, info := range all {
 		of := removals.Of(info.Name)
@@ -153,7 +160,7 @@ func (e *ExposedSecrets) Findings() ([]finding.Finding, error) {
 		for i, r := range of {
 			who[i] = r.String()
 		}
-		r, first := e.exposed(info), ""
+		r, first := s.exposed(info), ""
 		if r.Provider {
 			first = "change it at its source, then "
 		}
