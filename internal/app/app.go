@@ -21,6 +21,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
@@ -66,7 +67,7 @@ type App struct {
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *Importer
 	Secrets   *SecretChanges
 	Keys      *KeyChanges

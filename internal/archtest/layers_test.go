@@ -95,6 +95,7 @@ var layers = []struct {
 	{"the operator's workflows", []string{
 		"check",
 		"claims",
+		"hosts",
 		"leaks",
 		"move",
 		"prune",
