@@ -19,6 +19,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
@@ -61,7 +62,7 @@ type App struct {
 	Reach     *reach.Dialer
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
-	FleetKeys *FleetKeys
+	FleetKeys *fleetkeys.Keys
 	GitHost   *GitHost
 	Record    *recorder
 	Mirrors   *Mirrors

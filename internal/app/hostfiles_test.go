@@ -137,7 +137,7 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 	if signed, err := now.Keys.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
-	files, err := now.FleetKeys.withSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
+	files, err := now.FleetKeys.WithSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)
 	if _, gone := files["hosts/alpha.pub.sig"]; err != nil || !gone {
 		t.Errorf("a host is removed, and its signature stays: %v", err)
 	}

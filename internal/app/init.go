@@ -16,6 +16,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
@@ -73,7 +74,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	if err != nil {
 		return recovery, keyFile, err
 	}
-	signing, signer, err := newSignKey(n.Name, recipients.All())
+	signing, signer, err := fleetkeys.NewSigning(n.Name, recipients.All())
 	if err != nil {
 		return recovery, keyFile, err
 	}

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/reach"
 	"salvor/internal/record"
@@ -29,13 +30,13 @@ type Journals struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	confirmed *confirmation.Confirmed
-	keys      *FleetKeys
+	keys      *fleetkeys.Keys
 	record    *recorder
 	reach     *reach.Dialer
 }
 
 // NewJournals returns the journals of a checkout's fleet.
-func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder, d *reach.Dialer) *Journals {
+func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, d *reach.Dialer) *Journals {
 	return &Journals{checkout: c, identity: id, confirmed: confirmed, keys: k, record: r, reach: d}
 }
 
@@ -86,7 +87,7 @@ func (j *Journals) sendEntries(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	key, err := j.keys.knownSigningKey(ctx)
+	key, err := j.keys.KnownSigningKey(ctx)
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,7 @@ func (a *KeyChanges) myself() (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		if _, card, err := a.fleetKeys.ownRecovery(); err != nil || card {
+		if _, card, err := a.fleetKeys.OwnRecovery(); err != nil || card {
 			return "", fault.WithHint(errors.Join(errors.New("this identity is the recovery key, not an operator's key"), err), makesAnOperator)
 		}
 		return "", fault.WithHint(errors.New("this identity does not belong to any operator"), "--identity FILE names yours")
@@ -245,7 +245,7 @@ func (a *KeyChanges) opensSecrets(ctx context.Context) error {
 		}
 	}
 	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
+		_, err := a.fleetKeys.OpenRecovery(ctx, stack, sealed)
 		return err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/lockfile"
 	"salvor/internal/needs"
@@ -37,7 +38,7 @@ type KeyChanges struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	fleetKeys *FleetKeys
+	fleetKeys *fleetkeys.Keys
 	exposed   *exposed.Secrets
 	record    *recorder
 	reach     *reach.Dialer
@@ -45,7 +46,7 @@ type KeyChanges struct {
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *FleetKeys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 
@@ -160,7 +161,7 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := a.fleetKeys.openRecovery(ctx, stack, sealed)
+		opened, err := a.fleetKeys.OpenRecovery(ctx, stack, sealed)
 		if err == nil {
 			sealed, err = opened.Seal(recipients.All(), key)
 			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))

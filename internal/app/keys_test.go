@@ -25,6 +25,7 @@ import (
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 	"salvor/internal/sign"
 )
@@ -197,7 +198,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 		k.t.Errorf("%s opens the recovery key: %v", who, err)
 	}
 	if err := a.Needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.FleetKeys.openRecovery(k.t.Context(), stack, sealed)
+		_, err := a.FleetKeys.OpenRecovery(k.t.Context(), stack, sealed)
 		return err
 	}); !errors.Is(err, secret.ErrLocked) {
 		k.t.Errorf("%s opens the snapshot passwords: %v", who, err)
@@ -407,7 +408,7 @@ func TestASecretWithANewValueIsNotSeen(t *testing.T) {
 	}
 	k.do(func(a *App) error { // what the second steps of key ssh --rotate and key rotate --signing do, which need hosts
 		files := map[string][]byte{}
-		return errors.Join(a.Exposed.NoteChanged(files, reach.SSHKeyName, signKeyName), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
+		return errors.Join(a.Exposed.NoteChanged(files, reach.SSHKeyName, secretnames.SignKey), a.Checkout.CommitFiles(t.Context(), files, "other keys"))
 	})
 	if _, err := os.Stat(filepath.Join(k.dir, secretstore.RemovalsPath)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nothing is left to change, and the file is there: %v", err)

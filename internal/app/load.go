@@ -11,6 +11,7 @@ import (
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
@@ -46,7 +47,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	c, id, o := a.Checkout, a.Identity, a.opts
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
-	a.FleetKeys = NewFleetKeys(c, id, a.Needs, a.Confirmed)
+	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
 	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
@@ -57,7 +58,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.withSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
+	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/finding"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -32,14 +33,14 @@ type Mirrors struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	keys      *FleetKeys
+	keys      *fleetkeys.Keys
 	record    *recorder
 	gitHost   *GitHost
 	sink      progress.Sink
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 
@@ -155,7 +156,7 @@ func (a *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
 	case !unlock && !a.identity.Unlocked():
 		return ErrMirrorBehind
 	}
-	if _, err := a.keys.knownSigningKey(ctx); err != nil {
+	if _, err := a.keys.KnownSigningKey(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
 	return a.RenewMirror(ctx)

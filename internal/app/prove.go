@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
@@ -29,12 +30,12 @@ type Prover struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	keys      *FleetKeys
+	keys      *fleetkeys.Keys
 	record    *recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 
@@ -108,7 +109,7 @@ func (a *Prover) proveRepositories(ctx context.Context, p *Proof) error {
 		if err != nil {
 			return err
 		}
-		known, err := a.keys.openRecovery(ctx, stack, sealed)
+		known, err := a.keys.OpenRecovery(ctx, stack, sealed)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
@@ -37,7 +38,7 @@ type recorder struct {
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
-	keys      *FleetKeys
+	keys      *fleetkeys.Keys
 	sink      progress.Sink
 
 	named     sync.Map  // paths of claims that were named as ignored: once is enough for a command
@@ -45,7 +46,7 @@ type recorder struct {
 }
 
 // newRecorder returns what reaches the remotes of a checkout.
-func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *FleetKeys, sink progress.Sink) *recorder {
+func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *recorder {
 	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
 

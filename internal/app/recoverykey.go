@@ -3,56 +3,14 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"filippo.io/age"
 
 	"salvor/internal/fault"
 	"salvor/internal/git"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
-	"salvor/internal/secret"
-	"salvor/internal/secret/agekey"
 	"salvor/internal/secretstore"
 )
-
-// Recovery returns the fleet's recovery key: the present identity if that is it, as
-// with the card, else the one that the repository keeps for the operators.
-func (a *FleetKeys) Recovery(ctx context.Context) (agekey.Key, error) {
-	key, is, err := a.ownRecovery()
-	if err != nil {
-		return key, fmt.Errorf("%s: %w", agekey.RecoveryPath, err)
-	}
-	if is {
-		return key, nil
-	}
-	sealed, err := a.needs.Signed(agekey.RecoveryPath)
-	if err != nil {
-		return agekey.Key{}, err
-	}
-	trusted, err := a.confirmed.Trusted(ctx)
-	if err != nil {
-		return agekey.Key{}, err
-	}
-	key, err = sealed.OpenKey(trusted, a.identity.Ring, a.checkout.Fleet.Recipients.Recovery)
-	if err == nil {
-		a.identity.Trail.Add(agekey.RecoveryPath)
-	}
-	return key, hintUntrusted(err, agekey.RecoveryPath)
-}
-
-// ownRecovery returns the recovery key if the present identity has it.
-func (a *FleetKeys) ownRecovery() (key agekey.Key, is bool, err error) {
-	ids, err := a.identity.Ring.Identities()
-	for _, id := range ids {
-		x, plain := id.(*age.X25519Identity)
-		if plain && x.Recipient().String() == a.checkout.Fleet.Recipients.Recovery {
-			return agekey.Key{Recipient: x.Recipient().String(), Secret: secret.NewString(x.String())}, true, nil
-		}
-	}
-	return key, false, err
-}
 
 // PrepareRotateRecovery proposes to replace the recovery key, in one commit. If someone
 // else may have the old one, the same follows as from removing an operator. The present

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"maps"
 	"path"
 
-	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/seal"
@@ -70,29 +67,5 @@ func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, err
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err
 	}
-	return s.keys.openRecovery(ctx, stack, sealed)
-}
-
-// openRecovery opens the passwords of a stack's repositories, which must be what the
-// fleet's key has signed.
-func (a *FleetKeys) openRecovery(ctx context.Context, stack string, sealed seal.Signed) (seal.Recovery, error) {
-	trusted, err := a.confirmed.Trusted(ctx)
-	if err != nil {
-		return seal.Recovery{}, err
-	}
-	r, err := sealed.OpenRecovery(trusted, a.identity.Ring, stack)
-	if err == nil {
-		a.identity.Trail.Add(seal.RecoveryPath(stack))
-	}
-	return r, hintUntrusted(err, seal.RecoveryPath(stack))
-}
-
-// hintUntrusted says what to do about a file that the fleet's key has not signed and
-// that Salvor can't make again.
-func hintUntrusted(err error, file string) error {
-	if !errors.Is(err, sign.ErrUntrusted) {
-		return err
-	}
-	return fault.WithHint(err, fmt.Sprintf("git log -- %s shows who changed it; git checkout COMMIT -- %s %s restores "+
-		"the version that the fleet has signed", file, file, seal.SignaturePath(file)))
+	return s.keys.OpenRecovery(ctx, stack, sealed)
 }

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/hostspec"
 	"salvor/internal/needs"
 	"salvor/internal/placement"
@@ -29,14 +30,14 @@ type sealer struct {
 	checkout  *checkout.Checkout
 	needs     *needs.Needs // with what was made
 	confirmed *confirmation.Confirmed
-	keys      *FleetKeys
+	keys      *fleetkeys.Keys
 
 	mu     sync.Mutex        // guards inputs
 	inputs map[string]string // by the path of a seal that was seen to be current, the digest of its inputs
 }
 
 // newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *FleetKeys, made map[string][]byte) *sealer {
+func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *sealer {
 	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
 }
 

@@ -83,7 +83,7 @@ func openPrinted(t *testing.T, dir string) *App {
 	}
 	t.Cleanup(func() { a.Close() })
 	key := printedSigner()
-	a.FleetKeys.signWith(key)
+	a.FleetKeys.SignWith(key)
 	return a
 }
 

@@ -14,12 +14,14 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
+	"salvor/internal/secretnames"
 	"salvor/internal/sign"
 )
 
@@ -40,7 +42,7 @@ func (a *KeyChanges) rotateSigning(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	private, err := a.identity.Store.Resolve(ctx, signKeyName)
+	private, err := a.identity.Store.Resolve(ctx, secretnames.SignKey)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (a *KeyChanges) rotateSigning(ctx context.Context) error {
 
 // addSigner commits a new key behind the one that signs.
 func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
-	fresh, err := sign.NewKey(signKeyName)
+	fresh, err := sign.NewKey(secretnames.SignKey)
 	if err != nil {
 		return nil, private, err
 	}
@@ -73,14 +75,14 @@ func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private s
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
 func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := keptKeyFiles(signKeyName, private, a.checkout.Fleet.Recipients.All())
+	files, err := fleetkeys.KeptFiles(secretnames.SignKey, private, a.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, others)
 	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.exposed.NoteChanged(files, signKeyName); err != nil {
+		if err := a.exposed.NoteChanged(files, secretnames.SignKey); err != nil {
 			return err
 		}
 	}
@@ -128,7 +130,7 @@ func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key
 // What they have not signed stays as it is, which is a finding.
 func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	if err := a.fleetKeys.resignedHosts(files, trusted, key); err != nil {
+	if err := a.fleetKeys.ResignHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
 	sealed, err := fs.Glob(os.DirFS(a.checkout.Export), "sealed/*/*.age")
@@ -154,10 +156,10 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 // signs from now on.
 func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
-	for _, one := range splitKeys(private) {
+	for _, one := range sign.SplitKeys(private) {
 		k, err := sign.ParseKey(one)
 		if err != nil {
-			return fmt.Errorf("secret %s: %w", signKeyName, err)
+			return fmt.Errorf("secret %s: %w", secretnames.SignKey, err)
 		}
 		if k.Public() == public {
 			if err := a.resign(ctx, trusted, k); err != nil {
@@ -167,9 +169,9 @@ func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private se
 			if err != nil {
 				return err
 			}
-			a.fleetKeys.signWith(k) // the mirror of this commit, too
+			a.fleetKeys.SignWith(k) // the mirror of this commit, too
 			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
-	return fmt.Errorf("the secret %s does not contain the key %s of %s", signKeyName, public.Fingerprint(), fleet.FleetSignersFile)
+	return fmt.Errorf("the secret %s does not contain the key %s of %s", secretnames.SignKey, public.Fingerprint(), fleet.FleetSignersFile)
 }

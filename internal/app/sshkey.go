@@ -12,11 +12,13 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/progress"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/secret"
+	"salvor/internal/sign"
 )
 
 // An SSHKey is the fleet's public SSH key after a change.
@@ -92,7 +94,7 @@ func (a *KeyChanges) dropSSHKey(ctx context.Context, current, authorized string,
 	if err := a.proveSSHKey(ctx, current); err != nil {
 		return err
 	}
-	both := splitKeys(private)
+	both := sign.SplitKeys(private)
 	if len(both) == 0 {
 		return fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
@@ -146,7 +148,7 @@ func newSSHKey(authorized []byte, others secret.Value, recipients []string) (fil
 }
 
 func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	files, err := keptKeyFiles(reach.SSHKeyName, private, recipients)
+	files, err := fleetkeys.KeptFiles(reach.SSHKeyName, private, recipients)
 	if err == nil {
 		files[fleet.AuthorizedKeysFile] = []byte(authorized)
 	}

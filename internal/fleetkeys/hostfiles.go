@@ -1,4 +1,4 @@
-package app
+package fleetkeys
 
 import (
 	"context"
@@ -20,68 +20,68 @@ func isHostFile(path string) bool {
 	return path == fleet.AuthorizedKeysFile || dir == fleet.HostDir && strings.HasSuffix(name, ".pub")
 }
 
-// withSignatures adds to the files of a commit the signatures of those of hosts/ that
+// WithSignatures adds to the files of a commit the signatures of those of hosts/ that
 // are among them. Where the commit is an apply's it also has those that hosts/ lacks, of
 // files that give no access which this clone's operator did not confirm.
-func (a *FleetKeys) withSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
+func (k *Keys) WithSignatures(ctx context.Context, files map[string][]byte, missing bool) (map[string][]byte, error) {
 	due, all := map[string][]byte{}, maps.Clone(files)
 	for path, content := range files {
 		if !isHostFile(path) {
 			continue
 		}
-		if _, err := a.checkout.File(hostkey.SignaturePath(path)); content != nil {
+		if _, err := k.checkout.File(hostkey.SignaturePath(path)); content != nil {
 			due[path] = content
 		} else if err == nil {
 			all[hostkey.SignaturePath(path)] = nil
 		}
 	}
 	if missing {
-		if err := a.addConfirmed(ctx, all, due); err != nil {
+		if err := k.addConfirmed(ctx, all, due); err != nil {
 			return nil, err
 		}
 	}
 	if len(due) == 0 {
 		return all, nil
 	}
-	key, err := a.SigningKey(ctx)
+	key, err := k.SigningKey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("sign what is written to hosts/: %w", err)
 	}
-	if a.signedHere == nil {
-		a.signedHere = map[string]bool{}
+	if k.signedHere == nil {
+		k.signedHere = map[string]bool{}
 	}
 	for path, content := range due {
 		if all[hostkey.SignaturePath(path)], err = hostkey.Sign(path, content, key); err != nil {
 			return nil, err
 		}
-		a.signedHere[path] = true
+		k.signedHere[path] = true
 	}
 	return all, nil
 }
 
 // addConfirmed adds to due the files that lack their signature and are confirmed.
-func (a *FleetKeys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
-	lacking, err := a.confirmed.Signable(ctx)
+func (k *Keys) addConfirmed(ctx context.Context, files, due map[string][]byte) error {
+	lacking, err := k.confirmed.Signable(ctx)
 	if err != nil {
 		return err
 	}
 	for _, path := range lacking {
 		_, written := files[path]
 		_, signed := files[hostkey.SignaturePath(path)]
-		if written || signed || a.signedHere[path] {
+		if written || signed || k.signedHere[path] {
 			continue
 		}
-		if due[path], err = a.checkout.File(path); err != nil {
+		if due[path], err = k.checkout.File(path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// resignedHosts adds the signatures by another key of the files of hosts/ that the keys
+// ResignHosts adds the signatures by another key of the files of hosts/ that the keys
 // have signed.
-func (a *FleetKeys) resignedHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
-	signed, err := a.confirmed.SignedFiles(trusted)
+func (k *Keys) ResignHosts(files map[string][]byte, trusted sign.Keys, key sign.Key) error {
+	signed, err := k.confirmed.SignedFiles(trusted)
 	if err != nil {
 		return err
 	}
