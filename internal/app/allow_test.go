@@ -96,7 +96,7 @@ func TestS01NothingIsSentUnasked(t *testing.T) {
 		t.Errorf("the card: %v", err)
 	}
 	for _, r := range a.Checkout.Fleet.Remotes {
-		if _, err := a.sealer().sealRemote(t.Context(), r); !errors.Is(err, confirmation.ErrUnapproved) {
+		if _, err := a.sealer().Remote(t.Context(), r); !errors.Is(err, confirmation.ErrUnapproved) {
 			t.Errorf("the seal: %v", err)
 		}
 	}
@@ -108,30 +108,29 @@ func TestS06TheFleetsKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	k.do(func(a *App) error { _, err := a.Keys.PrepareSSHKey().Run(t.Context(), nil); return err })
 	a := k.askedBy(approveAll)
-	for _, deliver := range []func(*sealer) error{
-		func(s *sealer) error {
-			_, err := s.needs.Store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
+	for _, deliver := range []func(*App) error{
+		func(a *App) error {
+			_, err := a.Needs.Store().DeliverFile(t.Context(), "secrets/fleet_ssh_key")
 			return err
 		},
-		func(s *sealer) error {
-			_, err := s.sealRemote(t.Context(), remote("webdav", "pass", "secret:fleet_ssh_key"))
+		func(a *App) error {
+			_, err := a.sealer().Remote(t.Context(), remote("webdav", "pass", "secret:fleet_ssh_key"))
 			return err
 		},
-		func(s *sealer) error {
-			_, err := s.sealLogin(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
+		func(a *App) error {
+			_, err := a.sealer().Login(t.Context(), fleet.Registry{Name: "r", Username: secret.ParseSetting("u"), Password: secret.ParseSetting("secret:fleet_ssh_key")})
 			return err
 		},
-		func(s *sealer) error { // anyone who can push can copy what they can't read
-			content, err := s.needs.File("secrets/fleet_ssh_key")
+		func(a *App) error { // anyone who can push can copy what they can't read
+			content, err := a.Needs.File("secrets/fleet_ssh_key")
 			if err != nil {
 				return err
 			}
-			s.needs.Add(map[string][]byte{"secrets/innocent": content})
-			_, err = s.needs.Store().DeliverFile(t.Context(), "secrets/innocent")
+			_, err = a.Needs.Over(map[string][]byte{"secrets/innocent": content}).Store().DeliverFile(t.Context(), "secrets/innocent")
 			return err
 		},
 	} {
-		if err := deliver(a.sealer()); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+		if err := deliver(a); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
 			t.Errorf("delivered: %v", err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -16,11 +15,12 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
-	"salvor/internal/git"
+	"salvor/internal/githost"
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
@@ -31,6 +31,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
+	"salvor/internal/secretchange"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -63,14 +64,14 @@ type App struct {
 	Needs     *needs.Needs
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
-	GitHost   *GitHost
+	GitHost   *githost.Host
 	Record    *recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
 	Hosts     *hosts.Changes
-	Import    *Importer
-	Secrets   *SecretChanges
+	Import    *envimport.Importer
+	Secrets   *secretchange.Changes
 	Keys      *KeyChanges
 	Prove     *Prover
 
@@ -101,8 +102,8 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
 	exposed, exposedErr := a.Exposed.Findings()
-	late, lateErr := a.Secrets.late(ctx, now)
-	unpinned, gitErr := a.GitHost.unpinnedGit(ctx)
+	late, lateErr := a.Secrets.Findings(ctx, now)
+	unpinned, gitErr := a.GitHost.Findings(ctx)
 	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
 	finding.Sort(a.findings)
@@ -140,7 +141,7 @@ func (a *App) Findings() []finding.Finding { return a.findings }
 
 // Session returns the workflow on this commit. Its progress goes to sink.
 func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
-	git, err := a.GitHost.gitSource(ctx)
+	git, err := a.GitHost.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -162,36 +163,4 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
-}
-
-// gitSource is how hosts read the repository: from fleet.yaml, else from the
-// operator's own remote.
-func (a *GitHost) gitSource(ctx context.Context) (agentapi.Git, error) {
-	declared := a.checkout.Fleet.Git
-	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
-	if src.URL == "" {
-		up, err := a.checkout.Git.Upstream(ctx)
-		if errors.Is(err, git.ErrNoRemote) {
-			return agentapi.Git{}, nil
-		}
-		if err != nil {
-			return src, err
-		}
-		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
-	}
-	src.KnownHosts = a.knownGitHost(src.URL)
-	return src, nil
-}
-
-// withoutLogin is the address of an operator's remote without their credentials:
-// hosts have their own keys, and keep the address in plain text.
-func withoutLogin(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
-		return address
-	}
-	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
-		u.User = nil // a token may be there
-	}
-	return u.String()
 }

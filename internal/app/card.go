@@ -21,6 +21,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
+	"salvor/internal/sealing"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -34,7 +35,7 @@ func (a *Mirrors) Card(ctx context.Context) (card.Card, error) {
 	if c.Recovery, err = a.keys.Recovery(ctx); err != nil {
 		return c, err
 	}
-	source, err := a.gitHost.gitSource(ctx)
+	source, err := a.gitHost.Source(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -61,7 +62,7 @@ func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers s
 	}
 	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
 		var err error
-		if access.Remotes[r.Name], err = newSealer(a.checkout, a.needs, a.confirmed, a.keys, nil).sealRemote(ctx, r); err != nil {
+		if access.Remotes[r.Name], err = sealing.New(a.checkout, a.needs, a.confirmed, a.keys, nil).Remote(ctx, r); err != nil {
 			return access, err
 		}
 	}

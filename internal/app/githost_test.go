@@ -10,9 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
-	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -63,7 +60,7 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if !slices.ContainsFunc(a.Findings(), func(f finding.Finding) bool { return f.Code == finding.GitUnpinned }) {
 				t.Errorf("no finding before: %v", a.Findings())
 			}
-			err = a.GitHost.PinGitHost(t.Context())
+			err = a.GitHost.Pin(t.Context())
 			if (err != nil) != test.fails || asked != test.asked {
 				t.Errorf("asked: %v, error: %v", asked, err)
 			}
@@ -71,35 +68,19 @@ func TestTheGitHostIsPinned(t *testing.T) {
 			if got := strings.Contains(string(content), name+" "+server.HostKey); got != test.pins {
 				t.Errorf("pinned: %v\n%s", got, content)
 			}
-			if pinned := strings.Contains(strings.Join(a.GitHost.knownGitHost(url), "\n"), name); pinned != test.pins {
+			given := func() []string {
+				source, err := a.GitHost.Source(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return source.KnownHosts
+			}
+			if pinned := strings.Contains(strings.Join(given(), "\n"), name); pinned != test.pins {
 				t.Errorf("hosts get the key in this command: %v", pinned)
 			}
-			if err := a.GitHost.PinGitHost(t.Context()); test.pins && (err != nil || len(a.GitHost.knownGitHost(url)) != 1) {
-				t.Errorf("the second time: %v, %q", err, a.GitHost.knownGitHost(url))
+			if err := a.GitHost.Pin(t.Context()); test.pins && (err != nil || len(given()) != 1) {
+				t.Errorf("the second time: %v, %q", err, given())
 			}
 		})
-	}
-}
-
-// TestOnlyTheGitHostsLinesReachHosts: a recovery that adds a host changed what every
-// host had about the Git host, so that the next plan was not empty.
-func TestOnlyTheGitHostsLinesReachHosts(t *testing.T) {
-	a := &GitHost{checkout: &checkout.Checkout{Export: t.TempDir()}}
-	write := func(content string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Join(a.checkout.Export, "hosts"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(a.checkout.Export, "hosts", "known_hosts"), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("# ours\n192.0.2.1 ssh-ed25519 A\n[git.example.net]:2222 ssh-ed25519 B\ngit.example.net,192.0.2.9 ssh-ed25519 C\n@cert-authority *.example.net ssh-ed25519 D\n|1|x|y ssh-ed25519 E\n\n")
-	want := []string{"git.example.net,192.0.2.9 ssh-ed25519 C", "@cert-authority *.example.net ssh-ed25519 D", "|1|x|y ssh-ed25519 E"}
-	if diff := cmp.Diff(want, a.knownGitHost("git@git.example.net:you/fleet.git")); diff != "" {
-		t.Error(diff)
-	}
-	if lines := a.knownGitHost("https://git.example.net/you/fleet.git"); len(lines) > 0 {
-		t.Errorf("lines for a repository that is not read over SSH: %q", lines)
 	}
 }

@@ -107,13 +107,12 @@ func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
 func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
 	a := k.askedBy(approveAll)
-	s := a.sealer()
-	content, err := s.needs.File("secrets/" + secretnames.SignKey)
+	content, err := a.Needs.File("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.needs.Add(map[string][]byte{"secrets/innocent": content})
-	if _, err := s.needs.Store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
+	over := a.Needs.Over(map[string][]byte{"secrets/innocent": content})
+	if _, err := over.Store().DeliverFile(t.Context(), "secrets/innocent"); err == nil || !strings.Contains(err.Error(), "stays with the operators") {
 		t.Errorf("delivered: %v", err)
 	}
 }

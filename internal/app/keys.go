@@ -17,6 +17,7 @@ import (
 	"salvor/internal/placement"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
+	"salvor/internal/sealing"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
 	"salvor/internal/secretstore"
@@ -185,7 +186,7 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := newSealer(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
+	s := sealing.New(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

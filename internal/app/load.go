@@ -8,17 +8,21 @@ import (
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
+	"salvor/internal/githost"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/project"
 	"salvor/internal/reach"
 	"salvor/internal/rendering"
+	"salvor/internal/sealing"
 	"salvor/internal/secret"
+	"salvor/internal/secretchange"
 )
 
 func (a *App) load(ctx context.Context) error {
@@ -48,21 +52,23 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Needs = needs.New(c, id, stacks)
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
-	a.GitHost = NewGitHost(c, a.Reach, o.Trust)
+	a.GitHost = githost.New(c, a.Reach, o.Trust)
 	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
-	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.gitSource)
+	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
-	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
-	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
+	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
+	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
-	c.Rules = checkout.Rules{Complete: a.GitHost.withGitHost, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
+	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 
 // sealer returns what seals for hosts, with nothing made yet.
-func (a *App) sealer() *sealer { return newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil) }
+func (a *App) sealer() *sealing.Sealer {
+	return sealing.New(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, nil)
+}
 
 // keysAgain opens the newest commit once more.
 func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {

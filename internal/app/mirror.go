@@ -13,6 +13,7 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleetkeys"
+	"salvor/internal/githost"
 	"salvor/internal/identity"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -35,12 +36,12 @@ type Mirrors struct {
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
 	record    *recorder
-	gitHost   *GitHost
+	gitHost   *githost.Host
 	sink      progress.Sink
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, g *GitHost, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, g *githost.Host, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
+	"salvor/internal/sealing"
 	"salvor/internal/sign"
 )
 
@@ -138,7 +139,7 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 	}
 
 	a = openPrinted(t, dir)
-	s = newSealer(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, made)
+	s = sealing.New(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 1 {
 		t.Errorf("a raised revision left the seal: %v, %v", stale, err)
 	}
@@ -155,7 +156,7 @@ func TestWhatProgramsPrintIsSealed(t *testing.T) {
 func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	host, ann := newKey(t), newKey(t)
 	dir := printedRepo(t, host.Recipient)
-	declare := func(targets string) *sealer {
+	declare := func(targets string, made map[string][]byte) *sealing.Sealer {
 		t.Helper()
 		content := printedFleet + "recipients: {operators: {ann: " + ann.Recipient + "}}\nremotes:\n  nas: {type: local}\ndata:\n  snapshots:\n" + targets
 		a := openPrinted(t, dir)
@@ -164,11 +165,11 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 		}
 		a = openPrinted(t, dir)
 		a.Identity.Use(ann)
-		return a.sealer()
+		return sealing.New(a.Checkout, a.Needs, a.Confirmed, a.FleetKeys, made)
 	}
 	const first = "    - {name: first, remote: nas, path: one, every: 1h}\n"
 	placed := fleet.Lock{Schema: fleet.Schema, Stacks: map[string]fleet.Placement{"notes": {Host: "alpha", Epoch: 1}}}
-	s := declare(first)
+	s := declare(first, nil)
 	made, placed, err := s.Seal(t.Context(), placed, []string{"notes"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +177,7 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Fatalf("out of date at once: %v, %v", stale, err)
 	}
-	s = declare(first + "    - {name: second, remote: nas, path: two, every: 1h}\n")
-	s.needs.Add(made)
+	s = declare(first+"    - {name: second, remote: nas, path: two, every: 1h}\n", made)
 	if stale, err := s.Stale(t.Context(), placed); err != nil || stale["notes"] != "no repository on second yet" {
 		t.Fatalf("a new target: %v, %v", stale, err)
 	}

@@ -21,8 +21,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	k := newKeyed(t)
 	a := k.open(k.ann)
 	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}.Path()
-	s := a.sealer()
-	good, err := s.needs.Signed(where)
+	good, err := a.Needs.Signed(where)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +43,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 	}
 	k.commit(map[string][]byte{recovery: forged, agekey.RecoveryPath: forged})
 	a = k.open(k.ann)
-	if _, err := a.sealer().recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
+	if _, err := a.sealer().Recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
 		t.Errorf("passwords that the fleet has not signed: %v", err)
 	}
 	if _, err := a.FleetKeys.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {

@@ -44,7 +44,7 @@ func (r recoverer) Enrol(ctx context.Context, h fleet.Host) (recovery.Target, er
 }
 
 // PinGitHost implements recovery.Fleet.
-func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.PinGitHost(ctx) }
+func (r recoverer) PinGitHost(ctx context.Context) error { return r.GitHost.Pin(ctx) }
 
 // NoteStolen implements recovery.Fleet.
 func (r recoverer) NoteStolen(ctx context.Context, host string, files map[string][]byte) error {
@@ -126,7 +126,7 @@ func (a *App) ForClaims() claims.Record {
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
-		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().recovery,
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
 		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)

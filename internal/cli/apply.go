@@ -56,7 +56,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err := deploy.Blocked(inTheWay(a, a.Findings())); err != nil {
 		return err
 	}
-	if err := a.GitHost.PinGitHost(ctx); err != nil {
+	if err := a.GitHost.Pin(ctx); err != nil {
 		return err
 	}
 	s, err := a.Session(ctx, bar)

@@ -1,4 +1,4 @@
-package app
+package sealing
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 
 // repositories gives a placement a repository on every target, with its
 // password in the recovery file.
-func (s *sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent project.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
-	recovery, err := s.recovery(ctx, stack)
+func (s *Sealer) repositories(ctx context.Context, stack string, p fleet.Placement, consent project.Consent, key sign.Key) (fleet.Placement, map[string][]byte, error) {
+	recovery, err := s.Recovery(ctx, stack)
 	if err != nil {
 		return p, nil, err
 	}
@@ -61,8 +61,8 @@ func newID() string {
 	return hex.EncodeToString(b)
 }
 
-// recovery opens a stack's recovery file; a stack without one has an empty one.
-func (s *sealer) recovery(ctx context.Context, stack string) (seal.Recovery, error) {
+// Recovery opens a stack's recovery file; a stack without one has an empty one.
+func (s *Sealer) Recovery(ctx context.Context, stack string) (seal.Recovery, error) {
 	sealed, err := s.needs.Signed(seal.RecoveryPath(stack))
 	if err != nil || sealed.File == nil {
 		return seal.Recovery{Stack: stack}, err

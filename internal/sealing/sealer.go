@@ -1,4 +1,6 @@
-package app
+// Package sealing keeps sealed/ in step with placements: it says which seals are out of
+// date, and makes them, with the repositories that their stacks need.
+package sealing
 
 import (
 	"context"
@@ -12,7 +14,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
-	"salvor/internal/deploy"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/hostspec"
@@ -24,9 +25,9 @@ import (
 	"salvor/internal/sign"
 )
 
-// sealer keeps sealed/ in step with placements. What it made in this run comes
-// before what the commit has.
-type sealer struct {
+// Sealer seals the stacks of a checkout. What it made in this run comes before what the
+// commit has.
+type Sealer struct {
 	checkout  *checkout.Checkout
 	needs     *needs.Needs // with what was made
 	confirmed *confirmation.Confirmed
@@ -36,15 +37,13 @@ type sealer struct {
 	inputs map[string]string // by the path of a seal that was seen to be current, the digest of its inputs
 }
 
-// newSealer returns one that goes by what was made already, nil for nothing.
-func newSealer(co *checkout.Checkout, n *needs.Needs, c *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *sealer {
-	return &sealer{checkout: co, needs: n.Over(made), confirmed: c, keys: k}
+// New returns one that goes by what was made already, nil for nothing.
+func New(c *checkout.Checkout, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, made map[string][]byte) *Sealer {
+	return &Sealer{checkout: c, needs: n.Over(made), confirmed: confirmed, keys: k}
 }
 
-var _ deploy.Sealer = (*sealer)(nil)
-
 // Current implements deploy.Sealer.
-func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
+func (s *Sealer) Current(host, stack string) (hostspec.Seal, error) {
 	where := seal.Placement{Host: host, Stack: stack}.Path()
 	sealed, err := s.needs.Signed(where)
 	s.mu.Lock()
@@ -53,7 +52,7 @@ func (s *sealer) Current(host, stack string) (hostspec.Seal, error) {
 }
 
 // note remembers what a seal was made from that is current now.
-func (s *sealer) note(where, digest string) {
+func (s *Sealer) note(where, digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inputs == nil {
@@ -64,7 +63,7 @@ func (s *sealer) note(where, digest string) {
 
 // Stale implements deploy.Sealer. While the fleet's signing key is replaced, a seal
 // that the old one has signed is out of date.
-func (s *sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error) {
+func (s *Sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string, error) {
 	trusted, err := s.confirmed.Trusted(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +85,7 @@ func (s *sealer) Stale(ctx context.Context, lock fleet.Lock) (map[string]string,
 }
 
 // stale says why a placement needs another seal, "" when it needs none.
-func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (string, error) {
+func (s *Sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (string, error) {
 	in, err := s.needs.Inputs(stack, p)
 	if err != nil {
 		return "", err
@@ -114,7 +113,7 @@ func (s *sealer) stale(stack string, p fleet.Placement, signer sign.Keys) (strin
 
 // unmade returns a snapshot target on which a placement has no repository, "" for
 // none: it was declared since the seal was made.
-func (s *sealer) unmade(p fleet.Placement) string {
+func (s *Sealer) unmade(p fleet.Placement) string {
 	for _, t := range s.checkout.Fleet.Snapshots {
 		if p.Repositories[t.Name] == "" {
 			return t.Name
@@ -124,7 +123,7 @@ func (s *sealer) unmade(p fleet.Placement) string {
 }
 
 // Seal implements deploy.Sealer.
-func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
+func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, consent map[string]project.Consent) (map[string][]byte, fleet.Lock, error) {
 	next := lock.Copy()
 	key, err := s.keys.SigningKey(ctx)
 	if err != nil {
@@ -139,7 +138,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 		s.needs.Add(changed)
 		maps.Copy(files, changed)
 		next = placement.WithRepositories(next, name, p.Repositories, p.Former)
-		sealed, err := s.sealStack(ctx, name, p, key)
+		sealed, err := s.stack(ctx, name, p, key)
 		if err != nil {
 			return nil, next, fmt.Errorf("seal %s for %s: %w", name, p.Host, err)
 		}
@@ -152,7 +151,7 @@ func (s *sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 }
 
 // dropOthers removes the seals of hosts that have the stack no longer.
-func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
+func (s *Sealer) dropOthers(stack, host string, files map[string][]byte) {
 	old, err := filepath.Glob(filepath.Join(s.checkout.Export, "sealed", "*", stack+".age"))
 	if err != nil {
 		return // the pattern is ours and valid
@@ -169,7 +168,7 @@ func (s *sealer) dropOthers(stack, host string, files map[string][]byte) {
 	}
 }
 
-func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement, key sign.Key) (sealed seal.Signed, err error) {
+func (s *Sealer) stack(ctx context.Context, stack string, p fleet.Placement, key sign.Key) (sealed seal.Signed, err error) {
 	in, err := s.needs.Inputs(stack, p)
 	if err != nil {
 		return sealed, err
@@ -177,18 +176,18 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 	file := agentapi.SealedFile{Remotes: map[string]agentapi.SealedRemote{}, Repositories: map[string][]byte{}, Registries: map[string]agentapi.SealedLogin{}, Secrets: map[string][]byte{}, Env: map[string][]byte{}}
 	n := s.needs.Of(stack, p.Host)
 	for _, r := range n.Remotes {
-		if file.Remotes[r.Name], err = s.sealRemote(ctx, r); err != nil {
+		if file.Remotes[r.Name], err = s.Remote(ctx, r); err != nil {
 			return sealed, err
 		}
 	}
 	for _, r := range n.Registries {
-		login, err := s.sealLogin(ctx, r)
+		login, err := s.Login(ctx, r)
 		if err != nil {
 			return sealed, err
 		}
 		file.Registries[r.Name] = login
 	}
-	recovery, err := s.recovery(ctx, stack)
+	recovery, err := s.Recovery(ctx, stack)
 	if err != nil {
 		return sealed, err
 	}
@@ -199,7 +198,7 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 		}
 		file.Repositories[one.ID] = repo.Password.Reveal()
 	}
-	if err := s.sealSecrets(ctx, stack, n, &file); err != nil {
+	if err := s.secrets(ctx, stack, n, &file); err != nil {
 		return sealed, err
 	}
 	if sealed, err = seal.Seal(file, in, key); err == nil {
@@ -208,9 +207,9 @@ func (s *sealer) sealStack(ctx context.Context, stack string, p fleet.Placement,
 	return sealed, err
 }
 
-// sealRemote opens the secrets of a remote, which may be as a host is given it. What
+// Remote opens the secrets of a remote, which may be as a host is given it. What
 // fleet.yaml says of it is approved first.
-func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
+func (s *Sealer) Remote(ctx context.Context, r fleet.Remote) (agentapi.SealedRemote, error) {
 	sealed := agentapi.SealedRemote{Type: r.Type, Options: map[string][]byte{}}
 	if err := s.confirmed.AllowRemote(ctx, s.needs.AsDeclared(r)); err != nil {
 		return sealed, err
@@ -225,7 +224,8 @@ func (s *sealer) sealRemote(ctx context.Context, r fleet.Remote) (agentapi.Seale
 	return sealed, nil
 }
 
-func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
+// Login opens the secrets of a registry's login.
+func (s *Sealer) Login(ctx context.Context, r fleet.Registry) (agentapi.SealedLogin, error) {
 	username, err := r.Username.Resolve(ctx, secretstore.Delivered{Store: s.needs.Store()})
 	if err != nil {
 		return agentapi.SealedLogin{}, fmt.Errorf("registry %s: %w", r.Name, err)
@@ -237,7 +237,7 @@ func (s *sealer) sealLogin(ctx context.Context, r fleet.Registry) (agentapi.Seal
 	return agentapi.SealedLogin{Username: username.Reveal(), Password: password.Reveal()}, nil
 }
 
-func (s *sealer) sealSecrets(ctx context.Context, stack string, n needs.Need, file *agentapi.SealedFile) error {
+func (s *Sealer) secrets(ctx context.Context, stack string, n needs.Need, file *agentapi.SealedFile) error {
 	for _, name := range n.Files {
 		value, err := s.needs.Store().DeliverFile(ctx, name)
 		if err != nil {

@@ -1,4 +1,6 @@
-package app
+// Package githost is the server from which hosts read the repository: its address, as they
+// are given it, and its SSH key, by which they know it.
+package githost
 
 import (
 	"bytes"
@@ -7,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +17,13 @@ import (
 	"strings"
 	"time"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/checkout"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
 	"salvor/internal/gitread"
 	"salvor/internal/machine"
 	"salvor/internal/machine/local"
@@ -26,53 +31,85 @@ import (
 	"salvor/internal/reach"
 )
 
-// gitHostWithin bounds how long the Git host is asked for its key: without an
+// within bounds how long the Git host is asked for its key: without an
 // answer it is pinned by a later command.
-const gitHostWithin = 10 * time.Second
+const within = 10 * time.Second
 
-// GitHost is the server from which hosts read the repository.
-type GitHost struct {
+// Host is that server.
+type Host struct {
 	checkout *checkout.Checkout
 	reach    *reach.Dialer
 	trust    func(question string) error // asks whether a key is the server's, nil for no one
 }
 
-// NewGitHost returns the server of a checkout.
-func NewGitHost(c *checkout.Checkout, d *reach.Dialer, trust func(question string) error) *GitHost {
-	return &GitHost{checkout: c, reach: d, trust: trust}
+// New returns the server of a checkout.
+func New(c *checkout.Checkout, d *reach.Dialer, trust func(question string) error) *Host {
+	return &Host{checkout: c, reach: d, trust: trust}
 }
 
-// PinGitHost makes sure that hosts know the Git host's key: it is committed to
+// Source is how hosts read the repository: from fleet.yaml, else from the
+// operator's own remote.
+func (g *Host) Source(ctx context.Context) (agentapi.Git, error) {
+	declared := g.checkout.Fleet.Git
+	src := agentapi.Git{URL: declared.URL, Branch: declared.Branch}
+	if src.URL == "" {
+		up, err := g.checkout.Git.Upstream(ctx)
+		if errors.Is(err, git.ErrNoRemote) {
+			return agentapi.Git{}, nil
+		}
+		if err != nil {
+			return src, err
+		}
+		src.URL, src.Branch = withoutLogin(up.URL), up.Branch
+	}
+	src.KnownHosts = g.knownLines(src.URL)
+	return src, nil
+}
+
+// withoutLogin is the address of an operator's remote without their credentials:
+// hosts have their own keys, and keep the address in plain text.
+func withoutLogin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	if u.User = url.User(u.User.Username()); u.Scheme != "ssh" {
+		u.User = nil // a token may be there
+	}
+	return u.String()
+}
+
+// Pin makes sure that hosts know the Git host's key: it is committed to
 // hosts/known_hosts when the repository is first used with that remote. A key
 // that the operator's own ssh knows is taken, another one is asked about. Nothing
 // is done without a Git remote over SSH, or while it does not answer. It may be
 // called again.
-func (a *GitHost) PinGitHost(ctx context.Context) error {
-	files, err := a.withGitHost(ctx, nil)
+func (g *Host) Pin(ctx context.Context) error {
+	files, err := g.WithPin(ctx, nil)
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	if _, err := a.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
+	if _, err := g.checkout.Committer(false).Commit(ctx, files, "hosts: Git host's key pinned"); err != nil {
 		return err
 	}
 	// what this command adds later builds on it
-	path := filepath.Join(a.checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
+	path := filepath.Join(g.checkout.Export, filepath.FromSlash(fleet.KnownHostsFile))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	return atomicfile.Write(path, bytes.NewReader(files[fleet.KnownHostsFile]), 0o600)
 }
 
-// withGitHost returns files that are about to be committed, with the Git host's key
+// WithPin returns files that are about to be committed, with the Git host's key
 // in hosts/known_hosts where it is not pinned yet.
-func (a *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
-	line, err := a.gitHostLine(ctx)
+func (g *Host) WithPin(ctx context.Context, files map[string][]byte) (map[string][]byte, error) {
+	line, err := g.pinLine(ctx)
 	if err != nil || line == "" {
 		return files, err
 	}
 	known, given := files[fleet.KnownHostsFile]
 	if !given {
-		if known, err = a.checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if known, err = g.checkout.File(fleet.KnownHostsFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
@@ -82,37 +119,37 @@ func (a *GitHost) withGitHost(ctx context.Context, files map[string][]byte) (map
 	return all, nil
 }
 
-// gitHostLine returns the line that pins the Git host, "" where there is nothing to
+// pinLine returns the line that pins the Git host, "" where there is nothing to
 // pin.
-func (a *GitHost) gitHostLine(ctx context.Context) (string, error) {
-	source, err := a.gitSource(ctx)
+func (g *Host) pinLine(ctx context.Context) (string, error) {
+	source, err := g.Source(ctx)
 	if err != nil {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 {
+	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 {
 		return "", nil
 	}
-	limited, cancel := context.WithTimeout(ctx, gitHostWithin)
+	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	key, err := ssh.Scan(limited, ssh.Options{Name: host, Address: host, Port: port})
 	if err != nil {
 		return "", ctx.Err() // away: a later command pins it
 	}
-	if !ssh.Known(a.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
-		if trusted, err := a.askGitHost(host, key); !trusted {
+	if !ssh.Known(g.operatorsKnownHosts(ctx, host, port), host, port, key.Key) {
+		if trusted, err := g.ask(host, key); !trusted {
 			return "", err
 		}
 	}
-	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", a.reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
+	return reach.KnownHostsName(host, port) + " " + string(key.Key) + "\n", g.reach.Pin(fleet.Host{Name: host, Address: host, Port: port}, key.Key)
 }
 
-// knownGitHost returns the lines of hosts/known_hosts that may be about a repository's
+// knownLines returns the lines of hosts/known_hosts that may be about a repository's
 // server: its name, and patterns and hashed names, which are not taken apart here.
 // The hosts' own lines are left out, so that a new host changes nothing for others.
-func (a *GitHost) knownGitHost(url string) []string {
+func (g *Host) knownLines(url string) []string {
 	host, port, isSSH := gitread.SSHAddress(url)
-	content, err := a.checkout.File(fleet.KnownHostsFile)
+	content, err := g.checkout.File(fleet.KnownHostsFile)
 	if err != nil || !isSSH {
 		return nil // reading Git over SSH without a pinned key fails closed
 	}
@@ -131,14 +168,14 @@ func (a *GitHost) knownGitHost(url string) []string {
 	return lines
 }
 
-// unpinnedGit is the finding of a repository that hosts can't read.
-func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
-	source, err := a.gitSource(ctx)
+// Findings have the finding of a repository that hosts can't read.
+func (g *Host) Findings(ctx context.Context) ([]finding.Finding, error) {
+	source, err := g.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(a.checkout.HostKeys, host, port)) > 0 || len(a.checkout.Fleet.Hosts) == 0 {
+	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 || len(g.checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{
@@ -147,13 +184,13 @@ func (a *GitHost) unpinnedGit(ctx context.Context) ([]finding.Finding, error) {
 	}}, nil
 }
 
-// askGitHost asks whether a key is the Git host's. If no one can be asked it is not
+// ask asks whether a key is the Git host's. If no one can be asked it is not
 // pinned, which is a finding and not an error.
-func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err error) {
-	if a.trust == nil {
+func (g *Host) ask(host string, key ssh.HostKey) (trusted bool, err error) {
+	if g.trust == nil {
 		return false, nil
 	}
-	err = a.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
+	err = g.trust(fmt.Sprintf("The Git host %s presents the key %s. Is that its key?", host, key.Fingerprint))
 	if code, set := fault.Code(err); set && code == fault.Usage {
 		return false, nil
 	}
@@ -166,9 +203,9 @@ func (a *GitHost) askGitHost(host string, key ssh.HostKey) (trusted bool, err er
 
 // operatorsKnownHosts returns the known_hosts files that the operator's ssh uses
 // for a server, as git would call it.
-func (a *GitHost) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
+func (g *Host) operatorsKnownHosts(ctx context.Context, host string, port int) []string {
 	script := "exec " + sshCommand() + ` -G -p "$2" -- "$1"`
-	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: gitHostWithin})
+	out, err := local.Machine{Inherit: true}.Run(ctx, machine.Cmd{Argv: []string{"sh", "-c", script, "sh", host, strconv.Itoa(port)}, Timeout: within})
 	if err != nil {
 		return nil // an operator without ssh is asked
 	}
