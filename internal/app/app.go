@@ -23,6 +23,7 @@ import (
 	"salvor/internal/githost"
 	"salvor/internal/grant"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -71,7 +72,7 @@ type App struct {
 	Hosts     *HostChanges
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 	Prove     *Prover
 
 	opts     Options

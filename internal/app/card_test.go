@@ -10,6 +10,7 @@ import (
 
 	"salvor/internal/fault"
 	"salvor/internal/git"
+	"salvor/internal/keys"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -34,7 +35,7 @@ func TestTheCardMakesAnOperator(t *testing.T) {
 		t.Fatalf("the card shows %s, %v", key.Recipient, err)
 	}
 	mine := filepath.Join(t.TempDir(), "mine.age")
-	made, err := prepared(k.open(mine).Keys.PrepareNewKey(secret.Value{}))(t.Context())
+	made, err := prepared(k.open(mine).Keys.PrepareNew(secret.Value{}))(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestTheCardReplacesNoKeyItCannotShow(t *testing.T) {
 	if got := k.open(k.ann).Commit(); got != head {
 		t.Error("a refused rotation committed something")
 	}
-	if _, err := os.Stat(newKeyPath(card)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(keys.NewKeyPath(card)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a key was made beside the card: %v", err)
 	}
 }

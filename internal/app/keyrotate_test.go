@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/finding"
+	"salvor/internal/keys"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
@@ -45,8 +46,8 @@ func ringOf(t *testing.T, path, text string) *agekey.File {
 	return f
 }
 
-func rotate(ctx context.Context, a *App, compromised bool) (RotatedKey, error) {
-	return a.Keys.PrepareRotate(KeyRotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
+func rotate(ctx context.Context, a *App, compromised bool) (keys.Rotated, error) {
+	return a.Keys.PrepareRotate(keys.Rotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
 }
 
 func TestRotateKey(t *testing.T) {
@@ -56,13 +57,13 @@ func TestRotateKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.open(k.ann).Keys.PrepareRotate(KeyRotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
+	r, err := k.open(k.ann).Keys.PrepareRotate(keys.Rotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
 	if err != nil || r.Operator != "ann" || r.Finished {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	fresh := ringOf(t, k.ann, "new")
 	k.opensAll("the new key", fresh)
-	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.OpensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 	a := k.open(k.ann)
@@ -75,7 +76,7 @@ func TestRotateKey(t *testing.T) {
 	if got, err := ringOf(t, r.Old, "").Recipient(); err != nil || got != recipient {
 		t.Errorf("the old key lies at %s: %v", r.Old, err)
 	}
-	if _, err := os.Stat(newKeyPath(k.ann)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(keys.NewKeyPath(k.ann)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the new key lies beside, too: %v", err)
 	}
 }
@@ -84,7 +85,7 @@ func TestRotateKey(t *testing.T) {
 // files of the identity back.
 func killed(t *testing.T, at, beside []byte, path string) {
 	t.Helper()
-	for file, content := range map[string][]byte{path: at, newKeyPath(path): beside} {
+	for file, content := range map[string][]byte{path: at, keys.NewKeyPath(path): beside} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -98,10 +99,10 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	// before the commit: the new key is there, and the old one opens everything
-	if err := createKey(newKeyPath(k.ann), secret.Value{}, 0); err != nil {
+	if err := keys.CreateKey(keys.NewKeyPath(k.ann), secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := os.ReadFile(newKeyPath(k.ann))
+	waiting, err := os.ReadFile(keys.NewKeyPath(k.ann))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestRotateKeyRefuses(t *testing.T) {
 	if _, err := rotate(t.Context(), k.open(path), false); err == nil || !strings.Contains(err.Error(), "not an operator's") {
 		t.Errorf("the recovery key is no operator's: %v", err)
 	}
-	if err := createKey(newKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {
+	if err := keys.CreateKey(keys.NewKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rotate(t.Context(), k.open(k.ann), false); !errors.Is(err, secret.ErrLocked) {
@@ -171,7 +172,7 @@ func TestRotateKeyThatOthersMayHave(t *testing.T) {
 	k.opensAll("the new key", ringOf(t, k.ann, ""))
 	k.checkRenewed(was)
 	k.opensNothing("the old card", page)
-	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.OpensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
+	"salvor/internal/keys"
 	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
 	"salvor/internal/proposal"
@@ -207,7 +208,7 @@ func (k *keyed) opensNothing(who string, key agekey.Key) {
 
 func (k *keyed) opensAll(who string, ring agekey.Keyring) {
 	k.t.Helper()
-	if err := k.open(k.ann).Keys.opensAll(k.t.Context(), ring); err != nil {
+	if err := k.open(k.ann).Keys.OpensAll(k.t.Context(), ring); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
 }
@@ -217,7 +218,7 @@ func (k *keyed) opensSecrets(who string, key agekey.Key) {
 	k.t.Helper()
 	a := k.open(k.ann)
 	a.Identity.Use(key)
-	if err := a.Keys.opensSecrets(k.t.Context()); err != nil {
+	if err := a.Keys.OpensSecrets(k.t.Context()); err != nil {
 		k.t.Errorf("%s does not open everything: %v", who, err)
 	}
 }
@@ -246,7 +247,7 @@ func TestRevoke(t *testing.T) {
 		t.Fatalf("the proof does not count: %v", found)
 	}
 
-	var h KeysReceipt
+	var h keys.Receipt
 	k.do(func(a *App) (err error) { h, err = prepared(a.Keys.PrepareRevoke("bob"))(t.Context()); return err })
 	k.opensNothing("bob", bob)
 	k.opensNothing("the old card", before)
@@ -299,7 +300,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	}
 }
 
-func checkRotations(t *testing.T, h KeysReceipt) {
+func checkRotations(t *testing.T, h keys.Receipt) {
 	t.Helper()
 	got := map[string]string{}
 	for _, r := range h.Exposed {

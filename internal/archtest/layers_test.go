@@ -101,6 +101,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"envimport",
+		"keys",
 		"leaks",
 		"move",
 		"prune",

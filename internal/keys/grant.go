@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -20,25 +20,25 @@ import (
 // PrepareGrant proposes to make an age recipient an operator, in one commit: everything
 // that the operators can open is encrypted to them as well. A name that is taken by
 // another recipient is an error; the same again re-encrypts what was left out.
-func (a *KeyChanges) PrepareGrant(name, recipient string) (proposal.Proposal[KeysReceipt], error) {
-	next := a.recipients()
-	p := proposal.New("grant "+name, func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
+func (c *Changes) PrepareGrant(name, recipient string) (proposal.Proposal[Receipt], error) {
+	next := c.recipients()
+	p := proposal.New("grant "+name, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
 		next.Operators[name] = recipient
-		if err := a.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
-			return KeysReceipt{}, err
+		if err := c.confirmed.Note(ctx, grant.Operator(name, recipient)); err != nil {
+			return Receipt{}, err
 		}
-		return a.changeKeys(ctx, keyChange{message: "secret grant: " + name, next: next})
+		return c.changeKeys(ctx, change{message: "secret grant: " + name, next: next})
 	})
 	if has, taken := next.Operators[name]; taken && has != recipient {
 		return p, fault.WithHint(fmt.Errorf("%s is already an operator with another key", name), "choose another name: alice-laptop")
 	}
 	p.Question = fmt.Sprintf("Let %s open every secret of the fleet, including the recovery key?", name)
-	return p, a.mayDeclare(name, recipient)
+	return p, c.mayDeclare(name, recipient)
 }
 
 // mayDeclare reports an invalid recipient before anything has to be opened.
-func (a *KeyChanges) mayDeclare(name, recipient string) error {
-	declared, err := a.checkout.File(fleet.File)
+func (c *Changes) mayDeclare(name, recipient string) error {
+	declared, err := c.checkout.File(fleet.File)
 	if err != nil {
 		return err
 	}
@@ -55,12 +55,12 @@ func (a *KeyChanges) mayDeclare(name, recipient string) error {
 // value.
 //
 // The last operator stays, and operators can't lock themselves out.
-func (a *KeyChanges) PrepareRevoke(name string) (proposal.Proposal[KeysReceipt], error) {
-	next := a.recipients()
+func (c *Changes) PrepareRevoke(name string) (proposal.Proposal[Receipt], error) {
+	next := c.recipients()
 	names := slices.Sorted(maps.Keys(next.Operators))
 	recipient, is := next.Operators[name]
-	p := proposal.New("revoke "+name, func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
-		return a.revoke(ctx, name, recipient, next)
+	p := proposal.New("revoke "+name, func(ctx context.Context, _ progress.Sink) (Receipt, error) {
+		return c.revoke(ctx, name, recipient, next)
 	})
 	p.Question = fmt.Sprintf("Remove operator %s? You will have to print the card again and change every secret.", name)
 	switch {
@@ -73,13 +73,13 @@ func (a *KeyChanges) PrepareRevoke(name string) (proposal.Proposal[KeysReceipt],
 	return p, nil
 }
 
-func (a *KeyChanges) revoke(ctx context.Context, name, recipient string, next fleet.Recipients) (KeysReceipt, error) {
+func (c *Changes) revoke(ctx context.Context, name, recipient string, next fleet.Recipients) (Receipt, error) {
 	delete(next.Operators, name)
-	own, err := a.stays(name, recipient, next)
+	own, err := c.stays(name, recipient, next)
 	if err != nil {
-		return KeysReceipt{}, err
+		return Receipt{}, err
 	}
-	h, err := a.changeKeys(ctx, keyChange{
+	h, err := c.changeKeys(ctx, change{
 		message: "secret revoke: " + name, next: next, newRecovery: true,
 		removed: &secretstore.Removal{Operator: name, At: time.Now()},
 	})
@@ -89,25 +89,25 @@ func (a *KeyChanges) revoke(ctx context.Context, name, recipient string, next fl
 
 // stays makes sure that the present identity opens the fleet without an operator. own
 // reports that it has the key of the removed one in addition to another.
-func (a *KeyChanges) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
-	if own, err = a.identity.Has(recipient); err != nil {
+func (c *Changes) stays(name, recipient string, next fleet.Recipients) (own bool, err error) {
+	if own, err = c.identity.Has(recipient); err != nil {
 		return own, err
 	}
 	for _, other := range next.Operators {
-		if has, err := a.identity.Has(other); err != nil || has {
+		if has, err := c.identity.Has(other); err != nil || has {
 			return own, err
 		}
 	}
 	if !own {
-		return own, a.showsRecovery()
+		return own, c.showsRecovery()
 	}
 	return own, fault.WithHint(fmt.Errorf("you are using %s's own key, which this command would revoke", name),
 		"another operator must run it: salvor secret revoke "+name)
 }
 
 // recipients returns a copy of the fleet's, to change.
-func (a *KeyChanges) recipients() fleet.Recipients {
-	next := fleet.Recipients{Operators: map[string]string{}, Recovery: a.checkout.Fleet.Recipients.Recovery}
-	maps.Copy(next.Operators, a.checkout.Fleet.Recipients.Operators)
+func (c *Changes) recipients() fleet.Recipients {
+	next := fleet.Recipients{Operators: map[string]string{}, Recovery: c.checkout.Fleet.Recipients.Recovery}
+	maps.Copy(next.Operators, c.checkout.Fleet.Recipients.Operators)
 	return next
 }
