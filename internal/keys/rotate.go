@@ -42,7 +42,7 @@ type Rotated struct {
 }
 
 // newKeyPath is where a key waits next to the one that it will replace.
-func NewKeyPath(path string) string { return path + ".new" }
+func newKeyPath(path string) string { return path + ".new" }
 
 // PrepareRotate proposes to replace the key of the operator whose identity is in use. The
 // new one is made next to it; everything is encrypted to it instead of the old one, in one
@@ -61,10 +61,10 @@ func (c *Changes) rotateKey(ctx context.Context, o Rotation) (r Rotated, err err
 	if r.Path, err = c.ownPath(); err != nil {
 		return r, err
 	}
-	if err := c.mayRotate(NewKeyPath(r.Path)); err != nil {
+	if err := c.mayRotate(newKeyPath(r.Path)); err != nil {
 		return r, err
 	}
-	recipient, ring, err := pendingKey(NewKeyPath(r.Path), o.Passphrase, c.opts.Work)
+	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase, c.opts.Work)
 	if err != nil {
 		return r, err
 	}
@@ -81,10 +81,10 @@ func (c *Changes) rotateKey(ctx context.Context, o Rotation) (r Rotated, err err
 	if r.Receipt, err = c.replaceKey(ctx, r.Operator, change{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
 		return r, err
 	}
-	if err := c.OpensAll(ctx, ring); err != nil {
+	if err := c.opensAll(ctx, ring); err != nil {
 		return r, fmt.Errorf("the new key does not open everything, so the old one is kept at %s: %w", r.Path, err)
 	}
-	r.Old, err = agekey.Replace(r.Path, NewKeyPath(r.Path), time.Now())
+	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
 	return r, err
 }
 
@@ -119,16 +119,16 @@ func (c *Changes) replaceKey(ctx context.Context, operator string, want change, 
 
 // leftOf is what an operator's compromised key has left to do, where a run has
 // noted that it was one.
-func (c *Changes) leftOf(operator string) (h Receipt, noted bool, err error) {
-	if h.Exposed, noted, err = c.exposed.ByKey(operator); !noted {
-		return h, false, err
+func (c *Changes) leftOf(operator string) (r Receipt, noted bool, err error) {
+	if r.Exposed, noted, err = c.exposed.ByKey(operator); !noted {
+		return r, false, err
 	}
 	for _, st := range c.checkout.Fleet.Stacks {
 		if len(c.checkout.Lock.Stacks[st.Name].Former) > 0 {
-			h.Stacks = append(h.Stacks, st.Name)
+			r.Stacks = append(r.Stacks, st.Name)
 		}
 	}
-	return h, true, err
+	return r, true, err
 }
 
 // ownPath is the place of the operator's identity, links followed.
@@ -157,7 +157,7 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error),
 		return "", nil, err
 	}
 	if known == "" {
-		if err := CreateKey(path, phrase, work); err != nil {
+		if err := createKey(path, phrase, work); err != nil {
 			return "", nil, err
 		}
 	}
@@ -172,7 +172,7 @@ func pendingKey(path string, passphrase func(path string) (secret.Value, error),
 	return recipient, f, err
 }
 
-func CreateKey(path string, passphrase secret.Value, work agekey.WorkFactor) error {
+func createKey(path string, passphrase secret.Value, work agekey.WorkFactor) error {
 	key, err := agekey.Generate()
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (c *Changes) myself() (string, error) {
 
 // opensAll opens with a keyring everything in the newest commit that is encrypted
 // to operators. Nothing is kept of it.
-func (c *Changes) OpensAll(ctx context.Context, ring agekey.Keyring) (err error) {
+func (c *Changes) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
 	again, done, err := c.opts.Again(ctx)
 	if err != nil {
 		return err
@@ -227,11 +227,11 @@ func (c *Changes) OpensAll(ctx context.Context, ring agekey.Keyring) (err error)
 	if _, err := again.fleetKeys.Recovery(ctx); err != nil {
 		return err
 	}
-	return again.OpensSecrets(ctx)
+	return again.opensSecrets(ctx)
 }
 
 // opensSecrets opens every secret and every file of snapshot passwords.
-func (c *Changes) OpensSecrets(ctx context.Context) error {
+func (c *Changes) opensSecrets(ctx context.Context) error {
 	all, err := c.identity.Store.List()
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ func (c *Changes) resign(ctx context.Context, trusted sign.Keys, key sign.Key) e
 
 // resigned returns the signatures of what the keys have signed in Git, by another one.
 // What they have not signed stays as it is, which is a finding.
-func (c *Changes) Resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
+func (c *Changes) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	if err := c.fleetKeys.ResignHosts(files, trusted, key); err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (c *Changes) signWith(ctx context.Context, trusted sign.Keys, private secre
 			if err := c.resign(ctx, trusted, k); err != nil {
 				return err
 			}
-			files, err := c.Resigned(trusted, k)
+			files, err := c.resigned(trusted, k)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -12,21 +12,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"salvor/internal/finding"
-	"salvor/internal/keys"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 )
 
 func TestRotateRecovery(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	before, was := k.recovery(), k.open(k.ann).Lock().Stacks["notes"]
-	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(false).Run(t.Context(), nil); return err })
+	k.do(func(a *opened) error { _, err := a.Keys.PrepareRotateRecovery(false).Run(t.Context(), nil); return err })
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
 	if now := k.open(k.ann).Lock().Stacks["notes"]; !cmp.Equal(was, now) || len(k.codes(finding.SecretSeen)) != 0 {
 		t.Errorf("a healthy key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
-	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(true).Run(t.Context(), nil); return err })
+	k.do(func(a *opened) error { _, err := a.Keys.PrepareRotateRecovery(true).Run(t.Context(), nil); return err })
 	if now := k.open(k.ann).Lock().Stacks["notes"]; len(now.Former["offsite"]) != 1 || len(k.codes(finding.SecretSeen)) != 5 {
 		t.Errorf("a compromised key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
@@ -46,24 +46,25 @@ func ringOf(t *testing.T, path, text string) *agekey.File {
 	return f
 }
 
-func rotate(ctx context.Context, a *App, compromised bool) (keys.Rotated, error) {
-	return a.Keys.PrepareRotate(keys.Rotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
+func rotate(ctx context.Context, a *opened, compromised bool) (Rotated, error) {
+	return a.Keys.PrepareRotate(Rotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
 }
 
 func TestRotateKey(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	old, was := ringOf(t, k.ann, ""), k.open(k.ann).Lock().Stacks["notes"]
 	recipient, err := old.Recipient()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.open(k.ann).Keys.PrepareRotate(keys.Rotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
+	r, err := k.open(k.ann).Keys.PrepareRotate(Rotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
 	if err != nil || r.Operator != "ann" || r.Finished {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	fresh := ringOf(t, k.ann, "new")
 	k.opensAll("the new key", fresh)
-	if err := k.open(k.ann).Keys.OpensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 	a := k.open(k.ann)
@@ -76,7 +77,7 @@ func TestRotateKey(t *testing.T) {
 	if got, err := ringOf(t, r.Old, "").Recipient(); err != nil || got != recipient {
 		t.Errorf("the old key lies at %s: %v", r.Old, err)
 	}
-	if _, err := os.Stat(keys.NewKeyPath(k.ann)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(newKeyPath(k.ann)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the new key lies beside, too: %v", err)
 	}
 }
@@ -85,7 +86,7 @@ func TestRotateKey(t *testing.T) {
 // files of the identity back.
 func killed(t *testing.T, at, beside []byte, path string) {
 	t.Helper()
-	for file, content := range map[string][]byte{path: at, keys.NewKeyPath(path): beside} {
+	for file, content := range map[string][]byte{path: at, newKeyPath(path): beside} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -93,16 +94,17 @@ func killed(t *testing.T, at, beside []byte, path string) {
 }
 
 func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	before, err := os.ReadFile(k.ann)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// before the commit: the new key is there, and the old one opens everything
-	if err := keys.CreateKey(keys.NewKeyPath(k.ann), secret.Value{}, 0); err != nil {
+	if err := createKey(newKeyPath(k.ann), secret.Value{}, 0); err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := os.ReadFile(keys.NewKeyPath(k.ann))
+	waiting, err := os.ReadFile(newKeyPath(k.ann))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +147,7 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 }
 
 func TestRotateKeyRefuses(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	path := filepath.Join(t.TempDir(), "card")
 	if err := agekey.Create(path, k.recovery(), secret.Value{}, 0); err != nil {
@@ -153,7 +156,7 @@ func TestRotateKeyRefuses(t *testing.T) {
 	if _, err := rotate(t.Context(), k.open(path), false); err == nil || !strings.Contains(err.Error(), "not an operator's") {
 		t.Errorf("the recovery key is no operator's: %v", err)
 	}
-	if err := keys.CreateKey(keys.NewKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {
+	if err := createKey(newKeyPath(k.ann), secret.NewString("forgotten"), quickWork); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := rotate(t.Context(), k.open(k.ann), false); !errors.Is(err, secret.ErrLocked) {
@@ -163,6 +166,7 @@ func TestRotateKeyRefuses(t *testing.T) {
 }
 
 func TestRotateKeyThatOthersMayHave(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	was, old, page := k.open(k.ann).Lock().Stacks["notes"], ringOf(t, k.ann, ""), k.recovery()
 	r, err := rotate(t.Context(), k.open(k.ann), true)
@@ -172,7 +176,7 @@ func TestRotateKeyThatOthersMayHave(t *testing.T) {
 	k.opensAll("the new key", ringOf(t, k.ann, ""))
 	k.checkRenewed(was)
 	k.opensNothing("the old card", page)
-	if err := k.open(k.ann).Keys.OpensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
+	if err := k.open(k.ann).Keys.opensAll(t.Context(), old); !errors.Is(err, secret.ErrLocked) {
 		t.Errorf("the old key: %v", err)
 	}
 }
