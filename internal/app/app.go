@@ -126,9 +126,6 @@ func (a *App) Fleet() *fleet.Fleet { return &a.Checkout.Fleet }
 // Lock returns the placements.
 func (a *App) Lock() fleet.Lock { return a.Checkout.Lock }
 
-// Renamed returns the stacks whose new names Git's lock does not have yet.
-func (a *App) Renamed() []fleet.Stack { return a.Checkout.Renamed }
-
 // Named returns the name by which a stack goes, for that name or what it is called
 // since it was renamed.
 func (a *App) Named(stack string) string { return a.Checkout.Named(stack) }

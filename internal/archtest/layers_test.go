@@ -98,6 +98,7 @@ var layers = []struct {
 		"sealing",
 	}},
 	{"the operator's workflows", []string{
+		"apply",
 		"check",
 		"claims",
 		"envimport",
