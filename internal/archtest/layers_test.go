@@ -98,8 +98,10 @@ var layers = []struct {
 		"sealing",
 	}},
 	{"the operator's workflows", []string{
+		"apply",
 		"check",
 		"claims",
+		"envimport",
 		"leaks",
 		"move",
 		"prune",
@@ -108,6 +110,7 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
+		"secretchange",
 	}},
 	{"surfaces", []string{
 		"app",
