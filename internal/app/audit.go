@@ -67,16 +67,10 @@ func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit 
 				audit.Shut++
 				continue
 			}
-			audit.Findings = append(audit.Findings, untrusted(finding.JournalUntrusted, u))
+			audit.Findings = append(audit.Findings, u.Finding(finding.JournalUntrusted))
 		}
 		return err
 	})
-}
-
-// untrusted is the finding about a file on the record remote that does not count.
-func untrusted(code finding.Code, u record.Unread) finding.Finding {
-	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is ignored: %v", u.Err),
-		Fix: "find out who wrote it (every host and the remote's administrator can write there), then delete it there"}
 }
 
 // concerns reports whether a secret is among those named. A stack's variables are

@@ -47,27 +47,27 @@ func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, con
 
 // Mirror implements deploy.Record. A mirror of the newest commit that is there
 // already is left alone.
-func (a *Mirrors) Mirror(ctx context.Context) error {
-	count, err := a.checkout.Git.Count(ctx, a.checkout.Commit)
+func (c *Mirrors) Mirror(ctx context.Context) error {
+	count, err := c.checkout.Git.Count(ctx, c.checkout.Commit)
 	if err != nil {
 		return err
 	}
-	want := record.Mirror{Commits: count, Commit: string(a.checkout.Commit)}
-	trusted, err := a.confirmed.Trusted(ctx)
+	want := record.Mirror{Commits: count, Commit: string(c.checkout.Commit)}
+	trusted, err := c.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	err = a.record.with(ctx, func(rec *record.Record) error {
+	err = c.record.with(ctx, func(rec *record.Record) error {
 		all, unread, err := rec.Mirrors(ctx, trusted)
-		a.notePassedOver(unread)
+		c.notePassedOver(unread)
 		if err != nil || len(all) > 0 && all[0] == want {
 			return err
 		}
-		bundle, err := a.checkout.Git.Bundle(ctx)
+		bundle, err := c.checkout.Git.Bundle(ctx)
 		if err != nil {
 			return fmt.Errorf("bundle the repository: %w", err)
 		}
-		recipients, err := a.confirmed.Recipients(ctx)
+		recipients, err := c.confirmed.Recipients(ctx)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (a *Mirrors) Mirror(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		key, err := a.keys.SigningKey(ctx)
+		key, err := c.keys.SigningKey(ctx)
 		if err != nil {
 			return err
 		}
@@ -84,17 +84,17 @@ func (a *Mirrors) Mirror(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.noteMirrored(ctx)
+	return c.noteMirrored(ctx)
 }
 
 // notePassedOver reports files that only look like mirrors.
-func (a *Mirrors) notePassedOver(unread []record.Unread) {
-	if a.sink == nil {
+func (c *Mirrors) notePassedOver(unread []record.Unread) {
+	if c.sink == nil {
 		return
 	}
 	for _, u := range unread {
-		f := untrusted(finding.MirrorUntrusted, u)
-		progress.Scope{Sink: a.sink}.Note(fmt.Sprintf("%s: %s; %s", f.Severity, f, f.Fix))
+		f := u.Finding(finding.MirrorUntrusted)
+		progress.Scope{Sink: c.sink}.Note(fmt.Sprintf("%s: %s; %s", f.Severity, f, f.Fix))
 	}
 }
 
@@ -129,12 +129,12 @@ func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring
 // RenewMirror brings the mirror up to the newest commit. This clone remembers the
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.
-func (a *Mirrors) RenewMirror(ctx context.Context) error {
-	behind, err := a.mirrorBehind(ctx)
+func (c *Mirrors) RenewMirror(ctx context.Context) error {
+	behind, err := c.mirrorBehind(ctx)
 	if err != nil || !behind {
 		return err
 	}
-	if err := a.Mirror(ctx); err != nil {
+	if err := c.Mirror(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
 	return nil
@@ -143,31 +143,31 @@ func (a *Mirrors) RenewMirror(ctx context.Context) error {
 // MirrorCommitted is RenewMirror for the end of a command: only what the command itself
 // has pushed is looked at. That needs the operator's key, which signs: if it is not
 // unlocked, only the error says that the mirror is behind, unless unlock.
-func (a *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
-	if !a.checkout.Pushed() {
+func (c *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
+	if !c.checkout.Pushed() {
 		return nil
 	}
-	if head, err := a.checkout.Git.Head(ctx); err != nil || head != a.checkout.Commit {
+	if head, err := c.checkout.Git.Head(ctx); err != nil || head != c.checkout.Commit {
 		return err // a later commit is mirrored by the opening that made it
 	}
-	behind, err := a.mirrorBehind(ctx)
+	behind, err := c.mirrorBehind(ctx)
 	switch {
 	case err != nil || !behind:
 		return err
-	case !unlock && !a.identity.Unlocked():
+	case !unlock && !c.identity.Unlocked():
 		return ErrMirrorBehind
 	}
-	if _, err := a.keys.KnownSigningKey(ctx); err != nil {
+	if _, err := c.keys.KnownSigningKey(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
 	}
-	return a.RenewMirror(ctx)
+	return c.RenewMirror(ctx)
 }
 
-func (a *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
-	if a.checkout.Fleet.Record.Remote == "" || len(a.checkout.Lock.Stacks) == 0 {
+func (c *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
+	if c.checkout.Fleet.Record.Remote == "" || len(c.checkout.Lock.Stacks) == 0 {
 		return false, nil
 	}
-	file, err := a.checkout.Git.OwnFile(ctx, mirroredFile)
+	file, err := c.checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return false, err
 	}
@@ -175,21 +175,21 @@ func (a *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
-	return strings.TrimSpace(string(noted)) != a.mirrored(), err
+	return strings.TrimSpace(string(noted)) != c.mirrored(), err
 }
 
 // mirroredFile is this clone's note of what the mirror was last seen to hold.
 const mirroredFile = "mirrored"
 
 // mirrored is what a mirror of the newest commit is noted as.
-func (a *Mirrors) mirrored() string {
-	return a.checkout.Fleet.Record.Remote + ":" + a.checkout.Fleet.Record.Path + " " + string(a.checkout.Commit)
+func (c *Mirrors) mirrored() string {
+	return c.checkout.Fleet.Record.Remote + ":" + c.checkout.Fleet.Record.Path + " " + string(c.checkout.Commit)
 }
 
-func (a *Mirrors) noteMirrored(ctx context.Context) error {
-	file, err := a.checkout.Git.OwnFile(ctx, mirroredFile)
+func (c *Mirrors) noteMirrored(ctx context.Context) error {
+	file, err := c.checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(file, strings.NewReader(a.mirrored()+"\n"), 0o600)
+	return atomicfile.Write(file, strings.NewReader(c.mirrored()+"\n"), 0o600)
 }

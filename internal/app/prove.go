@@ -176,7 +176,7 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 		var unread []record.Unread
 		m, _, unread, err = openMirror(ctx, rec, trusted, a.identity.Ring)
 		for _, u := range unread {
-			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
+			p.Findings = append(p.Findings, u.Finding(finding.MirrorUntrusted))
 		}
 		return err
 	})
