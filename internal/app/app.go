@@ -26,6 +26,7 @@ import (
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -62,7 +63,7 @@ type App struct {
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
 	GitHost   *githost.Host
-	Record    *recorder
+	Record    *recording.Recorder
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
@@ -156,7 +157,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
-			*recorder
+			*recording.Recorder
 			*Mirrors
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}

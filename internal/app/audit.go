@@ -57,7 +57,7 @@ func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit 
 	if err != nil {
 		return err
 	}
-	return j.record.with(ctx, func(rec *record.Record) error {
+	return j.record.With(ctx, func(rec *record.Record) error {
 		entries, unread, err := rec.Entries(ctx, since, trusted, j.identity.Ring)
 		for _, e := range entries {
 			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/seal"
 	"salvor/internal/sealing"
 	"salvor/internal/secret/agekey"
@@ -41,13 +42,13 @@ type KeyChanges struct {
 	confirmed *confirmation.Confirmed
 	fleetKeys *fleetkeys.Keys
 	exposed   *exposed.Secrets
-	record    *recorder
+	record    *recording.Recorder
 	reach     *reach.Dialer
 	opts      KeyOptions
 }
 
 // NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
+func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, r *recording.Recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
 	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
 }
 

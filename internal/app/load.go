@@ -17,6 +17,7 @@ import (
 	"salvor/internal/needs"
 	"salvor/internal/project"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/rendering"
 	"salvor/internal/sealing"
 	"salvor/internal/secret"
@@ -50,7 +51,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = githost.New(c, a.Reach, o.Trust)
-	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
+	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)

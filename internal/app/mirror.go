@@ -18,6 +18,7 @@ import (
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -35,13 +36,13 @@ type Mirrors struct {
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
-	record    *recorder
+	record    *recording.Recorder
 	gitHost   *githost.Host
 	sink      progress.Sink
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, g *githost.Host, sink progress.Sink) *Mirrors {
+func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, g *githost.Host, sink progress.Sink) *Mirrors {
 	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 
@@ -57,7 +58,7 @@ func (c *Mirrors) Mirror(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.record.with(ctx, func(rec *record.Record) error {
+	err = c.record.With(ctx, func(rec *record.Record) error {
 		all, unread, err := rec.Mirrors(ctx, trusted)
 		c.notePassedOver(unread)
 		if err != nil || len(all) > 0 && all[0] == want {

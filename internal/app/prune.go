@@ -13,6 +13,7 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/needs"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/seal"
 	"salvor/internal/snapshot"
 	"salvor/internal/snapshot/repository"
@@ -23,11 +24,11 @@ type Pruner struct {
 	checkout *checkout.Checkout
 	needs    *needs.Needs
 	keys     *fleetkeys.Keys
-	record   *recorder
+	record   *recording.Recorder
 }
 
 // NewPruner returns one for a checkout's fleet.
-func NewPruner(c *checkout.Checkout, n *needs.Needs, k *fleetkeys.Keys, r *recorder) *Pruner {
+func NewPruner(c *checkout.Checkout, n *needs.Needs, k *fleetkeys.Keys, r *recording.Recorder) *Pruner {
 	return &Pruner{checkout: c, needs: n, keys: k, record: r}
 }
 
@@ -153,7 +154,7 @@ func (a *Pruner) planRepository(ctx context.Context, p *Pruning, keep fleet.Keep
 
 // onRepository opens a repository's folder for one piece of work.
 func (a *Pruner) onRepository(ctx context.Context, p *Pruning, work func() error) error {
-	folder, err := a.record.open(ctx, p.where)
+	folder, err := a.record.Open(ctx, p.where)
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (a *Pruner) pruneOne(ctx context.Context, p *Pruning, standBy StandBy) erro
 // provenOf returns the newest proven snapshots of a stack by the record.
 func (a *Pruner) provenOf(ctx context.Context, stack string, epoch int) (map[string]record.Proven, error) {
 	found := map[string]record.Proven{}
-	err := a.record.with(ctx, func(rec *record.Record) error {
+	err := a.record.With(ctx, func(rec *record.Record) error {
 		proven, _, err := rec.Proven(ctx, stack, epoch)
 		for _, p := range proven {
 			found[p.Repository] = p
@@ -219,7 +220,7 @@ func (a *Pruner) provenOf(ctx context.Context, stack string, epoch int) (map[str
 
 // dropProven removes the notes about older snapshots that hosts may not remove.
 func (a *Pruner) dropProven(ctx context.Context, stack string, epoch int) error {
-	return a.record.with(ctx, func(rec *record.Record) error { return rec.DropProven(ctx, stack, epoch) })
+	return a.record.With(ctx, func(rec *record.Record) error { return rec.DropProven(ctx, stack, epoch) })
 }
 
 // trustOf says which of a repository's snapshots may be believed: by the record and the

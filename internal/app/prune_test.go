@@ -93,7 +93,7 @@ func (p *pruned) restic(in []byte, args ...string) string {
 func (p *pruned) onRecord(work func(*record.Record) error) {
 	p.t.Helper()
 	a := p.open(p.ann)
-	folder, err := a.Record.open(p.t.Context(), a.Checkout.Fleet.Record)
+	folder, err := a.Record.Open(p.t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		p.t.Fatal(err)
 	}

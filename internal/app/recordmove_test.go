@@ -45,7 +45,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	k.claim(1)
 	a := k.open(k.ann)
 	r := a.Record
-	folder, err := r.open(t.Context(), a.Checkout.Fleet.Record)
+	folder, err := r.Open(t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 		k.atMirror("beside another fleet", k.open(k.ann).Commit())
 	}
 	r := one.open(one.ann).Record
-	folder, err := r.open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
+	folder, err := r.Open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestS05OnlySignedFactsAreFolded(t *testing.T) {
 	r := a.Record
 	note := func(signs sign.Key, volume string) {
 		t.Helper()
-		err := r.with(t.Context(), func(rec *record.Record) error {
+		err := r.With(t.Context(), func(rec *record.Record) error {
 			own := rec.Trusting(record.Trust{Own: func(context.Context) (sign.Key, error) { return signs, nil }})
 			_, err := own.AppendFact(t.Context(), "notes", record.Fact{Epoch: 1, Host: "alpha", Born: map[string]time.Time{volume: born}})
 			return err

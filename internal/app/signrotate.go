@@ -116,7 +116,7 @@ func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key
 	if a.checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	return a.record.with(ctx, func(rec *record.Record) error {
+	return a.record.With(ctx, func(rec *record.Record) error {
 		for _, stack := range slices.Sorted(maps.Keys(a.checkout.Lock.Stacks)) {
 			if err := rec.Resign(ctx, stack, key); err != nil {
 				return err

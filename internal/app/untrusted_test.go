@@ -68,7 +68,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := a.Record.open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
+	folder, err := a.Record.Open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
 	if err != nil {
 		t.Fatal(err)
 	}

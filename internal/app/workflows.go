@@ -84,14 +84,14 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
-	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
+		Open: a.Record.Folder, Trust: a.Record.Trust(), Session: a.Session,
 	}
 }
 
