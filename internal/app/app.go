@@ -23,6 +23,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
@@ -64,7 +65,7 @@ type App struct {
 	FleetKeys *fleetkeys.Keys
 	GitHost   *githost.Host
 	Record    *recording.Recorder
-	Mirrors   *Mirrors
+	Mirrors   *mirror.Copies
 	Journals  *Journals
 	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
@@ -158,7 +159,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
 			*recording.Recorder
-			*Mirrors
+			*mirror.Copies
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil

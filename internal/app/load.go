@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/identity"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/project"
 	"salvor/internal/reach"
@@ -52,7 +53,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = githost.New(c, a.Reach, o.Trust)
 	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
-	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
+	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)

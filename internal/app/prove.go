@@ -17,6 +17,7 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/identity"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/record"
 	"salvor/internal/recording"
@@ -175,7 +176,7 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 	var m record.Mirror
 	err = a.record.With(ctx, func(rec *record.Record) (err error) {
 		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.identity.Ring)
+		m, _, unread, err = mirror.Open(ctx, rec, trusted, a.identity.Ring)
 		for _, u := range unread {
 			p.Findings = append(p.Findings, u.Finding(finding.MirrorUntrusted))
 		}

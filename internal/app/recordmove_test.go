@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/placement"
 	"salvor/internal/record"
 	"salvor/internal/recordmove"
@@ -94,7 +95,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 	one.claim(1)
 	other.claim(4)
 	for _, k := range []*keyed{one, other} {
-		k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
+		k.do(func(a *App) error { return a.Mirrors.Renew(t.Context()) })
 	}
 	for k, epoch := range map[*keyed]int{one: 1, other: 4} {
 		if got, want := k.owner(), (deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: epoch}); got != want {
@@ -142,7 +143,7 @@ func TestMoveRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.commit(map[string][]byte{card.ProvenPath: tested})
-	k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
+	k.do(func(a *App) error { return a.Mirrors.Renew(t.Context()) })
 	was, before := k.owner(), k.open(k.ann)
 	old, err := before.Mirrors.Card(t.Context())
 	if err != nil {
@@ -174,7 +175,7 @@ func TestMoveRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, _, unread, err := fetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
+		if m, _, unread, err := mirror.FetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}

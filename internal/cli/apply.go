@@ -83,7 +83,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	if p.Empty() && len(moves) == 0 {
 		if settled, err := s.Settled(ctx); err != nil || settled {
-			g.note(a.Mirrors.RenewMirror(ctx))
+			g.note(a.Mirrors.Renew(ctx))
 			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
 		}
 	}

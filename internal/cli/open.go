@@ -42,7 +42,7 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
 	if !errors.Is(err, app.ErrUnsent) { // otherwise the remote just failed to answer
-		g.note(within(func(ctx context.Context) error { return a.Mirrors.MirrorCommitted(ctx, g.passphraseFile != "") }))
+		g.note(within(func(ctx context.Context) error { return a.Mirrors.RenewCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
 }

@@ -1,4 +1,4 @@
-package app
+package mirror
 
 import (
 	"context"
@@ -26,11 +26,11 @@ import (
 
 // ErrMirrorBehind is wrapped by errors that mean: the encrypted mirror of the
 // repository lacks the newest commit.
-var ErrMirrorBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
+var ErrBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
 
 // Mirrors are the copies of the repository that bring a fleet back: the mirror on the
 // record remote, and the card that leads to it.
-type Mirrors struct {
+type Copies struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
@@ -42,13 +42,13 @@ type Mirrors struct {
 }
 
 // NewMirrors returns the copies of a checkout's repository.
-func NewMirrors(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, g *githost.Host, sink progress.Sink) *Mirrors {
-	return &Mirrors{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, g *githost.Host, sink progress.Sink) *Copies {
+	return &Copies{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
 
 // Mirror implements deploy.Record. A mirror of the newest commit that is there
 // already is left alone.
-func (c *Mirrors) Mirror(ctx context.Context) error {
+func (c *Copies) Mirror(ctx context.Context) error {
 	count, err := c.checkout.Git.Count(ctx, c.checkout.Commit)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (c *Mirrors) Mirror(ctx context.Context) error {
 }
 
 // notePassedOver reports files that only look like mirrors.
-func (c *Mirrors) notePassedOver(unread []record.Unread) {
+func (c *Copies) notePassedOver(unread []record.Unread) {
 	if c.sink == nil {
 		return
 	}
@@ -102,7 +102,7 @@ func (c *Mirrors) notePassedOver(unread []record.Unread) {
 // openMirror returns the newest mirror that the fleet's key has signed and that a
 // keyring opens, with its bundle; none is the zero Mirror. Ignored files are not
 // read.
-func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
+func Open(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	all, unread, err := rec.Mirrors(ctx, trusted)
 	if err != nil {
 		return m, bundle, unread, err
@@ -130,13 +130,13 @@ func openMirror(ctx context.Context, rec *record.Record, trusted sign.Keys, ring
 // RenewMirror brings the mirror up to the newest commit. This clone remembers the
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.
-func (c *Mirrors) RenewMirror(ctx context.Context) error {
-	behind, err := c.mirrorBehind(ctx)
+func (c *Copies) Renew(ctx context.Context) error {
+	behind, err := c.behind(ctx)
 	if err != nil || !behind {
 		return err
 	}
 	if err := c.Mirror(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
+		return fmt.Errorf("%w: %w", ErrBehind, err)
 	}
 	return nil
 }
@@ -144,27 +144,27 @@ func (c *Mirrors) RenewMirror(ctx context.Context) error {
 // MirrorCommitted is RenewMirror for the end of a command: only what the command itself
 // has pushed is looked at. That needs the operator's key, which signs: if it is not
 // unlocked, only the error says that the mirror is behind, unless unlock.
-func (c *Mirrors) MirrorCommitted(ctx context.Context, unlock bool) error {
+func (c *Copies) RenewCommitted(ctx context.Context, unlock bool) error {
 	if !c.checkout.Pushed() {
 		return nil
 	}
 	if head, err := c.checkout.Git.Head(ctx); err != nil || head != c.checkout.Commit {
 		return err // a later commit is mirrored by the opening that made it
 	}
-	behind, err := c.mirrorBehind(ctx)
+	behind, err := c.behind(ctx)
 	switch {
 	case err != nil || !behind:
 		return err
 	case !unlock && !c.identity.Unlocked():
-		return ErrMirrorBehind
+		return ErrBehind
 	}
 	if _, err := c.keys.KnownSigningKey(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrMirrorBehind, err)
+		return fmt.Errorf("%w: %w", ErrBehind, err)
 	}
-	return c.RenewMirror(ctx)
+	return c.Renew(ctx)
 }
 
-func (c *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
+func (c *Copies) behind(ctx context.Context) (bool, error) {
 	if c.checkout.Fleet.Record.Remote == "" || len(c.checkout.Lock.Stacks) == 0 {
 		return false, nil
 	}
@@ -183,11 +183,11 @@ func (c *Mirrors) mirrorBehind(ctx context.Context) (bool, error) {
 const mirroredFile = "mirrored"
 
 // mirrored is what a mirror of the newest commit is noted as.
-func (c *Mirrors) mirrored() string {
+func (c *Copies) mirrored() string {
 	return c.checkout.Fleet.Record.Remote + ":" + c.checkout.Fleet.Record.Path + " " + string(c.checkout.Commit)
 }
 
-func (c *Mirrors) noteMirrored(ctx context.Context) error {
+func (c *Copies) noteMirrored(ctx context.Context) error {
 	file, err := c.checkout.Git.OwnFile(ctx, mirroredFile)
 	if err != nil {
 		return err

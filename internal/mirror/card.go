@@ -1,4 +1,4 @@
-package app
+package mirror
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 )
 
 // Card makes the recovery card as of this commit.
-func (c *Mirrors) Card(ctx context.Context) (card.Card, error) {
+func (c *Copies) Card(ctx context.Context) (card.Card, error) {
 	made := card.Card{Fleet: c.checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(c.checkout.Commit)}
 	var err error
 	if made.Recovery, err = c.keys.Recovery(ctx); err != nil {
@@ -34,7 +34,7 @@ func (c *Mirrors) Card(ctx context.Context) (card.Card, error) {
 	return made, err
 }
 
-func (c *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
+func (c *Copies) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
 	f := &c.checkout.Fleet
 	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
 	if ref, ok := f.Git.Key.Secret(); ok {
