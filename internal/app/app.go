@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
@@ -66,7 +67,7 @@ type App struct {
 	GitHost   *githost.Host
 	Record    *recording.Recorder
 	Mirrors   *mirror.Copies
-	Journals  *Journals
+	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
 	Import    *Importer

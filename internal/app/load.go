@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/audit"
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -54,7 +55,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.GitHost = githost.New(c, a.Reach, o.Trust)
 	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
 	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
-	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
+	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)

@@ -175,7 +175,7 @@ func TestMoveRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, _, unread, err := mirror.FetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
+		if m, _, unread, err := mirror.Fetch(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}

@@ -96,6 +96,9 @@ var layers = []struct {
 	}},
 	{"seals and the record", []string{
 		"sealing",
+		"recording",
+		"mirror",
+		"audit",
 	}},
 	{"the operator's workflows", []string{
 		"check",
@@ -147,6 +150,9 @@ var sideways = map[[2]string]string{
 	{"confirmation", "needs"}:        "a stack is granted the secrets that it needs",
 	{"fleetkeys", "needs"}:           "a recovery file stands for a stack's repositories",
 	{"fleetkeys", "confirmation"}:    "only a key that was confirmed signs, and only what was confirmed is signed",
+	{"mirror", "recording"}:          "the mirror is on the record remote",
+	{"mirror", "sealing"}:            "the card has the remote that leads to the mirror",
+	{"audit", "recording"}:           "the operators' journal is on the record remote",
 	{"rollback", "restore"}:          "a rollback may bring the data of then back",
 	{"reach", "checkout"}:            "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:         "a checkout has the secrets that are opened",

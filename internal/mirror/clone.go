@@ -120,7 +120,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 	if access.Record.Remote == "" {
 		return nil, errors.New("the card does not have a remote")
 	}
-	newest, bundle, unread, err := FetchMirror(ctx, key, access)
+	newest, bundle, unread, err := Fetch(ctx, key, access)
 	if err == nil && newest.Commit == "" {
 		err = errors.New("there is none")
 	}
@@ -143,7 +143,9 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 	return git.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
 }
 
-func FetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
+// Fetch returns the newest mirror that one of the card's signing keys has signed and the key
+// opens, with its bundle, see Open.
+func Fetch(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return access.Signers, nil }}
 	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)

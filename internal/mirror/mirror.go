@@ -1,3 +1,5 @@
+// Package mirror keeps the copies of the repository that bring a fleet back when its Git host
+// is gone: the encrypted mirror on the record remote, and the card that leads to it.
 package mirror
 
 import (
@@ -24,11 +26,11 @@ import (
 	"salvor/internal/sign"
 )
 
-// ErrMirrorBehind is wrapped by errors that mean: the encrypted mirror of the
+// ErrBehind is wrapped by errors that mean: the encrypted mirror of the
 // repository lacks the newest commit.
 var ErrBehind = errors.New("the repository's mirror on the record remote is older than this commit; the next salvor apply updates it")
 
-// Mirrors are the copies of the repository that bring a fleet back: the mirror on the
+// Copies are the copies of a checkout's repository that bring a fleet back: the mirror on the
 // record remote, and the card that leads to it.
 type Copies struct {
 	checkout  *checkout.Checkout
@@ -41,7 +43,7 @@ type Copies struct {
 	sink      progress.Sink
 }
 
-// NewMirrors returns the copies of a checkout's repository.
+// New returns those of a checkout.
 func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, g *githost.Host, sink progress.Sink) *Copies {
 	return &Copies{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r, gitHost: g, sink: sink}
 }
@@ -99,7 +101,7 @@ func (c *Copies) notePassedOver(unread []record.Unread) {
 	}
 }
 
-// openMirror returns the newest mirror that the fleet's key has signed and that a
+// Open returns the newest mirror that the fleet's key has signed and that a
 // keyring opens, with its bundle; none is the zero Mirror. Ignored files are not
 // read.
 func Open(ctx context.Context, rec *record.Record, trusted sign.Keys, ring agekey.Keyring) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
@@ -127,7 +129,7 @@ func Open(ctx context.Context, rec *record.Record, trusted sign.Keys, ring ageke
 	return m, bundle, nil, nil
 }
 
-// RenewMirror brings the mirror up to the newest commit. This clone remembers the
+// Renew brings the mirror up to the newest commit. This clone remembers the
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.
 func (c *Copies) Renew(ctx context.Context) error {
@@ -141,7 +143,7 @@ func (c *Copies) Renew(ctx context.Context) error {
 	return nil
 }
 
-// MirrorCommitted is RenewMirror for the end of a command: only what the command itself
+// RenewCommitted is Renew for the end of a command: only what the command itself
 // has pushed is looked at. That needs the operator's key, which signs: if it is not
 // unlocked, only the error says that the mirror is behind, unless unlock.
 func (c *Copies) RenewCommitted(ctx context.Context, unlock bool) error {

@@ -1,3 +1,5 @@
+// Package recording reaches the record and the snapshot targets from the operator's computer:
+// it claims stacks for hosts, and returns what hosts have written down.
 package recording
 
 import (
@@ -45,7 +47,7 @@ type Recorder struct {
 	movedNote sync.Once // says that the record is not where the lock has it
 }
 
-// newRecorder returns what reaches the remotes of a checkout.
+// New returns what reaches the remotes of a checkout.
 func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *Recorder {
 	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
@@ -94,6 +96,7 @@ func (r *Recorder) Trust() record.Trust {
 	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
 }
 
+// Folder is Open, as package record needs it.
 func (r *Recorder) Folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
 	return r.Open(ctx, where)
 }

@@ -1,4 +1,6 @@
-package app
+// Package audit notes who decrypted which secret: in the operators' journal on the record
+// remote, and by what hosts note of what was delivered to them.
+package audit
 
 import (
 	"bytes"
@@ -36,8 +38,8 @@ type Journals struct {
 	reach     *reach.Dialer
 }
 
-// NewJournals returns the journals of a checkout's fleet.
-func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, d *reach.Dialer) *Journals {
+// New returns the journals of a checkout's fleet.
+func New(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, d *reach.Dialer) *Journals {
 	return &Journals{checkout: c, identity: id, confirmed: confirmed, keys: k, record: r, reach: d}
 }
 
