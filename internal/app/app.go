@@ -74,7 +74,6 @@ type App struct {
 	Secrets   *SecretChanges
 	Keys      *KeyChanges
 	Prove     *Prover
-	Prune     *Pruner
 
 	opts     Options
 	findings []finding.Finding

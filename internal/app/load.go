@@ -62,7 +62,6 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
-	a.Prune = NewPruner(c, a.Needs, a.FleetKeys, a.Record)
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 

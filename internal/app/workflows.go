@@ -13,9 +13,11 @@ import (
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prune"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
+	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secretstore"
 )
@@ -85,6 +87,30 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
 	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
+}
+
+// ForPrune is the opened fleet as the pruning of snapshots needs it.
+func (a *App) ForPrune() *prune.Fleet {
+	return &prune.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
+		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
+			s, err := a.Session(ctx, sink)
+			if err != nil {
+				return nil, err
+			}
+			return s.StandBy, nil
+		},
+	}
+}
+
+// withRepositories are the stacks that ever had a snapshot repository.
+func (a *App) withRepositories() (stacks []string, err error) {
+	err = a.Needs.EachRecovery(func(stack string, _ seal.Signed) error {
+		stacks = append(stacks, stack)
+		return nil
+	})
+	return stacks, err
 }
 
 // ForRecordMove is the opened fleet as a move of its record needs it.

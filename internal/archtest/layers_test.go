@@ -105,6 +105,7 @@ var layers = []struct {
 		"claims",
 		"leaks",
 		"move",
+		"prune",
 		"recordmove",
 		"recovery",
 		"restore",

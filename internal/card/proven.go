@@ -14,7 +14,7 @@ import (
 // ProvenPath is where the repository keeps when each key was last tried.
 const ProvenPath = "proven.json"
 
-// ProofLasts is how long a proof is worth something: people move, paper fades.
+// ProofLasts is how long a proof is valid: people move, paper fades.
 const ProofLasts = 365 * 24 * time.Hour
 
 // Proven says when each key, by its age recipient, last opened everything.

@@ -34,5 +34,5 @@ func (c *Checkout) checkSigned(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	return c.Git.GoBy(ctx, c.Signers)
+	return c.Git.SetSigners(ctx, c.Signers)
 }

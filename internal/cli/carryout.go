@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"slices"
 
 	"salvor/internal/app"
@@ -20,12 +21,14 @@ func (g *globals) carryOut(ctx context.Context, p proposal.Proposal[deploy.Recei
 	return g.finish(&receipt, err, nil)
 }
 
-// accepted has the operator confirm a proposal and runs it with live progress.
+// accepted shows a proposal's plan, has the operator confirm the proposal and runs it
+// with live progress.
 func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R, error) {
 	bar := g.progress()
 	bar.Close()
-	var err error
+	_, err := io.WriteString(g.Err, p.Plan)
 	switch {
+	case err != nil:
 	case p.Name != "":
 		err = g.confirmName(p.Question, p.Name)
 	case p.Question != "":

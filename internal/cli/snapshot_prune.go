@@ -2,12 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/prune"
 	"salvor/internal/terminal"
 )
 
@@ -31,55 +30,20 @@ func runPrune(ctx context.Context, g *globals, stacks []string) error {
 		for i := range stacks {
 			stacks[i] = a.Named(stacks[i])
 		}
-		planned, err := a.Prune.PlanPrune(ctx, stacks...)
+		p, err := prune.Prepare(ctx, a.ForPrune(), stacks...)
 		if err != nil {
 			return err
 		}
-		if len(planned) == 0 {
-			terminal.Printf(g.Err, "No stack has a snapshot repository on a target yet.\n")
+		pruned, err := accepted(ctx, g, p)
+		if err != nil && pruned == nil {
+			return err // nothing was begun
 		}
-		going, able := printPrunings(g, planned), 0
-		for _, p := range planned {
-			if p.Why == "" {
-				able++
-			}
-		}
-		if able == 0 {
-			return g.pruned(planned, nil)
-		}
-		if err := g.confirm(fmt.Sprintf("Remove %s permanently, and the data that no snapshot needs any more?", terminal.Count(going, "snapshot"))); err != nil {
-			return err
-		}
-		s, err := a.Session(ctx, g.progress())
-		if err != nil {
-			return err
-		}
-		return g.pruned(planned, a.Prune.Prune(ctx, planned, s.StandBy))
+		return g.pruned(pruned, err)
 	})
 }
 
-// printPrunings shows what goes, and returns how many snapshots that are.
-func printPrunings(g *globals, planned []app.Pruning) (going int) {
-	for _, p := range planned {
-		if p.Why != "" {
-			terminal.Printf(g.Err, "%s on %s: %s\n", p.Stack, p.Target, p.Why)
-			continue
-		}
-		terminal.Printf(g.Err, "%s on %s: %d stay, %d are removed", p.Stack, p.Target, p.Keep, len(p.Forget))
-		if p.Aside > 0 {
-			terminal.Printf(g.Err, "; %d more stay but do not count: they are not proven, or their time is not plausible", p.Aside)
-		}
-		terminal.Printf(g.Err, "\n")
-		for _, f := range p.Forget {
-			terminal.Printf(g.Err, "  - %.8s of %s\n", f.ID, f.Taken.UTC().Format(time.DateTime))
-		}
-		going += len(p.Forget)
-	}
-	return going
-}
-
 // pruned prints what became of it.
-func (g *globals) pruned(all []app.Pruning, err error) error {
+func (g *globals) pruned(all []prune.Pruning, err error) error {
 	if g.json {
 		if printErr := g.printJSON(all); printErr != nil {
 			return printErr

@@ -9,7 +9,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/app"
 	"salvor/internal/deploy"
-	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
 
@@ -31,14 +30,12 @@ func newSnapshotTake(g *globals) *cobra.Command {
 
 func runTake(ctx context.Context, g *globals, stack string, o takeOptions) error {
 	return g.session(ctx, func(a *app.App, s *deploy.Session) error {
-		stack := a.Named(stack)
-		p, err := placement.Of(s.Lock, stack)
+		p, err := s.TakeSnapshot(agentapi.TakeSnapshot{Stack: a.Named(stack), AcceptShrunk: o.acceptShrunk, AcceptLoss: o.acceptLoss, Diverged: o.diverged})
 		if err != nil {
 			return err
 		}
-		var r agentapi.SnapshotReceipt
-		req := agentapi.TakeSnapshot{Stack: stack, AcceptShrunk: o.acceptShrunk, AcceptLoss: o.acceptLoss, Diverged: o.diverged}
-		if err := s.Call(ctx, p.Host, agentapi.VerbSnapshot, req, &r); err != nil {
+		r, err := accepted(ctx, g, p)
+		if err != nil {
 			return err
 		}
 		if g.json {

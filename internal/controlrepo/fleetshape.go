@@ -44,32 +44,30 @@ func fleetShape() yamldoc.Shape[fleetFile] {
 	))
 }
 
-func (f *fleetFile) setHosts(all []yamldoc.Entry[fleet.Host]) {
+// named returns the values of a mapping, each with its key as its name.
+func named[T any](all []yamldoc.Entry[T], name func(*T) *string) []T {
+	var values []T
 	for _, e := range all {
-		e.Value.Name = e.Name
-		f.fleet.Hosts = append(f.fleet.Hosts, e.Value)
+		*name(&e.Value) = e.Name
+		values = append(values, e.Value)
 	}
+	return values
+}
+
+func (f *fleetFile) setHosts(all []yamldoc.Entry[fleet.Host]) {
+	f.fleet.Hosts = named(all, func(h *fleet.Host) *string { return &h.Name })
 }
 
 func (f *fleetFile) setRemotes(all []yamldoc.Entry[fleet.Remote]) {
-	for _, e := range all {
-		e.Value.Name = e.Name
-		f.fleet.Remotes = append(f.fleet.Remotes, e.Value)
-	}
+	f.fleet.Remotes = named(all, func(r *fleet.Remote) *string { return &r.Name })
 }
 
 func (f *fleetFile) setNetworks(all []yamldoc.Entry[fleet.Network]) {
-	for _, e := range all {
-		e.Value.Name = e.Name
-		f.fleet.Networks = append(f.fleet.Networks, e.Value)
-	}
+	f.fleet.Networks = named(all, func(n *fleet.Network) *string { return &n.Name })
 }
 
 func (f *fleetFile) setRegistries(all []yamldoc.Entry[fleet.Registry]) {
-	for _, e := range all {
-		e.Value.Name = e.Name
-		f.fleet.Registries = append(f.fleet.Registries, e.Value)
-	}
+	f.fleet.Registries = named(all, func(r *fleet.Registry) *string { return &r.Name })
 }
 
 func (f *fleetFile) setVaults(all []yamldoc.Entry[secret.Setting]) { f.fleet.Vaults = asMap(all) }

@@ -70,7 +70,7 @@ func (repo *Repository) beganAs(st fleet.Stack, fsys fs.FS) string {
 			return name
 		}
 	}
-	if _, err := fs.Stat(fsys, "sealed/recovery/"+st.Formerly+".age"); err == nil {
+	if _, err := fs.Stat(fsys, fleet.RecoveryFile(st.Formerly)); err == nil {
 		return st.Formerly // it is not placed now, and has snapshots
 	}
 	return st.Name

@@ -182,7 +182,7 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 	}
 	for _, stack := range slices.Sorted(maps.Keys(repo.Lock.Stacks)) {
 		p := repo.Lock.Stacks[stack]
-		file := "sealed/" + p.Host + "/" + stack + ".age"
+		file := fleet.SealedFile(p.Host, stack)
 		if !repo.sealed(fsys, p.Host, stack) {
 			repo.Findings = append(repo.Findings, finding.Finding{Code: finding.SealMissing, Severity: finding.Fatal, Stack: stack, Subject: lockfile.KeyPosition(content, stack).String(),
 				Text: fmt.Sprintf("stack %s is placed on %s without its sealed file: %s is missing", stack, p.Host, file),
@@ -196,7 +196,7 @@ func (repo *Repository) noticeSeals(fsys fs.FS) {
 func (repo *Repository) sealed(fsys fs.FS, host, stack string) bool {
 	h, _ := repo.Fleet.Host(host)
 	for _, name := range []string{host, h.Formerly} {
-		if _, err := fs.Stat(fsys, "sealed/"+name+"/"+stack+".age"); name != "" && err == nil {
+		if _, err := fs.Stat(fsys, fleet.SealedFile(name, stack)); name != "" && err == nil {
 			return true
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/fleet"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
@@ -50,14 +49,4 @@ func (s *Session) OnHost(hosts ...string) Plan {
 		p.Hosts = append(p.Hosts, HostPlan{Host: h})
 	}
 	return p
-}
-
-// Snapshots lists a stack's snapshots, as its host sees them on their targets.
-func (s *Session) Snapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
-	var list agentapi.SnapshotList
-	p, err := placement.Of(s.Lock, stack)
-	if err != nil {
-		return list, err
-	}
-	return list, s.Call(ctx, p.Host, agentapi.VerbSnapshots, agentapi.Snapshots{Stack: stack}, &list)
 }

@@ -28,7 +28,16 @@ const (
 	// gives no access. Format: authorized_keys of sshd(8), the host's name as the
 	// comment.
 	DeployKeysFile = HostDir + "/deploy_keys"
+	// SealedDir is the folder of the files that carry secrets to hosts and to a recovery.
+	SealedDir = "sealed"
 )
+
+// SealedFile is the file that carries a stack's secrets to a host.
+func SealedFile(host, stack string) string { return SealedDir + "/" + host + "/" + stack + ".age" }
+
+// RecoveryFile is the file that keeps a stack's repositories for a recovery. No host is
+// called "recovery".
+func RecoveryFile(stack string) string { return SealedFile("recovery", stack) }
 
 // ValidPath reports why p can't be a file's path in the repository, or nil: relative,
 // with slashes, clean, and not in Git's own folder.

@@ -17,8 +17,8 @@ var (
 	secretPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,126}$`)
 	variable      = regexp.MustCompile(VariablePattern)
 	envPattern    = regexp.MustCompile(`(?i)\.env$`)
-	// valuePattern takes a name apart that leads into a YAML file. Stacks have no
-	// dot in their names, so it can't be a stack's variable.
+	// valuePattern splits the name of a value in a YAML file. Stacks have no dot in
+	// their names, so it can't be a stack's variable.
 	valuePattern = regexp.MustCompile(`(?i)^(.*?\.ya?ml)/(.+)$`)
 )
 

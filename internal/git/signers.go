@@ -43,9 +43,10 @@ func (g *Repository) Signers(ctx context.Context) (s fleet.Signers, err error) {
 	return s, ignoreMissing(err)
 }
 
-// GoBy has this clone go by a list from now on; an empty one ends that. The caller
-// has seen that a listed key signed it. It may be called again with the same.
-func (g *Repository) GoBy(ctx context.Context, s fleet.Signers) error {
+// SetSigners makes this clone accept only commits that a listed key signed; an empty list
+// ends that. The caller has checked that a key of the present list signed the new one.
+// It may be called again with the same list.
+func (g *Repository) SetSigners(ctx context.Context, s fleet.Signers) error {
 	file, err := g.OwnFile(ctx, signersFile)
 	if err != nil {
 		return err

@@ -130,9 +130,9 @@ func (l Layout) Fetched(stack string) string {
 	return filepath.Join(l.State, "staging", stack, "fetch.json")
 }
 
-// StagingBesideVolumes is where a restore of Docker's volumes is fetched to, so that a
+// StagingNextToVolumes is where a restore of Docker's volumes is fetched to, so that a
 // rename puts it into place.
-func (l Layout) StagingBesideVolumes(stack string) string {
+func (l Layout) StagingNextToVolumes(stack string) string {
 	return filepath.Join(filepath.Dir(l.Volumes), "salvor-staging", stack)
 }
 

@@ -8,9 +8,9 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// Findings say how the file is there that holds the identity in use: open to others,
-// or an operator's in plain text. The recovery card is unencrypted by its nature. A
-// file that can't be looked at has no findings: who opens it says why.
+// Findings are about the file that holds the identity in use: others can read it, or it
+// is an operator's in plain text. The recovery card is unencrypted by its nature. A file
+// that can't be examined has no findings: opening it reports why.
 func (id *Identity) Findings() []finding.Finding {
 	path, err := PathOf(id.opts.Identity, id.checkout.Fleet.Name)
 	if err != nil {

@@ -1,5 +1,4 @@
-// Package identity is the operator's identity: its keys, and the secrets of a fleet that
-// they open.
+// Package identity opens the secrets of a fleet with the operator's keys.
 package identity
 
 import (

@@ -1,5 +1,5 @@
-// Package memdir is about folders in memory, the only ones that plaintext may be
-// written to: which they are, and private ones that are removed after use.
+// Package memdir finds and makes folders in memory, the only ones that plaintext may be
+// written to.
 package memdir
 
 import (

@@ -1,4 +1,4 @@
-// Package move takes a stack to another host while both live, with its data.
+// Package move moves a stack with its data to another host while both are reachable.
 package move
 
 import (

@@ -14,7 +14,7 @@ import (
 // that the operator has to undo. R is the receipt of the change.
 type Proposal[R any] struct {
 	Title    string   // what it is, "recover alpha on beta"
-	Plan     string   // what it will do, for people, "" where Question says it all
+	Plan     string   // what it will do, in lines for people, "" where Question says it all
 	Question string   // answered by yes or no; "" where nothing has to be confirmed
 	Name     string   // typed to confirm what may lose data, "" where a yes will do
 	Loses    []string // the data that it may lose, one sentence each

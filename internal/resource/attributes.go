@@ -1,6 +1,6 @@
-// Package resource holds the kinds of things a host is made of, each in its
-// file: what it is like is read through observe, what differs is a change of
-// package converge. Kinds run on the host itself and know no domain.
+// Package resource has the kinds of things that a host is made of (files, packages, units,
+// users and more) as resources of package converge, each in its own file. What a thing is
+// like is read through observe. Kinds run on the host itself and know no domain.
 package resource
 
 import (

@@ -1,5 +1,5 @@
 // Package rollback returns a stack to an earlier deploy: its files and its images, and
-// its data where that is wished.
+// its data if that is requested.
 package rollback
 
 import (

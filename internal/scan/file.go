@@ -5,17 +5,20 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"salvor/internal/fleet"
+	"salvor/internal/lockfile"
 )
 
 // public reports whether Salvor writes the file for everybody to read.
 func public(name string) bool {
 	switch dir, base := path.Split(name); dir {
 	case "":
-		return base == "salvor.lock" || base == "recovery.age"
+		return base == lockfile.Name || base == "recovery.age"
 	case "hosts/":
 		return base == "known_hosts" || strings.HasSuffix(base, ".pub")
 	}
-	return strings.HasPrefix(name, "sealed/")
+	return strings.HasPrefix(name, fleet.SealedDir+"/")
 }
 
 func mustBeEncrypted(name string) bool {

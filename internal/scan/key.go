@@ -121,8 +121,8 @@ func splitWords(key string) []string {
 	return words
 }
 
-// says words a leak. The key is named only when it looks like one and has
-// nothing of the value: in a file with a slip of the pen it could be the value.
+// says returns the text of a leak. The key is named only when it looks like one and has
+// nothing of the value: in a file with a typing mistake it could be the value.
 func (k keys) says(key, value string) string {
 	lowerKey, lowerValue := strings.ToLower(key), strings.ToLower(value)
 	if len(key) > 80 || !k.sayable.MatchString(key) || strings.Contains(lowerKey, lowerValue) || strings.Contains(lowerValue, lowerKey) {

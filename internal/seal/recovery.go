@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -43,7 +43,7 @@ type Repository struct {
 const recoverySchema = "1"
 
 // RecoveryPath returns where a stack's recovery file is in the repository.
-func RecoveryPath(stack string) string { return path.Join("sealed", "recovery", stack+".age") }
+func RecoveryPath(stack string) string { return fleet.RecoveryFile(stack) }
 
 // NewPassword returns 256 random bits as base64url text.
 func NewPassword() secret.Value {

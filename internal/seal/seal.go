@@ -11,11 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 
 	"filippo.io/age"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -33,7 +33,7 @@ type Placement struct {
 }
 
 // Path returns the sealed file's place in the repository.
-func (p Placement) Path() string { return path.Join("sealed", p.Host, p.Stack+".age") }
+func (p Placement) Path() string { return fleet.SealedFile(p.Host, p.Stack) }
 
 // Seal returns the file encrypted to the inputs' recipients (the host's alone),
 // with the inputs' digest in its header, and signed by the fleet's key. Schema, host,

@@ -105,7 +105,7 @@ func (c *Checked) judge(ctx context.Context, repo *repository.Repository, l List
 	err := loss.Err()
 	for _, id := range slices.Sorted(maps.Keys(c.Damaged)) {
 		why := strings.TrimSuffix(c.Damaged[id], ": "+ErrDamaged.Error())
-		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", short(id), why, ErrDamaged))
+		err = errors.Join(err, fmt.Errorf("snapshot %s: %s: %w", repository.ShortID(id), why, ErrDamaged))
 	}
 	return err
 }

@@ -29,7 +29,12 @@ func (l *lab) series(t *testing.T) []Info {
 
 func (l *lab) wantRestored(t *testing.T, want string) {
 	t.Helper()
-	l.restore(t, l.restoreJob())
+	l.wantRestoredFrom(t, l.restoreJob(), want)
+}
+
+func (l *lab) wantRestoredFrom(t *testing.T, j RestoreJob, want string) {
+	t.Helper()
+	l.restore(t, j)
 	if got, err := os.ReadFile(filepath.Join(l.data, "note")); err != nil || string(got) != want {
 		t.Errorf("restored %q, %v; want %q", got, err, want)
 	}
@@ -155,7 +160,7 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 	if r := l.take(t, nil); r.Snapshot.ID == "" || len(r.Findings) > 0 {
 		t.Errorf("took %+v", r)
 	}
-	if _, err := l.ApplyRetention(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always); err != nil {
+	if _, err := l.ApplyRetention(t.Context(), l.repo, Claim{Stack: "notes", Epoch: 1, Holds: always}, fleet.Keep{Last: 1}); err != nil {
 		t.Errorf("thin: %v", err)
 	}
 	l.wantRestored(t, "four")
@@ -247,10 +252,7 @@ func TestALostIndexIsMadeAnew(t *testing.T) {
 	for i, want := range []string{"one", "two", "three"} {
 		j := l.restoreJob()
 		j.Snapshot = all[i].ID
-		l.restore(t, j)
-		if got, err := os.ReadFile(filepath.Join(l.data, "note")); err != nil || string(got) != want {
-			t.Errorf("restored %q, %v; want %q", got, err, want)
-		}
+		l.wantRestoredFrom(t, j, want)
 	}
 }
 
@@ -270,10 +272,7 @@ func TestTheOnlyIndexIsMadeAnew(t *testing.T) {
 	for i, want := range []string{"one", "two", "three"} {
 		j := l.restoreJob()
 		j.Snapshot = all[i].ID
-		l.restore(t, j)
-		if got, err := os.ReadFile(filepath.Join(l.data, "note")); err != nil || string(got) != want {
-			t.Errorf("restored %q, %v; want %q", got, err, want)
-		}
+		l.wantRestoredFrom(t, j, want)
 	}
 	l.wantRestored(t, "four")
 }

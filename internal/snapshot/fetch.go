@@ -111,7 +111,7 @@ func (g fetcher) staging(stack string, v Volume) (string, error) {
 	if deviceOf(dir) == deviceOf(v.Path) {
 		return filepath.Join(dir, name), nil
 	}
-	beside := g.engine.Dirs.StagingBesideVolumes(stack)
+	beside := g.engine.Dirs.StagingNextToVolumes(stack)
 	if strings.HasPrefix(v.Path, g.engine.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
 		return filepath.Join(beside, name), os.MkdirAll(beside, 0o700)
 	}
@@ -146,7 +146,7 @@ func (g fetcher) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 			return nil, err
 		}
 	}
-	repo, err := g.openWhole(ctx, j.Repository, j.Epoch, j.Holds)
+	repo, err := g.openWhole(ctx, j.Repository, Claim{j.Stack, j.Epoch, j.Holds})
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,8 @@ func (g fetcher) fetch(ctx context.Context, j RestoreJob) (*Fetched, error) {
 			return nil, err
 		}
 	}
-	return f, g.download(ctx, f, repo, snapshot, missing, state)
+	d := download{fetcher: g, fetched: f, repo: repo, snapshot: snapshot, missing: missing, state: state}
+	return f, d.run(ctx)
 }
 
 // size is how many bytes the volumes have in the snapshot.
@@ -230,9 +231,8 @@ func (l Listing) choose(id string) (Info, error) {
 }
 
 // openWhole opens a repository for restic, too: what it needs to open it is restored
-// from a copy, and a damaged index is rebuilt. The caller holds the claim at epoch,
-// and holds is asked before each deletion.
-func (g fetcher) openWhole(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (*repository.Repository, error) {
+// from a copy, and a damaged index is rebuilt.
+func (g fetcher) openWhole(ctx context.Context, r Repository, c Claim) (*repository.Repository, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (g fetcher) openWhole(ctx context.Context, r Repository, epoch int, holds f
 	}
 	damaged, err := repo.LoadIndex(ctx)
 	if err == nil && len(damaged) > 0 {
-		if err = (repairer{engine: g.engine, repository: r, repo: repo, epoch: epoch, holds: holds}).rebuildIndex(ctx); err == nil {
+		if err = (repairer{g.engine, r, repo, c}).rebuildIndex(ctx); err == nil {
 			_, err = repo.LoadIndex(ctx)
 		}
 	}
@@ -262,7 +262,7 @@ func (g fetcher) begin(f *Fetched) (fetchState, error) {
 	}
 	for _, v := range j.Volumes {
 		if _, ok := f.Meta.Of(v); !ok {
-			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, short(f.Info.ID), ErrNoSnapshot)
+			return state, fmt.Errorf("volume %s is not in snapshot %s: %w", v.Name, repository.ShortID(f.Info.ID), ErrNoSnapshot)
 		}
 		if state.Volumes[v.Name] == placed {
 			// a run that was interrupted after its last step leaves this for the next
@@ -286,18 +286,26 @@ func (g fetcher) begin(f *Fetched) (fetchState, error) {
 	return state, g.saveFetch(j.Stack, state)
 }
 
-// download has restic write the missing volumes, all in one run, and compares
-// each with the repository.
-func (g fetcher) download(ctx context.Context, f *Fetched, repo *repository.Repository, snap repository.Snapshot, missing []Volume, state fetchState) (err error) {
-	j := f.job
-	ctx, s, err := g.engine.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
+// A download has restic write the missing volumes of a snapshot, all in one run.
+type download struct {
+	fetcher
+	fetched  *Fetched
+	repo     *repository.Repository
+	snapshot repository.Snapshot
+	missing  []Volume
+	state    fetchState
+}
+
+func (d download) run(ctx context.Context) (err error) {
+	j, info := d.fetched.job, d.fetched.Info
+	ctx, s, err := d.engine.open(ctx, j.Repository, restserver.Options{Mode: restserver.ReadOnly}, j.Epoch)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(withCause(ctx, err), s.close()) }()
-	targets, err := g.engine.targets(ctx, f, repo, snap, missing)
+	targets, err := d.engine.targets(ctx, d.fetched, d.repo, d.snapshot, d.missing)
 	if err == nil {
-		err = restorable(ctx, repo, targets)
+		err = restorable(ctx, d.repo, targets)
 	}
 	if err != nil {
 		return err
@@ -308,8 +316,8 @@ func (g fetcher) download(ctx context.Context, f *Fetched, repo *repository.Repo
 		return err
 	}
 	defer release()
-	end := g.engine.scope(j.Stack).Step("download", short(f.Info.ID))
-	err = explainRestore(s.restore(ctx, f.Info.ID, targets), f.Info)
+	end := d.engine.scope(j.Stack).Step("download", repository.ShortID(info.ID))
+	err = explainRestore(s.restore(ctx, info.ID, targets), info)
 	end(withCause(ctx, err), "")
 	if err != nil {
 		if full := j.Room.giveUp(shares); full != nil {
@@ -317,22 +325,28 @@ func (g fetcher) download(ctx context.Context, f *Fetched, repo *repository.Repo
 		}
 		return err
 	}
-	end = g.engine.scope(j.Stack).Step("verify", "")
-	group, within := errgroup.WithContext(ctx)
-	for _, t := range targets {
-		group.Go(func() error { return t.verify(within, repo, s.program.Version) })
-	}
-	if err = group.Wait(); err == nil {
-		err = syncTargets(targets)
-	}
+	end = d.engine.scope(j.Stack).Step("verify", "")
+	err = d.verify(ctx, targets, s.program.Version)
 	end(err, "")
 	if err != nil {
 		return err
 	}
-	for _, v := range missing {
-		state.Volumes[v.Name] = fetched
+	for _, v := range d.missing {
+		d.state.Volumes[v.Name] = fetched
 	}
-	return g.saveFetch(j.Stack, state)
+	return d.saveFetch(j.Stack, d.state)
+}
+
+// verify compares each volume with the repository.
+func (d download) verify(ctx context.Context, targets []target, version restic.Version) error {
+	group, within := errgroup.WithContext(ctx)
+	for _, t := range targets {
+		group.Go(func() error { return t.verify(within, d.repo, version) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return syncTargets(targets)
 }
 
 // restore has restic write the targets into the folders where they are staged.
@@ -370,7 +384,7 @@ func explainRestore(err error, i Info) error {
 	case failed.Full():
 		return fmt.Errorf("%w: %w", ErrNoRoom, err)
 	case failed.Damaged():
-		return fmt.Errorf("snapshot %s: %w: %w", short(i.ID), ErrDamaged, err)
+		return fmt.Errorf("snapshot %s: %w: %w", repository.ShortID(i.ID), ErrDamaged, err)
 	}
 	return err
 }

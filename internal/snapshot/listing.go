@@ -81,14 +81,14 @@ func (l *Listing) condemn(i Info, reason string) {
 func (d Damaged) finding(stack string) finding.Finding {
 	return finding.Finding{
 		Code: finding.SnapshotDamaged, Severity: finding.Warning, Subject: stack,
-		Text: fmt.Sprintf("snapshot %s can't be restored and is skipped: %s", short(d.Info.ID), d.Reason),
+		Text: fmt.Sprintf("snapshot %s can't be restored and is skipped: %s", repository.ShortID(d.Info.ID), d.Reason),
 		Fix:  "salvor snapshot ls " + stack + " lists the good ones",
 	}
 }
 
 // Err says why the snapshot can't be restored; it wraps ErrDamaged.
 func (d Damaged) Err() error {
-	return fault.WithHint(fmt.Errorf("snapshot %s: %s: %w", short(d.Info.ID), d.Reason, ErrDamaged), "salvor snapshot ls lists the good ones")
+	return fault.WithHint(fmt.Errorf("snapshot %s: %s: %w", repository.ShortID(d.Info.ID), d.Reason, ErrDamaged), "salvor snapshot ls lists the good ones")
 }
 
 // Err names what is damaged, nil for nothing.

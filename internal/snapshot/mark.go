@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"salvor/internal/finding"
+	"salvor/internal/snapshot/repository"
 )
 
 // A Mark says how far a stack's snapshots have come: the newest one that was
@@ -62,7 +63,7 @@ func (m Mark) Lost(l Listing, stack, where string) (finding.Finding, bool) {
 // String names the snapshot with its time, where that is known.
 func (m Mark) String() string {
 	if m.At.IsZero() {
-		return short(m.ID)
+		return repository.ShortID(m.ID)
 	}
-	return fmt.Sprintf("%s of %s", short(m.ID), m.At.UTC().Format(time.DateTime))
+	return fmt.Sprintf("%s of %s", repository.ShortID(m.ID), m.At.UTC().Format(time.DateTime))
 }

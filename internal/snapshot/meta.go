@@ -168,10 +168,10 @@ func readMeta(ctx context.Context, repo *repository.Repository, s repository.Sna
 		return m, err
 	}
 	if err := json.Unmarshal(content, &m); err != nil {
-		return m, fmt.Errorf("snapshot %s: read its metadata: %w: %w", short(s.ID), err, ErrDamaged)
+		return m, fmt.Errorf("snapshot %s: read its metadata: %w: %w", repository.ShortID(s.ID), err, ErrDamaged)
 	}
 	if m.Schema > fleet.Schema {
-		return m, fmt.Errorf("snapshot %s has schema %d, this salvord reads %d: use a newer one", short(s.ID), m.Schema, fleet.Schema)
+		return m, fmt.Errorf("snapshot %s has schema %d, this salvord reads %d: use a newer one", repository.ShortID(s.ID), m.Schema, fleet.Schema)
 	}
 	return m, nil
 }
@@ -179,9 +179,7 @@ func readMeta(ctx context.Context, repo *repository.Repository, s repository.Sna
 func readFile(ctx context.Context, repo *repository.Repository, s repository.Snapshot, path string) ([]byte, error) {
 	node, err := repo.Lookup(ctx, s, path)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot %s: %w", short(s.ID), err)
+		return nil, fmt.Errorf("snapshot %s: %w", repository.ShortID(s.ID), err)
 	}
 	return repo.File(ctx, node)
 }
-
-func short(id string) string { return id[:min(8, len(id))] }

@@ -11,6 +11,7 @@ import (
 
 	"salvor/internal/hold"
 	"salvor/internal/snapshot/method"
+	"salvor/internal/snapshot/repository"
 )
 
 // A Database makes a server's files of a dump.
@@ -58,7 +59,7 @@ func (e Engine) Place(ctx context.Context, f *Fetched) error {
 		return err
 	}
 	if state.Snapshot != f.Info.ID {
-		return fmt.Errorf("restore %s: snapshot %s is not fetched", f.job.Stack, short(f.Info.ID))
+		return fmt.Errorf("restore %s: snapshot %s is not fetched", f.job.Stack, repository.ShortID(f.Info.ID))
 	}
 	// no volume is ready any more before the first one is swapped: a stack never
 	// starts on some volumes as they were and others as they will be

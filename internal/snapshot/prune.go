@@ -84,7 +84,7 @@ func Prune(ctx context.Context, r Repository, p Pruning) (repository.Swept, erro
 	}
 	for _, i := range p.Forget {
 		if err := r.Store.Delete(ctx, "snapshots/"+i.ID); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return repository.Swept{}, fmt.Errorf("remove snapshot %s: %w", short(i.ID), err)
+			return repository.Swept{}, fmt.Errorf("remove snapshot %s: %w", repository.ShortID(i.ID), err)
 		}
 	}
 	return repo.Sweep(ctx, func(id string) bool { return !slices.Contains(p.strange, id) })

@@ -13,14 +13,12 @@ import (
 	"salvor/internal/snapshot/restserver"
 )
 
-// A repairer makes a repository whole. The caller holds the stack's claim at epoch.
+// A repairer makes a repository whole.
 type repairer struct {
 	engine     Engine
-	stack      string
 	repository Repository
 	repo       *repository.Repository
-	epoch      int
-	holds      func(context.Context) error // asked before each deletion whether that is still so; nil for always
+	claim      Claim // its Holds may be nil for always
 }
 
 // heal makes the repository whole before a snapshot rests on it, and returns how many
@@ -42,9 +40,9 @@ func (r repairer) heal(ctx context.Context, l Listing, suspects []string) (repai
 	lost := len(bad) + len(loss.Packs) + len(loss.Indexes) + unnamed
 	if r.repository.appends {
 		return 0, fault.WithHint(fmt.Errorf("the repository has lost %d of its parts, and its target is append-only: the host can't repair it", lost),
-			"salvor snapshot prune "+r.stack+", then salvor snapshot take "+r.stack+" uploads again what the host still has")
+			"salvor snapshot prune "+r.claim.Stack+", then salvor snapshot take "+r.claim.Stack+" uploads again what the host still has")
 	}
-	end := r.engine.scope(r.stack).Step("repair the repository", "")
+	end := r.engine.scope(r.claim.Stack).Step("repair the repository", "")
 	err = r.salvage(ctx, bad)
 	end(err, "")
 	return lost, err
@@ -118,10 +116,10 @@ func (r repairer) salvage(ctx context.Context, packs []string) error {
 }
 
 func (r repairer) rebuildIndex(ctx context.Context) (err error) {
-	if err := unlock(ctx, r.repository, r.repo, r.epoch); err != nil {
+	if err := unlock(ctx, r.repository, r.repo, r.claim.Epoch); err != nil {
 		return err
 	}
-	ctx, s, err := r.engine.open(ctx, r.repository, restserver.Options{Mode: restserver.Full, Holds: r.holds}, r.epoch)
+	ctx, s, err := r.engine.open(ctx, r.repository, restserver.Options{Mode: restserver.Full, Holds: r.claim.Holds}, r.claim.Epoch)
 	if err != nil {
 		return err
 	}

@@ -95,13 +95,18 @@ func (r rule) mark(group []Info, kept map[string]bool) {
 	}
 }
 
+// A Claim is the stack's claim by which this host may change its repository.
+type Claim struct {
+	Stack string
+	Epoch int
+	Holds func(context.Context) error // asked before each deletion whether it is still this host's; an error ends the work
+}
+
 // ApplyRetention forgets what the policy does not keep and removes the data that nothing
-// needs any more. The caller holds the stack's claim at epoch and runs nothing
-// else on the repository; holds is asked before each deletion whether that is still
-// so, and its error ends the work. Only good snapshots count: damaged ones push
-// nothing out. Before anything is forgotten, the newest good one is read from the
-// remote.
-func (e Engine) ApplyRetention(ctx context.Context, r Repository, stack string, epoch int, k fleet.Keep, holds func(context.Context) error) (Retention, error) {
+// needs any more. The caller runs nothing else on the repository. Only good snapshots
+// count: damaged ones push nothing out. Before anything is forgotten, the newest good
+// one is read from the remote.
+func (e Engine) ApplyRetention(ctx context.Context, r Repository, c Claim, k fleet.Keep) (Retention, error) {
 	repo, err := openRepository(ctx, r)
 	if err != nil {
 		return Retention{}, err
@@ -114,17 +119,17 @@ func (e Engine) ApplyRetention(ctx context.Context, r Repository, stack string, 
 	if len(plan.Forget) == 0 {
 		return plan, nil
 	}
-	if listed, _, err = usable(ctx, repo, r, stack); err != nil {
-		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", stack, err)
+	if listed, _, err = usable(ctx, repo, r, c.Stack); err != nil {
+		return plan, fmt.Errorf("forget snapshots of %s: read the newest: %w", c.Stack, err)
 	}
 	plan = Retain(listed.Infos, k)
 	if _, ok := Newest(plan.Keep); !ok {
-		return plan, fmt.Errorf("forget snapshots of %s: %w to keep", stack, ErrNoSnapshot)
+		return plan, fmt.Errorf("forget snapshots of %s: %w to keep", c.Stack, ErrNoSnapshot)
 	}
-	if err := holds(ctx); err != nil {
+	if err := c.Holds(ctx); err != nil {
 		return plan, err
 	}
-	if err := unlock(ctx, r, repo, epoch); err != nil {
+	if err := unlock(ctx, r, repo, c.Epoch); err != nil {
 		return plan, err
 	}
 	forget, err := expendable(ctx, repo, listed, plan)
@@ -132,15 +137,15 @@ func (e Engine) ApplyRetention(ctx context.Context, r Repository, stack string, 
 		return plan, err
 	}
 	for _, id := range forget {
-		if err := holds(ctx); err != nil {
-			return plan, fmt.Errorf("forget snapshot %s: %w", short(id), err)
+		if err := c.Holds(ctx); err != nil {
+			return plan, fmt.Errorf("forget snapshot %s: %w", repository.ShortID(id), err)
 		}
 		hold.At(ctx, "forget")
 		if err := r.Store.Delete(ctx, "snapshots/"+id); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return plan, fmt.Errorf("forget snapshot %s: %w", short(id), err)
+			return plan, fmt.Errorf("forget snapshot %s: %w", repository.ShortID(id), err)
 		}
 	}
-	return plan, e.prune(ctx, r, epoch, holds)
+	return plan, e.prune(ctx, r, c)
 }
 
 // Excess counts the snapshots of a repository that a policy does not keep.
@@ -171,8 +176,8 @@ func expendable(ctx context.Context, repo *repository.Repository, l Listing, pla
 	return ids, nil
 }
 
-func (e Engine) prune(ctx context.Context, r Repository, epoch int, holds func(context.Context) error) (err error) {
-	ctx, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.Full, Holds: holds}, epoch)
+func (e Engine) prune(ctx context.Context, r Repository, c Claim) (err error) {
+	ctx, s, err := e.open(ctx, r, restserver.Options{Mode: restserver.Full, Holds: c.Holds}, c.Epoch)
 	if err != nil {
 		return err
 	}

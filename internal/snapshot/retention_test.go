@@ -126,7 +126,7 @@ func TestThinEndsWithTheClaim(t *testing.T) {
 			}
 			return nil
 		}
-		_, err := l.ApplyRetention(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, holds)
+		_, err := l.ApplyRetention(t.Context(), l.repo, Claim{Stack: "notes", Epoch: 1, Holds: holds}, fleet.Keep{Last: 1})
 		if !errors.Is(err, lost) {
 			t.Errorf("after %d deletions it ended with %v", deletions, err)
 		}
@@ -173,7 +173,7 @@ func TestThinRemovesDataAndKeepsTheNewest(t *testing.T) {
 	rich(t, l.data)
 	want := manifest(t, l.data)
 	l.take(t, nil)
-	plan, err := l.ApplyRetention(t.Context(), l.repo, "notes", 1, fleet.Keep{Last: 1}, always)
+	plan, err := l.ApplyRetention(t.Context(), l.repo, Claim{Stack: "notes", Epoch: 1, Holds: always}, fleet.Keep{Last: 1})
 	if err != nil || len(plan.Forget) != 3 {
 		t.Fatalf("forgot %d, %v", len(plan.Forget), err)
 	}

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/finding"
 	"salvor/internal/snapshot/nsexec"
+	"salvor/internal/snapshot/repository"
 	"salvor/internal/snapshot/restic"
 	"salvor/internal/snapshot/restserver"
 )
@@ -232,7 +233,7 @@ func (t *taking) withdraw(ctx context.Context, id string) error {
 	if err == nil || errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrAppendOnly) {
 		return nil // where it has to stay it is not proven, so nothing picks it
 	}
-	return fmt.Errorf("remove the snapshot %s, which did not read back: %w", short(id), err)
+	return fmt.Errorf("remove the snapshot %s, which did not read back: %w", repository.ShortID(id), err)
 }
 
 func (t *taking) readBack(ctx context.Context, id string) error {
@@ -259,7 +260,7 @@ func (t *taking) readBack(ctx context.Context, id string) error {
 		return fmt.Errorf("read back: %w", err)
 	}
 	if m.Epoch != t.meta.Epoch || m.Seq != t.meta.Seq || !m.Began.Equal(t.meta.Began) {
-		return fmt.Errorf("read back: the metadata of snapshot %s is not what was written", short(id))
+		return fmt.Errorf("read back: the metadata of snapshot %s is not what was written", repository.ShortID(id))
 	}
 	t.result.Verified = verified(ways)
 	if t.healed {

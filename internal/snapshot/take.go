@@ -201,7 +201,7 @@ func (t *taking) checkRepository(ctx context.Context) (err error) {
 	if _, t.result.Spare, err = t.repo.Mend(ctx, t.job.Repository.Spare); err != nil {
 		return err
 	}
-	r := repairer{engine: t.engine, stack: t.job.Stack, repository: t.job.Repository, repo: t.repo, epoch: t.job.Epoch, holds: t.job.Holds}
+	r := repairer{t.engine, t.job.Repository, t.repo, Claim{t.job.Stack, t.job.Epoch, t.job.Holds}}
 	if t.result.Repaired, err = r.heal(ctx, t.listed, t.job.Suspects); err != nil {
 		return err
 	}

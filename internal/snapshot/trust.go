@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"salvor/internal/finding"
+	"salvor/internal/snapshot/repository"
 )
 
 // Trust says which snapshots of a repository may be believed. Anyone who has the
@@ -56,7 +57,7 @@ func (l Listing) Distrusted(stack string) []finding.Finding {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotFuture, Severity: finding.Warning, Subject: stack,
 			Text: fmt.Sprintf("%d of its snapshots have an epoch that the placement has not reached, such as %s (epoch "+
-				"%d): they were not taken by a host of the fleet, and do not count", n, short(worst.ID), worst.Epoch),
+				"%d): they were not taken by a host of the fleet, and do not count", n, repository.ShortID(worst.ID), worst.Epoch),
 			Fix: "find out who can write to the remote; salvor snapshot ls " + stack + " lists them",
 		})
 	}
@@ -66,7 +67,7 @@ func (l Listing) Distrusted(stack string) []finding.Finding {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnproven, Severity: finding.Warning, Subject: stack,
 			Text: fmt.Sprintf("%d of its snapshots are not proven, such as %s (epoch %d, number %d): a host was "+
-				"interrupted, or someone else put them there; they are only restored by their id", n, short(newest.ID), newest.Epoch, newest.Seq),
+				"interrupted, or someone else put them there; they are only restored by their id", n, repository.ShortID(newest.ID), newest.Epoch, newest.Seq),
 			Fix: "salvor snapshot take " + stack + " takes a proven one; salvor restore " + stack + " --snapshot ID restores an unproven one anyway",
 		})
 	}

@@ -92,8 +92,8 @@ func IsAddress(kind, option string) bool {
 	return known && what == address
 }
 
-// IsTuning reports whether an option decides neither where a remote is nor who gets
-// in.
+// IsTuning reports whether an option decides neither where a remote is nor who may
+// use it.
 func IsTuning(kind, option string) bool { return allowed(kind)[option] == tuning }
 
 // IsSecret reports whether an option is a secret with which a remote is reached.

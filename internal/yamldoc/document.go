@@ -1,6 +1,6 @@
-// Package yamldoc is YAML that people write: it decodes a file by shapes, which are its
-// JSON Schema as well, says where each problem is, and edits a file as text, with proof
-// that one thing changed and nothing else.
+// Package yamldoc decodes, checks and edits YAML that people write. A file is decoded by
+// shapes, which are its JSON Schema as well; each problem has a place; and a file is edited
+// as text, with proof that one thing changed and nothing else.
 package yamldoc
 
 import (

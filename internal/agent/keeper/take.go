@@ -217,8 +217,8 @@ func (k *Keeper) applyRetention(ctx context.Context, s *here.Stack, engine snaps
 	if !s.MayForget() {
 		return k.removeSetAside(ctx, repo, s, t)
 	}
-	holds := func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }
-	if _, err := engine.ApplyRetention(ctx, repo.Repository, s.Name, s.Epoch, target.Keep, holds); err != nil {
+	claim := snapshot.Claim{Stack: s.Name, Epoch: s.Epoch, Holds: func(ctx context.Context) error { return k.Guard.MayChange(ctx, s) }}
+	if _, err := engine.ApplyRetention(ctx, repo.Repository, claim, target.Keep); err != nil {
 		k.noteRetention(s.Name, err)
 		return nil
 	}

@@ -39,6 +39,7 @@ type World struct {
 	Stale     map[string]string
 	Facts     map[string][]placement.Learned
 	Snapshots []agentapi.SnapshotRow                               // that every host lists
+	Taken     agentapi.SnapshotReceipt                             // what every host answers when it takes a snapshot
 	States    map[string]agentapi.HostState                        // by host, what it says when it is observed
 	Outcome   func(host string, st agentapi.Stack) *agentapi.Error // of a stack that a host applies, nil for success
 	Refuse    map[string]error                                     // by verb, what every host answers
@@ -153,6 +154,13 @@ func (w *World) result(host, verb string, body json.RawMessage) any {
 		return w.States[host]
 	case agentapi.VerbSnapshots:
 		return agentapi.SnapshotList{Stack: decoded[agentapi.Snapshots](body).Stack, Snapshots: w.Snapshots}
+	case agentapi.VerbSnapshot:
+		take, how := decoded[agentapi.TakeSnapshot](body), ""
+		if take.AcceptShrunk {
+			how = ", shrunk or not"
+		}
+		w.Note("%s takes a snapshot of %s%s", host, take.Stack, how)
+		return w.Taken
 	case agentapi.VerbRelease:
 		r := decoded[agentapi.Release](body)
 		w.Note("%s releases %s at %d", host, r.Stack, r.Epoch)

@@ -1,5 +1,5 @@
-// Package observe reads what a machine is like: files, units, packages, users
-// and kernel settings. Each kind of fact is read once and for all who ask, so
+// Package observe reads the state of a machine: files, units, packages, users
+// and kernel settings. Each kind of fact is read once for all callers, so
 // that a plan over fifty resources costs a handful of reads.
 package observe
 

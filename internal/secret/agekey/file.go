@@ -19,7 +19,7 @@ import (
 
 // WorkFactor is the logarithm of what each guess of a passphrase costs; 0 means
 // age's own default, 18: about a second, 256 MiB. It is written in the file, so
-// that every file opens whatever it is.
+// that a file with any factor can be opened.
 type WorkFactor int
 
 const usualWork = 18

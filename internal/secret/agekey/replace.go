@@ -22,7 +22,7 @@ func Replace(path, fresh string, now time.Time) (old string, err error) {
 	present, err := os.ReadFile(path)
 	switch {
 	case err == nil && !bytes.Equal(present, content):
-		if old, err = keepBeside(path, present, now); err != nil {
+		if old, err = keepCopy(path, present, now); err != nil {
 			return "", err
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -34,9 +34,9 @@ func Replace(path, fresh string, now time.Time) (old string, err error) {
 	return old, os.Remove(fresh)
 }
 
-// keepBeside writes a copy that replaces nothing; one that is there already is left
+// keepCopy writes a copy that replaces nothing; one that is there already is left
 // by a run that was interrupted.
-func keepBeside(path string, content []byte, now time.Time) (string, error) {
+func keepCopy(path string, content []byte, now time.Time) (string, error) {
 	date := now.UTC().Format("20060102")
 	for n := 1; ; n++ {
 		old := path + ".old-" + date

@@ -12,7 +12,7 @@ import (
 	"salvor/internal/secret"
 )
 
-// recipes is where it is written how each program is signed in to.
+// recipes names the page that explains how to sign in to each program.
 const recipes = "docs/secret-commands.md has recipes"
 
 // Exit codes of a program that could not be started, as machine.Machine has them.

@@ -1,5 +1,5 @@
-// Package method says what a kind of server offers, so that a snapshot holds its data as
-// a dump in place of its files. Each kind implements Method in a package of its own.
+// Package method is the interface of a database server's own way to be backed up: with
+// it, a snapshot has the server's data as a dump instead of its files. Each kind implements Method in a package of its own.
 package method
 
 import (

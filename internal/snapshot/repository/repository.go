@@ -1,7 +1,7 @@
-// Package repository reads restic's repository format
-// (https://restic.readthedocs.io/en/stable/design.html, versions 1 and 2): which
-// snapshots there are and every property of every file in them. It is a second reader
-// in addition to the restic program: what one wrote, the other verifies.
+// Package repository reads, checks and repairs restic repositories without the restic
+// program (https://restic.readthedocs.io/en/stable/design.html, versions 1 and 2): which
+// snapshots there are and every property of every file in them. What one of the two
+// wrote, the other verifies.
 package repository
 
 import (

@@ -53,16 +53,17 @@ func (r *Repository) Survey(ctx context.Context) (Loss, []blob.Object, error) {
 	for id, least := range r.Packs() {
 		switch size, ok := sizes[id]; {
 		case !ok:
-			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s is missing: %w", short(id), ErrDamaged)})
+			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s is missing: %w", ShortID(id), ErrDamaged)})
 		case size < least:
-			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s has %d bytes of %d: %w", short(id), size, least, ErrDamaged)})
+			l.Packs = append(l.Packs, Damaged{id, fmt.Errorf("pack %s has %d bytes of %d: %w", ShortID(id), size, least, ErrDamaged)})
 		}
 	}
 	slices.SortFunc(l.Packs, func(a, b Damaged) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 	return l, listed, nil
 }
 
-func short(id string) string { return id[:min(8, len(id))] }
+// ShortID is an id as people see it.
+func ShortID(id string) string { return id[:min(8, len(id))] }
 
 // Whole reports as ErrDamaged what of a folder or file can't be restored, as far
 // as the indexes and a Survey show: every folder is read, and every piece of a
@@ -79,7 +80,7 @@ func (r *Repository) Whole(ctx context.Context, root Node, lost []Damaged) error
 				return fmt.Errorf("%s: %w", at, err)
 			}
 			if gone[p.pack] {
-				return fmt.Errorf("%s: pack %s is lost: %w", at, short(p.pack), ErrDamaged)
+				return fmt.Errorf("%s: pack %s is lost: %w", at, ShortID(p.pack), ErrDamaged)
 			}
 		}
 		return nil
@@ -100,7 +101,7 @@ func (r *Repository) PackIntact(ctx context.Context, id string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("pack %s: %w", short(id), err)
+		return fmt.Errorf("pack %s: %w", ShortID(id), err)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (r *Repository) Salvage(ctx context.Context, id string) error {
 		return err
 	}
 	if err := r.store.Delete(ctx, packPath(id)); err != nil && !errors.Is(err, blob.ErrNotExist) {
-		return fmt.Errorf("remove the damaged pack %s: %w", short(id), err)
+		return fmt.Errorf("remove the damaged pack %s: %w", ShortID(id), err)
 	}
 	return nil
 }
@@ -140,7 +141,7 @@ func (r *Repository) Salvage(ctx context.Context, id string) error {
 func (r *Repository) rewrite(ctx context.Context, id string, entries []entry) (other string, within []entry, err error) {
 	content, err := read(ctx, r.store, packPath(id), 0, -1)
 	if err != nil && !IsDamage(err) {
-		return "", nil, fmt.Errorf("salvage pack %s: %w", short(id), err)
+		return "", nil, fmt.Errorf("salvage pack %s: %w", ShortID(id), err)
 	}
 	var pack, header bytes.Buffer
 	for _, e := range entries {
@@ -163,7 +164,7 @@ func (r *Repository) rewrite(ctx context.Context, id string, entries []entry) (o
 	sum := sha256.Sum256(pack.Bytes())
 	other = hex.EncodeToString(sum[:])
 	if _, err := r.store.Put(ctx, packPath(other), bytes.NewReader(pack.Bytes()), int64(pack.Len())); err != nil {
-		return "", nil, fmt.Errorf("salvage pack %s: %w", short(id), err)
+		return "", nil, fmt.Errorf("salvage pack %s: %w", ShortID(id), err)
 	}
 	return other, within, nil
 }

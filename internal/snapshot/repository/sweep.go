@@ -114,7 +114,7 @@ func (s *sweep) mark(ctx context.Context, must func(id string) bool) error {
 	}
 	for _, snap := range snapshots {
 		if err := s.tree(ctx, snap.Tree); err != nil && (must(snap.ID) || !IsDamage(err)) {
-			return fmt.Errorf("snapshot %s: %w", short(snap.ID), err)
+			return fmt.Errorf("snapshot %s: %w", ShortID(snap.ID), err)
 		}
 	}
 	return nil
@@ -209,7 +209,7 @@ func (s *sweep) remove(ctx context.Context) error {
 	}
 	for _, id := range s.drop {
 		if err := s.repo.store.Delete(ctx, packPath(id)); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return fmt.Errorf("remove pack %s: %w", short(id), err)
+			return fmt.Errorf("remove pack %s: %w", ShortID(id), err)
 		}
 	}
 	return nil
@@ -242,7 +242,7 @@ func (s *sweep) index(ctx context.Context) error {
 			continue
 		}
 		if err := s.repo.store.Delete(ctx, "index/"+id); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return fmt.Errorf("remove index %s: %w", short(id), err)
+			return fmt.Errorf("remove index %s: %w", ShortID(id), err)
 		}
 	}
 	return nil

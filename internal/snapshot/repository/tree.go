@@ -184,7 +184,7 @@ type PackError struct {
 }
 
 // Error implements error.
-func (e *PackError) Error() string { return fmt.Sprintf("pack %s: %v", short(e.Pack), e.Err) }
+func (e *PackError) Error() string { return fmt.Sprintf("pack %s: %v", ShortID(e.Pack), e.Err) }
 
 // Unwrap returns what is wrong.
 func (e *PackError) Unwrap() error { return e.Err }

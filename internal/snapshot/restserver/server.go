@@ -55,7 +55,7 @@ type Options struct {
 	// Abort gets, at most once, the reason why restic can no longer succeed. The
 	// caller ends restic then. May be nil.
 	Abort func(error)
-	// Listen opens what the server is reached at; nil for a free loopback port.
+	// Listen opens the server's socket; nil for a free loopback port.
 	Listen func(ctx context.Context) (net.Listener, error)
 }
 

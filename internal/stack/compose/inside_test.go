@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/project"
 )
 
 // TestS08EveryPathStaysInTheCommit has every key of a Compose file that names a file
@@ -125,26 +127,13 @@ func TestS08EveryPathStaysInTheCommit(t *testing.T) {
 // stack's folder, with their own env_file.
 func TestS08OtherFoldersOfTheCommitStayUsable(t *testing.T) {
 	t.Parallel()
-	repo := t.TempDir()
-	for file, content := range map[string]string{
+	loaded := loadApp(t, map[string]string{
 		"stacks/app/compose.yaml": "include: [{path: ../../shared/in.yaml, env_file: ../../shared/in.env}]\nservices: {a: {extends: {file: ../../shared/base.yaml, service: b}, env_file: ../../shared/in.env}}\n",
 		"shared/in.yaml":          "include: [deeper/in.yaml]\nservices: {in: {image: nginx, environment: {FROM: \"${A}\"}}}\n",
 		"shared/deeper/in.yaml":   "services: {deeper: {image: nginx, extends: {file: ../base.yaml, service: b}}}\n",
 		"shared/base.yaml":        "services: {b: {image: nginx, environment: {BASE: \"yes\"}}}\n",
 		"shared/in.env":           "A=shared\n",
-	} {
-		path := filepath.Join(repo, file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	loaded, _, err := Load(t.Context(), Options{RepoDir: repo, Stack: fleet.Stack{Name: "app", Dir: "stacks/app", File: "compose.yaml"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	for _, want := range []string{"FROM: shared", "BASE: 'yes'", "deeper:"} {
 		if !strings.Contains(string(loaded.Project.Compose), want) {
 			t.Errorf("the project has no %q:\n%s", want, loaded.Project.Compose)
@@ -156,25 +145,12 @@ func TestS08OtherFoldersOfTheCommitStayUsable(t *testing.T) {
 // profile, contexts that are not folders, and a cache in a registry.
 func TestS08WhatTheCommitHasIsBuilt(t *testing.T) {
 	t.Parallel()
-	repo := t.TempDir()
-	for file, content := range map[string]string{
+	loaded := loadApp(t, map[string]string{
 		"stacks/app/compose.yaml": "services: {a: {security_opt: [\"seccomp:./profile.json\", \"no-new-privileges:true\"], build: {context: ../../shared, additional_contexts: {b: \"service:b\", c: \"docker-image://alpine\", d: more}, cache_from: [\"type=registry,ref=r.example/a\", r.example/b]}}, b: {build: {context: ../../shared}, security_opt: [\"seccomp=unconfined\"]}}\n",
 		"stacks/app/profile.json": "{}\n",
 		"stacks/app/more/x":       "x\n",
 		"shared/Dockerfile":       "FROM scratch\n",
-	} {
-		path := filepath.Join(repo, file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	loaded, _, err := Load(t.Context(), Options{RepoDir: repo, Stack: fleet.Stack{Name: "app", Dir: "stacks/app", File: "compose.yaml"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	for _, want := range []string{"seccomp=./profile.json", "seccomp=unconfined", "no-new-privileges:true", "b: service:b", "c: docker-image://alpine", "d: ./_repo/stacks/app/more", "context: ./_repo/shared", "r.example/b"} {
 		if !strings.Contains(string(loaded.Project.Compose), want) {
 			t.Errorf("the project has no %q:\n%s", want, loaded.Project.Compose)
@@ -226,4 +202,21 @@ func FuzzResolvePath(f *testing.F) {
 			t.Errorf("%q resolves to %q", name, repoPath)
 		}
 	})
+}
+
+// loadApp loads the stack in stacks/app of a repository with these files.
+func loadApp(t *testing.T, files map[string]string) *project.Rendered {
+	t.Helper()
+	repo := t.TempDir()
+	for file, content := range files {
+		path := filepath.Join(repo, file)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, _, err := Load(t.Context(), Options{RepoDir: repo, Stack: fleet.Stack{Name: "app", Dir: "stacks/app", File: "compose.yaml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
 }

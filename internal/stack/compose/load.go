@@ -1,6 +1,5 @@
-// Package compose is the operator's half of a stack: it loads a Compose project
-// from an exported commit, classifies every mount and renders the project that
-// a host runs. It reads the commit and nothing else: no shell environment, no
+// Package compose loads a stack's Compose project from an exported commit, classifies
+// every mount and renders the project that a host runs. It reads the commit and nothing else: no shell environment, no
 // file outside, no network.
 package compose
 
@@ -163,7 +162,7 @@ func (l *load) secretValue(key string) string {
 	return string(l.values.Secrets[key].Reveal())
 }
 
-// readRepo reads a file of the repository, or what it would be.
+// readRepo reads a file of the repository, or what it is to be replaced with.
 func (l *load) readRepo(repoPath string) ([]byte, error) {
 	if content, replaced := l.Replaced[repoPath]; replaced {
 		if content == nil {
