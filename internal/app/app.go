@@ -16,6 +16,7 @@ import (
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -32,6 +33,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
+	"salvor/internal/secretchange"
 )
 
 // Options say which fleet, who the operator is and where progress goes.
@@ -70,8 +72,8 @@ type App struct {
 	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
 	Hosts     *HostChanges
-	Import    *Importer
-	Secrets   *SecretChanges
+	Import    *envimport.Importer
+	Secrets   *secretchange.Changes
 	Keys      *KeyChanges
 	Prove     *Prover
 
@@ -102,7 +104,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
 	unproven, err := a.Prove.unproven(now)
 	exposed, exposedErr := a.Exposed.Findings()
-	late, lateErr := a.Secrets.late(ctx, now)
+	late, lateErr := a.Secrets.Findings(ctx, now)
 	unpinned, gitErr := a.GitHost.Findings(ctx)
 	unsigned, signErr := a.Confirmed.Findings(ctx)
 	a.findings = slices.Concat(a.findings, unproven, exposed, late, unpinned, unsigned, a.Identity.Findings())
@@ -125,9 +127,6 @@ func (a *App) Fleet() *fleet.Fleet { return &a.Checkout.Fleet }
 
 // Lock returns the placements.
 func (a *App) Lock() fleet.Lock { return a.Checkout.Lock }
-
-// Renamed returns the stacks whose new names Git's lock does not have yet.
-func (a *App) Renamed() []fleet.Stack { return a.Checkout.Renamed }
 
 // Named returns the name by which a stack goes, for that name or what it is called
 // since it was renamed.

@@ -86,7 +86,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	}
 	k.do(func(a *App) error {
 		for name, value := range map[string]string{"token": "s3cret", "notes/DB": "s3cret", "box_password": "of the box"} {
-			changes, err := a.Secrets.secretChange(t.Context(), name, secret.NewString(value))
+			changes, err := a.Secrets.Encrypt(t.Context(), name, secret.NewString(value))
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
+	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
@@ -23,6 +24,7 @@ import (
 	"salvor/internal/rendering"
 	"salvor/internal/sealing"
 	"salvor/internal/secret"
+	"salvor/internal/secretchange"
 )
 
 func (a *App) load(ctx context.Context) error {
@@ -58,8 +60,8 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
 	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
-	a.Import = NewImporter(c, id, a.Confirmed, a.Exposed)
-	a.Secrets = NewSecretChanges(c, id, a.Needs, a.Confirmed, a.Exposed)
+	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
+	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}

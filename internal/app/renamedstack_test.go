@@ -40,7 +40,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 		t.Errorf("owned by %+v", owner)
 	}
 	plan := deploy.Plan{Hosts: []deploy.HostPlan{{Host: "alpha"}}}
-	plan.Rename(a.Renamed(), next)
+	plan.Rename(a.Checkout.Renamed, next)
 	want := []agentapi.Change{{Stack: "notes", ID: "name", Action: "~", Cause: "renamed: now called diary; it keeps running, as notes on hosts and remotes"}}
 	if diff := cmp.Diff(want, plan.Hosts[0].Changes); diff != "" {
 		t.Error(diff)
@@ -57,7 +57,7 @@ func TestARenamedStackGoesOnAsItIs(t *testing.T) {
 	}
 	k.commit(map[string][]byte{"stacks/diary/compose.yaml": []byte(keyedStack)}) // formerly: has served
 	now := k.open(k.ann)
-	if now.Named("diary") != "notes" || len(now.Renamed()) > 0 || now.Lock().Stacks["notes"].Called != "diary" {
+	if now.Named("diary") != "notes" || len(now.Checkout.Renamed) > 0 || now.Lock().Stacks["notes"].Called != "diary" {
 		t.Errorf("the lock has %+v", now.Lock().Stacks)
 	}
 	if _, earlier, err := now.ForRollback(nil).Deploys(t.Context(), "notes"); err != nil {

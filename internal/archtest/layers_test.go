@@ -101,8 +101,10 @@ var layers = []struct {
 		"audit",
 	}},
 	{"the operator's workflows", []string{
+		"apply",
 		"check",
 		"claims",
+		"envimport",
 		"leaks",
 		"move",
 		"prune",
@@ -111,6 +113,7 @@ var layers = []struct {
 		"restore",
 		"rollback",
 		"rotation",
+		"secretchange",
 	}},
 	{"surfaces", []string{
 		"app",

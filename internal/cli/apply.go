@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/apply"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
-	"salvor/internal/finding"
-	"salvor/internal/fleet"
 	"salvor/internal/project"
 	"salvor/internal/terminal"
 )
@@ -47,98 +45,57 @@ func newApply(g *globals) *cobra.Command {
 
 func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	bar := g.progress()
-	defer bar.Close()
-	a, err := g.open(ctx, bar)
-	if err != nil {
-		return err
-	}
-	defer g.close(ctx, a)
-	if err := deploy.Blocked(inTheWay(a, a.Findings())); err != nil {
-		return err
-	}
-	if err := a.GitHost.Pin(ctx); err != nil {
-		return err
-	}
-	s, err := a.Session(ctx, bar)
-	if err != nil {
-		return err
-	}
-	if s.Consent, err = consents(a, o); err != nil {
-		return err
-	}
-	past, err := s.New(ctx)
-	if err != nil {
-		return err
-	}
-	p, next, moves, err := planOf(ctx, a, s, past)
-	if err != nil {
-		return err
-	}
-	accept := func(p *deploy.Plan) error {
-		return g.acceptPlan(bar, p, o.partial, inTheWay(a, p.Findings), func() error { return a.Confirmed.ConfirmGrants(ctx, next) })
-	}
-	broken, _ := finding.Of(p.Findings)
-	if err := accept(&p); err != nil {
-		return err
-	}
-	if p.Empty() && len(moves) == 0 {
-		if settled, err := s.Settled(ctx); err != nil || settled {
-			g.note(a.Mirrors.Renew(ctx))
-			return errors.Join(err, leftAsTheyRun(broken), notApplied(p.Unreachable()))
-		}
-	}
-	receipt, err := s.Apply(ctx, p, next, deploy.Options{Kind: deploy.KindApply, Moves: moves, Accept: func(p deploy.Plan) error {
-		g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
-		return accept(&p)
-	}})
-	bar.Close()
-	if err == nil {
-		g.note(a.Confirmed.Delivered(ctx))
-	}
-	return errors.Join(g.finish(&receipt, err, p.Unreachable()), leftAsTheyRun(broken))
-}
-
-// inTheWay are the findings that keep the whole fleet from being applied: all of them
-// where no stack is left that could be.
-func inTheWay(a *app.App, all []finding.Finding) []finding.Finding {
-	if !slices.ContainsFunc(a.Fleet().Stacks, func(st fleet.Stack) bool { return !st.Broken }) {
-		return all
-	}
-	_, others := finding.Of(all)
-	return others
-}
-
-// leftAsTheyRun is the error of an apply that left out the stacks which do not load.
-func leftAsTheyRun(broken []finding.Finding) error {
-	var errs []error
-	for _, f := range broken {
-		errs = append(errs, fault.WithCode(fault.WithHint(fmt.Errorf("%s is left running as it is: %s", f.Stack, deploy.InFull(f)), f.Fix), fault.Partial))
-	}
-	return errors.Join(errs...)
-}
-
-// acceptPlan shows the plan and asks, about its grants first, unless findings are in
-// the way.
-func (g *globals) acceptPlan(bar interface{ Close() }, p *deploy.Plan, partial bool, inTheWay []finding.Finding, grants func() error) error {
-	bar.Close()
-	if !g.json || p.Empty() {
-		if err := g.printPlan(p); err != nil {
+	return g.with(ctx, func(a *app.App) error {
+		consent, err := consents(a, o)
+		if err != nil {
 			return err
 		}
-	}
-	if err := deploy.Blocked(inTheWay); err != nil {
+		planned, err := apply.Prepare(ctx, a.ForApply(), apply.Options{Consent: consent, Partial: o.partial}, bar)
+		if err != nil {
+			return err
+		}
+		bar.Close()
+		if err := showPlan(g, &planned.Plan); err != nil {
+			return err
+		}
+		p, err := planned.Propose(ctx, func(again deploy.Plan) error { return acceptAgain(ctx, g, planned, &again) })
+		if err != nil {
+			return err
+		}
+		receipt, err := accepted(ctx, g, p)
+		bar.Close()
+		g.note(planned.Aside())
+		unreachable := planned.Plan.Unreachable()
+		if receipt.Kind == "" {
+			if err == nil {
+				err = errors.Join(planned.Left(), notApplied(unreachable))
+			}
+			return err // nothing was begun
+		}
+		return errors.Join(g.finish(&receipt, err, unreachable), planned.Left())
+	})
+}
+
+// acceptAgain shows the plan of a host that changed since the plan was made, and asks.
+func acceptAgain(ctx context.Context, g *globals, planned *apply.Planned, p *deploy.Plan) error {
+	g.note(fmt.Errorf("%s changed since the plan was made; this is the new plan", p.Hosts[0].Host))
+	g.progress().Close()
+	if err := showPlan(g, p); err != nil {
 		return err
 	}
-	if err := p.Complete(); err != nil && !partial {
-		return fault.WithCode(fault.WithHint(err, "salvor apply --partial continues without them"), fault.Unreachable)
-	}
-	if err := grants(); err != nil || p.Empty() {
+	question, name, err := planned.Question(ctx, p)
+	if err != nil {
 		return err
 	}
-	if lost := p.Destroys(); len(lost) > 0 {
-		return g.confirmName("This may lose data: "+strings.Join(lost, ", "), p.Fleet)
+	return g.confirmed(question, name)
+}
+
+// showPlan prints a plan before it is asked about; with --json only one that does nothing.
+func showPlan(g *globals, p *deploy.Plan) error {
+	if g.json && !p.Empty() {
+		return nil
 	}
-	return g.confirm(fmt.Sprintf("Apply to %s?", p.Fleet))
+	return g.printPlan(p)
 }
 
 // consents returns what was said about the data of each stack.

@@ -27,12 +27,8 @@ func accepted[R any](ctx context.Context, g *globals, p proposal.Proposal[R]) (R
 	bar := g.progress()
 	bar.Close()
 	_, err := io.WriteString(g.Err, p.Plan)
-	switch {
-	case err != nil:
-	case p.Name != "":
-		err = g.confirmName(p.Question, p.Name)
-	case p.Question != "":
-		err = g.confirm(p.Question)
+	if err == nil {
+		err = g.confirmed(p.Question, p.Name)
 	}
 	if err != nil {
 		var none R

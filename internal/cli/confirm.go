@@ -53,6 +53,18 @@ func (g *prompts) approve(a confirmation.Approval) error {
 	return g.askYes(a.Question)
 }
 
+// confirmed asks the question of a proposal: with a name to type, if there is one; none
+// where it has no question.
+func (g *prompts) confirmed(question, name string) error {
+	switch {
+	case name != "":
+		return g.confirmName(question, name)
+	case question != "":
+		return g.confirm(question)
+	}
+	return nil
+}
+
 // confirmName has the operator type the name of what will lose data.
 func (g *prompts) confirmName(warning, name string) error {
 	if g.yes {

@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"salvor/internal/app"
+	"salvor/internal/apply"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
 	"salvor/internal/finding"
-	"salvor/internal/fleet"
-	"salvor/internal/leaks"
-	"salvor/internal/placement"
 	"salvor/internal/terminal"
 )
 
@@ -37,76 +33,30 @@ func newPlan(g *globals) *cobra.Command {
 
 func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	bar := g.progress()
-	defer bar.Close()
-	a, err := g.open(ctx, bar)
-	if err != nil {
-		return err
-	}
-	defer g.close(ctx, a)
-	s, err := a.Session(ctx, bar)
-	if err != nil {
-		return err
-	}
-	p, _, _, err := planOf(ctx, a, s, nil)
-	if err != nil {
-		return err
-	}
-	bar.Close()
-	if err := g.printPlan(&p); err != nil {
-		return err
-	}
+	return g.with(ctx, func(a *app.App) error {
+		p, err := apply.Plan(ctx, a.ForApply(), bar)
+		if err != nil {
+			return err
+		}
+		bar.Close()
+		if err := g.printPlan(&p); err != nil {
+			return err
+		}
+		return planError(&p, o.check)
+	})
+}
+
+// planError is what a plan ends with: nil where nothing is in its way or, for a check, to be done.
+func planError(p *deploy.Plan, check bool) error {
 	switch {
 	case finding.AnyFatal(p.Findings):
 		return deploy.Blocked(p.Findings)
 	case p.Complete() != nil:
 		return fault.WithCode(fmt.Errorf("%w: %d of %d", deploy.ErrUnreachableHosts, len(p.Unreachable()), len(p.Hosts)), fault.Unreachable)
-	case o.check && (!p.Empty() || len(p.Grants) > 0):
+	case check && (!p.Empty() || len(p.Grants) > 0):
 		return fault.WithCode(errors.New("changes are pending"), fault.Pending)
 	}
 	return nil
-}
-
-// planOf observes every host once, looks for secrets in the commit and at the claims
-// at the same time, and plans. Stacks that something is in the way of are left as
-// they run, and named in findings: the rest is planned without them.
-func planOf(ctx context.Context, a *app.App, s *deploy.Session, past map[string]int) (deploy.Plan, fleet.Lock, []placement.Move, error) {
-	next, moves := placement.Next(s.Fleet, s.Lock, past)
-	next = s.Rename(next)
-	var stale map[string]string
-	var inClear, held []finding.Finding
-	var beside errgroup.Group
-	beside.Go(func() (err error) {
-		if stale, err = s.StaleSeals(ctx); err == nil {
-			inClear, err = leaks.Findings(ctx, a.Checkout)
-		}
-		return err
-	})
-	beside.Go(func() error {
-		held = s.TakenOver(ctx, next)
-		return nil
-	})
-	observed := s.Observe(ctx, next)
-	if err := beside.Wait(); err != nil {
-		return deploy.Plan{}, next, moves, err
-	}
-	if held = append(held, deploy.Scoped(observed, next)...); s.Hold(held) {
-		for _, f := range held {
-			delete(stale, f.Stack) // what is left out gets no new seal
-		}
-		next, moves = placement.Next(s.Fleet, s.Lock, past)
-		next = s.Rename(next)
-		observed = s.Observe(ctx, next)
-		deploy.Scoped(observed, next)
-	}
-	p := deploy.MakePlan(s.Fleet, s.Commit, moves, observed)
-	p.Reseal(stale, next, s.Stacks)
-	p.Rename(a.Renamed(), next)
-	p.Findings = slices.Concat(p.Findings, held, a.Findings(), inClear, s.RenameFindings())
-	finding.Sort(p.Findings)
-	p.Findings = slices.CompactFunc(p.Findings, func(a, b finding.Finding) bool { return a == b })
-	var err error
-	p.Grants, err = a.Confirmed.Grants(ctx, next)
-	return p, next, moves, err
 }
 
 func (g *globals) printPlan(p *deploy.Plan) error {

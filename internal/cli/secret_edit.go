@@ -22,6 +22,7 @@ import (
 	"salvor/internal/memdir"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
+	"salvor/internal/secretchange"
 	"salvor/internal/terminal"
 )
 
@@ -89,7 +90,7 @@ func editorArgv() ([]string, error) {
 
 // throughEditor has the operator edit a text until it can be encrypted or they
 // give up. The folder with the plaintext is gone when it returns.
-func (g *globals) throughEditor(ctx context.Context, a *app.App, e app.Edit, editor []string) (p proposal.Proposal[app.ChangedSecret], changed bool, err error) {
+func (g *globals) throughEditor(ctx context.Context, a *app.App, e secretchange.Edit, editor []string) (p proposal.Proposal[secretchange.Changed], changed bool, err error) {
 	dir, err := memdir.New(memdir.Usual()...)
 	if err != nil {
 		return p, false, fault.WithHint(err, "salvor secret set NAME reads a value from standard input")

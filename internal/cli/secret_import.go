@@ -9,11 +9,12 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/checkout"
 	"salvor/internal/cli/render"
+	"salvor/internal/envimport"
 	"salvor/internal/terminal"
 )
 
 func newSecretImport(g *globals) *cobra.Command {
-	var o app.ImportOptions
+	var o envimport.Options
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Move a plain .env or env_file into encrypted secrets, and make the stack use them",
@@ -37,7 +38,7 @@ func newSecretImport(g *globals) *cobra.Command {
 	return cmd
 }
 
-func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error {
+func runSecretImport(ctx context.Context, g *globals, o envimport.Options) error {
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
@@ -47,7 +48,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 		return err
 	}
 	defer g.close(ctx, a)
-	i, p, err := a.Import.PrepareImport(ctx, o)
+	i, p, err := a.Import.Prepare(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func runSecretImport(ctx context.Context, g *globals, o app.ImportOptions) error
 }
 
 // printImport shows what will change: of secrets their names.
-func (g *globals) printImport(i app.Import) error {
+func (g *globals) printImport(i envimport.Import) error {
 	if len(i.Secret) > 0 {
 		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 	}
@@ -85,7 +86,7 @@ func (g *globals) printImport(i app.Import) error {
 	return nil
 }
 
-func (g *globals) printImported(i app.Import, o app.ImportOptions) error {
+func (g *globals) printImported(i envimport.Import, o envimport.Options) error {
 	terminal.Printf(g.Err, "%s of %s encrypted, %d plain, committed; salvor apply delivers them\n", terminal.Count(len(i.Secret), "variable"), i.Stack, len(i.Plain))
 	if i.Outside {
 		terminal.Printf(g.Err, "%s is outside of the repository and was not removed: remove it\n", o.File)
@@ -100,7 +101,7 @@ func (g *globals) printImported(i app.Import, o app.ImportOptions) error {
 	return nil
 }
 
-func (g *globals) printImportJSON(i app.Import) error {
+func (g *globals) printImportJSON(i envimport.Import) error {
 	changed := []string{}
 	for _, c := range i.Changes {
 		changed = append(changed, c.Path)

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/needs"
+	"salvor/internal/secretchange"
 	"salvor/internal/secretstore"
 	"salvor/internal/terminal"
 )
@@ -48,7 +49,7 @@ func printSecrets(ctx context.Context, g *globals, a *app.App) error {
 	return tab.Flush()
 }
 
-func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[string]app.Due) error {
+func (g *globals) printSecretsJSON(a *app.App, all []secretstore.Info, due map[string]secretchange.Due) error {
 	type row struct {
 		Name       string      `json:"name"`
 		File       string      `json:"file,omitempty"`
@@ -84,7 +85,7 @@ func users(uses []needs.Use) string {
 
 // whenSet is when a secret was set, as far as that is known: a file of SOPS says
 // it, and what has a period was looked up in Git.
-func whenSet(s secretstore.Info, d app.Due) string {
+func whenSet(s secretstore.Info, d secretchange.Due) string {
 	at := setAt(s, d)
 	if at.IsZero() {
 		return "-"
@@ -92,7 +93,7 @@ func whenSet(s secretstore.Info, d app.Due) string {
 	return at.Format("2006-01-02 15:04")
 }
 
-func setAt(s secretstore.Info, d app.Due) time.Time {
+func setAt(s secretstore.Info, d secretchange.Due) time.Time {
 	if !d.Since.IsZero() {
 		return d.Since.UTC()
 	}
@@ -100,7 +101,7 @@ func setAt(s secretstore.Info, d app.Due) time.Time {
 }
 
 // whenDue is the day on which a secret is to be rotated.
-func whenDue(d app.Due, now time.Time) string {
+func whenDue(d secretchange.Due, now time.Time) string {
 	switch {
 	case d.At.IsZero():
 		return "-"

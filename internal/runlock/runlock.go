@@ -103,6 +103,8 @@ func writeHolder(f *os.File, h Holder) error {
 
 // Release ends the lock. It may be called twice.
 func (l *Lock) Release() {
-	// closing the descriptor is what drops the lock; there is nothing to lose
+	// a child that is being started has a copy of the descriptor until it runs its own
+	// program, and closing ours alone would leave the lock to it; there is nothing to lose
+	_ = unix.Flock(int(l.file.Fd()), unix.LOCK_UN)
 	_ = l.file.Close()
 }

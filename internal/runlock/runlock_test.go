@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestSecondRunIsToldWhoHoldsTheLock(t *testing.T) {
@@ -38,6 +39,28 @@ func TestSecondRunIsToldWhoHoldsTheLock(t *testing.T) {
 		t.Errorf("a released lock is held by %+v", got)
 	}
 	again, err := Acquire(dir, "host", Holder{Owner: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Release()
+}
+
+// TestAChildThatIsBeingStartedHoldsNothing has a copy of the lock's descriptor open, as a
+// child has between its fork and its exec.
+func TestAChildThatIsBeingStartedHoldsNothing(t *testing.T) {
+	dir := t.TempDir()
+	lock, err := Acquire(dir, "host", Holder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inherited, err := unix.Dup(int(lock.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
+	lock.Release()
+	lock.Release()
+	again, err := Acquire(dir, "host", Holder{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -220,3 +220,12 @@ func Undeliverable(name string) error {
 	return fault.WithHint(fmt.Errorf("secret %s opens the fleet: it stays with the operators and is never given to a remote, registry or container", name),
 		"use salvor secret set with another name to create a separate secret")
 }
+
+// InStack are the names that variables of a stack have as secrets: STACK/VARIABLE.
+func InStack(stack string, variables []string) []string {
+	var all []string
+	for _, name := range variables {
+		all = append(all, stack+"/"+name)
+	}
+	return all
+}

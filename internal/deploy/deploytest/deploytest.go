@@ -43,6 +43,8 @@ type World struct {
 	States    map[string]agentapi.HostState                        // by host, what it says when it is observed
 	Outcome   func(host string, st agentapi.Stack) *agentapi.Error // of a stack that a host applies, nil for success
 	Refuse    map[string]error                                     // by verb, what every host answers
+	Moved     map[string]int                                       // by host, how often it answers that it changed since its plan
+	Used      []string                                             // repositories under the name of a stack that is new
 
 	mu      sync.Mutex
 	log     []string
@@ -138,6 +140,9 @@ func (w *World) answer(host, verb string, request io.Reader) agentapi.Message {
 	if err := json.NewDecoder(request).Decode(&req); err != nil {
 		return agentapi.Message{Error: &agentapi.Error{Text: err.Error()}}
 	}
+	if verb == agentapi.VerbApply && w.moves(host) {
+		return agentapi.Message{Error: &agentapi.Error{Text: "changed since the plan was made", Code: agentapi.CodeMoved}}
+	}
 	if err := w.Refuse[verb]; err != nil {
 		return agentapi.Message{Error: &agentapi.Error{Text: err.Error(), Code: 1}}
 	}
@@ -146,6 +151,17 @@ func (w *World) answer(host, verb string, request io.Reader) agentapi.Message {
 		return agentapi.Message{Error: &agentapi.Error{Text: err.Error()}}
 	}
 	return agentapi.Message{Result: result}
+}
+
+// moves reports whether a host says that it changed, which it does a number of times.
+func (w *World) moves(host string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	moved := w.Moved[host] > 0
+	if moved {
+		w.Moved[host]--
+	}
+	return moved
 }
 
 func (w *World) result(host, verb string, body json.RawMessage) any {
@@ -263,5 +279,5 @@ func (r record) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet
 }
 
 func (r record) Epoch(context.Context, string) (int, error)     { return 0, nil }
-func (r record) Used(context.Context, string) ([]string, error) { return nil, nil }
+func (r record) Used(context.Context, string) ([]string, error) { return r.World.Used, nil }
 func (r record) Mirror(context.Context) error                   { return nil }

@@ -3,6 +3,7 @@
 package needstest
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -127,12 +128,26 @@ func (f *Fleet) Open(t *testing.T, which checkout.Files) Opened {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	id := identity.New(c, identity.Options{Identity: f.Identity, Ask: func(ask func()) { ask() }, Sink: progress.Discard()})
-	stacks, _, err := rendering.Stacks(t.Context(), rendering.Source{Dir: c.Export, Repository: c.Repository, Names: id.Store})
-	if err != nil {
+	id := identity.New(c, identity.Options{
+		Identity: f.Identity, Ask: func(ask func()) { ask() }, Sink: progress.Discard(),
+		Allow: func(context.Context, string, []string) (string, error) { return f.Dir, nil },
+	})
+	o := Opened{Checkout: c, Identity: id}
+	if o.Needs, err = o.At(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	return Opened{Checkout: c, Identity: id, Needs: needs.New(c, id, stacks)}
+	return o
+}
+
+// At returns what the stacks of a commit need.
+func (o Opened) At(ctx context.Context, c *checkout.Checkout) (*needs.Needs, error) {
+	id := o.Identity.At(c)
+	source := rendering.Source{Dir: c.Export, Repository: c.Repository, Names: id.Store}
+	if c.Files != checkout.Committed {
+		source.WorkTree = c.Root
+	}
+	stacks, _, err := rendering.Stacks(ctx, source)
+	return needs.New(c, id, stacks), err
 }
 
 func newKey(t *testing.T) agekey.Key {

@@ -1,4 +1,6 @@
-package app
+// Package envimport makes encrypted secrets of an env file, and proves that every service
+// gets what it got before.
+package envimport
 
 import (
 	"context"
@@ -17,6 +19,7 @@ import (
 	"salvor/internal/scan"
 	"salvor/internal/secret"
 	"salvor/internal/secret/sops"
+	"salvor/internal/secretnames"
 	"salvor/internal/stack/compose"
 )
 
@@ -28,13 +31,13 @@ type Importer struct {
 	exposed   *exposed.Secrets
 }
 
-// NewImporter returns one for a checkout of the working tree.
-func NewImporter(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Importer {
+// New returns one for a checkout of the working tree.
+func New(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Importer {
 	return &Importer{checkout: c, identity: id, confirmed: confirmed, exposed: s}
 }
 
-// ImportOptions say which env file becomes secrets of which stack.
-type ImportOptions struct {
+// Options say which env file becomes secrets of which stack.
+type Options struct {
 	File    string   // a path as the operator wrote it
 	Stack   string   // "" for the one whose folder contains the file
 	All     bool     // every variable is a secret
@@ -66,7 +69,7 @@ type FileChange struct {
 // importing is one import, prepared and then run.
 type importing struct {
 	importer *Importer
-	opts     ImportOptions
+	opts     Options
 	stack    fleet.Stack
 	source   envSource
 	scanner  *scan.Scanner
@@ -81,10 +84,10 @@ type importing struct {
 	shown Import
 }
 
-// PrepareImport finds out what importing an env file changes, proves that every service
+// Prepare finds out what importing an env file changes, proves that every service
 // gets what it got, and proposes to commit it. It looks at the working tree and changes
 // nothing. The checkout is one of the working tree.
-func (m *Importer) PrepareImport(ctx context.Context, o ImportOptions) (Import, proposal.Proposal[Import], error) {
+func (m *Importer) Prepare(ctx context.Context, o Options) (Import, proposal.Proposal[Import], error) {
 	i := &importing{importer: m, opts: o, files: map[string][]byte{}}
 	p := proposal.New("import "+o.File, i.run)
 	err := i.prepare(ctx)
@@ -132,7 +135,7 @@ func (i *importing) encrypt(ctx context.Context) error {
 			"its value as a separate secret: salvor secret set NAME")
 	}
 	maps.Copy(i.files, changes)
-	return i.importer.exposed.NoteChanged(i.files, inStack(i.stack.Name, i.shown.Secret)...)
+	return i.importer.exposed.NoteChanged(i.files, secretnames.InStack(i.stack.Name, i.shown.Secret)...)
 }
 
 // rewrite makes the plain files and what is shown of them.
@@ -183,7 +186,7 @@ func (i *importing) run(ctx context.Context, _ progress.Sink) (Import, error) {
 	if err := i.proven(i.will(encryptedPath), i.will(envPath)); err != nil {
 		return i.shown, err
 	}
-	if err := i.importer.confirmed.NoteMade(ctx, inStack(i.stack.Name, i.shown.Secret)...); err != nil {
+	if err := i.importer.confirmed.NoteMade(ctx, secretnames.InStack(i.stack.Name, i.shown.Secret)...); err != nil {
 		return i.shown, err
 	}
 	if err := c.CommitFiles(ctx, i.files, fmt.Sprintf("secret import: %s, %d variables", i.stack.Name, len(i.entries))); err != nil {
@@ -254,15 +257,6 @@ func names(entries []compose.EnvEntry) []string {
 	all := []string{}
 	for _, e := range entries {
 		all = append(all, e.Name)
-	}
-	return all
-}
-
-// inStack are the names of a stack's variables as secrets are named.
-func inStack(stack string, variables []string) []string {
-	var all []string
-	for _, name := range variables {
-		all = append(all, stack+"/"+name)
 	}
 	return all
 }

@@ -1,4 +1,4 @@
-package app
+package secretchange
 
 import (
 	"bytes"
@@ -22,13 +22,13 @@ type Due struct {
 
 // Due returns, by name, the secrets to which fleet.yaml gives a period. One that
 // is not committed yet is not among them.
-func (a *SecretChanges) Due(ctx context.Context) (map[string]Due, error) {
+func (c *Changes) Due(ctx context.Context) (map[string]Due, error) {
 	all := map[string]Due{}
-	for _, s := range a.checkout.Fleet.Secrets {
+	for _, s := range c.checkout.Fleet.Secrets {
 		if s.Rotate == 0 {
 			continue
 		}
-		since, err := a.since(ctx, s)
+		since, err := c.since(ctx, s)
 		if err != nil {
 			return nil, err
 		}
@@ -39,35 +39,35 @@ func (a *SecretChanges) Due(ctx context.Context) (map[string]Due, error) {
 	return all, nil
 }
 
-// late are the findings about secrets that are older than their period.
-func (a *SecretChanges) late(ctx context.Context, now time.Time) ([]finding.Finding, error) {
-	due, err := a.Due(ctx)
+// Findings are those about secrets that are older than their period.
+func (c *Changes) Findings(ctx context.Context, now time.Time) ([]finding.Finding, error) {
+	due, err := c.Due(ctx)
 	var found []finding.Finding
 	for name, d := range due {
 		if !d.At.Before(now) {
 			continue
 		}
-		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: a.checkout.Place("secrets", name, "rotate").String(),
+		f := finding.Finding{Code: finding.SecretLate, Severity: finding.Warning, Subject: c.checkout.Place("secrets", name, "rotate").String(),
 			Text: fmt.Sprintf("%s was last changed on %s and was due on %s", name, d.Since.Format(time.DateOnly), d.At.Format(time.DateOnly)),
 			Fix:  fmt.Sprintf("salvor secret rotate %s --generate", name)}
-		if argv, printed := a.needs.Command(name); printed {
+		if argv, printed := c.needs.Command(name); printed {
 			f.Fix = fmt.Sprintf("change it where %s reads it, then salvor secret rotate %s", argv[0], name)
 		}
 		found = append(found, f)
 	}
-	return append(found, a.missingValues()...), err
+	return append(found, c.missingValues()...), err
 }
 
 // missingValues are the findings about periods of values that their YAML files
 // don't have. Files and variables are looked for when fleet.yaml is read.
-func (a *SecretChanges) missingValues() []finding.Finding {
+func (c *Changes) missingValues() []finding.Finding {
 	var found []finding.Finding
-	for _, s := range a.checkout.Fleet.Secrets {
+	for _, s := range c.checkout.Fleet.Secrets {
 		if !fleet.SecretInYAML(s.Name) {
 			continue
 		}
-		if _, err := a.identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
-			found = append(found, a.checkout.SecretMissing(s.Name, ""))
+		if _, err := c.identity.Store.Sealed(s.Name); errors.Is(err, secret.ErrNotFound) {
+			found = append(found, c.checkout.SecretMissing(s.Name, ""))
 		}
 	}
 	return found
@@ -75,15 +75,15 @@ func (a *SecretChanges) missingValues() []finding.Finding {
 
 // since returns when a secret got the value that it has: zero if that is unknown,
 // since it is not committed or damaged, which other commands report.
-func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
-	t, err := a.trace(s)
+func (c *Changes) since(ctx context.Context, s fleet.Secret) (time.Time, error) {
+	t, err := c.trace(s)
 	switch {
-	case err != nil || a.checkout.Commit == "":
+	case err != nil || c.checkout.Commit == "":
 		return time.Time{}, nil
 	case t.Exact:
 		return t.Modified, nil
 	}
-	now, err := a.checkout.File(t.File)
+	now, err := c.checkout.File(t.File)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -91,7 +91,7 @@ func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, e
 	if part == nil {
 		return time.Time{}, nil
 	}
-	since, err := a.committed(ctx, t, part)
+	since, err := c.committed(ctx, t, part)
 	if t.Modified.IsZero() || since.Before(t.Modified) {
 		return since, err
 	}
@@ -100,9 +100,9 @@ func (a *SecretChanges) since(ctx context.Context, s fleet.Secret) (time.Time, e
 
 // trace is the store's, and for what a program prints the declaration in
 // fleet.yaml.
-func (a *SecretChanges) trace(s fleet.Secret) (secretstore.Trace, error) {
+func (c *Changes) trace(s fleet.Secret) (secretstore.Trace, error) {
 	if s.Command == nil {
-		return a.identity.Store.Trace(s.Name)
+		return c.identity.Store.Trace(s.Name)
 	}
 	return secretstore.Trace{File: fleet.File, Of: func(content []byte) []byte {
 		was, declared := controlrepo.DeclaredSecret(content, s.Name)
@@ -115,8 +115,8 @@ func (a *SecretChanges) trace(s fleet.Secret) (secretstore.Trace, error) {
 
 // committed returns the date of the commit that brought what stands for a value in
 // Git, looked for among so many commits; what is older has the date of the oldest.
-func (a *SecretChanges) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
-	logged, err := a.checkout.Git.Log(ctx, loggedLimit, t.File)
+func (c *Changes) committed(ctx context.Context, t secretstore.Trace, part []byte) (since time.Time, err error) {
+	logged, err := c.checkout.Git.Log(ctx, loggedLimit, t.File)
 	if err != nil {
 		return since, err
 	}
@@ -124,7 +124,7 @@ func (a *SecretChanges) committed(ctx context.Context, t secretstore.Trace, part
 	for i, l := range logged {
 		names[i] = string(l.Commit) + ":" + t.File
 	}
-	objects, err := a.checkout.Git.Objects(ctx, names)
+	objects, err := c.checkout.Git.Objects(ctx, names)
 	for i, o := range objects {
 		if !bytes.Equal(t.Of(o.Content), part) {
 			break

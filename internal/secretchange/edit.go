@@ -1,4 +1,4 @@
-package app
+package secretchange
 
 import (
 	"bytes"
@@ -12,12 +12,13 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
+	"salvor/internal/secretnames"
 	"salvor/internal/secretstore"
 )
 
 // An Edit is a secret's text on its way through an editor.
 type Edit struct {
-	Name  string       // as for SetSecret, or STACK.env: all of a stack's variables
+	Name  string       // as for PrepareSet, or STACK.env: all of a stack's variables
 	File  string       // a file name from which an editor sees the format
 	Text  secret.Value // as it is now, with a line end
 	stack string       // whose variables they are, "" for a single value
@@ -25,15 +26,15 @@ type Edit struct {
 }
 
 // BeginEdit opens a secret, or with STACK.env all variables of a stack, as text.
-func (a *SecretChanges) BeginEdit(ctx context.Context, name string) (Edit, error) {
+func (c *Changes) BeginEdit(ctx context.Context, name string) (Edit, error) {
 	e := Edit{Name: name, File: name[strings.LastIndexByte(name, '/')+1:]}
 	var value secret.Value
 	var err error
 	if stack, all := strings.CutSuffix(name, ".env"); all && fleet.ValidName(stack) == nil {
 		e.stack = stack
-		value, err = a.identity.Store.EnvText(stack)
+		value, err = c.identity.Store.EnvText(stack)
 	} else {
-		value, err = a.identity.Secret(ctx, name)
+		value, err = c.identity.Secret(ctx, name)
 	}
 	if errors.Is(err, secret.ErrNotFound) {
 		return e, fault.WithHint(err, "salvor secret set NAME creates one, salvor secret ls lists them")
@@ -54,13 +55,13 @@ func (a *SecretChanges) BeginEdit(ctx context.Context, name string) (Edit, error
 
 // PrepareEdit encrypts an edited text and proposes to commit it; changed is false where
 // the text says what it said. Errors in a STACK.env name the line.
-func (a *SecretChanges) PrepareEdit(ctx context.Context, e Edit, text secret.Value) (p proposal.Proposal[ChangedSecret], changed bool, err error) {
-	files, err := a.edited(ctx, e, text)
-	return a.proposed("edit", e.Name, files), len(files) > 0, err
+func (c *Changes) PrepareEdit(ctx context.Context, e Edit, text secret.Value) (p proposal.Proposal[Changed], changed bool, err error) {
+	files, err := c.edited(ctx, e, text)
+	return c.proposed("edit", e.Name, files), len(files) > 0, err
 }
 
 // edited returns what an edit changes in the repository, nil for nothing.
-func (a *SecretChanges) edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+func (c *Changes) edited(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
 	content := text.Reveal()
 	switch {
 	case bytes.Equal(content, e.Text.Reveal()):
@@ -70,7 +71,7 @@ func (a *SecretChanges) edited(ctx context.Context, e Edit, text secret.Value) (
 	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
 		return nil, fmt.Errorf("%s is not text in UTF-8", e.Name)
 	case e.stack != "":
-		return a.editedEnv(ctx, e, text)
+		return c.editedEnv(ctx, e, text)
 	}
 	if !e.ends { // the line end is the editor's
 		content = bytes.TrimSuffix(content, []byte("\n"))
@@ -78,20 +79,20 @@ func (a *SecretChanges) edited(ctx context.Context, e Edit, text secret.Value) (
 			return nil, nil
 		}
 	}
-	return a.secretChange(ctx, e.Name, secret.New(content))
+	return c.Encrypt(ctx, e.Name, secret.New(content))
 }
 
 // editedEnv is edited for all variables of a stack.
-func (a *SecretChanges) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
-	if err := a.confirmed.MayEncrypt(ctx); err != nil {
+func (c *Changes) editedEnv(ctx context.Context, e Edit, text secret.Value) (secretstore.Changes, error) {
+	if err := c.confirmed.MayEncrypt(ctx); err != nil {
 		return nil, err
 	}
-	files, changed, err := a.identity.Store.Writer().ReplaceEnv(e.stack, text)
+	files, changed, err := c.identity.Store.Writer().ReplaceEnv(e.stack, text)
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	if err := a.confirmed.NoteMade(ctx, inStack(e.stack, changed)...); err != nil {
+	if err := c.confirmed.NoteMade(ctx, secretnames.InStack(e.stack, changed)...); err != nil {
 		return nil, err
 	}
-	return files, a.exposed.NoteChanged(files, inStack(e.stack, changed)...)
+	return files, c.exposed.NoteChanged(files, secretnames.InStack(e.stack, changed)...)
 }

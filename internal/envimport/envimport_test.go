@@ -1,4 +1,4 @@
-package app
+package envimport
 
 import (
 	"bytes"
@@ -15,67 +15,49 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"salvor/internal/checkout"
-	"salvor/internal/controlrepo"
+	"salvor/internal/confirmation"
+	"salvor/internal/exposed"
 	"salvor/internal/fault"
-	"salvor/internal/fleet"
 	"salvor/internal/git"
-	"salvor/internal/progress"
+	"salvor/internal/needs/needstest"
 	"salvor/internal/proposal"
 	"salvor/internal/secret"
-	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/sops"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // scene is a control repository with the files of an archive, all committed but
-// the env file, and an operator's key without a passphrase.
+// the env file.
 type scene struct {
-	dir, identity string
-	options       ImportOptions
+	*needstest.Fleet
+	options Options
 }
 
 func newScene(t *testing.T, archive *txtar.Archive) scene {
 	t.Helper()
-	home := t.TempDir()
-	for name, value := range map[string]string{"HOME": home, "XDG_CONFIG_HOME": home, "GIT_AUTHOR_NAME": "Olga", "GIT_AUTHOR_EMAIL": "olga@example.net", "GIT_COMMITTER_NAME": "Olga", "GIT_COMMITTER_EMAIL": "olga@example.net"} {
-		t.Setenv(name, value)
-	}
-	key, err := agekey.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := scene{dir: filepath.Join(home, "fleet"), identity: filepath.Join(home, "key")}
-	if err := os.WriteFile(s.identity, key.Secret.Reveal(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	files := map[string][]byte{}
+	s, files := scene{Fleet: needstest.New(t, nil, nil)}, map[string][]byte{}
 	for _, f := range archive.Files {
 		switch f.Name {
 		case "options":
 			s.read(t, strings.Fields(string(f.Data)))
 		case "secrets":
-			if files["secrets/notes.env"], err = sops.Encrypt("secrets/notes.env", secret.New(f.Data), []string{key.Recipient}); err != nil {
+			sealed, err := sops.Encrypt("secrets/notes.env", secret.New(f.Data), []string{s.Ann.Recipient, s.Recovery.Recipient})
+			if err != nil {
 				t.Fatal(err)
 			}
+			files["secrets/notes.env"] = sealed
 		case "want":
 		default:
 			files[f.Name] = f.Data
 		}
 	}
-	recipients := fleet.Recipients{Operators: map[string]string{"olga": key.Recipient}}
-	g, err := begin(t.Context(), s.dir, controlrepo.Beginning{Name: "home", Recipients: recipients}, os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
 	plain := files[s.options.File]
 	if !strings.HasSuffix(s.options.File, "stack.env") {
 		delete(files, s.options.File)
 	}
-	if _, err := g.CommitFiles(t.Context(), files, "a stack"); err != nil {
-		t.Fatal(err)
-	}
-	s.options.File = filepath.Join(s.dir, s.options.File)
+	s.Commit(t, files)
+	s.options.File = filepath.Join(s.Dir, s.options.File)
 	if err := os.MkdirAll(filepath.Dir(s.options.File), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -107,19 +89,19 @@ func (s *scene) read(t *testing.T, words []string) {
 	}
 }
 
-func (s scene) open(t *testing.T) *App {
+// open is an importer for the working tree as it is now.
+func (s scene) open(t *testing.T) *Importer {
 	t.Helper()
-	a, err := Open(t.Context(), Options{Dir: s.dir, Identity: s.identity, Files: checkout.WorkTree, Sink: progress.Discard(), Approve: approveAll})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close() })
-	return a
+	o := s.Open(t, checkout.WorkTree)
+	confirmed := confirmation.New(o.Checkout, confirmation.Options{Approve: func(confirmation.Approval) error { return nil }, Needs: o.At})
+	confirmed.Rendered(o.Needs)
+	o.Checkout.Rules = checkout.Rules{Making: confirmed.Making, Published: confirmed.Published, TakenBack: confirmed.TakenBack}
+	return New(o.Checkout, o.Identity, confirmed, exposed.New(o.Checkout, o.Identity, o.Needs, nil))
 }
 
 func (s scene) git(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", s.dir}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", s.Dir}, args...)...).CombinedOutput()
 	if err != nil && len(out) > 0 {
 		t.Fatalf("git %v: %v\n%s", args, err, out)
 	}
@@ -143,12 +125,13 @@ func shown(i Import, err error) string {
 // TestImport prepares an import, compares what is shown, commits it and looks
 // for the values, all of which have "canary" in them.
 func TestImport(t *testing.T) {
-	cases, err := filepath.Glob("testdata/import/*.txtar")
+	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) < 15 {
 		t.Fatalf("%d cases, %v", len(cases), err)
 	}
 	for _, name := range cases {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -156,8 +139,8 @@ func TestImport(t *testing.T) {
 			s := newScene(t, archive)
 			a := s.open(t)
 			before := s.git(t, "status", "--porcelain")
-			i, p, err := a.Import.PrepareImport(t.Context(), s.options)
-			got := strings.ReplaceAll(shown(i, err), s.dir+"/", "")
+			i, p, err := a.Prepare(t.Context(), s.options)
+			got := strings.ReplaceAll(shown(i, err), s.Dir+"/", "")
 			golden(t, name, archive, got)
 			if strings.Contains(got, "canary") {
 				t.Error("a value is shown")
@@ -200,9 +183,9 @@ func golden(t *testing.T, name string, archive *txtar.Archive, got string) {
 
 // commit proves what is in Git after the import, and that a second one has
 // nothing to do.
-func (s scene) commit(t *testing.T, a *App, i Import, p proposal.Proposal[Import]) {
+func (s scene) commit(t *testing.T, a *Importer, i Import, p proposal.Proposal[Import]) {
 	t.Helper()
-	was := &importing{importer: a.Import, opts: s.options}
+	was := &importing{importer: a, opts: s.options}
 	if err := was.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +204,7 @@ func (s scene) commit(t *testing.T, a *App, i Import, p proposal.Proposal[Import
 	}
 	for _, name := range i.Secret {
 		for _, e := range was.entries {
-			got, err := s.open(t).Identity.Secret(t.Context(), "notes/"+name)
+			got, err := s.open(t).identity.Secret(t.Context(), "notes/"+name)
 			if e.Name == name && (err != nil || !bytes.Equal(got.Reveal(), e.Value.Reveal())) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -236,14 +219,14 @@ func (s scene) commit(t *testing.T, a *App, i Import, p proposal.Proposal[Import
 
 // TestImportLosesNothing changes files between showing and committing.
 func TestImportLosesNothing(t *testing.T) {
-	archive, err := txtar.ParseFile("testdata/import/envfiles.txtar")
+	archive, err := txtar.ParseFile("testdata/envfiles.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Run("the env file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		_, p, err := a.Import.PrepareImport(t.Context(), s.options)
+		_, p, err := a.Prepare(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,11 +243,11 @@ func TestImportLosesNothing(t *testing.T) {
 	t.Run("the Compose file", func(t *testing.T) {
 		s := newScene(t, archive)
 		a := s.open(t)
-		_, p, err := a.Import.PrepareImport(t.Context(), s.options)
+		_, p, err := a.Prepare(t.Context(), s.options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		file, before := filepath.Join(s.dir, "stacks/notes/compose.yaml"), s.git(t, "rev-parse", "HEAD")
+		file, before := filepath.Join(s.Dir, "stacks/notes/compose.yaml"), s.git(t, "rev-parse", "HEAD")
 		if err := os.WriteFile(file, []byte("services: {}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,19 @@
+package app
+
+import (
+	"context"
+
+	"salvor/internal/apply"
+	"salvor/internal/finding"
+	"salvor/internal/leaks"
+)
+
+// ForApply is the opened fleet as an apply needs it.
+func (a *App) ForApply() *apply.Fleet {
+	return &apply.Fleet{
+		Declared: &a.Checkout.Fleet, Renamed: a.Checkout.Renamed, Findings: a.findings, PinGitHost: a.GitHost.Pin,
+		InClear: func(ctx context.Context) ([]finding.Finding, error) { return leaks.Findings(ctx, a.Checkout) },
+		Grants:  a.Confirmed.Grants, Confirm: a.Confirmed.ConfirmGrants, Session: a.Session,
+		Delivered: a.Confirmed.Delivered, RenewMirror: a.Mirrors.Renew,
+	}
+}

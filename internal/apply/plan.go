@@ -1,0 +1,72 @@
+package apply
+
+import (
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/deploy"
+	"salvor/internal/finding"
+	"salvor/internal/placement"
+	"salvor/internal/progress"
+)
+
+// Plan returns what an apply would do, with everything that is in its way as findings. Nothing is changed.
+func Plan(ctx context.Context, f *Fleet, sink progress.Sink) (deploy.Plan, error) {
+	s, err := f.Session(ctx, sink)
+	if err != nil {
+		return deploy.Plan{}, err
+	}
+	p := &Planned{fleet: f, session: s}
+	err = p.plan(ctx, nil)
+	return p.Plan, err
+}
+
+// plan observes every host once, looks for secrets in the commit and at the claims at the same time, and
+// plans. Stacks that something is in the way of are left as they run, and named in findings: the rest is
+// planned without them. past has the highest epochs of names that were used before.
+func (p *Planned) plan(ctx context.Context, past map[string]int) error {
+	s := p.session
+	p.place(past)
+	var stale map[string]string
+	var inClear, held []finding.Finding
+	var beside errgroup.Group
+	beside.Go(func() (err error) {
+		if stale, err = s.StaleSeals(ctx); err == nil {
+			inClear, err = p.fleet.InClear(ctx)
+		}
+		return err
+	})
+	beside.Go(func() error {
+		held = s.TakenOver(ctx, p.next)
+		return nil
+	})
+	observed := s.Observe(ctx, p.next)
+	if err := beside.Wait(); err != nil {
+		return err
+	}
+	if held = append(held, deploy.Scoped(observed, p.next)...); s.Hold(held) {
+		for _, f := range held {
+			delete(stale, f.Stack) // what is left out gets no new seal
+		}
+		p.place(past)
+		observed = s.Observe(ctx, p.next)
+		deploy.Scoped(observed, p.next)
+	}
+	p.Plan = deploy.MakePlan(s.Fleet, s.Commit, p.moves, observed)
+	p.Plan.Reseal(stale, p.next, s.Stacks)
+	p.Plan.Rename(p.fleet.Renamed, p.next)
+	p.Plan.Findings = slices.Concat(p.Plan.Findings, held, p.fleet.Findings, inClear, s.RenameFindings())
+	finding.Sort(p.Plan.Findings)
+	p.Plan.Findings = slices.CompactFunc(p.Plan.Findings, func(a, b finding.Finding) bool { return a == b })
+	var err error
+	p.Plan.Grants, err = p.fleet.Grants(ctx, p.next)
+	return err
+}
+
+// place counts the placements on from the lock, with the names that volumes have now.
+func (p *Planned) place(past map[string]int) {
+	p.next, p.moves = placement.Next(p.session.Fleet, p.session.Lock, past)
+	p.next = p.session.Rename(p.next)
+}
