@@ -38,9 +38,9 @@ func twinWorlds(ctx context.Context, args []string) error {
 	var enough atomic.Bool
 	more := func() bool { return ctx.Err() == nil && !enough.Load() }
 	made := &tally{began: time.Now(), worlds: *worlds}
-	makeAll := func(t *testing.T) {
+	makeAll := func(t *testing.T) { //nolint:contextcheck // a world has its own
 		for from := 0; from < *worlds && more(); from += reportEvery {
-			t.Run("worlds", func(t *testing.T) { //nolint:contextcheck // a world has its own
+			t.Run("worlds", func(t *testing.T) {
 				all.Many(t, twin.Counted(*seed+uint64(from), min(reportEvery, *worlds-from)), more, func(r twin.Result) {
 					made.add(r)
 					enough.Store(*first && len(made.broken) > 0)
