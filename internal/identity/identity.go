@@ -108,7 +108,7 @@ func (id *Identity) Unlock() {
 	go func() { _, _ = id.Ring.Identities() }()
 }
 
-// PathOf is where an operator's identity lies: given, or the usual place.
+// PathOf is where an operator's identity is: given, or the usual place.
 func PathOf(given, fleet string) (string, error) {
 	if given != "" {
 		return given, nil

@@ -158,7 +158,7 @@ func (h *Host) StartIsolated(ctx context.Context, i Isolated, dir string, sink p
 	if err := h.machine.WriteFile(ctx, file, bytes.NewReader(content), 0o600); err != nil {
 		return err
 	}
-	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" beside", "")
+	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" separately", "")
 	err = h.verb(ctx, i.Name(), "down", "--remove-orphans")
 	if err == nil {
 		err = h.upIsolated(ctx, i, project, file)
