@@ -182,7 +182,7 @@ func (id *Identity) Has(recipient string) (bool, error) {
 	return err == nil, nil
 }
 
-// WarnOfWeak tells the operator once in a run that a vault's password is weak.
+// WarnOfWeak warns the operator once in a run that a vault's password is weak.
 func (id *Identity) WarnOfWeak(vault string) {
 	if _, told := id.warned.LoadOrStore(vault, true); told || id.opts.Sink == nil {
 		return

@@ -58,8 +58,8 @@ func (i Isolated) Name() string {
 var isolatedKeeps = []string{"image", "platform", "runtime", "security_opt", "shm_size", "ulimits", "userns_mode", "group_add"}
 
 // Render returns the project. Of the service's mounts only read-only binds stay,
-// so nothing that the stack owns can be written. The network is none; a database
-// is spoken to through Exec.
+// so nothing that the stack owns can be written. It has no network; a database
+// is reached through Exec.
 func (i Isolated) Render() ([]byte, error) {
 	pinned, err := Pin(i.Compose, i.Images)
 	if err != nil {
