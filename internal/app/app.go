@@ -22,6 +22,7 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
@@ -68,7 +69,7 @@ type App struct {
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *KeyChanges

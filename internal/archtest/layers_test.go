@@ -102,6 +102,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"envimport",
+		"hosts",
 		"leaks",
 		"move",
 		"prune",
