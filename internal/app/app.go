@@ -24,6 +24,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -72,7 +73,7 @@ type App struct {
 	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 	Prove     *Prover
 
 	opts     Options
