@@ -22,6 +22,7 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/keys"
 	"salvor/internal/machine"
@@ -69,7 +70,7 @@ type App struct {
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes

@@ -14,6 +14,7 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
 	"salvor/internal/keys"
 	"salvor/internal/needs"
@@ -57,7 +58,7 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
 	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
-	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
+	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = keys.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Reach, keys.Options{Identity: o.Identity, Work: o.Work, Again: a.keysAgain, Record: a.Record.with})

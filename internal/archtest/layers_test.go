@@ -102,6 +102,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"envimport",
+		"hosts",
 		"keys",
 		"leaks",
 		"move",

@@ -23,6 +23,7 @@ import (
 // enrolling is a host that takes the signing keys that it is given.
 type enrolling struct {
 	*debiantest.Host
+	answer agentapi.Enrolment
 	mu     sync.Mutex // guards trusts
 	trusts sign.Keys
 }
@@ -43,7 +44,7 @@ func (e *enrolling) Run(_ context.Context, c machine.Cmd) (machine.Output, error
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.trusts = enrol.Signers
-	result, err := json.Marshal(agentapi.Enrolment{})
+	result, err := json.Marshal(e.answer)
 	if err != nil {
 		return machine.Output{}, err
 	}
@@ -68,9 +69,11 @@ func TestHostsTrustANewSigningKeyBeforeItSigns(t *testing.T) {
 		k.Commit(t, files)
 		return err
 	})
-	host := &enrolling{Host: debiantest.New()}
 	k.connect = func(context.Context, fleet.Host) (machine.Machine, error) { return nil, machine.ErrUnreachable }
 	before := k.trusted()
+	host := &enrolling{Host: debiantest.New(), answer: agentapi.Enrolment{
+		Recipient: k.host.Recipient, Signer: before[0], GitKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+	}}
 	for range 2 {
 		_, err := k.open(k.ann).Keys.PrepareRotateSigning().Run(t.Context(), nil)
 		if err == nil || !strings.Contains(err.Error(), "alpha does not trust the new key yet") || !strings.Contains(fault.Hint(err), "salvor key rotate --signing again") {
