@@ -84,6 +84,9 @@ func TestHostsTrustANewSigningKeyBeforeItSigns(t *testing.T) {
 			t.Fatalf("trusted %q, %v: the old key signs until every host trusts the new one", both, err)
 		}
 	}
+	if k.recorded != 0 {
+		t.Error("the record was signed with a key that alpha does not trust")
+	}
 	both := k.trusted()
 	k.connect = func(context.Context, fleet.Host) (machine.Machine, error) { return host, nil }
 	if _, err := k.open(k.ann).Keys.PrepareRotateSigning().Run(t.Context(), nil); err != nil {
@@ -91,6 +94,9 @@ func TestHostsTrustANewSigningKeyBeforeItSigns(t *testing.T) {
 	}
 	if !slices.Equal(host.trusts, both) {
 		t.Errorf("alpha trusts %q, want %q", host.trusts, both)
+	}
+	if k.recorded != 1 {
+		t.Errorf("the record was signed again %d times", k.recorded)
 	}
 	now := k.open(k.ann)
 	if key, err := now.FleetKeys.SigningKey(t.Context()); err != nil || !slices.Equal(k.trusted(), sign.Keys{both[1]}) || key.Public() != both[1] {
