@@ -103,7 +103,6 @@ var layers = []struct {
 		"claims",
 		"envimport",
 		"hosts",
-		"hosts",
 		"keys",
 		"leaks",
 		"move",
@@ -114,7 +113,6 @@ var layers = []struct {
 		"rollback",
 		"rotation",
 		"secretchange",
-		"keys",
 	}},
 	{"surfaces", []string{
 		"app",
