@@ -34,7 +34,7 @@ func Write(path string, content io.Reader, mode fs.FileMode) (err error) {
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
@@ -48,7 +48,8 @@ func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-func syncDir(dir string) error {
+// SyncDir makes what was renamed in a folder last through a power cut.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -25,5 +25,5 @@ func Create(path string, content io.Reader, mode fs.FileMode) (err error) {
 	if err := os.Link(tmp.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }

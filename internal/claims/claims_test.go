@@ -15,29 +15,17 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/record"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 type disk struct{ *blobtest.Memory }
 
 func (disk) Close(context.Context) error { return nil }
 
-func newKey(t *testing.T) sign.Key {
-	t.Helper()
-	private, err := sign.NewKey("home")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := sign.ParseKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
 // recorded is a fleet whose record is in memory, with two claims of notes and one of web.
 func recorded(t *testing.T) (Record, *record.Record) {
 	t.Helper()
-	key := newKey(t)
+	key := signtest.NewKey()
 	rec := record.Site{Where: fleet.Location{Remote: "nas", Path: "record"}, Folder: disk{&blobtest.Memory{}}}.Record(record.Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{key.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return key, nil },
@@ -54,7 +42,7 @@ func recorded(t *testing.T) (Record, *record.Record) {
 
 func claim(t *testing.T, rec *record.Record, r Record, stack string, epoch int, host string) {
 	t.Helper()
-	c := record.Claim{Epoch: epoch, Host: host, Key: "age1" + host, Sign: newKey(t).Public(), Commit: "c1", At: time.Now()}
+	c := record.Claim{Epoch: epoch, Host: host, Key: "age1" + host, Sign: signtest.NewKey().Public(), Commit: "c1", At: time.Now()}
 	if _, err := rec.Claim(t.Context(), stack, c, r.OnBranch(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +51,7 @@ func claim(t *testing.T, rec *record.Record, r Record, stack string, epoch int, 
 // forge writes a claim that another key signed.
 func forge(t *testing.T, r Record, rec *record.Record) {
 	t.Helper()
-	eve := newKey(t)
+	eve := signtest.NewKey()
 	claim(t, rec.Trusting(record.Trust{
 		Keys: func(context.Context) (sign.Keys, error) { return sign.Keys{eve.Public()}, nil },
 		Key:  func(context.Context) (sign.Key, error) { return eve, nil },

@@ -2,12 +2,12 @@ package controlrepo
 
 import (
 	"cmp"
-	"errors"
 	"io/fs"
 	pathpkg "path"
 	"slices"
 	"strings"
 
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/suggest"
 	"salvor/internal/yamldoc"
@@ -58,21 +58,12 @@ func readStack(fsys fs.FS, name string, problems *yamldoc.Report) stackFile {
 	unread.File = file
 	content, err := fs.ReadFile(fsys, pathpkg.Join(dir, file))
 	if err != nil {
-		problems.Add(yamldoc.Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", pathless(err))
+		problems.Add(yamldoc.Position{File: pathpkg.Join(dir, file)}, "it can't be read: %v", fault.WithoutPath(err))
 		return unread
 	}
 	s := decodeStack(yamldoc.NewReader(pathpkg.Join(dir, file), problems), content)
 	s.Name, s.Dir, s.File = name, dir, file
 	return s
-}
-
-// pathless drops the path that fs puts into its errors.
-func pathless(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }
 
 // findComposeFile returns the name of the one Compose file in dir.

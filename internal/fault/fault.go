@@ -2,7 +2,10 @@
 // command, and the exit code that scripts branch on.
 package fault
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+)
 
 // Exit codes, documented in docs/reference/exit-codes.md.
 const (
@@ -112,4 +115,14 @@ func Code(err error) (code int, ok bool) {
 		return c.ExitCode(), c.ExitCode() > 0
 	}
 	return 0, false
+}
+
+// WithoutPath returns an error of a file operation without the path, which the caller
+// knows by another name; any other error as it is.
+func WithoutPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }

@@ -3,6 +3,10 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,5 +21,15 @@ func TestHintAndCodeSurviveWrapping(t *testing.T) {
 	}
 	if WithHint(nil, "x") != nil || WithCode(nil, 1) != nil || Hint(base) != "" {
 		t.Error("nil or plain errors got something added")
+	}
+}
+
+func TestWithoutPath(t *testing.T) {
+	_, err := os.Open(filepath.Join(t.TempDir(), "secret-place"))
+	if got := WithoutPath(fmt.Errorf("read: %w", err)); !errors.Is(got, syscall.ENOENT) || strings.Contains(got.Error(), "secret-place") {
+		t.Errorf("= %v, want %v", got, syscall.ENOENT)
+	}
+	if other := errors.New("other"); !errors.Is(WithoutPath(other), other) || WithoutPath(nil) != nil {
+		t.Error("another error is not the same")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 func ageKey(t testing.TB) agekey.Key {
@@ -28,7 +29,7 @@ func ageKey(t testing.TB) agekey.Key {
 // the remote, what the fleet's key has not signed is not an entry, and junk ends no
 // reading.
 func TestS18TheJournalIsForOperatorsAndByThem(t *testing.T) {
-	store, k, other, ann, eve := &blobtest.Memory{}, signKey(t), signKey(t), ageKey(t), ageKey(t)
+	store, k, other, ann, eve := &blobtest.Memory{}, signtest.NewKey(), signtest.NewKey(), ageKey(t), ageKey(t)
 	r, at := New(store), time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)
 	add := func(operator string, after time.Duration, k sign.Key, to agekey.Key) Entry {
 		t.Helper()
@@ -91,7 +92,7 @@ type locks struct{ agekey.Keyring }
 func (locks) Identities() ([]age.Identity, error) { return nil, secret.ErrLocked }
 
 func FuzzOpenEntry(f *testing.F) {
-	store, k, ann := &blobtest.Memory{}, signKey(f), ageKey(f)
+	store, k, ann := &blobtest.Memory{}, signtest.NewKey(), ageKey(f)
 	e, err := NewEntry(time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC), "ann", "check")
 	if err == nil {
 		err = New(store).AppendEntry(f.Context(), e, k, []string{ann.Recipient})

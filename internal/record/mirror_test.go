@@ -10,25 +10,13 @@ import (
 
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
-
-func signKey(t testing.TB) sign.Key {
-	t.Helper()
-	private, err := sign.NewKey("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 func mirrorOf(n int) Mirror { return Mirror{n, fmt.Sprintf("%040x", n)} }
 
 func TestMirrors(t *testing.T) {
-	store, k := &blobtest.Memory{}, signKey(t)
+	store, k := &blobtest.Memory{}, signtest.NewKey()
 	r, trusted := New(store), sign.Keys{k.Public()}
 	if good, unread, err := r.Mirrors(t.Context(), trusted); err != nil || len(good)+len(unread) != 0 {
 		t.Errorf("of nothing: %v, %v, %v", good, unread, err)
@@ -59,7 +47,7 @@ func TestMirrors(t *testing.T) {
 // remote: junk of any number, a bundle of one's own, a statement that is signed by
 // another key or for another mirror, and another content behind a good statement.
 func TestS02AMirrorWithoutTheFleetsSignatureIsNone(t *testing.T) {
-	store, k, other := &blobtest.Memory{}, signKey(t), signKey(t)
+	store, k, other := &blobtest.Memory{}, signtest.NewKey(), signtest.NewKey()
 	r, trusted := New(store), sign.Keys{k.Public()}
 	for _, n := range []int{7, 8} {
 		if err := r.PutMirror(t.Context(), mirrorOf(n), []byte(mirrorOf(n).Commit), k, trusted); err != nil {
@@ -109,7 +97,7 @@ func TestS02AMirrorWithoutTheFleetsSignatureIsNone(t *testing.T) {
 
 // TestS02JunkOutlivesNoMirror: junk of high numbers pushes no mirror out.
 func TestS02JunkOutlivesNoMirror(t *testing.T) {
-	store, k := &blobtest.Memory{}, signKey(t)
+	store, k := &blobtest.Memory{}, signtest.NewKey()
 	r, trusted := New(store), sign.Keys{k.Public()}
 	for _, n := range []int{1, 91, 92, 93, 94} {
 		put(t, store, mirrorOf(n).Path(), "junk")
@@ -126,7 +114,7 @@ func TestS02JunkOutlivesNoMirror(t *testing.T) {
 }
 
 func FuzzStated(f *testing.F) {
-	k := signKey(f)
+	k := signtest.NewKey()
 	store := &blobtest.Memory{}
 	r, trusted := New(store), sign.Keys{k.Public()}
 	if err := r.PutMirror(f.Context(), mirrorOf(1), []byte("x"), k, trusted); err != nil {

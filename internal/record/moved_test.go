@@ -9,6 +9,7 @@ import (
 	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
+	"salvor/internal/sign/signtest"
 )
 
 // TestS05AForgedMarkLeadsNowhere: who has the remote's credential says that the record
@@ -17,7 +18,7 @@ func TestS05AForgedMarkLeadsNowhere(t *testing.T) {
 	const mark = `{"schema":1,"to":{"remote":"drive","path":"salvor/home-1/record"},"at":"2026-01-01T00:00:00Z"}`
 	for name, content := range map[string]string{
 		"unsigned": mark, "junk": "\x00", "empty": "",
-		"by another key":     enclosed(newKey(), MovedKind, markPlace(placeA), mark),
+		"by another key":     enclosed(signtest.NewKey(), MovedKind, markPlace(placeA), mark),
 		"of another folder":  enclosed(fleetKey(), MovedKind, markPlace(placeB), mark),
 		"of another kind":    enclosed(fleetKey(), ClaimKind, markPlace(placeA), mark),
 		"copied and changed": enclosed(fleetKey(), MovedKind, markPlace(placeA), mark)[1:],

@@ -13,6 +13,7 @@ import (
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/finding"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 // from is the record as a host reaches it that signs with a key.
@@ -35,7 +36,7 @@ func operator(s blob.Store, hosts map[string]sign.Public) *Record {
 // TestS05AFactIsOfTheHostThatHadTheStack: alpha, which has nothing of the stack any
 // more, leaves facts in its own name and in beta's, among them one that it copied.
 func TestS05AFactIsOfTheHostThatHadTheStack(t *testing.T) {
-	store, alpha, beta := &blobtest.Memory{}, newKey(), newKey()
+	store, alpha, beta := &blobtest.Memory{}, signtest.NewKey(), signtest.NewKey()
 	fleet := operator(store, map[string]sign.Public{"alpha": alpha.Public(), "beta": beta.Public()})
 	claimed(t, fleet, Claim{Epoch: 1, Host: "alpha", Key: "age1alpha", Sign: alpha.Public()})
 	claimed(t, fleet, Claim{Epoch: 2, Host: "beta", Key: "age1beta", Sign: beta.Public()})
@@ -72,7 +73,7 @@ func TestS05AFactIsOfTheHostThatHadTheStack(t *testing.T) {
 // snapshot of theirs is the newest. What a host proved counts after the stack has left
 // it, and after the fleet has another signing key.
 func TestS05ProvenIsWhatItsHostSigned(t *testing.T) {
-	store, alpha, beta := &blobtest.Memory{}, newKey(), newKey()
+	store, alpha, beta := &blobtest.Memory{}, signtest.NewKey(), signtest.NewKey()
 	fleet := operator(store, map[string]sign.Public{"beta": beta.Public()})
 	claimed(t, fleet, Claim{Epoch: 1, Host: "alpha", Key: "age1alpha", Sign: alpha.Public()})
 	proven := Proven{Epoch: 1, Seq: 7, Repository: "aa", Snapshot: strings.Repeat("1", 64), At: time.Unix(9, 0).UTC()}
@@ -81,7 +82,7 @@ func TestS05ProvenIsWhatItsHostSigned(t *testing.T) {
 	}
 	// alpha is lost, and its name is another machine's
 	claimed(t, fleet, Claim{Epoch: 2, Host: "alpha", Key: "age1other", Sign: beta.Public()})
-	for name, signer := range map[string]sign.Key{"3-1-aa-" + strings.Repeat("2", 64): beta, "2-1-aa-" + strings.Repeat("3", 64): alpha, "1-8-aa-" + strings.Repeat("4", 64): newKey()} {
+	for name, signer := range map[string]sign.Key{"3-1-aa-" + strings.Repeat("2", 64): beta, "2-1-aa-" + strings.Repeat("3", 64): alpha, "1-8-aa-" + strings.Repeat("4", 64): signtest.NewKey()} {
 		path := "proven/notes/" + name + ".json"
 		put(t, store, path, enclosed(signer, ProvenKind, path, `{"schema":1,"at":"2026-01-02T03:04:05Z"}`))
 	}
@@ -94,8 +95,8 @@ func TestS05ProvenIsWhatItsHostSigned(t *testing.T) {
 		}
 	}
 	check("as it lies there", fleet)
-	check("as the next host sees it", from(store, newKey()))
-	next := newKey()
+	check("as the next host sees it", from(store, signtest.NewKey()))
+	next := signtest.NewKey()
 	if err := fleet.Resign(t.Context(), "notes", next); err != nil {
 		t.Fatal(err)
 	}

@@ -16,24 +16,13 @@ import (
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 func away(string) (on, known bool) { return false, false }
 
 // fleetKey is the key of the fleet in these tests.
-var fleetKey = sync.OnceValue(newKey)
-
-func newKey() sign.Key {
-	private, err := sign.NewKey("test")
-	if err != nil {
-		panic(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		panic(err)
-	}
-	return k
-}
+var fleetKey = sync.OnceValue(signtest.NewKey)
 
 // trusting is the record for a reader who trusts the fleet's key.
 func trusting(s blob.Store) *Record { return signedBy(s, fleetKey()) }
@@ -190,7 +179,7 @@ func TestS04AForgedClaimRulesNothing(t *testing.T) {
 	const path, good = "claims/notes/10-" + id + ".json", `{"schema":3,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`
 	for name, content := range map[string]string{
 		"garbage": "\x00\xff", "empty": "", "unsigned": good, "of schema 1": `{"schema":1,"host":"eve","commit":"on-1","at":"2026-01-02T03:04:05Z"}`,
-		"by another key":         enclosed(newKey(), ClaimKind, path, good),
+		"by another key":         enclosed(signtest.NewKey(), ClaimKind, path, good),
 		"of another kind":        enclosed(fleetKey(), "salvor-fact", path, good),
 		"of another stack":       enclosed(fleetKey(), ClaimKind, "claims/blog/10-"+id+".json", good),
 		"of another epoch":       enclosed(fleetKey(), ClaimKind, "claims/notes/9-"+id+".json", good),
@@ -232,7 +221,7 @@ func TestS04AForgedClaimRulesNothing(t *testing.T) {
 // TestS04AForgedClaimNamesTheHostThatSignedIt, whatever host it says to be of.
 func TestS04AForgedClaimNamesTheHostThatSignedIt(t *testing.T) {
 	const path = "claims/notes/10-01890000-0000-7000-8000-000000000000.json"
-	store, alpha := &blobtest.Memory{}, newKey()
+	store, alpha := &blobtest.Memory{}, signtest.NewKey()
 	put(t, store, path, enclosed(alpha, ClaimKind, path, `{"schema":3,"host":"beta","commit":"on-1","at":"2026-01-02T03:04:05Z"}`))
 	_, ignored, err := operator(store, map[string]sign.Public{"alpha": alpha.Public()}).Claims(t.Context(), "notes")
 	if err != nil || len(ignored) != 1 || !ignored[0].Signed || ignored[0].Host != "alpha" {
@@ -261,7 +250,7 @@ func TestS04JunkHidesNoClaim(t *testing.T) {
 }
 
 func TestClaimsAreSignedAgain(t *testing.T) {
-	store, next := &blobtest.Memory{}, newKey()
+	store, next := &blobtest.Memory{}, signtest.NewKey()
 	r := trusting(store)
 	claimed(t, r, Claim{Epoch: 1, Host: "alpha"})
 	claimed(t, r, Claim{Epoch: 2, Host: "beta", Key: "age1b", Commit: "on-1", At: time.Unix(1, 0)})

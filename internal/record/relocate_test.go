@@ -15,6 +15,7 @@ import (
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/fleet"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 // disks are remotes in memory by name and path.
@@ -90,7 +91,7 @@ func keptRecord(t *testing.T) disks {
 	_, factErr := r.AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha", Born: map[string]time.Time{"data": time.Unix(1, 0)}})
 	proven := Proven{Epoch: 3, Seq: 7, Repository: "aa", Snapshot: fmt.Sprintf("%064d", 1), Key: []byte("key"), Config: []byte("config")}
 	entry, entryErr := NewEntry(time.Unix(1, 0), "ann", "apply")
-	k := signKey(t)
+	k := signtest.NewKey()
 	if err := errors.Join(factErr, entryErr, r.Prove(t.Context(), "notes", proven), r.AppendEntry(t.Context(), entry, k, []string{ageKey(t).Recipient}), r.PutMirror(t.Context(), Mirror{1, "c"}, []byte("bundle"), k, sign.Keys{k.Public()})); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestTheRecordMovesWithEverything(t *testing.T) {
 	if _, err := old.AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha"}); !errors.Is(err, ErrMoved) {
 		t.Errorf("a fact at the old place: %v", err)
 	}
-	if err := old.PutMirror(t.Context(), Mirror{2, "d"}, []byte("bundle"), signKey(t), nil); !errors.Is(err, ErrMoved) {
+	if err := old.PutMirror(t.Context(), Mirror{2, "d"}, []byte("bundle"), signtest.NewKey(), nil); !errors.Is(err, ErrMoved) {
 		t.Errorf("a mirror at the old place: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"salvor/internal/blob/blobtest"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 // viewing is a record with a view of it, and counts the calls that reach it.
@@ -115,7 +116,7 @@ func TestALookGoesByTheKeysOfNow(t *testing.T) {
 	keys := sign.Keys{fleetKey().Public()}
 	v.r.trust.Keys = func(context.Context) (sign.Keys, error) { return keys, nil }
 	v.look(t, "notes")
-	keys = sign.Keys{newKey().Public()}
+	keys = sign.Keys{signtest.NewKey().Public()}
 	v.look(t, "notes")
 	if seen, err := v.Look(t.Context(), "notes"); err != nil || len(seen["notes"].Claims) != 0 || len(seen["notes"].Ignored) != 1 {
 		t.Errorf("%+v, %v: a key that is trusted no longer counts", seen, err)

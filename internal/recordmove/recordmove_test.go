@@ -18,6 +18,7 @@ import (
 	"salvor/internal/progress"
 	"salvor/internal/record"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 // house has notes on alpha, beta without a stack, and its record on a nas.
@@ -33,14 +34,7 @@ const config = "schema: 1\nfleet: home\nrecord: {remote: nas, path: record}\n"
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	private, err := sign.NewKey("home")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := sign.ParseKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := signtest.NewKey()
 	h := &house{files: map[string]string{fleet.File: config}, folders: map[fleet.Location]*blobtest.Memory{}}
 	h.Alive = map[string]bool{"alpha": true, "beta": true}
 	h.Owners = map[string]deploy.Owner{"notes": {Host: "alpha", Key: "age1alpha", Epoch: 1}}

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 const canary = "hunter2-canary"
@@ -51,14 +52,7 @@ func content() agentapi.SealedFile {
 var fleetKey, fleetKeys = newSigner()
 
 func newSigner() (sign.Key, sign.Keys) {
-	private, err := sign.NewKey("test")
-	if err != nil {
-		panic(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		panic(err)
-	}
+	k := signtest.NewKey()
 	return k, sign.Keys{k.Public()}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/hold"
 	"salvor/internal/snapshot/method"
 	"salvor/internal/snapshot/repository"
@@ -131,7 +132,7 @@ func (e Engine) swap(ctx context.Context, f *Fetched, v Volume, staging string) 
 		return err
 	}
 	hold.At(ctx, "place-renamed")
-	if err := syncDir(filepath.Dir(v.Path)); err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(v.Path)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dumpAt(staging)); err != nil {
@@ -158,13 +159,4 @@ func (e Engine) load(ctx context.Context, j RestoreJob, n native, v Volume, stag
 	end := e.scope(j.Stack).Step("load "+v.Name, "")
 	defer func() { end(err, "") }()
 	return n.Load(ctx, method.Load{Dump: dumpAt(staging), Volume: method.Volume{Path: staging}, Starter: isolatedStarter{j.Database, v, staging}})
-}
-
-// syncDir makes a rename durable.
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

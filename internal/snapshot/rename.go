@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"salvor/internal/atomicfile"
 	"salvor/internal/fault"
 )
 
@@ -75,5 +76,5 @@ func moveTo(stack, from, to string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return atomicfile.SyncDir(filepath.Dir(to))
 }

@@ -78,17 +78,13 @@ func (r *Report) Err() error {
 	return errors.Join(errs...)
 }
 
-// AddRead reports a file that could not be read; one that is not there is no
+// AddRead reports a file that could not be read; one that is not there is not a
 // problem.
 func (r *Report) AddRead(file string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		err = pathErr.Err
-	}
-	r.Add(Position{File: file}, "%v", err)
+	r.Add(Position{File: file}, "%v", fault.WithoutPath(err))
 }
 
 // Join takes over the problems that an error holds.

@@ -12,6 +12,7 @@ import (
 	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/sign"
+	"salvor/internal/sign/signtest"
 )
 
 var fleetKey = sync.OnceValue(NewKey)
@@ -20,17 +21,7 @@ var fleetKey = sync.OnceValue(NewKey)
 func FleetKey() sign.Key { return fleetKey() }
 
 // NewKey returns another signing key.
-func NewKey() sign.Key {
-	private, err := sign.NewKey("test")
-	if err != nil {
-		panic(err)
-	}
-	k, err := sign.ParseKey(private)
-	if err != nil {
-		panic(err)
-	}
-	return k
-}
+func NewKey() sign.Key { return signtest.NewKey() }
 
 // FleetTrust is what an operator's clone goes by.
 func FleetTrust() record.Trust {

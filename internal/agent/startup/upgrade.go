@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"salvor/internal/agent/here"
@@ -84,9 +85,14 @@ func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
 }
 
 // finishAttempt finishes what an earlier run has begun: a way back, and, where something
-// else is to be deployed by now, an attempt whose end was not seen.
+// else is to be deployed by now, an attempt whose end was not seen. One of an earlier
+// placement is forgotten: the stack was given to another host since, and the newest
+// snapshot takes the place of the data that was between two versions.
 func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
 	u := s.Host.Attempt(s.Name)
+	if ran := s.Host.Local(s.Name).Epoch; u.Under() && ran > 0 && ran < s.Epoch {
+		return os.Remove(s.Host.AttemptPath(s.Name))
+	}
 	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"salvor/internal/fault"
 	"salvor/internal/project"
 	"salvor/internal/stack"
 )
@@ -78,7 +79,7 @@ func (c *collector) takeAs(repoPath, to string) (string, []project.File, error) 
 func (c *collector) read(from, to string) (project.File, error) {
 	target, err := filepath.EvalSymlinks(from)
 	if err != nil {
-		return project.File{}, fmt.Errorf("%s: %w", to, pathless(err))
+		return project.File{}, fmt.Errorf("%s: %w", to, fault.WithoutPath(err))
 	}
 	base, err := filepath.EvalSymlinks(c.load.RepoDir)
 	if err != nil {
@@ -89,14 +90,14 @@ func (c *collector) read(from, to string) (project.File, error) {
 	}
 	info, err := os.Stat(target)
 	if err != nil {
-		return project.File{}, pathless(err)
+		return project.File{}, fault.WithoutPath(err)
 	}
 	if !info.Mode().IsRegular() {
 		return project.File{}, fmt.Errorf("%s is a link to a folder; link to its files", to)
 	}
 	data, err := os.ReadFile(target)
 	if err != nil {
-		return project.File{}, pathless(err)
+		return project.File{}, fault.WithoutPath(err)
 	}
 	mode := uint32(0o644)
 	if info.Mode()&0o111 != 0 {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"salvor/internal/fault"
+
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -55,7 +57,7 @@ func (l *load) inside(dir, name string) (repoPath string, err error) {
 // A guard goes through the files that compose-go will read for include and extends,
 // before it does: what it reads is not limited to a folder.
 type guard struct {
-	*load
+	load *load
 	seen map[string]bool
 }
 
@@ -84,12 +86,12 @@ func (g guard) file(name, dir string, env types.Mapping, included bool) error {
 	if g.seen[key] = true; len(g.seen) > maxFiles {
 		return fmt.Errorf("%s: more than %d files are included", name, maxFiles)
 	}
-	content, err := g.readRepo(name)
+	content, err := g.load.readRepo(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // compose-go reports it
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, pathless(err))
+		return fmt.Errorf("%s: %w", name, fault.WithoutPath(err))
 	}
 	documents := yaml.NewDecoder(bytes.NewReader(content))
 	for {
@@ -127,7 +129,7 @@ func (g guard) document(name, dir string, doc map[string]any, env types.Mapping,
 			body, _ := each.(map[string]any)
 			extends, _ := body["extends"].(map[string]any)
 			for _, from := range texts(extends["file"]) {
-				at := g.files.of(kind, service, "extends")
+				at := g.load.files.of(kind, service, "extends")
 				file, err := g.named(at, dir, from, env)
 				if err != nil || file == "" {
 					return err
@@ -145,13 +147,13 @@ func (g guard) document(name, dir string, doc map[string]any, env types.Mapping,
 // compose-go looks for env_file and project_directory from the folder that salvor
 // was started in.
 func (g guard) include(name, dir string, entry any, env types.Mapping, included bool) error {
-	at := g.files.of("include")
+	at := g.load.files.of("include")
 	body, isMap := entry.(map[string]any)
 	if !isMap {
 		body = map[string]any{"path": entry}
 	}
 	if included && (body["env_file"] != nil || body["project_directory"] != nil) {
-		return g.fail(at, "%s is included, so it can't have an env_file or a project_directory itself", name)
+		return g.load.fail(at, "%s is included, so it can't have an env_file or a project_directory itself", name)
 	}
 	var files []string
 	for _, from := range texts(body["path"]) {
@@ -203,16 +205,16 @@ func (g guard) envFilesOf(at, dir, base string, body map[string]any, env types.M
 		files = append(files, file)
 	}
 	if len(listed) == 0 {
-		own, err := g.inside(base, ".env")
+		own, err := g.load.inside(base, ".env")
 		if err != nil {
-			return nil, g.fail(at, "%v", err)
+			return nil, g.load.fail(at, "%v", err)
 		}
-		if g.isFile(own) {
+		if g.load.isFile(own) {
 			files = append(files, own)
 		}
 	}
 	for i, file := range files {
-		files[i] = filepath.Join(g.RepoDir, filepath.FromSlash(file))
+		files[i] = filepath.Join(g.load.RepoDir, filepath.FromSlash(file))
 	}
 	return files, nil
 }
@@ -222,11 +224,11 @@ func (g guard) envFilesOf(at, dir, base string, body map[string]any, env types.M
 func (g guard) named(at, dir, text string, env types.Mapping) (string, error) {
 	name, err := template.Substitute(text, func(key string) (string, bool) { v, ok := env[key]; return v, ok })
 	if err != nil {
-		return "", g.fail(at, "%v", err)
+		return "", g.load.fail(at, "%v", err)
 	}
-	file, err := g.inside(dir, name)
+	file, err := g.load.inside(dir, name)
 	if err != nil {
-		return "", g.fail(at, "%v", err)
+		return "", g.load.fail(at, "%v", err)
 	}
 	return file, nil
 }

@@ -207,13 +207,13 @@ func (l *load) resolve(ctx context.Context) (*types.Project, error) {
 
 // outsiders refuses what an include or extends would read from outside of the
 // commit. A path below PWD is inside.
-type outsiders struct{ *load }
+type outsiders struct{ load *load }
 
 func (outsiders) Accept(p string) bool { return filepath.IsAbs(p) || strings.Contains(p, "://") }
 
 func (o outsiders) Load(_ context.Context, p string) (string, error) {
-	if within := o.local(p); within != p {
-		return filepath.Join(o.dir, filepath.FromSlash(within)), nil
+	if within := o.load.local(p); within != p {
+		return filepath.Join(o.load.dir, filepath.FromSlash(within)), nil
 	}
 	return "", fmt.Errorf("%s is outside of the repository; copy it into the stack's folder", p)
 }

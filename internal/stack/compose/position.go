@@ -2,9 +2,7 @@ package compose
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -12,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"salvor/internal/fault"
 	"salvor/internal/yamldoc"
 )
 
@@ -32,7 +31,7 @@ func readSources(read func(repoPath string) ([]byte, error), names []string) (so
 	for _, name := range names {
 		content, err := read(name)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, pathless(err))
+			return nil, fmt.Errorf("%s: %w", name, fault.WithoutPath(err))
 		}
 		s = append(s, newSource(name, content))
 	}
@@ -49,15 +48,6 @@ func readSources(read func(repoPath string) ([]byte, error), names []string) (so
 		}
 	}
 	return s, nil
-}
-
-// pathless drops the absolute path that os puts into its errors.
-func pathless(err error) error {
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
 }
 
 func newSource(name string, content []byte) source {
