@@ -20,7 +20,9 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -66,10 +68,10 @@ type App struct {
 	Mirrors   *Mirrors
 	Journals  *Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 	Prove     *Prover
 
 	opts     Options
