@@ -61,7 +61,6 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
-	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 

@@ -8,14 +8,18 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prove"
 	"salvor/internal/prune"
+	"salvor/internal/record"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
@@ -136,6 +140,36 @@ func (a *App) ForPrune() *prune.Fleet {
 			return s.StandBy, nil
 		},
 	}
+}
+
+// ForProve is the opened fleet as the trial of a key needs it.
+func (a *App) ForProve() *prove.Fleet {
+	return &prove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File,
+		Recipients: func() ([]string, error) {
+			ids, err := a.Identity.Ring.Identities()
+			return identity.RecipientsOf(ids), err
+		},
+		Secrets: a.Identity.Store.List, Secret: a.Identity.Secret, Recovery: a.sealer().Recovery,
+		Open: a.Record.folder, Mirror: a.newestMirror, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
+	}
+}
+
+// newestMirror opens the newest mirror of the repository that the fleet's key has signed.
+func (a *App) newestMirror(ctx context.Context) (m record.Mirror, found []finding.Finding, err error) {
+	trusted, err := a.Confirmed.Trusted(ctx)
+	if err != nil {
+		return m, nil, err
+	}
+	err = a.Record.with(ctx, func(rec *record.Record) (err error) {
+		var unread []record.Unread
+		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.Ring)
+		for _, u := range unread {
+			found = append(found, untrusted(finding.MirrorUntrusted, u))
+		}
+		return err
+	})
+	return m, found, err
 }
 
 // withRepositories are the stacks that ever had a snapshot repository.

@@ -105,6 +105,7 @@ var layers = []struct {
 		"hosts",
 		"leaks",
 		"move",
+		"prove",
 		"prune",
 		"recordmove",
 		"recovery",
