@@ -190,16 +190,16 @@ func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, 
 	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
 }
 
-// noteStarted is saveLocal for a stack that starts in any case: a full disk must not
-// keep it down.
-func (r *Run) noteStarted(stack string, l here.Local) {
-	err := r.SaveLocal(stack, l)
+// noteStarted notes that a stack starts here at its epoch. It starts in any case: a full
+// disk must not keep it down.
+func (s *Start) noteStarted() {
+	err := s.Host.SaveLocal(s.Name, here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)})
 	if err == nil {
 		return
 	}
-	r.Warn(stack, finding.Finding{
-		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
-		Text: "the host could not write down what runs here: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
+	s.Run.Warn(s.Name, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
+		Text: "the host could not write down what runs here: " + err.Error(), Fix: "make room on " + s.Run.Spec.Name + ", then salvor apply",
 	})
 }
 
