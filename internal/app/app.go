@@ -24,6 +24,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
@@ -73,7 +74,7 @@ type App struct {
 	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 
 	opts     Options
 	findings []finding.Finding
