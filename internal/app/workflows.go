@@ -8,7 +8,6 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
-	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/identity"
@@ -19,7 +18,6 @@ import (
 	"salvor/internal/project"
 	"salvor/internal/prove"
 	"salvor/internal/prune"
-	"salvor/internal/record"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
@@ -124,14 +122,14 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
-	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
 }
 
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
-		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)
 			if err != nil {
@@ -151,25 +149,8 @@ func (a *App) ForProve() *prove.Fleet {
 			return identity.RecipientsOf(ids), err
 		},
 		Secrets: a.Identity.Store.List, Secret: a.Identity.Secret, Recovery: a.sealer().Recovery,
-		Open: a.Record.folder, Mirror: a.newestMirror, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
+		Open: a.Record.Folder, Mirror: a.Mirrors.Newest, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
 	}
-}
-
-// newestMirror opens the newest mirror of the repository that the fleet's key has signed.
-func (a *App) newestMirror(ctx context.Context) (m record.Mirror, found []finding.Finding, err error) {
-	trusted, err := a.Confirmed.Trusted(ctx)
-	if err != nil {
-		return m, nil, err
-	}
-	err = a.Record.with(ctx, func(rec *record.Record) (err error) {
-		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.Identity.Ring)
-		for _, u := range unread {
-			found = append(found, untrusted(finding.MirrorUntrusted, u))
-		}
-		return err
-	})
-	return m, found, err
 }
 
 // withRepositories are the stacks that ever had a snapshot repository.
@@ -185,7 +166,7 @@ func (a *App) withRepositories() (stacks []string, err error) {
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
+		Open: a.Record.Folder, Trust: a.Record.Trust(), Session: a.Session,
 	}
 }
 
