@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
@@ -26,9 +27,11 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/keys"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -66,9 +69,9 @@ type App struct {
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
 	GitHost   *githost.Host
-	Record    *recorder
-	Mirrors   *Mirrors
-	Journals  *Journals
+	Record    *recording.Recorder
+	Mirrors   *mirror.Copies
+	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
 	Hosts     *hosts.Changes
 	Import    *envimport.Importer
@@ -156,8 +159,8 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
-			*recorder
-			*Mirrors
+			*recording.Recorder
+			*mirror.Copies
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
