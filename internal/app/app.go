@@ -23,7 +23,9 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
 	"salvor/internal/mirror"
 	"salvor/internal/needs"
@@ -71,10 +73,10 @@ type App struct {
 	Mirrors   *mirror.Copies
 	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 	Prove     *Prover
 
 	opts     Options

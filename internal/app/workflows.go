@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"salvor/internal/claims"
+	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
@@ -31,7 +33,7 @@ type recoverer struct{ *App }
 
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
-	add, err := r.Hosts.AddHost(ctx, h, key, replaces)
+	add, err := r.Hosts.Add(ctx, h, key, replaces)
 	return recovery.Target(add), err
 }
 
@@ -72,6 +74,38 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 		return err
 	}
 	return m.Checkout.CommitFiles(ctx, add.Files, "move: host "+h.Name+" enrolled")
+}
+
+// Rehost returns the Compose files of stacks with another host: in x-salvor.
+func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range stacks {
+		st, declared := a.Checkout.Fleet.Stack(name)
+		if !declared {
+			continue
+		}
+		path := st.Dir + "/" + st.File
+		content, err := a.Checkout.File(path)
+		if err != nil {
+			return nil, err
+		}
+		edited, err := controlrepo.SetStackHost(content, host)
+		if err != nil && a.Broken(name) != nil {
+			continue // it stays where the lock has it until its files load
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if string(edited) != string(content) {
+			files[path] = edited
+		}
+		for i := range a.Checkout.Fleet.Stacks {
+			if a.Checkout.Fleet.Stacks[i].Name == name {
+				a.Checkout.Fleet.Stacks[i].Host = host
+			}
+		}
+	}
+	return files, nil
 }
 
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
