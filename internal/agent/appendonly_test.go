@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/net/webdav"
 
+	"salvor/internal/agent/agenttest"
+	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -61,20 +63,20 @@ func (k *deletesNothing) has(path string) bool {
 
 // onKeeper gives a host a stack with an append-only target, and the record, on the
 // server.
-func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Host, agentapi.Stack) {
+func onKeeper(t *testing.T, h *here.Host, k *deletesNothing, url string) *here.Stack {
 	t.Helper()
-	spec, st := withRecord(t, h, k.dir, 1) // the operators reach the same folder directly
+	s := agenttest.WithRecord(t, h, k.dir, 1) // the operators reach the same folder directly
 	file := agentapi.SealedFile{
 		Remotes:      map[string]agentapi.SealedRemote{"nas": {Type: "webdav", Options: map[string][]byte{"url": []byte(url), "vendor": []byte("other")}}},
 		Repositories: map[string][]byte{"aaaa0001": []byte(strings.Repeat("aaaa0001", 20))},
 	}
-	st.Targets[0].Where, st.Targets[0].AppendOnly, st.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
-	heretest.Seal(t, h.base(), &st, "alpha", file)
-	spec.Record, spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{st}
-	if err := h.base().SaveSpec(spec); err != nil {
+	s.Targets[0].Where, s.Targets[0].AppendOnly, s.Targets[0].Keep = fleet.Location{Remote: "nas", Path: "salvor"}, true, fleet.Keep{Last: 1}
+	heretest.Seal(t, h, &s.Stack, "alpha", file)
+	s.Spec.Record, s.Spec.Stacks = fleet.Location{Remote: "nas", Path: "record"}, []agentapi.Stack{s.Stack}
+	if err := h.SaveSpec(s.Spec); err != nil {
 		t.Fatal(err)
 	}
-	return spec, st
+	return s
 }
 
 // TestS03AHostDeletesNothingOnAnAppendOnlyTarget takes snapshots to a server that
@@ -82,14 +84,11 @@ func onKeeper(t *testing.T, h *Host, k *deletesNothing, url string) (agentapi.Ho
 // a host that never saw the stack. No deletion is even tried.
 func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 	t.Parallel()
-	h, k := newHost(t), &deletesNothing{dir: t.TempDir()}
+	h, k := heretest.Host(t), &deletesNothing{dir: t.TempDir()}
 	server := httptest.NewServer(k)
 	t.Cleanup(server.Close)
-	spec, st := onKeeper(t, h, k, server.URL)
-	var ids []string
-	for _, content := range []string{"one", "two", "three"} {
-		ids = append(ids, takeFor(t, h, spec, st, content))
-	}
+	s := onKeeper(t, h, k, server.URL)
+	ids := agenttest.Snapshots(t, s, "one", "two", "three")
 	lie := func(dir string) int {
 		files, err := filepath.Glob(filepath.Join(k.dir, dir, "*"))
 		if err != nil {
@@ -97,31 +96,23 @@ func TestS03AHostDeletesNothingOnAnAppendOnlyTarget(t *testing.T) {
 		}
 		return len(files)
 	}
-	repository := filepath.Join("salvor", st.Name, "aaaa0001")
-	for dir, want := range map[string]int{filepath.Join(repository, "snapshots"): 3, filepath.Join(repository, "locks"): 0, filepath.Join("record", "proven", st.Name): 3} {
+	repository := filepath.Join("salvor", s.Name, "aaaa0001")
+	for dir, want := range map[string]int{filepath.Join(repository, "snapshots"): 3, filepath.Join(repository, "locks"): 0, filepath.Join("record", "proven", s.Name): 3} {
 		if n := lie(dir); n != want {
 			t.Errorf("%s has %d files, want %d", dir, n, want)
 		}
 	}
-	state, err := h.Status(t.Context(), agentapi.Observe{}, progress.Discard())
+	agenttest.WithEngine(t, h)
+	state, err := (*Host)(h).Status(t.Context(), agentapi.Observe{}, progress.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := only(t, state.Findings, finding.PruneDue); f.Fix != "salvor snapshot prune "+st.Name || !strings.Contains(f.Text, "2 snapshots") {
+	if f := agenttest.Only(t, state.Findings, finding.PruneDue); f.Fix != "salvor snapshot prune "+s.Name || !strings.Contains(f.Text, "2 snapshots") {
 		t.Errorf("status says %+v", f)
 	}
-	again := newHost(t)
-	spec, st = onKeeper(t, again, k, server.URL)
-	a, err := again.base().At(spec, st).Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := restoreNewest(t.Context(), again, spec, st, a, ids[2]); err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(filepath.Join(again.Paths.Volumes, "data", "note"))
-	if err != nil || string(got) != "three" {
-		t.Errorf("restored %q, %v", got, err)
+	again := heretest.Host(t)
+	if id := agenttest.Restore(t, onKeeper(t, again, k, server.URL)); id != ids[2] || agenttest.Note(t, again) != "three" {
+		t.Errorf("restored %s with %q", id, agenttest.Note(t, again))
 	}
 	if len(k.refused) != 0 {
 		t.Errorf("the host tried %v", k.refused)

@@ -15,12 +15,12 @@ import (
 func TestS10WhatSalvordMakesIsClosedToOtherUsers(t *testing.T) {
 	t.Parallel()
 	l := newLived(t)
-	l.wish("back")
-	if receipt := l.apply(); receipt.Error != nil {
+	l.Wish("back")
+	if receipt := l.Apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	l.take()
-	ownership.New(l.base(), ownership.AskWithin).Verdicts(t.Context(), agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: t.TempDir()}, Stacks: []agentapi.Stack{l.st}})
+	l.Take()
+	ownership.New(l.Host, ownership.AskWithin).Verdicts(t.Context(), agentapi.Host{Name: "alpha", Git: agentapi.Git{URL: t.TempDir()}, Stacks: []agentapi.Stack{l.Stack}})
 	for _, root := range []string{l.Paths.State, l.Paths.Config, l.Paths.Run} {
 		seen := 0
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
+	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
@@ -40,20 +42,11 @@ func killed(t *testing.T, step string, work func(context.Context)) {
 	}
 }
 
-// round is what the daemon, which was not killed, does next.
-func (l *lived) round() {
-	l.t.Helper()
-	l.spec.Stacks = []agentapi.Stack{l.st}
-	if err := (&daemon{l.Host}).finishRuns(l.t.Context(), progress.Discard()); err != nil {
-		l.t.Error(err)
-	}
-}
-
 // goesOn are what may come next after a run that was killed.
-var goesOn = map[string]func(*lived){
-	"boot":   func(l *lived) { l.boot() },
-	"apply":  func(l *lived) { l.apply() },
-	"daemon": (*lived).round,
+var goesOn = map[string]func(*testing.T, *lived){
+	"boot":   func(_ *testing.T, l *lived) { l.Boot() },
+	"apply":  func(_ *testing.T, l *lived) { l.Apply() },
+	"daemon": func(t *testing.T, l *lived) { t.Helper(); l.round(t) },
 }
 
 // upgradeSteps are those at which an upgrade that fails can be killed with its
@@ -66,6 +59,7 @@ var upgradeSteps = []string{
 // whatever comes next ends in the same state. Killed between the stop and the note
 // of the last snapshot, a stack stayed stopped until the next apply.
 func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
+	t.Parallel()
 	for next, goOn := range goesOn {
 		for _, step := range upgradeSteps {
 			switch i := slices.Index(upgradeSteps, step); {
@@ -75,16 +69,17 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 				continue
 			}
 			t.Run(next+" after "+step, func(t *testing.T) {
+				t.Parallel()
 				l := newLived(t)
-				l.migrates()
-				killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-				state, _ := l.state()
-				if codes(state.Findings) != string(finding.NotAsCommitted) {
+				l.Migrates()
+				killed(t, step, func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+				state, _ := l.state(t)
+				if agenttest.Codes(state.Findings) != string(finding.NotAsCommitted) {
 					t.Errorf("findings after the kill: %+v", state.Findings)
 				}
-				goOn(l)
-				l.checkBack()
-				l.checkNothingLeft()
+				goOn(t, l)
+				l.CheckBack()
+				l.checkNothingLeft(t)
 			})
 		}
 	}
@@ -93,60 +88,56 @@ func TestAnUpgradeThatIsKilledIsFinished(t *testing.T) {
 // TestWhatAnApplyCannotFinishTheDaemonDoes: the apply after the killed one was refused
 // before it came to the stack that is stopped.
 func TestWhatAnApplyCannotFinishTheDaemonDoes(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	l.migrates()
-	killed(t, "upgrade-halted", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-	if receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(t.Context(), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.image() != "" {
-		t.Fatalf("%+v, %s runs", receipt, l.image())
+	l.Migrates()
+	killed(t, "upgrade-halted", func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+	if receipt := l.Start().Deploy(t.Context(), record.Verdict{Reason: "nothing answers"}); receipt.Error == nil || l.Image() != "" {
+		t.Fatalf("%+v, %s runs", receipt, l.Image())
 	}
-	l.round()
-	l.checkBack()
-	l.checkNothingLeft()
-}
-
-// checkNothingLeft checks that the daemon sees nothing to finish.
-func (l *lived) checkNothingLeft() {
-	l.t.Helper()
-	if left := (&daemon{l.Host}).leftOver(l.spec); len(left) > 0 {
-		l.t.Errorf("still to be finished: %v", left[0].Name)
-	}
+	l.round(t)
+	l.CheckBack()
+	l.checkNothingLeft(t)
 }
 
 // TestARunThatIsKilledEarlyChangesNothing: nothing was stopped yet, so the daemon
 // leaves it to an apply, and status says what does not run.
 func TestARunThatIsKilledEarlyChangesNothing(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	l.migrates()
-	killed(t, "upgrade-taken", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-	l.round()
-	if l.image() != "reg/app:1@sha256:1" || l.base().Attempt(heretest.Stack).State != "" {
-		t.Errorf("%s runs, noted %+v", l.image(), l.base().Attempt(heretest.Stack))
+	l.Migrates()
+	killed(t, "upgrade-taken", func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+	l.round(t)
+	if l.Image() != "reg/app:1@sha256:1" || l.Here().Attempt().State != "" {
+		t.Errorf("%s runs, noted %+v", l.Image(), l.Here().Attempt())
 	}
-	if state, _ := l.state(); codes(state.Findings) != string(finding.NotAsCommitted) {
+	if state, _ := l.state(t); agenttest.Codes(state.Findings) != string(finding.NotAsCommitted) {
 		t.Errorf("findings: %+v", state.Findings)
 	}
-	l.checkNothingLeft()
+	l.checkNothingLeft(t)
 }
 
 // TestARollbackThatIsKilledStartsNothingOnOtherData: an apply of the version before
 // was killed before it had put the data back. It is the version that was deployed
 // last, and was started on what the new one had made of the data.
 func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
+	t.Parallel()
 	for next, goOn := range goesOn {
 		t.Run(next, func(t *testing.T) {
+			t.Parallel()
 			l := newLived(t)
-			l.migrates()
-			killed(t, "upgrade-failed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-			l.runs("reg/app:1")
-			killed(t, "claimed", func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-			goOn(l)
-			if l.data() != "written since" || l.image() != "reg/app:1@sha256:1" {
-				t.Errorf("%s runs on %q", l.image(), l.data())
+			l.Migrates()
+			killed(t, "upgrade-failed", func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+			l.Runs("reg/app:1")
+			killed(t, "claimed", func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+			goOn(t, l)
+			if l.Data() != "written since" || l.Image() != "reg/app:1@sha256:1" {
+				t.Errorf("%s runs on %q", l.Image(), l.Data())
 			}
-			if state, _ := l.state(); codes(state.Findings) != "" {
+			if state, _ := l.state(t); agenttest.Codes(state.Findings) != "" {
 				t.Errorf("findings: %+v", state.Findings)
 			}
-			l.checkNothingLeft()
+			l.checkNothingLeft(t)
 		})
 	}
 }
@@ -154,16 +145,18 @@ func TestARollbackThatIsKilledStartsNothingOnOtherData(t *testing.T) {
 // TestARestoreThatIsKilledIsFinished is the same kind as V16: a restore whose run was
 // killed with the stack stopped left it stopped until the next apply or boot.
 func TestARestoreThatIsKilledIsFinished(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"place", "place-aside", "put-placed", "put-noted", "start"} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			l := newLived(t)
-			l.wish("one")
-			killed(t, step, func(ctx context.Context) { l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(ctx, own) })
-			l.round()
-			if l.image() == "" || l.data() != "as it was" {
-				t.Errorf("%s runs on %q", l.image(), l.data())
+			l.Wish("one")
+			killed(t, step, func(ctx context.Context) { l.Start().Deploy(ctx, agenttest.Own()) })
+			l.round(t)
+			if l.Image() == "" || l.Data() != "as it was" {
+				t.Errorf("%s runs on %q", l.Image(), l.Data())
 			}
-			l.checkNothingLeft()
+			l.checkNothingLeft(t)
 		})
 	}
 }
@@ -171,12 +164,14 @@ func TestARestoreThatIsKilledIsFinished(t *testing.T) {
 // TestAReleaseThatIsKilledIsUndone: the operator's move ends with its release, so
 // the stack runs on where it was; once its release is noted it stays stopped.
 func TestAReleaseThatIsKilledIsUndone(t *testing.T) {
+	t.Parallel()
 	for step, running := range map[string]bool{"release-stopped": true, "taken": true, "release-taken": true, "": false} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			l := newLived(t)
-			l.run() // what the host was asked to be
+			l.Run() // what the host was asked to be
 			release := func(ctx context.Context) {
-				if _, err := l.Release(ctx, agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
+				if _, err := l.agent().Release(ctx, agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 					t.Error(err)
 				}
 			}
@@ -185,11 +180,11 @@ func TestAReleaseThatIsKilledIsUndone(t *testing.T) {
 			} else {
 				killed(t, step, release)
 			}
-			l.round()
-			if got := l.image() != ""; got != running {
+			l.round(t)
+			if got := l.Image() != ""; got != running {
 				t.Errorf("runs: %v", got)
 			}
-			l.checkNothingLeft()
+			l.checkNothingLeft(t)
 		})
 	}
 }
@@ -197,55 +192,58 @@ func TestAReleaseThatIsKilledIsUndone(t *testing.T) {
 // TestADeployThatIsKilledIsFinished has no data at stake: Compose was killed when it
 // had stopped what ran.
 func TestADeployThatIsKilledIsFinished(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	l.st.Volumes = nil
-	if receipt := l.apply(); receipt.Error != nil {
+	l.Stack.Volumes = nil
+	if receipt := l.Apply(); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
-	l.runs("reg/app:2")
-	l.engine.OnStart = func(stacktest.Container) int { runtime.Goexit(); return -1 }
+	l.Runs("reg/app:2")
+	l.Engine.OnStart = func(stacktest.Container) int { runtime.Goexit(); return -1 }
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)
-		l.apply()
+		l.Apply()
 	}()
 	<-killed
-	l.engine.OnStart = nil
-	for _, c := range l.engine.Containers() {
-		l.engine.Set(c.ID, "created")
+	l.Engine.OnStart = nil
+	for _, c := range l.Engine.Containers() {
+		l.Engine.Set(c.ID, "created")
 	}
-	if l.image() != "" {
-		t.Fatalf("%s runs", l.image())
+	if l.Image() != "" {
+		t.Fatalf("%s runs", l.Image())
 	}
-	l.round()
-	if l.image() != "reg/app:2@sha256:2" {
-		t.Errorf("%q runs", l.image())
+	l.round(t)
+	if l.Image() != "reg/app:2@sha256:2" {
+		t.Errorf("%q runs", l.Image())
 	}
-	l.checkNothingLeft()
+	l.checkNothingLeft(t)
 }
 
 // TestAnInterruptedRunIsFinished: the operator's connection ended while the stack was
 // stopped for a restore. A run that stopped nothing is left to the operator.
 func TestAnInterruptedRunIsFinished(t *testing.T) {
+	t.Parallel()
 	for step, want := range map[string]string{"place": "as it was", "put-fetched": "written since"} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			l := newLived(t)
-			l.wish("one")
+			l.Wish("one")
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			receipt := l.run().On(l.run().At(l.run().Spec, l.st)).Deploy(hold.With(ctx, func(at string) {
+			receipt := l.Start().Deploy(hold.With(ctx, func(at string) {
 				if at == step {
 					cancel()
 				}
-			}), own)
+			}), agenttest.Own())
 			if receipt.Outcome != "interrupted" && step == "put-fetched" {
 				t.Errorf("%+v", receipt)
 			}
-			l.round()
-			if l.image() == "" || l.data() != want {
-				t.Errorf("%q runs on %q", l.image(), l.data())
+			l.round(t)
+			if l.Image() == "" || l.Data() != want {
+				t.Errorf("%q runs on %q", l.Image(), l.Data())
 			}
-			l.checkNothingLeft()
+			l.checkNothingLeft(t)
 		})
 	}
 }
@@ -253,77 +251,80 @@ func TestAnInterruptedRunIsFinished(t *testing.T) {
 // TestEveryStackIsFinished: two stacks were left stopped, of which one needs the
 // other. The first kept the second waiting forever.
 func TestEveryStackIsFinished(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.st.Project}
-	heretest.Seal(t, l.base(), &site, "alpha", agentapi.SealedFile{})
+	site := agentapi.Stack{Name: "site", Epoch: 1, Needs: []string{heretest.Stack}, Project: l.Stack.Project}
+	heretest.Seal(t, l.Host, &site, "alpha", agentapi.SealedFile{})
 	site.Project.Dir = strings.ReplaceAll(site.Project.Dir, heretest.Stack, "site")
-	l.migrates()
+	l.Migrates()
 	two := func() *startup.Run {
-		l.spec.Stacks = []agentapi.Stack{site, l.st}
-		if err := l.base().SaveSpec(l.spec); err != nil {
+		l.Spec.Stacks = []agentapi.Stack{site, l.Stack}
+		if err := l.SaveSpec(l.Spec); err != nil {
 			t.Fatal(err)
 		}
-		r := startup.New(l.keeper(), l.spec, progress.Discard())
+		r := startup.New(keeper.New(l.Host), l.Spec, progress.Discard())
 		r.Prepared()
 		return r
 	}
 	r := two()
 	r.Meet(startup.NeedStack(heretest.Stack), nil)
-	if receipt := r.On(r.At(r.Spec, site)).Deploy(t.Context(), own); receipt.Error != nil {
+	if receipt := r.On(r.At(r.Spec, site)).Deploy(t.Context(), agenttest.Own()); receipt.Error != nil {
 		t.Fatal(receipt.Error)
 	}
 	r = two()
-	killed(t, "upgrade-halted", func(ctx context.Context) { r.On(r.At(r.Spec, l.st)).Deploy(ctx, own) })
-	if err := l.base().NoteRun(site.Name, "deploy"); err != nil { // it was killed, too
+	killed(t, "upgrade-halted", func(ctx context.Context) { r.On(r.At(r.Spec, l.Stack)).Deploy(ctx, agenttest.Own()) })
+	if err := l.NoteRun(site.Name, "deploy"); err != nil { // it was killed, too
 		t.Fatal(err)
 	}
-	for _, c := range l.engine.Containers() {
-		l.engine.Set(c.ID, "exited")
+	for _, c := range l.Engine.Containers() {
+		l.Engine.Set(c.ID, "exited")
 	}
-	if err := (&daemon{l.Host}).finishRuns(t.Context(), progress.Discard()); err != nil {
+	if err := (&daemon{l.agent()}).finishRuns(t.Context(), progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	running := map[string]bool{}
-	for _, c := range l.engine.Containers() {
+	for _, c := range l.Engine.Containers() {
 		running[c.Project] = c.State == "running"
 	}
 	if !running["site"] || !running[heretest.Stack] {
 		t.Errorf("running: %v", running)
 	}
-	l.checkBack()
+	l.CheckBack()
 }
 
 // TestALivingRunIsLeftAlone: what works on a stack now is not taken for one that was
 // killed.
 func TestALivingRunIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	l.run()
-	if _, err := l.Release(hold.With(t.Context(), func(at string) {
+	l.Run()
+	if _, err := l.agent().Release(hold.With(t.Context(), func(at string) {
 		if at == "release-stopped" {
-			l.round()
-			if l.image() != "" {
+			l.round(t)
+			if l.Image() != "" {
 				t.Error("the stack was started while it was released")
 			}
 		}
 	}), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard()); err != nil {
 		t.Fatal(err)
 	}
-	if l.image() != "" {
+	if l.Image() != "" {
 		t.Error("it runs")
 	}
 }
 
 // TestNothingUnreadableIsFinished: a note that can't be read is as good as none.
 func TestNothingUnreadableIsFinished(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	l.run()
-	for _, path := range []string{l.base().RunPath(heretest.Stack), l.base().AttemptPath(heretest.Stack), l.base().WishesPath(heretest.Stack)} {
+	l.Run()
+	for _, path := range []string{l.RunPath(heretest.Stack), l.AttemptPath(heretest.Stack), l.WishesPath(heretest.Stack)} {
 		if err := errors.Join(here.WriteJSON(path, here.Attempt{}), os.WriteFile(path, []byte(`{"schema":99,"state":"back","what":"deploy","owed":"x"}`), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l.checkNothingLeft()
-	if l.base().Wishes(heretest.Stack).Owed != "" {
+	l.checkNothingLeft(t)
+	if l.Wishes(heretest.Stack).Owed != "" {
 		t.Error("what a newer salvord owes is read")
 	}
 }

@@ -7,16 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agent/ownership"
-	"salvor/internal/agent/startup"
 	"salvor/internal/agentapi"
 	"salvor/internal/finding"
 	"salvor/internal/journal"
 	"salvor/internal/progress"
-	"salvor/internal/project"
 	"salvor/internal/snapshot"
 )
 
@@ -33,27 +32,33 @@ func TestOwnFiles(t *testing.T) {
 		"missing":     os.Remove,
 	}
 	files := map[string]struct {
-		path  func(h *Host) string
+		path  func(h *here.Host) string
 		quiet bool // nothing needs to be said: losing it costs time
 	}{
-		"spec":            {path: func(h *Host) string { return h.Paths.Spec() }},
-		"copy of spec":    {path: func(h *Host) string { return h.Paths.SpecCopy() }, quiet: true},
-		"placement":       {path: func(h *Host) string { return h.Paths.Placement(heretest.Stack) }},
-		"snapshot's note": {path: func(h *Host) string { return h.keeper().ConditionPath(heretest.Stack) }, quiet: true},
-		"reread's note":   {path: func(h *Host) string { return h.keeper().RereadPath(heretest.Stack) }, quiet: true},
-		"run's note":      {path: func(h *Host) string { return h.base().RunPath(heretest.Stack) }, quiet: true},
-		"attempt":         {path: func(h *Host) string { return h.base().AttemptPath(heretest.Stack) }, quiet: true},
-		"wishes":          {path: func(h *Host) string { return h.base().WishesPath(heretest.Stack) }, quiet: true},
-		"marker":          {path: func(h *Host) string { return filepath.Join(h.Paths.State, "volumes", heretest.Stack, "data.json") }},
-		"fetch":           {path: func(h *Host) string { return filepath.Join(h.Paths.State, "staging", heretest.Stack, "fetch.json") }, quiet: true},
-		"snapshot state": {path: func(h *Host) string {
+		"spec":            {path: func(h *here.Host) string { return h.Paths.Spec() }},
+		"copy of spec":    {path: func(h *here.Host) string { return h.Paths.SpecCopy() }, quiet: true},
+		"placement":       {path: func(h *here.Host) string { return h.Paths.Placement(heretest.Stack) }},
+		"snapshot's note": {path: func(h *here.Host) string { return keeper.New(h).ConditionPath(heretest.Stack) }, quiet: true},
+		"reread's note":   {path: func(h *here.Host) string { return keeper.New(h).RereadPath(heretest.Stack) }, quiet: true},
+		"run's note":      {path: func(h *here.Host) string { return h.RunPath(heretest.Stack) }, quiet: true},
+		"attempt":         {path: func(h *here.Host) string { return h.AttemptPath(heretest.Stack) }, quiet: true},
+		"wishes":          {path: func(h *here.Host) string { return h.WishesPath(heretest.Stack) }, quiet: true},
+		"marker":          {path: func(h *here.Host) string { return filepath.Join(h.Paths.State, "volumes", heretest.Stack, "data.json") }},
+		"fetch": {path: func(h *here.Host) string {
+			return filepath.Join(h.Paths.State, "staging", heretest.Stack, "fetch.json")
+		}, quiet: true},
+		"snapshot state": {path: func(h *here.Host) string {
 			return filepath.Join(h.Paths.State, "snapshots", heretest.Stack, "aaaa0001.json")
 		}, quiet: true},
-		"deployed": {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "deployed.json") }, quiet: true},
-		"project":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "project.json") }, quiet: true},
-		"journal":  {path: func(h *Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
-		"git":      {path: func(h *Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
-		"host key": {path: func(h *Host) string { return h.Paths.Identity() }},
+		"deployed": {path: func(h *here.Host) string {
+			return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "deployed.json")
+		}, quiet: true},
+		"project": {path: func(h *here.Host) string {
+			return filepath.Join(h.Paths.State, "stacks", heretest.Stack, "project.json")
+		}, quiet: true},
+		"journal":  {path: func(h *here.Host) string { return filepath.Join(h.Paths.State, "journal", "2026-11.jsonl") }, quiet: true},
+		"git":      {path: func(h *here.Host) string { return filepath.Join(h.Paths.GitCopy(), "HEAD") }, quiet: true},
+		"host key": {path: func(h *here.Host) string { return h.Paths.Identity() }},
 	}
 	s, other := standOfTwo(t)
 	for name, file := range files {
@@ -85,44 +90,44 @@ func TestOwnFiles(t *testing.T) {
 }
 
 // standOfTwo is a host with two stacks in use, both noted in every file.
-func standOfTwo(t *testing.T) (*stand, agentapi.Stack) {
+func standOfTwo(t *testing.T) (*agenttest.Stand, agentapi.Stack) {
 	t.Helper()
-	s := newStand(t, false)
-	s.started(t, "rows")
-	mustTake(t, s.Host, s.st)
+	s := agenttest.NewStand(t, false)
+	s.Started(t, "rows")
+	s.Take(t)
 	other := agentapi.Stack{Name: "site", Epoch: 1}
-	s.spec.Stacks = []agentapi.Stack{s.st, other}
-	if err := s.base().SaveSpec(s.spec); err != nil {
+	s.Spec.Stacks = []agentapi.Stack{s.Stack, other}
+	if err := s.SaveSpec(s.Spec); err != nil {
 		t.Fatal(err)
 	}
-	for _, st := range s.spec.Stacks {
-		if err := s.base().SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
+	for _, st := range s.Spec.Stacks {
+		if err := s.SaveLocal(st.Name, here.Local{Epoch: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.base().Enter(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
+	s.Enter(journal.Entry{Kind: "test", At: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)})
 	return s, other
 }
 
-func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, quiet bool) {
+func checkOwnFiles(t *testing.T, s *agenttest.Stand, other agentapi.Stack, name string, quiet bool) {
 	t.Helper()
-	state := agentapi.HostState{Findings: s.noteFindings(s.spec)}
-	if damage := s.base().SpecDamage(); damage != nil {
+	state := agentapi.HostState{Findings: (*Host)(s.Host).noteFindings(s.Spec)}
+	if damage := s.SpecDamage(); damage != nil {
 		state.Changes = append(state.Changes, agentapi.Change{ID: "fleet.json"})
 	}
-	if err := s.observeStacks(t.Context(), s.spec, &state); err != nil {
+	if err := (*Host)(s.Host).observeStacks(t.Context(), s.Spec, &state); err != nil {
 		t.Fatalf("the host does not answer: %v", err)
 	}
-	if _, err := s.Status(t.Context(), agentapi.Observe{}, progress.Discard()); err != nil {
+	if _, err := (*Host)(s.Host).Status(t.Context(), agentapi.Observe{}, progress.Discard()); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	if v := ownership.New(s.base(), ownership.AskWithin).Verdicts(t.Context(), s.spec); len(v) != len(s.spec.Stacks) {
+	if v := ownership.New(s.Host, ownership.AskWithin).Verdicts(t.Context(), s.Spec); len(v) != len(s.Spec.Stacks) {
 		t.Errorf("ownership: %+v", v)
 	}
-	if spec, err := s.base().ReadSpec(); err != nil || len(spec.Stacks) != 2 {
+	if spec, err := s.ReadSpec(); err != nil || len(spec.Stacks) != 2 {
 		t.Errorf("what the host was asked to be: %d stacks, %v", len(spec.Stacks), err)
 	}
-	if !quiet && len(state.Findings) == 0 && !changes(state, s.st.Name) && len(state.Changes) == 0 {
+	if !quiet && len(state.Findings) == 0 && !changes(state, s.Stack.Name) && len(state.Changes) == 0 {
 		t.Error("neither a finding nor a change says so")
 	}
 	for _, f := range state.Findings {
@@ -130,19 +135,15 @@ func checkOwnFiles(t *testing.T, s *stand, other agentapi.Stack, name string, qu
 			t.Errorf("finding %+v", f)
 		}
 	}
-	facts, _, err := s.base().At(s.spec, s.st).VolumeFacts()
+	facts, _, err := s.Here().VolumeFacts()
 	if d := snapshot.Decide(facts["data"]); err != nil || d.Action != snapshot.Ready && d.Action != snapshot.Accept {
 		t.Errorf("the stack's data: %s: %s, %v", d.Action, d.Reason, err)
 	}
-	if got := s.read(t); got != "rows" {
+	if got := s.Read(t); got != "rows" {
 		t.Errorf("the data is %q", got)
 	}
 	if name == "fetch" {
-		a, err := s.base().At(s.spec, s.st).Open()
-		if err == nil {
-			err = restoreAnywhere(t, s, a)
-		}
-		if err != nil {
+		if _, _, err := agenttest.Fetch(t, s.Here()); err != nil { // as a recovery does
 			t.Errorf("a restore: %v", err)
 		}
 	}
@@ -157,69 +158,9 @@ func changes(state agentapi.HostState, stack string) bool {
 	return false
 }
 
-// restoreAnywhere fetches the newest snapshot, as a recovery does, and leaves it next
-// to the volume.
-func restoreAnywhere(t *testing.T, s *stand, a *here.Stack) error {
-	r := startup.New(s.keeper(), s.spec, progress.Discard())
-	r.Prepared()
-	_, err := r.On(a).FetchNewest(t.Context(), s.base().At(s.spec, s.st).Protected(), nil)
-	return err
-}
-
-// TestConsentIsForOneApply is fault V1's kind: what an operator said about a
-// stack's data once does not decide about it at a boot, when notes were lost.
-func TestConsentIsForOneApply(t *testing.T) {
-	s := newStand(t, true)
-	s.st.Consent = project.ConsentFresh
-	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().SaveSpec(s.spec); err != nil {
-		t.Fatal(err)
-	}
-	if spec, err := s.base().ReadSpec(); err != nil || spec.Stacks[0].Consent != "" || s.spec.Stacks[0].Consent == "" {
-		t.Errorf("kept %q, %v", spec.Stacks[0].Consent, err)
-	}
-}
-
-// TestFutureTimesCountAsNone is fault V18: what a clock that was ahead has left
-// stops no snapshot.
-func TestFutureTimesCountAsNone(t *testing.T) {
-	s := newStand(t, true)
-	s.st.Targets[0].Every = time.Minute
-	s.spec.Stacks = []agentapi.Stack{s.st}
-	if err := s.base().SaveLocal(s.st.Name, here.Local{Epoch: 1}); err != nil {
-		t.Fatal(err)
-	}
-	for name, ahead := range map[string]time.Duration{"ahead": 240 * time.Hour, "now": 0} {
-		k := keeper.Condition{Tried: time.Now().Add(ahead), Good: time.Now().Add(ahead)}
-		if err := here.WriteJSON(s.keeper().ConditionPath(s.st.Name), k); err != nil {
-			t.Fatal(err)
-		}
-		if due := s.keeper().Due(s.spec, time.Now()); (len(due) == 1) != (ahead > 0) {
-			t.Errorf("%s: %d stacks are due", name, len(due))
-		}
-	}
-}
-
-// TestAFullDiskKeepsNothingFromStarting is fault V19, the full disk: neither the
-// journal nor a note can be written. That is a finding and no error.
-func TestAFullDiskKeepsNothingFromStarting(t *testing.T) {
-	s := newStand(t, false)
-	s.started(t, "rows")
-	// a file in place of each folder: nothing can be written there, by root either
-	for _, dir := range []string{s.Journal.Dir, filepath.Dir(s.Paths.Placement("x"))} {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		heretest.Write(t, dir, "")
-	}
-	r, err := s.supply(t)
-	if err != nil || len(r.Receipt.Findings) != 0 {
-		t.Fatal(r.Receipt.Findings, err)
-	}
-	if got := s.read(t); got != "rows" {
-		t.Errorf("the data is %q", got)
-	}
-	if full := diskFull(s.Paths.State); full != "" {
+func TestAFullDiskIsSaid(t *testing.T) {
+	t.Parallel()
+	if full := diskFull(t.TempDir()); full != "" {
 		t.Errorf("this disk is not full: %s", full)
 	}
 	if full := diskFull("/proc"); full == "" {

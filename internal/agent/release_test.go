@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"salvor/internal/agent/agenttest"
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agentapi"
@@ -39,17 +40,6 @@ func TestReleaseOfAStackThatNeverStarted(t *testing.T) {
 	}
 }
 
-func TestReleasedUntilALaterEpoch(t *testing.T) {
-	for epoch, want := range map[int]bool{1: true, 2: true, 3: false} {
-		if got := (here.Local{Epoch: 2, Released: 2}).ReleasedAt(epoch); got != want {
-			t.Errorf("released at 2, asked for %d: %v", epoch, got)
-		}
-	}
-	if (here.Local{Epoch: 2}).ReleasedAt(0) {
-		t.Error("a stack that was never released counts as released")
-	}
-}
-
 // TestAFinalSnapshotIsKnownToBeProven: while the record remote takes no note of the final snapshot, the
 // next host would restore the one before it. So the stack stays. What the record lacks is made up for by the
 // next snapshot, also one that finds nothing new.
@@ -57,36 +47,35 @@ func TestAFinalSnapshotIsKnownToBeProven(t *testing.T) {
 	t.Parallel()
 	l := newLived(t)
 	var full atomic.Bool
-	l.recorded(&full)
-	before := l.take().Snapshot.ID
-	other := newHost(t)
-	spec, st := withRecord(t, other, l.remote, 2)
+	l.recorded(t, &full)
+	before := l.Take().Snapshot.ID
+	other := agenttest.WithRecord(t, heretest.Host(t), l.Remote, 2)
 	restores := func(want string) {
 		t.Helper()
-		if id, err := newestFor(t, other, spec, st); err != nil || id != want {
-			t.Errorf("another host restores %.8s, %v, want %.8s", id, err, want)
+		if fetched, _, err := agenttest.Fetch(t, other); err != nil || fetched.Info.ID != want {
+			t.Errorf("another host restores %+v, %v, want %.8s", fetched, err, want)
 		}
 	}
 	restores(before)
 
 	full.Store(true)
-	heretest.Write(t, l.note, "its last words")
-	r, err := l.Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
+	heretest.Write(t, l.Note, "its last words")
+	r, err := l.agent().Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
 	if err == nil || !strings.Contains(err.Error(), "stays on alpha") || !strings.Contains(err.Error(), "no space left") || r.Snapshot.ID == before {
 		t.Errorf("released with %.8s: %v", r.Snapshot.ID, err)
 	}
-	if l.image() == "" || l.base().Local(heretest.Stack).ReleasedAt(1) {
+	if l.Image() == "" || l.Local(heretest.Stack).ReleasedAt(1) {
 		t.Error("it does not run on")
 	}
-	unknown := l.take().Snapshot.ID // which is good, for this host
+	unknown := l.Take().Snapshot.ID // which is good, for this host
 	restores(before)
 
 	full.Store(false)
-	if again := l.take(); !again.Skipped {
+	if again := l.Take(); !again.Skipped {
 		t.Errorf("%+v: nothing has changed", again)
 	}
 	restores(unknown)
-	final, err := l.Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
+	final, err := l.agent().Release(t.Context(), agentapi.Release{Stack: heretest.Stack, Epoch: 1}, progress.Discard())
 	if err != nil {
 		t.Error(err)
 	}
@@ -94,19 +83,19 @@ func TestAFinalSnapshotIsKnownToBeProven(t *testing.T) {
 }
 
 // recorded gives the host a record remote, which takes no notes of proven snapshots while full is set.
-func (l *lived) recorded(full *atomic.Bool) {
-	l.t.Helper()
+func (l *lived) recorded(t *testing.T, full *atomic.Bool) {
+	t.Helper()
 	l.Edges.Folders = func(ctx context.Context, remotes storage.Remotes, where fleet.Location) (record.Folder, error) {
 		folder, err := storage.Open(ctx, remotes, where)
 		return unprovable{folder, full}, err
 	}
-	signer, err := l.base().EnsureSigning("alpha")
+	signer, err := l.EnsureSigning("alpha")
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
-	l.spec.Record = fleet.Location{Remote: "disk", Path: l.remote + "/record"}
-	heretest.ClaimFor(l.t, heretest.Stack, l.spec.Record.Path, record.Claim{Epoch: 1, Host: "alpha", Key: l.base().Recipient(), Sign: signer})
-	l.run() // what the host was asked to be
+	l.Spec.Record = fleet.Location{Remote: "disk", Path: l.Remote + "/record"}
+	heretest.ClaimFor(t, heretest.Stack, l.Spec.Record.Path, record.Claim{Epoch: 1, Host: "alpha", Key: l.Recipient(), Sign: signer})
+	l.Run() // what the host was asked to be
 }
 
 // unprovable is a folder to which no note about a proven snapshot can be written, once full is set.

@@ -9,6 +9,7 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/fault"
 	"salvor/internal/hostpath"
+	"salvor/internal/progress"
 	"salvor/internal/sign"
 )
 
@@ -45,22 +46,48 @@ func TestS06AHostTrustsWhatTheOperatorLeft(t *testing.T) {
 // TestLostSigningKeysComeWithTheApply: an operator's apply brings them before anything
 // is opened that they have signed.
 func TestLostSigningKeysComeWithTheApply(t *testing.T) {
+	t.Parallel()
 	l := newLived(t)
-	keys, err := l.base().Trusted()
+	keys, err := l.Trusted()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.spec.Signers = keys
+	l.Spec.Signers = keys
 	if err := os.WriteFile(l.Paths.Signers(), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.accept(l.spec); err != nil {
+	if err := l.agent().accept(l.Spec); err != nil {
 		t.Fatal(err)
 	}
-	if receipt := l.apply(); receipt.Error != nil {
+	if receipt := l.Apply(); receipt.Error != nil {
 		t.Error(receipt.Error)
 	}
-	if again, err := l.base().Trusted(); err != nil || !slices.Equal(again, keys) {
+	if again, err := l.Trusted(); err != nil || !slices.Equal(again, keys) {
 		t.Errorf("trusted %q, %v", again, err)
+	}
+}
+
+// TestS05AHostSignsWithAKeyOfItsOwn: it is made once at enrolment, and no other user of
+// the host reads it.
+func TestS05AHostSignsWithAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := &Host{Paths: hostpath.Layout{Config: dir + "/etc", State: dir, Run: dir}}
+	first, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := h.Enrol(t.Context(), agentapi.Enrol{Host: "alpha"}, progress.Discard())
+	if err != nil || again != first || (sign.Keys{first.Signer}).Check() != nil || h.base().Signer() != first.Signer {
+		t.Errorf("enrolled as %+v, then %+v, %v", first, again, err)
+	}
+	if info, err := os.Stat(h.Paths.SigningKey()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.Chmod(h.Paths.SigningKey(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if key, err := h.base().Signing(); err == nil {
+		t.Errorf("a key that others read signs as %s", key.Public())
 	}
 }

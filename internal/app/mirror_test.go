@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"salvor/internal/git"
+	"salvor/internal/mirror"
 	"salvor/internal/secret"
 )
 
 // atMirror fails unless the newest mirror is of this commit.
 func (k *keyed) atMirror(what, want string) {
 	k.t.Helper()
-	var p Proof
-	if err := k.open(k.ann).Prove.proveMirror(k.t.Context(), &p); err != nil || p.Mirror != want {
-		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, p.Mirror, want, err)
+	if m, _, err := k.open(k.ann).Mirrors.Newest(k.t.Context()); err != nil || m.Commit != want {
+		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, m.Commit, want, err)
 	}
 }
 
@@ -27,7 +27,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("another")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Mirrors.MirrorCommitted(t.Context(), true); err != nil {
+	if err := a.Mirrors.RenewCommitted(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("secret set", a.Commit())
@@ -36,11 +36,11 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	if _, err := prepared(locked.Secrets.PrepareSet(t.Context(), "token", secret.NewString("a third")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := locked.Mirrors.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {
+	if err := locked.Mirrors.RenewCommitted(t.Context(), false); !errors.Is(err, mirror.ErrBehind) {
 		t.Errorf("nobody unlocked the key: %v", err)
 	}
 	k.atMirror("without the key", before)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("apply", locked.Commit())
@@ -50,7 +50,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 // asks no remote, nor does an apply of what this clone saw mirrored.
 func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(k.disk); err != nil {
@@ -60,13 +60,13 @@ func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	if err := errors.Join(a.Mirrors.MirrorCommitted(t.Context(), true), a.Mirrors.RenewMirror(t.Context())); err != nil {
+	if err := errors.Join(a.Mirrors.RenewCommitted(t.Context(), true), a.Mirrors.Renew(t.Context())); err != nil {
 		t.Errorf("the remote was asked: %v", err)
 	}
 	if err := a.Checkout.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Mirrors.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
+	if err := a.Mirrors.RenewCommitted(t.Context(), true); !errors.Is(err, mirror.ErrBehind) {
 		t.Errorf("a remote that is gone: %v", err)
 	}
 	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || git.Commit(a.Commit()) != head {

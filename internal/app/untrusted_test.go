@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/mirror"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -56,7 +57,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 // had.
 func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
@@ -68,7 +69,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := a.Record.open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
+	folder, err := a.Record.Open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "back")
-	clone, err := CloneByCard(t.Context(), made, dir)
+	clone, err := mirror.CloneByCard(t.Context(), made, dir)
 	if err != nil || !strings.Contains(clone.From, "Olga <olga@example.net>") || !strings.Contains(clone.From, a.Commit()[:7]) {
 		t.Fatalf("from %q: %v", clone.From, err)
 	}
@@ -88,8 +89,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "fleet.yaml")); err != nil {
 		t.Error(err)
 	}
-	var p Proof
-	if err := a.Prove.proveMirror(t.Context(), &p); err != nil || p.Mirror != a.Commit() || len(p.Findings) != 1 || p.Findings[0].Code != finding.MirrorUntrusted {
-		t.Errorf("%+v, %v", p, err)
+	if m, found, err := a.Mirrors.Newest(t.Context()); err != nil || m.Commit != a.Commit() || len(found) != 1 || found[0].Code != finding.MirrorUntrusted {
+		t.Errorf("%+v, %+v, %v", m, found, err)
 	}
 }

@@ -2,18 +2,25 @@ package app
 
 import (
 	"context"
+	"fmt"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/claims"
+	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/mirror"
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prove"
 	"salvor/internal/prune"
+	"salvor/internal/recording"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
@@ -24,6 +31,32 @@ import (
 
 // What the workflows need of the opened fleet: App has most of it.
 
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
+	git, err := a.GitHost.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := a.Confirmed.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unsigned, err := a.Confirmed.Unsigned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &deploy.Session{
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
+		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
+		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
+		Sealer: a.sealer(), Record: struct {
+			*recording.Recorder
+			*mirror.Copies
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
+	}
+	return s, nil
+}
+
 // ForRecovery is the opened fleet as a recovery needs it.
 func (a *App) ForRecovery() recovery.Fleet { return recoverer{a} }
 
@@ -31,7 +64,7 @@ type recoverer struct{ *App }
 
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
-	add, err := r.Hosts.AddHost(ctx, h, key, replaces)
+	add, err := r.Hosts.Add(ctx, h, key, replaces)
 	return recovery.Target(add), err
 }
 
@@ -74,6 +107,38 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 	return m.Checkout.CommitFiles(ctx, add.Files, "move: host "+h.Name+" enrolled")
 }
 
+// Rehost returns the Compose files of stacks with another host: in x-salvor.
+func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range stacks {
+		st, declared := a.Checkout.Fleet.Stack(name)
+		if !declared {
+			continue
+		}
+		path := st.Dir + "/" + st.File
+		content, err := a.Checkout.File(path)
+		if err != nil {
+			return nil, err
+		}
+		edited, err := controlrepo.SetStackHost(content, host)
+		if err != nil && a.Broken(name) != nil {
+			continue // it stays where the lock has it until its files load
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if string(edited) != string(content) {
+			files[path] = edited
+		}
+		for i := range a.Checkout.Fleet.Stacks {
+			if a.Checkout.Fleet.Stacks[i].Name == name {
+				a.Checkout.Fleet.Stacks[i].Host = host
+			}
+		}
+	}
+	return files, nil
+}
+
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
 // later on.
 func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.Session, error)) *rollback.Fleet {
@@ -86,14 +151,14 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
-	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
 }
 
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
-		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)
 			if err != nil {
@@ -101,6 +166,19 @@ func (a *App) ForPrune() *prune.Fleet {
 			}
 			return s.StandBy, nil
 		},
+	}
+}
+
+// ForProve is the opened fleet as the trial of a key needs it.
+func (a *App) ForProve() *prove.Fleet {
+	return &prove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File,
+		Recipients: func() ([]string, error) {
+			ids, err := a.Identity.Ring.Identities()
+			return identity.RecipientsOf(ids), err
+		},
+		Secrets: a.Identity.Store.List, Secret: a.Identity.Secret, Recovery: a.sealer().Recovery,
+		Open: a.Record.Folder, Mirror: a.Mirrors.Newest, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
 	}
 }
 
@@ -117,7 +195,7 @@ func (a *App) withRepositories() (stacks []string, err error) {
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
+		Open: a.Record.Folder, Trust: a.Record.Trust(), Session: a.Session,
 	}
 }
 

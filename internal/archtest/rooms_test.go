@@ -58,6 +58,10 @@ func parsed(t *testing.T, path string) *ast.File {
 // reason. A package and the one above it may know each other in one direction.
 var siblings = map[[2]string]string{
 	{"agent/heretest", "agent/here"}:                      "it makes hosts for tests",
+	{"agent/agenttest", "agent/here"}:                     "it makes hosts with a stack for tests",
+	{"agent/agenttest", "agent/heretest"}:                 "it makes hosts with a stack for tests",
+	{"agent/agenttest", "agent/keeper"}:                   "their snapshots are real",
+	{"agent/agenttest", "agent/startup"}:                  "their stacks start as others do",
 	{"snapshot/postgres", "snapshot/method"}:              "it implements the method",
 	{"snapshot/postgres/postgrestest", "snapshot/method"}: "it stands in for what a method runs on",
 	{"snapshot/restic", "snapshot/nsexec"}:                "restic sees the volumes in a namespace of its own",

@@ -17,8 +17,9 @@ import (
 type Attempt struct {
 	stamp
 	State  attemptState      `json:"state"`
-	Commit string            `json:"commit"` // that it is of
-	Target string            `json:"target"` // its project and images, see target
+	Epoch  int               `json:"epoch,omitempty"` // of the placement that it belongs to; 0 in a note of an older salvord
+	Commit string            `json:"commit"`          // that it is of
+	Target string            `json:"target"`          // its project and images, see target
 	Images map[string]string `json:"images,omitempty"`
 	Built  map[string]string `json:"built,omitempty"`  // of the version before: service to image id
 	Before string            `json:"before,omitempty"` // snapshot that the version before ended with; "" where its data was not at stake
@@ -41,13 +42,21 @@ func (h *Host) AttemptPath(stack string) string {
 	return h.Paths.Attempt(stack)
 }
 
-// Attempt returns the note of a stack's attempt, empty when there is none.
-func (h *Host) Attempt(stack string) Attempt { return readNote[Attempt](h.AttemptPath(stack)) }
+// Attempt returns the note of the stack's attempt, empty when there is none. One of an
+// earlier placement has ended: another host may have had the stack since, and its data
+// must not give way to what the version before had here.
+func (s *Stack) Attempt() Attempt {
+	u := readNote[Attempt](s.Host.AttemptPath(s.Name))
+	if u.Epoch != 0 && u.Epoch != s.Epoch {
+		return Attempt{}
+	}
+	return u
+}
 
-// SaveAttempt writes the note, with the present time.
-func (h *Host) SaveAttempt(stack string, u Attempt) error {
-	u.At = time.Now().UTC()
-	return writeNote(h.AttemptPath(stack), &u)
+// SaveAttempt writes the note, with the stack's epoch and the present time.
+func (s *Stack) SaveAttempt(u Attempt) error {
+	u.Epoch, u.At = s.Epoch, time.Now().UTC()
+	return writeNote(s.Host.AttemptPath(s.Name), &u)
 }
 
 // Under reports whether an attempt is under way, so that the data may be between

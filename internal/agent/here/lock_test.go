@@ -1,7 +1,9 @@
 package here
 
 import (
+	"context"
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,4 +54,72 @@ func TestHostLock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStackLock: who comes to a busy stack waits for as long as the other works, or until
+// there is no one any more who waits; each stack has a lock of its own.
+func TestStackLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &Host{Paths: hostpath.Layout{Run: t.TempDir() + "/run"}} // it is made
+		first, err := h.LockStack(t.Context(), "notes", Daemon, "snapshot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := h.LockStack(t.Context(), "shop", Daemon, "snapshot")
+		if err != nil {
+			t.Fatalf("another stack: %v", err)
+		}
+		other.Release()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var held *runlock.HeldError
+		if _, err := h.LockStack(ctx, "notes", "alice@laptop", "apply"); !errors.As(err, &held) || held.Holder.Message != "snapshot" || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("given up: %v", err)
+		}
+		time.AfterFunc(time.Hour, first.Release)
+		began := time.Now()
+		second, err := h.LockStack(t.Context(), "notes", "alice@laptop", "apply")
+		if err != nil || time.Since(began) < time.Hour || time.Since(began) > time.Hour+LockPause {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+		if holder, ok := runlock.Held(h.Paths.Run, StackLock("notes")); !ok || holder.Owner != "alice@laptop" || holder.Message != "apply" || holder.Since.IsZero() {
+			t.Errorf("held by %+v, %v", holder, ok)
+		}
+		second.Release()
+		if _, ok := runlock.Held(h.Paths.Run, StackLock("notes")); ok {
+			t.Error("it is held after its release")
+		}
+	})
+}
+
+// TestAwaitFails where no lock can be made, at once.
+func TestAwaitFails(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := &Host{Paths: hostpath.Layout{Run: file + "/run"}}
+	if l, err := h.Await(t.Context(), "host", runlock.Holder{Owner: Daemon}); err == nil {
+		l.Release()
+		t.Error("a lock below a file")
+	}
+	if l, err := h.Lock(t.Context(), Daemon, "apply", progress.Discard()); err == nil {
+		l.Release()
+		t.Error("the host's lock below a file")
+	}
+}
+
+func TestPauseEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		if err := Pause(t.Context(), 500*time.Millisecond); err != nil || time.Since(began) != 500*time.Millisecond {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		if err := Pause(ctx, time.Hour); !errors.Is(err, context.Canceled) || time.Since(began) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
 }

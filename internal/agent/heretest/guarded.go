@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,13 +53,16 @@ func (e *Dockerd) Running(stack string) bool {
 func (e *Dockerd) serve(c net.Conn) {
 	defer c.Close()
 	for in := bufio.NewReader(c); ; {
-		if _, err := http.ReadRequest(in); err != nil {
+		r, err := http.ReadRequest(in)
+		if err != nil {
 			return
 		}
+		asked := r.URL.Query().Get("filters")
+		all := !strings.Contains(asked, "com.docker.compose.project=")
 		e.mu.Lock()
 		list := []map[string]any{}
 		for name, runs := range e.runs {
-			if runs {
+			if runs && (all || strings.Contains(asked, `com.docker.compose.project=`+name+`"`)) {
 				list = append(list, map[string]any{"Id": name, "State": "running", "Labels": map[string]string{"com.docker.compose.project": name, "com.docker.compose.service": "app"}})
 			}
 		}

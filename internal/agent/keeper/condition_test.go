@@ -1,12 +1,18 @@
 package keeper
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"salvor/internal/agent/here"
+	"salvor/internal/agent/heretest"
+	"salvor/internal/agentapi"
 	"salvor/internal/finding"
+	"salvor/internal/fleet"
 	"salvor/internal/hostpath"
+	"salvor/internal/project"
 )
 
 // TestS14WhatLastsIsSaid: a snapshot that lasts is a finding until it ends. What is not
@@ -36,5 +42,89 @@ func TestS14WhatLastsIsSaid(t *testing.T) {
 	lock.Release()
 	if got := New(h).Lasting("alpha", "notes", later); len(got) > 0 {
 		t.Errorf("after its end: %+v", got)
+	}
+}
+
+func TestKeeping(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_000_000, 0)
+	for name, c := range map[string]struct {
+		kept Condition
+		rpo  time.Duration
+		want finding.Code
+	}{
+		"never taken yet":         {},
+		"in time":                 {kept: Condition{Good: now.Add(-20 * time.Minute)}},
+		"late":                    {kept: Condition{Good: now.Add(-40 * time.Minute)}, want: finding.SnapshotLate},
+		"late against its goal":   {kept: Condition{Good: now.Add(-11 * time.Minute)}, rpo: 5 * time.Minute, want: finding.SnapshotLate},
+		"the last one failed":     {kept: Condition{Good: now, Findings: []finding.Finding{{Code: finding.VolumeEmpty}}}, want: finding.VolumeEmpty},
+		"it does not read back":   {kept: Condition{Good: now, Unread: "pack 12: wrong hash"}, want: finding.SnapshotUnverified},
+		"within its own patience": {kept: Condition{Good: now.Add(-9 * time.Minute)}, rpo: 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := agentapi.Stack{
+				Name: "notes", RPO: c.rpo, PauseEvery: time.Minute, Targets: []agentapi.Target{{Every: 15 * time.Minute}},
+				Volumes: []project.Volume{{Name: "data", Protect: fleet.Snapshot, Method: fleet.Pause}},
+			}
+			var got finding.Code
+			for _, f := range c.kept.Report("alpha", st, now) {
+				got = f.Code
+			}
+			if got != c.want {
+				t.Errorf("finding %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestConditionIsNoted: what a snapshot and a reading back came to, and what the next of
+// each makes of it.
+func TestConditionIsNoted(t *testing.T) {
+	t.Parallel()
+	k := New(&here.Host{Paths: hostpath.Layout{State: t.TempDir()}})
+	note := func(began time.Time, skipped bool, found []finding.Finding, err error) Condition {
+		t.Helper()
+		if err := k.NoteTaken("alpha", "notes", began, agentapi.SnapshotReceipt{Skipped: skipped}, found, err); err != nil {
+			t.Fatal(err)
+		}
+		return k.Condition("notes")
+	}
+	reread := func(doubted bool, err error) Condition {
+		t.Helper()
+		if err := k.noteReread("notes", doubted, err); err != nil {
+			t.Fatal(err)
+		}
+		return k.Condition("notes")
+	}
+	if c := k.Condition("notes"); !c.Tried.IsZero() || !c.Good.IsZero() || c.Findings != nil {
+		t.Errorf("before the first: %+v", c)
+	}
+	began := time.Now().Add(-time.Minute).UTC()
+	if c := note(began, false, nil, nil); !c.Good.Equal(began) || !c.Tried.After(began) {
+		t.Errorf("taken: %+v", c)
+	}
+	if c := note(began.Add(time.Second), false, nil, errors.New("the remote is full")); !c.Good.Equal(began) || len(c.Findings) != 1 || c.Findings[0].Subject != "alpha/notes" || !strings.Contains(c.Findings[0].Text, "the remote is full") {
+		t.Errorf("failed: %+v", c)
+	}
+	fatal := []finding.Finding{{Code: finding.VolumeEmpty, Severity: finding.Fatal}}
+	if c := note(began.Add(time.Second), false, fatal, errors.New("it is empty")); len(c.Findings) != 1 || c.Findings[0].Code != finding.VolumeEmpty {
+		t.Errorf("what is fatal is said once: %+v", c)
+	}
+	if c := reread(false, errors.New("no answer")); c.Unread != "no answer" || c.Tried.IsZero() {
+		t.Errorf("not read back: %+v", c)
+	}
+	if c := reread(true, errors.New("pack 12: wrong hash")); c.Unread == "" || !c.Tried.IsZero() || !c.Good.Equal(began) {
+		t.Errorf("doubted: %+v, the next snapshot is not due at once", c)
+	}
+	if c := note(began, true, nil, nil); c.Unread == "" {
+		t.Error("a snapshot that read nothing ends the doubt")
+	}
+	if c := note(began, false, nil, nil); c.Unread != "" {
+		t.Error("a snapshot that read everything leaves the doubt")
+	}
+	heretest.Write(t, k.ConditionPath("notes"), "{")
+	if c := k.Condition("notes"); !c.Good.IsZero() {
+		t.Errorf("of a damaged note: %+v", c)
 	}
 }

@@ -27,10 +27,18 @@ func (a *Archive) Decisions(ctx context.Context) (map[string]snapshot.Decision, 
 	if unready && a.Access != nil && !errors.Is(why, ErrMissing) {
 		known = histories(a.Protected(), listed, why)
 	}
+	var damaged error // what is left, where nothing of it can be restored
+	if len(Candidates(listed)) == 0 {
+		damaged = Damaged(listed)
+	}
 	all := map[string]snapshot.Decision{}
 	for name, f := range facts {
+		why := why
 		if history, ok := known[name]; ok {
 			f.History = history
+		}
+		if f.History == snapshot.HistoryNone && f.Born && damaged != nil {
+			f.History, why = snapshot.HistoryUnknown, damaged // it is not lost yet: another copy may be whole
 		}
 		f.New = a.Access == nil
 		f.Ran = f.Ran || takenAt(a.Epoch, name, listed)

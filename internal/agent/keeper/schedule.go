@@ -59,7 +59,7 @@ func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
 		local := k.Local(st.Name)
-		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.Attempt(st.Name).Under() {
+		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.At(spec, st).Attempt().Under() {
 			continue
 		}
 		every := interval(st)

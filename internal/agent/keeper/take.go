@@ -48,7 +48,7 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 	if len(s.Protected()) == 0 {
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
 	}
-	if k.Attempt(s.Name).Under() && !t.Diverged {
+	if s.Attempt().Under() && !t.Diverged {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")

@@ -38,7 +38,7 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 
 func (s *Start) startByNotes(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := s.Host.Stacks.Deployed(ctx, s.Name)
-	u, left := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name).What != ""
+	u, left := s.Attempt(), s.Host.RunNote(s.Name).What != ""
 	if u.Under() {
 		return s.Deploy(ctx, v)
 	}
@@ -78,7 +78,7 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 }
 
 func (s *Start) startContainers(ctx context.Context) error {
-	if err := s.checkStillOwned(ctx); err != nil {
+	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
 	opened, err := s.Open()
@@ -89,6 +89,7 @@ func (s *Start) startContainers(ctx context.Context) error {
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}
+	s.noteStarted()
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}

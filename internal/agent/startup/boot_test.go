@@ -2,7 +2,6 @@ package startup
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 
@@ -46,13 +45,15 @@ func TestAnAttemptOfAnEarlierPlacementIsForgotten(t *testing.T) {
 		g := heretest.NewGuarded(t, "alpha", t.TempDir(), "", epoch)
 		s := New(keeper.New(g.Host), g.Spec, progress.Discard()).On(g.At(g.Spec, g.Spec.Stacks[0]))
 		trying := here.Attempt{State: here.AttemptTrying, Target: target(s.Stack.Stack), Before: "5nap"}
-		if err := errors.Join(g.SaveLocal(heretest.Notes, here.Local{Epoch: 1}), g.SaveAttempt(heretest.Notes, trying)); err != nil {
+		placed := g.Spec.Stacks[0]
+		placed.Epoch = 1
+		if err := g.At(g.Spec, placed).SaveAttempt(trying); err != nil {
 			t.Fatal(err)
 		}
 		if err := finishAttempt(t.Context(), s, s.Deployment()); err != nil {
 			t.Fatal(err)
 		}
-		if got := !g.Attempt(heretest.Notes).Under(); got != forgotten {
+		if got := !s.Attempt().Under(); got != forgotten {
 			t.Errorf("at epoch %d: forgotten %v", epoch, got)
 		}
 	}

@@ -25,6 +25,17 @@ func (s *Start) awaitFormerHost(ctx context.Context) error {
 	return err
 }
 
+// awaitOwned returns when the stack may be started: on a host that has not run it at this
+// epoch not before its former host has certainly stopped it, and nowhere once it is lost.
+func (s *Start) awaitOwned(ctx context.Context) error {
+	if s.Host.Local(s.Name).Epoch < s.Epoch {
+		if err := s.awaitFormerHost(ctx); err != nil {
+			return err
+		}
+	}
+	return s.checkStillOwned(ctx)
+}
+
 // checkStillOwned looks once more, right before a start: since the first look minutes may
 // have passed in which data came down. Where nothing answers now, that one holds.
 func (s *Start) checkStillOwned(ctx context.Context) error {

@@ -185,16 +185,16 @@ func (r *Run) dropOthers(ctx context.Context) error {
 	return nil
 }
 
-// noteStarted is saveLocal for a stack that starts in any case: a full disk must not
-// keep it down.
-func (r *Run) noteStarted(stack string, l here.Local) {
-	err := r.SaveLocal(stack, l)
+// noteStarted notes that a stack starts here at its epoch. It starts in any case: a full
+// disk must not keep it down.
+func (s *Start) noteStarted() {
+	err := s.Host.SaveLocal(s.Name, here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)})
 	if err == nil {
 		return
 	}
-	r.Warn(stack, finding.Finding{
-		Code: finding.DiskFull, Severity: finding.Warning, Subject: r.Spec.Name + "/" + stack,
-		Text: "the host could not write down what runs here: " + err.Error(), Fix: "make room on " + r.Spec.Name + ", then salvor apply",
+	s.Run.Warn(s.Name, finding.Finding{
+		Code: finding.DiskFull, Severity: finding.Warning, Subject: s.Run.Spec.Name + "/" + s.Name,
+		Text: "the host could not write down what runs here: " + err.Error(), Fix: "make room on " + s.Run.Spec.Name + ", then salvor apply",
 	})
 }
 
@@ -204,7 +204,7 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	early, err := hostprep.Early(facts)
+	early, err := hostprep.ForRestore(facts)
 	if err != nil {
 		return facts, err
 	}
@@ -219,7 +219,7 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 
 // PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
+	return hostprep.Spec{Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }
 
 // A Start is one stack that a run brings up.

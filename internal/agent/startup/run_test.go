@@ -88,7 +88,7 @@ func TestANoteThatCannotBeWrittenKeepsNothingFromStarting(t *testing.T) {
 	// a file in place of the folder: nothing can be written there, by root either
 	heretest.Write(t, filepath.Dir(h.Paths.Placement("x")), "")
 	r := New(keeper.New(h), agentapi.Host{Name: "alpha"}, progress.Discard())
-	r.noteStarted("notes", here.Local{Epoch: 1})
+	r.On(h.At(r.Spec, agentapi.Stack{Name: "notes", Epoch: 1})).noteStarted()
 	if f := r.Receipt.Findings; len(f) != 1 || f[0].Code != finding.DiskFull || f[0].Subject != "alpha/notes" {
 		t.Errorf("receipt: %v", f)
 	}

@@ -40,17 +40,10 @@ func (s *Start) createContainers(ctx context.Context, d stack.Deployment) error 
 // runs, so that a host which dies now knows at its boot what it ran.
 func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi.StackReceipt) error {
 	hold.At(ctx, "start")
-	before := s.Host.Local(s.Name)
-	if before.Epoch < s.Epoch {
-		if err := s.awaitFormerHost(ctx); err != nil {
-			return err
-		}
-	}
-	if err := s.checkStillOwned(ctx); err != nil {
+	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
-	local := here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
-	s.Run.noteStarted(s.Name, local)
+	s.noteStarted()
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
@@ -58,7 +51,7 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 	if err != nil {
 		return err
 	}
-	d.EnvChanged, d.NoRestore = untold.Env, receipt.Restored != nil || s.Host.Attempt(s.Name).State == here.AttemptTrying
+	d.EnvChanged, d.NoRestore = untold.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
 	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"salvor/internal/agent/here"
@@ -23,7 +22,7 @@ func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", 
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
 func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) error {
-	if len(s.Protected()) == 0 || s.Host.Attempt(s.Name).Under() {
+	if len(s.Protected()) == 0 || s.Attempt().Under() {
 		return nil
 	}
 	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
@@ -89,18 +88,13 @@ func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
 		return err
 	}
 	u.Before = last.Snapshot.ID
-	return s.Host.SaveAttempt(s.Name, *u)
+	return s.SaveAttempt(*u)
 }
 
 // finishAttempt finishes what an earlier run has begun: a way back, and, where something
-// else is to be deployed by now, an attempt whose end was not seen. One of an earlier
-// placement is forgotten: the stack was given to another host since, and the newest
-// snapshot takes the place of the data that was between two versions.
+// else is to be deployed by now, an attempt whose end was not seen.
 func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
-	u := s.Host.Attempt(s.Name)
-	if ran := s.Host.Local(s.Name).Epoch; u.Under() && ran > 0 && ran < s.Epoch {
-		return os.Remove(s.Host.AttemptPath(s.Name))
-	}
+	u := s.Attempt()
 	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}
@@ -117,13 +111,13 @@ func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
 // afterFailure turns a deploy that failed into what it left behind: for one whose data
 // was at stake that is the version before on its own data.
 func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed error) error {
-	u := s.Host.Attempt(s.Name)
+	u := s.Attempt()
 	if ctx.Err() != nil {
 		return failed
 	}
 	if u.State != here.AttemptTrying {
 		u = here.Attempt{State: here.AttemptFailed, Commit: s.Run.Spec.Commit, Target: target(s.Stack.Stack), Why: failed.Error()}
-		if err := s.Host.SaveAttempt(s.Name, u); err != nil {
+		if err := s.SaveAttempt(u); err != nil {
 			s.Host.Trouble("attempts", err)
 		}
 		return failed
@@ -132,7 +126,7 @@ func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed erro
 	if err := returnToVersionBefore(ctx, s, d, u); err != nil {
 		return errors.Join(failed, fmt.Errorf("the return to the previous version is not finished, salvord continues it: %w", err))
 	}
-	u = s.Host.Attempt(s.Name)
+	u = s.Attempt()
 	return errors.Join(failed, errors.New(u.WentBack()))
 }
 
@@ -140,7 +134,7 @@ func afterFailure(ctx context.Context, s *Start, d stack.Deployment, failed erro
 // at any point, it is called again.
 func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u here.Attempt) error {
 	u.State = here.AttemptBack
-	if err := s.Host.SaveAttempt(s.Name, u); err != nil {
+	if err := s.SaveAttempt(u); err != nil {
 		return err
 	}
 	hold.At(ctx, "upgrade-failed")
@@ -155,7 +149,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 		}
 	}
 	hold.At(ctx, "upgrade-back")
-	if err := s.checkStillOwned(ctx); err != nil {
+	if err := s.awaitOwned(ctx); err != nil {
 		return err
 	}
 	if err := s.writeSecrets(); err != nil {
@@ -168,7 +162,7 @@ func returnToVersionBefore(ctx context.Context, s *Start, d stack.Deployment, u 
 		return err
 	}
 	u.State = here.AttemptFailed
-	return s.Host.SaveAttempt(s.Name, u)
+	return s.SaveAttempt(u)
 }
 
 // dataAsBefore reports whether the data is what the version before left: the new one
@@ -198,7 +192,7 @@ func snapshotNewVersion(ctx context.Context, s *Start, u *here.Attempt) {
 	taken, err := s.Run.TakeLocked(ctx, s.Stack, keeper.Taking{Stopped: true, Force: true, Accept: true, Keep: true, Diverged: true, Images: u.Images, Sink: s.Run.sink})
 	if err == nil {
 		u.After = taken.Snapshot.ID
-		err = s.Host.SaveAttempt(s.Name, *u)
+		err = s.SaveAttempt(*u)
 	}
 	if err != nil {
 		s.Run.Warn(s.Name, finding.Finding{
@@ -232,7 +226,7 @@ func restoreVersionBefore(ctx context.Context, s *Start, u here.Attempt) error {
 // AttemptFindings says that something else runs than what the host was asked for, and
 // why.
 func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
-	u, run := s.Host.Attempt(s.Name), s.Host.RunNote(s.Name)
+	u, run := s.Attempt(), s.Host.RunNote(s.Name)
 	if s.Stopped || s.Kept || seen.Untouched(s.Deployment()) {
 		return nil
 	}

@@ -1,0 +1,298 @@
+// Package recording reaches the record and the snapshot targets from the operator's computer:
+// it claims stacks for hosts, and returns what hosts have written down.
+package recording
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
+	"salvor/internal/deploy"
+	"salvor/internal/fault"
+	"salvor/internal/finding"
+	"salvor/internal/fleet"
+	"salvor/internal/fleetkeys"
+	"salvor/internal/git"
+	"salvor/internal/hostkey"
+	"salvor/internal/identity"
+	"salvor/internal/needs"
+	"salvor/internal/placement"
+	"salvor/internal/progress"
+	"salvor/internal/record"
+	"salvor/internal/seal"
+	"salvor/internal/secret"
+	"salvor/internal/secretstore"
+	"salvor/internal/storage"
+)
+
+// Recorder reaches the record remote and the snapshot targets from the
+// operator's machine.
+type Recorder struct {
+	checkout  *checkout.Checkout
+	identity  *identity.Identity
+	needs     *needs.Needs
+	confirmed *confirmation.Confirmed
+	keys      *fleetkeys.Keys
+	sink      progress.Sink
+
+	named     sync.Map  // paths of claims that were named as ignored: once is enough for a command
+	movedNote sync.Once // says that the record is not where the lock has it
+}
+
+// New returns what reaches the remotes of a checkout.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *Recorder {
+	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
+}
+
+// Open resolves the secrets of a location's remotes and opens it.
+func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
+	remotes := storage.Remotes{}
+	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
+		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
+			return nil, err
+		}
+		remote := storage.Remote{Type: declared.Type, Options: map[string]secret.Value{}}
+		for option, setting := range declared.Options {
+			value, err := setting.Resolve(ctx, secretstore.Delivered{Store: r.identity.Store})
+			if err != nil {
+				return nil, fmt.Errorf("remote %s, option %s: %w", declared.Name, option, err)
+			}
+			remote.Options[option] = value
+		}
+		remotes[declared.Name] = remote
+	}
+	return storage.Open(ctx, remotes, where)
+}
+
+// With opens the record remote for one piece of work.
+func (r *Recorder) With(ctx context.Context, work func(*record.Record) error) error {
+	where := r.checkout.Fleet.Record
+	if where.Remote == "" {
+		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
+	}
+	site, err := record.Follow(ctx, where, r.Folder, r.Trust())
+	if errors.Is(err, record.ErrMoved) {
+		err = fault.WithHint(err, "a salvor record move was interrupted: run the same command again to finish it")
+	}
+	if err != nil {
+		return fmt.Errorf("record remote: %w", err)
+	}
+	r.noteMoved(where, site.Where)
+	r.noteIgnored("", site.Ignored)
+	rec := site.Record(r.Trust())
+	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
+}
+
+// Trust uses the fleet's keys as this clone has them.
+func (r *Recorder) Trust() record.Trust {
+	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
+}
+
+// Folder is Open, as package record needs it.
+func (r *Recorder) Folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
+	return r.Open(ctx, where)
+}
+
+// noteMoved says, once, that the record is not where salvor.lock has it.
+func (r *Recorder) noteMoved(want, at fleet.Location) {
+	if at == want || r.sink == nil {
+		return
+	}
+	r.movedNote.Do(func() {
+		text := fmt.Sprintf("the record is at %s:%s, but salvor.lock here does not say so: git pull --rebase, or, if a "+
+			"record move was interrupted, salvor record move %s:%s", at.Remote, at.Path, at.Remote, at.Path)
+		progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name}.Note(text)
+	})
+}
+
+// Claim implements deploy.Record.
+func (r *Recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
+	return r.With(ctx, func(rec *record.Record) error {
+		signer := r.checkout.HostSigners[host]
+		if signer == "" {
+			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
+		}
+		want := record.Claim{Epoch: epoch, Host: host, Key: r.checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
+		ruling, err := rec.Claim(ctx, stack, want, r.OnBranch(ctx))
+		if err != nil {
+			return err
+		}
+		if owner := r.ownerBy(ruling); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
+			return deploy.Outrun(stack, owner)
+		}
+		return nil
+	})
+}
+
+// ownerBy is who has a stack by a ruling, under the name that the machine has now.
+func (r *Recorder) ownerBy(by record.Ruling) deploy.Owner {
+	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
+	for name, key := range r.checkout.Recipients {
+		if by.Key != "" && key == by.Key {
+			o.Host = name
+		}
+	}
+	return o
+}
+
+// listedAtOnce is how many stacks' claims are listed at a time.
+const listedAtOnce = 4
+
+// Owners implements deploy.Record.
+func (r *Recorder) Owners(ctx context.Context, stacks []string) (map[string]deploy.Owner, error) {
+	owners := make([]deploy.Owner, len(stacks))
+	err := r.With(ctx, func(rec *record.Record) error {
+		onBranch := r.OnBranch(ctx)
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for i, stack := range stacks {
+			all.Go(func() error {
+				claims, ignored, err := rec.Claims(ctx, stack)
+				r.noteIgnored(stack, ignored)
+				owners[i] = r.ownerBy(record.Rule(claims, onBranch))
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	byStack := map[string]deploy.Owner{}
+	for i, stack := range stacks {
+		byStack[stack] = owners[i]
+	}
+	return byStack, err
+}
+
+// noteIgnored reports the files among a stack's claims that do not count.
+func (r *Recorder) noteIgnored(stack string, ignored []record.Ignored) {
+	for _, i := range ignored {
+		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.sink != nil {
+			progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
+		}
+	}
+}
+
+// OnBranch judges as hosts do: by what the Git host has. While something here is
+// not pushed, a commit that the Git host does not have may be on the branch later.
+func (r *Recorder) OnBranch(ctx context.Context) record.OnBranch {
+	base, err := r.checkout.Git.Tracked(ctx)
+	if err != nil {
+		return func(string) (bool, bool) { return false, false }
+	}
+	return func(id string) (on, known bool) {
+		commit, err := git.ParseCommit(id)
+		if err != nil {
+			return false, false
+		}
+		on, err = r.checkout.Git.IsAncestor(ctx, commit, base)
+		if err != nil {
+			on = false // a commit that this clone does not know is not behind one that it has
+		}
+		return on, on || base == r.checkout.Commit
+	}
+}
+
+// Epoch implements deploy.Record. Without a record nothing was ever claimed.
+func (r *Recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
+	if r.checkout.Fleet.Record.Remote == "" {
+		return 0, nil
+	}
+	err = r.With(ctx, func(rec *record.Record) error {
+		claims, _, err := rec.Claims(ctx, stack)
+		if len(claims) > 0 {
+			epoch = claims[0].Epoch
+		}
+		return err
+	})
+	return epoch, err
+}
+
+// Used implements deploy.Record. A fleet keeps the passwords of every repository that
+// it ever had: where it has none for a name, what is on the targets is another fleet's.
+func (r *Recorder) Used(ctx context.Context, stack string) ([]string, error) {
+	if sealed, err := r.needs.File(seal.RecoveryPath(stack)); err != nil || sealed == nil {
+		return nil, err
+	}
+	var used []string
+	for _, t := range r.checkout.Fleet.Snapshots {
+		folder, err := r.Open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
+		if err != nil {
+			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		}
+		objects, err := folder.List(ctx, "")
+		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
+		if err != nil {
+			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
+		}
+		for _, o := range objects {
+			if id, rest, _ := strings.Cut(o.Path, "/"); strings.HasPrefix(rest, "snapshots/") {
+				used = append(used, t.Name+" "+id)
+			}
+		}
+	}
+	return used, nil
+}
+
+// Facts implements deploy.Record.
+func (r *Recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
+	found = map[string][]placement.Learned{}
+	err := r.With(ctx, func(rec *record.Record) error {
+		for name := range lock.Stacks {
+			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
+			if err != nil {
+				return err
+			}
+			ignored = append(ignored, record.Findings(name, passed)...)
+			for _, f := range r.asCalledNow(facts) {
+				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
+			}
+		}
+		return nil
+	})
+	return found, ignored, err
+}
+
+// Proven implements deploy.Record.
+func (r *Recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[string]map[string]fleet.Proven, ignored []finding.Finding, _ error) {
+	found = map[string]map[string]fleet.Proven{}
+	var mu sync.Mutex
+	err := r.With(ctx, func(rec *record.Record) error {
+		all, ctx := errgroup.WithContext(ctx)
+		all.SetLimit(listedAtOnce)
+		for name, p := range lock.Stacks {
+			all.Go(func() error {
+				proven, passed, err := rec.Proven(ctx, name, p.Epoch)
+				marks := map[string]fleet.Proven{}
+				for _, one := range proven {
+					marks[one.Repository] = fleet.Proven{Epoch: one.Epoch, Seq: one.Seq, ID: one.Snapshot}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				found[name] = marks
+				ignored = append(ignored, record.Findings(name, passed)...)
+				return err
+			})
+		}
+		return all.Wait()
+	})
+	return found, ignored, err
+}
+
+// asCalledNow gives facts the names that their hosts have now.
+func (r *Recorder) asCalledNow(facts []record.Fact) []record.Fact {
+	for _, h := range r.checkout.Fleet.Hosts {
+		for i := range facts {
+			if h.Formerly != "" && facts[i].Host == h.Formerly {
+				facts[i].Host = h.Name
+			}
+		}
+	}
+	return facts
+}
