@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/envimport"
@@ -24,9 +25,11 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/keys"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -64,9 +67,9 @@ type App struct {
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
 	GitHost   *githost.Host
-	Record    *recorder
-	Mirrors   *Mirrors
-	Journals  *Journals
+	Record    *recording.Recorder
+	Mirrors   *mirror.Copies
+	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
 	Hosts     *hosts.Changes
 	Import    *envimport.Importer

@@ -14,10 +14,12 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/mirror"
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
 	"salvor/internal/prune"
+	"salvor/internal/recording"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
@@ -47,8 +49,8 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
-			*recorder
-			*Mirrors
+			*recording.Recorder
+			*mirror.Copies
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil
@@ -148,14 +150,14 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
-	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
 }
 
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
-		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)
 			if err != nil {
@@ -179,7 +181,7 @@ func (a *App) withRepositories() (stacks []string, err error) {
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
+		Open: a.Record.Folder, Trust: a.Record.Trust(), Session: a.Session,
 	}
 }
 

@@ -96,6 +96,9 @@ var layers = []struct {
 	}},
 	{"seals and the record", []string{
 		"sealing",
+		"recording",
+		"mirror",
+		"audit",
 	}},
 	{"the operator's workflows", []string{
 		"apply",
@@ -103,6 +106,7 @@ var layers = []struct {
 		"claims",
 		"envimport",
 		"hosts",
+		"keys",
 		"leaks",
 		"move",
 		"prune",
@@ -112,7 +116,6 @@ var layers = []struct {
 		"rollback",
 		"rotation",
 		"secretchange",
-		"keys",
 	}},
 	{"surfaces", []string{
 		"app",
@@ -173,6 +176,9 @@ var sideways = map[[2]string]string{
 	{"agent", "agent/ownership"}:        "the host's verbs and daemon join its parts",
 	{"agent", "agent/keeper"}:           "the host's verbs and daemon join its parts",
 	{"agent", "agent/startup"}:          "the host's verbs and daemon join its parts",
+	{"mirror", "recording"}:             "the mirror is on the record remote",
+	{"mirror", "sealing"}:               "the card has the remote that leads to the mirror",
+	{"audit", "recording"}:              "the operators' journal is on the record remote",
 }
 
 type listed struct {
