@@ -28,6 +28,7 @@ import (
 	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
+	"salvor/internal/prove"
 	"salvor/internal/reach"
 	"salvor/internal/recording"
 	"salvor/internal/secret"
@@ -75,7 +76,6 @@ type App struct {
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes
-	Prove     *Prover
 
 	opts     Options
 	findings []finding.Finding
@@ -102,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 // noticeKeys adds the findings about keys and secrets: never tried, exposed, too
 // old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
-	unproven, err := a.Prove.unproven(now)
+	unproven, err := prove.Due(a.Checkout.Repository, a.Checkout.File, now)
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.Findings(ctx, now)
 	unpinned, gitErr := a.GitHost.Findings(ctx)

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prove"
 	"salvor/internal/prune"
 	"salvor/internal/recording"
 	"salvor/internal/recordmove"
@@ -165,6 +166,19 @@ func (a *App) ForPrune() *prune.Fleet {
 			}
 			return s.StandBy, nil
 		},
+	}
+}
+
+// ForProve is the opened fleet as the trial of a key needs it.
+func (a *App) ForProve() *prove.Fleet {
+	return &prove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File,
+		Recipients: func() ([]string, error) {
+			ids, err := a.Identity.Ring.Identities()
+			return identity.RecipientsOf(ids), err
+		},
+		Secrets: a.Identity.Store.List, Secret: a.Identity.Secret, Recovery: a.sealer().Recovery,
+		Open: a.Record.Folder, Mirror: a.Mirrors.Newest, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
 	}
 }
 
