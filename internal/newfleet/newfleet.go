@@ -1,4 +1,6 @@
-package app
+// Package newfleet makes a control repository with its first commit, and the keys that open
+// it.
+package newfleet
 
 import (
 	"context"
@@ -28,8 +30,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// NewFleet says what `salvor init` makes.
-type NewFleet struct {
+// Options say what salvor init makes.
+type Options struct {
 	Dir        string
 	Name       string
 	Operator   string // name among the recipients
@@ -39,10 +41,10 @@ type NewFleet struct {
 	Signer     string            // the only public SSH key that signs commits, "" to take them unsigned
 }
 
-// Init makes a control repository and the keys that open it: the operator's
+// Make makes a control repository and the keys that open it: the operator's
 // identity on this machine, and a recovery key that is returned once, to be
 // printed or written down. Nothing is overwritten.
-func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string, err error) {
+func Make(ctx context.Context, n Options) (recovery agekey.Key, keyFile string, err error) {
 	operator, err := agekey.Generate()
 	if err != nil {
 		return recovery, "", err
