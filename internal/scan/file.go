@@ -10,13 +10,14 @@ import (
 	"salvor/internal/lockfile"
 )
 
-// public reports whether Salvor writes the file for everybody to read.
+// public reports whether Salvor writes the file for everybody to read. A signature has
+// random text next to fixed text, which looks like a provider's key now and then.
 func public(name string) bool {
 	switch dir, base := path.Split(name); dir {
 	case "":
-		return base == lockfile.Name || base == "recovery.age"
+		return base == lockfile.Name || base == "recovery.age" || base == "recovery.age.sig"
 	case "hosts/":
-		return base == "known_hosts" || strings.HasSuffix(base, ".pub")
+		return base == "known_hosts" || strings.HasSuffix(base, ".pub") || strings.HasSuffix(base, ".sig")
 	}
 	return strings.HasPrefix(name, fleet.SealedDir+"/")
 }

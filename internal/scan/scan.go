@@ -70,7 +70,7 @@ func New() (*Scanner, error) {
 //
 // Not looked into are files encrypted as a whole, binary files (a NUL in the
 // first 8000 bytes), files over 5 MiB, and what Salvor writes and everybody may
-// read: salvor.lock, sealed/, recovery.age and the hosts' public keys. A line
+// read: salvor.lock, sealed/, recovery.age, the hosts' public keys and all signatures. A line
 // with `salvor:allow` or `gitleaks:allow` has no leaks. Below secrets/ a file is
 // encrypted or a leak as a whole; YAML with values that are Ansible Vaults is read
 // like other YAML.

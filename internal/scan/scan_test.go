@@ -225,3 +225,18 @@ func TestS30AScanEnds(t *testing.T) {
 		t.Errorf("found %q", got)
 	}
 }
+
+// TestASignatureIsNotAToken has a signature by chance like a provider's key, in the files that
+// Salvor signs and in one that it does not write.
+func TestASignatureIsNotAToken(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := "-----BEGIN SSH SIGNATURE-----\nU1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTk/" + "EAA" + "Abc1dEf2gHi3jKl4mNo5pQr\n-----END SSH SIGNATURE-----\n"
+	for name, want := range map[string]int{"recovery.age.sig": 0, "hosts/alpha.pub.sig": 0, "hosts/authorized_keys.sig": 0, "sealed/alpha/notes.age.sig": 0, "stacks/notes/x.sig": 1} {
+		if leaks := s.Scan(name, []byte(signature)); len(leaks) != want {
+			t.Errorf("%s: %v", name, leaks)
+		}
+	}
+}
