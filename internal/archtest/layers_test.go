@@ -106,6 +106,7 @@ var layers = []struct {
 		"claims",
 		"envimport",
 		"hosts",
+		"keys",
 		"leaks",
 		"move",
 		"prove",
@@ -116,7 +117,6 @@ var layers = []struct {
 		"rollback",
 		"rotation",
 		"secretchange",
-		"keys",
 	}},
 	{"surfaces", []string{
 		"app",
