@@ -105,6 +105,7 @@ var layers = []struct {
 		"check",
 		"claims",
 		"envimport",
+		"founding",
 		"hosts",
 		"keys",
 		"leaks",

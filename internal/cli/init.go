@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/founding"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/terminal"
 )
@@ -65,12 +65,16 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
 		operator = u.Username
 	}
-	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
+	p, err := founding.Prepare(founding.Fleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
 	if err != nil {
 		return err
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, identity, protection(passphrase))
-	if err := g.printRecovery(recovery, identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
+	made, err := accepted(ctx, g, p)
+	if err != nil {
+		return err
+	}
+	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, made.Identity, protection(passphrase))
+	if err := g.printRecovery(made.Recovery, made.Identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
 		return errors.Join(err, noteHook(ctx, g, abs))
 	}
 	_, err = terminal.Printf(g.Err, "\n"+
@@ -110,7 +114,7 @@ computer, and clear the terminal, which remembers what it showed.
 // signer returns the key that must sign every commit: the operator's, where they ask
 // for it, or say yes because their git signs every commit anyway.
 func (g *globals) signer(ctx context.Context, o initOptions) (string, error) {
-	key, always, err := app.SigningKey(ctx)
+	key, always, err := founding.SigningKey(ctx)
 	switch {
 	case o.signed && err != nil:
 		return "", fault.WithHint(fmt.Errorf("--signed-commits: %w", err), "git config --global gpg.format ssh && git config --global user.signingKey ~/.ssh/id_ed25519.pub")
@@ -137,7 +141,7 @@ func endLine(g *globals) error {
 
 // noteHook says where the operator's own hooks are, into which init writes nothing.
 func noteHook(ctx context.Context, g *globals, dir string) error {
-	hook, err := app.PreCommit(ctx, dir)
+	hook, err := founding.PreCommit(ctx, dir)
 	if err != nil || !hook.Moved || hook.Calls {
 		return err
 	}
