@@ -11,11 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
-	"salvor/internal/deploy"
 	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
@@ -139,29 +137,3 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
-
-// Session returns the workflow on this commit. Its progress goes to sink.
-func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
-	git, err := a.GitHost.Source(ctx)
-	if err != nil {
-		return nil, err
-	}
-	trusted, err := a.Confirmed.Trusted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unsigned, err := a.Confirmed.Unsigned(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
-		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
-		Sealer: a.sealer(), Record: struct {
-			*recording.Recorder
-			*mirror.Copies
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
-	}
-	return s, nil
-}
