@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"salvor/internal/check"
 	"salvor/internal/finding"
 )
 
@@ -36,7 +37,7 @@ func TestS29EveryCloneGetsTheHook(t *testing.T) {
 	if _, err := os.Stat(hook); !os.IsNotExist(err) {
 		t.Errorf("a hook that was taken away came back: %v", err)
 	}
-	found, err := openGranting(t, dir).HookFindings(t.Context())
+	found, err := check.Hook(t.Context(), openGranting(t, dir).Checkout.Git)
 	if err != nil || len(found) != 1 || found[0].Code != finding.HookMissing {
 		t.Errorf("check says %v, %v", found, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/deploy"
 	"salvor/internal/finding"
@@ -47,7 +48,7 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 	}
 	found := append(slices.Clone(a.Findings()), inClear...)
 	if !staged { // which is what the hook calls
-		unguarded, err := a.HookFindings(ctx)
+		unguarded, err := check.Hook(ctx, a.Checkout.Git)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/newfleet"
@@ -66,12 +65,16 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
 		operator = u.Username
 	}
-	recovery, identity, err := newfleet.Make(ctx, newfleet.Options{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
+	p, err := newfleet.Prepare(newfleet.Fleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
 	if err != nil {
 		return err
 	}
-	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, identity, protection(passphrase))
-	if err := g.printRecovery(recovery, identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
+	made, err := accepted(ctx, g, p)
+	if err != nil {
+		return err
+	}
+	terminal.Printf(g.Err, "The fleet %s is in %s, with its first commit.\nYour key is %s, %s.\n\n", o.name, abs, made.Identity, protection(passphrase))
+	if err := g.printRecovery(made.Recovery, made.Identity, o.showRecovery || g.showsOnTerminal()); err != nil || g.json {
 		return errors.Join(err, noteHook(ctx, g, abs))
 	}
 	_, err = terminal.Printf(g.Err, "\n"+
@@ -138,7 +141,7 @@ func endLine(g *globals) error {
 
 // noteHook says where the operator's own hooks are, into which init writes nothing.
 func noteHook(ctx context.Context, g *globals, dir string) error {
-	hook, err := app.PreCommit(ctx, dir)
+	hook, err := newfleet.PreCommit(ctx, dir)
 	if err != nil || !hook.Moved || hook.Calls {
 		return err
 	}

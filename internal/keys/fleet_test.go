@@ -80,7 +80,7 @@ func founded(t *testing.T, plain, secrets map[string]string) *keyed {
 	recipients := fleet.Recipients{Operators: map[string]string{"ann": f.Ann.Recipient}, Recovery: f.Recovery.Recipient}.All()
 	files, signer, err := fleetkeys.NewSigning("home", recipients)
 	k.must(err)
-	ssh, _, err := NewSSHKey(nil, secret.Value{}, recipients)
+	ssh, _, err := fleetkeys.NewSSH(nil, secret.Value{}, recipients)
 	k.must(err)
 	sealed, err := seal.SealKey(f.Recovery, signer, f.Ann.Recipient)
 	k.must(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -42,7 +41,7 @@ func (c *Changes) PrepareSSHKey() proposal.Proposal[SSHKey] {
 		if err != nil {
 			return SSHKey{}, err
 		}
-		files, line, err := NewSSHKey(before, secret.Value{}, c.checkout.Fleet.Recipients.All())
+		files, line, err := fleetkeys.NewSSH(before, secret.Value{}, c.checkout.Fleet.Recipients.All())
 		if err != nil {
 			return SSHKey{}, err
 		}
@@ -82,7 +81,7 @@ func (c *Changes) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
 // addSSHKey commits a new key next to the current one, which hosts still accept.
 func (c *Changes) addSSHKey(ctx context.Context, current string, authorized []byte, private secret.Value) (SSHKey, error) {
 	retired := strings.Replace(string(authorized), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
-	files, line, err := NewSSHKey([]byte(retired), private, c.checkout.Fleet.Recipients.All())
+	files, line, err := fleetkeys.NewSSH([]byte(retired), private, c.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return SSHKey{}, err
 	}
@@ -98,7 +97,7 @@ func (c *Changes) dropSSHKey(ctx context.Context, current, authorized string, pr
 	if len(both) == 0 {
 		return fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
-	files, err := sshKeyFiles(authorized, both[0], c.checkout.Fleet.Recipients.All())
+	files, err := fleetkeys.SSHFiles(authorized, both[0], c.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
@@ -130,27 +129,4 @@ func (c *Changes) authorizedKeys() ([]byte, error) {
 		return nil, nil
 	}
 	return content, err
-}
-
-// NewSSHKey makes a key: encrypted before those that are there, its line behind
-// theirs.
-func NewSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
-	private, line, err := ssh.NewKey(reach.SSHKeyComment)
-	if err != nil {
-		return nil, "", err
-	}
-	text := string(authorized)
-	if text != "" && !strings.HasSuffix(text, "\n") {
-		text += "\n"
-	}
-	files, err = sshKeyFiles(text+line+"\n", secret.New(slices.Concat(private.Reveal(), others.Reveal())), recipients)
-	return files, line, err
-}
-
-func sshKeyFiles(authorized string, private secret.Value, recipients []string) (map[string][]byte, error) {
-	files, err := fleetkeys.KeptFiles(reach.SSHKeyName, private, recipients)
-	if err == nil {
-		files[fleet.AuthorizedKeysFile] = []byte(authorized)
-	}
-	return files, err
 }

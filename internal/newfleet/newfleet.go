@@ -1,5 +1,4 @@
-// Package newfleet makes a control repository with its first commit, and the keys that open
-// it.
+// Package newfleet makes a fleet: its control repository, and the keys that open it.
 package newfleet
 
 import (
@@ -21,8 +20,9 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
-	"salvor/internal/keys"
 	"salvor/internal/machine/local"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -30,8 +30,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// Options say what salvor init makes.
-type Options struct {
+// A Fleet says what is made.
+type Fleet struct {
 	Dir        string
 	Name       string
 	Operator   string // name among the recipients
@@ -41,61 +41,80 @@ type Options struct {
 	Signer     string            // the only public SSH key that signs commits, "" to take them unsigned
 }
 
-// Make makes a control repository and the keys that open it: the operator's
-// identity on this machine, and a recovery key that is returned once, to be
-// printed or written down. Nothing is overwritten.
-func Make(ctx context.Context, n Options) (recovery agekey.Key, keyFile string, err error) {
+// Founded is a fleet that was made.
+type Founded struct {
+	Recovery agekey.Key // shown once, to be printed or written down
+	Identity string     // the file of the operator's key
+}
+
+// Prepare proposes to make a control repository and the keys that open it: the
+// operator's identity on this computer, and a recovery key. What is in the way is the
+// error: nothing is overwritten.
+func Prepare(f Fleet) (proposal.Proposal[Founded], error) {
+	file, err := identity.PathOf(f.Identity, f.Name)
+	p := proposal.New("make the fleet "+f.Name, func(ctx context.Context, _ progress.Sink) (Founded, error) {
+		return f.found(ctx, file)
+	})
+	if err != nil {
+		return p, err
+	}
+	return p, free(f.Dir, file)
+}
+
+func (f Fleet) found(ctx context.Context, file string) (_ Founded, err error) {
 	operator, err := agekey.Generate()
 	if err != nil {
-		return recovery, "", err
+		return Founded{}, err
 	}
-	if recovery, err = agekey.Generate(); err != nil {
-		return recovery, "", err
+	recovery, err := agekey.Generate()
+	if err != nil {
+		return Founded{}, err
 	}
-	if keyFile, err = identity.PathOf(n.Identity, n.Name); err != nil {
-		return recovery, "", err
-	}
-	if err := free(n.Dir, keyFile); err != nil {
-		return recovery, keyFile, err
-	}
-	if err := agekey.Create(keyFile, operator, n.Passphrase, n.Work); err != nil {
-		return recovery, keyFile, err
+	if err := agekey.Create(file, operator, f.Passphrase, f.Work); err != nil {
+		return Founded{}, err
 	}
 	var made *git.Repository
 	defer func() {
 		if err != nil && made == nil { // nothing was encrypted to it, and it would be in the way of the next try
-			err = errors.Join(err, os.Remove(keyFile))
+			err = errors.Join(err, os.Remove(file))
 		}
 	}()
-	recipients := fleet.Recipients{Operators: map[string]string{n.Operator: operator.Recipient}, Recovery: recovery.Recipient}
-	config, err := sops.Config(recipients.All())
+	recipients := fleet.Recipients{Operators: map[string]string{f.Operator: operator.Recipient}, Recovery: recovery.Recipient}
+	files, signer, err := keyFiles(f.Name, recipients, recovery, operator.Recipient)
 	if err != nil {
-		return recovery, keyFile, err
+		return Founded{}, err
 	}
-	files, _, err := keys.NewSSHKey(nil, secret.Value{}, recipients.All())
-	if err != nil {
-		return recovery, keyFile, err
+	made, err = begin(ctx, f.Dir, controlrepo.Beginning{Name: f.Name, Recipients: recipients, Files: files, Signer: f.Signer}, os.Environ())
+	if err == nil {
+		err = confirmation.Pin(ctx, made, f.Name, sign.Keys{signer.Public()})
 	}
-	signing, signer, err := fleetkeys.NewSigning(n.Name, recipients.All())
+	return Founded{Recovery: recovery, Identity: file}, err
+}
+
+// keyFiles are the files of the fleet's own keys, and says with which of them the fleet
+// signs.
+func keyFiles(name string, recipients fleet.Recipients, recovery agekey.Key, operator string) (map[string][]byte, sign.Key, error) {
+	all := recipients.All()
+	files, _, err := fleetkeys.NewSSH(nil, secret.Value{}, all)
 	if err != nil {
-		return recovery, keyFile, err
+		return nil, sign.Key{}, err
 	}
-	sealed, err := seal.SealKey(recovery, signer, operator.Recipient)
+	signing, signer, err := fleetkeys.NewSigning(name, all)
 	if err != nil {
-		return recovery, keyFile, err
+		return nil, signer, err
+	}
+	sealed, err := seal.SealKey(recovery, signer, operator)
+	if err != nil {
+		return nil, signer, err
 	}
 	letIn := fleet.AuthorizedKeysFile
 	if files[hostkey.SignaturePath(letIn)], err = hostkey.Sign(letIn, files[letIn], signer); err != nil {
-		return recovery, keyFile, err
+		return nil, signer, err
 	}
 	maps.Copy(files, signing)
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	files[sops.ConfigPath] = config
-	made, err = begin(ctx, n.Dir, controlrepo.Beginning{Name: n.Name, Recipients: recipients, Files: files, Signer: n.Signer}, os.Environ())
-	if err == nil {
-		err = confirmation.Pin(ctx, made, n.Name, sign.Keys{signer.Public()})
-	}
-	return recovery, keyFile, err
+	files[sops.ConfigPath], err = sops.Config(all)
+	return files, signer, err
 }
 
 // begin makes dir a control repository with its first commit.
@@ -148,4 +167,13 @@ func otherFiles(dir string) ([]string, error) {
 		others = append(others[:3], "…")
 	}
 	return others, err
+}
+
+// PreCommit returns the hook that Git runs before a commit in the repository at dir.
+func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
+	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
+	if err != nil {
+		return git.Hook{}, err
+	}
+	return clone.PreCommit(ctx)
 }
