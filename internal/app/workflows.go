@@ -47,7 +47,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 	s := &deploy.Session{
 		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
+		Unrecorded: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
 			*recording.Recorder
 			*mirror.Copies
