@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,6 +143,7 @@ func TestWorlds(t *testing.T) {
 	seeds := append(kept(t), Counted(first, n)...)
 	began := time.Now()
 	more := func() bool { return time.Since(began) < budget }
+	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // worlds are short, and leave little behind
 	var all Tally
 	t.Run("seed", func(t *testing.T) {
 		ws.Many(t, seeds, more, func(r Result) {
