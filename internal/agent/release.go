@@ -94,7 +94,7 @@ func (h *Host) stopWithFinalSnapshot(ctx context.Context, s *here.Stack, local h
 	hold.At(ctx, "release-stopped")
 	var receipt agentapi.SnapshotReceipt
 	if err == nil {
-		receipt, err = k.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Final: true, Sink: sink})
+		receipt, err = k.TakeLocked(ctx, s, keeper.Taking{Stopped: true, Counts: true, Sink: sink})
 	}
 	receipt.Stopped = stopped
 	if err != nil && !local.Lost {

@@ -23,5 +23,5 @@ func (h *Host) TakeSnapshot(ctx context.Context, req agentapi.TakeSnapshot, sink
 	if req.Diverged {
 		return k.TakeDiverged(ctx, s, sink)
 	}
-	return k.Take(ctx, s, keeper.Taking{Accept: req.AcceptShrunk, Loss: req.AcceptLoss, Force: true, Sink: sink})
+	return k.Take(ctx, s, keeper.Taking{Accept: req.AcceptShrunk, Loss: req.AcceptLoss, Force: true, Counts: true, Sink: sink})
 }

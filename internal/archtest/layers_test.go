@@ -148,6 +148,7 @@ var sideways = map[[2]string]string{
 	{"resource", "machine"}:          "kinds look at and change a machine",
 	{"converge", "machine"}:          "the engine hands its machine to the kinds",
 	{"machine", "atomicfile"}:        "machine/local writes files atomically",
+	{"controlrepo", "placement"}:     "a host or stack that was renamed keeps its placements",
 	{"confirmation", "needs"}:        "a stack is granted the secrets that it needs",
 	{"fleetkeys", "needs"}:           "a recovery file stands for a stack's repositories",
 	{"fleetkeys", "confirmation"}:    "only a key that was confirmed signs, and only what was confirmed is signed",

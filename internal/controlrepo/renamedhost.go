@@ -8,6 +8,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lockfile"
+	"salvor/internal/placement"
 	"salvor/internal/yamldoc"
 )
 
@@ -55,15 +56,10 @@ func (repo *Repository) renameKey(fsys fs.FS, h fleet.Host) {
 }
 
 func (repo *Repository) renamePlacements(h fleet.Host) {
-	on := repo.Lock.On(h.Formerly)
-	if len(on) == 0 {
+	if len(repo.Lock.On(h.Formerly)) == 0 {
 		return
 	}
-	for _, stack := range on {
-		p := repo.Lock.Stacks[stack]
-		p.Host = h.Name
-		repo.Lock.Stacks[stack] = p
-	}
+	repo.Lock = placement.RenameHost(repo.Lock, h.Formerly, h.Name)
 	if content, err := lockfile.Encode(repo.Lock); err == nil { // it was read, so it can be written
 		repo.renaming(lockfile.Name, content)
 	}

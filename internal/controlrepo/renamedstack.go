@@ -9,6 +9,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/lockfile"
+	"salvor/internal/placement"
 	"salvor/internal/yamldoc"
 )
 
@@ -88,8 +89,7 @@ func (repo *Repository) callStacks() {
 		if !placed || p.Called == st.Called {
 			continue
 		}
-		p.Called = st.Called
-		repo.Lock.Stacks[st.Name] = p
+		repo.Lock = placement.Call(repo.Lock, st.Name, st.Called)
 		repo.Renamed = append(repo.Renamed, st)
 	}
 	if len(repo.Renamed) == 0 {

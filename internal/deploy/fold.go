@@ -125,11 +125,10 @@ func learned(lock fleet.Lock, receipts []agentapi.HostReceipt) fleet.Lock {
 // unlearned returns the placements of which the lock lacks a born volume or the image that runs, or holds a
 // wish that may be fulfilled: their host has not reported it yet, or its report was not received.
 func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
-	found := fleet.Lock{Schema: lock.Schema, Stacks: map[string]fleet.Placement{}}
-	for name, p := range lock.Stacks {
+	return placement.Only(lock, func(name string, p fleet.Placement) bool {
 		st, declared := s.Stacks[name]
 		if !declared || p.Stopped || s.held[name] {
-			continue
+			return false
 		}
 		unborn := slices.ContainsFunc(st.Volumes, func(v project.Volume) bool {
 			return v.Protect == fleet.Snapshot && p.Volumes[v.Name].Born.IsZero()
@@ -137,11 +136,8 @@ func (s *Session) unlearned(lock fleet.Lock) fleet.Lock {
 		unpinned := slices.ContainsFunc(st.Project.Services, func(svc project.Service) bool {
 			return svc.Image != "" && !svc.Build && !svc.Idle && !svc.Pinned(p.Images)
 		})
-		if unborn || unpinned || p.Wish() != nil {
-			found.Stacks[name] = p
-		}
-	}
-	return found
+		return unborn || unpinned || p.Wish() != nil
+	})
 }
 
 // lockFile returns the lock's file when next differs from was, else nothing.

@@ -45,6 +45,9 @@ func (r *Run) Place(ctx context.Context) error {
 	if err := r.release(ctx); err != nil {
 		return err
 	}
+	if err := carryBirths(ctx, r); err != nil { // a former host may have been starting the stack until now
+		return err
+	}
 	var err error
 	if r.due.unpublished {
 		err = r.push(ctx)

@@ -91,14 +91,11 @@ func hostPlan(host string, o Observation, moves []placement.Move) HostPlan {
 // out of date, with the reason. Stacks that move or are placed again are sealed
 // anyway; those that are no longer declared are not sealed again.
 func (s *Session) StaleSeals(ctx context.Context) (map[string]string, error) {
-	staying := fleet.Lock{Schema: s.Lock.Schema, Stacks: map[string]fleet.Placement{}}
-	for name, p := range s.Lock.Stacks {
+	return s.Sealer.Stale(ctx, placement.Only(s.Lock, func(name string, p fleet.Placement) bool {
 		st, declared := s.Fleet.Stack(name)
-		if _, known := s.Fleet.Host(p.Host); known && declared && (st.Host == "" || st.Host == p.Host) {
-			staying.Stacks[name] = p
-		}
-	}
-	return s.Sealer.Stale(ctx, staying)
+		_, known := s.Fleet.Host(p.Host)
+		return known && declared && (st.Host == "" || st.Host == p.Host)
+	}))
 }
 
 // Reseal adds the stacks that get a new sealed file, with the reason of each: what

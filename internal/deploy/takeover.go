@@ -49,7 +49,7 @@ type former struct {
 
 // TakeOver finds out who has the stacks that the run is about: also a placement that
 // was committed by a run interrupted has a former host, which may have started the
-// stack again since. What only their hosts reported of them moves along. An operator whose clone is behind learns it here, before anything
+// stack again since. An operator whose clone is behind learns it here, before anything
 // is stopped.
 func (r *Run) TakeOver(ctx context.Context) error {
 	if err := r.weigh(ctx); err != nil {
@@ -64,14 +64,9 @@ func (r *Run) TakeOver(ctx context.Context) error {
 	}
 	if !published && len(r.due.release) > 0 {
 		r.due.unpublished = true
-		err = r.Repo.Behind(ctx)
-	} else {
-		err = r.push(ctx)
+		return r.Repo.Behind(ctx)
 	}
-	if err != nil {
-		return err
-	}
-	return carryBirths(ctx, r)
+	return r.push(ctx)
 }
 
 func (r *Run) weigh(ctx context.Context) error {

@@ -37,6 +37,19 @@ func RollBack(lock fleet.Lock, stack string, images map[string]string) fleet.Loc
 	return changed(lock, stack, func(p *fleet.Placement) { p.Images, p.Stopped, p.Restore = maps.Clone(images), false, nil })
 }
 
+// RenameHost has the stacks of a host on another name of the same machine.
+func RenameHost(lock fleet.Lock, before, now string) fleet.Lock {
+	for _, stack := range lock.On(before) {
+		lock = changed(lock, stack, func(p *fleet.Placement) { p.Host = now })
+	}
+	return lock
+}
+
+// Call says what a stack's folder is called, "" for its own name.
+func Call(lock fleet.Lock, stack, called string) fleet.Lock {
+	return changed(lock, stack, func(p *fleet.Placement) { p.Called = called })
+}
+
 // RenameVolumes gives volumes of a stack the names that they have now, by the name
 // before, and forgets those that are gone. A name that a volume has already stays its own.
 func RenameVolumes(lock fleet.Lock, stack string, now map[string]string, gone []string) fleet.Lock {

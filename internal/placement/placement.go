@@ -31,6 +31,13 @@ func Of(lock fleet.Lock, stack string) (fleet.Placement, error) {
 	return p, nil
 }
 
+// Only returns the placements for which keep is true, without the record's place.
+func Only(lock fleet.Lock, keep func(stack string, p fleet.Placement) bool) fleet.Lock {
+	some := fleet.Lock{Schema: lock.Schema, Stacks: maps.Clone(lock.Stacks)}
+	maps.DeleteFunc(some.Stacks, func(stack string, p fleet.Placement) bool { return !keep(stack, p) })
+	return some
+}
+
 // changed returns the lock with one placement changed; without it, the lock as it is.
 func changed(lock fleet.Lock, stack string, change func(*fleet.Placement)) fleet.Lock {
 	p, placed := lock.Placement(stack)

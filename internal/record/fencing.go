@@ -64,6 +64,7 @@ type Verdict struct {
 	MayStart  bool
 	MayChange bool // anything outside the host: snapshots, prune, DNS
 	Unfenced  bool
+	Epoch     int  // the highest that Git or a claim has, 0 where neither was heard
 	Unclaimed bool // it is lost by its placement, and by the claims, which were read, no other host has it yet
 	Reason    string
 	Claim     string // what is wrong with the claim of this host's placement, "" for nothing
@@ -78,7 +79,7 @@ type Verdict struct {
 // neither in reach a host starts what it ran before.
 func Decide(local Local, git InGit, record OnRecord) Verdict {
 	v := decide(local, git, record)
-	v.Claim = claimProblem(local, git, record)
+	v.Claim, v.Epoch = claimProblem(local, git, record), max(git.Epoch, record.Ruling.Epoch)
 	if r := record.Ruling; record.Reached && r.Off && r.Epoch >= git.Epoch {
 		v.Off = fmt.Sprintf("%s claimed epoch %d from commit %.7s, which is not on the branch", local.nameOf(r.Owner), r.Epoch, r.Commit)
 	}

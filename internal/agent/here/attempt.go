@@ -43,11 +43,15 @@ func (h *Host) AttemptPath(stack string) string {
 }
 
 // Attempt returns the note of the stack's attempt, empty when there is none. One of an
-// earlier placement has ended: another host may have had the stack since, and its data
-// must not give way to what the version before had here.
+// earlier placement is forgotten: the stack was given to another host since, and the newest
+// snapshot takes the place of the data that was between two versions.
 func (s *Stack) Attempt() Attempt {
 	u := readNote[Attempt](s.Host.AttemptPath(s.Name))
-	if u.Epoch != 0 && u.Epoch != s.Epoch {
+	of := u.Epoch
+	if of == 0 {
+		of = s.Host.Local(s.Name).Epoch // an older salvord noted it
+	}
+	if of > 0 && of != s.Epoch {
 		return Attempt{}
 	}
 	return u

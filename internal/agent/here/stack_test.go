@@ -278,6 +278,14 @@ func TestAttempts(t *testing.T) {
 	if !notes(st.Host, 7).Attempt().Under() {
 		t.Error("a note of an older salvord, which names no epoch, is ignored")
 	}
+	if err := st.Host.SaveLocal("notes", here.Local{Epoch: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for epoch, want := range map[int]bool{2: true, 7: false} { // it is of the epoch at which the stack ran
+		if got := notes(st.Host, epoch).Attempt().Under(); got != want {
+			t.Errorf("a note of an older salvord, at epoch %d: %v", epoch, got)
+		}
+	}
 	for want, a := range map[string]here.Attempt{
 		"the previous version runs": {},
 		"the previous version runs again, with its own data (snapshot bbbbbbbb)": a,

@@ -23,7 +23,7 @@ type Taking struct {
 	Accept  bool // empty and shrunken volumes are meant
 	Force   bool // also when nothing has changed
 	Stopped bool // the stack does not run
-	Final   bool // the host gives the stack up: the next one has to know that the snapshot is proven
+	Counts  bool // it counts only once another host knows that it is proven: the stack is given up with it, or someone relies on it
 	Loss    bool // earlier snapshots that are gone from the remote are given up
 	Keep    bool // what a restore moved aside stays there
 
@@ -152,13 +152,13 @@ func (k *Keeper) takeOn(ctx context.Context, s *here.Stack, target agentapi.Targ
 	return receipt, k.applyRetention(ctx, s, engine, repo, target, t)
 }
 
-// unproven is the error of a snapshot that the record does not know to be proven: none, unless the host
-// gives the stack up with it, since the next snapshot makes up for it.
+// unproven is the error of a snapshot that the record does not know to be proven: none where the next
+// snapshot makes up for it.
 func (t Taking) unproven(stack, id string, err error) error {
-	if !t.Final {
+	if !t.Counts {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("no note on the record remote that the final snapshot %.8s of %s is proven, so another host would not restore it: %w", id, stack, err),
+	return fault.WithHint(fmt.Errorf("no note on the record remote that snapshot %.8s of %s is proven, so another host would not restore it: %w", id, stack, err),
 		"bring the record remote back, then run the same command again")
 }
 

@@ -2,6 +2,7 @@ package startup
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"salvor/internal/agent/here"
@@ -22,6 +23,8 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 		err = s.Run.Guard.Fence(ctx, s.Name, v.Reason)
 	case local.ReleasedAt(s.Epoch):
 		entry.Text = "released for a move that may have continued without this host: not started"
+	case v.Epoch > s.Epoch:
+		entry.Text = fmt.Sprintf("placed here again at epoch %d, which no apply has delivered yet: its data here may be older; not started", v.Epoch)
 	case v.MayStart && !s.Stopped:
 		if v.Unfenced {
 			entry.Kind = "unfenced-start"

@@ -158,7 +158,8 @@ func (w *world) unsaved(err error) bool {
 	if err == nil || len(w.stacks) == saved(w.remote) {
 		return false
 	}
-	return strings.Contains(err.Error(), "there is no snapshot of it") || strings.Contains(err.Error(), "so there is nothing to take")
+	text := err.Error()
+	return strings.Contains(text, "there is no snapshot of it") || strings.Contains(text, "is not in any snapshot") || strings.Contains(text, "so there is nothing to take")
 }
 
 // saved is how many stacks have a snapshot on the remote.
@@ -304,7 +305,11 @@ func (w *world) settle(o *operator) error {
 			return nil
 		}
 	}
-	w.finishRestores(o)
+	if w.finishRestores(o) {
+		if err := o.do(w.apply(), 0, false); err != nil {
+			w.broken(lawConverges, "the apply after a restore: %v", err)
+		}
+	}
 	_ = o.run("plan", 0, func(ctx context.Context, c *command) error {
 		settled, text, err := c.settled(ctx)
 		if err != nil || !settled {
@@ -318,14 +323,15 @@ func (w *world) settle(o *operator) error {
 }
 
 // finishRestores does what the plan says where a restore failed: it is asked for again, or
-// withdrawn where its snapshot is gone.
-func (w *world) finishRestores(o *operator) {
+// withdrawn where its snapshot is gone. It reports whether there was one.
+func (w *world) finishRestores(o *operator) (asked bool) {
 	for _, stack := range w.stacks {
 		err := o.run("restore "+stack+" again", 0, func(ctx context.Context, c *command) error {
 			wish := c.lock.Stacks[stack].Restore
 			if wish == nil {
 				return nil
 			}
+			asked = true
 			ids, err := c.snapshots(ctx, stack)
 			switch {
 			case err != nil:
@@ -339,6 +345,7 @@ func (w *world) finishRestores(o *operator) {
 			w.broken(lawConverges, "the restore of %s that failed: %v", stack, err)
 		}
 	}
+	return asked
 }
 
 // accident is something that happens to a host while no command runs.
