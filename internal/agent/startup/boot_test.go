@@ -51,7 +51,7 @@ func TestAnAttemptOfAnEarlierPlacementIsForgotten(t *testing.T) {
 		if err := finishAttempt(t.Context(), s, s.Deployment()); err != nil {
 			t.Fatal(err)
 		}
-		if got := !s.Attempt().Under(); got != forgotten {
+		if got := !s.Attempt().InProgress(); got != forgotten {
 			t.Errorf("at epoch %d: forgotten %v", epoch, got)
 		}
 	}
