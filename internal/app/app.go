@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
+	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/deploy"
@@ -22,11 +23,15 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
 	"salvor/internal/grant"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
@@ -64,14 +69,14 @@ type App struct {
 	Confirmed *confirmation.Confirmed
 	FleetKeys *fleetkeys.Keys
 	GitHost   *githost.Host
-	Record    *recorder
-	Mirrors   *Mirrors
-	Journals  *Journals
+	Record    *recording.Recorder
+	Mirrors   *mirror.Copies
+	Journals  *audit.Journals
 	Exposed   *exposed.Secrets
-	Hosts     *HostChanges
+	Hosts     *hosts.Changes
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
-	Keys      *KeyChanges
+	Keys      *keys.Changes
 	Prove     *Prover
 
 	opts     Options
@@ -154,8 +159,8 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
 		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
-			*recorder
-			*Mirrors
+			*recording.Recorder
+			*mirror.Copies
 		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
 	}
 	return s, nil

@@ -134,7 +134,8 @@ func TestS06WhatIsConfirmedIsSigned(t *testing.T) {
 		t.Errorf("after the apply: %v", files)
 	}
 	now := k.open(k.ann)
-	if signed, err := now.Keys.resigned(sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
+	signed := map[string][]byte{}
+	if err := now.FleetKeys.ResignHosts(signed, sign.Keys{now.trusts(t)}, mustSigner(t)); err != nil || signed["hosts/alpha.pub.sig"] == nil || signed["hosts/authorized_keys.sig"] == nil {
 		t.Errorf("another signing key leaves out hosts/: %v", err)
 	}
 	files, err := now.FleetKeys.WithSignatures(t.Context(), map[string][]byte{"hosts/alpha.pub": nil}, false)

@@ -20,6 +20,7 @@ import (
 	"salvor/internal/git"
 	"salvor/internal/hostkey"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
 	"salvor/internal/machine/local"
 	"salvor/internal/seal"
 	"salvor/internal/secret"
@@ -70,7 +71,7 @@ func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string,
 	if err != nil {
 		return recovery, keyFile, err
 	}
-	files, _, err := newSSHKey(nil, secret.Value{}, recipients.All())
+	files, _, err := keys.NewSSHKey(nil, secret.Value{}, recipients.All())
 	if err != nil {
 		return recovery, keyFile, err
 	}

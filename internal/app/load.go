@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/audit"
 	"salvor/internal/check"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -14,10 +15,14 @@ import (
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/githost"
+	"salvor/internal/hosts"
 	"salvor/internal/identity"
+	"salvor/internal/keys"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/project"
 	"salvor/internal/reach"
+	"salvor/internal/recording"
 	"salvor/internal/rendering"
 	"salvor/internal/sealing"
 	"salvor/internal/secret"
@@ -52,14 +57,14 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Confirmed.Rendered(a.Needs)
 	a.FleetKeys = fleetkeys.New(c, id, a.Needs, a.Confirmed)
 	a.GitHost = githost.New(c, a.Reach, o.Trust)
-	a.Record = newRecorder(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
-	a.Mirrors = NewMirrors(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
-	a.Journals = NewJournals(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
+	a.Record = recording.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, o.Sink)
+	a.Mirrors = mirror.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record, a.GitHost, o.Sink)
+	a.Journals = audit.New(c, id, a.Confirmed, a.FleetKeys, a.Record, a.Reach)
 	a.Exposed = exposed.New(c, id, a.Needs, a.GitHost.Source)
-	a.Hosts = NewHostChanges(c, a.Reach, a.Confirmed, a.Exposed)
+	a.Hosts = hosts.New(c, a.Reach, a.Confirmed, a.Exposed)
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
-	a.Keys = NewKeyChanges(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Record, a.Reach, KeyOptions{Identity: o.Identity, Work: o.Work, Again: a.keysAgain})
+	a.Keys = keys.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Reach, keys.Options{Identity: o.Identity, Work: o.Work, Again: a.keysAgain, Record: a.Record.With})
 	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
@@ -70,7 +75,7 @@ func (a *App) sealer() *sealing.Sealer {
 }
 
 // keysAgain opens the newest commit once more.
-func (a *App) keysAgain(ctx context.Context) (*KeyChanges, func() error, error) {
+func (a *App) keysAgain(ctx context.Context) (*keys.Changes, func() error, error) {
 	again, err := Open(ctx, a.opts)
 	if err != nil {
 		return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"salvor/internal/git"
+	"salvor/internal/mirror"
 	"salvor/internal/secret"
 )
 
@@ -27,7 +28,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	if _, err := prepared(a.Secrets.PrepareSet(t.Context(), "token", secret.NewString("another")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Mirrors.MirrorCommitted(t.Context(), true); err != nil {
+	if err := a.Mirrors.RenewCommitted(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("secret set", a.Commit())
@@ -36,11 +37,11 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 	if _, err := prepared(locked.Secrets.PrepareSet(t.Context(), "token", secret.NewString("a third")))(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := locked.Mirrors.MirrorCommitted(t.Context(), false); !errors.Is(err, ErrMirrorBehind) {
+	if err := locked.Mirrors.RenewCommitted(t.Context(), false); !errors.Is(err, mirror.ErrBehind) {
 		t.Errorf("nobody unlocked the key: %v", err)
 	}
 	k.atMirror("without the key", before)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.atMirror("apply", locked.Commit())
@@ -50,7 +51,7 @@ func TestWhatIsCommittedReachesTheMirror(t *testing.T) {
 // asks no remote, nor does an apply of what this clone saw mirrored.
 func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(k.disk); err != nil {
@@ -60,13 +61,13 @@ func TestTheMirrorIsAskedOncePerCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
-	if err := errors.Join(a.Mirrors.MirrorCommitted(t.Context(), true), a.Mirrors.RenewMirror(t.Context())); err != nil {
+	if err := errors.Join(a.Mirrors.RenewCommitted(t.Context(), true), a.Mirrors.Renew(t.Context())); err != nil {
 		t.Errorf("the remote was asked: %v", err)
 	}
 	if err := a.Checkout.CommitFiles(t.Context(), map[string][]byte{"note.txt": []byte("x")}, "test"); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Mirrors.MirrorCommitted(t.Context(), true); !errors.Is(err, ErrMirrorBehind) {
+	if err := a.Mirrors.RenewCommitted(t.Context(), true); !errors.Is(err, mirror.ErrBehind) {
 		t.Errorf("a remote that is gone: %v", err)
 	}
 	if head, err := a.Checkout.Git.Head(t.Context()); err != nil || git.Commit(a.Commit()) != head {

@@ -17,8 +17,10 @@ import (
 	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
 	"salvor/internal/identity"
+	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/snapshot/repository"
@@ -31,11 +33,11 @@ type Prover struct {
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
-	record    *recorder
+	record    *recording.Recorder
 }
 
 // NewProver returns one for a checkout's fleet.
-func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder) *Prover {
+func NewProver(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder) *Prover {
 	return &Prover{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, record: r}
 }
 
@@ -142,7 +144,7 @@ func (a *Prover) proveRepository(ctx context.Context, p *Proof, stack, target st
 	if where.Remote == "" {
 		return 0, false, fault.WithHint(fmt.Errorf("snapshot target %s is not declared", target), "salvor check")
 	}
-	folder, err := a.record.open(ctx, where)
+	folder, err := a.record.Open(ctx, where)
 	if err != nil {
 		return 0, false, err
 	}
@@ -172,11 +174,11 @@ func (a *Prover) proveMirror(ctx context.Context, p *Proof) error {
 		return err
 	}
 	var m record.Mirror
-	err = a.record.with(ctx, func(rec *record.Record) (err error) {
+	err = a.record.With(ctx, func(rec *record.Record) (err error) {
 		var unread []record.Unread
-		m, _, unread, err = openMirror(ctx, rec, trusted, a.identity.Ring)
+		m, _, unread, err = mirror.Open(ctx, rec, trusted, a.identity.Ring)
 		for _, u := range unread {
-			p.Findings = append(p.Findings, untrusted(finding.MirrorUntrusted, u))
+			p.Findings = append(p.Findings, u.Finding(finding.MirrorUntrusted))
 		}
 		return err
 	})

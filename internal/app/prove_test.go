@@ -29,7 +29,7 @@ func (k *keyed) put(id string) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-		folder, err := a.Record.open(k.t.Context(), fleet.Location{Remote: "box", Path: "snapshots/notes/" + id})
+		folder, err := a.Record.Open(k.t.Context(), fleet.Location{Remote: "box", Path: "snapshots/notes/" + id})
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/machine"
+	"salvor/internal/mirror"
 	"salvor/internal/placement"
 	"salvor/internal/record"
 	"salvor/internal/recordmove"
@@ -45,7 +46,7 @@ func TestS04AForgedClaimTakesNothingOver(t *testing.T) {
 	k.claim(1)
 	a := k.open(k.ann)
 	r := a.Record
-	folder, err := r.open(t.Context(), a.Checkout.Fleet.Record)
+	folder, err := r.Open(t.Context(), a.Checkout.Fleet.Record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 	one.claim(1)
 	other.claim(4)
 	for _, k := range []*keyed{one, other} {
-		k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
+		k.do(func(a *App) error { return a.Mirrors.Renew(t.Context()) })
 	}
 	for k, epoch := range map[*keyed]int{one: 1, other: 4} {
 		if got, want := k.owner(), (deploy.Owner{Host: "alpha", Key: k.host.Recipient, Epoch: epoch}); got != want {
@@ -103,7 +104,7 @@ func TestTwoFleetsOnOneRemoteNeverTouch(t *testing.T) {
 		k.atMirror("beside another fleet", k.open(k.ann).Commit())
 	}
 	r := one.open(one.ann).Record
-	folder, err := r.open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
+	folder, err := r.Open(t.Context(), fleet.Location{Remote: "box", Path: "snapshots/blog/aa"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestMoveRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.commit(map[string][]byte{card.ProvenPath: tested})
-	k.do(func(a *App) error { return a.Mirrors.RenewMirror(t.Context()) })
+	k.do(func(a *App) error { return a.Mirrors.Renew(t.Context()) })
 	was, before := k.owner(), k.open(k.ann)
 	old, err := before.Mirrors.Card(t.Context())
 	if err != nil {
@@ -174,7 +175,7 @@ func TestMoveRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, _, unread, err := fetchMirror(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
+		if m, _, unread, err := mirror.Fetch(t.Context(), key, access); err != nil || m.Commit == "" || len(unread) > 0 {
 			t.Errorf("from %s: %v", access.Record, err)
 		}
 	}
@@ -220,7 +221,7 @@ func TestS05OnlySignedFactsAreFolded(t *testing.T) {
 	r := a.Record
 	note := func(signs sign.Key, volume string) {
 		t.Helper()
-		err := r.with(t.Context(), func(rec *record.Record) error {
+		err := r.With(t.Context(), func(rec *record.Record) error {
 			own := rec.Trusting(record.Trust{Own: func(context.Context) (sign.Key, error) { return signs, nil }})
 			_, err := own.AppendFact(t.Context(), "notes", record.Fact{Epoch: 1, Host: "alpha", Born: map[string]time.Time{volume: born}})
 			return err

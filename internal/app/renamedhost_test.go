@@ -4,9 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
-	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/lockfile"
 	"salvor/internal/placement"
@@ -69,21 +67,5 @@ func TestARenamedHostIsTheSameMachine(t *testing.T) {
 	}
 	if exposed, err := now.Exposed.ByHost(t.Context(), "gamma"); err != nil || len(exposed.Stacks) != 1 {
 		t.Errorf("it left %+v, %v", exposed, err)
-	}
-}
-
-// TestANewNameOfAMachineIsNoNewHost is fault V17 for hosts: enrolled under another
-// name, without formerly:, it would have its stacks taken from it.
-func TestANewNameOfAMachineIsNoNewHost(t *testing.T) {
-	k := newKeyed(t)
-	k.rename("gamma: {address: 192.0.2.10}")
-	a := k.open(k.ann)
-	h, _ := a.Fleet().Host("gamma")
-	err := a.Hosts.itself(h, agentapi.Enrolment{Recipient: k.host.Recipient}, false)
-	if err == nil || !strings.Contains(fault.Hint(err), "formerly: alpha") {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
-	}
-	if lock := a.Lock(); lock.Stacks["notes"].Host != "alpha" {
-		t.Errorf("placed as %+v", lock.Stacks["notes"])
 	}
 }

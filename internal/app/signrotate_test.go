@@ -89,7 +89,7 @@ func TestTheSigningKeyIsRotatedWithAnOverlap(t *testing.T) {
 	if owner := k.owner(); owner.Host != "alpha" || owner.Epoch != 1 {
 		t.Errorf("the claim is %+v: it was not signed again", owner)
 	}
-	k.opensAll("ann", ringOf(t, k.ann, ""))
+	k.opensAll(k.ann)
 	a := k.open(k.ann)
 	if stale, err := a.sealer().Stale(t.Context(), a.Lock()); err != nil || len(stale) > 0 {
 		t.Errorf("seals that were signed again are out of date: %v, %v", stale, err)

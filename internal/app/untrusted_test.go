@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
+	"salvor/internal/mirror"
 	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
@@ -56,7 +57,7 @@ func TestS07APushedSealIsSealedAgain(t *testing.T) {
 // had.
 func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	k := newKeyed(t)
-	if err := k.open(k.ann).Mirrors.RenewMirror(t.Context()); err != nil {
+	if err := k.open(k.ann).Mirrors.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a := k.open(k.ann)
@@ -68,7 +69,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := a.Record.open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
+	folder, err := a.Record.Open(t.Context(), fleet.Location{Remote: a.Fleet().Record.Remote, Path: a.Fleet().Record.Path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "back")
-	clone, err := CloneByCard(t.Context(), made, dir)
+	clone, err := mirror.CloneByCard(t.Context(), made, dir)
 	if err != nil || !strings.Contains(clone.From, "Olga <olga@example.net>") || !strings.Contains(clone.From, a.Commit()[:7]) {
 		t.Fatalf("from %q: %v", clone.From, err)
 	}

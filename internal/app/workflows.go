@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"salvor/internal/claims"
+	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
@@ -31,7 +33,7 @@ type recoverer struct{ *App }
 
 // AddHost implements recovery.Fleet.
 func (r recoverer) AddHost(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (recovery.Target, error) {
-	add, err := r.Hosts.AddHost(ctx, h, key, replaces)
+	add, err := r.Hosts.Add(ctx, h, key, replaces)
 	return recovery.Target(add), err
 }
 
@@ -74,6 +76,38 @@ func (m mover) EnrolCommitted(ctx context.Context, h fleet.Host) error {
 	return m.Checkout.CommitFiles(ctx, add.Files, "move: host "+h.Name+" enrolled")
 }
 
+// Rehost returns the Compose files of stacks with another host: in x-salvor.
+func (a *App) Rehost(stacks []string, host string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, name := range stacks {
+		st, declared := a.Checkout.Fleet.Stack(name)
+		if !declared {
+			continue
+		}
+		path := st.Dir + "/" + st.File
+		content, err := a.Checkout.File(path)
+		if err != nil {
+			return nil, err
+		}
+		edited, err := controlrepo.SetStackHost(content, host)
+		if err != nil && a.Broken(name) != nil {
+			continue // it stays where the lock has it until its files load
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if string(edited) != string(content) {
+			files[path] = edited
+		}
+		for i := range a.Checkout.Fleet.Stacks {
+			if a.Checkout.Fleet.Stacks[i].Name == name {
+				a.Checkout.Fleet.Stacks[i].Host = host
+			}
+		}
+	}
+	return files, nil
+}
+
 // ForRollback is the opened fleet as a rollback needs it; reopen opens the newest commit
 // later on.
 func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.Session, error)) *rollback.Fleet {
@@ -86,14 +120,14 @@ func (a *App) ForRollback(reopen func(context.Context, progress.Sink) (*deploy.S
 
 // ForClaims is the fleet's record as its claims need it.
 func (a *App) ForClaims() claims.Record {
-	return claims.Record{With: a.Record.with, OnBranch: a.Record.onBranch}
+	return claims.Record{With: a.Record.With, OnBranch: a.Record.OnBranch}
 }
 
 // ForPrune is the opened fleet as the pruning of snapshots needs it.
 func (a *App) ForPrune() *prune.Fleet {
 	return &prune.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Stacks: a.withRepositories, Recovery: a.sealer().Recovery,
-		Open: a.Record.folder, With: a.Record.with, Epoch: a.Record.Epoch,
+		Open: a.Record.Folder, With: a.Record.With, Epoch: a.Record.Epoch,
 		StandBy: func(ctx context.Context, sink progress.Sink) (prune.StandBy, error) {
 			s, err := a.Session(ctx, sink)
 			if err != nil {
@@ -117,7 +151,7 @@ func (a *App) withRepositories() (stacks []string, err error) {
 func (a *App) ForRecordMove() *recordmove.Fleet {
 	return &recordmove.Fleet{
 		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File, Behind: a.Checkout.Behind,
-		Open: a.Record.folder, Trust: a.Record.trust(), Session: a.Session,
+		Open: a.Record.Folder, Trust: a.Record.Trust(), Session: a.Session,
 	}
 }
 

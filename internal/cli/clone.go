@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"salvor/internal/app"
 	"salvor/internal/card"
 	"salvor/internal/fault"
+	"salvor/internal/mirror"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/terminal"
 )
@@ -41,7 +41,7 @@ func runClone(ctx context.Context, g *globals, file, dir string) error {
 	if at, err := agekey.Look(file); err == nil && at.Exposed() {
 		g.note(fmt.Errorf("other users can read %s (mode %04o), and the card's key opens everything: chmod 600 %s", file, at.Mode, file))
 	}
-	clone, err := app.CloneByCard(ctx, c, dir)
+	clone, err := mirror.CloneByCard(ctx, c, dir)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"salvor/internal/app"
 	"salvor/internal/exposed"
+	"salvor/internal/keys"
 	"salvor/internal/terminal"
 )
 
@@ -45,7 +45,7 @@ func (g *globals) printExposed(e exposure) error {
 }
 
 // explainRemoval says why it is not enough that a removed key does not open anything new.
-func (g *globals) explainRemoval(who string, r app.KeysReceipt) {
+func (g *globals) explainRemoval(who string, r keys.Receipt) {
 	terminal.Printf(g.Err, "\n%s may have copied anything they could read, so this commit also did the following:\n", who)
 	if len(r.Stacks) > 0 {
 		terminal.Printf(g.Err, "- %s from now on, with new passwords: %s. Changing a repository's password would not "+

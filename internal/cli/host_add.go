@@ -45,11 +45,8 @@ func runHostAdd(ctx context.Context, g *globals, name, address string, o hostAdd
 		if err != nil {
 			return err
 		}
-		add, err := a.Hosts.AddHost(ctx, h, key.Key, false)
+		add, err := accepted(ctx, g, a.Hosts.PrepareAdd(h, key.Key))
 		if err != nil {
-			return err
-		}
-		if err := a.Checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name); err != nil {
 			return err
 		}
 		terminal.Printf(g.Err, "%s is part of %s. Let it read the repository: add this as a read-only deploy key at your Git host:\n", h.Name, a.Fleet().Name)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -21,13 +20,11 @@ func newHostRemove(g *globals) *cobra.Command {
 
 func runHostRemove(ctx context.Context, g *globals, name string) error {
 	return g.with(ctx, func(a *app.App) error {
-		if err := a.Hosts.Removable(name); err != nil {
+		p, err := a.Hosts.PrepareRemove(name)
+		if err != nil {
 			return err
 		}
-		if err := g.confirmName(fmt.Sprintf("This removes %s from the fleet: its declaration, its keys and its sealed files.", name), name); err != nil {
-			return err
-		}
-		r, err := a.Hosts.RemoveHost(ctx, name)
+		r, err := accepted(ctx, g, p)
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func runKeyNew(ctx context.Context, g *globals) error {
 		return err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		p, err := a.Keys.PrepareNewKey(passphrase)
+		p, err := a.Keys.PrepareNew(passphrase)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 
 	"salvor/internal/app"
 	"salvor/internal/fault"
+	"salvor/internal/keys"
 	"salvor/internal/secret"
 	"salvor/internal/terminal"
 )
@@ -72,7 +73,7 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 		return chosen, err
 	}
 	return g.with(ctx, func(a *app.App) error {
-		r, err := accepted(ctx, g, a.Keys.PrepareRotate(app.KeyRotation{Compromised: o.compromised, Passphrase: phrase}))
+		r, err := accepted(ctx, g, a.Keys.PrepareRotate(keys.Rotation{Compromised: o.compromised, Passphrase: phrase}))
 		if err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func runKeyRotate(ctx context.Context, g *globals, o keyRotateOptions) error {
 	})
 }
 
-func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o keyRotateOptions) error {
+func (g *globals) printRotatedKey(r keys.Rotated, passphrase secret.Value, o keyRotateOptions) error {
 	if r.Finished {
 		terminal.Printf(g.Err, "An earlier run had committed the change; this run finished it.\n")
 	}
@@ -89,7 +90,7 @@ func (g *globals) printRotatedKey(r app.RotatedKey, passphrase secret.Value, o k
 		terminal.Printf(g.Err, "The old key does not open anything new. It still opens the history, so delete it and its copies: shred -u %s\n", r.Old)
 	}
 	if o.compromised {
-		g.explainRemoval("anyone who has the old key", r.KeysReceipt)
+		g.explainRemoval("anyone who has the old key", r.Receipt)
 		return g.printExposed(exposure{Operator: r.Operator, Stacks: r.Stacks, Secrets: r.Exposed})
 	}
 	terminal.Printf(g.Err, "If no one else had the old key, no secret has to change, and the recovery key and its card "+

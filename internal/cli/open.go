@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/audit"
 	"salvor/internal/progress"
 	"salvor/internal/terminal"
 )
@@ -41,8 +42,8 @@ func (g *globals) close(ctx context.Context, a *app.App) {
 	}
 	err := within(func(ctx context.Context) error { return a.Journals.Journal(ctx, g.command) })
 	g.note(err)
-	if !errors.Is(err, app.ErrUnsent) { // otherwise the remote just failed to answer
-		g.note(within(func(ctx context.Context) error { return a.Mirrors.MirrorCommitted(ctx, g.passphraseFile != "") }))
+	if !errors.Is(err, audit.ErrUnsent) { // otherwise the remote just failed to answer
+		g.note(within(func(ctx context.Context) error { return a.Mirrors.RenewCommitted(ctx, g.passphraseFile != "") }))
 	}
 	_ = a.Close() // only temporary files and connections
 }

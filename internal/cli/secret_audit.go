@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/audit"
 	"salvor/internal/fault"
 	"salvor/internal/terminal"
 )
@@ -38,37 +39,37 @@ func newSecretAudit(g *globals) *cobra.Command {
 
 func runSecretAudit(ctx context.Context, g *globals, name string, o auditOptions) error {
 	return g.with(ctx, func(a *app.App) error {
-		audit, err := a.Journals.Audit(ctx, name, time.Now().AddDate(0, 0, -o.days))
+		report, err := a.Journals.Report(ctx, name, time.Now().AddDate(0, 0, -o.days))
 		if err != nil {
 			return err
 		}
-		if err := g.printAudit(audit); err != nil || len(audit.Silent) == 0 {
+		if err := g.printAudit(report); err != nil || len(report.Silent) == 0 {
 			return err
 		}
-		return fault.WithCode(fmt.Errorf("deliveries to these hosts are missing, since they do not answer: %s", strings.Join(audit.Silent, "; ")), fault.Partial)
+		return fault.WithCode(fmt.Errorf("deliveries to these hosts are missing, since they do not answer: %s", strings.Join(report.Silent, "; ")), fault.Partial)
 	})
 }
 
-func (g *globals) printAudit(audit app.Audit) error {
+func (g *globals) printAudit(r audit.Report) error {
 	if g.json {
 		return g.printJSON(struct {
 			Schema int `json:"schema"`
-			app.Audit
-		}{1, audit})
+			audit.Report
+		}{1, r})
 	}
 	tab := tabwriter.NewWriter(g.Out, 0, 0, 3, ' ', 0)
 	terminal.Printf(tab, "WHEN\tWHO\tWHAT\tSECRETS\n")
-	for _, e := range audit.Events {
+	for _, e := range r.Events {
 		terminal.Printf(tab, "%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05"), e.Who, e.What, strings.Join(e.Secrets, ", "))
 	}
 	if err := tab.Flush(); err != nil {
 		return err
 	}
-	for _, f := range audit.Findings {
+	for _, f := range r.Findings {
 		terminal.Printf(g.Err, "%s: %s\n  fix: %s\n", f.Severity, f, f.Fix)
 	}
-	if audit.Shut > 0 {
-		terminal.Printf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", audit.Shut)
+	if r.Shut > 0 {
+		terminal.Printf(g.Err, "note: your key does not open %d entries of the operators' journal, from before you were an operator\n", r.Shut)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/creack/pty"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/app"
+	"salvor/internal/audit"
 	"salvor/internal/cli/render"
 	"salvor/internal/deploy"
 	"salvor/internal/fault"
@@ -53,7 +53,7 @@ func TestS11NothingFromElsewhereReachesTheTerminalRaw(t *testing.T) {
 		},
 		"audit": func(w io.Writer) error {
 			g := &globals{prompts: prompts{output: output{Console: Console{Out: w}}}}
-			return g.printAudit(app.Audit{Events: []app.SecretEvent{{Who: evil, What: evil, Secrets: []string{evil}}}})
+			return g.printAudit(audit.Report{Events: []audit.Event{{Who: evil, What: evil, Secrets: []string{evil}}}})
 		},
 		"error": func(w io.Writer) error {
 			g := &globals{prompts: prompts{output: output{Console: Console{Err: w}}}}

@@ -49,12 +49,12 @@ func Look(ctx context.Context, m machine.Machine) (Facts, error) {
 	if f.OS, err = ParseOSRelease(release); err != nil {
 		return Facts{}, err
 	}
-	container, err := optional(ctx, m, "/run/systemd/container")
+	container, err := readOptional(ctx, m, "/run/systemd/container")
 	if err != nil {
 		return Facts{}, err
 	}
 	f.Container = container != ""
-	apparmor, err := optional(ctx, m, "/sys/module/apparmor/parameters/enabled")
+	apparmor, err := readOptional(ctx, m, "/sys/module/apparmor/parameters/enabled")
 	if err != nil {
 		return Facts{}, err
 	}
@@ -113,8 +113,8 @@ func keepsTime(p observe.Package) bool {
 	return slices.Contains(p.Provides, "time-daemon") || slices.Contains([]string{timesyncd, "chrony", "ntp", "ntpsec", "openntpd"}, p.Name)
 }
 
-// optional returns a file's trimmed content, "" when there is none.
-func optional(ctx context.Context, m machine.Machine, path string) (string, error) {
+// readOptional returns a file's trimmed content, "" when there is none.
+func readOptional(ctx context.Context, m machine.Machine, path string) (string, error) {
 	content, err := m.ReadFile(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil

@@ -52,7 +52,7 @@ func TestResources(t *testing.T) {
 		"debian-13-own-docker": {facts: with(debian13(), func(f *hostprep.Facts) { f.Engine = "docker-ce" })},
 		"debian-13-insecure":   {facts: debian13(), spec: hostprep.Spec{InsecureRegistries: []string{"10.0.0.2:5000"}}},
 		"debian-13-keys": {facts: with(debian13(), func(f *hostprep.Facts) { f.Accounts = rootAlone() }),
-			spec: hostprep.Spec{LetIn: hostprep.LetIn{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}}},
+			spec: hostprep.Spec{SSH: hostprep.SSH{User: "root", Keys: []string{"ssh-ed25519 AAAA salvor-fleet"}}}},
 		"debian-12":              {facts: on("debian", "12", "bookworm")},
 		"debian-12-mirror":       {facts: on("debian", "12", "bookworm"), spec: hostprep.Spec{Docker: fleet.Docker{URL: "http://mirror.example.net/docker", Key: "a key"}}},
 		"debian-12-hand-compose": {facts: with(on("debian", "12", "bookworm"), func(f *hostprep.Facts) { f.Compose = true })},

@@ -35,12 +35,12 @@ var tmpfiles []byte
 type Spec struct {
 	Docker             fleet.Docker
 	InsecureRegistries []string // host:port, reached without TLS; for labs
-	LetIn              LetIn
+	SSH                SSH
 	Signers            []byte // the content of hostpath.Layout.Signers; nil leaves what is there
 }
 
-// LetIn are SSH keys that a user of the host lets in.
-type LetIn struct {
+// SSH has the keys with which one may log in to the host as a user.
+type SSH struct {
 	User string
 	Keys []string // lines of authorized_keys
 }
@@ -77,7 +77,7 @@ func supported(f Facts) (system, error) {
 }
 
 // Resources returns what a host with these facts needs. It is a pure function;
-// a wish that the host can't fulfil is an error.
+// what the host can't fulfil is an error.
 func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 	s, err := supported(f)
 	if err != nil {
@@ -112,7 +112,7 @@ func Resources(f Facts, spec Spec) ([]converge.Resource, error) {
 		Name: "docker.service", Boot: resource.Enabled, Run: resource.Running,
 		RestartOn: restartOn, Needs: []string{install.ID()},
 	})
-	keys, err := letIn(f, spec.LetIn)
+	keys, err := authorizedKeys(f, spec.SSH)
 	return slices.Concat(all, clock(f, install.ID()), keys, salvord(), signers(spec.Signers)), err
 }
 
@@ -123,8 +123,8 @@ func signers(content []byte) []converge.Resource {
 	return []converge.Resource{resource.File{Path: hostpath.Default().Signers(), Content: content, Mode: 0o600}}
 }
 
-// letIn adds keys to those that the user has. What others wrote there stays.
-func letIn(f Facts, l LetIn) ([]converge.Resource, error) {
+// authorizedKeys adds keys to those that the user has. What others wrote there stays.
+func authorizedKeys(f Facts, l SSH) ([]converge.Resource, error) {
 	if l.User == "" {
 		return nil, nil
 	}
@@ -139,9 +139,9 @@ func letIn(f Facts, l LetIn) ([]converge.Resource, error) {
 	}, nil
 }
 
-// Early returns what data can be restored with, a part of Resources: a recovery
+// ForRestore returns what data can be restored with, a part of Resources: a recovery
 // makes it right first, so that data comes down while Docker is installed.
-func Early(f Facts) ([]converge.Resource, error) {
+func ForRestore(f Facts) ([]converge.Resource, error) {
 	s, err := supported(f)
 	if err != nil {
 		return nil, err

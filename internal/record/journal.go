@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -85,6 +86,12 @@ func (r *Record) AppendEntry(ctx context.Context, entry Entry, key sign.Key, rec
 type Unread struct {
 	Path string
 	Err  error
+}
+
+// Finding is about a file that does not count.
+func (u Unread) Finding(code finding.Code) finding.Finding {
+	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is ignored: %v", u.Err),
+		Fix: "find out who wrote it (every host and the remote's administrator can write there), then delete it there"}
 }
 
 // Entries returns the operators' journal since a time, oldest first, as far as the

@@ -22,7 +22,11 @@ func (l *lab) series(t *testing.T) []Info {
 	var all []Info
 	for _, content := range []string{"one", "two", "three"} {
 		write(t, filepath.Join(l.data, "note"), content)
-		all = append(all, l.take(t, nil).Snapshot)
+		r := l.take(t, nil)
+		if r.Snapshot.ID == "" {
+			t.Fatalf("no snapshot was taken: %+v", r.Findings)
+		}
+		all = append(all, r.Snapshot)
 	}
 	return all
 }

@@ -150,7 +150,8 @@ func (l *lab) job() Job {
 	return Job{
 		Fleet: "home", Stack: "notes", Host: "alpha", Epoch: 1, Commit: "c0ffee", Repository: l.repo, Quiescer: l.fz,
 		Volumes: []Volume{{Name: "data", Path: l.data, Method: fleet.Pause}}, Compose: []byte("services: {}\n"),
-		Images: map[string]string{"web": "nginx@sha256:1"},
+		Images:     map[string]string{"web": "nginx@sha256:1"},
+		PauseLimit: time.Minute, // of a machine that does much else
 	}
 }
 

@@ -2,7 +2,6 @@ package startup
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"salvor/internal/agent/here"

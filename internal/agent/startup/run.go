@@ -209,7 +209,7 @@ func (r *Run) prepareData(ctx context.Context) (hostprep.Facts, error) {
 	if err != nil {
 		return facts, err
 	}
-	early, err := hostprep.Early(facts)
+	early, err := hostprep.ForRestore(facts)
 	if err != nil {
 		return facts, err
 	}
@@ -224,7 +224,7 @@ func (r *Run) PrepareData(ctx context.Context) ([]agentapi.Change, error) {
 
 // PreparationOf is what the host itself is asked to be.
 func PreparationOf(spec agentapi.Host) hostprep.Spec {
-	return hostprep.Spec{Docker: spec.Docker, LetIn: hostprep.LetIn(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
+	return hostprep.Spec{Docker: spec.Docker, SSH: hostprep.SSH(spec.SSH), Signers: here.SignersFile(spec.Fleet, spec.Signers)}
 }
 
 // A Start is one stack that a run brings up.

@@ -4,6 +4,7 @@ package needstest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
+	"salvor/internal/project"
 	"salvor/internal/rendering"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
@@ -123,31 +125,43 @@ func (f *Fleet) Commit(t *testing.T, files map[string][]byte) {
 // Open opens the newest commit as ann, or, as which says, the working tree.
 func (f *Fleet) Open(t *testing.T, which checkout.Files) Opened {
 	t.Helper()
+	return f.OpenAs(t, f.Identity, which)
+}
+
+// OpenAs is Open with another identity, which has no passphrase.
+func (f *Fleet) OpenAs(t *testing.T, identityFile string, which checkout.Files) Opened {
+	t.Helper()
 	c, err := checkout.Open(t.Context(), f.Dir, which)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	id := identity.New(c, identity.Options{
-		Identity: f.Identity, Ask: func(ask func()) { ask() }, Sink: progress.Discard(),
-		Allow: func(context.Context, string, []string) (string, error) { return f.Dir, nil },
+		Identity: identityFile, Ask: func(ask func()) { ask() }, Sink: progress.Discard(),
+		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
+		Allow:      func(context.Context, string, []string) (string, error) { return f.Dir, nil },
 	})
-	o := Opened{Checkout: c, Identity: id}
-	if o.Needs, err = o.At(t.Context(), c); err != nil {
+	stacks, err := render(t.Context(), c, id)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return o
+	return Opened{Checkout: c, Identity: id, Needs: needs.New(c, id, stacks)}
 }
 
-// At returns what the stacks of a commit need.
+// At returns what the stacks of an earlier commit need.
 func (o Opened) At(ctx context.Context, c *checkout.Checkout) (*needs.Needs, error) {
 	id := o.Identity.At(c)
+	stacks, err := render(ctx, c, id)
+	return needs.New(c, id, stacks), err
+}
+
+func render(ctx context.Context, c *checkout.Checkout, id *identity.Identity) (map[string]project.Rendered, error) {
 	source := rendering.Source{Dir: c.Export, Repository: c.Repository, Names: id.Store}
 	if c.Files != checkout.Committed {
 		source.WorkTree = c.Root
 	}
 	stacks, _, err := rendering.Stacks(ctx, source)
-	return needs.New(c, id, stacks), err
+	return stacks, err
 }
 
 func newKey(t *testing.T) agekey.Key {

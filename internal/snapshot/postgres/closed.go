@@ -40,8 +40,8 @@ FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.
 WHERE s.setrole = 0 AND c LIKE '` + closedSetting + `=%'`
 )
 
-// closeAgain closes the databases that a dump has opened and did not close.
-func (s session) closeAgain(ctx context.Context) error {
+// closeOpened closes the databases that a dump has opened and did not close.
+func (s session) closeOpened(ctx context.Context) error {
 	var opened []closedDatabase
 	if err := s.query(ctx, s.at.Database, listOpened, &opened); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (s session) openClosed(ctx context.Context) (done func() error, err error) 
 	case <-said.seen:
 		return func() error { return errors.Join(hold.Close(), <-ended) }, nil
 	case err := <-ended:
-		return nil, fmt.Errorf("open closed databases: %w", errors.Join(err, hold.Close(), s.closeAgain(ctx)))
+		return nil, fmt.Errorf("open closed databases: %w", errors.Join(err, hold.Close(), s.closeOpened(ctx)))
 	}
 }
 

@@ -49,7 +49,7 @@ func Dump(ctx context.Context, r method.Runner, v method.Volume, dir string) (Ma
 	if err != nil {
 		return m, err
 	}
-	if err := s.everything(ctx, &m, dir); err != nil {
+	if err := s.dumpAll(ctx, &m, dir); err != nil {
 		return m, err
 	}
 	content, err := json.Marshal(m)
@@ -84,10 +84,10 @@ func (m *Manifest) look(ctx context.Context, r method.Runner, v method.Volume) (
 		return s, err
 	}
 	s.options = optionsFor(m.Server.Version)
-	return s, s.closeAgain(ctx)
+	return s, s.closeOpened(ctx)
 }
 
-func (s session) everything(ctx context.Context, m *Manifest, dir string) (err error) {
+func (s session) dumpAll(ctx context.Context, m *Manifest, dir string) (err error) {
 	done, err := s.openClosed(ctx)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 		argv = append(argv, "--no-tablespaces")
 	}
 	var err error
-	db.Tables, err = s.during(ctx, name, func(ctx context.Context, snapshot string) error {
+	db.Tables, err = s.inTransaction(ctx, name, func(ctx context.Context, snapshot string) error {
 		argv = append(argv, "--snapshot="+snapshot)
 		if err := s.toFile(ctx, name, filepath.Join(dir, db.File), unlimited, argv...); err != nil {
 			return err
@@ -148,9 +148,9 @@ func (s session) dump(ctx context.Context, name, dir string, noTablespaces bool)
 	return db, err
 }
 
-// during calls do within an exported transaction and returns the counts of the
+// inTransaction calls do within an exported transaction and returns the counts of the
 // same transaction.
-func (s session) during(ctx context.Context, database string, do func(ctx context.Context, snapshot string) error) ([]Table, error) {
+func (s session) inTransaction(ctx context.Context, database string, do func(ctx context.Context, snapshot string) error) ([]Table, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stdin, say := io.Pipe()
@@ -177,18 +177,18 @@ func (s session) during(ctx context.Context, database string, do func(ctx contex
 	}()
 	if err != nil {
 		cancel()
-		return nil, errors.Join(err, say.CloseWithError(err), hear.CloseWithError(err), because(<-ended, err))
+		return nil, errors.Join(err, say.CloseWithError(err), hear.CloseWithError(err), firstCause(<-ended, err))
 	}
 	tables, err := parseCounts(answers)
 	if err != nil {
 		cancel()
-		return nil, errors.Join(err, hear.CloseWithError(err), because(<-ended, err))
+		return nil, errors.Join(err, hear.CloseWithError(err), firstCause(<-ended, err))
 	}
 	return tables, <-ended
 }
 
-// because leaves out the end of a program that was ended for an earlier error.
-func because(end, earlier error) error {
+// firstCause leaves out the end of a program that was ended for an earlier error.
+func firstCause(end, earlier error) error {
 	if earlier != nil && !errors.Is(earlier, io.EOF) {
 		return nil
 	}

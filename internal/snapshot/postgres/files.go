@@ -15,10 +15,10 @@ import (
 	"salvor/internal/snapshot/method"
 )
 
-// own reports whether an entry of a data folder is the server's, so that the
+// isServersOwn reports whether an entry of a data folder is the server's, so that the
 // server that loads a dump makes it: everything but configuration, keys and what
 // people put there.
-func own(name string) bool {
+func isServersOwn(name string) bool {
 	for _, prefix := range []string{"postmaster.", "backup_label", "current_logfiles", "core.", "pg_internal.init"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
@@ -53,7 +53,7 @@ func (m Manifest) Files(v method.Volume) ([]string, error) {
 			rel := path.Join(f.Path, e.Name())
 			switch {
 			case i+1 < len(m.Folders) && (rel == m.Folders[i+1].Path || e.Name() == "lost+found"):
-			case i+1 == len(m.Folders) && own(e.Name()):
+			case i+1 == len(m.Folders) && isServersOwn(e.Name()):
 			case m.isTablespace(v, rel):
 			case e.IsDir() || e.Type().IsRegular():
 				found = append(found, rel)
@@ -109,7 +109,7 @@ func (m Manifest) putFiles(dump, into string) error {
 			return err
 		}
 		for _, e := range entries {
-			if m.onTheWay(path.Join(f.Path, e.Name())) {
+			if m.leadsToFile(path.Join(f.Path, e.Name())) {
 				continue
 			}
 			if err := move(from, to, f.Path, e.Name()); err != nil {
@@ -139,7 +139,7 @@ func move(from, to *os.Root, folder, name string) error {
 	return unix.Renameat(int(source.Fd()), name, int(target.Fd()), name)
 }
 
-func (m Manifest) onTheWay(rel string) bool {
+func (m Manifest) leadsToFile(rel string) bool {
 	return slices.ContainsFunc(m.Folders, func(f Folder) bool { return f.Path == rel })
 }
 
@@ -163,11 +163,11 @@ func fitFolder(into *os.Root, f Folder) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Chown(f.UID, f.GID), dir.Chmod(fs.FileMode(f.Mode&0o777)|special(f.Mode)), dir.Close())
+	return errors.Join(dir.Chown(f.UID, f.GID), dir.Chmod(fs.FileMode(f.Mode&0o777)|specialBits(f.Mode)), dir.Close())
 }
 
-// special are the bits of a mode that Go keeps elsewhere.
-func special(mode uint32) fs.FileMode {
+// specialBits are the bits of a mode that Go keeps elsewhere.
+func specialBits(mode uint32) fs.FileMode {
 	var m fs.FileMode
 	for bit, as := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
 		if mode&bit != 0 {

@@ -209,7 +209,7 @@ func (l Load) finish(ctx context.Context, s session, m Manifest) error {
 	if len(m.Databases) == 0 {
 		return errors.New("the dump does not contain a database")
 	}
-	if err := s.closeAgain(ctx); err != nil {
+	if err := s.closeOpened(ctx); err != nil {
 		return err
 	}
 	var names []string

@@ -124,15 +124,15 @@ func (s session) query(ctx context.Context, database, query string, into any) er
 func exec(ctx context.Context, r method.Runner, c method.Command) error {
 	err := r.Exec(ctx, c)
 	if exit, ok := errors.AsType[*machine.ExitError](err); ok {
-		if said := reason(string(exit.Stderr)); said != "" {
+		if said := oneLine(string(exit.Stderr)); said != "" {
 			return errors.New(said)
 		}
 	}
 	return err
 }
 
-// reason makes one line of what a program wrote to stderr.
-func reason(stderr string) string {
+// oneLine makes one line of what a program wrote to stderr.
+func oneLine(stderr string) string {
 	var lines []string
 	for line := range strings.Lines(stderr) {
 		if line = strings.TrimSpace(line); line != "" {

@@ -86,12 +86,12 @@ func (s session) describe(ctx context.Context, v method.Volume) (server Server, 
 		return server, nil, err
 	}
 	server.GroupRead = folders[len(folders)-1].Mode&0o050 == 0o050
-	server.lookOutside(root, v, rel)
+	server.noteMoved(root, v, rel)
 	return server, folders, nil
 }
 
-// lookOutside notes what comes back elsewhere, because another volume has it.
-func (s *Server) lookOutside(root *os.Root, v method.Volume, rel string) {
+// noteMoved notes what comes back elsewhere, because another volume has it.
+func (s *Server) noteMoved(root *os.Root, v method.Volume, rel string) {
 	if to, err := root.Readlink(filepath.Join(rel, "pg_wal")); err == nil {
 		if _, ok := v.Inside(to); !ok {
 			s.LogAt = to

@@ -34,7 +34,7 @@ func open(ctx context.Context, store blob.Store, password secret.Value) (*Reposi
 	}
 	keys := names(listed)
 	if len(keys) == 0 {
-		return nil, keyless(ctx, store)
+		return nil, missingKeys(ctx, store)
 	}
 	var bad error
 	for _, name := range keys {
@@ -76,9 +76,9 @@ func intact(name string, content []byte) error {
 	return nil
 }
 
-// keyless says what a folder without keys is: nothing, or a repository that has
+// missingKeys says what a folder without keys is: nothing, or a repository that has
 // lost them.
-func keyless(ctx context.Context, store blob.Store) error {
+func missingKeys(ctx context.Context, store blob.Store) error {
 	there, err := Exists(ctx, store)
 	if err != nil {
 		return err

@@ -145,7 +145,7 @@ func (r *Repository) rewrite(ctx context.Context, id string, entries []entry) (o
 	}
 	var pack, header bytes.Buffer
 	for _, e := range entries {
-		if sealed, ok := e.cut(content); ok && r.good(sealed, e) {
+		if sealed, ok := e.cut(content); ok && r.blobIntact(sealed, e) {
 			e.Offset = int64(pack.Len())
 			within = append(within, e)
 			header.Write(e.header())
@@ -178,7 +178,7 @@ func (e entry) cut(pack []byte) ([]byte, bool) {
 	return pack[e.Offset : e.Offset+e.Length], true
 }
 
-func (r *Repository) good(sealed []byte, e entry) bool {
+func (r *Repository) blobIntact(sealed []byte, e entry) bool {
 	_, err := r.plain(sealed, e.ID, e.Raw)
 	return err == nil
 }

@@ -39,7 +39,7 @@ func (r *Repository) Sweep(ctx context.Context, must func(id string) bool) (Swep
 	if err := s.survey(ctx); err != nil {
 		return s.done, err
 	}
-	if err := s.disown(ctx); err != nil {
+	if err := s.forgetLost(ctx); err != nil {
 		return s.done, err
 	}
 	if err := s.mark(ctx, must); err != nil {
@@ -79,9 +79,9 @@ func (s *sweep) survey(ctx context.Context) error {
 	return err
 }
 
-// disown takes packs that the remote has lost out of the index, so that what they held is
+// forgetLost takes packs that the remote has lost out of the index, so that what they held is
 // uploaded again.
-func (s *sweep) disown(ctx context.Context) error {
+func (s *sweep) forgetLost(ctx context.Context) error {
 	for id, blobs := range s.repo.entries() {
 		if _, there := s.sizes[id]; there {
 			s.next[id] = blobs

@@ -222,7 +222,7 @@ func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 		if pack, err = read(ctx, r.store, name, 0, -1); err != nil {
 			return nil, err
 		}
-		r.keep(p.pack, pack)
+		r.cachePack(p.pack, pack)
 	}
 	if p.offset < 0 || p.length < 0 || p.offset > int64(len(pack)) || p.length > int64(len(pack))-p.offset {
 		return nil, fmt.Errorf("pack %s is truncated: %w", p.pack, ErrDamaged)
@@ -230,7 +230,7 @@ func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 	return pack[p.offset : p.offset+p.length], nil
 }
 
-func (r *Repository) keep(id string, pack []byte) {
+func (r *Repository) cachePack(id string, pack []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kept += len(pack)

@@ -50,7 +50,7 @@ func (s *Server) post(r *http.Request, f file) error {
 	spool := f.kind == kindSnapshot || s.pass.Spool && (f.kind == kindData || f.kind == kindIndex)
 	s.mu.Unlock()
 	if spool {
-		return s.hold(r, f)
+		return s.writeSpool(r, f)
 	}
 	return s.put(r.Context(), f, r.Body, r.ContentLength)
 }
@@ -88,7 +88,7 @@ func acceptAgain(r *http.Request, f file, size int64) error {
 	return nil
 }
 
-func (s *Server) hold(r *http.Request, f file) (err error) {
+func (s *Server) writeSpool(r *http.Request, f file) (err error) {
 	if f.kind == kindSnapshot {
 		s.mu.Lock()
 		read := s.pass.Read
@@ -220,13 +220,13 @@ func (s *Server) Commit(ctx context.Context, snapshot string) error {
 func (s *Server) flushAll(ctx context.Context, kind string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(flushes)
-	for _, f := range s.waiting(kind) {
+	for _, f := range s.spooledFiles(kind) {
 		group.Go(func() error { return s.flush(ctx, f) })
 	}
 	return group.Wait()
 }
 
-func (s *Server) waiting(kind string) []file {
+func (s *Server) spooledFiles(kind string) []file {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var files []file
@@ -260,7 +260,7 @@ func (s *Server) flush(ctx context.Context, f file) error {
 
 func (s *Server) dropSnapshots() error {
 	var errs error
-	for _, f := range s.waiting(kindSnapshot) {
+	for _, f := range s.spooledFiles(kindSnapshot) {
 		h, _ := s.spooled(f)
 		s.mu.Lock()
 		delete(s.held, f)

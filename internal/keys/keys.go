@@ -1,4 +1,5 @@
-package app
+// Package keys changes who opens the fleet, and the keys that are its own.
+package keys
 
 import (
 	"context"
@@ -16,6 +17,7 @@ import (
 	"salvor/internal/needs"
 	"salvor/internal/placement"
 	"salvor/internal/reach"
+	"salvor/internal/record"
 	"salvor/internal/seal"
 	"salvor/internal/sealing"
 	"salvor/internal/secret/agekey"
@@ -24,43 +26,44 @@ import (
 	"salvor/internal/sign"
 )
 
-// KeyOptions say with which files and for whom keys are changed.
-type KeyOptions struct {
+// Options say with which files and for whom keys are changed.
+type Options struct {
 	Identity string            // the operator's identity file, "" for the usual place
 	Work     agekey.WorkFactor // of the passphrases of new identities
 	// Again opens the newest commit once more, for a look at what this command has made
 	// of it. The caller closes it.
-	Again func(context.Context) (k *KeyChanges, closes func() error, err error)
+	Again func(context.Context) (k *Changes, closes func() error, err error)
+	// Record has work done on the fleet's record, opened.
+	Record func(ctx context.Context, work func(*record.Record) error) error
 }
 
-// KeyChanges change who opens the fleet, and the keys that are its own.
-type KeyChanges struct {
+// Changes change the keys of one commit's fleet, in the next one.
+type Changes struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
 	confirmed *confirmation.Confirmed
 	fleetKeys *fleetkeys.Keys
 	exposed   *exposed.Secrets
-	record    *recorder
 	reach     *reach.Dialer
-	opts      KeyOptions
+	opts      Options
 }
 
-// NewKeyChanges returns those of a checkout's fleet.
-func NewKeyChanges(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, r *recorder, d *reach.Dialer, o KeyOptions) *KeyChanges {
-	return &KeyChanges{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, record: r, reach: d, opts: o}
+// New returns those of a checkout's fleet.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, f *fleetkeys.Keys, s *exposed.Secrets, d *reach.Dialer, o Options) *Changes {
+	return &Changes{checkout: c, identity: id, needs: n, confirmed: confirmed, fleetKeys: f, exposed: s, reach: d, opts: o}
 }
 
-// A keyChange is a change of whom the fleet is encrypted to.
-type keyChange struct {
+// A change is one of whom the fleet is encrypted to.
+type change struct {
 	message     string
 	next        fleet.Recipients
 	newRecovery bool                 // next gets another recovery key
 	removed     *secretstore.Removal // who must not open anything new; nil when no one is removed
 }
 
-// A KeysReceipt is what a change of keys leaves for people to do.
-type KeysReceipt struct {
+// A Receipt is what a change of keys leaves for people to do.
+type Receipt struct {
 	Stacks  []string         // that write their snapshots to new repositories
 	Exposed []exposed.Secret // secrets that need another value
 	OwnToo  bool             // the present identity has the removed key in addition to another
@@ -68,56 +71,56 @@ type KeysReceipt struct {
 
 // changeKeys makes a change in one commit: fleet.yaml, .sops.yaml, and everything
 // that the operators can open, encrypted to the next recipients alone. It needs an
-// identity that opens what there is. Afterwards a has the next recipients, and
+// identity that opens what there is. Afterwards c has the next recipients, and
 // opens with the next recovery key as well.
-func (a *KeyChanges) changeKeys(ctx context.Context, c keyChange) (KeysReceipt, error) {
-	var h KeysReceipt
-	if err := a.confirmed.MayChangeKeys(ctx, c.next, c.removed != nil); err != nil {
-		return h, err
+func (c *Changes) changeKeys(ctx context.Context, want change) (Receipt, error) {
+	var r Receipt
+	if err := c.confirmed.MayChangeKeys(ctx, want.next, want.removed != nil); err != nil {
+		return r, err
 	}
-	recovery, err := a.recoveryFor(ctx, &c)
+	recovery, err := c.recoveryFor(ctx, &want)
 	if err != nil {
-		return h, err
+		return r, err
 	}
-	declared, err := a.declareRecipients(c.next)
+	declared, err := c.declareRecipients(want.next)
 	if err != nil {
-		return h, err
+		return r, err
 	}
-	a.checkout.Fleet.Recipients = c.next
-	a.identity.Use(identity.Keyrings{a.identity.Ring, recovery})
+	c.checkout.Fleet.Recipients = want.next
+	c.identity.Use(identity.Keyrings{c.identity.Ring, recovery})
 	files := map[string][]byte{fleet.File: declared}
-	if err := a.encryptAll(ctx, recovery, files); err != nil {
-		return h, err
+	if err := c.encryptAll(ctx, recovery, files); err != nil {
+		return r, err
 	}
-	if c.removed != nil {
-		if h.Stacks, err = a.renewRepositories(ctx, files); err != nil {
-			return h, err
+	if want.removed != nil {
+		if r.Stacks, err = c.renewRepositories(ctx, files); err != nil {
+			return r, err
 		}
-		if h.Exposed, err = a.exposed.NoteRemoval(*c.removed, files); err != nil {
-			return h, err
+		if r.Exposed, err = c.exposed.NoteRemoval(*want.removed, files); err != nil {
+			return r, err
 		}
 	}
-	return h, a.commitKeys(ctx, c, files)
+	return r, c.commitKeys(ctx, want, files)
 }
 
 // recoveryFor returns the recovery key after the change, a new one if it is to be
 // replaced.
-func (a *KeyChanges) recoveryFor(ctx context.Context, c *keyChange) (agekey.Key, error) {
-	if !c.newRecovery {
-		return a.fleetKeys.Recovery(ctx)
+func (c *Changes) recoveryFor(ctx context.Context, want *change) (agekey.Key, error) {
+	if !want.newRecovery {
+		return c.fleetKeys.Recovery(ctx)
 	}
 	key, err := agekey.Generate()
-	c.next.Recovery = key.Recipient
+	want.next.Recovery = key.Recipient
 	return key, err
 }
 
 // declareRecipients returns fleet.yaml with other recipients.
-func (a *KeyChanges) declareRecipients(next fleet.Recipients) ([]byte, error) {
-	content, err := a.checkout.File(fleet.File)
+func (c *Changes) declareRecipients(next fleet.Recipients) ([]byte, error) {
+	content, err := c.checkout.File(fleet.File)
 	if err != nil {
 		return nil, err
 	}
-	was := a.checkout.Fleet.Recipients
+	was := c.checkout.Fleet.Recipients
 	for _, name := range slices.Sorted(maps.Keys(was.Operators)) {
 		if next.Operators[name] != "" {
 			continue
@@ -139,9 +142,9 @@ func (a *KeyChanges) declareRecipients(next fleet.Recipients) ([]byte, error) {
 
 // encryptAll adds to files whatever is not encrypted to exactly the fleet's
 // recipients.
-func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
-	recipients := a.checkout.Fleet.Recipients
-	key, err := a.fleetKeys.SigningKey(ctx)
+func (c *Changes) encryptAll(ctx context.Context, recovery agekey.Key, files map[string][]byte) error {
+	recipients := c.checkout.Fleet.Recipients
+	key, err := c.fleetKeys.SigningKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,16 +156,16 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 		return err
 	}
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	changes, err := a.identity.Store.Writer().Reencrypt()
+	changes, err := c.identity.Store.Writer().Reencrypt()
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, changes)
-	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
+	return c.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
 		if sealed.RecoveryCurrent(stack, recipients.All(), sign.Keys{key.Public()}) == nil {
 			return nil
 		}
-		opened, err := a.fleetKeys.OpenRecovery(ctx, stack, sealed)
+		opened, err := c.fleetKeys.OpenRecovery(ctx, stack, sealed)
 		if err == nil {
 			sealed, err = opened.Seal(recipients.All(), key)
 			maps.Copy(files, sealed.Files(seal.RecoveryPath(stack)))
@@ -174,10 +177,10 @@ func (a *KeyChanges) encryptAll(ctx context.Context, recovery agekey.Key, files 
 // renewRepositories adds to files the lock in which every stack's repositories are
 // former ones and new ones take their place, with the seals for the hosts. It
 // returns the stacks that have any.
-func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
-	lock := a.checkout.Lock
+func (c *Changes) renewRepositories(ctx context.Context, files map[string][]byte) ([]string, error) {
+	lock := c.checkout.Lock
 	var placed []string
-	for _, st := range a.checkout.Fleet.Stacks {
+	for _, st := range c.checkout.Fleet.Stacks {
 		if _, is := lock.Placement(st.Name); is {
 			lock = placement.Retire(lock, st.Name)
 			placed = append(placed, st.Name)
@@ -186,7 +189,7 @@ func (a *KeyChanges) renewRepositories(ctx context.Context, files map[string][]b
 	if len(placed) == 0 {
 		return nil, nil
 	}
-	s := sealing.New(a.checkout, a.needs, a.confirmed, a.fleetKeys, maps.Clone(files))
+	s := sealing.New(c.checkout, c.needs, c.confirmed, c.fleetKeys, maps.Clone(files))
 	seals, lock, err := s.Seal(ctx, lock, placed, nil)
 	if err != nil {
 		return nil, err

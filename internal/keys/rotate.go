@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"salvor/internal/secretstore"
 )
 
-// KeyRotation says how an operator's key is replaced.
-type KeyRotation struct {
+// A Rotation says how an operator's key is replaced.
+type Rotation struct {
 	// Compromised means that someone else may have the old key: then the same follows
 	// as from removing an operator.
 	Compromised bool
@@ -32,9 +32,9 @@ type KeyRotation struct {
 	Passphrase func(path string) (secret.Value, error)
 }
 
-// A RotatedKey is what became of it.
-type RotatedKey struct {
-	KeysReceipt
+// Rotated is what became of it.
+type Rotated struct {
+	Receipt
 	Operator string
 	Path     string // the place of the new key, where the old one was
 	Old      string // where the old one was moved
@@ -49,39 +49,39 @@ func newKeyPath(path string) string { return path + ".new" }
 // commit, which is pushed; and only when the new key was seen to open all of that
 // commit does it take the old one's place. Killed at any moment, one of the two opens
 // everything in the newest commit, and running it again finishes.
-func (a *KeyChanges) PrepareRotate(o KeyRotation) proposal.Proposal[RotatedKey] {
-	p := proposal.New("rotate your key", func(ctx context.Context, _ progress.Sink) (RotatedKey, error) {
-		return a.rotateKey(ctx, o)
+func (c *Changes) PrepareRotate(o Rotation) proposal.Proposal[Rotated] {
+	p := proposal.New("rotate your key", func(ctx context.Context, _ progress.Sink) (Rotated, error) {
+		return c.rotateKey(ctx, o)
 	})
 	p.Question = "Replace your key?"
 	return p
 }
 
-func (a *KeyChanges) rotateKey(ctx context.Context, o KeyRotation) (r RotatedKey, err error) {
-	if r.Path, err = a.ownPath(); err != nil {
+func (c *Changes) rotateKey(ctx context.Context, o Rotation) (r Rotated, err error) {
+	if r.Path, err = c.ownPath(); err != nil {
 		return r, err
 	}
-	if err := a.mayRotate(newKeyPath(r.Path)); err != nil {
+	if err := c.mayRotate(newKeyPath(r.Path)); err != nil {
 		return r, err
 	}
-	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase, a.opts.Work)
+	recipient, ring, err := pendingKey(newKeyPath(r.Path), o.Passphrase, c.opts.Work)
 	if err != nil {
 		return r, err
 	}
-	next := a.recipients()
+	next := c.recipients()
 	r.Operator = nameOf(next.Operators, recipient)
 	if r.Finished = r.Operator != ""; r.Finished {
-		a.identity.Use(ring) // the old key may open nothing here any more
-	} else if r.Operator, err = a.myself(); err != nil {
+		c.identity.Use(ring) // the old key may open nothing here any more
+	} else if r.Operator, err = c.myself(); err != nil {
 		return r, err
 	} else {
-		a.identity.Use(identity.Keyrings{a.identity.Ring, ring})
+		c.identity.Use(identity.Keyrings{c.identity.Ring, ring})
 	}
 	next.Operators[r.Operator] = recipient
-	if r.KeysReceipt, err = a.replaceKey(ctx, r.Operator, keyChange{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
+	if r.Receipt, err = c.replaceKey(ctx, r.Operator, change{next: next, newRecovery: o.Compromised}, r.Finished); err != nil {
 		return r, err
 	}
-	if err := a.opensAll(ctx, ring); err != nil {
+	if err := c.opensAll(ctx, ring); err != nil {
 		return r, fmt.Errorf("the new key does not open everything, so the old one is kept at %s: %w", r.Path, err)
 	}
 	r.Old, err = agekey.Replace(r.Path, newKeyPath(r.Path), time.Now())
@@ -91,49 +91,49 @@ func (a *KeyChanges) rotateKey(ctx context.Context, o KeyRotation) (r RotatedKey
 // mayRotate makes sure, before a new key is made, that the present identity belongs
 // to the one operator whose key it replaces. Where an earlier run has made the new
 // key, the old one may no longer be anyone's.
-func (a *KeyChanges) mayRotate(waiting string) error {
+func (c *Changes) mayRotate(waiting string) error {
 	_, err := os.Lstat(waiting)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = a.myself()
+	_, err = c.myself()
 	return err
 }
 
 // replaceKey commits and pushes the change. What an earlier run has committed is
 // pushed, unless it left out what a compromised key asks for.
-func (a *KeyChanges) replaceKey(ctx context.Context, operator string, c keyChange, committed bool) (KeysReceipt, error) {
-	left, noted, err := a.leftOf(operator)
+func (c *Changes) replaceKey(ctx context.Context, operator string, want change, committed bool) (Receipt, error) {
+	left, noted, err := c.leftOf(operator)
 	if err != nil {
-		return KeysReceipt{}, err
+		return Receipt{}, err
 	}
-	if committed && (!c.newRecovery || noted) {
-		return left, a.checkout.Committer(false).Push(ctx)
+	if committed && (!want.newRecovery || noted) {
+		return left, c.checkout.Committer(false).Push(ctx)
 	}
-	c.message = "key rotate: " + operator
-	if c.newRecovery {
-		c.removed = &secretstore.Removal{Key: operator, At: time.Now()}
+	want.message = "key rotate: " + operator
+	if want.newRecovery {
+		want.removed = &secretstore.Removal{Key: operator, At: time.Now()}
 	}
-	return a.changeKeys(ctx, c)
+	return c.changeKeys(ctx, want)
 }
 
 // leftOf is what an operator's compromised key has left to do, where a run has
 // noted that it was one.
-func (a *KeyChanges) leftOf(operator string) (h KeysReceipt, noted bool, err error) {
-	if h.Exposed, noted, err = a.exposed.ByKey(operator); !noted {
-		return h, false, err
+func (c *Changes) leftOf(operator string) (r Receipt, noted bool, err error) {
+	if r.Exposed, noted, err = c.exposed.ByKey(operator); !noted {
+		return r, false, err
 	}
-	for _, st := range a.checkout.Fleet.Stacks {
-		if len(a.checkout.Lock.Stacks[st.Name].Former) > 0 {
-			h.Stacks = append(h.Stacks, st.Name)
+	for _, st := range c.checkout.Fleet.Stacks {
+		if len(c.checkout.Lock.Stacks[st.Name].Former) > 0 {
+			r.Stacks = append(r.Stacks, st.Name)
 		}
 	}
-	return h, true, err
+	return r, true, err
 }
 
 // ownPath is the place of the operator's identity, links followed.
-func (a *KeyChanges) ownPath() (string, error) {
-	path, err := identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name)
+func (c *Changes) ownPath() (string, error) {
+	path, err := identity.PathOf(c.opts.Identity, c.checkout.Fleet.Name)
 	if err != nil {
 		return "", err
 	}
@@ -190,11 +190,11 @@ func nameOf(operators map[string]string, recipient string) string {
 }
 
 // myself returns the operator whose identity is in use.
-func (a *KeyChanges) myself() (string, error) {
-	operators := a.checkout.Fleet.Recipients.Operators
+func (c *Changes) myself() (string, error) {
+	operators := c.checkout.Fleet.Recipients.Operators
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(operators)) {
-		has, err := a.identity.Has(operators[name])
+		has, err := c.identity.Has(operators[name])
 		if err != nil {
 			return "", err
 		}
@@ -206,7 +206,7 @@ func (a *KeyChanges) myself() (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		if _, card, err := a.fleetKeys.OwnRecovery(); err != nil || card {
+		if _, card, err := c.fleetKeys.OwnRecovery(); err != nil || card {
 			return "", fault.WithHint(errors.Join(errors.New("this identity is the recovery key, not an operator's key"), err), makesAnOperator)
 		}
 		return "", fault.WithHint(errors.New("this identity does not belong to any operator"), "--identity FILE names yours")
@@ -217,8 +217,8 @@ func (a *KeyChanges) myself() (string, error) {
 
 // opensAll opens with a keyring everything in the newest commit that is encrypted
 // to operators. Nothing is kept of it.
-func (a *KeyChanges) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
-	again, done, err := a.opts.Again(ctx)
+func (c *Changes) opensAll(ctx context.Context, ring agekey.Keyring) (err error) {
+	again, done, err := c.opts.Again(ctx)
 	if err != nil {
 		return err
 	}
@@ -231,8 +231,8 @@ func (a *KeyChanges) opensAll(ctx context.Context, ring agekey.Keyring) (err err
 }
 
 // opensSecrets opens every secret and every file of snapshot passwords.
-func (a *KeyChanges) opensSecrets(ctx context.Context) error {
-	all, err := a.identity.Store.List()
+func (c *Changes) opensSecrets(ctx context.Context) error {
+	all, err := c.identity.Store.List()
 	if err != nil {
 		return err
 	}
@@ -240,12 +240,12 @@ func (a *KeyChanges) opensSecrets(ctx context.Context) error {
 		if len(s.Recipients) == 0 {
 			continue // a vault has a password, which is among the others
 		}
-		if _, err := a.identity.Secret(ctx, s.Name); err != nil {
+		if _, err := c.identity.Secret(ctx, s.Name); err != nil {
 			return err
 		}
 	}
-	return a.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
-		_, err := a.fleetKeys.OpenRecovery(ctx, stack, sealed)
+	return c.needs.EachRecovery(func(stack string, sealed seal.Signed) error {
+		_, err := c.fleetKeys.OpenRecovery(ctx, stack, sealed)
 		return err
 	})
 }

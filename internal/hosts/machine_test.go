@@ -1,4 +1,4 @@
-package app
+package hosts
 
 import (
 	"strings"
@@ -16,17 +16,17 @@ import (
 // TestOneMachineIsOneHost is fault D2: a second machine does not take over a name
 // that has stacks, and a machine is not declared under two names.
 func TestOneMachineIsOneHost(t *testing.T) {
-	a := &HostChanges{checkout: &checkout.Checkout{Repository: &controlrepo.Repository{
+	c := &Changes{checkout: &checkout.Checkout{Repository: &controlrepo.Repository{
 		Fleet: fleet.Fleet{Name: "home", Hosts: []fleet.Host{{Name: "web", Address: "192.0.2.1", User: "root", Port: 22}, {Name: "idle", Address: "192.0.2.2", User: "root", Port: 22}}},
 		Lock:  fleet.Lock{Stacks: map[string]fleet.Placement{"notes": {Host: "web", Epoch: 1}}},
 	}}}
-	a.checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
-	a.checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
-	webKey := reach.Pinned(a.checkout.HostKeys, "192.0.2.1", 22)[0]
+	c.checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
+	c.checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
+	webKey := reach.Pinned(c.checkout.HostKeys, "192.0.2.1", 22)[0]
 	at := func(name, address string) fleet.Host {
 		return fleet.Host{Name: name, Address: address, User: "root", Port: 22}
 	}
-	for name, c := range map[string]struct {
+	for name, test := range map[string]struct {
 		host     fleet.Host
 		key      string
 		enrolled string
@@ -43,15 +43,15 @@ func TestOneMachineIsOneHost(t *testing.T) {
 		"a second name, the same identity":        {at("web2", "192.0.2.9"), "ssh-ed25519 b3RoZXI=", "age1web", false, "declared as web"},
 		"a new host":                              {at("gamma", "192.0.2.9"), "ssh-ed25519 b3RoZXI=", "age1gamma", false, ""},
 	} {
-		err := a.another(c.host, ssh.PublicKey(c.key))
+		err := c.another(test.host, ssh.PublicKey(test.key))
 		if err == nil {
-			err = a.itself(c.host, agentapi.Enrolment{Recipient: c.enrolled}, c.replaces)
+			err = c.itself(test.host, agentapi.Enrolment{Recipient: test.enrolled}, test.replaces)
 		}
 		said := ""
 		if err != nil {
 			said = err.Error() + " " + fault.Hint(err)
 		}
-		if (err != nil) != (c.refused != "") || !strings.Contains(said, c.refused) {
+		if (err != nil) != (test.refused != "") || !strings.Contains(said, test.refused) {
 			t.Errorf("%s: %v", name, said)
 		}
 	}

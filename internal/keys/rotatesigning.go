@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -29,36 +29,36 @@ import (
 // without one that it trusts: a new key is committed behind the old one, every host gets
 // both, and only then the new one signs, and the old one is dropped. Interrupted, or
 // while a host does not answer, the same again continues from there.
-func (a *KeyChanges) PrepareRotateSigning() proposal.Proposal[KeysReceipt] {
-	p := proposal.New("rotate the signing key", func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
-		return KeysReceipt{}, a.rotateSigning(ctx)
+func (c *Changes) PrepareRotateSigning() proposal.Proposal[Receipt] {
+	p := proposal.New("rotate the signing key", func(ctx context.Context, _ progress.Sink) (Receipt, error) {
+		return Receipt{}, c.rotateSigning(ctx)
 	})
 	p.Question = "Replace the fleet's signing key? Cards printed before show the old one."
 	return p
 }
 
-func (a *KeyChanges) rotateSigning(ctx context.Context) error {
-	trusted, err := a.confirmed.Trusted(ctx)
+func (c *Changes) rotateSigning(ctx context.Context) error {
+	trusted, err := c.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	private, err := a.identity.Store.Resolve(ctx, secretnames.SignKey)
+	private, err := c.identity.Store.Resolve(ctx, secretnames.SignKey)
 	if err != nil {
 		return err
 	}
 	if len(trusted) == 1 {
-		if trusted, private, err = a.addSigner(ctx, trusted, private); err != nil {
+		if trusted, private, err = c.addSigner(ctx, trusted, private); err != nil {
 			return err
 		}
 	}
-	if err := a.bringSigners(ctx, trusted); err != nil {
+	if err := c.bringSigners(ctx, trusted); err != nil {
 		return err
 	}
-	return a.signWith(ctx, trusted, private)
+	return c.signWith(ctx, trusted, private)
 }
 
 // addSigner commits a new key behind the one that signs.
-func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
+func (c *Changes) addSigner(ctx context.Context, trusted sign.Keys, private secret.Value) (sign.Keys, secret.Value, error) {
 	fresh, err := sign.NewKey(secretnames.SignKey)
 	if err != nil {
 		return nil, private, err
@@ -68,38 +68,38 @@ func (a *KeyChanges) addSigner(ctx context.Context, trusted sign.Keys, private s
 		return nil, private, err
 	}
 	both, kept := append(slices.Clone(trusted), k.Public()), secret.New(slices.Concat(private.Reveal(), fresh.Reveal()))
-	return both, kept, a.commitSigners(ctx, both, kept, "key rotate --signing: new key, old key still signs", nil)
+	return both, kept, c.commitSigners(ctx, both, kept, "key rotate --signing: new key, old key still signs", nil)
 }
 
 // commitSigners commits keys and their private halves with other files, and trusts
 // them here: before the commit, since keys that Git does not have are forgotten, and
 // the others asked for.
-func (a *KeyChanges) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
-	files, err := fleetkeys.KeptFiles(secretnames.SignKey, private, a.checkout.Fleet.Recipients.All())
+func (c *Changes) commitSigners(ctx context.Context, keys sign.Keys, private secret.Value, message string, others map[string][]byte) error {
+	files, err := fleetkeys.KeptFiles(secretnames.SignKey, private, c.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
 	maps.Copy(files, others)
-	files[fleet.FleetSignersFile] = keys.Signers(a.checkout.Fleet.Name)
+	files[fleet.FleetSignersFile] = keys.Signers(c.checkout.Fleet.Name)
 	if len(keys) == 1 {
-		if err := a.exposed.NoteChanged(files, secretnames.SignKey); err != nil {
+		if err := c.exposed.NoteChanged(files, secretnames.SignKey); err != nil {
 			return err
 		}
 	}
-	if err := confirmation.Pin(ctx, a.checkout.Git, a.checkout.Fleet.Name, keys); err != nil {
+	if err := confirmation.Pin(ctx, c.checkout.Git, c.checkout.Fleet.Name, keys); err != nil {
 		return err
 	}
-	return a.checkout.CommitFiles(ctx, files, message)
+	return c.checkout.CommitFiles(ctx, files, message)
 }
 
 // bringSigners has every host trust the keys.
-func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
+func (c *Changes) bringSigners(ctx context.Context, keys sign.Keys) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.checkout.Fleet.Hosts {
+	for _, h := range c.checkout.Fleet.Hosts {
 		all.Go(func() error {
-			link, err := a.reach.Dial(ctx, h)
+			link, err := c.reach.Dial(ctx, h)
 			if err == nil {
-				_, err = link.Enrol(ctx, a.checkout.Fleet.Name, keys)
+				_, err = link.Enrol(ctx, c.checkout.Fleet.Name, keys)
 			}
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not trust the new key yet, so Salvor still signs with the old one: %w", h.Name, err),
@@ -112,12 +112,12 @@ func (a *KeyChanges) bringSigners(ctx context.Context, keys sign.Keys) error {
 }
 
 // resign signs the files on the record again, with a key that every host trusts by now.
-func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
-	if a.checkout.Fleet.Record.Remote == "" {
+func (c *Changes) resign(ctx context.Context, trusted sign.Keys, key sign.Key) error {
+	if c.checkout.Fleet.Record.Remote == "" {
 		return nil
 	}
-	return a.record.with(ctx, func(rec *record.Record) error {
-		for _, stack := range slices.Sorted(maps.Keys(a.checkout.Lock.Stacks)) {
+	return c.opts.Record(ctx, func(rec *record.Record) error {
+		for _, stack := range slices.Sorted(maps.Keys(c.checkout.Lock.Stacks)) {
 			if err := rec.Resign(ctx, stack, key); err != nil {
 				return err
 			}
@@ -128,18 +128,18 @@ func (a *KeyChanges) resign(ctx context.Context, trusted sign.Keys, key sign.Key
 
 // resigned returns the signatures of what the keys have signed in Git, by another one.
 // What they have not signed stays as it is, which is a finding.
-func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
+func (c *Changes) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	if err := a.fleetKeys.ResignHosts(files, trusted, key); err != nil {
+	if err := c.fleetKeys.ResignHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(a.checkout.Export), "sealed/*/*.age")
+	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), "sealed/*/*.age")
 	for _, file := range append(sealed, agekey.RecoveryPath) {
 		if err != nil {
 			return nil, err
 		}
 		var before, after seal.Signed
-		if before, err = a.needs.Signed(file); err == nil {
+		if before, err = c.needs.Signed(file); err == nil {
 			after, err = before.Resign(file, trusted, key)
 		}
 		switch {
@@ -154,7 +154,7 @@ func (a *KeyChanges) resigned(trusted sign.Keys, key sign.Key) (map[string][]byt
 
 // signWith signs everything again with the last of the keys and drops the others: it
 // signs from now on.
-func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
+func (c *Changes) signWith(ctx context.Context, trusted sign.Keys, private secret.Value) error {
 	public := trusted[len(trusted)-1]
 	for _, one := range sign.SplitKeys(private) {
 		k, err := sign.ParseKey(one)
@@ -162,15 +162,15 @@ func (a *KeyChanges) signWith(ctx context.Context, trusted sign.Keys, private se
 			return fmt.Errorf("secret %s: %w", secretnames.SignKey, err)
 		}
 		if k.Public() == public {
-			if err := a.resign(ctx, trusted, k); err != nil {
+			if err := c.resign(ctx, trusted, k); err != nil {
 				return err
 			}
-			files, err := a.resigned(trusted, k)
+			files, err := c.resigned(trusted, k)
 			if err != nil {
 				return err
 			}
-			a.fleetKeys.SignWith(k) // the mirror of this commit, too
-			return a.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
+			c.fleetKeys.SignWith(k) // the mirror of this commit, too
+			return c.commitSigners(ctx, sign.Keys{public}, one, "key rotate --signing: old key removed", files)
 		}
 	}
 	return fmt.Errorf("the secret %s does not contain the key %s of %s", secretnames.SignKey, public.Fingerprint(), fleet.FleetSignersFile)

@@ -1,4 +1,6 @@
-package app
+// Package recording reaches the record and the snapshot targets from the operator's computer:
+// it claims stacks for hosts, and returns what hosts have written down.
+package recording
 
 import (
 	"context"
@@ -31,9 +33,9 @@ import (
 	"salvor/internal/storage"
 )
 
-// recorder reaches the record remote and the snapshot targets from the
+// Recorder reaches the record remote and the snapshot targets from the
 // operator's machine.
-type recorder struct {
+type Recorder struct {
 	checkout  *checkout.Checkout
 	identity  *identity.Identity
 	needs     *needs.Needs
@@ -45,13 +47,13 @@ type recorder struct {
 	movedNote sync.Once // says that the record is not where the lock has it
 }
 
-// newRecorder returns what reaches the remotes of a checkout.
-func newRecorder(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *recorder {
-	return &recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
+// New returns what reaches the remotes of a checkout.
+func New(c *checkout.Checkout, id *identity.Identity, n *needs.Needs, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, sink progress.Sink) *Recorder {
+	return &Recorder{checkout: c, identity: id, needs: n, confirmed: confirmed, keys: k, sink: sink}
 }
 
-// open resolves the secrets of a location's remotes and opens it.
-func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
+// Open resolves the secrets of a location's remotes and opens it.
+func (r *Recorder) Open(ctx context.Context, where fleet.Location) (*storage.Folder, error) {
 	remotes := storage.Remotes{}
 	for _, declared := range storage.WithWrapped(&r.checkout.Fleet, []string{where.Remote}) {
 		if err := r.confirmed.AllowRemote(ctx, declared); err != nil {
@@ -70,13 +72,13 @@ func (r *recorder) open(ctx context.Context, where fleet.Location) (*storage.Fol
 	return storage.Open(ctx, remotes, where)
 }
 
-// with opens the record remote for one piece of work.
-func (r *recorder) with(ctx context.Context, work func(*record.Record) error) error {
+// With opens the record remote for one piece of work.
+func (r *Recorder) With(ctx context.Context, work func(*record.Record) error) error {
 	where := r.checkout.Fleet.Record
 	if where.Remote == "" {
 		return fault.WithHint(errors.New("the fleet has no remote for its record"), "declare one under remotes: in fleet.yaml")
 	}
-	site, err := record.Follow(ctx, where, r.folder, r.trust())
+	site, err := record.Follow(ctx, where, r.Folder, r.Trust())
 	if errors.Is(err, record.ErrMoved) {
 		err = fault.WithHint(err, "a salvor record move was interrupted: run the same command again to finish it")
 	}
@@ -85,21 +87,22 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	}
 	r.noteMoved(where, site.Where)
 	r.noteIgnored("", site.Ignored)
-	rec := site.Record(r.trust())
+	rec := site.Record(r.Trust())
 	return errors.Join(work(rec), site.Close(context.WithoutCancel(ctx)))
 }
 
-// trust uses the fleet's keys as this clone has them.
-func (r *recorder) trust() record.Trust {
+// Trust uses the fleet's keys as this clone has them.
+func (r *Recorder) Trust() record.Trust {
 	return record.Trust{Keys: r.confirmed.Trusted, Key: r.keys.SigningKey, Hosts: r.checkout.HostSigners}
 }
 
-func (r *recorder) folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
-	return r.open(ctx, where)
+// Folder is Open, as package record needs it.
+func (r *Recorder) Folder(ctx context.Context, where fleet.Location) (record.Folder, error) {
+	return r.Open(ctx, where)
 }
 
 // noteMoved says, once, that the record is not where salvor.lock has it.
-func (r *recorder) noteMoved(want, at fleet.Location) {
+func (r *Recorder) noteMoved(want, at fleet.Location) {
 	if at == want || r.sink == nil {
 		return
 	}
@@ -111,14 +114,14 @@ func (r *recorder) noteMoved(want, at fleet.Location) {
 }
 
 // Claim implements deploy.Record.
-func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
-	return r.with(ctx, func(rec *record.Record) error {
+func (r *Recorder) Claim(ctx context.Context, stack string, epoch int, host, commit string) error {
+	return r.With(ctx, func(rec *record.Record) error {
 		signer := r.checkout.HostSigners[host]
 		if signer == "" {
 			return fault.WithHint(fmt.Errorf("%s has no signing key in %s", host, hostkey.Path(host)), "salvor host add "+host+" ADDRESS enrols it again")
 		}
 		want := record.Claim{Epoch: epoch, Host: host, Key: r.checkout.Recipients[host], Sign: signer, Commit: commit, At: time.Now().UTC()}
-		ruling, err := rec.Claim(ctx, stack, want, r.onBranch(ctx))
+		ruling, err := rec.Claim(ctx, stack, want, r.OnBranch(ctx))
 		if err != nil {
 			return err
 		}
@@ -130,7 +133,7 @@ func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 }
 
 // ownerBy is who has a stack by a ruling, under the name that the machine has now.
-func (r *recorder) ownerBy(by record.Ruling) deploy.Owner {
+func (r *Recorder) ownerBy(by record.Ruling) deploy.Owner {
 	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
 	for name, key := range r.checkout.Recipients {
 		if by.Key != "" && key == by.Key {
@@ -144,10 +147,10 @@ func (r *recorder) ownerBy(by record.Ruling) deploy.Owner {
 const listedAtOnce = 4
 
 // Owners implements deploy.Record.
-func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]deploy.Owner, error) {
+func (r *Recorder) Owners(ctx context.Context, stacks []string) (map[string]deploy.Owner, error) {
 	owners := make([]deploy.Owner, len(stacks))
-	err := r.with(ctx, func(rec *record.Record) error {
-		onBranch := r.onBranch(ctx)
+	err := r.With(ctx, func(rec *record.Record) error {
+		onBranch := r.OnBranch(ctx)
 		all, ctx := errgroup.WithContext(ctx)
 		all.SetLimit(listedAtOnce)
 		for i, stack := range stacks {
@@ -168,7 +171,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 }
 
 // noteIgnored reports the files among a stack's claims that do not count.
-func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
+func (r *Recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	for _, i := range ignored {
 		if _, said := r.named.LoadOrStore(i.Path, true); !said && r.sink != nil {
 			progress.Scope{Sink: r.sink, Host: r.checkout.Fleet.Name, Stack: stack}.Note("not signed by the fleet, ignored: " + i.Text())
@@ -176,9 +179,9 @@ func (r *recorder) noteIgnored(stack string, ignored []record.Ignored) {
 	}
 }
 
-// onBranch judges as hosts do: by what the Git host has. While something here is
+// OnBranch judges as hosts do: by what the Git host has. While something here is
 // not pushed, a commit that the Git host does not have may be on the branch later.
-func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
+func (r *Recorder) OnBranch(ctx context.Context) record.OnBranch {
 	base, err := r.checkout.Git.Tracked(ctx)
 	if err != nil {
 		return func(string) (bool, bool) { return false, false }
@@ -197,11 +200,11 @@ func (r *recorder) onBranch(ctx context.Context) record.OnBranch {
 }
 
 // Epoch implements deploy.Record. Without a record nothing was ever claimed.
-func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
+func (r *Recorder) Epoch(ctx context.Context, stack string) (epoch int, err error) {
 	if r.checkout.Fleet.Record.Remote == "" {
 		return 0, nil
 	}
-	err = r.with(ctx, func(rec *record.Record) error {
+	err = r.With(ctx, func(rec *record.Record) error {
 		claims, _, err := rec.Claims(ctx, stack)
 		if len(claims) > 0 {
 			epoch = claims[0].Epoch
@@ -213,13 +216,13 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 
 // Used implements deploy.Record. A fleet keeps the passwords of every repository that
 // it ever had: where it has none for a name, what is on the targets is another fleet's.
-func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
+func (r *Recorder) Used(ctx context.Context, stack string) ([]string, error) {
 	if sealed, err := r.needs.File(seal.RecoveryPath(stack)); err != nil || sealed == nil {
 		return nil, err
 	}
 	var used []string
 	for _, t := range r.checkout.Fleet.Snapshots {
-		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
+		folder, err := r.Open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
 		if err != nil {
 			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
 		}
@@ -238,9 +241,9 @@ func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
 }
 
 // Facts implements deploy.Record.
-func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
+func (r *Recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
 	found = map[string][]placement.Learned{}
-	err := r.with(ctx, func(rec *record.Record) error {
+	err := r.With(ctx, func(rec *record.Record) error {
 		for name := range lock.Stacks {
 			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
 			if err != nil {
@@ -257,10 +260,10 @@ func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string
 }
 
 // Proven implements deploy.Record.
-func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[string]map[string]fleet.Proven, ignored []finding.Finding, _ error) {
+func (r *Recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[string]map[string]fleet.Proven, ignored []finding.Finding, _ error) {
 	found = map[string]map[string]fleet.Proven{}
 	var mu sync.Mutex
-	err := r.with(ctx, func(rec *record.Record) error {
+	err := r.With(ctx, func(rec *record.Record) error {
 		all, ctx := errgroup.WithContext(ctx)
 		all.SetLimit(listedAtOnce)
 		for name, p := range lock.Stacks {
@@ -283,7 +286,7 @@ func (r *recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[strin
 }
 
 // asCalledNow gives facts the names that their hosts have now.
-func (r *recorder) asCalledNow(facts []record.Fact) []record.Fact {
+func (r *Recorder) asCalledNow(facts []record.Fact) []record.Fact {
 	for _, h := range r.checkout.Fleet.Hosts {
 		for i := range facts {
 			if h.Formerly != "" && facts[i].Host == h.Formerly {

@@ -1,4 +1,4 @@
-package app
+package mirror
 
 import (
 	"bytes"
@@ -8,9 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/atomicfile"
 	"salvor/internal/card"
 	"salvor/internal/confirmation"
@@ -21,53 +19,11 @@ import (
 	"salvor/internal/machine/local"
 	"salvor/internal/machine/ssh"
 	"salvor/internal/record"
-	"salvor/internal/sealing"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/sign"
 	"salvor/internal/storage"
 )
-
-// Card makes the recovery card as of this commit.
-func (a *Mirrors) Card(ctx context.Context) (card.Card, error) {
-	c := card.Card{Fleet: a.checkout.Fleet.Name, Made: time.Now().UTC(), Commit: string(a.checkout.Commit)}
-	var err error
-	if c.Recovery, err = a.keys.Recovery(ctx); err != nil {
-		return c, err
-	}
-	source, err := a.gitHost.Source(ctx)
-	if err != nil {
-		return c, err
-	}
-	c.GitURL, c.Mirrored = source.URL, a.checkout.Fleet.Record.Remote != ""
-	if c.Signers, err = a.confirmed.Trusted(ctx); err != nil {
-		return c, err
-	}
-	access, err := a.cardAccess(ctx, source, c.Signers)
-	if err == nil {
-		c.Sealed, err = access.Seal(c.Recovery)
-	}
-	return c, err
-}
-
-func (a *Mirrors) cardAccess(ctx context.Context, source agentapi.Git, signers sign.Keys) (card.Access, error) {
-	f := &a.checkout.Fleet
-	access := card.Access{Fleet: f.Name, GitURL: source.URL, KnownHosts: source.KnownHosts, Signers: signers, Record: f.Record, Remotes: map[string]agentapi.SealedRemote{}}
-	if ref, ok := f.Git.Key.Secret(); ok {
-		key, err := a.identity.Store.Resolve(ctx, ref)
-		if err != nil {
-			return access, fmt.Errorf("git.key: %w", err)
-		}
-		access.GitKey = key.Reveal()
-	}
-	for _, r := range storage.WithWrapped(f, []string{f.Record.Remote}) {
-		var err error
-		if access.Remotes[r.Name], err = sealing.New(a.checkout, a.needs, a.confirmed, a.keys, nil).Remote(ctx, r); err != nil {
-			return access, err
-		}
-	}
-	return access, nil
-}
 
 // A Clone says where a control repository was cloned from.
 type Clone struct {
@@ -164,7 +120,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 	if access.Record.Remote == "" {
 		return nil, errors.New("the card does not have a remote")
 	}
-	newest, bundle, unread, err := fetchMirror(ctx, key, access)
+	newest, bundle, unread, err := Fetch(ctx, key, access)
 	if err == nil && newest.Commit == "" {
 		err = errors.New("there is none")
 	}
@@ -172,7 +128,7 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 		return nil, fmt.Errorf("the mirror on %s: %w", access.Record.Remote, err)
 	}
 	for _, u := range unread {
-		clone.Notes = append(clone.Notes, untrusted(finding.MirrorUntrusted, u).String())
+		clone.Notes = append(clone.Notes, u.Finding(finding.MirrorUntrusted).String())
 	}
 	tmp, err := os.MkdirTemp("", "salvor-mirror-")
 	if err != nil {
@@ -187,7 +143,9 @@ func cloneMirror(ctx context.Context, key agekey.Key, access card.Access, dir st
 	return git.Clone(ctx, local.Machine{}, file, access.GitURL, dir, os.Environ())
 }
 
-func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
+// Fetch returns the newest mirror that one of the card's signing keys has signed and the key
+// opens, with its bundle, see Open.
+func Fetch(ctx context.Context, key agekey.Key, access card.Access) (m record.Mirror, bundle secret.Value, unread []record.Unread, err error) {
 	trust := record.Trust{Keys: func(context.Context) (sign.Keys, error) { return access.Signers, nil }}
 	site, err := record.Follow(ctx, access.Record, func(ctx context.Context, where fleet.Location) (record.Folder, error) {
 		return storage.Open(ctx, storage.Unsealed(access.Remotes), where)
@@ -196,5 +154,5 @@ func fetchMirror(ctx context.Context, key agekey.Key, access card.Access) (m rec
 		return m, bundle, nil, err
 	}
 	defer func() { err = errors.Join(err, site.Close(context.WithoutCancel(ctx))) }()
-	return openMirror(ctx, site.Record(trust), access.Signers, key)
+	return Open(ctx, site.Record(trust), access.Signers, key)
 }

@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -17,15 +17,16 @@ import (
 )
 
 func TestRotateRecovery(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	before, was := k.recovery(), k.open(k.ann).Lock().Stacks["notes"]
-	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(false).Run(t.Context(), nil); return err })
+	k.do(func(a *opened) error { _, err := a.Keys.PrepareRotateRecovery(false).Run(t.Context(), nil); return err })
 	k.opensNothing("the old card", before)
 	k.opensSecrets("the new card", k.recovery())
 	if now := k.open(k.ann).Lock().Stacks["notes"]; !cmp.Equal(was, now) || len(k.codes(finding.SecretSeen)) != 0 {
 		t.Errorf("a healthy key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
-	k.do(func(a *App) error { _, err := a.Keys.PrepareRotateRecovery(true).Run(t.Context(), nil); return err })
+	k.do(func(a *opened) error { _, err := a.Keys.PrepareRotateRecovery(true).Run(t.Context(), nil); return err })
 	if now := k.open(k.ann).Lock().Stacks["notes"]; len(now.Former["offsite"]) != 1 || len(k.codes(finding.SecretSeen)) != 5 {
 		t.Errorf("a compromised key asks for %+v and %v", now, k.codes(finding.SecretSeen))
 	}
@@ -45,18 +46,19 @@ func ringOf(t *testing.T, path, text string) *agekey.File {
 	return f
 }
 
-func rotate(ctx context.Context, a *App, compromised bool) (RotatedKey, error) {
-	return a.Keys.PrepareRotate(KeyRotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
+func rotate(ctx context.Context, a *opened, compromised bool) (Rotated, error) {
+	return a.Keys.PrepareRotate(Rotation{Compromised: compromised, Passphrase: phrase("")}).Run(ctx, nil)
 }
 
 func TestRotateKey(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	old, was := ringOf(t, k.ann, ""), k.open(k.ann).Lock().Stacks["notes"]
 	recipient, err := old.Recipient()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.open(k.ann).Keys.PrepareRotate(KeyRotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
+	r, err := k.open(k.ann).Keys.PrepareRotate(Rotation{Passphrase: phrase("new")}).Run(t.Context(), nil)
 	if err != nil || r.Operator != "ann" || r.Finished {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -92,6 +94,7 @@ func killed(t *testing.T, at, beside []byte, path string) {
 }
 
 func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	before, err := os.ReadFile(k.ann)
 	if err != nil {
@@ -144,6 +147,7 @@ func TestRotateKeyThatWasKilledIsFinished(t *testing.T) {
 }
 
 func TestRotateKeyRefuses(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	path := filepath.Join(t.TempDir(), "card")
 	if err := agekey.Create(path, k.recovery(), secret.Value{}, 0); err != nil {
@@ -162,6 +166,7 @@ func TestRotateKeyRefuses(t *testing.T) {
 }
 
 func TestRotateKeyThatOthersMayHave(t *testing.T) {
+	t.Parallel()
 	k := newKeyed(t)
 	was, old, page := k.open(k.ann).Lock().Stacks["notes"], ringOf(t, k.ann, ""), k.recovery()
 	r, err := rotate(t.Context(), k.open(k.ann), true)

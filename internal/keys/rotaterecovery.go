@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -16,30 +16,30 @@ import (
 // else may have the old one, the same follows as from removing an operator. The present
 // identity must be an operator's, which shows the new key for as long as it is in force:
 // the card could not, and would open nothing any more.
-func (a *KeyChanges) PrepareRotateRecovery(compromised bool) proposal.Proposal[KeysReceipt] {
-	p := proposal.New("rotate the recovery key", func(ctx context.Context, _ progress.Sink) (KeysReceipt, error) {
-		return a.rotateRecovery(ctx, compromised)
+func (c *Changes) PrepareRotateRecovery(compromised bool) proposal.Proposal[Receipt] {
+	p := proposal.New("rotate the recovery key", func(ctx context.Context, _ progress.Sink) (Receipt, error) {
+		return c.rotateRecovery(ctx, compromised)
 	})
 	p.Question = "Replace the recovery key? Cards printed before will not open anything new."
 	return p
 }
 
-func (a *KeyChanges) rotateRecovery(ctx context.Context, compromised bool) (KeysReceipt, error) {
-	if err := a.showsRecovery(); err != nil {
-		return KeysReceipt{}, err
+func (c *Changes) rotateRecovery(ctx context.Context, compromised bool) (Receipt, error) {
+	if err := c.showsRecovery(); err != nil {
+		return Receipt{}, err
 	}
-	c := keyChange{message: "key rotate --recovery: new recovery key", next: a.recipients(), newRecovery: true}
+	want := change{message: "key rotate --recovery: new recovery key", next: c.recipients(), newRecovery: true}
 	if compromised {
-		c.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
+		want.removed = &secretstore.Removal{Key: "recovery", At: time.Now()}
 	}
-	return a.changeKeys(ctx, c)
+	return c.changeKeys(ctx, want)
 }
 
 // showsRecovery is an error unless the present identity opens what is encrypted to
 // the operators.
-func (a *KeyChanges) showsRecovery() error {
-	for _, recipient := range a.checkout.Fleet.Recipients.Operators {
-		if has, err := a.identity.Has(recipient); err != nil || has {
+func (c *Changes) showsRecovery() error {
+	for _, recipient := range c.checkout.Fleet.Recipients.Operators {
+		if has, err := c.identity.Has(recipient); err != nil || has {
 			return err
 		}
 	}
@@ -52,11 +52,11 @@ const makesAnOperator = "if you only have the card, make an operator first: salv
 // commitKeys commits a change of keys. A new recovery key is in force only where it
 // is pushed: else others would continue with the old one, and cards printed here
 // would open nothing of theirs. So its commit is taken back when its push fails.
-func (a *KeyChanges) commitKeys(ctx context.Context, c keyChange, files map[string][]byte) error {
-	if !c.newRecovery {
-		return a.checkout.CommitFiles(ctx, files, c.message)
+func (c *Changes) commitKeys(ctx context.Context, want change, files map[string][]byte) error {
+	if !want.newRecovery {
+		return c.checkout.CommitFiles(ctx, files, want.message)
 	}
-	err := a.checkout.CommitOrNothing(ctx, files, c.message)
+	err := c.checkout.CommitOrNothing(ctx, files, want.message)
 	if errors.Is(err, git.ErrGitAway) {
 		return fault.WithHint(errors.Join(errors.New("no key was replaced"), err), pushFirst)
 	}

@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -14,24 +14,24 @@ import (
 	"salvor/internal/secret/agekey"
 )
 
-// A NewKey is an operator's key that was made.
-type NewKey struct {
+// Made is an operator's key that was made.
+type Made struct {
 	Recipient string // to be granted, it opens nothing until then
 	Path      string // of the identity file
 }
 
-// PrepareNewKey proposes to make an identity for an operator of this fleet, protected by
+// PrepareNew proposes to make an identity for an operator of this fleet, protected by
 // the passphrase. Nothing is overwritten: the error is then fs.ErrExist.
-func (a *KeyChanges) PrepareNewKey(passphrase secret.Value) (proposal.Proposal[NewKey], error) {
-	path, err := identity.PathOf(a.opts.Identity, a.checkout.Fleet.Name)
-	return proposal.New("make a key", func(context.Context, progress.Sink) (NewKey, error) {
+func (c *Changes) PrepareNew(passphrase secret.Value) (proposal.Proposal[Made], error) {
+	path, err := identity.PathOf(c.opts.Identity, c.checkout.Fleet.Name)
+	return proposal.New("make a key", func(context.Context, progress.Sink) (Made, error) {
 		key, err := agekey.Generate()
 		if err == nil {
-			err = agekey.Create(path, key, passphrase, a.opts.Work)
+			err = agekey.Create(path, key, passphrase, c.opts.Work)
 		}
 		if errors.Is(err, fs.ErrExist) {
 			err = fault.WithHint(fmt.Errorf("%s already exists: %w", path, err), "--identity FILE for a key elsewhere")
 		}
-		return NewKey{Recipient: key.Recipient, Path: path}, err
+		return Made{Recipient: key.Recipient, Path: path}, err
 	}), err
 }

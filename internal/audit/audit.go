@@ -1,4 +1,4 @@
-package app
+package audit
 
 import (
 	"cmp"
@@ -17,66 +17,60 @@ import (
 	"salvor/internal/secret"
 )
 
-// A SecretEvent is one time that secrets were decrypted somewhere.
-type SecretEvent struct {
+// An Event is one time that secrets were decrypted somewhere.
+type Event struct {
 	At      time.Time `json:"at"`
 	Who     string    `json:"who"`  // "ann (ann@laptop)", or the host
 	What    string    `json:"what"` // the command, or "delivered to blog: web, db"
 	Secrets []string  `json:"secrets"`
 }
 
-// An Audit is what the journals say.
-type Audit struct {
-	Events []SecretEvent `json:"events"`           // oldest first
-	Silent []string      `json:"silent,omitempty"` // hosts that could not be asked, each with its reason
-	Shut   int           `json:"shut,omitempty"`   // entries of the operators' journal that the present identity does not open
+// A Report is what the journals say.
+type Report struct {
+	Events []Event  `json:"events"`           // oldest first
+	Silent []string `json:"silent,omitempty"` // hosts that could not be asked, each with its reason
+	Shut   int      `json:"shut,omitempty"`   // entries of the operators' journal that the present identity does not open
 
 	Findings []finding.Finding `json:"findings,omitempty"` // files among the journal that do not count
 }
 
-// Audit returns who decrypted what with a salvor command, by the operators'
+// Report returns who decrypted what with a salvor command, by the operators'
 // journal, and what was delivered to hosts, by each host's own. name is a secret
 // as in SetSecret, "" for all. What sops or age opened by themselves is in no
 // journal. The operators' journal is encrypted to them, so an identity is needed.
-func (j *Journals) Audit(ctx context.Context, name string, since time.Time) (Audit, error) {
-	audit := Audit{Events: []SecretEvent{}}
+func (j *Journals) Report(ctx context.Context, name string, since time.Time) (Report, error) {
+	audit := Report{Events: []Event{}}
 	if j.checkout.Fleet.Record.Remote != "" {
 		if err := j.operatorsJournal(ctx, since, &audit); err != nil {
 			return audit, err
 		}
 	}
 	j.deliveries(ctx, since, &audit)
-	audit.Events = slices.DeleteFunc(audit.Events, func(e SecretEvent) bool { return name != "" && !concerns(e.Secrets, name) })
-	slices.SortStableFunc(audit.Events, func(a, b SecretEvent) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Who, b.Who)) })
+	audit.Events = slices.DeleteFunc(audit.Events, func(e Event) bool { return name != "" && !concerns(e.Secrets, name) })
+	slices.SortStableFunc(audit.Events, func(a, b Event) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Who, b.Who)) })
 	slices.Sort(audit.Silent)
 	return audit, nil
 }
 
-func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit *Audit) error {
+func (j *Journals) operatorsJournal(ctx context.Context, since time.Time, audit *Report) error {
 	trusted, err := j.confirmed.Trusted(ctx)
 	if err != nil {
 		return err
 	}
-	return j.record.with(ctx, func(rec *record.Record) error {
+	return j.record.With(ctx, func(rec *record.Record) error {
 		entries, unread, err := rec.Entries(ctx, since, trusted, j.identity.Ring)
 		for _, e := range entries {
-			audit.Events = append(audit.Events, SecretEvent{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
+			audit.Events = append(audit.Events, Event{At: e.At, Who: e.Operator, What: e.Command, Secrets: e.Opened})
 		}
 		for _, u := range unread {
 			if errors.Is(u.Err, secret.ErrLocked) {
 				audit.Shut++
 				continue
 			}
-			audit.Findings = append(audit.Findings, untrusted(finding.JournalUntrusted, u))
+			audit.Findings = append(audit.Findings, u.Finding(finding.JournalUntrusted))
 		}
 		return err
 	})
-}
-
-// untrusted is the finding about a file on the record remote that does not count.
-func untrusted(code finding.Code, u record.Unread) finding.Finding {
-	return finding.Finding{Code: code, Severity: finding.Warning, Subject: u.Path, Text: fmt.Sprintf("it is ignored: %v", u.Err),
-		Fix: "find out who wrote it (every host and the remote's administrator can write there), then delete it there"}
 }
 
 // concerns reports whether a secret is among those named. A stack's variables are
@@ -86,7 +80,7 @@ func concerns(names []string, name string) bool {
 	return slices.Contains(names, name) || isEnv && slices.Contains(names, stack+".env")
 }
 
-func (j *Journals) deliveries(ctx context.Context, since time.Time, audit *Audit) {
+func (j *Journals) deliveries(ctx context.Context, since time.Time, audit *Report) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, h := range j.checkout.Fleet.Hosts {
@@ -105,7 +99,7 @@ func (j *Journals) deliveries(ctx context.Context, since time.Time, audit *Audit
 				if len(d.Services) > 0 {
 					what += ": " + strings.Join(d.Services, ", ")
 				}
-				audit.Events = append(audit.Events, SecretEvent{At: d.At, Who: h.Name, What: what, Secrets: d.Secrets})
+				audit.Events = append(audit.Events, Event{At: d.At, Who: h.Name, What: what, Secrets: d.Secrets})
 			}
 		})
 	}

@@ -1,4 +1,6 @@
-package app
+// Package audit notes who decrypted which secret: in the operators' journal on the record
+// remote, and by what hosts note of what was delivered to them.
+package audit
 
 import (
 	"bytes"
@@ -17,6 +19,7 @@ import (
 	"salvor/internal/identity"
 	"salvor/internal/reach"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/sign"
 )
 
@@ -31,12 +34,12 @@ type Journals struct {
 	identity  *identity.Identity
 	confirmed *confirmation.Confirmed
 	keys      *fleetkeys.Keys
-	record    *recorder
+	record    *recording.Recorder
 	reach     *reach.Dialer
 }
 
-// NewJournals returns the journals of a checkout's fleet.
-func NewJournals(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recorder, d *reach.Dialer) *Journals {
+// New returns the journals of a checkout's fleet.
+func New(c *checkout.Checkout, id *identity.Identity, confirmed *confirmation.Confirmed, k *fleetkeys.Keys, r *recording.Recorder, d *reach.Dialer) *Journals {
 	return &Journals{checkout: c, identity: id, confirmed: confirmed, keys: k, record: r, reach: d}
 }
 
@@ -91,7 +94,7 @@ func (j *Journals) sendEntries(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return j.record.with(ctx, func(rec *record.Record) error {
+	return j.record.With(ctx, func(rec *record.Record) error {
 		for _, file := range waiting {
 			if err := sendEntry(ctx, rec, file, key, j.checkout.Fleet.Recipients.All()); err != nil {
 				return err

@@ -1,4 +1,4 @@
-package app
+package keys
 
 import (
 	"context"
@@ -30,23 +30,23 @@ type SSHKey struct {
 // SSHKey returns the fleet's public SSH key, a line for authorized_keys; "" where the
 // fleet has none yet. Hosts accept it from the next apply on; its private key is a secret,
 // so that anyone who can decrypt the repository can log in to every host.
-func (a *KeyChanges) SSHKey() string { return reach.Marked(a.checkout.LetIn, reach.SSHKeyComment) }
+func (c *Changes) SSHKey() string { return reach.Marked(c.checkout.LetIn, reach.SSHKeyComment) }
 
 // PrepareSSHKey proposes to make the SSH key of a fleet that has none, in a commit.
-func (a *KeyChanges) PrepareSSHKey() proposal.Proposal[SSHKey] {
+func (c *Changes) PrepareSSHKey() proposal.Proposal[SSHKey] {
 	return proposal.New("make the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
-		if err := a.confirmed.MayEncrypt(ctx); err != nil {
+		if err := c.confirmed.MayEncrypt(ctx); err != nil {
 			return SSHKey{}, err
 		}
-		before, err := a.authorizedKeys()
+		before, err := c.authorizedKeys()
 		if err != nil {
 			return SSHKey{}, err
 		}
-		files, line, err := newSSHKey(before, secret.Value{}, a.checkout.Fleet.Recipients.All())
+		files, line, err := NewSSHKey(before, secret.Value{}, c.checkout.Fleet.Recipients.All())
 		if err != nil {
 			return SSHKey{}, err
 		}
-		return SSHKey{Line: line}, a.checkout.CommitFiles(ctx, files, "key ssh: first key")
+		return SSHKey{Line: line}, c.checkout.CommitFiles(ctx, files, "key ssh: first key")
 	})
 }
 
@@ -54,24 +54,24 @@ func (a *KeyChanges) PrepareSSHKey() proposal.Proposal[SSHKey] {
 // that no host is ever out of reach: the first commits a new key next to the old one, and
 // apply delivers it to the hosts. The second proves that every host accepts the new key,
 // and removes the old one.
-func (a *KeyChanges) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
-	current, old := a.SSHKey(), reach.Marked(a.checkout.LetIn, reach.OldSSHKeyComment)
+func (c *Changes) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
+	current, old := c.SSHKey(), reach.Marked(c.checkout.LetIn, reach.OldSSHKeyComment)
 	p := proposal.New("rotate the fleet's SSH key", func(ctx context.Context, _ progress.Sink) (SSHKey, error) {
-		if err := a.confirmed.MayEncrypt(ctx); err != nil {
+		if err := c.confirmed.MayEncrypt(ctx); err != nil {
 			return SSHKey{}, err
 		}
-		before, err := a.authorizedKeys()
+		before, err := c.authorizedKeys()
 		if err != nil {
 			return SSHKey{}, err
 		}
-		private, err := a.identity.Store.Resolve(ctx, reach.SSHKeyName)
+		private, err := c.identity.Store.Resolve(ctx, reach.SSHKeyName)
 		if err != nil {
 			return SSHKey{}, err
 		}
 		if old == "" {
-			return a.addSSHKey(ctx, current, before, private)
+			return c.addSSHKey(ctx, current, before, private)
 		}
-		return SSHKey{Line: current}, a.dropSSHKey(ctx, current, strings.Replace(string(before), old+"\n", "", 1), private)
+		return SSHKey{Line: current}, c.dropSSHKey(ctx, current, strings.Replace(string(before), old+"\n", "", 1), private)
 	})
 	if current == "" {
 		return p, fault.WithHint(errors.New("the fleet has no SSH key yet"), "salvor key ssh creates it")
@@ -80,40 +80,40 @@ func (a *KeyChanges) PrepareRotateSSHKey() (proposal.Proposal[SSHKey], error) {
 }
 
 // addSSHKey commits a new key next to the current one, which hosts still accept.
-func (a *KeyChanges) addSSHKey(ctx context.Context, current string, authorized []byte, private secret.Value) (SSHKey, error) {
+func (c *Changes) addSSHKey(ctx context.Context, current string, authorized []byte, private secret.Value) (SSHKey, error) {
 	retired := strings.Replace(string(authorized), current, strings.TrimSuffix(current, reach.SSHKeyComment)+reach.OldSSHKeyComment, 1)
-	files, line, err := newSSHKey([]byte(retired), private, a.checkout.Fleet.Recipients.All())
+	files, line, err := NewSSHKey([]byte(retired), private, c.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return SSHKey{}, err
 	}
-	return SSHKey{Line: line, Retired: true}, a.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
+	return SSHKey{Line: line, Retired: true}, c.checkout.CommitFiles(ctx, files, "key ssh: new key, old key still accepted")
 }
 
 // dropSSHKey commits that only the current key is accepted, once every host accepts it.
-func (a *KeyChanges) dropSSHKey(ctx context.Context, current, authorized string, private secret.Value) error {
-	if err := a.proveSSHKey(ctx, current); err != nil {
+func (c *Changes) dropSSHKey(ctx context.Context, current, authorized string, private secret.Value) error {
+	if err := c.proveSSHKey(ctx, current); err != nil {
 		return err
 	}
 	both := sign.SplitKeys(private)
 	if len(both) == 0 {
 		return fmt.Errorf("the secret %s is not a private key", reach.SSHKeyName)
 	}
-	files, err := sshKeyFiles(authorized, both[0], a.checkout.Fleet.Recipients.All())
+	files, err := sshKeyFiles(authorized, both[0], c.checkout.Fleet.Recipients.All())
 	if err != nil {
 		return err
 	}
-	if err := a.exposed.NoteChanged(files, reach.SSHKeyName); err != nil {
+	if err := c.exposed.NoteChanged(files, reach.SSHKeyName); err != nil {
 		return err
 	}
-	return a.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
+	return c.checkout.CommitFiles(ctx, files, "key ssh: old key removed")
 }
 
 // proveSSHKey logs in to every host with this key alone.
-func (a *KeyChanges) proveSSHKey(ctx context.Context, line string) error {
+func (c *Changes) proveSSHKey(ctx context.Context, line string) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, h := range a.checkout.Fleet.Hosts {
+	for _, h := range c.checkout.Fleet.Hosts {
 		all.Go(func() error {
-			m, err := ssh.Dial(ctx, a.reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{a.reach.KeptKey(line)}}))
+			m, err := ssh.Dial(ctx, c.reach.SSHOptions(h, ssh.Auth{Kept: []ssh.KeptKey{c.reach.KeptKey(line)}}))
 			if err != nil {
 				return fault.WithHint(fmt.Errorf("%s does not accept the new key yet: %w", h.Name, err), "salvor apply "+
 					"delivers it; if the host is gone: salvor recover, or remove it from fleet.yaml")
@@ -124,17 +124,17 @@ func (a *KeyChanges) proveSSHKey(ctx context.Context, line string) error {
 	return all.Wait()
 }
 
-func (a *KeyChanges) authorizedKeys() ([]byte, error) {
-	content, err := a.checkout.File(fleet.AuthorizedKeysFile)
+func (c *Changes) authorizedKeys() ([]byte, error) {
+	content, err := c.checkout.File(fleet.AuthorizedKeysFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return content, err
 }
 
-// newSSHKey makes a key: encrypted before those that are there, its line behind
+// NewSSHKey makes a key: encrypted before those that are there, its line behind
 // theirs.
-func newSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
+func NewSSHKey(authorized []byte, others secret.Value, recipients []string) (files map[string][]byte, line string, err error) {
 	private, line, err := ssh.NewKey(reach.SSHKeyComment)
 	if err != nil {
 		return nil, "", err

@@ -1,0 +1,111 @@
+// Package hosts adds hosts to a fleet and removes them.
+package hosts
+
+import (
+	"context"
+	"fmt"
+
+	"salvor/internal/agentapi"
+	"salvor/internal/checkout"
+	"salvor/internal/confirmation"
+	"salvor/internal/exposed"
+	"salvor/internal/fault"
+	"salvor/internal/fleet"
+	"salvor/internal/machine/ssh"
+	"salvor/internal/progress"
+	"salvor/internal/proposal"
+	"salvor/internal/reach"
+)
+
+// Changes add hosts to a fleet, and remove them, on the newest commit.
+type Changes struct {
+	checkout  *checkout.Checkout
+	reach     *reach.Dialer
+	confirmed *confirmation.Confirmed
+	exposed   *exposed.Secrets
+
+	jumpKeys []string // lines of known_hosts, see PinJump
+}
+
+// New returns those of a checkout's fleet.
+func New(c *checkout.Checkout, d *reach.Dialer, confirmed *confirmation.Confirmed, s *exposed.Secrets) *Changes {
+	return &Changes{checkout: c, reach: d, confirmed: confirmed, exposed: s}
+}
+
+// PinJump has a jump host's key, which the operator trusts, go into hosts/known_hosts
+// with the next commit.
+func (c *Changes) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKey) error {
+	if err := c.reach.Pin(jump, key); err != nil {
+		return err
+	}
+	c.jumpKeys = append(c.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
+	return c.confirmed.Note(ctx, confirmation.HostKeyGrant(&c.checkout.Fleet, c.checkout.HostKeys[len(c.checkout.HostKeys)-1]))
+}
+
+// PrepareAdd proposes to make a machine part of the fleet, with the SSH key by which the
+// operator trusts it: see Add. It asks nothing more. The receipt has the key that the Git
+// host must accept.
+func (c *Changes) PrepareAdd(h fleet.Host, key ssh.PublicKey) proposal.Proposal[Addition] {
+	return proposal.New("add host "+h.Name, func(ctx context.Context, _ progress.Sink) (Addition, error) {
+		add, err := c.Add(ctx, h, key, false)
+		if err != nil {
+			return Addition{}, err
+		}
+		return add, c.checkout.CommitFiles(ctx, add.Files, "host add: "+h.Name)
+	})
+}
+
+// An Addition is a host made part of the fleet, not committed yet.
+type Addition struct {
+	Files  map[string][]byte // fleet.yaml, hosts/<name>.pub, hosts/known_hosts, hosts/deploy_keys
+	GitKey string            // what the Git host must accept, read-only
+
+	Replaced bool // another machine had the name before
+}
+
+// Add pins the host's key, installs salvord there, has it make its identity and
+// returns the files that declare it. A declared host is enrolled again: it keeps its
+// identity. Another machine under a name that has stacks is refused, unless it
+// replaces the previous one; so is a machine that is a host already.
+func (c *Changes) Add(ctx context.Context, h fleet.Host, key ssh.PublicKey, replaces bool) (Addition, error) {
+	if err := fleet.ValidHost(h.Name); err != nil {
+		return Addition{}, err
+	}
+	if err := c.another(h, key); err != nil {
+		return Addition{}, err
+	}
+	if err := c.reach.Pin(h, key); err != nil {
+		return Addition{}, err
+	}
+	enrolment, err := c.enrol(ctx, h)
+	if err != nil {
+		return Addition{}, err
+	}
+	return c.declare(ctx, h, key, enrolment, replaces)
+}
+
+// Enrol makes sure that a declared host has its identity and that the
+// repository knows it; the files are nil when it did already.
+func (c *Changes) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
+	keys := reach.Pinned(c.checkout.HostKeys, h.Address, h.Port)
+	if len(keys) == 0 {
+		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
+	}
+	enrolment, err := c.enrol(ctx, h)
+	if err != nil {
+		return Addition{}, err
+	}
+	return c.declare(ctx, h, "", enrolment, false)
+}
+
+func (c *Changes) enrol(ctx context.Context, h fleet.Host) (agentapi.Enrolment, error) {
+	trusted, err := c.confirmed.Trusted(ctx)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	link, err := c.reach.Dial(ctx, h)
+	if err != nil {
+		return agentapi.Enrolment{}, err
+	}
+	return link.Enrol(ctx, c.checkout.Fleet.Name, trusted)
+}
