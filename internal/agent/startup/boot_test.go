@@ -2,6 +2,7 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"salvor/internal/agent/here"
