@@ -192,7 +192,7 @@ func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repositor
 	return snapshot.Job{
 		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
 		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit,
-		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept || s.AcceptShrunk, AcceptLoss: t.Loss,
+		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept, AcceptLoss: t.Loss,
 	}, err
 }
 
