@@ -22,7 +22,7 @@ const usage = `salvorlab runs real Debian hosts on this machine.
   salvorlab demo                        three hosts, six stacks, one host killed and recovered
   salvorlab run [--seed N] [--for D] [--short] NAME   run a scenario in full, or as make test does; without NAME, list them
   salvorlab test [--budget D]           every test, or those that fit into the time; see CONTRIBUTING.md
-  salvorlab twin [--worlds N] [--seed N]   random fleets in this process, and the laws that hold in each
+  salvorlab twin [--worlds N] [--seed N] [--first]   random fleets in this process, and the laws that hold in each
   salvorlab bench [--json] [NAME]       run the benches; exit 1 when a figure misses its goal
   salvorlab down                        remove every lab whose process is gone, and those of up
 `

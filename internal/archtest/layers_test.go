@@ -106,6 +106,7 @@ var layers = []struct {
 		"claims",
 		"envimport",
 		"hosts",
+		"keys",
 		"leaks",
 		"move",
 		"prune",
@@ -115,7 +116,6 @@ var layers = []struct {
 		"rollback",
 		"rotation",
 		"secretchange",
-		"keys",
 	}},
 	{"surfaces", []string{
 		"app",

@@ -25,7 +25,7 @@ func checkFleet(r *yamldoc.Reader, f *fleet.Fleet) {
 }
 
 // checkLocation reports a location on a remote that is not declared. A zero
-// location is none.
+// location is not one.
 func checkLocation(r *yamldoc.Reader, f *fleet.Fleet, l fleet.Location, at ...string) {
 	if l.Remote == "" {
 		return

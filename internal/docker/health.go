@@ -19,7 +19,7 @@ const (
 
 const defaultRetries = 3 // the engine's
 
-// A Detail is what only inspecting a container tells.
+// A Detail is what only an inspection of a container shows.
 type Detail struct {
 	State    string // as Container.State
 	Started  time.Time

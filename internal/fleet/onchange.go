@@ -4,7 +4,7 @@ import "strings"
 
 // OnChange says how a running service is notified that one of its secrets changed:
 // "none", "signal:HUP" (any name of signal(7) without SIG; "signal" is HUP),
-// "restart" or "recreate". "" is none: files under /run/secrets change at once in
+// "restart" or "recreate". "" means not at all: files under /run/secrets change at once in
 // every running container, which may read them again on its own.
 type OnChange string
 

@@ -3,7 +3,7 @@ package fleet
 import "time"
 
 // A Stack is one Compose project and what Salvor needs to know about it, from
-// x-salvor. Host is the wish; the placement itself is in the Lock.
+// x-salvor. Host is the requested one; the placement itself is in the Lock.
 type Stack struct {
 	Name       string // on hosts and remotes, always: its first name
 	Called     string // what it is called since it was renamed, "" while that is Name

@@ -108,7 +108,7 @@ func (id *Identity) Unlock() {
 	go func() { _, _ = id.Ring.Identities() }()
 }
 
-// PathOf is where an operator's identity lies: given, or the usual place.
+// PathOf is where an operator's identity is: given, or the usual place.
 func PathOf(given, fleet string) (string, error) {
 	if given != "" {
 		return given, nil
@@ -182,7 +182,7 @@ func (id *Identity) Has(recipient string) (bool, error) {
 	return err == nil, nil
 }
 
-// WarnOfWeak tells the operator once in a run that a vault's password is weak.
+// WarnOfWeak warns the operator once in a run that a vault's password is weak.
 func (id *Identity) WarnOfWeak(vault string) {
 	if _, told := id.warned.LoadOrStore(vault, true); told || id.opts.Sink == nil {
 		return

@@ -16,6 +16,7 @@ import (
 	"salvor/internal/grant"
 	"salvor/internal/hostkey"
 	"salvor/internal/lockfile"
+	"salvor/internal/machine"
 	"salvor/internal/needs/needstest"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
@@ -35,6 +36,9 @@ type keyed struct {
 	t    *testing.T
 	ann  string     // her identity file, without a passphrase
 	host agekey.Key // alpha's
+	// how often work was to be done on the record, which is not there
+	recorded int
+	connect  func(context.Context, fleet.Host) (machine.Machine, error)
 }
 
 const (
@@ -62,8 +66,16 @@ volumes: {data: {}}
 // newKeyed makes the fleet as salvor init and a first apply do.
 func newKeyed(t *testing.T) *keyed {
 	t.Helper()
-	f := needstest.New(t, map[string]string{fleet.File: keyedFleet, "stacks/notes/compose.yaml": keyedStack},
+	k := founded(t, map[string]string{fleet.File: keyedFleet, "stacks/notes/compose.yaml": keyedStack},
 		map[string]string{"token": "s3cret", "notes/DB": "s3cret", "box_password": "of the box"})
+	k.place()
+	return k
+}
+
+// founded makes a fleet as salvor init does. alpha is enrolled, if it is declared.
+func founded(t *testing.T, plain, secrets map[string]string) *keyed {
+	t.Helper()
+	f := needstest.New(t, plain, secrets)
 	k := &keyed{Fleet: f, t: t, ann: f.Identity, host: newKey(t)}
 	recipients := fleet.Recipients{Operators: map[string]string{"ann": f.Ann.Recipient}, Recovery: f.Recovery.Recipient}.All()
 	files, signer, err := fleetkeys.NewSigning("home", recipients)
@@ -72,19 +84,23 @@ func newKeyed(t *testing.T) *keyed {
 	k.must(err)
 	sealed, err := seal.SealKey(f.Recovery, signer, f.Ann.Recipient)
 	k.must(err)
-	config, err := sops.Config(recipients)
+	files[sops.ConfigPath], err = sops.Config(recipients)
 	k.must(err)
 	maps.Copy(files, ssh)
 	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	files[sops.ConfigPath] = config
-	files["hosts/alpha.pub"] = hostkey.Keys{Recipient: k.host.Recipient, Signer: signer.Public()}.File()
-	for _, path := range []string{"hosts/alpha.pub", fleet.AuthorizedKeysFile} {
+	signed := []string{fleet.AuthorizedKeysFile}
+	if _, enrolled := k.Open(t, checkout.Committed).Checkout.Fleet.Host("alpha"); enrolled {
+		files["hosts/alpha.pub"] = hostkey.Keys{Recipient: k.host.Recipient, Signer: signer.Public()}.File()
+		signed = append(signed, "hosts/alpha.pub")
+	}
+	for _, path := range signed {
 		files[hostkey.SignaturePath(path)], err = hostkey.Sign(path, files[path], signer)
 		k.must(err)
 	}
 	k.Commit(t, files)
 	k.must(confirmation.Pin(t.Context(), k.Open(t, checkout.Committed).Checkout.Git, "home", sign.Keys{signer.Public()}))
-	k.place()
+	a := k.granting(k.ann, func([]grant.Grant) error { return nil })
+	k.must(a.Confirmed.ConfirmGrants(t.Context(), a.Lock()))
 	return k
 }
 
@@ -145,12 +161,12 @@ func (k *keyed) granting(identity string, ask func([]grant.Grant) error) *opened
 	o.FleetKeys = fleetkeys.New(c, o.Identity, o.Needs, o.Confirmed)
 	o.Exposed = exposed.New(c, o.Identity, o.Needs, nil)
 	c.Rules = checkout.Rules{Making: o.Confirmed.Making, Sign: o.FleetKeys.WithSignatures, Published: o.Confirmed.Published, TakenBack: o.Confirmed.TakenBack}
-	o.Keys = New(c, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, o.Exposed, reach.New(c, reach.Options{}), Options{
+	o.Keys = New(c, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, o.Exposed, reach.New(c, reach.Options{Connect: k.connect}), Options{
 		Identity: identity, Work: quickWork,
 		Again: func(context.Context) (*Changes, func() error, error) {
 			return k.open(identity).Keys, func() error { return nil }, nil
 		},
-		Record: func(context.Context, func(*record.Record) error) error { return errors.New("the fleet has no record") },
+		Record: func(context.Context, func(*record.Record) error) error { k.recorded++; return nil },
 	})
 	return o
 }

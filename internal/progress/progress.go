@@ -4,7 +4,7 @@ package progress
 
 import "time"
 
-// State says what an event tells about its step.
+// State is what an event reports about its step.
 type State string
 
 // The states of a step.

@@ -245,9 +245,9 @@ func (w writing) Put(ctx context.Context, path string, content io.Reader, size i
 	return w.Memory.Put(ctx, path, content, size)
 }
 
-// TestAWriteBesideAMoveIsCopiedOrRefused is fault D6: what was written before the
+// TestAWriteDuringAMoveIsCopiedOrRefused is fault D6: what was written before the
 // mark is at the new place, what came later is refused.
-func TestAWriteBesideAMoveIsCopiedOrRefused(t *testing.T) {
+func TestAWriteDuringAMoveIsCopiedOrRefused(t *testing.T) {
 	d := keptRecord(t)
 	early := func() {
 		if _, err := trusting(d[placeA]).AppendFact(t.Context(), "notes", Fact{Epoch: 3, Host: "alpha"}); err != nil {

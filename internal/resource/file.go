@@ -101,12 +101,12 @@ func (f File) write(ctx context.Context, h *observe.Host) error {
 	if owner, group := f.attributes().names(); owner == "root" && group == "root" {
 		return h.WriteFile(ctx, f.Path, bytes.NewReader(f.Content), f.Mode)
 	}
-	beside := path.Join(path.Dir(f.Path), "."+path.Base(f.Path)+".salvor-new")
-	if err := h.WriteFile(ctx, beside, bytes.NewReader(f.Content), f.Mode.Perm()&0o700); err != nil {
+	temporary := path.Join(path.Dir(f.Path), "."+path.Base(f.Path)+".salvor-new")
+	if err := h.WriteFile(ctx, temporary, bytes.NewReader(f.Content), f.Mode.Perm()&0o700); err != nil {
 		return err
 	}
-	if err := f.attributes().set(ctx, h, beside); err != nil {
+	if err := f.attributes().set(ctx, h, temporary); err != nil {
 		return err
 	}
-	return run(ctx, h, "mv", "-fT", "--", beside, f.Path)
+	return run(ctx, h, "mv", "-fT", "--", temporary, f.Path)
 }

@@ -18,7 +18,7 @@ func newAnywhere() anywhere {
 	const variable = `\$\{[^}\s]*\}`
 	return anywhere{
 		url: regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://(?:` + variable + `|[^\s:/?#@"'<>` + "`" + `])*:((?:` + variable + `|[^\s/@"'` + "`" + `])+)@[^\s@/"']`),
-		// With the first letters of a body, so that a text about keys is none.
+		// With the first letters of a body, so that a text about keys does not match.
 		// They may be indented, quoted, in one line with \n, after headers.
 		pem:       regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s"'#,+]|\\[nr]|[A-Za-z-]{1,20}: [^\n]{0,100}\n)*[A-Za-z0-9+/=]{16,}`),
 		age:       regexp.MustCompile(`(?i)AGE-SECRET-KEY-(?:PQ-)?1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{40,}`),

@@ -61,8 +61,8 @@ func isSettings(name string) bool {
 	return isDotenv(name)
 }
 
-// isExample reports whether a file is for readers: placeholders in it are none
-// of a running service's passwords.
+// isExample reports whether a file is for readers: placeholders in it are not
+// passwords of a running service.
 func isExample(name string) bool {
 	base := strings.ToLower(path.Base(name))
 	for _, sign := range []string{"readme", "example", "sample", "template", ".dist"} {

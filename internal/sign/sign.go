@@ -24,7 +24,7 @@ import (
 var ErrUntrusted = errors.New("not signed by a key that is trusted")
 
 // A Kind says what a signature is for: sshsig's namespace. A signature of one kind
-// is none of another.
+// is not valid for another.
 type Kind string
 
 // A Key signs. Its zero value does not.

@@ -170,8 +170,8 @@ func TestStrayFilesChangeNothing(t *testing.T) {
 	l.wantRestored(t, "four")
 }
 
-// TestAStrayFileIsNoRepository: a repository may be made where only strays are.
-func TestAStrayFileIsNoRepository(t *testing.T) {
+// TestAStrayFileIsNotARepository: a repository may be made where only strays are.
+func TestAStrayFileIsNotARepository(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	for _, path := range l.all(t, "keys") {
@@ -203,9 +203,9 @@ func TestADamagedLockIsRemoved(t *testing.T) {
 	}
 }
 
-// TestAFlippedIndexIsMadeAnew is fault V7: restic reads its cache and sees
+// TestAFlippedIndexIsRebuilt is fault V7: restic reads its cache and sees
 // nothing, and a restore from elsewhere would fail.
-func TestAFlippedIndexIsMadeAnew(t *testing.T) {
+func TestAFlippedIndexIsRebuilt(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
@@ -231,10 +231,10 @@ func TestAFlippedIndexIsMadeAnew(t *testing.T) {
 	l.wantRestored(t, "four")
 }
 
-// TestALostIndexIsMadeAnew is fault V7's kin: of several index objects one is
+// TestALostIndexIsRebuilt is fault V7's kin: of several index objects one is
 // gone, and one bit of another has flipped. The next snapshot repairs both, with
 // the real restic.
-func TestALostIndexIsMadeAnew(t *testing.T) {
+func TestALostIndexIsRebuilt(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)
@@ -260,9 +260,9 @@ func TestALostIndexIsMadeAnew(t *testing.T) {
 	}
 }
 
-// TestTheOnlyIndexIsMadeAnew is fault V7's kin: nothing that is left names the
+// TestTheOnlyIndexIsRebuilt is fault V7's kin: nothing that is left names the
 // packs of older snapshots, and the next snapshot brings all of them back.
-func TestTheOnlyIndexIsMadeAnew(t *testing.T) {
+func TestTheOnlyIndexIsRebuilt(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	all := l.series(t)

@@ -111,9 +111,9 @@ func (g fetcher) staging(stack string, v Volume) (string, error) {
 	if deviceOf(dir) == deviceOf(v.Path) {
 		return filepath.Join(dir, name), nil
 	}
-	beside := g.engine.Dirs.StagingNextToVolumes(stack)
-	if strings.HasPrefix(v.Path, g.engine.Dirs.Volumes+"/") && deviceOf(beside) == deviceOf(v.Path) {
-		return filepath.Join(beside, name), os.MkdirAll(beside, 0o700)
+	near := g.engine.Dirs.StagingNextToVolumes(stack)
+	if strings.HasPrefix(v.Path, g.engine.Dirs.Volumes+"/") && deviceOf(near) == deviceOf(v.Path) {
+		return filepath.Join(near, name), os.MkdirAll(near, 0o700)
 	}
 	return v.Path + ".salvor-new", nil
 }

@@ -58,7 +58,7 @@ func TestEveryKindOfVolumeComesBack(t *testing.T) {
 		}
 	}
 	job := h.restoreJob()
-	job.Volumes, job.Database = volumes, h.beside
+	job.Volumes, job.Database = volumes, h.isolated
 	h.restore(t, job)
 	for _, v := range volumes[1:] {
 		if diff := cmp.Diff(want[v.Name], manifest(t, v.Path)); diff != "" {
@@ -116,7 +116,7 @@ func TestADatabaseComesBackFromEveryMount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	back.Volumes, back.Database = job.Volumes, &besideHost{t: t}
+	back.Volumes, back.Database = job.Volumes, &isolatedHost{t: t}
 	l.restore(t, back)
 	for _, v := range job.Volumes {
 		running[v.Service].Start(t)

@@ -126,7 +126,7 @@ func (p loadTest) load(ctx context.Context, n native, v Volume, dump string) (tr
 	if err := hasRoom(parent, p.taking.scans[v.Name].stats.Disk); err != nil {
 		return false, err
 	}
-	end := p.taking.engine.scope(p.taking.job.Stack).Step("load "+v.Name+" beside", "")
+	end := p.taking.engine.scope(p.taking.job.Stack).Step("load "+v.Name+" as a test", "")
 	err = n.Load(ctx, method.Load{Dump: dump, Volume: method.Volume{Path: dir}, Starter: isolatedStarter{p.taking.job.Database, v, dir}, Strict: true, Proof: true})
 	end(err, "")
 	return true, errors.Join(err, os.RemoveAll(dir))

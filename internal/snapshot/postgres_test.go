@@ -22,23 +22,23 @@ import (
 // host is a lab whose volume has a Postgres server.
 type host struct {
 	*lab
-	server *postgrestest.Container
-	beside *besideHost
+	server   *postgrestest.Container
+	isolated *isolatedHost
 }
 
-// besideHost starts servers for loads.
-type besideHost struct {
+// isolatedHost starts servers for loads.
+type isolatedHost struct {
 	t       *testing.T
 	started []method.Start
 	refuse  error
 }
 
-func (b *besideHost) Start(ctx context.Context, _ Volume, dir string, s method.Start) (Running, error) {
+func (b *isolatedHost) Start(ctx context.Context, _ Volume, dir string, s method.Start) (Running, error) {
 	b.started = append(b.started, s)
 	if b.refuse != nil {
 		return nil, b.refuse
 	}
-	running, err := (&postgrestest.Beside{T: b.t, Volume: method.Volume{Path: dir}}).Start(ctx, s)
+	running, err := (&postgrestest.Starter{T: b.t, Volume: method.Volume{Path: dir}}).Start(ctx, s)
 	if running == nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (o oneService) Exec(ctx context.Context, c Command) error {
 
 func newHost(t *testing.T, o postgrestest.Options) *host {
 	t.Helper()
-	h := &host{lab: newLab(t), beside: &besideHost{t: t}}
+	h := &host{lab: newLab(t), isolated: &isolatedHost{t: t}}
 	if o.Data == "" {
 		o.Data = h.data
 	}
@@ -64,7 +64,7 @@ func newHost(t *testing.T, o postgrestest.Options) *host {
 
 func (h *host) postgres(j *Job) {
 	j.Volumes[0].Method, j.Volumes[0].Service, j.Volumes[0].MountAt = fleet.Postgres, "db", h.data
-	j.Runner, j.Database = oneService{h.server}, h.beside
+	j.Runner, j.Database = oneService{h.server}, h.isolated
 	j.Images = map[string]string{"db": "postgres@sha256:1"}
 	j.PauseLimit = time.Minute // of a machine that does much else
 }
@@ -87,7 +87,7 @@ func (h *host) back(t *testing.T, data string) *Fetched {
 			t.Fatal("a dump was placed without a database")
 		}
 	}
-	job.Database = h.beside
+	job.Database = h.isolated
 	f := h.restore(t, job)
 	h.server.Start(t)
 	return f
@@ -202,8 +202,8 @@ func TestDumpThatIsRefusedIsCopied(t *testing.T) {
 	}
 	again := h.take(t, func(j *Job) { h.postgres(j); j.Force = true })
 	only(t, again, finding.DumpFailed, `relation "lookup" does not exist`)
-	if len(h.beside.started) != 1 {
-		t.Errorf("%d loads, want one: there is no use in another so soon", len(h.beside.started))
+	if len(h.isolated.started) != 1 {
+		t.Errorf("%d loads, want one: there is no use in another so soon", len(h.isolated.started))
 	}
 	f := h.back(t, h.data)
 	if m, _ := f.Meta.Volume("data"); m.Form != Files {
@@ -222,12 +222,12 @@ func TestFirstDumpIsLoadedAtOnce(t *testing.T) {
 	h.take(t, h.postgres)
 	h.server.Script(t, "postgres", "CREATE TABLE more (id int)")
 	h.take(t, h.postgres)
-	if len(h.beside.started) != 1 || !h.beside.started[0].Proof {
-		t.Errorf("loads %+v, want one", h.beside.started)
+	if len(h.isolated.started) != 1 || !h.isolated.started[0].Proof {
+		t.Errorf("loads %+v, want one", h.isolated.started)
 	}
 	h.take(t, func(j *Job) { h.postgres(j); j.Force = true; j.Images["db"] = "postgres@sha256:2" })
-	if len(h.beside.started) != 2 {
-		t.Errorf("%d loads after a change of the image", len(h.beside.started))
+	if len(h.isolated.started) != 2 {
+		t.Errorf("%d loads after a change of the image", len(h.isolated.started))
 	}
 	if left, err := os.ReadDir(filepath.Join(h.Dirs.State, "proof", "notes")); err != nil || len(left) > 0 {
 		t.Errorf("%v are left, %v", left, err)

@@ -88,8 +88,8 @@ func (c *comparison) node(path string, n repository.Node) error {
 	return attributes(path, n)
 }
 
-// attributes compares extended attributes. Ones that the host's security module
-// adds are none of ours.
+// attributes compares extended attributes. Those that the host's security module
+// adds do not count.
 func attributes(path string, n repository.Node) error {
 	here, err := listAttributes(path)
 	if err != nil {

@@ -87,7 +87,7 @@ func (n node) entries() ([]fs.DirEntry, error) {
 	return all, err
 }
 
-// open opens a regular file for reading; nil for what is none any more.
+// open opens a regular file for reading; nil for what no longer is one.
 func (n node) open() (*os.File, error) {
 	f, err := n.root.OpenFile(n.name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

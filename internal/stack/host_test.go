@@ -117,7 +117,7 @@ func TestOnHost(t *testing.T) {
 		{"deploy after create only", testDeployAfterCreateOnly},
 		{"first deploy that fails", testFirstDeployThatFails},
 		{"networks", testEnsureNetworks},
-		{"build, exec, logs, beside", testBuildExecLogsBeside},
+		{"build, exec, logs, beside", testBuildExecLogsIsolated},
 		{"observe is quick", testObserveIsQuick},
 		{"deploy pins images", testDeployPinsImages},
 		{"gate after power cut", testGateAfterPowerCut},

@@ -58,8 +58,8 @@ func (i Isolated) Name() string {
 var isolatedKeeps = []string{"image", "platform", "runtime", "security_opt", "shm_size", "ulimits", "userns_mode", "group_add"}
 
 // Render returns the project. Of the service's mounts only read-only binds stay,
-// so nothing that the stack owns can be written. The network is none; a database
-// is spoken to through Exec.
+// so nothing that the stack owns can be written. It has no network; a database
+// is reached through Exec.
 func (i Isolated) Render() ([]byte, error) {
 	pinned, err := Pin(i.Compose, i.Images)
 	if err != nil {
@@ -158,7 +158,7 @@ func (h *Host) StartIsolated(ctx context.Context, i Isolated, dir string, sink p
 	if err := h.machine.WriteFile(ctx, file, bytes.NewReader(content), 0o600); err != nil {
 		return err
 	}
-	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" beside", "")
+	done := progress.Scope{Sink: sink, Stack: i.Stack}.Step("start "+i.Service+" separately", "")
 	err = h.verb(ctx, i.Name(), "down", "--remove-orphans")
 	if err == nil {
 		err = h.upIsolated(ctx, i, project, file)

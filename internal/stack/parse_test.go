@@ -91,7 +91,7 @@ func TestPinLeavesWrittenDigests(t *testing.T) {
 	}
 }
 
-func TestBeside(t *testing.T) {
+func TestIsolated(t *testing.T) {
 	b := Isolated{Stack: "app", Service: "db", Compose: []byte(rendered), Images: map[string]string{"db": "postgres:16@sha256:1"}, MountAt: "/var/lib/postgresql/data", Folder: "/var/lib/salvor/restore/db",
 		User: "999:999", Entrypoint: []string{"sh", "-c", "exec $it"}, Healthy: []string{"pg_isready"}, Slow: true}
 	got, err := b.Render()
@@ -134,9 +134,9 @@ services:
 	}
 }
 
-// TestBesideNamesAreComposes is fault D3: a project named after the relative bind
+// TestNamesOfIsolatedProjectsAreComposes is fault D3: a project named after the relative bind
 // ./pgdata was refused by Compose.
-func TestBesideNamesAreComposes(t *testing.T) {
+func TestNamesOfIsolatedProjectsAreComposes(t *testing.T) {
 	seen := map[string]bool{}
 	for _, volume := range []string{"", "db", "./pgdata", "@pgdata", "-pgdata", "App_Data", "app_data", "/srv/data", "ä"} {
 		name := Isolated{Stack: "shop", Run: volume}.Name()

@@ -96,7 +96,7 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
 
 // Built from the commit; a build that does not run gives the old image back.
-func testBuildExecLogsBeside(t *testing.T, l *labHost) {
+func testBuildExecLogsIsolated(t *testing.T, l *labHost) {
 	const name = "stack-built"
 	l.clean(t, name)
 	if err := l.OpenGate(t.Context(), name); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Append returns content with an item, YAML on one line, at the end of a list, which is
-// made where there is none. Anything else that stands there, or a list that other values
+// made where there is none. Anything else in its place, or a list that other values
 // share, is ErrByHand.
 func Append(content []byte, at Path, value string) ([]byte, error) {
 	root, err := Parse(at.String(), content)

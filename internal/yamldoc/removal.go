@@ -9,7 +9,7 @@ import (
 
 // Remove returns content without the key at a path, whose mapping stays, if need be
 // as {}, or without the item of a list. Comments on its line are removed with it,
-// those above it stay. What is not there is no change.
+// those above it stay. Without that key nothing changes.
 func Remove(content []byte, at Path) ([]byte, error) {
 	return edit(content, at, func(before Flat) Flat { return before.without(at) },
 		func(root *yaml.Node) [][]byte { return newSource(content).removals(root, at) })

@@ -43,6 +43,7 @@ type Local struct {
 	Released int    `json:"released,omitempty"` // epoch whose final snapshot was handed over; only an apply starts it here again
 	Final    string `json:"final,omitempty"`    // id of that snapshot
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
+	Reported bool   `json:"reported,omitempty"` // the record knows which of its volumes were born
 
 	Unread string `json:"-"` // why the file could not be read; then the rest is empty
 }

@@ -87,6 +87,9 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		errs = append(errs, err)
 		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
 	}
+	if !t.Diverged {
+		k.reportBirths(ctx, s)
+	}
 	return first, found, errors.Join(errs...)
 }
 

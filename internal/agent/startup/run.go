@@ -16,7 +16,6 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/hostprep"
 	"salvor/internal/progress"
-	"salvor/internal/record"
 	"salvor/internal/snapshot"
 )
 
@@ -184,10 +183,6 @@ func (r *Run) dropOthers(ctx context.Context) error {
 		r.add(agentapi.StackReceipt{Name: name, Outcome: "stopped"})
 	}
 	return nil
-}
-
-func factOf(s *here.Stack, images map[string]string, born map[string]time.Time, wish string) record.Fact {
-	return record.Fact{Epoch: s.Epoch, Host: s.Spec.Name, Commit: s.Spec.Commit, At: time.Now().UTC(), Images: images, Born: born, Wish: wish}
 }
 
 // noteStarted notes that a stack starts here at its epoch. It starts in any case: a full

@@ -12,7 +12,6 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/delivery"
 	"salvor/internal/hold"
-	"salvor/internal/journal"
 	"salvor/internal/stack"
 )
 
@@ -102,12 +101,5 @@ func (s *Start) reportFacts(ctx context.Context, result stack.Result, born map[s
 	if len(born) == 0 && wish == "" && maps.Equal(result.Images, s.Images) {
 		return
 	}
-	rec, err := s.Access.Record(ctx, s.Run.Spec.Record)
-	if err == nil {
-		_, err = rec.AppendFact(ctx, s.Name, factOf(s.Stack, result.Images, born, wish))
-		err = errors.Join(err, rec.Close(ctx))
-	}
-	if err != nil {
-		s.Host.Enter(journal.Entry{Kind: "facts", Stack: s.Name, Error: err.Error()})
-	}
+	s.Run.Report(ctx, s.Stack, result.Images, born, wish)
 }

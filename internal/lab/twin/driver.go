@@ -398,7 +398,7 @@ func (w driver) goWrong() {
 }
 
 func (w driver) faults() remote.Faults {
-	switch w.pick(5) {
+	switch w.pick(7) {
 	case 0:
 		return remote.Faults{Slow: time.Duration(100+w.pick(400)) * time.Millisecond}
 	case 1:
@@ -407,6 +407,8 @@ func (w driver) faults() remote.Faults {
 		return remote.Faults{Full: true}
 	case 3:
 		return remote.Faults{Cut: 1 + w.pick(80)}
+	case 4, 5:
+		return remote.Faults{Lame: 1 + w.pick(12)}
 	}
 	return remote.Faults{Torn: 1 + w.pick(4)}
 }

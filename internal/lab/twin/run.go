@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // A Result is what became of one world.
@@ -58,25 +57,33 @@ func (ws *Worlds) Run(t *testing.T, seed uint64) Result {
 	return r
 }
 
-// Many makes the worlds of n seeds, as many at a time as the test may, and calls report
-// with each, one after another. No world is begun once budget is over, 0 for no end: the
-// caller counts what was reported.
-func (ws *Worlds) Many(t *testing.T, first uint64, n int, budget time.Duration, report func(Result)) {
+// Many makes the worlds of seeds, as many at a time as the test may, and calls report with
+// each, one after another. No world is begun once more, which is called by many at a time,
+// says no: the caller counts what was reported.
+func (ws *Worlds) Many(t *testing.T, seeds []uint64, more func() bool, report func(Result)) {
 	t.Helper()
 	var mu sync.Mutex
-	began := time.Now()
-	for seed := range uint64(n) {
-		t.Run(strconv.FormatUint(first+seed, 10), func(t *testing.T) {
+	for _, seed := range seeds {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
-			if budget > 0 && time.Since(began) > budget {
+			if !more() {
 				return
 			}
-			r := ws.Run(t, first+seed)
+			r := ws.Run(t, seed)
 			mu.Lock()
 			defer mu.Unlock()
 			report(r)
 		})
 	}
+}
+
+// Counted returns n seeds from first on.
+func Counted(first uint64, n int) []uint64 {
+	seeds := make([]uint64, n)
+	for i := range seeds {
+		seeds[i] = first + uint64(i)
+	}
+	return seeds
 }
 
 // Report is what a person reads of a world in which a law was broken.

@@ -1,7 +1,9 @@
 package twin
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -255,6 +257,9 @@ func (w *world) inSnapshot(lock fleet.Lock, stack, id string) (string, error) {
 		return "", err
 	}
 	file, err := repo.Lookup(w.ctx, snapshot, path.Join("/salvor", stack, "data", "log"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // the stack had not started: its volume was empty
+	}
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,31 +84,34 @@ const budget = 45 * time.Second
 // least is how many worlds have to be made in it: with fewer the laws were not tried.
 const least = 10
 
-// TestWorlds makes random worlds and checks the laws in each. The seeds of worlds in
-// which a law was once broken are among them.
+// TestWorlds makes random worlds and checks the laws in each: first those of the seeds in
+// testdata, in which a law was once broken.
 func TestWorlds(t *testing.T) {
 	ws, err := New(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, n := seeds(t)
+	first, n := asked(t)
+	seeds := append(kept(t), Counted(first, n)...)
+	began := time.Now()
+	more := func() bool { return time.Since(began) < budget }
 	var all Tally
-	t.Cleanup(func() { t.Logf("%+v", all) })
 	t.Run("seed", func(t *testing.T) {
-		ws.Many(t, first, n, budget, func(r Result) {
+		ws.Many(t, seeds, more, func(r Result) {
 			all.Add(r.Tally)
 			if len(r.Broken) > 0 {
 				t.Error(r.Report())
 			}
 		})
 	})
+	t.Logf("%+v", all)
 	if all.Worlds < min(n, least) {
-		t.Errorf("%d of %d worlds were begun within %s", all.Worlds, n, budget)
+		t.Errorf("%d of %d worlds were begun within %s", all.Worlds, len(seeds), budget)
 	}
 }
 
-// seeds are which worlds are made: TWIN_SEED and TWIN_WORLDS say so.
-func seeds(t *testing.T) (first uint64, n int) {
+// asked says which worlds are made: TWIN_SEED and TWIN_WORLDS say so.
+func asked(t *testing.T) (first uint64, n int) {
 	t.Helper()
 	first, n = 1, 200
 	if testing.Short() {
@@ -120,4 +125,26 @@ func seeds(t *testing.T) (first uint64, n int) {
 		}
 	}
 	return first, n
+}
+
+// kept are the seeds in testdata: one a line, before what it found.
+func kept(t *testing.T) []uint64 {
+	t.Helper()
+	content, err := os.ReadFile("testdata/seeds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds []uint64
+	for line := range strings.Lines(string(content)) {
+		text, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if text == "" || text == "#" {
+			continue
+		}
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("testdata/seeds: %v", err)
+		}
+		seeds = append(seeds, seed)
+	}
+	return seeds
 }

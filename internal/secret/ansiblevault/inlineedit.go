@@ -218,7 +218,7 @@ func (e edit) block(n *yaml.Node) []byte {
 }
 
 // scalar replaces a value on one line, the most of the line first: what is left
-// of it may be a comment, and part of a value is none.
+// of it may be a comment, but not part of a value.
 func (e edit) scalar(n *yaml.Node, column int) [][]byte {
 	if n.Line < 1 || n.Line > len(e.starts) {
 		return nil

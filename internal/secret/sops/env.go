@@ -91,7 +91,8 @@ func NewEnv(path string, recipients []string, variables ...secret.Variable) ([]b
 // ReplaceEnv returns a dotenv file that says what text does: lines of NAME=value
 // as Plain has them, comments, empty lines. What stays the same keeps its line.
 // changed names the variables that are new or have another value. Where the text
-// says what the file does there is no new one. Errors name the text `file`, with the line, and show nothing of it.
+// says what the file says, data is nil. Errors name the text `file`, with the line, and
+// show nothing of it.
 func (f *File) ReplaceEnv(ring agekey.Keyring, file string, text secret.Value) (data []byte, changed []string, err error) {
 	branch, err := parseEnv(file, string(text.Reveal()))
 	if err != nil {

@@ -159,7 +159,7 @@ func (l Load) makeTablespace(t tablespace, data Folder) error {
 }
 
 // emptied drops every database of a new server, template1 and postgres too, and
-// returns the one to work from, which is none of the dump's.
+// returns the one to work from, which is not one of the dump's.
 func (s session) emptied(ctx context.Context, m Manifest) (string, error) {
 	scratch := "salvor"
 	for slices.ContainsFunc(m.Databases, func(d Database) bool { return d.Name == scratch }) {

@@ -238,7 +238,7 @@ func TestEveryMakeOfServerComesBack(t *testing.T) {
 			if err := os.Mkdir(back.Path, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			err = postgres.Load{Dump: dump, Volume: back, Starter: &postgrestest.Beside{T: t, Volume: back}, Strict: true}.Run(t.Context())
+			err = postgres.Load{Dump: dump, Volume: back, Starter: &postgrestest.Starter{T: t, Volume: back}, Strict: true}.Run(t.Context())
 			if m.refused != "" {
 				if err == nil || !strings.Contains(err.Error(), m.refused) {
 					t.Errorf("got %v, want %s", err, m.refused)

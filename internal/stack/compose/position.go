@@ -131,7 +131,7 @@ var (
 	linePattern    = regexp.MustCompile(`\b(?:L(\d+)\.C(\d+)|line (\d+))`)
 )
 
-// guess finds the place that a message of compose-go speaks of: the line that
+// guess finds the place that a message of compose-go is about: the line that
 // the YAML parser names, a path of keys, or a service.
 func (s sources) guess(text string) string {
 	name := s[0].name

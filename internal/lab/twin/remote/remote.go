@@ -28,6 +28,7 @@ type Faults struct {
 	Slow time.Duration // each call takes so long
 	Late time.Duration // after which an object shows up in listings
 	Cut  int           // so many more calls get through, then none does; 0 for all
+	Lame int           // the so manyth pack that is read from now is cut off, and so is all that follows; 0 for none
 	Torn int           // the so manyth index or snapshot from now loses its end once it is stored; 0 for none
 }
 
@@ -183,6 +184,9 @@ func (f *Folder) Get(ctx context.Context, p string, offset, length int64) (io.Re
 	err := f.call(ctx, "get", p, func(at string) error {
 		o, err := f.find(at)
 		data = o.content
+		if err == nil && !f.calm && strings.HasPrefix(p, "data/") {
+			data, err = f.remote.read(data)
+		}
 		return err
 	})
 	if err != nil {
@@ -193,6 +197,17 @@ func (f *Folder) Get(ctx context.Context, p string, offset, length int64) (io.Re
 		data = data[:min(length, int64(len(data)))]
 	}
 	return io.NopCloser(bytes.NewReader(data)), nil
+}
+
+// read is what arrives of a pack.
+func (r *Remote) read(data []byte) ([]byte, error) {
+	if r.faults.Lame > 0 {
+		if r.faults.Lame--; r.faults.Lame == 0 {
+			r.faults.Away = true
+			return nil, fmt.Errorf("read: %w", storage.ErrUnreachable)
+		}
+	}
+	return data, nil
 }
 
 // Stat implements blob.Store.

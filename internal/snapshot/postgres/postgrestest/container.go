@@ -299,8 +299,8 @@ func (c *Container) program(t testing.TB, database string, stdin io.Reader, stdo
 	return nil
 }
 
-// Beside starts servers for loads.
-type Beside struct {
+// Starter starts servers for loads.
+type Starter struct {
 	T       testing.TB
 	Volume  method.Volume // where the server runs
 	Started []method.Start
@@ -308,7 +308,7 @@ type Beside struct {
 }
 
 // Start implements method.Starter.
-func (b *Beside) Start(ctx context.Context, s method.Start) (method.Running, error) {
+func (b *Starter) Start(ctx context.Context, s method.Start) (method.Running, error) {
 	b.Started = append(b.Started, s)
 	short, err := os.MkdirTemp("/tmp", "pg-")
 	if err != nil {
