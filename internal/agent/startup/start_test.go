@@ -234,7 +234,9 @@ func TestABoot(t *testing.T) {
 		for _, c := range h.engine.Containers() {
 			h.engine.Set(c.ID, "exited")
 		}
-		if err := delivery.Remove(h.Paths.Secrets(), "notes"); err != nil { // they were in memory
+		ran := h.Local("notes")
+		ran.Reported = true
+		if err := errors.Join(h.SaveLocal("notes", ran), delivery.Remove(h.Paths.Secrets(), "notes")); err != nil { // they were in memory
 			t.Fatal(err)
 		}
 		c.spoil(h)
@@ -245,6 +247,9 @@ func TestABoot(t *testing.T) {
 		}
 		if c.runs && (h.secret("notes") != "of notes" || h.Local("notes").Epoch != h.spec.Stacks[0].Epoch) {
 			t.Errorf("%s: started with %q, noted %+v", name, h.secret("notes"), h.Local("notes"))
+		}
+		if local := h.Local("notes"); c.runs && local.Reported != (local.Epoch == 1) {
+			t.Errorf("%s: what is reported of epoch 1 counts at epoch %d, or not at its own: %+v", name, local.Epoch, local)
 		}
 	}
 }
