@@ -11,11 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"salvor/internal/agentapi"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
-	"salvor/internal/deploy"
 	"salvor/internal/envimport"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
@@ -30,6 +28,7 @@ import (
 	"salvor/internal/mirror"
 	"salvor/internal/needs"
 	"salvor/internal/progress"
+	"salvor/internal/prove"
 	"salvor/internal/reach"
 	"salvor/internal/recording"
 	"salvor/internal/secret"
@@ -77,7 +76,6 @@ type App struct {
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes
-	Prove     *Prover
 
 	opts     Options
 	findings []finding.Finding
@@ -104,7 +102,7 @@ func Open(ctx context.Context, o Options) (_ *App, err error) {
 // noticeKeys adds the findings about keys and secrets: never tried, exposed, too
 // old, not pinned, in a file that others may read.
 func (a *App) noticeKeys(ctx context.Context, now time.Time) error {
-	unproven, err := a.Prove.unproven(now)
+	unproven, err := prove.Due(a.Checkout.Repository, a.Checkout.File, now)
 	exposed, exposedErr := a.Exposed.Findings()
 	late, lateErr := a.Secrets.Findings(ctx, now)
 	unpinned, gitErr := a.GitHost.Findings(ctx)
@@ -139,29 +137,3 @@ func (a *App) Commit() string { return string(a.Checkout.Commit) }
 
 // Findings returns what is worth knowing without asking a host, worst first.
 func (a *App) Findings() []finding.Finding { return a.findings }
-
-// Session returns the workflow on this commit. Its progress goes to sink.
-func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
-	git, err := a.GitHost.Source(ctx)
-	if err != nil {
-		return nil, err
-	}
-	trusted, err := a.Confirmed.Trusted(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unsigned, err := a.Confirmed.Unsigned(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &deploy.Session{
-		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
-		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
-		Sealer: a.sealer(), Record: struct {
-			*recording.Recorder
-			*mirror.Copies
-		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
-	}
-	return s, nil
-}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/secretnames"
@@ -47,59 +45,6 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 		}) {
 			t.Errorf("check does not name %s: %v", subject, found)
 		}
-	}
-}
-
-// TestS06ThePlanNamesWhereRemotesGo until it is confirmed, and again when it changes.
-func TestS06ThePlanNamesWhereRemotesGo(t *testing.T) {
-	k := newKeyed(t)
-	a := k.askedBy(nil)
-	approvals, err := a.Checkout.Git.OwnFile(t.Context(), confirmation.RemotesFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := func() string {
-		t.Helper()
-		a := k.askedBy(nil)
-		all, err := a.Confirmed.Grants(t.Context(), a.Lock())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var text []string
-		for _, g := range all {
-			if strings.HasPrefix(g.Name, "remote/") {
-				text = append(text, g.Name+": "+g.Text)
-			}
-		}
-		return strings.Join(text, "\n")
-	}
-	if got := listed(); got != "" {
-		t.Errorf("approved already: %s", got)
-	}
-	if err := os.Remove(approvals); err != nil {
-		t.Fatal(err)
-	}
-	if got := listed(); !strings.Contains(got, "remote/box: the remote box goes to crypt") || !strings.Contains(got, "the secret \"box_password\"") || !strings.Contains(got, "remote/disk: ") {
-		t.Errorf("the plan lists %q", got)
-	}
-	a = k.askedBy(nil)
-	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); !errors.Is(err, confirmation.ErrUnapproved) {
-		t.Errorf("confirmed by none: %v", err)
-	}
-	a = k.askedBy(approveAll)
-	if err := a.Confirmed.ConfirmGrants(t.Context(), a.Lock()); err != nil {
-		t.Fatal(err)
-	}
-	if got := listed(); got != "" {
-		t.Errorf("confirmed, and the plan lists %s", got)
-	}
-	content, err := os.ReadFile(filepath.Join(k.dir, fleet.File))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.commit(map[string][]byte{fleet.File: []byte(strings.Replace(string(content), "secret:box_password", "secret:token", 1))})
-	if got := listed(); !strings.Contains(got, "remote/box: the remote box now goes to crypt") || !strings.Contains(got, "the secret \"token\"") || strings.Contains(got, "remote/disk") {
-		t.Errorf("the plan lists %q", got)
 	}
 }
 

@@ -65,7 +65,6 @@ func (a *App) wire(stacks map[string]project.Rendered) {
 	a.Import = envimport.New(c, id, a.Confirmed, a.Exposed)
 	a.Secrets = secretchange.New(c, id, a.Needs, a.Confirmed, a.Exposed)
 	a.Keys = keys.New(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Exposed, a.Reach, keys.Options{Identity: o.Identity, Work: o.Work, Again: a.keysAgain, Record: a.Record.With})
-	a.Prove = NewProver(c, id, a.Needs, a.Confirmed, a.FleetKeys, a.Record)
 	c.Rules = checkout.Rules{Complete: a.GitHost.WithPin, Making: a.Confirmed.Making, Sign: a.FleetKeys.WithSignatures, Published: a.Confirmed.Published, TakenBack: a.Confirmed.TakenBack}
 }
 

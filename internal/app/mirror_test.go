@@ -13,9 +13,8 @@ import (
 // atMirror fails unless the newest mirror is of this commit.
 func (k *keyed) atMirror(what, want string) {
 	k.t.Helper()
-	var p Proof
-	if err := k.open(k.ann).Prove.proveMirror(k.t.Context(), &p); err != nil || p.Mirror != want {
-		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, p.Mirror, want, err)
+	if m, _, err := k.open(k.ann).Mirrors.Newest(k.t.Context()); err != nil || m.Commit != want {
+		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, m.Commit, want, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"salvor/internal/fleet"
+	"salvor/internal/prove"
 )
 
 // put makes a restic repository on the fleet's remote.
@@ -62,13 +63,13 @@ func TestProveOpensFormerRepositories(t *testing.T) {
 	k.put(former)
 	k.grant("bob")
 	k.do(func(a *App) error { _, err := prepared(a.Keys.PrepareRevoke("bob"))(t.Context()); return err })
-	p, err := k.open(k.ann).Prove.Prove(t.Context())
+	p, err := prove.Prepare(k.open(k.ann).ForProve()).Run(t.Context(), nil)
 	if err != nil || p.Repositories != 1 || p.Secrets != 5 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	lock = k.open(k.ann).Lock()
 	k.put(lock.Stacks["notes"].Repositories["offsite"])
-	if p, err := k.open(k.ann).Prove.Prove(t.Context()); err != nil || p.Repositories != 2 {
+	if p, err := prove.Prepare(k.open(k.ann).ForProve()).Run(t.Context(), nil); err != nil || p.Repositories != 2 {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

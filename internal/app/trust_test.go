@@ -99,43 +99,6 @@ func TestS06TheSigningKeyInGitIsNotTrustedByThat(t *testing.T) {
 	}
 }
 
-// TestASigningKeyThatWasDroppedIsAskedForAgain is a key that was replaced because
-// others may have it.
-func TestASigningKeyThatWasDroppedIsAskedForAgain(t *testing.T) {
-	k := newKeyed(t)
-	own, next := k.trusted(), mustSigner(t).Public()
-	for _, keys := range []sign.Keys{{own[0], next}, {next}} {
-		k.commit(map[string][]byte{fleet.FleetSignersFile: keys.Signers("home")})
-		if got, err := k.open(k.ann).Confirmed.Trust(t.Context(), []string{next.Fingerprint()}); err != nil || !slices.Equal(got, keys) {
-			t.Fatalf("%q, %v", got, err)
-		}
-	}
-	k.commit(map[string][]byte{fleet.FleetSignersFile: own.Signers("home")})
-	if got, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
-		t.Errorf("the old key is back: %q", got)
-	}
-}
-
-func TestACloneTrustsNoSigningKeyYet(t *testing.T) {
-	k := newKeyed(t)
-	own := k.trusted()
-	again := filepath.Join(t.TempDir(), "again")
-	if out, err := exec.CommandContext(t.Context(), "git", "clone", "-q", k.dir, again).CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
-	k.dir = again
-	if keys, err := k.open(k.ann).Confirmed.Trusted(t.Context()); err == nil {
-		t.Errorf("trusted unasked: %q", keys)
-	}
-	a := k.openAsking(func(string) error { return nil })
-	if keys, err := a.Confirmed.Trusted(t.Context()); err != nil || !slices.Equal(keys, own) {
-		t.Errorf("%q, %v", keys, err)
-	}
-	if keys := k.trusted(); !slices.Equal(keys, own) {
-		t.Errorf("asked again: %q", keys)
-	}
-}
-
 func TestAFleetWithoutASigningKeyIsRefused(t *testing.T) {
 	k := newKeyed(t)
 	own := k.trusted()

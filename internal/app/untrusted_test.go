@@ -89,8 +89,7 @@ func TestS02OnlyTheFleetsMirrorRebuildsIt(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "fleet.yaml")); err != nil {
 		t.Error(err)
 	}
-	var p Proof
-	if err := a.Prove.proveMirror(t.Context(), &p); err != nil || p.Mirror != a.Commit() || len(p.Findings) != 1 || p.Findings[0].Code != finding.MirrorUntrusted {
-		t.Errorf("%+v, %v", p, err)
+	if m, found, err := a.Mirrors.Newest(t.Context()); err != nil || m.Commit != a.Commit() || len(found) != 1 || found[0].Code != finding.MirrorUntrusted {
+		t.Errorf("%+v, %+v, %v", m, found, err)
 	}
 }

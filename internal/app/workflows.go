@@ -4,18 +4,23 @@ import (
 	"context"
 	"fmt"
 
+	"salvor/internal/agentapi"
 	"salvor/internal/claims"
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/exposed"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
+	"salvor/internal/identity"
 	"salvor/internal/machine"
 	"salvor/internal/machine/ssh"
+	"salvor/internal/mirror"
 	"salvor/internal/move"
 	"salvor/internal/progress"
 	"salvor/internal/project"
+	"salvor/internal/prove"
 	"salvor/internal/prune"
+	"salvor/internal/recording"
 	"salvor/internal/recordmove"
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
@@ -25,6 +30,32 @@ import (
 )
 
 // What the workflows need of the opened fleet: App has most of it.
+
+// Session returns the workflow on this commit. Its progress goes to sink.
+func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
+	git, err := a.GitHost.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := a.Confirmed.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unsigned, err := a.Confirmed.Unsigned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &deploy.Session{
+		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
+		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
+		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
+		Sealer: a.sealer(), Record: struct {
+			*recording.Recorder
+			*mirror.Copies
+		}{a.Record, a.Mirrors}, Hosts: a.Reach, Repo: a.Checkout.Committer(true), Sink: sink,
+	}
+	return s, nil
+}
 
 // ForRecovery is the opened fleet as a recovery needs it.
 func (a *App) ForRecovery() recovery.Fleet { return recoverer{a} }
@@ -135,6 +166,19 @@ func (a *App) ForPrune() *prune.Fleet {
 			}
 			return s.StandBy, nil
 		},
+	}
+}
+
+// ForProve is the opened fleet as the trial of a key needs it.
+func (a *App) ForProve() *prove.Fleet {
+	return &prove.Fleet{
+		Declared: &a.Checkout.Fleet, Lock: a.Checkout.Lock, File: a.Checkout.File,
+		Recipients: func() ([]string, error) {
+			ids, err := a.Identity.Ring.Identities()
+			return identity.RecipientsOf(ids), err
+		},
+		Secrets: a.Identity.Store.List, Secret: a.Identity.Secret, Recovery: a.sealer().Recovery,
+		Open: a.Record.Folder, Mirror: a.Mirrors.Newest, About: a.Checkout.Git.About, CommitFiles: a.Checkout.CommitFiles,
 	}
 }
 

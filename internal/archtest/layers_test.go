@@ -109,6 +109,7 @@ var layers = []struct {
 		"keys",
 		"leaks",
 		"move",
+		"prove",
 		"prune",
 		"recordmove",
 		"recovery",

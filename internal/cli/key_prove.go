@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"salvor/internal/app"
+	"salvor/internal/prove"
 	"salvor/internal/terminal"
 )
 
@@ -20,7 +21,7 @@ func newKeyProve(g *globals) *cobra.Command {
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.with(cmd.Context(), func(a *app.App) error {
-				p, err := a.Prove.Prove(cmd.Context())
+				p, err := accepted(cmd.Context(), g, prove.Prepare(a.ForProve()))
 				if err != nil {
 					return err
 				}
@@ -30,11 +31,11 @@ func newKeyProve(g *globals) *cobra.Command {
 	}
 }
 
-func (g *globals) printProof(p app.Proof) error {
+func (g *globals) printProof(p prove.Proof) error {
 	if g.json {
 		return g.printJSON(struct {
 			Schema int `json:"schema"`
-			app.Proof
+			prove.Proof
 		}{1, p})
 	}
 	key, mirror := "This key", "no mirror of the repository yet"

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"salvor/internal/agentapi"
-	"salvor/internal/fleet"
 	"salvor/internal/hostlink"
 	"salvor/internal/progress"
 )
@@ -91,23 +90,4 @@ func (r *Run) waits(stacks []agentapi.Stack) map[string]time.Duration {
 		}
 	}
 	return wait
-}
-
-// PrepareForData has the hosts that take over install what data is restored with, next to
-// the seals, the commit and the claims: nothing in it belongs to a stack. wait ends when
-// they have, and notes the phase. What fails is tried again, and reported, by ApplyHosts.
-func (r *Run) PrepareForData(ctx context.Context) (wait func()) {
-	done := make(chan agentapi.Phase, 1)
-	go func() {
-		began := time.Now().UTC()
-		_ = r.each(func(h fleet.Host, _ HostPlan) error {
-			link, err := r.dial(ctx, h)
-			if err != nil {
-				return err
-			}
-			return link.Call(ctx, agentapi.VerbPrepare, agentapi.Prepare{}, &agentapi.Prepared{})
-		})
-		done <- agentapi.Phase{Name: "prepare for data", Began: began, Ended: time.Now().UTC()}
-	}()
-	return func() { r.receipt.Phases = append(r.receipt.Phases, <-done) }
 }

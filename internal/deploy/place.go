@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"salvor/internal/agentapi"
+	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
 	"salvor/internal/placement"
@@ -67,6 +69,48 @@ func (r *Run) Place(ctx context.Context) error {
 		err = r.withdraw(ctx, err)
 	}
 	return err
+}
+
+// release has former hosts stop their stacks and read the final snapshot back.
+// Nothing is published or claimed before every one of them has.
+func (r *Run) release(ctx context.Context) error {
+	if len(r.due.release) == 0 {
+		return nil
+	}
+	return r.phase(ctx, "release", func() error { return r.releaseAll(ctx) })
+}
+
+// stillReleased has former hosts release their stacks once more, now that the claims
+// are visible: another operator's apply may have started one again meanwhile, since
+// nothing said yet that it moves. From now on none can.
+func (r *Run) stillReleased(ctx context.Context) error {
+	if r.Fleet.Record.Remote == "" {
+		return nil // nothing says more than it did before
+	}
+	return r.releaseAll(ctx)
+}
+
+func (r *Run) releaseAll(ctx context.Context) error {
+	var g group
+	for _, f := range r.due.release {
+		g.Go(func() error { return r.releaseOne(ctx, f) })
+	}
+	return g.Wait()
+}
+
+func (r *Run) releaseOne(ctx context.Context, f former) error {
+	from, declared := r.Fleet.Host(f.host)
+	if !declared {
+		return fault.WithHint(fmt.Errorf("%s is placed on %s, which is no longer declared", f.stack, f.host),
+			fmt.Sprintf("put hosts.%s back into fleet.yaml and commit; then salvor apply, or, if the host is lost: salvor recover %s --to HOST", f.host, f.host))
+	}
+	link, err := r.dial(ctx, from)
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("%s can't move: %w", f.stack, err), fmt.Sprintf("if %s is lost: salvor recover %s --to HOST", f.host, f.host))
+	}
+	req := agentapi.Release{Stack: f.stack, Epoch: f.epoch, Owner: r.Owner, Message: "move " + f.stack}
+	var receipt agentapi.SnapshotReceipt
+	return r.call(ctx, link, agentapi.VerbRelease, req, &receipt)
 }
 
 // message is that of the placements' commit.
@@ -134,4 +178,43 @@ func (r *Run) push(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// claim makes the claims. Where two operators race, both begin with the same stack:
+// who loses that one has claimed nothing else.
+func (r *Run) claim(ctx context.Context) error {
+	due := r.due.claim
+	if len(due) == 0 {
+		return nil
+	}
+	one := func(name string) error {
+		p := r.Lock.Stacks[name]
+		return r.Record.Claim(ctx, name, p.Epoch, p.Host, r.Commit)
+	}
+	err := r.phase(ctx, "claim", func() error {
+		if err := one(due[0]); err != nil {
+			return err
+		}
+		var g group
+		for _, name := range due[1:] {
+			g.Go(func() error { return one(name) })
+		}
+		return g.Wait()
+	})
+	if fault.Hint(err) == "" {
+		err = fault.WithHint(err, "the placements are committed; run the same command again to continue")
+	}
+	return err
+}
+
+// withdraw takes the commit of a run back that lost its stacks to another while the
+// Git host was away: pushed, it would stop what runs there.
+func (r *Run) withdraw(ctx context.Context, lost error) error {
+	r.receipt.Pending = slices.DeleteFunc(r.receipt.Pending, func(p string) bool { return p == pushLater })
+	undone, err := r.Repo.Uncommit(context.WithoutCancel(ctx))
+	hint := "the commit of this run was undone; when the Git host is back: git pull --rebase, then salvor plan"
+	if !undone {
+		hint = "do not push your unpushed commits: git reset --keep @{upstream} undoes them"
+	}
+	return errors.Join(fault.WithHint(lost, hint), err)
 }

@@ -129,6 +129,24 @@ func Open(ctx context.Context, rec *record.Record, trusted sign.Keys, ring ageke
 	return m, bundle, nil, nil
 }
 
+// Newest is Open for the fleet's own record, with findings about the files that only
+// look like mirrors.
+func (c *Copies) Newest(ctx context.Context) (m record.Mirror, found []finding.Finding, err error) {
+	trusted, err := c.confirmed.Trusted(ctx)
+	if err != nil {
+		return m, nil, err
+	}
+	err = c.record.With(ctx, func(rec *record.Record) (err error) {
+		var unread []record.Unread
+		m, _, unread, err = Open(ctx, rec, trusted, c.identity.Ring)
+		for _, u := range unread {
+			found = append(found, u.Finding(finding.MirrorUntrusted))
+		}
+		return err
+	})
+	return m, found, err
+}
+
 // Renew brings the mirror up to the newest commit. This clone remembers the
 // last one that it saw there, so nothing is asked where nothing was committed. A
 // fleet that has placed nothing has no mirror yet.

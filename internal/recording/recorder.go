@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -125,22 +123,11 @@ func (r *Recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 		if err != nil {
 			return err
 		}
-		if owner := r.ownerBy(ruling); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
+		if owner := Owner(ruling, r.checkout.Recipients); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
 			return deploy.Outrun(stack, owner)
 		}
 		return nil
 	})
-}
-
-// ownerBy is who has a stack by a ruling, under the name that the machine has now.
-func (r *Recorder) ownerBy(by record.Ruling) deploy.Owner {
-	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
-	for name, key := range r.checkout.Recipients {
-		if by.Key != "" && key == by.Key {
-			o.Host = name
-		}
-	}
-	return o
 }
 
 // listedAtOnce is how many stacks' claims are listed at a time.
@@ -157,7 +144,7 @@ func (r *Recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 			all.Go(func() error {
 				claims, ignored, err := rec.Claims(ctx, stack)
 				r.noteIgnored(stack, ignored)
-				owners[i] = r.ownerBy(record.Rule(claims, onBranch))
+				owners[i] = Owner(record.Rule(claims, onBranch), r.checkout.Recipients)
 				return err
 			})
 		}
@@ -220,41 +207,14 @@ func (r *Recorder) Used(ctx context.Context, stack string) ([]string, error) {
 	if sealed, err := r.needs.File(seal.RecoveryPath(stack)); err != nil || sealed == nil {
 		return nil, err
 	}
-	var used []string
-	for _, t := range r.checkout.Fleet.Snapshots {
-		folder, err := r.Open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
-		if err != nil {
-			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
-		}
-		objects, err := folder.List(ctx, "")
-		err = errors.Join(err, folder.Close(context.WithoutCancel(ctx)))
-		if err != nil {
-			return nil, fmt.Errorf("snapshot target %s: %w", t.Name, err)
-		}
-		for _, o := range objects {
-			if id, rest, _ := strings.Cut(o.Path, "/"); strings.HasPrefix(rest, "snapshots/") {
-				used = append(used, t.Name+" "+id)
-			}
-		}
-	}
-	return used, nil
+	return Used(ctx, r.checkout.Fleet.Snapshots, stack, r.Folder)
 }
 
 // Facts implements deploy.Record.
 func (r *Recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
-	found = map[string][]placement.Learned{}
-	err := r.With(ctx, func(rec *record.Record) error {
-		for name := range lock.Stacks {
-			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
-			if err != nil {
-				return err
-			}
-			ignored = append(ignored, record.Findings(name, passed)...)
-			for _, f := range r.asCalledNow(facts) {
-				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
-			}
-		}
-		return nil
+	err := r.With(ctx, func(rec *record.Record) (err error) {
+		found, ignored, err = Facts(ctx, rec, lock, r.checkout.Fleet.Hosts)
+		return err
 	})
 	return found, ignored, err
 }
@@ -283,16 +243,4 @@ func (r *Recorder) Proven(ctx context.Context, lock fleet.Lock) (found map[strin
 		return all.Wait()
 	})
 	return found, ignored, err
-}
-
-// asCalledNow gives facts the names that their hosts have now.
-func (r *Recorder) asCalledNow(facts []record.Fact) []record.Fact {
-	for _, h := range r.checkout.Fleet.Hosts {
-		for i := range facts {
-			if h.Formerly != "" && facts[i].Host == h.Formerly {
-				facts[i].Host = h.Name
-			}
-		}
-	}
-	return facts
 }

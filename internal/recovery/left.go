@@ -28,6 +28,16 @@ func (r *recovery) left(ctx context.Context, resumed bool) []string {
 	return left
 }
 
+// letRead is what is left to do at the Git host. Whether that was done for a host
+// that an earlier run has added, or that was declared before, is not known here.
+func (t Target) letRead(host string) string {
+	unless := ""
+	if len(t.Files) == 0 {
+		unless = ", unless it does already"
+	}
+	return fmt.Sprintf("let %s read the repository%s: add its deploy key, read-only: %s", host, unless, t.GitKey)
+}
+
 // afterTheft is what to change and to look at once a host was stolen, in order.
 func afterTheft(open exposed.Host, host, to string, stacks []string) []string {
 	var left []string

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"salvor/internal/agentapi"
 	"salvor/internal/deploy"
@@ -38,11 +39,15 @@ type World struct {
 	Behind    error        // what the Git host says
 	Stale     map[string]string
 	Facts     map[string][]placement.Learned
+	FactsErr  error
+	MirrorErr error
 	Snapshots []agentapi.SnapshotRow                               // that every host lists
 	Taken     agentapi.SnapshotReceipt                             // what every host answers when it takes a snapshot
 	States    map[string]agentapi.HostState                        // by host, what it says when it is observed
 	Outcome   func(host string, st agentapi.Stack) *agentapi.Error // of a stack that a host applies, nil for success
 	Refuse    map[string]error                                     // by verb, what every host answers
+	Committed bool                                                 // the commits were there before: there is nothing to take back
+	Born      map[string]map[string]time.Time                      // by stack, the volumes that its host says came to life
 	Moved     map[string]int                                       // by host, how often it answers that it changed since its plan
 	Used      []string                                             // repositories under the name of a stack that is new
 
@@ -50,6 +55,7 @@ type World struct {
 	log     []string
 	commits []Commit
 	applied map[string]agentapi.Apply
+	stale   []string
 }
 
 // A Commit is one that a run made.
@@ -95,6 +101,13 @@ func (w *World) Applied(host string) agentapi.Apply {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.applied[host]
+}
+
+// AskedStale returns the stacks whose seals were last looked at, sorted.
+func (w *World) AskedStale() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stale
 }
 
 // Note adds a line to the log.
@@ -198,7 +211,7 @@ func (w *World) apply(host string, req agentapi.Apply) agentapi.HostReceipt {
 	w.mu.Unlock()
 	r := agentapi.HostReceipt{Host: host}
 	for _, st := range req.Host.Stacks {
-		one := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch}
+		one := agentapi.StackReceipt{Name: st.Name, Epoch: st.Epoch, Born: w.Born[st.Name]}
 		if w.Outcome != nil {
 			one.Error = w.Outcome(host, st)
 		}
@@ -239,11 +252,14 @@ func (r repo) Push(context.Context) error {
 
 func (r repo) Published(context.Context) (bool, error) { return true, nil }
 func (r repo) Behind(context.Context) error            { return r.World.Behind }
-func (r repo) Uncommit(context.Context) (bool, error)  { r.Note("uncommit"); return true, nil }
+func (r repo) Uncommit(context.Context) (bool, error)  { r.Note("uncommit"); return !r.Committed, nil }
 
 type sealer struct{ *World }
 
-func (s sealer) Stale(context.Context, fleet.Lock) (map[string]string, error) {
+func (s sealer) Stale(_ context.Context, lock fleet.Lock) (map[string]string, error) {
+	s.mu.Lock()
+	s.stale = slices.Sorted(maps.Keys(lock.Stacks))
+	s.mu.Unlock()
 	all := map[string]string{}
 	maps.Copy(all, s.World.Stale)
 	return all, nil
@@ -271,7 +287,7 @@ func (r record) Claim(_ context.Context, stack string, epoch int, host, _ string
 }
 
 func (r record) Facts(context.Context, fleet.Lock) (map[string][]placement.Learned, []finding.Finding, error) {
-	return r.World.Facts, nil, nil
+	return r.World.Facts, nil, r.FactsErr
 }
 
 func (r record) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet.Proven, []finding.Finding, error) {
@@ -280,4 +296,4 @@ func (r record) Proven(context.Context, fleet.Lock) (map[string]map[string]fleet
 
 func (r record) Epoch(context.Context, string) (int, error)     { return 0, nil }
 func (r record) Used(context.Context, string) ([]string, error) { return r.World.Used, nil }
-func (r record) Mirror(context.Context) error                   { return nil }
+func (r record) Mirror(context.Context) error                   { return r.MirrorErr }

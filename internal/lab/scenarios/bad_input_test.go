@@ -31,19 +31,13 @@ import (
 func TestBadInput(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, time.Second)
-	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}})
-	must(t, err)
-	images, err := w.Images(ctx)
-	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
-	must(t, err)
-	must(t, w.Add(ctx, alpha))
+	w, images, alpha := onAlpha(t, s)
 	for i, name := range []string{"big", "locked", "lost", "older"} {
 		st := world.Stack{Name: name, Store: "files", Host: "alpha", Port: 8081 + i, Every: "20ms", Size: 100, Limit: 50}
 		must(t, w.Write("stacks/"+name+"/compose.yaml", st.Compose(images, "")))
 	}
 	must(t, w.Commit(ctx, "four stacks"))
-	_, err = w.Salvor(ctx, nil, "apply")
+	_, err := w.Salvor(ctx, nil, "apply")
 	must(t, err)
 	_, err = alpha.Exec(ctx, "sh", "-c", "head -c 25000000 /dev/urandom >/var/lib/docker/volumes/big_data/_data/big")
 	must(t, err)

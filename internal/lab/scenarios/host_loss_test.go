@@ -28,8 +28,8 @@ func writing(host string) []world.Stack {
 	}
 }
 
-// fleetOf starts a fleet with the six stacks on alpha, applied.
-func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []world.Stack) (*world.World, *lab.Host) {
+// onAlpha starts a fleet of one prepared host.
+func onAlpha(t *testing.T, s *scenario.Scenario) (*world.World, world.Images, *lab.Host) {
 	t.Helper()
 	ctx := t.Context()
 	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}})
@@ -39,7 +39,15 @@ func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []worl
 	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
 	must(t, err)
 	must(t, w.Add(ctx, alpha))
-	_, err = w.Salvor(ctx, strings.NewReader("s3cret-of-the-blog"), "secret", "set", "blog/POSTGRES_PASSWORD")
+	return w, images, alpha
+}
+
+// fleetOf starts a fleet with the six stacks on alpha, applied.
+func fleetOf(t *testing.T, s *scenario.Scenario, collector string, stacks []world.Stack) (*world.World, *lab.Host) {
+	t.Helper()
+	ctx := t.Context()
+	w, images, alpha := onAlpha(t, s)
+	_, err := w.Salvor(ctx, strings.NewReader("s3cret-of-the-blog"), "secret", "set", "blog/POSTGRES_PASSWORD")
 	must(t, err)
 	for _, st := range stacks {
 		must(t, w.Write("stacks/"+st.Name+"/compose.yaml", st.Compose(images, collector)))

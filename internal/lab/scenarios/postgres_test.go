@@ -201,13 +201,7 @@ func portOf(m pgMake) string {
 func pgFleet(t *testing.T, s *scenario.Scenario, makes []pgMake) (*world.World, *lab.Host) {
 	t.Helper()
 	ctx := t.Context()
-	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}})
-	must(t, err)
-	images, err := w.Images(ctx)
-	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
-	must(t, err)
-	must(t, w.Add(ctx, alpha))
+	w, images, alpha := onAlpha(t, s)
 	exec(t, alpha, "docker volume create kept")
 	for _, m := range makes {
 		for name, value := range m.secret {
@@ -220,7 +214,7 @@ func pgFleet(t *testing.T, s *scenario.Scenario, makes []pgMake) (*world.World, 
 		}
 	}
 	must(t, w.Commit(ctx, "the servers"))
-	_, err = w.Salvor(ctx, nil, "apply")
+	_, err := w.Salvor(ctx, nil, "apply")
 	must(t, err)
 	return w, alpha
 }

@@ -74,19 +74,13 @@ done`
 func TestRotation(t *testing.T) {
 	ctx := t.Context()
 	s := scenario.Begin(t, usualFor)
-	w, err := world.New(ctx, s.Lab, world.Options{Log: testLog{t}})
-	must(t, err)
-	images, err := w.Images(ctx)
-	must(t, err)
-	alpha, err := w.Host(ctx, "alpha", lab.HostOptions{Prepared: true})
-	must(t, err)
-	must(t, w.Add(ctx, alpha))
+	w, images, alpha := onAlpha(t, s)
 	for _, key := range []string{"TOKEN", "PAIR", "POSTGRES_PASSWORD"} {
 		setSecret(t, w, "app/"+key, "first-"+strings.ToLower(key))
 	}
 	must(t, w.Write("stacks/app/compose.yaml", rotating(images)))
 	must(t, w.Commit(ctx, "the stack"))
-	_, err = w.Salvor(ctx, nil, "apply")
+	_, err := w.Salvor(ctx, nil, "apply")
 	must(t, err)
 
 	before := containers(t, alpha)

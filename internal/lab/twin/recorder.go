@@ -2,8 +2,6 @@ package twin
 
 import (
 	"context"
-	"path"
-	"strings"
 	"time"
 
 	"salvor/internal/deploy"
@@ -12,6 +10,7 @@ import (
 	"salvor/internal/lab/twin/branch"
 	"salvor/internal/placement"
 	"salvor/internal/record"
+	"salvor/internal/recording"
 	"salvor/internal/sign"
 )
 
@@ -46,16 +45,6 @@ func (r *recorder) with(ctx context.Context, work func(*record.Record) error) er
 	return work(site.Record(r.trust()))
 }
 
-func (r *recorder) owner(by record.Ruling) deploy.Owner {
-	o := deploy.Owner{Host: by.Owner, Key: by.Key, Epoch: by.Epoch}
-	for name, key := range r.w.recipients {
-		if by.Key != "" && key == by.Key {
-			o.Host = name
-		}
-	}
-	return o
-}
-
 // Owners implements deploy.Record.
 func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]deploy.Owner, error) {
 	owners := map[string]deploy.Owner{}
@@ -65,7 +54,7 @@ func (r *recorder) Owners(ctx context.Context, stacks []string) (map[string]depl
 			if err != nil {
 				return err
 			}
-			owners[stack] = r.owner(record.Rule(claims, r.clone.OnBranch))
+			owners[stack] = recording.Owner(record.Rule(claims, r.clone.OnBranch), r.w.recipients)
 		}
 		return nil
 	})
@@ -80,7 +69,7 @@ func (r *recorder) Claim(ctx context.Context, stack string, epoch int, host, com
 		if err != nil {
 			return err
 		}
-		if owner := r.owner(ruling); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
+		if owner := recording.Owner(ruling, r.w.recipients); owner != (deploy.Owner{Host: host, Key: want.Key, Epoch: epoch}) {
 			return deploy.Outrun(stack, owner)
 		}
 		return nil
@@ -101,40 +90,14 @@ func (r *recorder) Epoch(ctx context.Context, stack string) (epoch int, err erro
 
 // Used implements deploy.Record.
 func (r *recorder) Used(ctx context.Context, stack string) ([]string, error) {
-	var used []string
-	for _, t := range r.fleet.Snapshots {
-		folder, err := r.open(ctx, fleet.Location{Remote: t.Where.Remote, Path: path.Join(t.Where.Path, stack)})
-		if err != nil {
-			return nil, err
-		}
-		objects, err := folder.List(ctx, "")
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range objects {
-			if id, rest, _ := strings.Cut(o.Path, "/"); strings.HasPrefix(rest, "snapshots/") {
-				used = append(used, t.Name+" "+id)
-			}
-		}
-	}
-	return used, nil
+	return recording.Used(ctx, r.fleet.Snapshots, stack, r.open)
 }
 
 // Facts implements deploy.Record.
 func (r *recorder) Facts(ctx context.Context, lock fleet.Lock) (found map[string][]placement.Learned, ignored []finding.Finding, _ error) {
-	found = map[string][]placement.Learned{}
-	err := r.with(ctx, func(rec *record.Record) error {
-		for name := range lock.Stacks {
-			facts, passed, err := rec.Facts(ctx, name, lock.Stacks[name].Epoch)
-			if err != nil {
-				return err
-			}
-			ignored = append(ignored, record.Findings(name, passed)...)
-			for _, f := range facts {
-				found[name] = append(found[name], placement.Learned{Host: f.Host, Epoch: f.Epoch, Images: f.Images, Born: f.Born, Wish: f.Wish})
-			}
-		}
-		return nil
+	err := r.with(ctx, func(rec *record.Record) (err error) {
+		found, ignored, err = recording.Facts(ctx, rec, lock, r.fleet.Hosts)
+		return err
 	})
 	return found, ignored, err
 }
