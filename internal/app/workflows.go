@@ -25,8 +25,7 @@ import (
 	"salvor/internal/recovery"
 	"salvor/internal/rollback"
 	"salvor/internal/seal"
-	"salvor/internal/secret"
-	"salvor/internal/secretstore"
+	"salvor/internal/secretchange"
 )
 
 // What the workflows need of the opened fleet: App has most of it.
@@ -48,7 +47,7 @@ func (a *App) Session(ctx context.Context, sink progress.Sink) (*deploy.Session,
 	s := &deploy.Session{
 		Fleet: &a.Checkout.Fleet, Lock: a.Checkout.Lock, Commit: string(a.Checkout.Commit), Stacks: a.Needs.Rendered(), Git: git, LetIn: a.Checkout.LetIn, Signers: trusted, Owner: identity.Owner(),
 		Keys: a.Checkout.Recipients, HostSigners: a.Checkout.HostSigners, Lease: agentapi.DefaultLease().Length(),
-		Unsaid: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
+		Unrecorded: len(a.Checkout.Renaming)+len(unsigned) > 0, Granted: a.Confirmed.ConfirmGrants,
 		Sealer: a.sealer(), Record: struct {
 			*recording.Recorder
 			*mirror.Copies
@@ -205,45 +204,16 @@ func (a *App) projectAt(ctx context.Context, st fleet.Stack, c git.Commit) (proj
 	return rendered.Project, err
 }
 
-// UsedBy returns a line for each place where a secret is needed.
-func (a *App) UsedBy(name string) []string {
-	var lines []string
-	for _, u := range a.Needs.Uses(name) {
-		line := u.String()
-		if u.Host != "" {
-			line += " on " + u.Host
-		}
-		if u.OnChange != "" {
-			line += ": " + string(u.OnChange)
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
 // ForRotation is the opened fleet as the rotation of a secret needs it.
-func (a *App) ForRotation() Rotating { return Rotating{a} }
+func (a *App) ForRotation() Rotating { return Rotating{a.Secrets, a} }
 
 // Rotating implements rotation.Secrets and rotation.Reopened.
-type Rotating struct{ *App }
-
-// Command implements rotation.Secrets.
-func (r Rotating) Command(name string) (argv []string, printed bool) { return r.Needs.Command(name) }
-
-// MayRotate implements rotation.Secrets.
-func (r Rotating) MayRotate(name string) error { return r.Secrets.MayRotate(name) }
-
-// RotateSecret implements rotation.Secrets.
-func (r Rotating) RotateSecret(ctx context.Context, name string, value secret.Value) (before secretstore.Changes, err error) {
-	return r.Secrets.RotateSecret(ctx, name, value)
+type Rotating struct {
+	*secretchange.Changes
+	app *App
 }
 
-// RaiseRevision implements rotation.Secrets.
-func (r Rotating) RaiseRevision(ctx context.Context, name string) error {
-	return r.Secrets.RaiseRevision(ctx, name)
-}
-
-// UndoRotation implements rotation.Reopened.
-func (r Rotating) UndoRotation(ctx context.Context, name string, before secretstore.Changes) error {
-	return r.Secrets.UndoRotation(ctx, name, before)
+// Session implements rotation.Reopened.
+func (r Rotating) Session(ctx context.Context, sink progress.Sink) (*deploy.Session, error) {
+	return r.app.Session(ctx, sink)
 }

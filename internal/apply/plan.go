@@ -31,19 +31,19 @@ func (p *Planned) plan(ctx context.Context, past map[string]int) error {
 	p.place(past)
 	var stale map[string]string
 	var inClear, held []finding.Finding
-	var beside errgroup.Group
-	beside.Go(func() (err error) {
+	var meanwhile errgroup.Group
+	meanwhile.Go(func() (err error) {
 		if stale, err = s.StaleSeals(ctx); err == nil {
 			inClear, err = p.fleet.InClear(ctx)
 		}
 		return err
 	})
-	beside.Go(func() error {
+	meanwhile.Go(func() error {
 		held = s.TakenOver(ctx, p.next)
 		return nil
 	})
 	observed := s.Observe(ctx, p.next)
-	if err := beside.Wait(); err != nil {
+	if err := meanwhile.Wait(); err != nil {
 		return err
 	}
 	if held = append(held, deploy.Scoped(observed, p.next)...); s.Hold(held) {

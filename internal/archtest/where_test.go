@@ -71,22 +71,55 @@ func commandList(t *testing.T) string {
 	return rows
 }
 
-// calls are the packages between the domains and the surfaces that a file imports.
+// calls are the packages between the domains and the surfaces that a file imports, or
+// reaches by a field of the opened fleet.
 func calls(t *testing.T, file string) []string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []string
+	var names []string
 	for _, i := range f.Imports {
-		name, ours := top(strings.Trim(i.Path.Value, `"`))
-		if at := layerOf(name); ours && at > layerOf("controlrepo") && at < layerOf("cli") {
+		if name, ours := top(strings.Trim(i.Path.Value, `"`)); ours {
+			names = append(names, name)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := opened(t)
+	for _, m := range regexp.MustCompile(`\ba\.([A-Z]\w+)\.`).FindAllStringSubmatch(string(text), -1) {
+		names = append(names, fields[m[1]])
+	}
+	var all []string
+	for _, name := range names {
+		if at := layerOf(name); at > layerOf("controlrepo") && at < layerOf("cli") {
 			all = append(all, "`"+name+"`")
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// opened are the packages of the opened fleet's fields, by their names.
+func opened(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/internal/app/app.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, fields, _ := strings.Cut(string(text), "\ntype App struct {\n")
+	fields, _, _ = strings.Cut(fields, "\n}\n")
+	packages := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t([A-Z]\w+) +\*(\w+)\.\w+$`).FindAllStringSubmatch(fields, -1) {
+		packages[m[1]] = m[2]
+	}
+	if len(packages) < 10 {
+		t.Fatalf("internal/app/app.go has the fields %v", packages)
+	}
+	return packages
 }
 
 // findingList is a row for each file that makes findings.

@@ -119,9 +119,9 @@ func consents(a *app.App, o applyOptions) (map[string]project.Consent, error) {
 	return all, nil
 }
 
-// noteBeside says which stacks failed that the command was not about. They do not
+// noteOthers says which stacks failed that the command was not about. They do not
 // count for its exit code.
-func (g *globals) noteBeside(failed []deploy.Failure) {
+func (g *globals) noteOthers(failed []deploy.Failure) {
 	if g.json {
 		return // the receipt has them
 	}
@@ -157,7 +157,7 @@ func (g *globals) printRun(r *deploy.Receipt, err error) error {
 		return err
 	}
 	if err == nil {
-		g.noteBeside(r.FailedBeside())
+		g.noteOthers(r.FailedOthers())
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func carryBirths(ctx context.Context, r *Run) error {
 // either: no commit waits for its push, the lock knows every volume and image, and
 // every placement has its claim.
 func (s *Session) Settled(ctx context.Context) (bool, error) {
-	if s.Unsaid {
+	if s.Unrecorded {
 		return false, nil
 	}
 	published, err := s.Repo.Published(ctx)

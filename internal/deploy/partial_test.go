@@ -40,8 +40,8 @@ func TestOneHostsFailureKeepsNoOther(t *testing.T) {
 	if !r.Up("blog") || r.Up("notes") || r.Up("wiki") || len(r.Failed()) != 0 {
 		t.Errorf("failed %+v", r.Failed())
 	}
-	if beside := r.FailedBeside(); len(beside) != 1 || beside[0].Host != "beta" || beside[0].Stack != "notes" {
-		t.Errorf("beside %+v", beside)
+	if others := r.FailedOthers(); len(others) != 1 || others[0].Host != "beta" || others[0].Stack != "notes" {
+		t.Errorf("others %+v", others)
 	}
 	r.Asked = nil // it was about all of them
 	failed := r.Err()

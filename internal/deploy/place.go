@@ -146,7 +146,7 @@ func (r *Run) commitLock(ctx context.Context, files map[string][]byte, lock flee
 		return err
 	}
 	maps.Copy(files, changed)
-	if len(files) == 0 && !r.Unsaid {
+	if len(files) == 0 && !r.Unrecorded {
 		return nil
 	}
 	var commit string
@@ -158,7 +158,7 @@ func (r *Run) commitLock(ctx context.Context, files map[string][]byte, lock flee
 		err = r.push(ctx)
 	}
 	if err == nil {
-		r.Lock, r.Commit, r.Unsaid = lock, commit, false
+		r.Lock, r.Commit, r.Unrecorded = lock, commit, false
 	}
 	return err
 }

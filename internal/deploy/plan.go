@@ -106,10 +106,10 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 	for i := range p.Hosts {
 		hp := &p.Hosts[i]
 		for _, name := range slices.Sorted(maps.Keys(stale)) {
-			told := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool {
+			named := slices.ContainsFunc(hp.Changes, func(c agentapi.Change) bool {
 				return c.Stack == name && (c.Kind() == agentapi.ChangePlacement || c.Kind() == agentapi.ChangeSecrets)
 			})
-			if lock.Stacks[name].Host == hp.Host && hp.Unreachable == "" && !told {
+			if lock.Stacks[name].Host == hp.Host && hp.Unreachable == "" && !named {
 				cause := stale[name] + policies(stacks[name].Project)
 				hp.Changes = append(hp.Changes, agentapi.Change{Stack: name, ID: string(agentapi.ChangeSecrets), Action: "~", Cause: cause})
 			}
@@ -121,16 +121,16 @@ func (p *Plan) Reseal(stale map[string]string, lock fleet.Lock, stacks map[strin
 
 // policies returns which services are notified when one of their secrets changed.
 func policies(p project.Project) string {
-	var told []string
+	var notified []string
 	for _, s := range p.Services {
 		if s.OnChange != "" && s.OnChange != fleet.ChangeNone {
-			told = append(told, s.Name+" "+string(s.OnChange))
+			notified = append(notified, s.Name+" "+string(s.OnChange))
 		}
 	}
-	if len(told) == 0 {
+	if len(notified) == 0 {
 		return ""
 	}
-	return "; services notified if their secret changed: " + strings.Join(told, ", ")
+	return "; services notified if their secret changed: " + strings.Join(notified, ", ")
 }
 
 func placementChange(host string, m placement.Move) []agentapi.Change {

@@ -35,7 +35,7 @@ func (r *Receipt) Stacks() map[string]agentapi.StackReceipt {
 	all := map[string]agentapi.StackReceipt{}
 	for _, h := range r.Hosts {
 		for _, s := range h.Stacks {
-			if _, told := all[s.Name]; !told || r.Placed[s.Name] == h.Host {
+			if _, reported := all[s.Name]; !reported || r.Placed[s.Name] == h.Host {
 				all[s.Name] = s
 			}
 		}
@@ -54,9 +54,9 @@ func (r *Receipt) Failed() []Failure {
 	return r.failures(true)
 }
 
-// FailedBeside returns the stacks that did not come up although the command was
+// FailedOthers returns the stacks that did not come up although the command was
 // about others: their hosts try them in every apply.
-func (r *Receipt) FailedBeside() []Failure {
+func (r *Receipt) FailedOthers() []Failure {
 	return r.failures(false)
 }
 
@@ -78,8 +78,8 @@ func (r *Receipt) asks(stack string) bool {
 
 // Up reports whether the host that has a stack now says that it is as it should be.
 func (r *Receipt) Up(stack string) bool {
-	s, told := r.Stacks()[stack]
-	return told && s.Error == nil
+	s, reported := r.Stacks()[stack]
+	return reported && s.Error == nil
 }
 
 // Err says what the run was about and did not come up, a line for each stack with its

@@ -34,7 +34,7 @@ type Session struct {
 	HostSigners map[string]sign.Public      // by host, the key that it signs with, "" for none
 	Lease       time.Duration               // the time that a host which can't be asked to stop has to stop on its own
 
-	Unsaid bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
+	Unrecorded bool // the next commit has more than it is made for: new names of hosts or stacks, signatures of hosts/
 
 	Consent map[string]project.Consent // by stack, what the operator said about its data in this run
 

@@ -29,7 +29,7 @@ func (s *Session) Status(ctx context.Context) []HostStatus {
 		g.Go(func() error {
 			if err := s.Call(ctx, h.Name, agentapi.VerbStatus, s.placedOn(h.Name), &all[i].State); err != nil {
 				all[i].Error, all[i].Placed = err.Error(), s.Lock.On(h.Name)
-				all[i].Hint = s.wayOn(h.Name, err)
+				all[i].Hint = s.nextCommand(h.Name, err)
 			}
 			return nil
 		})
@@ -47,11 +47,11 @@ func (s *Session) placedOn(host string) agentapi.Observe {
 	return agentapi.Observe{Host: asked}
 }
 
-// wayOn is the next command for a host that did not answer.
-func (s *Session) wayOn(host string, err error) string {
+// nextCommand is the next command for a host that did not answer.
+func (s *Session) nextCommand(host string, err error) string {
 	hint := fault.Hint(err)
-	if told, is := errors.AsType[*agentapi.Error](err); is && hint == "" {
-		hint = told.Hint
+	if answer, is := errors.AsType[*agentapi.Error](err); is && hint == "" {
+		hint = answer.Hint
 	}
 	if !errors.Is(err, machine.ErrUnreachable) || len(s.Lock.On(host)) == 0 {
 		return hint
@@ -75,9 +75,9 @@ func (s *Session) Call(ctx context.Context, host, verb string, req, resp any) er
 // call runs a verb and names the host in what went wrong.
 func (s *Session) call(ctx context.Context, link *hostlink.Link, verb string, req, resp any) error {
 	err := link.Call(ctx, verb, req, resp)
-	var told *agentapi.Error
-	if errors.As(err, &told) {
-		return fault.WithCode(fmt.Errorf("%s: %w", link.Host, err), told.Code)
+	var answer *agentapi.Error
+	if errors.As(err, &answer) {
+		return fault.WithCode(fmt.Errorf("%s: %w", link.Host, err), answer.Code)
 	}
 	return err
 }

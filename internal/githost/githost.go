@@ -127,7 +127,7 @@ func (g *Host) pinLine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 {
+	if !isSSH || len(reach.Pinned(g.reach.HostKeys(), host, port)) > 0 {
 		return "", nil
 	}
 	limited, cancel := context.WithTimeout(ctx, within)
@@ -175,7 +175,7 @@ func (g *Host) Findings(ctx context.Context) ([]finding.Finding, error) {
 		return nil, err
 	}
 	host, port, isSSH := gitread.SSHAddress(source.URL)
-	if !isSSH || len(reach.Pinned(g.checkout.HostKeys, host, port)) > 0 || len(g.checkout.Fleet.Hosts) == 0 {
+	if !isSSH || len(reach.Pinned(g.reach.HostKeys(), host, port)) > 0 || len(g.checkout.Fleet.Hosts) == 0 {
 		return nil, nil
 	}
 	return []finding.Finding{{

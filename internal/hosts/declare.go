@@ -103,7 +103,7 @@ func (c *Changes) trustedGrants(h fleet.Host, key ssh.PublicKey) []grant.Grant {
 		return nil
 	}
 	own := []grant.Grant{grant.Address(h.Name, confirmation.ReachedAt(h), h.Jump)}
-	for _, k := range c.checkout.HostKeys {
+	for _, k := range c.reach.HostKeys() {
 		if k.Marker == "" && slices.Equal(k.Patterns, []string{reach.KnownHostsName(h.Address, h.Port)}) && k.Type+" "+base64.StdEncoding.EncodeToString(k.Key) == string(key) {
 			own = append(own, confirmation.HostKeyGrant(&c.checkout.Fleet, k))
 		}

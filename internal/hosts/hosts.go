@@ -39,7 +39,8 @@ func (c *Changes) PinJump(ctx context.Context, jump fleet.Host, key ssh.PublicKe
 		return err
 	}
 	c.jumpKeys = append(c.jumpKeys, reach.KnownHostsName(jump.Address, jump.Port)+" "+string(key))
-	return c.confirmed.Note(ctx, confirmation.HostKeyGrant(&c.checkout.Fleet, c.checkout.HostKeys[len(c.checkout.HostKeys)-1]))
+	pinned := c.reach.HostKeys()
+	return c.confirmed.Note(ctx, confirmation.HostKeyGrant(&c.checkout.Fleet, pinned[len(pinned)-1]))
 }
 
 // PrepareAdd proposes to make a machine part of the fleet, with the SSH key by which the
@@ -87,7 +88,7 @@ func (c *Changes) Add(ctx context.Context, h fleet.Host, key ssh.PublicKey, repl
 // Enrol makes sure that a declared host has its identity and that the
 // repository knows it; the files are nil when it did already.
 func (c *Changes) Enrol(ctx context.Context, h fleet.Host) (Addition, error) {
-	keys := reach.Pinned(c.checkout.HostKeys, h.Address, h.Port)
+	keys := reach.Pinned(c.reach.HostKeys(), h.Address, h.Port)
 	if len(keys) == 0 {
 		return Addition{}, fault.WithHint(fmt.Errorf("no host key of %s is pinned", h.Name), fmt.Sprintf("salvor host add %s %s@%s", h.Name, h.User, h.Address))
 	}

@@ -19,7 +19,7 @@ func (c *Changes) another(h fleet.Host, key ssh.PublicKey) error {
 			continue
 		}
 		same := reach.KnownHostsName(have.Address, have.Port) == reach.KnownHostsName(h.Address, h.Port)
-		if same || slices.Contains(reach.Pinned(c.checkout.HostKeys, have.Address, have.Port), key) {
+		if same || slices.Contains(reach.Pinned(c.reach.HostKeys(), have.Address, have.Port), key) {
 			return twice(h.Name, have.Name)
 		}
 	}

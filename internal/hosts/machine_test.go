@@ -22,6 +22,7 @@ func TestOneMachineIsOneHost(t *testing.T) {
 	}}}
 	c.checkout.Recipients = map[string]string{"web": "age1web", "idle": "age1idle"}
 	c.checkout.HostKeys = []controlrepo.HostKey{{Patterns: []string{"192.0.2.1"}, Type: "ssh-ed25519", Key: []byte("k")}}
+	c.reach = reach.New(c.checkout, reach.Options{})
 	webKey := reach.Pinned(c.checkout.HostKeys, "192.0.2.1", 22)[0]
 	at := func(name, address string) fleet.Host {
 		return fleet.Host{Name: name, Address: address, User: "root", Port: 22}

@@ -43,8 +43,9 @@ type Dialer struct {
 	checkout *checkout.Checkout
 	opts     Options
 
-	mu    sync.Mutex // guards links
-	links map[string]*dialing
+	mu     sync.Mutex // guards what follows
+	links  map[string]*dialing
+	pinned []controlrepo.HostKey // by Pin
 }
 
 type dialing struct {
@@ -192,10 +193,10 @@ func (d *Dialer) KeptKey(line string) ssh.KeptKey {
 
 // SSHOptions say how a host is reached with these keys.
 func (d *Dialer) SSHOptions(h fleet.Host, auth ssh.Auth) ssh.Options {
-	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: Pinned(d.checkout.HostKeys, h.Address, h.Port), Auth: auth}
+	o := ssh.Options{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Keys: Pinned(d.HostKeys(), h.Address, h.Port), Auth: auth}
 	if h.Jump != "" {
 		j := ParseJump(h.Jump)
-		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, Pinned(d.checkout.HostKeys, j.Address, j.Port)
+		j.Name, j.Auth, j.Keys = h.Name+"'s jump host", auth, Pinned(d.HostKeys(), j.Address, j.Port)
 		o.Jump = &j
 	}
 	return o
@@ -223,7 +224,7 @@ func (d *Dialer) Jump(h fleet.Host) (jump fleet.Host, unpinned bool) {
 	}
 	j := ParseJump(h.Jump)
 	jump = fleet.Host{Name: h.Name + "'s jump host", Address: j.Address, Port: j.Port, User: j.User}
-	return jump, len(Pinned(d.checkout.HostKeys, j.Address, j.Port)) == 0
+	return jump, len(Pinned(d.HostKeys(), j.Address, j.Port)) == 0
 }
 
 // Machine reaches a declared host.
@@ -247,7 +248,7 @@ func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 		return errors.Join(fmt.Errorf("%s: %q is not a host key", h.Name, key), err)
 	}
 	name := KnownHostsName(h.Address, h.Port)
-	for _, k := range d.checkout.HostKeys {
+	for _, k := range d.HostKeys() {
 		if k.Marker == "@revoked" {
 			if string(k.Key) == string(wire) {
 				return fmt.Errorf("%s: its key is revoked in %s", h.Name, fleet.KnownHostsFile)
@@ -259,8 +260,18 @@ func (d *Dialer) Pin(h fleet.Host, key ssh.PublicKey) error {
 				"that line if the machine at this address was replaced")
 		}
 	}
-	d.checkout.HostKeys = append(d.checkout.HostKeys, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pinned = append(d.pinned, controlrepo.HostKey{Patterns: []string{name}, Type: kind, Key: wire})
 	return nil
+}
+
+// HostKeys returns the keys that are trusted: those of the checkout, then those that were
+// pinned since, in that order.
+func (d *Dialer) HostKeys() []controlrepo.HostKey {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Concat(d.checkout.HostKeys, d.pinned)
 }
 
 // Marked finds the line with that comment in authorized_keys, "" for none.

@@ -72,7 +72,7 @@ func TestParseJump(t *testing.T) {
 }
 
 // TestPin trusts a key for the rest of the command, and no other in the place of one that is
-// pinned.
+// pinned. The checkout stays as it was opened.
 func TestPin(t *testing.T) {
 	t.Parallel()
 	c := opened(pinned("one", "192.0.2.10"))
@@ -81,7 +81,7 @@ func TestPin(t *testing.T) {
 	if err := errors.Join(d.Pin(alpha, public("one")), d.Pin(beta, public("two"))); err != nil {
 		t.Fatal(err)
 	}
-	if got := Pinned(c.HostKeys, beta.Address, beta.Port); !slices.Equal(got, []ssh.PublicKey{public("two")}) {
+	if got := Pinned(d.HostKeys(), beta.Address, beta.Port); !slices.Equal(got, []ssh.PublicKey{public("two")}) {
 		t.Errorf("pinned %q", got)
 	}
 	if err := d.Pin(alpha, public("another")); err == nil || !strings.Contains(err.Error(), "another key is pinned for 192.0.2.10 in hosts/known_hosts") || fault.Hint(err) == "" {
@@ -92,8 +92,8 @@ func TestPin(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if got := Pinned(c.HostKeys, "192.0.2.9", 22); len(got) > 0 {
-		t.Errorf("pinned %q", got)
+	if got := Pinned(d.HostKeys(), "192.0.2.9", 22); len(got) > 0 || len(c.HostKeys) != 1 {
+		t.Errorf("pinned %q; the checkout has %d keys", got, len(c.HostKeys))
 	}
 }
 

@@ -163,10 +163,10 @@ func (r *recovery) restore(ctx context.Context, run *deploy.Run) error {
 			return err
 		}
 	}
-	beside, stop := context.WithCancel(ctx)
+	meanwhile, stop := context.WithCancel(ctx)
 	defer stop()
-	ready := run.PrepareForData(beside)
-	reached := run.ReachLost(beside)
+	ready := run.PrepareForData(meanwhile)
+	reached := run.ReachLost(meanwhile)
 	if err := run.Seal(ctx); err != nil {
 		return err
 	}

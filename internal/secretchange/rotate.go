@@ -12,6 +12,25 @@ import (
 	"salvor/internal/secretstore"
 )
 
+// Command returns the program that prints a secret, where one does.
+func (c *Changes) Command(name string) (argv []string, printed bool) { return c.needs.Command(name) }
+
+// UsedBy returns a line for each place where a secret is needed.
+func (c *Changes) UsedBy(name string) []string {
+	var lines []string
+	for _, u := range c.needs.Uses(name) {
+		line := u.String()
+		if u.Host != "" {
+			line += " on " + u.Host
+		}
+		if u.OnChange != "" {
+			line += ": " + string(u.OnChange)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // MayRotate returns why a secret can't be rotated: there is none of that name, or a
 // database was made with it and no command changes it in the database.
 func (c *Changes) MayRotate(name string) error {

@@ -275,3 +275,21 @@ func TestAProgramsValueHasARevision(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereASecretIsUsed(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.Commit(t, map[string][]byte{"salvor.lock": []byte(`{"schema": 1, "stacks": {"notes": {"host": "alpha", "epoch": 1}}}`)})
+	c := open(t, f)
+	for name, want := range map[string][]string{"notes/DB": {"notes (environment) on alpha: recreate"}, "pg": {"notes/db on alpha"}, "token": nil} {
+		if got := c.UsedBy(name); !slices.Equal(got, want) {
+			t.Errorf("%s is used by %q, want %q", name, got, want)
+		}
+	}
+	if argv, printed := c.Command("printed"); !printed || argv[0] != "echo" {
+		t.Errorf("printed is printed by %v, %v", argv, printed)
+	}
+	if _, printed := c.Command("token"); printed {
+		t.Error("token is printed by a program")
+	}
+}

@@ -12,8 +12,8 @@ import (
 	"salvor/internal/fleet"
 )
 
-// RemovalsPath is where the repository keeps which secrets still have a value that a
-// removed person or host knows. It holds names and dates, nothing that comes from a
+// RemovalsPath is where the repository keeps which secrets are exposed: they still have a
+// value that a removed person or host may know. It holds names and dates, nothing that comes from a
 // value: from a digest a weak secret could be guessed.
 const RemovalsPath = "revoked.json"
 
@@ -27,7 +27,7 @@ type Removal struct {
 	Secrets  []string  `json:"secrets"` // by name, sorted: those that have had no other value since
 }
 
-// String says who it was, for a sentence that begins with "seen by".
+// String says who it was, for a sentence that begins with "known to".
 func (r Removal) String() string {
 	on := r.At.UTC().Format(time.DateOnly)
 	switch {
@@ -118,7 +118,7 @@ func (all Removals) Encode() ([]byte, error) {
 	return append(content, '\n'), err
 }
 
-// With returns the removals and one more. One that has seen nothing is left out.
+// With returns the removals and one more. One that exposes no secret is left out.
 func (all Removals) With(r Removal) Removals {
 	r.At = r.At.UTC().Truncate(time.Second)
 	r.Secrets = slices.Compact(slices.Sorted(slices.Values(r.Secrets)))

@@ -163,7 +163,7 @@ func (g *Guard) since(ctx context.Context, spec agentapi.Host, names []string, e
 func (g *Guard) known(host string, names []string, earliest time.Time) (map[string]record.Verdict, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.newest.began.Before(earliest) || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.newest.names, name) }) {
+	if !g.newest.began.After(earliest) || slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(g.newest.names, name) }) {
 		return nil, false
 	}
 	return g.judge(host, names), true

@@ -3,12 +3,14 @@ package startup
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
 	"salvor/internal/agentapi"
+	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
 )
@@ -53,6 +55,32 @@ func TestAnAttemptOfAnEarlierPlacementIsForgotten(t *testing.T) {
 		}
 		if got := !s.Attempt().InProgress(); got != forgotten {
 			t.Errorf("at epoch %d: forgotten %v", epoch, got)
+		}
+	}
+}
+
+// TestTheVersionBeforeOfAStackThatMovedIsNotStarted: an apply and a move ran at one time. The
+// move had released the stack when the apply began to replace its image, and failed to.
+func TestTheVersionBeforeOfAStackThatMovedIsNotStarted(t *testing.T) {
+	t.Parallel()
+	remote := t.TempDir()
+	g := heretest.NewGuarded(t, "alpha", remote, "", 1)
+	heretest.Claim(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: g.Recipient()})
+	s := New(keeper.New(g.Host), g.Spec, progress.Discard()).On(g.At(g.Spec, g.Spec.Stacks[0]))
+	defer s.Run.Guard.Close(t.Context())
+	if v := s.Run.Guard.Verdict(t.Context(), s.Stack); v.State != record.Own {
+		t.Fatalf("%+v", v)
+	}
+	if err := g.SaveLocal(heretest.Notes, here.Local{Epoch: 1, Released: 1}); err != nil {
+		t.Fatal(err)
+	}
+	heretest.Claim(t, remote, record.Claim{Epoch: 2, Host: "beta", Key: "age1beta"})
+	if err := startVersionBefore(t.Context(), s); err == nil || !strings.Contains(err.Error(), "beta claimed epoch 2") {
+		t.Errorf("%v", err)
+	}
+	for _, c := range g.Machine.(*machinetest.Fake).Calls() {
+		if c.Argv[0] == "docker" {
+			t.Errorf("it ran %v", c.Argv)
 		}
 	}
 }

@@ -59,11 +59,19 @@ func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) e
 	}
 	u.Images = d.Images
 	if err := stopVersionBefore(ctx, s, &u); err != nil {
-		back := context.WithoutCancel(ctx)
-		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), s.Host.Stacks.OpenGate(back, s.Name), s.Host.Stacks.Start(back, s.Name, s.Run.sink))
+		return errors.Join(fmt.Errorf("%s, and the last snapshot before it failed: %w", changed, err), startVersionBefore(context.WithoutCancel(ctx), s))
 	}
 	hold.At(ctx, "upgrade-stopped")
 	return nil
+}
+
+// startVersionBefore has the version before run on, unless the stack was released before
+// this run had its lock: then another host may have it by now.
+func startVersionBefore(ctx context.Context, s *Start) error {
+	if err := s.checkStillOwned(ctx); err != nil {
+		return err
+	}
+	return errors.Join(s.Host.Stacks.OpenGate(ctx, s.Name), s.Host.Stacks.Start(ctx, s.Name, s.Run.sink))
 }
 
 // stopVersionBefore stops the version before and takes its last snapshot.

@@ -78,6 +78,53 @@ func TestARecoveryBringsBackWhatASnapshotHeld(t *testing.T) {
 	})
 }
 
+// TestASnapshotSurvivesAnyPowerCutOnceItIsAcknowledged: whatever call the power is cut at,
+// one that is acknowledged holds what the volume held, and the volume has that after the boot.
+func TestASnapshotSurvivesAnyPowerCutOnceItIsAcknowledged(t *testing.T) {
+	acknowledged, refused := 0, 0
+	for cut := 5; cut < 160; cut += 31 {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			alice := &operator{w: w, name: "alice", clone: w.git.Clone()}
+			if err := alice.run("apply", 0, func(ctx context.Context, c *command) error { return c.apply(ctx) }); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(time.Minute)
+			alpha := w.hosts[0]
+			held := alpha.data("notes")
+			alpha.mu.Lock()
+			alpha.cutAt = alpha.calls + cut
+			alpha.mu.Unlock()
+			var id string
+			err := alice.run("snapshot", 0, func(ctx context.Context, c *command) (err error) {
+				id, err = c.take(ctx, "notes")
+				return err
+			})
+			alpha.powerOff()
+			if onErr := alpha.powerOn(); onErr != nil {
+				t.Fatal(onErr)
+			}
+			if is := alpha.data("notes"); !strings.HasPrefix(is, held) {
+				t.Errorf("cut at %d: the volume has %d bytes of %d", cut, len(is), len(held))
+			}
+			if err != nil {
+				refused++
+				return
+			}
+			acknowledged++
+			lock, err := lockOf(w.git.Files())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if is, err := w.inSnapshot(lock, "notes", id); is != held || err != nil {
+				t.Errorf("cut at %d: the snapshot has %q, %v", cut, is, err)
+			}
+		})
+	}
+	if acknowledged == 0 || refused == 0 {
+		t.Errorf("%d were acknowledged, %d were not: the cuts miss what they are for", acknowledged, refused)
+	}
+}
+
 // budget is after how long no more worlds are begun, on a machine that is busy.
 const budget = 45 * time.Second
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"salvor/internal/checkout"
@@ -92,7 +93,7 @@ func (f *Fleet) configure(t *testing.T) {
 func (f *Fleet) Encrypt(t *testing.T, name, value string) map[string][]byte {
 	t.Helper()
 	path, err := fleet.SecretFile(name)
-	if stack, key, is := cut(name); is {
+	if stack, key, is := strings.Cut(name, "/"); is {
 		path, value, err = fleet.EnvFile(stack), key+"="+value+"\n", nil
 	}
 	if err != nil {
@@ -103,11 +104,6 @@ func (f *Fleet) Encrypt(t *testing.T, name, value string) map[string][]byte {
 		t.Fatal(err)
 	}
 	return map[string][]byte{path: sealed}
-}
-
-func cut(name string) (stack, key string, is bool) {
-	stack, key = filepath.Split(name)
-	return filepath.Clean(stack), key, stack != ""
 }
 
 // Commit commits files; nil removes one.

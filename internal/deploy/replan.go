@@ -12,20 +12,20 @@ import (
 	"salvor/internal/hostlink"
 )
 
-// plansAgain is how often a host that changed since its plan was made is planned
+// replans is how often a host that changed since its plan was made is planned
 // again in one apply. A host's own unfinished work ends before it answers that it
 // changed, so once nearly always does.
-const plansAgain = 3
+const replans = 3
 
 // applyPlanned has a host apply its part of the plan. A host that changed meanwhile,
 // since its daemon finished something, is planned again.
 func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Host, hp HostPlan, req agentapi.Apply) (receipt agentapi.HostReceipt, err error) {
-	for range plansAgain {
+	for range replans {
 		req.Fingerprint = hp.Fingerprint
 		if err = r.call(ctx, link, agentapi.VerbApply, req, &receipt); !isMoved(err) {
 			return receipt, err
 		}
-		if hp, err = r.planAgain(ctx, h, hp, err); err != nil {
+		if hp, err = r.replan(ctx, h, hp, err); err != nil {
 			return receipt, err
 		}
 	}
@@ -38,13 +38,13 @@ func (r *Run) applyPlanned(ctx context.Context, link *hostlink.Link, h fleet.Hos
 }
 
 func isMoved(err error) bool {
-	told, ok := errors.AsType[*agentapi.Error](err)
-	return ok && told.Code == agentapi.CodeMoved
+	answer, ok := errors.AsType[*agentapi.Error](err)
+	return ok && answer.Code == agentapi.CodeMoved
 }
 
-// planAgain observes a host once more. What was not in the plan that the operator
+// replan observes a host once more. What was not in the plan that the operator
 // accepted is theirs to accept.
-func (r *Run) planAgain(ctx context.Context, h fleet.Host, accepted HostPlan, moved error) (HostPlan, error) {
+func (r *Run) replan(ctx context.Context, h fleet.Host, accepted HostPlan, moved error) (HostPlan, error) {
 	seen := r.observeHost(ctx, h, r.Lock)
 	if seen.Err != nil || seen.New {
 		return accepted, fault.WithCode(errors.Join(moved, seen.Err), fault.General)

@@ -116,7 +116,7 @@ func TestAHostThatKeepsChangingIsLeft(t *testing.T) {
 	s := session(&surroundings{link: host.link}, nil)
 	plan := Plan{Hosts: []HostPlan{{Host: "beta", Changes: []agentapi.Change{{Stack: "notes", ID: "services"}}, Fingerprint: "the world before"}}}
 	_, err := s.Apply(t.Context(), plan, s.Lock, Options{Kind: "apply"})
-	if code, _ := fault.Code(err); code != fault.General || !strings.Contains(fmt.Sprint(err), "beta: the host changed since") || host.applied > 0 || host.seen != plansAgain {
+	if code, _ := fault.Code(err); code != fault.General || !strings.Contains(fmt.Sprint(err), "beta: the host changed since") || host.applied > 0 || host.seen != replans {
 		t.Errorf("applied %d times, planned again %d times, %v", host.applied, host.seen, err)
 	}
 }
