@@ -15,8 +15,6 @@ import (
 // approveAll is an operator who says yes to everything.
 func approveAll(confirmation.Approval) error { return nil }
 
-var errNo = errors.New("no")
-
 // askedBy opens the newest commit for an operator who notes what they are asked and
 // answers with err; nil means that no one can be asked.
 func (k *keyed) askedBy(approve func(confirmation.Approval) error) *App {

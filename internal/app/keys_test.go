@@ -18,6 +18,7 @@ import (
 	"salvor/internal/hostkey"
 	"salvor/internal/lockfile"
 	"salvor/internal/machine/local"
+	"salvor/internal/newfleet"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/seal"
@@ -68,7 +69,7 @@ func newKeyedOn(t *testing.T, disk string) *keyed {
 	}
 	base := t.TempDir()
 	k := &keyed{t: t, dir: filepath.Join(base, "fleet"), ann: filepath.Join(base, "ann.age"), host: newKey(t), signs: mustSigner(t), disk: disk}
-	if _, _, err := Init(t.Context(), NewFleet{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
+	if _, _, err := newfleet.Make(t.Context(), newfleet.Options{Dir: k.dir, Name: "home", Operator: "ann", Identity: k.ann}); err != nil {
 		t.Fatal(err)
 	}
 	config, err := os.ReadFile(filepath.Join(k.dir, fleet.File))

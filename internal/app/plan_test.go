@@ -86,7 +86,7 @@ func largeFleet(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, err := begin(tb.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
+	g, err := begun(tb.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		tb.Fatal(err)
 	}

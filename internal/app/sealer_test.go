@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"salvor/internal/agentapi"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fleet"
+	"salvor/internal/git"
+	"salvor/internal/machine/local"
 	"salvor/internal/progress"
 	"salvor/internal/seal"
 	"salvor/internal/sealing"
@@ -44,7 +47,7 @@ func printedRepo(t *testing.T, recipient string) string {
 	t.Helper()
 	dir := t.TempDir()
 	environ := append(os.Environ(), "GIT_AUTHOR_NAME=Olga", "GIT_AUTHOR_EMAIL=olga@example.net", "GIT_COMMITTER_NAME=Olga", "GIT_COMMITTER_EMAIL=olga@example.net")
-	g, err := begin(t.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
+	g, err := begun(t.Context(), dir, controlrepo.Beginning{Name: "home"}, environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,4 +191,14 @@ func TestNewTargetOnAUsedRemoteIsSealed(t *testing.T) {
 	if stale, err := s.Stale(t.Context(), placed); err != nil || len(stale) != 0 {
 		t.Errorf("sealed anew and out of date: %v, %v", stale, err)
 	}
+}
+
+// begun makes dir a control repository with its first commit.
+func begun(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
+	files, message, err := b.Commit()
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
+	return made, err
 }

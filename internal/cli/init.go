@@ -12,6 +12,7 @@ import (
 	"salvor/internal/app"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/newfleet"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/terminal"
 )
@@ -65,7 +66,7 @@ func runInit(ctx context.Context, g *globals, dir string, o initOptions) error {
 	if u, err := user.Current(); err == nil && fleet.ValidName(u.Username) == nil {
 		operator = u.Username
 	}
-	recovery, identity, err := app.Init(ctx, app.NewFleet{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
+	recovery, identity, err := newfleet.Make(ctx, newfleet.Options{Dir: abs, Name: o.name, Operator: operator, Identity: g.identity, Passphrase: passphrase, Work: g.Work, Signer: signer})
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ computer, and clear the terminal, which remembers what it showed.
 // signer returns the key that must sign every commit: the operator's, where they ask
 // for it, or say yes because their git signs every commit anyway.
 func (g *globals) signer(ctx context.Context, o initOptions) (string, error) {
-	key, always, err := app.SigningKey(ctx)
+	key, always, err := newfleet.SigningKey(ctx)
 	switch {
 	case o.signed && err != nil:
 		return "", fault.WithHint(fmt.Errorf("--signed-commits: %w", err), "git config --global gpg.format ssh && git config --global user.signingKey ~/.ssh/id_ed25519.pub")

@@ -1,4 +1,6 @@
-package app
+// Package newfleet makes a control repository with its first commit, and the keys that open
+// it.
+package newfleet
 
 import (
 	"context"
@@ -14,7 +16,6 @@ import (
 	"salvor/internal/confirmation"
 	"salvor/internal/controlrepo"
 	"salvor/internal/fault"
-	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/fleetkeys"
 	"salvor/internal/git"
@@ -29,8 +30,8 @@ import (
 	"salvor/internal/sign"
 )
 
-// NewFleet says what `salvor init` makes.
-type NewFleet struct {
+// Options say what salvor init makes.
+type Options struct {
 	Dir        string
 	Name       string
 	Operator   string // name among the recipients
@@ -40,10 +41,10 @@ type NewFleet struct {
 	Signer     string            // the only public SSH key that signs commits, "" to take them unsigned
 }
 
-// Init makes a control repository and the keys that open it: the operator's
+// Make makes a control repository and the keys that open it: the operator's
 // identity on this machine, and a recovery key that is returned once, to be
 // printed or written down. Nothing is overwritten.
-func Init(ctx context.Context, n NewFleet) (recovery agekey.Key, keyFile string, err error) {
+func Make(ctx context.Context, n Options) (recovery agekey.Key, keyFile string, err error) {
 	operator, err := agekey.Generate()
 	if err != nil {
 		return recovery, "", err
@@ -147,25 +148,4 @@ func otherFiles(dir string) ([]string, error) {
 		others = append(others[:3], "…")
 	}
 	return others, err
-}
-
-// PreCommit returns the hook that Git runs before a commit in the repository at dir.
-func PreCommit(ctx context.Context, dir string) (git.Hook, error) {
-	clone, err := git.Open(ctx, local.Machine{}, dir, os.Environ())
-	if err != nil {
-		return git.Hook{}, err
-	}
-	return clone.PreCommit(ctx)
-}
-
-// HookFindings says that Git calls salvor before no commit in this clone.
-func (a *App) HookFindings(ctx context.Context) ([]finding.Finding, error) {
-	hook, err := a.Checkout.Git.PreCommit(ctx)
-	if err != nil || hook.Calls {
-		return nil, err
-	}
-	return []finding.Finding{{
-		Code: finding.HookMissing, Severity: finding.Info, Subject: hook.Path,
-		Text: "this clone has no pre-commit hook that calls salvor, so an unencrypted secret could be committed", Fix: hook.Install(),
-	}}, nil
 }
