@@ -47,7 +47,7 @@ func TestS04AForgedClaimStopsNoStack(t *testing.T) {
 	if v.State != record.Own {
 		t.Errorf("%+v", v)
 	}
-	found := whose("alpha", st, alpha.base().Local(heretest.Notes), v)
+	found := ownershipFindings("alpha", st, alpha.base().Local(heretest.Notes), v)
 	for path := range forged {
 		if !slices.ContainsFunc(found, func(f finding.Finding) bool {
 			return f.Code == finding.ClaimIgnored && f.Subject == path && strings.Contains(f.Text, "beta")
@@ -112,7 +112,7 @@ func TestStatusTellsOfAMissingClaim(t *testing.T) {
 	if verdicts[heretest.Notes].State != record.Own {
 		t.Fatalf("%+v", verdicts)
 	}
-	found := whose("beta", beta.spec.Stacks[0], here.Local{Epoch: 2}, verdicts[heretest.Notes])
+	found := ownershipFindings("beta", beta.spec.Stacks[0], here.Local{Epoch: 2}, verdicts[heretest.Notes])
 	if len(found) != 1 || found[0].Code != "claim-missing" || !strings.Contains(found[0].Text, "epoch 2") {
 		t.Errorf("%+v", found)
 	}

@@ -20,7 +20,7 @@ func (d *daemon) leftOver(spec agentapi.Host) []agentapi.Stack {
 		if st.Stopped || st.Kept || local.Lost || local.ReleasedAt(st.Epoch) {
 			continue
 		}
-		if d.Host.base().At(spec, st).Attempt().Under() || d.Host.base().RunNote(st.Name).What != "" {
+		if d.Host.base().At(spec, st).Attempt().InProgress() || d.Host.base().RunNote(st.Name).What != "" {
 			left = append(left, st)
 		}
 	}
@@ -78,7 +78,7 @@ func (d *daemon) dueToFinish(ctx context.Context, s *here.Stack) (bool, error) {
 		return false, err
 	}
 	defer lock.Release()
-	if s.Attempt().Under() {
+	if s.Attempt().InProgress() {
 		return true, nil
 	}
 	if d.Host.base().RunsWhole(ctx, s.Name) {

@@ -11,8 +11,8 @@ import (
 	"salvor/internal/runlock"
 )
 
-// arrivals starts the stacks that waited for a mount which is there now.
-func (d *daemon) arrivals(ctx context.Context, sink progress.Sink) error {
+// startMounted starts the stacks that waited for a mount which is there now.
+func (d *daemon) startMounted(ctx context.Context, sink progress.Sink) error {
 	spec, err := d.Host.base().ReadSpec()
 	if err != nil {
 		return err

@@ -46,10 +46,10 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 		s.Verdict = agentapi.Verdict(verdicts[st.Name].State)
 		local := h.base().Local(st.Name)
 		data := k.Condition(st.Name)
-		state.Findings = append(state.Findings, whose(spec.Name, st, local, verdicts[st.Name])...)
+		state.Findings = append(state.Findings, ownershipFindings(spec.Name, st, local, verdicts[st.Name])...)
 		if !st.Stopped && !local.Lost && len(h.base().At(spec, st).Protected()) > 0 {
 			state.Findings = append(state.Findings, data.Report(spec.Name, st, time.Now())...)
-			state.Findings = append(state.Findings, k.Lasting(spec.Name, st.Name, time.Now())...)
+			state.Findings = append(state.Findings, k.LastingFindings(spec.Name, st.Name, time.Now())...)
 		}
 		state.Findings = append(state.Findings, k.SetAsideFindings(h.base().At(spec, st))...)
 		all.Go(func() (err error) {
@@ -66,7 +66,7 @@ func (h *Host) Status(ctx context.Context, _ agentapi.Observe, _ progress.Sink) 
 	for _, s := range state.Stacks {
 		state.Findings = append(state.Findings, ungated(spec.Name, s)...)
 	}
-	frozen, ferr := k.Frozen(spec.Name, state.Stacks)
+	frozen, ferr := k.FrozenFindings(spec.Name, state.Stacks)
 	state.Findings = append(state.Findings, frozen...)
 	return state, errors.Join(err, ferr)
 }
@@ -139,8 +139,8 @@ func onlyNone(err error) bool {
 	return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyNone(err) })
 }
 
-// whose says what is worth knowing about whose a stack is.
-func whose(host string, st agentapi.Stack, local here.Local, v record.Verdict) []finding.Finding {
+// ownershipFindings says what is worth knowing about whose a stack is.
+func ownershipFindings(host string, st agentapi.Stack, local here.Local, v record.Verdict) []finding.Finding {
 	all := ruled(host, st, local, v)
 	if v.Off != "" {
 		all = append(all, finding.Finding{

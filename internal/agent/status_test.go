@@ -28,7 +28,7 @@ func TestOwnership(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.stack.Name, c.stack.Epoch = "notes", 2
 			var got finding.Code
-			for _, f := range whose("alpha", c.stack, c.local, c.verdict) {
+			for _, f := range ownershipFindings("alpha", c.stack, c.local, c.verdict) {
 				got = f.Code
 			}
 			if got != c.want {

@@ -48,26 +48,25 @@ type Git struct {
 
 // Stack is one placed stack as a host needs it.
 type Stack struct {
-	Name         string                  `json:"name"`
-	Epoch        int                     `json:"epoch"`
-	Stopped      bool                    `json:"stopped,omitempty"`
-	Project      project.Project         `json:"project"`
-	Volumes      []project.Volume        `json:"volumes,omitempty"`
-	Targets      []Target                `json:"targets,omitempty"`
-	Images       map[string]string       `json:"images,omitempty"`    // service to pinned reference, from the lock
-	Sealed       []byte                  `json:"sealed,omitempty"`    // sealed/<host>/<stack>.age
-	Signature    []byte                  `json:"signature,omitempty"` // of Sealed, by the fleet's key
-	Inputs       string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
-	Consent      project.Consent         `json:"consent,omitempty"`
-	Restore      *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
-	Proven       map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock
-	RPO          time.Duration           `json:"rpo,omitempty"`
-	PauseLimit   time.Duration           `json:"pause_limit"`
-	PauseEvery   time.Duration           `json:"pause_every"`
-	Needs        []string                `json:"needs,omitempty"`
-	AcceptShrunk bool                    `json:"accept_shrunk,omitempty"`
-	AcceptLoss   bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
-	Kept         bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
+	Name       string                  `json:"name"`
+	Epoch      int                     `json:"epoch"`
+	Stopped    bool                    `json:"stopped,omitempty"`
+	Project    project.Project         `json:"project"`
+	Volumes    []project.Volume        `json:"volumes,omitempty"`
+	Targets    []Target                `json:"targets,omitempty"`
+	Images     map[string]string       `json:"images,omitempty"`    // service to pinned reference, from the lock
+	Sealed     []byte                  `json:"sealed,omitempty"`    // sealed/<host>/<stack>.age
+	Signature  []byte                  `json:"signature,omitempty"` // of Sealed, by the fleet's key
+	Inputs     string                  `json:"inputs,omitempty"`    // digest of what Sealed must be made from; "" while it is being replaced
+	Consent    project.Consent         `json:"consent,omitempty"`
+	Restore    *fleet.Restore          `json:"restore,omitempty"` // of this epoch; done when the host says so
+	Proven     map[string]fleet.Proven `json:"proven,omitempty"`  // by repository, from the lock
+	RPO        time.Duration           `json:"rpo,omitempty"`
+	PauseLimit time.Duration           `json:"pause_limit"`
+	PauseEvery time.Duration           `json:"pause_every"`
+	Needs      []string                `json:"needs,omitempty"`
+	AcceptLoss bool                    `json:"accept_loss,omitempty"` // a newest snapshot that the remote has lost is given up for the newest that is there, unless the stack ran here at this epoch
+	Kept       bool                    `json:"kept,omitempty"`        // the commit's files do not load: all except the values above from the lock is as the host has it
 }
 
 // Target is one snapshot target with the stack's repository on it.

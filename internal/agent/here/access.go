@@ -34,7 +34,7 @@ type Access struct {
 	Proven  map[string]record.Proven  // by repository, once learned
 	Silent  error                     // why the record remote did not say what was proven
 	Ignored []record.Ignored          // what the record has of that, and no host signed that had the stack
-	trusted func() (sign.Keys, error) // whose claims count
+	trusted func() (sign.Keys, error) // ownershipFindings claims count
 	own     func() (sign.Key, error)  // signs what this host writes down
 	folders OpenFolder
 	GivenUp snapshot.Mark // a snapshot that the remote has lost, and that the operator gives up
@@ -106,7 +106,9 @@ func (r *Repository) Close(ctx context.Context) error {
 	return r.folder.Close(context.WithoutCancel(ctx))
 }
 
-// Repository opens the folder of a stack's repository. Nothing is created.
+// Repository opens the folder of a stack's repository, which is below the target's place, by
+// the stack's name and the repository's id. Nothing is created, and on a target that is
+// append-only nothing is deleted. Close it when done.
 func (a *Access) Repository(ctx context.Context, stack string, t agentapi.Target) (*Repository, error) {
 	password, ok := a.File.Repositories[t.Repository]
 	if !ok {
@@ -132,9 +134,10 @@ type Record struct {
 }
 
 // Close gives up the connection to the remote.
-func (s *Record) Close(ctx context.Context) error { return s.folder.Close(context.WithoutCancel(ctx)) }
+func (r *Record) Close(ctx context.Context) error { return r.folder.Close(context.WithoutCancel(ctx)) }
 
-// Record opens the record remote, wherever the record has moved to.
+// Record opens the record remote, wherever the record has moved to. Where any target of the
+// stack on the same remote is append-only, nothing of the record is deleted. Close it when done.
 func (a *Access) Record(ctx context.Context, where fleet.Location) (*Record, error) {
 	if where.Remote == "" {
 		return nil, errors.New("the fleet has no record remote")

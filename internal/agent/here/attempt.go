@@ -43,37 +43,41 @@ func (h *Host) AttemptPath(stack string) string {
 }
 
 // Attempt returns the note of the stack's attempt, empty when there is none. One of an
-// earlier placement has ended: another host may have had the stack since, and its data
-// must not give way to what the version before had here.
+// earlier placement is forgotten: the stack was given to another host since, and the newest
+// snapshot takes the place of the data that was between two versions.
 func (s *Stack) Attempt() Attempt {
-	u := readNote[Attempt](s.Host.AttemptPath(s.Name))
-	if u.Epoch != 0 && u.Epoch != s.Epoch {
+	a := readNote[Attempt](s.Host.AttemptPath(s.Name))
+	of := a.Epoch
+	if of == 0 {
+		of = s.Host.Local(s.Name).Epoch // an older salvord noted it
+	}
+	if of > 0 && of != s.Epoch {
 		return Attempt{}
 	}
-	return u
+	return a
 }
 
 // SaveAttempt writes the note, with the stack's epoch and the present time.
-func (s *Stack) SaveAttempt(u Attempt) error {
-	u.Epoch, u.At = s.Epoch, time.Now().UTC()
-	return writeNote(s.Host.AttemptPath(s.Name), &u)
+func (s *Stack) SaveAttempt(a Attempt) error {
+	a.Epoch, a.At = s.Epoch, time.Now().UTC()
+	return writeNote(s.Host.AttemptPath(s.Name), &a)
 }
 
-// Under reports whether an attempt is under way, so that the data may be between
+// InProgress reports whether an attempt is under way, so that the data may be between
 // two versions.
-func (u Attempt) Under() bool { return u.State == AttemptTrying || u.State == AttemptBack }
+func (a Attempt) InProgress() bool { return a.State == AttemptTrying || a.State == AttemptBack }
 
 // Wish is what the volumes' markers call the way back.
-func (u Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", u.Commit, u.Before) }
+func (a Attempt) Wish() string { return fmt.Sprintf("back-%.12s-%.12s", a.Commit, a.Before) }
 
 // WentBack says what runs, and where everything is.
-func (u Attempt) WentBack() string {
-	if u.Before == "" {
+func (a Attempt) WentBack() string {
+	if a.Before == "" {
 		return "the previous version runs"
 	}
-	text := fmt.Sprintf("the previous version runs again, with its own data (snapshot %.8s)", u.Before)
-	if u.After != "" {
-		text += fmt.Sprintf("; the data written by the new version is snapshot %.8s, which is only restored by its id", u.After)
+	text := fmt.Sprintf("the previous version runs again, with its own data (snapshot %.8s)", a.Before)
+	if a.After != "" {
+		text += fmt.Sprintf("; the data written by the new version is snapshot %.8s, which is only restored by its id", a.After)
 	}
 	return text
 }

@@ -66,7 +66,7 @@ const ownWait = 20 * time.Second
 func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Sink) (*runlock.Lock, error) {
 	holder := runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()}
 	began, end := time.Now(), func(error, string) {}
-	for told := false; ; told = true {
+	for said := false; ; said = true {
 		if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 			return nil, err
 		}
@@ -77,10 +77,10 @@ func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Si
 			end(err, "")
 			return l, err
 		}
-		if !told {
+		if !said {
 			end = progress.Scope{Sink: sink}.Step("wait for another run", held.Error())
 		}
-		if err := Pause(ctx, LockPause); err != nil {
+		if err := Sleep(ctx, LockPause); err != nil {
 			return nil, errors.Join(held, err)
 		}
 	}
@@ -89,7 +89,8 @@ func (h *Host) Lock(ctx context.Context, owner, message string, sink progress.Si
 // LockPause is how often a busy stack is asked again.
 const LockPause = 200 * time.Millisecond
 
-// LockStack takes a stack's lock, waiting for a snapshot or a start under way.
+// LockStack takes a stack's lock, waiting for a snapshot or a start under way. When ctx ends
+// first the error wraps a *runlock.HeldError, which names the holder.
 func (h *Host) LockStack(ctx context.Context, stack, owner, message string) (*runlock.Lock, error) {
 	return h.Await(ctx, StackLock(stack), runlock.Holder{Owner: owner, Message: message, Since: time.Now().UTC()})
 }
@@ -97,7 +98,8 @@ func (h *Host) LockStack(ctx context.Context, stack, owner, message string) (*ru
 // StackLock is the name of a stack's lock.
 func StackLock(stack string) string { return "stack-" + stack }
 
-// Await takes a lock by its name, waiting for its holder to release it.
+// Await takes a lock by its name, waiting for its holder to release it; the error is as for
+// LockStack.
 func (h *Host) Await(ctx context.Context, name string, holder runlock.Holder) (*runlock.Lock, error) {
 	if err := os.MkdirAll(h.Paths.Run, 0o700); err != nil {
 		return nil, err
@@ -108,14 +110,14 @@ func (h *Host) Await(ctx context.Context, name string, holder runlock.Holder) (*
 		if !errors.As(err, &held) {
 			return l, err
 		}
-		if err := Pause(ctx, LockPause); err != nil {
+		if err := Sleep(ctx, LockPause); err != nil {
 			return nil, errors.Join(held, err)
 		}
 	}
 }
 
-// Pause waits, and returns the error of ctx when that ends first.
-func Pause(ctx context.Context, d time.Duration) error {
+// Sleep waits, and returns the error of ctx when that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -110,15 +110,15 @@ func TestAwaitFails(t *testing.T) {
 	}
 }
 
-func TestPauseEndsWithItsContext(t *testing.T) {
+func TestSleepEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		began := time.Now()
-		if err := Pause(t.Context(), 500*time.Millisecond); err != nil || time.Since(began) != 500*time.Millisecond {
+		if err := Sleep(t.Context(), 500*time.Millisecond); err != nil || time.Since(began) != 500*time.Millisecond {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
-		if err := Pause(ctx, time.Hour); !errors.Is(err, context.Canceled) || time.Since(began) != time.Second {
+		if err := Sleep(ctx, time.Hour); !errors.Is(err, context.Canceled) || time.Since(began) != time.Second {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 	})

@@ -19,9 +19,9 @@ import (
 // is not mounted: a stack that started now would write into an empty folder.
 var ErrAbsent = errors.New("not mounted")
 
-// Externals returns errAbsent where an external mount of a stack is not there. Then
-// the stack waits: the daemon starts it when everything is mounted.
-func (s *Stack) Externals() error {
+// CheckMounts returns ErrAbsent where an external mount of a stack is not there. Then the
+// stack waits: the daemon starts it when everything is mounted.
+func (s *Stack) CheckMounts() error {
 	absent := s.Absent()
 	if len(absent) == 0 {
 		err := os.Remove(s.Host.Paths.Waiting(s.Name))

@@ -178,7 +178,7 @@ func TestNotesThatCannotBeRead(t *testing.T) {
 	for name, strike := range damages {
 		err := errors.Join(st.SaveAttempt(here.Attempt{State: here.AttemptTrying}), h.NoteRun("notes", "deploy"))
 		h.NoteDone("notes", "wish")
-		if err != nil || !st.Attempt().Under() || h.RunNote("notes").What != "deploy" || h.Wishes("notes").Owed != "wish" {
+		if err != nil || !st.Attempt().InProgress() || h.RunNote("notes").What != "deploy" || h.Wishes("notes").Owed != "wish" {
 			t.Fatalf("written: %+v, %+v, %+v, %v", st.Attempt(), h.RunNote("notes"), h.Wishes("notes"), err)
 		}
 		for _, path := range []string{h.AttemptPath("notes"), h.RunPath("notes"), h.WishesPath("notes")} {

@@ -58,6 +58,7 @@ func TestARunIsNotedWhileItWorks(t *testing.T) {
 		"interrupted, runs":               {"running", "running", true, false, failed, true, false},
 		"nothing ran":                     {"exited", "exited", true, false, failed, false, false},
 		"an earlier one left it, it goes": {"exited", "running", false, true, nil, true, false},
+		"an earlier one left it, stops":   {"exited", "exited", false, true, nil, true, false},
 		"an earlier one left it, failed":  {"exited", "exited", false, true, failed, true, true},
 		"an earlier one left it, runs":    {"exited", "running", false, true, failed, true, false},
 	} {

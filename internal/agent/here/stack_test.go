@@ -257,8 +257,8 @@ func TestAttempts(t *testing.T) {
 		default:
 			a.State = ""
 		}
-		if a.Under() != under {
-			t.Errorf("%q: between two versions %v", state, a.Under())
+		if a.InProgress() != under {
+			t.Errorf("%q: between two versions %v", state, a.InProgress())
 		}
 	}
 	before := time.Now()
@@ -275,8 +275,16 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	heretest.Write(t, st.Host.AttemptPath("notes"), `{"schema":1,"state":"back"}`)
-	if !notes(st.Host, 7).Attempt().Under() {
+	if !notes(st.Host, 7).Attempt().InProgress() {
 		t.Error("a note of an older salvord, which names no epoch, is ignored")
+	}
+	if err := st.Host.SaveLocal("notes", here.Local{Epoch: 2}); err != nil {
+		t.Fatal(err)
+	}
+	for epoch, want := range map[int]bool{2: true, 7: false} { // it is of the epoch at which the stack ran
+		if got := notes(st.Host, epoch).Attempt().InProgress(); got != want {
+			t.Errorf("a note of an older salvord, at epoch %d: %v", epoch, got)
+		}
 	}
 	for want, a := range map[string]here.Attempt{
 		"the previous version runs": {},

@@ -49,16 +49,16 @@ func (k *Keeper) ChangeCondition(stack string, change func(*Condition)) error {
 // NoteTaken remembers how a snapshot went. One that read something examined what
 // the last reading back had doubted.
 func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.SnapshotReceipt, found []finding.Finding, err error) error {
-	return k.ChangeCondition(stack, func(k *Condition) {
-		k.Tried, k.Findings = time.Now().UTC(), found
+	return k.ChangeCondition(stack, func(c *Condition) {
+		c.Tried, c.Findings = time.Now().UTC(), found
 		switch {
 		case err == nil:
-			k.Good = began
+			c.Good = began
 			if !r.Skipped {
-				k.Unread = ""
+				c.Unread = ""
 			}
 		case !finding.AnyFatal(found):
-			k.Findings = append(found, finding.Finding{
+			c.Findings = append(found, finding.Finding{
 				Code: finding.SnapshotFailed, Severity: finding.Warning, Subject: host + "/" + stack,
 				Text: "the last snapshot failed: " + err.Error(), Fix: "salvor snapshot take " + stack,
 			})
@@ -69,30 +69,30 @@ func (k *Keeper) NoteTaken(host, stack string, began time.Time, r agentapi.Snaps
 // noteReread remembers how reading back a share of the data went. Where something
 // is doubted the next snapshot is due at once: it repairs that.
 func (k *Keeper) noteReread(stack string, doubted bool, err error) error {
-	return k.ChangeCondition(stack, func(k *Condition) {
-		k.Unread = here.ErrorText(err)
+	return k.ChangeCondition(stack, func(c *Condition) {
+		c.Unread = here.ErrorText(err)
 		if doubted {
-			k.Tried = time.Time{}
+			c.Tried = time.Time{}
 		}
 	})
 }
 
 // Report says what is wrong with how a stack's data is kept, and how late it is
 // against its goal; without a goal, against the second try in a row.
-func (k Condition) Report(host string, st agentapi.Stack, now time.Time) []finding.Finding {
+func (c Condition) Report(host string, st agentapi.Stack, now time.Time) []finding.Finding {
 	subject := host + "/" + st.Name
-	found := slices.DeleteFunc(slices.Clone(k.Findings), aboutHistory) // the remote is asked about that
-	if k.Unread != "" {
+	found := slices.DeleteFunc(slices.Clone(c.Findings), aboutHistory) // the remote is asked about that
+	if c.Unread != "" {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotUnverified, Severity: finding.Warning, Subject: subject,
-			Text: "reading the snapshots back failed: " + k.Unread, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
+			Text: "reading the snapshots back failed: " + c.Unread, Fix: "salvor snapshot take " + st.Name + " takes a new one of the data on the host",
 		})
 	}
 	goal := st.RPO
 	if goal == 0 {
 		goal = 2 * interval(st)
 	}
-	if age := now.Sub(k.Good); goal > 0 && !k.Good.IsZero() && age > goal+lateBy {
+	if age := now.Sub(c.Good); goal > 0 && !c.Good.IsZero() && age > goal+lateBy {
 		found = append(found, finding.Finding{
 			Code: finding.SnapshotLate, Severity: finding.Warning, Subject: subject,
 			Text: fmt.Sprintf("the newest data that could be restored is %s old, the goal is %s", age.Round(time.Second), goal), Fix: "salvor snapshot take " + st.Name,
@@ -125,8 +125,8 @@ func takeWithin(ctx context.Context, engine snapshot.Engine, job snapshot.Job) (
 	return result, err
 }
 
-// Lasting says that a snapshot of a stack has been under way for long.
-func (k *Keeper) Lasting(host, stack string, now time.Time) []finding.Finding {
+// LastingFindings say that a snapshot of a stack has been under way for long.
+func (k *Keeper) LastingFindings(host, stack string, now time.Time) []finding.Finding {
 	holder, held := runlock.Held(k.Paths.Run, here.StackLock(stack))
 	if !held || holder.Owner != here.Daemon || holder.Message != takingSnapshot || now.Sub(holder.Since) < TakerTurn {
 		return nil

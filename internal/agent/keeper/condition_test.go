@@ -30,17 +30,17 @@ func TestS14WhatLastsIsSaid(t *testing.T) {
 	}
 	defer start.Release()
 	now, later := time.Now(), time.Now().Add(TakerTurn+time.Second)
-	if got := New(h).Lasting("alpha", "notes", now); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", "notes", now); len(got) > 0 {
 		t.Errorf("at once: %+v", got)
 	}
-	if got := New(h).Lasting("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
+	if got := New(h).LastingFindings("alpha", "notes", later); len(got) != 1 || got[0].Code != finding.SnapshotLasts || got[0].Subject != "alpha/notes" {
 		t.Errorf("later: %+v", got)
 	}
-	if got := New(h).Lasting("alpha", "shop", later); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", "shop", later); len(got) > 0 {
 		t.Errorf("a start: %+v", got)
 	}
 	lock.Release()
-	if got := New(h).Lasting("alpha", "notes", later); len(got) > 0 {
+	if got := New(h).LastingFindings("alpha", "notes", later); len(got) > 0 {
 		t.Errorf("after its end: %+v", got)
 	}
 }

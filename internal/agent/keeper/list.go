@@ -11,8 +11,9 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// ListSnapshots lists a placed stack's snapshots as they are on its targets, and the
-// newest one that was proven where a target lacks it.
+// ListSnapshots lists a placed stack's snapshots as they are on its targets, those of former
+// repositories first, and the newest one that was proven where a target lacks it. A target
+// that does not answer is an error, with the rows so far.
 func (k *Keeper) ListSnapshots(ctx context.Context, stack string) (agentapi.SnapshotList, error) {
 	all := agentapi.SnapshotList{Schema: agentapi.Schema, Stack: stack}
 	s, err := k.Placed(stack)

@@ -123,8 +123,8 @@ func (k *Keeper) Unfreeze(ctx context.Context, stack string) error {
 	return snapshot.Resume(ctx, k.Snapshots.Dirs, stack, k.Quiescer(stack), false)
 }
 
-// Frozen says which stacks are paused, unless a snapshot does it for a moment.
-func (k *Keeper) Frozen(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
+// FrozenFindings say which stacks are paused, unless a snapshot does it for a moment.
+func (k *Keeper) FrozenFindings(host string, stacks []agentapi.StackState) ([]finding.Finding, error) {
 	recorded, err := snapshot.AllPaused(k.Snapshots.Dirs)
 	var found []finding.Finding
 	for _, s := range stacks {

@@ -98,7 +98,7 @@ func TestPauseLooksAgain(t *testing.T) {
 
 // TestStarted: the engine says what started since a time, other stacks aside.
 func TestStarted(t *testing.T) {
-	h, engine := dockerHost(t) // whose containers started a minute ago
+	h, engine := dockerHost(t) // ownershipFindings containers started a minute ago
 	engine.Add("loop", "web", "running")
 	engine.Add("loop", "side", "restarting")
 	engine.Add("other", "web", "running")
@@ -178,12 +178,12 @@ func TestStatusSaysWhatIsPaused(t *testing.T) {
 	h, engine := dockerHost(t)
 	web := engine.Add("notes", "web", "paused")
 	stacks := []agentapi.StackState{{Name: "notes", Services: []agentapi.ServiceRow{{Name: "web", State: "paused"}, {Name: "db", State: "running"}}}}
-	found, err := New(h).Frozen("alpha", stacks)
+	found, err := New(h).FrozenFindings("alpha", stacks)
 	if err != nil || len(found) != 1 || found[0].Code != finding.Paused || !strings.HasPrefix(found[0].Text, "web: ") {
 		t.Errorf("paused by a person: %+v, %v", found, err)
 	}
 	leavePaused(t, h, engine, web)
-	if found, err = New(h).Frozen("alpha", stacks); err != nil || len(found) != 0 {
+	if found, err = New(h).FrozenFindings("alpha", stacks); err != nil || len(found) != 0 {
 		t.Errorf("paused by a snapshot under way: %+v, %v", found, err)
 	}
 }

@@ -94,7 +94,7 @@ func (a *Archive) ListForRestore(ctx context.Context) ([]listing, error) {
 		case err != nil || late: // what does not answer may have it
 			return listed, errors.Join(err, missingError(a.Name, missing, listed))
 		}
-		if err := here.Pause(ctx, min(listAgain, listingLag(a.Host))); err != nil {
+		if err := here.Sleep(ctx, min(listAgain, listingLag(a.Host))); err != nil {
 			return listed, err
 		}
 	}

@@ -13,16 +13,17 @@ import (
 // Shares is in how many days all of a repository's data is read again.
 const Shares = 30
 
-// reread is when a stack's data was last read back from its targets.
-type reread struct {
+// A rereadNote is when a stack's data was last read back from its targets.
+type rereadNote struct {
 	Day int `json:"day"` // days since 1970, UTC
 }
 
 // RereadPath is the file that says when a stack was read back last.
 func (k *Keeper) RereadPath(stack string) string { return k.Paths.Placement(stack) + ".reread" }
 
-// RereadDue reads today's share of every stack's repositories whole from the
-// remote, once a day, and writes down what it found.
+// RereadDue reads today's share of every stack's repositories whole from the remote, and
+// writes down what it found. A stack is read once a day (UTC), whatever that came to, and
+// one that fails keeps no other from it.
 func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
@@ -31,15 +32,15 @@ func (k *Keeper) RereadDue(ctx context.Context, now time.Time) error {
 	today := int(now.Unix() / int64(24*time.Hour/time.Second))
 	var errs []error
 	for _, st := range spec.Stacks {
-		var last reread
+		var last rereadNote
 		if here.ReadJSON(k.RereadPath(st.Name), &last) != nil {
-			last = reread{} // a note that can't be read is as good as none
+			last = rereadNote{} // a note that can't be read is as good as none
 		}
 		local := k.Local(st.Name)
 		if last.Day == today || local.Lost || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 {
 			continue
 		}
-		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), reread{Day: today}))
+		errs = append(errs, k.RereadStack(ctx, k.At(spec, st), today), here.WriteJSON(k.RereadPath(st.Name), rereadNote{Day: today}))
 	}
 	return errors.Join(errs...)
 }

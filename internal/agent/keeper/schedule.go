@@ -14,7 +14,8 @@ import (
 // OwedEvery is the pause between tries of a snapshot that a restore owes.
 const OwedEvery = time.Minute
 
-// TakeDue begins the snapshots that are due.
+// TakeDue has takers begin the snapshots that are due, and does not wait for them. One that
+// is under way is not begun again. What goes wrong with one is in the journal.
 func (k *Keeper) TakeDue(ctx context.Context, watch *ownership.Guard, takers *Takers, sink progress.Sink) error {
 	spec, err := k.ReadSpec()
 	if err != nil {
@@ -53,13 +54,15 @@ func (k *Keeper) takeOne(ctx context.Context, watch *ownership.Guard, stack stri
 	return err
 }
 
-// Due returns the running stacks whose shortest interval has passed. Methods
-// that pause are used at most every PauseEvery.
+// Due returns the stacks that run here at their epoch and whose shortest interval has
+// passed since the last try, well or not; a snapshot that is owed is tried every OwedEvery.
+// Methods that pause are used at most every PauseEvery. What is between two versions, and
+// what has nothing to protect, is never due.
 func (k *Keeper) Due(spec agentapi.Host, now time.Time) []agentapi.Stack {
 	var due []agentapi.Stack
 	for _, st := range spec.Stacks {
 		local := k.Local(st.Name)
-		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.At(spec, st).Attempt().Under() {
+		if st.Stopped || local.Lost || local.ReleasedAt(st.Epoch) || local.Epoch != st.Epoch || len(k.At(spec, st).Protected()) == 0 || k.At(spec, st).Attempt().InProgress() {
 			continue
 		}
 		every := interval(st)

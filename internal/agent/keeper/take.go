@@ -32,8 +32,10 @@ type Taking struct {
 	Sink     progress.Sink
 }
 
-// Take takes one snapshot for each target, under the stack's lock, and returns
-// the receipt of the first. The caller has checked the claim.
+// Take takes one snapshot for each target, under the stack's lock, and returns the receipt
+// of the first. A target that fails keeps no other from its snapshot; the errors are joined.
+// How it went is noted as the stack's condition. The caller has checked the claim: a host
+// that was taken over since adds a snapshot of its own epoch, and deletes nothing.
 func (k *Keeper) Take(ctx context.Context, s *here.Stack, t Taking) (agentapi.SnapshotReceipt, error) {
 	lock, err := k.LockStack(ctx, s.Name, here.Daemon, takingSnapshot)
 	if err != nil {
@@ -48,7 +50,7 @@ func (k *Keeper) TakeLocked(ctx context.Context, s *here.Stack, t Taking) (agent
 	if len(s.Protected()) == 0 {
 		return agentapi.SnapshotReceipt{Stack: s.Name, Skipped: true, Why: "nothing to protect"}, nil
 	}
-	if s.Attempt().Under() && !t.Diverged {
+	if s.Attempt().InProgress() && !t.Diverged {
 		return agentapi.SnapshotReceipt{}, fault.WithHint(fmt.Errorf("stack %s is between two versions: its data now "+
 			"must not become the newest snapshot", s.Name), "salvor "+
 			"apply continues")
@@ -176,7 +178,7 @@ func (k *Keeper) takeListed(ctx context.Context, engine snapshot.Engine, job sna
 		if err != nil || !lost || time.Since(began) > listingLag(k.Host) {
 			return result, err
 		}
-		if err := here.Pause(ctx, min(listAgain, listingLag(k.Host))); err != nil {
+		if err := here.Sleep(ctx, min(listAgain, listingLag(k.Host))); err != nil {
 			return result, err
 		}
 	}
@@ -193,7 +195,7 @@ func (k *Keeper) job(ctx context.Context, s *here.Stack, repo snapshot.Repositor
 	return snapshot.Job{
 		Fleet: s.Spec.Fleet, Stack: s.Name, Host: s.Spec.Name, Epoch: s.Epoch, Commit: was.commit, Repository: repo, Volumes: s.Protected(),
 		Compose: was.compose, Images: was.images, Quiescer: q, Runner: q, Database: &Isolated{Host: k.Host, Stack: ran, Images: was.images, Sink: t.Sink}, PauseLimit: s.PauseLimit,
-		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept || s.AcceptShrunk, AcceptLoss: t.Loss,
+		Stopped: t.Stopped, Force: t.Force, Diverged: t.Diverged, AcceptShrunk: t.Accept, AcceptLoss: t.Loss,
 	}, err
 }
 

@@ -2,9 +2,18 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"salvor/internal/agent/here"
+	"salvor/internal/agent/ownership"
+	"salvor/internal/agentapi"
+	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
+	"salvor/internal/progress"
+	"salvor/internal/project"
 )
 
 // TestS14OneStackNeverStopsTheSnapshotsOfTheOthers: some that never end, as many as
@@ -64,4 +73,29 @@ func TestS14FewAreTakenAtOnce(t *testing.T) {
 		}
 		takers.Wait()
 	})
+}
+
+// TestWhatIsNoLongerDueIsNotTaken: while a stack waited for its turn, an operator took its
+// snapshot, or the stack was placed elsewhere.
+func TestWhatIsNoLongerDueIsNotTaken(t *testing.T) {
+	t.Parallel()
+	h := &here.Host{Paths: hostpath.Layout{Config: t.TempDir(), State: t.TempDir(), Run: t.TempDir()}}
+	k, tried := New(h), time.Now().UTC()
+	st := agentapi.Stack{
+		Name: "notes", Epoch: 1, Targets: []agentapi.Target{{Name: "offsite", Every: time.Hour}},
+		Volumes: []project.Volume{{Name: "data", Path: "/data", Protect: fleet.Snapshot}},
+	}
+	err := errors.Join(h.SaveSpec(agentapi.Host{Name: "alpha", Stacks: []agentapi.Stack{st}}), h.SaveLocal("notes", here.Local{Epoch: 1}),
+		k.ChangeCondition("notes", func(c *Condition) { c.Tried = tried }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stack := range []string{"notes", "moved"} {
+		if err := k.takeOne(t.Context(), ownership.New(h, time.Second), stack, progress.Discard()); err != nil {
+			t.Errorf("%s: %v", stack, err)
+		}
+	}
+	if c := k.Condition("notes"); !c.Tried.Equal(tried) {
+		t.Errorf("it was tried: %+v", c)
+	}
 }

@@ -95,7 +95,7 @@ func (g *Guard) tick(ctx context.Context) bool {
 	const step = time.Second
 	for began := time.Now(); time.Since(began) < g.h.Lease.Every; {
 		before := time.Now().Round(0) // a clock that continues while a machine is suspended
-		if here.Pause(ctx, min(step, g.h.Lease.Every)) != nil {
+		if here.Sleep(ctx, min(step, g.h.Lease.Every)) != nil {
 			return false
 		}
 		if time.Now().Round(0).Sub(before) > 2*step {

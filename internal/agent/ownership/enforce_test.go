@@ -32,7 +32,7 @@ func watched(t *testing.T, g *heretest.Guarded) {
 		if g.Local(heretest.Notes).Lost && !g.Engine.Running(heretest.Notes) {
 			return
 		}
-		if here.Pause(t.Context(), time.Millisecond) != nil {
+		if here.Sleep(t.Context(), time.Millisecond) != nil {
 			t.Fatal("it was never stopped")
 		}
 	}
@@ -78,7 +78,7 @@ func TestTheWatchStopsWhatIsLost(t *testing.T) {
 			go func() {
 				defer close(done)
 				for alpha.Engine.Running(heretest.Notes) {
-					if here.Pause(t.Context(), time.Millisecond) != nil {
+					if here.Sleep(t.Context(), time.Millisecond) != nil {
 						return
 					}
 				}

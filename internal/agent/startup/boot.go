@@ -12,7 +12,8 @@ import (
 )
 
 // StartAfterBoot starts one stack after a boot: as it was deployed where its data is
-// ready, else with everything that an apply would do.
+// ready, else with everything that an apply would do. One that is lost is fenced; one that
+// was released, that is placed otherwise by now, or that v does not let start stays stopped.
 func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch, Outcome: "stopped"}
 	entry := journal.Entry{Kind: "boot", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: string(v.State) + ": " + v.Reason}
@@ -39,7 +40,7 @@ func (s *Start) StartAfterBoot(ctx context.Context, v record.Verdict) agentapi.S
 func (s *Start) startByNotes(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	deployed, known, err := s.Host.Stacks.Deployed(ctx, s.Name)
 	u, left := s.Attempt(), s.Host.RunNote(s.Name).What != ""
-	if u.Under() {
+	if u.InProgress() {
 		return s.Deploy(ctx, v)
 	}
 	if done, receipt := restoreAfterBoot(ctx, s, v, known); done {
@@ -63,7 +64,7 @@ func (s *Start) startAsDeployed(ctx context.Context) agentapi.StackReceipt {
 	lock, err := s.lockForRun(ctx, "start after a boot")
 	if err == nil {
 		defer lock.Release()
-		err = s.Externals()
+		err = s.CheckMounts()
 	}
 	if err == nil {
 		err = s.awaitNeeded(ctx)
@@ -97,7 +98,8 @@ func (s *Start) startContainers(ctx context.Context) error {
 }
 
 // StartAll starts what may run here after a boot, or once something is there that it
-// waited for, on a host that is prepared.
+// waited for, on a host that is prepared. It returns when each stack is up or has failed;
+// the receipt has them all, and a failure keeps no other from starting.
 func (r *Run) StartAll(ctx context.Context, verdicts map[string]record.Verdict) {
 	for _, st := range r.Spec.Stacks {
 		r.FreeIn(st.Name, r.Lease.Length()) // whatever a request said before the boot

@@ -2,12 +2,14 @@ package startup
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/agent/keeper"
+	"salvor/internal/agentapi"
 	"salvor/internal/machine/machinetest"
 	"salvor/internal/progress"
 	"salvor/internal/record"
@@ -45,15 +47,13 @@ func TestAnAttemptOfAnEarlierPlacementIsForgotten(t *testing.T) {
 		g := heretest.NewGuarded(t, "alpha", t.TempDir(), "", epoch)
 		s := New(keeper.New(g.Host), g.Spec, progress.Discard()).On(g.At(g.Spec, g.Spec.Stacks[0]))
 		trying := here.Attempt{State: here.AttemptTrying, Target: target(s.Stack.Stack), Before: "5nap"}
-		placed := g.Spec.Stacks[0]
-		placed.Epoch = 1
-		if err := g.At(g.Spec, placed).SaveAttempt(trying); err != nil {
+		if err := errors.Join(g.SaveLocal(heretest.Notes, here.Local{Epoch: 1}), g.At(g.Spec, agentapi.Stack{Name: heretest.Notes, Epoch: 1}).SaveAttempt(trying)); err != nil {
 			t.Fatal(err)
 		}
 		if err := finishAttempt(t.Context(), s, s.Deployment()); err != nil {
 			t.Fatal(err)
 		}
-		if got := !s.Attempt().Under(); got != forgotten {
+		if got := !s.Attempt().InProgress(); got != forgotten {
 			t.Errorf("at epoch %d: forgotten %v", epoch, got)
 		}
 	}

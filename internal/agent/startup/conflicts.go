@@ -55,7 +55,7 @@ func (r *Run) awaitUnused(ctx context.Context, volumes []snapshot.Volume) error 
 		if err = r.checkUnused(ctx, volumes); err == nil {
 			return nil
 		}
-		if paused := here.Pause(ctx, here.LockPause); paused != nil {
+		if paused := here.Sleep(ctx, here.LockPause); paused != nil {
 			return paused
 		}
 	}

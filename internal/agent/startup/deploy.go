@@ -18,7 +18,8 @@ import (
 	"salvor/internal/stack"
 )
 
-// Deploy brings one stack up, or says in its receipt why not.
+// Deploy brings one stack up, under its lock, or says in its receipt why not. It may be
+// called again: what a run that was interrupted has begun is continued.
 func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackReceipt {
 	receipt := agentapi.StackReceipt{Name: s.Name, Epoch: s.Epoch}
 	lock, err := s.lockForRun(ctx, "deploy")
@@ -39,7 +40,7 @@ func (s *Start) Deploy(ctx context.Context, v record.Verdict) agentapi.StackRece
 // outcomeOf says what became of a stack that did not come up, and why. Why the host
 // could not be prepared comes before the cancellation that followed from it, and a
 // run that was interrupted before what its programs say as they are ended.
-func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *agentapi.Error) {
+func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, shown *agentapi.Error) {
 	broken := r.Failure(needHost)
 	switch {
 	case ctx.Err() != nil && broken == nil:
@@ -47,14 +48,14 @@ func (r *Run) outcomeOf(ctx context.Context, err error) (outcome string, told *a
 	case ctx.Err() != nil:
 		err = broken
 	}
-	told = &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
+	shown = &agentapi.Error{Code: fault.General, Text: err.Error(), Hint: fault.Hint(err)}
 	var failed *stack.FailedError
 	if errors.As(err, &failed) {
 		for _, line := range failed.Logs {
-			told.Text += "\n  | " + line
+			shown.Text += "\n  | " + line
 		}
 	}
-	return "failed", told
+	return "failed", shown
 }
 
 func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi.StackReceipt) error {
@@ -70,7 +71,7 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 		return s.stop(ctx)
 	}
 	hold.At(ctx, "claimed")
-	if err := s.Externals(); err != nil {
+	if err := s.CheckMounts(); err != nil {
 		return err
 	}
 	opened, err := s.Open()
@@ -107,7 +108,9 @@ func (s *Start) bringUp(ctx context.Context, v record.Verdict, receipt *agentapi
 	return err
 }
 
-// PrepareVolumes has every volume ready for the start: as it is, empty or restored.
+// PrepareVolumes has every volume ready for the start: as it is, empty or restored. What is
+// in the way is an error, and nothing was stopped or moved then. Replaced data stays next to
+// its volume. It may be called again after an interruption; the caller holds the stack's lock.
 func (s *Start) PrepareVolumes(ctx context.Context, d *stack.Deployment, receipt *agentapi.StackReceipt) error {
 	decided, err := keeper.ArchiveOf(s.Stack).Decisions(ctx)
 	if err == nil {

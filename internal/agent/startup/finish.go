@@ -17,7 +17,7 @@ func (s *Start) finishLeftOver(ctx context.Context, goOn func() agentapi.StackRe
 	if ctx.Err() == nil {
 		s.Host.ForgetRun(s.Name)
 	}
-	if receipt.Error == nil || ctx.Err() != nil || s.Attempt().Under() || s.AllReady() != nil || s.Host.RunsWhole(ctx, s.Name) {
+	if receipt.Error == nil || ctx.Err() != nil || s.Attempt().InProgress() || s.AllReady() != nil || s.Host.RunsWhole(ctx, s.Name) {
 		return receipt
 	}
 	return s.startAsDeployed(ctx)

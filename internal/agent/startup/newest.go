@@ -11,8 +11,10 @@ import (
 	"salvor/internal/snapshot"
 )
 
-// FetchNewest downloads the newest snapshot that is whole on some target. Newer ones
-// that are damaged are skipped, and the receipt names them.
+// FetchNewest downloads the newest snapshot that is whole on some target, to a place next to
+// the volumes, which stay as they are. Newer ones that are damaged are skipped, and the
+// receipt names them. The error wraps keeper.ErrMissing where one is known to have been
+// proven that no target lists, and snapshot.ErrNoSnapshot where there is none.
 func (s *Start) FetchNewest(ctx context.Context, volumes []snapshot.Volume, database snapshot.Database) (*snapshot.Fetched, error) {
 	listed, err := keeper.ArchiveOf(s.Stack).ListForRestore(ctx)
 	if errors.Is(err, keeper.ErrMissing) {

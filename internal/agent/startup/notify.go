@@ -23,18 +23,18 @@ import (
 // onRotateLimit is what a command may take that changes a password somewhere.
 const onRotateLimit = 2 * time.Minute
 
-// notifyServices tells running services of secrets that changed: their command first,
+// notifyServices notifies running services of secrets that changed: their command first,
 // then each one's own policy. It reports whether any was notified. Services that the
 // deploy recreated know already. If it is interrupted, the next run notifies all of
 // them again.
-func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, result stack.Result) (told bool, err error) {
+func (s *Start) notifyServices(ctx context.Context, pending delivery.Report, result stack.Result) (notified bool, err error) {
 	again := map[fleet.OnChange][]string{}
 	for _, service := range s.Project.Services {
-		if service.Idle || !slices.Contains(untold.Services, service.Name) {
+		if service.Idle || !slices.Contains(pending.Services, service.Name) {
 			continue
 		}
 		if err := s.Run.onRotate(ctx, s.Name, service); err != nil {
-			return told, err
+			return notified, err
 		}
 		if !slices.Contains(result.Recreated, service.Name) {
 			again[service.OnChange] = append(again[service.OnChange], service.Name)
@@ -44,16 +44,16 @@ func (s *Start) notifyServices(ctx context.Context, untold delivery.Report, resu
 		if policy == "" || policy == fleet.ChangeNone {
 			continue
 		}
-		told = true
+		notified = true
 		if err := s.Run.notifyBy(ctx, s.Name, policy, again[policy]); err != nil {
-			return told, err
+			return notified, err
 		}
 	}
-	if len(untold.Services) > 0 {
-		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "of changed secrets: " + strings.Join(untold.Services, ", ")}
+	if len(pending.Services) > 0 {
+		entry := journal.Entry{Kind: "told", Stack: s.Name, Commit: s.Run.Spec.Commit, Text: "of changed secrets: " + strings.Join(pending.Services, ", ")}
 		s.Host.Enter(entry)
 	}
-	return told, delivery.MarkNotified(s.Host.Paths.Secrets(), s.Name)
+	return notified, delivery.MarkNotified(s.Host.Paths.Secrets(), s.Name)
 }
 
 func (r *Run) notifyBy(ctx context.Context, name string, policy fleet.OnChange, services []string) (err error) {

@@ -16,13 +16,13 @@ import (
 
 // notified runs the notification of a stack's only service, and returns what was run
 // on Docker, and whether the service was notified by its policy.
-func notified(t *testing.T, s project.Service, untold delivery.Report, result stack.Result) ([]string, bool) {
+func notified(t *testing.T, s project.Service, pending delivery.Report, result stack.Result) ([]string, bool) {
 	t.Helper()
 	g := heretest.NewGuarded(t, "alpha", t.TempDir(), "", 1)
 	g.Engine.Set(heretest.Notes, true)
 	g.Spec.Stacks[0].Project.Services = []project.Service{s}
 	start := New(keeper.New(g.Host), g.Spec, progress.Discard()).On(g.At(g.Spec, g.Spec.Stacks[0]))
-	by, err := start.notifyServices(t.Context(), untold, result)
+	by, err := start.notifyServices(t.Context(), pending, result)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,17 +41,17 @@ func TestServicesAreNotifiedInTheirOwnStack(t *testing.T) {
 	changed := delivery.Report{Services: []string{"app"}}
 	command, signal := "docker compose --project-name notes exec --no-TTY app reload now", "docker kill --signal HUP notes"
 	for name, c := range map[string]struct {
-		untold delivery.Report
-		result stack.Result
-		want   []string
-		by     bool
+		pending delivery.Report
+		result  stack.Result
+		want    []string
+		by      bool
 	}{
 		"changed":             {changed, stack.Result{}, []string{command, signal}, true},
 		"recreated by itself": {changed, stack.Result{Recreated: []string{"app"}}, []string{command}, false},
 		"nothing changed":     {delivery.Report{}, stack.Result{}, nil, false},
 		"another's":           {delivery.Report{Services: []string{"db"}}, stack.Result{}, nil, false},
 	} {
-		run, by := notified(t, app, c.untold, c.result)
+		run, by := notified(t, app, c.pending, c.result)
 		if !slices.Equal(run, c.want) || by != c.by {
 			t.Errorf("%s: %q, %v; want %q, %v", name, run, by, c.want, c.by)
 		}

@@ -20,7 +20,7 @@ func (s *Start) awaitFormerHost(ctx context.Context) error {
 		return nil
 	}
 	end := progress.Scope{Sink: s.Run.sink, Stack: s.Name}.Step("wait until its former host has stopped it", "")
-	err := here.Pause(ctx, left)
+	err := here.Sleep(ctx, left)
 	end(err, "")
 	return err
 }

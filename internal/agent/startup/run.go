@@ -188,7 +188,9 @@ func (r *Run) dropOthers(ctx context.Context) error {
 // noteStarted notes that a stack starts here at its epoch. It starts in any case: a full
 // disk must not keep it down.
 func (s *Start) noteStarted() {
-	err := s.Host.SaveLocal(s.Name, here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)})
+	before, now := s.Host.Local(s.Name), here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
+	now.Reported = before.Reported && before.Epoch == s.Epoch
+	err := s.Host.SaveLocal(s.Name, now)
 	if err == nil {
 		return
 	}

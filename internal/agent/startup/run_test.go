@@ -46,7 +46,7 @@ func TestAStartWaitsForTheFormerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lease := agentapi.DefaultLease().Length()
 		r := &Run{Keeper: keeper.New(&here.Host{}), sink: progress.Discard(), free: map[string]time.Time{heretest.Notes: time.Now().Add(lease)}}
-		here.Pause(t.Context(), lease/2)
+		here.Sleep(t.Context(), lease/2)
 		began := time.Now()
 		for _, want := range []time.Duration{lease - lease/2, 0} {
 			if err := r.On(r.At(r.Spec, agentapi.Stack{Name: heretest.Notes})).awaitFormerHost(t.Context()); err != nil || time.Since(began) != want {
@@ -74,8 +74,8 @@ func TestInterruptedIsNotFailed(t *testing.T) {
 	} {
 		r := New(keeper.New(&here.Host{}), agentapi.Host{}, nil)
 		r.Meet(needHost, c.broken)
-		if outcome, told := r.outcomeOf(c.ctx, why); outcome != c.outcome || told.Text != c.text {
-			t.Errorf("%s: %s, %+v", name, outcome, told)
+		if outcome, shown := r.outcomeOf(c.ctx, why); outcome != c.outcome || shown.Text != c.text {
+			t.Errorf("%s: %s, %+v", name, outcome, shown)
 		}
 	}
 }

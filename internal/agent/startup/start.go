@@ -47,22 +47,22 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 	if err := s.Host.Stacks.OpenGate(ctx, s.Name); err != nil {
 		return err
 	}
-	untold, err := delivery.Pending(s.Host.Paths.Secrets(), s.Name)
+	pending, err := delivery.Pending(s.Host.Paths.Secrets(), s.Name)
 	if err != nil {
 		return err
 	}
-	d.EnvChanged, d.NoRestore = untold.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
+	d.EnvChanged, d.NoRestore = pending.Env, receipt.Restored != nil || s.Attempt().State == here.AttemptTrying
 	done, err := s.Run.turns.take(ctx, receipt.Restored != nil)
 	if err != nil {
 		return err
 	}
 	defer done()
 	var result stack.Result
-	told := false
+	notified := false
 	err = s.Run.phase("start", s.Name, func() error {
 		var err error
 		if result, err = s.Host.Stacks.Deploy(ctx, d, s.Run.sink); err == nil {
-			told, err = s.notifyServices(ctx, untold, result)
+			notified, err = s.notifyServices(ctx, pending, result)
 		}
 		return err
 	})
@@ -73,7 +73,7 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 		s.Host.Trouble("attempts", err)
 	}
 	receipt.Healthy, receipt.Images = time.Now().UTC(), result.Images
-	receipt.Outcome = outcome(result, receipt, told)
+	receipt.Outcome = outcome(result, receipt, notified)
 	if !result.Untouched {
 		s.probe(ctx)
 	}
@@ -83,11 +83,11 @@ func (s *Start) start(ctx context.Context, d stack.Deployment, receipt *agentapi
 	return nil
 }
 
-func outcome(result stack.Result, receipt *agentapi.StackReceipt, told bool) string {
+func outcome(result stack.Result, receipt *agentapi.StackReceipt, notified bool) string {
 	switch {
 	case receipt.Restored != nil:
 		return "restored"
-	case result.Untouched && told:
+	case result.Untouched && notified:
 		return "reloaded"
 	case result.Untouched:
 		return "untouched"

@@ -22,7 +22,7 @@ func target(st agentapi.Stack) string { return fmt.Sprint(st.Project.Hash, " ", 
 // the images, a stop, and a small last snapshot of everything that the version
 // before has acknowledged. When that can't be, the version before runs on.
 func snapshotBeforeUpgrade(ctx context.Context, s *Start, d *stack.Deployment) error {
-	if len(s.Protected()) == 0 || s.Attempt().Under() {
+	if len(s.Protected()) == 0 || s.Attempt().InProgress() {
 		return nil
 	}
 	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
@@ -95,7 +95,7 @@ func stopVersionBefore(ctx context.Context, s *Start, u *here.Attempt) error {
 // else is to be deployed by now, an attempt whose end was not seen.
 func finishAttempt(ctx context.Context, s *Start, d stack.Deployment) error {
 	u := s.Attempt()
-	if !u.Under() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
+	if !u.InProgress() || u.State == here.AttemptTrying && u.Target == target(s.Stack.Stack) {
 		return nil
 	}
 	if u.State == here.AttemptTrying {
@@ -237,7 +237,7 @@ func AttemptFindings(s *here.Stack, seen stack.State) []finding.Finding {
 	}
 	pending := s.Host.PendingCommit(s.Name, seen)
 	switch {
-	case !u.Under() && run.What != "":
+	case !u.InProgress() && run.What != "":
 		f.Text = fmt.Sprintf("a %s has been running since %s, or it was interrupted and salvord will continue it", run.What, run.At.Format(time.DateTime))
 		f.Fix = "nothing to do; salvor apply continues it at once"
 	case u.State == "" && pending == "":

@@ -99,7 +99,7 @@ func TestAnAttemptEndsWithItsEpoch(t *testing.T) {
 			dies()
 		}
 	}), agenttest.Own())
-	if !l.Here().Attempt().Under() {
+	if !l.Here().Attempt().InProgress() {
 		t.Fatal("the upgrade was not interrupted")
 	}
 

@@ -36,7 +36,7 @@ func awaitTargets(ctx context.Context, s *Start) {
 	defer cancel()
 	for {
 		_, err := keeper.Holding(s.Name, s.Targets, s.Restore.Snapshot, keeper.ArchiveOf(s.Stack).Lister(limited))
-		if err == nil || here.Pause(limited, wishEvery) != nil {
+		if err == nil || here.Sleep(limited, wishEvery) != nil {
 			return // what is wrong the restore itself says
 		}
 	}
