@@ -159,7 +159,6 @@ var sideways = map[[2]string]string{
 	{"confirmation", "needs"}:           "a stack is granted the secrets that it needs",
 	{"fleetkeys", "needs"}:              "a recovery file stands for a stack's repositories",
 	{"fleetkeys", "confirmation"}:       "only a key that was confirmed signs, and only what was confirmed is signed",
-	{"newfleet", "keys"}:                "a fleet begins with an SSH key of its own",
 	{"rollback", "restore"}:             "a rollback may bring the data of then back",
 	{"reach", "checkout"}:               "a checkout says which hosts there are, and by which keys",
 	{"identity", "checkout"}:            "a checkout has the secrets that are opened",
