@@ -32,7 +32,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 		"stacks/vault/compose.yaml": []byte(service + "{external: true, name: box_password}\n"),
 		"stacks/build/compose.yaml": []byte("services:\n  web:\n    build: {dockerfile_inline: FROM scratch, secrets: [innocent]}\nsecrets:\n  innocent: {external: true, name: fleet_ssh_key}\n"),
 	})
-	found := k.askedBy(approveAll).Findings()
+	found := k.open(k.ann).Findings()
 	line := func(text, with string) string {
 		return fmt.Sprintf("%s:%d:", fleet.File, strings.Count(text[:strings.Index(text, with)], "\n")+1)
 	}
@@ -51,7 +51,7 @@ func TestS06CheckNamesWhereTheFleetsKeysWouldGo(t *testing.T) {
 // TestS06SigningKeysAreDeliveredNowhere whatever their names in Git.
 func TestS06SigningKeysAreDeliveredNowhere(t *testing.T) {
 	k := newKeyed(t)
-	a := k.askedBy(approveAll)
+	a := k.open(k.ann)
 	content, err := a.Needs.File("secrets/" + secretnames.SignKey)
 	if err != nil {
 		t.Fatal(err)

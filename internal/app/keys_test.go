@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"salvor/internal/card"
+	"salvor/internal/confirmation"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/git"
@@ -139,6 +140,9 @@ func (k *keyed) options(identity string) Options {
 		Passphrase: func(string) (secret.Value, error) { return secret.Value{}, errors.New("no passphrase is asked for") },
 	}
 }
+
+// approveAll is an operator who says yes to everything.
+func approveAll(confirmation.Approval) error { return nil }
 
 // do works on the newest commit as ann.
 func (k *keyed) do(work func(*App) error) {

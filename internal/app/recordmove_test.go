@@ -240,3 +240,11 @@ func TestS05OnlySignedFactsAreFolded(t *testing.T) {
 		t.Errorf("ignored %+v", ignored)
 	}
 }
+
+// atMirror fails unless the newest mirror is of this commit.
+func (k *keyed) atMirror(what, want string) {
+	k.t.Helper()
+	if m, _, err := k.open(k.ann).Mirrors.Newest(k.t.Context()); err != nil || m.Commit != want {
+		k.t.Errorf("%s: the mirror is of commit %q, want %q: %v", what, m.Commit, want, err)
+	}
+}

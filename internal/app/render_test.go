@@ -20,7 +20,7 @@ import (
 func TestAHostRendersWhatTheOperatorDoes(t *testing.T) {
 	k := newKeyed(t)
 	k.commit(map[string][]byte{"stacks/late/compose.yaml": []byte("services:\n  web:\n    image: nginx:1\n    environment: {A: \"${MISSING:?gone}\"}\n")})
-	a := k.askedBy(approveAll)
+	a := k.open(k.ann)
 	operators := partOf(t, &a.Checkout.Fleet, a.Checkout.Lock, a.Needs.Rendered())
 
 	// what a host has: the files of the commit
