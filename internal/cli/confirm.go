@@ -160,14 +160,15 @@ func (g *prompts) passphrase(prompt string) (secret.Value, error) {
 	return value, err
 }
 
-// hidden asks for a line that the terminal does not show, see ask.
+// hidden asks for a line that the terminal does not show, see ask. It shows nothing from
+// before the question on: what is pasted answers at once.
 func (g *prompts) hidden(prompt string, tty *os.File) (secret.Value, error) {
 	fd := int(tty.Fd())
-	before, err := term.GetState(fd)
+	restore, err := withoutEcho(tty)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	defer term.Restore(fd, before) //nolint:errcheck // the terminal is gone then
+	defer restore()
 	text, err := g.typed(prompt, func() (string, error) {
 		typed, err := term.ReadPassword(fd)
 		terminal.Printf(g.Err, "\n")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"salvor/internal/progress"
 	"salvor/internal/secret"
@@ -146,5 +147,42 @@ func TestCtrlDIsNo(t *testing.T) {
 	screen.send(t, "\x04")
 	if err := <-ended; !errors.Is(err, errNotConfirmed) {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// prompted is a terminal that notes whether it shows what is typed when a question appears.
+type prompted struct {
+	tty    *os.File
+	echoes []bool
+}
+
+func (p *prompted) Write(text []byte) (int, error) {
+	state, err := unix.IoctlGetTermios(int(p.tty.Fd()), getTermios)
+	if err == nil && strings.Contains(string(text), "Passphrase") {
+		p.echoes = append(p.echoes, state.Lflag&unix.ECHO != 0)
+	}
+	return p.tty.Write(text)
+}
+
+// TestAPassphraseIsHiddenBeforeItIsAskedFor: a password manager types at once, and the
+// terminal showed what it typed until the echo was off.
+func TestAPassphraseIsHiddenBeforeItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	g, screen, _ := onTerminal(t)
+	tty := &prompted{tty: g.Term}
+	g.Err = tty
+	got := make(chan secret.Value, 1)
+	go func() {
+		value, _ := g.passphrase("Passphrase: ")
+		got <- value
+	}()
+	screen.await(t, "Passphrase: ")
+	screen.send(t, "horse\n")
+	if value := <-got; string(value.Reveal()) != "horse" || len(tty.echoes) != 1 || tty.echoes[0] {
+		t.Errorf("read %d letters, with echo %v", len(value.Reveal()), tty.echoes)
+	}
+	state, err := unix.IoctlGetTermios(int(g.Term.Fd()), getTermios)
+	if err != nil || state.Lflag&unix.ECHO == 0 {
+		t.Errorf("afterwards the terminal shows nothing: %v", err)
 	}
 }

@@ -1,0 +1,21 @@
+package cli
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// withoutEcho has a terminal not show what is typed, from now on. restore makes it as it was before;
+// lines, and Ctrl-C, work as they do with echo.
+func withoutEcho(tty *os.File) (restore func(), err error) {
+	fd := int(tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return nil, err
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	restore = func() { _ = unix.IoctlSetTermios(fd, setTermios, before) } // the terminal is gone where that fails
+	return restore, unix.IoctlSetTermios(fd, setTermios, &hidden)
+}
