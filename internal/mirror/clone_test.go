@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,10 +95,18 @@ func TestACloneThatIsOlderThanTheCardSaysSo(t *testing.T) {
 	h.origin()
 	h.Commit(t, map[string][]byte{"note.txt": []byte("not pushed")})
 	made := h.card()
-	clone, err := CloneByCard(t.Context(), made, filepath.Join(t.TempDir(), "back"))
-	if err != nil || len(clone.Notes) != 1 || !strings.Contains(clone.Notes[0], "it lacks commit "+made.Commit[:7]) {
-		t.Errorf("%+v, %v", clone, err)
+	older := func(what string) {
+		t.Helper()
+		clone, err := CloneByCard(t.Context(), made, filepath.Join(t.TempDir(), "back"))
+		if err != nil || len(clone.Notes) != 1 || !strings.Contains(clone.Notes[0], "it lacks commit "+made.Commit[:7]) {
+			t.Errorf("%s: %+v, %v", what, clone, err)
+		}
 	}
+	older("never pushed")
+	if out, err := exec.CommandContext(t.Context(), "git", "-C", h.Dir, "push", "--quiet", "origin", "HEAD:refs/heads/other").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	older("on another branch")
 }
 
 // TestS02OnlyTheFleetsMirrorRebuildsIt: what a host can write to the remote is

@@ -18,6 +18,7 @@ import (
 	"salvor/internal/reach"
 	"salvor/internal/record"
 	"salvor/internal/recording"
+	"salvor/internal/storage"
 )
 
 // A house is a fleet with a stack that is placed on alpha. Its record is encrypted in a folder.
@@ -103,13 +104,31 @@ func (h *house) note(c *Copies, text string) {
 // put writes a file to the record as a host could.
 func (h *house) put(path, content string) {
 	h.t.Helper()
+	h.inRecord(func(f *storage.Folder) error {
+		_, err := f.Put(h.t.Context(), path, strings.NewReader(content), int64(len(content)))
+		return err
+	})
+}
+
+// size is that of a file of the record.
+func (h *house) size(path string) (size int64) {
+	h.t.Helper()
+	h.inRecord(func(f *storage.Folder) error {
+		o, err := f.Stat(h.t.Context(), path)
+		size = o.Size
+		return err
+	})
+	return size
+}
+
+func (h *house) inRecord(work func(*storage.Folder) error) {
+	h.t.Helper()
 	c := h.open()
 	folder, err := c.record.Open(h.t.Context(), c.checkout.Fleet.Record)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	_, err = folder.Put(h.t.Context(), path, strings.NewReader(content), int64(len(content)))
-	if err := errors.Join(err, folder.Close(h.t.Context())); err != nil {
+	if err := errors.Join(work(folder), folder.Close(h.t.Context())); err != nil {
 		h.t.Fatal(err)
 	}
 }

@@ -200,10 +200,12 @@ func TestAnOlderMirrorServesWhereTheNewestIsDamaged(t *testing.T) {
 	if len(all) != 2 || all[0].Commit != newer {
 		t.Fatalf("mirrors %+v", all)
 	}
-	h.put(all[0].Path(), "damaged")
-	m, found, err := h.open().Newest(t.Context())
-	if err != nil || m.Commit != older || len(found) != 1 || found[0].Code != finding.MirrorUntrusted || found[0].Subject != all[0].Path() {
-		t.Errorf("%+v, %+v, %v", m, found, err)
+	for _, damage := range []string{strings.Repeat("x", int(h.size(all[0].Path()))), "cut off"} {
+		h.put(all[0].Path(), damage)
+		m, found, err := h.open().Newest(t.Context())
+		if err != nil || m.Commit != older || len(found) != 1 || found[0].Code != finding.MirrorUntrusted || found[0].Subject != all[0].Path() {
+			t.Errorf("%+v, %+v, %v", m, found, err)
+		}
 	}
 	h.notes = nil
 	if err := h.open().Mirror(t.Context()); err != nil {
