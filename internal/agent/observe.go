@@ -180,7 +180,7 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 			"salvor.lock records that it went back to snapshot %.8s", s.Restore.Snapshot)})
 	}
 	if wish != nil && wish.State == agentapi.WishFailed && startup.ImageChange(seen.Record, d) != "" {
-		return changes, nil, nil // an apply leaves it as it is, see the finding
+		return append(changes, startChanges(seen)...), nil, nil // an apply leaves it as it is, see the finding
 	}
 	if cause := servicesCause(seen, d, local); cause != "" {
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
@@ -189,6 +189,16 @@ func (h *Host) stackChanges(ctx context.Context, s *here.Stack, seen stack.State
 		changes = append(changes, agentapi.Change{Stack: s.Name, ID: "services", Action: "~", Cause: cause})
 	}
 	return changes, startup.Occupied(s.Spec.Name, s.Stack, seen, local, decided), nil
+}
+
+// startChanges is the start of what was deployed last, for a stack that an apply leaves as it
+// is: whatever stopped it, it ought to run.
+func startChanges(seen stack.State) []agentapi.Change {
+	if !seen.Deployed || len(seen.Missing) == 0 {
+		return nil
+	}
+	cause := fmt.Sprintf("not running: %s; started as deployed last, since its data could not be restored", strings.Join(seen.Missing, ", "))
+	return []agentapi.Change{{Stack: seen.Stack, ID: "services", Action: "~", Cause: cause}}
 }
 
 // restoreChange is a volume that goes back to what the operator asked for.

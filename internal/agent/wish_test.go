@@ -100,3 +100,33 @@ func TestAFailedRestoreWaitsForTheOperator(t *testing.T) {
 		t.Errorf("%+v", state.Findings)
 	}
 }
+
+// TestAStackWhoseRestoreFailedDoesNotStayStopped: a move had stopped the stack that the commit
+// gives another image, and whose restore failed. The plan was empty, so that no apply
+// started it.
+func TestAStackWhoseRestoreFailedDoesNotStayStopped(t *testing.T) {
+	t.Parallel()
+	l := newLived(t)
+	l.Wish("one")
+	l.Stack.Restore.Snapshot = strings.Repeat("ab", 32) // there is none
+	l.Runs("reg/app:0")
+	if receipt := l.Apply(); receipt.Error == nil {
+		t.Fatal("there is no such snapshot")
+	}
+	if state, _ := l.state(t); len(state.Changes) != 0 {
+		t.Fatalf("it runs as it was, and the plan has %+v", state.Changes)
+	}
+	if err := errors.Join(l.Stacks.CloseGate(t.Context(), heretest.Stack), l.Stacks.Stop(t.Context(), heretest.Stack)); err != nil {
+		t.Fatal(err)
+	}
+	state, _ := l.state(t)
+	if len(state.Changes) != 1 || state.Changes[0].ID != "services" || !strings.HasPrefix(state.Changes[0].Cause, "not running: app") {
+		t.Errorf("it is stopped, and the plan has %+v", state.Changes)
+	}
+	if receipt := l.Apply(); receipt.Error != nil || l.Image() != "reg/app:1@sha256:1" || l.Data() != "written since" {
+		t.Errorf("%+v, %q runs on %q", receipt, l.Image(), l.Data())
+	}
+	if state, _ := l.state(t); len(state.Changes) != 0 {
+		t.Errorf("it runs again, and the plan has %+v", state.Changes)
+	}
+}

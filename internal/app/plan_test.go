@@ -20,11 +20,9 @@ import (
 	"salvor/internal/controlrepo"
 	"salvor/internal/deploy"
 	"salvor/internal/fleet"
-	"salvor/internal/git"
 	"salvor/internal/hostpath"
 	"salvor/internal/machine"
 	"salvor/internal/machine/debiantest"
-	"salvor/internal/machine/local"
 	"salvor/internal/placement"
 	"salvor/internal/progress"
 	"salvor/internal/sign"
@@ -200,14 +198,4 @@ func planned(tb testing.TB, dir string, hosts map[string]*observed) {
 	if delete(stacks, ""); len(stacks) != planStacks {
 		tb.Fatalf("the plan has %d stacks, want %d", len(stacks), planStacks)
 	}
-}
-
-// begin makes dir a control repository with its first commit.
-func begin(ctx context.Context, dir string, b controlrepo.Beginning, environ []string) (*git.Repository, error) {
-	files, message, err := b.Commit()
-	if err != nil {
-		return nil, err
-	}
-	made, _, err := git.Init(ctx, local.Machine{}, dir, git.First{Files: files, Message: message, Signers: b.Signers()}, environ)
-	return made, err
 }

@@ -10,47 +10,8 @@ import (
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
 	"salvor/internal/mirror"
-	"salvor/internal/seal"
 	"salvor/internal/secret/agekey"
-	"salvor/internal/sign"
 )
-
-// TestS07APushedSealIsSealedAgain: a seal that the fleet has not signed is not current,
-// the plan says why, and passwords of repositories that it has not signed are not
-// opened.
-func TestS07APushedSealIsSealedAgain(t *testing.T) {
-	k := newKeyed(t)
-	a := k.open(k.ann)
-	where := seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}.Path()
-	good, err := a.Needs.Signed(where)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.commit(map[string][]byte{where: append([]byte("\n"), good.File...)})
-	a = k.open(k.ann)
-	stale, err := a.sealer().Stale(t.Context(), a.Lock())
-	if err != nil || !strings.Contains(stale["notes"], where) || !strings.Contains(stale["notes"], sign.ErrUntrusted.Error()) && !strings.Contains(stale["notes"], "signature") {
-		t.Errorf("stale is %v, %v", stale, err)
-	}
-	k.place()
-	if stale, err := k.open(k.ann).sealer().Stale(t.Context(), k.open(k.ann).Lock()); err != nil || len(stale) > 0 {
-		t.Errorf("sealed again and out of date: %v, %v", stale, err)
-	}
-
-	recovery := seal.RecoveryPath("notes")
-	forged, err := agekey.Encrypt(k.recovery().Secret, k.recovery().Recipient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.commit(map[string][]byte{recovery: forged, agekey.RecoveryPath: forged})
-	a = k.open(k.ann)
-	if _, err := a.sealer().Recovery(t.Context(), "notes"); !errors.Is(err, sign.ErrUntrusted) {
-		t.Errorf("passwords that the fleet has not signed: %v", err)
-	}
-	if _, err := a.FleetKeys.Recovery(t.Context()); !errors.Is(err, sign.ErrUntrusted) {
-		t.Errorf("a recovery key that the fleet has not signed: %v", err)
-	}
-}
 
 // TestS02OnlyTheFleetsMirrorRebuildsIt: what a host can write to the remote is
 // reported and ignored by clone and prove, and nothing is taken that this clone never

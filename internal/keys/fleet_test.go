@@ -3,21 +3,17 @@ package keys
 import (
 	"context"
 	"errors"
-	"maps"
 	"path/filepath"
 	"testing"
 
-	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
 	"salvor/internal/exposed"
 	"salvor/internal/finding"
 	"salvor/internal/fleet"
-	"salvor/internal/fleetkeys"
+	"salvor/internal/fleetkeys/fleetkeystest"
 	"salvor/internal/grant"
-	"salvor/internal/hostkey"
 	"salvor/internal/lockfile"
 	"salvor/internal/machine"
-	"salvor/internal/needs/needstest"
 	"salvor/internal/proposal"
 	"salvor/internal/reach"
 	"salvor/internal/record"
@@ -25,17 +21,14 @@ import (
 	"salvor/internal/sealing"
 	"salvor/internal/secret"
 	"salvor/internal/secret/agekey"
-	"salvor/internal/secret/sops"
-	"salvor/internal/sign"
 )
 
 // A keyed fleet has one operator, ann, and a stack with data and two secrets that
 // is placed on alpha.
 type keyed struct {
-	*needstest.Fleet
-	t    *testing.T
-	ann  string     // her identity file, without a passphrase
-	host agekey.Key // alpha's
+	*fleetkeystest.Fleet
+	t   *testing.T
+	ann string // her identity file, without a passphrase
 	// how often work was to be done on the record, which is not there
 	recorded int
 	connect  func(context.Context, fleet.Host) (machine.Machine, error)
@@ -75,33 +68,8 @@ func newKeyed(t *testing.T) *keyed {
 // founded makes a fleet as salvor init does. alpha is enrolled, if it is declared.
 func founded(t *testing.T, plain, secrets map[string]string) *keyed {
 	t.Helper()
-	f := needstest.New(t, plain, secrets)
-	k := &keyed{Fleet: f, t: t, ann: f.Identity, host: newKey(t)}
-	recipients := fleet.Recipients{Operators: map[string]string{"ann": f.Ann.Recipient}, Recovery: f.Recovery.Recipient}.All()
-	files, signer, err := fleetkeys.NewSigning("home", recipients)
-	k.must(err)
-	ssh, _, err := fleetkeys.NewSSH(nil, secret.Value{}, recipients)
-	k.must(err)
-	sealed, err := seal.SealKey(f.Recovery, signer, f.Ann.Recipient)
-	k.must(err)
-	files[sops.ConfigPath], err = sops.Config(recipients)
-	k.must(err)
-	maps.Copy(files, ssh)
-	maps.Copy(files, sealed.Files(agekey.RecoveryPath))
-	signed := []string{fleet.AuthorizedKeysFile}
-	if _, enrolled := k.Open(t, checkout.Committed).Checkout.Fleet.Host("alpha"); enrolled {
-		files["hosts/alpha.pub"] = hostkey.Keys{Recipient: k.host.Recipient, Signer: signer.Public()}.File()
-		signed = append(signed, "hosts/alpha.pub")
-	}
-	for _, path := range signed {
-		files[hostkey.SignaturePath(path)], err = hostkey.Sign(path, files[path], signer)
-		k.must(err)
-	}
-	k.Commit(t, files)
-	k.must(confirmation.Pin(t.Context(), k.Open(t, checkout.Committed).Checkout.Git, "home", sign.Keys{signer.Public()}))
-	a := k.granting(k.ann, func([]grant.Grant) error { return nil })
-	k.must(a.Confirmed.ConfirmGrants(t.Context(), a.Lock()))
-	return k
+	f := fleetkeystest.New(t, plain, secrets)
+	return &keyed{Fleet: f, t: t, ann: f.Identity}
 }
 
 func (k *keyed) must(err error) {
@@ -114,7 +82,7 @@ func (k *keyed) must(err error) {
 // place does what the first apply commits.
 func (k *keyed) place() {
 	k.t.Helper()
-	a := k.granting(k.ann, func([]grant.Grant) error { return nil })
+	a := k.granting(k.ann, fleetkeystest.Yes().Grant)
 	lock := a.Checkout.Lock.Copy()
 	lock.Record, lock.Stacks["notes"] = a.Checkout.Fleet.Record, fleet.Placement{Host: "alpha", Epoch: 1}
 	k.must(a.Confirmed.ConfirmGrants(k.t.Context(), lock))
@@ -127,11 +95,9 @@ func (k *keyed) place() {
 
 // opened is the fleet at its newest commit.
 type opened struct {
-	needstest.Opened
-	Confirmed *confirmation.Confirmed
-	FleetKeys *fleetkeys.Keys
-	Exposed   *exposed.Secrets
-	Keys      *Changes
+	fleetkeystest.Opened
+	Exposed *exposed.Secrets
+	Keys    *Changes
 }
 
 func (o *opened) sealer() *sealing.Sealer {
@@ -154,13 +120,9 @@ func (k *keyed) open(identity string) *opened {
 // granting is open where grants are asked for.
 func (k *keyed) granting(identity string, ask func([]grant.Grant) error) *opened {
 	k.t.Helper()
-	o := &opened{Opened: k.OpenAs(k.t, identity, checkout.Committed)}
+	o := &opened{Opened: k.OpenKeys(k.t, identity, confirmation.Options{Approve: fleetkeystest.Yes().Approve, Grant: ask})}
 	c := o.Checkout
-	o.Confirmed = confirmation.New(c, confirmation.Options{Approve: func(confirmation.Approval) error { return nil }, Grant: ask, Needs: o.At})
-	o.Confirmed.Rendered(o.Needs)
-	o.FleetKeys = fleetkeys.New(c, o.Identity, o.Needs, o.Confirmed)
 	o.Exposed = exposed.New(c, o.Identity, o.Needs, nil)
-	c.Rules = checkout.Rules{Making: o.Confirmed.Making, Sign: o.FleetKeys.WithSignatures, Published: o.Confirmed.Published, TakenBack: o.Confirmed.TakenBack}
 	o.Keys = New(c, o.Identity, o.Needs, o.Confirmed, o.FleetKeys, o.Exposed, reach.New(c, reach.Options{Connect: k.connect}), Options{
 		Identity: identity, Work: quickWork,
 		Again: func(context.Context) (*Changes, func() error, error) {

@@ -62,7 +62,7 @@ func (k *keyed) checkRenewed(was fleet.Placement) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	file, err := seal.Signed{File: sealed.File, Signature: sealed.Signature}.Open(trusted, k.host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}, sealed.Inputs)
+	file, err := seal.Signed{File: sealed.File, Signature: sealed.Signature}.Open(trusted, k.Host, seal.Placement{Host: "alpha", Stack: "notes", Epoch: 1}, sealed.Inputs)
 	if err != nil {
 		k.t.Fatal(err)
 	}

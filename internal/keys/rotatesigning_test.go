@@ -72,7 +72,7 @@ func TestHostsTrustANewSigningKeyBeforeItSigns(t *testing.T) {
 	k.connect = func(context.Context, fleet.Host) (machine.Machine, error) { return nil, machine.ErrUnreachable }
 	before := k.trusted()
 	host := &enrolling{Host: debiantest.New(), answer: agentapi.Enrolment{
-		Recipient: k.host.Recipient, Signer: before[0], GitKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+		Recipient: k.Host.Recipient, Signer: before[0], GitKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
 	}}
 	for range 2 {
 		_, err := k.open(k.ann).Keys.PrepareRotateSigning().Run(t.Context(), nil)

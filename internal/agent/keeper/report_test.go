@@ -69,7 +69,7 @@ func TestABirthIsReportedUntilTheRecordHasIt(t *testing.T) {
 }
 
 // TestImagesAndAWishAreReportedUntilTheRecordHasThem: nothing else changes on the host, so
-// no later run would report them, and the lock would lack them for good.
+// no later run would report them, and the lock would lack them permanently.
 func TestImagesAndAWishAreReportedUntilTheRecordHasThem(t *testing.T) {
 	t.Parallel()
 	remote, images := t.TempDir(), map[string]string{"web": "web:1@sha256:1"}

@@ -111,10 +111,10 @@ func (s *Start) leaveAsDeployed(ctx context.Context, why string, receipt *agenta
 	return s.startUnlessRunning(ctx)
 }
 
-// startUnlessRunning starts what was deployed last, unless it runs.
+// startUnlessRunning starts what was deployed last, unless all of it runs.
 func (s *Start) startUnlessRunning(ctx context.Context) error {
 	seen, err := s.Host.Stacks.Observe(ctx, s.Name)
-	if err != nil || !seen[0].Deployed || seen[0].Running() {
+	if err != nil || !seen[0].Deployed || len(seen[0].Missing) == 0 {
 		return err
 	}
 	return s.startContainers(ctx)

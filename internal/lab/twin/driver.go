@@ -407,8 +407,10 @@ func (w driver) faults() remote.Faults {
 		return remote.Faults{Full: true}
 	case 3:
 		return remote.Faults{Cut: 1 + w.pick(80)}
-	case 4, 5:
+	case 4:
 		return remote.Faults{Lame: 1 + w.pick(12)}
+	case 5:
+		return remote.Faults{Rot: 1 + w.pick(12)}
 	}
 	return remote.Faults{Torn: 1 + w.pick(4)}
 }

@@ -38,11 +38,11 @@ func open(ctx context.Context, store blob.Store, password secret.Value) (*Reposi
 	}
 	var bad error
 	for _, name := range keys {
-		content, err := read(ctx, store, "keys/"+name, 0, -1)
+		content, err := whole(ctx, store, "keys/"+name)
 		if err != nil && !IsDamage(err) {
 			return nil, err
 		}
-		if err == nil {
+		if content != nil {
 			var master masterKey
 			if master, err = unlock(content, password); err == nil {
 				return &Repository{store: store, key: master}, nil

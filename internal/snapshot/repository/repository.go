@@ -7,8 +7,6 @@ package repository
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,6 +79,34 @@ func read(ctx context.Context, store blob.Store, path string, offset, length int
 	}
 	content, err := io.ReadAll(io.LimitReader(r, maxObject))
 	return content, errors.Join(err, r.Close())
+}
+
+// twice does work that reads something and checks it. Where that is not what was written, it
+// is done once more: a line may err, too.
+func twice(work func() error) error {
+	err := work()
+	if errors.Is(err, ErrDamaged) {
+		err = work()
+	}
+	return err
+}
+
+// whole reads an object and compares it with its name. One that differs is returned, too,
+// with an error that is ErrDamaged.
+func whole(ctx context.Context, store blob.Store, at string) ([]byte, error) {
+	var content []byte
+	err := twice(func() error {
+		var err error
+		if content, err = read(ctx, store, at, 0, -1); err != nil {
+			content = nil
+			return err
+		}
+		if err = intact(path.Base(at), content); err != nil {
+			err = fmt.Errorf("%w: %w", err, ErrDamaged)
+		}
+		return err
+	})
+	return content, err
 }
 
 // Snapshots returns every snapshot, in no particular order, and with them those of
@@ -192,12 +218,9 @@ func IsDamage(err error) bool {
 // unpacked reads an object that is not in a pack: it compares the content with
 // its name, decrypts and decompresses it.
 func (r *Repository) unpacked(ctx context.Context, kind, id string) ([]byte, error) {
-	sealed, err := read(ctx, r.store, kind+"/"+id, 0, -1)
+	sealed, err := whole(ctx, r.store, kind+"/"+id)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", kind, id, err)
-	}
-	if sum := sha256.Sum256(sealed); hex.EncodeToString(sum[:]) != id {
-		return nil, fmt.Errorf("%s/%s: content does not match its name: %w", kind, id, ErrDamaged)
 	}
 	plain, err := r.key.open(sealed)
 	if err == nil {

@@ -33,20 +33,26 @@ func (r *Repository) Spare(ctx context.Context) (Spare, error) {
 		return s, err
 	}
 	for _, name := range names(listed) {
-		content, err := read(ctx, r.store, "keys/"+name, 0, -1)
+		content, err := whole(ctx, r.store, "keys/"+name)
 		if err != nil && !IsDamage(err) {
 			return s, err
 		}
-		if err == nil && intact(name, content) == nil {
+		if err == nil {
 			s.Key = content
 		}
 	}
-	config, err := read(ctx, r.store, configName, 0, -1)
+	err = twice(func() error {
+		config, err := read(ctx, r.store, configName, 0, -1)
+		if err == nil && !r.readsConfig(config) {
+			err = ErrDamaged
+		}
+		if err == nil {
+			s.Config = config
+		}
+		return err
+	})
 	if err != nil && !IsDamage(err) {
 		return s, err
-	}
-	if err == nil && r.readsConfig(config) {
-		s.Config = config
 	}
 	return s, nil
 }
@@ -88,8 +94,8 @@ func (r *Repository) mendKey(ctx context.Context, key []byte) error {
 		return fmt.Errorf("its key is lost, and there is no copy: %w", ErrDamaged)
 	}
 	sum := sha256.Sum256(key)
-	whole := hex.EncodeToString(sum[:])
-	if _, err := r.store.Put(ctx, "keys/"+whole, bytes.NewReader(key), int64(len(key))); err != nil {
+	mended := hex.EncodeToString(sum[:])
+	if _, err := r.store.Put(ctx, "keys/"+mended, bytes.NewReader(key), int64(len(key))); err != nil {
 		return fmt.Errorf("put the key back: %w", err)
 	}
 	listed, err := r.store.List(ctx, "keys")
@@ -97,12 +103,15 @@ func (r *Repository) mendKey(ctx context.Context, key []byte) error {
 		return err
 	}
 	for _, name := range names(listed) {
-		if name == whole {
+		if name == mended {
 			continue
 		}
-		content, err := read(ctx, r.store, "keys/"+name, 0, -1)
-		if err == nil && intact(name, content) == nil {
+		_, err := whole(ctx, r.store, "keys/"+name)
+		switch {
+		case err == nil:
 			continue // another person's key
+		case !IsDamage(err):
+			return err
 		}
 		if err := r.store.Delete(ctx, "keys/"+name); err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrAppendOnly) {
 			return fmt.Errorf("remove a damaged key: %w", err)

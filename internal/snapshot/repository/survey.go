@@ -94,13 +94,7 @@ func (r *Repository) Whole(ctx context.Context, root Node, lost []Damaged) error
 // PackIntact reads a pack whole and compares it with its name. One that differs
 // is read a second time: a line may err, too.
 func (r *Repository) PackIntact(ctx context.Context, id string) error {
-	var err error
-	for range 2 {
-		if err = r.hashPack(ctx, id); !errors.Is(err, ErrDamaged) {
-			break
-		}
-	}
-	if err != nil {
+	if err := twice(func() error { return r.hashPack(ctx, id) }); err != nil {
 		return fmt.Errorf("pack %s: %w", ShortID(id), err)
 	}
 	return nil
@@ -139,7 +133,7 @@ func (r *Repository) Salvage(ctx context.Context, id string) error {
 // rewrite writes a pack of what is good of some blobs of another one, and returns its id
 // and what it holds; nothing where nothing is good.
 func (r *Repository) rewrite(ctx context.Context, id string, entries []entry) (other string, within []entry, err error) {
-	content, err := read(ctx, r.store, packPath(id), 0, -1)
+	content, err := whole(ctx, r.store, packPath(id))
 	if err != nil && !IsDamage(err) {
 		return "", nil, fmt.Errorf("salvage pack %s: %w", ShortID(id), err)
 	}

@@ -165,15 +165,18 @@ func (r *Repository) Blob(ctx context.Context, id string) ([]byte, error) {
 	if !ValidName(p.pack) || p.length > maxObject {
 		return nil, fmt.Errorf("blob %s: %w", id, ErrDamaged)
 	}
-	sealed, err := r.sealed(ctx, p)
-	if err != nil {
-		return nil, fmt.Errorf("blob %s: %w", id, err)
-	}
-	content, err := r.plain(sealed, id, p.raw)
-	if err != nil {
-		return nil, &PackError{Pack: p.pack, Err: err}
-	}
-	return content, nil
+	var content []byte
+	err = twice(func() error {
+		sealed, err := r.sealed(ctx, p)
+		if err != nil {
+			return fmt.Errorf("blob %s: %w", id, err)
+		}
+		if content, err = r.plain(sealed, id, p.raw); err != nil {
+			return &PackError{Pack: p.pack, Err: err}
+		}
+		return nil
+	})
+	return content, err
 }
 
 // A PackError is content that is not what was written, and names the pack that
@@ -219,8 +222,8 @@ func (r *Repository) sealed(ctx context.Context, p place) ([]byte, error) {
 	r.mu.Unlock()
 	if !ok {
 		var err error
-		if pack, err = read(ctx, r.store, name, 0, -1); err != nil {
-			return nil, err
+		if pack, err = whole(ctx, r.store, name); pack == nil {
+			return nil, err // of one that differs, some folders may be good
 		}
 		r.cachePack(p.pack, pack)
 	}

@@ -29,6 +29,7 @@ type Faults struct {
 	Late time.Duration // after which an object shows up in listings
 	Cut  int           // so many more calls get through, then none does; 0 for all
 	Lame int           // the so manyth pack that is read from now is cut off, and so is all that follows; 0 for none
+	Rot  int           // the so manyth pack that is read from now arrives damaged; 0 for none
 	Torn int           // the so manyth index or snapshot from now loses its end once it is stored; 0 for none
 }
 
@@ -205,6 +206,14 @@ func (r *Remote) read(data []byte) ([]byte, error) {
 		if r.faults.Lame--; r.faults.Lame == 0 {
 			r.faults.Away = true
 			return nil, fmt.Errorf("read: %w", storage.ErrUnreachable)
+		}
+	}
+	if r.faults.Rot > 0 {
+		if r.faults.Rot--; r.faults.Rot == 0 {
+			data = bytes.Clone(data)
+			for i := range data {
+				data[i] ^= 0x55
+			}
 		}
 	}
 	return data, nil

@@ -96,6 +96,12 @@ func TestFaults(t *testing.T) {
 	away("cut", Faults{Cut: 2}, "index/1", "index/1", "index/1")
 	away("lame", Faults{Lame: 2}, "data/0f/0fa", "index/1", "data/0f/0fa")
 	away("after it was lame", r.faults, "index/1")
+	r.Set(Faults{Rot: 2})
+	for i, whole := range []bool{true, false, true} {
+		if got, err := get(t, f, "data/0f/0fa"); (got == "content") != whole || len(got) != len("content") || err != nil {
+			t.Errorf("read %d of a pack is %q, %v", i, got, err)
+		}
+	}
 	r.Set(Faults{Torn: 2})
 	for _, p := range []string{"claims/2", "index/2", "index/3"} {
 		if err := put(t, f, p, "content"); err != nil {
