@@ -45,6 +45,9 @@ type Local struct {
 	Sealed   string `json:"sealed,omitempty"`   // digest of the sealed file whose secrets are delivered
 	Reported bool   `json:"reported,omitempty"` // the record knows which of its volumes were born
 
+	Images map[string]string `json:"images,omitempty"` // that the record knows from this host, at Epoch
+	Wish   string            `json:"wish,omitempty"`   // that the record knows from this host to be done, at Epoch
+
 	Unread string `json:"-"` // why the file could not be read; then the rest is empty
 }
 

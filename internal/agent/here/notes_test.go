@@ -120,7 +120,7 @@ func TestLocal(t *testing.T) {
 	if err := h.SaveLocal("notes", here.Local{Epoch: 3, Released: 2, Final: "5nap", Sealed: "abcd", Unread: "is not written"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.Local("notes"); got != want {
+	if got := h.Local("notes"); !cmp.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	for name, strike := range damages {

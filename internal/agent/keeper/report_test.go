@@ -1,8 +1,10 @@
 package keeper
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,9 +13,11 @@ import (
 	"salvor/internal/agent/here"
 	"salvor/internal/agent/heretest"
 	"salvor/internal/fleet"
+	"salvor/internal/hostpath"
 	"salvor/internal/project"
 	"salvor/internal/record"
 	"salvor/internal/snapshot"
+	"salvor/internal/stack"
 	"salvor/internal/storage"
 )
 
@@ -53,13 +57,68 @@ func TestABirthIsReportedUntilTheRecordHasIt(t *testing.T) {
 	}
 	k := New(g.Host)
 	s.Spec.Record.Path = "/dev/null/away"
-	if k.reportBirths(t.Context(), s); g.Local(heretest.Notes).Reported {
+	if k.reportMissed(t.Context(), s); g.Local(heretest.Notes).Reported {
 		t.Error("a report that was not written is noted")
 	}
 	s.Spec.Record.Path = remote
 	for range 2 {
-		if k.reportBirths(t.Context(), s); reports() != 1 {
+		if k.reportMissed(t.Context(), s); reports() != 1 {
 			t.Errorf("%d reports", reports())
+		}
+	}
+}
+
+// TestImagesAndAWishAreReportedUntilTheRecordHasThem: nothing else changes on the host, so
+// no later run would report them, and the lock would lack them permanently.
+func TestImagesAndAWishAreReportedUntilTheRecordHasThem(t *testing.T) {
+	t.Parallel()
+	remote, images := t.TempDir(), map[string]string{"web": "web:1@sha256:1"}
+	g := heretest.NewGuarded(t, "alpha", remote, "", 1)
+	heretest.Claim(t, remote, record.Claim{Epoch: 1, Host: "alpha", Key: g.Recipient(), Sign: g.Signer()})
+	g.Spec.Commit, g.Spec.Stacks[0].Restore = "c2", &fleet.Restore{ID: "w1", Epoch: 1}
+	s, err := g.At(g.Spec, g.Spec.Stacks[0]).Open()
+	if err = errors.Join(err, g.SaveLocal(heretest.Notes, here.Local{Epoch: 1})); err != nil {
+		t.Fatal(err)
+	}
+	deployed := func(commit string) {
+		content, err := json.Marshal(stack.Record{Schema: fleet.Schema, Epoch: 1, Commit: commit, Images: images})
+		if err == nil {
+			err = g.Machine.WriteFile(t.Context(), filepath.Join(hostpath.Default().Project(heretest.Notes), "deployed.json"), bytes.NewReader(content), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []record.Fact
+	k := New(g.Host)
+	report := func() {
+		t.Helper()
+		k.reportMissed(t.Context(), s)
+		folder, err := storage.Open(t.Context(), storage.Remotes{"disk": {Type: "local"}}, fleet.Location{Remote: "disk", Path: remote})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer folder.Close(t.Context())
+		facts, ignored, err := record.New(folder).Trusting(heretest.FleetTrust()).Facts(t.Context(), heretest.Notes, 1)
+		if err != nil || len(ignored) > 0 {
+			t.Fatalf("%+v, %v", ignored, err)
+		}
+		got = facts
+	}
+	deployed("c1")
+	if report(); len(got) != 0 {
+		t.Errorf("reported of another version, and of a wish that was not done: %+v", got)
+	}
+	deployed("c2")
+	g.NoteDone(heretest.Notes, "w1")
+	s.Spec.Record.Path = "/dev/null/away"
+	if report(); len(got) != 0 || g.Local(heretest.Notes).Wish != "" || g.Local(heretest.Notes).Images != nil {
+		t.Error("a report that was not written is noted")
+	}
+	s.Spec.Record.Path = remote
+	for range 2 {
+		if report(); len(got) != 1 || got[0].Wish != "w1" || !maps.Equal(got[0].Images, images) {
+			t.Errorf("%+v", got)
 		}
 	}
 }

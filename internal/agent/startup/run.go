@@ -189,7 +189,9 @@ func (r *Run) dropOthers(ctx context.Context) error {
 // disk must not keep it down.
 func (s *Start) noteStarted() {
 	before, now := s.Host.Local(s.Name), here.Local{Epoch: s.Epoch, Sealed: here.SealedDigest(s.Stack.Stack)}
-	now.Reported = before.Reported && before.Epoch == s.Epoch
+	if before.Epoch == s.Epoch {
+		now.Reported, now.Images, now.Wish = before.Reported, before.Images, before.Wish
+	}
 	err := s.Host.SaveLocal(s.Name, now)
 	if err == nil {
 		return
