@@ -54,9 +54,10 @@ func parseProvenName(name string) (Proven, bool) {
 	return Proven{Epoch: epoch, Seq: seq, Repository: m[3], Snapshot: m[4]}, epochErr == nil && seqErr == nil && epoch <= fleet.MaxEpoch
 }
 
-// Prove writes down a stack's newest proven snapshot in a repository, and then
-// removes what was said of that repository before, where it may. The caller holds the claim at
-// the snapshot's epoch. It may be called again.
+// Prove writes down a stack's newest proven snapshot in a repository, waits until a listing
+// shows that, and then removes what was said of that repository before, where it may: a record
+// that lists late says what it said before, never nothing. The caller holds the claim at the
+// snapshot's epoch. It may be called again.
 func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if _, ok := parseProvenName(p.name()); !ok {
 		return fmt.Errorf("%s is not the name of a proven snapshot", p.name())
@@ -65,24 +66,50 @@ func (r *Record) Prove(ctx context.Context, stack string, p Proven) error {
 	if err := r.writeNote(ctx, ProvenKind, provenDir(stack)+"/"+p.name(), file); err != nil {
 		return err
 	}
-	return r.dropOlder(ctx, stack, p)
+	all, err := r.awaitProven(ctx, stack, p)
+	if err != nil {
+		return err
+	}
+	return r.dropOlder(ctx, stack, all, p)
+}
+
+// awaitProven returns what a listing says of a stack once p is in it.
+func (r *Record) awaitProven(ctx context.Context, stack string, p Proven) ([]Proven, error) {
+	late := fmt.Errorf("%s/%s is written, but the record remote does not list it", provenDir(stack), p.name())
+	ctx, cancel := context.WithTimeoutCause(ctx, visibleWithin, late)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		all, err := r.provenNames(ctx, stack)
+		if err != nil {
+			return nil, cmp.Or(context.Cause(ctx), err)
+		}
+		if slices.ContainsFunc(all, func(listed Proven) bool { return listed.name() == p.name() }) {
+			return all, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
 }
 
 // DropProven removes what was said of older snapshots than the newest that was proven at
 // up to an epoch, where hosts may not.
 func (r *Record) DropProven(ctx context.Context, stack string, epoch int) error {
 	newest, _, err := r.Proven(ctx, stack, epoch)
+	if err != nil || len(newest) == 0 {
+		return err
+	}
+	all, err := r.provenNames(ctx, stack)
 	for _, p := range newest {
-		err = errors.Join(err, r.dropOlder(ctx, stack, p))
+		err = errors.Join(err, r.dropOlder(ctx, stack, all, p))
 	}
 	return err
 }
 
-func (r *Record) dropOlder(ctx context.Context, stack string, p Proven) error {
-	all, err := r.provenNames(ctx, stack)
-	if err != nil {
-		return err
-	}
+// dropOlder removes those of all that are older than p in its repository.
+func (r *Record) dropOlder(ctx context.Context, stack string, all []Proven, p Proven) error {
 	for _, old := range all {
 		if old.Repository != p.Repository || compareProven(old, p) >= 0 {
 			continue

@@ -1,12 +1,18 @@
 package record
 
 import (
+	"context"
+	"io"
+	"path"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"salvor/internal/blob"
 	"salvor/internal/blob/blobtest"
 )
 
@@ -34,5 +40,70 @@ func TestTheNewestProvenSnapshotIsRemembered(t *testing.T) {
 	}
 	if err := r.Prove(t.Context(), "notes", Proven{Epoch: 1, Seq: 1, Repository: "../x", Snapshot: "1"}); err == nil {
 		t.Error("a name that leads elsewhere is written")
+	}
+}
+
+// late is a store whose listings lack what was put last, for a while.
+type late struct {
+	blobtest.Memory
+	lag  time.Duration
+	last string
+	at   time.Time
+}
+
+func (s *late) Put(ctx context.Context, p string, content io.Reader, size int64) (blob.Proof, error) {
+	s.last, s.at = p, time.Now()
+	return s.Memory.Put(ctx, p, content, size)
+}
+
+func (s *late) List(ctx context.Context, dir string) ([]blob.Object, error) {
+	all, err := s.Memory.List(ctx, dir)
+	return slices.DeleteFunc(all, func(o blob.Object) bool {
+		return path.Join(dir, o.Path) == s.last && time.Since(s.at) < s.lag
+	}), err
+}
+
+// TestARecordThatListsLateKnowsWhatItKnew: the note of a snapshot takes the place of the one
+// before only once a listing shows it, so a host that looks meanwhile is not left with what
+// salvor.lock knew long ago.
+func TestARecordThatListsLateKnowsWhatItKnew(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lag  time.Duration
+		seq  int // that the record knows once the second snapshot's note is written
+	}{{"soon", 3 * time.Second, 2}, {"never", time.Hour, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &late{}
+				r := trusting(store)
+				note := func(seq int) error {
+					return r.Prove(t.Context(), "notes", Proven{Epoch: 1, Seq: seq, Repository: "aa01", Snapshot: strings.Repeat("1", 64)})
+				}
+				known := func() int {
+					t.Helper()
+					found, _, err := r.Proven(t.Context(), "notes", 1)
+					if err != nil || len(found) != 1 {
+						t.Fatalf("the record knows %v, %v", found, err)
+					}
+					return found[0].Seq
+				}
+				if err := note(1); err != nil {
+					t.Fatal(err)
+				}
+				store.lag = c.lag
+				ended := make(chan error, 1)
+				go func() { ended <- note(2) }()
+				synctest.Wait()
+				if seq := known(); seq != 1 {
+					t.Errorf("before the note is listed, the record knows number %d", seq)
+				}
+				if err := <-ended; (err == nil) != (c.seq == 2) {
+					t.Errorf("the note is written: %v", err)
+				}
+				if seq := known(); seq != c.seq {
+					t.Errorf("then the record knows number %d, want %d", seq, c.seq)
+				}
+			})
+		})
 	}
 }
