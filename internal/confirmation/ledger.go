@@ -71,7 +71,7 @@ func (c *Confirmed) keepLedger(ctx context.Context, book grant.Ledger) error {
 // repository's first one: what was given then is given, and a new clone knows nothing
 // older. The files that say which hosts and logins there are must be signed, too.
 func (c *Confirmed) firstLedger(ctx context.Context) (book grant.Ledger, err error) {
-	logged, err := c.checkout.Git.Log(ctx, 1, lockfile.Name, "sealed")
+	logged, err := c.checkout.Git.Log(ctx, 1, lockfile.Name, fleet.SealedDir)
 	if err == nil && len(logged) == 0 {
 		logged, err = c.checkout.Git.Log(ctx, historyEnd, fleet.File)
 	}

@@ -87,8 +87,8 @@ func TestWhatCantBeRecordedIsPending(t *testing.T) {
 	}
 }
 
-// TestStaleSeals are of stacks that stay where they are: those that move are sealed
-// anyway, those that are no longer declared are not.
+// TestStaleSeals: only stacks that stay where they are have stale seals. A stack that moves is
+// sealed anyway, and one that left the commit is never sealed.
 func TestStaleSeals(t *testing.T) {
 	t.Parallel()
 	w, s := world()

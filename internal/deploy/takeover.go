@@ -118,7 +118,7 @@ func (r *Run) weighOne(name string, p fleet.Placement, owner Owner) error {
 }
 
 // Unclaimed returns the stacks whose placement has no claim of its own: another has the
-// stack by the claims, or none. Without a record there are no claims to miss.
+// stack by the claims, or none. A fleet without a record has no claims, so nothing is unclaimed.
 func (s *Session) Unclaimed(ctx context.Context) ([]string, error) {
 	if s.Fleet.Record.Remote == "" {
 		return nil, nil

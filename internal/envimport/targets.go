@@ -7,9 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"salvor/internal/fault"
+	"salvor/internal/project"
 	"salvor/internal/stack/compose"
 )
 
@@ -30,12 +29,9 @@ var readFromFiles = map[string]string{
 
 // readsFile reports whether an image is known to read a variable from a file.
 func readsFile(image, variable string) bool {
-	named, err := reference.ParseNormalizedNamed(image)
-	if err != nil || reference.Domain(named) != "docker.io" {
-		return false
-	}
-	official, ok := strings.CutPrefix(reference.Path(named), "library/")
-	return ok && slices.Contains(strings.Fields(readFromFiles[official]), variable)
+	registry, repository := project.Home(image)
+	official, ok := strings.CutPrefix(repository, "library/")
+	return ok && registry == "docker.io" && slices.Contains(strings.Fields(readFromFiles[official]), variable)
 }
 
 // targets are the uses of the file's secrets that are to come from files.

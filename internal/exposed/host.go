@@ -89,7 +89,7 @@ func (s *Secrets) everSealed(ctx context.Context, host string) (stacks []string,
 		names = append(names, h.Formerly)
 	}
 	for _, name := range names {
-		ever, err := s.checkout.Git.EverIn(ctx, path.Join("sealed", name))
+		ever, err := s.checkout.Git.EverIn(ctx, path.Join(fleet.SealedDir, name))
 		if err != nil {
 			return nil, err
 		}

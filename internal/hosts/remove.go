@@ -90,7 +90,7 @@ func (c *Changes) withoutHost(h fleet.Host) (map[string][]byte, error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), path.Join("sealed", h.Name, "*"))
+	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), path.Join(fleet.SealedDir, h.Name, "*"))
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (c *Changes) resigned(trusted sign.Keys, key sign.Key) (map[string][]byte, 
 	if err := c.fleetKeys.ResignHosts(files, trusted, key); err != nil {
 		return nil, err
 	}
-	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), "sealed/*/*.age")
+	sealed, err := fs.Glob(os.DirFS(c.checkout.Export), fleet.SealedDir+"/*/*.age")
 	for _, file := range append(sealed, agekey.RecoveryPath) {
 		if err != nil {
 			return nil, err

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
-
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
 	"salvor/internal/project"
@@ -66,7 +64,10 @@ func (n *Needs) Of(stack, host string) Need {
 		need.Remotes = append(need.Remotes, storage.ForHost(r, host, stack))
 	}
 	for _, r := range f.Registries {
-		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool { return registryOf(svc.Image) == r.Name }) {
+		if slices.ContainsFunc(rendered.Project.Services, func(svc project.Service) bool {
+			registry, _ := project.Home(svc.Image)
+			return registry == r.Name
+		}) {
 			need.Registries = append(need.Registries, r)
 		}
 	}
@@ -82,15 +83,6 @@ func (n *Needs) Of(stack, host string) Need {
 	slices.Sort(need.Env)
 	need.Files, need.Env = slices.Compact(need.Files), slices.Compact(need.Env)
 	return need
-}
-
-// registryOf returns the host of an image's registry.
-func registryOf(image string) string {
-	named, err := reference.ParseNormalizedNamed(image)
-	if err != nil {
-		return ""
-	}
-	return reference.Domain(named)
 }
 
 // Inputs is what a stack's seal is made from, without opening anything.
@@ -188,7 +180,7 @@ func (n *Needs) HostOf(st fleet.Stack) string {
 // EachRecovery visits sealed/recovery, also the files of stacks that are declared
 // no longer.
 func (n *Needs) EachRecovery(visit func(stack string, sealed seal.Signed) error) error {
-	entries, err := os.ReadDir(filepath.Join(n.checkout.Export, "sealed", "recovery"))
+	entries, err := os.ReadDir(filepath.Join(n.checkout.Export, fleet.SealedDir, "recovery"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -126,8 +126,11 @@ func (p *pruned) withRestic() *pruned {
 // restic runs Debian's on the repository.
 func (p *pruned) restic(in []byte, args ...string) string {
 	p.t.Helper()
-	cmd := exec.CommandContext(p.t.Context(), "restic", append([]string{"--repo", p.dir, "--no-cache", "--json"}, args...)...)
-	cmd.Env = append(os.Environ(), "RESTIC_PASSWORD="+password)
+	secretFile := filepath.Join(p.t.TempDir(), "password")
+	if err := os.WriteFile(secretFile, []byte(password), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(p.t.Context(), "restic", append([]string{"--repo", p.dir, "--password-file", secretFile, "--no-cache", "--json"}, args...)...)
 	cmd.Stdin = strings.NewReader(string(in))
 	out, err := cmd.Output()
 	if err != nil {

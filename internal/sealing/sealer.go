@@ -152,12 +152,12 @@ func (s *Sealer) Seal(ctx context.Context, lock fleet.Lock, stacks []string, con
 
 // dropOthers removes the seals of hosts that have the stack no longer.
 func (s *Sealer) dropOthers(stack, host string, files map[string][]byte) {
-	old, err := filepath.Glob(filepath.Join(s.checkout.Export, "sealed", "*", stack+".age"))
+	old, err := filepath.Glob(filepath.Join(s.checkout.Export, fleet.SealedDir, "*", stack+".age"))
 	if err != nil {
 		return // the pattern is ours and valid
 	}
 	for _, f := range old {
-		dir, gone := filepath.Base(filepath.Dir(f)), path.Join("sealed", filepath.Base(filepath.Dir(f)), stack+".age")
+		dir, gone := filepath.Base(filepath.Dir(f)), path.Join(fleet.SealedDir, filepath.Base(filepath.Dir(f)), stack+".age")
 		if dir == host || dir == "recovery" {
 			continue
 		}

@@ -56,8 +56,8 @@ func TestHostLock(t *testing.T) {
 	}
 }
 
-// TestStackLock: who comes to a busy stack waits for as long as the other works, or until
-// there is no one any more who waits; each stack has a lock of its own.
+// TestStackLock: a second run waits for as long as the first works on the stack, or until
+// its own context ends. Each stack has a lock of its own.
 func TestStackLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &Host{Paths: hostpath.Layout{Run: t.TempDir() + "/run"}} // it is made

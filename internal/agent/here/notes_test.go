@@ -150,8 +150,8 @@ func TestReleasedUntilALaterEpoch(t *testing.T) {
 	}
 }
 
-// TestKnown: what ran here and is not another's, whose note can't be read included: a host
-// stops what is no longer placed on it.
+// TestKnown: a host knows the stacks that ran here and are not another host's, also one whose
+// note can't be read, so that it stops those that were placed elsewhere.
 func TestKnown(t *testing.T) {
 	t.Parallel()
 	h := bare(t)

@@ -19,7 +19,7 @@ import (
 
 // TestLostNotesKeepTheData is fault V1: what Salvor noted is lost, all of it or
 // the marker alone, while the stack runs or after a boot. Its data is newer than
-// its snapshot, stays where it is, and is no longer anything to be restored.
+// its snapshot and stays where it is: nothing is restored over it.
 func TestLostNotesKeepTheData(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(t *testing.T, s *agenttest.Stand){
