@@ -27,6 +27,7 @@ type Fleet struct {
 	Vaults     map[string]secret.Setting // Ansible Vault id to its password
 	Secrets    []Secret                  // what is said of single secrets; sorted by name
 	Vars       map[string]string
+	Binds      Binds // what folders of the hosts are that stacks mount
 	Docker     Docker
 	Git        Git
 	Recipients Recipients

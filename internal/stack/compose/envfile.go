@@ -60,7 +60,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		f.Path = l.local(f.Path)
 		repoPath, ok := l.inRepo(f.Path)
 		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
-			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
+			return false, l.fail(pos, "env_file %s is outside of the repository; copy it into the stack's folder", f.Path)
 		}
 		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
 			generated = true
@@ -73,6 +73,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
+		variables{l}.unsetIn(repoPath)
 		if f.Path, err = l.onDisk(repoPath); err != nil {
 			return false, err
 		}

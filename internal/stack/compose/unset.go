@@ -2,13 +2,11 @@ package compose
 
 import (
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/template"
-	"github.com/sirupsen/logrus"
 
 	"salvor/internal/finding"
 	"salvor/internal/yamldoc"
@@ -29,7 +27,9 @@ type variables struct{ load *load }
 // place and reports that only in its log. In a mount that text makes another path of
 // it, so there it is fatal, whatever the empty text is from.
 func (v variables) unset() {
-	logrus.SetOutput(io.Discard)
+	for _, name := range []string{".env", "stack.env"} {
+		v.unsetIn(v.load.Stack.Dir + "/" + name)
+	}
 	said := map[string]bool{}
 	for _, s := range v.load.files {
 		walkMounts(s.root, false, func(n *yamldoc.Node, mount bool) {
@@ -51,10 +51,37 @@ func (v variables) unset() {
 	}
 }
 
+// unsetIn finds variables in an env file of the repository that nothing sets.
+func (v variables) unsetIn(repoPath string) {
+	content, err := v.load.readRepo(repoPath)
+	if err != nil {
+		return // what is not there names none
+	}
+	file, err := ParseEnv(repoPath, content, lookup(v.load.env))
+	if err != nil {
+		return // reported where it is read
+	}
+	for _, p := range file.parts {
+		for _, m := range plainVariable.FindAllStringSubmatch(file.text[p.start:p.end], -1) {
+			name := m[1] + m[2]
+			refers := slices.ContainsFunc(p.entries, func(e EnvEntry) bool { return slices.Contains(e.Refs, name) })
+			if _, set := v.load.env[name]; set || !refers || slices.Contains(file.Names(), name) {
+				continue
+			}
+			v.load.found(finding.Finding{Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:1", repoPath, file.line(p.start)),
+				Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name), Fix: v.setting(name)})
+		}
+	}
+}
+
+// lookup returns what variables stand for.
+func lookup(env map[string]string) Lookup {
+	return func(name string) (string, bool) { value, set := env[name]; return value, set }
+}
+
 // emptyIn returns the variables of a text that become an empty one: those that
 // nothing sets, and where a mount begins also those that are set to it.
 func (v variables) emptyIn(text string, mount bool) []string {
-	lookup := func(name string) (string, bool) { v, ok := v.load.env[name]; return v, ok }
 	var names []string
 	for _, m := range plainVariable.FindAllStringSubmatch(text, -1) {
 		name := m[1] + m[2]
@@ -66,7 +93,7 @@ func (v variables) emptyIn(text string, mount bool) []string {
 	if !mount || first == nil || slices.Contains(names, first[1]+first[2]) {
 		return names
 	}
-	if became, err := template.Substitute(first[0], lookup); err == nil && became == "" {
+	if became, err := template.Substitute(first[0], template.Mapping(lookup(v.load.env))); err == nil && became == "" {
 		names = append(names, first[1]+first[2])
 	}
 	return names
@@ -74,6 +101,9 @@ func (v variables) emptyIn(text string, mount bool) []string {
 
 // setting says where a variable can be set: an ignored .env that has it is imported.
 func (v variables) setting(name string) string {
+	if name == "HOME" {
+		return "write the full path; Compose takes HOME from the shell that it is typed in, which no host has"
+	}
 	if file := v.load.Stack.Dir + "/.env"; slices.Contains(v.load.lacking(file), name) {
 		return importing(file)
 	}
