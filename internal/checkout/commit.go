@@ -49,7 +49,7 @@ func (c *Committer) Commit(ctx context.Context, files map[string][]byte, message
 	if head != on.Commit {
 		return "", fault.WithHint(git.ErrDiverged, "the branch received commits while this command ran; run it again")
 	}
-	if err := on.Git.EnsureHook(ctx); err != nil {
+	if _, err := on.Git.EnsureHook(ctx); err != nil {
 		return "", err
 	}
 	files = on.renaming(files)

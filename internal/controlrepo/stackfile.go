@@ -16,6 +16,10 @@ import (
 // composeFiles are the names Compose looks for, in its order.
 var composeFiles = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
 
+// ComposeFiles returns the names of which a stack's folder has one, the first that
+// counts first.
+func ComposeFiles() []string { return slices.Clone(composeFiles) }
+
 // A stackFile is one stack as its Compose file declares it, with the places
 // that messages about it name.
 type stackFile struct {
