@@ -11,7 +11,7 @@ import (
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
-var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take", "version": "--version"}
+var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take"}
 
 // harmless are the commands that change nothing, by their path.
 var harmless = []string{"check", "plan", "status", "logs", "scan", "host ls", "secret ls", "secret audit", "snapshot ls"}
