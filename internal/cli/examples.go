@@ -27,6 +27,9 @@ salvor host ls --json`,
 	"host remove": `salvor host remove alpha`,
 	"init": `salvor init ~/fleet
 salvor init ~/fleet --name home --signed-commits`,
+	"key lock": `salvor key lock`,
+	"key unlock": `salvor key unlock
+salvor key unlock --for 8h`,
 	"key card": `salvor key card --html --out /dev/shm/card.html
 salvor key card --out /dev/shm/card.txt`,
 	"key new": `salvor key new
