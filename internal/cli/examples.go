@@ -73,14 +73,17 @@ salvor secret audit shop/DB_PASSWORD --days 7`,
 	"secret get":   `salvor secret get shop/DB_PASSWORD`,
 	"secret grant": `salvor secret grant ben age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg`,
 	"secret import": `salvor secret import stacks/shop/.env
+salvor secret import stacks/*/.env               # all at once
 salvor secret import stacks/shop/.env --files    # official images read them from files`,
 	"secret ls": `salvor secret ls
 salvor secret ls --json`,
 	"secret revoke": `salvor secret revoke ben`,
+	"secret rm":     `salvor secret rm shop/OLD_TOKEN`,
 	"secret rotate": `salvor secret rotate shop/DB_PASSWORD --generate
 salvor secret rotate shop/SMTP_PASSWORD <new.txt`,
 	"secret set": `salvor secret set nas_key <~/.ssh/backup_ed25519
-salvor secret set shop/SMTP_PASSWORD             # asks for it`,
+salvor secret set shop/SMTP_PASSWORD             # asks for it
+salvor secret set shop/DB_PASSWORD --generate`,
 	"snapshot ls": `salvor snapshot ls notes
 salvor snapshot ls notes --json`,
 	"snapshot prune": `salvor snapshot prune
