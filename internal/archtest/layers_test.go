@@ -101,6 +101,7 @@ var layers = []struct {
 		"audit",
 	}},
 	{"the operator's workflows", []string{
+		"ack",
 		"apply",
 		"check",
 		"claims",

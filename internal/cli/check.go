@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"salvor/internal/ack"
 	"salvor/internal/app"
 	"salvor/internal/check"
 	"salvor/internal/checkout"
@@ -18,19 +19,20 @@ import (
 )
 
 func newCheck(g *globals) *cobra.Command {
-	var staged bool
+	var staged, all bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the working tree offline; report problems with file and line",
 		Long:  "Check reads the files that a commit of everything would contain: all files of the working tree except those that .gitignore names.",
 		Args:  exactArgs(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runCheck(cmd.Context(), g, staged, all) },
 	}
 	cmd.Flags().BoolVar(&staged, "staged", false, "check only the files as staged for the next commit; the pre-commit hook does this")
+	cmd.Flags().BoolVar(&all, "all", false, "show known findings, too: those that are acknowledged, and those that the last apply showed")
 	return cmd
 }
 
-func runCheck(ctx context.Context, g *globals, staged bool) error {
+func runCheck(ctx context.Context, g *globals, staged, all bool) error {
 	bar := g.progress()
 	defer bar.Close()
 	options := g.options(bar)
@@ -61,10 +63,10 @@ func runCheck(ctx context.Context, g *globals, staged bool) error {
 			return err
 		}
 	}
-	return printCheck(g, a, found, grants)
+	return printCheck(ctx, g, a, found, grants, all)
 }
 
-func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.Grant) error {
+func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Finding, grants []grant.Grant, all bool) error {
 	if g.json {
 		err := g.printJSON(struct {
 			Schema   int               `json:"schema"`
@@ -73,18 +75,32 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 		}{1, grants, found})
 		return errors.Join(err, deploy.Blocked(found))
 	}
-	if err := deploy.RenderGrants(g.Out, grants); err != nil {
+	page := g.page()
+	deploy.RenderGrants(page, grants)
+	if known := alreadyKnown(ctx, g, a); all {
+		printAll(page, known, found)
+	} else {
+		printNews(page, known, found)
+	}
+	if err := errors.Join(page.Err(), deploy.Blocked(found)); err != nil {
 		return err
 	}
-	for _, f := range found {
-		terminal.Printf(g.Out, "%s: %s\n", f.Severity, f)
-		if f.Fix != "" {
-			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
-		}
+	page.Printf("%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
+	return page.Err()
+}
+
+// printAll prints all findings, those that the last apply showed of hosts, and what is
+// acknowledged.
+func printAll(page *terminal.Page, known ack.Known, found []finding.Finding) {
+	printFindings(page, found)
+	if len(known.Shown.Hosts) > 0 {
+		page.Printf("\nOn hosts, at the last apply:\n")
+		printFindings(page, known.Shown.Hosts)
 	}
-	if err := deploy.Blocked(found); err != nil {
-		return err
+	if len(known.Acks) > 0 {
+		page.Printf("\nAcknowledged:\n")
 	}
-	_, err := terminal.Printf(g.Out, "%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
-	return err
+	for _, each := range known.Acks {
+		page.Printf("  %s\n", each)
+	}
 }

@@ -72,10 +72,12 @@ func (g *globals) printImport(i envimport.Import) error {
 	if len(i.Secret) > 0 {
 		terminal.Printf(g.Out, "%s: %s, encrypted: %s\n", i.Encrypted, terminal.Count(len(i.Secret), "variable"), strings.Join(i.Secret, ", "))
 	}
+	page := g.page()
 	for _, c := range i.Changes {
-		if err := render.Diff(g.Out, c.Path, c.Before, c.After); err != nil {
-			return err
-		}
+		render.Diff(page, c.Path, c.Before, c.After)
+	}
+	if err := page.Err(); err != nil {
+		return err
 	}
 	if len(i.Kept) > 0 {
 		terminal.Printf(g.Out, "already there with the same value: %s\n", strings.Join(i.Kept, ", "))

@@ -100,3 +100,15 @@ type Rendered struct {
 	Project Project
 	Volumes []Volume // sorted by name
 }
+
+// AsWritten is a volume's Name as a Compose file has it: a bind by its source.
+func AsWritten(volume string) string {
+	rest, bind := strings.CutPrefix(volume, "@")
+	switch rest = strings.ReplaceAll(rest, "@", "/"); {
+	case !bind:
+		return volume
+	case strings.HasPrefix(rest, "/"):
+		return rest
+	}
+	return "./" + rest
+}
