@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,16 +77,19 @@ func printCheck(ctx context.Context, g *globals, a *app.App, found []finding.Fin
 		return errors.Join(err, deploy.Blocked(found))
 	}
 	page := g.page()
-	deploy.RenderGrants(page, grants)
-	if known := alreadyKnown(ctx, g, a); all {
+	known := alreadyKnown(ctx, g, a)
+	if all {
 		printAll(page, known, found)
 	} else {
-		printNews(page, known, found)
+		found = printNews(page, known, found)
 	}
 	if err := errors.Join(page.Err(), deploy.Blocked(found)); err != nil {
 		return err
 	}
-	page.Printf("%s: %s, %s, no problems.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"))
+	if names := grant.Names(grants); len(names) > 0 {
+		page.Printf("To be confirmed at the next apply: %s (salvor plan explains each).\n", strings.Join(names, ", "))
+	}
+	page.Printf("%s: %s, %s, %s.\n", a.Fleet().Name, terminal.Count(len(a.Fleet().Hosts), "host"), terminal.Count(len(a.Fleet().Stacks), "stack"), problems(found))
 	return page.Err()
 }
 
@@ -103,4 +107,18 @@ func printAll(page *terminal.Page, known ack.Known, found []finding.Finding) {
 	for _, each := range known.Acks {
 		page.Printf("  %s\n", each)
 	}
+}
+
+// problems says how much there is to do about findings that stop no commit.
+func problems(found []finding.Finding) string {
+	warnings := 0
+	for _, f := range found {
+		if f.Severity == finding.Warning {
+			warnings++
+		}
+	}
+	if warnings == 0 {
+		return "no problems"
+	}
+	return terminal.Count(warnings, "warning")
 }

@@ -21,13 +21,14 @@ func alreadyKnown(ctx context.Context, g *globals, a *app.App) ack.Known {
 }
 
 // printNews prints the findings that are news, each with its fix below it, and how many
-// are known.
-func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) {
+// are known. It returns the news.
+func printNews(page *terminal.Page, known ack.Known, found []finding.Finding) []finding.Finding {
 	news, old := known.News(found, time.Now())
 	printFindings(page, news)
 	if old > 0 {
 		page.Printf("%s: salvor check --all\n", terminal.Count(old, "known finding"))
 	}
+	return news
 }
 
 // printFindings writes findings, each with its fix below it.

@@ -19,7 +19,7 @@ func (p *Plan) Render(page *terminal.Page) {
 		return
 	}
 	page.Printf("Plan for %s at %.7s\n", terminal.Paint(terminal.Strong, p.Fleet), p.Commit)
-	RenderGrants(page, p.Grants)
+	renderGrants(page, p.Grants)
 	var right []string
 	for _, h := range p.Hosts {
 		switch {
@@ -41,7 +41,7 @@ func (p *Plan) Render(page *terminal.Page) {
 
 // renderEmpty says that there is nothing to do.
 func (p *Plan) renderEmpty(page *terminal.Page) {
-	RenderGrants(page, p.Grants)
+	renderGrants(page, p.Grants)
 	what := "everything is"
 	if len(p.About) == 1 {
 		what = p.About[0] + " is"
@@ -69,9 +69,9 @@ func (p *Plan) renderLeft(page *terminal.Page) {
 	}
 }
 
-// RenderGrants writes what the commit lets others do, each line with the name by which
+// renderGrants writes what the commit lets others do, each line with the name by which
 // it is confirmed.
-func RenderGrants(page *terminal.Page, all []grant.Grant) {
+func renderGrants(page *terminal.Page, all []grant.Grant) {
 	if len(all) == 0 {
 		return
 	}
