@@ -34,7 +34,7 @@ func (a *App) load(ctx context.Context) error {
 	c, o := a.Checkout, a.opts
 	a.Confirmed = confirmation.New(c, confirmation.Options{Approve: o.Approve, Grant: o.Grant, Trust: o.Trust, Needs: a.needsAt})
 	a.Identity = identity.New(c, identity.Options{
-		Identity: o.Identity, Passphrase: o.Passphrase, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
+		Identity: o.Identity, Agents: o.Agents, Passphrase: o.Unlock, Say: o.Say, Ask: o.Ask, Terminal: o.Terminal,
 		Prompts: o.Prompts, Printed: o.Printed, Sink: o.Sink, Allow: a.Confirmed.AllowProgram,
 	})
 	a.Reach = reach.New(c, reach.Options{

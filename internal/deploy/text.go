@@ -34,6 +34,7 @@ func (p *Plan) Render(page *terminal.Page) {
 	if len(right) > 0 {
 		page.Printf("\nAlready right: %s.\n", strings.Join(right, ", "))
 	}
+	p.renderNewer(page)
 	p.renderLeft(page)
 	page.Printf("\n%s\n", p.Sum())
 	p.renderOthers(page)
@@ -49,6 +50,7 @@ func (p *Plan) renderEmpty(page *terminal.Page) {
 		what = strings.Join(p.About, ", ") + " are"
 	}
 	page.Printf("%s at %.7s: %s as declared.\n", p.Fleet, p.Commit, what)
+	p.renderNewer(page)
 	p.renderLeft(page)
 	p.renderOthers(page)
 }
@@ -60,6 +62,15 @@ func (p *Plan) renderOthers(page *terminal.Page) {
 	}
 	if len(p.NotAsked) > 0 {
 		page.Printf("%s\n", terminal.Paint(terminal.Faint, "Not asked: "+strings.Join(p.NotAsked, ", ")+"."))
+	}
+}
+
+// renderNewer names the hosts that another operator has updated.
+func (p *Plan) renderNewer(page *terminal.Page) {
+	for _, h := range p.Hosts {
+		if h.Newer != "" {
+			page.Printf("\n%s runs a newer salvord (%s): left as it is.\n", h.Host, h.Newer)
+		}
 	}
 }
 
@@ -133,8 +144,8 @@ func title(c agentapi.Change) string {
 // lines are a host's changes as they are printed, one for each.
 func (hp HostPlan) lines() []agentapi.Change {
 	all := gathered(hp.Changes)
-	if hp.New {
-		salvord := agentapi.Change{ID: "salvord", Action: "+", Cause: "installed in this version, then what else the host lacks, such as Docker"}
+	if hp.New && !slices.ContainsFunc(hp.Changes, isSalvord) {
+		salvord := agentapi.Change{ID: salvordID, Action: "+", Cause: "installed in this version, then what else the host lacks, such as Docker"}
 		all = slices.Insert(all, 0, salvord)
 	}
 	return all
