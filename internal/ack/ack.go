@@ -135,21 +135,22 @@ func momentary(f finding.Finding) bool {
 }
 
 // Add acknowledges a finding, in a commit. found are those that there are now: a fatal
-// one is refused.
-func (n *Notes) Add(ctx context.Context, a Ack, found []finding.Finding, now time.Time) error {
+// one is refused. It reports whether there is one now, or was at the last apply.
+func (n *Notes) Add(ctx context.Context, a Ack, found []finding.Finding, now time.Time) (there bool, err error) {
 	if err := known(a.Code); err != nil {
-		return err
+		return false, err
 	}
 	for _, f := range found {
 		if same(f, a.Code, a.Subject) && f.Severity == finding.Fatal {
-			return fault.WithHint(fmt.Errorf("%s: what is fatal can't be acknowledged: it keeps something from being deployed", f), f.Fix)
+			return true, fault.WithHint(fmt.Errorf("%s: what is fatal can't be acknowledged: it keeps something from being deployed", f), f.Fix)
 		}
 	}
 	k, err := n.Known(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return n.commit(ctx, k.Acks.With(a, now), fmt.Sprintf("ack: %s %s", a.Code, placeless(a.Subject)))
+	there = slices.ContainsFunc(slices.Concat(found, k.Shown.Commit, k.Shown.Hosts), func(f finding.Finding) bool { return same(f, a.Code, a.Subject) })
+	return there, n.commit(ctx, k.Acks.With(a, now), fmt.Sprintf("ack: %s %s", a.Code, placeless(a.Subject)))
 }
 
 // Remove takes an acknowledgement back, in a commit.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +29,7 @@ func newAck(g *globals) *cobra.Command {
 		Long: "Ack commits that the operators know a finding: its code, which is in brackets at its end, and its subject, " +
 			"which is at its beginning.\nWhat is fatal can't be acknowledged. salvor check --all shows what is, and salvor ack " +
 			"--remove takes it back.",
-		Example: "  salvor ack key-unproven recovery --for 30d --why \"the printer is broken\"\n  salvor ack --remove key-unproven recovery",
+		Example: "  salvor ack key-unproven recovery.age --for 30d --why \"the printer is broken\"\n  salvor ack --remove key-unproven recovery.age",
 		Args:    exactArgs("CODE", "SUBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAck(cmd.Context(), g, finding.Code(args[0]), args[1], o)
@@ -60,10 +59,18 @@ func runAck(ctx context.Context, g *globals, code finding.Code, subject string, 
 			terminal.Printf(g.Err, "%s %s is shown again (committed)\n", code, subject)
 			return nil
 		}
-		if err := opened.Acks.Add(ctx, a, opened.Findings(), now); err != nil {
+		there, err := opened.Acks.Add(ctx, a, opened.Findings(), now)
+		if err != nil {
 			return err
 		}
-		terminal.Printf(g.Err, "%s is acknowledged (committed); salvor check --all shows it\n", strings.TrimSpace(a.String()))
+		within := ""
+		if !a.Until.IsZero() {
+			within = " until " + a.Until.Format(time.DateOnly)
+		}
+		terminal.Printf(g.Err, "%s %s is acknowledged%s (committed); salvor check --all shows it\n", code, subject, within)
+		if !there {
+			terminal.Printf(g.Err, "note: there is no such finding now; the subject is what a finding begins with\n")
+		}
 		return nil
 	})
 }
