@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"salvor/internal/ack"
 	"salvor/internal/audit"
 	"salvor/internal/checkout"
 	"salvor/internal/confirmation"
@@ -79,6 +80,7 @@ type App struct {
 	Import    *envimport.Importer
 	Secrets   *secretchange.Changes
 	Keys      *keys.Changes
+	Acks      *ack.Notes
 
 	opts     Options
 	findings []finding.Finding

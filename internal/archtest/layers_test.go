@@ -102,6 +102,7 @@ var layers = []struct {
 		"audit",
 	}},
 	{"the operator's workflows", []string{
+		"ack",
 		"apply",
 		"check",
 		"claims",
