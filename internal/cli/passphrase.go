@@ -79,15 +79,8 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 		return value, fault.WithCode(fault.WithHint(errors.New(flag+": not the words of one command: no shell reads it, so pipes and the like need a script"),
 			flag+" 'pass show salvor'"), fault.Usage)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := g.untilInterrupted()
 	defer cancel()
-	go func() {
-		select {
-		case <-g.interrupted:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	g.progress().Suspend(func() {
 		value, err = command.Program{Argv: argv, Timeout: passphraseTime}.Print(ctx, local.Machine{Inherit: true, Terminal: g.Term}, g.programPrompts(), "")
 	})
@@ -98,6 +91,19 @@ func (g *prompts) printedPassphrase() (value secret.Value, err error) {
 		err = fault.WithHint(fmt.Errorf("%s: %w", flag, err), "run the command yourself: it must print the passphrase and nothing else")
 	}
 	return value, fault.WithCode(err, fault.SecretsShut)
+}
+
+// untilInterrupted returns a context that Ctrl-C ends.
+func (g *prompts) untilInterrupted() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-g.interrupted:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // programPrompts gets what programs write to standard error: a terminal as well, since
