@@ -38,13 +38,6 @@ func (p *Plan) Render(w io.Writer) error {
 	return out.err
 }
 
-// RenderGrants writes the grants alone, as a section of their own.
-func RenderGrants(w io.Writer, all []grant.Grant) error {
-	out := &textWriter{w: w}
-	out.grants(all)
-	return out.err
-}
-
 // grants writes what the commit lets others do, each line with the name by which it
 // is confirmed.
 func (t *textWriter) grants(all []grant.Grant) {
