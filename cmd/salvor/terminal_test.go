@@ -199,7 +199,7 @@ func asking() map[string]struct {
 		"secret set":            {[]string{"secret", "set", "token"}, nil, `Value of token: `},
 		"secret edit":           {[]string{"secret", "edit", "token"}, nil, asksPassphrase},
 		"secret rotate":         {[]string{"secret", "rotate", "token", "--generate"}, nil, asksYes},
-		"secret import":         {[]string{"secret", "import", "stacks/hello/old.env"}, nil, asksYes},
+		"secret import":         {[]string{"secret", "import", "stacks/hello/old.env"}, []string{asksPassphrase, phrase}, asksYes},
 		"secret grant":          {[]string{"secret", "grant", "bob", "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z"}, nil, `.+(: |\[y/N\] )`},
 	}
 }
