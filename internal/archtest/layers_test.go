@@ -41,6 +41,7 @@ var layers = []struct {
 		"secret/ansiblevault",
 		"secret/command",
 		"keyagent",
+		"keychain",
 		"machine",
 		"converge",
 		"resource",
