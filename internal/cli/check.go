@@ -80,7 +80,7 @@ func printCheck(g *globals, a *app.App, found []finding.Finding, grants []grant.
 			terminal.Printf(g.Out, "  fix: %s\n", f.Fix)
 		}
 	}
-	if err := deploy.Blocked(found); err != nil {
+	if err := deploy.Reported(found); err != nil {
 		return err
 	}
 	if names := grant.Names(grants); len(names) > 0 {
