@@ -48,7 +48,7 @@ func (v variables) unset() {
 				f := finding.Finding{
 					Code: finding.VariableUnset, Severity: finding.Warning, Subject: fmt.Sprintf("%s:%d:%d", s.name, n.Line, n.Column),
 					Text: fmt.Sprintf("${%s} is not set and becomes an empty text", name),
-					Fix:  fmt.Sprintf("set it under vars: in fleet.yaml, in %s/stack.env, or with salvor secret set %s/%s", v.load.Stack.Dir, v.load.Stack.Name, name),
+					Fix:  v.setting(name),
 				}
 				if mount {
 					f.Severity, f.Text = finding.Fatal, fmt.Sprintf("${%s} is empty, which changes the path %s", name, n.Value)
