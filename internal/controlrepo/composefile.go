@@ -16,6 +16,17 @@ func SetVariable(content []byte, service, variable, value string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
+	if env == nil {
+		shared, err := findPart(content, service, "environment")
+		if err != nil {
+			return nil, err
+		}
+		if shared.node != nil && yamldoc.IsMapping(shared.node) {
+			return inEitherForm(value, func(v string) ([]byte, error) {
+				return yamldoc.SetShared(content, shared.at.To(variable), shared.mergedAt(variable), v)
+			})
+		}
+	}
 	if env == nil || !yamldoc.IsList(env) {
 		return inEitherForm(value, func(v string) ([]byte, error) { return yamldoc.Set(content, at.To(variable), v) })
 	}
@@ -58,7 +69,7 @@ func ownNode(content []byte, at yamldoc.Path) (*yamldoc.Node, error) {
 // identified by their paths as written. Where several services have the list from one
 // anchor, all of them lose the files. It is unchanged if the service lists none of them.
 func DropEnvFile(content []byte, service string, drop func(written string) bool) ([]byte, error) {
-	list, err := findEnvFiles(content, service)
+	list, err := findPart(content, service, "env_file")
 	if err != nil || list.node == nil {
 		return content, err
 	}
@@ -89,38 +100,44 @@ func DropEnvFile(content []byte, service string, drop func(written string) bool)
 	return content, nil
 }
 
-// An envFileList is the list of env files that a service has, where it is written.
-type envFileList struct {
+// A part of a service is the value of one of its keys, where it is written.
+type part struct {
 	node   *yamldoc.Node // nil for none
 	at     yamldoc.Path
-	merged []yamldoc.Path // the services that have it by a merge
+	merged []yamldoc.Path // the same in services that have it by a merge
 }
 
-func (l envFileList) remove(content []byte, item ...string) ([]byte, error) {
-	var merged []yamldoc.Path
-	for _, m := range l.merged {
-		merged = append(merged, append(m[:len(m):len(m)], item...))
+// mergedAt are the places below, in the services that have the part by a merge.
+func (p part) mergedAt(below ...string) []yamldoc.Path {
+	var all []yamldoc.Path
+	for _, m := range p.merged {
+		all = append(all, append(m[:len(m):len(m)], below...))
 	}
-	return yamldoc.RemoveShared(content, append(l.at[:len(l.at):len(l.at)], item...), merged)
+	return all
 }
 
-func findEnvFiles(content []byte, service string) (envFileList, error) {
-	at := yamldoc.Path{"services", service, "env_file"}
+func (p part) remove(content []byte, item ...string) ([]byte, error) {
+	return yamldoc.RemoveShared(content, append(p.at[:len(p.at):len(p.at)], item...), p.mergedAt(item...))
+}
+
+// findPart finds a part in the service, or in what is merged into it.
+func findPart(content []byte, service, key string) (part, error) {
+	at := yamldoc.Path{"services", service, key}
 	root, err := yamldoc.Parse(at.String(), content)
 	if err != nil {
-		return envFileList{}, err
+		return part{}, err
 	}
 	if own := yamldoc.Find(root, at...); own != nil {
-		return envFileList{node: own, at: at}, nil
+		return part{node: own, at: at}, nil
 	}
-	found := envFileList{node: mergedInto(yamldoc.Find(root, "services", service), "env_file")}
+	found := part{node: mergedInto(yamldoc.Find(root, "services", service), key)}
 	if found.node == nil {
 		return found, nil
 	}
 	found.at = pathOf(root, found.node, nil)
 	for name, s := range yamldoc.Entries(yamldoc.Find(root, "services")) {
-		if yamldoc.Find(s, "env_file") == nil && mergedInto(s, "env_file") == found.node {
-			found.merged = append(found.merged, yamldoc.Path{"services", name, "env_file"})
+		if yamldoc.Find(s, key) == nil && mergedInto(s, key) == found.node {
+			found.merged = append(found.merged, yamldoc.Path{"services", name, key})
 		}
 	}
 	return found, nil
