@@ -12,18 +12,18 @@ import (
 
 func TestSetVariable(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
-		"mapping":     {"services:\n  web:\n    environment: # c\n      A: b # a\n    image: x\n", "services:\n  web:\n    environment: # c\n      A: b # a\n      X: ${X}\n    image: x\n"},
-		"list":        {"services:\n  web:\n    environment:\n    - A=b # a\n    # c\n    image: x\n", "services:\n  web:\n    environment:\n    - A=b # a\n    - X=${X}\n    # c\n    image: x\n"},
-		"flow":        {"services: {web: {environment: {A: b}}}\n", "services: {web: {environment: {A: b, X: \"${X}\"}}}\n"},
-		"flow list":   {"services:\n  web:\n    environment: [A=b, 'C=]']\n", "services:\n  web:\n    environment: [A=b, 'C=]', \"X=${X}\"]\n"},
-		"empty list":  {"services:\n  web:\n    environment: []\n", "services:\n  web:\n    environment: [\"X=${X}\"]\n"},
-		"none":        {"services:\n  web:\n    image: x\n\n  db: {image: y}\n", "services:\n  web:\n    image: x\n    environment:\n      X: ${X}\n\n  db: {image: y}\n"},
-		"merged":      {"x-c: &c\n  environment:\n    A: b\nservices:\n  web:\n    <<: *c\n  job:\n    <<: *c\n  own:\n    <<: *c\n    environment: {B: c}\n", "x-c: &c\n  environment:\n    A: b\n    X: ${X}\nservices:\n  web:\n    <<: *c\n  job:\n    <<: *c\n  own:\n    <<: *c\n    environment: {B: c}\n"},
-		"null":        {"services:\n  web:\n    environment:\n    image: x\n", "services:\n  web:\n    environment:\n      X: ${X}\n    image: x\n"},
-		"merged":      {"x-e: &e {A: b}\nservices:\n  web:\n    environment:\n      <<: *e\n", "x-e: &e {A: b}\nservices:\n  web:\n    environment:\n      <<: *e\n      X: ${X}\n"},
-		"there":       {"services:\n  web:\n    environment: [\"X=1\", Y=2]\n", "services:\n  web:\n    environment: [\"X=${X}\", Y=2]\n"},
-		"named alone": {"services:\n  web:\n    environment:\n      - X # from outside\n", "services:\n  web:\n    environment:\n      - X=${X} # from outside\n"},
-		"crlf":        {"services:\r\n  web:\r\n    environment:\r\n      - A=b\r\n", "services:\r\n  web:\r\n    environment:\r\n      - A=b\r\n      - X=${X}\r\n"},
+		"mapping":      {"services:\n  web:\n    environment: # c\n      A: b # a\n    image: x\n", "services:\n  web:\n    environment: # c\n      A: b # a\n      X: ${X}\n    image: x\n"},
+		"list":         {"services:\n  web:\n    environment:\n    - A=b # a\n    # c\n    image: x\n", "services:\n  web:\n    environment:\n    - A=b # a\n    - X=${X}\n    # c\n    image: x\n"},
+		"flow":         {"services: {web: {environment: {A: b}}}\n", "services: {web: {environment: {A: b, X: \"${X}\"}}}\n"},
+		"flow list":    {"services:\n  web:\n    environment: [A=b, 'C=]']\n", "services:\n  web:\n    environment: [A=b, 'C=]', \"X=${X}\"]\n"},
+		"empty list":   {"services:\n  web:\n    environment: []\n", "services:\n  web:\n    environment: [\"X=${X}\"]\n"},
+		"none":         {"services:\n  web:\n    image: x\n\n  db: {image: y}\n", "services:\n  web:\n    image: x\n    environment:\n      X: ${X}\n\n  db: {image: y}\n"},
+		"merged":       {"x-c: &c\n  environment:\n    A: b\nservices:\n  web:\n    <<: *c\n  job:\n    <<: *c\n  own:\n    <<: *c\n    environment: {B: c}\n", "x-c: &c\n  environment:\n    A: b\n    X: ${X}\nservices:\n  web:\n    <<: *c\n  job:\n    <<: *c\n  own:\n    <<: *c\n    environment: {B: c}\n"},
+		"null":         {"services:\n  web:\n    environment:\n    image: x\n", "services:\n  web:\n    environment:\n      X: ${X}\n    image: x\n"},
+		"of an anchor": {"x-e: &e {A: b}\nservices:\n  web:\n    environment:\n      <<: *e\n", "x-e: &e {A: b}\nservices:\n  web:\n    environment:\n      <<: *e\n      X: ${X}\n"},
+		"there":        {"services:\n  web:\n    environment: [\"X=1\", Y=2]\n", "services:\n  web:\n    environment: [\"X=${X}\", Y=2]\n"},
+		"named alone":  {"services:\n  web:\n    environment:\n      - X # from outside\n", "services:\n  web:\n    environment:\n      - X=${X} # from outside\n"},
+		"crlf":         {"services:\r\n  web:\r\n    environment:\r\n      - A=b\r\n", "services:\r\n  web:\r\n    environment:\r\n      - A=b\r\n      - X=${X}\r\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
