@@ -14,7 +14,7 @@ SINCE   ?=
 export CGO_ENABLED := 0
 export GOFLAGS     := $(strip $(shell go env GOFLAGS 2>/dev/null) -trimpath)
 
-.PHONY: help setup build install release test demo lint generate fuzz bench clean
+.PHONY: help setup build install release test demo lint generate man fuzz bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -53,6 +53,9 @@ lint: ## gofmt, go vet, golangci-lint as pinned in tools/, known vulnerabilities
 
 generate: ## CLI reference, JSON schemas, tables of findings and exit codes
 	@go generate ./...
+
+man: ## the manual pages, build/man/salvor*.1
+	@go run ./internal/cli/man build/man
 
 fuzz: ## each fuzz target for FUZZFOR (60s)
 	@scripts/fuzz $(FUZZFOR)

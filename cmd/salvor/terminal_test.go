@@ -184,7 +184,7 @@ func asking() map[string]struct {
 		last    string
 	}
 	return map[string]row{
-		"init":                  {[]string{"init", "other", "--name", "other"}, []string{`for your key: `, phrase}, `The same again: `},
+		"init":                  {[]string{"init", "other", "--name", "other"}, []string{`repository \(nothing: later\): `, "", `FOLDER \(nothing: later\): `, "", `for your key: `, phrase}, `The same again: `},
 		"key new":               {[]string{"--identity", "../mine", "key", "new"}, []string{`for your key: `, phrase}, `The same again: `},
 		"key unlock":            {[]string{"key", "unlock"}, nil, asksPassphrase},
 		"key recovery":          {[]string{"key", "recovery"}, nil, asksPassphrase},
@@ -197,7 +197,7 @@ func asking() map[string]struct {
 		"secret set":            {[]string{"secret", "set", "token"}, nil, `Value of token: `},
 		"secret edit":           {[]string{"secret", "edit", "token"}, nil, asksPassphrase},
 		"secret rotate":         {[]string{"secret", "rotate", "token", "--generate"}, nil, asksYes},
-		"secret import":         {[]string{"secret", "import", "stacks/hello/old.env"}, nil, asksYes},
+		"secret import":         {[]string{"secret", "import", "stacks/hello/old.env"}, []string{asksPassphrase, phrase}, asksYes},
 		"secret grant":          {[]string{"secret", "grant", "bob", "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z"}, nil, `.+(: |\[y/N\] )`},
 	}
 }

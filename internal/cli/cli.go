@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,12 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/machine"
 	"salvor/internal/machine/local"
+	"salvor/internal/progress"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/terminal"
-	"salvor/internal/version"
 )
 
 // A Console is where a command reads and prints.
@@ -76,6 +78,9 @@ func Main(ctx context.Context, args []string, c Console) int {
 		return fault.OK
 	}
 	code := exitCode(ctx, err)
+	if code == fault.Interrupted {
+		err = interrupted(err)
+	}
 	g.report(err, code)
 	return code
 }
@@ -106,8 +111,11 @@ type prompts struct {
 // output prints results, progress and errors.
 type output struct {
 	Console
-	json   bool
-	quiet  bool
+	json  bool
+	quiet bool
+
+	verbose bool // shows what is run
+
 	screen render.Progress // see progress
 }
 
@@ -121,12 +129,15 @@ func newRoot(g *globals) *cobra.Command {
 		Args:          subcommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if showVersion {
-				return g.printVersion()
+				return g.printVersion(nil)
 			}
 			return showHelp(cmd, args)
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			g.command = journaled(cmd, args)
+			if g.verbose {
+				cmd.SetContext(machine.WithTrace(cmd.Context(), g.ran))
+			}
 			if err := preferTyped(g, cmd); err != nil {
 				return err
 			}
@@ -136,11 +147,12 @@ func newRoot(g *globals) *cobra.Command {
 			return nil
 		},
 	}
-	root.Flags().BoolVarP(&showVersion, "version", "v", false, "print the version")
+	root.Flags().BoolVar(&showVersion, "version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the control repository, or a folder in it")
 	flags.BoolVar(&g.json, "json", false, "print the result as JSON, progress as JSON lines")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
+	flags.BoolVarP(&g.verbose, "verbose", "v", false, "show each program that is run, on which host, and how long it took")
 	flags.BoolVar(&g.yes, "yes", false, "confirm what is asked; for use without a terminal")
 	flags.StringArrayVar(&g.allowRemotes, "allow-remote", nil, "approve the place of the remote `NAME` and the secrets that it gets, as they are now")
 	flags.StringArrayVar(&g.allowPrograms, "allow-program", nil, "approve the program in fleet.yaml with this "+
@@ -154,8 +166,10 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fault.WithCode(fault.WithHint(err, cmd.CommandPath()+" --help"), fault.Usage)
 	})
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands(g)...)
+	nameOtherwise(root)
+	present(root)
+	completes(g, root)
 	return root
 }
 
@@ -248,6 +262,15 @@ func exitCode(ctx context.Context, err error) int {
 	}
 }
 
+// interrupted is an error that an interrupt made: how each step under it was cut off
+// says nothing to a person.
+func interrupted(err error) error {
+	if !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), context.Canceled.Error()) {
+		return err
+	}
+	return fault.WithHint(errors.New("interrupted"), cmp.Or(fault.Hint(err), "run the same command again to continue"))
+}
+
 // report prints the error: one line and a hint, or with --json an object.
 func (g *output) report(err error, code int) {
 	if errors.Is(err, errInterrupted) {
@@ -323,14 +346,6 @@ func (g *output) progress() render.Progress {
 	return g.screen
 }
 
-func (g *output) printVersion() error {
-	if g.json {
-		return g.printOne("version", version.String())
-	}
-	_, err := terminal.Printf(g.Out, "salvor version %s\n", version.String())
-	return err
-}
-
 // printOne writes a result that is one text: a line, or with --json an object in
 // which it has a name.
 func (g *output) printOne(name, text string) error {
@@ -339,6 +354,15 @@ func (g *output) printOne(name, text string) error {
 	}
 	_, err := terminal.Printf(g.Out, "%s\n", text)
 	return err
+}
+
+// ran shows a program that was run, see --verbose.
+func (g *output) ran(r machine.Ran) {
+	text := fmt.Sprintf("ran %s (%s)", strings.Join(r.Argv, " "), terminal.Duration(r.Took))
+	if r.Err != nil {
+		text += ": " + r.Err.Error()
+	}
+	progress.Scope{Sink: g.progress(), Host: cmp.Or(r.Host, "here")}.Note(text)
 }
 
 // size is the terminal's; a terminal that can't say counts as the usual one.
