@@ -70,7 +70,7 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 			}
 			continue
 		} else if !exists && bool(f.Required) {
-			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), importing(repoPath))
+			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), l.missingEnvFile(repoPath))
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
@@ -82,6 +82,15 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	}
 	s.EnvFiles = files
 	return generated, nil
+}
+
+// missingEnvFile says what to do about an env file that Git does not have, and where that
+// can be looked at, that is nowhere.
+func (l *load) missingEnvFile(repoPath string) string {
+	if l.WorkTree == "" || l.aside(repoPath) {
+		return importing(repoPath)
+	}
+	return "write the file, or {path: …, required: false} in its place"
 }
 
 // labelFiles has label_file entries point at the commit's files, in place.
