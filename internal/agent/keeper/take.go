@@ -88,7 +88,7 @@ func (k *Keeper) takeEach(ctx context.Context, s *here.Stack, t Taking) (first a
 		k.Enter(journal.Entry{Kind: "snapshot", Stack: s.Name, Commit: s.Spec.Commit, Text: target.Name + ": " + receipt.Verified, Error: here.ErrorText(err)})
 	}
 	if !t.Diverged {
-		k.reportMissed(ctx, s)
+		k.noteUnreported(s, report{k, s}.writeMissed(ctx))
 	}
 	return first, found, errors.Join(errs...)
 }

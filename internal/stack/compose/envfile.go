@@ -63,14 +63,15 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 		if _, err := l.inside(l.Stack.Dir, f.Path); err != nil || !ok {
 			return false, l.fail(pos, "env_file %s is outside of the repository", f.Path)
 		}
-		if _, exists := l.stat(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
+		_, exists := l.stat(repoPath)
+		if exists = exists || l.Beside && l.aside(repoPath); !exists && repoPath == path.Join(l.Stack.Dir, ".env") {
 			generated = true
 			if bool(f.Required) || l.aside(repoPath) {
 				l.emptyEnvFile(name, pos)
 			}
 			continue
 		} else if !exists && bool(f.Required) {
-			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), l.missingEnvFile(repoPath))
+			return false, fault.WithHint(l.fail(pos, "env_file %s is not in Git", repoPath), variables{l}.fileMissing(repoPath))
 		} else if !exists {
 			l.optionalEnvFile(name, pos, repoPath)
 		}
@@ -84,13 +85,21 @@ func (l *load) envFiles(name string, s *types.ServiceConfig) (generated bool, er
 	return generated, nil
 }
 
-// missingEnvFile says what to do about an env file that Git does not have, and where that
+// fileMissing says what to do about an env file that Git does not have, and where that
 // can be looked at, that is nowhere.
-func (l *load) missingEnvFile(repoPath string) string {
-	if l.WorkTree == "" || l.aside(repoPath) {
+func (v variables) fileMissing(repoPath string) string {
+	if v.load.WorkTree == "" || v.load.aside(repoPath) {
 		return importing(repoPath)
 	}
 	return "write the file, or {path: …, required: false} in its place"
+}
+
+// readEnvFile reads an env file of the repository, or one that counts besides.
+func (l *load) readEnvFile(repoPath string) ([]byte, error) {
+	if l.Beside && l.aside(repoPath) {
+		return os.ReadFile(filepath.Join(l.WorkTree, filepath.FromSlash(repoPath)))
+	}
+	return l.readRepo(repoPath)
 }
 
 // labelFiles has label_file entries point at the commit's files, in place.
@@ -157,6 +166,9 @@ const rawFormat = "raw"
 // format goes to a temporary file: what takes the place of an env file is not secret.
 func (l *load) onDisk(repoPath, format string) (string, error) {
 	content, replaced := l.Replaced[repoPath]
+	if format == "" && l.Beside && l.aside(repoPath) {
+		return filepath.Join(l.WorkTree, filepath.FromSlash(repoPath)), nil
+	}
 	if !replaced && format == "" {
 		return filepath.Join(l.RepoDir, filepath.FromSlash(repoPath)), nil
 	}
@@ -165,7 +177,7 @@ func (l *load) onDisk(repoPath, format string) (string, error) {
 	}
 	if format == rawFormat {
 		var err error
-		if content, err = l.readRepo(repoPath); err != nil {
+		if content, err = l.readEnvFile(repoPath); err != nil {
 			return "", err
 		}
 		content = fromRaw(content, func(name string) (string, bool) { v, set := l.env[name]; return v, set })
