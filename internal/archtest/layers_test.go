@@ -54,6 +54,7 @@ var layers = []struct {
 		"docker",
 		"loop",
 		"lockfile",
+		"archive",
 	}},
 	{"domains", []string{
 		"controlrepo",
