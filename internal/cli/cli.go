@@ -22,12 +22,16 @@ import (
 	"salvor/internal/cli/render"
 	"salvor/internal/fault"
 	"salvor/internal/fleet"
+	"salvor/internal/machine"
 	"salvor/internal/machine/local"
 	"salvor/internal/secret/agekey"
 	"salvor/internal/secret/command"
 	"salvor/internal/terminal"
 	"salvor/internal/version"
 )
+
+// Connect reaches a host.
+type Connect func(context.Context, fleet.Host) (machine.Machine, error)
 
 // A Console is where a command reads and prints.
 type Console struct {
@@ -36,6 +40,7 @@ type Console struct {
 	Term     *os.File // for prompts and live progress, nil when there is no terminal
 	NoColor  bool
 	Work     agekey.WorkFactor // of the passphrases of new identities; for tests, which make many
+	Connect  Connect           // reaches hosts, nil for SSH; for tests
 }
 
 // visible is the console with whatever is printed made visible.
@@ -253,6 +258,9 @@ func (g *output) report(err error, code int) {
 		return
 	}
 	for _, each := range apart(err) {
+		if errors.As(each, new(endedError)) {
+			continue
+		}
 		terminal.Printf(g.Err, "salvor: %s\n", terminal.Text(each.Error()))
 		if hint := fault.Hint(each); hint != "" {
 			terminal.Printf(g.Err, "hint: %s\n", hint)

@@ -11,10 +11,10 @@ import (
 )
 
 // habits are words that other tools have for what salvor calls otherwise.
-var habits = map[string]string{"ps": "status", "ls": "status", "list": "status", "top": "status", "deploy": "apply", "diff": "plan", "backup": "snapshot take", "version": "--version"}
+var habits = map[string]string{"ls": "status", "list": "status", "top": "ps", "deploy": "apply", "diff": "plan", "backup": "snapshot take", "version": "--version"}
 
 // harmless are the commands that change nothing, by their path.
-var harmless = []string{"check", "plan", "status", "logs", "scan", "host ls", "secret ls", "secret audit", "snapshot ls"}
+var harmless = []string{"check", "plan", "status", "ps", "logs", "scan", "host ls", "secret ls", "secret audit", "snapshot ls"}
 
 // subcommand refuses a word that is not a command, with the command that was
 // probably meant as the hint.
